@@ -1,0 +1,55 @@
+#ifndef LMSERVE_MODEL_STORE_LOADED_MODEL_H_
+#define LMSERVE_MODEL_STORE_LOADED_MODEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "lm/v1/manifest.pb.h"
+#include "model_store/mapped_file.h"
+#include "models/language_model.h"
+
+namespace lmserve {
+
+// One version of a model, verified and ready to answer. Owns the model and the
+// mapped files it reads. Immutable: any number of threads may use one.
+class LoadedModel {
+ public:
+  const std::string& name() const { return name_; }
+  uint64_t version() const { return version_; }
+  const LanguageModel& model() const { return *model_; }
+  const lm::v1::Manifest& manifest() const { return manifest_; }
+
+  // Bytes of all files the manifest lists.
+  uint64_t file_bytes() const;
+
+ private:
+  friend absl::StatusOr<std::shared_ptr<const LoadedModel>> LoadModel(
+      absl::string_view store, absl::string_view name, uint64_t version);
+
+  LoadedModel() = default;
+
+  std::string name_;
+  uint64_t version_ = 0;
+  lm::v1::Manifest manifest_;
+  std::vector<MappedFile> files_;  // outlive model_, which reads them in place
+  std::unique_ptr<const LanguageModel> model_;
+};
+
+// Keeps a version in memory for as long as somebody holds it.
+using ModelHandle = std::shared_ptr<const LoadedModel>;
+
+// Loads <store>/<name>/<version>: reads the manifest, maps every file, checks
+// its size and SHA-256, makes the model, runs the self-test. Fails with
+// NOT_FOUND where there is no such version, and with DATA_LOSS, naming file,
+// offset, expected and found, where anything in it is not as it should be.
+absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
+                                      absl::string_view name,
+                                      uint64_t version);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_MODEL_STORE_LOADED_MODEL_H_

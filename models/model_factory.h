@@ -1,0 +1,32 @@
+#ifndef LMSERVE_MODELS_MODEL_FACTORY_H_
+#define LMSERVE_MODELS_MODEL_FACTORY_H_
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "models/language_model.h"
+
+namespace lmserve {
+
+inline constexpr absl::string_view kVocabularyFile = "vocabulary.txt";
+inline constexpr absl::string_view kNgramFile = "ngram.bin";
+inline constexpr absl::string_view kNgramFamily = "ngram";
+
+// The files of a model by name, as views of the caller's memory.
+using ModelFiles = std::map<std::string, absl::string_view, std::less<>>;
+
+// Makes the model of a family from its files. The files are not trusted: every
+// size and offset in them is checked. Fails with NOT_FOUND for a family that
+// this build does not know, and with INVALID_ARGUMENT, naming the file, for a
+// file that is missing or broken.
+//
+// The model may use the memory of the files in place: it must outlive it.
+absl::StatusOr<std::unique_ptr<LanguageModel>> CreateModel(
+    absl::string_view family, const ModelFiles& files);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_MODELS_MODEL_FACTORY_H_

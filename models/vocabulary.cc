@@ -1,0 +1,87 @@
+#include "models/vocabulary.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "models/text.h"
+
+namespace lmserve {
+namespace {
+
+absl::Status LineError(size_t line, absl::string_view problem) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("vocabulary line ", line, ": ", problem));
+}
+
+absl::Status CheckWord(absl::string_view word, size_t line) {
+  if (word.empty()) return LineError(line, "the word is empty");
+  const std::vector<absl::string_view> parts = SplitWords(word);
+  if (parts.size() != 1 || parts[0].size() != word.size()) {
+    return LineError(line, "white space in a word");
+  }
+  if (FindInvalidUtf8(word) != absl::string_view::npos) {
+    return LineError(line, "invalid UTF-8");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
+  Vocabulary vocabulary;
+  vocabulary.text_ = std::make_unique<const std::string>(std::move(text));
+  absl::string_view rest = *vocabulary.text_;
+  while (!rest.empty()) {
+    const size_t line = vocabulary.words_.size() + 1;
+    const size_t end = rest.find('\n');
+    if (end == absl::string_view::npos) {
+      return LineError(line, "the last line is not ended by LF");
+    }
+    const absl::string_view word = rest.substr(0, end);
+    rest.remove_prefix(end + 1);
+    if (absl::Status status = CheckWord(word, line); !status.ok()) {
+      return status;
+    }
+    if (line > std::numeric_limits<WordId>::max() / 2) {
+      return LineError(line, "more words than ids");
+    }
+    const WordId id = static_cast<WordId>(vocabulary.words_.size());
+    if (!vocabulary.ids_.emplace(word, id).second) {
+      return LineError(line, absl::StrCat("the word '", word,
+                                          "' stands there twice"));
+    }
+    vocabulary.words_.push_back(word);
+  }
+  for (absl::string_view marker : {kUnknownWord, kBeginSentence, kEndSentence}) {
+    if (!vocabulary.Contains(marker)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("vocabulary: the marker ", marker, " is missing"));
+    }
+  }
+  vocabulary.unknown_ = vocabulary.ids_.at(kUnknownWord);
+  vocabulary.begin_sentence_ = vocabulary.ids_.at(kBeginSentence);
+  vocabulary.end_sentence_ = vocabulary.ids_.at(kEndSentence);
+  return vocabulary;
+}
+
+absl::StatusOr<Vocabulary> Vocabulary::Create(
+    absl::Span<const absl::string_view> words) {
+  std::string text;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (absl::Status status = CheckWord(words[i], i + 1); !status.ok()) {
+      return status;
+    }
+    absl::StrAppend(&text, words[i], "\n");
+  }
+  return Parse(std::move(text));
+}
+
+WordId Vocabulary::Find(absl::string_view word) const {
+  const auto found = ids_.find(word);
+  return found == ids_.end() ? unknown_ : found->second;
+}
+
+}  // namespace lmserve
