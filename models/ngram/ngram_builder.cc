@@ -1,0 +1,239 @@
+#include "models/ngram/ngram_builder.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "models/language_model.h"
+#include "models/ngram/ngram_file.h"
+
+namespace lmserve {
+namespace {
+
+// Sums of rounded numbers pass 0 by a little; ARPA files carry 7 digits.
+constexpr float kRounding = 1e-4f;
+
+absl::Status CheckLevel(const NgramTable& table, int order) {
+  const NgramLevel& level = table.levels[order - 1];
+  for (size_t i = 0; i < level.size(); ++i) {
+    if (!(level.log_probs[i] <= kRounding)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(order, "-gram ", i, ": log-probability: expected at ",
+                       "most 0, found ", level.log_probs[i]));
+    }
+    if (order < table.order() &&
+        !(level.backoffs[i] < std::numeric_limits<float>::infinity())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(order, "-gram ", i, ": back-off: expected a number, ",
+                       "found ", level.backoffs[i]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTable(const NgramTable& table) {
+  uint64_t total = 1;
+  for (int k = 1; k <= table.order(); ++k) {
+    total += table.levels[k - 1].size();
+    if (total > std::numeric_limits<NodeId>::max()) {
+      return absl::ResourceExhaustedError(
+          "n-grams: 2^32 or more; use a lower order or pruning");
+    }
+    if (absl::Status status = CheckLevel(table, k); !status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The children of large contexts, which the slots hold.
+uint64_t CountHashed(const NgramTable& table) {
+  uint64_t hashed = 0;
+  for (const NgramLevel& level : table.levels) {
+    for (size_t i = 0; i + 1 < level.children.size(); ++i) {
+      const uint32_t count = level.children[i + 1] - level.children[i];
+      if (count > kMaxScannedChildren) hashed += count;
+    }
+  }
+  return hashed;
+}
+
+NgramHeader MakeHeader(const NgramTable& table) {
+  NgramHeader header = {};
+  header.magic = kNgramMagic;
+  header.order = table.order();
+  header.rule = static_cast<uint32_t>(table.rule);
+  header.log_alpha = table.log_alpha;
+  // Filled to two thirds at most.
+  header.slots = std::bit_ceil(CountHashed(table) * 3 / 2 + 1);
+  for (int k = 1; k <= table.order(); ++k) {
+    header.counts[k - 1] = table.levels[k - 1].size();
+  }
+  header.file_size = NgramLayout(header).file_size;
+  return header;
+}
+
+// Writes one file, section by section.
+class Builder {
+ public:
+  explicit Builder(const NgramTable& table)
+      : table_(table), header_(MakeHeader(table)), layout_(header_) {}
+
+  std::string Build() {
+    bytes_.resize(layout_.file_size);
+    std::memcpy(bytes_.data(), &header_, sizeof(header_));
+    PlaceRoot();
+    for (int k = 2; k <= table_.order(); ++k) PlaceLevel(k);
+    nodes()[layout_.nodes].first_child = layout_.nodes + layout_.leaves;
+    WriteBestWords();
+    view_ = View();
+    for (NodeId context = 1; context < layout_.nodes; ++context) {
+      HashChildren(context);
+    }
+    for (NodeId context = 1; context < layout_.nodes; ++context) {
+      LinkChildren(context);
+    }
+    return std::move(bytes_);
+  }
+
+ private:
+  NgramNode* nodes() { return At<NgramNode>(layout_.nodes_at); }
+  NgramLeaf* leaves() { return At<NgramLeaf>(layout_.leaves_at); }
+  WordId* words() { return At<WordId>(layout_.words_at); }
+  NodeId* slots() { return At<NodeId>(layout_.slots_at); }
+
+  template <typename T>
+  T* At(uint64_t offset) {
+    return reinterpret_cast<T*>(bytes_.data() + offset);
+  }
+
+  // The sections as far as FindChild() and ContextAfter() read them.
+  NgramFile View() {
+    NgramFile view = {};
+    view.nodes = {nodes(), layout_.nodes + 1};
+    view.leaves = {leaves(), layout_.leaves};
+    view.words = {words(), layout_.nodes + layout_.leaves};
+    view.slots = {slots(), header_.slots};
+    return view;
+  }
+
+  void PlaceRoot() {
+    nodes()[kRoot] = {0, 0, 1, kRoot};
+    const NgramLevel& unigrams = table_.levels[0];
+    level_begin_ = 1;
+    placed_.resize(unigrams.size());
+    std::iota(placed_.begin(), placed_.end(), 0u);
+    for (uint32_t i = 0; i < unigrams.size(); ++i) Write(1, 1 + i, i);
+  }
+
+  // Places the n-grams of order k: context by context, as the contexts were
+  // placed, the children of each likeliest first.
+  void PlaceLevel(int k) {
+    const NgramLevel& contexts = table_.levels[k - 2];
+    const NgramLevel& level = table_.levels[k - 1];
+    const NodeId begin = level_begin_ + contexts.size();
+    const auto likelier = [&level](uint32_t a, uint32_t b) {
+      return Likelier({level.words[a], Clamp(level.log_probs[a])},
+                      {level.words[b], Clamp(level.log_probs[b])});
+    };
+    std::vector<uint32_t> order;
+    order.reserve(level.size());
+    for (uint32_t i = 0; i < placed_.size(); ++i) {
+      const uint32_t context = placed_[i];
+      nodes()[level_begin_ + i].first_child = begin + order.size();
+      const size_t first = order.size();
+      for (uint32_t child = contexts.children[context];
+           child < contexts.children[context + 1]; ++child) {
+        order.push_back(child);
+      }
+      std::sort(order.begin() + first, order.end(), likelier);
+    }
+    for (uint32_t i = 0; i < order.size(); ++i) Write(k, begin + i, order[i]);
+    placed_ = std::move(order);
+    level_begin_ = begin;
+  }
+
+  static float Clamp(float log_prob) { return std::min(log_prob, 0.0f); }
+
+  // Writes n-gram i of order k as node or leaf id; its children and link come
+  // later.
+  void Write(int k, NodeId id, uint32_t i) {
+    const NgramLevel& level = table_.levels[k - 1];
+    const float log_prob = Clamp(level.log_probs[i]);
+    words()[id] = level.words[i];
+    if (k == table_.order()) {
+      leaves()[id - layout_.nodes] = {log_prob, kRoot};
+      return;
+    }
+    const bool is_context = level.children[i] != level.children[i + 1];
+    // Only an ARPA-like model gives a weight to a context without children.
+    const bool has_backoff =
+        is_context || table_.rule == UnseenRule::kBackOff;
+    nodes()[id] = {log_prob, has_backoff ? level.backoffs[i] : 0.0f, 0, kRoot};
+  }
+
+  void WriteBestWords() {
+    WordId* best = At<WordId>(layout_.best_words_at);
+    const NgramLevel& unigrams = table_.levels[0];
+    std::iota(best, best + unigrams.size(), 0u);
+    std::sort(best, best + unigrams.size(), [&](WordId a, WordId b) {
+      return Likelier({a, Clamp(unigrams.log_probs[a])},
+                      {b, Clamp(unigrams.log_probs[b])});
+    });
+  }
+
+  void HashChildren(NodeId context) {
+    const NodeId begin = nodes()[context].first_child;
+    const NodeId end = nodes()[context + 1].first_child;
+    if (end - begin <= kMaxScannedChildren) return;
+    for (NodeId child = begin; child < end; ++child) {
+      uint64_t slot = view_.Slot(context, words()[child]);
+      while (slots()[slot] != 0) slot = (slot + 1) & (header_.slots - 1);
+      slots()[slot] = child;
+    }
+  }
+
+  // Contexts come in rising order, so the links of shorter ones are there.
+  void LinkChildren(NodeId context) {
+    const NodeId end = nodes()[context + 1].first_child;
+    for (NodeId child = nodes()[context].first_child; child < end; ++child) {
+      const NodeId link = LongestContext(nodes()[context].link, words()[child]);
+      if (child < layout_.nodes) {
+        nodes()[child].link = link;
+      } else {
+        leaves()[child - layout_.nodes].link = link;
+      }
+    }
+  }
+
+  // The longest suffix of suffix + word that is a context.
+  NodeId LongestContext(NodeId suffix, WordId word) const {
+    for (;; suffix = view_.nodes[suffix].link) {
+      const NodeId found = view_.FindChild(suffix, word);
+      if (found != kRoot) return view_.ContextAfter(found);
+    }
+  }
+
+  const NgramTable& table_;
+  const NgramHeader header_;
+  const NgramLayout layout_;
+  std::string bytes_;
+  NgramFile view_;
+  NodeId level_begin_ = 0;        // id of the first n-gram of the last order
+  std::vector<uint32_t> placed_;  // which n-gram of the table stands where
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> BuildNgramFile(const NgramTable& table) {
+  if (absl::Status status = CheckTable(table); !status.ok()) return status;
+  return Builder(table).Build();
+}
+
+}  // namespace lmserve

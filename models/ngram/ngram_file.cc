@@ -1,0 +1,260 @@
+#include "models/ngram/ngram_file.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "models/language_model.h"
+
+namespace lmserve {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "ngram.bin is little-endian and used in place");
+static_assert(sizeof(NgramNode) == 16 && sizeof(NgramLeaf) == 8);
+static_assert(sizeof(NgramHeader) == 96);
+
+uint64_t Align(uint64_t offset) { return (offset + 63) / 64 * 64; }
+
+template <typename Offset, typename Expected, typename Found>
+absl::Status Broken(Offset offset, absl::string_view what, Expected expected,
+                    Found found) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("ngram.bin at byte ", offset, ": ", what, ": expected ",
+                   expected, ", found ", found));
+}
+
+absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
+                         WordId vocabulary_size) {
+  if (header.magic != kNgramMagic) {
+    return Broken(0, "magic", "lmngram1", "other bytes");
+  }
+  if (header.order < 1 || header.order > kMaxNgramOrder) {
+    return Broken(offsetof(NgramHeader, order), "order",
+                  absl::StrCat("1 to ", kMaxNgramOrder), header.order);
+  }
+  if (header.rule > static_cast<uint32_t>(UnseenRule::kStupid)) {
+    return Broken(offsetof(NgramHeader, rule), "rule for unseen words",
+                  "0 to 2", header.rule);
+  }
+  if (!std::isfinite(header.log_alpha) || header.log_alpha > 0) {
+    return Broken(offsetof(NgramHeader, log_alpha), "ln alpha",
+                  "a finite number up to 0", header.log_alpha);
+  }
+  if (!std::has_single_bit(header.slots)) {
+    return Broken(offsetof(NgramHeader, slots), "slots", "a power of two",
+                  header.slots);
+  }
+  if (header.counts[0] != vocabulary_size) {
+    return Broken(offsetof(NgramHeader, counts), "words", vocabulary_size,
+                  header.counts[0]);
+  }
+  const NgramLayout layout(header);
+  if (layout.nodes + layout.leaves > std::numeric_limits<NodeId>::max()) {
+    return Broken(offsetof(NgramHeader, counts), "n-grams",
+                  "fewer than 2^32 in all", layout.nodes + layout.leaves);
+  }
+  if (header.file_size != layout.file_size) {
+    return Broken(offsetof(NgramHeader, file_size), "file size",
+                  layout.file_size, header.file_size);
+  }
+  if (size != layout.file_size) {
+    return Broken(std::min(size, layout.file_size), "file size",
+                  layout.file_size, size);
+  }
+  return absl::OkStatus();
+}
+
+// Checks the numbers of a node or leaf of the given order, and that its link
+// leads to a context of a lower order, so that every chain of links ends.
+absl::Status CheckEntry(const NgramFile& file, uint64_t offset, int order,
+                        float log_prob, NodeId link) {
+  if (!(log_prob <= 0)) {
+    return Broken(offset, "log-probability", "at most 0", log_prob);
+  }
+  const NodeId end =
+      std::min<NodeId>(file.level_begin[order], file.nodes.size() - 1);
+  if (link >= std::max<NodeId>(end, 1)) {
+    return Broken(offset, "link", absl::StrCat("below ", end), link);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNodes(const NgramFile& file, const NgramLayout& layout) {
+  for (int k = 0; k < file.order(); ++k) {
+    NodeId expected = file.level_begin[k + 1];
+    for (NodeId id = file.level_begin[k]; id < file.level_begin[k + 1]; ++id) {
+      const NgramNode& node = file.nodes[id];
+      const uint64_t offset = layout.nodes_at + id * sizeof(NgramNode);
+      const bool first = id == file.level_begin[k];
+      if (first ? node.first_child != expected
+                : node.first_child < expected ||
+                      node.first_child > file.level_begin[k + 2]) {
+        return Broken(offset, "first child",
+                      absl::StrCat(first ? "" : "at least ", expected),
+                      node.first_child);
+      }
+      expected = node.first_child;
+      if (!(node.backoff < std::numeric_limits<float>::infinity())) {
+        return Broken(offset, "back-off", "a number", node.backoff);
+      }
+      absl::Status status =
+          CheckEntry(file, offset, k, node.log_prob, node.link);
+      if (!status.ok()) return status;
+    }
+  }
+  const NodeId end = layout.nodes + layout.leaves;
+  if (file.nodes.back().first_child != end) {
+    return Broken(layout.nodes_at + layout.nodes * sizeof(NgramNode),
+                  "end of the children", end, file.nodes.back().first_child);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLeaves(const NgramFile& file, const NgramLayout& layout) {
+  for (size_t i = 0; i < file.leaves.size(); ++i) {
+    absl::Status status =
+        CheckEntry(file, layout.leaves_at + i * sizeof(NgramLeaf),
+                   file.order(), file.leaves[i].log_prob, file.leaves[i].link);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// Every word is in the vocabulary; order 1 is the vocabulary; the children of
+// each context are in order.
+absl::Status CheckWords(const NgramFile& file, const NgramLayout& layout) {
+  const WordId size = file.header->counts[0];
+  for (NodeId id = 1; id < file.words.size(); ++id) {
+    const bool wrong = id <= size ? file.words[id] != id - 1  //
+                                  : file.words[id] >= size;
+    if (wrong) {
+      return Broken(layout.words_at + id * sizeof(WordId), "word",
+                    id <= size ? absl::StrCat(id - 1)
+                               : absl::StrCat("below ", size),
+                    file.words[id]);
+    }
+  }
+  const auto entry = [&](NodeId id) {
+    return ScoredWord{file.words[id], file.LogProb(id)};
+  };
+  for (NodeId id = 1; id + 1 < file.nodes.size(); ++id) {
+    const NodeId end = file.nodes[id + 1].first_child;
+    for (NodeId child = file.nodes[id].first_child + 1; child < end; ++child) {
+      if (!Likelier(entry(child - 1), entry(child))) {
+        return Broken(layout.words_at + child * sizeof(WordId),
+                      "children of a context", "likeliest first",
+                      "another order");
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Slots name children, and one at least is empty, so that every search ends.
+absl::Status CheckSlots(const NgramFile& file, const NgramLayout& layout) {
+  bool empty = false;
+  for (size_t i = 0; i < file.slots.size(); ++i) {
+    empty |= file.slots[i] == 0;
+    if (file.slots[i] >= file.words.size()) {
+      return Broken(layout.slots_at + i * sizeof(NodeId), "slot",
+                    absl::StrCat("below ", file.words.size()), file.slots[i]);
+    }
+  }
+  if (!empty) return Broken(layout.slots_at, "slots", "an empty one", "none");
+  return absl::OkStatus();
+}
+
+absl::Status CheckBestWords(const NgramFile& file, const NgramLayout& layout) {
+  std::vector<bool> seen(file.best_words.size());
+  for (size_t i = 0; i < file.best_words.size(); ++i) {
+    const WordId word = file.best_words[i];
+    if (word >= seen.size() || seen[word]) {
+      return Broken(layout.best_words_at + i * sizeof(WordId), "best word",
+                    "every word once", word);
+    }
+    seen[word] = true;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+NgramLayout::NgramLayout(const NgramHeader& header) : nodes(1) {
+  for (uint32_t k = 1; k < header.order; ++k) nodes += header.counts[k - 1];
+  leaves = header.counts[header.order - 1];
+  nodes_at = Align(sizeof(NgramHeader));
+  leaves_at = Align(nodes_at + (nodes + 1) * sizeof(NgramNode));
+  words_at = Align(leaves_at + leaves * sizeof(NgramLeaf));
+  slots_at = Align(words_at + (nodes + leaves) * sizeof(WordId));
+  best_words_at = Align(slots_at + uint64_t{header.slots} * sizeof(NodeId));
+  file_size = best_words_at + uint64_t{header.counts[0]} * sizeof(WordId);
+}
+
+absl::StatusOr<NgramFile> NgramFile::Parse(absl::string_view bytes,
+                                           WordId vocabulary_size) {
+  if (bytes.size() < sizeof(NgramHeader)) {
+    return Broken(bytes.size(), "header bytes", sizeof(NgramHeader),
+                  bytes.size());
+  }
+  if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(uint64_t) != 0) {
+    return absl::InvalidArgumentError("ngram.bin: the bytes are not aligned");
+  }
+  const auto* header = reinterpret_cast<const NgramHeader*>(bytes.data());
+  absl::Status status = CheckHeader(*header, bytes.size(), vocabulary_size);
+  if (!status.ok()) return status;
+
+  const NgramLayout layout(*header);
+  const auto section = [&]<typename T>(uint64_t at, uint64_t count, T) {
+    return absl::Span<const T>(reinterpret_cast<const T*>(bytes.data() + at),
+                               count);
+  };
+  NgramFile file;
+  file.header = header;
+  file.nodes = section(layout.nodes_at, layout.nodes + 1, NgramNode());
+  file.leaves = section(layout.leaves_at, layout.leaves, NgramLeaf());
+  file.words =
+      section(layout.words_at, layout.nodes + layout.leaves, WordId());
+  file.slots = section(layout.slots_at, header->slots, NodeId());
+  file.best_words = section(layout.best_words_at, header->counts[0], WordId());
+  file.level_begin.fill(layout.nodes + layout.leaves);
+  file.level_begin[0] = 0;
+  file.level_begin[1] = 1;
+  for (uint32_t k = 1; k < header->order; ++k) {
+    file.level_begin[k + 1] = file.level_begin[k] + header->counts[k - 1];
+  }
+  for (auto check : {CheckNodes, CheckLeaves, CheckWords, CheckSlots,
+                     CheckBestWords}) {
+    if (status = check(file, layout); !status.ok()) return status;
+  }
+  return file;
+}
+
+int NgramFile::OrderOf(NodeId id) const {
+  int k = 0;
+  while (k < order() && id >= level_begin[k + 1]) ++k;
+  return k;
+}
+
+NodeId NgramFile::FindChild(NodeId context, WordId word) const {
+  if (context == kRoot) return 1 + word;
+  const NodeId begin = nodes[context].first_child;
+  const NodeId end = nodes[context + 1].first_child;
+  if (end - begin <= kMaxScannedChildren) {
+    for (NodeId child = begin; child < end; ++child) {
+      if (words[child] == word) return child;
+    }
+    return kRoot;
+  }
+  for (uint64_t i = Slot(context, word);; i = (i + 1) & (slots.size() - 1)) {
+    const NodeId child = slots[i];
+    if (child == 0) return kRoot;
+    if (child >= begin && child < end && words[child] == word) return child;
+  }
+}
+
+}  // namespace lmserve

@@ -1,0 +1,116 @@
+#include "models/ngram/ngram_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "absl/base/macros.h"
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace lmserve {
+
+NgramModel::NgramModel(Vocabulary vocabulary, const NgramFile& file)
+    : vocabulary_(std::move(vocabulary)), file_(file) {}
+
+absl::StatusOr<std::unique_ptr<NgramModel>> NgramModel::Create(
+    Vocabulary vocabulary, absl::string_view bytes) {
+  absl::StatusOr<NgramFile> file = NgramFile::Parse(bytes, vocabulary.size());
+  if (!file.ok()) return file.status();
+  const WordId begin = vocabulary.begin_sentence();
+  if (file->LogProb(1 + begin) != -std::numeric_limits<float>::infinity() ||
+      std::count(file->words.begin() + 1, file->words.end(), begin) != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "ngram.bin: ", kBeginSentence, " has a probability; it never may"));
+  }
+  return absl::WrapUnique(new NgramModel(std::move(vocabulary), *file));
+}
+
+size_t NgramModel::state_size() const {
+  return rule() == UnseenRule::kStupid ? 2 * sizeof(uint32_t)
+                                       : sizeof(uint32_t);
+}
+
+NgramModel::Context NgramModel::Read(const std::byte* state) const {
+  uint32_t fields[2] = {};
+  std::memcpy(fields, state, state_size());
+  return {fields[0], fields[1]};
+}
+
+void NgramModel::Write(const Context& context, std::byte* state) const {
+  const uint32_t fields[2] = {context.node, context.missing};
+  std::memcpy(state, fields, state_size());
+}
+
+void NgramModel::Start(std::byte* state) const {
+  Write(After(Context(), 1 + vocabulary_.begin_sentence()), state);
+}
+
+float NgramModel::StartWeight(const Context& context) const {
+  return rule() == UnseenRule::kStupid
+             ? context.missing * file_.header->log_alpha
+             : 0.0f;
+}
+
+float NgramModel::BackOffWeight(NodeId node) const {
+  if (rule() != UnseenRule::kStupid) return file_.nodes[node].backoff;
+  const int steps =
+      file_.OrderOf(node) - file_.OrderOf(file_.nodes[node].link);
+  return steps * file_.header->log_alpha;
+}
+
+NgramModel::Context NgramModel::After(const Context& before,
+                                      NodeId found) const {
+  const NodeId node = file_.ContextAfter(found);
+  if (rule() != UnseenRule::kStupid) return {node, 0};
+  const int read = file_.OrderOf(before.node) + before.missing + 1;
+  const int remembered = std::min(read, order() - 1);
+  return {node, static_cast<uint32_t>(remembered - file_.OrderOf(node))};
+}
+
+NgramModel::Step NgramModel::ScoreWord(std::byte* state, WordId word) const {
+  const Context before = Read(state);
+  float weight = StartWeight(before);
+  NodeId context = before.node;
+  NodeId found = file_.FindChild(context, word);
+  while (found == kRoot) {
+    // The floor of the longest context is the answer; the search goes on for
+    // the next state alone.
+    if (rule() != UnseenRule::kFloor || context == before.node) {
+      weight += BackOffWeight(context);
+    }
+    context = file_.nodes[context].link;
+    found = file_.FindChild(context, word);
+  }
+  Write(After(before, found), state);
+  if (rule() == UnseenRule::kFloor && context != before.node) {
+    return {weight, 0};
+  }
+  return {weight + file_.LogProb(found), file_.OrderOf(found)};
+}
+
+void NgramModel::ForEach(int order,
+                         absl::FunctionRef<void(const Ngram&)> visit) const {
+  std::vector<WordId> words(order);
+  // The path from the root to the n-gram, and past its end at each depth.
+  std::vector<NodeId> path(order + 1, kRoot);
+  const auto visit_children = [&](auto& self, int depth) -> void {
+    const NodeId end = file_.nodes[path[depth] + 1].first_child;
+    for (NodeId id = file_.nodes[path[depth]].first_child; id < end; ++id) {
+      words[depth] = file_.words[id];
+      path[depth + 1] = id;
+      if (depth + 1 < order) {
+        self(self, depth + 1);
+      } else {
+        const bool leaf = file_.IsLeaf(id);
+        visit({words, file_.LogProb(id), leaf ? 0 : file_.nodes[id].backoff});
+      }
+    }
+  };
+  visit_children(visit_children, 0);
+}
+
+}  // namespace lmserve

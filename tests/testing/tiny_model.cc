@@ -1,0 +1,86 @@
+#include "tests/testing/tiny_model.h"
+
+#include <utility>
+
+#include "model_store/publish.h"
+#include "models/model_factory.h"
+#include "models/ngram/ngram_builder.h"
+#include "trainer/line_reader.h"
+#include "trainer/ngram/arpa.h"
+
+namespace lmserve {
+namespace {
+
+ArpaModel ParseArpa(absl::string_view arpa) {
+  std::unique_ptr<LineReader> lines =
+      LineReader::FromString(std::string(arpa));
+  return ReadArpa(*lines, ArpaOptions()).value();
+}
+
+}  // namespace
+
+absl::string_view TinyArpa() {
+  return R"(\data\
+ngram 1=10
+ngram 2=9
+ngram 3=5
+
+\1-grams:
+-1.5	<unk>
+-99	<s>	-0.4
+-0.9	</s>
+-0.7	the	-0.3
+-0.8	a	-0.2
+-1.0	cat	-0.25
+-1.1	dog	-0.15
+-1.2	is	-0.35
+-1.3	small	-0.1
+-1.4	barks
+
+\2-grams:
+-0.3	<s> the	-0.05
+-0.6	<s> a	-0.45
+-0.35	the cat	-0.2
+-0.5	the dog	-0.1
+-0.4	a dog
+-0.25	cat is	-0.3
+-0.45	dog barks	0
+-0.2	is small	-0.12
+-0.15	small </s>
+
+\3-grams:
+-0.18	<s> the cat
+-0.22	the cat is
+-0.17	cat is small
+-0.21	is small </s>
+-0.31	the dog barks
+
+\end\
+)";
+}
+
+BuiltNgramModel BuildModel(Vocabulary vocabulary, const NgramTable& table) {
+  BuiltNgramModel built;
+  built.bytes = BuildNgramFile(table).value();
+  built.model = NgramModel::Create(std::move(vocabulary), built.bytes).value();
+  return built;
+}
+
+BuiltNgramModel BuildFromArpa(absl::string_view arpa) {
+  ArpaModel model = ParseArpa(arpa);
+  return BuildModel(std::move(model.vocabulary), model.table);
+}
+
+uint64_t PublishTinyModel(const std::string& store, absl::string_view name) {
+  const ArpaModel model = ParseArpa(TinyArpa());
+  const std::string bytes = BuildNgramFile(model.table).value();
+  NewVersion version;
+  version.family = std::string(kNgramFamily);
+  version.properties = {{"order", "3"}};
+  version.files = {{std::string(kVocabularyFile), model.vocabulary.text()},
+                   {std::string(kNgramFile), bytes}};
+  version.self_test = {"the cat is small", "a dog barks"};
+  return Publish(store, name, version).value();
+}
+
+}  // namespace lmserve

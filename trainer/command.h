@@ -1,0 +1,35 @@
+#ifndef LMSERVE_TRAINER_COMMAND_H_
+#define LMSERVE_TRAINER_COMMAND_H_
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "absl/status/status.h"
+
+namespace lmserve {
+
+// The work that the command line chose.
+using Work = std::function<absl::Status()>;
+
+// Each adds a command of lm_trainer, which sets *work once it is parsed.
+void AddNgramCommand(CLI::App& app, Work* work);
+void AddImportArpaCommand(CLI::App& app, Work* work);
+void AddExportArpaCommand(CLI::App& app, Work* work);
+void AddEvaluateCommand(CLI::App& app, Work* work);
+void AddInspectCommand(CLI::App& app, Work* work);
+void AddAliasCommand(CLI::App& app, Work* work);
+void AddDemoCorpusCommand(CLI::App& app, Work* work);
+
+// The options --store and --model that most commands have.
+struct ModelOptions {
+  std::string store;
+  std::string model;
+};
+
+void AddModelOptions(CLI::App& command, absl::string_view what,
+                     ModelOptions* options);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TRAINER_COMMAND_H_

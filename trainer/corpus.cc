@@ -1,0 +1,169 @@
+#include "trainer/corpus.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+
+namespace lmserve {
+namespace {
+
+constexpr WordId kUnknown = 0;
+constexpr WordId kBegin = 1;
+constexpr WordId kEnd = 2;
+constexpr WordId kMarkers = 3;
+
+// Reads the text with ids by first occurrence, then numbers them anew.
+class CorpusBuilder {
+ public:
+  explicit CorpusBuilder(LineReader& lines) : lines_(lines) {
+    for (absl::string_view marker :
+         {kUnknownWord, kBeginSentence, kEndSentence}) {
+      AddWord(marker);
+    }
+  }
+
+  // From here on other words are unknown.
+  absl::Status FixVocabulary(const std::string& file) {
+    absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
+    if (!lines.ok()) return lines.status();
+    absl::string_view line;
+    while ((*lines)->Next(&line)) {
+      for (absl::string_view word : SplitWords(line)) {
+        if (FindInvalidUtf8(word) != absl::string_view::npos) {
+          return LineError(**lines, "invalid UTF-8");
+        }
+        if (!ids_.contains(word)) AddWord(word);
+      }
+    }
+    fixed_ = true;
+    return (*lines)->status();
+  }
+
+  absl::Status Read(Progress& progress) {
+    absl::string_view line;
+    while (lines_.Next(&line)) {
+      absl::Status status = ReadSentence(SplitWords(line));
+      if (!status.ok()) return status;
+      progress.Update(words_.size(), lines_.Progress());
+    }
+    if (!lines_.status().ok()) return lines_.status();
+    if (sentences_ == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(lines_.name(), ": no sentence in it, expected one at ",
+                       "least"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Corpus> Build(uint64_t min_count) {
+    std::vector<WordId> by_frequency = ByFrequency(min_count);
+    std::vector<WordId> new_ids(names_.size(), kUnknown);
+    std::vector<absl::string_view> names;
+    for (WordId id : by_frequency) {
+      new_ids[id] = static_cast<WordId>(names.size());
+      names.push_back(names_[id]);
+    }
+    for (WordId& word : words_) word = new_ids[word];
+    absl::StatusOr<Vocabulary> vocabulary = Vocabulary::Create(names);
+    if (!vocabulary.ok()) return vocabulary.status();
+    Corpus corpus = {*std::move(vocabulary), std::move(words_)};
+    corpus.sentences = sentences_;
+    corpus.blank_lines = blank_lines_;
+    corpus.unknown =
+        std::count(corpus.words.begin(), corpus.words.end(), kUnknown);
+    return corpus;
+  }
+
+ private:
+  WordId AddWord(absl::string_view word) {
+    const WordId id = static_cast<WordId>(names_.size());
+    const auto added = ids_.emplace(word, id).first;
+    names_.push_back(added->first);
+    counts_.push_back(0);
+    return id;
+  }
+
+  absl::Status ReadSentence(absl::Span<const absl::string_view> sentence) {
+    if (sentence.empty()) {
+      ++blank_lines_;
+      return absl::OkStatus();
+    }
+    ++sentences_;
+    words_.push_back(kBegin);
+    for (absl::string_view word : sentence) {
+      const auto found = ids_.find(word);
+      WordId id = kUnknown;
+      if (found != ids_.end()) {
+        id = found->second;
+      } else if (!fixed_) {
+        if (FindInvalidUtf8(word) != absl::string_view::npos) {
+          return LineError(lines_, "invalid UTF-8");
+        }
+        id = AddWord(word);
+      }
+      if (id == kBegin || id == kEnd) {
+        return LineError(lines_, absl::StrCat("expected plain words, found the ",
+                                              "sentence marker ", word));
+      }
+      ++counts_[id];
+      words_.push_back(id);
+    }
+    words_.push_back(kEnd);
+    if (words_.size() > std::numeric_limits<uint32_t>::max() / 2) {
+      return LineError(lines_, "the corpus has more than 2^31 words");
+    }
+    return absl::OkStatus();
+  }
+
+  // The markers, then the words to keep, most frequent first, equals as they
+  // came.
+  std::vector<WordId> ByFrequency(uint64_t min_count) const {
+    std::vector<WordId> ids(names_.size());
+    std::iota(ids.begin(), ids.end(), 0u);
+    if (!fixed_) {
+      ids.erase(std::remove_if(ids.begin() + kMarkers, ids.end(),
+                               [&](WordId id) {
+                                 return counts_[id] < min_count;
+                               }),
+                ids.end());
+    }
+    std::stable_sort(ids.begin() + kMarkers, ids.end(),
+                     [&](WordId a, WordId b) {
+                       return counts_[a] > counts_[b];
+                     });
+    return ids;
+  }
+
+  LineReader& lines_;
+  bool fixed_ = false;
+  absl::node_hash_map<std::string, WordId> ids_;
+  std::vector<absl::string_view> names_;  // views of the keys of ids_
+  std::vector<uint64_t> counts_;
+  std::vector<WordId> words_;
+  uint64_t sentences_ = 0;
+  uint64_t blank_lines_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
+                                  const CorpusOptions& options,
+                                  Progress& progress) {
+  CorpusBuilder builder(lines);
+  if (!options.vocabulary_file.empty()) {
+    absl::Status status = builder.FixVocabulary(options.vocabulary_file);
+    if (!status.ok()) return status;
+  }
+  if (absl::Status status = builder.Read(progress); !status.ok()) {
+    return status;
+  }
+  return builder.Build(options.min_count);
+}
+
+}  // namespace lmserve

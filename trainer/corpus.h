@@ -1,0 +1,44 @@
+#ifndef LMSERVE_TRAINER_CORPUS_H_
+#define LMSERVE_TRAINER_CORPUS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "models/vocabulary.h"
+#include "trainer/line_reader.h"
+#include "trainer/progress.h"
+
+namespace lmserve {
+
+struct CorpusOptions {
+  // Words to know, a line each; the rest becomes <unk>. Empty: all words.
+  std::string vocabulary_file;
+  // Words seen less often become <unk>.
+  uint64_t min_count = 1;
+};
+
+// A text as word ids, sentence after sentence: <s> w1 ... wm </s> <s> ...
+struct Corpus {
+  // <unk> = 0, <s> = 1, </s> = 2, then the words, most frequent first.
+  Vocabulary vocabulary;
+  std::vector<WordId> words;
+  uint64_t sentences = 0;
+  uint64_t unknown = 0;      // words that became <unk>, those of the text too
+  uint64_t blank_lines = 0;  // left out
+
+  // Words to predict: all but <s>.
+  uint64_t tokens() const { return words.size() - sentences; }
+};
+
+// Reads a text, a sentence a line. Blank lines are left out; <unk> in the text
+// is the unknown word. Fails, naming the line, on <s> or </s> in the text and
+// on invalid UTF-8, and where there is no sentence at all.
+absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
+                                  const CorpusOptions& options,
+                                  Progress& progress);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TRAINER_CORPUS_H_

@@ -1,0 +1,35 @@
+#ifndef LMSERVE_TRAINER_EVALUATE_H_
+#define LMSERVE_TRAINER_EVALUATE_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "models/language_model.h"
+#include "trainer/line_reader.h"
+#include "trainer/progress.h"
+
+namespace lmserve {
+
+// What a model is worth on a text. A sentence a line; each starts after <s>,
+// and its </s> is a token.
+struct Evaluation {
+  uint64_t tokens = 0;
+  uint64_t oov = 0;           // of them not in the vocabulary
+  double log_prob = 0;        // sum of ln P, all tokens
+  double known_log_prob = 0;  // the same without those
+  double seconds = 0;         // spent in the model
+  uint64_t blank_lines = 0;   // left out
+
+  double Perplexity() const;
+  double PerplexityExcludingOov() const;  // 0 where every token is OOV
+  double WordsPerSecond() const;
+};
+
+// Scores a text, many sentences at once. Fails, naming the line, on <s> or </s>
+// in it, and where it has no sentence.
+absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
+                                    LineReader& lines, Progress& progress);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TRAINER_EVALUATE_H_

@@ -1,0 +1,55 @@
+// lm_trainer: makes model versions from text, offline.
+
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "trainer/command.h"
+
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUse = 2;
+
+// What a person can do about a command line that is wrong.
+void PrintWrongUse(const CLI::App& app, const CLI::ParseError& error) {
+  std::string help = "lm_trainer";
+  for (const CLI::App* command : app.get_subcommands()) {
+    absl::StrAppend(&help, " ", command->get_name());
+  }
+  std::string message = error.what();
+  message.resize(message.find('\n') == std::string::npos ? message.size()
+                                                          : message.find('\n'));
+  std::fprintf(stderr, "lm_trainer: %s (see %s --help)\n", message.c_str(),
+               help.c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Makes language models from text for lm_server to serve.",
+               "lm_trainer");
+  app.set_version_flag("--version", std::string("lm_trainer ") +
+                                        LMSERVE_VERSION);
+  app.require_subcommand(1);
+  lmserve::Work work;
+  lmserve::AddNgramCommand(app, &work);
+  lmserve::AddImportArpaCommand(app, &work);
+  lmserve::AddExportArpaCommand(app, &work);
+  lmserve::AddEvaluateCommand(app, &work);
+  lmserve::AddInspectCommand(app, &work);
+  lmserve::AddAliasCommand(app, &work);
+  lmserve::AddDemoCorpusCommand(app, &work);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    PrintWrongUse(app, error);
+    return kWrongUse;
+  }
+  const absl::Status status = work();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "lm_trainer: %s\n",
+               std::string(status.message()).c_str());
+  return kFailed;
+}

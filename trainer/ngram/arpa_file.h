@@ -1,0 +1,19 @@
+#ifndef LMSERVE_TRAINER_NGRAM_ARPA_FILE_H_
+#define LMSERVE_TRAINER_NGRAM_ARPA_FILE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace lmserve {
+
+// Writes an n-gram model of a store as an ARPA file; "-" is the standard
+// output. FAILED_PRECONDITION where the model is of another family, or cannot
+// be told in ARPA.
+absl::Status WriteArpaFile(const std::string& store, const std::string& name,
+                           uint64_t version, const std::string& path);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TRAINER_NGRAM_ARPA_FILE_H_

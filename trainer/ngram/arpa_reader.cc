@@ -1,0 +1,300 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "models/text.h"
+#include "trainer/ngram/arpa.h"
+
+namespace lmserve {
+namespace {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+float NaturalLog(double log10) {
+  return log10 == kLog10OfZero ? kMinusInfinity
+                               : static_cast<float>(log10 * kLn10);
+}
+
+// An n-gram of the order being read.
+struct Entry {
+  uint32_t context;  // its place in the order below
+  WordId word;
+  float log_prob;
+  float backoff;
+};
+
+class ArpaReader {
+ public:
+  ArpaReader(LineReader& lines, const ArpaOptions& options)
+      : lines_(lines), options_(options) {}
+
+  absl::StatusOr<ArpaModel> Read() {
+    if (absl::Status status = ReadHeader(); !status.ok()) return status;
+    if (absl::Status status = ReadUnigrams(); !status.ok()) return status;
+    for (int k = 2; k <= order(); ++k) {
+      if (absl::Status status = ReadLevel(k); !status.ok()) return status;
+    }
+    if (line_ != "\\end\\") return Unexpected("\\end\\");
+    if (clamped_ > 0) {
+      Warn(absl::StrCat(clamped_, " positive log-probabilities taken as 0"));
+    }
+    if (skipped_ > 0) {
+      Warn(absl::StrCat(skipped_, " n-grams with <s> past the first word left ",
+                        "out"));
+    }
+    table_.levels.back().backoffs.clear();
+    return ArpaModel{*std::move(vocabulary_), std::move(table_),
+                     std::move(warnings_)};
+  }
+
+ private:
+  int order() const { return static_cast<int>(counts_.size()); }
+
+  void Warn(std::string warning) { warnings_.push_back(std::move(warning)); }
+
+  absl::Status Unexpected(absl::string_view expected) const {
+    if (!lines_.status().ok()) return lines_.status();
+    return LineError(lines_, absl::StrCat("expected ", expected, ", found ",
+                                          at_end_ ? "the end of the file"
+                                                  : absl::StrCat("'", line_,
+                                                                 "'")));
+  }
+
+  // Goes to the next line that is not blank.
+  bool NextLine() {
+    while (lines_.Next(&line_)) {
+      line_ = absl::StripAsciiWhitespace(line_);
+      if (!line_.empty()) return true;
+    }
+    at_end_ = true;
+    line_ = "";
+    return false;
+  }
+
+  // A line begins with a number; a section with a backslash. A word may too,
+  // but comes after a number.
+  bool NextEntry() { return NextLine() && line_[0] != '\\'; }
+
+  absl::Status ReadHeader() {
+    do {
+      if (!NextLine()) return Unexpected("\\data\\");
+    } while (line_ != "\\data\\");
+    while (NextLine() && absl::ConsumePrefix(&line_, "ngram ")) {
+      const size_t equals = line_.find('=');
+      int k;
+      uint64_t count;
+      if (equals == absl::string_view::npos ||
+          !absl::SimpleAtoi(line_.substr(0, equals), &k) ||
+          !absl::SimpleAtoi(line_.substr(equals + 1), &count)) {
+        return Unexpected("ngram ORDER=COUNT");
+      }
+      if (k != order() + 1 || k > kMaxNgramOrder) {
+        return LineError(lines_, absl::StrCat("expected order ", order() + 1,
+                                              " (", kMaxNgramOrder,
+                                              " at most), found ", k));
+      }
+      counts_.push_back(count);
+    }
+    if (counts_.empty()) return Unexpected("ngram 1=COUNT");
+    table_.levels.resize(counts_.size());
+    return absl::OkStatus();
+  }
+
+  absl::Status ExpectSection(int k) {
+    const std::string section = absl::StrCat("\\", k, "-grams:");
+    return line_ == section ? absl::OkStatus() : Unexpected(section);
+  }
+
+  void CheckCount(int k, uint64_t found) {
+    if (found != counts_[k - 1]) {
+      Warn(absl::StrCat("the header tells ", counts_[k - 1], " ", k,
+                        "-grams, the file has ", found));
+    }
+  }
+
+  // Takes a line of order k apart: its numbers, and its words into words_.
+  absl::Status ParseEntry(int k, float* log_prob, float* backoff) {
+    words_ = SplitWords(line_);
+    const size_t fields = words_.size();
+    if (fields != size_t(k) + 1 && fields != size_t(k) + 2) {
+      return LineError(lines_, absl::StrCat("expected a number, ", k,
+                                            " words and at most one number, ",
+                                            "found ", fields, " fields"));
+    }
+    double numbers[2] = {0, 0};
+    const bool has_backoff = fields == size_t(k) + 2;
+    if (!absl::SimpleAtod(words_[0], &numbers[0]) ||
+        (has_backoff && !absl::SimpleAtod(words_.back(), &numbers[1]))) {
+      return LineError(lines_, absl::StrCat("expected numbers first and last, ",
+                                            "found '", words_[0], "' and '",
+                                            words_.back(), "'"));
+    }
+    if (std::isnan(numbers[0]) || std::isnan(numbers[1]) ||
+        numbers[1] == std::numeric_limits<double>::infinity()) {
+      return LineError(lines_, "expected a number, found NaN or infinity");
+    }
+    if (numbers[0] > 0) {
+      if (!options_.clamp_positive) {
+        return LineError(lines_, absl::StrCat("expected a log-probability up ",
+                                              "to 0, found ", words_[0]));
+      }
+      numbers[0] = 0;
+      ++clamped_;
+    }
+    *log_prob = NaturalLog(numbers[0]);
+    *backoff = NaturalLog(numbers[1]);
+    words_.erase(words_.begin());
+    words_.resize(k);
+    for (absl::string_view& word : words_) {
+      if (word == "<UNK>") word = kUnknownWord;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadUnigrams() {
+    if (absl::Status status = ExpectSection(1); !status.ok()) return status;
+    NgramLevel& level = table_.levels[0];
+    std::vector<std::string> words;
+    while (NextEntry()) {
+      float log_prob, backoff;
+      absl::Status status = ParseEntry(1, &log_prob, &backoff);
+      if (!status.ok()) return status;
+      Add(1, 0, words.size(), log_prob, backoff);
+      words.emplace_back(words_[0]);
+    }
+    CheckCount(1, words.size());
+    AddMarker(kUnknownWord, options_.unknown_log10, words);
+    AddMarker(kBeginSentence, kLog10OfZero, words);
+    AddMarker(kEndSentence, kLog10OfZero, words);
+    const std::vector<absl::string_view> views(words.begin(), words.end());
+    vocabulary_ = Vocabulary::Create(views);
+    if (!vocabulary_.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          lines_.name(), ", 1-grams: ", vocabulary_.status().message()));
+    }
+    // No event: SRILM writes -99, KenLM 0, IRSTLM something.
+    level.log_probs[vocabulary_->begin_sentence()] = kMinusInfinity;
+    return absl::OkStatus();
+  }
+
+  void AddMarker(absl::string_view marker, double log10,
+                 std::vector<std::string>& words) {
+    if (std::find(words.begin(), words.end(), marker) != words.end()) return;
+    Warn(absl::StrCat("the file has no ", marker, "; it gets the log10 ",
+                      "probability ", log10));
+    Add(1, 0, words.size(), NaturalLog(log10), 0);
+    words.emplace_back(marker);
+  }
+
+  absl::Status ReadLevel(int k) {
+    if (absl::Status status = ExpectSection(k); !status.ok()) return status;
+    std::vector<Entry> entries;
+    uint64_t count = 0;
+    for (; NextEntry(); ++count) {
+      Entry entry;
+      absl::Status status = ParseEntry(k, &entry.log_prob, &entry.backoff);
+      if (!status.ok()) return status;
+      if (std::count(words_.begin() + 1, words_.end(), kBeginSentence) > 0) {
+        ++skipped_;
+        continue;
+      }
+      if (status = Locate(&entry); !status.ok()) return status;
+      entries.push_back(entry);
+    }
+    CheckCount(k, count);
+    return Place(k, entries);
+  }
+
+  // Finds the context of the n-gram in words_.
+  absl::Status Locate(Entry* entry) {
+    std::vector<WordId> ids;
+    for (absl::string_view word : words_) {
+      if (!vocabulary_->Contains(word)) {
+        return LineError(lines_,
+                         absl::StrCat("the word '", word, "' is no 1-gram"));
+      }
+      ids.push_back(vocabulary_->Find(word));
+    }
+    entry->word = ids.back();
+    entry->context = ids[0];
+    for (size_t i = 1; i + 1 < ids.size(); ++i) {
+      const NgramLevel& level = table_.levels[i];
+      const NgramLevel& contexts = table_.levels[i - 1];
+      const auto begin =
+          level.words.begin() + contexts.children[entry->context];
+      const auto end =
+          level.words.begin() + contexts.children[entry->context + 1];
+      const auto found = std::lower_bound(begin, end, ids[i]);
+      if (found == end || *found != ids[i]) {
+        words_.pop_back();
+        return LineError(
+            lines_, absl::StrCat("the context '", absl::StrJoin(words_, " "),
+                                 "' of the n-gram is no ", words_.size(),
+                                 "-gram"));
+      }
+      entry->context = found - level.words.begin();
+    }
+    return absl::OkStatus();
+  }
+
+  // Sorts the n-grams of order k into the table.
+  absl::Status Place(int k, std::vector<Entry>& entries) {
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) {
+                return std::pair(a.context, a.word) <
+                       std::pair(b.context, b.word);
+              });
+    NgramLevel& contexts = table_.levels[k - 2];
+    contexts.children.assign(contexts.size() + 1, 0);
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const Entry& entry = entries[i];
+      if (i > 0 && entries[i - 1].context == entry.context &&
+          entries[i - 1].word == entry.word) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(lines_.name(), ": a ", k, "-gram that ends with '",
+                         vocabulary_->word(entry.word), "' stands there twice"));
+      }
+      Add(k, entry.context, entry.word, entry.log_prob, entry.backoff);
+    }
+    std::partial_sum(contexts.children.begin(), contexts.children.end(),
+                     contexts.children.begin());
+    return absl::OkStatus();
+  }
+
+  void Add(int k, uint32_t context, WordId word, float log_prob,
+           float backoff) {
+    NgramLevel& level = table_.levels[k - 1];
+    level.words.push_back(word);
+    level.log_probs.push_back(log_prob);
+    level.backoffs.push_back(backoff);
+    if (k > 1) ++table_.levels[k - 2].children[context + 1];
+  }
+
+  LineReader& lines_;
+  const ArpaOptions options_;
+  absl::string_view line_;
+  bool at_end_ = false;
+  std::vector<absl::string_view> words_;
+  std::vector<uint64_t> counts_;  // as the header tells
+  absl::StatusOr<Vocabulary> vocabulary_ = absl::UnknownError("");
+  NgramTable table_;
+  std::vector<std::string> warnings_;
+  uint64_t skipped_ = 0;
+  uint64_t clamped_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<ArpaModel> ReadArpa(LineReader& lines,
+                                   const ArpaOptions& options) {
+  return ArpaReader(lines, options).Read();
+}
+
+}  // namespace lmserve

@@ -1,0 +1,49 @@
+#include <cmath>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "trainer/ngram/arpa.h"
+
+namespace lmserve {
+namespace {
+
+// With enough digits for a float.
+std::string Log10(float natural) {
+  return std::isinf(natural) ? absl::StrCat(kLog10OfZero)
+                             : absl::StrFormat("%.9g", natural / kLn10);
+}
+
+}  // namespace
+
+absl::Status WriteArpa(const NgramModel& model, std::ostream& out) {
+  if (model.rule() != UnseenRule::kBackOff && model.order() > 1) {
+    return absl::FailedPreconditionError(
+        "an ARPA file can only tell models that back off by a weight of the "
+        "context, not additive smoothing or stupid back-off");
+  }
+  out << "\\data\\\n";
+  for (int k = 1; k <= model.order(); ++k) {
+    out << "ngram " << k << "=" << model.Count(k) << "\n";
+  }
+  for (int k = 1; k <= model.order(); ++k) {
+    out << "\n\\" << k << "-grams:\n";
+    std::string line;
+    model.ForEach(k, [&](const NgramModel::Ngram& ngram) {
+      line = Log10(ngram.log_prob);
+      char separator = '\t';
+      for (WordId word : ngram.words) {
+        absl::StrAppend(&line, std::string(1, separator),
+                        model.vocabulary().word(word));
+        separator = ' ';
+      }
+      if (k < model.order()) absl::StrAppend(&line, "\t", Log10(ngram.backoff));
+      out << line << '\n';
+    });
+  }
+  out << "\n\\end\\\n";
+  return absl::OkStatus();
+}
+
+}  // namespace lmserve

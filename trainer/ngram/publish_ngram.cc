@@ -1,0 +1,34 @@
+#include "trainer/ngram/publish_ngram.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "model_store/publish.h"
+#include "models/model_factory.h"
+#include "models/ngram/ngram_builder.h"
+
+namespace lmserve {
+
+absl::StatusOr<uint64_t> PublishNgram(
+    const std::string& store, absl::string_view name,
+    const Vocabulary& vocabulary, const NgramTable& table,
+    std::map<std::string, std::string> properties,
+    std::vector<std::string> self_test) {
+  const absl::StatusOr<std::string> bytes = BuildNgramFile(table);
+  if (!bytes.ok()) return bytes.status();
+  properties["order"] = absl::StrCat(table.order());
+  properties["ngrams"] = absl::StrJoin(
+      table.levels, " ", [](std::string* out, const NgramLevel& level) {
+        absl::StrAppend(out, level.size());
+      });
+  NewVersion version;
+  version.family = std::string(kNgramFamily);
+  version.properties = std::move(properties);
+  version.files = {{std::string(kVocabularyFile), vocabulary.text()},
+                   {std::string(kNgramFile), *bytes}};
+  version.self_test = std::move(self_test);
+  return Publish(store, name, version);
+}
+
+}  // namespace lmserve

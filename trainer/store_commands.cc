@@ -1,0 +1,212 @@
+// lm_trainer evaluate, inspect and alias: what is done with versions that are
+// in a store.
+
+#include <cmath>
+#include <iostream>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "model_store/loaded_model.h"
+#include "model_store/model_name.h"
+#include "model_store/publish.h"
+#include "models/text.h"
+#include "trainer/command.h"
+#include "trainer/evaluate.h"
+
+namespace lmserve {
+namespace {
+
+struct EvaluateOptions {
+  ModelOptions source;
+  std::string corpus;
+  bool json = false;
+};
+
+struct InspectOptions {
+  ModelOptions source;
+  std::string context;
+  bool next_words = false;
+  int k = 10;
+};
+
+struct AliasOptions {
+  ModelOptions target;
+  std::string alias;
+};
+
+absl::StatusOr<ModelHandle> Load(const ModelOptions& source) {
+  const absl::StatusOr<uint64_t> version =
+      FindVersion(source.store, source.model);
+  if (!version.ok()) return version.status();
+  return LoadModel(source.store, ParseModelName(source.model)->name, *version);
+}
+
+// JSON has no infinity: null.
+nlohmann::json Number(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
+
+void PrintJson(const Evaluation& result) {
+  const nlohmann::ordered_json json = {
+      {"tokens", result.tokens},
+      {"oov", result.oov},
+      {"log_prob", Number(result.log_prob)},
+      {"perplexity", Number(result.Perplexity())},
+      {"perplexity_excluding_oov", Number(result.PerplexityExcludingOov())},
+      {"words_per_second", Number(result.WordsPerSecond())},
+  };
+  std::cout << json.dump() << std::endl;
+}
+
+void PrintText(const Evaluation& result) {
+  std::cout << absl::StreamFormat(
+      "tokens                    %d\n"
+      "oov                       %d\n"
+      "log_prob                  %.4f\n"
+      "perplexity                %.4f\n"
+      "perplexity_excluding_oov  %.4f\n"
+      "words_per_second          %.0f\n",
+      result.tokens, result.oov, result.log_prob, result.Perplexity(),
+      result.PerplexityExcludingOov(), result.WordsPerSecond());
+}
+
+absl::Status RunEvaluate(const EvaluateOptions& options) {
+  absl::StatusOr<ModelHandle> handle = Load(options.source);
+  if (!handle.ok()) return handle.status();
+  absl::StatusOr<std::unique_ptr<LineReader>> lines =
+      LineReader::Open(options.corpus);
+  if (!lines.ok()) return lines.status();
+  Progress progress("evaluating", /*quiet=*/options.json);
+  const absl::StatusOr<Evaluation> result =
+      Evaluate((*handle)->model(), **lines, progress);
+  if (!result.ok()) return result.status();
+  options.json ? PrintJson(*result) : PrintText(*result);
+  return absl::OkStatus();
+}
+
+void PrintVersion(const LoadedModel& loaded) {
+  const lm::v1::Manifest& manifest = loaded.manifest();
+  std::cout << loaded.name() << "@" << loaded.version() << "\n"
+            << "family      " << manifest.family() << "\n"
+            << "created     " << manifest.created() << "\n"
+            << "vocabulary  " << loaded.model().vocabulary().size() << "\n"
+            << "state       " << loaded.model().state_size() << " bytes\n";
+  const std::map<std::string, std::string> properties(
+      manifest.properties().begin(), manifest.properties().end());
+  for (const auto& [key, value] : properties) {
+    std::cout << absl::StreamFormat("%-10s  %s\n", key, value);
+  }
+  for (const lm::v1::ModelFile& file : manifest.files()) {
+    std::cout << absl::StreamFormat("%-14s %12d bytes  sha256 %s\n",
+                                    file.name(), file.size(), file.sha256());
+  }
+}
+
+// The likeliest words after a context.
+void PrintNextWords(const LanguageModel& model, const InspectOptions& options) {
+  std::vector<WordId> words;
+  for (absl::string_view word : SplitWords(options.context)) {
+    words.push_back(model.vocabulary().Find(word));
+  }
+  std::vector<std::byte> state(model.state_size());
+  model.Start(state.data());
+  const LanguageModel::Query query = {state.data(), words, state.data(), {}};
+  model.Score({&query, 1});
+  const size_t k = std::min<size_t>(options.k, model.vocabulary().size());
+  std::vector<ScoredWord> best(k);
+  const std::byte* states[] = {state.data()};
+  model.TopK(states, k, absl::MakeSpan(best));
+  std::cout << "after <s> " << options.context << "\n";
+  for (const ScoredWord& next : best) {
+    std::cout << absl::StreamFormat("%10.4f  %s\n", next.log_prob,
+                                    model.vocabulary().word(next.word));
+  }
+}
+
+absl::Status RunInspect(const InspectOptions& options) {
+  absl::StatusOr<ModelHandle> handle = Load(options.source);
+  if (!handle.ok()) return handle.status();
+  PrintVersion(**handle);
+  if (options.next_words) PrintNextWords((*handle)->model(), options);
+  return absl::OkStatus();
+}
+
+absl::Status RunAlias(const AliasOptions& options) {
+  const absl::StatusOr<uint64_t> version =
+      FindVersion(options.target.store, options.target.model);
+  if (!version.ok()) return version.status();
+  const std::string name = ParseModelName(options.target.model)->name;
+  absl::Status status =
+      SetAlias(options.target.store, name, options.alias, *version);
+  if (!status.ok()) return status;
+  std::cout << name << "@" << options.alias << " = " << name << "@" << *version
+            << std::endl;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddModelOptions(CLI::App& command, absl::string_view what,
+                     ModelOptions* options) {
+  command.add_option("--store", options->store, "Directory of the model store")
+      ->required();
+  command
+      .add_option("--model", options->model,
+                  absl::StrCat("Name of the model ", what))
+      ->required();
+}
+
+void AddEvaluateCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<EvaluateOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "evaluate",
+      "Tell the perplexity of a text under a model.\n"
+      "  lm_trainer evaluate --corpus test.xz --store store --model en");
+  command
+      .add_option("--corpus", options->corpus,
+                  "Text, a sentence a line: plain, .gz, .xz, or - for the "
+                  "standard input")
+      ->required();
+  command.add_flag("--json", options->json, "Print a JSON object");
+  AddModelOptions(command, "to ask, NAME, NAME@VERSION or NAME@ALIAS",
+                  &options->source);
+  command.callback([=] { *work = [=] { return RunEvaluate(*options); }; });
+}
+
+void AddInspectCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "inspect",
+      "Verify a version and tell what is in it.\n"
+      "  lm_trainer inspect --store store --model en --next 'the cat'");
+  CLI::Option* next =
+      command.add_option("--next", options->context,
+                         "Print the likeliest words after this context, too");
+  command.add_option("-k", options->k, "How many of them")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  AddModelOptions(command, "to read, NAME, NAME@VERSION or NAME@ALIAS",
+                  &options->source);
+  command.callback([=] {
+    options->next_words = next->count() > 0;
+    *work = [=] { return RunInspect(*options); };
+  });
+}
+
+void AddAliasCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<AliasOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "alias",
+      "Let NAME@ALIAS stand for a version, as in en@stable.\n"
+      "  lm_trainer alias stable --store store --model en@3");
+  command.add_option("alias", options->alias, "Letters, digits, . _ and -")
+      ->required();
+  AddModelOptions(command, "that it names, NAME@VERSION; NAME is the newest",
+                  &options->target);
+  command.callback([=] { *work = [=] { return RunAlias(*options); }; });
+}
+
+}  // namespace lmserve
