@@ -60,6 +60,9 @@ class ModelStore {
 
   ModelStore() = default;
 
+  void LoadVersions(const std::string& directory, const std::string& name);
+  static Entry MakeEntry(const Model& model, uint64_t version);
+
   std::map<std::string, Model, std::less<>> models_;
   std::vector<Refused> refused_;
 };

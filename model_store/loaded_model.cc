@@ -1,0 +1,108 @@
+#include "model_store/loaded_model.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "model_store/manifest.h"
+#include "model_store/self_test.h"
+#include "model_store/sha256.h"
+#include "models/model_factory.h"
+
+namespace lmserve {
+namespace {
+
+constexpr uint64_t kLargestManifest = 1 << 20;
+
+absl::Status Broken(absl::string_view file, absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("file '", file, "': ", what));
+}
+
+template <typename Value>
+absl::Status Differs(absl::string_view file, absl::string_view field,
+                     const Value& expected, const Value& found) {
+  return Broken(file, absl::StrCat(field, ": expected ", expected, ", found ",
+                                   found));
+}
+
+absl::StatusOr<MappedFile> Map(const std::string& directory,
+                               absl::string_view name) {
+  absl::StatusOr<MappedFile> file =
+      MappedFile::Open(absl::StrCat(directory, "/", name));
+  if (!file.ok()) return Broken(name, file.status().message());
+  return file;
+}
+
+absl::StatusOr<lm::v1::Manifest> ReadManifest(const std::string& directory) {
+  const absl::StatusOr<MappedFile> file = Map(directory, kManifestFile);
+  if (!file.ok()) return file.status();
+  if (file->bytes().size() > kLargestManifest) {
+    return Differs(kManifestFile, "size",
+                   absl::StrCat("at most ", kLargestManifest),
+                   absl::StrCat(file->bytes().size()));
+  }
+  return ParseManifest(file->bytes());
+}
+
+// Maps a file, and sees that it is the one that the manifest tells.
+absl::StatusOr<MappedFile> MapVerified(const std::string& directory,
+                                       const lm::v1::ModelFile& expected) {
+  absl::StatusOr<MappedFile> file = Map(directory, expected.name());
+  if (!file.ok()) return file;
+  const uint64_t size = file->bytes().size();
+  if (size != expected.size()) {
+    return Differs(expected.name(), "size", expected.size(), size);
+  }
+  const std::string sha256 = Sha256(file->bytes());
+  if (sha256 != expected.sha256()) {
+    return Differs(expected.name(), "SHA-256", expected.sha256(), sha256);
+  }
+  return file;
+}
+
+absl::Status CheckSelfTest(const LanguageModel& model,
+                           const ModelFiles& files) {
+  lm::v1::SelfTest self_test;
+  absl::Status status = FromJson(
+      kSelfTestFile, files.find(std::string(kSelfTestFile))->second,
+      &self_test);
+  return status.ok() ? RunSelfTest(model, self_test) : status;
+}
+
+}  // namespace
+
+uint64_t LoadedModel::file_bytes() const {
+  uint64_t bytes = 0;
+  for (const lm::v1::ModelFile& file : manifest_.files()) bytes += file.size();
+  return bytes;
+}
+
+absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
+                                      absl::string_view name,
+                                      uint64_t version) {
+  const std::string directory = absl::StrCat(store, "/", name, "/", version);
+  absl::StatusOr<lm::v1::Manifest> manifest = ReadManifest(directory);
+  if (!manifest.ok()) return manifest.status();
+
+  std::shared_ptr<LoadedModel> loaded = absl::WrapUnique(new LoadedModel);
+  loaded->name_ = std::string(name);
+  loaded->version_ = version;
+  loaded->manifest_ = *std::move(manifest);
+  ModelFiles files;
+  for (const lm::v1::ModelFile& entry : loaded->manifest_.files()) {
+    absl::StatusOr<MappedFile> file = MapVerified(directory, entry);
+    if (!file.ok()) return file.status();
+    files[entry.name()] = file->bytes();
+    loaded->files_.push_back(*std::move(file));
+  }
+  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
+      CreateModel(loaded->manifest_.family(), files);
+  if (!model.ok()) return absl::DataLossError(model.status().message());
+  loaded->model_ = *std::move(model);
+  absl::Status status = CheckSelfTest(*loaded->model_, files);
+  if (!status.ok()) return status;
+  return loaded;
+}
+
+}  // namespace lmserve

@@ -1,0 +1,83 @@
+#include "model_store/manifest.h"
+
+#include <set>
+
+#include <google/protobuf/util/json_util.h>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "model_store/model_name.h"
+
+namespace lmserve {
+namespace {
+
+absl::Status Broken(absl::string_view field, absl::string_view expected,
+                    absl::string_view found) {
+  return absl::DataLossError(absl::StrCat(kManifestFile, ": ", field,
+                                          ": expected ", expected, ", found '",
+                                          absl::CHexEscape(found), "'"));
+}
+
+absl::Status CheckFile(const lm::v1::ModelFile& file,
+                       std::set<std::string>& names) {
+  // The rules for the names of models are those for plain file names.
+  if (!CheckModelName(file.name()).ok() || file.name() == kManifestFile) {
+    return Broken("files.name", "a plain file name", file.name());
+  }
+  if (!names.insert(file.name()).second) {
+    return Broken("files.name", "every file once", file.name());
+  }
+  if (file.sha256().size() != 64) {
+    return Broken("files.sha256", "64 hexadecimal digits", file.sha256());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string ToJson(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  const auto status =
+      google::protobuf::util::MessageToJsonString(message, &json, options);
+  (void)status;  // fails for messages of unknown types alone
+  return json;
+}
+
+absl::Status FromJson(absl::string_view file, absl::string_view json,
+                      google::protobuf::Message* message) {
+  const auto status = google::protobuf::util::JsonStringToMessage(
+      {json.data(), json.size()}, message);
+  if (status.ok()) return absl::OkStatus();
+  // The parser quotes what it read; the first line says where and why.
+  const std::string text = status.ToString();
+  return absl::DataLossError(
+      absl::StrCat(file, ": not the JSON expected: ",
+                   absl::CHexEscape(text.substr(0, text.find('\n')))));
+}
+
+absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json) {
+  lm::v1::Manifest manifest;
+  absl::Status status = FromJson(kManifestFile, json, &manifest);
+  if (!status.ok()) return status;
+  if (manifest.format_version() != kFormatVersion) {
+    return Broken("format_version", absl::StrCat(kFormatVersion),
+                  absl::StrCat(manifest.format_version()));
+  }
+  if (manifest.tokenizer() != kTokenizer) {
+    return Broken("tokenizer", kTokenizer, manifest.tokenizer());
+  }
+  std::set<std::string> names;
+  for (const lm::v1::ModelFile& file : manifest.files()) {
+    if (status = CheckFile(file, names); !status.ok()) return status;
+  }
+  if (names.count(std::string(kSelfTestFile)) == 0) {
+    return Broken("files", kSelfTestFile, "other files alone");
+  }
+  return manifest;
+}
+
+}  // namespace lmserve

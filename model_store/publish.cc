@@ -1,0 +1,234 @@
+#include "model_store/publish.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "model_store/manifest.h"
+#include "model_store/model_name.h"
+#include "model_store/self_test.h"
+#include "model_store/sha256.h"
+#include "model_store/store_directory.h"
+
+namespace lmserve {
+namespace {
+
+absl::Status Failed(absl::string_view what) {
+  return absl::ErrnoToStatus(errno, what);
+}
+
+absl::Status Sync(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return Failed(path);
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  return fsync(fd) == 0 ? absl::OkStatus() : Failed(path);
+}
+
+// Writes a new file and syncs it.
+absl::Status WriteFile(const std::string& path, absl::string_view bytes) {
+  const int fd =
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return Failed(path);
+  absl::Cleanup close_fd = [fd] { close(fd); };
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return Failed(path);
+    bytes.remove_prefix(written);
+  }
+  return fsync(fd) == 0 ? absl::OkStatus() : Failed(path);
+}
+
+absl::Status MakeDirectories(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  return error ? absl::ErrnoToStatus(error.value(), path) : absl::OkStatus();
+}
+
+// A hidden directory in a model's directory, removed unless it was renamed.
+class HiddenDirectory {
+ public:
+  static absl::StatusOr<std::unique_ptr<HiddenDirectory>> Make(
+      const std::string& parent) {
+    std::string path = absl::StrCat(parent, "/.publish-XXXXXX");
+    if (mkdtemp(path.data()) == nullptr) return Failed(parent);
+    if (chmod(path.c_str(), 0755) != 0) return Failed(path);
+    return std::make_unique<HiddenDirectory>(std::move(path));
+  }
+
+  explicit HiddenDirectory(std::string path) : path_(std::move(path)) {}
+  HiddenDirectory(const HiddenDirectory&) = delete;
+  HiddenDirectory& operator=(const HiddenDirectory&) = delete;
+  ~HiddenDirectory() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::string& path() const { return path_; }
+
+  // False where the name is taken.
+  absl::StatusOr<bool> RenameTo(const std::string& path) {
+    if (rename(path_.c_str(), path.c_str()) == 0) {
+      path_.clear();
+      return true;
+    }
+    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR) {
+      return false;
+    }
+    return Failed(path);
+  }
+
+ private:
+  std::string path_;
+};
+
+// Renames the directory to the first version that is free. Versions are there
+// with their files from the first moment on, so a rename never replaces one.
+absl::StatusOr<uint64_t> TakeVersion(const std::string& store,
+                                     absl::string_view name,
+                                     HiddenDirectory& directory) {
+  const std::vector<uint64_t> versions = ListVersions(store, name);
+  for (uint64_t version = versions.empty() ? 1 : versions.back() + 1;;
+       ++version) {
+    const absl::StatusOr<bool> taken =
+        directory.RenameTo(absl::StrCat(store, "/", name, "/", version));
+    if (!taken.ok()) return taken.status();
+    if (*taken) return version;
+  }
+}
+
+absl::Status WriteVersion(const std::string& directory,
+                          const NewVersion& version,
+                          const std::string& self_test) {
+  ModelFiles files = version.files;
+  files[std::string(kSelfTestFile)] = self_test;
+  lm::v1::Manifest manifest;
+  manifest.set_format_version(kFormatVersion);
+  manifest.set_family(version.family);
+  manifest.set_tokenizer(std::string(kTokenizer));
+  manifest.mutable_properties()->insert(version.properties.begin(),
+                                        version.properties.end());
+  manifest.set_created(absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(),
+                                        absl::UTCTimeZone()));
+  for (const auto& [name, bytes] : files) {
+    lm::v1::ModelFile& file = *manifest.add_files();
+    file.set_name(name);
+    file.set_size(bytes.size());
+    file.set_sha256(Sha256(bytes));
+    absl::Status status =
+        WriteFile(absl::StrCat(directory, "/", name), bytes);
+    if (!status.ok()) return status;
+  }
+  const std::string json = ToJson(manifest);
+  // What a reader would refuse is not written.
+  if (const auto parsed = ParseManifest(json); !parsed.ok()) {
+    return absl::InvalidArgumentError(parsed.status().message());
+  }
+  absl::Status status =
+      WriteFile(absl::StrCat(directory, "/", kManifestFile), json);
+  return status.ok() ? Sync(directory) : status;
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> Publish(const std::string& store,
+                                 absl::string_view name,
+                                 const NewVersion& version) {
+  absl::Status status = CheckModelName(name);
+  if (!status.ok()) return status;
+  const absl::StatusOr<std::unique_ptr<LanguageModel>> model =
+      CreateModel(version.family, version.files);
+  if (!model.ok()) return model.status();
+  const lm::v1::SelfTest self_test = MakeSelfTest(**model, version.self_test);
+  status = RunSelfTest(**model, self_test);
+  if (!status.ok()) return absl::InvalidArgumentError(status.message());
+
+  const std::string parent = absl::StrCat(store, "/", name);
+  if (status = MakeDirectories(parent); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<HiddenDirectory>> directory =
+      HiddenDirectory::Make(parent);
+  if (!directory.ok()) return directory.status();
+  status = WriteVersion((*directory)->path(), version, ToJson(self_test));
+  if (!status.ok()) return status;
+  const absl::StatusOr<uint64_t> number =
+      TakeVersion(store, name, **directory);
+  if (!number.ok()) return number;
+  status = Sync(parent);
+  return status.ok() ? number : status;
+}
+
+absl::Status SetAlias(const std::string& store, absl::string_view name,
+                      absl::string_view alias, uint64_t version) {
+  absl::Status status = CheckAlias(alias);
+  if (!status.ok()) return status;
+  const absl::StatusOr<uint64_t> found =
+      FindVersion(store, absl::StrCat(name, "@", version));
+  if (!found.ok()) return found.status();
+  absl::StatusOr<std::map<std::string, uint64_t>> aliases =
+      ReadAliases(store, name);
+  if (!aliases.ok()) return aliases.status();
+  (*aliases)[std::string(alias)] = version;
+  lm::v1::Aliases message;
+  message.mutable_versions()->insert(aliases->begin(), aliases->end());
+
+  const std::string parent = absl::StrCat(store, "/", name);
+  absl::StatusOr<std::unique_ptr<HiddenDirectory>> directory =
+      HiddenDirectory::Make(parent);
+  if (!directory.ok()) return directory.status();
+  const std::string written =
+      absl::StrCat((*directory)->path(), "/", kAliasesFile);
+  if (status = WriteFile(written, ToJson(message)); !status.ok()) {
+    return status;
+  }
+  const std::string path = absl::StrCat(parent, "/", kAliasesFile);
+  if (rename(written.c_str(), path.c_str()) != 0) return Failed(path);
+  return Sync(parent);
+}
+
+absl::StatusOr<uint64_t> FindVersion(const std::string& store,
+                                     absl::string_view spec) {
+  const absl::StatusOr<ModelName> wanted = ParseModelName(spec);
+  if (!wanted.ok()) return wanted.status();
+  const std::vector<uint64_t> versions = ListVersions(store, wanted->name);
+  if (versions.empty()) {
+    const absl::StatusOr<std::vector<std::string>> names =
+        ListModelNames(store);
+    if (!names.ok()) return names.status();
+    return absl::NotFoundError(
+        absl::StrCat("model '", wanted->name, "' is not in the store; there ",
+                     "are: ", absl::StrJoin(*names, ", ")));
+  }
+  uint64_t version = wanted->version;
+  if (!wanted->alias.empty()) {
+    const absl::StatusOr<std::map<std::string, uint64_t>> aliases =
+        ReadAliases(store, wanted->name);
+    if (!aliases.ok()) return aliases.status();
+    const auto found = aliases->find(wanted->alias);
+    version = found == aliases->end() ? 0 : found->second;
+  } else if (version == 0) {
+    version = versions.back();
+  }
+  if (std::binary_search(versions.begin(), versions.end(), version)) {
+    return version;
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "model '", wanted->name, "' has no version or alias '",
+      spec.substr(wanted->name.size() + 1), "'; there are the versions ",
+      absl::StrJoin(versions, ", ")));
+}
+
+}  // namespace lmserve

@@ -1,0 +1,70 @@
+#include "model_store/self_test.h"
+
+#include <cmath>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+
+namespace lmserve {
+namespace {
+
+constexpr float kTolerance = 1e-4f;
+
+std::vector<float> Score(const LanguageModel& model, absl::string_view text) {
+  std::vector<WordId> words;
+  for (absl::string_view word : SplitWords(text)) {
+    words.push_back(model.vocabulary().Find(word));
+  }
+  words.push_back(model.vocabulary().end_sentence());
+  std::vector<std::byte> state(model.state_size());
+  model.Start(state.data());
+  std::vector<float> log_probs(words.size());
+  const LanguageModel::Query query = {state.data(), words, nullptr,
+                                      absl::MakeSpan(log_probs)};
+  model.Score({&query, 1});
+  return log_probs;
+}
+
+// Two infinities are equal, a NaN to nothing.
+bool Same(float a, float b) {
+  return a == b || std::abs(a - b) <= kTolerance;
+}
+
+}  // namespace
+
+lm::v1::SelfTest MakeSelfTest(const LanguageModel& model,
+                              absl::Span<const std::string> texts) {
+  lm::v1::SelfTest self_test;
+  for (const std::string& text : texts) {
+    lm::v1::SelfTestCase& test = *self_test.add_cases();
+    test.set_text(text);
+    for (float log_prob : Score(model, text)) test.add_log_probs(log_prob);
+  }
+  return self_test;
+}
+
+absl::Status RunSelfTest(const LanguageModel& model,
+                         const lm::v1::SelfTest& self_test) {
+  if (self_test.cases().empty()) {
+    return absl::DataLossError("self-test: expected a text, found none");
+  }
+  for (int i = 0; i < self_test.cases_size(); ++i) {
+    const lm::v1::SelfTestCase& test = self_test.cases(i);
+    const std::vector<float> found = Score(model, test.text());
+    if (found.size() != static_cast<size_t>(test.log_probs_size())) {
+      return absl::DataLossError(
+          absl::StrCat("self-test ", i, ": expected ", test.log_probs_size(),
+                       " words, found ", found.size()));
+    }
+    for (size_t t = 0; t < found.size(); ++t) {
+      if (Same(found[t], test.log_probs(t))) continue;
+      return absl::DataLossError(absl::StrCat(
+          "self-test ", i, ", word ", t, ": log-probability: expected ",
+          test.log_probs(t), ", found ", found[t]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace lmserve
