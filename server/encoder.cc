@@ -1,0 +1,97 @@
+#include "server/encoder.h"
+
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+#include "server/errors.h"
+
+namespace lmserve {
+
+absl::Status Encoder::Add(const lm::v1::Text& text, absl::string_view field,
+                          int index, const Options& options) {
+  const size_t begin = words_.size();
+  absl::Status status = AddForm(text);
+  if (status.ok() && words_.size() == begin && !options.may_be_empty) {
+    status = absl::InvalidArgumentError("expected a word, found none");
+  }
+  if (!status.ok()) {
+    const std::string name =
+        index < 0 ? std::string(field) : absl::StrCat(field, "[", index, "]");
+    return absl::Status(status.code(),
+                        absl::StrCat(name, ": ", status.message()));
+  }
+  if (options.add_end) words_.push_back(vocabulary_.end_sentence());
+  ends_.push_back(words_.size());
+  return CheckLimit("words in the request", words_.size(), limits_.words);
+}
+
+absl::Status Encoder::AddForm(const lm::v1::Text& text) {
+  switch (text.form_case()) {
+    case lm::v1::Text::kText:
+      return AddText(text.text());
+    case lm::v1::Text::kWords:
+      return AddWords(text.words());
+    case lm::v1::Text::kIds:
+      return AddIds(text.ids());
+    case lm::v1::Text::FORM_NOT_SET:
+      return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Encoder::CheckLength(size_t words) const {
+  if (words <= limits_.words_per_text) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      words, " words, at most ", limits_.words_per_text, " in a text"));
+}
+
+absl::Status Encoder::AddText(absl::string_view text) {
+  const std::vector<absl::string_view> words = SplitWords(text);
+  absl::Status status = CheckLength(words.size());
+  for (size_t i = 0; status.ok() && i < words.size(); ++i) {
+    status = AddWord(words[i], i);
+  }
+  return status;
+}
+
+absl::Status Encoder::AddWords(const lm::v1::WordList& words) {
+  absl::Status status = CheckLength(words.words_size());
+  for (int i = 0; status.ok() && i < words.words_size(); ++i) {
+    const std::string& word = words.words(i);
+    const std::vector<absl::string_view> parts = SplitWords(word);
+    if (parts.size() != 1 || parts[0].size() != word.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "word ", i, " is empty or has white space in it"));
+    }
+    status = AddWord(word, i);
+  }
+  return status;
+}
+
+absl::Status Encoder::AddIds(const lm::v1::WordIdList& ids) {
+  absl::Status status = CheckLength(ids.ids_size());
+  for (int i = 0; status.ok() && i < ids.ids_size(); ++i) {
+    if (ids.ids(i) >= vocabulary_.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("id ", i, " is ", ids.ids(i), ", the vocabulary has ",
+                       vocabulary_.size(), " words"));
+    }
+    status = AddId(ids.ids(i), i);
+  }
+  return status;
+}
+
+absl::Status Encoder::AddWord(absl::string_view word, size_t position) {
+  return AddId(vocabulary_.Find(word), position);
+}
+
+absl::Status Encoder::AddId(WordId id, size_t position) {
+  if (id == vocabulary_.begin_sentence() || id == vocabulary_.end_sentence()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "word ", position, " is the sentence marker ", vocabulary_.word(id),
+        "; a text comes without"));
+  }
+  words_.push_back(id);
+  return absl::OkStatus();
+}
+
+}  // namespace lmserve

@@ -1,0 +1,60 @@
+#ifndef LMSERVE_SERVER_ENCODER_H_
+#define LMSERVE_SERVER_ENCODER_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "lm/v1/language_model.pb.h"
+#include "models/vocabulary.h"
+#include "server/limits.h"
+
+namespace lmserve {
+
+// Turns the texts of one request into word ids, and refuses what may not be
+// asked. One thread at a time; vocabulary and limits must outlive it.
+class Encoder {
+ public:
+  Encoder(const Vocabulary& vocabulary, const Limits& limits)
+      : vocabulary_(vocabulary), limits_(limits) {}
+
+  struct Options {
+    bool may_be_empty = false;
+    bool add_end = false;  // add </s>
+  };
+
+  // Adds a text. Errors name it by `field` and `index`, as in texts[3]; a
+  // negative index stands for a field that is not repeated.
+  absl::Status Add(const lm::v1::Text& text, absl::string_view field,
+                   int index, const Options& options);
+
+  size_t size() const { return ends_.size(); }
+
+  // The ids of text i; valid until the next Add().
+  absl::Span<const WordId> words(size_t i) const {
+    const size_t begin = i == 0 ? 0 : ends_[i - 1];
+    return absl::MakeConstSpan(words_).subspan(begin, ends_[i] - begin);
+  }
+
+  // The ids of all texts, one after the other.
+  absl::Span<const WordId> all_words() const { return words_; }
+
+ private:
+  absl::Status AddForm(const lm::v1::Text& text);
+  absl::Status AddText(absl::string_view text);
+  absl::Status AddWords(const lm::v1::WordList& words);
+  absl::Status AddIds(const lm::v1::WordIdList& ids);
+  absl::Status AddWord(absl::string_view word, size_t position);
+  absl::Status AddId(WordId id, size_t position);
+  absl::Status CheckLength(size_t words) const;
+
+  const Vocabulary& vocabulary_;
+  const Limits& limits_;
+  std::vector<WordId> words_;
+  std::vector<size_t> ends_;  // of each text, in words_
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_ENCODER_H_

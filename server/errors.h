@@ -1,0 +1,25 @@
+#ifndef LMSERVE_SERVER_ERRORS_H_
+#define LMSERVE_SERVER_ERRORS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "grpcpp/support/status.h"
+
+namespace lmserve {
+
+// The one way from our errors to those on the wire: same code, same message.
+grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// INVALID_ARGUMENT "FIELD: PROBLEM".
+absl::Status InvalidField(absl::string_view field, absl::string_view problem);
+
+// OK up to the limit, else RESOURCE_EXHAUSTED "FIELD: COUNT, the limit is
+// LIMIT".
+absl::Status CheckLimit(absl::string_view field, uint64_t count,
+                        uint64_t limit);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_ERRORS_H_

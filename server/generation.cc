@@ -1,0 +1,151 @@
+#include "server/generation.h"
+
+#include <cmath>
+#include <random>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+#include "server/encoder.h"
+#include "server/errors.h"
+#include "server/score.h"
+
+namespace lmserve {
+namespace {
+
+constexpr uint32_t kDefaultMaxWords = 100;
+
+absl::Status CheckRange(absl::string_view field, bool in_range,
+                        absl::string_view expected, double found) {
+  if (in_range && std::isfinite(found)) return absl::OkStatus();
+  return InvalidField(
+      field, absl::StrCat("expected ", expected, ", found ", found));
+}
+
+absl::StatusOr<SamplerOptions> ParseSampler(
+    const lm::v1::GenerateRequest& request) {
+  SamplerOptions options;
+  options.top_k = request.top_k();
+  options.allow_unknown = request.allow_unknown();
+  if (request.has_temperature()) options.temperature = request.temperature();
+  if (request.has_top_p()) options.top_p = request.top_p();
+  if (request.has_repetition_penalty()) {
+    options.repetition_penalty = request.repetition_penalty();
+  }
+  for (const absl::Status& status :
+       {CheckRange("temperature", options.temperature >= 0,
+                   "a number from 0 up", options.temperature),
+        CheckRange("top_p", options.top_p > 0 && options.top_p <= 1,
+                   "a number in (0, 1]", options.top_p),
+        CheckRange("repetition_penalty", options.repetition_penalty > 0,
+                   "a positive number", options.repetition_penalty)}) {
+    if (!status.ok()) return status;
+  }
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<Generation::Options> Generation::ParseOptions(
+    const LanguageModel& model, const Limits& limits,
+    const lm::v1::GenerateRequest& request) {
+  const absl::StatusOr<SamplerOptions> sampler = ParseSampler(request);
+  if (!sampler.ok()) return sampler.status();
+  Options options;
+  options.sampler = *sampler;
+  options.seed = request.has_seed() ? request.seed()
+                                    : uint64_t{std::random_device()()};
+  options.max_words =
+      request.max_words() == 0 ? kDefaultMaxWords : request.max_words();
+  for (const absl::Status& status :
+       {CheckLimit("max_words", options.max_words, limits.generated_words),
+        CheckLimit("stop_words", request.stop_words_size(),
+                   limits.stop_words)}) {
+    if (!status.ok()) return status;
+  }
+  for (int i = 0; i < request.stop_words_size(); ++i) {
+    const std::string& word = request.stop_words(i);
+    if (SplitWords(word).size() != 1) {
+      return InvalidField(absl::StrCat("stop_words[", i, "]"),
+                          "expected one word");
+    }
+    // A word that the model does not know is never drawn.
+    if (model.vocabulary().Contains(word)) {
+      options.stop_words.insert(model.vocabulary().Find(word));
+    }
+  }
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
+    const ModelStore& store, const Limits& limits,
+    const lm::v1::GenerateRequest& request) {
+  absl::StatusOr<ModelHandle> handle = store.Get(request.model());
+  if (!handle.ok()) return handle.status();
+  const LanguageModel& model = (*handle)->model();
+  const absl::StatusOr<Options> options = ParseOptions(model, limits, request);
+  if (!options.ok()) return options.status();
+  Encoder prompt(model.vocabulary(), limits);
+  absl::Status status =
+      prompt.Add(request.prompt(), "prompt", -1, {.may_be_empty = true});
+  if (!status.ok()) return status;
+  return absl::WrapUnique(
+      new Generation(*std::move(handle), *options, prompt.words(0)));
+}
+
+Generation::Generation(ModelHandle handle, const Options& options,
+                       absl::Span<const WordId> prompt)
+    : handle_(std::move(handle)),
+      model_(handle_->model()),
+      options_(options),
+      sampler_(model_, options.sampler, options.seed),
+      state_(model_.state_size()) {
+  model_.Start(state_.data());
+  Read(prompt);
+}
+
+void Generation::Read(absl::Span<const WordId> words) {
+  const LanguageModel::Query query = {state_.data(), words, state_.data(), {}};
+  model_.Score({&query, 1});
+  for (WordId word : words) sampler_.Use(word);
+}
+
+bool Generation::Next(lm::v1::GenerateResponse* response) {
+  if (done_) return false;
+  if (first_) SetModel(*handle_, response->mutable_model());
+  first_ = false;
+  if (word_count_ == options_.max_words) {
+    Finish(End::MAX_WORDS, response);
+    return true;
+  }
+  const std::optional<ScoredWord> drawn = sampler_.Draw(state_.data());
+  if (!drawn.has_value()) {
+    Finish(End::NO_WORD, response);
+  } else if (drawn->word == model_.vocabulary().end_sentence()) {
+    log_prob_ += drawn->log_prob;
+    Finish(End::END_OF_SENTENCE, response);
+  } else if (options_.stop_words.contains(drawn->word)) {
+    Finish(End::STOP_WORD, response);
+  } else {
+    log_prob_ += drawn->log_prob;
+    ++word_count_;
+    Read({&drawn->word, 1});
+    const absl::string_view text = model_.vocabulary().word(drawn->word);
+    response->set_word(text.data(), text.size());
+    response->set_id(drawn->word);
+    response->set_log_prob(drawn->log_prob);
+  }
+  return true;
+}
+
+void Generation::Finish(End::Reason reason,
+                        lm::v1::GenerateResponse* response) {
+  done_ = true;
+  End* end = response->mutable_end();
+  end->set_reason(reason);
+  end->set_word_count(word_count_);
+  end->set_log_prob(log_prob_);
+  end->set_seed(options_.seed);
+}
+
+}  // namespace lmserve

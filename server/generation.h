@@ -1,0 +1,63 @@
+#ifndef LMSERVE_SERVER_GENERATION_H_
+#define LMSERVE_SERVER_GENERATION_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "lm/v1/language_model.pb.h"
+#include "model_store/model_store.h"
+#include "models/sampler.h"
+#include "server/limits.h"
+
+namespace lmserve {
+
+// One answer of LanguageModelService.Generate being written, a word at a time.
+// Holds its model version. One thread at a time.
+class Generation {
+ public:
+  static absl::StatusOr<std::unique_ptr<Generation>> Start(
+      const ModelStore& store, const Limits& limits,
+      const lm::v1::GenerateRequest& request);
+
+  // Writes the next message: a word, or the end, after which it is false and
+  // writes nothing.
+  bool Next(lm::v1::GenerateResponse* response);
+
+ private:
+  using End = lm::v1::GenerateResponse::End;
+
+  struct Options {
+    SamplerOptions sampler;
+    uint64_t seed;
+    uint32_t max_words;
+    absl::flat_hash_set<WordId> stop_words;
+  };
+
+  Generation(ModelHandle handle, const Options& options,
+             absl::Span<const WordId> prompt);
+
+  static absl::StatusOr<Options> ParseOptions(
+      const LanguageModel& model, const Limits& limits,
+      const lm::v1::GenerateRequest& request);
+
+  // Moves the state past some words, which count as used.
+  void Read(absl::Span<const WordId> words);
+  void Finish(End::Reason reason, lm::v1::GenerateResponse* response);
+
+  const ModelHandle handle_;
+  const LanguageModel& model_;
+  const Options options_;
+  Sampler sampler_;
+  std::vector<std::byte> state_;
+  uint32_t word_count_ = 0;
+  double log_prob_ = 0;
+  bool first_ = true;
+  bool done_ = false;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_GENERATION_H_

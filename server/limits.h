@@ -1,0 +1,24 @@
+#ifndef LMSERVE_SERVER_LIMITS_H_
+#define LMSERVE_SERVER_LIMITS_H_
+
+#include <cstdint>
+
+namespace lmserve {
+
+// What one request may ask for. A text above its limit is an INVALID_ARGUMENT;
+// too much of anything else is RESOURCE_EXHAUSTED.
+struct Limits {
+  int message_bytes = 16 << 20;
+  uint64_t words_per_text = 10'000;
+  uint64_t words = 1'000'000;      // in all texts of a request
+  uint64_t texts = 10'000;         // or contexts, or candidates
+  uint64_t models = 16;            // of a reranking
+  uint64_t features = 256;         // a candidate's own
+  uint64_t predictions = 100'000;  // k times contexts
+  uint64_t generated_words = 10'000;
+  uint64_t stop_words = 100;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_LIMITS_H_

@@ -1,0 +1,240 @@
+#include "server/rerank.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/encoder.h"
+#include "server/errors.h"
+#include "server/score.h"
+
+namespace lmserve {
+namespace {
+
+// The features of all candidates: a name and a weight a column.
+class FeatureTable {
+ public:
+  explicit FeatureTable(size_t candidates) : rows_(candidates) {}
+
+  void AddColumn(std::string name, double default_weight) {
+    names_.push_back(std::move(name));
+    weights_.push_back(default_weight);
+  }
+
+  void AddValue(size_t candidate, double value) {
+    rows_[candidate].push_back(value);
+  }
+
+  // Sets the weights that the request gives, and all others to 0.
+  absl::Status SetWeights(
+      const google::protobuf::Map<std::string, double>& weights) {
+    if (weights.empty()) return absl::OkStatus();
+    std::fill(weights_.begin(), weights_.end(), 0);
+    for (const auto& [name, weight] : weights) {
+      const std::string field = absl::StrCat("weights[", name, "]");
+      if (!std::isfinite(weight)) {
+        return InvalidField(field, absl::StrCat("expected a finite number, ",
+                                                "found ", weight));
+      }
+      const auto found = std::find(names_.begin(), names_.end(), name);
+      if (found == names_.end()) {
+        return InvalidField(field, absl::StrCat("no such feature; there are: ",
+                                                absl::StrJoin(names_, ", ")));
+      }
+      weights_[found - names_.begin()] = weight;
+    }
+    return absl::OkStatus();
+  }
+
+  // The weighted sum. A weight of 0 takes a feature out, infinite or not.
+  double Score(size_t candidate) const {
+    double score = 0;
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      if (weights_[i] != 0) score += weights_[i] * rows_[candidate][i];
+    }
+    // Infinities of both signs: the text is impossible under a model.
+    return std::isnan(score) ? -std::numeric_limits<double>::infinity()
+                             : score;
+  }
+
+  const std::vector<std::string>& names() const { return names_; }
+  const std::vector<double>& weights() const { return weights_; }
+  const std::vector<double>& row(size_t candidate) const {
+    return rows_[candidate];
+  }
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<double> weights_;
+  std::vector<std::vector<double>> rows_;
+};
+
+absl::Status CheckRequest(const lm::v1::RerankRequest& request,
+                          const Limits& limits) {
+  if (request.models().empty()) {
+    return InvalidField("models", "expected a model, found none");
+  }
+  if (request.candidates().empty()) {
+    return InvalidField("candidates", "expected a candidate, found none");
+  }
+  if (!lm::v1::Normalization_IsValid(request.normalization())) {
+    return InvalidField("normalization", absl::StrCat("expected 0 to 2, found ",
+                                                      request.normalization()));
+  }
+  if (!std::isfinite(request.alpha()) || request.alpha() < 0) {
+    return InvalidField("alpha",
+                        absl::StrCat("expected a finite number from 0 up, ",
+                                     "found ", request.alpha()));
+  }
+  const std::set<std::string> models(request.models().begin(),
+                                     request.models().end());
+  if (models.size() != static_cast<size_t>(request.models_size())) {
+    return InvalidField("models", "expected every model once");
+  }
+  absl::Status status =
+      CheckLimit("models", request.models_size(), limits.models);
+  if (!status.ok()) return status;
+  return CheckLimit("candidates", request.candidates_size(), limits.texts);
+}
+
+// The candidates' own features, by name.
+absl::Status AddOwnFeatures(const lm::v1::RerankRequest& request,
+                            const Limits& limits, FeatureTable* table) {
+  const auto& first = request.candidates(0).features();
+  absl::Status status =
+      CheckLimit("candidates[0].features", first.size(), limits.features);
+  if (!status.ok()) return status;
+  std::set<std::string> names;
+  for (const auto& [name, value] : first) names.insert(name);
+  for (const std::string& name : names) table->AddColumn(name, 0);
+  for (int i = 0; i < request.candidates_size(); ++i) {
+    const auto& features = request.candidates(i).features();
+    const std::string field = absl::StrCat("candidates[", i, "].features");
+    if (features.size() != names.size()) {
+      return InvalidField(field, absl::StrCat("expected the features of ",
+                                              "candidates[0], ", names.size(),
+                                              " of them, found ",
+                                              features.size()));
+    }
+    for (const std::string& name : names) {
+      const auto found = features.find(name);
+      if (found == features.end()) {
+        return InvalidField(field, absl::StrCat("expected the features of ",
+                                                "candidates[0], '", name,
+                                                "' is missing"));
+      }
+      if (!std::isfinite(found->second)) {
+        return InvalidField(
+            absl::StrCat(field, "[", name, "]"),
+            absl::StrCat("expected a finite number, found ", found->second));
+      }
+      table->AddValue(i, found->second);
+    }
+  }
+  return absl::OkStatus();
+}
+
+double Divisor(const lm::v1::RerankRequest& request, double words) {
+  switch (request.normalization()) {
+    case lm::v1::MEAN:
+      return words;
+    case lm::v1::POWER:
+      return std::pow(words, request.alpha() == 0 ? 1 : request.alpha());
+    default:
+      return 1;
+  }
+}
+
+// The three features of one model.
+absl::Status AddModelFeatures(const std::string& name, const LanguageModel& model,
+                              const Limits& limits,
+                              const lm::v1::RerankRequest& request,
+                              FeatureTable* table) {
+  Encoder texts(model.vocabulary(), limits);
+  for (int i = 0; i < request.candidates_size(); ++i) {
+    absl::Status status = texts.Add(request.candidates(i).text(), "candidates",
+                                    i, {.may_be_empty = true, .add_end = true});
+    if (!status.ok()) return status;
+  }
+  for (const char* suffix : {"", ".unknown", ".words"}) {
+    const std::string column = absl::StrCat(name, suffix);
+    const auto& names = table->names();
+    if (std::find(names.begin(), names.end(), column) != names.end()) {
+      return InvalidField("candidates[0].features",
+                          absl::StrCat("'", column,
+                                       "' is the name of a model's feature"));
+    }
+    table->AddColumn(column, suffix[0] == '\0' ? 1 : 0);
+  }
+  const std::vector<float> log_probs = ScoreTexts(model, texts);
+  absl::Span<const float> rest = log_probs;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Span<const WordId> words = texts.words(i);
+    const absl::Span<const float> scores = rest.first(words.size());
+    rest.remove_prefix(words.size());
+    table->AddValue(i, std::accumulate(scores.begin(), scores.end(), 0.0) /
+                           Divisor(request, words.size()));
+    table->AddValue(i, std::count(words.begin(), words.end(),
+                                  model.vocabulary().unknown()));
+    table->AddValue(i, words.size());
+  }
+  return absl::OkStatus();
+}
+
+void SetRanking(const FeatureTable& table, size_t candidates, size_t best,
+                lm::v1::RerankResponse* response) {
+  for (const std::string& name : table.names()) {
+    response->add_feature_names(name);
+  }
+  response->mutable_weights()->Add(table.weights().begin(),
+                                   table.weights().end());
+  std::vector<double> scores(candidates);
+  for (size_t i = 0; i < candidates; ++i) scores[i] = table.Score(i);
+  std::vector<uint32_t> order(candidates);
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    return scores[a] > scores[b];
+  });
+  if (best > 0) order.resize(std::min(best, candidates));
+  for (uint32_t i : order) {
+    lm::v1::RankedCandidate* candidate = response->add_candidates();
+    candidate->set_index(i);
+    candidate->set_score(scores[i]);
+    candidate->mutable_features()->Add(table.row(i).begin(),
+                                       table.row(i).end());
+  }
+}
+
+}  // namespace
+
+absl::Status Rerank(const ModelStore& store, const Limits& limits,
+                    const lm::v1::RerankRequest& request,
+                    lm::v1::RerankResponse* response) {
+  absl::Status status = CheckRequest(request, limits);
+  if (!status.ok()) return status;
+  std::vector<ModelHandle> models;
+  for (const std::string& name : request.models()) {
+    absl::StatusOr<ModelHandle> handle = store.Get(name);
+    if (!handle.ok()) return handle.status();
+    models.push_back(*std::move(handle));
+  }
+  FeatureTable table(request.candidates_size());
+  status = AddOwnFeatures(request, limits, &table);
+  for (size_t i = 0; status.ok() && i < models.size(); ++i) {
+    SetModel(*models[i], response->add_models());
+    status = AddModelFeatures(request.models(i), models[i]->model(), limits,
+                              request, &table);
+  }
+  if (status.ok()) status = table.SetWeights(request.weights());
+  if (!status.ok()) return status;
+  SetRanking(table, request.candidates_size(), request.best(), response);
+  return absl::OkStatus();
+}
+
+}  // namespace lmserve

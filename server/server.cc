@@ -1,0 +1,107 @@
+#include "server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include "absl/base/call_once.h"
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/services.h"
+
+namespace lmserve {
+namespace {
+
+// Both are switches of the process, to be thrown before the first builder.
+void EnablePlugins() {
+  static absl::once_flag once;
+  absl::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+// A client that is gone is noticed; one that pings too much is told to stop; a
+// connection ends now and then, so that load balancers can spread anew.
+void SetConnectionOptions(grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  builder.AddChannelArgument(
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 3'600'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 1'800'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 300'000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
+}
+
+}  // namespace
+
+Server::Server(const ServerOptions& options,
+               std::unique_ptr<const ModelStore> store)
+    : options_(options),
+      store_(std::move(store)),
+      language_model_service_(
+          MakeLanguageModelService(*store_, options_.limits)),
+      model_service_(MakeModelService(*store_)) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const ServerOptions& options, std::unique_ptr<const ModelStore> store) {
+  EnablePlugins();
+  auto server = absl::WrapUnique(new Server(options, std::move(store)));
+  absl::Status status = server->Listen();
+  if (!status.ok()) return status;
+  server->SetServing();
+  return server;
+}
+
+Server::~Server() {
+  if (server_ != nullptr) Drain(std::chrono::milliseconds(0));
+}
+
+absl::Status Server::Listen() {
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(),
+                           &port);
+  builder.SetMaxReceiveMessageSize(options_.limits.message_bytes);
+  SetConnectionOptions(builder);
+  builder.RegisterService(language_model_service_.get());
+  builder.RegisterService(model_service_.get());
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options_.listen,
+                     ": the address is taken, or is none"));
+  }
+  address_ = options_.listen;
+  if (absl::EndsWith(address_, ":0")) {
+    address_.resize(address_.size() - 1);
+    absl::StrAppend(&address_, port);
+  }
+  return absl::OkStatus();
+}
+
+void Server::SetServing() {
+  grpc::HealthCheckServiceInterface* health =
+      server_->GetHealthCheckService();
+  for (const char* service :
+       {"lm.v1.LanguageModelService", "lm.v1.ModelService"}) {
+    health->SetServingStatus(service, true);
+  }
+  for (const ModelStore::Entry& entry : store_->List()) {
+    health->SetServingStatus(entry.handle->name(), true);
+  }
+  health->SetServingStatus("", true);
+}
+
+void Server::Drain(std::chrono::milliseconds deadline) {
+  server_->GetHealthCheckService()->Shutdown();
+  server_->Shutdown(std::chrono::system_clock::now() + deadline);
+  server_->Wait();
+}
+
+}  // namespace lmserve

@@ -1,0 +1,56 @@
+#ifndef LMSERVE_SERVER_SERVER_H_
+#define LMSERVE_SERVER_SERVER_H_
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include <grpcpp/server.h>
+
+#include "absl/status/statusor.h"
+#include "model_store/model_store.h"
+#include "server/limits.h"
+
+namespace lmserve {
+
+struct ServerOptions {
+  std::string listen = "localhost:50051";  // HOST:PORT, port 0 picks; unix:PATH
+  Limits limits;
+};
+
+// A running server: the two services, health (grpc.health.v1: "" and the names
+// of services and models) and reflection. One thread at a time.
+class Server {
+ public:
+  // Listens, then serves. Fails where the address is taken or is none.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(
+      const ServerOptions& options, std::unique_ptr<const ModelStore> store);
+
+  // Stops at once whatever still runs.
+  ~Server();
+
+  // Where it listens, with the port that was picked.
+  const std::string& address() const { return address_; }
+
+  // Says NOT_SERVING, refuses new calls, and waits for those that run; what is
+  // left when the time is up is cancelled.
+  void Drain(std::chrono::milliseconds deadline);
+
+ private:
+  Server(const ServerOptions& options,
+         std::unique_ptr<const ModelStore> store);
+
+  absl::Status Listen();
+  void SetServing();
+
+  const ServerOptions options_;
+  const std::unique_ptr<const ModelStore> store_;
+  const std::unique_ptr<grpc::Service> language_model_service_;
+  const std::unique_ptr<grpc::Service> model_service_;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_SERVER_H_

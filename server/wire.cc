@@ -1,0 +1,90 @@
+#include "server/wire.h"
+
+#include <map>
+#include <vector>
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/unknown_field_set.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+#include <grpcpp/support/slice.h>
+
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+
+namespace lmserve {
+namespace {
+
+std::string AllBytes(const grpc::ByteBuffer& bytes) {
+  std::vector<grpc::Slice> slices;
+  std::string all;
+  if (!bytes.Dump(&slices).ok()) return all;
+  for (const grpc::Slice& slice : slices) {
+    all.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return all;
+}
+
+bool Parse(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
+  grpc::Slice slice;
+  if (bytes.TrySingleSlice(&slice).ok()) {
+    return message->ParseFromArray(slice.begin(), slice.size());
+  }
+  grpc::ByteBuffer shared = bytes;
+  grpc::ProtoBufferReader reader(&shared);
+  return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+}
+
+}  // namespace
+
+std::string FindInvalidString(const google::protobuf::Descriptor& type,
+                              absl::string_view bytes) {
+  using google::protobuf::FieldDescriptor;
+  using google::protobuf::UnknownField;
+  google::protobuf::UnknownFieldSet fields;
+  if (!fields.ParseFromArray(bytes.data(), bytes.size())) return "";
+  std::map<int, int> seen;  // how many of a repeated field came before
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const UnknownField& value = fields.field(i);
+    const FieldDescriptor* field = type.FindFieldByNumber(value.number());
+    if (field == nullptr ||
+        value.type() != UnknownField::TYPE_LENGTH_DELIMITED) {
+      continue;
+    }
+    std::string name = field->name();
+    if (field->is_repeated()) {
+      absl::StrAppend(&name, "[", seen[value.number()]++, "]");
+    }
+    if (field->type() == FieldDescriptor::TYPE_STRING) {
+      const size_t invalid = FindInvalidUtf8(value.length_delimited());
+      if (invalid == absl::string_view::npos) continue;
+      return absl::StrCat(name, ": invalid UTF-8 at byte ", invalid);
+    }
+    if (field->type() == FieldDescriptor::TYPE_MESSAGE) {
+      const std::string inner = FindInvalidString(*field->message_type(),
+                                                  value.length_delimited());
+      if (!inner.empty()) return absl::StrCat(name, ".", inner);
+    }
+  }
+  return "";
+}
+
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
+                          google::protobuf::Message* message) {
+  if (Parse(bytes, message)) return absl::OkStatus();
+  const google::protobuf::Descriptor& type = *message->GetDescriptor();
+  std::string problem = FindInvalidString(type, AllBytes(bytes));
+  if (problem.empty()) {
+    problem = absl::StrCat("the bytes are no ", type.full_name());
+  }
+  return absl::InvalidArgumentError(problem);
+}
+
+void SerializeMessage(const google::protobuf::Message& message,
+                      grpc::ByteBuffer* bytes) {
+  const grpc::Slice slice(message.ByteSizeLong());
+  message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
+  grpc::ByteBuffer serialized(&slice, 1);
+  bytes->Swap(&serialized);
+}
+
+}  // namespace lmserve
