@@ -1,0 +1,77 @@
+#ifndef LMSERVE_CLIENT_CLIENT_H_
+#define LMSERVE_CLIENT_CLIENT_H_
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lm/v1/language_model.grpc.pb.h"
+
+namespace lmserve {
+
+struct ClientOptions {
+  std::string address = "localhost:50051";
+  // Of a unary call, all its attempts together.
+  std::chrono::milliseconds deadline = std::chrono::seconds(10);
+  // Of a stream as a whole; 0 for none.
+  std::chrono::milliseconds stream_deadline = std::chrono::milliseconds(0);
+  // How often a call is tried while the server is UNAVAILABLE, with pauses of
+  // 0.1 s, 0.2 s, ... between; 1 to 5.
+  int attempts = 4;
+  int message_bytes = 64 << 20;
+};
+
+// A connection to lm_server. Errors have the server's code and message.
+//
+//   lmserve::Client client({.address = "localhost:50051"});
+//   lm::v1::ScoreRequest request;
+//   request.set_model("en");
+//   request.add_texts()->set_text("the cat is small");
+//   const auto response = client.Score(request);
+//
+// Cheap to share and meant to be: any number of threads may use one, and their
+// calls share its connection.
+class Client {
+ public:
+  explicit Client(const ClientOptions& options);
+  ~Client();
+
+  absl::StatusOr<lm::v1::ScoreResponse> Score(
+      const lm::v1::ScoreRequest& request) const;
+  absl::StatusOr<lm::v1::PredictResponse> Predict(
+      const lm::v1::PredictRequest& request) const;
+  absl::StatusOr<lm::v1::RerankResponse> Rerank(
+      const lm::v1::RerankRequest& request) const;
+  absl::StatusOr<lm::v1::ListModelsResponse> ListModels() const;
+  absl::StatusOr<lm::v1::GetModelResponse> GetModel(
+      const lm::v1::GetModelRequest& request) const;
+
+  // Scores a stream of requests: `next` fills one, or says false at the end;
+  // `receive` gets the responses in the same order, or says false to stop. The
+  // two run at the same time, `next` on a thread of its own.
+  absl::Status ScoreStream(
+      absl::FunctionRef<bool(lm::v1::ScoreRequest*)> next,
+      absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive) const;
+
+  // Generates text: `receive` gets every message, or says false to stop, which
+  // is no error.
+  absl::Status Generate(
+      const lm::v1::GenerateRequest& request,
+      absl::FunctionRef<bool(const lm::v1::GenerateResponse&)> receive) const;
+
+  // Whether the server ("") or a model is SERVING, after grpc.health.v1.
+  absl::StatusOr<bool> Health(const std::string& service) const;
+
+ private:
+  struct Connection;
+
+  const ClientOptions options_;
+  const std::unique_ptr<const Connection> connection_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_CLIENT_CLIENT_H_

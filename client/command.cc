@@ -1,0 +1,39 @@
+#include "client/command.h"
+
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace lmserve {
+
+absl::StatusOr<std::string> ChooseModel(const Client& client,
+                                        const std::string& name) {
+  if (!name.empty()) return name;
+  const auto models = client.ListModels();
+  if (!models.ok()) return models.status();
+  std::vector<std::string> names;
+  for (const lm::v1::ModelInfo& model : models->models()) {
+    if (model.is_default()) names.push_back(model.name());
+  }
+  if (names.size() == 1) return names[0];
+  return absl::InvalidArgumentError(
+      absl::StrCat("the server has ", names.size(),
+                   " models; choose one with --model: ",
+                   absl::StrJoin(names, ", ")));
+}
+
+bool TextSource::Next(std::string* text) {
+  for (;; ++blank_) {
+    if (read_input_) {
+      if (!std::getline(std::cin, *text)) return false;
+      if (!text->empty() && text->back() == '\r') text->pop_back();
+    } else {
+      if (next_ == arguments_.size()) return false;
+      *text = arguments_[next_++];
+    }
+    if (text->find_first_not_of(" \t\r\v\f") != std::string::npos) return true;
+  }
+}
+
+}  // namespace lmserve

@@ -1,0 +1,131 @@
+// lm_client generate: text, as it comes.
+
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "client/command.h"
+#include "client/output.h"
+
+namespace lmserve {
+namespace {
+
+struct Options {
+  std::vector<std::string> prompt;
+  lm::v1::GenerateRequest request;
+};
+
+std::string ReasonName(const lm::v1::GenerateResponse::End& end) {
+  return absl::AsciiStrToLower(
+      lm::v1::GenerateResponse::End::Reason_Name(end.reason()));
+}
+
+void PrintJson(const lm::v1::GenerateResponse& message) {
+  nlohmann::ordered_json json;
+  if (message.has_end()) {
+    json = {{"end", ReasonName(message.end())},
+            {"words", message.end().word_count()},
+            {"log_prob", JsonNumber(message.end().log_prob())},
+            {"seed", message.end().seed()}};
+  } else {
+    json = {{"word", message.word()},
+            {"id", message.id()},
+            {"log_prob", JsonNumber(message.log_prob())}};
+  }
+  std::cout << json.dump() << "\n";
+}
+
+void PrintText(const lm::v1::GenerateResponse& message, bool* first) {
+  if (message.has_end()) {
+    std::cout << "\n";
+    std::cerr << absl::StreamFormat(
+        "(%s after %d words, ln P %.4f, seed %d)\n", ReasonName(message.end()),
+        message.end().word_count(), message.end().log_prob(),
+        message.end().seed());
+  } else {
+    std::cout << (*first ? "" : " ") << message.word();
+    *first = false;
+  }
+}
+
+absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+  const Client client(common.client);
+  lm::v1::GenerateRequest request = options.request;
+  const absl::StatusOr<std::string> model =
+      ChooseModel(client, request.model());
+  if (!model.ok()) return model.status();
+  request.set_model(*model);
+  const std::string prompt = absl::StrJoin(options.prompt, " ");
+  request.mutable_prompt()->set_text(prompt);
+  if (!common.json) std::cout << prompt;
+  bool first = prompt.empty();
+  absl::Status status =
+      client.Generate(request, [&](const lm::v1::GenerateResponse& message) {
+        common.json ? PrintJson(message) : PrintText(message, &first);
+        return static_cast<bool>(std::cout.flush());
+      });
+  if (!status.ok()) return status;
+  return true;
+}
+
+// Adds an option for an optional field of the request.
+template <typename Value>
+CLI::Option* AddField(CLI::App& command, const std::string& name,
+                      std::shared_ptr<Options> options,
+                      void (lm::v1::GenerateRequest::*set)(Value),
+                      const std::string& what) {
+  return command.add_option_function<Value>(
+      name,
+      [=](const Value& value) { (options->request.*set)(value); }, what);
+}
+
+}  // namespace
+
+void AddGenerateCommand(CLI::App& app, Work* work) {
+  using Request = lm::v1::GenerateRequest;
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "generate",
+      "Write on from a prompt; words appear as they come.\n"
+      "  lm_client generate --model en --seed 7 'the cat'\n"
+      "  lm_client generate --model en --temperature 0.8 --top-k 50");
+  command.add_option("prompt", options->prompt,
+                     "The beginning; none: a sentence of its own");
+  command.add_option_function<std::string>(
+      "--model",
+      [=](const std::string& model) { options->request.set_model(model); },
+      "NAME, NAME@VERSION or NAME@ALIAS; not needed where the server has one "
+      "model");
+  AddField(command, "--max-words", options, &Request::set_max_words,
+           "Stop after so many words [100]");
+  AddField(command, "--temperature", options, &Request::set_temperature,
+           "Flatter above 1, sharper below, 0 for the best word [1]");
+  AddField(command, "--top-k", options, &Request::set_top_k,
+           "Draw from the k best words [all]");
+  AddField(command, "--top-p", options, &Request::set_top_p,
+           "Draw from the fewest words of this mass [1]");
+  AddField(command, "--repetition-penalty", options,
+           &Request::set_repetition_penalty,
+           "Divide the odds of used words by this [1]");
+  AddField(command, "--seed", options, &Request::set_seed,
+           "The same seed, the same words");
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--stop",
+          [=](const std::vector<std::string>& words) {
+            for (const std::string& word : words) {
+              options->request.add_stop_words(word);
+            }
+          },
+          "Stop before this word; may be given several times");
+  command.add_flag_callback(
+      "--allow-unknown", [=] { options->request.set_allow_unknown(true); },
+      "<unk> may be drawn");
+  command.callback([=] {
+    *work = [=](const CommonOptions& common) { return Run(*options, common); };
+  });
+}
+
+}  // namespace lmserve

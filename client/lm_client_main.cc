@@ -1,0 +1,75 @@
+// lm_client: asks lm_server from the command line.
+
+#include <signal.h>
+
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/command.h"
+
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUse = 2;
+
+void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
+  app.add_option("--server", common->client.address,
+                 "Address of the server: HOST:PORT or unix:PATH")
+      ->envname("LMSERVE_SERVER")
+      ->capture_default_str();
+  app.add_option_function<double>(
+         "--deadline",
+         [common](double seconds) {
+           common->client.deadline =
+               std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+           common->client.stream_deadline = common->client.deadline;
+         },
+         "Seconds a call may take [10, streams: no limit]")
+      ->check(CLI::Range(0.001, 86400.0));
+  app.add_flag("--json", common->json,
+               "Print JSON, an object a line, for machines");
+}
+
+std::string FirstLine(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);  // a closed pipe is a failed write
+  CLI::App app("Asks a language model server.", "lm_client");
+  app.set_version_flag("--version",
+                       std::string("lm_client ") + LMSERVE_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  lmserve::CommonOptions common;
+  AddCommonOptions(app, &common);
+  lmserve::Work work;
+  lmserve::AddScoreCommand(app, &work);
+  lmserve::AddPredictCommand(app, &work);
+  lmserve::AddRerankCommand(app, &work);
+  lmserve::AddGenerateCommand(app, &work);
+  lmserve::AddModelsCommand(app, &work);
+  lmserve::AddHealthCommand(app, &work);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    const auto commands = app.get_subcommands();
+    std::fprintf(stderr, "lm_client: %s (see lm_client%s --help)\n",
+                 FirstLine(error.what()).c_str(),
+                 commands.empty()
+                     ? ""
+                     : absl::StrCat(" ", commands[0]->get_name()).c_str());
+    return kWrongUse;
+  }
+  const absl::StatusOr<bool> yes = work(common);
+  if (yes.ok()) return *yes ? 0 : kFailed;
+  std::fprintf(stderr, "lm_client: %s: %s\n",
+               absl::StatusCodeToString(yes.status().code()).c_str(),
+               FirstLine(std::string(yes.status().message())).c_str());
+  return kFailed;
+}

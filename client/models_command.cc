@@ -1,0 +1,108 @@
+// lm_client models and health: what the server has, and whether it serves.
+
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/command.h"
+#include "client/output.h"
+
+namespace lmserve {
+namespace {
+
+void Print(const lm::v1::ListModelsResponse& response) {
+  Table table({"model", "version", "family", "words", "bytes", "aliases"});
+  for (const lm::v1::ModelInfo& model : response.models()) {
+    std::vector<std::string> aliases(model.aliases().begin(),
+                                     model.aliases().end());
+    if (model.is_default()) aliases.insert(aliases.begin(), "(default)");
+    table.Add({model.name(), absl::StrCat(model.version()), model.family(),
+               absl::StrCat(model.vocabulary_size()),
+               absl::StrCat(model.file_bytes()), absl::StrJoin(aliases, " ")});
+  }
+  std::cout << table.ToString();
+  for (const lm::v1::RefusedVersion& refused : response.refused()) {
+    std::cout << "refused " << refused.name() << "@" << refused.version()
+              << ": " << refused.reason() << "\n";
+  }
+}
+
+nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
+  return {{"name", model.name()},
+          {"version", model.version()},
+          {"default", model.is_default()},
+          {"aliases", std::vector<std::string>(model.aliases().begin(),
+                                               model.aliases().end())},
+          {"family", model.family()},
+          {"properties", std::map<std::string, std::string>(
+                             model.properties().begin(),
+                             model.properties().end())},
+          {"vocabulary_size", model.vocabulary_size()},
+          {"state_bytes", model.state_bytes()},
+          {"file_bytes", model.file_bytes()}};
+}
+
+void PrintJson(const lm::v1::ListModelsResponse& response) {
+  nlohmann::ordered_json models = nlohmann::ordered_json::array();
+  for (const lm::v1::ModelInfo& model : response.models()) {
+    models.push_back(ToJson(model));
+  }
+  nlohmann::ordered_json refused = nlohmann::ordered_json::array();
+  for (const lm::v1::RefusedVersion& version : response.refused()) {
+    refused.push_back({{"name", version.name()},
+                       {"version", version.version()},
+                       {"reason", version.reason()}});
+  }
+  const nlohmann::ordered_json json = {{"models", models},
+                                       {"refused", refused}};
+  std::cout << json.dump() << "\n";
+}
+
+absl::StatusOr<bool> RunModels(const CommonOptions& common) {
+  const auto response = Client(common.client).ListModels();
+  if (!response.ok()) return response.status();
+  common.json ? PrintJson(*response) : Print(*response);
+  return true;
+}
+
+absl::StatusOr<bool> RunHealth(const std::string& service,
+                               const CommonOptions& common) {
+  const absl::StatusOr<bool> serving = Client(common.client).Health(service);
+  if (absl::IsNotFound(serving.status())) {
+    return absl::NotFoundError(
+        absl::StrCat("the server knows no model '", service, "'"));
+  }
+  if (!serving.ok()) return serving.status();
+  const std::string text = *serving ? "SERVING" : "NOT_SERVING";
+  if (common.json) {
+    std::cout << nlohmann::ordered_json{{"status", text}}.dump() << "\n";
+  } else {
+    std::cout << text << "\n";
+  }
+  return *serving;
+}
+
+}  // namespace
+
+void AddModelsCommand(CLI::App& app, Work* work) {
+  CLI::App& command = *app.add_subcommand(
+      "models", "List the models that the server has.\n  lm_client models");
+  command.callback([=] { *work = RunModels; });
+}
+
+void AddHealthCommand(CLI::App& app, Work* work) {
+  auto service = std::make_shared<std::string>();
+  CLI::App& command = *app.add_subcommand(
+      "health",
+      "Tell whether the server, or a model of it, serves; exit code 0 if so.\n"
+      "  lm_client health en");
+  command.add_option("model", *service, "Name of a model");
+  command.callback([=] {
+    *work = [=](const CommonOptions& common) {
+      return RunHealth(*service, common);
+    };
+  });
+}
+
+}  // namespace lmserve

@@ -1,0 +1,98 @@
+// lm_client predict: what comes next.
+
+#include <cmath>
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/str_format.h"
+#include "client/command.h"
+#include "client/output.h"
+
+namespace lmserve {
+namespace {
+
+struct Options {
+  std::string model;
+  std::vector<std::string> contexts;
+  uint32_t k = 10;
+  std::vector<std::string> words;
+  bool exclude_unknown = false;
+};
+
+void Print(const std::string& context, const lm::v1::NextWords& next) {
+  std::cout << "after: <s> " << context << "\n";
+  for (int i = 0; i < next.words_size(); ++i) {
+    std::cout << absl::StreamFormat("%10.4f  %7.3f %%  %s\n",
+                                    next.log_probs(i),
+                                    100 * std::exp(next.log_probs(i)),
+                                    next.words(i));
+  }
+}
+
+void PrintJson(const std::string& context, const lm::v1::NextWords& next) {
+  nlohmann::ordered_json words = nlohmann::ordered_json::array();
+  for (int i = 0; i < next.words_size(); ++i) {
+    words.push_back({{"word", next.words(i)},
+                     {"id", next.ids(i)},
+                     {"log_prob", JsonNumber(next.log_probs(i))}});
+  }
+  const nlohmann::ordered_json json = {{"context", context}, {"next", words}};
+  std::cout << json.dump() << "\n";
+}
+
+absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+  const Client client(common.client);
+  const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
+  if (!model.ok()) return model.status();
+  lm::v1::PredictRequest request;
+  request.set_model(*model);
+  request.set_k(options.k);
+  request.set_exclude_unknown(options.exclude_unknown);
+  for (const std::string& word : options.words) request.add_words(word);
+  // An empty argument is the start of a sentence, a blank line is none.
+  std::vector<std::string> contexts = options.contexts;
+  if (contexts.empty()) {
+    TextSource source({});
+    for (std::string text; source.Next(&text);) contexts.push_back(text);
+  }
+  for (const std::string& context : contexts) {
+    request.add_contexts()->set_text(context);
+  }
+  const auto response = client.Predict(request);
+  if (!response.ok()) return response.status();
+  for (size_t i = 0; i < contexts.size(); ++i) {
+    common.json ? PrintJson(contexts[i], response->predictions(i))
+                : Print(contexts[i], response->predictions(i));
+  }
+  return true;
+}
+
+}  // namespace
+
+void AddPredictCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "predict",
+      "Tell the likeliest next words, or how likely given ones are.\n"
+      "  lm_client predict --model en -k 5 'the cat is' ''\n"
+      "  lm_client predict --model en --words small,big 'the cat is'");
+  command.add_option("context", options->contexts,
+                     "Contexts, '' for the start of a sentence; none: the "
+                     "lines of the standard input");
+  command.add_option("--model", options->model,
+                     "NAME, NAME@VERSION or NAME@ALIAS; not needed where the "
+                     "server has one model");
+  command.add_option("-k", options->k, "How many next words")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--words", options->words,
+                     "Rate these words instead, parted by commas")
+      ->delimiter(',');
+  command.add_flag("--exclude-unknown", options->exclude_unknown,
+                   "Leave out <unk>");
+  command.callback([=] {
+    *work = [=](const CommonOptions& common) { return Run(*options, common); };
+  });
+}
+
+}  // namespace lmserve

@@ -1,0 +1,164 @@
+// lm_client rerank: candidates in the order of their worth.
+
+#include <iostream>
+#include <map>
+#include <memory>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/command.h"
+#include "client/output.h"
+
+namespace lmserve {
+namespace {
+
+struct Options {
+  std::vector<std::string> models;
+  std::vector<std::string> candidates;
+  std::vector<std::string> weights;
+  lm::v1::Normalization normalization = lm::v1::SUM;
+  double alpha = 0;
+  uint32_t best = 0;
+};
+
+// Takes NAME=VALUE apart.
+absl::Status AddAssignment(absl::string_view text,
+                           google::protobuf::Map<std::string, double>* values) {
+  const size_t equals = text.rfind('=');
+  double value;
+  if (equals == absl::string_view::npos || equals == 0 ||
+      !absl::SimpleAtod(text.substr(equals + 1), &value)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected NAME=NUMBER, found '", text, "'"));
+  }
+  (*values)[std::string(text.substr(0, equals))] = value;
+  return absl::OkStatus();
+}
+
+// Takes "text ||| name=value name=value" apart.
+absl::Status AddCandidate(absl::string_view line,
+                          lm::v1::RerankRequest* request) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(line, "|||");
+  if (parts.size() > 2) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "candidate ", request->candidates_size(),
+        ": expected TEXT or TEXT ||| NAME=NUMBER ..., found '", line, "'"));
+  }
+  lm::v1::Candidate* candidate = request->add_candidates();
+  const absl::string_view text = absl::StripAsciiWhitespace(parts[0]);
+  candidate->mutable_text()->set_text(std::string(text));
+  if (parts.size() == 1) return absl::OkStatus();
+  for (absl::string_view feature :
+       absl::StrSplit(parts[1], ' ', absl::SkipWhitespace())) {
+    absl::Status status =
+        AddAssignment(feature, candidate->mutable_features());
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options) {
+  lm::v1::RerankRequest request;
+  request.set_normalization(options.normalization);
+  request.set_alpha(options.alpha);
+  request.set_best(options.best);
+  for (const std::string& weight : options.weights) {
+    absl::Status status = AddAssignment(weight, request.mutable_weights());
+    if (!status.ok()) return status;
+  }
+  TextSource source(options.candidates);
+  for (std::string line; source.Next(&line);) {
+    absl::Status status = AddCandidate(line, &request);
+    if (!status.ok()) return status;
+  }
+  return request;
+}
+
+void Print(const lm::v1::RerankRequest& request,
+           const lm::v1::RerankResponse& response) {
+  std::vector<std::string> header = {"rank", "line", "score"};
+  header.insert(header.end(), response.feature_names().begin(),
+                response.feature_names().end());
+  header.push_back("text");
+  Table table(header);
+  for (int i = 0; i < response.candidates_size(); ++i) {
+    const lm::v1::RankedCandidate& ranked = response.candidates(i);
+    std::vector<std::string> row = {absl::StrCat(i + 1),
+                                    absl::StrCat(ranked.index() + 1),
+                                    Decimal(ranked.score())};
+    for (double feature : ranked.features()) row.push_back(Decimal(feature));
+    row.push_back(request.candidates(ranked.index()).text().text());
+    table.Add(row);
+  }
+  std::cout << table.ToString();
+}
+
+void PrintJson(const lm::v1::RerankRequest& request,
+               const lm::v1::RerankResponse& response) {
+  for (const lm::v1::RankedCandidate& ranked : response.candidates()) {
+    nlohmann::ordered_json features;
+    for (int i = 0; i < ranked.features_size(); ++i) {
+      features[response.feature_names(i)] = JsonNumber(ranked.features(i));
+    }
+    const nlohmann::ordered_json json = {
+        {"index", ranked.index()},
+        {"score", JsonNumber(ranked.score())},
+        {"features", features},
+        {"text", request.candidates(ranked.index()).text().text()}};
+    std::cout << json.dump() << "\n";
+  }
+}
+
+absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+  absl::StatusOr<lm::v1::RerankRequest> request = MakeRequest(options);
+  if (!request.ok()) return request.status();
+  const Client client(common.client);
+  for (const std::string& model : options.models) request->add_models(model);
+  if (options.models.empty()) {
+    const absl::StatusOr<std::string> model = ChooseModel(client, "");
+    if (!model.ok()) return model.status();
+    request->add_models(*model);
+  }
+  const auto response = client.Rerank(*request);
+  if (!response.ok()) return response.status();
+  common.json ? PrintJson(*request, *response) : Print(*request, *response);
+  return true;
+}
+
+}  // namespace
+
+void AddRerankCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "rerank",
+      "Order the candidates of one list by models and features of their own.\n"
+      "  lm_client rerank --model en 'i has' 'i have' 'me have'\n"
+      "  lm_client rerank --model en --weights en=0.5,tm=1 < candidates.txt\n"
+      "where a line is a text, or: text ||| tm=-3.2 length=4");
+  command.add_option("candidate", options->candidates,
+                     "Candidates; none: the lines of the standard input");
+  command.add_option("--model", options->models,
+                     "Models whose scores to take; may be given several times");
+  command.add_option("--weights", options->weights,
+                     "Weights of the features, NAME=NUMBER parted by commas; "
+                     "without any, the models' scores count alone")
+      ->delimiter(',');
+  const std::map<std::string, lm::v1::Normalization> normalizations = {
+      {"sum", lm::v1::SUM}, {"mean", lm::v1::MEAN}, {"power", lm::v1::POWER}};
+  command.add_option("--normalization", options->normalization,
+                     "Divide ln P by nothing (sum), the words (mean), or the "
+                     "words to the power of alpha (power)")
+      ->transform(CLI::CheckedTransformer(normalizations, CLI::ignore_case))
+      ->default_str("sum");
+  command.add_option("--alpha", options->alpha, "Of --normalization power")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--best", options->best, "How many to print; 0 for all")
+      ->capture_default_str();
+  command.callback([=] {
+    *work = [=](const CommonOptions& common) { return Run(*options, common); };
+  });
+}
+
+}  // namespace lmserve

@@ -1,0 +1,164 @@
+// lm_client score: how probable texts are.
+
+#include <cmath>
+#include <deque>
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+#include "client/command.h"
+#include "client/output.h"
+
+namespace lmserve {
+namespace {
+
+// Texts a message: enough that a call's cost is spread, few enough that a
+// person sees lines come.
+constexpr int kTextsPerMessage = 256;
+
+struct Options {
+  std::string model;
+  std::vector<std::string> texts;
+  bool per_word = false;
+  bool no_end = false;
+};
+
+// Sends the texts, and keeps those whose scores have not come yet.
+class Sender {
+ public:
+  Sender(const std::string& model, const Options& options)
+      : model_(model), options_(options), source_(options.texts) {}
+
+  bool Next(lm::v1::ScoreRequest* request) {
+    request->set_model(model_);
+    request->set_per_word(options_.per_word);
+    request->set_no_end(options_.no_end);
+    std::string text;
+    while (request->texts_size() < kTextsPerMessage && source_.Next(&text)) {
+      request->add_texts()->set_text(text);
+      absl::MutexLock lock(&mutex_);
+      waiting_.push_back(text);
+    }
+    return request->texts_size() > 0;
+  }
+
+  std::string TakeText() {
+    absl::MutexLock lock(&mutex_);
+    std::string text = std::move(waiting_.front());
+    waiting_.pop_front();
+    return text;
+  }
+
+  uint64_t blank() const { return source_.blank(); }
+
+ private:
+  const std::string model_;
+  const Options& options_;
+  TextSource source_;
+  absl::Mutex mutex_;
+  std::deque<std::string> waiting_ ABSL_GUARDED_BY(mutex_);
+};
+
+void PrintJson(const std::string& text, const lm::v1::TextScore& score) {
+  nlohmann::ordered_json json = {
+      {"text", text},
+      {"log_prob", JsonNumber(score.log_prob())},
+      {"words", score.word_count()},
+      {"unknown", score.unknown_count()},
+      {"perplexity", JsonNumber(score.perplexity())},
+      {"known_perplexity", JsonNumber(score.known_perplexity())},
+  };
+  if (score.has_words()) {
+    nlohmann::ordered_json words = nlohmann::ordered_json::array();
+    for (int i = 0; i < score.words().words_size(); ++i) {
+      words.push_back({{"word", score.words().words(i)},
+                       {"log_prob", JsonNumber(score.words().log_probs(i))},
+                       {"unknown", score.words().unknown(i)}});
+    }
+    json["scored"] = words;
+  }
+  std::cout << json.dump() << "\n";
+}
+
+void PrintHeader() {
+  std::cout << absl::StreamFormat("%12s  %5s  %7s  %12s  %s\n", "ln P", "words",
+                                  "unknown", "perplexity", "text");
+}
+
+void PrintLine(double log_prob, uint64_t words, uint64_t unknown,
+               absl::string_view text) {
+  std::cout << absl::StreamFormat("%12.4f  %5d  %7d  %12.4f  %s\n", log_prob,
+                                  words, unknown, std::exp(-log_prob / words),
+                                  text);
+}
+
+void PrintWords(const lm::v1::WordScores& words) {
+  for (int i = 0; i < words.words_size(); ++i) {
+    std::cout << absl::StreamFormat("%12.4f  %s%s\n", words.log_probs(i),
+                                    words.words(i),
+                                    words.unknown(i) ? "  (unknown)" : "");
+  }
+}
+
+absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+  const Client client(common.client);
+  const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
+  if (!model.ok()) return model.status();
+  Sender sender(*model, options);
+  double log_prob = 0;
+  uint64_t texts = 0, words = 0, unknown = 0;
+  const auto receive = [&](const lm::v1::ScoreResponse& response) {
+    for (const lm::v1::TextScore& score : response.scores()) {
+      const std::string text = sender.TakeText();
+      log_prob += score.log_prob();
+      words += score.word_count();
+      unknown += score.unknown_count();
+      if (common.json) {
+        PrintJson(text, score);
+        continue;
+      }
+      if (texts++ == 0) PrintHeader();
+      PrintLine(score.log_prob(), score.word_count(), score.unknown_count(),
+                text);
+      if (score.has_words()) PrintWords(score.words());
+    }
+    return static_cast<bool>(std::cout.flush());
+  };
+  absl::Status status = client.ScoreStream(
+      [&](lm::v1::ScoreRequest* request) { return sender.Next(request); },
+      receive);
+  if (!status.ok()) return status;
+  if (!common.json && texts > 1) {
+    PrintLine(log_prob, words, unknown, absl::StrCat("all ", texts, " texts"));
+  }
+  if (sender.blank() > 0) {
+    std::cerr << "lm_client: " << sender.blank() << " blank lines left out\n";
+  }
+  return true;
+}
+
+}  // namespace
+
+void AddScoreCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "score",
+      "Tell how probable texts are.\n"
+      "  lm_client score --model en 'the cat is small'\n"
+      "  lm_client score --model en --json < corpus.txt");
+  command.add_option("text", options->texts,
+                     "Texts; none: the lines of the standard input");
+  command.add_option("--model", options->model,
+                     "NAME, NAME@VERSION or NAME@ALIAS; not needed where the "
+                     "server has one model");
+  command.add_flag("--per-word", options->per_word, "Show every word's score");
+  command.add_flag("--no-end", options->no_end,
+                   "The texts are unfinished: leave out </s>");
+  command.callback([=] {
+    *work = [=](const CommonOptions& common) { return Run(*options, common); };
+  });
+}
+
+}  // namespace lmserve
