@@ -119,7 +119,8 @@ void AddGenerateCommand(CLI::App& app, Work* work) {
               options->request.add_stop_words(word);
             }
           },
-          "Stop before this word; may be given several times");
+          "Stop before this word; may be given several times")
+      ->allow_extra_args(false);
   command.add_flag_callback(
       "--allow-unknown", [=] { options->request.set_allow_unknown(true); },
       "<unk> may be drawn");

@@ -83,11 +83,12 @@ void AddPredictCommand(CLI::App& app, Work* work) {
                      "NAME, NAME@VERSION or NAME@ALIAS; not needed where the "
                      "server has one model");
   command.add_option("-k", options->k, "How many next words")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   command.add_option("--words", options->words,
                      "Rate these words instead, parted by commas")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command.add_flag("--exclude-unknown", options->exclude_unknown,
                    "Leave out <unk>");
   command.callback([=] {

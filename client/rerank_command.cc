@@ -139,12 +139,15 @@ void AddRerankCommand(CLI::App& app, Work* work) {
       "where a line is a text, or: text ||| tm=-3.2 length=4");
   command.add_option("candidate", options->candidates,
                      "Candidates; none: the lines of the standard input");
-  command.add_option("--model", options->models,
-                     "Models whose scores to take; may be given several times");
+  command
+      .add_option("--model", options->models,
+                  "Models whose scores to take; may be given several times")
+      ->allow_extra_args(false);
   command.add_option("--weights", options->weights,
                      "Weights of the features, NAME=NUMBER parted by commas; "
                      "without any, the models' scores count alone")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   const std::map<std::string, lm::v1::Normalization> normalizations = {
       {"sum", lm::v1::SUM}, {"mean", lm::v1::MEAN}, {"power", lm::v1::POWER}};
   command.add_option("--normalization", options->normalization,
@@ -153,7 +156,7 @@ void AddRerankCommand(CLI::App& app, Work* work) {
       ->transform(CLI::CheckedTransformer(normalizations, CLI::ignore_case))
       ->default_str("sum");
   command.add_option("--alpha", options->alpha, "Of --normalization power")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 100.0));
   command.add_option("--best", options->best, "How many to print; 0 for all")
       ->capture_default_str();
   command.callback([=] {

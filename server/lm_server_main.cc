@@ -29,7 +29,7 @@ struct Flags {
 void AddLimit(CLI::App& app, const std::string& name, uint64_t* limit,
               const std::string& what) {
   app.add_option(name, *limit, what)
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str()
       ->group("Limits of a request");
 }

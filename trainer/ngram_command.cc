@@ -183,7 +183,7 @@ void AddNgramCommand(CLI::App& app, Work* work) {
       ->check(CLI::ExistingFile);
   command.add_option("--min-count", options->text.min_count,
                      "Words seen less often become <unk>")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str();
   command.add_option("--threads", options->threads, "Threads to count with")
       ->check(CLI::Range(1, 256))

@@ -186,7 +186,7 @@ void AddInspectCommand(CLI::App& app, Work* work) {
       command.add_option("--next", options->context,
                          "Print the likeliest words after this context, too");
   command.add_option("-k", options->k, "How many of them")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   AddModelOptions(command, "to read, NAME, NAME@VERSION or NAME@ALIAS",
                   &options->source);
