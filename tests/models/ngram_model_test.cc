@@ -6,7 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/ngram_models.h"
 
 namespace lmserve {
 namespace {

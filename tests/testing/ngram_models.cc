@@ -1,10 +1,13 @@
-#include "tests/testing/tiny_model.h"
+#include "tests/testing/ngram_models.h"
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "model_store/publish.h"
 #include "models/model_factory.h"
 #include "models/ngram/ngram_builder.h"
+#include "trainer/corpus.h"
+#include "trainer/demo_corpus.h"
 #include "trainer/line_reader.h"
 #include "trainer/ngram/arpa.h"
 
@@ -69,6 +72,24 @@ BuiltNgramModel BuildModel(Vocabulary vocabulary, const NgramTable& table) {
 BuiltNgramModel BuildFromArpa(absl::string_view arpa) {
   ArpaModel model = ParseArpa(arpa);
   return BuildModel(std::move(model.vocabulary), model.table);
+}
+
+TrainedNgramModel TrainModel(std::string text, int order,
+                             const EstimateOptions& options) {
+  Progress quiet("", /*quiet=*/true);
+  std::unique_ptr<LineReader> lines = LineReader::FromString(std::move(text));
+  Corpus corpus = ReadCorpus(*lines, CorpusOptions(), quiet).value();
+  const Estimate estimate =
+      EstimateModel(CountNgrams(corpus, order, /*threads=*/2), options).value();
+  return {BuildModel(std::move(corpus.vocabulary), estimate.table),
+          estimate.notes};
+}
+
+std::string DemoText(int sentences, uint64_t seed) {
+  DemoCorpus corpus(seed);
+  std::string text;
+  for (int i = 0; i < sentences; ++i) absl::StrAppend(&text, corpus.Next(), "\n");
+  return text;
 }
 
 uint64_t PublishTinyModel(const std::string& store, absl::string_view name) {

@@ -1,13 +1,15 @@
-#ifndef LMSERVE_TESTS_TESTING_TINY_MODEL_H_
-#define LMSERVE_TESTS_TESTING_TINY_MODEL_H_
+#ifndef LMSERVE_TESTS_TESTING_NGRAM_MODELS_H_
+#define LMSERVE_TESTS_TESTING_NGRAM_MODELS_H_
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "models/ngram/ngram_model.h"
 #include "models/ngram/ngram_table.h"
+#include "trainer/ngram/estimate.h"
 
 namespace lmserve {
 
@@ -25,9 +27,19 @@ struct BuiltNgramModel {
 BuiltNgramModel BuildModel(Vocabulary vocabulary, const NgramTable& table);
 BuiltNgramModel BuildFromArpa(absl::string_view arpa);
 
+// Trains on a text, a sentence a line. The notes are those of the estimate.
+struct TrainedNgramModel : BuiltNgramModel {
+  std::vector<std::string> notes;
+};
+TrainedNgramModel TrainModel(std::string text, int order,
+                             const EstimateOptions& options = {});
+
+// Sentences of the demo corpus, a line each.
+std::string DemoText(int sentences, uint64_t seed);
+
 // Publishes the tiny model into a store; returns the version.
 uint64_t PublishTinyModel(const std::string& store, absl::string_view name);
 
 }  // namespace lmserve
 
-#endif  // LMSERVE_TESTS_TESTING_TINY_MODEL_H_
+#endif  // LMSERVE_TESTS_TESTING_NGRAM_MODELS_H_

@@ -1,0 +1,334 @@
+// What every language model must do, whatever its family: one suite over a
+// small model of each kind. A family is finished when it is on the list below
+// and the suite passes.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model_store/loaded_model.h"
+#include "model_store/publish.h"
+#include "models/language_model.h"
+#include "models/model_factory.h"
+#include "models/text.h"
+#include "tests/testing/naive_ngram.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+constexpr int kSentences = 400;
+
+struct Case {
+  std::string name;
+  // Texts to score: words of the model and others.
+  std::string text;
+  std::function<TrainedNgramModel()> make;
+  bool normalized = true;
+  // The method and order to compare with the naive reference; or none.
+  std::string method = "";
+  int order = 0;
+};
+
+Case NgramCase(const std::string& method, int order,
+               std::vector<uint32_t> prune = {}) {
+  Case c;
+  c.name = "ngram_" + method + "_" + std::to_string(order) +
+           (prune.empty() ? "" : "_pruned");
+  std::replace(c.name.begin(), c.name.end(), '-', '_');
+  c.text = DemoText(30, 2);
+  c.make = [=] {
+    EstimateOptions options;
+    options.smoothing.method = method;
+    options.prune = prune;
+    return TrainModel(DemoText(kSentences, 1), order, options);
+  };
+  c.normalized = method != "stupid-back-off";
+  if (prune.empty()) c.method = method, c.order = order;
+  return c;
+}
+
+Case ArpaCase() {
+  Case c;
+  c.name = "ngram_arpa";
+  c.text = "the cat is small\na dog barks\nthe zebra is cat\nis is </s>";
+  c.text = c.text.substr(0, c.text.rfind('\n'));
+  c.make = [] { return TrainedNgramModel{BuildFromArpa(TinyArpa()), {}}; };
+  c.normalized = false;  // its numbers are made up
+  return c;
+}
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases = {ArpaCase()};
+  for (absl::string_view method : SmoothingMethods()) {
+    for (int order : {1, 2, 3, 5, 8}) {
+      cases.push_back(NgramCase(std::string(method), order));
+    }
+    cases.push_back(NgramCase(std::string(method), 4, {0, 0, 1}));
+    cases.push_back(NgramCase(std::string(method), 3, {0, 1, 2}));
+    cases.back().name += "_hard";
+  }
+  return cases;
+}
+
+using State = std::vector<std::byte>;
+
+class ConformanceTest : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    size_t begin = 0;
+    const std::string& text = GetParam().text;
+    while (begin < text.size()) {
+      const size_t end = std::min(text.find('\n', begin), text.size());
+      std::vector<WordId> sentence;
+      for (absl::string_view word :
+           SplitWords(absl::string_view(text).substr(begin, end - begin))) {
+        sentence.push_back(vocabulary().Find(word));
+      }
+      sentence.push_back(vocabulary().end_sentence());
+      sentences_.push_back(sentence);
+      begin = end + 1;
+    }
+  }
+
+  const LanguageModel& model() const { return *trained_.model; }
+  const Vocabulary& vocabulary() const { return model().vocabulary(); }
+
+  State Start() const {
+    State state(model().state_size());
+    model().Start(state.data());
+    return state;
+  }
+
+  // Scores words from a state, which moves.
+  std::vector<float> Score(State* state,
+                           absl::Span<const WordId> words) const {
+    std::vector<float> log_probs(words.size());
+    const LanguageModel::Query query = {state->data(), words, state->data(),
+                                        absl::MakeSpan(log_probs)};
+    model().Score({&query, 1});
+    return log_probs;
+  }
+
+  std::vector<float> Distribution(const State& state) const {
+    std::vector<float> log_probs(vocabulary().size());
+    const std::byte* row = state.data();
+    model().Distribution({&row, 1}, log_probs.data());
+    return log_probs;
+  }
+
+  // Calls visit(state) for the states on the way through the sentences.
+  void ForEachState(const std::function<void(const State&)>& visit) const {
+    for (const std::vector<WordId>& sentence : sentences_) {
+      State state = Start();
+      for (const WordId& word : sentence) {
+        visit(state);
+        Score(&state, {&word, 1});
+      }
+    }
+  }
+
+  // Each sentence scored alone.
+  std::vector<std::vector<float>> ScoreEach() const {
+    std::vector<std::vector<float>> all;
+    for (const std::vector<WordId>& sentence : sentences_) {
+      State state = Start();
+      all.push_back(Score(&state, sentence));
+    }
+    return all;
+  }
+
+  const TrainedNgramModel trained_ = GetParam().make();
+  std::vector<std::vector<WordId>> sentences_;
+};
+
+// Bits, so that NaN would show and -0 were not 0.
+bool SameBits(absl::Span<const float> a, absl::Span<const float> b) {
+  return a.size() == b.size() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+TEST_P(ConformanceTest, DistributionSumsToOne) {
+  if (!GetParam().normalized) GTEST_SKIP() << "not a normalised model";
+  ForEachState([this](const State& state) {
+    double sum = 0;
+    for (float log_prob : Distribution(state)) {
+      sum += std::exp(double{log_prob});
+    }
+    ASSERT_NEAR(sum, 1, 1e-5);
+  });
+}
+
+TEST_P(ConformanceTest, BeginOfSentenceIsNeverPredicted) {
+  ForEachState([this](const State& state) {
+    ASSERT_EQ(Distribution(state)[vocabulary().begin_sentence()],
+              -std::numeric_limits<float>::infinity());
+  });
+}
+
+TEST_P(ConformanceTest, ScoreEqualsDistribution) {
+  ForEachState([this](const State& state) {
+    const std::vector<float> log_probs = Distribution(state);
+    for (WordId w = 0; w < vocabulary().size(); w += 7) {
+      State copy = state;
+      ASSERT_TRUE(SameBits(Score(&copy, {&w, 1}), {&log_probs[w], 1}))
+          << vocabulary().word(w);
+    }
+  });
+}
+
+TEST_P(ConformanceTest, SplitEqualsWhole) {
+  for (const std::vector<WordId>& sentence : sentences_) {
+    State whole = Start();
+    const std::vector<float> expected = Score(&whole, sentence);
+    for (size_t cut = 0; cut <= sentence.size(); ++cut) {
+      const auto words = absl::MakeConstSpan(sentence);
+      State state = Start();
+      std::vector<float> found = Score(&state, words.first(cut));
+      const std::vector<float> rest = Score(&state, words.subspan(cut));
+      found.insert(found.end(), rest.begin(), rest.end());
+      ASSERT_TRUE(SameBits(found, expected));
+      ASSERT_EQ(state, whole);
+    }
+  }
+}
+
+TEST_P(ConformanceTest, BatchEqualsSingle) {
+  const std::vector<std::vector<float>> expected = ScoreEach();
+  std::mt19937 random(1);
+  for (size_t size : {2, 3, 7, 16, 17, 64, 200}) {
+    const State start = Start();
+    std::vector<size_t> chosen(size);
+    std::vector<std::vector<float>> found(size);
+    std::vector<State> states(size, State(model().state_size()));
+    std::vector<LanguageModel::Query> batch;
+    for (size_t i = 0; i < size; ++i) {
+      chosen[i] = random() % sentences_.size();
+      const std::vector<WordId>& sentence = sentences_[chosen[i]];
+      found[i].resize(sentence.size());
+      batch.push_back({start.data(), sentence, states[i].data(),
+                       absl::MakeSpan(found[i])});
+    }
+    model().Score(batch);
+    for (size_t i = 0; i < size; ++i) {
+      State state = start;
+      Score(&state, sentences_[chosen[i]]);
+      ASSERT_TRUE(SameBits(found[i], expected[chosen[i]]));
+      ASSERT_EQ(states[i], state);
+    }
+  }
+}
+
+TEST_P(ConformanceTest, StateMovesWithoutScores) {
+  for (const std::vector<WordId>& sentence : sentences_) {
+    State expected = Start();
+    Score(&expected, sentence);
+    State state = Start();
+    const LanguageModel::Query moves = {state.data(), sentence, state.data(),
+                                        {}};
+    model().Score({&moves, 1});
+    ASSERT_EQ(state, expected);
+    const LanguageModel::Query stays = {expected.data(), {}, state.data(), {}};
+    model().Score({&stays, 1});
+    ASSERT_EQ(state, expected);
+  }
+}
+
+TEST_P(ConformanceTest, TopKEqualsSortedDistribution) {
+  const size_t size = vocabulary().size();
+  int visited = 0;
+  ForEachState([&](const State& state) {
+    if (visited++ % 5 != 0) return;
+    const std::vector<float> log_probs = Distribution(state);
+    std::vector<ScoredWord> expected;
+    for (WordId w = 0; w < size; ++w) expected.push_back({w, log_probs[w]});
+    std::sort(expected.begin(), expected.end(), Likelier);
+    for (size_t k : {size_t{1}, size_t{2}, size_t{10}, size / 3, size - 1,
+                     size}) {
+      if (k == 0 || k > size) continue;
+      std::vector<ScoredWord> best(k);
+      const std::byte* row = state.data();
+      model().TopK({&row, 1}, k, absl::MakeSpan(best));
+      for (size_t i = 0; i < k; ++i) {
+        ASSERT_EQ(best[i], expected[i]) << "k = " << k << ", i = " << i;
+      }
+    }
+  });
+}
+
+TEST_P(ConformanceTest, SaveLoadScoreGivesTheSameBits) {
+  const TemporaryDirectory store;
+  NewVersion version;
+  version.family = std::string(kNgramFamily);
+  version.files = {{std::string(kVocabularyFile), vocabulary().text()},
+                   {std::string(kNgramFile), trained_.bytes}};
+  version.self_test = {"the cat is small ."};
+  ASSERT_EQ(Publish(store.path(), "m", version).value(), 1u);
+  const ModelHandle loaded = LoadModel(store.path(), "m", 1).value();
+  for (const std::vector<WordId>& sentence : sentences_) {
+    State expected = Start(), state = Start();
+    std::vector<float> found(sentence.size());
+    const LanguageModel::Query query = {state.data(), sentence, state.data(),
+                                        absl::MakeSpan(found)};
+    loaded->model().Score({&query, 1});
+    ASSERT_TRUE(SameBits(found, Score(&expected, sentence)));
+    ASSERT_EQ(state, expected);
+  }
+}
+
+TEST_P(ConformanceTest, EightThreadsOneModel) {
+  const std::vector<std::vector<float>> expected = ScoreEach();
+  std::vector<std::vector<std::vector<float>>> found(8);
+  std::vector<std::thread> threads;
+  for (auto& mine : found) {
+    threads.emplace_back([this, &mine] { mine = ScoreEach(); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& mine : found) {
+    for (size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_TRUE(SameBits(mine[i], expected[i]));
+    }
+  }
+}
+
+TEST_P(ConformanceTest, EqualsNaiveReference) {
+  if (GetParam().method.empty()) GTEST_SKIP() << "the reference has no such";
+  std::vector<NaiveNgram::Words> training;
+  const std::string text = DemoText(kSentences, 1);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin);
+    const auto words =
+        SplitWords(absl::string_view(text).substr(begin, end - begin));
+    training.emplace_back(words.begin(), words.end());
+    begin = end + 1;
+  }
+  const NaiveNgram naive(training, GetParam().order, GetParam().method);
+  for (size_t s = 0; s < 6; ++s) {
+    NaiveNgram::Words history = {"<s>"};
+    State state = Start();
+    for (const WordId& id : sentences_[s]) {
+      const std::string word(vocabulary().word(id));
+      const double expected = naive.Probability(history, word);
+      const double found = std::exp(double{Score(&state, {&id, 1})[0]});
+      ASSERT_NEAR(found, expected, 1e-5 * expected) << word;
+      history.push_back(word);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ConformanceTest, testing::ValuesIn(Cases()),
+                         [](const testing::TestParamInfo<Case>& info) {
+                           return info.param.name;
+                         });
+
+}  // namespace
+}  // namespace lmserve
