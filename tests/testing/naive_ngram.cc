@@ -41,6 +41,10 @@ NaiveNgram::NaiveNgram(const std::vector<Words>& sentences, int order,
     }
   }
   followers_[{}].erase("<s>");
+  for (size_t n = 1; n <= order_; ++n) {
+    discounts_.push_back(method_ == "katz" ? KatzFactors(n)
+                                           : KneserNeyDiscounts(n));
+  }
 }
 
 double NaiveNgram::Probability(const Words& history,
@@ -92,8 +96,8 @@ double NaiveNgram::Recurse(Words context, const std::string& word) const {
   const double sum = Sum(context);
   if (method_ == "stupid-back-off") {
     if (count > 0) return count / sum;
-    return kAlpha * (context.empty() ? Uniform()
-                                     : Recurse(Shorten(context), word));
+    return kAlpha *
+           (context.empty() ? Uniform() : Recurse(Shorten(context), word));
   }
   if (!seen) return Recurse(Shorten(context), word);
   if (method_ == "maximum-likelihood") return count / sum;
@@ -106,62 +110,87 @@ double NaiveNgram::Recurse(Words context, const std::string& word) const {
   return (count + types * below) / (sum + types);
 }
 
-// Chen and Goodman 1998, equations 22 to 26.
+// Chen and Goodman 1998, equation 26; where it has no answer, 0.5, 1, 1.5.
+std::vector<double> NaiveNgram::KneserNeyDiscounts(size_t order) const {
+  const std::vector<double> n = CountsOfCounts(order, /*adjusted=*/true);
+  const double y = n[1] / (n[1] + 2 * n[2]);
+  const std::vector<double> d = {0, 1 - 2 * y * n[2] / n[1],
+                                 2 - 3 * y * n[3] / n[2],
+                                 3 - 4 * y * n[4] / n[3]};
+  const bool fits =
+      n[1] > 0 && n[2] > 0 && n[3] > 0 && d[1] >= 0 && d[2] >= 0 && d[3] >= 0;
+  return fits ? d : std::vector<double>{0, 0.5, 1, 1.5};
+}
+
+// Chen and Goodman 1998, equations 22 to 25.
 double NaiveNgram::KneserNey(const Words& context,
                              const std::string& word) const {
   const double below =
       context.empty() ? Uniform() : KneserNey(Shorten(context), word);
-  double sum = 0;
+  const std::vector<double>& d = discounts_[context.size()];
+  double sum = 0, gamma = 0;
   for (const std::string& next : Followers(context)) {
-    sum += Adjusted(Join(context, next));
+    const double count = Adjusted(Join(context, next));
+    sum += count;
+    gamma += d[std::min<int>(count, 3)];
   }
   if (sum == 0) return below;
-  const std::vector<double> n = CountsOfCounts(context.size() + 1, true);
-  const double y = n[1] / (n[1] + 2 * n[2]);
-  double d[4] = {0, 1 - 2 * y * n[2] / n[1], 2 - 3 * y * n[3] / n[2],
-                 3 - 4 * y * n[4] / n[3]};
-  if (n[1] == 0 || n[2] == 0 || n[3] == 0 || d[1] < 0 || d[2] < 0 || d[3] < 0) {
-    d[1] = 0.5, d[2] = 1, d[3] = 1.5;
-  }
-  double gamma = 0;
-  for (const std::string& next : Followers(context)) {
-    gamma += d[std::min<int>(Adjusted(Join(context, next)), 3)];
-  }
   const double count = Adjusted(Join(context, word));
   return (count - d[std::min<int>(count, 3)]) / sum + gamma / sum * below;
 }
 
-// Katz 1987 with counts up to 5, or as many as give factors in (0, 1].
-double NaiveNgram::Katz(const Words& context, const std::string& word) const {
-  const std::set<std::string> followers = Followers(context);
-  if (followers.empty()) return Katz(Shorten(context), word);
-  const std::vector<double> n = CountsOfCounts(context.size() + 1, false);
-  std::vector<double> factor;
-  for (int k = 5; k > 0 && factor.empty(); --k) {
+// Katz 1987, equation 8 and what follows it: counts up to 5 are discounted, or
+// up to as many as give factors in (0, 1].
+std::vector<double> NaiveNgram::KatzFactors(size_t order) const {
+  const std::vector<double> n = CountsOfCounts(order, /*adjusted=*/false);
+  for (int k = 5; k > 0; --k) {
     const double a = (k + 1) * n[k + 1] / n[1];
+    std::vector<double> factors;
     for (int r = 1; r <= k; ++r) {
       const double d = ((r + 1) * n[r + 1] / n[r] / r - a) / (1 - a);
-      if (!(d > 0 && d <= 1)) {
-        factor.clear();
-        break;
-      }
-      factor.push_back(d);
+      if (d > 0 && d <= 1) factors.push_back(d);
     }
+    if (factors.size() == static_cast<size_t>(k)) return factors;
   }
-  const auto discounted = [&](const std::string& w) {
-    const double c = Count(Join(context, w));
-    return c <= factor.size() ? c * factor[c - 1] : c;
-  };
-  double sum = Sum(context), kept = 0, seen_below = 0;
-  for (const std::string& w : followers) {
-    kept += discounted(w);
-    seen_below += context.empty() ? Uniform() : Katz(Shorten(context), w);
+  return {};
+}
+
+double NaiveNgram::KatzDiscounted(const Words& ngram) const {
+  const std::vector<double>& factors = discounts_[ngram.size() - 1];
+  const double count = Count(ngram);
+  const bool small = count > 0 && count <= factors.size();
+  return small ? count * factors[count - 1] : count;
+}
+
+// What the counts after a context are divided by: their sum, and one more where
+// none of them is discounted, so that unseen words keep something.
+double NaiveNgram::KatzSum(const Words& context) const {
+  const double sum = Sum(context);
+  double kept = 0;
+  for (const std::string& word : Followers(context)) {
+    kept += KatzDiscounted(Join(context, word));
   }
-  if (kept == sum) ++sum;
-  if (followers.count(word) > 0) return discounted(word) / sum;
-  const double below =
-      context.empty() ? Uniform() : Katz(Shorten(context), word);
-  return (1 - kept / sum) / (1 - seen_below) * below;
+  return kept == sum ? sum + 1 : sum;
+}
+
+double NaiveNgram::KatzWeight(const Words& context) const {
+  const auto [found, is_new] = katz_weights_.try_emplace(context);
+  if (!is_new) return found->second;
+  const double sum = KatzSum(context);
+  double leftover = 1, unseen_below = 1;
+  for (const std::string& word : Followers(context)) {
+    leftover -= KatzDiscounted(Join(context, word)) / sum;
+    unseen_below -= context.empty() ? Uniform() : Katz(Shorten(context), word);
+  }
+  return katz_weights_[context] = leftover / unseen_below;
+}
+
+double NaiveNgram::Katz(const Words& context, const std::string& word) const {
+  if (Followers(context).empty()) return Katz(Shorten(context), word);
+  const Words ngram = Join(context, word);
+  if (Count(ngram) > 0) return KatzDiscounted(ngram) / KatzSum(context);
+  return KatzWeight(context) *
+         (context.empty() ? Uniform() : Katz(Shorten(context), word));
 }
 
 }  // namespace lmserve

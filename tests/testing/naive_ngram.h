@@ -10,7 +10,8 @@ namespace lmserve {
 
 // The smoothing methods written down once more, as slowly and plainly as their
 // equations stand in the papers: in double, from counts in maps, by recursion.
-// What the trainer and the serving structure make together must equal it.
+// What the trainer and the serving structure make together must equal it. One
+// thread at a time.
 class NaiveNgram {
  public:
   using Words = std::vector<std::string>;
@@ -25,6 +26,9 @@ class NaiveNgram {
   double Recurse(Words context, const std::string& word) const;
   double KneserNey(const Words& context, const std::string& word) const;
   double Katz(const Words& context, const std::string& word) const;
+  double KatzDiscounted(const Words& ngram) const;
+  double KatzSum(const Words& context) const;
+  double KatzWeight(const Words& context) const;
   double Uniform() const { return 1.0 / vocabulary_.size(); }
 
   double Count(const Words& ngram) const;
@@ -32,7 +36,11 @@ class NaiveNgram {
   // The words seen after a context.
   std::set<std::string> Followers(const Words& context) const;
   double Sum(const Words& context) const;
+  // n[c]: how many n-grams of an order have the count c, adjusted or not.
   std::vector<double> CountsOfCounts(size_t order, bool adjusted) const;
+  // Of one order: the discounts for 0, 1, 2, and 3 or more, or Katz's factors.
+  std::vector<double> KneserNeyDiscounts(size_t order) const;
+  std::vector<double> KatzFactors(size_t order) const;
 
   const size_t order_;
   const std::string method_;
@@ -40,6 +48,10 @@ class NaiveNgram {
   std::map<Words, std::set<std::string>> followers_;
   std::map<Words, std::set<std::string>> predecessors_;
   std::set<std::string> vocabulary_;  // with <unk> and </s>, without <s>
+  std::vector<std::vector<double>> discounts_;  // or factors, by order
+  // Katz's weights of the contexts asked for so far; else they would be found
+  // again for every word.
+  mutable std::map<Words, double> katz_weights_;
 };
 
 }  // namespace lmserve
