@@ -101,10 +101,9 @@ class CorpusBuilder {
       WordId id = kUnknown;
       if (found != ids_.end()) {
         id = found->second;
+      } else if (FindInvalidUtf8(word) != absl::string_view::npos) {
+        return LineError(lines_, "invalid UTF-8");
       } else if (!fixed_) {
-        if (FindInvalidUtf8(word) != absl::string_view::npos) {
-          return LineError(lines_, "invalid UTF-8");
-        }
         id = AddWord(word);
       }
       if (id == kBegin || id == kEnd) {

@@ -15,7 +15,7 @@ namespace lmserve {
 struct CorpusOptions {
   // Words to know, a line each; the rest becomes <unk>. Empty: all words.
   std::string vocabulary_file;
-  // Words seen less often become <unk>.
+  // Words seen less often become <unk>; those of a vocabulary_file stay.
   uint64_t min_count = 1;
 };
 
