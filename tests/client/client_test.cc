@@ -1,0 +1,344 @@
+#include "client/client.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/fake_service.h"
+
+namespace lmserve {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+const grpc::Status kUnavailable(grpc::StatusCode::UNAVAILABLE, "going away");
+
+lm::v1::ScoreRequest Request(int number = 0) {
+  lm::v1::ScoreRequest request;
+  request.add_texts()->set_text(absl::StrCat(number));
+  return request;
+}
+
+bool Endless(lm::v1::ScoreRequest* request) {
+  *request = Request();
+  return true;
+}
+
+TEST(ClientTest, EveryMethodArrivesWhereItShould) {
+  FakeServer server({.models = {"en"}});
+  const Client client({.address = server.address()});
+  EXPECT_EQ(client.Score(Request())->model().name(), "Score");
+  EXPECT_EQ(client.Predict({})->model().name(), "Predict");
+  EXPECT_EQ(client.Rerank({})->models(0).name(), "Rerank");
+  EXPECT_EQ(client.ListModels()->models(0).name(), "en");
+  EXPECT_EQ(client.GetModel({})->model().name(), "GetModel");
+}
+
+// How often a call is tried, by the attempts allowed and the failures to come.
+struct RetryCase {
+  int attempts;
+  int failures;
+  int calls;
+  bool ok;
+};
+
+class RetryTest : public testing::TestWithParam<RetryCase> {};
+
+TEST_P(RetryTest, WhileUnavailableAndUpToTheAttempts) {
+  const RetryCase& expected = GetParam();
+  FakeServer server({.failures = expected.failures, .failure = kUnavailable});
+  const Client client(
+      {.address = server.address(), .attempts = expected.attempts});
+  const absl::Status status = client.Score(Request()).status();
+  EXPECT_EQ(server.calls(), expected.calls);
+  if (expected.ok) {
+    EXPECT_TRUE(status.ok()) << status;
+  } else {
+    EXPECT_EQ(status, absl::UnavailableError("going away"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Attempts, RetryTest,
+    testing::Values(RetryCase{4, 0, 1, true}, RetryCase{4, 1, 2, true},
+                    RetryCase{4, 3, 4, true}, RetryCase{4, 4, 4, false},
+                    RetryCase{2, 2, 2, false}, RetryCase{1, 1, 1, false},
+                    RetryCase{5, 5, 5, false}));
+
+class OtherCodeTest : public testing::TestWithParam<grpc::StatusCode> {};
+
+TEST_P(OtherCodeTest, IsToldAtOnce) {
+  FakeServer server({.failures = 1, .failure = {GetParam(), "texts[3]: why"}});
+  const Client client({.address = server.address()});
+  const absl::Status status = client.Score(Request()).status();
+  EXPECT_EQ(static_cast<int>(status.code()), GetParam());
+  EXPECT_EQ(status.message(), "texts[3]: why");
+  EXPECT_EQ(server.calls(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Codes, OtherCodeTest,
+    testing::Values(grpc::CANCELLED, grpc::UNKNOWN, grpc::INVALID_ARGUMENT,
+                    grpc::DEADLINE_EXCEEDED, grpc::NOT_FOUND,
+                    grpc::PERMISSION_DENIED, grpc::RESOURCE_EXHAUSTED,
+                    grpc::FAILED_PRECONDITION, grpc::ABORTED,
+                    grpc::UNIMPLEMENTED, grpc::INTERNAL, grpc::DATA_LOSS));
+
+TEST(DeadlineTest, EndsACallWithoutAnswer) {
+  FakeServer server({.hang = true});
+  const Client client(
+      {.address = server.address(), .deadline = milliseconds(100)});
+  const absl::Status status = client.Score(Request()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(server.WaitForCancellation());
+}
+
+TEST(DeadlineTest, IsOfAllAttemptsTogether) {
+  FakeServer server({.failures = 100, .failure = kUnavailable});
+  // Five attempts, each in no time, would have pauses of 1.2 s at the least.
+  const Client client({.address = server.address(),
+                       .deadline = milliseconds(300),
+                       .attempts = 5});
+  const absl::Status status = client.Score(Request()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_LT(server.calls(), 5);
+}
+
+TEST(DeadlineTest, OfUnaryCallsIsNotThatOfStreams) {
+  FakeServer server;
+  const Client client(
+      {.address = server.address(), .deadline = milliseconds(1)});
+  int sent = 0;
+  EXPECT_TRUE(client
+                  .ScoreStream(
+                      [&](lm::v1::ScoreRequest* request) {
+                        *request = Request();
+                        return ++sent <= 1000;
+                      },
+                      [](const auto&) { return true; })
+                  .ok());
+}
+
+TEST(DeadlineTest, OfStreams) {
+  FakeServer server({.hang = true});
+  const Client client(
+      {.address = server.address(), .stream_deadline = milliseconds(100)});
+  const auto receive = [](const auto&) { return true; };
+  EXPECT_EQ(client.Generate({}, receive).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(client.ScoreStream(Endless, receive).code(),
+            absl::StatusCode::kDeadlineExceeded);
+}
+
+// A port that is taken, but nobody listens on: connections are refused.
+class ClosedPort {
+ public:
+  ClosedPort() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* plain = reinterpret_cast<sockaddr*>(&address);
+    if (bind(socket_, plain, size) != 0) std::abort();
+    if (getsockname(socket_, plain, &size) != 0) std::abort();
+    port_ = ntohs(address.sin_port);
+  }
+  ClosedPort(const ClosedPort&) = delete;
+  ClosedPort& operator=(const ClosedPort&) = delete;
+  ~ClosedPort() { close(socket_); }
+
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+
+ private:
+  const int socket_;
+  int port_;
+};
+
+TEST(UnreachableTest, IsUnavailableLongBeforeTheDeadline) {
+  const ClosedPort port;
+  const Client client({.address = port.address(),
+                       .deadline = std::chrono::minutes(10),
+                       .stream_deadline = std::chrono::minutes(10)});
+  const auto receive = [](const auto&) { return true; };
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(absl::IsUnavailable(client.Score(Request()).status()));
+  EXPECT_TRUE(absl::IsUnavailable(client.Health("").status()));
+  EXPECT_TRUE(absl::IsUnavailable(client.Generate({}, receive)));
+  EXPECT_TRUE(absl::IsUnavailable(client.ScoreStream(Endless, receive)));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::minutes(1));
+}
+
+TEST(ConnectionTest, IsOneForAllThreads) {
+  FakeServer server;
+  const Client client({.address = server.address()});
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&client, t] {
+      for (int i = 0; i < 50; ++i) {
+        const auto response = client.Score(Request(100 * t + i));
+        ASSERT_TRUE(response.ok()) << response.status();
+        EXPECT_EQ(response->scores(0).log_prob(), 100 * t + i);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(server.calls(), 400);
+  EXPECT_THAT(server.peers(), SizeIs(1));
+}
+
+TEST(ScoreStreamTest, AnswersComeInTheOrderOfTheRequests) {
+  constexpr int kRequests = 5000;
+  FakeServer server;
+  const Client client({.address = server.address()});
+  int sent = 0, received = 0;
+  const absl::Status status = client.ScoreStream(
+      [&](lm::v1::ScoreRequest* request) {
+        EXPECT_EQ(request->texts_size(), 0);  // nothing of the one before
+        *request = Request(sent);
+        return sent++ < kRequests;
+      },
+      [&](const lm::v1::ScoreResponse& response) {
+        EXPECT_EQ(response.scores_size(), 1);
+        EXPECT_EQ(response.scores(0).log_prob(), received);
+        ++received;
+        return true;
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(received, kRequests);
+}
+
+TEST(ScoreStreamTest, RequestsMayWaitForAnswers) {
+  FakeServer server;
+  const Client client({.address = server.address()});
+  absl::Mutex mutex;
+  int sent = 0, received = 0;
+  const absl::Status status = client.ScoreStream(
+      [&](lm::v1::ScoreRequest* request) {
+        *request = Request(sent);
+        const auto answered = [&] { return received == sent; };
+        absl::MutexLock lock(&mutex);
+        EXPECT_TRUE(mutex.AwaitWithTimeout(absl::Condition(&answered),
+                                           absl::Minutes(1)));
+        return sent++ < 20;
+      },
+      [&](const lm::v1::ScoreResponse&) {
+        absl::MutexLock lock(&mutex);
+        ++received;
+        return true;
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(received, 20);
+}
+
+TEST(ScoreStreamTest, NoRequestAtAll) {
+  FakeServer server;
+  const Client client({.address = server.address()});
+  int received = 0;
+  EXPECT_TRUE(client
+                  .ScoreStream([](lm::v1::ScoreRequest*) { return false; },
+                               [&](const auto&) { return ++received > 0; })
+                  .ok());
+  EXPECT_EQ(received, 0);
+}
+
+TEST(ScoreStreamTest, TheReceiverStops) {
+  FakeServer server;
+  const Client client({.address = server.address()});
+  int received = 0;
+  EXPECT_TRUE(
+      client.ScoreStream(Endless, [&](const auto&) { return ++received < 3; })
+          .ok());
+  EXPECT_EQ(received, 3);
+  EXPECT_TRUE(server.WaitForCancellation());
+}
+
+TEST(ScoreStreamTest, TheServerFailsInTheMiddle) {
+  FakeServer server({.failure = {grpc::INVALID_ARGUMENT, "texts[0]: empty"},
+                     .fail_stream_after = 10});
+  const Client client({.address = server.address()});
+  int received = 0;
+  EXPECT_EQ(
+      client.ScoreStream(Endless, [&](const auto&) { return ++received > 0; }),
+      absl::InvalidArgumentError("texts[0]: empty"));
+  EXPECT_EQ(received, 10);
+}
+
+TEST(GenerateTest, TheReceiverStops) {
+  FakeServer server;
+  const Client client({.address = server.address()});
+  int words = 0;
+  const absl::Status status =
+      client.Generate({}, [&](const lm::v1::GenerateResponse& response) {
+        EXPECT_EQ(response.word(), "word");
+        return ++words < 5;
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(words, 5);
+  EXPECT_TRUE(server.WaitForCancellation());
+}
+
+TEST(GenerateTest, TheServerFailsInTheMiddleAndIsNotAskedAgain) {
+  FakeServer server({.failure = kUnavailable, .fail_stream_after = 3});
+  const Client client({.address = server.address()});
+  int words = 0;
+  EXPECT_EQ(client.Generate({}, [&](const auto&) { return ++words > 0; }),
+            absl::UnavailableError("going away"));
+  EXPECT_EQ(words, 3);
+  EXPECT_EQ(server.calls(), 1);
+}
+
+TEST(GenerateTest, IsTriedAgainWhileNoWordCame) {
+  FakeServer server({.failures = 2, .failure = kUnavailable});
+  const Client client({.address = server.address()});
+  EXPECT_TRUE(client.Generate({}, [](const auto&) { return false; }).ok());
+  EXPECT_EQ(server.calls(), 3);
+}
+
+TEST(HealthTest, YesNoUnknown) {
+  FakeServer server;
+  const Client client({.address = server.address()});
+  EXPECT_EQ(client.Health("").value(), true);
+  EXPECT_EQ(client.Health("up").value(), true);
+  EXPECT_EQ(client.Health("down").value(), false);
+  EXPECT_TRUE(absl::IsNotFound(client.Health("unknown").status()));
+}
+
+TEST(MessageSizeTest, LargerAnswersAreRefused) {
+  FakeServer server({.answer_bytes = 2000});
+  const Client client({.address = server.address(), .message_bytes = 1000});
+  const absl::Status status = client.Score(Request()).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1000"));
+}
+
+TEST(MessageSizeTest, LargerRequestsAreRefused) {
+  FakeServer server;
+  const Client client({.address = server.address(), .message_bytes = 1000});
+  lm::v1::ScoreRequest request;
+  request.add_texts()->set_text(std::string(2000, 'a'));
+  const absl::Status status = client.Score(request).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1000"));
+  EXPECT_EQ(server.calls(), 0);
+}
+
+TEST(MessageSizeTest, TheDefaultHasRoomForMoreThanThatOfGrpc) {
+  FakeServer server({.answer_bytes = 5 << 20});
+  const Client client({.address = server.address()});
+  EXPECT_TRUE(client.Score(Request()).ok());
+}
+
+}  // namespace
+}  // namespace lmserve

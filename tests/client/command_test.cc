@@ -1,0 +1,89 @@
+#include "client/command.h"
+
+#include <iostream>
+#include <sstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/fake_service.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// Gives std::cin another text while it lives.
+class StandardInput {
+ public:
+  explicit StandardInput(const std::string& text)
+      : text_(text), before_(std::cin.rdbuf(text_.rdbuf())) {
+    std::cin.clear();
+  }
+  StandardInput(const StandardInput&) = delete;
+  StandardInput& operator=(const StandardInput&) = delete;
+  ~StandardInput() { std::cin.rdbuf(before_); }
+
+ private:
+  std::istringstream text_;
+  std::streambuf* const before_;
+};
+
+std::vector<std::string> Texts(TextSource& source) {
+  std::vector<std::string> texts;
+  for (std::string text; source.Next(&text);) texts.push_back(text);
+  return texts;
+}
+
+TEST(TextSourceTest, ArgumentsWithoutTheBlankOnes) {
+  StandardInput input("not read\n");
+  TextSource source({"the cat", " \t", "a dog", ""});
+  EXPECT_THAT(Texts(source), ElementsAre("the cat", "a dog"));
+  EXPECT_EQ(source.blank(), 2);
+}
+
+TEST(TextSourceTest, LinesOfTheInputWhereThereAreNoArguments) {
+  StandardInput input("the cat\r\n\n \t\r\n  a dog ");
+  TextSource source({});
+  EXPECT_THAT(Texts(source), ElementsAre("the cat", "  a dog "));
+  EXPECT_EQ(source.blank(), 2);
+}
+
+TEST(TextSourceTest, AnEmptyInput) {
+  StandardInput input("");
+  TextSource source({});
+  EXPECT_THAT(Texts(source), IsEmpty());
+  EXPECT_EQ(source.blank(), 0);
+}
+
+absl::StatusOr<std::string> Choose(const std::vector<std::string>& models,
+                                   const std::string& name) {
+  FakeServer server({.models = models});
+  const Client client({.address = server.address()});
+  return ChooseModel(client, name);
+}
+
+TEST(ChooseModelTest, TheNameGivenWhateverThereIs) {
+  EXPECT_EQ(Choose({"en", "de"}, "fr@2").value(), "fr@2");
+}
+
+TEST(ChooseModelTest, TheOnlyModel) {
+  EXPECT_EQ(Choose({"en"}, "").value(), "en");
+}
+
+TEST(ChooseModelTest, SeveralAreNamed) {
+  const absl::Status status = Choose({"en", "de"}, "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("2 models"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("en, de"));
+}
+
+TEST(ChooseModelTest, NoneIsAnError) {
+  const absl::Status status = Choose({}, "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("0 models"));
+}
+
+}  // namespace
+}  // namespace lmserve

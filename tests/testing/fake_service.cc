@@ -1,0 +1,275 @@
+#include "tests/testing/fake_service.h"
+
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+namespace lmserve {
+
+// A call without an answer. Deletes itself.
+class FakeServer::Hanging final : public grpc::ServerUnaryReactor {
+ public:
+  explicit Hanging(FakeServer& server) : server_(server) {}
+
+  void OnCancel() override {
+    server_.NoteCancellation();
+    Finish(grpc::Status::CANCELLED);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  FakeServer& server_;
+};
+
+// Answers one request after the other. Deletes itself.
+class FakeServer::ScoreStreamReactor final
+    : public grpc::ServerBidiReactor<lm::v1::ScoreRequest,
+                                     lm::v1::ScoreResponse> {
+ public:
+  ScoreStreamReactor(FakeServer& server, Fate fate)
+      : server_(server), hanging_(fate == Fate::kHang) {
+    if (fate == Fate::kFail) {
+      Finish(server.script_.failure);
+    } else if (!hanging_) {
+      Read();
+    }
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    response_.Clear();
+    server_.Score(request_, &response_);
+    ++answers_;
+    StartWrite(&response_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::CANCELLED);
+    Read();
+  }
+
+  void OnCancel() override {
+    server_.NoteCancellation();
+    if (hanging_) Finish(grpc::Status::CANCELLED);
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  void Read() {
+    if (answers_ == server_.script_.fail_stream_after) {
+      return Finish(server_.script_.failure);
+    }
+    request_.Clear();
+    StartRead(&request_);
+  }
+
+  FakeServer& server_;
+  const bool hanging_;
+  int answers_ = 0;
+  lm::v1::ScoreRequest request_;
+  lm::v1::ScoreResponse response_;
+};
+
+// Writes words until the client has enough. Deletes itself.
+class FakeServer::GenerateReactor final
+    : public grpc::ServerWriteReactor<lm::v1::GenerateResponse> {
+ public:
+  GenerateReactor(FakeServer& server, Fate fate)
+      : server_(server), hanging_(fate == Fate::kHang) {
+    response_.mutable_model()->set_name("Generate");
+    response_.set_word("word");
+    if (fate == Fate::kFail) {
+      Finish(server.script_.failure);
+    } else if (!hanging_) {
+      Write();
+    }
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::CANCELLED);
+    Write();
+  }
+
+  void OnCancel() override {
+    server_.NoteCancellation();
+    if (hanging_) Finish(grpc::Status::CANCELLED);
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  void Write() {
+    if (words_++ == server_.script_.fail_stream_after) {
+      return Finish(server_.script_.failure);
+    }
+    StartWrite(&response_);
+  }
+
+  FakeServer& server_;
+  const bool hanging_;
+  int words_ = 0;
+  lm::v1::GenerateResponse response_;
+};
+
+class FakeServer::LanguageModel final
+    : public lm::v1::LanguageModelService::CallbackService {
+ public:
+  explicit LanguageModel(FakeServer& server) : server_(server) {}
+
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
+                                  const lm::v1::ScoreRequest* request,
+                                  lm::v1::ScoreResponse* response) override {
+    server_.Score(*request, response);
+    return Answer(context);
+  }
+
+  grpc::ServerUnaryReactor* Predict(
+      grpc::CallbackServerContext* context, const lm::v1::PredictRequest*,
+      lm::v1::PredictResponse* response) override {
+    response->mutable_model()->set_name("Predict");
+    return Answer(context);
+  }
+
+  grpc::ServerUnaryReactor* Rerank(grpc::CallbackServerContext* context,
+                                   const lm::v1::RerankRequest*,
+                                   lm::v1::RerankResponse* response) override {
+    response->add_models()->set_name("Rerank");
+    return Answer(context);
+  }
+
+  grpc::ServerBidiReactor<lm::v1::ScoreRequest, lm::v1::ScoreResponse>*
+  ScoreStream(grpc::CallbackServerContext* context) override {
+    const Fate fate = server_.Arrive(*context);
+    return std::make_unique<ScoreStreamReactor>(server_, fate).release();
+  }
+
+  grpc::ServerWriteReactor<lm::v1::GenerateResponse>* Generate(
+      grpc::CallbackServerContext* context,
+      const lm::v1::GenerateRequest*) override {
+    const Fate fate = server_.Arrive(*context);
+    return std::make_unique<GenerateReactor>(server_, fate).release();
+  }
+
+ private:
+  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context) {
+    const Fate fate = server_.Arrive(*context);
+    if (fate == Fate::kHang) {
+      return std::make_unique<Hanging>(server_).release();
+    }
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(fate == Fate::kFail ? server_.script_.failure
+                                        : grpc::Status::OK);
+    return reactor;
+  }
+
+  FakeServer& server_;
+};
+
+class FakeServer::Models final : public lm::v1::ModelService::CallbackService {
+ public:
+  explicit Models(FakeServer& server) : server_(server) {}
+
+  grpc::ServerUnaryReactor* ListModels(
+      grpc::CallbackServerContext* context, const lm::v1::ListModelsRequest*,
+      lm::v1::ListModelsResponse* response) override {
+    for (const std::string& name : server_.script_.models) {
+      lm::v1::ModelInfo* model = response->add_models();
+      model->set_name(name);
+      model->set_version(1);
+      model->set_is_default(true);
+    }
+    return Answer(context);
+  }
+
+  grpc::ServerUnaryReactor* GetModel(
+      grpc::CallbackServerContext* context, const lm::v1::GetModelRequest*,
+      lm::v1::GetModelResponse* response) override {
+    response->mutable_model()->set_name("GetModel");
+    return Answer(context);
+  }
+
+ private:
+  static grpc::ServerUnaryReactor* Answer(
+      grpc::CallbackServerContext* context) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  FakeServer& server_;
+};
+
+FakeServer::FakeServer(FakeScript script)
+    : script_(std::move(script)),
+      language_model_(std::make_unique<LanguageModel>(*this)),
+      models_(std::make_unique<Models>(*this)) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
+                           &port);
+  builder.SetMaxReceiveMessageSize(-1);
+  builder.RegisterService(language_model_.get());
+  builder.RegisterService(models_.get());
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) std::abort();
+  address_ = absl::StrCat("127.0.0.1:", port);
+  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
+  health->SetServingStatus("up", true);
+  health->SetServingStatus("down", false);
+}
+
+FakeServer::~FakeServer() {
+  server_->Shutdown(std::chrono::system_clock::now());
+  server_->Wait();
+}
+
+int FakeServer::calls() const {
+  absl::MutexLock lock(&mutex_);
+  return calls_;
+}
+
+std::set<std::string> FakeServer::peers() const {
+  absl::MutexLock lock(&mutex_);
+  return peers_;
+}
+
+bool FakeServer::WaitForCancellation() const {
+  absl::MutexLock lock(&mutex_);
+  return mutex_.AwaitWithTimeout(absl::Condition(&cancelled_),
+                                 absl::Minutes(1));
+}
+
+FakeServer::Fate FakeServer::Arrive(
+    const grpc::CallbackServerContext& context) {
+  absl::MutexLock lock(&mutex_);
+  peers_.insert(context.peer());
+  if (++calls_ <= script_.failures) return Fate::kFail;
+  return script_.hang ? Fate::kHang : Fate::kAnswer;
+}
+
+void FakeServer::NoteCancellation() {
+  absl::MutexLock lock(&mutex_);
+  cancelled_ = true;
+}
+
+void FakeServer::Score(const lm::v1::ScoreRequest& request,
+                       lm::v1::ScoreResponse* response) const {
+  response->mutable_model()->set_name(
+      absl::StrCat("Score", std::string(script_.answer_bytes, '.')));
+  for (const lm::v1::Text& text : request.texts()) {
+    double number = 0;
+    if (!absl::SimpleAtod(text.text(), &number)) number = 0;
+    response->add_scores()->set_log_prob(number);
+  }
+}
+
+}  // namespace lmserve
