@@ -1,5 +1,7 @@
 #include "model_store/loaded_model.h"
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -13,8 +15,6 @@
 namespace lmserve {
 namespace {
 
-constexpr uint64_t kLargestManifest = 1 << 20;
-
 absl::Status Broken(absl::string_view file, absl::string_view what) {
   return absl::DataLossError(absl::StrCat("file '", file, "': ", what));
 }
@@ -22,8 +22,8 @@ absl::Status Broken(absl::string_view file, absl::string_view what) {
 template <typename Value>
 absl::Status Differs(absl::string_view file, absl::string_view field,
                      const Value& expected, const Value& found) {
-  return Broken(file, absl::StrCat(field, ": expected ", expected, ", found ",
-                                   found));
+  return Broken(
+      file, absl::StrCat(field, ": expected ", expected, ", found ", found));
 }
 
 absl::StatusOr<MappedFile> Map(const std::string& directory,
@@ -37,11 +37,6 @@ absl::StatusOr<MappedFile> Map(const std::string& directory,
 absl::StatusOr<lm::v1::Manifest> ReadManifest(const std::string& directory) {
   const absl::StatusOr<MappedFile> file = Map(directory, kManifestFile);
   if (!file.ok()) return file.status();
-  if (file->bytes().size() > kLargestManifest) {
-    return Differs(kManifestFile, "size",
-                   absl::StrCat("at most ", kLargestManifest),
-                   absl::StrCat(file->bytes().size()));
-  }
   return ParseManifest(file->bytes());
 }
 
@@ -61,13 +56,27 @@ absl::StatusOr<MappedFile> MapVerified(const std::string& directory,
   return file;
 }
 
+absl::StatusOr<std::unique_ptr<LanguageModel>> MakeModel(
+    const std::string& family, const ModelFiles& files) {
+  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
+      CreateModel(family, files);
+  if (model.ok()) return model;
+  // The family is the manifest's; other errors name their file.
+  if (absl::IsNotFound(model.status())) {
+    return Broken(kManifestFile, model.status().message());
+  }
+  return absl::DataLossError(model.status().message());
+}
+
 absl::Status CheckSelfTest(const LanguageModel& model,
                            const ModelFiles& files) {
   lm::v1::SelfTest self_test;
-  absl::Status status = FromJson(
-      kSelfTestFile, files.find(std::string(kSelfTestFile))->second,
-      &self_test);
-  return status.ok() ? RunSelfTest(model, self_test) : status;
+  absl::Status status =
+      FromJson(kSelfTestFile, files.find(std::string(kSelfTestFile))->second,
+               &self_test);
+  if (!status.ok()) return status;
+  status = RunSelfTest(model, self_test);
+  return status.ok() ? status : Broken(kSelfTestFile, status.message());
 }
 
 }  // namespace
@@ -82,6 +91,11 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
                                       absl::string_view name,
                                       uint64_t version) {
   const std::string directory = absl::StrCat(store, "/", name, "/", version);
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(directory, ignored)) {
+    return absl::NotFoundError(absl::StrCat(
+        "model '", name, "' has no version ", version, " in the store"));
+  }
   absl::StatusOr<lm::v1::Manifest> manifest = ReadManifest(directory);
   if (!manifest.ok()) return manifest.status();
 
@@ -97,8 +111,8 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
     loaded->files_.push_back(*std::move(file));
   }
   absl::StatusOr<std::unique_ptr<LanguageModel>> model =
-      CreateModel(loaded->manifest_.family(), files);
-  if (!model.ok()) return absl::DataLossError(model.status().message());
+      MakeModel(loaded->manifest_.family(), files);
+  if (!model.ok()) return model.status();
   loaded->model_ = *std::move(model);
   absl::Status status = CheckSelfTest(*loaded->model_, files);
   if (!status.ok()) return status;

@@ -47,8 +47,7 @@ using ModelHandle = std::shared_ptr<const LoadedModel>;
 // NOT_FOUND where there is no such version, and with DATA_LOSS, naming file,
 // offset, expected and found, where anything in it is not as it should be.
 absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
-                                      absl::string_view name,
-                                      uint64_t version);
+                                      absl::string_view name, uint64_t version);
 
 }  // namespace lmserve
 

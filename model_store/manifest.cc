@@ -1,8 +1,8 @@
 #include "model_store/manifest.h"
 
-#include <set>
-
 #include <google/protobuf/util/json_util.h>
+
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -11,6 +11,8 @@
 
 namespace lmserve {
 namespace {
+
+constexpr size_t kLargestManifest = 1 << 20;
 
 absl::Status Broken(absl::string_view field, absl::string_view expected,
                     absl::string_view found) {
@@ -60,6 +62,10 @@ absl::Status FromJson(absl::string_view file, absl::string_view json,
 }
 
 absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json) {
+  if (json.size() > kLargestManifest) {
+    return Broken("size", absl::StrCat("at most ", kLargestManifest),
+                  absl::StrCat(json.size()));
+  }
   lm::v1::Manifest manifest;
   absl::Status status = FromJson(kManifestFile, json, &manifest);
   if (!status.ok()) return status;

@@ -24,8 +24,9 @@ std::string ToJson(const google::protobuf::Message& message);
 absl::Status FromJson(absl::string_view file, absl::string_view json,
                       google::protobuf::Message* message);
 
-// Reads a manifest and checks that it says what a version needs: the format
-// version, a tokeniser that this build has, files with plain names, each once.
+// Reads a manifest, a mebibyte at most, and checks that it says what a version
+// needs: the format version, a tokeniser that this build has, files with plain
+// names, each once.
 absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json);
 
 }  // namespace lmserve

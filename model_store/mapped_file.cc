@@ -14,8 +14,8 @@
 namespace lmserve {
 
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
-                                        O_NONBLOCK);
+  const int fd =
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0 && errno == ELOOP) {
     return absl::DataLossError("expected a file, found a symbolic link");
   }
@@ -31,8 +31,8 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   if (info.st_size == 0) return MappedFile(nullptr, 0);
   // The bytes are read in full right after, so the kernel may read ahead and
   // set up the pages at once: serving then finds them there.
-  void* data = mmap(nullptr, info.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE,
-                    fd, 0);
+  void* data =
+      mmap(nullptr, info.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
   if (data == MAP_FAILED) {
     return absl::ErrnoToStatus(errno, "cannot be mapped");
   }

@@ -20,8 +20,7 @@ absl::Status Check(absl::string_view what, absl::string_view name) {
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
   });
-  if (plain && !name.empty() && name.size() <= kLongestName &&
-      name[0] != '.') {
+  if (plain && !name.empty() && name.size() <= kLongestName && name[0] != '.') {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(

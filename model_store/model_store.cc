@@ -19,8 +19,7 @@ constexpr size_t kMostNamesTold = 20;
 std::string Names(const std::vector<std::string>& names) {
   if (names.empty()) return "none";
   const size_t told = std::min(names.size(), kMostNamesTold);
-  std::string text =
-      absl::StrJoin(names.begin(), names.begin() + told, ", ");
+  std::string text = absl::StrJoin(names.begin(), names.begin() + told, ", ");
   if (told < names.size()) {
     absl::StrAppend(&text, " and ", names.size() - told, " more");
   }
@@ -87,9 +86,8 @@ absl::StatusOr<ModelStore::Entry> ModelStore::GetEntry(
   if (found == models_.end()) {
     std::vector<std::string> names;
     for (const auto& [name, model] : models_) names.push_back(name);
-    return absl::NotFoundError(absl::StrCat("model '", wanted->name,
-                                            "' is not served; there are: ",
-                                            Names(names)));
+    return absl::NotFoundError(absl::StrCat(
+        "model '", wanted->name, "' is not served; there are: ", Names(names)));
   }
   const Model& model = found->second;
   uint64_t version = wanted->version;
@@ -105,17 +103,17 @@ absl::StatusOr<ModelStore::Entry> ModelStore::GetEntry(
       names.push_back(absl::StrCat(entry.first));
     }
     for (const auto& entry : model.aliases) names.push_back(entry.first);
-    return absl::NotFoundError(absl::StrCat(
-        "model '", wanted->name, "' has no version or alias '",
-        spec.substr(wanted->name.size() + 1), "' that is served; there are: ",
-        Names(names)));
+    return absl::NotFoundError(
+        absl::StrCat("model '", wanted->name, "' has no version or alias '",
+                     spec.substr(wanted->name.size() + 1),
+                     "' that is served; there are: ", Names(names)));
   }
   return MakeEntry(model, version);
 }
 
-ModelStore::Entry ModelStore::MakeEntry(const Model& model,
-                                        uint64_t version) {
-  Entry entry = {model.versions.at(version), {},
+ModelStore::Entry ModelStore::MakeEntry(const Model& model, uint64_t version) {
+  Entry entry = {model.versions.at(version),
+                 {},
                  version == model.versions.rbegin()->first};
   for (const auto& [alias, named] : model.aliases) {
     if (named == version) entry.aliases.push_back(alias);

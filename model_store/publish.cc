@@ -104,6 +104,10 @@ absl::StatusOr<uint64_t> TakeVersion(const std::string& store,
   const std::vector<uint64_t> versions = ListVersions(store, name);
   for (uint64_t version = versions.empty() ? 1 : versions.back() + 1;;
        ++version) {
+    if (version == 0) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("model '", name, "' has the last version there can be"));
+    }
     const absl::StatusOr<bool> taken =
         directory.RenameTo(absl::StrCat(store, "/", name, "/", version));
     if (!taken.ok()) return taken.status();
@@ -111,35 +115,50 @@ absl::StatusOr<uint64_t> TakeVersion(const std::string& store,
   }
 }
 
-absl::Status WriteVersion(const std::string& directory,
-                          const NewVersion& version,
-                          const std::string& self_test) {
-  ModelFiles files = version.files;
-  files[std::string(kSelfTestFile)] = self_test;
+// The bytes of manifest.json, which a reader would accept.
+absl::StatusOr<std::string> MakeManifest(const NewVersion& version,
+                                         const ModelFiles& files) {
   lm::v1::Manifest manifest;
   manifest.set_format_version(kFormatVersion);
   manifest.set_family(version.family);
   manifest.set_tokenizer(std::string(kTokenizer));
   manifest.mutable_properties()->insert(version.properties.begin(),
                                         version.properties.end());
-  manifest.set_created(absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(),
-                                        absl::UTCTimeZone()));
+  manifest.set_created(
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone()));
   for (const auto& [name, bytes] : files) {
     lm::v1::ModelFile& file = *manifest.add_files();
     file.set_name(name);
     file.set_size(bytes.size());
     file.set_sha256(Sha256(bytes));
-    absl::Status status =
-        WriteFile(absl::StrCat(directory, "/", name), bytes);
-    if (!status.ok()) return status;
   }
-  const std::string json = ToJson(manifest);
-  // What a reader would refuse is not written.
+  std::string json = ToJson(manifest);
   if (const auto parsed = ParseManifest(json); !parsed.ok()) {
     return absl::InvalidArgumentError(parsed.status().message());
   }
+  return json;
+}
+
+// The bytes of selftest.json, which the model agrees with once read again.
+absl::StatusOr<std::string> MakeSelfTestFile(
+    const LanguageModel& model, absl::Span<const std::string> texts) {
+  std::string json = ToJson(MakeSelfTest(model, texts));
+  lm::v1::SelfTest self_test;
+  absl::Status status = FromJson(kSelfTestFile, json, &self_test);
+  if (status.ok()) status = RunSelfTest(model, self_test);
+  if (!status.ok()) return absl::InvalidArgumentError(status.message());
+  return json;
+}
+
+absl::Status WriteVersion(const std::string& directory,
+                          const std::string& manifest,
+                          const ModelFiles& files) {
+  for (const auto& [name, bytes] : files) {
+    absl::Status status = WriteFile(absl::StrCat(directory, "/", name), bytes);
+    if (!status.ok()) return status;
+  }
   absl::Status status =
-      WriteFile(absl::StrCat(directory, "/", kManifestFile), json);
+      WriteFile(absl::StrCat(directory, "/", kManifestFile), manifest);
   return status.ok() ? Sync(directory) : status;
 }
 
@@ -153,22 +172,28 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
   const absl::StatusOr<std::unique_ptr<LanguageModel>> model =
       CreateModel(version.family, version.files);
   if (!model.ok()) return model.status();
-  const lm::v1::SelfTest self_test = MakeSelfTest(**model, version.self_test);
-  status = RunSelfTest(**model, self_test);
-  if (!status.ok()) return absl::InvalidArgumentError(status.message());
+  const absl::StatusOr<std::string> self_test =
+      MakeSelfTestFile(**model, version.self_test);
+  if (!self_test.ok()) return self_test.status();
+  ModelFiles files = version.files;
+  files[std::string(kSelfTestFile)] = *self_test;
+  const absl::StatusOr<std::string> manifest = MakeManifest(version, files);
+  if (!manifest.ok()) return manifest.status();
 
   const std::string parent = absl::StrCat(store, "/", name);
   if (status = MakeDirectories(parent); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<HiddenDirectory>> directory =
       HiddenDirectory::Make(parent);
   if (!directory.ok()) return directory.status();
-  status = WriteVersion((*directory)->path(), version, ToJson(self_test));
+  status = WriteVersion((*directory)->path(), *manifest, files);
   if (!status.ok()) return status;
-  const absl::StatusOr<uint64_t> number =
-      TakeVersion(store, name, **directory);
+  const absl::StatusOr<uint64_t> number = TakeVersion(store, name, **directory);
   if (!number.ok()) return number;
-  status = Sync(parent);
-  return status.ok() ? number : status;
+  // The store too: the model's directory may be new in it.
+  for (const std::string& changed : {parent, store}) {
+    if (status = Sync(changed); !status.ok()) return status;
+  }
+  return number;
 }
 
 absl::Status SetAlias(const std::string& store, absl::string_view name,

@@ -17,7 +17,7 @@ namespace lmserve {
 struct NewVersion {
   std::string family;
   std::map<std::string, std::string> properties;  // for people
-  ModelFiles files;                  // views of the caller's memory
+  ModelFiles files;                    // views of the caller's memory
   std::vector<std::string> self_test;  // texts; at least one
 };
 

@@ -27,9 +27,7 @@ std::vector<float> Score(const LanguageModel& model, absl::string_view text) {
 }
 
 // Two infinities are equal, a NaN to nothing.
-bool Same(float a, float b) {
-  return a == b || std::abs(a - b) <= kTolerance;
-}
+bool Same(float a, float b) { return a == b || std::abs(a - b) <= kTolerance; }
 
 }  // namespace
 
@@ -53,9 +51,9 @@ absl::Status RunSelfTest(const LanguageModel& model,
     const lm::v1::SelfTestCase& test = self_test.cases(i);
     const std::vector<float> found = Score(model, test.text());
     if (found.size() != static_cast<size_t>(test.log_probs_size())) {
-      return absl::DataLossError(
-          absl::StrCat("self-test ", i, ": expected ", test.log_probs_size(),
-                       " words, found ", found.size()));
+      return absl::DataLossError(absl::StrCat("self-test ", i, ": expected ",
+                                              test.log_probs_size(),
+                                              " words, found ", found.size()));
     }
     for (size_t t = 0; t < found.size(); ++t) {
       if (Same(found[t], test.log_probs(t))) continue;

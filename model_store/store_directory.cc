@@ -33,7 +33,8 @@ absl::StatusOr<std::vector<std::string>> Directories(
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> ListModelNames(const std::string& store) {
+absl::StatusOr<std::vector<std::string>> ListModelNames(
+    const std::string& store) {
   absl::StatusOr<std::vector<std::string>> names = Directories(store);
   if (!names.ok()) return names;
   names->erase(std::remove_if(names->begin(), names->end(),

@@ -16,7 +16,8 @@ namespace lmserve {
 // ones above all, are passed over.
 
 // The models, sorted. Fails where the directory cannot be read.
-absl::StatusOr<std::vector<std::string>> ListModelNames(const std::string& store);
+absl::StatusOr<std::vector<std::string>> ListModelNames(
+    const std::string& store);
 
 // The versions of a model, rising; none where it is not there.
 std::vector<uint64_t> ListVersions(const std::string& store,

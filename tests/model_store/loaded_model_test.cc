@@ -1,0 +1,283 @@
+#include "model_store/loaded_model.h"
+
+#include <sys/stat.h>
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "gtest/gtest.h"
+#include "model_store/self_test.h"
+#include "tests/model_store/version_files.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using google::protobuf::util::MessageDifferencer;
+using testing::HasSubstr;
+using testing::MatchesRegex;
+using testing::StartsWith;
+
+constexpr double kLn10 = 2.302585092994045684;
+constexpr const char* kFiles[] = {"manifest.json", "ngram.bin", "selftest.json",
+                                  "vocabulary.txt"};
+constexpr const char* kListedFiles[] = {"ngram.bin", "selftest.json",
+                                        "vocabulary.txt"};
+
+class LoadedModelTest : public testing::Test {
+ protected:
+  LoadedModelTest() { PublishTinyModel(store_.path(), "m"); }
+
+  std::string Path(const std::string& file) const {
+    return directory_ + "/" + file;
+  }
+
+  absl::Status Load() const {
+    return LoadModel(store_.path(), "m", 1).status();
+  }
+
+  // What is wrong with the version; all that can be is DATA_LOSS.
+  std::string Error() const {
+    const absl::Status status = Load();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    return std::string(status.message());
+  }
+
+  const TemporaryDirectory store_;
+  const std::string directory_ = store_.File("m/1");
+};
+
+TEST_F(LoadedModelTest, AnswersAsPublished) {
+  const absl::StatusOr<ModelHandle> loaded = LoadModel(store_.path(), "m", 1);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ((*loaded)->name(), "m");
+  EXPECT_EQ((*loaded)->version(), 1u);
+  EXPECT_EQ((*loaded)->manifest().family(), "ngram");
+  EXPECT_EQ((*loaded)->manifest().properties().at("order"), "3");
+  uint64_t bytes = 0;
+  for (const char* file : kListedFiles) {
+    bytes += std::filesystem::file_size(Path(file));
+  }
+  EXPECT_EQ((*loaded)->file_bytes(), bytes);
+  const std::vector<std::string> texts = {"the cat"};
+  const lm::v1::SelfTest scores = MakeSelfTest((*loaded)->model(), texts);
+  EXPECT_NEAR(scores.cases(0).log_probs(0), -0.3 * kLn10, 1e-5);
+  EXPECT_NEAR(scores.cases(0).log_probs(1), -0.18 * kLn10, 1e-5);
+}
+
+TEST_F(LoadedModelTest, NoSuchVersionIsNotFound) {
+  EXPECT_TRUE(absl::IsNotFound(LoadModel(store_.path(), "m", 2).status()));
+  EXPECT_TRUE(absl::IsNotFound(LoadModel(store_.path(), "n", 1).status()));
+  EXPECT_TRUE(absl::IsNotFound(LoadModel(store_.File("no"), "m", 1).status()));
+}
+
+TEST_F(LoadedModelTest, UnlistedFilesAreNotRead) {
+  WriteBytes(Path("notes.txt"), "anything");
+  EXPECT_TRUE(Load().ok()) << Load();
+}
+
+TEST_F(LoadedModelTest, MissingFile) {
+  for (const char* file : kFiles) {
+    std::filesystem::rename(Path(file), store_.File("kept"));
+    EXPECT_THAT(Error(), StartsWith(absl::StrCat("file '", file, "': ")));
+    std::filesystem::rename(store_.File("kept"), Path(file));
+  }
+  EXPECT_TRUE(Load().ok()) << Load();
+}
+
+// A copy that is under way, or was broken off: some files are not there yet.
+TEST_F(LoadedModelTest, HalfCopiedDirectory) {
+  for (int subset = 0; subset < 15; ++subset) {
+    const std::string copy = store_.File(absl::StrCat("m/", 2 + subset));
+    std::filesystem::create_directory(copy);
+    for (int i = 0; i < 4; ++i) {
+      if (subset >> i & 1) {
+        std::filesystem::copy(Path(kFiles[i]), copy + "/" + kFiles[i]);
+      }
+    }
+    EXPECT_TRUE(
+        absl::IsDataLoss(LoadModel(store_.path(), "m", 2 + subset).status()))
+        << subset;
+  }
+}
+
+TEST_F(LoadedModelTest, OneByteLessOrMore) {
+  for (const char* file : kListedFiles) {
+    const std::string bytes = ReadBytes(Path(file));
+    for (size_t size : {bytes.size() - 1, bytes.size() + 1}) {
+      std::filesystem::resize_file(Path(file), size);
+      EXPECT_EQ(Error(), absl::StrCat("file '", file, "': size: expected ",
+                                      bytes.size(), ", found ", size));
+    }
+    WriteBytes(Path(file), bytes);
+  }
+}
+
+TEST_F(LoadedModelTest, EveryByteOfTheFilesCounts) {
+  for (const char* file : kListedFiles) {
+    const std::string bytes = ReadBytes(Path(file));
+    const std::string expected = absl::StrCat(
+        "file '", file, "': SHA-256: expected ", Sha256(bytes), ", found ");
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      std::string changed = bytes;
+      changed[i] ^= 1 << i % 8;
+      WriteBytes(Path(file), changed);
+      ASSERT_EQ(Error(), expected + Sha256(changed)) << "byte " << i;
+    }
+    WriteBytes(Path(file), bytes);
+  }
+}
+
+// What is for people alone may change; nothing else.
+TEST_F(LoadedModelTest, EveryByteOfTheManifestCounts) {
+  const std::string bytes = ReadBytes(Path("manifest.json"));
+  lm::v1::Manifest expected = ParseManifest(bytes).value();
+  expected.clear_properties();
+  expected.clear_created();
+  int refused = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    std::string changed = bytes;
+    changed[i] ^= 1 << i % 7;
+    WriteBytes(Path("manifest.json"), changed);
+    if (!Load().ok()) {
+      EXPECT_THAT(Error(), testing::AnyOf(HasSubstr("manifest.json"),
+                                          HasSubstr("file '")));
+      ++refused;
+      continue;
+    }
+    lm::v1::Manifest found =
+        LoadModel(store_.path(), "m", 1).value()->manifest();
+    found.clear_properties();
+    found.clear_created();
+    EXPECT_TRUE(MessageDifferencer::Equals(found, expected)) << "byte " << i;
+  }
+  // The three digests alone.
+  EXPECT_GE(refused, 3 * 64);
+}
+
+TEST_F(LoadedModelTest, TruncatedManifest) {
+  const std::string bytes = ReadBytes(Path("manifest.json"));
+  for (size_t size = 0; size <= bytes.rfind('}'); ++size) {
+    std::filesystem::resize_file(Path("manifest.json"), size);
+    ASSERT_THAT(Error(), StartsWith("manifest.json: ")) << size;
+    WriteBytes(Path("manifest.json"), bytes);
+  }
+}
+
+TEST_F(LoadedModelTest, ManifestThatSaysOtherwise) {
+  const struct {
+    void (*change)(lm::v1::Manifest&);
+    const char* expected;
+  } kCases[] = {
+      {[](lm::v1::Manifest& m) { m.mutable_files(0)->set_size(1u << 31); },
+       "file 'ngram.bin': size: expected 2147483648, found [0-9]+"},
+      {[](lm::v1::Manifest& m) { m.mutable_files(0)->clear_size(); },
+       "file 'ngram.bin': size: expected 0, found [0-9]+"},
+      {[](lm::v1::Manifest& m) {
+         m.mutable_files(0)->set_sha256(std::string(64, '0'));
+       },
+       "file 'ngram.bin': SHA-256: expected 0+, found [0-9a-f]+"},
+      {[](lm::v1::Manifest& m) { m.set_family("neural"); },
+       "file 'manifest.json': family: expected ngram, found 'neural'"},
+      {[](lm::v1::Manifest& m) { m.set_tokenizer("bpe"); },
+       "manifest.json: tokenizer: expected whitespace, found 'bpe'"},
+      {[](lm::v1::Manifest& m) { m.set_format_version(2); },
+       "manifest.json: format_version: expected 1, found '2'"},
+      {[](lm::v1::Manifest& m) {
+         m.mutable_files(0)->set_name("../1/ngram.bin");
+       },
+       "manifest.json: files.name: .* found '../1/ngram.bin'"},
+      {[](lm::v1::Manifest& m) { m.mutable_files()->DeleteSubrange(0, 1); },
+       "the file ngram.bin is missing"},
+      {[](lm::v1::Manifest& m) { m.mutable_files()->DeleteSubrange(2, 1); },
+       "the file vocabulary.txt is missing"},
+  };
+  const std::string good = ReadBytes(Path("manifest.json"));
+  for (const auto& c : kCases) {
+    ChangeManifest(directory_, c.change);
+    EXPECT_THAT(Error(), MatchesRegex(c.expected));
+    WriteBytes(Path("manifest.json"), good);
+  }
+}
+
+TEST_F(LoadedModelTest, SelfTestThatDisagrees) {
+  const struct {
+    const char* json;
+    const char* expected;
+  } kCases[] = {
+      // ln 10^-1.3 is -2.9934.
+      {R"({"cases": [{"text": "", "log_probs": [-2.5]}]})",
+       "file 'selftest.json': self-test 0, word 0: log-probability: "
+       "expected -2.5, found -2.993"},
+      {R"({"cases": [{"text": "", "log_probs": ["NaN"]}]})",
+       "file 'selftest.json': self-test 0, word 0"},
+      {R"({"cases": [{"text": "the", "log_probs": [-0.690776]}]})",
+       "file 'selftest.json': self-test 0: expected 1 words, found 2"},
+      {"{}", "file 'selftest.json': self-test: expected a text, found none"},
+      {"", "selftest.json: not the JSON expected"},
+      {R"({"cases": [], "more": 1})", "selftest.json: not the JSON expected"},
+  };
+  for (const auto& c : kCases) {
+    ForgeFile(directory_, "selftest.json", c.json);
+    EXPECT_THAT(Error(), StartsWith(c.expected));
+  }
+}
+
+TEST_F(LoadedModelTest, ModelFilesThatAreBrokenYetVerify) {
+  const std::string ngram = ReadBytes(Path("ngram.bin"));
+  const std::string vocabulary = ReadBytes(Path("vocabulary.txt"));
+  std::string high_order = ngram;
+  high_order[8] = 17;
+  ForgeFile(directory_, "ngram.bin", high_order);
+  EXPECT_THAT(Error(),
+              StartsWith("ngram.bin at byte 8: order: expected 1 to 16, "
+                         "found 17"));
+  ForgeFile(directory_, "ngram.bin", "");
+  EXPECT_THAT(Error(), StartsWith("ngram.bin at byte 0: "));
+  ForgeFile(directory_, "ngram.bin", ngram.substr(0, ngram.size() - 1));
+  EXPECT_THAT(Error(), HasSubstr("file size"));
+  ForgeFile(directory_, "ngram.bin", ngram);
+  ForgeFile(directory_, "vocabulary.txt", vocabulary + "zebra\n");
+  EXPECT_THAT(Error(), HasSubstr("words: expected 11, found 10"));
+  ForgeFile(directory_, "vocabulary.txt", vocabulary + "the\n");
+  EXPECT_THAT(Error(), StartsWith("vocabulary line 11: "));
+  ForgeFile(directory_, "vocabulary.txt", vocabulary);
+  EXPECT_TRUE(Load().ok()) << Load();
+}
+
+TEST_F(LoadedModelTest, LinkInPlaceOfAFile) {
+  for (const char* file : kFiles) {
+    std::filesystem::rename(Path(file), store_.File("kept"));
+    std::filesystem::create_symlink(store_.File("kept"), Path(file));
+    EXPECT_EQ(Error(), absl::StrCat("file '", file,
+                                    "': expected a file, found a symbolic "
+                                    "link"));
+    std::filesystem::rename(store_.File("kept"), Path(file));
+  }
+}
+
+TEST_F(LoadedModelTest, SomethingElseInPlaceOfAFile) {
+  for (const char* file : kFiles) {
+    std::filesystem::rename(Path(file), store_.File("kept"));
+    std::filesystem::create_directory(Path(file));
+    EXPECT_THAT(Error(), StartsWith(absl::StrCat("file '", file, "': ")));
+    std::filesystem::remove(Path(file));
+    ASSERT_EQ(mkfifo(Path(file).c_str(), 0600), 0);
+    EXPECT_THAT(Error(), StartsWith(absl::StrCat("file '", file, "': ")));
+    std::filesystem::rename(store_.File("kept"), Path(file));
+  }
+}
+
+TEST_F(LoadedModelTest, HugeManifestIsNotParsed) {
+  std::filesystem::resize_file(Path("manifest.json"), (1 << 20) + 1);
+  EXPECT_THAT(Error(), StartsWith("manifest.json: size: expected at most"));
+}
+
+}  // namespace
+}  // namespace lmserve

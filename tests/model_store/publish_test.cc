@@ -1,0 +1,367 @@
+#include "model_store/publish.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model_store/loaded_model.h"
+#include "model_store/model_store.h"
+#include "model_store/store_directory.h"
+#include "tests/model_store/version_files.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
+using testing::UnorderedElementsAre;
+
+class PublishTest : public testing::Test {
+ protected:
+  NewVersion TinyVersion() const {
+    NewVersion version;
+    version.family = "ngram";
+    version.properties = {{"order", "3"}, {"text", "\"a\"\n\xc3\xa9"}};
+    version.files = {{"vocabulary.txt", tiny_.model->vocabulary().text()},
+                     {"ngram.bin", tiny_.bytes}};
+    version.self_test = {"the cat is small", "zebra \"\\\t\xc3\xa9", ""};
+    return version;
+  }
+
+  // Publishing fails, and leaves nothing behind.
+  void ExpectRefused(const NewVersion& version, const std::string& expected) {
+    const absl::Status status = Publish(store_.path(), "m", version).status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(status.ToString(), HasSubstr(expected));
+    EXPECT_THAT(ListVersions(store_.path(), "m"), IsEmpty());
+    EXPECT_THAT(Names(store_.File("m")), IsEmpty());
+  }
+
+  static std::vector<std::string> Names(const std::string& directory) {
+    std::vector<std::string> names;
+    std::error_code ignored;
+    for (const auto& entry :
+         std::filesystem::directory_iterator(directory, ignored)) {
+      names.push_back(entry.path().filename());
+    }
+    return names;
+  }
+
+  // Every version on disk loads, and they are those from 1 to count.
+  void ExpectVersions(size_t count) const {
+    std::vector<uint64_t> expected(count);
+    std::iota(expected.begin(), expected.end(), 1);
+    EXPECT_EQ(ListVersions(store_.path(), "m"), expected);
+    for (uint64_t version : expected) {
+      const absl::Status status =
+          LoadModel(store_.path(), "m", version).status();
+      EXPECT_TRUE(status.ok()) << version << ": " << status;
+    }
+  }
+
+  const TemporaryDirectory store_;
+  const BuiltNgramModel tiny_ = BuildFromArpa(TinyArpa());
+};
+
+TEST_F(PublishTest, WritesWhatItWasGiven) {
+  ASSERT_EQ(Publish(store_.path(), "m", TinyVersion()).value(), 1u);
+  EXPECT_THAT(Names(store_.path()), ElementsAre("m"));
+  EXPECT_THAT(Names(store_.File("m")), ElementsAre("1"));
+  EXPECT_THAT(Names(store_.File("m/1")),
+              UnorderedElementsAre("manifest.json", "ngram.bin",
+                                   "selftest.json", "vocabulary.txt"));
+  EXPECT_EQ(ReadBytes(store_.File("m/1/ngram.bin")), tiny_.bytes);
+  const ModelHandle loaded = LoadModel(store_.path(), "m", 1).value();
+  EXPECT_EQ(loaded->manifest().properties().at("text"), "\"a\"\n\xc3\xa9");
+  EXPECT_THAT(loaded->manifest().created(),
+              testing::MatchesRegex("[0-9]{4}-[0-9]{2}-[0-9]{2}T"
+                                    "[0-9]{2}:[0-9]{2}:[0-9]{2}Z"));
+}
+
+TEST_F(PublishTest, VersionsCountUp) {
+  for (uint64_t version = 1; version <= 11; ++version) {
+    EXPECT_EQ(PublishTinyModel(store_.path(), "m"), version);
+  }
+  EXPECT_EQ(PublishTinyModel(store_.path(), "n"), 1u);
+  // The number of a version that was removed from the middle is not used
+  // again.
+  std::filesystem::remove_all(store_.File("m/5"));
+  EXPECT_EQ(PublishTinyModel(store_.path(), "m"), 12u);
+}
+
+TEST_F(PublishTest, MakesTheDirectories) {
+  const std::string deep = store_.File("a/b/store");
+  EXPECT_EQ(Publish(deep, "m", TinyVersion()).value(), 1u);
+  EXPECT_TRUE(LoadModel(deep, "m", 1).ok());
+}
+
+TEST_F(PublishTest, PassesOverNumbersThatAreTaken) {
+  std::filesystem::create_directories(store_.File("m"));
+  WriteBytes(store_.File("m/1"), "a file");
+  std::filesystem::create_symlink("none", store_.File("m/2"));
+  EXPECT_EQ(Publish(store_.path(), "m", TinyVersion()).value(), 3u);
+  EXPECT_EQ(ReadBytes(store_.File("m/1")), "a file");
+}
+
+TEST_F(PublishTest, NoNumberAfterTheLast) {
+  std::filesystem::create_directories(
+      store_.File(absl::StrCat("m/", std::numeric_limits<uint64_t>::max())));
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      Publish(store_.path(), "m", TinyVersion()).status()));
+  EXPECT_THAT(Names(store_.File("m")), ElementsAre("18446744073709551615"));
+}
+
+TEST_F(PublishTest, BadNamesLeaveNoTrace) {
+  for (const char* name : {"", "..", "a/b", ".m", "m@1"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(
+        Publish(store_.path(), name, TinyVersion()).status()))
+        << name;
+  }
+  EXPECT_THAT(Names(store_.path()), IsEmpty());
+}
+
+TEST_F(PublishTest, WhatCannotBeLoadedIsNotPublished) {
+  const std::string truncated = tiny_.bytes.substr(0, 500);
+  const struct {
+    const char* expected;
+    std::function<void(NewVersion&)> change;
+  } kCases[] = {
+      {"found 'neural'", [](NewVersion& v) { v.family = "neural"; }},
+      {"ngram.bin is missing",
+       [](NewVersion& v) { v.files.erase("ngram.bin"); }},
+      {"ngram.bin at byte",
+       [&](NewVersion& v) { v.files["ngram.bin"] = truncated; }},
+      {"vocabulary line 1",
+       [](NewVersion& v) { v.files["vocabulary.txt"] = "\n"; }},
+      {"expected a text, found none",
+       [](NewVersion& v) { v.self_test.clear(); }},
+      // No JSON can carry this byte.
+      {"", [](NewVersion& v) { v.self_test = {"\xff"}; }},
+      {"found '.hidden'", [](NewVersion& v) { v.files[".hidden"] = ""; }},
+      {"found 'manifest.json'",
+       [](NewVersion& v) { v.files["manifest.json"] = ""; }},
+      {"size: expected at most 1048576",
+       [](NewVersion& v) { v.properties["a"] = std::string(1 << 20, 'a'); }},
+  };
+  for (const auto& c : kCases) {
+    NewVersion version = TinyVersion();
+    c.change(version);
+    ExpectRefused(version, c.expected);
+  }
+}
+
+// A property may come from a file's name; it stops nothing.
+TEST_F(PublishTest, PropertyThatIsNoUtf8) {
+  NewVersion version = TinyVersion();
+  version.properties["corpus"] = "caf\xe9.txt";
+  ASSERT_EQ(Publish(store_.path(), "m", version).value(), 1u);
+  ExpectVersions(1);
+}
+
+TEST_F(PublishTest, WritesNowhereElse) {
+  NewVersion version = TinyVersion();
+  version.files["../../escaped"] = "bytes";
+  ExpectRefused(version, "found '../../escaped'");
+  EXPECT_FALSE(std::filesystem::exists(store_.File("escaped")));
+}
+
+TEST_F(PublishTest, StoreThatCannotBeWritten) {
+  WriteBytes(store_.File("file"), "");
+  for (const auto& [store, name] : {std::pair(store_.File("file"), "m"),
+                                    std::pair(store_.path(), "file")}) {
+    const absl::Status status = Publish(store, name, TinyVersion()).status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(status.ToString(), HasSubstr(store_.File("file")));
+  }
+}
+
+TEST_F(PublishTest, EightThreadsAtOnce) {
+  constexpr int kThreads = 8, kEach = 3;
+  std::vector<std::vector<uint64_t>> numbers(kThreads);
+  std::vector<std::thread> threads;
+  for (auto& mine : numbers) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < kEach; ++i) {
+        mine.push_back(PublishTinyModel(store_.path(), "m"));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::vector<uint64_t> all;
+  for (const auto& mine : numbers) {
+    EXPECT_TRUE(std::is_sorted(mine.begin(), mine.end()));
+    all.insert(all.end(), mine.begin(), mine.end());
+  }
+  std::sort(all.begin(), all.end());
+  ExpectVersions(kThreads * kEach);
+  EXPECT_EQ(all, ListVersions(store_.path(), "m"));
+}
+
+// A child process that does something until it ends or is killed.
+class Child {
+ public:
+  explicit Child(const std::function<void()>& run) : pid_(fork()) {
+    if (pid_ == 0) {
+      run();
+      _exit(0);
+    }
+  }
+  Child(Child&& other) : pid_(std::exchange(other.pid_, -1)) {}
+  ~Child() {
+    if (pid_ > 0) Wait();
+  }
+
+  void Kill() const { ASSERT_EQ(kill(pid_, SIGKILL), 0); }
+
+  // Whether it ended as it should.
+  bool Wait() {
+    int status = 0;
+    const bool ended = waitpid(std::exchange(pid_, -1), &status, 0) > 0;
+    return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+
+ private:
+  pid_t pid_;
+};
+
+TEST_F(PublishTest, EightProcessesAtOnce) {
+  constexpr int kProcesses = 8, kEach = 3;
+  int gate[2], results[2];
+  ASSERT_EQ(pipe(gate), 0);
+  ASSERT_EQ(pipe(results), 0);
+  std::vector<Child> children;
+  for (int i = 0; i < kProcesses; ++i) {
+    children.emplace_back([&] {
+      close(gate[1]);
+      char byte;
+      if (read(gate[0], &byte, 1) != 0) _exit(1);  // waits for the end
+      for (int k = 0; k < kEach; ++k) {
+        const uint64_t number = PublishTinyModel(store_.path(), "m");
+        if (write(results[1], &number, sizeof(number)) < 0) _exit(1);
+      }
+    });
+  }
+  close(gate[1]);  // opens the gate
+  for (Child& child : children) EXPECT_TRUE(child.Wait());
+  close(gate[0]);
+  close(results[1]);
+  std::vector<uint64_t> numbers;
+  uint64_t number;
+  while (read(results[0], &number, sizeof(number)) == sizeof(number)) {
+    numbers.push_back(number);
+  }
+  close(results[0]);
+  std::sort(numbers.begin(), numbers.end());
+  ExpectVersions(kProcesses * kEach);
+  EXPECT_EQ(numbers, ListVersions(store_.path(), "m"));
+}
+
+TEST_F(PublishTest, KilledAtAnyMoment) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 40; ++round) {
+    int told[2];
+    ASSERT_EQ(pipe(told), 0);
+    Child child([&] {
+      close(told[0]);
+      for (;;) {
+        const uint64_t number = PublishTinyModel(store_.path(), "m");
+        const absl::Status status =
+            SetAlias(store_.path(), "m", "stable", number);
+        if (!status.ok()) _exit(1);
+        if (write(told[1], &number, sizeof(number)) < 0) _exit(1);
+      }
+    });
+    close(told[1]);
+    uint64_t number = 0;
+    ASSERT_EQ(read(told[0], &number, sizeof(number)), ssize_t{sizeof(number)});
+    // Waits for nothing: it only picks the moment.
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 5000));
+    child.Kill();
+    EXPECT_FALSE(child.Wait());
+    while (read(told[0], &number, sizeof(number)) > 0) continue;
+    close(told[0]);
+
+    const auto store = ModelStore::Open(store_.path());
+    ASSERT_TRUE(store.ok()) << store.status();
+    for (const ModelStore::Refused& refused : (*store)->refused()) {
+      ADD_FAILURE() << refused.version << ": " << refused.reason;
+    }
+    // What was told was kept.
+    EXPECT_GE((*store)->Get("m").value()->version(), number);
+    EXPECT_GE((*store)->Get("m@stable").value()->version(), number);
+  }
+  ExpectVersions(ListVersions(store_.path(), "m").size());
+}
+
+TEST_F(PublishTest, SetAliasReplacesItsOwn) {
+  PublishTinyModel(store_.path(), "m");
+  PublishTinyModel(store_.path(), "m");
+  for (const auto& [alias, version] :
+       {std::pair("stable", 1), std::pair("canary", 2),
+        std::pair("stable", 2)}) {
+    const absl::Status status = SetAlias(store_.path(), "m", alias, version);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_THAT(*ReadAliases(store_.path(), "m"),
+              ElementsAre(Pair("canary", 2), Pair("stable", 2)));
+  EXPECT_THAT(Names(store_.File("m")),
+              UnorderedElementsAre("1", "2", "aliases.json"));
+}
+
+TEST_F(PublishTest, SetAliasRefuses) {
+  PublishTinyModel(store_.path(), "m");
+  const auto set = [this](const char* name, const char* alias, uint64_t n) {
+    return SetAlias(store_.path(), name, alias, n).code();
+  };
+  EXPECT_EQ(set("m", "stable", 2), absl::StatusCode::kNotFound);
+  EXPECT_EQ(set("n", "stable", 1), absl::StatusCode::kNotFound);
+  EXPECT_EQ(set("m", "stable", 0), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(set("m", "7", 1), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(set("m", "a/b", 1), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(set("../m", "a", 1), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Names(store_.File("m")), ElementsAre("1"));
+  // Broken aliases are somebody's: they are not written over.
+  WriteBytes(store_.File("m/aliases.json"), "{");
+  EXPECT_EQ(set("m", "stable", 1), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ReadBytes(store_.File("m/aliases.json")), "{");
+}
+
+TEST_F(PublishTest, FindVersion) {
+  PublishTinyModel(store_.path(), "m");
+  PublishTinyModel(store_.path(), "m");
+  ASSERT_TRUE(SetAlias(store_.path(), "m", "stable", 1).ok());
+  const auto find = [this](absl::string_view spec) {
+    return FindVersion(store_.path(), spec);
+  };
+  EXPECT_EQ(find("m").value(), 2u);
+  EXPECT_EQ(find("m@1").value(), 1u);
+  EXPECT_EQ(find("m@stable").value(), 1u);
+  EXPECT_TRUE(absl::IsInvalidArgument(find("m@").status()));
+  EXPECT_THAT(find("m@3").status().ToString(),
+              HasSubstr("NOT_FOUND: model 'm' has no version or alias '3'; "
+                        "there are the versions 1, 2"));
+  EXPECT_TRUE(absl::IsNotFound(find("m@canary").status()));
+  EXPECT_THAT(find("x").status().ToString(), HasSubstr("there are: m"));
+}
+
+}  // namespace
+}  // namespace lmserve

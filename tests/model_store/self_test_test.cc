@@ -1,0 +1,113 @@
+#include "model_store/self_test.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/ngram_models.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr double kLn10 = 2.302585092994045684;
+
+class SelfTestTest : public testing::Test {
+ protected:
+  static lm::v1::SelfTest Make(std::string text, std::vector<double> log10s) {
+    lm::v1::SelfTest self_test;
+    lm::v1::SelfTestCase& test = *self_test.add_cases();
+    test.set_text(text);
+    for (double log10 : log10s) test.add_log_probs(log10 * kLn10);
+    return self_test;
+  }
+
+  std::string Run(const lm::v1::SelfTest& self_test) const {
+    return RunSelfTest(model_, self_test).ToString();
+  }
+
+  const BuiltNgramModel built_ = BuildFromArpa(TinyArpa());
+  const NgramModel& model_ = *built_.model;
+};
+
+// The numbers are those of TinyArpa(), by hand.
+TEST_F(SelfTestTest, HoldsEachWordAndTheEnd) {
+  const std::vector<std::string> texts = {"the cat is small", "a dog zebra"};
+  const lm::v1::SelfTest made = MakeSelfTest(model_, texts);
+  ASSERT_EQ(made.cases_size(), 2);
+  EXPECT_EQ(made.cases(0).text(), "the cat is small");
+  const std::vector<std::vector<double>> expected = {
+      {-0.3, -0.18, -0.22, -0.17, -0.21},
+      // "<s> a" -0.45 backs off to "a dog"; "dog" -0.15 to <unk>.
+      {-0.6, -0.45 - 0.4, -0.15 - 1.5, -0.9}};
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const auto& found = made.cases(i).log_probs();
+    ASSERT_EQ(found.size(), static_cast<int>(expected[i].size()));
+    for (size_t t = 0; t < expected[i].size(); ++t) {
+      EXPECT_NEAR(found[t], expected[i][t] * kLn10, 1e-5) << i << ", " << t;
+    }
+  }
+}
+
+TEST_F(SelfTestTest, AgreesWithTheModel) {
+  EXPECT_EQ(Run(Make("the cat", {-0.3, -0.18, -0.2 - 0.25 - 0.9})), "OK");
+  EXPECT_EQ(Run(Make("", {-0.9 - 0.4})), "OK");
+}
+
+TEST_F(SelfTestTest, NumberThatDiffersIsTold) {
+  lm::v1::SelfTest wrong = Make("", {-1.3});
+  *wrong.add_cases() = Make("the cat", {-0.3, -0.19, -1.35}).cases(0);
+  const std::string error = Run(wrong);
+  EXPECT_THAT(error, HasSubstr("DATA_LOSS"));
+  EXPECT_THAT(error, HasSubstr("self-test 1, word 1: log-probability: "
+                               "expected -0.437"));
+  EXPECT_THAT(error, HasSubstr("found -0.414"));
+}
+
+TEST_F(SelfTestTest, ToleranceIsATenThousandth) {
+  for (double sign : {-1.0, 1.0}) {
+    lm::v1::SelfTest close = Make("", {-1.3});
+    const float exact = close.cases(0).log_probs(0);
+    close.mutable_cases(0)->set_log_probs(0, exact + sign * 0.9e-4);
+    EXPECT_EQ(Run(close), "OK");
+    close.mutable_cases(0)->set_log_probs(0, exact + sign * 1.1e-4);
+    EXPECT_THAT(Run(close), HasSubstr("DATA_LOSS"));
+  }
+}
+
+TEST_F(SelfTestTest, NoTextIsNoTest) {
+  EXPECT_THAT(Run({}), HasSubstr("expected a text, found none"));
+}
+
+TEST_F(SelfTestTest, AnotherCountOfWords) {
+  EXPECT_THAT(Run(Make("the", {-0.3})),
+              HasSubstr("self-test 0: expected 1 words, found 2"));
+  EXPECT_THAT(Run(Make("", {-1.3, -1.3})),
+              HasSubstr("self-test 0: expected 2 words, found 1"));
+}
+
+// <s> is never predicted: the one word of probability 0 here.
+TEST_F(SelfTestTest, InfinityEqualsItselfAlone) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  lm::v1::SelfTest self_test =
+      MakeSelfTest(model_, std::vector<std::string>{"<s>"});
+  ASSERT_EQ(self_test.cases(0).log_probs(0), -infinity);
+  EXPECT_EQ(Run(self_test), "OK");
+  for (float other : {-100.0f, infinity, std::nanf("")}) {
+    self_test.mutable_cases(0)->set_log_probs(0, other);
+    EXPECT_THAT(Run(self_test), HasSubstr("DATA_LOSS")) << other;
+  }
+}
+
+TEST_F(SelfTestTest, NanAgreesWithNothing) {
+  lm::v1::SelfTest self_test = Make("", {-1.3});
+  self_test.mutable_cases(0)->set_log_probs(0, std::nanf(""));
+  EXPECT_THAT(Run(self_test), HasSubstr("DATA_LOSS"));
+}
+
+}  // namespace
+}  // namespace lmserve
