@@ -1,0 +1,256 @@
+// ngram.bin is checked once, when it is read, and trusted ever after: so what
+// is wrong must be found then, and what is let through must be harmless.
+
+#include "models/ngram/ngram_file.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "models/ngram/ngram_model.h"
+#include "tests/testing/ngram_models.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// Memory of exactly this size, so that a sanitizer sees a read past its end.
+std::vector<char> Exactly(absl::string_view bytes) {
+  return {bytes.begin(), bytes.end()};
+}
+
+absl::string_view View(const std::vector<char>& bytes) {
+  return {bytes.data(), bytes.size()};
+}
+
+uint32_t Bits(float value) { return std::bit_cast<uint32_t>(value); }
+
+void Put(std::vector<char>& bytes, size_t offset, uint32_t value) {
+  std::memcpy(bytes.data() + offset, &value, sizeof(value));
+}
+
+uint32_t Get(absl::string_view bytes, size_t offset) {
+  uint32_t value;
+  std::memcpy(&value, bytes.data() + offset, sizeof(value));
+  return value;
+}
+
+// Where things lie in the file of TinyArpa(), by FORMAT.md: 10 words, 9
+// bigrams, 5 trigrams, 1 slot. The bigrams are the nodes 11 to 19: <s> the, <s>
+// a, the cat, the dog, a dog, cat is, dog barks, is small, small </s>.
+constexpr size_t kNodes = 128, kLeaves = 512, kWords = 576, kSlots = 704,
+                 kBestWords = 768, kSize = 808;
+
+size_t Node(NodeId id) { return kNodes + 16 * id; }
+size_t Leaf(NodeId id) { return kLeaves + 8 * (id - 20); }
+size_t Word(NodeId id) { return kWords + 4 * id; }
+
+class TinyFileTest : public testing::Test {
+ protected:
+  static std::string Error(const std::vector<char>& bytes) {
+    const absl::Status status = NgramFile::Parse(View(bytes), 10).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    return std::string(status.message());
+  }
+
+  const BuiltNgramModel built_ = BuildFromArpa(TinyArpa());
+  const std::vector<char> tiny_ = Exactly(built_.bytes);
+};
+
+TEST_F(TinyFileTest, LiesAsTheFormatSays) {
+  const absl::string_view bytes = View(tiny_);
+  ASSERT_EQ(bytes.size(), kSize);
+  EXPECT_EQ(bytes.substr(0, 8), "lmngram1");
+  const uint32_t header[] = {3, 0, 0, 1, kSize, 0, 10, 9, 5};
+  for (size_t i = 0; i < std::size(header); ++i) {
+    EXPECT_EQ(Get(bytes, 8 + 4 * i), header[i]) << i;
+  }
+  EXPECT_EQ(Get(bytes, Node(0) + 8), 1u);
+  // "the cat": its trigram "the cat is" is the second, its link "cat".
+  const double ln10 = std::log(10.0);
+  EXPECT_FLOAT_EQ(std::bit_cast<float>(Get(bytes, Node(13))), -0.35 * ln10);
+  EXPECT_FLOAT_EQ(std::bit_cast<float>(Get(bytes, Node(13) + 4)), -0.2 * ln10);
+  EXPECT_EQ(Get(bytes, Node(13) + 8), 21u);
+  EXPECT_EQ(Get(bytes, Node(13) + 12), 1u + 5);
+  EXPECT_EQ(Get(bytes, Word(13)), 5u);
+  // The trigram "<s> the cat" goes on as "the cat".
+  EXPECT_FLOAT_EQ(std::bit_cast<float>(Get(bytes, Leaf(20))), -0.18 * ln10);
+  EXPECT_EQ(Get(bytes, Leaf(20) + 4), 13u);
+  // the -0.7, a -0.8, </s> -0.9, ..., <s> last.
+  EXPECT_EQ(Get(bytes, kBestWords), 3u);
+  EXPECT_EQ(Get(bytes, kBestWords + 4), 4u);
+  EXPECT_EQ(Get(bytes, kBestWords + 36), 1u);
+}
+
+struct Mutation {
+  size_t offset;
+  uint32_t value;
+  size_t told;           // the offset in the message
+  const char* expected;  // in it
+};
+
+// Of every field of the header and of every section.
+const Mutation kMutations[] = {
+    {0, 0, 0, "magic: expected lmngram1"},
+    {4, 0x326d6172, 0, "magic"},  // "lmngram2"
+    {8, 0, 8, "order: expected 1 to 16, found 0"},
+    {8, 17, 8, "order: expected 1 to 16, found 17"},
+    {8, 0xffffffff, 8, "order"},
+    {8, 2, 24, "file size"},
+    {8, 4, 464, "first child"},
+    {12, 3, 12, "rule for unseen words: expected 0 to 2, found 3"},
+    {16, Bits(kNan), 16, "ln alpha"},
+    {16, Bits(-kInfinity), 16, "ln alpha"},
+    {16, Bits(0.5f), 16, "ln alpha: expected a finite number up to 0"},
+    {20, 0, 20, "slots: expected a power of two, found 0"},
+    {20, 3, 20, "slots: expected a power of two, found 3"},
+    {20, 0x80000000, 24, "file size"},
+    {24, kSize - 4, 24, "file size: expected 808, found 804"},
+    {28, 1, 24, "file size: expected 808, found 4294968104"},
+    {32, 9, 32, "words: expected 10, found 9"},
+    {36, 8, 24, "file size"},
+    {36, 0xffffffff, 32, "n-grams: expected fewer than 2^32"},
+    {40, 0xffffffff, 32, "n-grams: expected fewer than 2^32"},
+    {40, 6, Node(20), "end of the children"},
+    {40, 50, 24, "file size"},
+    {Node(0), Bits(kNan), Node(0), "log-probability"},
+    {Node(0) + 8, 2, Node(0), "first child: expected 1, found 2"},
+    {Node(0) + 12, 1, Node(0), "link"},
+    {Node(1) + 8, 12, Node(1), "first child: expected 11, found 12"},
+    {Node(4) + 8, 12, Node(4), "first child: expected at least 13, found 12"},
+    {Node(3) + 8, 21, Node(3), "first child"},
+    {Node(10) + 8, 0xffffffff, Node(10), "first child"},
+    {Node(11) + 8, 19, Node(11), "first child: expected 20, found 19"},
+    {Node(19) + 8, 26, Node(19), "first child"},
+    {Node(20) + 8, 24, Node(20), "end of the children: expected 25, found 24"},
+    {Node(20) + 8, 26, Node(20), "end of the children"},
+    {Node(5), Bits(0.5f), Node(5), "log-probability: expected at most 0"},
+    {Node(5), Bits(kInfinity), Node(5), "log-probability"},
+    {Node(5), Bits(kNan), Node(5), "log-probability"},
+    {Node(5) + 4, Bits(kNan), Node(5), "back-off"},
+    {Node(5) + 4, Bits(kInfinity), Node(5), "back-off"},
+    {Node(5) + 12, 1, Node(5), "link: expected below 1, found 1"},
+    {Node(13) + 12, 13, Node(13), "link: expected below 11, found 13"},
+    {Node(13) + 12, 11, Node(13), "link"},
+    {Node(13) + 12, 0xffffffff, Node(13), "link"},
+    {Leaf(20), Bits(kNan), Leaf(20), "log-probability"},
+    {Leaf(20), Bits(1e-30f), Leaf(20), "log-probability"},
+    {Leaf(24) + 4, 20, Leaf(24), "link: expected below 20, found 20"},
+    {Leaf(24) + 4, 0xffffffff, Leaf(24), "link"},
+    {Word(1), 1, Word(1), "word: expected 0, found 1"},
+    {Word(10), 10, Word(10), "word: expected 9, found 10"},
+    {Word(11), 10, Word(11), "word: expected below 10, found 10"},
+    {Word(24), 0xffffffff, Word(24), "word: expected below 10"},
+    // "<s> the" no longer before "<s> a"; nor in the order of the ids.
+    {Node(11), Bits(-9), Word(12), "children of a context"},
+    {Node(12), Bits(-0.1f), Word(12), "children of a context"},
+    {kSlots, 25, kSlots, "slot: expected below 25, found 25"},
+    {kSlots, 1, kSlots, "slots: expected an empty one, found none"},
+    {kBestWords, 10, kBestWords, "best word: expected every word once"},
+    {kBestWords, 0xffffffff, kBestWords, "best word"},
+    {kBestWords + 4, 3, kBestWords + 4, "best word"},
+};
+
+TEST_F(TinyFileTest, EveryFieldIsChecked) {
+  for (const Mutation& mutation : kMutations) {
+    std::vector<char> bytes = tiny_;
+    Put(bytes, mutation.offset, mutation.value);
+    const std::string error = Error(bytes);
+    const std::string prefix =
+        absl::StrCat("ngram.bin at byte ", mutation.told, ": ");
+    EXPECT_THAT(error, StartsWith(prefix + mutation.expected))
+        << mutation.value << " at " << mutation.offset;
+  }
+}
+
+TEST_F(TinyFileTest, EqualsStandByRisingId) {
+  std::vector<char> bytes = tiny_;
+  Put(bytes, Node(11), Get(View(bytes), Node(12)));
+  EXPECT_TRUE(NgramFile::Parse(View(bytes), 10).ok());  // the 3, a 4
+  std::swap(bytes[Word(11)], bytes[Word(12)]);
+  EXPECT_THAT(Error(bytes), HasSubstr("children of a context"));
+}
+
+TEST_F(TinyFileTest, TruncatedAtAnyLength) {
+  for (size_t size = 0; size < tiny_.size(); ++size) {
+    const std::vector<char> bytes = Exactly(View(tiny_).substr(0, size));
+    EXPECT_THAT(Error(bytes),
+                StartsWith(absl::StrCat("ngram.bin at byte ", size, ": ")));
+  }
+}
+
+TEST_F(TinyFileTest, LongerThanItSays) {
+  std::vector<char> bytes = tiny_;
+  bytes.push_back(0);
+  EXPECT_THAT(Error(bytes), HasSubstr("file size: expected 808, found 809"));
+}
+
+TEST_F(TinyFileTest, UnalignedBytesAreRefused) {
+  std::vector<char> bytes = tiny_;
+  bytes.insert(bytes.begin(), 0);
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      NgramFile::Parse(View(bytes).substr(1), 10).status()));
+}
+
+TEST_F(TinyFileTest, BeginOfSentenceHasNoProbability) {
+  for (size_t offset : {Node(2), Word(11)}) {
+    std::vector<char> bytes = tiny_;
+    Put(bytes, offset, offset == Word(11) ? 1 : Bits(-1));
+    ASSERT_TRUE(NgramFile::Parse(View(bytes), 10).ok());
+    const absl::Status status =
+        NgramModel::Create(
+            Vocabulary::Parse(std::string(built_.model->vocabulary().text()))
+                .value(),
+            View(bytes))
+            .status();
+    EXPECT_THAT(status.ToString(), HasSubstr("<s> has a probability"));
+  }
+}
+
+// An order without n-grams, and one above it with some: they would be the
+// children of n-grams of the wrong order.
+// TODO: NgramFile::Parse() lets this through, and ForEach(3) then reads past
+// the nodes.
+TEST(NgramFileTest, DISABLED_LevelsWithoutALevelBetween) {
+  std::vector<char> bytes(460);
+  std::memcpy(bytes.data(), "lmngram1", 8);
+  const uint32_t header[] = {3, 0, 0, 1, 460, 0, 3, 0, 2};
+  std::memcpy(bytes.data() + 8, header, sizeof(header));
+  Put(bytes, 128 + 8, 1);
+  for (NodeId id : {1, 2, 3}) {
+    Put(bytes, 128 + 16 * id, Bits(id == 2 ? -kInfinity : -1));
+    Put(bytes, 128 + 16 * id + 8, 4);
+    Put(bytes, 320 + 4 * id, id - 1);
+  }
+  Put(bytes, 128 + 16 * 4 + 8, 6);
+  Put(bytes, 256, Bits(-1));
+  Put(bytes, 256 + 8, Bits(-2));
+  Put(bytes, 320 + 4 * 5, 2);
+  for (WordId w : {0, 1, 2}) Put(bytes, 448 + 4 * w, w);
+  EXPECT_FALSE(NgramFile::Parse(View(bytes), 3).ok());
+}
+
+// Two back-offs whose sum is no number any more.
+// TODO: Parse() lets these through, and <s> gets inf - inf = NaN.
+TEST_F(TinyFileTest, DISABLED_BackOffsThatOverflow) {
+  std::vector<char> bytes = tiny_;
+  for (NodeId id : {6, 13}) {  // "cat", "the cat"
+    Put(bytes, Node(id) + 4, Bits(std::numeric_limits<float>::max()));
+  }
+  EXPECT_THAT(Error(bytes), HasSubstr("back-off"));
+}
+
+}  // namespace
+}  // namespace lmserve
