@@ -2,8 +2,10 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
+#include "absl/container/node_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -22,12 +24,17 @@ float NaturalLog(double log10) {
                                : static_cast<float>(log10 * kLn10);
 }
 
+bool IsNumber(double number) {
+  return number < std::numeric_limits<double>::infinity();
+}
+
 // An n-gram of the order being read.
 struct Entry {
   uint32_t context;  // its place in the order below
   WordId word;
   float log_prob;
   float backoff;
+  uint64_t line;
 };
 
 class ArpaReader {
@@ -136,8 +143,7 @@ class ArpaReader {
                                             "found '", words_[0], "' and '",
                                             words_.back(), "'"));
     }
-    if (std::isnan(numbers[0]) || std::isnan(numbers[1]) ||
-        numbers[1] == std::numeric_limits<double>::infinity()) {
+    if (!IsNumber(numbers[0]) || !IsNumber(numbers[1])) {
       return LineError(lines_, "expected a number, found NaN or infinity");
     }
     if (numbers[0] > 0) {
@@ -161,20 +167,25 @@ class ArpaReader {
   absl::Status ReadUnigrams() {
     if (absl::Status status = ExpectSection(1); !status.ok()) return status;
     NgramLevel& level = table_.levels[0];
-    std::vector<std::string> words;
+    absl::node_hash_set<std::string> names;
+    std::vector<absl::string_view> words;  // views of the names
     while (NextEntry()) {
       float log_prob, backoff;
       absl::Status status = ParseEntry(1, &log_prob, &backoff);
       if (!status.ok()) return status;
+      const auto [name, is_new] = names.emplace(words_[0]);
+      if (!is_new) return Twice(1, *name, lines_.line_number());
+      if (FindInvalidUtf8(*name) != absl::string_view::npos) {
+        return LineError(lines_, "invalid UTF-8");
+      }
       Add(1, 0, words.size(), log_prob, backoff);
-      words.emplace_back(words_[0]);
+      words.push_back(*name);
     }
     CheckCount(1, words.size());
     AddMarker(kUnknownWord, options_.unknown_log10, words);
     AddMarker(kBeginSentence, kLog10OfZero, words);
     AddMarker(kEndSentence, kLog10OfZero, words);
-    const std::vector<absl::string_view> views(words.begin(), words.end());
-    vocabulary_ = Vocabulary::Create(views);
+    vocabulary_ = Vocabulary::Create(words);
     if (!vocabulary_.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(
           lines_.name(), ", 1-grams: ", vocabulary_.status().message()));
@@ -185,12 +196,12 @@ class ArpaReader {
   }
 
   void AddMarker(absl::string_view marker, double log10,
-                 std::vector<std::string>& words) {
+                 std::vector<absl::string_view>& words) {
     if (std::find(words.begin(), words.end(), marker) != words.end()) return;
     Warn(absl::StrCat("the file has no ", marker, "; it gets the log10 ",
                       "probability ", log10));
     Add(1, 0, words.size(), NaturalLog(log10), 0);
-    words.emplace_back(marker);
+    words.push_back(marker);
   }
 
   absl::Status ReadLevel(int k) {
@@ -199,6 +210,7 @@ class ArpaReader {
     uint64_t count = 0;
     for (; NextEntry(); ++count) {
       Entry entry;
+      entry.line = lines_.line_number();
       absl::Status status = ParseEntry(k, &entry.log_prob, &entry.backoff);
       if (!status.ok()) return status;
       if (std::count(words_.begin() + 1, words_.end(), kBeginSentence) > 0) {
@@ -248,8 +260,8 @@ class ArpaReader {
   absl::Status Place(int k, std::vector<Entry>& entries) {
     std::sort(entries.begin(), entries.end(),
               [](const Entry& a, const Entry& b) {
-                return std::pair(a.context, a.word) <
-                       std::pair(b.context, b.word);
+                return std::tie(a.context, a.word, a.line) <
+                       std::tie(b.context, b.word, b.line);
               });
     NgramLevel& contexts = table_.levels[k - 2];
     contexts.children.assign(contexts.size() + 1, 0);
@@ -257,15 +269,20 @@ class ArpaReader {
       const Entry& entry = entries[i];
       if (i > 0 && entries[i - 1].context == entry.context &&
           entries[i - 1].word == entry.word) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(lines_.name(), ": a ", k, "-gram that ends with '",
-                         vocabulary_->word(entry.word), "' stands there twice"));
+        return Twice(k, vocabulary_->word(entry.word), entry.line);
       }
       Add(k, entry.context, entry.word, entry.log_prob, entry.backoff);
     }
     std::partial_sum(contexts.children.begin(), contexts.children.end(),
                      contexts.children.begin());
     return absl::OkStatus();
+  }
+
+  absl::Status Twice(int k, absl::string_view last_word, uint64_t line) const {
+    return absl::InvalidArgumentError(
+        absl::StrCat(lines_.name(), " line ", line, ": the ", k,
+                     "-gram that ends with '", last_word, "' stands there for ",
+                     "the second time"));
   }
 
   void Add(int k, uint32_t context, WordId word, float log_prob,

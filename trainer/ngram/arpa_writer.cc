@@ -25,10 +25,10 @@ absl::Status WriteArpa(const NgramModel& model, std::ostream& out) {
   }
   out << "\\data\\\n";
   for (int k = 1; k <= model.order(); ++k) {
-    out << "ngram " << k << "=" << model.Count(k) << "\n";
+    out << absl::StrCat("ngram ", k, "=", model.Count(k), "\n");
   }
   for (int k = 1; k <= model.order(); ++k) {
-    out << "\n\\" << k << "-grams:\n";
+    out << absl::StrCat("\n\\", k, "-grams:\n");
     std::string line;
     model.ForEach(k, [&](const NgramModel::Ngram& ngram) {
       line = Log10(ngram.log_prob);
