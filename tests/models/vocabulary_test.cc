@@ -1,0 +1,100 @@
+#include "models/vocabulary.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(VocabularyTest, NumbersTheWordsInOrder) {
+  const auto parsed = Vocabulary::Parse(
+      "the\n</s>\n<unk>\n\xc3\xa9t\xc3\xa9\n"
+      "<s>\n");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->size(), 5u);
+  EXPECT_EQ(parsed->word(0), "the");
+  EXPECT_EQ(parsed->word(3), "\xc3\xa9t\xc3\xa9");
+  EXPECT_EQ(parsed->Find("the"), 0u);
+  EXPECT_EQ(parsed->Find("\xc3\xa9t\xc3\xa9"), 3u);
+  EXPECT_EQ(parsed->end_sentence(), 1u);
+  EXPECT_EQ(parsed->unknown(), 2u);
+  EXPECT_EQ(parsed->begin_sentence(), 4u);
+}
+
+TEST(VocabularyTest, OtherWordsAreUnknown) {
+  const Vocabulary vocabulary =
+      Vocabulary::Parse("the\n<unk>\n<s>\n</s>\n").value();
+  for (absl::string_view word : {"", "The", "th", "the ", "cat", "<UNK>"}) {
+    EXPECT_EQ(vocabulary.Find(word), 1u) << word;
+    EXPECT_FALSE(vocabulary.Contains(word)) << word;
+  }
+  EXPECT_TRUE(vocabulary.Contains("<unk>"));
+}
+
+TEST(VocabularyTest, RefusesTellingTheLine) {
+  using namespace std::string_literals;
+  const struct {
+    std::string text;
+    const char* expected;
+  } kCases[] = {
+      {"<unk>\n\n<s>\n</s>\n", "line 2: the word is empty"},
+      {"<unk>\n<s>\n</s>\n\n", "line 4: the word is empty"},
+      {"<unk>\n<s>\n</s>\na b\n", "line 4: white space"},
+      {"<unk>\n<s>\n</s>\n a\n", "line 4: white space"},
+      {"<unk>\r\n<s>\r\n</s>\r\n", "line 1: white space"},
+      {"<unk>\n<s>\n</s>\na\0b\n"s, "line 4: white space"},
+      {"<unk>\n<s>\n</s>\na\xff\n", "line 4: invalid UTF-8"},
+      {"<unk>\n\xed\xa0\x80\n<s>\n</s>\n", "line 2: invalid UTF-8"},
+      {"<unk>\n<s>\na\n</s>\na\n", "line 5: the word 'a' stands there twice"},
+      {"<unk>\n<s>\n</s>\n<s>\n", "line 4: the word '<s>' stands there twice"},
+      {"<unk>\n<s>\n</s>\na", "line 4: the last line is not ended by LF"},
+      {"<s>\n</s>\n", "the marker <unk> is missing"},
+      {"<unk>\n</s>\n", "the marker <s> is missing"},
+      {"<unk>\n<s>\n", "the marker </s> is missing"},
+      {"", "is missing"},
+  };
+  for (const auto& c : kCases) {
+    const absl::Status status = Vocabulary::Parse(c.text).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << c.text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.expected));
+  }
+}
+
+TEST(VocabularyTest, CreateCopiesTheWords) {
+  std::vector<std::string> words = {"<unk>", "<s>", "</s>", "cat"};
+  const std::vector<absl::string_view> views(words.begin(), words.end());
+  const Vocabulary vocabulary = Vocabulary::Create(views).value();
+  words[3] = "dog";
+  EXPECT_EQ(vocabulary.word(3), "cat");
+  EXPECT_EQ(vocabulary.Find("cat"), 3u);
+  EXPECT_EQ(vocabulary.text(), "<unk>\n<s>\n</s>\ncat\n");
+}
+
+// A word with an LF in it would be two lines.
+TEST(VocabularyTest, CreateRefusesWhatNoLineCanHold) {
+  for (absl::string_view word : {"", "a\nb", "\n", "a b", "\xff", "cat"}) {
+    const std::vector<absl::string_view> words = {"<unk>", "<s>", "</s>", "cat",
+                                                  word};
+    const absl::Status status = Vocabulary::Create(words).status();
+    EXPECT_THAT(status.ToString(), HasSubstr("vocabulary line 5: ")) << word;
+  }
+}
+
+TEST(VocabularyTest, ViewsOutliveAMove) {
+  // Short enough that a moved string would carry its bytes along.
+  Vocabulary first = Vocabulary::Parse("<unk>\n<s>\n</s>\n").value();
+  const absl::string_view word = first.word(2);
+  const Vocabulary second = std::move(first);
+  EXPECT_EQ(word, "</s>");
+  EXPECT_EQ(second.word(2).data(), word.data());
+  EXPECT_EQ(second.Find("<s>"), 1u);
+}
+
+}  // namespace
+}  // namespace lmserve
