@@ -173,8 +173,7 @@ class Builder {
     }
     const bool is_context = level.children[i] != level.children[i + 1];
     // Only an ARPA-like model gives a weight to a context without children.
-    const bool has_backoff =
-        is_context || table_.rule == UnseenRule::kBackOff;
+    const bool has_backoff = is_context || table_.rule == UnseenRule::kBackOff;
     nodes()[id] = {log_prob, has_backoff ? level.backoffs[i] : 0.0f, 0, kRoot};
   }
 

@@ -23,9 +23,9 @@ uint64_t Align(uint64_t offset) { return (offset + 63) / 64 * 64; }
 template <typename Offset, typename Expected, typename Found>
 absl::Status Broken(Offset offset, absl::string_view what, Expected expected,
                     Found found) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("ngram.bin at byte ", offset, ": ", what, ": expected ",
-                   expected, ", found ", found));
+  return absl::InvalidArgumentError(absl::StrCat("ngram.bin at byte ", offset,
+                                                 ": ", what, ": expected ",
+                                                 expected, ", found ", found));
 }
 
 absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
@@ -118,8 +118,8 @@ absl::Status CheckNodes(const NgramFile& file, const NgramLayout& layout) {
 absl::Status CheckLeaves(const NgramFile& file, const NgramLayout& layout) {
   for (size_t i = 0; i < file.leaves.size(); ++i) {
     absl::Status status =
-        CheckEntry(file, layout.leaves_at + i * sizeof(NgramLeaf),
-                   file.order(), file.leaves[i].log_prob, file.leaves[i].link);
+        CheckEntry(file, layout.leaves_at + i * sizeof(NgramLeaf), file.order(),
+                   file.leaves[i].log_prob, file.leaves[i].link);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -133,10 +133,10 @@ absl::Status CheckWords(const NgramFile& file, const NgramLayout& layout) {
     const bool wrong = id <= size ? file.words[id] != id - 1  //
                                   : file.words[id] >= size;
     if (wrong) {
-      return Broken(layout.words_at + id * sizeof(WordId), "word",
-                    id <= size ? absl::StrCat(id - 1)
-                               : absl::StrCat("below ", size),
-                    file.words[id]);
+      return Broken(
+          layout.words_at + id * sizeof(WordId), "word",
+          id <= size ? absl::StrCat(id - 1) : absl::StrCat("below ", size),
+          file.words[id]);
     }
   }
   const auto entry = [&](NodeId id) {
@@ -217,8 +217,7 @@ absl::StatusOr<NgramFile> NgramFile::Parse(absl::string_view bytes,
   file.header = header;
   file.nodes = section(layout.nodes_at, layout.nodes + 1, NgramNode());
   file.leaves = section(layout.leaves_at, layout.leaves, NgramLeaf());
-  file.words =
-      section(layout.words_at, layout.nodes + layout.leaves, WordId());
+  file.words = section(layout.words_at, layout.nodes + layout.leaves, WordId());
   file.slots = section(layout.slots_at, header->slots, NodeId());
   file.best_words = section(layout.best_words_at, header->counts[0], WordId());
   file.level_begin.fill(layout.nodes + layout.leaves);
@@ -227,8 +226,8 @@ absl::StatusOr<NgramFile> NgramFile::Parse(absl::string_view bytes,
   for (uint32_t k = 1; k < header->order; ++k) {
     file.level_begin[k + 1] = file.level_begin[k] + header->counts[k - 1];
   }
-  for (auto check : {CheckNodes, CheckLeaves, CheckWords, CheckSlots,
-                     CheckBestWords}) {
+  for (auto check :
+       {CheckNodes, CheckLeaves, CheckWords, CheckSlots, CheckBestWords}) {
     if (status = check(file, layout); !status.ok()) return status;
   }
   return file;

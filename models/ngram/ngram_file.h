@@ -23,10 +23,10 @@ using NodeId = uint32_t;
 inline constexpr NodeId kRoot = 0;
 
 struct NgramNode {
-  float log_prob;       // ln P(last word | context)
-  float backoff;        // ln of the back-off weight, or of the floor
-  NodeId first_child;   // the last child is before the next node's first
-  NodeId link;          // the longest proper suffix that is a context
+  float log_prob;      // ln P(last word | context)
+  float backoff;       // ln of the back-off weight, or of the floor
+  NodeId first_child;  // the last child is before the next node's first
+  NodeId link;         // the longest proper suffix that is a context
 };
 
 struct NgramLeaf {
@@ -56,8 +56,8 @@ inline constexpr uint32_t kMaxScannedChildren = 16;
 struct NgramLayout {
   explicit NgramLayout(const NgramHeader& header);
 
-  uint64_t nodes;       // how many, the root and the inner n-grams
-  uint64_t leaves;      // how many
+  uint64_t nodes;   // how many, the root and the inner n-grams
+  uint64_t leaves;  // how many
   uint64_t nodes_at, leaves_at, words_at, slots_at, best_words_at;
   uint64_t file_size;
 };
@@ -65,10 +65,10 @@ struct NgramLayout {
 // Views of the sections. Copies share the bytes, which must outlive them.
 struct NgramFile {
   const NgramHeader* header;
-  absl::Span<const NgramNode> nodes;   // and one more, whose first_child ends
-  absl::Span<const NgramLeaf> leaves;  // the children of the last
-  absl::Span<const WordId> words;      // the last word of each node and leaf
-  absl::Span<const NodeId> slots;      // children by hash; 0: none
+  absl::Span<const NgramNode> nodes;    // and one more, whose first_child ends
+  absl::Span<const NgramLeaf> leaves;   // the children of the last
+  absl::Span<const WordId> words;       // the last word of each node and leaf
+  absl::Span<const NodeId> slots;       // children by hash; 0: none
   absl::Span<const WordId> best_words;  // the vocabulary, likeliest first
   std::array<NodeId, kMaxNgramOrder + 2> level_begin;  // first node of order k
 

@@ -49,47 +49,41 @@ void NgramModel::Start(std::byte* state) const {
   Write(After(Context(), 1 + vocabulary_.begin_sentence()), state);
 }
 
-float NgramModel::StartWeight(const Context& context) const {
-  return rule() == UnseenRule::kStupid
-             ? context.missing * file_.header->log_alpha
-             : 0.0f;
-}
-
-float NgramModel::BackOffWeight(NodeId node) const {
-  if (rule() != UnseenRule::kStupid) return file_.nodes[node].backoff;
-  const int steps =
-      file_.OrderOf(node) - file_.OrderOf(file_.nodes[node].link);
-  return steps * file_.header->log_alpha;
+NgramModel::Context NgramModel::MakeContext(NodeId node, int remembered) const {
+  if (rule() != UnseenRule::kStupid) return {node, 0};
+  return {node, static_cast<uint32_t>(remembered - file_.OrderOf(node))};
 }
 
 NgramModel::Context NgramModel::After(const Context& before,
                                       NodeId found) const {
-  const NodeId node = file_.ContextAfter(found);
-  if (rule() != UnseenRule::kStupid) return {node, 0};
-  const int read = file_.OrderOf(before.node) + before.missing + 1;
-  const int remembered = std::min(read, order() - 1);
-  return {node, static_cast<uint32_t>(remembered - file_.OrderOf(node))};
+  return MakeContext(file_.ContextAfter(found),
+                     std::min(Remembered(before) + 1, order() - 1));
 }
 
 NgramModel::Step NgramModel::ScoreWord(std::byte* state, WordId word) const {
   const Context before = Read(state);
-  float weight = StartWeight(before);
+  float weight = 0;
   NodeId context = before.node;
   NodeId found = file_.FindChild(context, word);
   while (found == kRoot) {
-    // The floor of the longest context is the answer; the search goes on for
-    // the next state alone.
-    if (rule() != UnseenRule::kFloor || context == before.node) {
-      weight += BackOffWeight(context);
-    }
+    weight += file_.nodes[context].backoff;
     context = file_.nodes[context].link;
     found = file_.FindChild(context, word);
   }
   Write(After(before, found), state);
-  if (rule() == UnseenRule::kFloor && context != before.node) {
-    return {weight, 0};
+  const int found_order = file_.OrderOf(found);
+  switch (rule()) {
+    case UnseenRule::kBackOff:
+      break;
+    case UnseenRule::kFloor:
+      // The search went on for the next state alone.
+      if (context != before.node) return {file_.nodes[before.node].backoff, 0};
+      break;
+    case UnseenRule::kStupid:
+      weight = StupidWeight(Remembered(before), found_order - 1);
+      break;
   }
-  return {weight + file_.LogProb(found), file_.OrderOf(found)};
+  return {weight + file_.LogProb(found), found_order};
 }
 
 void NgramModel::ForEach(int order,

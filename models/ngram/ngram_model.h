@@ -63,8 +63,7 @@ class NgramModel final : public LanguageModel {
   };
 
   // Visits the n-grams of an order, context by context, likeliest first.
-  void ForEach(int order,
-               absl::FunctionRef<void(const Ngram&)> visit) const;
+  void ForEach(int order, absl::FunctionRef<void(const Ngram&)> visit) const;
 
  private:
   friend class NgramScorer;
@@ -87,10 +86,17 @@ class NgramModel final : public LanguageModel {
   Context Read(const std::byte* state) const;
   void Write(const Context& context, std::byte* state) const;
 
-  // ln of what the words that the longest context leaves out cost.
-  float StartWeight(const Context& context) const;
-  // ln of what it costs to go from a context to its link.
-  float BackOffWeight(NodeId node) const;
+  // The number of words that a context stands for, and the other way round.
+  int Remembered(const Context& context) const {
+    return file_.OrderOf(context.node) + static_cast<int>(context.missing);
+  }
+  Context MakeContext(NodeId node, int remembered) const;
+
+  // Of kStupid: ln of what it costs to go from a context of `remembered` words
+  // to one of `used`.
+  float StupidWeight(int remembered, int used) const {
+    return (remembered - used) * file_.header->log_alpha;
+  }
   // The context after a text of the context `before` was ended by the n-gram
   // `found`.
   Context After(const Context& before, NodeId found) const;

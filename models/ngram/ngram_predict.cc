@@ -21,15 +21,16 @@ std::vector<NgramModel::Source> NgramModel::Sources(
     const Context& context) const {
   std::vector<Source> sources;
   sources.reserve(order());
-  float weight = StartWeight(context);
-  NodeId node = context.node;
-  while (node != kRoot) {
+  const bool stupid = rule() == UnseenRule::kStupid;
+  float weight = 0;
+  for (NodeId node = context.node;; node = file_.nodes[node].link) {
+    if (stupid) {
+      weight = StupidWeight(Remembered(context), file_.OrderOf(node));
+    }
     sources.push_back({node, weight});
-    weight += BackOffWeight(node);
-    node = file_.nodes[node].link;
+    if (node == kRoot) return sources;
+    weight += file_.nodes[node].backoff;
   }
-  sources.push_back({kRoot, weight});
-  return sources;
 }
 
 size_t NgramModel::SourceSize(const Source& source) const {
@@ -49,7 +50,8 @@ void NgramModel::FillDistribution(const Context& context,
   const bool floor = rule() == UnseenRule::kFloor && context.node != kRoot;
   std::vector<Source> sources = Sources(context);
   if (floor) {
-    std::fill_n(log_probs, vocabulary_.size(), BackOffWeight(context.node));
+    std::fill_n(log_probs, vocabulary_.size(),
+                file_.nodes[context.node].backoff);
     log_probs[vocabulary_.begin_sentence()] =
         -std::numeric_limits<float>::infinity();
     sources.resize(1);
@@ -128,7 +130,7 @@ void NgramModel::FillTopKFloor(NodeId context,
     words.push_back(SourceWord(children, i));
   }
   // The words at the floor are equals: the first ones by id are the best.
-  const float floor = BackOffWeight(context);
+  const float floor = file_.nodes[context].backoff;
   for (WordId w = 0; w < vocabulary_.size(); ++w) {
     if (words.size() == count + best.size()) break;
     if (w == vocabulary_.begin_sentence()) continue;

@@ -1,0 +1,203 @@
+// The server over loopback: client and server share this process, as they share
+// the machine. Calls a second of Score with 13 words stand beside those of an
+// empty call to the same server, made in the same way.
+
+#include <benchmark/benchmark.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/server_builder.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "lm/v1/language_model.grpc.pb.h"
+#include "model_store/model_store.h"
+#include "server/services.h"
+#include "server/wire.h"
+#include "tests/bench/bench_data.h"
+
+namespace lmserve {
+namespace {
+
+// Answers ListModels with no bytes at all: an empty call.
+class EmptyService final
+    : public lm::v1::ModelService::WithRawCallbackMethod_ListModels<
+          lm::v1::ModelService::Service> {
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* /*in*/,
+                                       grpc::ByteBuffer* out) override {
+    SerializeMessage(lm::v1::ListModelsResponse(), out);
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+};
+
+// The services of lm_server and the empty one, on a port of loopback.
+class BenchServer {
+ public:
+  static BenchServer& Get() {
+    static BenchServer server;
+    return server;
+  }
+
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+
+ private:
+  BenchServer()
+      : store_(ModelStore::Open(BenchData::Get().store()).value()),
+        service_(MakeLanguageModelService(*store_, limits_)) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
+                             &port);
+    builder.RegisterService(service_.get());
+    builder.RegisterService(&empty_);
+    server_ = builder.BuildAndStart();
+    channel_ = grpc::CreateChannel(absl::StrCat("127.0.0.1:", port),
+                                   grpc::InsecureChannelCredentials());
+  }
+
+  const Limits limits_;
+  const std::unique_ptr<const ModelStore> store_;
+  const std::unique_ptr<grpc::Service> service_;
+  EmptyService empty_;
+  std::unique_ptr<grpc::Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+// Makes calls of one method, a fixed number of them under way at a time.
+class Load {
+ public:
+  Load(std::string method, std::vector<grpc::ByteBuffer> requests)
+      : method_(std::move(method)),
+        requests_(std::move(requests)),
+        stub_(BenchServer::Get().channel()) {}
+
+  // Returns how many calls failed.
+  int Run(int calls, int at_once) {
+    left_ = calls;
+    running_ = at_once;
+    failed_ = 0;
+    for (int i = 0; i < at_once; ++i) Next();
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](int* running) { return *running == 0; }, &running_));
+    return failed_;
+  }
+
+ private:
+  struct Call {
+    grpc::ClientContext context;
+    grpc::ByteBuffer response;
+  };
+
+  void Next() {
+    const int left = left_.fetch_sub(1);
+    if (left <= 0) {
+      absl::MutexLock lock(&mutex_);
+      --running_;
+      return;
+    }
+    auto call = std::make_shared<Call>();
+    const grpc::ByteBuffer& request = requests_[left % requests_.size()];
+    stub_.UnaryCall(&call->context, method_, grpc::StubOptions(), &request,
+                    &call->response, [this, call](const grpc::Status& status) {
+                      if (!status.ok()) ++failed_;
+                      Next();
+                    });
+  }
+
+  const std::string method_;
+  const std::vector<grpc::ByteBuffer> requests_;
+  grpc::GenericStub stub_;
+  std::atomic<int> left_;
+  std::atomic<int> failed_;
+  absl::Mutex mutex_;
+  int running_ ABSL_GUARDED_BY(mutex_);
+};
+
+void RunLoad(benchmark::State& state, Load& load) {
+  constexpr int kCalls = 20'000;
+  load.Run(kCalls / 10, state.range(0));  // the channel connects
+  for (auto _ : state) {
+    if (load.Run(kCalls, state.range(0)) > 0) {
+      state.SkipWithError("a call failed");
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * kCalls);
+}
+
+void EmptyCalls(benchmark::State& state) {
+  grpc::ByteBuffer request;
+  SerializeMessage(lm::v1::ListModelsRequest(), &request);
+  Load load("/lm.v1.ModelService/ListModels", {request});
+  RunLoad(state, load);
+}
+
+void ScoreCalls(benchmark::State& state) {
+  const BenchData& data = BenchData::Get();
+  std::vector<grpc::ByteBuffer> requests;
+  for (const std::vector<WordId>& sentence : data.sentences()) {
+    if (sentence.size() < 14 || requests.size() == 1000) continue;
+    lm::v1::ScoreRequest request;
+    request.set_model("bench");
+    std::vector<absl::string_view> words;
+    for (size_t i = 0; i < 13; ++i) {
+      words.push_back(data.model().vocabulary().word(sentence[i]));
+    }
+    request.add_texts()->set_text(absl::StrJoin(words, " "));
+    SerializeMessage(request, &requests.emplace_back());
+  }
+  Load load("/lm.v1.LanguageModelService/Score", std::move(requests));
+  RunLoad(state, load);
+}
+
+// Alternating, so that both see the same machine.
+BENCHMARK(EmptyCalls)
+    ->Arg(1)
+    ->Arg(64)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(ScoreCalls)
+    ->Arg(1)
+    ->Arg(64)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+// Streams of generated text, so many at a time; items are words.
+void Generate(benchmark::State& state) {
+  const auto stub =
+      lm::v1::LanguageModelService::NewStub(BenchServer::Get().channel());
+  std::atomic<uint64_t> words = 0, seed = 0;
+  const auto generate = [&](int streams) {
+    for (int i = 0; i < streams; ++i) {
+      lm::v1::GenerateRequest request;
+      request.set_model("bench");
+      request.set_seed(seed++);
+      grpc::ClientContext context;
+      const auto reader = stub->Generate(&context, request);
+      lm::v1::GenerateResponse response;
+      while (reader->Read(&response)) words += !response.has_end();
+      if (!reader->Finish().ok()) state.SkipWithError("a stream failed");
+    }
+  };
+  for (auto _ : state) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < state.range(0); ++i) threads.emplace_back(generate, 20);
+    for (std::thread& thread : threads) thread.join();
+  }
+  state.SetItemsProcessed(words);
+}
+BENCHMARK(Generate)->Arg(1)->Arg(8)->UseRealTime()->Unit(
+    benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace lmserve

@@ -1,0 +1,33 @@
+// Training: lm_trainer as a process, from a text file to a published version.
+
+#include <benchmark/benchmark.h>
+
+#include "tests/bench/bench_data.h"
+
+namespace lmserve {
+namespace {
+
+void Train(benchmark::State& state) {
+  const BenchData& data = BenchData::Get();
+  for (auto _ : state) state.SetIterationTime(data.training_seconds());
+  state.SetItemsProcessed(data.training_tokens());
+  state.SetLabel(data.corpus());
+  state.counters["peak_MB"] = data.training_peak_bytes() / 1e6;
+  state.counters["ngrams"] = data.ngrams();
+  state.counters["bytes/ngram"] =
+      double(data.loaded().file_bytes()) / data.ngrams();
+}
+BENCHMARK(Train)->Iterations(1)->UseManualTime()->Unit(benchmark::kSecond);
+
+// Verifies every byte and the self-test, as the server does when it starts.
+void Load(benchmark::State& state) {
+  const BenchData& data = BenchData::Get();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(LoadModel(data.store(), "bench", 1).value());
+  }
+  state.SetBytesProcessed(state.iterations() * data.loaded().file_bytes());
+}
+BENCHMARK(Load)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+}  // namespace
+}  // namespace lmserve
