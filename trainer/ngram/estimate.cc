@@ -101,6 +101,7 @@ class Estimator {
       case Leftover::kInterpolate:
         return share + leftover / vocabulary_;
       case Leftover::kBackOff:
+        if (unseen == 0) return share / (1 - leftover);
         return share > 0 ? share : leftover / unseen;
       case Leftover::kFloor:
         return share;
@@ -168,9 +169,11 @@ class Estimator {
         }
         return leftover;
       case Leftover::kBackOff:
-        return BackOff(leftover, 1 - seen_below);
+        return BackOff(leftover, 1 - seen_below,
+                       absl::MakeConstSpan(placed).subspan(first),
+                       probabilities);
       case Leftover::kFloor:
-        return leftover / (vocabulary_ - (placed.size() - first));
+        return Floor(leftover, vocabulary_ - (placed.size() - first));
       case Leftover::kStupid:
         return 1;  // the model's alpha is the weight
     }
@@ -178,10 +181,19 @@ class Estimator {
   }
 
   // The weight that gives the unseen words, of the given probability below, the
-  // leftover.
-  static double BackOff(double leftover, double unseen_below) {
+  // leftover. Where no word is unseen the kept ones get it, in proportion.
+  static double BackOff(double leftover, double unseen_below,
+                        absl::Span<const uint32_t> kept,
+                        absl::Span<double> probabilities) {
     if (leftover == 0) return 0;
-    return unseen_below > kNothing ? leftover / unseen_below : 1;
+    if (unseen_below > kNothing) return leftover / unseen_below;
+    for (uint32_t ngram : kept) probabilities[ngram] /= 1 - leftover;
+    return 1;
+  }
+
+  // What each of the unseen words gets; of no account where there is none.
+  static double Floor(double leftover, double unseen) {
+    return unseen > 0 ? leftover / unseen : 1;
   }
 
   const NgramCounts& counts_;
