@@ -1,0 +1,143 @@
+// Feeds texts to the reader of ARPA files. A text that is read must make a
+// model that answers with numbers, and that is the same, to the bit, when it is
+// written and read again.
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <limits>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "models/ngram/ngram_builder.h"
+#include "models/ngram/ngram_model.h"
+#include "tests/fuzz/require.h"
+#include "trainer/ngram/arpa.h"
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
+
+namespace lmserve {
+namespace {
+
+absl::StatusOr<ArpaModel> Read(std::string text, bool clamp_positive) {
+  ArpaOptions options;
+  options.clamp_positive = clamp_positive;
+  return ReadArpa(*LineReader::FromString(std::move(text)), options);
+}
+
+// Predicts all words, and goes on with one of them, for some words.
+void Walk(const NgramModel& model) {
+  std::vector<std::byte> state(model.state_size());
+  model.Start(state.data());
+  const WordId size = model.vocabulary().size();
+  std::vector<float> log_probs(size);
+  std::vector<ScoredWord> best(std::min<size_t>(size, 5));
+  std::minstd_rand random(size);
+  for (int t = 0; t < 12; ++t) {
+    const std::byte* row = state.data();
+    model.Distribution({&row, 1}, log_probs.data());
+    for (float log_prob : log_probs) {
+      Require(log_prob < std::numeric_limits<float>::infinity(),
+              "a log-probability is a number");
+    }
+    model.TopK({&row, 1}, best.size(), absl::MakeSpan(best));
+    const WordId word =
+        t % 3 == 2 ? random() % size : best[random() % best.size()].word;
+    const float scored = model.ScoreWord(state.data(), word).log_prob;
+    Require(scored == log_probs[word] ||
+                word == model.vocabulary().begin_sentence(),
+            "a word scores what the distribution says");
+  }
+}
+
+void ReadAndWrite(absl::string_view text) {
+  auto arpa = Read(std::string(text), /*clamp_positive=*/false);
+  if (!arpa.ok()) arpa = Read(std::string(text), /*clamp_positive=*/true);
+  if (!arpa.ok()) return;
+  const auto bytes = BuildNgramFile(arpa->table);
+  RequireOk(bytes.status(), "what is read can be built");
+  const std::string vocabulary(arpa->vocabulary.text());
+  const auto model = NgramModel::Create(std::move(arpa->vocabulary), *bytes);
+  RequireOk(model.status(), "what is built can be loaded");
+  Walk(**model);
+
+  std::ostringstream written;
+  RequireOk(WriteArpa(**model, written), "what was read can be written");
+  const auto again = Read(written.str(), /*clamp_positive=*/false);
+  RequireOk(again.status(), "what is written can be read");
+  Require(again->warnings.empty(), "what is written needs no warning");
+  Require(again->vocabulary.text() == vocabulary,
+          "the vocabulary is read as written");
+  const auto same = BuildNgramFile(again->table);
+  Require(same.ok() && *same == *bytes, "the model is read as written");
+}
+
+// Changes a field of a line: a number, mostly, or a word.
+void MutateField(std::minstd_rand& random, std::string* line) {
+  static constexpr absl::string_view kFields[] = {
+      "0",     "-0",    "-99",  "-1e-7", "-0.5", "1",      "-inf",   "inf",
+      "nan",   "-1e38", "1e38", "3e37",  "1e39", "-1e-45", "-100.5", "1e-310",
+      "<unk>", "<UNK>", "<s>",  "</s>",  "the",  "cat",    "is",     "\\end\\"};
+  std::vector<std::string> fields =
+      absl::StrSplit(*line, absl::ByAnyChar("\t "));
+  const absl::string_view field = kFields[random() % std::size(kFields)];
+  const size_t at = random() % fields.size();
+  switch (random() % 4) {
+    case 0:
+      fields.insert(fields.begin() + at, std::string(field));
+      break;
+    case 1:
+      fields.erase(fields.begin() + at);
+      break;
+    default:
+      fields[at] = std::string(field);
+  }
+  *line = absl::StrJoin(fields, random() % 2 == 0 ? " " : "\t");
+}
+
+// Doubles, drops, moves or changes a line.
+std::string MutateLines(std::minstd_rand& random, absl::string_view text) {
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  const size_t from = random() % lines.size();
+  const size_t to = random() % lines.size();
+  switch (random() % 6) {
+    case 0:
+      lines.insert(lines.begin() + to, std::string(lines[from]));
+      break;
+    case 1:
+      lines.erase(lines.begin() + from);
+      break;
+    case 2:
+      std::swap(lines[from], lines[to]);
+      break;
+    default:
+      MutateField(random, &lines[from]);
+  }
+  return absl::StrJoin(lines, "\n");
+}
+
+}  // namespace
+}  // namespace lmserve
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  lmserve::ReadAndWrite({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
+
+// Mutates by lines and fields, and every third time by bytes.
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
+                                          size_t max_size, unsigned int seed) {
+  std::minstd_rand random(seed);
+  random.discard(3);
+  if (random() % 3 == 0) return LLVMFuzzerMutate(data, size, max_size);
+  const std::string text =
+      lmserve::MutateLines(random, {reinterpret_cast<const char*>(data), size});
+  if (text.size() > max_size) return size;
+  std::memcpy(data, text.data(), text.size());
+  return text.size();
+}

@@ -1,0 +1,87 @@
+#include "tests/fuzz/fuzz_models.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "model_store/publish.h"
+#include "models/model_factory.h"
+#include "tests/fuzz/require.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+// Contexts with more children than are scanned, beside small ones.
+std::string Text() {
+  std::string text = "the cat is small\nthe dog is here\na dog barks\n";
+  for (char c = 'a'; c < 'a' + 20; ++c) {
+    absl::StrAppend(&text, "the ", std::string(2, c), "\n");
+  }
+  return text;
+}
+
+FuzzModel Trained(std::string name, const std::string& method, int order) {
+  EstimateOptions options;
+  options.smoothing.method = method;
+  const TrainedNgramModel trained = TrainModel(Text(), order, options);
+  return {std::move(name), std::string(trained.model->vocabulary().text()),
+          trained.bytes};
+}
+
+FuzzModel FromArpa(std::string name, const std::string& arpa) {
+  const BuiltNgramModel built = BuildFromArpa(arpa);
+  return {std::move(name), std::string(built.model->vocabulary().text()),
+          built.bytes};
+}
+
+uint64_t PublishModel(const std::string& store, const FuzzModel& model) {
+  NewVersion version;
+  version.family = std::string(kNgramFamily);
+  version.properties = {{"order", "some"}};
+  version.files = {{std::string(kVocabularyFile), model.vocabulary},
+                   {std::string(kNgramFile), model.ngram}};
+  version.self_test = {"the cat is small"};
+  const auto number = Publish(store, model.name, version);
+  RequireOk(number.status(), "the fuzzers' models can be published");
+  return *number;
+}
+
+// The store lives on when its directory is gone: its files are mapped.
+std::unique_ptr<const ModelStore> OpenStore() {
+  const TemporaryDirectory directory;
+  for (const FuzzModel& model : FuzzModels()) {
+    const uint64_t version = PublishModel(directory.path(), model);
+    if (model.name != "tiny") continue;
+    RequireOk(SetAlias(directory.path(), "tiny", "prod", version),
+              "an alias can be set");
+  }
+  auto store = ModelStore::Open(directory.path());
+  RequireOk(store.status(), "the fuzzers' store can be opened");
+  Require((*store)->refused().empty(), "the fuzzers' models are served");
+  return *std::move(store);
+}
+
+}  // namespace
+
+const std::vector<FuzzModel>& FuzzModels() {
+  static const auto& models = *new std::vector<FuzzModel>{
+      FromArpa("tiny", std::string(TinyArpa())),
+      // Words that the model holds for impossible, and a weight of 0.
+      FromArpa("tiny.words",
+               absl::StrReplaceAll(
+                   TinyArpa(),
+                   {{"-1.5", "-99"}, {"-1.1", "-inf"}, {"-0.35\n", "-99\n"}})),
+      Trained("kneser-ney", "modified-kneser-ney", 4),
+      Trained("additive", "additive", 3),
+      Trained("stupid", "stupid-back-off", 3),
+      Trained("unigram", "modified-kneser-ney", 1),
+  };
+  return models;
+}
+
+const ModelStore& FuzzStore() {
+  static const ModelStore& store = *OpenStore().release();
+  return store;
+}
+
+}  // namespace lmserve

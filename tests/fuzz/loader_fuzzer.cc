@@ -1,0 +1,273 @@
+// Feeds bytes to all that reads files of a model store. What is refused must be
+// refused in good order; a model that is accepted must answer every question as
+// a model does.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "model_store/manifest.h"
+#include "model_store/model_name.h"
+#include "model_store/self_test.h"
+#include "models/ngram/ngram_model.h"
+#include "models/text.h"
+#include "tests/fuzz/fuzz_models.h"
+#include "tests/fuzz/loader_input.h"
+#include "tests/fuzz/require.h"
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
+
+namespace lmserve {
+namespace {
+
+constexpr size_t kSteps = 24;
+
+using State = std::vector<std::byte>;
+
+bool IsLogProb(float log_prob) {
+  return log_prob < std::numeric_limits<float>::infinity();  // no NaN either
+}
+
+// Asks a model all it can be asked, and compares the answers.
+class Walk {
+ public:
+  explicit Walk(const NgramModel& model)
+      : model_(model), size_(model.vocabulary().size()) {}
+
+  void Run() {
+    Step();
+    ScoreTexts();
+    for (const State& state : states_) Predict(state);
+    PredictBatch();
+    for (int k = 1; k <= model_.order(); ++k) VisitAll(k);
+  }
+
+ private:
+  // Walks a text word by word, and keeps the states.
+  void Step() {
+    State state(model_.state_size());
+    model_.Start(state.data());
+    std::minstd_rand random(size_);
+    for (size_t t = 0; t < kSteps; ++t) {
+      states_.push_back(state);
+      words_.push_back(LikelyWord(state, random()));
+      const NgramModel::Step step =
+          model_.ScoreWord(state.data(), words_.back());
+      Require(IsLogProb(step.log_prob), "a log-probability is a number");
+      Require(step.order >= 0 && step.order <= model_.order(),
+              "an n-gram found has an order of the model");
+      log_probs_.push_back(step.log_prob);
+    }
+    states_.push_back(state);
+  }
+
+  // Every other word is one that the model expects, to get to long contexts.
+  WordId LikelyWord(const State& state, uint32_t random) const {
+    if (random % 2 == 0) return random / 2 % size_;
+    const size_t k = std::min<size_t>(size_, 4);
+    std::vector<ScoredWord> best(k);
+    const std::byte* row = state.data();
+    model_.TopK({&row, 1}, k, absl::MakeSpan(best));
+    return best[random / 2 % k].word;
+  }
+
+  // Every beginning and every end of the text, in one batch.
+  void ScoreTexts() const {
+    std::vector<LanguageModel::Query> batch;
+    std::vector<State> ends(2 * kSteps + 2, State(model_.state_size()));
+    std::vector<std::vector<float>> found(ends.size());
+    for (size_t i = 0; i < ends.size(); ++i) {
+      const size_t begin = i <= kSteps ? 0 : i - kSteps - 1;
+      const size_t end = i <= kSteps ? i : kSteps;
+      found[i].resize(i % 5 == 4 ? 0 : end - begin);
+      batch.push_back({states_[begin].data(),
+                       absl::MakeSpan(words_).subspan(begin, end - begin),
+                       ends[i].data(), absl::MakeSpan(found[i])});
+    }
+    model_.Score(batch);
+    for (size_t i = 0; i < ends.size(); ++i) {
+      const size_t begin = i <= kSteps ? 0 : i - kSteps - 1;
+      Require(std::equal(found[i].begin(), found[i].end(),
+                         log_probs_.begin() + begin),
+              "a batch scores as word by word");
+      Require(ends[i] == states_[i <= kSteps ? i : kSteps],
+              "a batch moves the states as word by word");
+    }
+  }
+
+  void Predict(const State& state) const {
+    const std::byte* row = state.data();
+    std::vector<float> log_probs(size_);
+    model_.Distribution({&row, 1}, log_probs.data());
+    std::vector<ScoredWord> sorted;
+    for (WordId w = 0; w < size_; ++w) {
+      Require(IsLogProb(log_probs[w]), "a distribution is of numbers");
+      sorted.push_back({w, log_probs[w]});
+      if (w == model_.vocabulary().begin_sentence()) continue;
+      State next = state;
+      Require(model_.ScoreWord(next.data(), w).log_prob == log_probs[w],
+              "a distribution is what the words score");
+    }
+    Require(log_probs[model_.vocabulary().begin_sentence()] ==
+                -std::numeric_limits<float>::infinity(),
+            "<s> is never predicted");
+    std::sort(sorted.begin(), sorted.end(), Likelier);
+    for (size_t k = 1; k <= size_; k += k < 8 || k + 8 > size_ ? 1 : 7) {
+      std::vector<ScoredWord> best(k);
+      model_.TopK({&row, 1}, k, absl::MakeSpan(best));
+      Require(std::equal(best.begin(), best.end(), sorted.begin()),
+              "the best words are the first of the sorted distribution");
+    }
+  }
+
+  void PredictBatch() const {
+    std::vector<const std::byte*> rows;
+    for (const State& state : states_) rows.push_back(state.data());
+    std::vector<float> together(rows.size() * size_), alone(size_);
+    model_.Distribution(rows, together.data());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      model_.Distribution({&rows[i], 1}, alone.data());
+      Require(
+          std::equal(alone.begin(), alone.end(), together.begin() + i * size_),
+          "a batch predicts as its members");
+    }
+  }
+
+  void VisitAll(int order) const {
+    size_t count = 0;
+    model_.ForEach(order, [&](const NgramModel::Ngram& ngram) {
+      ++count;
+      Require(
+          ngram.words.size() == static_cast<size_t>(order) &&
+              *std::max_element(ngram.words.begin(), ngram.words.end()) < size_,
+          "an n-gram has the words of its order");
+      Require(ngram.log_prob <= 0 && IsLogProb(ngram.backoff),
+              "an n-gram's numbers are numbers");
+    });
+    Require(count == model_.Count(order), "every n-gram is visited once");
+  }
+
+  const NgramModel& model_;
+  const WordId size_;
+  std::vector<WordId> words_;
+  std::vector<float> log_probs_;
+  std::vector<State> states_;  // before each word, and after the last
+};
+
+void LoadModel(absl::string_view rest) {
+  ModelInput input = SplitModel(rest);
+  auto vocabulary = Vocabulary::Parse(std::move(input.vocabulary));
+  if (!vocabulary.ok()) return;
+  // A copy of the very size, at whose end the sanitizer watches.
+  const std::vector<char> bytes(input.ngram.begin(), input.ngram.end());
+  const auto model =
+      NgramModel::Create(*std::move(vocabulary), {bytes.data(), bytes.size()});
+  if (model.ok()) Walk(**model).Run();
+}
+
+void LoadVocabulary(absl::string_view text) {
+  const auto vocabulary = Vocabulary::Parse(std::string(text));
+  if (!vocabulary.ok()) return;
+  Require(vocabulary->text() == text, "a vocabulary keeps its text");
+  std::vector<absl::string_view> words;
+  for (WordId id = 0; id < vocabulary->size(); ++id) {
+    words.push_back(vocabulary->word(id));
+    Require(vocabulary->Find(words.back()) == id, "a word is found by its id");
+    Require(SplitWords(words.back()).size() == 1, "a word is one word");
+  }
+  const auto again = Vocabulary::Create(words);
+  RequireOk(again.status(), "the words of a vocabulary make one");
+  Require(again->text() == text, "the same words make the same text");
+}
+
+void LoadManifest(absl::string_view json) {
+  const auto manifest = ParseManifest(json);
+  if (!manifest.ok()) return;
+  const std::string written = ToJson(*manifest);
+  const auto again = ParseManifest(written);
+  RequireOk(again.status(), "a manifest that is written can be read");
+  Require(ToJson(*again) == written, "a manifest is read as it was written");
+}
+
+void LoadSelfTest(absl::string_view json) {
+  lm::v1::SelfTest test;
+  if (!FromJson(kSelfTestFile, json, &test).ok()) return;
+  const LanguageModel& model = (*FuzzStore().Get("tiny"))->model();
+  const bool passed = RunSelfTest(model, test).ok();
+  std::vector<std::string> texts;
+  for (const auto& one : test.cases()) texts.push_back(one.text());
+  const lm::v1::SelfTest right = MakeSelfTest(model, texts);
+  Require(RunSelfTest(model, right).ok() == !texts.empty(),
+          "what a model says passes as its self-test");
+  Require(!passed || !texts.empty(), "no text is no test");
+}
+
+void LoadAliases(absl::string_view json) {
+  lm::v1::Aliases aliases;
+  if (!FromJson(kAliasesFile, json, &aliases).ok()) return;
+  for (const auto& [alias, version] : aliases.versions()) {
+    if (!CheckAlias(alias).ok()) continue;
+    const auto name = ParseModelName(absl::StrCat("m@", alias));
+    RequireOk(name.status(), "an alias can be asked for");
+    Require(name->alias == alias, "an alias is taken for itself");
+  }
+}
+
+void LoadModelName(absl::string_view text) {
+  const auto name = ParseModelName(text);
+  if (!name.ok()) return;
+  RequireOk(CheckModelName(name->name), "a name taken apart has a good name");
+  Require(name->version == 0 || name->alias.empty(),
+          "a name has a version or an alias");
+  (void)FuzzStore().GetEntry(text);
+}
+
+void Load(absl::string_view input) {
+  if (input.empty()) return;
+  const absl::string_view rest = input.substr(1);
+  switch (static_cast<Loader>(static_cast<uint8_t>(input[0]) % kLoaders)) {
+    case Loader::kModel:
+      return LoadModel(rest);
+    case Loader::kVocabulary:
+      return LoadVocabulary(rest);
+    case Loader::kManifest:
+      return LoadManifest(rest);
+    case Loader::kSelfTest:
+      return LoadSelfTest(rest);
+    case Loader::kAliases:
+      return LoadAliases(rest);
+    case Loader::kModelName:
+      return LoadModelName(rest);
+  }
+}
+
+}  // namespace
+}  // namespace lmserve
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  lmserve::Load({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
+
+// Models are mutated number by number, and half of them repaired; all else, and
+// now and then a model too, byte by byte.
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
+                                          size_t max_size, unsigned int seed) {
+  std::minstd_rand random(seed);
+  random.discard(3);
+  if (size == 0 || data[0] != 0 || random() % 8 == 0) {
+    return LLVMFuzzerMutate(data, size, max_size);
+  }
+  lmserve::ModelInput model =
+      lmserve::SplitModel({reinterpret_cast<const char*>(data) + 1, size - 1});
+  lmserve::MutateNgram(random, &model.ngram);
+  if (random() % 2 == 0) lmserve::RepairModel(&model);
+  const std::string input = lmserve::JoinModel(model);
+  if (input.size() > max_size) return size;
+  std::memcpy(data, input.data(), input.size());
+  return input.size();
+}

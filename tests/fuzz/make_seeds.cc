@@ -1,0 +1,167 @@
+// Writes what the fuzzers start from: DIRECTORY/FUZZER/SEED.
+//   make_seeds DIRECTORY
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "lm/v1/language_model.pb.h"
+#include "model_store/manifest.h"
+#include "model_store/self_test.h"
+#include "tests/fuzz/fuzz_models.h"
+#include "tests/fuzz/loader_input.h"
+#include "tests/fuzz/request_input.h"
+#include "tests/fuzz/require.h"
+#include "tests/testing/ngram_models.h"
+#include "trainer/ngram/arpa.h"
+
+namespace lmserve {
+namespace {
+
+// Writes the seeds of one fuzzer.
+class Seeds {
+ public:
+  Seeds(const std::string& directory, const std::string& fuzzer)
+      : directory_(absl::StrCat(directory, "/", fuzzer)) {
+    std::filesystem::create_directories(directory_);
+  }
+
+  void Add(absl::string_view name, absl::string_view bytes) const {
+    std::ofstream file(absl::StrCat(directory_, "/", name), std::ios::binary);
+    file.write(bytes.data(), bytes.size());
+    Require(file.flush().good(), "a seed can be written");
+  }
+
+ private:
+  const std::string directory_;
+};
+
+const LoadedModel& Loaded(const std::string& name) {
+  return **FuzzStore().Get(name);
+}
+
+std::string LoaderSeed(Loader loader, absl::string_view rest) {
+  return absl::StrCat(std::string(1, static_cast<char>(loader)), rest);
+}
+
+void AddLoaderSeeds(const Seeds& seeds) {
+  for (const FuzzModel& model : FuzzModels()) {
+    seeds.Add(model.name, JoinModel({model.vocabulary, model.ngram}));
+  }
+  seeds.Add("vocabulary",
+            LoaderSeed(Loader::kVocabulary, FuzzModels()[0].vocabulary));
+  const LoadedModel& tiny = Loaded("tiny");
+  seeds.Add("manifest", LoaderSeed(Loader::kManifest, ToJson(tiny.manifest())));
+  const std::string texts[] = {"the cat is small", "a zebra"};
+  seeds.Add("selftest", LoaderSeed(Loader::kSelfTest,
+                                   ToJson(MakeSelfTest(tiny.model(), texts))));
+  lm::v1::Aliases aliases;
+  (*aliases.mutable_versions())["prod"] = 1;
+  (*aliases.mutable_versions())["next"] = 2;
+  seeds.Add("aliases", LoaderSeed(Loader::kAliases, ToJson(aliases)));
+  for (const char* name : {"tiny", "tiny@1", "tiny@prod"}) {
+    seeds.Add(absl::StrCat("name-", name),
+              LoaderSeed(Loader::kModelName, name));
+  }
+}
+
+void AddArpaSeeds(const Seeds& seeds) {
+  seeds.Add("tiny", TinyArpa());
+  for (const char* name : {"tiny.words", "kneser-ney", "unigram"}) {
+    std::ostringstream arpa;
+    const auto& model = dynamic_cast<const NgramModel&>(Loaded(name).model());
+    RequireOk(WriteArpa(model, arpa), "a back-off model can be written");
+    seeds.Add(name, arpa.str());
+  }
+}
+
+void AddScoreSeeds(const Seeds& seeds, const std::string& model) {
+  lm::v1::ScoreRequest score;
+  score.set_model(model);
+  score.add_texts()->set_text("the cat is small");
+  lm::v1::WordList* words = score.add_texts()->mutable_words();
+  words->add_words("dog");
+  words->add_words("zebra");
+  lm::v1::WordIdList* ids = score.add_texts()->mutable_ids();
+  for (uint32_t id : {0, 3, 5}) ids->add_ids(id);
+  seeds.Add("score-" + model, JoinRequest(Rpc::kScore, score));
+  score.set_per_word(true);
+  score.set_no_end(true);
+  seeds.Add("score-words-" + model, JoinRequest(Rpc::kScore, score));
+}
+
+void AddPredictSeeds(const Seeds& seeds, const std::string& model) {
+  lm::v1::PredictRequest predict;
+  predict.set_model(model);
+  predict.set_k(4);
+  predict.add_contexts();
+  predict.add_contexts()->set_text("the cat");
+  seeds.Add("predict-" + model, JoinRequest(Rpc::kPredict, predict));
+  predict.add_words("is");
+  predict.add_words("</s>");
+  seeds.Add("predict-words-" + model, JoinRequest(Rpc::kPredict, predict));
+}
+
+void AddGenerateSeeds(const Seeds& seeds, const std::string& model) {
+  lm::v1::GenerateRequest generate;
+  generate.set_model(model);
+  generate.mutable_prompt()->set_text("the");
+  generate.set_max_words(5);
+  generate.set_seed(1);
+  seeds.Add("generate-" + model, JoinRequest(Rpc::kGenerate, generate));
+  generate.set_temperature(0.7f);
+  generate.set_top_k(5);
+  generate.set_top_p(0.9f);
+  generate.set_repetition_penalty(1.2f);
+  generate.add_stop_words("small");
+  seeds.Add("generate-all-" + model, JoinRequest(Rpc::kGenerate, generate));
+}
+
+void AddRerankSeeds(const Seeds& seeds) {
+  lm::v1::RerankRequest rerank;
+  rerank.add_models("tiny");
+  for (const char* text : {"the cat is small", "a zebra", "the dog"}) {
+    lm::v1::Candidate* candidate = rerank.add_candidates();
+    candidate->mutable_text()->set_text(text);
+    (*candidate->mutable_features())["tm"] = -1.5;
+  }
+  seeds.Add("rerank", JoinRequest(Rpc::kRerank, rerank));
+  rerank.add_models("additive");
+  (*rerank.mutable_weights())["tiny"] = 0.5;
+  (*rerank.mutable_weights())["additive.words"] = 0.1;
+  (*rerank.mutable_weights())["tm"] = 1;
+  rerank.set_normalization(lm::v1::POWER);
+  rerank.set_alpha(0.5);
+  rerank.set_best(2);
+  seeds.Add("rerank-weights", JoinRequest(Rpc::kRerank, rerank));
+}
+
+void AddRequestSeeds(const Seeds& seeds) {
+  for (const FuzzModel& model : FuzzModels()) {
+    AddScoreSeeds(seeds, model.name);
+    AddPredictSeeds(seeds, model.name);
+    AddGenerateSeeds(seeds, model.name);
+  }
+  AddRerankSeeds(seeds);
+  seeds.Add("list-models",
+            JoinRequest(Rpc::kListModels, lm::v1::ListModelsRequest()));
+  lm::v1::GetModelRequest get_model;
+  get_model.set_model("tiny@prod");
+  seeds.Add("get-model", JoinRequest(Rpc::kGetModel, get_model));
+}
+
+}  // namespace
+}  // namespace lmserve
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: make_seeds DIRECTORY\n", stderr);
+    return 2;
+  }
+  using lmserve::Seeds;
+  lmserve::AddLoaderSeeds(Seeds(argv[1], "loader_fuzzer"));
+  lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
+  lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
+}

@@ -1,0 +1,281 @@
+// Feeds bytes to the calls of the server, from the buffer that gRPC hands over
+// to the one that it gets back. Every answer must be an error that a client can
+// understand, or say what the API promises.
+
+#include <grpcpp/support/slice.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lm/v1/language_model.pb.h"
+#include "models/text.h"
+#include "server/generation.h"
+#include "server/models.h"
+#include "server/predict.h"
+#include "server/rerank.h"
+#include "server/score.h"
+#include "server/unary.h"
+#include "tests/fuzz/fuzz_models.h"
+#include "tests/fuzz/request_input.h"
+#include "tests/fuzz/require.h"
+
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
+
+namespace lmserve {
+namespace {
+
+// Low enough to be passed.
+constexpr Limits kLimits = {.words_per_text = 50,
+                            .words = 200,
+                            .texts = 20,
+                            .models = 4,
+                            .features = 8,
+                            .predictions = 500,
+                            .generated_words = 100,
+                            .stop_words = 4};
+
+// A finite number or minus infinity.
+bool IsLogProb(double log_prob) {
+  return log_prob < std::numeric_limits<double>::infinity();
+}
+
+template <typename List>
+bool AreLogProbs(const List& list) {
+  return std::all_of(list.begin(), list.end(), IsLogProb);
+}
+
+void CheckError(const absl::Status& status) {
+  Require(status.code() == absl::StatusCode::kInvalidArgument ||
+              status.code() == absl::StatusCode::kNotFound ||
+              status.code() == absl::StatusCode::kResourceExhausted,
+          "an error is the client's");
+  const absl::string_view message = status.message();
+  Require(
+      !message.empty() && FindInvalidUtf8(message) == absl::string_view::npos,
+      "an error can be read");
+}
+
+void Check(const lm::v1::ScoreRequest& request,
+           const lm::v1::ScoreResponse& response) {
+  Require(response.scores_size() == request.texts_size(),
+          "every text has a score");
+  for (const lm::v1::TextScore& score : response.scores()) {
+    Require(
+        score.word_count() > 0 && score.unknown_count() <= score.word_count(),
+        "the words of a text are counted");
+    Require(IsLogProb(score.log_prob()) && IsLogProb(score.known_log_prob()) &&
+                score.perplexity() >= 0 && score.known_perplexity() >= 0,
+            "a score is a number");
+    Require(score.has_words() == request.per_word(),
+            "there is detail where it is asked for");
+    if (!score.has_words()) continue;
+    const lm::v1::WordScores& words = score.words();
+    const int count = static_cast<int>(score.word_count());
+    Require(words.words_size() == count && words.log_probs_size() == count &&
+                words.unknown_size() == count,
+            "the detail is parallel");
+    Require(AreLogProbs(words.log_probs()), "every word has a number");
+    Require(std::count(words.unknown().begin(), words.unknown().end(), true) ==
+                score.unknown_count(),
+            "the unknown words are those that are counted");
+  }
+}
+
+void Check(const lm::v1::PredictRequest& request,
+           const lm::v1::PredictResponse& response) {
+  Require(response.predictions_size() == request.contexts_size(),
+          "every context has a prediction");
+  const int k = request.k() == 0 ? 10 : static_cast<int>(request.k());
+  for (const lm::v1::NextWords& next : response.predictions()) {
+    const int count = next.ids_size();
+    Require(next.words_size() == count && next.log_probs_size() == count,
+            "a prediction is parallel");
+    Require(AreLogProbs(next.log_probs()), "a prediction is of numbers");
+    if (request.words_size() > 0) {
+      Require(count == request.words_size(), "every given word is rated");
+      continue;
+    }
+    Require(count <= k, "no more words than asked for");
+    Require(std::is_sorted(next.log_probs().begin(), next.log_probs().end(),
+                           std::greater<>()),
+            "predictions come best first");
+    const std::set<uint32_t> ids(next.ids().begin(), next.ids().end());
+    Require(ids.size() == next.words_size() * size_t{1},
+            "no word is predicted twice");
+    Require(std::count(next.words().begin(), next.words().end(),
+                       request.exclude_unknown() ? "<unk>" : "<s>") == 0,
+            "what is excluded is not predicted");
+  }
+}
+
+void Check(const lm::v1::RerankRequest& request,
+           const lm::v1::RerankResponse& response) {
+  const int all = request.candidates_size();
+  const int best = request.best() == 0 || request.best() > uint32_t(all)
+                       ? all
+                       : static_cast<int>(request.best());
+  Require(response.candidates_size() == best, "as many as asked for come back");
+  Require(response.models_size() == request.models_size(),
+          "every model says its version");
+  const int features =
+      request.candidates(0).features_size() + 3 * request.models_size();
+  Require(response.feature_names_size() == features &&
+              response.weights_size() == features,
+          "every feature has a name and a weight");
+  std::set<uint32_t> seen;
+  double last = std::numeric_limits<double>::infinity();
+  for (const lm::v1::RankedCandidate& candidate : response.candidates()) {
+    Require(candidate.index() < uint32_t(all) &&
+                seen.insert(candidate.index()).second,
+            "the ranks are a permutation");
+    Require(candidate.score() <= last, "candidates come best first");
+    last = candidate.score();
+    Require(candidate.features_size() == features &&
+                AreLogProbs(candidate.features()),
+            "every candidate has every feature");
+  }
+}
+
+void Check(const lm::v1::ListModelsRequest&,
+           const lm::v1::ListModelsResponse& response) {
+  Require(response.models_size() == static_cast<int>(FuzzModels().size()),
+          "every model is listed");
+}
+
+void Check(const lm::v1::GetModelRequest& request,
+           const lm::v1::GetModelResponse& response) {
+  const std::string& name = response.model().name();
+  Require(request.model().substr(0, name.size()) == name,
+          "the model asked for is told");
+}
+
+// What came of a generation: at most max_words words, then why there are no
+// more.
+void CheckGeneration(const lm::v1::GenerateRequest& request) {
+  auto generation = Generation::Start(FuzzStore(), kLimits, request);
+  if (!generation.ok()) return CheckError(generation.status());
+  const uint32_t most = request.max_words() == 0 ? 100 : request.max_words();
+  uint32_t words = 0;
+  lm::v1::GenerateResponse response;
+  while ((*generation)->Next(&response)) {
+    grpc::ByteBuffer bytes;
+    SerializeMessage(response, &bytes);
+    if (response.has_end()) break;
+    Require(++words <= most, "no more words than asked for");
+    Require(std::isfinite(response.log_prob()), "a word drawn is possible");
+    Require(!response.word().empty() && response.word() != "</s>" &&
+                response.word() != "<s>" &&
+                (request.allow_unknown() || response.word() != "<unk>"),
+            "a word drawn may be drawn");
+    Require(std::count(request.stop_words().begin(), request.stop_words().end(),
+                       response.word()) == 0,
+            "a stop word ends the text");
+    response.Clear();
+  }
+  Require(response.has_end() && response.end().word_count() == words &&
+              std::isfinite(response.end().log_prob()),
+          "the end tells of what came before");
+  Require(!request.has_seed() || response.end().seed() == request.seed(),
+          "the end tells the seed");
+  Require(!(*generation)->Next(&response), "nothing comes after the end");
+}
+
+// As the server does it, but for the stream that the words go out on.
+void AnswerGenerate(const grpc::ByteBuffer& in) {
+  lm::v1::GenerateRequest request;
+  const absl::Status status = ParseMessage(in, &request);
+  if (!status.ok()) return CheckError(status);
+  CheckGeneration(request);
+}
+
+template <typename Request, typename Response, typename Handle>
+void Answer(const grpc::ByteBuffer& in, Handle handle) {
+  grpc::ByteBuffer out;
+  const absl::Status status = AnswerBytes<Request, Response>(in, &out, handle);
+  if (!status.ok()) return CheckError(status);
+  Request request;
+  Response response;
+  RequireOk(ParseMessage(in, &request), "an answered request can be parsed");
+  RequireOk(ParseMessage(out, &response), "an answer can be parsed");
+  Check(request, response);
+}
+
+template <typename Request, typename Response>
+void Answer(const grpc::ByteBuffer& in,
+            absl::Status (*answer)(const ModelStore&, const Limits&,
+                                   const Request&, Response*)) {
+  Answer<Request, Response>(
+      in, [answer](const Request& request, Response* response) {
+        return answer(FuzzStore(), kLimits, request, response);
+      });
+}
+
+// The bytes as gRPC hands them over: in one piece, or in several.
+grpc::ByteBuffer Buffer(absl::string_view bytes, bool in_pieces) {
+  const size_t piece = in_pieces ? 7 : std::max<size_t>(bytes.size(), 1);
+  std::vector<grpc::Slice> slices;
+  for (size_t i = 0; i < bytes.size(); i += piece) {
+    const absl::string_view part = bytes.substr(i, piece);
+    slices.emplace_back(part.data(), part.size());
+  }
+  if (slices.empty()) slices.emplace_back();
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+void Call(absl::string_view input) {
+  if (input.empty()) return;
+  const uint8_t first = input[0];
+  const grpc::ByteBuffer in = Buffer(input.substr(1), first & kInPieces);
+  switch (RpcOf(first)) {
+    case Rpc::kScore:
+      return Answer(in, Score);
+    case Rpc::kPredict:
+      return Answer(in, Predict);
+    case Rpc::kRerank:
+      return Answer(in, Rerank);
+    case Rpc::kGenerate:
+      return AnswerGenerate(in);
+    case Rpc::kListModels:
+      return Answer<lm::v1::ListModelsRequest, lm::v1::ListModelsResponse>(
+          in, [](const auto&, auto* response) {
+            ListModels(FuzzStore(), response);
+            return absl::OkStatus();
+          });
+    case Rpc::kGetModel:
+      return Answer<lm::v1::GetModelRequest, lm::v1::GetModelResponse>(
+          in, [](const auto& request, auto* response) {
+            return GetModel(FuzzStore(), request, response);
+          });
+  }
+}
+
+}  // namespace
+}  // namespace lmserve
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  lmserve::Call({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
+
+// Mutates by fields what is a request, and now and then by bytes.
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
+                                          size_t max_size, unsigned int seed) {
+  std::minstd_rand random(seed);
+  random.discard(3);
+  if (size == 0 || random() % 4 == 0) {
+    return LLVMFuzzerMutate(data, size, max_size);
+  }
+  const auto request = lmserve::NewRequest(lmserve::RpcOf(data[0]));
+  (void)request->ParseFromArray(data + 1, static_cast<int>(size) - 1);
+  lmserve::MutateMessage(random, request.get());
+  const std::string bytes = request->SerializeAsString();
+  if (bytes.size() + 1 > max_size) return size;
+  std::memcpy(data + 1, bytes.data(), bytes.size());
+  return bytes.size() + 1;
+}
