@@ -1,14 +1,14 @@
 #include "client/client.h"
 
-#include <algorithm>
-#include <functional>
-#include <thread>
-
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
+
+#include <algorithm>
+#include <functional>
+#include <thread>
 
 #include "absl/strings/str_format.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -91,8 +91,8 @@ absl::StatusOr<lm::v1::ScoreResponse> Client::Score(
 absl::StatusOr<lm::v1::PredictResponse> Client::Predict(
     const lm::v1::PredictRequest& request) const {
   return Connection::Call(*connection_->language_model,
-                          &lm::v1::LanguageModelService::Stub::Predict,
-                          request, options_.deadline);
+                          &lm::v1::LanguageModelService::Stub::Predict, request,
+                          options_.deadline);
 }
 
 absl::StatusOr<lm::v1::RerankResponse> Client::Rerank(
@@ -156,8 +156,7 @@ absl::StatusOr<bool> Client::Health(const std::string& service) const {
                                          &grpc::health::v1::Health::Stub::Check,
                                          request, options_.deadline);
   if (!response.ok()) return response.status();
-  return response->status() ==
-         grpc::health::v1::HealthCheckResponse::SERVING;
+  return response->status() == grpc::health::v1::HealthCheckResponse::SERVING;
 }
 
 }  // namespace lmserve

@@ -51,7 +51,8 @@ class Client {
 
   // Scores a stream of requests: `next` fills one, or says false at the end;
   // `receive` gets the responses in the same order, or says false to stop. The
-  // two run at the same time, `next` on a thread of its own.
+  // two run at the same time, `next` on a thread of its own. Returns when a
+  // `next` that has begun has come back, also after an error.
   absl::Status ScoreStream(
       absl::FunctionRef<bool(lm::v1::ScoreRequest*)> next,
       absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive) const;

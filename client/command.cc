@@ -17,10 +17,9 @@ absl::StatusOr<std::string> ChooseModel(const Client& client,
     if (model.is_default()) names.push_back(model.name());
   }
   if (names.size() == 1) return names[0];
-  return absl::InvalidArgumentError(
-      absl::StrCat("the server has ", names.size(),
-                   " models; choose one with --model: ",
-                   absl::StrJoin(names, ", ")));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the server has ", names.size(),
+      " models; choose one with --model: ", absl::StrJoin(names, ", ")));
 }
 
 bool TextSource::Next(std::string* text) {

@@ -77,8 +77,7 @@ CLI::Option* AddField(CLI::App& command, const std::string& name,
                       void (lm::v1::GenerateRequest::*set)(Value),
                       const std::string& what) {
   return command.add_option_function<Value>(
-      name,
-      [=](const Value& value) { (options->request.*set)(value); }, what);
+      name, [=](const Value& value) { (options->request.*set)(value); }, what);
 }
 
 }  // namespace
@@ -110,7 +109,8 @@ void AddGenerateCommand(CLI::App& app, Work* work) {
            &Request::set_repetition_penalty,
            "Divide the odds of used words by this [1]");
   AddField(command, "--seed", options, &Request::set_seed,
-           "The same seed, the same words");
+           "The same seed, the same words")
+      ->check(CLI::NonNegativeNumber);
   command
       .add_option_function<std::vector<std::string>>(
           "--stop",

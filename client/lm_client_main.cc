@@ -5,7 +5,10 @@
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/command.h"
 
@@ -14,10 +17,24 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
 
+// What is wrong with an address, or nothing.
+std::string CheckAddress(const std::string& address) {
+  if (absl::StartsWith(address, "unix:")) return "";
+  const size_t colon = address.rfind(':');
+  int port;
+  if (colon != std::string::npos && colon > 0 &&
+      absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 1 &&
+      port <= 65535) {
+    return "";
+  }
+  return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
+}
+
 void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
   app.add_option("--server", common->client.address,
                  "Address of the server: HOST:PORT or unix:PATH")
       ->envname("LMSERVE_SERVER")
+      ->check(CheckAddress)
       ->capture_default_str();
   app.add_option_function<double>(
          "--deadline",
@@ -34,6 +51,19 @@ void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
 
 std::string FirstLine(const std::string& text) {
   return text.substr(0, text.find('\n'));
+}
+
+// What a person can do about a command line that is wrong.
+std::string WrongUse(const CLI::App& app, const CLI::ParseError& error) {
+  const auto commands = app.get_subcommands();
+  const std::vector<std::string> unknown = app.remaining();
+  return absl::StrCat(
+      "lm_client: ",
+      commands.empty() && !unknown.empty()
+          ? absl::StrCat("no command or option '", unknown[0], "'")
+          : FirstLine(error.what()),
+      " (see lm_client", commands.empty() ? "" : " ",
+      commands.empty() ? "" : commands[0]->get_name(), " --help)");
 }
 
 }  // namespace
@@ -58,12 +88,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    const auto commands = app.get_subcommands();
-    std::fprintf(stderr, "lm_client: %s (see lm_client%s --help)\n",
-                 FirstLine(error.what()).c_str(),
-                 commands.empty()
-                     ? ""
-                     : absl::StrCat(" ", commands[0]->get_name()).c_str());
+    std::fprintf(stderr, "%s\n", WrongUse(app, error).c_str());
     return kWrongUse;
   }
   const absl::StatusOr<bool> yes = work(common);

@@ -29,18 +29,18 @@ void Print(const lm::v1::ListModelsResponse& response) {
 }
 
 nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
-  return {{"name", model.name()},
-          {"version", model.version()},
-          {"default", model.is_default()},
-          {"aliases", std::vector<std::string>(model.aliases().begin(),
-                                               model.aliases().end())},
-          {"family", model.family()},
-          {"properties", std::map<std::string, std::string>(
-                             model.properties().begin(),
-                             model.properties().end())},
-          {"vocabulary_size", model.vocabulary_size()},
-          {"state_bytes", model.state_bytes()},
-          {"file_bytes", model.file_bytes()}};
+  return {
+      {"name", model.name()},
+      {"version", model.version()},
+      {"default", model.is_default()},
+      {"aliases", std::vector<std::string>(model.aliases().begin(),
+                                           model.aliases().end())},
+      {"family", model.family()},
+      {"properties", std::map<std::string, std::string>(
+                         model.properties().begin(), model.properties().end())},
+      {"vocabulary_size", model.vocabulary_size()},
+      {"state_bytes", model.state_bytes()},
+      {"file_bytes", model.file_bytes()}};
 }
 
 void PrintJson(const lm::v1::ListModelsResponse& response) {

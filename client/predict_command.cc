@@ -22,8 +22,7 @@ struct Options {
 void Print(const std::string& context, const lm::v1::NextWords& next) {
   std::cout << "after: <s> " << context << "\n";
   for (int i = 0; i < next.words_size(); ++i) {
-    std::cout << absl::StreamFormat("%10.4f  %7.3f %%  %s\n",
-                                    next.log_probs(i),
+    std::cout << absl::StreamFormat("%10.4f  %7.3f %%  %s\n", next.log_probs(i),
                                     100 * std::exp(next.log_probs(i)),
                                     next.words(i));
   }
@@ -85,8 +84,9 @@ void AddPredictCommand(CLI::App& app, Work* work) {
   command.add_option("-k", options->k, "How many next words")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  command.add_option("--words", options->words,
-                     "Rate these words instead, parted by commas")
+  command
+      .add_option("--words", options->words,
+                  "Rate these words instead, parted by commas")
       ->delimiter(',')
       ->allow_extra_args(false);
   command.add_flag("--exclude-unknown", options->exclude_unknown,

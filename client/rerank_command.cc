@@ -37,6 +37,12 @@ absl::Status AddAssignment(absl::string_view text,
   return absl::OkStatus();
 }
 
+// What is wrong with an assignment, or nothing.
+std::string CheckAssignment(const std::string& text) {
+  google::protobuf::Map<std::string, double> values;
+  return std::string(AddAssignment(text, &values).message());
+}
+
 // Takes "text ||| name=value name=value" apart.
 absl::Status AddCandidate(absl::string_view line,
                           lm::v1::RerankRequest* request) {
@@ -52,8 +58,7 @@ absl::Status AddCandidate(absl::string_view line,
   if (parts.size() == 1) return absl::OkStatus();
   for (absl::string_view feature :
        absl::StrSplit(parts[1], ' ', absl::SkipWhitespace())) {
-    absl::Status status =
-        AddAssignment(feature, candidate->mutable_features());
+    absl::Status status = AddAssignment(feature, candidate->mutable_features());
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -143,16 +148,19 @@ void AddRerankCommand(CLI::App& app, Work* work) {
       .add_option("--model", options->models,
                   "Models whose scores to take; may be given several times")
       ->allow_extra_args(false);
-  command.add_option("--weights", options->weights,
-                     "Weights of the features, NAME=NUMBER parted by commas; "
-                     "without any, the models' scores count alone")
+  command
+      .add_option("--weights", options->weights,
+                  "Weights of the features, NAME=NUMBER parted by commas; "
+                  "without any, the models' scores count alone")
+      ->check(CheckAssignment)
       ->delimiter(',')
       ->allow_extra_args(false);
   const std::map<std::string, lm::v1::Normalization> normalizations = {
       {"sum", lm::v1::SUM}, {"mean", lm::v1::MEAN}, {"power", lm::v1::POWER}};
-  command.add_option("--normalization", options->normalization,
-                     "Divide ln P by nothing (sum), the words (mean), or the "
-                     "words to the power of alpha (power)")
+  command
+      .add_option("--normalization", options->normalization,
+                  "Divide ln P by nothing (sum), the words (mean), or the "
+                  "words to the power of alpha (power)")
       ->transform(CLI::CheckedTransformer(normalizations, CLI::ignore_case))
       ->default_str("sum");
   command.add_option("--alpha", options->alpha, "Of --normalization power")

@@ -143,11 +143,11 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 
 void AddScoreCommand(CLI::App& app, Work* work) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
-      "score",
-      "Tell how probable texts are.\n"
-      "  lm_client score --model en 'the cat is small'\n"
-      "  lm_client score --model en --json < corpus.txt");
+  CLI::App& command =
+      *app.add_subcommand("score",
+                          "Tell how probable texts are.\n"
+                          "  lm_client score --model en 'the cat is small'\n"
+                          "  lm_client score --model en --json < corpus.txt");
   command.add_option("text", options->texts,
                      "Texts; none: the lines of the standard input");
   command.add_option("--model", options->model,
