@@ -6,6 +6,11 @@
 
 namespace lmserve {
 
+bool IsWord(absl::string_view text) {
+  const std::vector<absl::string_view> words = SplitWords(text);
+  return words.size() == 1 && words[0].size() == text.size();
+}
+
 absl::Status Encoder::Add(const lm::v1::Text& text, absl::string_view field,
                           int index, const Options& options) {
   const size_t begin = words_.size();
@@ -57,8 +62,7 @@ absl::Status Encoder::AddWords(const lm::v1::WordList& words) {
   absl::Status status = CheckLength(words.words_size());
   for (int i = 0; status.ok() && i < words.words_size(); ++i) {
     const std::string& word = words.words(i);
-    const std::vector<absl::string_view> parts = SplitWords(word);
-    if (parts.size() != 1 || parts[0].size() != word.size()) {
+    if (!IsWord(word)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "word ", i, " is empty or has white space in it"));
     }

@@ -12,6 +12,9 @@
 
 namespace lmserve {
 
+// Whether a text is one word and nothing else: no white space around it.
+bool IsWord(absl::string_view text);
+
 // Turns the texts of one request into word ids, and refuses what may not be
 // asked. One thread at a time; vocabulary and limits must outlive it.
 class Encoder {

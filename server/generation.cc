@@ -5,7 +5,6 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "models/text.h"
 #include "server/encoder.h"
 #include "server/errors.h"
 #include "server/score.h"
@@ -65,9 +64,9 @@ absl::StatusOr<Generation::Options> Generation::ParseOptions(
   }
   for (int i = 0; i < request.stop_words_size(); ++i) {
     const std::string& word = request.stop_words(i);
-    if (SplitWords(word).size() != 1) {
+    if (!IsWord(word)) {
       return InvalidField(absl::StrCat("stop_words[", i, "]"),
-                          "expected one word");
+                          "expected a word without white space");
     }
     // A word that the model does not know is never drawn.
     if (model.vocabulary().Contains(word)) {

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "models/text.h"
 #include "server/encoder.h"
 #include "server/errors.h"
 #include "server/score.h"
@@ -46,9 +45,11 @@ void AddWord(const Vocabulary& vocabulary, const ScoredWord& word,
   prediction->add_log_probs(word.log_prob);
 }
 
-// How many words to ask the model for, to return k: some may be left out.
+// How many next words to return for each context: none of the best, where the
+// request gives the words itself.
 absl::StatusOr<size_t> CheckedK(const lm::v1::PredictRequest& request,
                                 const Limits& limits, WordId vocabulary) {
+  if (!request.words().empty()) return 0;
   const uint64_t k = request.k() == 0 ? kDefaultK : request.k();
   if (k > vocabulary && request.k() > 0) {
     return InvalidField("k", absl::StrCat("expected 1 to ", vocabulary,
@@ -87,8 +88,7 @@ absl::StatusOr<std::vector<WordId>> GivenWords(
   for (int i = 0; i < request.words_size(); ++i) {
     const std::string& word = request.words(i);
     const std::string field = absl::StrCat("words[", i, "]");
-    const std::vector<absl::string_view> parts = SplitWords(word);
-    if (parts.size() != 1 || parts[0].size() != word.size()) {
+    if (!IsWord(word)) {
       return InvalidField(field, "expected a word without white space");
     }
     ids.push_back(vocabulary.Find(word));
