@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "lm/v1/language_model.grpc.pb.h"
 #include "server/generation.h"
 #include "server/models.h"
@@ -17,7 +18,8 @@ using lm::v1::LanguageModelService;
 using lm::v1::ModelService;
 
 // Reads a request, writes its answer, and so on until the client is done. The
-// first error ends the stream. Deletes itself.
+// first error ends the stream, and tells which request it is of, the first
+// being 0. Deletes itself.
 class ScoreStreamReactor final
     : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
@@ -35,7 +37,12 @@ class ScoreStreamReactor final
                    lm::v1::ScoreResponse* response) {
               return Score(store_, limits_, request, response);
             });
-    if (!status.ok()) return Finish(ToGrpcStatus(status));
+    if (!status.ok()) {
+      return Finish(ToGrpcStatus(absl::Status(
+          status.code(),
+          absl::StrCat("request ", answered_, ": ", status.message()))));
+    }
+    ++answered_;
     StartWrite(&response_);
   }
 
@@ -49,6 +56,7 @@ class ScoreStreamReactor final
  private:
   const ModelStore& store_;
   const Limits& limits_;
+  uint64_t answered_ = 0;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
 };
