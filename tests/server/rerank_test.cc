@@ -1,0 +1,241 @@
+#include "server/rerank.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/server/small_store.h"
+
+namespace lmserve {
+namespace {
+
+using lm::v1::RankedCandidate;
+using lm::v1::RerankRequest;
+using lm::v1::RerankResponse;
+using testing::ElementsAre;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// ln P of two texts under the tiny model and the flat one.
+const double kTinyTheCat = Ln({-0.3, -0.18, -0.2 + -0.25 + -0.9});
+const double kTinyADog = Ln({-0.6, -0.45 + -0.4, -0.15 + -0.9});
+const double kFlatTheCat = Ln({-0.6, -0.2, -0.4});
+const double kFlatADog = Ln({-0.5, -0.5, -0.4});  // two unknown words
+
+constexpr char kTwo[] =
+    "candidates { text { text: 'a dog' } } "
+    "candidates { text { text: 'the cat' } } ";
+
+class RerankTest : public testing::Test {
+ protected:
+  absl::StatusOr<RerankResponse> Try(const std::string& request) {
+    RerankResponse response;
+    const absl::Status status = lmserve::Rerank(
+        *store_, limits_, Parse<RerankRequest>(request), &response);
+    if (!status.ok()) return status;
+    return response;
+  }
+
+  RerankResponse Rerank(const std::string& request) {
+    return Try(request).value();
+  }
+
+  const SmallStore files_;
+  const std::unique_ptr<const ModelStore> store_ = files_.Open();
+  const Limits limits_;
+};
+
+std::vector<int> Order(const RerankResponse& response) {
+  std::vector<int> order;
+  for (const RankedCandidate& candidate : response.candidates()) {
+    order.push_back(candidate.index());
+  }
+  return order;
+}
+
+TEST_F(RerankTest, ByLogProbWithoutWeights) {
+  const RerankResponse response = Rerank(absl::StrCat("models: 'tiny' ", kTwo));
+  EXPECT_THAT(response.feature_names(),
+              ElementsAre("tiny", "tiny.unknown", "tiny.words"));
+  EXPECT_THAT(response.weights(), ElementsAre(1, 0, 0));
+  EXPECT_THAT(Order(response), ElementsAre(1, 0));
+  EXPECT_THAT(response.candidates(0).score(), IsNear(kTinyTheCat));
+  EXPECT_THAT(response.candidates(0).features(),
+              ElementsAre(IsNear(kTinyTheCat), 0, 3));
+  EXPECT_THAT(response.candidates(1).features(),
+              ElementsAre(IsNear(kTinyADog), 0, 3));
+}
+
+TEST_F(RerankTest, LogLinearOverModelsAndOwnFeatures) {
+  const RerankResponse response = Rerank(
+      "models: 'tiny' models: 'flat@1' "
+      "candidates { text { text: 'a dog' } "
+      "  features { key: 'tm' value: -1 } features { key: 'am' value: 4 } } "
+      "candidates { text { text: 'the cat' } "
+      "  features { key: 'am' value: 0.5 } features { key: 'tm' value: -2 } } "
+      "weights { key: 'tiny' value: 0.5 } weights { key: 'tm' value: 2 } "
+      "weights { key: 'tiny.words' value: -0.25 } "
+      "weights { key: 'flat@1' value: 0.125 } "
+      "weights { key: 'flat@1.unknown' value: -3 } ");
+  EXPECT_THAT(response.feature_names(),
+              ElementsAre("am", "tm", "tiny", "tiny.unknown", "tiny.words",
+                          "flat@1", "flat@1.unknown", "flat@1.words"));
+  EXPECT_THAT(response.weights(),
+              ElementsAre(0, 2, 0.5, 0, -0.25, 0.125, -3, 0));
+  ASSERT_THAT(Order(response), ElementsAre(1, 0));
+  const RankedCandidate& the_cat = response.candidates(0);
+  EXPECT_THAT(the_cat.features(), ElementsAre(0.5, -2, IsNear(kTinyTheCat), 0,
+                                              3, IsNear(kFlatTheCat), 0, 3));
+  EXPECT_THAT(the_cat.score(), IsNear(2 * -2 + 0.5 * kTinyTheCat + -0.25 * 3 +
+                                      0.125 * kFlatTheCat));
+  const RankedCandidate& a_dog = response.candidates(1);
+  EXPECT_THAT(a_dog.features(), ElementsAre(4, -1, IsNear(kTinyADog), 0, 3,
+                                            IsNear(kFlatADog), 2, 3));
+  EXPECT_THAT(a_dog.score(), IsNear(2 * -1 + 0.5 * kTinyADog + -0.25 * 3 +
+                                    0.125 * kFlatADog + -3 * 2));
+}
+
+TEST_F(RerankTest, ModelsAnswerInTheOrderOfTheRequest) {
+  const RerankResponse response =
+      Rerank(absl::StrCat("models: 'tiny@stable' models: 'flat' ", kTwo));
+  ASSERT_EQ(response.models_size(), 2);
+  EXPECT_EQ(response.models(0).name(), "tiny");
+  EXPECT_EQ(response.models(0).version(), 1);
+  EXPECT_EQ(response.models(1).name(), "flat");
+  EXPECT_THAT(response.candidates(0).score(),
+              IsNear(kTinyTheCat + kFlatTheCat));
+}
+
+TEST_F(RerankTest, TheLongerTextMayWinByItsMean) {
+  const std::string request =
+      "models: 'flat' candidates { text { text: 'the' } } "
+      "candidates { text { text: 'cat cat cat' } } ";
+  EXPECT_THAT(Order(Rerank(request)), ElementsAre(0, 1));
+  EXPECT_THAT(Order(Rerank(absl::StrCat(request, "normalization: MEAN"))),
+              ElementsAre(1, 0));
+}
+
+TEST_F(RerankTest, Normalizations) {
+  const struct {
+    const char* fields;
+    double divisor;  // for three words
+  } cases[] = {{"", 1},
+               {"normalization: SUM alpha: 2", 1},
+               {"normalization: MEAN", 3},
+               {"normalization: POWER", 3},
+               {"normalization: POWER alpha: 0.5", std::sqrt(3)},
+               {"normalization: POWER alpha: 2", 9}};
+  for (const auto& expected : cases) {
+    const RerankResponse response =
+        Rerank(absl::StrCat("models: 'tiny' ", kTwo, expected.fields));
+    EXPECT_THAT(response.candidates(0).features(),
+                ElementsAre(IsNear(kTinyTheCat / expected.divisor), 0, 3))
+        << expected.fields;
+  }
+}
+
+TEST_F(RerankTest, BestCutsTheList) {
+  const std::string request = absl::StrCat("models: 'tiny' ", kTwo);
+  EXPECT_THAT(Order(Rerank(request + "best: 0")), ElementsAre(1, 0));
+  EXPECT_THAT(Order(Rerank(request + "best: 1")), ElementsAre(1));
+  EXPECT_THAT(Order(Rerank(request + "best: 9")), ElementsAre(1, 0));
+}
+
+TEST_F(RerankTest, EqualsStayAsTheyCame) {
+  std::string request = "models: 'flat' ";
+  for (const char* text : {"the", "cat", "twin", "cat", "the", "twin"}) {
+    absl::StrAppend(&request, "candidates { text { text: '", text, "' } } ");
+  }
+  EXPECT_THAT(Order(Rerank(request)), ElementsAre(1, 3, 0, 2, 4, 5));
+}
+
+TEST_F(RerankTest, AnEmptyCandidateIsItsEnd) {
+  const RerankResponse response = Rerank("models: 'tiny' candidates {}");
+  EXPECT_THAT(response.candidates(0).features(),
+              ElementsAre(IsNear(Ln({-0.4, -0.9})), 0, 1));
+}
+
+TEST_F(RerankTest, AWeightOfZeroTakesAnInfiniteFeatureOut) {
+  const std::string request =
+      "models: 'flat' candidates { text { text: 'never' } } "
+      "candidates { text { text: 'the the the' } } "
+      "weights { key: 'flat.words' value: -1 } ";
+  const RerankResponse response = Rerank(request);
+  EXPECT_THAT(Order(response), ElementsAre(0, 1));
+  EXPECT_EQ(response.candidates(0).score(), -2);
+  EXPECT_EQ(response.candidates(0).features(0), -kInfinity);
+}
+
+TEST_F(RerankTest, TheImpossibleComesLast) {
+  const RerankResponse response = Rerank(
+      "models: 'flat' candidates { text { text: 'never' } } "
+      "candidates { text { text: 'the the the' } }");
+  EXPECT_THAT(Order(response), ElementsAre(1, 0));
+  EXPECT_EQ(response.candidates(1).score(), -kInfinity);
+}
+
+// Infinities of both signs have no sum.
+TEST_F(RerankTest, TheImpossibleUnderSeveralModelsComesLast) {
+  const RerankResponse response = Rerank(
+      "models: 'flat' models: 'mute' candidates { text { text: 'never' } } "
+      "weights { key: 'flat' value: 1 } weights { key: 'mute' value: -1 }");
+  EXPECT_EQ(response.candidates(0).score(), -kInfinity);
+}
+
+TEST_F(RerankTest, Refused) {
+  const std::string tiny = "models: 'tiny' ";
+  const std::string feature = "candidates { features { key: 'tm' value: 1 } } ";
+  const struct {
+    std::string request;
+    const char* message;
+  } cases[] = {
+      {kTwo, "models: expected a model, found none"},
+      {tiny, "candidates: expected a candidate, found none"},
+      {tiny + tiny + kTwo, "models: expected every model once"},
+      {tiny + kTwo + "normalization: 3",
+       "normalization: expected 0 to 2, found 3"},
+      {tiny + kTwo + "alpha: -0.5",
+       "alpha: expected a finite number from 0 up, found -0.5"},
+      {tiny + kTwo + "alpha: nan",
+       "alpha: expected a finite number from 0 up, found nan"},
+      {tiny + kTwo + "alpha: inf",
+       "alpha: expected a finite number from 0 up, found inf"},
+      {tiny + kTwo + "weights { key: 'tiny' value: nan }",
+       "weights[tiny]: expected a finite number, found nan"},
+      {tiny + kTwo + "weights { key: 'tiny' value: -inf }",
+       "weights[tiny]: expected a finite number, found -inf"},
+      {tiny + kTwo + "weights { key: 'lm' value: 1 }",
+       "weights[lm]: no such feature; there are: tiny, tiny.unknown, "
+       "tiny.words"},
+      {tiny + feature + "candidates {}",
+       "candidates[1].features: expected the features of candidates[0], 1 of "
+       "them, found 0"},
+      {tiny + "candidates {} " + feature,
+       "candidates[1].features: expected the features of candidates[0], 0 of "
+       "them, found 1"},
+      {tiny + feature + "candidates { features { key: 'am' value: 1 } }",
+       "candidates[1].features: expected the features of candidates[0], 'tm' "
+       "is missing"},
+      {tiny + feature + "candidates { features { key: 'tm' value: nan } }",
+       "candidates[1].features[tm]: expected a finite number, found nan"},
+      {tiny + "candidates { features { key: 'tm' value: inf } }",
+       "candidates[0].features[tm]: expected a finite number, found inf"},
+      {tiny + "candidates { features { key: 'tiny.words' value: 1 } }",
+       "candidates[0].features: 'tiny.words' is the name of a model's feature"},
+      {tiny + "candidates { text { text: '<s> the' } }",
+       "candidates[0]: word 0 is the sentence marker <s>; a text comes "
+       "without"},
+  };
+  for (const auto& refused : cases) {
+    EXPECT_EQ(Try(refused.request).status(),
+              absl::InvalidArgumentError(refused.message))
+        << refused.request;
+  }
+}
+
+}  // namespace
+}  // namespace lmserve
