@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/command.h"
@@ -70,6 +72,14 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
   return true;
 }
 
+// What is wrong with a seed, or nothing; else -1 would be 2^64 - 1.
+std::string CheckSeed(const std::string& text) {
+  uint64_t seed;
+  if (absl::SimpleAtoi(text, &seed)) return "";
+  return absl::StrCat("expected a number from 0 to 2^64 - 1, found '", text,
+                      "'");
+}
+
 // Adds an option for an optional field of the request.
 template <typename Value>
 CLI::Option* AddField(CLI::App& command, const std::string& name,
@@ -110,7 +120,7 @@ void AddGenerateCommand(CLI::App& app, Work* work) {
            "Divide the odds of used words by this [1]");
   AddField(command, "--seed", options, &Request::set_seed,
            "The same seed, the same words")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CheckSeed);
   command
       .add_option_function<std::vector<std::string>>(
           "--stop",

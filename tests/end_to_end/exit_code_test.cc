@@ -1,0 +1,258 @@
+// What every program does with a command line that is wrong, and how it fails:
+// one line on the standard error, exit code 2 and 1.
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+
+struct Case {
+  std::string name;
+  std::string program;
+  Arguments arguments;
+  std::string message;  // part of what is said
+};
+
+std::string CaseName(const testing::TestParamInfo<Case>& info) {
+  return info.param.name;
+}
+
+std::vector<std::string> Lines(const std::string& text) {
+  return absl::StrSplit(text, '\n', absl::SkipEmpty());
+}
+
+class WrongUseTest : public testing::TestWithParam<Case> {};
+
+TEST_P(WrongUseTest, OneLineAndExitCode2) {
+  const Outcome outcome =
+      RunProgram(Command(GetParam().program, GetParam().arguments));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_EQ(outcome.output, "");
+  const std::vector<std::string> lines = Lines(outcome.errors);
+  ASSERT_EQ(lines.size(), 1) << outcome.errors;
+  EXPECT_THAT(lines[0], testing::StartsWith(GetParam().program + ": "));
+  EXPECT_THAT(lines[0], HasSubstr(GetParam().message));
+  EXPECT_THAT(lines[0], HasSubstr("--help"));
+}
+
+Arguments Ngram(const Arguments& more) {
+  Arguments arguments = {"ngram",   "--corpus", "text", "--store",
+                         "a-store", "--model",  "en"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Trainer, WrongUseTest,
+    testing::Values(
+        Case{"NoCommand", "lm_trainer", {}, "subcommand"},
+        Case{"UnknownCommand", "lm_trainer", {"train"}, "subcommand"},
+        Case{"UnknownOption", "lm_trainer", Ngram({"--ordre", "3"}), "--ordre"},
+        Case{"MissingStore",
+             "lm_trainer",
+             {"ngram", "--corpus", "text", "--model", "en"},
+             "--store is required"},
+        Case{"MissingModel",
+             "lm_trainer",
+             {"evaluate", "--corpus", "text", "--store", "a-store"},
+             "--model is required"},
+        Case{"MissingValue", "lm_trainer", Ngram({"--order"}), "--order"},
+        Case{"NoNumber", "lm_trainer", Ngram({"--order", "five"}), "five"},
+        Case{"NumberOutOfRange", "lm_trainer", Ngram({"--order", "0"}),
+             "--order"},
+        Case{"NoThreshold", "lm_trainer", Ngram({"--prune", "few"}), "few"},
+        Case{"UnknownSmoothing", "lm_trainer", Ngram({"--smoothing", "kneser"}),
+             "modified-kneser-ney"},
+        Case{"MissingVocabulary", "lm_trainer",
+             Ngram({"--vocabulary", "/nowhere/words"}), "/nowhere/words"}),
+    CaseName);
+
+INSTANTIATE_TEST_SUITE_P(
+    Server, WrongUseTest,
+    testing::Values(
+        Case{"MissingStore", "lm_server", {}, "--store is required"},
+        Case{"UnknownOption",
+             "lm_server",
+             {"--store", "a-store", "--port", "1"},
+             "--port"},
+        Case{"NoNumber",
+             "lm_server",
+             {"--store", "a-store", "--drain-seconds", "long"},
+             "long"},
+        Case{"NumberOutOfRange",
+             "lm_server",
+             {"--store", "a-store", "--max-texts", "0"},
+             "--max-texts"}),
+    CaseName);
+
+INSTANTIATE_TEST_SUITE_P(
+    Client, WrongUseTest,
+    testing::Values(
+        Case{"NoCommand", "lm_client", {}, "subcommand"},
+        Case{"UnknownCommand", "lm_client", {"tell", "me"}, "tell"},
+        Case{
+            "UnknownOption", "lm_client", {"--verbose", "models"}, "--verbose"},
+        Case{"UnknownArgument", "lm_client", {"models", "en"}, "en"},
+        Case{"NoNumber", "lm_client", {"predict", "-k", "few", "a"}, "few"},
+        Case{
+            "NumberOutOfRange", "lm_client", {"predict", "-k", "0", "a"}, "-k"},
+        Case{"NegativeSeed", "lm_client", {"generate", "--seed", "-1"}, "-1"},
+        Case{"NoTemperature",
+             "lm_client",
+             {"generate", "--temperature", "hot"},
+             "hot"},
+        Case{"NoWeight",
+             "lm_client",
+             {"rerank", "--weights", "en=much", "a"},
+             "en=much"},
+        Case{"UnknownNormalization",
+             "lm_client",
+             {"rerank", "--normalization", "median", "a"},
+             "median"},
+        Case{"NoDeadline",
+             "lm_client",
+             {"--deadline", "0", "models"},
+             "--deadline"},
+        Case{"AddressWithoutPort",
+             "lm_client",
+             {"--server", "host", "models"},
+             "HOST:PORT"},
+        Case{"AddressWithoutHost",
+             "lm_client",
+             {"--server", ":1", "models"},
+             "HOST:PORT"},
+        Case{"AddressWithoutNumber",
+             "lm_client",
+             {"--server", "host:http", "models"},
+             "HOST:PORT"},
+        Case{"PortOutOfRange",
+             "lm_client",
+             {"--server", "127.0.0.1:65536", "models"},
+             "HOST:PORT"},
+        Case{"EmptyAddress",
+             "lm_client",
+             {"--server", "", "models"},
+             "HOST:PORT"}),
+    CaseName);
+
+class FailureTest : public testing::TestWithParam<Case> {};
+
+TEST_P(FailureTest, OneLineAndExitCode1) {
+  const TemporaryDirectory directory;
+  PublishTinyModel(directory.path(), "en");
+  Arguments arguments = GetParam().arguments;
+  for (std::string& argument : arguments) {
+    if (argument == "STORE") argument = directory.path();
+  }
+  const Outcome outcome = RunProgram(Command(GetParam().program, arguments));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.output, "");
+  const std::vector<std::string> lines = Lines(outcome.errors);
+  ASSERT_EQ(lines.size(), 1) << outcome.errors;
+  EXPECT_THAT(lines[0], HasSubstr(GetParam().program));
+  EXPECT_THAT(lines[0], HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Trainer, FailureTest,
+    testing::Values(
+        Case{"NoCorpus",
+             "lm_trainer",
+             {"ngram", "--corpus", "/nowhere/text", "--store", "STORE",
+              "--model", "en"},
+             "/nowhere/text"},
+        Case{"EmptyCorpus",
+             "lm_trainer",
+             {"ngram", "--corpus", "-", "--store", "STORE", "--model", "en"},
+             "standard input"},
+        Case{"ImpossibleName",
+             "lm_trainer",
+             {"ngram", "--corpus", "-", "--store", "STORE", "--model", "../en"},
+             "../en"},
+        Case{"NoArpa",
+             "lm_trainer",
+             {"import-arpa", "-", "--store", "STORE", "--model", "en"},
+             "standard input"},
+        Case{"UnknownModel",
+             "lm_trainer",
+             {"inspect", "--store", "STORE", "--model", "de"},
+             "'de'"},
+        Case{"UnknownVersion",
+             "lm_trainer",
+             {"export-arpa", "-", "--store", "STORE", "--model", "en@7"},
+             "'7'"},
+        Case{"UnknownVersionForAlias",
+             "lm_trainer",
+             {"alias", "stable", "--store", "STORE", "--model", "en@7"},
+             "'7'"},
+        Case{"ImpossibleAlias",
+             "lm_trainer",
+             {"alias", "12", "--store", "STORE", "--model", "en@1"},
+             "'12'"},
+        Case{"UnwritableArpa",
+             "lm_trainer",
+             {"export-arpa", "/nowhere/en.arpa", "--store", "STORE", "--model",
+              "en"},
+             "/nowhere/en.arpa"},
+        Case{"EmptyEvaluation",
+             "lm_trainer",
+             {"evaluate", "--corpus", "-", "--store", "STORE", "--model", "en"},
+             "no sentence"}),
+    CaseName);
+
+INSTANTIATE_TEST_SUITE_P(Server, FailureTest,
+                         testing::Values(Case{
+                             "NoStore",
+                             "lm_server",
+                             {"--store", "/nowhere", "--listen", "127.0.0.1:0"},
+                             "/nowhere: No such file or directory"}),
+                         CaseName);
+
+INSTANTIATE_TEST_SUITE_P(
+    Client, FailureTest,
+    testing::Values(Case{"NoServer",
+                         "lm_client",
+                         {"--server", "unix:/nowhere/socket", "score", "a"},
+                         "UNAVAILABLE"},
+                    Case{"BadCandidate",
+                         "lm_client",
+                         {"rerank", "a ||| tm=high"},
+                         "tm=high"}),
+    CaseName);
+
+class HelpTest : public testing::TestWithParam<Case> {};
+
+TEST_P(HelpTest, OnTheStandardOutputAndExitCode0) {
+  const Outcome outcome =
+      RunProgram(Command(GetParam().program, GetParam().arguments));
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.errors, "");
+  EXPECT_THAT(outcome.output, HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Programs, HelpTest,
+    testing::Values(
+        Case{"Trainer", "lm_trainer", {"--help"}, "import-arpa"},
+        Case{
+            "TrainerCommand", "lm_trainer", {"ngram", "--help"}, "--smoothing"},
+        Case{"TrainerVersion", "lm_trainer", {"--version"}, "lm_trainer "},
+        Case{"Server", "lm_server", {"--help"}, "--listen"},
+        Case{"ServerVersion", "lm_server", {"--version"}, "lm_server "},
+        Case{"Client", "lm_client", {"--help"}, "LMSERVE_SERVER"},
+        Case{"ClientCommand", "lm_client", {"score", "--help"}, "--per-word"},
+        Case{"ClientVersion", "lm_client", {"--version"}, "lm_client "}),
+    CaseName);
+
+}  // namespace
+}  // namespace lmserve

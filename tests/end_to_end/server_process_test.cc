@@ -1,0 +1,188 @@
+// lm_server as a process: its end, its address, and the stores it finds.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// The answer of the tiny model: ln(10) * -1.08.
+constexpr char kTinyText[] = "the cat is small";
+constexpr char kTinyScore[] = "-2.4868";
+
+// As many texts as lm_client sends in one message.
+constexpr int kTextsPerMessage = 256;
+
+std::string Texts(int count) {
+  std::string texts;
+  for (int i = 0; i < count; ++i) absl::StrAppend(&texts, kTinyText, "\n");
+  return texts;
+}
+
+void FlipABit(const std::string& path, size_t byte) {
+  std::string bytes = ReadFile(path);
+  ASSERT_LT(byte, bytes.size());
+  bytes[byte] ^= 1;
+  WriteFile(path, bytes);
+}
+
+class ServerProcessTest : public testing::Test {
+ protected:
+  // Starts scoring, and returns when the first scores are there: a header and
+  // a line a text.
+  static void StartScoring(Process& client) {
+    ASSERT_TRUE(client.Write(Texts(kTextsPerMessage)));
+    std::string line;
+    for (int i = 0; i <= kTextsPerMessage; ++i) {
+      ASSERT_TRUE(client.ReadLine(&line)) << client.Errors();
+    }
+    ASSERT_THAT(line, HasSubstr(kTinyScore));
+  }
+
+  // Sends SIGTERM, and returns when the server takes no new calls.
+  static void StartDraining(ServerProcess& server) {
+    server.process().Signal(SIGTERM);
+    while (server.Client({"health"}).exit_code == 0) {
+    }
+  }
+
+  const TemporaryDirectory store_;
+};
+
+TEST_F(ServerProcessTest, DrainsOnSigterm) {
+  PublishTinyModel(store_.path(), "en");
+  ServerProcess server(store_.path());
+  Process client(ClientCommand(server, {"score", "--model", "en"}));
+  StartScoring(client);
+  StartDraining(server);
+  // The stream that runs goes on to its end.
+  EXPECT_TRUE(client.Write(Texts(10)));
+  client.CloseInput();
+  const std::string rest = client.ReadAll();
+  EXPECT_EQ(std::count(rest.begin(), rest.end(), '\n'), 11);
+  EXPECT_THAT(rest, HasSubstr("all 266 texts"));
+  EXPECT_EQ(client.Wait(), 0) << client.Errors();
+  EXPECT_EQ(server.process().Wait(), 0);
+  EXPECT_THAT(server.process().Errors(), HasSubstr("stopped"));
+}
+
+TEST_F(ServerProcessTest, CancelsWhatDrainsTooLong) {
+  PublishTinyModel(store_.path(), "en");
+  ServerProcess server(store_.path(), {"--drain-seconds", "0"});
+  Process client(ClientCommand(server, {"score", "--model", "en"}));
+  StartScoring(client);
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0);
+  client.CloseInput();
+  EXPECT_EQ(client.Wait(), 1);
+  EXPECT_THAT(client.Errors(), StartsWith("lm_client: "));
+}
+
+TEST_F(ServerProcessTest, StopsOnSigint) {
+  ServerProcess server(store_.path());
+  server.process().Signal(SIGINT);
+  EXPECT_EQ(server.process().Wait(), 0);
+}
+
+TEST_F(ServerProcessTest, ASecondOneOnTheSameAddressFails) {
+  PublishTinyModel(store_.path(), "en");
+  ServerProcess server(store_.path());
+  const Outcome second = RunProgram(Command(
+      "lm_server", {"--store", store_.path(), "--listen", server.address()}));
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_EQ(second.output, "");
+  EXPECT_THAT(second.errors,
+              ContainsRegex("error\\] cannot listen on " + server.address()));
+  const Outcome answer = server.Client({"score", kTinyText});
+  EXPECT_EQ(answer.exit_code, 0);
+  EXPECT_THAT(answer.output, HasSubstr(kTinyScore));
+}
+
+TEST_F(ServerProcessTest, ListensOnAUnixSocket) {
+  PublishTinyModel(store_.path(), "en");
+  const TemporaryDirectory directory;
+  const std::string address = absl::StrCat("unix:", directory.File("socket"));
+  ServerProcess server(store_.path(), {}, address);
+  ASSERT_EQ(server.address(), address);
+  EXPECT_THAT(server.Client({"score", kTinyText}).output,
+              HasSubstr(kTinyScore));
+}
+
+TEST_F(ServerProcessTest, ACorruptedVersionIsRefusedAndTheOneBeforeServed) {
+  PublishTinyModel(store_.path(), "en");
+  PublishTinyModel(store_.path(), "en");
+  FlipABit(store_.File("en/2/ngram.bin"), 100);
+  ServerProcess server(store_.path());
+  EXPECT_THAT(server.Client({"score", "--json", kTinyText}).output,
+              HasSubstr("-2.48"));
+
+  const Outcome text = server.Client({"models"});
+  EXPECT_EQ(text.exit_code, 0);
+  EXPECT_THAT(text.output,
+              ContainsRegex("refused en@2: file 'ngram.bin': SHA-256: "
+                            "expected [0-9a-f]{64}, found [0-9a-f]{64}\n"));
+
+  const auto json =
+      nlohmann::json::parse(server.Client({"models", "--json"}).output);
+  ASSERT_EQ(json["models"].size(), 1);
+  EXPECT_EQ(json["models"][0]["version"], 1);
+  EXPECT_EQ(json["models"][0]["default"], true);
+  ASSERT_EQ(json["refused"].size(), 1);
+  EXPECT_EQ(json["refused"][0]["name"], "en");
+  EXPECT_EQ(json["refused"][0]["version"], 2);
+  const auto manifest =
+      nlohmann::json::parse(ReadFile(store_.File("en/2/manifest.json")));
+  for (const auto& file : manifest["files"]) {
+    if (file["name"] != "ngram.bin") continue;
+    EXPECT_THAT(json["refused"][0]["reason"].get<std::string>(),
+                HasSubstr(absl::StrCat("expected ",
+                                       file["sha256"].get<std::string>())));
+  }
+}
+
+TEST_F(ServerProcessTest, AVersionCutShortIsRefused) {
+  PublishTinyModel(store_.path(), "en");
+  PublishTinyModel(store_.path(), "en");
+  const std::string path = store_.File("en/2/ngram.bin");
+  const size_t size = std::filesystem::file_size(path);
+  std::filesystem::resize_file(path, size - 1);
+  ServerProcess server(store_.path());
+  EXPECT_THAT(server.Client({"models"}).output,
+              HasSubstr(absl::StrCat("refused en@2: file 'ngram.bin': size: "
+                                     "expected ",
+                                     size, ", found ", size - 1)));
+}
+
+TEST_F(ServerProcessTest, AnEmptyStoreIsServed) {
+  ServerProcess server(store_.path());
+  EXPECT_EQ(server.Client({"health"}).exit_code, 0);
+  const auto json =
+      nlohmann::json::parse(server.Client({"models", "--json"}).output);
+  EXPECT_TRUE(json["models"].empty());
+  EXPECT_TRUE(json["refused"].empty());
+  const Outcome unnamed = server.Client({"score", "a"});
+  EXPECT_EQ(unnamed.exit_code, 1);
+  EXPECT_THAT(unnamed.errors, HasSubstr("0 models"));
+  const Outcome named = server.Client({"score", "--model", "en", "a"});
+  EXPECT_EQ(named.exit_code, 1);
+  EXPECT_THAT(named.errors, StartsWith("lm_client: NOT_FOUND: "));
+  EXPECT_THAT(server.process().Errors(), HasSubstr("no model to serve"));
+}
+
+}  // namespace
+}  // namespace lmserve

@@ -1,0 +1,279 @@
+// lm_trainer, command by command.
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ContainsRegex;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+class TrainerCommandsTest : public testing::Test {
+ protected:
+  // Runs a command on the model "en" of the store; it must succeed.
+  std::string Trainer(Arguments arguments, absl::string_view input = "") {
+    arguments.insert(arguments.end(), {"--store", store_, "--model", "en"});
+    const Outcome outcome = RunTrainer(arguments, input);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    errors_ = outcome.errors;
+    return outcome.output;
+  }
+
+  std::string Train(const std::string& text, Arguments options) {
+    options.insert(options.begin(), {"ngram", "--corpus", "-"});
+    return Trainer(options, text);
+  }
+
+  // The whole of `lm_trainer evaluate --json`.
+  nlohmann::json Evaluate(const std::string& text) {
+    return nlohmann::json::parse(
+        Trainer({"evaluate", "--corpus", "-", "--json"}, text));
+  }
+
+  std::string NgramFile(int version) {
+    return ReadFile(absl::StrCat(store_, "/en/", version, "/ngram.bin"));
+  }
+
+  std::string Export() { return Trainer({"export-arpa", "-"}); }
+
+  const TemporaryDirectory directory_;
+  const std::string store_ = directory_.File("store");
+  std::string errors_;  // of the last command
+};
+
+// The text "a b", "a" has the 5 tokens a b </s> a </s>; 4 words can come, <unk>
+// among them. Additive: P(a) = P(</s>) = (2 + 1) / (5 + 4), P(<unk>) = 1 / 9.
+constexpr char kText[] = "a b\na\n";
+const Arguments kAdditive = {"--order", "1", "--smoothing", "additive"};
+
+TEST_F(TrainerCommandsTest, EvaluateJsonHasTheseKeysAndRightValues) {
+  EXPECT_EQ(Train(kText, kAdditive), "en@1\n");
+  const nlohmann::json json = Evaluate("a c\n");
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json.items()) keys.push_back(key);
+  EXPECT_THAT(keys, testing::UnorderedElementsAre(
+                        "tokens", "oov", "log_prob", "perplexity",
+                        "perplexity_excluding_oov", "words_per_second"));
+  EXPECT_EQ(json["tokens"], 3);
+  EXPECT_EQ(json["oov"], 1);
+  EXPECT_NEAR(json["log_prob"], -std::log(81.0), 1e-5);
+  EXPECT_NEAR(json["perplexity"], std::cbrt(81.0), 1e-5);
+  EXPECT_NEAR(json["perplexity_excluding_oov"], 3, 1e-5);
+  EXPECT_GT(json["words_per_second"], 0);
+}
+
+TEST_F(TrainerCommandsTest, EvaluateText) {
+  Train(kText, kAdditive);
+  EXPECT_THAT(Trainer({"evaluate", "--corpus", "-"}, "a c\n\n"),
+              testing::StartsWith("tokens                    3\n"
+                                  "oov                       1\n"
+                                  "log_prob                  -4.3944\n"
+                                  "perplexity                4.3267\n"
+                                  "perplexity_excluding_oov  3.0000\n"
+                                  "words_per_second          "));
+}
+
+TEST_F(TrainerCommandsTest, EvaluateJsonHasNullForInfinity) {
+  Train(kText, {"--order", "1", "--smoothing", "maximum-likelihood"});
+  const nlohmann::json json = Evaluate("c\n");
+  EXPECT_TRUE(json["log_prob"].is_null());
+  EXPECT_TRUE(json["perplexity"].is_null());
+  EXPECT_NEAR(json["perplexity_excluding_oov"], 5.0 / 2, 1e-5);
+}
+
+TEST_F(TrainerCommandsTest, Delta) {
+  Arguments options = kAdditive;
+  options.insert(options.end(), {"--delta", "0.5"});
+  Train(kText, options);
+  // a and </s>: 2.5 / 7.
+  EXPECT_NEAR(Evaluate("a\n")["log_prob"], 2 * std::log(2.5 / 7), 1e-5);
+}
+
+TEST_F(TrainerCommandsTest, Alpha) {
+  Train(kText,
+        {"--order", "2", "--smoothing", "stupid-back-off", "--alpha", "0.3"});
+  // <s> b was not seen: 0.3 * 1/5; b </s> was, always.
+  EXPECT_NEAR(Evaluate("b\n")["log_prob"], std::log(0.3 / 5), 1e-5);
+}
+
+// The perplexity of a text under the relative frequencies of its own words.
+double UnigramPerplexity(const std::string& text) {
+  std::map<std::string, double> counts;
+  double tokens = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    for (absl::string_view word :
+         absl::StrSplit(line, ' ', absl::SkipEmpty())) {
+      ++counts[std::string(word)];
+      ++tokens;
+    }
+    ++counts["</s>"];
+    ++tokens;
+  }
+  double entropy = 0;
+  for (const auto& [word, count] : counts) {
+    entropy -= count / tokens * std::log(count / tokens);
+  }
+  return std::exp(entropy);
+}
+
+class SmoothingTest : public TrainerCommandsTest,
+                      public testing::WithParamInterface<std::string> {};
+
+TEST_P(SmoothingTest, TrainsServesAndSaysItsName) {
+  const std::string text = DemoText(500, 1);
+  EXPECT_EQ(Train(text, {"--order", "3", "--smoothing", GetParam()}), "en@1\n");
+  EXPECT_THAT(Trainer({"inspect"}), HasSubstr("smoothing   " + GetParam()));
+  const nlohmann::json json = Evaluate(text);
+  EXPECT_EQ(json["oov"], 0);
+  // Words of context help, and nothing is better than certain.
+  EXPECT_LT(json["perplexity"], UnigramPerplexity(text));
+  EXPECT_GT(json["perplexity"], 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SmoothingTest,
+                         testing::Values("maximum-likelihood", "additive",
+                                         "stupid-back-off", "katz",
+                                         "witten-bell", "modified-kneser-ney"));
+
+// 6 words with the markers; the bigrams <s> a (3), a b (2), a c, b </s> (2) and
+// c </s>.
+constexpr char kBigrams[] = "a b\na b\na c\n";
+const Arguments kWittenBell = {"--order", "2", "--smoothing", "witten-bell"};
+
+Arguments WittenBell(const Arguments& more) {
+  Arguments options = kWittenBell;
+  options.insert(options.end(), more.begin(), more.end());
+  return options;
+}
+
+TEST_F(TrainerCommandsTest, NothingLeftOut) {
+  Train(kBigrams, kWittenBell);
+  EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      6 5\n"));
+}
+
+TEST_F(TrainerCommandsTest, Prune) {
+  Train(kBigrams, WittenBell({"--prune", "0", "1"}));
+  EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      6 3\n"));
+}
+
+TEST_F(TrainerCommandsTest, MinCount) {
+  Train(kBigrams, WittenBell({"--min-count", "2"}));
+  EXPECT_THAT(errors_, HasSubstr("(1 unknown)"));
+  EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      5 5\n"));
+}
+
+TEST_F(TrainerCommandsTest, Vocabulary) {
+  WriteFile(directory_.File("words"), "a\nnever\n");
+  Train(kBigrams, WittenBell({"--vocabulary", directory_.File("words")}));
+  // a, never and the markers; <s> a, a <unk>, <unk> </s>.
+  EXPECT_THAT(errors_, HasSubstr("(3 unknown)"));
+  EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      5 3\n"));
+}
+
+TEST_F(TrainerCommandsTest, Valid) {
+  WriteFile(directory_.File("valid"), "a c\n");
+  Arguments options = kAdditive;
+  options.insert(options.end(), {"--valid", directory_.File("valid")});
+  Train(kText, options);
+  EXPECT_THAT(errors_, HasSubstr("validation perplexity 4.3267, 3.0000 without "
+                                 "the 1 unknown of 3 tokens"));
+}
+
+TEST_F(TrainerCommandsTest, CompressedTextsGiveTheSameModel) {
+  const std::string text = DemoText(300, 1);
+  EXPECT_EQ(Train(text, {"--order", "3"}), "en@1\n");
+  int version = 1;
+  for (const std::string packer : {"cat", "gzip", "xz"}) {
+    const Outcome packed = RunProgram({packer}, text);
+    if (packed.exit_code == 127) GTEST_SKIP() << "no " << packer << " here";
+    const std::string file = directory_.File(packer);
+    WriteFile(file, packed.output);
+    Trainer({"ngram", "--corpus", file, "--order", "3"});
+    EXPECT_EQ(NgramFile(++version), NgramFile(1)) << packer;
+    Trainer({"ngram", "--corpus", "-", "--order", "3"}, packed.output);
+    EXPECT_EQ(NgramFile(++version), NgramFile(1)) << packer << " as input";
+  }
+}
+
+TEST_F(TrainerCommandsTest, ImportedArpaKeepsItsNumbers) {
+  WriteFile(directory_.File("tiny.arpa"), TinyArpa());
+  EXPECT_EQ(Trainer({"import-arpa", directory_.File("tiny.arpa")}), "en@1\n");
+  const nlohmann::json json = Evaluate("the cat is small\n");
+  EXPECT_EQ(json["tokens"], 5);
+  EXPECT_NEAR(json["log_prob"],
+              std::log(10) * -(0.3 + 0.18 + 0.22 + 0.17 + 0.21), 1e-5);
+}
+
+TEST_F(TrainerCommandsTest, ArpaOutAndInAndOutIsTheSame) {
+  const std::string file = directory_.File("en.arpa");
+  Train(DemoText(300, 1), {"--order", "3", "--arpa", file});
+  const std::string arpa = ReadFile(file);
+  EXPECT_THAT(arpa, testing::StartsWith("\\data\\\nngram 1="));
+  EXPECT_EQ(Export(), arpa);
+  EXPECT_EQ(Trainer({"import-arpa", "-"}, arpa), "en@2\n");
+  EXPECT_EQ(Export(), arpa);
+  const std::string again = directory_.File("again.arpa");
+  EXPECT_EQ(Trainer({"export-arpa", again}), "");
+  EXPECT_EQ(ReadFile(again), arpa);
+}
+
+TEST_F(TrainerCommandsTest, InspectTellsTheVersionAndTheNextWords) {
+  Trainer({"import-arpa", "-"}, TinyArpa());
+  EXPECT_THAT(Trainer({"inspect"}),
+              testing::AllOf(
+                  testing::StartsWith("en@1\nfamily      ngram\n"),
+                  HasSubstr("vocabulary  10\n"), HasSubstr("order       3\n"),
+                  HasSubstr("source      ARPA file\n"),
+                  ContainsRegex("ngram.bin .* sha256 [0-9a-f]{64}\n"),
+                  Not(HasSubstr("after <s>"))));
+  // ln(10) * -0.17; the others back off by -0.3 and come to -1.0 at the most.
+  const std::vector<std::string> parts =
+      absl::StrSplit(Trainer({"inspect", "--next", "the cat is", "-k", "2"}),
+                     "after <s> the cat is\n");
+  ASSERT_EQ(parts.size(), 2);
+  EXPECT_THAT(parts[1], ContainsRegex("^   -0.3914  small\n +-[0-9.]+  .*\n$"));
+}
+
+TEST_F(TrainerCommandsTest, AliasNamesAVersion) {
+  Trainer({"import-arpa", "-"}, TinyArpa());
+  Train(kText, kAdditive);
+  const auto alias = [&](const std::string& name, const std::string& model) {
+    return RunTrainer({"alias", name, "--store", store_, "--model", model});
+  };
+  EXPECT_EQ(alias("stable", "en@1").output, "en@stable = en@1\n");
+  EXPECT_EQ(alias("newest", "en").output, "en@newest = en@2\n");
+  const auto inspect = [&](const std::string& model) {
+    return RunTrainer({"inspect", "--store", store_, "--model", model}).output;
+  };
+  EXPECT_THAT(inspect("en@stable"), testing::StartsWith("en@1\n"));
+  EXPECT_THAT(inspect("en@newest"), testing::StartsWith("en@2\n"));
+}
+
+TEST(DemoCorpusTest, TheSameSeedTheSameText) {
+  const auto corpus = [](const std::string& seed) {
+    return RunTrainer({"demo-corpus", "--sentences", "20", "--seed", seed})
+        .output;
+  };
+  const std::string text = corpus("3");
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 20);
+  EXPECT_EQ(corpus("3"), text);
+  EXPECT_NE(corpus("4"), text);
+}
+
+}  // namespace
+}  // namespace lmserve
