@@ -4,12 +4,19 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
 
 #include "absl/base/call_once.h"
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "server/services.h"
 
 namespace lmserve {
@@ -36,6 +43,29 @@ void SetConnectionOptions(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 1'800'000);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 300'000);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
+}
+
+// Whether somebody listens on a Unix socket. gRPC itself would not ask, but
+// remove the socket and put its own in the place.
+bool IsTaken(absl::string_view path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return false;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) return false;
+  const bool taken = connect(socket, reinterpret_cast<sockaddr*>(&address),
+                             sizeof(address)) == 0;
+  close(socket);
+  return taken;
+}
+
+// Whether an address can be tried: gRPC would take a port modulo 65,536.
+bool MayListen(absl::string_view address) {
+  if (absl::ConsumePrefix(&address, "unix:")) return !IsTaken(address);
+  uint64_t port = 0;
+  return !absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port) ||
+         port <= 65'535;
 }
 
 }  // namespace
@@ -71,7 +101,7 @@ absl::Status Server::Listen() {
   SetConnectionOptions(builder);
   builder.RegisterService(language_model_service_.get());
   builder.RegisterService(model_service_.get());
-  server_ = builder.BuildAndStart();
+  if (MayListen(options_.listen)) server_ = builder.BuildAndStart();
   if (server_ == nullptr) {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", options_.listen,
