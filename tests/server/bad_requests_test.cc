@@ -1,0 +1,333 @@
+// Every request that must be refused, a table an RPC: what the client is told,
+// and that nothing else happens.
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/server/live_server.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr auto kInvalid = grpc::INVALID_ARGUMENT;
+constexpr auto kTooMuch = grpc::RESOURCE_EXHAUSTED;
+constexpr auto kNotFound = grpc::NOT_FOUND;
+
+// A request in text form, where '~' stands for a byte that UTF-8 never has, and
+// what it must be answered.
+struct BadRequest {
+  std::string request;
+  grpc::StatusCode code;
+  std::string message;  // a part of it
+};
+
+std::vector<BadRequest> operator+(std::vector<BadRequest> a,
+                                  const std::vector<BadRequest>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// What every request with a model's name must refuse, in a field `name`, with
+// the rest of a good request.
+std::vector<BadRequest> BadModels(const std::string& field,
+                                  const std::string& rest) {
+  const auto bad = [&](const std::string& model, grpc::StatusCode code,
+                       const std::string& message) {
+    return BadRequest{absl::StrCat(field, ": '", model, "' ", rest), code,
+                      message};
+  };
+  return {
+      bad("nobody", kNotFound,
+          "model 'nobody' is not served; there are: endless, flat, mute, tiny"),
+      bad("tiny@7", kNotFound,
+          "model 'tiny' has no version or alias '7' that is served; there are: "
+          "1, 2, stable"),
+      bad("tiny@latest", kNotFound, "'latest' that is served; there are: "),
+      bad("", kInvalid, "model: expected 1 to 64 characters"),
+      bad("../tiny", kInvalid, "found '../tiny'"),
+      bad(".tiny", kInvalid, "the first no dot, found '.tiny'"),
+      bad("tiny/1", kInvalid, "found 'tiny/1'"),
+      bad(std::string(65, 'x'), kInvalid, "model: expected 1 to 64"),
+      bad("tiny@0", kInvalid, "expected a version from 1 up, found '0'"),
+      bad("tiny@99999999999999999999", kInvalid,
+          "expected a version from 1 up, found '99999999999999999999'"),
+      bad("tiny@", kInvalid, "alias: expected 1 to 64 characters"),
+      bad("tiny@1@2", kInvalid, "found '1@2'"),
+  };
+}
+
+class BadRequestsTest : public testing::Test {
+ protected:
+  // Sends the requests of a table; after each the server must answer the good
+  // one as it did before, to the bit.
+  template <typename Request>
+  void Check(const std::string& method, const std::string& good,
+             const std::vector<BadRequest>& table) {
+    const std::string good_bytes = Parse<Request>(good).SerializeAsString();
+    const RawAnswer expected = CallRaw(live_.channel(), method, good_bytes);
+    ASSERT_TRUE(expected.status.ok()) << expected.status.error_message();
+    std::vector<std::pair<std::string, BadRequest>> requests;
+    for (const BadRequest& bad : table) {
+      std::string bytes = Parse<Request>(bad.request).SerializeAsString();
+      std::replace(bytes.begin(), bytes.end(), '~', '\xff');
+      requests.push_back({bytes, bad});
+    }
+    for (const std::string& broken :
+         {std::string("\x0a\x05ti"), std::string("\xff"),
+          std::string("\x0a\xff\xff\xff\xff\x0f"),
+          good_bytes.substr(0, good_bytes.size() - 1)}) {
+      requests.push_back({broken,
+                          {"truncated", kInvalid,
+                           absl::StrCat("the bytes are no ",
+                                        Request::descriptor()->full_name())}});
+    }
+    for (const auto& [bytes, bad] : requests) {
+      const RawAnswer answer = CallRaw(live_.channel(), method, bytes);
+      EXPECT_EQ(answer.status.error_code(), bad.code) << bad.request;
+      EXPECT_THAT(answer.status.error_message(), HasSubstr(bad.message))
+          << bad.request;
+      EXPECT_TRUE(answer.messages.empty()) << bad.request;
+      EXPECT_EQ(CallRaw(live_.channel(), method, good_bytes).messages,
+                expected.messages)
+          << "after " << bad.request;
+    }
+  }
+
+  LiveServer live_{Limits{.words_per_text = 5,
+                          .words = 12,
+                          .texts = 4,
+                          .models = 2,
+                          .features = 2,
+                          .predictions = 20,
+                          .generated_words = 20,
+                          .stop_words = 2}};
+};
+
+const std::vector<BadRequest> kBadScores = {
+    {"model: 'tiny'", kInvalid, "texts: expected a text, found none"},
+    {"model: 'tiny' texts { text: 'a' } texts { text: ' ' }", kInvalid,
+     "texts[1]: expected a word, found none"},
+    {"model: 'tiny' texts {}", kInvalid,
+     "texts[0]: expected a word, found none"},
+    {"model: 'tiny' texts { words {} }", kInvalid,
+     "texts[0]: expected a word, found none"},
+    {"model: 'tiny' texts { text: 'a a a a a a' }", kInvalid,
+     "texts[0]: 6 words, at most 5 in a text"},
+    {"model: 'tiny' texts { ids { ids: [3, 3, 3, 3, 3, 3] } }", kInvalid,
+     "texts[0]: 6 words, at most 5 in a text"},
+    {"model: 'tiny' texts { text: 'a' } texts { text: 'a' } "
+     "texts { text: 'a' } texts { text: 'a' } texts { text: 'a' }",
+     kTooMuch, "texts: 5, the limit is 4"},
+    {"model: 'tiny' texts { text: 'a a a a a' } texts { text: 'a a a a a' } "
+     "texts { text: 'a a' }",
+     kTooMuch, "words in the request: 15, the limit is 12"},
+    {"model: 'tiny' texts { words { words: ['a', 'b c'] } }", kInvalid,
+     "texts[0]: word 1 is empty or has white space"},
+    {"model: 'tiny' texts { ids { ids: [3, 10] } }", kInvalid,
+     "texts[0]: id 1 is 10, the vocabulary has 10 words"},
+    {"model: 'tiny' texts { text: 'a <s>' }", kInvalid,
+     "texts[0]: word 1 is the sentence marker <s>"},
+    {"model: 'tiny' texts { words { words: ['</s>'] } }", kInvalid,
+     "texts[0]: word 0 is the sentence marker </s>"},
+    {"model: 'tiny' texts { ids { ids: [4, 1] } }", kInvalid,
+     "texts[0]: word 1 is the sentence marker <s>"},
+    {"model: 'tin~' texts { text: 'a' }", kInvalid,
+     "model: invalid UTF-8 at byte 3"},
+    {"model: 'tiny' texts { text: 'a' } texts { text: 'a ~' }", kInvalid,
+     "texts[1].text: invalid UTF-8 at byte 2"},
+    {"model: 'tiny' texts { words { words: ['a', '~'] } }", kInvalid,
+     "texts[0].words.words[1]: invalid UTF-8 at byte 0"},
+};
+
+constexpr char kGoodScore[] =
+    "model: 'tiny' per_word: true texts { text: 'the cat zebra' }";
+
+TEST_F(BadRequestsTest, Score) {
+  Check<lm::v1::ScoreRequest>(
+      "/lm.v1.LanguageModelService/Score", kGoodScore,
+      BadModels("model", "texts { text: 'a' }") + kBadScores);
+}
+
+TEST_F(BadRequestsTest, ScoreStream) {
+  Check<lm::v1::ScoreRequest>(
+      "/lm.v1.LanguageModelService/ScoreStream", kGoodScore,
+      BadModels("model", "texts { text: 'a' }") + kBadScores);
+}
+
+TEST_F(BadRequestsTest, Predict) {
+  const std::vector<BadRequest> table = {
+      {"model: 'tiny'", kInvalid, "contexts: expected a context, found none"},
+      {"model: 'tiny' contexts {} k: 11", kInvalid,
+       "k: expected 1 to 10, the words of the vocabulary, found 11"},
+      {"model: 'tiny' contexts {} k: 4294967295", kInvalid, "found 4294967295"},
+      {"model: 'tiny' contexts {} contexts {} contexts {} k: 7", kTooMuch,
+       "k times contexts: 21, the limit is 20"},
+      {"model: 'tiny' contexts {} contexts {} contexts {}", kTooMuch,
+       "k times contexts: 30, the limit is 20"},
+      {"model: 'tiny' contexts {} contexts {} contexts {} contexts {} "
+       "contexts {} k: 1",
+       kTooMuch, "contexts: 5, the limit is 4"},
+      {"model: 'tiny' contexts {} contexts {} contexts {} "
+       "words: ['a', 'a', 'a', 'a', 'a', 'a', 'a']",
+       kTooMuch, "words times contexts: 21, the limit is 20"},
+      {"model: 'tiny' contexts {} words: ['a', 'the cat']", kInvalid,
+       "words[1]: expected a word without white space"},
+      {"model: 'tiny' contexts {} words: ''", kInvalid,
+       "words[0]: expected a word"},
+      {"model: 'tiny' contexts {} words: '<s>'", kInvalid,
+       "words[0]: <s> is never predicted"},
+      {"model: 'tiny' contexts {} contexts { text: 'a a a a a a' }  k: 1",
+       kInvalid, "contexts[1]: 6 words, at most 5 in a text"},
+      {"model: 'tiny' contexts { text: 'a a a a a' } k: 1 "
+       "contexts { text: 'a a a a a' } contexts { text: 'a a a' }",
+       kTooMuch, "words in the request: 13, the limit is 12"},
+      {"model: 'tiny' contexts { text: '<s>' }", kInvalid,
+       "contexts[0]: word 0 is the sentence marker <s>"},
+      {"model: 'tiny' contexts { ids { ids: 10 } }", kInvalid,
+       "contexts[0]: id 0 is 10, the vocabulary has 10 words"},
+      {"model: '~' contexts {}", kInvalid, "model: invalid UTF-8 at byte 0"},
+      {"model: 'tiny' contexts { text: '~' }", kInvalid,
+       "contexts[0].text: invalid UTF-8 at byte 0"},
+      {"model: 'tiny' contexts { words { words: 'a~' } }", kInvalid,
+       "contexts[0].words.words[0]: invalid UTF-8 at byte 1"},
+      {"model: 'tiny' contexts {} words: '~'", kInvalid,
+       "words[0]: invalid UTF-8 at byte 0"},
+  };
+  Check<lm::v1::PredictRequest>("/lm.v1.LanguageModelService/Predict",
+                                "model: 'tiny' contexts { text: 'the' }",
+                                BadModels("model", "contexts {}") + table);
+}
+
+TEST_F(BadRequestsTest, Rerank) {
+  const std::string a = "models: 'tiny' candidates { text { text: 'a' } } ";
+  const auto own = [](const std::string& name, const std::string& value) {
+    return absl::StrCat("models: 'tiny' candidates { features { key: '", name,
+                        "' value: ", value, " } }");
+  };
+  const auto weight = [&](const std::string& name, const std::string& value) {
+    return absl::StrCat(a, "weights { key: '", name, "' value: ", value, " }");
+  };
+  const std::vector<BadRequest> table = {
+      {"candidates {}", kInvalid, "models: expected a model, found none"},
+      {"models: 'tiny'", kInvalid,
+       "candidates: expected a candidate, found none"},
+      {a + "models: 'flat' models: 'mute'", kTooMuch,
+       "models: 3, the limit is 2"},
+      {a + "models: 'tiny'", kInvalid, "models: expected every model once"},
+      {a + "candidates {} candidates {} candidates {} candidates {}", kTooMuch,
+       "candidates: 5, the limit is 4"},
+      {"models: 'tiny' candidates { features { key: 'a' value: 1 } "
+       "features { key: 'b' value: 1 } features { key: 'c' value: 1 } }",
+       kTooMuch, "candidates[0].features: 3, the limit is 2"},
+      {own("tm", "1") + "candidates {}", kInvalid,
+       "candidates[1].features: expected the features of candidates[0], 1 of "
+       "them, found 0"},
+      {own("tm", "1") + "candidates { features { key: 'am' value: 1 } }",
+       kInvalid, "candidates[1].features"},
+      {own("tm", "nan"), kInvalid,
+       "candidates[0].features[tm]: expected a finite number, found nan"},
+      {own("tm", "-inf"), kInvalid,
+       "candidates[0].features[tm]: expected a finite number, found -inf"},
+      {own("tiny", "1"), kInvalid, "'tiny' is the name of a model's feature"},
+      {weight("tiny", "nan"), kInvalid,
+       "weights[tiny]: expected a finite number, found nan"},
+      {weight("tiny", "inf"), kInvalid,
+       "weights[tiny]: expected a finite number, found inf"},
+      {weight("lm", "1"), kInvalid, "weights[lm]: no such feature"},
+      {a + "normalization: 7", kInvalid,
+       "normalization: expected 0 to 2, found 7"},
+      {a + "alpha: -1", kInvalid, "alpha: expected a finite number"},
+      {a + "alpha: nan", kInvalid, "alpha: expected a finite number"},
+      {a + "candidates { text { text: 'a </s>' } }", kInvalid,
+       "candidates[1]: word 1 is the sentence marker </s>"},
+      {a + "candidates { text { text: 'a a a a a a' } }", kInvalid,
+       "candidates[1]: 6 words, at most 5 in a text"},
+      {a + "candidates { text { text: 'a a a a a' } } "
+           "candidates { text { text: 'a a a a a' } }",
+       kTooMuch, "words in the request: 14, the limit is 12"},
+      {a + "candidates { text { ids { ids: 10 } } }", kInvalid,
+       "candidates[1]: id 0 is 10, the vocabulary has 10 words"},
+      {a + "models: '~'", kInvalid, "models[1]: invalid UTF-8 at byte 0"},
+      {a + "candidates { text { text: '~' } }", kInvalid,
+       "candidates[1].text.text: invalid UTF-8 at byte 0"},
+      {a + "candidates { text { words { words: '~' } } }", kInvalid,
+       "candidates[1].text.words.words[0]: invalid UTF-8 at byte 0"},
+      {own("t~", "1"), kInvalid,
+       "candidates[0].features[0].key: invalid UTF-8 at byte 1"},
+      {weight("~", "1"), kInvalid, "weights[0].key: invalid UTF-8 at byte 0"},
+  };
+  Check<lm::v1::RerankRequest>(
+      "/lm.v1.LanguageModelService/Rerank",
+      "models: 'tiny' candidates { text { text: 'a dog' } } "
+      "candidates { text { text: 'the cat' } }",
+      BadModels("models", "candidates {}") + table);
+}
+
+TEST_F(BadRequestsTest, Generate) {
+  std::vector<BadRequest> table = {
+      {"max_words: 21", kTooMuch, "max_words: 21, the limit is 20"},
+      // The default is above this server's limit.
+      {"max_words: 0", kTooMuch, "max_words: 100, the limit is 20"},
+      {"stop_words: ['a', 'b', 'c']", kTooMuch,
+       "stop_words: 3, the limit is 2"},
+      {"stop_words: ['a', 'b c']", kInvalid, "stop_words[1]: expected a word"},
+      {"stop_words: ''", kInvalid, "stop_words[0]: expected a word"},
+      {"temperature: -0.5", kInvalid,
+       "temperature: expected a number from 0 up, found -0.5"},
+      {"temperature: nan", kInvalid, "temperature: expected"},
+      {"temperature: inf", kInvalid, "temperature: expected"},
+      {"top_p: 0", kInvalid, "top_p: expected a number in (0, 1], found 0"},
+      {"top_p: 1.5", kInvalid, "top_p: expected a number in (0, 1], found 1.5"},
+      {"top_p: nan", kInvalid, "top_p: expected"},
+      {"repetition_penalty: 0", kInvalid,
+       "repetition_penalty: expected a positive number, found 0"},
+      {"repetition_penalty: inf", kInvalid, "repetition_penalty: expected"},
+      {"repetition_penalty: nan", kInvalid, "repetition_penalty: expected"},
+      {"prompt { text: 'a a a a a a' }", kInvalid,
+       "prompt: 6 words, at most 5 in a text"},
+      {"prompt { text: '<s> a' }", kInvalid,
+       "prompt: word 0 is the sentence marker <s>"},
+      {"prompt { ids { ids: 10 } }", kInvalid,
+       "prompt: id 0 is 10, the vocabulary has 10 words"},
+      {"prompt { text: 'a~' }", kInvalid,
+       "prompt.text: invalid UTF-8 at byte 1"},
+      {"prompt { words { words: '~' } }", kInvalid,
+       "prompt.words.words[0]: invalid UTF-8 at byte 0"},
+      {"stop_words: '~'", kInvalid, "stop_words[0]: invalid UTF-8 at byte 0"},
+  };
+  for (BadRequest& bad : table) {
+    const bool has_max = absl::string_view(bad.request).substr(0, 3) == "max";
+    bad.request = absl::StrCat("model: 'tiny' ", has_max ? "" : "max_words: 9 ",
+                               bad.request);
+  }
+  table.push_back({"model: '~'", kInvalid, "model: invalid UTF-8 at byte 0"});
+  Check<lm::v1::GenerateRequest>(
+      "/lm.v1.LanguageModelService/Generate",
+      "model: 'tiny' seed: 3 max_words: 9 stop_words: 'zebra'",
+      BadModels("model", "max_words: 9") + table);
+}
+
+TEST_F(BadRequestsTest, GetModel) {
+  Check<lm::v1::GetModelRequest>(
+      "/lm.v1.ModelService/GetModel", "model: 'tiny'",
+      BadModels("model", "") +
+          std::vector<BadRequest>{
+              {"model: 'a~'", kInvalid, "model: invalid UTF-8 at byte 1"}});
+}
+
+TEST_F(BadRequestsTest, ListModels) {
+  const RawAnswer answer =
+      CallRaw(live_.channel(), "/lm.v1.ModelService/ListModels", "\x0a\x05ti");
+  EXPECT_EQ(answer.status.error_code(), kInvalid);
+  EXPECT_EQ(answer.status.error_message(),
+            "the bytes are no lm.v1.ListModelsRequest");
+}
+
+}  // namespace
+}  // namespace lmserve

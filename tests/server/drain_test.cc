@@ -1,0 +1,153 @@
+// How a server ends: Drain() and the destructor.
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "grpc/health/v1/health.pb.h"
+#include "gtest/gtest.h"
+#include "tests/server/live_server.h"
+
+namespace lmserve {
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using std::chrono::milliseconds;
+
+constexpr char kScore[] = "/lm.v1.LanguageModelService/Score";
+constexpr char kScoreStream[] = "/lm.v1.LanguageModelService/ScoreStream";
+constexpr char kGenerate[] = "/lm.v1.LanguageModelService/Generate";
+
+// Far longer than a test may take: a drain that returns has not waited for it.
+constexpr milliseconds kLong = std::chrono::minutes(5);
+
+std::string ScoreBytes() {
+  return Parse<lm::v1::ScoreRequest>("model: 'tiny' texts { text: 'the cat' }")
+      .SerializeAsString();
+}
+
+std::string GenerateBytes(const std::string& more) {
+  return Parse<lm::v1::GenerateRequest>("model: 'endless' seed: 1 " + more)
+      .SerializeAsString();
+}
+
+// grpc.health.v1.Health.Watch of one name.
+class Watch {
+ public:
+  Watch(const LiveServer& live, const std::string& service)
+      : call_(live.channel(), "/grpc.health.v1.Health/Watch") {
+    HealthCheckRequest request;
+    request.set_service(service);
+    call_.Write(request.SerializeAsString());
+    call_.WritesDone();
+  }
+
+  HealthCheckResponse::ServingStatus Next() {
+    HealthCheckResponse response;
+    response.ParseFromString(call_.Read().value());
+    return response.status();
+  }
+
+ private:
+  RawCall call_;
+};
+
+TEST(DrainTest, WatchersSeeIt) {
+  LiveServer live;
+  std::thread drain;
+  {
+    Watch server(live, ""), model(live, "tiny");
+    EXPECT_EQ(server.Next(), HealthCheckResponse::SERVING);
+    EXPECT_EQ(model.Next(), HealthCheckResponse::SERVING);
+    drain = std::thread([&] { live.server().Drain(kLong); });
+    EXPECT_EQ(server.Next(), HealthCheckResponse::NOT_SERVING);
+    EXPECT_EQ(model.Next(), HealthCheckResponse::NOT_SERVING);
+  }
+  drain.join();
+}
+
+TEST(DrainTest, RunningStreamsGoOnToTheirEnd) {
+  LiveServer live;
+  RawCall scores(live.channel(), kScoreStream);
+  RawCall words(live.channel(), kGenerate);
+  scores.Write(ScoreBytes());
+  ASSERT_TRUE(scores.Read().has_value());
+  words.Write(GenerateBytes("max_words: 5000"));
+  words.WritesDone();
+  ASSERT_TRUE(words.Read().has_value());
+  std::thread drain([&] { live.server().Drain(kLong); });
+  // New calls are refused from some moment on; what came before is answered.
+  grpc::Status refused;
+  while (refused.ok()) {
+    refused = CallRaw(live.channel(), kScore, ScoreBytes()).status;
+  }
+  EXPECT_EQ(refused.error_code(), grpc::UNAVAILABLE);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(scores.Write(ScoreBytes()));
+    EXPECT_TRUE(scores.Read().has_value());
+  }
+  scores.WritesDone();
+  EXPECT_FALSE(scores.Read().has_value());
+  EXPECT_TRUE(scores.Finish().ok());
+  int messages = 1;
+  while (words.Read()) ++messages;
+  EXPECT_EQ(messages, 5000 + 1);  // and the end
+  EXPECT_TRUE(words.Finish().ok());
+  drain.join();
+}
+
+TEST(DrainTest, WhatIsLeftAtTheDeadlineIsCancelled) {
+  LiveServer live({.generated_words = 1'000'000'000});
+  RawCall scores(live.channel(), kScoreStream);
+  RawCall words(live.channel(), kGenerate);
+  scores.Write(ScoreBytes());
+  ASSERT_TRUE(scores.Read().has_value());
+  words.Write(GenerateBytes("max_words: 1000000000"));
+  words.WritesDone();
+  ASSERT_TRUE(words.Read().has_value());
+  const auto start = std::chrono::steady_clock::now();
+  live.server().Drain(milliseconds(200));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(200));
+  EXPECT_FALSE(scores.Read().has_value());
+  EXPECT_FALSE(scores.Finish().ok());
+  while (words.Read()) continue;
+  EXPECT_FALSE(words.Finish().ok());
+}
+
+TEST(DrainTest, WithNothingRunningItIsOverAtOnce) {
+  LiveServer live;
+  EXPECT_TRUE(CallRaw(live.channel(), kScore, ScoreBytes()).status.ok());
+  live.server().Drain(kLong);
+  EXPECT_EQ(CallRaw(live.channel(), kScore, ScoreBytes()).status.error_code(),
+            grpc::UNAVAILABLE);
+}
+
+TEST(DrainTest, TwiceIsOnce) {
+  LiveServer live;
+  live.server().Drain(kLong);
+  live.server().Drain(kLong);
+}
+
+TEST(DestructorTest, StopsWhatRuns) {
+  LiveServer live({.generated_words = 1'000'000'000});
+  std::vector<std::unique_ptr<RawCall>> calls;
+  for (int i = 0; i < 8; ++i) {
+    const bool generate = i % 2 == 0;
+    calls.push_back(std::make_unique<RawCall>(
+        live.channel(), generate ? kGenerate : kScoreStream));
+    calls.back()->Write(generate ? GenerateBytes("max_words: 1000000000")
+                                 : ScoreBytes());
+    ASSERT_TRUE(calls.back()->Read().has_value());
+  }
+  live.Destroy();
+  for (const auto& call : calls) {
+    while (call->Read()) continue;
+    EXPECT_FALSE(call->Finish().ok());
+  }
+}
+
+}  // namespace
+}  // namespace lmserve

@@ -1,0 +1,45 @@
+#ifndef LMSERVE_TESTS_SERVER_LIVE_SERVER_H_
+#define LMSERVE_TESTS_SERVER_LIVE_SERVER_H_
+
+#include <grpcpp/channel.h>
+
+#include <memory>
+#include <string>
+
+#include "lm/v1/language_model.grpc.pb.h"
+#include "server/server.h"
+#include "tests/server/raw_call.h"
+#include "tests/server/small_store.h"
+
+namespace lmserve {
+
+// A server of a SmallStore on a free port, or where `listen` says, with a
+// connection to it.
+class LiveServer {
+ public:
+  explicit LiveServer(const Limits& limits = {},
+                      const std::string& listen = "localhost:0")
+      : server_(
+            Server::Start({.listen = listen, .limits = limits}, store_.Open())
+                .value()),
+        channel_(Connect(server_->address())),
+        stub_(lm::v1::LanguageModelService::NewStub(channel_)) {}
+
+  Server& server() { return *server_; }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  lm::v1::LanguageModelService::Stub& stub() const { return *stub_; }
+  const std::string& address() const { return server_->address(); }
+
+  // Ends the server at once, as its destructor does.
+  void Destroy() { server_.reset(); }
+
+ private:
+  const SmallStore store_;
+  std::unique_ptr<Server> server_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<lm::v1::LanguageModelService::Stub> stub_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TESTS_SERVER_LIVE_SERVER_H_
