@@ -320,9 +320,7 @@ TEST_F(ClientCommandsTest, GenerateUntilAStopWord) {
   const std::vector<json> lines =
       ClientJson({"generate", "--seed", "7", "--stop", ".", "the cat"});
   EXPECT_EQ(lines.back()["end"], "stop_word");
-  for (const json& line : lines) {
-    if (line.contains("word")) EXPECT_NE(line["word"], ".");
-  }
+  for (const json& line : lines) EXPECT_NE(line.value("word", ""), ".");
 }
 
 TEST_F(ClientCommandsTest, Models) {
