@@ -1,11 +1,10 @@
 #ifndef LMSERVE_CLIENT_COMMAND_H_
 #define LMSERVE_CLIENT_COMMAND_H_
 
+#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"

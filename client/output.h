@@ -1,10 +1,9 @@
 #ifndef LMSERVE_CLIENT_OUTPUT_H_
 #define LMSERVE_CLIENT_OUTPUT_H_
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 namespace lmserve {
 
