@@ -48,10 +48,10 @@ class LanguageModel {
 
   // One text to score, as views of the caller's memory.
   struct Query {
-    const std::byte* state;         // in: the context
+    const std::byte* state;          // in: the context
     absl::Span<const WordId> words;  // what comes next; ids < vocabulary size
-    std::byte* next_state;          // out: after the words; may be null
-    absl::Span<float> log_probs;    // out: ln P(words[t] | all before), or empty
+    std::byte* next_state;           // out: after the words; may be null
+    absl::Span<float> log_probs;  // out: ln P(words[t] | all before), or empty
   };
 
   // Scores whole sequences, many at once. REQUIRES: log_probs is empty or as

@@ -31,8 +31,8 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> CreateNgram(
 absl::StatusOr<std::unique_ptr<LanguageModel>> CreateModel(
     absl::string_view family, const ModelFiles& files) {
   if (family != kNgramFamily) {
-    return absl::NotFoundError(absl::StrCat(
-        "family: expected ", kNgramFamily, ", found '", family, "'"));
+    return absl::NotFoundError(absl::StrCat("family: expected ", kNgramFamily,
+                                            ", found '", family, "'"));
   }
   const absl::StatusOr<absl::string_view> text = Find(files, kVocabularyFile);
   if (!text.ok()) return text.status();

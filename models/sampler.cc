@@ -1,12 +1,25 @@
 #include "models/sampler.h"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include <Eigen/Core>
-
 namespace lmserve {
+namespace {
+
+// A smaller temperature would leave the range of a float.
+bool IsGreedy(const SamplerOptions& options) {
+  return options.temperature < 1e-6f;
+}
+
+}  // namespace
+
+// Heavier first, equals by rising id.
+bool Sampler::Heavier(const Weighted& a, const Weighted& b) {
+  if (a.weight != b.weight) return a.weight > b.weight;
+  return a.word.word < b.word.word;
+}
 
 Sampler::Sampler(const LanguageModel& model, const SamplerOptions& options,
                  uint64_t seed)
@@ -18,12 +31,14 @@ void Sampler::Use(WordId word) {
 
 std::optional<ScoredWord> Sampler::Draw(const std::byte* state) {
   words_.clear();
-  const size_t k = options_.temperature == 0 ? 1 : options_.top_k;
-  if (k > 0) {
+  const size_t k = IsGreedy(options_) ? 1 : options_.top_k;
+  const bool raises_words = options_.repetition_penalty < 1 && !used_.empty();
+  if (k > 0 && !raises_words) {
     CollectBest(state, k);
   } else {
     CollectAll(state);
   }
+  if (k > 0) KeepTopK(k);
   if (words_.empty()) return std::nullopt;
   if (options_.top_p < 1) KeepTopP();
   const double total = Exponentiate();
@@ -42,11 +57,6 @@ void Sampler::CollectBest(const std::byte* state, size_t k) {
   best_.resize(std::min(size, k + used_.size() + 1));
   model_.TopK({&state, 1}, best_.size(), absl::MakeSpan(best_));
   for (const ScoredWord& word : best_) Add(word);
-  std::stable_sort(words_.begin(), words_.end(),
-                   [](const Weighted& a, const Weighted& b) {
-                     return a.weight > b.weight;
-                   });
-  words_.resize(std::min(words_.size(), k));
 }
 
 void Sampler::CollectAll(const std::byte* state) {
@@ -65,29 +75,31 @@ void Sampler::Add(const ScoredWord& word) {
   if (!used_.empty() && used_.contains(word.word)) {
     weight -= std::log(options_.repetition_penalty);
   }
-  if (options_.temperature > 0) weight /= options_.temperature;
+  if (!IsGreedy(options_)) weight /= options_.temperature;
   words_.push_back({word, weight});
+}
+
+void Sampler::KeepTopK(size_t k) {
+  const size_t kept = std::min(words_.size(), k);
+  std::partial_sort(words_.begin(), words_.begin() + kept, words_.end(),
+                    Heavier);
+  words_.resize(kept);
 }
 
 // Sorts no more of the words than it must.
 void Sampler::KeepTopP() {
   const double target = Exponentiate() * options_.top_p;
-  const auto heavier = [](const Weighted& a, const Weighted& b) {
-    if (a.weight != b.weight) return a.weight > b.weight;
-    return a.word.word < b.word.word;
-  };
-  const float most =
-      std::max_element(words_.begin(), words_.end(),
-                       [](const Weighted& a, const Weighted& b) {
-                         return a.weight < b.weight;
-                       })
-          ->weight;
+  const float most = std::max_element(words_.begin(), words_.end(),
+                                      [](const Weighted& a, const Weighted& b) {
+                                        return a.weight < b.weight;
+                                      })
+                         ->weight;
   double mass = 0;
   size_t kept = 0;
   for (size_t block = 64; kept < words_.size(); block *= 8) {
     const size_t end = std::min(words_.size(), kept + block);
-    std::partial_sort(words_.begin() + kept, words_.begin() + end,
-                      words_.end(), heavier);
+    std::partial_sort(words_.begin() + kept, words_.begin() + end, words_.end(),
+                      Heavier);
     while (kept < end) {
       mass += std::exp(words_[kept++].weight - most);
       if (mass >= target) {

@@ -16,7 +16,7 @@ namespace lmserve {
 // 1 / temperature; of the words only the top_k best, and of these the fewest
 // best with the mass top_p, are left.
 struct SamplerOptions {
-  float temperature = 1;         // >= 0; 0 takes the best word
+  float temperature = 1;         // >= 0; below 1e-6 takes the best word
   uint32_t top_k = 0;            // 0: all
   float top_p = 1;               // in (0, 1]
   float repetition_penalty = 1;  // > 0
@@ -45,9 +45,12 @@ class Sampler {
     float weight;  // ln of the odds after penalty and temperature
   };
 
+  static bool Heavier(const Weighted& a, const Weighted& b);
+
   void CollectBest(const std::byte* state, size_t k);
   void CollectAll(const std::byte* state);
   void Add(const ScoredWord& word);
+  void KeepTopK(size_t k);
   void KeepTopP();
   double Exponentiate();
   double Uniform();

@@ -50,12 +50,13 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
     }
     const WordId id = static_cast<WordId>(vocabulary.words_.size());
     if (!vocabulary.ids_.emplace(word, id).second) {
-      return LineError(line, absl::StrCat("the word '", word,
-                                          "' stands there twice"));
+      return LineError(
+          line, absl::StrCat("the word '", word, "' stands there twice"));
     }
     vocabulary.words_.push_back(word);
   }
-  for (absl::string_view marker : {kUnknownWord, kBeginSentence, kEndSentence}) {
+  for (absl::string_view marker :
+       {kUnknownWord, kBeginSentence, kEndSentence}) {
     if (!vocabulary.Contains(marker)) {
       return absl::InvalidArgumentError(
           absl::StrCat("vocabulary: the marker ", marker, " is missing"));

@@ -27,26 +27,10 @@ absl::Status CheckLevel(const NgramTable& table, int order) {
           absl::StrCat(order, "-gram ", i, ": log-probability: expected at ",
                        "most 0, found ", level.log_probs[i]));
     }
-    if (order < table.order() &&
-        !(level.backoffs[i] < std::numeric_limits<float>::infinity())) {
+    if (order < table.order() && !(level.backoffs[i] <= kMaxBackOff)) {
       return absl::InvalidArgumentError(
-          absl::StrCat(order, "-gram ", i, ": back-off: expected a number, ",
-                       "found ", level.backoffs[i]));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckTable(const NgramTable& table) {
-  uint64_t total = 1;
-  for (int k = 1; k <= table.order(); ++k) {
-    total += table.levels[k - 1].size();
-    if (total > std::numeric_limits<NodeId>::max()) {
-      return absl::ResourceExhaustedError(
-          "n-grams: 2^32 or more; use a lower order or pruning");
-    }
-    if (absl::Status status = CheckLevel(table, k); !status.ok()) {
-      return status;
+          absl::StrCat(order, "-gram ", i, ": back-off: expected at most ",
+                       kMaxBackOff, ", found ", level.backoffs[i]));
     }
   }
   return absl::OkStatus();
@@ -64,14 +48,33 @@ uint64_t CountHashed(const NgramTable& table) {
   return hashed;
 }
 
+// Filled to two thirds at most, and never full.
+uint64_t SlotsFor(uint64_t hashed) { return std::bit_ceil(hashed * 3 / 2 + 1); }
+
+absl::Status CheckTable(const NgramTable& table) {
+  constexpr uint64_t kMax = std::numeric_limits<NodeId>::max();
+  uint64_t total = 1;
+  for (int k = 1; k <= table.order(); ++k) {
+    total += table.levels[k - 1].size();
+    if (total > kMax) break;
+    if (absl::Status status = CheckLevel(table, k); !status.ok()) {
+      return status;
+    }
+  }
+  if (total > kMax || SlotsFor(CountHashed(table)) > kMax) {
+    return absl::ResourceExhaustedError(
+        "too many n-grams for 32 bits; use a lower order or pruning");
+  }
+  return absl::OkStatus();
+}
+
 NgramHeader MakeHeader(const NgramTable& table) {
   NgramHeader header = {};
   header.magic = kNgramMagic;
   header.order = table.order();
   header.rule = static_cast<uint32_t>(table.rule);
   header.log_alpha = table.log_alpha;
-  // Filled to two thirds at most.
-  header.slots = std::bit_ceil(CountHashed(table) * 3 / 2 + 1);
+  header.slots = static_cast<uint32_t>(SlotsFor(CountHashed(table)));
   for (int k = 1; k <= table.order(); ++k) {
     header.counts[k - 1] = table.levels[k - 1].size();
   }

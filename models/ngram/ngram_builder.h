@@ -15,8 +15,8 @@ namespace lmserve {
 //
 // Takes about 17 bytes an n-gram beside the table. Fails with
 // INVALID_ARGUMENT where a number in the table is none (NaN, a probability
-// above 1 by more than rounding), and with RESOURCE_EXHAUSTED from 2^32 n-grams
-// on.
+// above 1 by more than rounding, a back-off above kMaxBackOff), and with
+// RESOURCE_EXHAUSTED where 32 bits do not number the n-grams.
 absl::StatusOr<std::string> BuildNgramFile(const NgramTable& table);
 
 }  // namespace lmserve

@@ -28,6 +28,18 @@ absl::Status Broken(Offset offset, absl::string_view what, Expected expected,
                                                  expected, ", found ", found));
 }
 
+// No n-gram is without its context, and none is longer than the order.
+absl::Status CheckCounts(const NgramHeader& header) {
+  for (uint32_t k = 1; k < kMaxNgramOrder; ++k) {
+    const bool may_be_some = k < header.order && header.counts[k - 1] > 0;
+    if (header.counts[k] > 0 && !may_be_some) {
+      return Broken(offsetof(NgramHeader, counts) + k * sizeof(uint32_t),
+                    absl::StrCat(k + 1, "-grams"), 0, header.counts[k]);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
                          WordId vocabulary_size) {
   if (header.magic != kNgramMagic) {
@@ -53,6 +65,8 @@ absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
     return Broken(offsetof(NgramHeader, counts), "words", vocabulary_size,
                   header.counts[0]);
   }
+  absl::Status counts = CheckCounts(header);
+  if (!counts.ok()) return counts;
   const NgramLayout layout(header);
   if (layout.nodes + layout.leaves > std::numeric_limits<NodeId>::max()) {
     return Broken(offsetof(NgramHeader, counts), "n-grams",
@@ -99,8 +113,9 @@ absl::Status CheckNodes(const NgramFile& file, const NgramLayout& layout) {
                       node.first_child);
       }
       expected = node.first_child;
-      if (!(node.backoff < std::numeric_limits<float>::infinity())) {
-        return Broken(offset, "back-off", "a number", node.backoff);
+      if (!(node.backoff <= kMaxBackOff)) {
+        return Broken(offset, "back-off", absl::StrCat("at most ", kMaxBackOff),
+                      node.backoff);
       }
       absl::Status status =
           CheckEntry(file, offset, k, node.log_prob, node.link);
@@ -178,6 +193,15 @@ absl::Status CheckBestWords(const NgramFile& file, const NgramLayout& layout) {
                     "every word once", word);
     }
     seen[word] = true;
+  }
+  const auto entry = [&file](WordId word) {
+    return ScoredWord{word, file.LogProb(1 + word)};
+  };
+  for (size_t i = 1; i < file.best_words.size(); ++i) {
+    if (!Likelier(entry(file.best_words[i - 1]), entry(file.best_words[i]))) {
+      return Broken(layout.best_words_at + i * sizeof(WordId), "best words",
+                    "likeliest first", "another order");
+    }
   }
   return absl::OkStatus();
 }

@@ -52,6 +52,10 @@ inline constexpr std::array<char, 8> kNgramMagic = {'l', 'm', 'n', 'g',
 // A context with more children than this finds them through the slots.
 inline constexpr uint32_t kMaxScannedChildren = 16;
 
+// The largest ln of a back-off weight. Far above what any method gives; sums of
+// such stay finite.
+inline constexpr float kMaxBackOff = 1000;
+
 // Where each section of a file lies.
 struct NgramLayout {
   explicit NgramLayout(const NgramHeader& header);

@@ -67,6 +67,7 @@ class NgramModel final : public LanguageModel {
 
  private:
   friend class NgramScorer;
+  friend class NgramMerger;
 
   // A state taken apart.
   struct Context {

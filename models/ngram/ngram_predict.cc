@@ -13,9 +13,15 @@
 #include <vector>
 
 #include "absl/base/macros.h"
+#include "absl/container/flat_hash_set.h"
 #include "models/ngram/ngram_model.h"
 
 namespace lmserve {
+namespace {
+
+constexpr float kImpossible = -std::numeric_limits<float>::infinity();
+
+}  // namespace
 
 std::vector<NgramModel::Source> NgramModel::Sources(
     const Context& context) const {
@@ -52,8 +58,7 @@ void NgramModel::FillDistribution(const Context& context,
   if (floor) {
     std::fill_n(log_probs, vocabulary_.size(),
                 file_.nodes[context.node].backoff);
-    log_probs[vocabulary_.begin_sentence()] =
-        -std::numeric_limits<float>::infinity();
+    log_probs[vocabulary_.begin_sentence()] = kImpossible;
     sources.resize(1);
   } else {
     const float weight = sources.back().weight;
@@ -70,55 +75,115 @@ void NgramModel::FillDistribution(const Context& context,
   }
 }
 
-void NgramModel::FillTopK(const Context& context,
-                          absl::Span<ScoredWord> best) const {
-  const std::vector<Source> sources = Sources(context);
+// Lists the next words of a context, each once, likeliest first. Of equals that
+// stand in different lists, or that only the rounding of the weighted sum makes
+// equal, any may come first.
+class NgramMerger {
+ public:
+  NgramMerger(const NgramModel& model, const NgramModel::Context& context)
+      : model_(model), sources_(model.Sources(context)) {
+    heads_.resize(sources_.size());
+    for (size_t s = 0; s < sources_.size(); ++s) ReadFrom(s, 0);
+    ChooseLikeliest();
+  }
+
+  // Whether there are words left.
+  bool HasNext() const { return likeliest_ < sources_.size(); }
+
+  // The likeliest of them. REQUIRES: HasNext().
+  const ScoredWord& Next() const { return heads_[likeliest_].word; }
+
+  void Advance() {
+    ReadFrom(likeliest_, heads_[likeliest_].position + 1);
+    ChooseLikeliest();
+  }
+
+ private:
+  // The first word of a list that was not listed yet.
   struct Head {
     ScoredWord word;
-    size_t next = 0;
+    size_t position;
   };
-  std::vector<Head> heads(sources.size());
-  const auto has_more = [&](size_t s) {
-    return heads[s].next < SourceSize(sources[s]);
-  };
-  // Reads the next word of a list that no longer context has.
-  const auto advance = [&](size_t s) {
-    for (++heads[s].next; has_more(s); ++heads[s].next) {
-      heads[s].word = SourceWord(sources[s], heads[s].next);
-      const auto hides = [&](const Source& longer) {
-        return file_.FindChild(longer.node, heads[s].word.word) != kRoot;
-      };
-      if (std::none_of(sources.begin(), sources.begin() + s, hides)) return;
+
+  // Reads the next word of a list, from a position on, that no longer context
+  // has.
+  void ReadFrom(size_t source, size_t position) {
+    const size_t size = model_.SourceSize(sources_[source]);
+    Head& head = heads_[source];
+    for (; position < size; ++position) {
+      head.word = model_.SourceWord(sources_[source], position);
+      if (!IsHidden(source, head.word.word)) break;
     }
-  };
-  for (size_t s = 0; s < sources.size(); ++s) {
-    heads[s].next = -1;
-    advance(s);
+    head.position = position;
   }
-  // Equals of one list stand by id, but words that only the rounding of the
-  // weighted sum makes equal may not: so all equals of the last are taken, and
-  // sorted.
-  std::vector<ScoredWord> words;
-  words.reserve(best.size() + 1);
-  for (;;) {
-    size_t likeliest = sources.size();
-    for (size_t s = 0; s < sources.size(); ++s) {
-      if (has_more(s) && (likeliest == sources.size() ||
-                          Likelier(heads[s].word, heads[likeliest].word))) {
-        likeliest = s;
+
+  bool IsHidden(size_t source, WordId word) const {
+    return std::any_of(sources_.begin(), sources_.begin() + source,
+                       [&](const NgramModel::Source& longer) {
+                         return model_.file_.FindChild(longer.node, word) !=
+                                kRoot;
+                       });
+  }
+
+  void ChooseLikeliest() {
+    likeliest_ = sources_.size();
+    for (size_t s = 0; s < sources_.size(); ++s) {
+      if (heads_[s].position == model_.SourceSize(sources_[s])) continue;
+      if (!HasNext() || Likelier(heads_[s].word, heads_[likeliest_].word)) {
+        likeliest_ = s;
       }
     }
-    if (likeliest == sources.size()) break;
-    const ScoredWord& word = heads[likeliest].word;
+  }
+
+  const NgramModel& model_;
+  const std::vector<NgramModel::Source> sources_;
+  std::vector<Head> heads_;
+  size_t likeliest_ = 0;  // the list that Next() stands in
+};
+
+namespace {
+
+// Adds the first words by id that are not there yet, with a log-probability
+// that they all have, up to `size` words of it.
+void AddEquals(float log_prob, size_t size, WordId vocabulary,
+               std::vector<ScoredWord>* words) {
+  absl::flat_hash_set<WordId> taken;
+  for (const ScoredWord& word : *words) taken.insert(word.word);
+  size_t added = 0;
+  for (WordId w = 0; w < vocabulary && added < size; ++w) {
+    if (taken.contains(w)) continue;
+    words->push_back({w, log_prob});
+    ++added;
+  }
+}
+
+// Of words that hold the best ones, and all that equal the last of these.
+void CopyBest(std::vector<ScoredWord> words, absl::Span<ScoredWord> best) {
+  std::sort(words.begin(), words.end(), Likelier);
+  std::copy_n(words.begin(), best.size(), best.begin());
+}
+
+}  // namespace
+
+void NgramModel::FillTopK(const Context& context,
+                          absl::Span<ScoredWord> best) const {
+  std::vector<ScoredWord> words;
+  words.reserve(best.size() + 1);
+  NgramMerger merger(*this, context);
+  for (; merger.HasNext(); merger.Advance()) {
+    const ScoredWord& word = merger.Next();
+    if (word.log_prob == kImpossible) break;
     if (words.size() >= best.size() &&
         word.log_prob < words[best.size() - 1].log_prob) {
       break;
     }
     words.push_back(word);
-    advance(likeliest);
   }
-  std::sort(words.begin(), words.end(), Likelier);
-  std::copy_n(words.begin(), best.size(), best.begin());
+  if (words.size() < best.size()) {
+    AddEquals(kImpossible, best.size() - words.size(), vocabulary_.size(),
+              &words);
+  }
+  CopyBest(std::move(words), best);
 }
 
 void NgramModel::FillTopKFloor(NodeId context,
@@ -126,22 +191,15 @@ void NgramModel::FillTopKFloor(NodeId context,
   const Source children = {context, 0};
   const size_t count = std::min(best.size(), SourceSize(children));
   std::vector<ScoredWord> words;
-  for (size_t i = 0; i < count; ++i) {
-    words.push_back(SourceWord(children, i));
-  }
-  // The words at the floor are equals: the first ones by id are the best.
+  for (size_t i = 0; i < count; ++i) words.push_back(SourceWord(children, i));
   const float floor = file_.nodes[context].backoff;
+  const WordId begin = vocabulary_.begin_sentence();
   for (WordId w = 0; w < vocabulary_.size(); ++w) {
     if (words.size() == count + best.size()) break;
-    if (w == vocabulary_.begin_sentence()) continue;
-    if (file_.FindChild(context, w) == kRoot) words.push_back({w, floor});
+    if (file_.FindChild(context, w) != kRoot) continue;
+    words.push_back({w, w == begin ? kImpossible : floor});
   }
-  if (words.size() < best.size()) {
-    words.push_back({vocabulary_.begin_sentence(),
-                     -std::numeric_limits<float>::infinity()});
-  }
-  std::sort(words.begin(), words.end(), Likelier);
-  std::copy_n(words.begin(), best.size(), best.begin());
+  CopyBest(std::move(words), best);
 }
 
 void NgramModel::Distribution(absl::Span<const std::byte* const> states,

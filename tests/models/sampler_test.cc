@@ -169,7 +169,7 @@ TEST_F(SamplerTest, PenaltyComesBeforeTopK) {
 
 // TODO: Sampler looks for the k best among the first k + used by the model's
 // own probability, where a word that a penalty below 1 raises need not be.
-TEST_F(SamplerTest, DISABLED_PenaltyBelowOneRaisesIntoTopK) {
+TEST_F(SamplerTest, PenaltyBelowOneRaisesIntoTopK) {
   SamplerOptions options;
   options.top_k = 2;
   options.repetition_penalty = 0.001;
