@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 #include <numeric>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -42,7 +43,7 @@ bool HasHeader(absl::string_view bytes) {
 template <typename T>
 std::vector<T> Section(absl::string_view bytes, uint64_t at, uint64_t size) {
   std::vector<T> section(size);
-  if (at < bytes.size()) {
+  if (size > 0 && at < bytes.size()) {
     std::memcpy(section.data(), bytes.data() + at,
                 std::min<uint64_t>(bytes.size() - at, size * sizeof(T)));
   }
@@ -161,6 +162,15 @@ std::vector<NodeId> LevelEnds(const NgramHeader& header) {
   return ends;
 }
 
+// No order above one that has no n-grams has any.
+void RepairCounts(Sections* s) {
+  for (uint32_t k = 1; k < kMaxNgramOrder; ++k) {
+    uint32_t& count = s->header.counts[k];
+    if (k >= s->header.order || s->header.counts[k - 1] == 0) count = 0;
+  }
+  *s = TakeApart(PutTogether(*s));
+}
+
 float RepairLogProb(float log_prob) { return log_prob <= 0 ? log_prob : -1; }
 
 void RepairNodes(Sections* s) {
@@ -192,8 +202,8 @@ float* LogProb(Sections* s, NodeId id) {
   return id < nodes ? &s->nodes[id].log_prob : &s->leaves[id - nodes].log_prob;
 }
 
-// Order 1 is the vocabulary, <s> is no other n-gram's word, and the children
-// of a context stand likeliest first.
+// Order 1 is the vocabulary, <s> is no other n-gram's word, no word comes twice
+// while there are others, and the children of a context stand likeliest first.
 void RepairWords(Sections* s) {
   const WordId size = s->header.counts[0];
   constexpr WordId kBegin = 1;  // of all seeds
@@ -209,7 +219,12 @@ void RepairWords(Sections* s) {
     const NodeId begin = s->nodes[context].first_child;
     const NodeId end = s->nodes[context + 1].first_child;
     std::vector<ScoredWord> children;
+    std::set<WordId> used = {kBegin};
     for (NodeId id = begin; id < end; ++id) {
+      WordId& word = s->words[id];
+      while (used.size() < size && !used.insert(word).second) {
+        word = (word + 1) % size;
+      }
       children.push_back({s->words[id], *LogProb(s, id)});
     }
     std::sort(children.begin(), children.end(), Likelier);
@@ -242,6 +257,36 @@ void RepairSlots(Sections* s) {
       uint64_t slot = view.Slot(context, s->words[id]);
       while (s->slots[slot] != 0) slot = (slot + 1) & (s->slots.size() - 1);
       s->slots[slot] = id;
+    }
+  }
+}
+
+NodeId FindChild(const Sections& s, NodeId context, WordId word) {
+  if (context == kRoot) return 1 + word;
+  const NodeId end = s.nodes[context + 1].first_child;
+  for (NodeId id = s.nodes[context].first_child; id < end; ++id) {
+    if (s.words[id] == word) return id;
+  }
+  return kRoot;
+}
+
+// Contexts come in rising order, so the links of shorter ones are there.
+void RepairLinks(Sections* s) {
+  const NodeId nodes = s->nodes.size() - 1;
+  for (NodeId context = 1; context < nodes; ++context) {
+    const NodeId end = s->nodes[context + 1].first_child;
+    for (NodeId id = s->nodes[context].first_child; id < end; ++id) {
+      NodeId suffix = context, found;
+      do {
+        suffix = s->nodes[suffix].link;
+        found = FindChild(*s, suffix, s->words[id]);
+      } while (found == kRoot);
+      const NgramNode& node = s->nodes[found];
+      const bool matters =
+          node.first_child != s->nodes[found + 1].first_child ||
+          node.backoff != 0;
+      const NodeId link = matters ? found : node.link;
+      (id < nodes ? s->nodes[id].link : s->leaves[id - nodes].link) = link;
     }
   }
 }
@@ -285,7 +330,7 @@ void MutateNgram(std::minstd_rand& random, std::string* bytes) {
   }
 }
 
-void RepairModel(ModelInput* model) {
+void RepairModel(std::minstd_rand& random, ModelInput* model) {
   if (!HasHeader(model->ngram)) return;
   Sections s = TakeApart(model->ngram);
   if (s.header.counts[0] == 0) return;
@@ -295,10 +340,12 @@ void RepairModel(ModelInput* model) {
     s.header.log_alpha = -1;
   }
   s.header.slots = std::bit_floor(std::max(s.header.slots, 1u));
+  RepairCounts(&s);
   RepairNodes(&s);
   RepairWords(&s);
   RepairBestWords(&s);
   RepairSlots(&s);
+  if (random() % 4 != 0) RepairLinks(&s);
   model->ngram = PutTogether(s);
   FitVocabulary(s.header.counts[0], &model->vocabulary);
 }

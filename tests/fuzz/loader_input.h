@@ -38,7 +38,8 @@ void MutateNgram(std::minstd_rand& random, std::string* bytes);
 
 // Makes a file of the right size with all its numbers in range, whatever they
 // were, and a vocabulary as large: what is left to be wrong is what they mean.
-void RepairModel(ModelInput* model);
+// Often the links are repaired, too, and then all is right.
+void RepairModel(std::minstd_rand& random, ModelInput* model);
 
 }  // namespace lmserve
 
