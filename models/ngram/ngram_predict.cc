@@ -194,8 +194,9 @@ void NgramModel::FillTopKFloor(NodeId context,
   for (size_t i = 0; i < count; ++i) words.push_back(SourceWord(children, i));
   const float floor = file_.nodes[context].backoff;
   const WordId begin = vocabulary_.begin_sentence();
+  // One more than asked for: <s> may be among them.
   for (WordId w = 0; w < vocabulary_.size(); ++w) {
-    if (words.size() == count + best.size()) break;
+    if (words.size() > count + best.size()) break;
     if (file_.FindChild(context, w) != kRoot) continue;
     words.push_back({w, w == begin ? kImpossible : floor});
   }
