@@ -154,6 +154,11 @@ class ArpaReader {
       numbers[0] = 0;
       ++clamped_;
     }
+    if (numbers[1] * kLn10 > kMaxBackOff) {
+      return LineError(lines_, absl::StrCat("expected a back-off up to ",
+                                            kMaxBackOff / kLn10, ", found ",
+                                            words_.back()));
+    }
     *log_prob = NaturalLog(numbers[0]);
     *backoff = NaturalLog(numbers[1]);
     words_.erase(words_.begin());
