@@ -68,10 +68,10 @@ class ArpaReader {
 
   absl::Status Unexpected(absl::string_view expected) const {
     if (!lines_.status().ok()) return lines_.status();
-    return LineError(lines_, absl::StrCat("expected ", expected, ", found ",
-                                          at_end_ ? "the end of the file"
-                                                  : absl::StrCat("'", line_,
-                                                                 "'")));
+    return LineError(lines_,
+                     absl::StrCat("expected ", expected, ", found ",
+                                  at_end_ ? "the end of the file"
+                                          : absl::StrCat("'", line_, "'")));
   }
 
   // Goes to the next line that is not blank.
@@ -103,9 +103,9 @@ class ArpaReader {
         return Unexpected("ngram ORDER=COUNT");
       }
       if (k != order() + 1 || k > kMaxNgramOrder) {
-        return LineError(lines_, absl::StrCat("expected order ", order() + 1,
-                                              " (", kMaxNgramOrder,
-                                              " at most), found ", k));
+        return LineError(lines_,
+                         absl::StrCat("expected order ", order() + 1, " (",
+                                      kMaxNgramOrder, " at most), found ", k));
       }
       counts_.push_back(count);
     }
@@ -139,9 +139,9 @@ class ArpaReader {
     const bool has_backoff = fields == size_t(k) + 2;
     if (!absl::SimpleAtod(words_[0], &numbers[0]) ||
         (has_backoff && !absl::SimpleAtod(words_.back(), &numbers[1]))) {
-      return LineError(lines_, absl::StrCat("expected numbers first and last, ",
-                                            "found '", words_[0], "' and '",
-                                            words_.back(), "'"));
+      return LineError(
+          lines_, absl::StrCat("expected numbers first and last, ", "found '",
+                               words_[0], "' and '", words_.back(), "'"));
     }
     if (!IsNumber(numbers[0]) || !IsNumber(numbers[1])) {
       return LineError(lines_, "expected a number, found NaN or infinity");
@@ -155,9 +155,9 @@ class ArpaReader {
       ++clamped_;
     }
     if (numbers[1] * kLn10 > kMaxBackOff) {
-      return LineError(lines_, absl::StrCat("expected a back-off up to ",
-                                            kMaxBackOff / kLn10, ", found ",
-                                            words_.back()));
+      return LineError(
+          lines_, absl::StrCat("expected a back-off up to ",
+                               kMaxBackOff / kLn10, ", found ", words_.back()));
     }
     *log_prob = NaturalLog(numbers[0]);
     *backoff = NaturalLog(numbers[1]);
@@ -252,9 +252,9 @@ class ArpaReader {
       if (found == end || *found != ids[i]) {
         words_.pop_back();
         return LineError(
-            lines_, absl::StrCat("the context '", absl::StrJoin(words_, " "),
-                                 "' of the n-gram is no ", words_.size(),
-                                 "-gram"));
+            lines_,
+            absl::StrCat("the context '", absl::StrJoin(words_, " "),
+                         "' of the n-gram is no ", words_.size(), "-gram"));
       }
       entry->context = found - level.words.begin();
     }
@@ -284,10 +284,9 @@ class ArpaReader {
   }
 
   absl::Status Twice(int k, absl::string_view last_word, uint64_t line) const {
-    return absl::InvalidArgumentError(
-        absl::StrCat(lines_.name(), " line ", line, ": the ", k,
-                     "-gram that ends with '", last_word, "' stands there for ",
-                     "the second time"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        lines_.name(), " line ", line, ": the ", k, "-gram that ends with '",
+        last_word, "' stands there for ", "the second time"));
   }
 
   void Add(int k, uint32_t context, WordId word, float log_prob,

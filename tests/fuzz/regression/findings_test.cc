@@ -1,0 +1,79 @@
+// What the fuzzers found, a test each.
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "models/ngram/ngram_builder.h"
+#include "models/ngram/ngram_model.h"
+#include "tests/testing/ngram_models.h"
+#include "trainer/line_reader.h"
+#include "trainer/ngram/arpa.h"
+
+namespace lmserve {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// "a b" is less likely than what was not seen after "a".
+NgramTable FloorAboveAChild() {
+  NgramTable table;
+  table.rule = UnseenRule::kFloor;
+  table.levels.resize(2);
+  table.levels[0] = {{0, 1, 2, 3, 4},
+                     {-2, -kInfinity, -2, -2, -2},
+                     {0, 0, 0, -1, 0},
+                     {0, 0, 0, 0, 1, 1}};
+  table.levels[1] = {{4}, {-5}, {}, {}};
+  return table;
+}
+
+// <s>, which is never predicted, took the place of a word at the floor.
+TEST(LoaderFindings, WordsAtTheFloorAreCountedWithoutBeginOfSentence) {
+  const BuiltNgramModel built =
+      BuildModel(Vocabulary::Parse("<unk>\n<s>\n</s>\na\nb\n").value(),
+                 FloorAboveAChild());
+  std::vector<std::byte> state(built.model->state_size());
+  built.model->Start(state.data());
+  built.model->ScoreWord(state.data(), 3);
+  const std::byte* row = state.data();
+  std::vector<ScoredWord> best(3);
+  built.model->TopK({&row, 1}, best.size(), absl::MakeSpan(best));
+  EXPECT_THAT(best, testing::ElementsAre(ScoredWord{0, -1}, ScoredWord{2, -1},
+                                         ScoredWord{3, -1}));
+}
+
+// A list of best words in another order was believed, and the wrong words
+// predicted.
+TEST(LoaderFindings, BestWordsInAnotherOrderAreRefused) {
+  const BuiltNgramModel built = BuildFromArpa(TinyArpa());
+  std::vector<char> bytes(built.bytes.begin(), built.bytes.end());
+  // The last 10 words of 4 bytes: the first two of them.
+  char* best = bytes.data() + bytes.size() - 10 * sizeof(WordId);
+  std::swap_ranges(best, best + sizeof(WordId), best + sizeof(WordId));
+  const auto file = NgramFile::Parse({bytes.data(), bytes.size()}, 10);
+  EXPECT_THAT(file.status().ToString(),
+              testing::HasSubstr("best words: expected likeliest first"));
+}
+
+// What is too large for the file was found out only when it was built.
+TEST(ArpaFindings, BackOffTooLarge) {
+  for (const char* backoff : {"435", "1e38", "1e39"}) {
+    const std::string arpa = absl::StrReplaceAll(
+        TinyArpa(), {{"cat\t-0.25", std::string("cat\t") + backoff}});
+    const auto lines = LineReader::FromString(arpa);
+    EXPECT_THAT(
+        ReadArpa(*lines, ArpaOptions()).status().ToString(),
+        testing::HasSubstr("line 12: expected a back-off up to 434.294"))
+        << backoff;
+  }
+}
+
+}  // namespace
+}  // namespace lmserve
