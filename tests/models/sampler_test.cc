@@ -167,8 +167,8 @@ TEST_F(SamplerTest, PenaltyComesBeforeTopK) {
   ExpectFits(options, {Id("the"), Id("a"), Id("</s>")});
 }
 
-// TODO: Sampler looks for the k best among the first k + used by the model's
-// own probability, where a word that a penalty below 1 raises need not be.
+// A word that a penalty below 1 raises need not be among the first by the
+// model's own probability.
 TEST_F(SamplerTest, PenaltyBelowOneRaisesIntoTopK) {
   SamplerOptions options;
   options.top_k = 2;
