@@ -59,8 +59,7 @@ class FeatureTable {
       if (weights_[i] != 0) score += weights_[i] * rows_[candidate][i];
     }
     // Infinities of both signs: the text is impossible under a model.
-    return std::isnan(score) ? -std::numeric_limits<double>::infinity()
-                             : score;
+    return std::isnan(score) ? -std::numeric_limits<double>::infinity() : score;
   }
 
   const std::vector<std::string>& names() const { return names_; }
@@ -88,9 +87,9 @@ absl::Status CheckRequest(const lm::v1::RerankRequest& request,
                                                       request.normalization()));
   }
   if (!std::isfinite(request.alpha()) || request.alpha() < 0) {
-    return InvalidField("alpha",
-                        absl::StrCat("expected a finite number from 0 up, ",
-                                     "found ", request.alpha()));
+    return InvalidField(
+        "alpha", absl::StrCat("expected a finite number from 0 up, ", "found ",
+                              request.alpha()));
   }
   const std::set<std::string> models(request.models().begin(),
                                      request.models().end());
@@ -117,17 +116,17 @@ absl::Status AddOwnFeatures(const lm::v1::RerankRequest& request,
     const auto& features = request.candidates(i).features();
     const std::string field = absl::StrCat("candidates[", i, "].features");
     if (features.size() != names.size()) {
-      return InvalidField(field, absl::StrCat("expected the features of ",
-                                              "candidates[0], ", names.size(),
-                                              " of them, found ",
-                                              features.size()));
+      return InvalidField(
+          field,
+          absl::StrCat("expected the features of ", "candidates[0], ",
+                       names.size(), " of them, found ", features.size()));
     }
     for (const std::string& name : names) {
       const auto found = features.find(name);
       if (found == features.end()) {
-        return InvalidField(field, absl::StrCat("expected the features of ",
-                                                "candidates[0], '", name,
-                                                "' is missing"));
+        return InvalidField(
+            field, absl::StrCat("expected the features of ", "candidates[0], '",
+                                name, "' is missing"));
       }
       if (!std::isfinite(found->second)) {
         return InvalidField(
@@ -152,8 +151,8 @@ double Divisor(const lm::v1::RerankRequest& request, double words) {
 }
 
 // The three features of one model.
-absl::Status AddModelFeatures(const std::string& name, const LanguageModel& model,
-                              const Limits& limits,
+absl::Status AddModelFeatures(const std::string& name,
+                              const LanguageModel& model, const Limits& limits,
                               const lm::v1::RerankRequest& request,
                               FeatureTable* table) {
   Encoder texts(model.vocabulary(), limits);
@@ -166,9 +165,9 @@ absl::Status AddModelFeatures(const std::string& name, const LanguageModel& mode
     const std::string column = absl::StrCat(name, suffix);
     const auto& names = table->names();
     if (std::find(names.begin(), names.end(), column) != names.end()) {
-      return InvalidField("candidates[0].features",
-                          absl::StrCat("'", column,
-                                       "' is the name of a model's feature"));
+      return InvalidField(
+          "candidates[0].features",
+          absl::StrCat("'", column, "' is the name of a model's feature"));
     }
     table->AddColumn(column, suffix[0] == '\0' ? 1 : 0);
   }
@@ -178,8 +177,11 @@ absl::Status AddModelFeatures(const std::string& name, const LanguageModel& mode
     const absl::Span<const WordId> words = texts.words(i);
     const absl::Span<const float> scores = rest.first(words.size());
     rest.remove_prefix(words.size());
-    table->AddValue(i, std::accumulate(scores.begin(), scores.end(), 0.0) /
-                           Divisor(request, words.size()));
+    const double log_prob = std::accumulate(scores.begin(), scores.end(), 0.0);
+    // A divisor that is infinite, too, makes the impossible no likelier.
+    table->AddValue(i, std::isinf(log_prob)
+                           ? log_prob
+                           : log_prob / Divisor(request, words.size()));
     table->AddValue(i, std::count(words.begin(), words.end(),
                                   model.vocabulary().unknown()));
     table->AddValue(i, words.size());

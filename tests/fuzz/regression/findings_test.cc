@@ -10,9 +10,14 @@
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model_store/model_store.h"
+#include "model_store/publish.h"
+#include "models/model_factory.h"
 #include "models/ngram/ngram_builder.h"
 #include "models/ngram/ngram_model.h"
+#include "server/rerank.h"
 #include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
 #include "trainer/line_reader.h"
 #include "trainer/ngram/arpa.h"
 
@@ -73,6 +78,33 @@ TEST(ArpaFindings, BackOffTooLarge) {
         testing::HasSubstr("line 12: expected a back-off up to 434.294"))
         << backoff;
   }
+}
+
+// -infinity / infinity, of an impossible text and a large alpha, is no number.
+TEST(RequestFindings, ImpossibleTextOverAnInfiniteDivisor) {
+  const TemporaryDirectory directory;
+  const BuiltNgramModel built = BuildFromArpa(
+      absl::StrReplaceAll(TinyArpa(), {{"-1.5\t<unk>", "-99\t<unk>"}}));
+  NewVersion version;
+  version.family = std::string(kNgramFamily);
+  version.files = {
+      {std::string(kVocabularyFile), built.model->vocabulary().text()},
+      {std::string(kNgramFile), built.bytes}};
+  version.self_test = {"the cat"};
+  ASSERT_TRUE(Publish(directory.path(), "tiny", version).ok());
+  const auto store = ModelStore::Open(directory.path()).value();
+
+  lm::v1::RerankRequest request;
+  request.add_models("tiny");
+  request.set_normalization(lm::v1::POWER);
+  request.set_alpha(1e308);
+  request.add_candidates()->mutable_text()->set_text("zebra");
+  request.add_candidates()->mutable_text()->set_text("the cat");
+  lm::v1::RerankResponse response;
+  ASSERT_TRUE(Rerank(*store, Limits(), request, &response).ok());
+  EXPECT_EQ(response.candidates(0).index(), 1u);
+  EXPECT_EQ(response.candidates(1).score(), -kInfinity);
+  EXPECT_EQ(response.candidates(1).features(0), -kInfinity);
 }
 
 }  // namespace
