@@ -1,16 +1,18 @@
 // lm_server: serves the models of a store over gRPC.
 
 #include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <string>
 
-#include <CLI/CLI.hpp>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
-
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "model_store/model_store.h"
 #include "server/server.h"
 
@@ -26,6 +28,19 @@ struct Flags {
   int drain_seconds = 30;
 };
 
+// What is wrong with an address to listen on, or nothing.
+std::string CheckAddress(const std::string& address) {
+  if (absl::StartsWith(address, "unix:")) return "";
+  const size_t colon = address.rfind(':');
+  int port;
+  if (colon != std::string::npos && colon > 0 &&
+      absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
+      port <= 65535) {
+    return "";
+  }
+  return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
+}
+
 void AddLimit(CLI::App& app, const std::string& name, uint64_t* limit,
               const std::string& what) {
   app.add_option(name, *limit, what)
@@ -39,6 +54,7 @@ void AddFlags(CLI::App& app, Flags* flags) {
       ->required();
   app.add_option("--listen", flags->server.listen,
                  "Address: HOST:PORT, where port 0 picks one, or unix:PATH")
+      ->check(CheckAddress)
       ->capture_default_str();
   app.add_option("--drain-seconds", flags->drain_seconds,
                  "How long running calls may take after SIGTERM")
@@ -53,11 +69,9 @@ void AddFlags(CLI::App& app, Flags* flags) {
   AddLimit(app, "--max-words-per-text", &limits.words_per_text,
            "Words in a text");
   AddLimit(app, "--max-words", &limits.words, "Words in all texts");
-  AddLimit(app, "--max-texts", &limits.texts,
-           "Texts, contexts or candidates");
+  AddLimit(app, "--max-texts", &limits.texts, "Texts, contexts or candidates");
   AddLimit(app, "--max-models", &limits.models, "Models of a reranking");
-  AddLimit(app, "--max-features", &limits.features,
-           "Features of a candidate");
+  AddLimit(app, "--max-features", &limits.features, "Features of a candidate");
   AddLimit(app, "--max-predictions", &limits.predictions,
            "Next words asked for, k times contexts");
   AddLimit(app, "--max-generated-words", &limits.generated_words,
@@ -77,9 +91,8 @@ sigset_t BlockSignals() {
 
 void LogModels(const ModelStore& store) {
   for (const ModelStore::Entry& entry : store.List()) {
-    spdlog::info("serving {}@{}: {}, {} words, {} bytes",
-                 entry.handle->name(), entry.handle->version(),
-                 entry.handle->manifest().family(),
+    spdlog::info("serving {}@{}: {}, {} words, {} bytes", entry.handle->name(),
+                 entry.handle->version(), entry.handle->manifest().family(),
                  entry.handle->model().vocabulary().size(),
                  entry.handle->file_bytes());
   }

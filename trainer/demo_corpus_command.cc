@@ -32,6 +32,7 @@ void AddDemoCorpusCommand(CLI::App& app, Work* work) {
       "Write English-like sentences of a small grammar, for tries and tests.\n"
       "  lm_trainer demo-corpus --sentences 20000 --seed 2 > valid.txt");
   command.add_option("--sentences", options->sentences, "How many")
+      ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str();
   command.add_option("--seed", options->seed, "The same seed, the same text")
       ->capture_default_str();

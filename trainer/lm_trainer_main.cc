@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "trainer/command.h"
@@ -18,8 +19,11 @@ void PrintWrongUse(const CLI::App& app, const CLI::ParseError& error) {
     absl::StrAppend(&help, " ", command->get_name());
   }
   std::string message = error.what();
-  message.resize(message.find('\n') == std::string::npos ? message.size()
-                                                          : message.find('\n'));
+  message = message.substr(0, message.find('\n'));
+  const std::vector<std::string> unknown = app.remaining();
+  if (app.get_subcommands().empty() && !unknown.empty()) {
+    message = absl::StrCat("no command or option '", unknown[0], "'");
+  }
   std::fprintf(stderr, "lm_trainer: %s (see %s --help)\n", message.c_str(),
                help.c_str());
 }
@@ -29,8 +33,8 @@ void PrintWrongUse(const CLI::App& app, const CLI::ParseError& error) {
 int main(int argc, char** argv) {
   CLI::App app("Makes language models from text for lm_server to serve.",
                "lm_trainer");
-  app.set_version_flag("--version", std::string("lm_trainer ") +
-                                        LMSERVE_VERSION);
+  app.set_version_flag("--version",
+                       std::string("lm_trainer ") + LMSERVE_VERSION);
   app.require_subcommand(1);
   lmserve::Work work;
   lmserve::AddNgramCommand(app, &work);

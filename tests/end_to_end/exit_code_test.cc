@@ -56,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
     Trainer, WrongUseTest,
     testing::Values(
         Case{"NoCommand", "lm_trainer", {}, "subcommand"},
-        Case{"UnknownCommand", "lm_trainer", {"train"}, "subcommand"},
+        Case{"UnknownCommand", "lm_trainer", {"train"}, "'train'"},
         Case{"UnknownOption", "lm_trainer", Ngram({"--ordre", "3"}), "--ordre"},
         Case{"MissingStore",
              "lm_trainer",
@@ -70,6 +70,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"NoNumber", "lm_trainer", Ngram({"--order", "five"}), "five"},
         Case{"NumberOutOfRange", "lm_trainer", Ngram({"--order", "0"}),
              "--order"},
+        Case{"NegativeNumber",
+             "lm_trainer",
+             {"demo-corpus", "--sentences", "-1"},
+             "--sentences"},
         Case{"NoThreshold", "lm_trainer", Ngram({"--prune", "few"}), "few"},
         Case{"UnknownSmoothing", "lm_trainer", Ngram({"--smoothing", "kneser"}),
              "modified-kneser-ney"},
@@ -92,7 +96,15 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"NumberOutOfRange",
              "lm_server",
              {"--store", "a-store", "--max-texts", "0"},
-             "--max-texts"}),
+             "--max-texts"},
+        Case{"AddressWithoutPort",
+             "lm_server",
+             {"--store", "a-store", "--listen", "localhost"},
+             "HOST:PORT"},
+        Case{"PortOutOfRange",
+             "lm_server",
+             {"--store", "a-store", "--listen", "127.0.0.1:99999"},
+             "HOST:PORT"}),
     CaseName);
 
 INSTANTIATE_TEST_SUITE_P(
