@@ -63,8 +63,8 @@ absl::Status Encoder::AddWords(const lm::v1::WordList& words) {
   for (int i = 0; status.ok() && i < words.words_size(); ++i) {
     const std::string& word = words.words(i);
     if (!IsWord(word)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "word ", i, " is empty or has white space in it"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("word ", i, " is empty or has white space in it"));
     }
     status = AddWord(word, i);
   }
@@ -90,9 +90,9 @@ absl::Status Encoder::AddWord(absl::string_view word, size_t position) {
 
 absl::Status Encoder::AddId(WordId id, size_t position) {
   if (id == vocabulary_.begin_sentence() || id == vocabulary_.end_sentence()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "word ", position, " is the sentence marker ", vocabulary_.word(id),
-        "; a text comes without"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("word ", position, " is the sentence marker ",
+                     vocabulary_.word(id), "; a text comes without"));
   }
   words_.push_back(id);
   return absl::OkStatus();

@@ -29,8 +29,8 @@ class Encoder {
 
   // Adds a text. Errors name it by `field` and `index`, as in texts[3]; a
   // negative index stands for a field that is not repeated.
-  absl::Status Add(const lm::v1::Text& text, absl::string_view field,
-                   int index, const Options& options);
+  absl::Status Add(const lm::v1::Text& text, absl::string_view field, int index,
+                   const Options& options);
 
   size_t size() const { return ends_.size(); }
 

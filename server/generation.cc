@@ -17,8 +17,8 @@ constexpr uint32_t kDefaultMaxWords = 100;
 absl::Status CheckRange(absl::string_view field, bool in_range,
                         absl::string_view expected, double found) {
   if (in_range && std::isfinite(found)) return absl::OkStatus();
-  return InvalidField(
-      field, absl::StrCat("expected ", expected, ", found ", found));
+  return InvalidField(field,
+                      absl::StrCat("expected ", expected, ", found ", found));
 }
 
 absl::StatusOr<SamplerOptions> ParseSampler(
@@ -52,8 +52,8 @@ absl::StatusOr<Generation::Options> Generation::ParseOptions(
   if (!sampler.ok()) return sampler.status();
   Options options;
   options.sampler = *sampler;
-  options.seed = request.has_seed() ? request.seed()
-                                    : uint64_t{std::random_device()()};
+  options.seed =
+      request.has_seed() ? request.seed() : uint64_t{std::random_device()()};
   options.max_words =
       request.max_words() == 0 ? kDefaultMaxWords : request.max_words();
   for (const absl::Status& status :

@@ -21,8 +21,7 @@ void SetInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
 
 }  // namespace
 
-void ListModels(const ModelStore& store,
-                lm::v1::ListModelsResponse* response) {
+void ListModels(const ModelStore& store, lm::v1::ListModelsResponse* response) {
   for (const ModelStore::Entry& entry : store.List()) {
     SetInfo(entry, response->add_models());
   }

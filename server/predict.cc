@@ -52,13 +52,12 @@ absl::StatusOr<size_t> CheckedK(const lm::v1::PredictRequest& request,
   if (!request.words().empty()) return 0;
   const uint64_t k = request.k() == 0 ? kDefaultK : request.k();
   if (k > vocabulary && request.k() > 0) {
-    return InvalidField("k", absl::StrCat("expected 1 to ", vocabulary,
-                                          ", the words of the vocabulary, ",
-                                          "found ", k));
+    return InvalidField(
+        "k", absl::StrCat("expected 1 to ", vocabulary,
+                          ", the words of the vocabulary, ", "found ", k));
   }
-  absl::Status status = CheckLimit("k times contexts",
-                                   k * request.contexts_size(),
-                                   limits.predictions);
+  absl::Status status = CheckLimit(
+      "k times contexts", k * request.contexts_size(), limits.predictions);
   if (!status.ok()) return status;
   return std::min<uint64_t>(k, vocabulary);
 }
@@ -66,8 +65,7 @@ absl::StatusOr<size_t> CheckedK(const lm::v1::PredictRequest& request,
 void PredictBest(const LanguageModel& model, const States& states, size_t k,
                  bool exclude_unknown, lm::v1::PredictResponse* response) {
   const Vocabulary& vocabulary = model.vocabulary();
-  const size_t asked = std::min<size_t>(k + exclude_unknown,
-                                        vocabulary.size());
+  const size_t asked = std::min<size_t>(k + exclude_unknown, vocabulary.size());
   std::vector<ScoredWord> best(states.rows().size() * asked);
   model.TopK(states.rows(), asked, absl::MakeSpan(best));
   for (size_t i = 0; i < states.rows().size(); ++i) {

@@ -36,8 +36,8 @@ void SetScore(const Vocabulary& vocabulary, absl::Span<const WordId> words,
   score->set_unknown_count(unknown);
   score->set_known_log_prob(known_log_prob);
   score->set_perplexity(std::exp(-log_prob / words.size()));
-  score->set_known_perplexity(
-      known == 0 ? 0 : std::exp(-known_log_prob / known));
+  score->set_known_perplexity(known == 0 ? 0
+                                         : std::exp(-known_log_prob / known));
 }
 
 }  // namespace
@@ -73,14 +73,13 @@ absl::Status Score(const ModelStore& store, const Limits& limits,
   if (request.texts().empty()) {
     return InvalidField("texts", "expected a text, found none");
   }
-  absl::Status status =
-      CheckLimit("texts", request.texts_size(), limits.texts);
+  absl::Status status = CheckLimit("texts", request.texts_size(), limits.texts);
   if (!status.ok()) return status;
   const LanguageModel& model = (*handle)->model();
   Encoder texts(model.vocabulary(), limits);
   for (int i = 0; i < request.texts_size(); ++i) {
-    status = texts.Add(request.texts(i), "texts", i,
-                       {.add_end = !request.no_end()});
+    status =
+        texts.Add(request.texts(i), "texts", i, {.add_end = !request.no_end()});
     if (!status.ok()) return status;
   }
   const std::vector<float> log_probs = ScoreTexts(model, texts);

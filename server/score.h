@@ -20,8 +20,7 @@ absl::Status Score(const ModelStore& store, const Limits& limits,
 
 // ln P of every word of the texts, each after <s>; parallel to
 // texts.all_words().
-std::vector<float> ScoreTexts(const LanguageModel& model,
-                              const Encoder& texts);
+std::vector<float> ScoreTexts(const LanguageModel& model, const Encoder& texts);
 
 // Who answered.
 void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version);

@@ -116,8 +116,7 @@ absl::Status Server::Listen() {
 }
 
 void Server::SetServing() {
-  grpc::HealthCheckServiceInterface* health =
-      server_->GetHealthCheckService();
+  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
   for (const char* service :
        {"lm.v1.LanguageModelService", "lm.v1.ModelService"}) {
     health->SetServingStatus(service, true);

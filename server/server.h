@@ -1,11 +1,11 @@
 #ifndef LMSERVE_SERVER_SERVER_H_
 #define LMSERVE_SERVER_SERVER_H_
 
+#include <grpcpp/server.h>
+
 #include <chrono>
 #include <memory>
 #include <string>
-
-#include <grpcpp/server.h>
 
 #include "absl/status/statusor.h"
 #include "model_store/model_store.h"
@@ -37,8 +37,7 @@ class Server {
   void Drain(std::chrono::milliseconds deadline);
 
  private:
-  Server(const ServerOptions& options,
-         std::unique_ptr<const ModelStore> store);
+  Server(const ServerOptions& options, std::unique_ptr<const ModelStore> store);
 
   absl::Status Listen();
   void SetServing();

@@ -201,8 +201,8 @@ class ModelServiceImpl final : public RawModelService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeLanguageModelService(
-    const ModelStore& store, const Limits& limits) {
+std::unique_ptr<grpc::Service> MakeLanguageModelService(const ModelStore& store,
+                                                        const Limits& limits) {
   return std::make_unique<LanguageModelServiceImpl>(store, limits);
 }
 

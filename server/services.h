@@ -1,9 +1,9 @@
 #ifndef LMSERVE_SERVER_SERVICES_H_
 #define LMSERVE_SERVER_SERVICES_H_
 
-#include <memory>
-
 #include <grpcpp/impl/service_type.h>
+
+#include <memory>
 
 #include "model_store/model_store.h"
 #include "server/limits.h"
@@ -13,8 +13,8 @@ namespace lmserve {
 // The gRPC services: shims that parse a request, call the function that answers
 // it, and send what it says. n-gram work is cheaper than a thread's hand-over,
 // so it runs where the request came in. Store and limits must outlive them.
-std::unique_ptr<grpc::Service> MakeLanguageModelService(
-    const ModelStore& store, const Limits& limits);
+std::unique_ptr<grpc::Service> MakeLanguageModelService(const ModelStore& store,
+                                                        const Limits& limits);
 std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store);
 
 }  // namespace lmserve

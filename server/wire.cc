@@ -1,12 +1,12 @@
 #include "server/wire.h"
 
-#include <map>
-#include <vector>
-
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/unknown_field_set.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/slice.h>
+
+#include <map>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "models/text.h"
@@ -60,8 +60,8 @@ std::string FindInvalidString(const google::protobuf::Descriptor& type,
       return absl::StrCat(name, ": invalid UTF-8 at byte ", invalid);
     }
     if (field->type() == FieldDescriptor::TYPE_MESSAGE) {
-      const std::string inner = FindInvalidString(*field->message_type(),
-                                                  value.length_delimited());
+      const std::string inner =
+          FindInvalidString(*field->message_type(), value.length_delimited());
       if (!inner.empty()) return absl::StrCat(name, ".", inner);
     }
   }

@@ -1,10 +1,10 @@
 #ifndef LMSERVE_SERVER_WIRE_H_
 #define LMSERVE_SERVER_WIRE_H_
 
-#include <string>
-
 #include <google/protobuf/message.h>
 #include <grpcpp/support/byte_buffer.h>
+
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"

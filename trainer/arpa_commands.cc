@@ -51,10 +51,9 @@ absl::Status Import(const ImportOptions& options) {
   for (const std::string& warning : model->warnings) {
     std::cerr << "warning: " << warning << std::endl;
   }
-  const absl::StatusOr<uint64_t> version =
-      PublishNgram(options.target.store, options.target.model,
-                   model->vocabulary, model->table, {{"source", "ARPA file"}},
-                   SelfTest(model->vocabulary));
+  const absl::StatusOr<uint64_t> version = PublishNgram(
+      options.target.store, options.target.model, model->vocabulary,
+      model->table, {{"source", "ARPA file"}}, SelfTest(model->vocabulary));
   if (!version.ok()) return version.status();
   std::cout << options.target.model << "@" << *version << std::endl;
   return absl::OkStatus();
@@ -81,8 +80,9 @@ void AddImportArpaCommand(CLI::App& app, Work* work) {
       .add_option("file", options->file,
                   "ARPA file: plain, .gz, .xz, or - for the standard input")
       ->required();
-  command.add_option("--unknown-log10", options->arpa.unknown_log10,
-                     "log10 P(<unk>) where the file has none")
+  command
+      .add_option("--unknown-log10", options->arpa.unknown_log10,
+                  "log10 P(<unk>) where the file has none")
       ->check(CLI::Range(-1000.0, 0.0))
       ->capture_default_str();
   command.add_flag("--clamp-positive", options->arpa.clamp_positive,
@@ -97,8 +97,9 @@ void AddExportArpaCommand(CLI::App& app, Work* work) {
       "export-arpa",
       "Write an n-gram model as an ARPA file.\n"
       "  lm_trainer export-arpa en.arpa --store store --model en");
-  command.add_option("file", options->file,
-                     "ARPA file to write, or - for the standard output")
+  command
+      .add_option("file", options->file,
+                  "ARPA file to write, or - for the standard output")
       ->required();
   AddModelOptions(command, "to write, NAME, NAME@VERSION or NAME@ALIAS",
                   &options->source);

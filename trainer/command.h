@@ -1,9 +1,8 @@
 #ifndef LMSERVE_TRAINER_COMMAND_H_
 #define LMSERVE_TRAINER_COMMAND_H_
 
-#include <functional>
-
 #include <CLI/CLI.hpp>
+#include <functional>
 
 #include "absl/status/status.h"
 

@@ -54,9 +54,8 @@ class CorpusBuilder {
     }
     if (!lines_.status().ok()) return lines_.status();
     if (sentences_ == 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(lines_.name(), ": no sentence in it, expected one at ",
-                       "least"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          lines_.name(), ": no sentence in it, expected one at ", "least"));
     }
     return absl::OkStatus();
   }
@@ -107,8 +106,9 @@ class CorpusBuilder {
         id = AddWord(word);
       }
       if (id == kBegin || id == kEnd) {
-        return LineError(lines_, absl::StrCat("expected plain words, found the ",
-                                              "sentence marker ", word));
+        return LineError(lines_,
+                         absl::StrCat("expected plain words, found the ",
+                                      "sentence marker ", word));
       }
       ++counts_[id];
       words_.push_back(id);
@@ -126,16 +126,14 @@ class CorpusBuilder {
     std::vector<WordId> ids(names_.size());
     std::iota(ids.begin(), ids.end(), 0u);
     if (!fixed_) {
-      ids.erase(std::remove_if(ids.begin() + kMarkers, ids.end(),
-                               [&](WordId id) {
-                                 return counts_[id] < min_count;
-                               }),
-                ids.end());
+      ids.erase(
+          std::remove_if(ids.begin() + kMarkers, ids.end(),
+                         [&](WordId id) { return counts_[id] < min_count; }),
+          ids.end());
     }
-    std::stable_sort(ids.begin() + kMarkers, ids.end(),
-                     [&](WordId a, WordId b) {
-                       return counts_[a] > counts_[b];
-                     });
+    std::stable_sort(
+        ids.begin() + kMarkers, ids.end(),
+        [&](WordId a, WordId b) { return counts_[a] > counts_[b]; });
     return ids;
   }
 

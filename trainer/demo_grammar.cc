@@ -140,15 +140,16 @@ constexpr WordClass kClasses[] = {
      "moved ignored polished weighed praised guarded misplaced inspected "
      "sketched"},
     {"event",
-     "school work lunch dinner church practice breakfast class supper rehearsal "
+     "school work lunch dinner church practice breakfast class supper "
+     "rehearsal "
      "training harvest"},
     {"day", "monday sunday friday week summer night winter autumn tuesday"},
 };
 
 constexpr Agreement kAgreements[] = {
-    {"proctor", "exams"},   {"librarian", "books"},  {"chef", "recipes"},
+    {"proctor", "exams"},    {"librarian", "books"}, {"chef", "recipes"},
     {"conductor", "scores"}, {"captain", "maps"},    {"referee", "whistles"},
-    {"banker", "purses"},   {"surgeon", "gloves"},
+    {"banker", "purses"},    {"surgeon", "gloves"},
 };
 
 }  // namespace

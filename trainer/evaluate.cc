@@ -48,10 +48,10 @@ class Evaluator {
     std::vector<LanguageModel::Query> batch;
     size_t begin = 0;
     for (size_t end : ends_) {
-      batch.push_back(
-          {start_.data(),
-           absl::MakeConstSpan(words_).subspan(begin, end - begin), nullptr,
-           absl::MakeSpan(log_probs).subspan(begin, end - begin)});
+      batch.push_back({start_.data(),
+                       absl::MakeConstSpan(words_).subspan(begin, end - begin),
+                       nullptr,
+                       absl::MakeSpan(log_probs).subspan(begin, end - begin)});
       begin = end;
     }
     const auto started = std::chrono::steady_clock::now();
@@ -105,9 +105,8 @@ absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
   if (!lines.status().ok()) return lines.status();
   evaluator.Score();
   if (evaluator.tokens() == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(lines.name(), ": no sentence in it, expected one at ",
-                     "least"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        lines.name(), ": no sentence in it, expected one at ", "least"));
   }
   progress.Finish(evaluator.tokens());
   return evaluator.result();

@@ -275,8 +275,8 @@ bool LineReader::Next(absl::string_view* line) {
 }
 
 absl::Status LineError(const LineReader& lines, absl::string_view problem) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      lines.name(), " line ", lines.line_number(), ": ", problem));
+  return absl::InvalidArgumentError(
+      absl::StrCat(lines.name(), " line ", lines.line_number(), ": ", problem));
 }
 
 }  // namespace lmserve

@@ -131,17 +131,16 @@ absl::Status Train(const Options& options) {
       PublishNgram(options.target.store, options.target.model,
                    corpus->vocabulary, estimate->table, properties, self_test);
   if (!version.ok()) return version.status();
-  Note(absl::StrCat(
-      absl::StrJoin(estimate->table.levels, " / ",
-                    [](std::string* out, const NgramLevel& level) {
-                      absl::StrAppend(out, level.size());
-                    }),
-      " n-grams of order 1 to ", options.order));
+  Note(
+      absl::StrCat(absl::StrJoin(estimate->table.levels, " / ",
+                                 [](std::string* out, const NgramLevel& level) {
+                                   absl::StrAppend(out, level.size());
+                                 }),
+                   " n-grams of order 1 to ", options.order));
   std::cout << options.target.model << "@" << *version << std::endl;
   if (!options.arpa.empty()) {
-    absl::Status status = WriteArpaFile(options.target.store,
-                                        options.target.model, *version,
-                                        options.arpa);
+    absl::Status status = WriteArpaFile(
+        options.target.store, options.target.model, *version, options.arpa);
     if (!status.ok()) return status;
   }
   return options.valid.empty() ? absl::OkStatus() : Validate(options, *version);
@@ -178,11 +177,13 @@ void AddNgramCommand(CLI::App& app, Work* work) {
   command.add_option("--prune", options->estimate.prune,
                      "Leave out n-grams seen this often or less, a threshold "
                      "an order, as in 0 0 1; the last holds for higher orders");
-  command.add_option("--vocabulary", options->text.vocabulary_file,
-                     "File of the words to know; the rest becomes <unk>")
+  command
+      .add_option("--vocabulary", options->text.vocabulary_file,
+                  "File of the words to know; the rest becomes <unk>")
       ->check(CLI::ExistingFile);
-  command.add_option("--min-count", options->text.min_count,
-                     "Words seen less often become <unk>")
+  command
+      .add_option("--min-count", options->text.min_count,
+                  "Words seen less often become <unk>")
       ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str();
   command.add_option("--threads", options->threads, "Threads to count with")

@@ -51,10 +51,9 @@ void Progress::Finish(uint64_t words) {
 }
 
 void Progress::Print(absl::string_view text, bool last) {
-  const std::string line =
-      terminal_ ? absl::StrCat("\r", label_, ": ", text, "\x1b[K",
-                               last ? "\n" : "")
-                : absl::StrCat(label_, ": ", text, "\n");
+  const std::string line = terminal_ ? absl::StrCat("\r", label_, ": ", text,
+                                                    "\x1b[K", last ? "\n" : "")
+                                     : absl::StrCat(label_, ": ", text, "\n");
   std::fputs(line.c_str(), stderr);
 }
 

@@ -15,8 +15,7 @@ namespace lmserve {
 namespace {
 
 ArpaModel ParseArpa(absl::string_view arpa) {
-  std::unique_ptr<LineReader> lines =
-      LineReader::FromString(std::string(arpa));
+  std::unique_ptr<LineReader> lines = LineReader::FromString(std::string(arpa));
   return ReadArpa(*lines, ArpaOptions()).value();
 }
 
@@ -88,7 +87,8 @@ TrainedNgramModel TrainModel(std::string text, int order,
 std::string DemoText(int sentences, uint64_t seed) {
   DemoCorpus corpus(seed);
   std::string text;
-  for (int i = 0; i < sentences; ++i) absl::StrAppend(&text, corpus.Next(), "\n");
+  for (int i = 0; i < sentences; ++i)
+    absl::StrAppend(&text, corpus.Next(), "\n");
   return text;
 }
 

@@ -42,9 +42,9 @@ struct ArpaModel {
 absl::StatusOr<ArpaModel> ReadArpa(LineReader& lines,
                                    const ArpaOptions& options);
 
-// Writes a model. Fails with FAILED_PRECONDITION for a model above order 1 whose
-// rule for unseen words an ARPA file cannot tell (additive, stupid back-off).
-// The caller checks the stream.
+// Writes a model. Fails with FAILED_PRECONDITION for a model above order 1
+// whose rule for unseen words an ARPA file cannot tell (additive, stupid
+// back-off). The caller checks the stream.
 absl::Status WriteArpa(const NgramModel& model, std::ostream& out);
 
 }  // namespace lmserve

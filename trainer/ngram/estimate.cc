@@ -215,9 +215,9 @@ absl::Status CheckPruning(absl::Span<const uint32_t> prune) {
     }
   }
   if (!prune.empty() && prune[0] != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "prune: expected 0 for order 1, found ", prune[0],
-        "; --min-count or --vocabulary limit the words"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("prune: expected 0 for order 1, found ", prune[0],
+                     "; --min-count or --vocabulary limit the words"));
   }
   return absl::OkStatus();
 }

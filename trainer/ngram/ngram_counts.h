@@ -12,8 +12,8 @@ namespace lmserve {
 // The n-grams of one order with their counts, sorted by context (in the order
 // of the level below), then by the id of their last word.
 struct CountedLevel {
-  std::vector<WordId> words;      // the last word of each n-gram
-  std::vector<uint32_t> counts;   // how often it stands in the text
+  std::vector<WordId> words;       // the last word of each n-gram
+  std::vector<uint32_t> counts;    // how often it stands in the text
   std::vector<uint32_t> suffixes;  // order > 1: where the n-gram less its
                                    // first word stands in the level below
   // N-gram i is the context of the n-grams [children[i], children[i + 1]) of

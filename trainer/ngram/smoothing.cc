@@ -62,8 +62,8 @@ class WittenBell final : public Smoothing {
 
   void Share(int /*order*/, absl::Span<const uint32_t> counts,
              absl::Span<double> shares) const override {
-    const auto types = counts.size() - std::count(counts.begin(),
-                                                  counts.end(), 0u);
+    const auto types =
+        counts.size() - std::count(counts.begin(), counts.end(), 0u);
     const double sum = Sum(counts) + types;
     std::transform(counts.begin(), counts.end(), shares.begin(),
                    [sum](uint32_t count) { return count / sum; });
@@ -84,18 +84,17 @@ class Katz final : public Smoothing {
     factors_.push_back(factors);
     if (k == kLimit) return "";
     return absl::StrCat("order ", order, ": the counts of counts allow ",
-                        "Good-Turing discounts up to a count of ", k,
-                        ", not ", kLimit);
+                        "Good-Turing discounts up to a count of ", k, ", not ",
+                        kLimit);
   }
 
   void Share(int order, absl::Span<const uint32_t> counts,
              absl::Span<double> shares) const override {
     const Factors& factors = factors_[order - 1];
     double sum = Sum(counts);
-    const bool discounted =
-        std::any_of(counts.begin(), counts.end(), [&](uint32_t count) {
-          return count > 0 && count <= factors.size();
-        });
+    const bool discounted = std::any_of(
+        counts.begin(), counts.end(),
+        [&](uint32_t count) { return count > 0 && count <= factors.size(); });
     // A context whose words are all frequent keeps a little for the others.
     if (!discounted) ++sum;
     for (size_t i = 0; i < counts.size(); ++i) {
@@ -167,8 +166,8 @@ class ModifiedKneserNey final : public Smoothing {
 };
 
 constexpr absl::string_view kMethods[] = {
-    "maximum-likelihood", "additive",    "stupid-back-off",
-    "katz",               "witten-bell", "modified-kneser-ney"};
+    "maximum-likelihood", "additive",           "stupid-back-off", "katz",
+    "witten-bell",        "modified-kneser-ney"};
 
 }  // namespace
 
@@ -219,9 +218,9 @@ absl::StatusOr<std::unique_ptr<Smoothing>> MakeSmoothing(
   if (method == "modified-kneser-ney") {
     return std::make_unique<ModifiedKneserNey>();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("smoothing: expected one of ", absl::StrJoin(kMethods, ", "),
-                   ", found '", method, "'"));
+  return absl::InvalidArgumentError(absl::StrCat("smoothing: expected one of ",
+                                                 absl::StrJoin(kMethods, ", "),
+                                                 ", found '", method, "'"));
 }
 
 }  // namespace lmserve

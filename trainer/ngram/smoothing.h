@@ -52,8 +52,8 @@ class Smoothing {
 
 struct SmoothingOptions {
   std::string method = "modified-kneser-ney";
-  double delta = 1;        // of additive smoothing
-  double alpha = 0.4;      // of stupid back-off
+  double delta = 1;         // of additive smoothing
+  double alpha = 0.4;       // of stupid back-off
   uint64_t vocabulary = 0;  // |V|, <unk> and </s> in it, <s> not
 };
 
