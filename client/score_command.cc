@@ -4,10 +4,10 @@
 #include <deque>
 #include <iostream>
 #include <memory>
+#include <mutex>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "client/command.h"
 #include "client/output.h"
 
@@ -38,14 +38,14 @@ class Sender {
     std::string text;
     while (request->texts_size() < kTextsPerMessage && source_.Next(&text)) {
       request->add_texts()->set_text(text);
-      absl::MutexLock lock(&mutex_);
+      const std::lock_guard<std::mutex> lock(mutex_);
       waiting_.push_back(text);
     }
     return request->texts_size() > 0;
   }
 
   std::string TakeText() {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     std::string text = std::move(waiting_.front());
     waiting_.pop_front();
     return text;
@@ -57,8 +57,8 @@ class Sender {
   const std::string model_;
   const Options& options_;
   TextSource source_;
-  absl::Mutex mutex_;
-  std::deque<std::string> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;
+  std::deque<std::string> waiting_;  // guarded by mutex_
 };
 
 void PrintJson(const std::string& text, const lm::v1::TextScore& score) {

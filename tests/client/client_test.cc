@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/fake_service.h"
@@ -222,20 +223,21 @@ TEST(ScoreStreamTest, AnswersComeInTheOrderOfTheRequests) {
 TEST(ScoreStreamTest, RequestsMayWaitForAnswers) {
   FakeServer server;
   const Client client({.address = server.address()});
-  absl::Mutex mutex;
+  std::mutex mutex;
+  std::condition_variable changed;
   int sent = 0, received = 0;
   const absl::Status status = client.ScoreStream(
       [&](lm::v1::ScoreRequest* request) {
         *request = Request(sent);
         const auto answered = [&] { return received == sent; };
-        absl::MutexLock lock(&mutex);
-        EXPECT_TRUE(mutex.AwaitWithTimeout(absl::Condition(&answered),
-                                           absl::Minutes(1)));
+        std::unique_lock<std::mutex> lock(mutex);
+        EXPECT_TRUE(changed.wait_for(lock, std::chrono::minutes(1), answered));
         return sent++ < 20;
       },
       [&](const lm::v1::ScoreResponse&) {
-        absl::MutexLock lock(&mutex);
+        const std::lock_guard<std::mutex> lock(mutex);
         ++received;
+        changed.notify_all();
         return true;
       });
   EXPECT_TRUE(status.ok()) << status;

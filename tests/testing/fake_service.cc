@@ -233,32 +233,33 @@ FakeServer::~FakeServer() {
 }
 
 int FakeServer::calls() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   return calls_;
 }
 
 std::set<std::string> FakeServer::peers() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   return peers_;
 }
 
 bool FakeServer::WaitForCancellation() const {
-  absl::MutexLock lock(&mutex_);
-  return mutex_.AwaitWithTimeout(absl::Condition(&cancelled_),
-                                 absl::Minutes(1));
+  std::unique_lock<std::mutex> lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::minutes(1),
+                           [this] { return cancelled_; });
 }
 
 FakeServer::Fate FakeServer::Arrive(
     const grpc::CallbackServerContext& context) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   peers_.insert(context.peer());
   if (++calls_ <= script_.failures) return Fate::kFail;
   return script_.hang ? Fate::kHang : Fate::kAnswer;
 }
 
 void FakeServer::NoteCancellation() {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   cancelled_ = true;
+  changed_.notify_all();
 }
 
 void FakeServer::Score(const lm::v1::ScoreRequest& request,

@@ -3,13 +3,13 @@
 
 #include <grpcpp/server.h>
 
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "lm/v1/language_model.grpc.pb.h"
 
 namespace lmserve {
@@ -60,10 +60,11 @@ class FakeServer {
              lm::v1::ScoreResponse* response) const;
 
   const FakeScript script_;
-  mutable absl::Mutex mutex_;
-  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::set<std::string> peers_ ABSL_GUARDED_BY(mutex_);
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  mutable std::mutex mutex_;  // guards the next four members
+  mutable std::condition_variable changed_;
+  int calls_ = 0;
+  std::set<std::string> peers_;
+  bool cancelled_ = false;
   const std::unique_ptr<grpc::Service> language_model_;
   const std::unique_ptr<grpc::Service> models_;
   std::string address_;

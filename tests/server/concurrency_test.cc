@@ -1,0 +1,80 @@
+// Many threads and one store, without gRPC between: what handlers share may be
+// read by all at once. Under ThreadSanitizer this is the test that counts, for
+// it sees every lock and atomic that is involved.
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/generation.h"
+#include "server/limits.h"
+#include "server/models.h"
+#include "server/predict.h"
+#include "server/rerank.h"
+#include "server/score.h"
+#include "tests/server/small_store.h"
+
+namespace lmserve {
+namespace {
+
+// One answer of every kind, as bytes.
+std::string AnswerAll(const ModelStore& store, const Limits& limits, int seed) {
+  const auto score = Parse<lm::v1::ScoreRequest>(
+      "model: 'tiny' texts { text: 'the cat is small' } "
+      "texts { text: 'a zebra barks' } per_word: true");
+  const auto predict = Parse<lm::v1::PredictRequest>(
+      "model: 'tiny@stable' contexts { text: 'the cat' } contexts {} k: 5");
+  const auto rerank = Parse<lm::v1::RerankRequest>(
+      "models: 'tiny' models: 'flat' candidates { text { text: 'a dog' } } "
+      "candidates { text { text: 'the cat' } }");
+  auto generate =
+      Parse<lm::v1::GenerateRequest>("model: 'endless' max_words: 20");
+  generate.set_seed(seed);
+
+  std::string all;
+  lm::v1::ScoreResponse scored;
+  EXPECT_TRUE(Score(store, limits, score, &scored).ok());
+  scored.AppendToString(&all);
+  lm::v1::PredictResponse predicted;
+  EXPECT_TRUE(Predict(store, limits, predict, &predicted).ok());
+  predicted.AppendToString(&all);
+  lm::v1::RerankResponse reranked;
+  EXPECT_TRUE(Rerank(store, limits, rerank, &reranked).ok());
+  reranked.AppendToString(&all);
+  lm::v1::ListModelsResponse models;
+  ListModels(store, &models);
+  all += std::to_string(models.models_size());
+  const auto generation = Generation::Start(store, limits, generate).value();
+  lm::v1::GenerateResponse word;
+  for (; generation->Next(&word); word.Clear()) word.AppendToString(&all);
+  return all;
+}
+
+TEST(ConcurrencyTest, EveryThreadGetsTheAnswersOfOne) {
+  constexpr int kThreads = 8, kSeeds = 50;
+  const SmallStore small;
+  const auto store = small.Open();
+  const Limits limits;
+  std::vector<std::string> expected;
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    expected.push_back(AnswerAll(*store, limits, seed));
+  }
+  std::vector<std::vector<std::string>> found(kThreads);
+  std::vector<std::thread> threads;
+  for (std::vector<std::string>& mine : found) {
+    threads.emplace_back([&store, &limits, &mine] {
+      for (int seed = 0; seed < kSeeds; ++seed) {
+        mine.push_back(AnswerAll(*store, limits, seed));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::vector<std::string>& mine : found) {
+    EXPECT_EQ(mine, expected);
+  }
+}
+
+}  // namespace
+}  // namespace lmserve
