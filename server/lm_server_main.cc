@@ -1,5 +1,6 @@
 // lm_server: serves the models of a store over gRPC.
 
+#include <google/protobuf/stubs/logging.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -103,6 +104,12 @@ void LogModels(const ModelStore& store) {
   if (store.List().empty()) spdlog::warn("the store has no model to serve");
 }
 
+// A request with invalid UTF-8 gets its answer; the log need not tell, too.
+void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
+                 int /*line*/, const std::string& message) {
+  spdlog::debug("protobuf: {}", message);
+}
+
 int Run(const Flags& flags) {
   const sigset_t signals = BlockSignals();  // for all threads to come
   auto store = ModelStore::Open(flags.store);
@@ -147,5 +154,6 @@ int main(int argc, char** argv) {
     return lmserve::kWrongUse;
   }
   spdlog::set_default_logger(spdlog::stderr_color_mt("lm_server"));
+  google::protobuf::SetLogHandler(LogProtobuf);
   return lmserve::Run(flags);
 }
