@@ -12,6 +12,9 @@ namespace lmserve {
 // The one way from our errors to those on the wire: same code, same message.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
+// UNAVAILABLE: the call came too late. Clients may try another server.
+absl::Status ShuttingDown();
+
 // INVALID_ARGUMENT "FIELD: PROBLEM".
 absl::Status InvalidField(absl::string_view field, absl::string_view problem);
 

@@ -111,6 +111,7 @@ void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
 }
 
 int Run(const Flags& flags) {
+  google::protobuf::SetLogHandler(LogProtobuf);
   const sigset_t signals = BlockSignals();  // for all threads to come
   auto store = ModelStore::Open(flags.store);
   if (!store.ok()) {
@@ -154,6 +155,5 @@ int main(int argc, char** argv) {
     return lmserve::kWrongUse;
   }
   spdlog::set_default_logger(spdlog::stderr_color_mt("lm_server"));
-  google::protobuf::SetLogHandler(LogProtobuf);
   return lmserve::Run(flags);
 }

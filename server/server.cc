@@ -8,7 +8,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <thread>
 
 #include "absl/base/call_once.h"
 #include "absl/memory/memory.h"
@@ -68,6 +70,11 @@ bool MayListen(absl::string_view address) {
          port <= 65'535;
 }
 
+// How long clients have to read the ends of their calls: gRPC closes a
+// connection with its last call, and then what was not read may be lost. Health
+// watches are cut off after it, too.
+constexpr std::chrono::milliseconds kLinger(200);
+
 }  // namespace
 
 Server::Server(const ServerOptions& options,
@@ -75,8 +82,8 @@ Server::Server(const ServerOptions& options,
     : options_(options),
       store_(std::move(store)),
       language_model_service_(
-          MakeLanguageModelService(*store_, options_.limits)),
-      model_service_(MakeModelService(*store_)) {}
+          MakeLanguageModelService(*store_, options_.limits, gate_)),
+      model_service_(MakeModelService(*store_, gate_)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const ServerOptions& options, std::unique_ptr<const ModelStore> store) {
@@ -128,8 +135,14 @@ void Server::SetServing() {
 }
 
 void Server::Drain(std::chrono::milliseconds deadline) {
+  const auto end = std::chrono::steady_clock::now() + deadline;
   server_->GetHealthCheckService()->Shutdown();
-  server_->Shutdown(std::chrono::system_clock::now() + deadline);
+  gate_.CloseAndWait(deadline);
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      end - std::chrono::steady_clock::now());
+  const auto linger = std::clamp(left, std::chrono::milliseconds(0), kLinger);
+  std::this_thread::sleep_for(linger);
+  server_->Shutdown(std::chrono::system_clock::now() + linger);
   server_->Wait();
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "model_store/model_store.h"
+#include "server/call_gate.h"
 #include "server/limits.h"
 
 namespace lmserve {
@@ -44,6 +45,7 @@ class Server {
 
   const ServerOptions options_;
   const std::unique_ptr<const ModelStore> store_;
+  CallGate gate_;
   const std::unique_ptr<grpc::Service> language_model_service_;
   const std::unique_ptr<grpc::Service> model_service_;
   std::string address_;

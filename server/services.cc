@@ -23,9 +23,14 @@ using lm::v1::ModelService;
 class ScoreStreamReactor final
     : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  ScoreStreamReactor(const ModelStore& store, const Limits& limits)
-      : store_(store), limits_(limits) {
-    StartRead(&request_);
+  ScoreStreamReactor(const ModelStore& store, const Limits& limits,
+                     CallGate::Pass pass)
+      : store_(store), limits_(limits), pass_(std::move(pass)) {
+    if (pass_ == nullptr) {
+      Finish(ToGrpcStatus(ShuttingDown()));
+    } else {
+      StartRead(&request_);
+    }
   }
 
   void OnReadDone(bool ok) override {
@@ -56,6 +61,7 @@ class ScoreStreamReactor final
  private:
   const ModelStore& store_;
   const Limits& limits_;
+  const CallGate::Pass pass_;
   uint64_t answered_ = 0;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
@@ -67,14 +73,10 @@ class GenerateReactor final
     : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   GenerateReactor(const ModelStore& store, const Limits& limits,
-                  const grpc::ByteBuffer& bytes) {
-    lm::v1::GenerateRequest request;
-    absl::Status status = ParseMessage(bytes, &request);
-    if (status.ok()) {
-      auto generation = Generation::Start(store, limits, request);
-      status = generation.status();
-      if (status.ok()) generation_ = *std::move(generation);
-    }
+                  CallGate::Pass pass, const grpc::ByteBuffer& bytes)
+      : pass_(std::move(pass)) {
+    const absl::Status status =
+        pass_ == nullptr ? ShuttingDown() : Start(store, limits, bytes);
     if (status.ok()) {
       WriteNext();
     } else {
@@ -90,6 +92,16 @@ class GenerateReactor final
   void OnDone() override { delete this; }
 
  private:
+  absl::Status Start(const ModelStore& store, const Limits& limits,
+                     const grpc::ByteBuffer& bytes) {
+    lm::v1::GenerateRequest request;
+    absl::Status status = ParseMessage(bytes, &request);
+    if (!status.ok()) return status;
+    auto generation = Generation::Start(store, limits, request);
+    if (generation.ok()) generation_ = *std::move(generation);
+    return generation.status();
+  }
+
   void WriteNext() {
     lm::v1::GenerateResponse response;
     if (!generation_->Next(&response)) return Finish(grpc::Status::OK);
@@ -97,6 +109,7 @@ class GenerateReactor final
     StartWrite(&bytes_);
   }
 
+  const CallGate::Pass pass_;
   std::unique_ptr<Generation> generation_;
   grpc::ByteBuffer bytes_;
 };
@@ -111,8 +124,9 @@ using RawLanguageModelService =
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
-  LanguageModelServiceImpl(const ModelStore& store, const Limits& limits)
-      : store_(store), limits_(limits) {}
+  LanguageModelServiceImpl(const ModelStore& store, const Limits& limits,
+                           CallGate& gate)
+      : store_(store), limits_(limits), gate_(gate) {}
 
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
@@ -137,13 +151,15 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(
       grpc::CallbackServerContext* /*context*/) override {
-    return std::make_unique<ScoreStreamReactor>(store_, limits_).release();
+    return std::make_unique<ScoreStreamReactor>(store_, limits_, gate_.Enter())
+        .release();
   }
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(
       grpc::CallbackServerContext* /*context*/,
       const grpc::ByteBuffer* request) override {
-    return std::make_unique<GenerateReactor>(store_, limits_, *request)
+    return std::make_unique<GenerateReactor>(store_, limits_, gate_.Enter(),
+                                             *request)
         .release();
   }
 
@@ -155,7 +171,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       absl::Status (*answer)(const ModelStore&, const Limits&, const Request&,
                              Response*)) {
     return AnswerUnary<Request, Response>(
-        context, *in, out,
+        gate_, context, *in, out,
         [=, this](const Request& request, Response* response) {
           return answer(store_, limits_, request, response);
         });
@@ -163,6 +179,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
 
   const ModelStore& store_;
   const Limits& limits_;
+  CallGate& gate_;
 };
 
 using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
@@ -170,13 +187,14 @@ using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
 
 class ModelServiceImpl final : public RawModelService {
  public:
-  explicit ModelServiceImpl(const ModelStore& store) : store_(store) {}
+  ModelServiceImpl(const ModelStore& store, CallGate& gate)
+      : store_(store), gate_(gate) {}
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* in,
                                        grpc::ByteBuffer* out) override {
     return AnswerUnary<lm::v1::ListModelsRequest, lm::v1::ListModelsResponse>(
-        context, *in, out,
+        gate_, context, *in, out,
         [this](const lm::v1::ListModelsRequest&,
                lm::v1::ListModelsResponse* response) {
           lmserve::ListModels(store_, response);
@@ -188,7 +206,7 @@ class ModelServiceImpl final : public RawModelService {
                                      const grpc::ByteBuffer* in,
                                      grpc::ByteBuffer* out) override {
     return AnswerUnary<lm::v1::GetModelRequest, lm::v1::GetModelResponse>(
-        context, *in, out,
+        gate_, context, *in, out,
         [this](const lm::v1::GetModelRequest& request,
                lm::v1::GetModelResponse* response) {
           return lmserve::GetModel(store_, request, response);
@@ -197,17 +215,20 @@ class ModelServiceImpl final : public RawModelService {
 
  private:
   const ModelStore& store_;
+  CallGate& gate_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> MakeLanguageModelService(const ModelStore& store,
-                                                        const Limits& limits) {
-  return std::make_unique<LanguageModelServiceImpl>(store, limits);
+                                                        const Limits& limits,
+                                                        CallGate& gate) {
+  return std::make_unique<LanguageModelServiceImpl>(store, limits, gate);
 }
 
-std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store) {
-  return std::make_unique<ModelServiceImpl>(store);
+std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
+                                                CallGate& gate) {
+  return std::make_unique<ModelServiceImpl>(store, gate);
 }
 
 }  // namespace lmserve

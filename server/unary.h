@@ -7,6 +7,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "absl/status/status.h"
+#include "server/call_gate.h"
 #include "server/errors.h"
 #include "server/wire.h"
 
@@ -30,15 +31,18 @@ absl::Status AnswerBytes(const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
   return status;
 }
 
-// A unary call on raw bytes: `handle` is
+// A unary call on raw bytes, if the gate lets it in: `handle` is
 // absl::Status(const Request&, Response*).
 template <typename Request, typename Response, typename Handle>
-grpc::ServerUnaryReactor* AnswerUnary(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* AnswerUnary(CallGate& gate,
+                                      grpc::CallbackServerContext* context,
                                       const grpc::ByteBuffer& in,
                                       grpc::ByteBuffer* out, Handle handle) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(
-      ToGrpcStatus(AnswerBytes<Request, Response>(in, out, handle)));
+  const CallGate::Pass pass = gate.Enter();
+  reactor->Finish(ToGrpcStatus(
+      pass == nullptr ? ShuttingDown()
+                      : AnswerBytes<Request, Response>(in, out, handle)));
   return reactor;
 }
 

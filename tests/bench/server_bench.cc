@@ -53,7 +53,7 @@ class BenchServer {
  private:
   BenchServer()
       : store_(ModelStore::Open(BenchData::Get().store()).value()),
-        service_(MakeLanguageModelService(*store_, limits_)) {
+        service_(MakeLanguageModelService(*store_, limits_, gate_)) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
@@ -66,6 +66,7 @@ class BenchServer {
   }
 
   const Limits limits_;
+  CallGate gate_;
   const std::unique_ptr<const ModelStore> store_;
   const std::unique_ptr<grpc::Service> service_;
   EmptyService empty_;

@@ -110,12 +110,8 @@ TEST(DrainTest, ANewConnectionIsUnavailable) {
   drain.join();
 }
 
-// The three disabled tests say what a drain owes, and fail: the defects are in
-// the server. Enable each with its fix.
-
-// Fails in most runs: a call on an open connection that comes before the client
-// reads of the shutdown is CANCELLED, which clients do not try again.
-TEST(DrainTest, DISABLED_NewCallsOnAnOpenConnectionAreUnavailable) {
+// UNAVAILABLE, unlike CANCELLED, clients try again elsewhere.
+TEST(DrainTest, NewCallsOnAnOpenConnectionAreUnavailable) {
   LiveServer live;
   RawCall scores(live.channel(), kScoreStream);
   scores.Write(ScoreBytes());
@@ -127,9 +123,8 @@ TEST(DrainTest, DISABLED_NewCallsOnAnOpenConnectionAreUnavailable) {
   drain.join();
 }
 
-// Fails now and then: the last words are lost when the connection is reset
-// behind them.
-TEST(DrainTest, DISABLED_ARunningGenerateGoesOnToItsEnd) {
+// The last words are not lost when the connection closes behind them.
+TEST(DrainTest, ARunningGenerateGoesOnToItsEnd) {
   LiveServer live;
   RawCall words(live.channel(), kGenerate);
   words.Write(GenerateBytes("max_words: 5000"));
@@ -145,8 +140,7 @@ TEST(DrainTest, DISABLED_ARunningGenerateGoesOnToItsEnd) {
   drain.join();
 }
 
-// Fails always: the watch counts as a running call until the deadline.
-TEST(DrainTest, DISABLED_AWatcherDoesNotHoldItUp) {
+TEST(DrainTest, AWatcherDoesNotHoldItUp) {
   LiveServer live;
   Watch server(live, "");
   EXPECT_EQ(server.Next(), HealthCheckResponse::SERVING);
