@@ -26,6 +26,8 @@ grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.message_bytes);
   arguments.SetMaxSendMessageSize(options.message_bytes);
+  // A server that was refused a moment ago is asked again by the next attempt.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   if (options.attempts > 1) {
     arguments.SetServiceConfigJSON(absl::StrFormat(
         R"({"methodConfig": [{"name": [{}], "retryPolicy": {
