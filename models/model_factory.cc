@@ -4,41 +4,45 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "models/ngram/ngram_model.h"
 
 namespace lmserve {
 namespace {
 
-absl::StatusOr<absl::string_view> Find(const ModelFiles& files,
-                                       absl::string_view name) {
-  const auto found = files.find(std::string(name));
-  if (found == files.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the file ", name, " is missing"));
-  }
-  return found->second;
+using ModelOr = absl::StatusOr<std::unique_ptr<LanguageModel>>;
+
+ModelOr CreateNgram(const ModelFiles& files) {
+  absl::StatusOr<Vocabulary> vocabulary = ReadVocabulary(files);
+  if (!vocabulary.ok()) return vocabulary.status();
+  const absl::StatusOr<absl::string_view> bytes = FindFile(files, kNgramFile);
+  if (!bytes.ok()) return bytes.status();
+  return NgramModel::Create(*std::move(vocabulary), *bytes);
 }
 
-absl::StatusOr<std::unique_ptr<LanguageModel>> CreateNgram(
-    Vocabulary vocabulary, const ModelFiles& files) {
-  const absl::StatusOr<absl::string_view> bytes = Find(files, kNgramFile);
-  if (!bytes.ok()) return bytes.status();
-  return NgramModel::Create(std::move(vocabulary), *bytes);
-}
+// A kind of model, and how one is made of its files.
+struct Family {
+  absl::string_view name;
+  ModelOr (*create)(const ModelFiles& files);
+};
+
+constexpr Family kFamilies[] = {
+    {kNgramFamily, CreateNgram},
+};
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LanguageModel>> CreateModel(
     absl::string_view family, const ModelFiles& files) {
-  if (family != kNgramFamily) {
-    return absl::NotFoundError(absl::StrCat("family: expected ", kNgramFamily,
-                                            ", found '", family, "'"));
+  for (const Family& known : kFamilies) {
+    if (known.name == family) return known.create(files);
   }
-  const absl::StatusOr<absl::string_view> text = Find(files, kVocabularyFile);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<Vocabulary> vocabulary = Vocabulary::Parse(std::string(*text));
-  if (!vocabulary.ok()) return vocabulary.status();
-  return CreateNgram(*std::move(vocabulary), files);
+  const auto append_name = [](std::string* out, const Family& known) {
+    absl::StrAppend(out, known.name);
+  };
+  return absl::NotFoundError(absl::StrCat(
+      "family: expected ", absl::StrJoin(kFamilies, " or ", append_name),
+      ", found '", family, "'"));
 }
 
 }  // namespace lmserve

@@ -1,22 +1,18 @@
 #ifndef LMSERVE_MODELS_MODEL_FACTORY_H_
 #define LMSERVE_MODELS_MODEL_FACTORY_H_
 
-#include <map>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "models/language_model.h"
+#include "models/model_files.h"
 
 namespace lmserve {
 
-inline constexpr absl::string_view kVocabularyFile = "vocabulary.txt";
 inline constexpr absl::string_view kNgramFile = "ngram.bin";
 inline constexpr absl::string_view kNgramFamily = "ngram";
-
-// The files of a model by name, as views of the caller's memory.
-using ModelFiles = std::map<std::string, absl::string_view, std::less<>>;
 
 // Makes the model of a family from its files. The files are not trusted: every
 // size and offset in them is checked. Fails with NOT_FOUND for a family that
