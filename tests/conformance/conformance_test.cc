@@ -8,36 +8,65 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <ostream>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model_store/loaded_model.h"
 #include "model_store/publish.h"
 #include "models/language_model.h"
-#include "models/model_factory.h"
 #include "models/text.h"
 #include "tests/testing/naive_ngram.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
+#include "tests/testing/test_model.h"
 
 namespace lmserve {
 namespace {
 
 constexpr int kSentences = 400;
 
+// P(word | history) by simpler means than the model's; histories begin with
+// <s>.
+using Words = std::vector<std::string>;
+using Reference =
+    std::function<double(const Words& history, const std::string& word)>;
+
 struct Case {
   std::string name;
-  // Texts to score: words of the model and others.
+  // Texts to score, a line each: words of the model and others.
   std::string text;
-  std::function<TrainedNgramModel()> make;
-  bool normalized = true;
-  // The method and order to compare with the naive reference; or none.
-  std::string method = "";
-  int order = 0;
+  std::function<TestModel()> make;
+  bool normalized = true;  // its probabilities sum to 1
+  // The naive reference that the model must agree with, or none.
+  std::function<Reference(const TestModel&)> reference = nullptr;
+
+  friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 };
+
+std::vector<std::string> Lines(const std::string& text) {
+  return absl::StrSplit(text, '\n', absl::SkipEmpty());
+}
+
+// What the n-gram models are trained on.
+std::string TrainingText() { return DemoText(kSentences, 1); }
+
+Reference NgramReference(const std::string& method, int order) {
+  std::vector<Words> training;
+  for (const std::string& line : Lines(TrainingText())) {
+    const std::vector<absl::string_view> words = SplitWords(line);
+    training.emplace_back(words.begin(), words.end());
+  }
+  const auto naive = std::make_shared<NaiveNgram>(training, order, method);
+  return [naive](const Words& history, const std::string& word) {
+    return naive->Probability(history, word);
+  };
+}
 
 Case NgramCase(const std::string& method, int order,
                std::vector<uint32_t> prune = {}) {
@@ -50,10 +79,14 @@ Case NgramCase(const std::string& method, int order,
     EstimateOptions options;
     options.smoothing.method = method;
     options.prune = prune;
-    return TrainModel(DemoText(kSentences, 1), order, options);
+    return NgramTestModel(TrainModel(TrainingText(), order, options));
   };
   c.normalized = method != "stupid-back-off";
-  if (prune.empty()) c.method = method, c.order = order;
+  if (prune.empty()) {
+    c.reference = [=](const TestModel&) {
+      return NgramReference(method, order);
+    };
+  }
   return c;
 }
 
@@ -62,7 +95,7 @@ Case ArpaCase() {
   c.name = "ngram_arpa";
   c.text = "the cat is small\na dog barks\nthe zebra is cat\nis is </s>";
   c.text = c.text.substr(0, c.text.rfind('\n'));
-  c.make = [] { return TrainedNgramModel{BuildFromArpa(TinyArpa()), {}}; };
+  c.make = [] { return NgramTestModel(BuildFromArpa(TinyArpa())); };
   c.normalized = false;  // its numbers are made up
   return c;
 }
@@ -85,22 +118,17 @@ using State = std::vector<std::byte>;
 class ConformanceTest : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    size_t begin = 0;
-    const std::string& text = GetParam().text;
-    while (begin < text.size()) {
-      const size_t end = std::min(text.find('\n', begin), text.size());
+    for (const std::string& line : Lines(GetParam().text)) {
       std::vector<WordId> sentence;
-      for (absl::string_view word :
-           SplitWords(absl::string_view(text).substr(begin, end - begin))) {
+      for (absl::string_view word : SplitWords(line)) {
         sentence.push_back(vocabulary().Find(word));
       }
       sentence.push_back(vocabulary().end_sentence());
       sentences_.push_back(sentence);
-      begin = end + 1;
     }
   }
 
-  const LanguageModel& model() const { return *trained_.model; }
+  const LanguageModel& model() const { return *made_.model; }
   const Vocabulary& vocabulary() const { return model().vocabulary(); }
 
   State Start() const {
@@ -146,7 +174,7 @@ class ConformanceTest : public testing::TestWithParam<Case> {
     return all;
   }
 
-  const TrainedNgramModel trained_ = GetParam().make();
+  const TestModel made_ = GetParam().make();
   std::vector<std::vector<WordId>> sentences_;
 };
 
@@ -266,12 +294,32 @@ TEST_P(ConformanceTest, TopKEqualsSortedDistribution) {
   });
 }
 
+// Rows of many states at once, against each state alone.
+TEST_P(ConformanceTest, RowsOfABatchEqualSingles) {
+  const size_t size = vocabulary().size(), k = std::min<size_t>(size, 10);
+  std::vector<State> states;
+  ForEachState([&](const State& state) {
+    if (states.size() < 65) states.push_back(state);
+  });
+  std::vector<const std::byte*> rows;
+  for (const State& state : states) rows.push_back(state.data());
+  std::vector<float> log_probs(rows.size() * size);
+  model().Distribution(rows, log_probs.data());
+  std::vector<ScoredWord> best(rows.size() * k), alone(k);
+  model().TopK(rows, k, absl::MakeSpan(best));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    ASSERT_TRUE(
+        SameBits({&log_probs[i * size], size}, Distribution(states[i])));
+    model().TopK({&rows[i], 1}, k, absl::MakeSpan(alone));
+    ASSERT_TRUE(std::equal(alone.begin(), alone.end(), &best[i * k]));
+  }
+}
+
 TEST_P(ConformanceTest, SaveLoadScoreGivesTheSameBits) {
   const TemporaryDirectory store;
   NewVersion version;
-  version.family = std::string(kNgramFamily);
-  version.files = {{std::string(kVocabularyFile), vocabulary().text()},
-                   {std::string(kNgramFile), trained_.bytes}};
+  version.family = made_.family;
+  version.files = made_.Files();
   version.self_test = {"the cat is small ."};
   ASSERT_EQ(Publish(store.path(), "m", version).value(), 1u);
   const ModelHandle loaded = LoadModel(store.path(), "m", 1).value();
@@ -305,22 +353,13 @@ TEST_P(ConformanceTest, EightThreadsOneModel) {
 class NaiveReferenceTest : public ConformanceTest {};
 
 TEST_P(NaiveReferenceTest, EqualsNaiveReference) {
-  std::vector<NaiveNgram::Words> training;
-  const std::string text = DemoText(kSentences, 1);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = text.find('\n', begin);
-    const auto words =
-        SplitWords(absl::string_view(text).substr(begin, end - begin));
-    training.emplace_back(words.begin(), words.end());
-    begin = end + 1;
-  }
-  const NaiveNgram naive(training, GetParam().order, GetParam().method);
+  const Reference reference = GetParam().reference(made_);
   for (size_t s = 0; s < 6; ++s) {
-    NaiveNgram::Words history = {"<s>"};
+    Words history = {"<s>"};
     State state = Start();
     for (const WordId& id : sentences_[s]) {
       const std::string word(vocabulary().word(id));
-      const double expected = naive.Probability(history, word);
+      const double expected = reference(history, word);
       const double found = std::exp(double{Score(&state, {&id, 1})[0]});
       ASSERT_NEAR(found, expected, 1e-5 * expected) << word;
       history.push_back(word);
@@ -349,7 +388,7 @@ INSTANTIATE_TEST_SUITE_P(Models, NormalizedModelTest,
                          Name);
 INSTANTIATE_TEST_SUITE_P(Models, NaiveReferenceTest,
                          testing::ValuesIn(CasesWhere([](const Case& c) {
-                           return !c.method.empty();
+                           return c.reference != nullptr;
                          })),
                          Name);
 
