@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "models/text.h"
 
 namespace lmserve {
@@ -18,10 +19,22 @@ constexpr WordId kBegin = 1;
 constexpr WordId kEnd = 2;
 constexpr WordId kMarkers = 3;
 
+absl::Status MarkerError(const LineReader& lines, absl::string_view word) {
+  return LineError(
+      lines, absl::StrCat("expected plain words, found the sentence marker ",
+                          word));
+}
+
+absl::Status NoSentence(const LineReader& lines) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      lines.name(), ": no sentence in it, expected one at least"));
+}
+
 // Reads the text with ids by first occurrence, then numbers them anew.
 class CorpusBuilder {
  public:
-  explicit CorpusBuilder(LineReader& lines) : lines_(lines) {
+  CorpusBuilder(LineReader& lines, bool keep_blank_lines)
+      : lines_(lines), keep_blank_lines_(keep_blank_lines) {
     for (absl::string_view marker :
          {kUnknownWord, kBeginSentence, kEndSentence}) {
       AddWord(marker);
@@ -53,11 +66,7 @@ class CorpusBuilder {
       progress.Update(words_.size(), lines_.Progress());
     }
     if (!lines_.status().ok()) return lines_.status();
-    if (sentences_ == 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          lines_.name(), ": no sentence in it, expected one at ", "least"));
-    }
-    return absl::OkStatus();
+    return sentences_ == 0 ? NoSentence(lines_) : absl::OkStatus();
   }
 
   absl::StatusOr<Corpus> Build(uint64_t min_count) {
@@ -91,7 +100,7 @@ class CorpusBuilder {
   absl::Status ReadSentence(absl::Span<const absl::string_view> sentence) {
     if (sentence.empty()) {
       ++blank_lines_;
-      return absl::OkStatus();
+      if (!keep_blank_lines_) return absl::OkStatus();
     }
     ++sentences_;
     words_.push_back(kBegin);
@@ -105,11 +114,7 @@ class CorpusBuilder {
       } else if (!fixed_) {
         id = AddWord(word);
       }
-      if (id == kBegin || id == kEnd) {
-        return LineError(lines_,
-                         absl::StrCat("expected plain words, found the ",
-                                      "sentence marker ", word));
-      }
+      if (id == kBegin || id == kEnd) return MarkerError(lines_, word);
       ++counts_[id];
       words_.push_back(id);
     }
@@ -138,6 +143,7 @@ class CorpusBuilder {
   }
 
   LineReader& lines_;
+  const bool keep_blank_lines_;
   bool fixed_ = false;
   absl::node_hash_map<std::string, WordId> ids_;
   std::vector<absl::string_view> names_;  // views of the keys of ids_
@@ -152,7 +158,7 @@ class CorpusBuilder {
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress) {
-  CorpusBuilder builder(lines);
+  CorpusBuilder builder(lines, options.keep_blank_lines);
   if (!options.vocabulary_file.empty()) {
     absl::Status status = builder.FixVocabulary(options.vocabulary_file);
     if (!status.ok()) return status;
@@ -161,6 +167,47 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
     return status;
   }
   return builder.Build(options.min_count);
+}
+
+absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
+                                             const Vocabulary& vocabulary,
+                                             bool keep_blank_lines) {
+  std::vector<WordId> words;
+  absl::string_view line;
+  while (lines.Next(&line)) {
+    const std::vector<absl::string_view> sentence = SplitWords(line);
+    if (sentence.empty() && !keep_blank_lines) continue;
+    words.push_back(vocabulary.begin_sentence());
+    for (absl::string_view word : sentence) {
+      const WordId id = vocabulary.Find(word);
+      if (id == vocabulary.begin_sentence() ||
+          id == vocabulary.end_sentence()) {
+        return MarkerError(lines, word);
+      }
+      words.push_back(id);
+    }
+    words.push_back(vocabulary.end_sentence());
+  }
+  if (!lines.status().ok()) return lines.status();
+  if (words.empty()) return NoSentence(lines);
+  return words;
+}
+
+std::vector<std::string> FirstSentences(const Corpus& corpus) {
+  constexpr size_t kSentences = 3, kWords = 100;
+  std::vector<std::string> sentences;
+  std::vector<absl::string_view> words;
+  for (WordId id : corpus.words) {
+    if (id == corpus.vocabulary.begin_sentence()) continue;
+    if (id != corpus.vocabulary.end_sentence()) {
+      if (words.size() < kWords) words.push_back(corpus.vocabulary.word(id));
+      continue;
+    }
+    sentences.push_back(absl::StrJoin(words, " "));
+    words.clear();
+    if (sentences.size() == kSentences) break;
+  }
+  return sentences;
 }
 
 }  // namespace lmserve

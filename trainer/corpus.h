@@ -17,6 +17,8 @@ struct CorpusOptions {
   std::string vocabulary_file;
   // Words seen less often become <unk>; those of a vocabulary_file stay.
   uint64_t min_count = 1;
+  // Blank lines are sentences without a word, instead of left out.
+  bool keep_blank_lines = false;
 };
 
 // A text as word ids, sentence after sentence: <s> w1 ... wm </s> <s> ...
@@ -32,12 +34,20 @@ struct Corpus {
   uint64_t tokens() const { return words.size() - sentences; }
 };
 
-// Reads a text, a sentence a line. Blank lines are left out; <unk> in the text
-// is the unknown word. Fails, naming the line, on <s> or </s> in the text and
+// Reads a text, a sentence a line; <unk> in the text is the unknown word. Fails, naming the line, on <s> or </s> in the text and
 // on invalid UTF-8, and where there is no sentence at all.
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);
+
+// The words of another text over the same vocabulary, in the form of
+// Corpus::words; it is read, and may fail, as by ReadCorpus().
+absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
+                                             const Vocabulary& vocabulary,
+                                             bool keep_blank_lines);
+
+// The first sentences of a text, for the self-test of a version.
+std::vector<std::string> FirstSentences(const Corpus& corpus);
 
 }  // namespace lmserve
 
