@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "models/mixture_file.h"
 #include "models/ngram/ngram_model.h"
 
 namespace lmserve {
@@ -28,6 +29,7 @@ struct Family {
 
 constexpr Family kFamilies[] = {
     {kNgramFamily, CreateNgram},
+    {kMixtureFamily, CreateMixture},
 };
 
 }  // namespace

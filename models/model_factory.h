@@ -13,6 +13,7 @@ namespace lmserve {
 
 inline constexpr absl::string_view kNgramFile = "ngram.bin";
 inline constexpr absl::string_view kNgramFamily = "ngram";
+inline constexpr absl::string_view kMixtureFamily = "mixture";
 
 // Makes the model of a family from its files. The files are not trusted: every
 // size and offset in them is checked. Fails with NOT_FOUND for a family that
