@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "models/mixture_file.h"
 #include "models/ngram/ngram_model.h"
 #include "models/neural/recurrent_model.h"
 #include "models/neural/window_model.h"
@@ -46,6 +47,7 @@ constexpr Family kFamilies[] = {
     {kNgramFamily, CreateNgram},
     {kRecurrentFamily, CreateRecurrent},
     {kWindowFamily, CreateWindow},
+    {kMixtureFamily, CreateMixture},
 };
 
 }  // namespace

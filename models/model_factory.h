@@ -17,6 +17,7 @@ inline constexpr absl::string_view kNgramFamily = "ngram";
 inline constexpr absl::string_view kRecurrentFamily = "recurrent";
 inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
 inline constexpr absl::string_view kWindowFamily = "window";
+inline constexpr absl::string_view kMixtureFamily = "mixture";
 
 // Makes the model of a family from its files. The files are not trusted: every
 // size and offset in them is checked. Fails with NOT_FOUND for a family that

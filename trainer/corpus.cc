@@ -70,10 +70,10 @@ class CorpusBuilder {
   }
 
   absl::StatusOr<Corpus> Build(uint64_t min_count) {
-    std::vector<WordId> by_frequency = ByFrequency(min_count);
+    const std::vector<WordId> order = NewOrder(min_count);
     std::vector<WordId> new_ids(names_.size(), kUnknown);
     std::vector<absl::string_view> names;
-    for (WordId id : by_frequency) {
+    for (WordId id : order) {
       new_ids[id] = static_cast<WordId>(names.size());
       names.push_back(names_[id]);
     }
@@ -125,17 +125,16 @@ class CorpusBuilder {
     return absl::OkStatus();
   }
 
-  // The markers, then the words to keep, most frequent first, equals as they
-  // came.
-  std::vector<WordId> ByFrequency(uint64_t min_count) const {
+  // The ids to be, as they are now: the markers, then the words to keep, most
+  // frequent first, equals as they came. A fixed vocabulary keeps its order.
+  std::vector<WordId> NewOrder(uint64_t min_count) const {
     std::vector<WordId> ids(names_.size());
     std::iota(ids.begin(), ids.end(), 0u);
-    if (!fixed_) {
-      ids.erase(
-          std::remove_if(ids.begin() + kMarkers, ids.end(),
-                         [&](WordId id) { return counts_[id] < min_count; }),
-          ids.end());
-    }
+    if (fixed_) return ids;
+    ids.erase(
+        std::remove_if(ids.begin() + kMarkers, ids.end(),
+                       [&](WordId id) { return counts_[id] < min_count; }),
+        ids.end());
     std::stable_sort(
         ids.begin() + kMarkers, ids.end(),
         [&](WordId a, WordId b) { return counts_[a] > counts_[b]; });

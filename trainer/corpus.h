@@ -13,7 +13,9 @@
 namespace lmserve {
 
 struct CorpusOptions {
-  // Words to know, a line each; the rest becomes <unk>. Empty: all words.
+  // Words to know, a line each; the rest becomes <unk>. They get their ids in
+  // this order, so that models of several texts can share a vocabulary, as that
+  // of a version in a store. Empty: all words.
   std::string vocabulary_file;
   // Words seen less often become <unk>; those of a vocabulary_file stay.
   uint64_t min_count = 1;
@@ -23,7 +25,8 @@ struct CorpusOptions {
 
 // A text as word ids, sentence after sentence: <s> w1 ... wm </s> <s> ...
 struct Corpus {
-  // <unk> = 0, <s> = 1, </s> = 2, then the words, most frequent first.
+  // <unk> = 0, <s> = 1, </s> = 2, then the words, most frequent first or as in
+  // the vocabulary_file.
   Vocabulary vocabulary;
   std::vector<WordId> words;
   uint64_t sentences = 0;

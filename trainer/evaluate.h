@@ -20,6 +20,10 @@ struct Evaluation {
   double seconds = 0;         // spent in the model
   uint64_t blank_lines = 0;   // left out
 
+  // Counts words with their ln P. REQUIRES: as many of the one as of the other.
+  void Add(absl::Span<const WordId> words, absl::Span<const float> log_probs,
+           WordId unknown);
+
   double Perplexity() const;
   double PerplexityExcludingOov() const;  // 0 where every token is OOV
   double WordsPerSecond() const;

@@ -161,7 +161,8 @@ void AddNgramCommand(CLI::App& app, Work* work) {
                      "an order, as in 0 0 1; the last holds for higher orders");
   command
       .add_option("--vocabulary", options->text.vocabulary_file,
-                  "File of the words to know; the rest becomes <unk>")
+                  "File of the words to know; the rest becomes <unk>. May be "
+                  "a version's vocabulary.txt, to be mixed with it")
       ->check(CLI::ExistingFile);
   command
       .add_option("--min-count", options->text.min_count,

@@ -68,6 +68,14 @@ Reference NgramReference(const std::string& method, int order) {
   };
 }
 
+TestModel MakeNgram(const std::string& method, int order,
+                    const std::vector<uint32_t>& prune = {}) {
+  EstimateOptions options;
+  options.smoothing.method = method;
+  options.prune = prune;
+  return NgramTestModel(TrainModel(TrainingText(), order, options));
+}
+
 Case NgramCase(const std::string& method, int order,
                std::vector<uint32_t> prune = {}) {
   Case c;
@@ -75,12 +83,7 @@ Case NgramCase(const std::string& method, int order,
            (prune.empty() ? "" : "_pruned");
   std::replace(c.name.begin(), c.name.end(), '-', '_');
   c.text = DemoText(30, 2);
-  c.make = [=] {
-    EstimateOptions options;
-    options.smoothing.method = method;
-    options.prune = prune;
-    return NgramTestModel(TrainModel(TrainingText(), order, options));
-  };
+  c.make = [=] { return MakeNgram(method, order, prune); };
   c.normalized = method != "stupid-back-off";
   if (prune.empty()) {
     c.reference = [=](const TestModel&) {
@@ -100,6 +103,73 @@ Case ArpaCase() {
   return c;
 }
 
+struct Share {
+  std::string method;
+  int order;
+  double weight;
+};
+
+// A mixture of n-gram models.
+TestModel MakeMixture(const std::vector<Share>& shares) {
+  std::vector<TestModel> members;
+  std::vector<double> weights;
+  for (const Share& share : shares) {
+    members.push_back(MakeNgram(share.method, share.order));
+    weights.push_back(share.weight);
+  }
+  return MixtureTestModel(std::move(members), weights);
+}
+
+Reference MixtureReference(const std::vector<Share>& shares) {
+  std::vector<Reference> members;
+  for (const Share& share : shares) {
+    members.push_back(NgramReference(share.method, share.order));
+  }
+  return [=](const Words& history, const std::string& word) {
+    double sum = 0;
+    for (size_t m = 0; m < shares.size(); ++m) {
+      sum += shares[m].weight * members[m](history, word);
+    }
+    return sum;
+  };
+}
+
+Case MixtureCase(const std::string& name, const std::vector<Share>& shares) {
+  Case c;
+  c.name = "mixture_" + name;
+  c.text = DemoText(30, 2);
+  c.make = [=] { return MakeMixture(shares); };
+  c.reference = [=](const TestModel&) { return MixtureReference(shares); };
+  return c;
+}
+
+// A mixture of a model with 8 bytes of state and of a mixture.
+Case NestedMixtureCase() {
+  Case c;
+  c.name = "mixture_nested";
+  c.text = DemoText(30, 2);
+  c.make = [] {
+    std::vector<TestModel> members;
+    members.push_back(MakeNgram("stupid-back-off", 3));
+    members.push_back(MakeMixture({{"witten-bell", 2, 0.5}, {"katz", 4, 0.5}}));
+    return MixtureTestModel(std::move(members), {0.25, 0.75});
+  };
+  c.normalized = false;
+  return c;
+}
+
+void AddMixtureCases(std::vector<Case>* cases) {
+  cases->push_back(MixtureCase(
+      "pair", {{"modified-kneser-ney", 5, 0.625}, {"witten-bell", 2, 0.375}}));
+  // What a member rules out, the other may allow, and what both rule out.
+  cases->push_back(MixtureCase("infinities", {{"maximum-likelihood", 3, 0.1},
+                                              {"maximum-likelihood", 1, 0.9}}));
+  cases->push_back(MixtureCase(
+      "zero", {{"katz", 3, 0.2}, {"additive", 2, 0}, {"witten-bell", 3, 0.8}}));
+  cases->push_back(MixtureCase("single", {{"witten-bell", 3, 1}}));
+  cases->push_back(NestedMixtureCase());
+}
+
 std::vector<Case> Cases() {
   std::vector<Case> cases = {ArpaCase()};
   for (absl::string_view method : SmoothingMethods()) {
@@ -110,6 +180,7 @@ std::vector<Case> Cases() {
     cases.push_back(NgramCase(std::string(method), 3, {0, 1, 2}));
     cases.back().name += "_hard";
   }
+  AddMixtureCases(&cases);
   return cases;
 }
 

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "models/mixture_file.h"
+#include "models/mixture_model.h"
 #include "models/model_factory.h"
 
 namespace lmserve {
@@ -18,6 +21,30 @@ TestModel NgramTestModel(BuiltNgramModel built) {
   // Moved, the bytes stay where the model reads them.
   test.files[std::string(kNgramFile)] = std::move(built.bytes);
   test.model = std::move(built.model);
+  return test;
+}
+
+TestModel MixtureTestModel(std::vector<TestModel> members,
+                           const std::vector<double>& weights) {
+  TestModel test;
+  test.family = std::string(kMixtureFamily);
+  std::vector<MixtureEntry> entries;
+  std::vector<MixtureModel::Member> parts;
+  for (size_t m = 0; m < members.size(); ++m) {
+    TestModel& member = members[m];
+    entries.push_back({member.family, weights[m], absl::StrCat("m@", m)});
+    // As nodes, the bytes stay where the models read them.
+    auto vocabulary = member.files.extract(std::string(kVocabularyFile));
+    if (m == 0) test.files.insert(std::move(vocabulary));
+    while (!member.files.empty()) {
+      auto file = member.files.extract(member.files.begin());
+      file.key() = MemberFileName(m, file.key());
+      test.files.insert(std::move(file));
+    }
+    parts.push_back({std::move(member.model), weights[m]});
+  }
+  test.files[std::string(kMixtureFile)] = MakeMixtureFile(entries);
+  test.model = MixtureModel::Create(std::move(parts)).value();
   return test;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "models/language_model.h"
 #include "models/model_files.h"
@@ -22,6 +23,10 @@ struct TestModel {
 };
 
 TestModel NgramTestModel(BuiltNgramModel built);
+
+// The members must have one vocabulary, and weights that sum to 1.
+TestModel MixtureTestModel(std::vector<TestModel> members,
+                           const std::vector<double>& weights);
 
 }  // namespace lmserve
 

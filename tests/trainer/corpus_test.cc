@@ -68,11 +68,19 @@ class VocabularyFileTest : public testing::Test {
 
 TEST_F(VocabularyFileTest, OtherWordsAreUnknown) {
   const Corpus corpus = Read("never\na\n<s>\nb\na\n", "b x a b\n").value();
-  // With the word that the text lacks.
+  // In the order of the file, with the word that the text lacks.
   EXPECT_THAT(Words(corpus),
-              ElementsAre("<unk>", "<s>", "</s>", "b", "a", "never"));
-  EXPECT_THAT(corpus.words, ElementsAre(kBegin, 3, kUnk, 4, 3, kEnd));
+              ElementsAre("<unk>", "<s>", "</s>", "never", "a", "b"));
+  EXPECT_THAT(corpus.words, ElementsAre(kBegin, 5, kUnk, 4, 5, kEnd));
   EXPECT_EQ(corpus.unknown, 1u);
+}
+
+// Models of several texts share a vocabulary so.
+TEST_F(VocabularyFileTest, OfAnotherModel) {
+  const Corpus first = CorpusOf("a b\nb c\n");
+  const Corpus second = Read(first.vocabulary.text(), "c\nd c\nb c\n").value();
+  EXPECT_EQ(second.vocabulary.text(), first.vocabulary.text());
+  EXPECT_EQ(second.unknown, 1u);
 }
 
 TEST_F(VocabularyFileTest, ItsWordsStayHoweverRare) {

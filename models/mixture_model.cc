@@ -1,0 +1,157 @@
+#include "models/mixture_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace lmserve {
+namespace {
+
+constexpr double kMostOff = 1e-6;  // that the sum of the weights may be
+constexpr size_t kRows = 8;        // of distributions in memory at once
+
+absl::Status MemberError(size_t member, absl::string_view problem) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("member ", member, ": ", problem));
+}
+
+absl::Status CheckWeights(absl::Span<const MixtureModel::Member> members) {
+  double sum = 0;
+  for (size_t m = 0; m < members.size(); ++m) {
+    const double weight = members[m].weight;
+    if (!std::isfinite(weight) || weight < 0) {
+      return MemberError(
+          m, absl::StrCat("weight: expected 0 or more, found ", weight));
+    }
+    sum += weight;
+  }
+  if (std::abs(sum - 1) <= kMostOff) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("weights: expected the sum 1, found ", sum));
+}
+
+// Whether a member has the words of the first one under the same ids.
+absl::Status CheckWords(size_t member, const Vocabulary& expected,
+                        const Vocabulary& found) {
+  if (found.text() == expected.text()) return absl::OkStatus();
+  if (found.size() != expected.size()) {
+    return MemberError(member,
+                       absl::StrCat("words: expected ", expected.size(),
+                                    " as in member 0, found ", found.size()));
+  }
+  WordId id = 0;
+  while (found.word(id) == expected.word(id)) ++id;
+  return MemberError(
+      member, absl::StrCat("word ", id, ": expected '", expected.word(id),
+                           "' as in member 0, found '", found.word(id), "'"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MixtureModel>> MixtureModel::Create(
+    std::vector<Member> members) {
+  if (members.empty()) {
+    return absl::InvalidArgumentError("members: expected 1 or more, found 0");
+  }
+  if (absl::Status status = CheckWeights(members); !status.ok()) return status;
+  for (size_t m = 1; m < members.size(); ++m) {
+    absl::Status status = CheckWords(m, members[0].model->vocabulary(),
+                                     members[m].model->vocabulary());
+    if (!status.ok()) return status;
+  }
+  return absl::WrapUnique(new MixtureModel(std::move(members)));
+}
+
+MixtureModel::MixtureModel(std::vector<Member> members) {
+  double sum = 0;
+  for (const Member& member : members) sum += member.weight;
+  for (Member& member : members) {
+    if (member.weight == 0) continue;
+    const size_t size = member.model->state_size();
+    parts_.push_back(
+        {std::move(member.model), member.weight / sum, state_size_});
+    state_size_ += size;
+  }
+}
+
+const Vocabulary& MixtureModel::vocabulary() const {
+  return parts_[0].model->vocabulary();
+}
+
+void MixtureModel::Start(std::byte* state) const {
+  for (const Part& part : parts_) part.model->Start(state + part.offset);
+}
+
+// Of a word, log_probs[m * stride] is what the part m gives it.
+float MixtureModel::Mix(const float* log_probs, size_t stride) const {
+  float best = log_probs[0];
+  for (size_t m = 1; m < parts_.size(); ++m) {
+    best = std::max(best, log_probs[m * stride]);
+  }
+  if (best == -std::numeric_limits<float>::infinity()) return best;
+  double sum = 0;
+  for (size_t m = 0; m < parts_.size(); ++m) {
+    sum += parts_[m].weight * std::exp(double{log_probs[m * stride]} - best);
+  }
+  // The weights may sum to a little more than 1, a mean is never above the
+  // best.
+  return static_cast<float>(best + std::min(0.0, std::log(sum)));
+}
+
+void MixtureModel::Score(absl::Span<const Query> batch) const {
+  size_t words = 0;
+  for (const Query& query : batch) words += query.log_probs.size();
+  std::vector<float> log_probs(parts_.size() * words);  // (part, word)
+  std::vector<Query> queries(batch.begin(), batch.end());
+  float* row = log_probs.data();
+  for (const Part& part : parts_) {
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const Query& query = batch[i];
+      queries[i].state = query.state + part.offset;
+      if (query.next_state != nullptr) {
+        queries[i].next_state = query.next_state + part.offset;
+      }
+      queries[i].log_probs = {row, query.log_probs.size()};
+      row += query.log_probs.size();
+    }
+    part.model->Score(queries);
+  }
+  const float* word = log_probs.data();
+  for (const Query& query : batch) {
+    for (float& log_prob : query.log_probs) log_prob = Mix(word++, words);
+  }
+}
+
+void MixtureModel::Distribution(absl::Span<const std::byte* const> states,
+                                float* log_probs) const {
+  const size_t size = vocabulary().size();
+  std::vector<float> scratch(parts_.size() * std::min(kRows, states.size()) *
+                             size);
+  for (size_t i = 0; i < states.size(); i += kRows) {
+    MixRows(states.subspan(i, kRows), absl::MakeSpan(scratch),
+            log_probs + i * size);
+  }
+}
+
+// The scratch has room for the rows of every part: (part, state, word).
+void MixtureModel::MixRows(absl::Span<const std::byte* const> states,
+                           absl::Span<float> scratch, float* log_probs) const {
+  const size_t words = states.size() * vocabulary().size();
+  std::vector<const std::byte*> own(states.size());
+  for (size_t m = 0; m < parts_.size(); ++m) {
+    for (size_t i = 0; i < states.size(); ++i) {
+      own[i] = states[i] + parts_[m].offset;
+    }
+    parts_[m].model->Distribution(own, scratch.data() + m * words);
+  }
+  for (size_t i = 0; i < words; ++i) {
+    log_probs[i] = Mix(scratch.data() + i, words);
+  }
+}
+
+}  // namespace lmserve
