@@ -16,7 +16,8 @@ GRPC = {"grpcpp", "grpc", "lm/v1/language_model.pb.h",
 MANIFEST = {"lm/v1/manifest.pb.h", "google"}
 COMMAND_LINE = {"CLI", "nlohmann"}
 ALLOWED = {
-    "models": COMMON | {"models", "Eigen", "hwy", "dnnl.hpp", "oneapi"},
+    "models": COMMON | {"models", "Eigen", "hwy", "dnnl.hpp", "oneapi",
+                        "nlohmann"},
     "model_store": COMMON | {"model_store", "models", "openssl"} | MANIFEST,
     "trainer": COMMON | {"trainer", "models", "model_store", "zlib.h",
                          "lzma.h", "lm/v1/manifest.pb.h"} | COMMAND_LINE,
@@ -36,7 +37,7 @@ THREADS_OF_ABSEIL = re.compile(r"^absl/synchronization/")
 
 # What a folder's targets may link, besides those of their own folder.
 LINKS = {
-    "models": r"absl::|Eigen3::|hwy::|DNNL::|lmserve_options$",
+    "models": r"absl::|Eigen3::|hwy::|DNNL::|nlohmann_json::|lmserve_options$",
     "model_store": r"absl::|lm_models$|lm_manifest_proto$|OpenSSL::",
     "trainer": r"absl::|lm_models$|lm_model_store$|Threads::|ZLIB::|LibLZMA::|"
                r"CLI11::|nlohmann_json::|lmserve_options$",
