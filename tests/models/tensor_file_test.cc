@@ -3,6 +3,7 @@
 
 #include "models/neural/tensor_file.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -11,7 +12,6 @@
 #include <limits>
 #include <random>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -174,9 +174,9 @@ TEST(TensorFileTest, EveryTypeIsWrittenAlignedAndRead) {
     writer.Add(TensorTypeName(tensor.type), tensor);
   }
   const std::string file = writer.Finish();
-  const std::vector<uint64_t> aligned(file.size() / 8 + 1);
-  char* copy = reinterpret_cast<char*>(const_cast<uint64_t*>(aligned.data()));
-  std::memcpy(copy, file.data(), file.size());
+  std::vector<uint64_t> aligned(file.size() / 8 + 1);
+  char* copy = reinterpret_cast<char*>(aligned.data());
+  std::copy(file.begin(), file.end(), copy);
   const auto read = TensorFile::Parse({copy, file.size()});
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->tensors().size(), 13u);
@@ -300,7 +300,8 @@ TEST(BrokenTensorFileTest, HeaderSize) {
   EXPECT_EQ(ErrorOf(Bytes<uint64_t>({~uint64_t{0}}) + "{}"),
             "safetensors: size of the header: expected at most 2, found "
             "18446744073709551615");
-  const std::string large(100'000'001, ' ');
+  std::string large;
+  large.resize(100'000'001, ' ');
   EXPECT_EQ(ErrorOf(File(large, "")),
             "safetensors: size of the header: expected at most 100000000, "
             "found 100000001");
@@ -343,7 +344,7 @@ struct BrokenHeader {
 };
 
 TEST(BrokenTensorFileTest, Form) {
-  const BrokenHeader kBroken[] = {
+  static constexpr BrokenHeader kBroken[] = {
       {R"("a":1)", "tensor 'a': expected an object, found 1"},
       {R"("a":-1)", "tensor 'a': expected an object, found -1"},
       {R"("a":null)", "tensor 'a': expected an object, found null"},
@@ -458,7 +459,7 @@ TEST(BrokenTensorFileTest, Offsets) {
   const std::string second = R"("shape":[1],"data_offsets":[4,8])";
   EXPECT_EQ(ErrorOf(TwoTensors(first, second)), "");
   EXPECT_EQ(ErrorOf(TwoTensors(second, first)), "");
-  const BrokenHeader kBroken[] = {
+  static constexpr BrokenHeader kBroken[] = {
       {R"("shape":[1],"data_offsets":[0,4])",
        "tensor 'b': begin (tensors neither overlap nor leave holes): expected "
        "4, found 0"},
