@@ -19,22 +19,11 @@ constexpr WordId kBegin = 1;
 constexpr WordId kEnd = 2;
 constexpr WordId kMarkers = 3;
 
-absl::Status MarkerError(const LineReader& lines, absl::string_view word) {
-  return LineError(
-      lines, absl::StrCat("expected plain words, found the sentence marker ",
-                          word));
-}
-
-absl::Status NoSentence(const LineReader& lines) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      lines.name(), ": no sentence in it, expected one at least"));
-}
-
 // Reads the text with ids by first occurrence, then numbers them anew.
 class CorpusBuilder {
  public:
-  CorpusBuilder(LineReader& lines, bool keep_blank_lines)
-      : lines_(lines), keep_blank_lines_(keep_blank_lines) {
+  CorpusBuilder(LineReader& lines, TextForm form)
+      : lines_(lines), form_(form) {
     for (absl::string_view marker :
          {kUnknownWord, kBeginSentence, kEndSentence}) {
       AddWord(marker);
@@ -66,7 +55,7 @@ class CorpusBuilder {
       progress.Update(words_.size(), lines_.Progress());
     }
     if (!lines_.status().ok()) return lines_.status();
-    return sentences_ == 0 ? NoSentence(lines_) : absl::OkStatus();
+    return sentences_ == 0 ? NoSentenceError(lines_) : absl::OkStatus();
   }
 
   absl::StatusOr<Corpus> Build(uint64_t min_count) {
@@ -100,7 +89,7 @@ class CorpusBuilder {
   absl::Status ReadSentence(absl::Span<const absl::string_view> sentence) {
     if (sentence.empty()) {
       ++blank_lines_;
-      if (!keep_blank_lines_) return absl::OkStatus();
+      if (form_ == TextForm::kSentences) return absl::OkStatus();
     }
     ++sentences_;
     words_.push_back(kBegin);
@@ -142,7 +131,7 @@ class CorpusBuilder {
   }
 
   LineReader& lines_;
-  const bool keep_blank_lines_;
+  const TextForm form_;
   bool fixed_ = false;
   absl::node_hash_map<std::string, WordId> ids_;
   std::vector<absl::string_view> names_;  // views of the keys of ids_
@@ -157,7 +146,7 @@ class CorpusBuilder {
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress) {
-  CorpusBuilder builder(lines, options.keep_blank_lines);
+  CorpusBuilder builder(lines, options.form);
   if (!options.vocabulary_file.empty()) {
     absl::Status status = builder.FixVocabulary(options.vocabulary_file);
     if (!status.ok()) return status;
@@ -166,30 +155,6 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
     return status;
   }
   return builder.Build(options.min_count);
-}
-
-absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
-                                             const Vocabulary& vocabulary,
-                                             bool keep_blank_lines) {
-  std::vector<WordId> words;
-  absl::string_view line;
-  while (lines.Next(&line)) {
-    const std::vector<absl::string_view> sentence = SplitWords(line);
-    if (sentence.empty() && !keep_blank_lines) continue;
-    words.push_back(vocabulary.begin_sentence());
-    for (absl::string_view word : sentence) {
-      const WordId id = vocabulary.Find(word);
-      if (id == vocabulary.begin_sentence() ||
-          id == vocabulary.end_sentence()) {
-        return MarkerError(lines, word);
-      }
-      words.push_back(id);
-    }
-    words.push_back(vocabulary.end_sentence());
-  }
-  if (!lines.status().ok()) return lines.status();
-  if (words.empty()) return NoSentence(lines);
-  return words;
 }
 
 std::vector<std::string> FirstSentences(const Corpus& corpus) {

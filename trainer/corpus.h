@@ -9,6 +9,7 @@
 #include "models/vocabulary.h"
 #include "trainer/line_reader.h"
 #include "trainer/progress.h"
+#include "trainer/sentences.h"
 
 namespace lmserve {
 
@@ -19,8 +20,7 @@ struct CorpusOptions {
   std::string vocabulary_file;
   // Words seen less often become <unk>; those of a vocabulary_file stay.
   uint64_t min_count = 1;
-  // Blank lines are sentences without a word, instead of left out.
-  bool keep_blank_lines = false;
+  TextForm form = TextForm::kSentences;
 };
 
 // A text as word ids, sentence after sentence: <s> w1 ... wm </s> <s> ...
@@ -42,12 +42,6 @@ struct Corpus {
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);
-
-// The words of another text over the same vocabulary, in the form of
-// Corpus::words; it is read, and may fail, as by ReadCorpus().
-absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
-                                             const Vocabulary& vocabulary,
-                                             bool keep_blank_lines);
 
 // The first sentences of a text, for the self-test of a version.
 std::vector<std::string> FirstSentences(const Corpus& corpus);

@@ -62,12 +62,12 @@ class Reporter {
   const bool terminal_ = isatty(STDERR_FILENO) != 0;
 };
 
-absl::StatusOr<Corpus> Read(const NeuralOptions& options, bool blank_lines) {
+absl::StatusOr<Corpus> Read(const NeuralOptions& options, TextForm form) {
   absl::StatusOr<std::unique_ptr<LineReader>> lines =
       LineReader::Open(options.corpus);
   if (!lines.ok()) return lines.status();
   CorpusOptions text = options.text;
-  text.keep_blank_lines = blank_lines;
+  text.form = form;
   Progress progress("reading");
   absl::StatusOr<Corpus> corpus = ReadCorpus(**lines, text, progress);
   if (!corpus.ok()) return corpus;
@@ -77,11 +77,11 @@ absl::StatusOr<Corpus> Read(const NeuralOptions& options, bool blank_lines) {
 
 absl::StatusOr<std::vector<WordId>> ReadValid(const NeuralOptions& options,
                                               const Vocabulary& vocabulary,
-                                              bool blank_lines) {
+                                              TextForm form) {
   absl::StatusOr<std::unique_ptr<LineReader>> lines =
       LineReader::Open(options.valid);
   if (!lines.ok()) return lines.status();
-  return ReadText(**lines, vocabulary, blank_lines);
+  return ReadText(**lines, vocabulary, form);
 }
 
 // A number that tells one text from another.
@@ -140,9 +140,9 @@ void StartAfterEnd(const Vocabulary& vocabulary, const ParameterLayout& layout,
 
 absl::Status PublishTrained(const NeuralOptions& options,
                             const NetworkTask& task, const Corpus& corpus,
-                            bool continuous, TrainedNetwork trained) {
+                            TextForm form, TrainedNetwork trained) {
   const std::unique_ptr<Network<float>> network = task.make_network();
-  if (continuous) {
+  if (form == TextForm::kStream) {
     StartAfterEnd(corpus.vocabulary, network->layout(), &trained.values);
   }
   NetworkVersion version;
@@ -255,13 +255,13 @@ absl::Status TrainAndPublish(
     const NeuralOptions& options,
     const std::function<absl::StatusOr<NetworkTask>(const Vocabulary&)>&
         make_task,
-    bool continuous) {
+    TextForm form) {
   absl::Status status = CheckModelName(options.target.model);
   if (!status.ok()) return status;
-  absl::StatusOr<Corpus> corpus = Read(options, continuous);
+  absl::StatusOr<Corpus> corpus = Read(options, form);
   if (!corpus.ok()) return corpus.status();
   const absl::StatusOr<std::vector<WordId>> valid =
-      ReadValid(options, corpus->vocabulary, continuous);
+      ReadValid(options, corpus->vocabulary, form);
   if (!valid.ok()) return valid.status();
   const absl::StatusOr<NetworkTask> task = make_task(corpus->vocabulary);
   if (!task.ok()) return task.status();
@@ -291,7 +291,7 @@ absl::Status TrainAndPublish(
   absl::StatusOr<TrainedNetwork> trained =
       TrainNetwork(task->make_network, *batches, *valid_batches, training);
   if (!trained.ok()) return trained.status();
-  status = PublishTrained(options, *task, *corpus, continuous,
+  status = PublishTrained(options, *task, *corpus, form,
                           *std::move(trained));
   if (status.ok()) std::remove(training.checkpoint.c_str());
   return status;

@@ -42,13 +42,13 @@ struct NetworkTask {
 };
 
 // Reads the texts, lets `make_task` say what to train over the vocabulary, trains
-// and publishes it. A continuous text is one stream of words: blank lines are
-// empty sentences, and the model starts as the stream goes on after </s>.
+// and publishes it. The model of a stream starts as the stream goes on after
+// </s>.
 absl::Status TrainAndPublish(
     const NeuralOptions& options,
     const std::function<absl::StatusOr<NetworkTask>(const Vocabulary&)>&
         make_task,
-    bool continuous);
+    TextForm form);
 
 }  // namespace lmserve
 

@@ -87,7 +87,7 @@ absl::Status Train(const Options& options) {
       [&](const Vocabulary& vocabulary) {
         return MakeTask(options, vocabulary);
       },
-      options.stream);
+      options.stream ? TextForm::kStream : TextForm::kSentences);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ absl::Status Train(const Options& options) {
       [&](const Vocabulary& vocabulary) {
         return MakeTask(options, vocabulary);
       },
-      /*continuous=*/false);
+      TextForm::kSentences);
 }
 
 }  // namespace
