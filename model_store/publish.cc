@@ -1,6 +1,5 @@
 #include "model_store/publish.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,11 +12,11 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "model_store/durable_file.h"
 #include "model_store/manifest.h"
 #include "model_store/model_name.h"
 #include "model_store/self_test.h"
@@ -29,34 +28,6 @@ namespace {
 
 absl::Status Failed(absl::string_view what) {
   return absl::ErrnoToStatus(errno, what);
-}
-
-absl::Status Sync(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Failed(path);
-  absl::Cleanup close_fd = [fd] { close(fd); };
-  return fsync(fd) == 0 ? absl::OkStatus() : Failed(path);
-}
-
-// Writes a new file and syncs it.
-absl::Status WriteFile(const std::string& path, absl::string_view bytes) {
-  const int fd =
-      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd < 0) return Failed(path);
-  absl::Cleanup close_fd = [fd] { close(fd); };
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Failed(path);
-    bytes.remove_prefix(written);
-  }
-  return fsync(fd) == 0 ? absl::OkStatus() : Failed(path);
-}
-
-absl::Status MakeDirectories(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  return error ? absl::ErrnoToStatus(error.value(), path) : absl::OkStatus();
 }
 
 // A hidden directory in a model's directory, removed unless it was renamed.

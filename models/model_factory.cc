@@ -7,18 +7,34 @@
 #include "absl/strings/str_join.h"
 #include "models/mixture_file.h"
 #include "models/ngram/ngram_model.h"
+#include "models/neural/recurrent_model.h"
+#include "models/neural/window_model.h"
 
 namespace lmserve {
 namespace {
 
 using ModelOr = absl::StatusOr<std::unique_ptr<LanguageModel>>;
 
-ModelOr CreateNgram(const ModelFiles& files) {
+// A model of a vocabulary and one file more, which it reads in place.
+template <typename Model>
+ModelOr CreateFromFile(absl::string_view file, const ModelFiles& files) {
   absl::StatusOr<Vocabulary> vocabulary = ReadVocabulary(files);
   if (!vocabulary.ok()) return vocabulary.status();
-  const absl::StatusOr<absl::string_view> bytes = FindFile(files, kNgramFile);
+  const absl::StatusOr<absl::string_view> bytes = FindFile(files, file);
   if (!bytes.ok()) return bytes.status();
-  return NgramModel::Create(*std::move(vocabulary), *bytes);
+  return Model::Create(*std::move(vocabulary), *bytes);
+}
+
+ModelOr CreateNgram(const ModelFiles& files) {
+  return CreateFromFile<NgramModel>(kNgramFile, files);
+}
+
+ModelOr CreateRecurrent(const ModelFiles& files) {
+  return CreateFromFile<RecurrentModel>(kWeightsFile, files);
+}
+
+ModelOr CreateWindow(const ModelFiles& files) {
+  return CreateFromFile<WindowModel>(kWeightsFile, files);
 }
 
 // A kind of model, and how one is made of its files.
@@ -29,6 +45,8 @@ struct Family {
 
 constexpr Family kFamilies[] = {
     {kNgramFamily, CreateNgram},
+    {kRecurrentFamily, CreateRecurrent},
+    {kWindowFamily, CreateWindow},
     {kMixtureFamily, CreateMixture},
 };
 

@@ -12,7 +12,11 @@
 namespace lmserve {
 
 inline constexpr absl::string_view kNgramFile = "ngram.bin";
+inline constexpr absl::string_view kWeightsFile = "weights.safetensors";
 inline constexpr absl::string_view kNgramFamily = "ngram";
+inline constexpr absl::string_view kRecurrentFamily = "recurrent";
+inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
+inline constexpr absl::string_view kWindowFamily = "window";
 inline constexpr absl::string_view kMixtureFamily = "mixture";
 
 // Makes the model of a family from its files. The files are not trusted: every

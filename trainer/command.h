@@ -13,6 +13,8 @@ using Work = std::function<absl::Status()>;
 
 // Each adds a command of lm_trainer, which sets *work once it is parsed.
 void AddNgramCommand(CLI::App& app, Work* work);
+void AddRecurrentCommand(CLI::App& app, Work* work);
+void AddWindowCommand(CLI::App& app, Work* work);
 void AddImportArpaCommand(CLI::App& app, Work* work);
 void AddExportArpaCommand(CLI::App& app, Work* work);
 void AddEvaluateCommand(CLI::App& app, Work* work);

@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "models/text.h"
 
 namespace lmserve {
@@ -21,7 +22,8 @@ constexpr WordId kMarkers = 3;
 // Reads the text with ids by first occurrence, then numbers them anew.
 class CorpusBuilder {
  public:
-  explicit CorpusBuilder(LineReader& lines) : lines_(lines) {
+  CorpusBuilder(LineReader& lines, TextForm form)
+      : lines_(lines), form_(form) {
     for (absl::string_view marker :
          {kUnknownWord, kBeginSentence, kEndSentence}) {
       AddWord(marker);
@@ -53,11 +55,7 @@ class CorpusBuilder {
       progress.Update(words_.size(), lines_.Progress());
     }
     if (!lines_.status().ok()) return lines_.status();
-    if (sentences_ == 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          lines_.name(), ": no sentence in it, expected one at ", "least"));
-    }
-    return absl::OkStatus();
+    return sentences_ == 0 ? NoSentenceError(lines_) : absl::OkStatus();
   }
 
   absl::StatusOr<Corpus> Build(uint64_t min_count) {
@@ -91,7 +89,7 @@ class CorpusBuilder {
   absl::Status ReadSentence(absl::Span<const absl::string_view> sentence) {
     if (sentence.empty()) {
       ++blank_lines_;
-      return absl::OkStatus();
+      if (form_ == TextForm::kSentences) return absl::OkStatus();
     }
     ++sentences_;
     words_.push_back(kBegin);
@@ -105,11 +103,7 @@ class CorpusBuilder {
       } else if (!fixed_) {
         id = AddWord(word);
       }
-      if (id == kBegin || id == kEnd) {
-        return LineError(lines_,
-                         absl::StrCat("expected plain words, found the ",
-                                      "sentence marker ", word));
-      }
+      if (id == kBegin || id == kEnd) return MarkerError(lines_, word);
       ++counts_[id];
       words_.push_back(id);
     }
@@ -137,6 +131,7 @@ class CorpusBuilder {
   }
 
   LineReader& lines_;
+  const TextForm form_;
   bool fixed_ = false;
   absl::node_hash_map<std::string, WordId> ids_;
   std::vector<absl::string_view> names_;  // views of the keys of ids_
@@ -151,7 +146,7 @@ class CorpusBuilder {
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress) {
-  CorpusBuilder builder(lines);
+  CorpusBuilder builder(lines, options.form);
   if (!options.vocabulary_file.empty()) {
     absl::Status status = builder.FixVocabulary(options.vocabulary_file);
     if (!status.ok()) return status;
@@ -160,6 +155,23 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
     return status;
   }
   return builder.Build(options.min_count);
+}
+
+std::vector<std::string> FirstSentences(const Corpus& corpus) {
+  constexpr size_t kSentences = 3, kWords = 100;
+  std::vector<std::string> sentences;
+  std::vector<absl::string_view> words;
+  for (WordId id : corpus.words) {
+    if (id == corpus.vocabulary.begin_sentence()) continue;
+    if (id != corpus.vocabulary.end_sentence()) {
+      if (words.size() < kWords) words.push_back(corpus.vocabulary.word(id));
+      continue;
+    }
+    sentences.push_back(absl::StrJoin(words, " "));
+    words.clear();
+    if (sentences.size() == kSentences) break;
+  }
+  return sentences;
 }
 
 }  // namespace lmserve

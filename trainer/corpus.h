@@ -9,6 +9,7 @@
 #include "models/vocabulary.h"
 #include "trainer/line_reader.h"
 #include "trainer/progress.h"
+#include "trainer/sentences.h"
 
 namespace lmserve {
 
@@ -19,6 +20,7 @@ struct CorpusOptions {
   std::string vocabulary_file;
   // Words seen less often become <unk>; those of a vocabulary_file stay.
   uint64_t min_count = 1;
+  TextForm form = TextForm::kSentences;
 };
 
 // A text as word ids, sentence after sentence: <s> w1 ... wm </s> <s> ...
@@ -35,12 +37,14 @@ struct Corpus {
   uint64_t tokens() const { return words.size() - sentences; }
 };
 
-// Reads a text, a sentence a line. Blank lines are left out; <unk> in the text
-// is the unknown word. Fails, naming the line, on <s> or </s> in the text and
+// Reads a text, a sentence a line; <unk> in the text is the unknown word. Fails, naming the line, on <s> or </s> in the text and
 // on invalid UTF-8, and where there is no sentence at all.
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);
+
+// The first sentences of a text, for the self-test of a version.
+std::vector<std::string> FirstSentences(const Corpus& corpus);
 
 }  // namespace lmserve
 

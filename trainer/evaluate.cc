@@ -5,8 +5,6 @@
 #include <cmath>
 #include <vector>
 
-#include "trainer/sentences.h"
-
 namespace lmserve {
 
 void Evaluation::Add(absl::Span<const WordId> words,
@@ -31,14 +29,19 @@ double Evaluation::WordsPerSecond() const {
 }
 
 absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
-                                    LineReader& lines, Progress& progress) {
+                                    LineReader& lines, TextForm form,
+                                    Progress& progress) {
   using Clock = std::chrono::steady_clock;
-  SentenceReader reader(model.vocabulary(), lines, progress);
+  SentenceReader reader(model.vocabulary(), lines, form, progress);
+  std::vector<std::byte> state(model.state_size());
+  model.Start(state.data());
   SentenceBatch batch;
   Evaluation result;
   while (reader.Next(&batch)) {
     const auto started = Clock::now();
-    const std::vector<float> log_probs = ScoreSentences(model, batch);
+    const std::vector<float> log_probs =
+        form == TextForm::kStream ? ScoreStream(model, batch, state.data())
+                                  : ScoreSentences(model, batch);
     result.seconds +=
         std::chrono::duration<double>(Clock::now() - started).count();
     result.Add(batch.words, log_probs, model.vocabulary().unknown());

@@ -7,18 +7,18 @@
 #include "models/language_model.h"
 #include "trainer/line_reader.h"
 #include "trainer/progress.h"
+#include "trainer/sentences.h"
 
 namespace lmserve {
 
-// What a model is worth on a text. A sentence a line; each starts after <s>,
-// and its </s> is a token.
+// What a model is worth on a text, a sentence a line; each </s> is a token.
 struct Evaluation {
   uint64_t tokens = 0;
   uint64_t oov = 0;           // of them not in the vocabulary
   double log_prob = 0;        // sum of ln P, all tokens
   double known_log_prob = 0;  // the same without those
   double seconds = 0;         // spent in the model
-  uint64_t blank_lines = 0;   // left out
+  uint64_t blank_lines = 0;
 
   // Counts words with their ln P. REQUIRES: as many of the one as of the other.
   void Add(absl::Span<const WordId> words, absl::Span<const float> log_probs,
@@ -32,7 +32,8 @@ struct Evaluation {
 // Scores a text, many sentences at once. Fails, naming the line, on <s> or </s>
 // in it, and where it has no sentence.
 absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
-                                    LineReader& lines, Progress& progress);
+                                    LineReader& lines, TextForm form,
+                                    Progress& progress);
 
 }  // namespace lmserve
 

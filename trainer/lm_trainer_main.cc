@@ -38,6 +38,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   lmserve::Work work;
   lmserve::AddNgramCommand(app, &work);
+  lmserve::AddRecurrentCommand(app, &work);
+  lmserve::AddWindowCommand(app, &work);
   lmserve::AddImportArpaCommand(app, &work);
   lmserve::AddExportArpaCommand(app, &work);
   lmserve::AddEvaluateCommand(app, &work);

@@ -55,24 +55,6 @@ absl::StatusOr<Corpus> Read(const Options& options) {
   return corpus;
 }
 
-// The first sentences of the text, for the self-test of the version.
-std::vector<std::string> FirstSentences(const Corpus& corpus) {
-  constexpr size_t kSentences = 3, kWords = 100;
-  std::vector<std::string> sentences;
-  std::vector<absl::string_view> words;
-  for (WordId id : corpus.words) {
-    if (id == corpus.vocabulary.begin_sentence()) continue;
-    if (id != corpus.vocabulary.end_sentence()) {
-      if (words.size() < kWords) words.push_back(corpus.vocabulary.word(id));
-      continue;
-    }
-    sentences.push_back(absl::StrJoin(words, " "));
-    words.clear();
-    if (sentences.size() == kSentences) break;
-  }
-  return sentences;
-}
-
 std::map<std::string, std::string> Properties(const Options& options,
                                               const Corpus& corpus) {
   std::map<std::string, std::string> properties = {
@@ -99,7 +81,7 @@ absl::Status Validate(const Options& options, uint64_t version) {
   if (!lines.ok()) return lines.status();
   Progress progress("validating");
   const absl::StatusOr<Evaluation> result =
-      Evaluate((*handle)->model(), **lines, progress);
+      Evaluate((*handle)->model(), **lines, TextForm::kSentences, progress);
   if (!result.ok()) return result.status();
   Note(absl::StrFormat(
       "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",

@@ -10,6 +10,16 @@ constexpr size_t kBatchWords = 1 << 16;
 
 }  // namespace
 
+absl::Status MarkerError(const LineReader& lines, absl::string_view word) {
+  return LineError(lines, absl::StrCat("expected plain words, found the ",
+                                       "sentence marker ", word));
+}
+
+absl::Status NoSentenceError(const LineReader& lines) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      lines.name(), ": no sentence in it, expected one at least"));
+}
+
 bool SentenceReader::Next(SentenceBatch* batch) {
   batch->words.clear();
   batch->ends.clear();
@@ -27,14 +37,13 @@ absl::Status SentenceReader::Add(absl::string_view line, SentenceBatch* batch) {
   const std::vector<absl::string_view> sentence = SplitWords(line);
   if (sentence.empty()) {
     ++blank_lines_;
-    return absl::OkStatus();
+    if (form_ == TextForm::kSentences) return absl::OkStatus();
   }
   for (absl::string_view word : sentence) {
     const WordId id = vocabulary_.Find(word);
     if (id == vocabulary_.begin_sentence() ||
         id == vocabulary_.end_sentence()) {
-      return LineError(lines_, absl::StrCat("expected plain words, found the ",
-                                            "sentence marker ", word));
+      return MarkerError(lines_, word);
     }
     batch->words.push_back(id);
   }
@@ -47,10 +56,7 @@ absl::Status SentenceReader::Add(absl::string_view line, SentenceBatch* batch) {
 // At the end of the lines.
 absl::Status SentenceReader::Finish() {
   if (!lines_.status().ok()) return lines_.status();
-  if (tokens_ == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        lines_.name(), ": no sentence in it, expected one at least"));
-  }
+  if (tokens_ == 0) return NoSentenceError(lines_);
   progress_.Finish(tokens_);
   return absl::OkStatus();
 }
@@ -71,6 +77,35 @@ std::vector<float> ScoreSentences(const LanguageModel& model,
   }
   model.Score(queries);
   return log_probs;
+}
+
+std::vector<float> ScoreStream(const LanguageModel& model,
+                               const SentenceBatch& batch, std::byte* state) {
+  std::vector<float> log_probs(batch.words.size());
+  const LanguageModel::Query query = {state, batch.words, state,
+                                      absl::MakeSpan(log_probs)};
+  model.Score({&query, 1});
+  return log_probs;
+}
+
+absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
+                                             const Vocabulary& vocabulary,
+                                             TextForm form) {
+  Progress progress("reading");
+  SentenceReader reader(vocabulary, lines, form, progress);
+  SentenceBatch batch;
+  std::vector<WordId> words;
+  while (reader.Next(&batch)) {
+    size_t begin = 0;
+    for (size_t end : batch.ends) {
+      words.push_back(vocabulary.begin_sentence());
+      words.insert(words.end(), batch.words.begin() + begin,
+                   batch.words.begin() + end);
+      begin = end;
+    }
+  }
+  if (!reader.status().ok()) return reader.status();
+  return words;
 }
 
 }  // namespace lmserve

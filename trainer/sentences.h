@@ -5,12 +5,24 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "models/language_model.h"
 #include "models/vocabulary.h"
 #include "trainer/line_reader.h"
 #include "trainer/progress.h"
 
 namespace lmserve {
+
+// How the lines of a text belong together.
+enum class TextForm {
+  kSentences,  // each starts after <s>; blank lines are left out
+  kStream,     // each goes on from the one before; blank lines are empty ones
+};
+
+// What is wrong with a text: a sentence marker in the reader's last line; that
+// there was no sentence.
+absl::Status MarkerError(const LineReader& lines, absl::string_view word);
+absl::Status NoSentenceError(const LineReader& lines);
 
 // Sentences as word ids, one after the other, each with its </s>.
 struct SentenceBatch {
@@ -19,13 +31,15 @@ struct SentenceBatch {
 };
 
 // Reads a text in the words of a model, a sentence a line, so many sentences at
-// once as are worth a call of Score(). Blank lines are left out. All that it is
-// given must outlive it. One thread at a time.
+// once as are worth a call of Score(). All that it is given must outlive it. One thread at a time.
 class SentenceReader {
  public:
-  SentenceReader(const Vocabulary& vocabulary, LineReader& lines,
+  SentenceReader(const Vocabulary& vocabulary, LineReader& lines, TextForm form,
                  Progress& progress)
-      : vocabulary_(vocabulary), lines_(lines), progress_(progress) {}
+      : vocabulary_(vocabulary),
+        lines_(lines),
+        form_(form),
+        progress_(progress) {}
 
   // Sets the next sentences. False at the end, and where the text is wrong, of
   // which status() tells: <s> or </s> in a line, or no sentence at all.
@@ -43,6 +57,7 @@ class SentenceReader {
 
   const Vocabulary& vocabulary_;
   LineReader& lines_;
+  const TextForm form_;
   Progress& progress_;
   absl::Status status_;
   uint64_t tokens_ = 0;
@@ -52,6 +67,16 @@ class SentenceReader {
 // ln P of each word of the batch; every sentence starts after <s>.
 std::vector<float> ScoreSentences(const LanguageModel& model,
                                   const SentenceBatch& batch);
+
+// ln P of each word of the batch, as one stream that goes on from the state,
+// which moves.
+std::vector<float> ScoreStream(const LanguageModel& model,
+                               const SentenceBatch& batch, std::byte* state);
+
+// A whole text, as Corpus::words has it: <s> w1 ... wm </s> <s> ...
+absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
+                                             const Vocabulary& vocabulary,
+                                             TextForm form);
 
 }  // namespace lmserve
 

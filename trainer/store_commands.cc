@@ -21,6 +21,7 @@ namespace {
 struct EvaluateOptions {
   ModelOptions source;
   std::string corpus;
+  bool stream = false;
   bool json = false;
 };
 
@@ -80,7 +81,9 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
   if (!lines.ok()) return lines.status();
   Progress progress("evaluating", /*quiet=*/options.json);
   const absl::StatusOr<Evaluation> result =
-      Evaluate((*handle)->model(), **lines, progress);
+      Evaluate((*handle)->model(), **lines,
+               options.stream ? TextForm::kStream : TextForm::kSentences,
+               progress);
   if (!result.ok()) return result.status();
   options.json ? PrintJson(*result) : PrintText(*result);
   return absl::OkStatus();
@@ -169,6 +172,9 @@ void AddEvaluateCommand(CLI::App& app, Work* work) {
                   "Text, a sentence a line: plain, .gz, .xz, or - for the "
                   "standard input")
       ->required();
+  command.add_flag("--stream", options->stream,
+                   "Let the model's state go on over the ends of sentences, "
+                   "and count blank lines as empty ones");
   command.add_flag("--json", options->json, "Print a JSON object");
   AddModelOptions(command, "to ask, NAME, NAME@VERSION or NAME@ALIAS",
                   &options->source);

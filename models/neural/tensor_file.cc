@@ -22,13 +22,9 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr uint64_t kMaxHeaderSize = 100'000'000;
 
-std::string ShapeText(absl::Span<const int64_t> shape) {
-  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
-}
-
 std::string TensorText(absl::string_view type,
                        absl::Span<const int64_t> shape) {
-  return absl::StrCat(type, " ", ShapeText(shape));
+  return absl::StrCat(type, " [", absl::StrJoin(shape, ", "), "]");
 }
 
 absl::Status WrongTensor(absl::string_view name, absl::string_view type,

@@ -1,5 +1,6 @@
 #include "models/neural/tensor_header.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -145,11 +146,13 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool parse_error(size_t position, const std::string& token,
+  bool parse_error(size_t position, const std::string& text,
                    const nlohmann::json::exception&) override {
+    constexpr size_t kShown = 20;  // the end is what is wrong
     status_ = TensorFileError(
         absl::StrCat("header before byte ", sizeof(uint64_t) + position),
-        "JSON", QuoteTensor(token));
+        "JSON",
+        QuoteTensor(text.substr(text.size() - std::min(text.size(), kShown))));
     return false;
   }
 

@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "lm/v1/language_model.pb.h"
 #include "model_store/manifest.h"
 #include "model_store/self_test.h"
+#include "models/neural/tensor_file.h"
 #include "tests/fuzz/fuzz_models.h"
 #include "tests/fuzz/loader_input.h"
 #include "tests/fuzz/request_input.h"
@@ -152,6 +154,26 @@ void AddRequestSeeds(const Seeds& seeds) {
   seeds.Add("get-model", JoinRequest(Rpc::kGetModel, get_model));
 }
 
+void AddTensorSeeds(const Seeds& seeds) {
+  seeds.Add("empty", TensorFileWriter().Finish());
+  const std::vector<float> floats = {1, -2, 0.5, 0, 3, 1e30f};
+  TensorFileWriter small;
+  small.AddFloats("decoder.weight", {2, 3}, floats);
+  small.AddFloats("decoder.bias", {2}, {floats.data(), 2});
+  small.AddFloats("one", {}, {floats.data(), 1});
+  small.AddFloats("none", {4, 0}, {});
+  small.SetMetadata("format", "pt");
+  seeds.Add("small", small.Finish());
+  const std::string bytes(16, '\x3f');
+  TensorFileWriter types;
+  for (int type = 0; type <= static_cast<int>(TensorType::kU64); ++type) {
+    TensorView tensor = {static_cast<TensorType>(type), {2}, bytes};
+    tensor.bytes = tensor.bytes.substr(0, 2 * TensorTypeSize(tensor.type));
+    types.Add(TensorTypeName(tensor.type), tensor);
+  }
+  seeds.Add("types", types.Finish());
+}
+
 }  // namespace
 }  // namespace lmserve
 
@@ -164,4 +186,5 @@ int main(int argc, char** argv) {
   lmserve::AddLoaderSeeds(Seeds(argv[1], "loader_fuzzer"));
   lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
   lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
+  lmserve::AddTensorSeeds(Seeds(argv[1], "tensor_fuzzer"));
 }

@@ -1,0 +1,293 @@
+#include "models/neural/kernels.h"
+
+#include <algorithm>
+#include <cmath>
+
+// The scalable vectors of Arm have no size, so there are no arrays of them.
+#define HWY_DISABLED_TARGETS \
+  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+
+// Compiles what follows once for each kind of processor; the best is chosen when
+// the program runs.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "models/neural/kernels.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+// After the above.
+#include "hwy/contrib/math/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lmserve {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Calls step(tag, i) for vectors of floats, then for the floats that are left.
+template <typename Step>
+HWY_ATTR void ForEachVector(size_t n, const Step& step) {
+  const hn::ScalableTag<float> wide;
+  size_t i = 0;
+  for (; i + hn::Lanes(wide) <= n; i += hn::Lanes(wide)) step(wide, i);
+  for (; i < n; ++i) step(hn::CappedTag<float, 1>(), i);
+}
+
+template <class D, class V>
+HWY_INLINE V Sigmoid(D d, V x) {
+  const V one = hn::Set(d, 1.0f);
+  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(x))));
+}
+
+template <class D, class V>
+HWY_INLINE V Apply(Activation f, D d, V x) {
+  switch (f) {
+    case Activation::kSigmoid:
+      return Sigmoid(d, x);
+    case Activation::kTanh:
+      return hn::Tanh(d, x);
+    case Activation::kRelu:
+      return hn::Max(x, hn::Zero(d));
+  }
+  return x;
+}
+
+void RnnCell(Activation f, size_t n, const float* input,
+             const float* recurrent, float* h) {
+  ForEachVector(n, [&](auto d, size_t i) HWY_ATTR {
+    const auto x = hn::Add(hn::LoadU(d, input + i), hn::LoadU(d, recurrent + i));
+    hn::StoreU(Apply(f, d, x), d, h + i);
+  });
+}
+
+void LstmCell(size_t n, const float* input, const float* recurrent,
+              const float* old_c, float* gates, float* c, float* h) {
+  ForEachVector(n, [&](auto d, size_t k) HWY_ATTR {
+    const auto sum = [&](size_t gate) HWY_ATTR {
+      return hn::Add(hn::LoadU(d, input + gate * n + k),
+                     hn::LoadU(d, recurrent + gate * n + k));
+    };
+    const auto i = Sigmoid(d, sum(0));
+    const auto f = Sigmoid(d, sum(1));
+    const auto g = hn::Tanh(d, sum(2));
+    const auto o = Sigmoid(d, sum(3));
+    const auto new_c = hn::MulAdd(f, hn::LoadU(d, old_c + k), hn::Mul(i, g));
+    hn::StoreU(new_c, d, c + k);
+    hn::StoreU(hn::Mul(o, hn::Tanh(d, new_c)), d, h + k);
+    if (gates == nullptr) return;
+    hn::StoreU(i, d, gates + k);
+    hn::StoreU(f, d, gates + n + k);
+    hn::StoreU(g, d, gates + 2 * n + k);
+    hn::StoreU(o, d, gates + 3 * n + k);
+  });
+}
+
+void GruCell(size_t n, const float* input, const float* recurrent,
+             const float* old_h, float* gates, float* h) {
+  ForEachVector(n, [&](auto d, size_t k) HWY_ATTR {
+    const auto in = [&](size_t gate) HWY_ATTR {
+      return hn::LoadU(d, input + gate * n + k);
+    };
+    const auto rec = [&](size_t gate) HWY_ATTR {
+      return hn::LoadU(d, recurrent + gate * n + k);
+    };
+    const auto r = Sigmoid(d, hn::Add(in(0), rec(0)));
+    const auto z = Sigmoid(d, hn::Add(in(1), rec(1)));
+    const auto candidate = hn::Tanh(d, hn::MulAdd(r, rec(2), in(2)));
+    // (1 - z) n + z h' = n + z (h' - n)
+    const auto change = hn::Sub(hn::LoadU(d, old_h + k), candidate);
+    hn::StoreU(hn::MulAdd(z, change, candidate), d, h + k);
+    if (gates == nullptr) return;
+    hn::StoreU(r, d, gates + k);
+    hn::StoreU(z, d, gates + n + k);
+    hn::StoreU(candidate, d, gates + 2 * n + k);
+  });
+}
+
+void TanhInPlace(float* x, size_t n) {
+  ForEachVector(n, [&](auto d, size_t i) HWY_ATTR {
+    hn::StoreU(hn::Tanh(d, hn::LoadU(d, x + i)), d, x + i);
+  });
+}
+
+float MaxOf(const float* x, size_t n) {
+  const hn::ScalableTag<float> d;
+  auto most = hn::Set(d, x[0]);
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
+    most = hn::Max(most, hn::LoadU(d, x + i));
+  }
+  float result = hn::GetLane(hn::MaxOfLanes(d, most));
+  for (; i < n; ++i) result = std::max(result, x[i]);
+  return result;
+}
+
+// exp(x - shift), stored to `odds` unless it is null; returns the sum.
+float ExpAndSum(const float* x, size_t n, float shift, float* odds) {
+  const hn::ScalableTag<float> d;
+  auto sum = hn::Zero(d);
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
+    const auto e =
+        hn::Exp(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, shift)));
+    if (odds != nullptr) hn::StoreU(e, d, odds + i);
+    sum = hn::Add(sum, e);
+  }
+  float result = hn::GetLane(hn::SumOfLanes(d, sum));
+  const hn::CappedTag<float, 1> one;
+  for (; i < n; ++i) {
+    const auto e =
+        hn::Exp(one, hn::Sub(hn::LoadU(one, x + i), hn::Set(one, shift)));
+    if (odds != nullptr) hn::StoreU(e, one, odds + i);
+    result += hn::GetLane(e);
+  }
+  return result;
+}
+
+void Scale(float* x, size_t n, float factor) {
+  ForEachVector(n, [&](auto d, size_t i) HWY_ATTR {
+    hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, factor)), d, x + i);
+  });
+}
+
+float BlockSumOfSquares(const float* x, size_t n) {
+  const hn::ScalableTag<float> d;
+  auto sum = hn::Zero(d);
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
+    const auto v = hn::LoadU(d, x + i);
+    sum = hn::MulAdd(v, v, sum);
+  }
+  float result = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < n; ++i) result += x[i] * x[i];
+  return result;
+}
+
+// kRows rows of one panel: a sum an output, in the order of the inputs.
+template <size_t kRows>
+HWY_INLINE void MultiplyPanel(const float* x, size_t inputs,
+                              const float* panel, size_t stride, float* y) {
+  const hn::CappedTag<float, 16> d;
+  constexpr size_t kMostVectors = 4;  // of 16 floats
+  const size_t lanes = hn::Lanes(d);
+  const size_t vectors = 16 / lanes;
+  hn::Vec<decltype(d)> sums[kRows][kMostVectors];
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t v = 0; v < vectors; ++v) {
+      sums[r][v] = hn::LoadU(d, y + r * stride + v * lanes);
+    }
+  }
+  for (size_t k = 0; k < inputs; ++k) {
+    for (size_t v = 0; v < vectors; ++v) {
+      const auto w = hn::LoadU(d, panel + k * 16 + v * lanes);
+      for (size_t r = 0; r < kRows; ++r) {
+        const auto factor = hn::Set(d, x[r * inputs + k]);
+        sums[r][v] = hn::MulAdd(factor, w, sums[r][v]);
+      }
+    }
+  }
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t v = 0; v < vectors; ++v) {
+      hn::StoreU(sums[r][v], d, y + r * stride + v * lanes);
+    }
+  }
+}
+
+void MultiplyPanels(const float* x, size_t rows, size_t inputs,
+                    const float* packed, size_t panels, float* y) {
+  const size_t stride = panels * 16;
+  for (size_t p = 0; p < panels; ++p, packed += inputs * 16) {
+    size_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      MultiplyPanel<4>(x + r * inputs, inputs, packed, stride,
+                       y + r * stride + p * 16);
+    }
+    for (; r < rows; ++r) {
+      MultiplyPanel<1>(x + r * inputs, inputs, packed, stride,
+                       y + r * stride + p * 16);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace lmserve
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace lmserve {
+namespace {
+
+HWY_EXPORT(RnnCell);
+HWY_EXPORT(LstmCell);
+HWY_EXPORT(GruCell);
+HWY_EXPORT(TanhInPlace);
+HWY_EXPORT(MaxOf);
+HWY_EXPORT(ExpAndSum);
+HWY_EXPORT(Scale);
+HWY_EXPORT(BlockSumOfSquares);
+HWY_EXPORT(MultiplyPanels);
+
+}  // namespace
+
+void RnnCell(Activation f, size_t n, const float* input,
+             const float* recurrent, float* h) {
+  HWY_DYNAMIC_DISPATCH(RnnCell)(f, n, input, recurrent, h);
+}
+
+void LstmCell(size_t n, const float* input, const float* recurrent,
+              const float* old_c, float* gates, float* c, float* h) {
+  HWY_DYNAMIC_DISPATCH(LstmCell)(n, input, recurrent, old_c, gates, c, h);
+}
+
+void GruCell(size_t n, const float* input, const float* recurrent,
+             const float* old_h, float* gates, float* h) {
+  HWY_DYNAMIC_DISPATCH(GruCell)(n, input, recurrent, old_h, gates, h);
+}
+
+void TanhInPlace(absl::Span<float> x) {
+  HWY_DYNAMIC_DISPATCH(TanhInPlace)(x.data(), x.size());
+}
+
+void LogSumExp::Add(absl::Span<const float> x) {
+  if (x.empty()) return;
+  const float max = HWY_DYNAMIC_DISPATCH(MaxOf)(x.data(), x.size());
+  if (max == -std::numeric_limits<float>::infinity()) return;
+  if (max > max_) {
+    sum_ *= std::exp(double{max_} - max);
+    max_ = max;
+  }
+  sum_ += HWY_DYNAMIC_DISPATCH(ExpAndSum)(x.data(), x.size(), max_, nullptr);
+}
+
+float LogSumExp::value() const {
+  return static_cast<float>(max_ + std::log(sum_));
+}
+
+float SoftmaxInPlace(absl::Span<float> x) {
+  const float max = HWY_DYNAMIC_DISPATCH(MaxOf)(x.data(), x.size());
+  const float sum =
+      HWY_DYNAMIC_DISPATCH(ExpAndSum)(x.data(), x.size(), max, x.data());
+  HWY_DYNAMIC_DISPATCH(Scale)(x.data(), x.size(), 1 / sum);
+  return max + std::log(sum);
+}
+
+double SumOfSquares(absl::Span<const float> x) {
+  constexpr size_t kBlock = 4096;  // floats lose little up to there
+  double sum = 0;
+  for (size_t i = 0; i < x.size(); i += kBlock) {
+    sum += HWY_DYNAMIC_DISPATCH(BlockSumOfSquares)(
+        x.data() + i, std::min(kBlock, x.size() - i));
+  }
+  return sum;
+}
+
+void MultiplyPanels(const float* x, size_t rows, size_t inputs,
+                    const float* packed, size_t panels, float* y) {
+  HWY_DYNAMIC_DISPATCH(MultiplyPanels)(x, rows, inputs, packed, panels, y);
+}
+
+}  // namespace lmserve
+
+#endif  // HWY_ONCE

@@ -1,0 +1,381 @@
+#include "models/neural/linear.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <dnnl.hpp>
+#include <optional>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "models/neural/kernels.h"
+
+namespace lmserve {
+namespace {
+
+using DataType = dnnl::memory::data_type;
+using FormatTag = dnnl::memory::format_tag;
+
+// The numbers of rows that a product is made for; others are done in parts.
+constexpr std::array<size_t, 20> kRowCounts = {
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 24, 32, 48, 64};
+
+// Which of them is the largest not above.
+size_t FindRowCount(size_t rows) {
+  const auto* above =
+      std::upper_bound(kRowCounts.begin(), kRowCounts.end(), rows);
+  return above - kRowCounts.begin() - 1;
+}
+
+const dnnl::engine& Engine() {
+  static const dnnl::engine& engine =
+      *new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+// The threads are ours to divide the work between: none of the library's.
+dnnl::stream& Stream() {
+  thread_local dnnl::stream stream = [] {
+    omp_set_num_threads(1);
+    return dnnl::stream(Engine());
+  }();
+  return stream;
+}
+
+int64_t Signed(size_t size) { return static_cast<int64_t>(size); }
+
+dnnl::memory::desc RowMajor(size_t rows, size_t cols, DataType type) {
+  return {{Signed(rows), Signed(cols)}, type, FormatTag::ab};
+}
+
+// Products by oneDNN with weights that were packed once.
+class PackedProduct {
+ public:
+  struct Types {
+    DataType input, weights, output;
+  };
+
+  // `weights` are (outputs, inputs) in types.weights, `bias` is empty or a float
+  // an output. None where oneDNN has no kernel that gives a row the same bits at
+  // every batch size: only those of its "brgemm" do.
+  static std::optional<PackedProduct> Create(const Types& types,
+                                             size_t inputs, size_t outputs,
+                                             const void* weights,
+                                             absl::Span<const float> bias) {
+    PackedProduct product(types, inputs, outputs, !bias.empty());
+    if (!product.MakePrimitives()) return std::nullopt;
+    product.Pack(weights, bias);
+    return product;
+  }
+
+  // y (rows, outputs) from x (rows, inputs).
+  void Apply(const void* x, size_t rows, void* y,
+             LinearScratch* scratch) const {
+    const auto* from = static_cast<const char*>(x);
+    auto* to = static_cast<char*>(y);
+    while (rows > 0) {
+      const size_t which = FindRowCount(rows);
+      Execute(which, from, to, scratch);
+      const size_t done = kRowCounts[which];
+      from += done * inputs_ * dnnl::memory::data_type_size(types_.input);
+      to += done * outputs_ * dnnl::memory::data_type_size(types_.output);
+      rows -= done;
+    }
+  }
+
+ private:
+  struct Primitive {
+    dnnl::matmul matmul;
+    dnnl::memory::desc input, output, scratch;
+  };
+
+  PackedProduct(const Types& types, size_t inputs, size_t outputs,
+                bool has_bias)
+      : types_(types),
+        inputs_(inputs),
+        outputs_(outputs),
+        has_bias_(has_bias),
+        weights_desc_({Signed(inputs), Signed(outputs)}, types.weights,
+                      FormatTag::any) {}
+
+  // One for the most rows first: it says how the weights are packed for all.
+  bool MakePrimitives() {
+    primitives_.resize(kRowCounts.size());
+    for (size_t i = kRowCounts.size(); i-- > 0;) {
+      const auto input = RowMajor(kRowCounts[i], inputs_, types_.input);
+      const auto output = RowMajor(kRowCounts[i], outputs_, types_.output);
+      dnnl::primitive_attr attributes;
+      attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+      const auto op =
+          has_bias_
+              ? dnnl::matmul::desc(input, weights_desc_,
+                                   RowMajor(1, outputs_, DataType::f32),
+                                   output)
+              : dnnl::matmul::desc(input, weights_desc_, output);
+      const dnnl::matmul::primitive_desc plan(op, attributes, Engine(),
+                                              /*allow_empty=*/true);
+      if (!plan || !absl::StartsWith(plan.impl_info_str(), "brg")) {
+        return false;
+      }
+      weights_desc_ = plan.weights_desc();
+      primitives_[i] = {dnnl::matmul(plan), input, output,
+                        plan.scratchpad_desc()};
+    }
+    return true;
+  }
+
+  void Pack(const void* weights, absl::Span<const float> bias) {
+    weights_ = dnnl::memory(weights_desc_, Engine());
+    // (outputs, inputs) row by row is (inputs, outputs) column by column.
+    dnnl::memory plain({{Signed(inputs_), Signed(outputs_)},
+                        types_.weights,
+                        FormatTag::ba},
+                       Engine(), const_cast<void*>(weights));
+    dnnl::reorder(plain, weights_).execute(Stream(), plain, weights_);
+    Stream().wait();
+    if (!has_bias_) return;
+    bias_ = dnnl::memory(RowMajor(1, outputs_, DataType::f32), Engine());
+    std::copy(bias.begin(), bias.end(),
+              static_cast<float*>(bias_.get_data_handle()));
+  }
+
+  void Execute(size_t which, const char* x, char* y,
+               LinearScratch* scratch) const {
+    const Primitive& primitive = primitives_[which];
+    scratch->library.resize(
+        std::max(scratch->library.size(), primitive.scratch.get_size()));
+    const dnnl::memory input(primitive.input, Engine(), const_cast<char*>(x));
+    const dnnl::memory output(primitive.output, Engine(), y);
+    const dnnl::memory library(primitive.scratch, Engine(),
+                               scratch->library.data());
+    const std::array<dnnl_exec_arg_t, 5> arguments = {{
+        {DNNL_ARG_SRC, input.get()},
+        {DNNL_ARG_WEIGHTS, weights_.get()},
+        {DNNL_ARG_DST, output.get()},
+        {DNNL_ARG_SCRATCHPAD, library.get()},
+        {DNNL_ARG_BIAS, has_bias_ ? bias_.get() : nullptr},
+    }};
+    dnnl_primitive_execute(primitive.matmul.get(), Stream().get(),
+                           has_bias_ ? 5 : 4, arguments.data());
+  }
+
+  Types types_;
+  size_t inputs_;
+  size_t outputs_;
+  bool has_bias_;
+  dnnl::memory::desc weights_desc_;
+  std::vector<Primitive> primitives_;  // one for each of kRowCounts
+  dnnl::memory weights_;
+  dnnl::memory bias_;
+};
+
+std::vector<float> ToFloats(const WeightMatrix& weights) {
+  std::vector<float> floats(weights.rows * weights.cols);
+  for (size_t r = 0; r < weights.rows; ++r) {
+    weights.CopyRow(r, floats.data() + r * weights.cols);
+  }
+  return floats;
+}
+
+// Weights and inputs are floats.
+class FloatLinear final : public Linear {
+ public:
+  static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
+                                              absl::Span<const float> bias) {
+    const std::vector<float> floats = ToFloats(weights);
+    auto product = PackedProduct::Create(
+        {DataType::f32, DataType::f32, DataType::f32}, weights.cols,
+        weights.rows, floats.data(), bias);
+    if (!product.has_value()) return nullptr;
+    return absl::WrapUnique(new FloatLinear(weights, *std::move(product)));
+  }
+
+  void Apply(const float* x, size_t rows, float* y,
+             LinearScratch* scratch) const override {
+    product_.Apply(x, rows, y, scratch);
+  }
+
+ private:
+  FloatLinear(const WeightMatrix& weights, PackedProduct product)
+      : Linear(weights.cols, weights.rows), product_(std::move(product)) {}
+
+  const PackedProduct product_;
+};
+
+// Weights and inputs are bfloat16, sums and outputs floats.
+class Bf16Linear final : public Linear {
+ public:
+  static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
+                                              absl::Span<const float> bias) {
+    auto product = PackedProduct::Create(
+        {DataType::bf16, DataType::bf16, DataType::f32}, weights.cols,
+        weights.rows, weights.bytes.data(), bias);
+    if (!product.has_value()) return nullptr;
+    return absl::WrapUnique(new Bf16Linear(weights, *std::move(product)));
+  }
+
+  void Apply(const float* x, size_t rows, float* y,
+             LinearScratch* scratch) const override {
+    const size_t size = rows * inputs();
+    scratch->inputs.resize(
+        std::max(scratch->inputs.size(), size * sizeof(uint16_t)));
+    auto* rounded = reinterpret_cast<uint16_t*>(scratch->inputs.data());
+    for (size_t i = 0; i < size; ++i) rounded[i] = ToBf16(x[i]);
+    product_.Apply(rounded, rows, y, scratch);
+  }
+
+ private:
+  Bf16Linear(const WeightMatrix& weights, PackedProduct product)
+      : Linear(weights.cols, weights.rows), product_(std::move(product)) {}
+
+  const PackedProduct product_;
+};
+
+// Weights are whole numbers with a scale a row, inputs are rounded to such. The
+// sums are exact.
+class Int8Linear final : public Linear {
+ public:
+  static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
+                                              absl::Span<const float> bias) {
+    auto product = PackedProduct::Create(
+        {DataType::u8, DataType::s8, DataType::s32}, weights.cols,
+        weights.rows, weights.bytes.data(), {});
+    if (!product.has_value()) return nullptr;
+    return absl::WrapUnique(new Int8Linear(weights, bias, *std::move(product)));
+  }
+
+  void Apply(const float* x, size_t rows, float* y,
+             LinearScratch* scratch) const override {
+    scratch->inputs.resize(std::max(scratch->inputs.size(), rows * inputs()));
+    scratch->scales.resize(std::max(scratch->scales.size(), rows));
+    scratch->products.resize(
+        std::max(scratch->products.size(), rows * outputs()));
+    auto* steps = reinterpret_cast<uint8_t*>(scratch->inputs.data());
+    for (size_t r = 0; r < rows; ++r) {
+      scratch->scales[r] =
+          Round(x + r * inputs(), inputs(), steps + r * inputs());
+    }
+    product_.Apply(steps, rows, scratch->products.data(), scratch);
+    for (size_t r = 0; r < rows; ++r) {
+      Restore(scratch->products.data() + r * outputs(), scratch->scales[r],
+              y + r * outputs());
+    }
+  }
+
+ private:
+  // What is added to inputs so that they are not negative.
+  static constexpr int32_t kZero = 128;
+
+  Int8Linear(const WeightMatrix& weights, absl::Span<const float> bias,
+             PackedProduct product)
+      : Linear(weights.cols, weights.rows), product_(std::move(product)) {
+    bias_.assign(weights.rows, 0);
+    std::copy(bias.begin(), bias.end(), bias_.begin());
+    for (size_t r = 0; r < weights.rows; ++r) {
+      scales_.push_back(weights.Scale(r));
+      int32_t sum = 0;
+      for (char w : weights.Rows(r, 1).bytes) sum += static_cast<int8_t>(w);
+      zeros_.push_back(kZero * sum);
+    }
+  }
+
+  // Rounds a row to steps of a scale, which it returns.
+  static float Round(const float* x, size_t n, uint8_t* steps) {
+    float most = 0;
+    for (size_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
+    const float inverse = most > 0 ? 127 / most : 0;
+    for (size_t i = 0; i < n; ++i) {
+      // In this order, NaN (of an infinite input) becomes a number.
+      const float rounded =
+          std::max(-127.0f, std::min(127.0f, std::nearbyint(x[i] * inverse)));
+      steps[i] = static_cast<uint8_t>(static_cast<int32_t>(rounded) + kZero);
+    }
+    return most / 127;
+  }
+
+  void Restore(const int32_t* products, float scale, float* y) const {
+    for (size_t j = 0; j < outputs(); ++j) {
+      const auto steps = static_cast<float>(products[j] - zeros_[j]);
+      y[j] = steps * (scale * scales_[j]) + bias_[j];
+    }
+  }
+
+  const PackedProduct product_;
+  std::vector<float> bias_;
+  std::vector<float> scales_;   // of the rows of weights
+  std::vector<int32_t> zeros_;  // what kZero adds to each output
+};
+
+// For machines that oneDNN has no such kernel for.
+class PortableLinear final : public Linear {
+ public:
+  PortableLinear(const WeightMatrix& weights, absl::Span<const float> bias)
+      : Linear(weights.cols, weights.rows),
+        panels_((weights.rows + kPanel - 1) / kPanel),
+        packed_(panels_ * kPanel * weights.cols),
+        bias_(panels_ * kPanel) {
+    std::copy(bias.begin(), bias.end(), bias_.begin());
+    std::vector<float> row(weights.cols);
+    for (size_t r = 0; r < weights.rows; ++r) {
+      weights.CopyRow(r, row.data());
+      float* to =
+          packed_.data() + r / kPanel * kPanel * weights.cols + r % kPanel;
+      for (size_t k = 0; k < weights.cols; ++k) to[k * kPanel] = row[k];
+    }
+  }
+
+  void Apply(const float* x, size_t rows, float* y,
+             LinearScratch* scratch) const override {
+    const size_t width = panels_ * kPanel;
+    scratch->scales.resize(std::max(scratch->scales.size(), rows * width));
+    float* sums = scratch->scales.data();
+    for (size_t r = 0; r < rows; ++r) {
+      std::copy(bias_.begin(), bias_.end(), sums + r * width);
+    }
+    MultiplyPanels(x, rows, inputs(), packed_.data(), panels_, sums);
+    for (size_t r = 0; r < rows; ++r) {
+      std::copy_n(sums + r * width, outputs(), y + r * outputs());
+    }
+  }
+
+ private:
+  static constexpr size_t kPanel = 16;  // outputs side by side
+
+  const size_t panels_;
+  std::vector<float> packed_;  // (panels, inputs, kPanel)
+  std::vector<float> bias_;
+};
+
+std::unique_ptr<const Linear> MakeLinear(const WeightMatrix& weights,
+                                         absl::Span<const float> bias) {
+  std::unique_ptr<const Linear> linear;
+  if (weights.precision == Precision::kBf16) {
+    linear = Bf16Linear::Create(weights, bias);
+  } else if (weights.precision == Precision::kInt8) {
+    linear = Int8Linear::Create(weights, bias);
+  }
+  if (linear == nullptr) linear = FloatLinear::Create(weights, bias);
+  if (linear == nullptr) {
+    linear = std::make_unique<PortableLinear>(weights, bias);
+  }
+  return linear;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const Linear>> Linear::Create(
+    const WeightMatrix& weights, absl::Span<const float> bias) {
+  try {
+    return MakeLinear(weights, bias);
+  } catch (const dnnl::error& error) {
+    return absl::InternalError(absl::StrCat("oneDNN: ", error.what()));
+  }
+}
+
+}  // namespace lmserve

@@ -1,0 +1,297 @@
+#include "models/neural/network_weights.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+
+namespace lmserve {
+namespace {
+
+constexpr size_t kMaxLayers = 8;
+
+absl::Status Wrong(absl::string_view name, absl::string_view problem) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("tensor '", name, "': ", problem));
+}
+
+absl::StatusOr<Precision> PrecisionOf(absl::string_view name,
+                                      const TensorView& tensor) {
+  switch (tensor.type) {
+    case TensorType::kF32:
+      return Precision::kFloat;
+    case TensorType::kBf16:
+      return Precision::kBf16;
+    case TensorType::kI8:
+      return Precision::kInt8;
+    default:
+      return Wrong(name, absl::StrCat("expected F32, BF16 or I8, found ",
+                                      TensorTypeName(tensor.type)));
+  }
+}
+
+// "[800, 200]", with "any" for 0.
+std::string Shape(size_t rows, size_t cols) {
+  const auto size = [](size_t n) {
+    return n == 0 ? std::string("any") : absl::StrCat(n);
+  };
+  return absl::StrCat("[", size(rows), ", ", size(cols), "]");
+}
+
+bool Fits(const TensorView& tensor, size_t rows, size_t cols) {
+  if (tensor.shape.size() != 2) return false;
+  const auto fits = [](int64_t found, size_t wanted) {
+    return found > 0 && (wanted == 0 || static_cast<size_t>(found) == wanted);
+  };
+  return fits(tensor.shape[0], rows) && fits(tensor.shape[1], cols);
+}
+
+absl::Status CheckFinite(absl::string_view name, const WeightMatrix& matrix) {
+  std::vector<float> row(matrix.cols);
+  for (size_t r = 0; r < matrix.rows; ++r) {
+    matrix.CopyRow(r, row.data());
+    for (size_t c = 0; c < matrix.cols; ++c) {
+      if (std::isfinite(row[c])) continue;
+      return Wrong(name, absl::StrCat("expected finite numbers, found ", row[c],
+                                      " in row ", r, ", column ", c));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Cell> CellOf(absl::string_view name, size_t rows, size_t units) {
+  for (Cell cell : {Cell::kRnn, Cell::kGru, Cell::kLstm}) {
+    if (rows == GateCount(cell) * units) return cell;
+  }
+  return Wrong(name, absl::StrCat("expected 1, 3 or 4 times ", units,
+                                  " rows, found ", rows));
+}
+
+absl::StatusOr<Activation> ReadActivation(const TensorFile& file) {
+  const auto found = file.metadata().find(std::string(kNonlinearityKey));
+  if (found == file.metadata().end()) return Activation::kTanh;
+  return ParseActivation(found->second);
+}
+
+// One layer in one direction; `inputs` 0 stands for any.
+absl::Status AddLayer(const TensorFile& file, size_t layer, bool reverse,
+                      size_t inputs, RecurrentWeights* weights) {
+  const std::string name = LayerTensor("weight_hh", layer, reverse);
+  const absl::StatusOr<WeightMatrix> hh = ReadMatrix(file, name, 0, 0);
+  if (!hh.ok()) return hh.status();
+  const absl::StatusOr<Cell> cell = CellOf(name, hh->rows, hh->cols);
+  if (!cell.ok()) return cell.status();
+  if (!weights->layers.empty() && *cell != weights->cell) {
+    return Wrong(name, absl::StrCat("expected a layer of ",
+                                    CellName(weights->cell), ", found ",
+                                    CellName(*cell)));
+  }
+  weights->cell = *cell;
+  const absl::StatusOr<WeightMatrix> ih = ReadMatrix(
+      file, LayerTensor("weight_ih", layer, reverse), hh->rows, inputs);
+  if (!ih.ok()) return ih.status();
+  for (const char* bias : {"bias_ih", "bias_hh"}) {
+    absl::StatusOr<std::vector<float>> values =
+        ReadVector(file, LayerTensor(bias, layer, reverse), hh->rows);
+    if (!values.ok()) return values.status();
+    weights->biases.push_back(*std::move(values));
+  }
+  weights->layers.push_back(
+      {*cell, weights->activation, *ih, *hh, {}, {}});
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string LayerTensor(absl::string_view name, size_t layer, bool reverse) {
+  return absl::StrCat("rnn.", name, "_l", layer, reverse ? "_reverse" : "");
+}
+
+absl::string_view ActivationName(Activation activation) {
+  switch (activation) {
+    case Activation::kSigmoid:
+      return "sigmoid";
+    case Activation::kTanh:
+      return "tanh";
+    case Activation::kRelu:
+      return "relu";
+  }
+  return "";
+}
+
+absl::StatusOr<Activation> ParseActivation(absl::string_view name) {
+  for (Activation activation :
+       {Activation::kSigmoid, Activation::kTanh, Activation::kRelu}) {
+    if (name == ActivationName(activation)) return activation;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      kNonlinearityKey, ": expected sigmoid, tanh or relu, found '", name,
+      "'"));
+}
+
+absl::string_view CellName(Cell cell) {
+  switch (cell) {
+    case Cell::kRnn:
+      return "rnn";
+    case Cell::kGru:
+      return "gru";
+    case Cell::kLstm:
+      return "lstm";
+  }
+  return "";
+}
+
+absl::StatusOr<Cell> ParseCell(absl::string_view name) {
+  for (Cell cell : {Cell::kRnn, Cell::kGru, Cell::kLstm}) {
+    if (name == CellName(cell)) return cell;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("cell: expected rnn, gru or lstm, found '", name, "'"));
+}
+
+std::string FormatCutoffs(const Cutoffs& cutoffs) {
+  return absl::StrJoin(cutoffs, ",");
+}
+
+absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size) {
+  Cutoffs cutoffs;
+  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    WordId cutoff = 0;
+    const WordId least = cutoffs.empty() ? 1 : cutoffs.back() + 1;
+    if (!absl::SimpleAtoi(part, &cutoff) || cutoff < least || cutoff >= size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(kCutoffsKey, ": expected numbers that rise between 0 ",
+                       "and the vocabulary's size ", size, ", found '", part,
+                       "'"));
+    }
+    cutoffs.push_back(cutoff);
+  }
+  return cutoffs;
+}
+
+absl::StatusOr<WeightMatrix> ReadMatrix(const TensorFile& file,
+                                        absl::string_view name, size_t rows,
+                                        size_t cols) {
+  const TensorView* tensor = file.Find(name);
+  if (tensor == nullptr) {
+    return Wrong(name, "expected it in the file, found none");
+  }
+  const absl::StatusOr<Precision> precision = PrecisionOf(name, *tensor);
+  if (!precision.ok()) return precision.status();
+  if (!Fits(*tensor, rows, cols)) {
+    return Wrong(name, absl::StrCat("expected the shape ", Shape(rows, cols),
+                                    ", found [",
+                                    absl::StrJoin(tensor->shape, ", "), "]"));
+  }
+  WeightMatrix matrix;
+  matrix.precision = *precision;
+  matrix.rows = static_cast<size_t>(tensor->shape[0]);
+  matrix.cols = static_cast<size_t>(tensor->shape[1]);
+  matrix.bytes = tensor->bytes;
+  if (*precision == Precision::kInt8) {
+    const std::string scale = absl::StrCat(name, kScaleSuffix);
+    const absl::StatusOr<TensorView> scales = file.Get(
+        scale, TensorType::kF32, {static_cast<int64_t>(matrix.rows)});
+    if (!scales.ok()) return scales.status();
+    matrix.scales = scales->bytes;
+  }
+  absl::Status status = CheckFinite(name, matrix);
+  if (!status.ok()) return status;
+  return matrix;
+}
+
+absl::StatusOr<std::vector<float>> ReadVector(const TensorFile& file,
+                                              absl::string_view name,
+                                              size_t size) {
+  absl::StatusOr<std::vector<float>> values =
+      file.GetFloats(name, {static_cast<int64_t>(size)});
+  if (!values.ok()) return values;
+  for (size_t i = 0; i < size; ++i) {
+    if (std::isfinite((*values)[i])) continue;
+    return Wrong(name, absl::StrCat("expected finite numbers, found ",
+                                    (*values)[i], " at ", i));
+  }
+  return values;
+}
+
+absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(const TensorFile& file,
+                                                      size_t embedding_size) {
+  const absl::StatusOr<Activation> activation = ReadActivation(file);
+  if (!activation.ok()) return activation.status();
+  RecurrentWeights weights = {};
+  weights.activation = *activation;
+  weights.bidirectional =
+      file.Find(LayerTensor("weight_hh", 0, true)) != nullptr;
+  size_t inputs = embedding_size;
+  for (size_t layer = 0;
+       layer == 0 ||
+       file.Find(LayerTensor("weight_hh", layer, false)) != nullptr;
+       ++layer) {
+    if (layer == kMaxLayers) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("expected at most ", kMaxLayers, " layers, found more"));
+    }
+    const int directions = weights.bidirectional ? 2 : 1;
+    for (int reverse = 0; reverse < directions; ++reverse) {
+      absl::Status status =
+          AddLayer(file, layer, reverse == 1, inputs, &weights);
+      if (!status.ok()) return status;
+    }
+    inputs = 0;
+    for (int i = 1; i <= directions; ++i) {
+      inputs += weights.layers[weights.layers.size() - i].weight_hh.cols;
+    }
+  }
+  // The biases stay where they are from now on.
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    weights.layers[i].bias_ih = weights.biases[2 * i];
+    weights.layers[i].bias_hh = weights.biases[2 * i + 1];
+  }
+  return weights;
+}
+
+absl::StatusOr<WeightMatrix> ReadOutputWeights(const TensorFile& file,
+                                               const Vocabulary& vocabulary,
+                                               size_t features) {
+  const bool tied = file.Find(kOutputTensor) == nullptr;
+  return ReadMatrix(file, tied ? kEmbeddingTensor : kOutputTensor,
+                    vocabulary.size(), features);
+}
+
+absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
+                                            const Vocabulary& vocabulary,
+                                            const WeightMatrix& words) {
+  absl::StatusOr<std::vector<float>> bias =
+      ReadVector(file, kOutputBiasTensor, vocabulary.size());
+  if (!bias.ok()) return bias.status();
+  (*bias)[vocabulary.begin_sentence()] =
+      -std::numeric_limits<float>::infinity();
+
+  OutputLayer::Weights weights = {};
+  weights.words = words;
+  weights.bias = *bias;
+  const auto cutoffs = file.metadata().find(std::string(kCutoffsKey));
+  if (cutoffs == file.metadata().end()) return OutputLayer::Create(weights);
+
+  absl::StatusOr<Cutoffs> parsed =
+      ParseCutoffs(cutoffs->second, vocabulary.size());
+  if (!parsed.ok()) return parsed.status();
+  const absl::StatusOr<WeightMatrix> classes =
+      ReadMatrix(file, kClassTensor, parsed->size(), words.cols);
+  if (!classes.ok()) return classes.status();
+  const absl::StatusOr<std::vector<float>> class_bias =
+      ReadVector(file, kClassBiasTensor, parsed->size());
+  if (!class_bias.ok()) return class_bias.status();
+  weights.cutoffs = *std::move(parsed);
+  weights.classes = *classes;
+  weights.class_bias = *class_bias;
+  return OutputLayer::Create(weights);
+}
+
+}  // namespace lmserve

@@ -1,0 +1,75 @@
+#include "models/neural/recurrent_layer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace lmserve {
+
+size_t GateCount(Cell cell) {
+  switch (cell) {
+    case Cell::kRnn:
+      return 1;
+    case Cell::kGru:
+      return 3;
+    case Cell::kLstm:
+      return 4;
+  }
+  return 0;
+}
+
+// A sum of both biases serves where both products are only ever added; of a GRU
+// they are not.
+absl::StatusOr<RecurrentLayer> RecurrentLayer::Create(const Weights& weights) {
+  std::vector<float> input_bias(weights.bias_ih.begin(), weights.bias_ih.end());
+  absl::Span<const float> recurrent_bias;
+  if (weights.cell == Cell::kGru) {
+    recurrent_bias = weights.bias_hh;
+  } else {
+    for (size_t i = 0; i < input_bias.size(); ++i) {
+      input_bias[i] += weights.bias_hh[i];
+    }
+  }
+  auto input = Linear::Create(weights.weight_ih, input_bias);
+  if (!input.ok()) return input.status();
+  auto recurrent = Linear::Create(weights.weight_hh, recurrent_bias);
+  if (!recurrent.ok()) return recurrent.status();
+  RecurrentLayer layer;
+  layer.cell_ = weights.cell;
+  layer.activation_ = weights.activation;
+  layer.input_ = *std::move(input);
+  layer.recurrent_ = *std::move(recurrent);
+  return layer;
+}
+
+void RecurrentLayer::Project(const float* x, size_t rows, float* projected,
+                             Scratch* scratch) const {
+  input_->Apply(x, rows, projected, &scratch->linear);
+}
+
+void RecurrentLayer::Step(const float* projected, const float* old_h,
+                          const float* old_c, size_t rows, float* h, float* c,
+                          Scratch* scratch) const {
+  const size_t n = units();
+  scratch->recurrent.resize(
+      std::max(scratch->recurrent.size(), rows * gates()));
+  float* recurrent = scratch->recurrent.data();
+  recurrent_->Apply(old_h, rows, recurrent, &scratch->linear);
+  for (size_t r = 0; r < rows; ++r) {
+    const float* input = projected + r * gates();
+    const float* product = recurrent + r * gates();
+    switch (cell_) {
+      case Cell::kRnn:
+        RnnCell(activation_, n, input, product, h + r * n);
+        break;
+      case Cell::kGru:
+        GruCell(n, input, product, old_h + r * n, nullptr, h + r * n);
+        break;
+      case Cell::kLstm:
+        LstmCell(n, input, product, old_c + r * n, nullptr, c + r * n,
+                 h + r * n);
+        break;
+    }
+  }
+}
+
+}  // namespace lmserve

@@ -1,0 +1,305 @@
+#include "models/neural/recurrent_model.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+
+namespace lmserve {
+namespace {
+
+// Texts of more words are scored one after the other: it bounds the memory.
+constexpr size_t kMaxWords = 2048;
+
+}  // namespace
+
+// One batch on its way through the network: the states of all contexts of a
+// prefix tree, layer by layer. A row is a context whose state is needed, in the
+// order of the tree; the roots come first.
+class RecurrentModel::Pass {
+ public:
+  Pass(const RecurrentModel& model, const PrefixTree& tree)
+      : model_(model), tree_(tree), states_(model.layers_.size()) {
+    size_t rows = 0;
+    for (size_t d = 0; d <= tree.depth(); ++d) {
+      first_row_.push_back(rows);
+      rows += tree.states_end(d) - tree.begin(d);
+    }
+    rows_ = rows;
+  }
+
+  // Computes the states of all rows.
+  void Run() {
+    std::vector<float> inputs = Embed();
+    for (size_t i = 0; i < states_.size(); ++i) {
+      ReadRoots(i);
+      RunLayer(i, i == 0 ? inputs.data() : AfterRoots(i - 1));
+    }
+  }
+
+  // ln P of every scored node after its parent, by node.
+  std::vector<float> ScoreNodes() const {
+    const size_t features = model_.layers_.back().units();
+    std::vector<float> x;
+    std::vector<size_t> begin;  // of each row's targets
+    std::vector<PrefixTree::NodeId> nodes;
+    std::vector<WordId> words;
+    for (size_t d = 0; d <= tree_.depth(); ++d) {
+      for (auto node = tree_.begin(d); node < tree_.states_end(d); ++node) {
+        const auto children = tree_.scored_children(node);
+        if (children.empty()) continue;
+        const float* h = states_.back().h.data() + Row(d, node) * features;
+        x.insert(x.end(), h, h + features);
+        begin.push_back(nodes.size());
+        nodes.insert(nodes.end(), children.begin(), children.end());
+      }
+    }
+    for (auto node : nodes) words.push_back(tree_.word(node));
+    begin.push_back(nodes.size());
+
+    std::vector<float> found(nodes.size());
+    std::vector<OutputLayer::Targets> targets;
+    for (size_t i = 0; i + 1 < begin.size(); ++i) {
+      targets.push_back({absl::MakeConstSpan(words).subspan(
+                             begin[i], begin[i + 1] - begin[i]),
+                         found.data() + begin[i]});
+    }
+    model_.output_.Score(x.data(), targets);
+    std::vector<float> log_probs(tree_.size());
+    for (size_t i = 0; i < nodes.size(); ++i) log_probs[nodes[i]] = found[i];
+    return log_probs;
+  }
+
+  // Writes the state of a node of a depth.
+  void WriteState(size_t depth, PrefixTree::NodeId node,
+                  std::byte* state) const {
+    for (const LayerStates& layer : states_) {
+      for (const std::vector<float>* values : {&layer.h, &layer.c}) {
+        const size_t bytes = values->size() / rows_ * sizeof(float);
+        if (bytes == 0) continue;
+        std::memcpy(state,
+                    reinterpret_cast<const std::byte*>(values->data()) +
+                        Row(depth, node) * bytes,
+                    bytes);
+        state += bytes;
+      }
+    }
+  }
+
+ private:
+  struct LayerStates {
+    std::vector<float> h;  // (rows, units)
+    std::vector<float> c;  // the same, or empty
+  };
+
+  size_t Row(size_t depth, PrefixTree::NodeId node) const {
+    return first_row_[depth] + (node - tree_.begin(depth));
+  }
+  size_t roots() const { return tree_.end(0); }
+
+  const float* AfterRoots(size_t layer) const {
+    return states_[layer].h.data() + roots() * model_.layers_[layer].units();
+  }
+
+  // The embeddings of the last words of all rows but the roots.
+  std::vector<float> Embed() const {
+    const size_t size = model_.embedding_.cols;
+    std::vector<float> embedded((rows_ - roots()) * size);
+    float* to = embedded.data();
+    for (size_t d = 1; d <= tree_.depth(); ++d) {
+      for (auto node = tree_.begin(d); node < tree_.states_end(d); ++node) {
+        model_.embedding_.CopyRow(tree_.word(node), to);
+        to += size;
+      }
+    }
+    return embedded;
+  }
+
+  void ReadRoots(size_t i) {
+    const RecurrentLayer& layer = model_.layers_[i];
+    const size_t bytes = layer.units() * sizeof(float);
+    LayerStates& states = states_[i];
+    states.h.resize(rows_ * layer.units());
+    if (layer.has_cell_state()) states.c.resize(rows_ * layer.units());
+    const size_t offset = model_.StateOffset(i) * sizeof(float);
+    for (size_t root = 0; root < roots(); ++root) {
+      const std::byte* state = tree_.root_state(root) + offset;
+      std::memcpy(states.h.data() + root * layer.units(), state, bytes);
+      if (!layer.has_cell_state()) continue;
+      std::memcpy(states.c.data() + root * layer.units(), state + bytes, bytes);
+    }
+  }
+
+  // inputs are those of all rows but the roots.
+  void RunLayer(size_t i, const float* inputs) {
+    const RecurrentLayer& layer = model_.layers_[i];
+    const size_t units = layer.units();
+    LayerStates& states = states_[i];
+    std::vector<float> projected((rows_ - roots()) * layer.gates());
+    layer.Project(inputs, rows_ - roots(), projected.data(), &scratch_);
+    for (size_t d = 1; d <= tree_.depth(); ++d) {
+      const size_t rows = tree_.states_end(d) - tree_.begin(d);
+      if (rows == 0) return;
+      float* h = states.h.data() + first_row_[d] * units;
+      float* c = states.c.empty() ? nullptr
+                                  : states.c.data() + first_row_[d] * units;
+      layer.Step(
+          projected.data() + (first_row_[d] - roots()) * layer.gates(),
+          GatherParents(d, states.h, units, &old_h_),
+          c == nullptr ? nullptr : GatherParents(d, states.c, units, &old_c_),
+          rows, h, c, &scratch_);
+    }
+  }
+
+  // The rows of the parents of a depth's contexts, side by side.
+  const float* GatherParents(size_t depth, const std::vector<float>& values,
+                             size_t units, std::vector<float>* gathered) {
+    const auto begin = tree_.begin(depth), end = tree_.states_end(depth);
+    const auto parent_row = [&](PrefixTree::NodeId node) {
+      return values.data() + Row(depth - 1, tree_.parent(node)) * units;
+    };
+    if (end - begin == 1) return parent_row(begin);
+    gathered->resize((end - begin) * units);
+    for (auto node = begin; node < end; ++node) {
+      std::copy_n(parent_row(node), units,
+                  gathered->data() + (node - begin) * units);
+    }
+    return gathered->data();
+  }
+
+  const RecurrentModel& model_;
+  const PrefixTree& tree_;
+  std::vector<size_t> first_row_;  // of each depth
+  size_t rows_ = 0;
+  std::vector<LayerStates> states_;
+  std::vector<float> old_h_, old_c_;
+  RecurrentLayer::Scratch scratch_;
+};
+
+absl::StatusOr<std::unique_ptr<RecurrentModel>> RecurrentModel::Create(
+    Vocabulary vocabulary, absl::string_view bytes) {
+  const absl::StatusOr<TensorFile> file = TensorFile::Parse(bytes);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<WeightMatrix> embedding =
+      ReadMatrix(*file, kEmbeddingTensor, vocabulary.size(), 0);
+  if (!embedding.ok()) return embedding.status();
+  const absl::StatusOr<RecurrentWeights> weights =
+      ReadRecurrentWeights(*file, embedding->cols);
+  if (!weights.ok()) return weights.status();
+  if (weights->bidirectional) {
+    return absl::InvalidArgumentError(
+        "expected a network that reads from left to right, found a "
+        "bidirectional one");
+  }
+  std::vector<RecurrentLayer> layers;
+  for (const RecurrentLayer::Weights& layer : weights->layers) {
+    absl::StatusOr<RecurrentLayer> made = RecurrentLayer::Create(layer);
+    if (!made.ok()) return made.status();
+    layers.push_back(*std::move(made));
+  }
+  const absl::StatusOr<WeightMatrix> words =
+      ReadOutputWeights(*file, vocabulary, layers.back().units());
+  if (!words.ok()) return words.status();
+  absl::StatusOr<OutputLayer> output =
+      ReadOutputLayer(*file, vocabulary, *words);
+  if (!output.ok()) return output.status();
+  return absl::WrapUnique(new RecurrentModel(std::move(vocabulary), *embedding,
+                                             std::move(layers),
+                                             *std::move(output)));
+}
+
+RecurrentModel::RecurrentModel(Vocabulary vocabulary, WeightMatrix embedding,
+                               std::vector<RecurrentLayer> layers,
+                               OutputLayer output)
+    : vocabulary_(std::move(vocabulary)),
+      embedding_(embedding),
+      layers_(std::move(layers)),
+      output_(std::move(output)),
+      start_(StateOffset(layers_.size())) {
+  auto* state = reinterpret_cast<std::byte*>(start_.data());
+  const WordId begin = vocabulary_.begin_sentence();
+  const Query read = {state, {&begin, 1}, state, {}};
+  Score({&read, 1});
+}
+
+size_t RecurrentModel::StateOffset(size_t layer) const {
+  size_t floats = 0;
+  for (size_t i = 0; i < layer; ++i) floats += StateFloats(layers_[i]);
+  return floats;
+}
+
+size_t RecurrentModel::state_size() const {
+  return start_.size() * sizeof(float);
+}
+
+void RecurrentModel::Start(std::byte* state) const {
+  std::memcpy(state, start_.data(), state_size());
+}
+
+void RecurrentModel::Score(absl::Span<const Query> batch) const {
+  std::vector<Query> group;
+  size_t words = 0;
+  for (const Query& query : batch) {
+    if (query.words.size() > kMaxWords) {
+      ScoreInParts(query);
+      continue;
+    }
+    if (words + query.words.size() > kMaxWords) {
+      ScoreGroup(group);
+      group.clear();
+      words = 0;
+    }
+    group.push_back(query);
+    words += query.words.size();
+  }
+  if (!group.empty()) ScoreGroup(group);
+}
+
+void RecurrentModel::ScoreInParts(const Query& query) const {
+  std::vector<std::byte> state(query.state, query.state + state_size());
+  for (size_t begin = 0; begin < query.words.size(); begin += kMaxWords) {
+    Query part = query;
+    part.state = state.data();
+    part.words = query.words.subspan(begin, kMaxWords);
+    part.next_state = state.data();
+    if (!query.log_probs.empty()) {
+      part.log_probs = query.log_probs.subspan(begin, kMaxWords);
+    }
+    ScoreGroup({&part, 1});
+  }
+  if (query.next_state != nullptr) {
+    std::memcpy(query.next_state, state.data(), state_size());
+  }
+}
+
+void RecurrentModel::ScoreGroup(absl::Span<const Query> group) const {
+  const PrefixTree tree(group, state_size());
+  Pass pass(*this, tree);
+  pass.Run();
+  const std::vector<float> log_probs = pass.ScoreNodes();
+  for (size_t q = 0; q < group.size(); ++q) {
+    const Query& query = group[q];
+    for (size_t t = 0; t < query.log_probs.size(); ++t) {
+      query.log_probs[t] = log_probs[tree.node(q, t + 1)];
+    }
+    if (query.next_state == nullptr) continue;
+    const size_t depth = query.words.size();
+    pass.WriteState(depth, tree.node(q, depth), query.next_state);
+  }
+}
+
+void RecurrentModel::Distribution(absl::Span<const std::byte* const> states,
+                                  float* log_probs) const {
+  const size_t features = layers_.back().units();
+  const size_t offset = StateOffset(layers_.size() - 1) * sizeof(float);
+  std::vector<float> x(states.size() * features);
+  for (size_t i = 0; i < states.size(); ++i) {
+    std::memcpy(x.data() + i * features, states[i] + offset,
+                features * sizeof(float));
+  }
+  output_.Distribution(x.data(), states.size(), log_probs);
+}
+
+}  // namespace lmserve

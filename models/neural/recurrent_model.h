@@ -1,0 +1,67 @@
+#ifndef LMSERVE_MODELS_NEURAL_RECURRENT_MODEL_H_
+#define LMSERVE_MODELS_NEURAL_RECURRENT_MODEL_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "models/language_model.h"
+#include "models/neural/network_weights.h"
+#include "models/neural/output_layer.h"
+#include "models/neural/prefix_tree.h"
+#include "models/neural/recurrent_layer.h"
+
+namespace lmserve {
+
+// A left-to-right recurrent language model (Mikolov et al. 2010): embedding,
+// layers of a plain, gated (GRU) or long short-term memory (LSTM) cell, and a
+// softmax over the vocabulary from the last layer's state.
+//
+// A state is, layer by layer, h and, of an LSTM, c: all floats. A text starts
+// with all of them 0 and <s> read.
+//
+// Immutable: any number of threads may use one at a time.
+class RecurrentModel final : public LanguageModel {
+ public:
+  // The bytes are weights.safetensors; they must outlive the model, which reads
+  // the embedding in place. Fails with INVALID_ARGUMENT, naming the tensor,
+  // where they are not those of such a model over that vocabulary.
+  static absl::StatusOr<std::unique_ptr<RecurrentModel>> Create(
+      Vocabulary vocabulary, absl::string_view bytes);
+
+  const Vocabulary& vocabulary() const override { return vocabulary_; }
+  size_t state_size() const override;
+  void Start(std::byte* state) const override;
+
+  // Computes what the texts share at their beginnings once.
+  void Score(absl::Span<const Query> batch) const override;
+
+  void Distribution(absl::Span<const std::byte* const> states,
+                    float* log_probs) const override;
+
+ private:
+  class Pass;
+
+  RecurrentModel(Vocabulary vocabulary, WeightMatrix embedding,
+                 std::vector<RecurrentLayer> layers, OutputLayer output);
+
+  // Scores texts of few enough words to be held in memory at once.
+  void ScoreGroup(absl::Span<const Query> group) const;
+  void ScoreInParts(const Query& query) const;
+
+  // Where layer i begins in a state, in floats.
+  size_t StateOffset(size_t layer) const;
+  size_t StateFloats(const RecurrentLayer& layer) const {
+    return layer.units() * (layer.has_cell_state() ? 2 : 1);
+  }
+
+  const Vocabulary vocabulary_;
+  const WeightMatrix embedding_;
+  const std::vector<RecurrentLayer> layers_;
+  const OutputLayer output_;
+  std::vector<float> start_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_MODELS_NEURAL_RECURRENT_MODEL_H_

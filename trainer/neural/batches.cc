@@ -1,0 +1,248 @@
+#include "trainer/neural/batches.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace lmserve {
+namespace {
+
+// What a random order is for, so that no two are the same.
+enum Purpose : uint64_t { kOrder = 1, kBlanks = 2 };
+
+class StreamBatches final : public BatchSource {
+ public:
+  StreamBatches(absl::Span<const WordId> words, WordId begin, WordId end,
+                const BatchOptions& options)
+      : steps_(options.steps), words_({end}) {
+    std::copy_if(words.begin(), words.end(), std::back_inserter(words_),
+                 [begin](WordId word) { return word != begin; });
+    const size_t predicted = words_.size() - 1;
+    streams_ = std::clamp<size_t>(predicted, 1, options.streams);
+    length_ = predicted / streams_;
+  }
+
+  void StartEpoch(uint64_t) override {}
+
+  size_t size() const override { return (length_ + steps_ - 1) / steps_; }
+
+  Batch Get(size_t i) const override {
+    Batch batch;
+    batch.steps = std::min(steps_, length_ - i * steps_);
+    batch.streams = streams_;
+    for (size_t t = i * steps_; t < i * steps_ + batch.steps; ++t) {
+      for (size_t s = 0; s < streams_; ++s) {
+        batch.inputs.push_back(words_[s * length_ + t]);
+        batch.targets.push_back(words_[s * length_ + t + 1]);
+      }
+    }
+    return batch;
+  }
+
+ private:
+  const size_t steps_;
+  std::vector<WordId> words_;
+  size_t streams_;
+  size_t length_;  // words to predict in a stream
+};
+
+// Sentences sorted into batches of one length.
+class SentenceBatches : public BatchSource {
+ public:
+  SentenceBatches(absl::Span<const WordId> words, WordId begin, WordId end,
+                  const BatchOptions& options)
+      : words_(words.begin(), words.end()), end_(end), options_(options) {
+    for (size_t i = 0; i < words_.size(); ++i) {
+      if (words_[i] == begin) sentences_.push_back(i);
+    }
+  }
+
+  void StartEpoch(uint64_t epoch) override {
+    epoch_ = epoch;
+    Random random(options_.seed, {kOrder, epoch});
+    std::vector<size_t> order = sentences_;
+    random.Shuffle(&order);
+    std::stable_sort(order.begin(), order.end(), [this](size_t a, size_t b) {
+      return Length(a) < Length(b);
+    });
+    batches_.clear();
+    for (size_t i = 0; i < order.size();) {
+      const size_t length = Length(order[i]);
+      const size_t most = std::clamp<size_t>(
+          options_.streams * options_.steps / length, 1, options_.streams);
+      std::vector<size_t>& batch = batches_.emplace_back();
+      while (i < order.size() && batch.size() < most &&
+             Length(order[i]) == length) {
+        batch.push_back(order[i++]);
+      }
+    }
+    random.Shuffle(&batches_);
+  }
+
+  size_t size() const override { return batches_.size(); }
+
+  Batch Get(size_t i) const override {
+    const std::vector<size_t>& sentences = batches_[i];
+    Batch batch;
+    batch.steps = Length(sentences[0]);
+    batch.streams = sentences.size();
+    for (size_t t = 0; t < batch.steps; ++t) {
+      for (size_t begin : sentences) {
+        batch.inputs.push_back(words_[begin + t]);
+        batch.targets.push_back(words_[begin + t + 1]);
+      }
+    }
+    return batch;
+  }
+
+ protected:
+  // Words of a sentence that are predicted, </s> too.
+  size_t Length(size_t begin) const {
+    size_t length = 0;
+    while (words_[begin + length] != end_) ++length;
+    return length;
+  }
+
+  const std::vector<WordId> words_;
+  const WordId end_;
+  const BatchOptions options_;
+  std::vector<size_t> sentences_;             // where each begins
+  std::vector<std::vector<size_t>> batches_;  // of an epoch
+  uint64_t epoch_ = 0;
+};
+
+class ClozeBatches final : public SentenceBatches {
+ public:
+  ClozeBatches(absl::Span<const WordId> words, WordId begin, WordId end,
+               WordId blank, const BatchOptions& options)
+      : SentenceBatches(words, begin, end, options), blank_(blank) {}
+
+  Batch Get(size_t i) const override {
+    const std::vector<size_t>& sentences = batches_[i];
+    Batch batch;
+    batch.steps = Length(sentences[0]) + 1;
+    batch.streams = sentences.size();
+    batch.inputs.resize(batch.steps * batch.streams);
+    batch.targets.assign(batch.inputs.size(), kNoTarget);
+    Random random(options_.seed, {kBlanks, epoch_, i});
+    for (size_t s = 0; s < batch.streams; ++s) {
+      for (size_t t = 0; t < batch.steps; ++t) {
+        batch.inputs[t * batch.streams + s] = words_[sentences[s] + t];
+      }
+      AddBlanks(s, &random, &batch);
+    }
+    return batch;
+  }
+
+ private:
+  static constexpr double kShare = 0.2;  // of the words
+
+  void AddBlanks(size_t stream, Random* random, Batch* batch) const {
+    const size_t words = batch->steps - 2;
+    if (words == 0) return;
+    const size_t always = random->Below(words);
+    for (size_t t = 0; t < words; ++t) {
+      if (t != always && random->Uniform() >= kShare) continue;
+      const size_t at = (t + 1) * batch->streams + stream;
+      batch->targets[at] = std::exchange(batch->inputs[at], blank_);
+    }
+  }
+
+  const WordId blank_;
+};
+
+class WindowBatches final : public BatchSource {
+ public:
+  WindowBatches(absl::Span<const WordId> words, WordId begin, size_t window,
+                const BatchOptions& options)
+      : words_(words.begin(), words.end()),
+        begin_(begin),
+        window_(window),
+        options_(options) {
+    for (size_t i = 0; i < words_.size(); ++i) {
+      if (words_[i] != begin) positions_.push_back(i);
+    }
+  }
+
+  void StartEpoch(uint64_t epoch) override {
+    order_ = positions_;
+    Random(options_.seed, {kOrder, epoch}).Shuffle(&order_);
+  }
+
+  size_t size() const override {
+    return (positions_.size() + options_.streams - 1) / options_.streams;
+  }
+
+  Batch Get(size_t i) const override {
+    const size_t first = i * options_.streams;
+    Batch batch;
+    batch.steps = window_;
+    batch.streams = std::min(options_.streams, order_.size() - first);
+    batch.inputs.resize(batch.steps * batch.streams);
+    for (size_t s = 0; s < batch.streams; ++s) {
+      size_t at = order_[first + s];
+      batch.targets.push_back(words_[at]);
+      for (size_t step = window_; step-- > 0;) {
+        if (words_[at] != begin_ || step + 1 == window_) --at;
+        batch.inputs[step * batch.streams + s] = words_[at];
+      }
+    }
+    return batch;
+  }
+
+ private:
+  const std::vector<WordId> words_;
+  const WordId begin_;
+  const size_t window_;
+  const BatchOptions options_;
+  std::vector<size_t> positions_;  // of all words to predict
+  std::vector<size_t> order_;      // of an epoch
+};
+
+}  // namespace
+
+std::unique_ptr<BatchSource> MakeStreamBatches(absl::Span<const WordId> words,
+                                               WordId begin, WordId end,
+                                               const BatchOptions& options) {
+  return std::make_unique<StreamBatches>(words, begin, end, options);
+}
+
+std::unique_ptr<BatchSource> MakeSentenceBatches(
+    absl::Span<const WordId> words, WordId begin, WordId end,
+    const BatchOptions& options) {
+  return std::make_unique<SentenceBatches>(words, begin, end, options);
+}
+
+std::unique_ptr<BatchSource> MakeClozeBatches(absl::Span<const WordId> words,
+                                              WordId begin, WordId end,
+                                              WordId blank,
+                                              const BatchOptions& options) {
+  return std::make_unique<ClozeBatches>(words, begin, end, blank, options);
+}
+
+std::unique_ptr<BatchSource> MakeWindowBatches(absl::Span<const WordId> words,
+                                               WordId begin, size_t window,
+                                               const BatchOptions& options) {
+  return std::make_unique<WindowBatches>(words, begin, window, options);
+}
+
+std::vector<Batch> SplitBatch(const Batch& batch, size_t parts) {
+  std::vector<Batch> split(parts);
+  for (size_t p = 0; p < parts; ++p) {
+    const size_t begin = batch.streams * p / parts;
+    const size_t end = batch.streams * (p + 1) / parts;
+    split[p].steps = batch.steps;
+    split[p].streams = end - begin;
+    for (const auto& [from, to] :
+         {std::pair{&batch.inputs, &split[p].inputs},
+          std::pair{&batch.targets, &split[p].targets}}) {
+      for (size_t row = 0; row < from->size(); row += batch.streams) {
+        to->insert(to->end(), from->begin() + row + begin,
+                   from->begin() + row + end);
+      }
+    }
+  }
+  return split;
+}
+
+}  // namespace lmserve

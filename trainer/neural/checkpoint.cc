@@ -1,0 +1,106 @@
+#include "trainer/neural/checkpoint.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "model_store/durable_file.h"
+#include "model_store/mapped_file.h"
+#include "models/neural/tensor_file.h"
+
+namespace lmserve {
+namespace {
+
+constexpr char kDescriptionKey[] = "description";
+constexpr char kProgressKey[] = "progress";
+constexpr char kLogKey[] = "log";
+
+// The fields of a progress by name: visit(name, field).
+template <typename Progress, typename Visit>
+void ForEachField(Progress& progress, const Visit& visit) {
+  visit("epoch", progress.epoch);
+  visit("batch", progress.batch);
+  visit("step", progress.step);
+  visit("words", progress.words);
+  visit("seconds", progress.seconds);
+  visit("learning_rate", progress.learning_rate);
+  visit("best_valid_loss", progress.best_valid_loss);
+  visit("best_epoch", progress.best_epoch);
+}
+
+absl::Status Broken(const std::string& path, absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": no checkpoint of a training: ", what));
+}
+
+std::string ToJson(const TrainingProgress& progress) {
+  nlohmann::json json;
+  ForEachField(progress,
+               [&](const char* name, const auto& field) { json[name] = field; });
+  return json.dump();
+}
+
+absl::StatusOr<TrainingProgress> ParseProgress(const std::string& path,
+                                               const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  TrainingProgress progress;
+  absl::Status status;
+  ForEachField(progress, [&](const char* name, auto& field) {
+    if (json.is_object() && json.contains(name) && json[name].is_number()) {
+      json[name].get_to(field);
+    } else {
+      status = Broken(path, absl::StrCat("expected a number ", name));
+    }
+  });
+  if (!status.ok()) return status;
+  return progress;
+}
+
+}  // namespace
+
+absl::Status WriteCheckpoint(const std::string& path,
+                             const Checkpoint& checkpoint) {
+  TensorFileWriter writer;
+  for (const auto& [name, values] : checkpoint.arrays) {
+    writer.AddFloats(name, {static_cast<int64_t>(values.size())}, values);
+  }
+  writer.SetMetadata(kDescriptionKey, checkpoint.description);
+  writer.SetMetadata(kProgressKey, ToJson(checkpoint.progress));
+  writer.SetMetadata(kLogKey, checkpoint.log);
+  return ReplaceFile(path, writer.Finish());
+}
+
+absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path,
+                                          const std::string& description) {
+  const absl::StatusOr<MappedFile> mapped = MappedFile::Open(path);
+  if (!mapped.ok()) return mapped.status();
+  const absl::StatusOr<TensorFile> file = TensorFile::Parse(mapped->bytes());
+  if (!file.ok()) return Broken(path, file.status().message());
+  const auto& metadata = file->metadata();
+  for (const char* key : {kDescriptionKey, kProgressKey, kLogKey}) {
+    if (metadata.count(key) == 0) {
+      return Broken(path, absl::StrCat("expected ", key, " in its header"));
+    }
+  }
+  Checkpoint checkpoint;
+  checkpoint.description = metadata.at(kDescriptionKey);
+  if (checkpoint.description != description) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": the checkpoint is of another training: expected\n  ",
+        description, "\nfound\n  ", checkpoint.description));
+  }
+  absl::StatusOr<TrainingProgress> progress =
+      ParseProgress(path, metadata.at(kProgressKey));
+  if (!progress.ok()) return progress.status();
+  checkpoint.progress = *progress;
+  checkpoint.log = metadata.at(kLogKey);
+  for (const auto& [name, tensor] : file->tensors()) {
+    absl::StatusOr<std::vector<float>> values = file->GetFloats(
+        name, {static_cast<int64_t>(tensor.size())});
+    if (!values.ok()) return Broken(path, values.status().message());
+    checkpoint.arrays[name] = *std::move(values);
+  }
+  return checkpoint;
+}
+
+}  // namespace lmserve

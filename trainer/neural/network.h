@@ -1,0 +1,104 @@
+#ifndef LMSERVE_TRAINER_NEURAL_NETWORK_H_
+#define LMSERVE_TRAINER_NEURAL_NETWORK_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer/neural/parameters.h"
+#include "trainer/neural/random.h"
+#include "trainer/neural/recurrent_stack.h"
+#include "trainer/neural/softmax_loss.h"
+
+namespace lmserve {
+
+// What a network learns from in one step.
+struct Batch {
+  size_t steps = 0;    // of a recurrent network; of a window, its width
+  size_t streams = 0;  // texts, or windows, beside each other
+  // (steps, streams), so that a step's words are neighbours.
+  std::vector<WordId> inputs;
+  // (steps, streams) of a recurrent network, (streams) of a window; kNoTarget
+  // where nothing is to be predicted.
+  std::vector<WordId> targets;
+};
+
+// A network in training: what its parameters are, and the loss and gradient of a
+// batch. Holds what it computes a batch in, so one thread at a time has one; the
+// parameters are the caller's.
+template <typename T>
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  const ParameterLayout& layout() const { return layout_; }
+
+  // What the file says besides its tensors, as kNonlinearityKey.
+  virtual std::map<std::string, std::string> Metadata() const = 0;
+
+  // Writes where training starts from.
+  virtual void Initialize(uint64_t seed, T* values) const = 0;
+
+  // The way back, where it is wanted.
+  struct Backward {
+    T scale;       // of the summed loss, in what is derived
+    T* gradients;  // dE/d(parameter) is added; of the layout
+  };
+
+  // The sum of -ln P over the targets, in nats. Drops nothing where random is
+  // null; no gradients where backward is.
+  virtual double Run(const T* values, const Batch& batch, Random* random,
+                     const Backward* backward) = 0;
+
+  // The state between the stretches of continuous streams, as numbers; Run()
+  // moves it. Empty: the network has none. Set an empty one to begin anew.
+  virtual std::vector<T> state() const { return {}; }
+  virtual void set_state(const std::vector<T>& state) { (void)state; }
+
+ protected:
+  ParameterLayout layout_;
+};
+
+struct RecurrentNetworkOptions {
+  WordId vocabulary = 0;
+  std::optional<WordId> never;  // of probability 0: <s>
+  size_t embedding = 0;
+  RecurrentStackOptions stack;  // its inputs follow from the embedding
+  bool tied = false;            // the output weights are the embedding
+  bool identity = false;        // W_hh of Cell::kRnn starts at the identity
+  bool carry_state = false;     // from batch to batch
+  double initial_range = 0.1;   // of embedding and output weights
+  Cutoffs cutoffs;
+};
+
+// Makes a network of an embedding, recurrent layers and a softmax, in one
+// direction or, where stack.bidirectional, in both.
+template <typename T>
+std::unique_ptr<Network<T>> MakeRecurrentNetwork(
+    const RecurrentNetworkOptions& options);
+
+struct WindowNetworkOptions {
+  WordId vocabulary = 0;
+  std::optional<WordId> never;
+  size_t embedding = 0;
+  size_t window = 4;  // words of context
+  size_t hidden = 0;
+  bool direct = false;   // connections from the embeddings to the output
+  double dropout = 0;    // of the embeddings and of the hidden layer
+  Cutoffs cutoffs;
+};
+
+// Makes the network of Bengio et al. 2003:
+//   y = softmax(W2 tanh(W1 x + b1) + W3 x + b3)
+// with x the embeddings of the words of the window, the farthest first.
+template <typename T>
+std::unique_ptr<Network<T>> MakeWindowNetwork(
+    const WindowNetworkOptions& options);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TRAINER_NEURAL_NETWORK_H_

@@ -1,0 +1,391 @@
+#include "trainer/neural/network_trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "models/neural/kernels.h"
+
+namespace lmserve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kDropoutPurpose = 3;  // after those of batches.cc
+constexpr uint64_t kRecordsAnEpoch = 20;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Calls work(i) for i < n, each on a thread of its own.
+void OnThreads(size_t n, const std::function<void(size_t)>& work) {
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < n; ++i) threads.emplace_back(work, i);
+  work(0);
+  for (std::thread& thread : threads) thread.join();
+}
+
+size_t CountTargets(const Batch& batch) {
+  return batch.targets.size() -
+         std::count(batch.targets.begin(), batch.targets.end(), kNoTarget);
+}
+
+// The layer that a parameter is of, for the log: "encoder", "rnn.l0", ...
+std::string LayerName(const std::string& parameter) {
+  const size_t layer = parameter.find("_l");
+  if (parameter.rfind("rnn.", 0) == 0 && layer != std::string::npos) {
+    return absl::StrCat("rnn.", parameter.substr(layer + 1));
+  }
+  return parameter.substr(0, parameter.find('.'));
+}
+
+// What happened since the last record.
+struct Interval {
+  Clock::time_point start = Clock::now();
+  double loss = 0;
+  uint64_t words = 0;
+  uint64_t steps = 0;
+  uint64_t clipped = 0;
+  double norms = 0;
+  double max_norm = 0;
+  std::vector<std::pair<std::string, double>> layer_norms;  // summed
+};
+
+class Training {
+ public:
+  Training(const std::function<std::unique_ptr<Network<float>>()>& make_network,
+           BatchSource& training, BatchSource& validation,
+           const TrainingOptions& options)
+      : options_(options), training_(training), validation_(validation) {
+    for (size_t i = 0; i < options.threads; ++i) {
+      workers_.push_back({make_network(), {}, 0});
+      workers_.back().gradients.resize(layout().size());
+    }
+    optimizer_ = std::make_unique<Optimizer>(
+        options.optimizer, options.weight_decay, layout());
+    values_.resize(layout().size());
+    workers_[0].network->Initialize(options.seed, values_.data());
+    best_ = values_;
+    progress_.learning_rate = options.learning_rate;
+    progress_.best_valid_loss = std::numeric_limits<double>::max();
+  }
+
+  absl::Status Resume() {
+    absl::StatusOr<Checkpoint> checkpoint =
+        ReadCheckpoint(options_.checkpoint, options_.description);
+    if (!checkpoint.ok()) return checkpoint.status();
+    absl::StatusOr<TrainingLog> log = TrainingLog::Parse(checkpoint->log);
+    if (!log.ok()) return log.status();
+    log_ = *std::move(log);
+    progress_ = checkpoint->progress;
+    for (auto& [name, array] : Arrays()) {
+      std::vector<float>& stored = checkpoint->arrays[name];
+      if (stored.size() != array->size()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            options_.checkpoint, ": '", name, "': expected ", array->size(),
+            " numbers, found ", stored.size()));
+      }
+      array->swap(stored);
+    }
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      workers_[i].network->set_state(checkpoint->arrays[StateName(i)]);
+    }
+    resumed_ = true;
+    return absl::OkStatus();
+  }
+
+  absl::Status Run() {
+    for (; progress_.epoch <= options_.epochs && !OutOfPatience();
+         ++progress_.epoch) {
+      absl::Status status = RunEpoch();
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  TrainedNetwork Take() {
+    return {std::move(best_), progress_, std::move(log_)};
+  }
+
+ private:
+  struct Worker {
+    std::unique_ptr<Network<float>> network;
+    std::vector<float> gradients;
+    double loss;  // of its part of the last batch
+  };
+
+  const ParameterLayout& layout() const {
+    return workers_[0].network->layout();
+  }
+
+  bool OutOfPatience() const {
+    return options_.patience > 0 && progress_.best_epoch > 0 &&
+           progress_.epoch - 1 - progress_.best_epoch >= options_.patience;
+  }
+
+  absl::Status RunEpoch() {
+    training_.StartEpoch(progress_.epoch);
+    if (!resumed_) {
+      for (Worker& worker : workers_) worker.network->set_state({});
+    }
+    resumed_ = false;
+    const uint64_t batches = training_.size();
+    const uint64_t between = std::max<uint64_t>(1, batches / kRecordsAnEpoch);
+    interval_ = Interval();
+    while (progress_.batch < batches) {
+      absl::Status status = Step(training_.Get(progress_.batch));
+      if (!status.ok()) return status;
+      ++progress_.batch;
+      if (progress_.batch == batches) break;
+      if (progress_.batch % between == 0) Record(std::nullopt);
+      status = MaybeWriteCheckpoint();
+      if (!status.ok()) return status;
+    }
+    return EndEpoch();
+  }
+
+  absl::Status EndEpoch() {
+    const double loss = ValidationLoss();
+    if (!std::isfinite(loss)) return NotFinite("validation loss", loss);
+    Record(loss);
+    if (loss < progress_.best_valid_loss) {
+      progress_.best_valid_loss = loss;
+      progress_.best_epoch = progress_.epoch;
+      best_ = values_;
+    } else {
+      progress_.learning_rate *= options_.decay;
+    }
+    progress_.batch = 0;
+    for (Worker& worker : workers_) worker.network->set_state({});
+    TrainingProgress next = progress_;
+    ++next.epoch;
+    return options_.checkpoint.empty() ? absl::OkStatus()
+                                       : Write(next);
+  }
+
+  absl::Status Step(const Batch& batch) {
+    const size_t words = CountTargets(batch);
+    const std::vector<Batch> parts = SplitBatch(batch, workers_.size());
+    OnThreads(workers_.size(), [&](size_t i) {
+      Worker& worker = workers_[i];
+      std::fill(worker.gradients.begin(), worker.gradients.end(), 0.0f);
+      Random random(options_.seed, {kDropoutPurpose, progress_.step, i});
+      const Network<float>::Backward backward = {
+          1 / static_cast<float>(words), worker.gradients.data()};
+      worker.loss = worker.network->Run(values_.data(), parts[i], &random,
+                                        &backward);
+    });
+    double loss = 0;
+    for (const Worker& worker : workers_) loss += worker.loss;
+    if (!std::isfinite(loss)) return NotFinite("loss", loss / words);
+    const std::vector<double> squares = SumGradients();
+    double norm = 0;
+    for (double square : squares) norm += square;
+    norm = std::sqrt(norm);
+    if (!std::isfinite(norm)) return NotFinite("norm of the gradient", norm);
+    const bool clipped = options_.clip > 0 && norm > options_.clip;
+    ++progress_.step;
+    progress_.words += words;
+    Move({progress_.learning_rate, clipped ? options_.clip / norm : 1,
+          progress_.step});
+    Count(loss, words, norm, clipped, squares);
+    return absl::OkStatus();
+  }
+
+  // Adds the gradients of all workers up in those of the first; returns the sum
+  // of squares of each parameter.
+  std::vector<double> SumGradients() {
+    const auto& parameters = layout().parameters();
+    const std::vector<size_t> bounds = Bounds();
+    std::vector<std::vector<double>> squares(
+        workers_.size(), std::vector<double>(parameters.size()));
+    OnThreads(workers_.size(), [&](size_t i) {
+      for (size_t p = 0; p < parameters.size(); ++p) {
+        const size_t begin = std::max(bounds[i], parameters[p].begin);
+        const size_t end = std::min(
+            bounds[i + 1], parameters[p].begin + parameters[p].size());
+        if (begin >= end) continue;
+        const auto sum = absl::MakeSpan(workers_[0].gradients)
+                             .subspan(begin, end - begin);
+        for (size_t other = 1; other < workers_.size(); ++other) {
+          const float* added = workers_[other].gradients.data() + begin;
+          for (size_t k = 0; k < sum.size(); ++k) sum[k] += added[k];
+        }
+        squares[i][p] = SumOfSquares(sum);
+      }
+    });
+    for (size_t i = 1; i < squares.size(); ++i) {
+      for (size_t p = 0; p < parameters.size(); ++p) {
+        squares[0][p] += squares[i][p];
+      }
+    }
+    return squares[0];
+  }
+
+  void Move(const Optimizer::Rate& rate) {
+    const std::vector<size_t> bounds = Bounds();
+    OnThreads(workers_.size(), [&](size_t i) {
+      optimizer_->Step(rate, workers_[0].gradients.data(), bounds[i],
+                       bounds[i + 1], values_.data());
+    });
+  }
+
+  // Where each worker's part of the parameters begins.
+  std::vector<size_t> Bounds() const {
+    std::vector<size_t> bounds;
+    for (size_t i = 0; i <= workers_.size(); ++i) {
+      bounds.push_back(values_.size() * i / workers_.size());
+    }
+    return bounds;
+  }
+
+  double ValidationLoss() {
+    validation_.StartEpoch(1);
+    for (Worker& worker : workers_) worker.network->set_state({});
+    double loss = 0;
+    size_t words = 0;
+    for (size_t b = 0; b < validation_.size(); ++b) {
+      const Batch batch = validation_.Get(b);
+      const std::vector<Batch> parts = SplitBatch(batch, workers_.size());
+      OnThreads(workers_.size(), [&](size_t i) {
+        workers_[i].loss = workers_[i].network->Run(values_.data(), parts[i],
+                                                    nullptr, nullptr);
+      });
+      for (const Worker& worker : workers_) loss += worker.loss;
+      words += CountTargets(batch);
+    }
+    return loss / std::max<size_t>(1, words);
+  }
+
+  void Count(double loss, size_t words, double norm, bool clipped,
+             const std::vector<double>& squares) {
+    interval_.loss += loss;
+    interval_.words += words;
+    interval_.steps += 1;
+    interval_.clipped += clipped;
+    interval_.norms += norm;
+    interval_.max_norm = std::max(interval_.max_norm, norm);
+    std::vector<std::pair<std::string, double>> layers;
+    for (size_t p = 0; p < squares.size(); ++p) {
+      const std::string name = LayerName(layout().parameters()[p].name);
+      if (layers.empty() || layers.back().first != name) {
+        layers.emplace_back(name, 0);
+      }
+      layers.back().second += squares[p];
+    }
+    interval_.layer_norms.resize(layers.size());
+    for (size_t i = 0; i < layers.size(); ++i) {
+      interval_.layer_norms[i].first = layers[i].first;
+      interval_.layer_norms[i].second += std::sqrt(layers[i].second);
+    }
+  }
+
+  void Record(std::optional<double> valid_loss) {
+    const double seconds = SecondsSince(interval_.start);
+    const auto steps = static_cast<double>(interval_.steps);
+    progress_.seconds += seconds;
+    TrainingRecord record;
+    record.epoch = static_cast<int>(progress_.epoch);
+    record.step = progress_.step;
+    record.seconds = progress_.seconds;
+    record.words = progress_.words;
+    record.words_per_second = interval_.words / std::max(seconds, 1e-9);
+    record.learning_rate = progress_.learning_rate;
+    record.train_loss = interval_.loss / interval_.words;
+    record.valid_loss = valid_loss;
+    record.gradient_norm = interval_.norms / steps;
+    record.max_gradient_norm = interval_.max_norm;
+    record.clipped_share = interval_.clipped / steps;
+    for (const auto& [name, norms] : interval_.layer_norms) {
+      record.layer_gradient_norms.emplace_back(name, norms / steps);
+    }
+    const double epochs = progress_.epoch - 1 +
+                          static_cast<double>(progress_.batch) /
+                              static_cast<double>(training_.size());
+    if (options_.report) {
+      options_.report(record, epochs / static_cast<double>(options_.epochs));
+    }
+    log_.Add(std::move(record));
+    interval_ = Interval();
+  }
+
+  static std::string StateName(size_t worker) {
+    return absl::StrCat("state.", worker);
+  }
+
+  // The numbers of a checkpoint whose sizes do not change.
+  std::vector<std::pair<std::string, std::vector<float>*>> Arrays() {
+    std::vector<std::pair<std::string, std::vector<float>*>> arrays = {
+        {"values", &values_}, {"best", &best_}};
+    for (size_t i = 0; i < optimizer_->moments().size(); ++i) {
+      arrays.emplace_back(absl::StrCat("moment.", i),
+                          &optimizer_->moments()[i]);
+    }
+    return arrays;
+  }
+
+  absl::Status MaybeWriteCheckpoint() {
+    if (options_.checkpoint.empty() ||
+        SecondsSince(written_) < options_.checkpoint_seconds) {
+      return absl::OkStatus();
+    }
+    return Write(progress_);
+  }
+
+  absl::Status Write(const TrainingProgress& progress) {
+    Checkpoint checkpoint;
+    checkpoint.description = options_.description;
+    checkpoint.progress = progress;
+    checkpoint.log = log_.ToJsonLines();
+    for (const auto& [name, array] : Arrays()) checkpoint.arrays[name] = *array;
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      checkpoint.arrays[StateName(i)] = workers_[i].network->state();
+    }
+    absl::Status status = WriteCheckpoint(options_.checkpoint, checkpoint);
+    written_ = Clock::now();
+    return status;
+  }
+
+  absl::Status NotFinite(absl::string_view what, double found) const {
+    return absl::DataLossError(absl::StrCat(
+        "epoch ", progress_.epoch, ", step ", progress_.step + 1, ": the ",
+        what, " is ", found,
+        "; nothing is published. Try a smaller learning rate or clip",
+        options_.checkpoint.empty()
+            ? ""
+            : absl::StrCat("; the last good checkpoint is ",
+                           options_.checkpoint)));
+  }
+
+  const TrainingOptions& options_;
+  BatchSource& training_;
+  BatchSource& validation_;
+  std::vector<Worker> workers_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::vector<float> values_, best_;
+  TrainingProgress progress_;
+  TrainingLog log_;
+  Interval interval_;
+  Clock::time_point written_ = Clock::now();
+  bool resumed_ = false;  // in the middle of an epoch
+};
+
+}  // namespace
+
+absl::StatusOr<TrainedNetwork> TrainNetwork(
+    const std::function<std::unique_ptr<Network<float>>()>& make_network,
+    BatchSource& training, BatchSource& validation,
+    const TrainingOptions& options) {
+  Training work(make_network, training, validation, options);
+  absl::Status status = options.resume ? work.Resume() : absl::OkStatus();
+  if (status.ok()) status = work.Run();
+  if (!status.ok()) return status;
+  return work.Take();
+}
+
+}  // namespace lmserve

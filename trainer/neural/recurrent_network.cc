@@ -1,0 +1,151 @@
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "models/neural/network_weights.h"
+#include "trainer/neural/embedding.h"
+#include "trainer/neural/network.h"
+
+namespace lmserve {
+namespace {
+
+template <typename T>
+class RecurrentNetwork final : public Network<T> {
+ public:
+  using typename Network<T>::Backward;
+
+  explicit RecurrentNetwork(const RecurrentNetworkOptions& options)
+      : options_(options),
+        embedding_(layout_.AddMatrix(std::string(kEmbeddingTensor),
+                                     options.vocabulary, options.embedding)),
+        stack_(StackOptions(options), &layout_),
+        output_(options.tied ? embedding_
+                             : layout_.AddMatrix(std::string(kOutputTensor),
+                                                 options.vocabulary,
+                                                 stack_.outputs())),
+        loss_(options.vocabulary, options.cutoffs, options.never,
+              {{stack_.outputs(), output_}}, &layout_) {}
+
+  std::map<std::string, std::string> Metadata() const override {
+    std::map<std::string, std::string> metadata;
+    if (options_.stack.cell == Cell::kRnn) {
+      metadata[std::string(kNonlinearityKey)] =
+          std::string(ActivationName(options_.stack.activation));
+    }
+    if (!options_.cutoffs.empty()) {
+      metadata[std::string(kCutoffsKey)] = FormatCutoffs(options_.cutoffs);
+    }
+    return metadata;
+  }
+
+  // PyTorch's: uniform in 1 / sqrt(units) for the layers, biases of the output
+  // 0. Le et al. 2015 start W_hh at the identity, and its biases at 0.
+  void Initialize(uint64_t seed, T* values) const override {
+    Random random(seed, {0});
+    const double range = 1 / std::sqrt(static_cast<double>(options_.stack.units));
+    for (size_t i = 0; i < layout_.parameters().size(); ++i) {
+      const std::string& name = layout_.parameters()[i].name;
+      const auto parameter = layout_.View(values, i);
+      if (!absl::StartsWith(name, "rnn.")) {
+        const bool is_matrix = layout_.parameters()[i].is_matrix;
+        FillUniform(parameter, is_matrix ? options_.initial_range : 0, &random);
+        continue;
+      }
+      FillUniform(parameter, range, &random);
+      if (!options_.identity) continue;
+      if (absl::StrContains(name, "weight_ih")) continue;
+      FillUniform(parameter, 0, &random);
+      if (!absl::StrContains(name, "weight_hh")) continue;
+      for (size_t k = 0; k < parameter.rows; ++k) parameter.row(k)[k] = 1;
+    }
+  }
+
+  double Run(const T* values, const Batch& batch, Random* random,
+             const Backward* backward) override {
+    if (batch.streams == 0) return 0;
+    if (!options_.carry_state || streams_ != batch.streams) {
+      streams_ = batch.streams;
+      state_ = stack_.MakeState(streams_);
+    }
+    const T* features = stack_.Forward(
+        values, batch.steps, batch.streams,
+        Embed<T>(layout_.View(values, embedding_), batch.inputs), &state_,
+        random);
+    const size_t rows = batch.inputs.size();
+    const MatrixView<const T> x(features, rows, stack_.outputs());
+    if (backward == nullptr) {
+      return loss_.Run(values, {x}, batch.targets, nullptr);
+    }
+    std::vector<T> dx(rows * stack_.outputs());
+    const typename SoftmaxLoss<T>::Gradients gradients = {
+        backward->scale, backward->gradients,
+        {{dx.data(), rows, stack_.outputs()}}};
+    const double loss = loss_.Run(values, {x}, batch.targets, &gradients);
+    const std::vector<T>& d_embedded =
+        stack_.Backward(values, std::move(dx), backward->gradients);
+    AddEmbeddingGradient<T>(batch.inputs, d_embedded.data(),
+                            layout_.View(backward->gradients, embedding_));
+    return loss;
+  }
+
+  // Layer by layer, h, then c.
+  std::vector<T> state() const override {
+    std::vector<T> numbers;
+    for (const auto* values : {&state_.h, &state_.c}) {
+      for (const std::vector<T>& layer : *values) {
+        numbers.insert(numbers.end(), layer.begin(), layer.end());
+      }
+    }
+    return numbers;
+  }
+
+  void set_state(const std::vector<T>& state) override {
+    streams_ = 0;
+    if (state.empty()) return;
+    state_ = stack_.MakeState(0);
+    const size_t per_stream =
+        (state_.h.size() + state_.c.size()) * options_.stack.units;
+    streams_ = state.size() / per_stream;
+    state_ = stack_.MakeState(streams_);
+    auto from = state.begin();
+    for (auto* values : {&state_.h, &state_.c}) {
+      for (std::vector<T>& layer : *values) {
+        std::copy_n(from, layer.size(), layer.begin());
+        from += static_cast<std::ptrdiff_t>(layer.size());
+      }
+    }
+  }
+
+ private:
+  using Network<T>::layout_;
+
+  static RecurrentStackOptions StackOptions(
+      const RecurrentNetworkOptions& options) {
+    RecurrentStackOptions stack = options.stack;
+    stack.inputs = options.embedding;
+    return stack;
+  }
+
+  const RecurrentNetworkOptions options_;
+  const size_t embedding_;
+  RecurrentStack<T> stack_;
+  const size_t output_;
+  SoftmaxLoss<T> loss_;
+  size_t streams_ = 0;
+  typename RecurrentStack<T>::State state_;
+};
+
+}  // namespace
+
+template <typename T>
+std::unique_ptr<Network<T>> MakeRecurrentNetwork(
+    const RecurrentNetworkOptions& options) {
+  return std::make_unique<RecurrentNetwork<T>>(options);
+}
+
+template std::unique_ptr<Network<float>> MakeRecurrentNetwork(
+    const RecurrentNetworkOptions&);
+template std::unique_ptr<Network<double>> MakeRecurrentNetwork(
+    const RecurrentNetworkOptions&);
+
+}  // namespace lmserve

@@ -1,0 +1,174 @@
+#include "trainer/neural/training_log.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace lmserve {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using LayerNorms = std::vector<std::pair<std::string, double>>;
+
+// JSON has no infinity: null.
+Json JsonNumber(double value) {
+  return std::isfinite(value) ? Json(value) : Json();
+}
+
+// One line, whatever bytes its strings have.
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json JsonOf(const LayerNorms& norms) {
+  Json json = Json::object();
+  for (const auto& [layer, norm] : norms) json[layer] = JsonNumber(norm);
+  return json;
+}
+
+// Takes one line apart. Its first error stays; the fields after it are zero.
+class RecordParser {
+ public:
+  absl::StatusOr<TrainingRecord> Parse(absl::string_view line) {
+    json_ = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json_.is_object()) return Unexpected("a JSON object", line);
+    TrainingRecord record;
+    record.epoch = Whole<int>("epoch");
+    record.step = Whole<uint64_t>("step");
+    record.seconds = Number("seconds");
+    record.words = Whole<uint64_t>("words");
+    record.words_per_second = Number("words_per_second");
+    record.learning_rate = Number("learning_rate");
+    record.train_loss = Number("train_loss");
+    if (json_.contains("valid_loss")) record.valid_loss = Number("valid_loss");
+    record.gradient_norm = Number("gradient_norm");
+    record.max_gradient_norm = Number("max_gradient_norm");
+    record.clipped_share = Number("clipped_share");
+    record.layer_gradient_norms = Layers("layer_gradient_norms");
+    record.note = String("note");
+    if (!status_.ok()) return status_;
+    return record;
+  }
+
+ private:
+  static absl::Status Unexpected(absl::string_view expected,
+                                 absl::string_view found) {
+    constexpr size_t kShown = 40;
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected ", expected, ", found ", found.substr(0, kShown),
+                     found.size() > kShown ? "..." : ""));
+  }
+
+  void Fail(absl::string_view expected, absl::string_view key,
+            const Json* found) {
+    status_.Update(Unexpected(absl::StrCat(expected, " as ", key),
+                              found == nullptr ? "nothing" : Dump(*found)));
+  }
+
+  // The value of a key, or null where there is none.
+  const Json* Find(absl::string_view key) const {
+    const auto found = json_.find(std::string(key));
+    return found == json_.end() ? nullptr : &*found;
+  }
+
+  double NumberIn(const Json* value, absl::string_view key) {
+    constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+    if (value != nullptr && value->is_null()) return kNan;
+    if (value != nullptr && value->is_number()) return value->get<double>();
+    Fail("a number or null", key, value);
+    return 0;
+  }
+
+  double Number(absl::string_view key) { return NumberIn(Find(key), key); }
+
+  template <typename Integer>
+  Integer Whole(absl::string_view key) {
+    constexpr uint64_t kMax = std::numeric_limits<Integer>::max();
+    const Json* value = Find(key);
+    if (value != nullptr && value->is_number_unsigned() &&
+        value->get<uint64_t>() <= kMax) {
+      return value->get<Integer>();
+    }
+    Fail(absl::StrCat("a whole number up to ", kMax), key, value);
+    return 0;
+  }
+
+  std::string String(absl::string_view key) {
+    const Json* value = Find(key);
+    if (value != nullptr && value->is_string()) return *value;
+    Fail("a string", key, value);
+    return "";
+  }
+
+  LayerNorms Layers(absl::string_view key) {
+    LayerNorms norms;
+    const Json* layers = Find(key);
+    if (layers == nullptr || !layers->is_object()) {
+      Fail("an object", key, layers);
+      return norms;
+    }
+    for (const auto& [layer, norm] : layers->items()) {
+      norms.emplace_back(layer, NumberIn(&norm, absl::StrCat(key, " ", layer)));
+    }
+    return norms;
+  }
+
+  Json json_;
+  absl::Status status_;
+};
+
+}  // namespace
+
+std::string ToJsonLine(const TrainingRecord& record) {
+  Json json = {
+      {"epoch", record.epoch},
+      {"step", record.step},
+      {"seconds", JsonNumber(record.seconds)},
+      {"words", record.words},
+      {"words_per_second", JsonNumber(record.words_per_second)},
+      {"learning_rate", JsonNumber(record.learning_rate)},
+      {"train_loss", JsonNumber(record.train_loss)},
+      {"train_perplexity", JsonNumber(std::exp(record.train_loss))},
+  };
+  if (record.valid_loss.has_value()) {
+    json["valid_loss"] = JsonNumber(*record.valid_loss);
+    json["valid_perplexity"] = JsonNumber(std::exp(*record.valid_loss));
+  }
+  json["gradient_norm"] = JsonNumber(record.gradient_norm);
+  json["max_gradient_norm"] = JsonNumber(record.max_gradient_norm);
+  json["clipped_share"] = JsonNumber(record.clipped_share);
+  json["layer_gradient_norms"] = JsonOf(record.layer_gradient_norms);
+  json["note"] = record.note;
+  return Dump(json) + "\n";
+}
+
+absl::StatusOr<TrainingLog> TrainingLog::Parse(absl::string_view text) {
+  TrainingLog log;
+  uint64_t number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    if (absl::StripAsciiWhitespace(line).empty()) continue;
+    absl::StatusOr<TrainingRecord> record = RecordParser().Parse(line);
+    if (!record.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "training log line ", number, ": ", record.status().message()));
+    }
+    log.Add(*std::move(record));
+  }
+  return log;
+}
+
+std::string TrainingLog::ToJsonLines() const {
+  std::string text;
+  for (const TrainingRecord& record : records_) {
+    absl::StrAppend(&text, ToJsonLine(record));
+  }
+  return text;
+}
+
+}  // namespace lmserve
