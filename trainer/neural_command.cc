@@ -30,12 +30,15 @@ std::string Duration(double seconds) {
 }
 
 // Tells a person how training goes: a line an epoch, and meanwhile a line that
-// is written over on a terminal.
+// is written over on a terminal, or one every half minute elsewhere.
 class Reporter {
  public:
   explicit Reporter(uint64_t epochs) : epochs_(epochs) {}
 
   void Report(const TrainingRecord& record, double share) {
+    const bool last = record.valid_loss.has_value();
+    if (!terminal_ && !last && record.seconds < printed_ + 30) return;
+    printed_ = record.seconds;
     std::string line = absl::StrFormat(
         "epoch %d/%d  %7.0f words/s  perplexity %9.2f", record.epoch, epochs_,
         record.words_per_second, std::exp(record.train_loss));
@@ -49,7 +52,6 @@ class Reporter {
       absl::StrAppend(&line, "  left ",
                       Duration(record.seconds * (1 - share) / share));
     }
-    const bool last = record.valid_loss.has_value();
     if (!terminal_) {
       Note(line);
     } else {
@@ -60,6 +62,7 @@ class Reporter {
  private:
   const uint64_t epochs_;
   const bool terminal_ = isatty(STDERR_FILENO) != 0;
+  double printed_ = 0;  // seconds of training
 };
 
 absl::StatusOr<Corpus> Read(const NeuralOptions& options, TextForm form) {

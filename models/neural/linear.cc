@@ -23,8 +23,8 @@ using DataType = dnnl::memory::data_type;
 using FormatTag = dnnl::memory::format_tag;
 
 // The numbers of rows that a product is made for; others are done in parts.
-constexpr std::array<size_t, 20> kRowCounts = {
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 24, 32, 48, 64};
+constexpr std::array<size_t, 21> kRowCounts = {
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 32, 48, 64};
 
 // Which of them is the largest not above.
 size_t FindRowCount(size_t rows) {
