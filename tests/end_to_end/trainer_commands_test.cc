@@ -178,7 +178,7 @@ TEST_F(TrainerCommandsTest, MinCount) {
 }
 
 TEST_F(TrainerCommandsTest, Vocabulary) {
-  WriteFile(directory_.File("words"), "a\nnever\n");
+  WriteText(directory_.File("words"), "a\nnever\n");
   Train(kBigrams, WittenBell({"--vocabulary", directory_.File("words")}));
   // a, never and the markers; <s> a, a <unk>, <unk> </s>.
   EXPECT_THAT(errors_, HasSubstr("(3 unknown)"));
@@ -186,7 +186,7 @@ TEST_F(TrainerCommandsTest, Vocabulary) {
 }
 
 TEST_F(TrainerCommandsTest, Valid) {
-  WriteFile(directory_.File("valid"), "a c\n");
+  WriteText(directory_.File("valid"), "a c\n");
   Arguments options = kAdditive;
   options.insert(options.end(), {"--valid", directory_.File("valid")});
   Train(kText, options);
@@ -202,7 +202,7 @@ TEST_F(TrainerCommandsTest, CompressedTextsGiveTheSameModel) {
     const Outcome packed = RunProgram({packer}, text);
     if (packed.exit_code == 127) GTEST_SKIP() << "no " << packer << " here";
     const std::string file = directory_.File(packer);
-    WriteFile(file, packed.output);
+    WriteText(file, packed.output);
     Trainer({"ngram", "--corpus", file, "--order", "3"});
     EXPECT_EQ(NgramFile(++version), NgramFile(1)) << packer;
     Trainer({"ngram", "--corpus", "-", "--order", "3"}, packed.output);
@@ -211,7 +211,7 @@ TEST_F(TrainerCommandsTest, CompressedTextsGiveTheSameModel) {
 }
 
 TEST_F(TrainerCommandsTest, ImportedArpaKeepsItsNumbers) {
-  WriteFile(directory_.File("tiny.arpa"), TinyArpa());
+  WriteText(directory_.File("tiny.arpa"), TinyArpa());
   EXPECT_EQ(Trainer({"import-arpa", directory_.File("tiny.arpa")}), "en@1\n");
   const nlohmann::json json = Evaluate("the cat is small\n");
   EXPECT_EQ(json["tokens"], 5);
