@@ -38,7 +38,7 @@ void FlipABit(const std::string& path, size_t byte) {
   std::string bytes = ReadFile(path);
   ASSERT_LT(byte, bytes.size());
   bytes[byte] ^= 1;
-  WriteFile(path, bytes);
+  WriteText(path, bytes);
 }
 
 class ServerProcessTest : public testing::Test {
