@@ -15,6 +15,8 @@ using Work = std::function<absl::Status()>;
 void AddNgramCommand(CLI::App& app, Work* work);
 void AddRecurrentCommand(CLI::App& app, Work* work);
 void AddWindowCommand(CLI::App& app, Work* work);
+void AddImportTorchCommand(CLI::App& app, Work* work);
+void AddConvertCommand(CLI::App& app, Work* work);
 void AddImportArpaCommand(CLI::App& app, Work* work);
 void AddExportArpaCommand(CLI::App& app, Work* work);
 void AddEvaluateCommand(CLI::App& app, Work* work);

@@ -40,6 +40,8 @@ int main(int argc, char** argv) {
   lmserve::AddNgramCommand(app, &work);
   lmserve::AddRecurrentCommand(app, &work);
   lmserve::AddWindowCommand(app, &work);
+  lmserve::AddImportTorchCommand(app, &work);
+  lmserve::AddConvertCommand(app, &work);
   lmserve::AddImportArpaCommand(app, &work);
   lmserve::AddExportArpaCommand(app, &work);
   lmserve::AddEvaluateCommand(app, &work);

@@ -12,14 +12,14 @@ namespace {
 constexpr size_t kBlockOutputs = 2048;
 constexpr size_t kBlockRows = 64;
 
-absl::Status AddBlocks(const WeightMatrix& weights,
-                       absl::Span<const float> bias, size_t first_output,
-                       std::vector<std::pair<std::unique_ptr<const Linear>,
-                                             size_t>>* blocks) {
+absl::Status AddBlocks(
+    const WeightMatrix& weights, absl::Span<const float> bias,
+    size_t first_output,
+    std::vector<std::pair<std::unique_ptr<const Linear>, size_t>>* blocks) {
   for (size_t begin = 0; begin < weights.rows; begin += kBlockOutputs) {
     const size_t count = std::min(kBlockOutputs, weights.rows - begin);
-    auto linear = Linear::Create(weights.Rows(begin, count),
-                                 bias.subspan(begin, count));
+    auto linear =
+        Linear::Create(weights.Rows(begin, count), bias.subspan(begin, count));
     if (!linear.ok()) return linear.status();
     blocks->emplace_back(*std::move(linear), first_output + begin);
   }
@@ -117,8 +117,8 @@ void OutputLayer::ScoreClass(const Class& which, const float* x,
       const size_t outputs = block.linear->outputs();
       block.linear->Apply(inputs.data(), rows, logits.data(), &scratch);
       for (size_t r = 0; r < rows; ++r) {
-        const auto row = absl::MakeConstSpan(logits).subspan(r * outputs,
-                                                             outputs);
+        const auto row =
+            absl::MakeConstSpan(logits).subspan(r * outputs, outputs);
         sums[r].Add(row);
         for (size_t i = row_begin[r]; i < row_begin[r + 1]; ++i) {
           const size_t output = wanted[i].output - block.begin;
@@ -164,8 +164,8 @@ void OutputLayer::FillClass(size_t which, const float* x, size_t rows,
     const size_t outputs = block.linear->outputs();
     block.linear->Apply(x, rows, logits.data(), &scratch);
     for (size_t r = 0; r < rows; ++r) {
-      const auto row = absl::MakeConstSpan(logits).subspan(r * outputs,
-                                                           outputs);
+      const auto row =
+          absl::MakeConstSpan(logits).subspan(r * outputs, outputs);
       sums[r].Add(row);
       float* to = block.begin < words
                       ? log_probs + r * size_ + filled.begin + block.begin
@@ -181,7 +181,8 @@ void OutputLayer::FillClass(size_t which, const float* x, size_t rows,
       for (size_t i = 1; i < classes_.size(); ++i) row_classes[i] -= sum;
     }
     float* row = log_probs + r * size_ + filled.begin;
-    for (size_t w = 0; w < words; ++w) row[w] = row_classes[which] + (row[w] - sum);
+    for (size_t w = 0; w < words; ++w)
+      row[w] = row_classes[which] + (row[w] - sum);
   }
 }
 

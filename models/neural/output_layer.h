@@ -16,8 +16,8 @@ namespace lmserve {
 // frequency, class i has the words [cutoffs[i - 1], cutoffs[i]). Empty: one
 // class, the full softmax.
 //
-// With cutoffs it is the adaptive softmax (Grave et al. 2017) with tails as wide
-// as the head:
+// With cutoffs it is the adaptive softmax (Grave et al. 2017) with tails as
+// wide as the head:
 //   P(w) = softmax(head)_w                        for w < cutoffs[0]
 //   P(w) = softmax(head)_class(w) softmax(tail)_w  for others
 // where the head has the words of class 0, then an output for each other class.
@@ -30,10 +30,10 @@ using Cutoffs = std::vector<WordId>;
 class OutputLayer {
  public:
   struct Weights {
-    WeightMatrix words;                 // (V, features)
-    absl::Span<const float> bias;       // (V); -infinity: never predicted
-    Cutoffs cutoffs;                    // rising, 0 < each < V
-    WeightMatrix classes;               // (cutoffs, features); else empty
+    WeightMatrix words;                  // (V, features)
+    absl::Span<const float> bias;        // (V); -infinity: never predicted
+    Cutoffs cutoffs;                     // rising, 0 < each < V
+    WeightMatrix classes;                // (cutoffs, features); else empty
     absl::Span<const float> class_bias;  // (cutoffs)
   };
 

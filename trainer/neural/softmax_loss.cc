@@ -20,8 +20,8 @@ SoftmaxLoss<T>::SoftmaxLoss(WordId size, const Cutoffs& cutoffs,
   if (!cutoffs.empty()) {
     size_t width = 0;
     for (const Part& part : parts_) width += part.width;
-    class_weight_ = layout->AddMatrix(std::string(kClassTensor),
-                                      cutoffs.size(), width);
+    class_weight_ =
+        layout->AddMatrix(std::string(kClassTensor), cutoffs.size(), width);
     class_bias_ =
         layout->AddVector(std::string(kClassBiasTensor), cutoffs.size());
   }
@@ -76,14 +76,21 @@ void SoftmaxLoss<T>::ForEachMatrix(size_t which, Visit visit) const {
   const Class& c = classes_[which];
   size_t column = 0;
   for (size_t i = 0; i < parts_.size(); ++i) {
-    visit(i, [&, i](auto* array) {
-      return layout_.View(array, parts_[i].weight).Rows(c.begin,
-                                                        c.end - c.begin);
-    }, size_t{0});
+    visit(
+        i,
+        [&, i](auto* array) {
+          return layout_.View(array, parts_[i].weight)
+              .Rows(c.begin, c.end - c.begin);
+        },
+        size_t{0});
     if (which == 0 && classes_.size() > 1) {
-      visit(i, [&, i, column](auto* array) {
-        return layout_.View(array, class_weight_).Cols(column, parts_[i].width);
-      }, size_t{c.end});
+      visit(
+          i,
+          [&, i, column](auto* array) {
+            return layout_.View(array, class_weight_)
+                .Cols(column, parts_[i].width);
+          },
+          size_t{c.end});
     }
     column += parts_[i].width;
   }
