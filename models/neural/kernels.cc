@@ -32,10 +32,13 @@ HWY_ATTR void ForEachVector(size_t n, const Step& step) {
   for (; i < n; ++i) step(hn::CappedTag<float, 1>(), i);
 }
 
+// Exp() is no number to go by above 177, and 0 of NaN.
 template <class D, class V>
 HWY_INLINE V Sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(x))));
+  const V exponent = hn::Min(hn::Neg(x), hn::Set(d, 88.0f));
+  const V y = hn::Div(one, hn::Add(one, hn::Exp(d, exponent)));
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
 template <class D, class V>
@@ -46,7 +49,7 @@ HWY_INLINE V Apply(Activation f, D d, V x) {
     case Activation::kTanh:
       return hn::Tanh(d, x);
     case Activation::kRelu:
-      return hn::Max(x, hn::Zero(d));
+      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Zero(d), x);
   }
   return x;
 }

@@ -10,7 +10,8 @@ namespace lmserve {
 
 // The elementwise functions of the networks, in the widest vectors that the
 // machine has. The same numbers give the same bits wherever they stand in a
-// batch. Thread-safe; arrays need no alignment, and outputs overlap no inputs
+// batch; infinite sums of a gate have their limits, and NaN stays NaN through a
+// cell. Thread-safe; arrays need no alignment, and outputs overlap no inputs
 // unless it is said.
 
 // The nonlinearity of a plain recurrent cell.
