@@ -131,7 +131,10 @@ absl::Status Predict(const ModelStore& store, const Limits& limits,
   absl::Status status =
       CheckLimit("contexts", request.contexts_size(), limits.texts);
   if (!status.ok()) return status;
-  const LanguageModel& model = (*handle)->model();
+  if ((*handle)->model().left_to_right() == nullptr) {
+    return CannotDo("model", **handle, "predict the next word");
+  }
+  const LanguageModel& model = *(*handle)->model().left_to_right();
   const absl::StatusOr<size_t> k =
       CheckedK(request, limits, model.vocabulary().size());
   if (!k.ok()) return k.status();

@@ -26,11 +26,11 @@ class RecurrentLayer {
   // after the other in its order.
   struct Weights {
     Cell cell;
-    Activation activation;             // of Cell::kRnn
-    WeightMatrix weight_ih;            // (gates * units, inputs)
-    WeightMatrix weight_hh;            // (gates * units, units)
-    absl::Span<const float> bias_ih;   // (gates * units)
-    absl::Span<const float> bias_hh;   // (gates * units)
+    Activation activation;            // of Cell::kRnn
+    WeightMatrix weight_ih;           // (gates * units, inputs)
+    WeightMatrix weight_hh;           // (gates * units, units)
+    absl::Span<const float> bias_ih;  // (gates * units)
+    absl::Span<const float> bias_hh;  // (gates * units)
   };
 
   // The memory that steps work in. One thread at a time.
@@ -52,8 +52,8 @@ class RecurrentLayer {
                Scratch* scratch) const;
 
   // One step of some texts: from the projected inputs and the states before,
-  // old_h and old_c (rows, units), makes h and c. c and old_c are read and
-  // written only where the cell has one.
+  // old_h and old_c (rows, units), makes h and c, which may be old_h and old_c.
+  // c and old_c are read and written only where the cell has one.
   void Step(const float* projected, const float* old_h, const float* old_c,
             size_t rows, float* h, float* c, Scratch* scratch) const;
 
