@@ -17,6 +17,7 @@ void SetInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
   info->set_vocabulary_size(loaded.model().vocabulary().size());
   const LanguageModel* model = loaded.model().left_to_right();
   if (model != nullptr) info->set_state_bytes(model->state_size());
+  info->set_bidirectional(loaded.model().bidirectional() != nullptr);
   info->set_file_bytes(loaded.file_bytes());
 }
 
