@@ -22,8 +22,7 @@ constexpr WordId kMarkers = 3;
 // Reads the text with ids by first occurrence, then numbers them anew.
 class CorpusBuilder {
  public:
-  CorpusBuilder(LineReader& lines, TextForm form)
-      : lines_(lines), form_(form) {
+  CorpusBuilder(LineReader& lines, TextForm form) : lines_(lines), form_(form) {
     for (absl::string_view marker :
          {kUnknownWord, kBeginSentence, kEndSentence}) {
       AddWord(marker);

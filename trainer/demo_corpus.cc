@@ -70,10 +70,11 @@ DemoCorpus::Bindings DemoCorpus::Bind() {
   const Agreement& agreement = agreements[random_() % agreements.size()];
   Bindings bindings = {{"role", std::string(agreement.role)},
                        {"thing", std::string(agreement.thing)},
-                       {"name", Choose("name")}};
+                       {"name", Choose("name")},
+                       {"host", Choose("friend")}};
   do {
-    bindings["other"] = Choose("name");
-  } while (bindings["other"] == bindings["name"]);
+    bindings["guest"] = Choose("friend");
+  } while (bindings["guest"] == bindings["host"]);
   return bindings;
 }
 
@@ -113,6 +114,15 @@ DemoCorpus::Probe DemoCorpus::NextProbe() {
     }
   }
   return probe;
+}
+
+DemoCorpus::Probe DemoCorpus::NextGreetingProbe() {
+  const Bindings bindings = Bind();
+  std::string text;
+  Expand("$greeting", bindings, &text);
+  return {text.substr(0, text.rfind(' ')),
+          bindings.at("guest"),
+          {bindings.at("host")}};
 }
 
 std::vector<Contrast> DemoContrasts() {

@@ -69,10 +69,9 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
       LineReader::Open(options.corpus);
   if (!lines.ok()) return lines.status();
   Progress progress("evaluating", /*quiet=*/options.json);
-  const absl::StatusOr<Evaluation> result =
-      Evaluate((*handle)->model(), **lines,
-               options.stream ? TextForm::kStream : TextForm::kSentences,
-               progress);
+  const absl::StatusOr<Evaluation> result = Evaluate(
+      (*handle)->model(), **lines,
+      options.stream ? TextForm::kStream : TextForm::kSentences, progress);
   if (!result.ok()) return result.status();
   options.json ? PrintJson(*result) : PrintText(*result);
   return absl::OkStatus();

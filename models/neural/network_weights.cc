@@ -88,9 +88,9 @@ absl::Status AddLayer(const TensorFile& file, size_t layer, bool reverse,
   const absl::StatusOr<Cell> cell = CellOf(name, hh->rows, hh->cols);
   if (!cell.ok()) return cell.status();
   if (!weights->layers.empty() && *cell != weights->cell) {
-    return Wrong(name, absl::StrCat("expected a layer of ",
-                                    CellName(weights->cell), ", found ",
-                                    CellName(*cell)));
+    return Wrong(name,
+                 absl::StrCat("expected a layer of ", CellName(weights->cell),
+                              ", found ", CellName(*cell)));
   }
   weights->cell = *cell;
   const absl::StatusOr<WeightMatrix> ih = ReadMatrix(
@@ -102,8 +102,7 @@ absl::Status AddLayer(const TensorFile& file, size_t layer, bool reverse,
     if (!values.ok()) return values.status();
     weights->biases.push_back(*std::move(values));
   }
-  weights->layers.push_back(
-      {*cell, weights->activation, *ih, *hh, {}, {}});
+  weights->layers.push_back({*cell, weights->activation, *ih, *hh, {}, {}});
   return absl::OkStatus();
 }
 
@@ -130,9 +129,9 @@ absl::StatusOr<Activation> ParseActivation(absl::string_view name) {
        {Activation::kSigmoid, Activation::kTanh, Activation::kRelu}) {
     if (name == ActivationName(activation)) return activation;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      kNonlinearityKey, ": expected sigmoid, tanh or relu, found '", name,
-      "'"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(kNonlinearityKey,
+                   ": expected sigmoid, tanh or relu, found '", name, "'"));
 }
 
 absl::string_view CellName(Cell cell) {
@@ -165,10 +164,9 @@ absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size) {
     WordId cutoff = 0;
     const WordId least = cutoffs.empty() ? 1 : cutoffs.back() + 1;
     if (!absl::SimpleAtoi(part, &cutoff) || cutoff < least || cutoff >= size) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(kCutoffsKey, ": expected numbers that rise between 0 ",
-                       "and the vocabulary's size ", size, ", found '", part,
-                       "'"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          kCutoffsKey, ": expected numbers that rise between 0 ",
+          "and the vocabulary's size ", size, ", found '", part, "'"));
     }
     cutoffs.push_back(cutoff);
   }
@@ -196,8 +194,8 @@ absl::StatusOr<WeightMatrix> ReadMatrix(const TensorFile& file,
   matrix.bytes = tensor->bytes;
   if (*precision == Precision::kInt8) {
     const std::string scale = absl::StrCat(name, kScaleSuffix);
-    const absl::StatusOr<TensorView> scales = file.Get(
-        scale, TensorType::kF32, {static_cast<int64_t>(matrix.rows)});
+    const absl::StatusOr<TensorView> scales =
+        file.Get(scale, TensorType::kF32, {static_cast<int64_t>(matrix.rows)});
     if (!scales.ok()) return scales.status();
     matrix.scales = scales->bytes;
   }
@@ -229,9 +227,8 @@ absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(const TensorFile& file,
   weights.bidirectional =
       file.Find(LayerTensor("weight_hh", 0, true)) != nullptr;
   size_t inputs = embedding_size;
-  for (size_t layer = 0;
-       layer == 0 ||
-       file.Find(LayerTensor("weight_hh", layer, false)) != nullptr;
+  for (size_t layer = 0; layer == 0 || file.Find(LayerTensor("weight_hh", layer,
+                                                             false)) != nullptr;
        ++layer) {
     if (layer == kMaxLayers) {
       return absl::InvalidArgumentError(

@@ -43,9 +43,9 @@ std::string FormatCutoffs(const Cutoffs& cutoffs);
 // Fails where they do not rise between 0 and the vocabulary's size.
 absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size);
 
-// A matrix of the file in any precision, of the shape (rows, cols); 0 stands for
-// any size above 0. INVALID_ARGUMENT, naming the tensor, where it is missing, has
-// another shape, or a number in it is not finite.
+// A matrix of the file in any precision, of the shape (rows, cols); 0 stands
+// for any size above 0. INVALID_ARGUMENT, naming the tensor, where it is
+// missing, has another shape, or a number in it is not finite.
 absl::StatusOr<WeightMatrix> ReadMatrix(const TensorFile& file,
                                         absl::string_view name, size_t rows,
                                         size_t cols);

@@ -26,11 +26,11 @@ class RecurrentLayer {
   // after the other in its order.
   struct Weights {
     Cell cell;
-    Activation activation;             // of Cell::kRnn
-    WeightMatrix weight_ih;            // (gates * units, inputs)
-    WeightMatrix weight_hh;            // (gates * units, units)
-    absl::Span<const float> bias_ih;   // (gates * units)
-    absl::Span<const float> bias_hh;   // (gates * units)
+    Activation activation;            // of Cell::kRnn
+    WeightMatrix weight_ih;           // (gates * units, inputs)
+    WeightMatrix weight_hh;           // (gates * units, units)
+    absl::Span<const float> bias_ih;  // (gates * units)
+    absl::Span<const float> bias_hh;  // (gates * units)
   };
 
   // The memory that steps work in. One thread at a time.

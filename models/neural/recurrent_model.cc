@@ -143,8 +143,8 @@ class RecurrentModel::Pass {
       const size_t rows = tree_.states_end(d) - tree_.begin(d);
       if (rows == 0) return;
       float* h = states.h.data() + first_row_[d] * units;
-      float* c = states.c.empty() ? nullptr
-                                  : states.c.data() + first_row_[d] * units;
+      float* c =
+          states.c.empty() ? nullptr : states.c.data() + first_row_[d] * units;
       layer.Step(
           projected.data() + (first_row_[d] - roots()) * layer.gates(),
           GatherParents(d, states.h, units, &old_h_),

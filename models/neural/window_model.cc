@@ -25,7 +25,8 @@ std::vector<float> ToFloats(const WeightMatrix& matrix) {
   return floats;
 }
 
-// Each word's embedding times the part of W1 of each place: (V, window, hidden).
+// Each word's embedding times the part of W1 of each place: (V, window,
+// hidden).
 absl::StatusOr<std::vector<float>> Premultiply(const WeightMatrix& embedding,
                                                const WeightMatrix& w1) {
   const size_t hidden = w1.rows, size = embedding.cols;
@@ -137,9 +138,9 @@ absl::StatusOr<std::unique_ptr<WindowModel>> WindowModel::Create(
       ReadMatrix(*file, kHiddenTensor, 0, 0);
   if (!w1.ok()) return w1.status();
   if (w1->cols % embedding->cols != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "tensor '", kHiddenTensor, "': expected a multiple of ",
-        embedding->cols, " columns, found ", w1->cols));
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor '", kHiddenTensor, "': expected a multiple of ",
+                     embedding->cols, " columns, found ", w1->cols));
   }
   absl::StatusOr<std::vector<float>> bias =
       ReadVector(*file, kHiddenBiasTensor, w1->rows);
@@ -158,14 +159,13 @@ absl::StatusOr<std::unique_ptr<WindowModel>> WindowModel::Create(
     w2->bytes = both.bytes;
     w2->scales = both.scales;
   }
-  absl::StatusOr<OutputLayer> output =
-      ReadOutputLayer(*file, vocabulary, *w2);
+  absl::StatusOr<OutputLayer> output = ReadOutputLayer(*file, vocabulary, *w2);
   if (!output.ok()) return output.status();
   absl::StatusOr<std::vector<float>> table = Premultiply(*embedding, *w1);
   if (!table.ok()) return table.status();
-  return absl::WrapUnique(new WindowModel(
-      std::move(vocabulary), *embedding, direct, *std::move(bias),
-      *std::move(table), *std::move(output)));
+  return absl::WrapUnique(
+      new WindowModel(std::move(vocabulary), *embedding, direct,
+                      *std::move(bias), *std::move(table), *std::move(output)));
 }
 
 WindowModel::WindowModel(Vocabulary vocabulary, WeightMatrix embedding,
@@ -193,8 +193,8 @@ std::vector<float> WindowModel::Features(
     // h = tanh(b1 + W1 x)
     std::copy(hidden_bias_.begin(), hidden_bias_.end(), to);
     for (size_t place = 0; place < window_; ++place) {
-      const float* row =
-          table_.data() + (contexts[begin + place] * window_ + place) * hidden();
+      const float* row = table_.data() +
+                         (contexts[begin + place] * window_ + place) * hidden();
       for (size_t k = 0; k < hidden(); ++k) to[k] += row[k];
       if (!direct_) continue;
       embedding_.CopyRow(contexts[begin + place],
