@@ -181,11 +181,11 @@ constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kBf16,
 double Tolerance(Precision precision) {
   switch (precision) {
     case Precision::kFloat:
-      return 2e-5;
+      return 1e-5;
     case Precision::kBf16:
-      return 0.1;
+      return 0.02;
     case Precision::kInt8:
-      return 0.25;
+      return 0.05;
   }
   return 0;
 }
