@@ -39,8 +39,7 @@ std::map<std::string, std::string> Properties(const Options& options) {
 absl::StatusOr<NetworkTask> MakeTask(Options options,
                                      const Vocabulary& vocabulary) {
   RecurrentNetworkOptions& network = options.network;
-  absl::StatusOr<Cutoffs> cutoffs =
-      ParseCutoffs(options.cutoffs, vocabulary.size());
+  absl::StatusOr<Cutoffs> cutoffs = ParseCutoffs(options.cutoffs, vocabulary);
   if (!cutoffs.ok()) return cutoffs.status();
   network.vocabulary = vocabulary.size();
   network.never = vocabulary.begin_sentence();

@@ -185,9 +185,12 @@ std::string FormatCutoffs(const Cutoffs& cutoffs) {
   return absl::StrJoin(cutoffs, ",");
 }
 
-absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size) {
+absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
+                                     const Vocabulary& vocabulary) {
   Cutoffs cutoffs;
-  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+  if (text.empty()) return cutoffs;
+  const WordId size = vocabulary.size();
+  for (absl::string_view part : absl::StrSplit(text, ',')) {
     WordId cutoff = 0;
     const WordId least = cutoffs.empty() ? 1 : cutoffs.back() + 1;
     if (!absl::SimpleAtoi(part, &cutoff) || cutoff < least || cutoff >= size) {
@@ -196,6 +199,15 @@ absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size) {
           "and the vocabulary's size ", size, ", found '", part, "'"));
     }
     cutoffs.push_back(cutoff);
+  }
+  for (size_t i = 0; i < cutoffs.size(); ++i) {
+    const WordId end = i + 1 < cutoffs.size() ? cutoffs[i + 1] : size;
+    if (cutoffs[i] != vocabulary.begin_sentence() || end - cutoffs[i] > 1) {
+      continue;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        kCutoffsKey, ": expected a word besides <s> in every class, found ",
+        "none from ", cutoffs[i], " to ", end));
   }
   return cutoffs;
 }
@@ -304,10 +316,9 @@ absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
   weights.bias = *bias;
   const auto cutoffs = file.metadata().find(std::string(kCutoffsKey));
   if (cutoffs == file.metadata().end()) return OutputLayer::Create(weights);
-
-  absl::StatusOr<Cutoffs> parsed =
-      ParseCutoffs(cutoffs->second, vocabulary.size());
+  absl::StatusOr<Cutoffs> parsed = ParseCutoffs(cutoffs->second, vocabulary);
   if (!parsed.ok()) return parsed.status();
+  if (parsed->empty()) return OutputLayer::Create(weights);
   const absl::StatusOr<WeightMatrix> classes =
       ReadMatrix(file, kClassTensor, parsed->size(), words.cols);
   if (!classes.ok()) return classes.status();

@@ -40,8 +40,10 @@ absl::string_view CellName(Cell cell);
 absl::StatusOr<Cell> ParseCell(absl::string_view name);
 
 std::string FormatCutoffs(const Cutoffs& cutoffs);
-// Fails where they do not rise between 0 and the vocabulary's size.
-absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size);
+// "" stands for none. Fails where they do not rise between 0 and the
+// vocabulary's size, or make a class of <s> alone, which is never predicted.
+absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
+                                     const Vocabulary& vocabulary);
 
 // A matrix of the file in any precision, of the shape (rows, cols); 0 stands
 // for any size above 0. INVALID_ARGUMENT, naming the tensor, where it is
