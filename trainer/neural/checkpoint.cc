@@ -74,7 +74,10 @@ absl::Status WriteCheckpoint(const std::string& path,
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path,
                                           const std::string& description) {
   const absl::StatusOr<MappedFile> mapped = MappedFile::Open(path);
-  if (!mapped.ok()) return mapped.status();
+  if (!mapped.ok()) {
+    return absl::Status(mapped.status().code(),
+                        absl::StrCat(path, ": ", mapped.status().message()));
+  }
   const absl::StatusOr<TensorFile> file = TensorFile::Parse(mapped->bytes());
   if (!file.ok()) return Broken(path, file.status().message());
   const auto& metadata = file->metadata();

@@ -1,0 +1,226 @@
+// lm_trainer's commands for networks, as a user runs them.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "models/neural/network_weights.h"
+#include "models/neural/tensor_file.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/shared_data.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class NeuralCommandsTest : public testing::Test {
+ protected:
+  NeuralCommandsTest() {
+    WriteText(train_, DemoText(1500, 1));
+    WriteText(valid_, DemoText(100, 2));
+  }
+
+  // The command that trains a small network as the next version of a model.
+  Arguments Train(const std::string& family, const std::string& model,
+                  const Arguments& options) const {
+    Arguments arguments = {family, "--corpus",  train_, "--valid",
+                           valid_, "--store",   store_, "--model",
+                           model,  "--threads", "2"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    if (std::count(options.begin(), options.end(), "--epochs") == 0) {
+      arguments.insert(arguments.end(), {"--epochs", "2"});
+    }
+    return arguments;
+  }
+
+  Arguments SmallLstm(const std::string& model,
+                      const Arguments& more = {}) const {
+    Arguments options = {"--units", "16", "--layers", "2", "--tied"};
+    options.insert(options.end(), more.begin(), more.end());
+    return Train("recurrent", model, options);
+  }
+
+  double Perplexity(const std::string& model) const {
+    const Outcome outcome =
+        RunTrainer({"evaluate", "--corpus", valid_, "--json", "--store", store_,
+                    "--model", model});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    return nlohmann::json::parse(outcome.output)["perplexity"];
+  }
+
+  std::string Weights(const std::string& model) const {
+    return ReadFile(absl::StrCat(store_, "/", model, "/1/weights.safetensors"));
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string store_ = directory_.File("store");
+  const std::string train_ = directory_.File("train.txt");
+  const std::string valid_ = directory_.File("valid.txt");
+};
+
+TEST_F(NeuralCommandsTest, RecurrentTrainsPublishesAndKeepsItsRecord) {
+  const Outcome outcome = RunTrainer(SmallLstm("lstm"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, "lstm@1\n");
+  EXPECT_THAT(outcome.errors, HasSubstr("epoch 2/2"));
+  const std::string version = absl::StrCat(store_, "/lstm/1/");
+  EXPECT_THAT(ReadFile(version + "training.jsonl"), HasSubstr("valid_loss"));
+  EXPECT_THAT(ReadFile(version + "training.svg"), HasSubstr("<svg"));
+  EXPECT_THAT(ReadFile(version + "manifest.json"),
+              HasSubstr("valid_perplexity"));
+  // The checkpoint is gone, and what is served is what was trained.
+  EXPECT_TRUE(std::filesystem::is_empty(absl::StrCat(store_, "/.training")));
+  EXPECT_LT(Perplexity("lstm"), 300);
+}
+
+TEST_F(NeuralCommandsTest, TheSameSeedGivesTheSameBits) {
+  ASSERT_EQ(RunTrainer(SmallLstm("a")).exit_code, 0);
+  ASSERT_EQ(RunTrainer(SmallLstm("b")).exit_code, 0);
+  ASSERT_EQ(RunTrainer(SmallLstm("c", {"--seed", "2"})).exit_code, 0);
+  EXPECT_EQ(Weights("a"), Weights("b"));
+  EXPECT_NE(Weights("a"), Weights("c"));
+}
+
+// Killed again and again, at moments of all kinds, it ends with the bits of the
+// training that nobody disturbed.
+TEST_F(NeuralCommandsTest, KilledAndResumedEndsWithTheSameBits) {
+  const Arguments often = {"--checkpoint-seconds", "0"};
+  ASSERT_EQ(RunTrainer(SmallLstm("whole", often)).exit_code, 0);
+  const std::string checkpoint = store_ + "/.training/cut.safetensors";
+  int kills = 0;
+  for (int delay = 20; kills < 6; delay += 35) {
+    Arguments arguments = SmallLstm("cut", often);
+    if (std::filesystem::exists(checkpoint)) arguments.push_back("--resume");
+    Process trainer(Command("lm_trainer", arguments));
+    trainer.CloseInput();
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+    trainer.Signal(SIGKILL);
+    if (trainer.Wait() == 0) break;
+    ++kills;
+  }
+  EXPECT_GT(kills, 0);
+  if (!std::filesystem::exists(store_ + "/cut/1")) {
+    Arguments arguments = SmallLstm("cut", often);
+    if (std::filesystem::exists(checkpoint)) arguments.push_back("--resume");
+    const Outcome outcome = RunTrainer(arguments);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  }
+  EXPECT_EQ(Weights("cut"), Weights("whole"));
+}
+
+TEST_F(NeuralCommandsTest, ResumeRefusesAnotherTraining) {
+  Process trainer(Command(
+      "lm_trainer",
+      SmallLstm("m", {"--checkpoint-seconds", "0", "--epochs", "1000"})));
+  trainer.CloseInput();
+  const std::string checkpoint = store_ + "/.training/m.safetensors";
+  for (int i = 0; i < 6000 && !std::filesystem::exists(checkpoint); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  trainer.Signal(SIGKILL);
+  trainer.Wait();
+  const Outcome other =
+      RunTrainer(SmallLstm("m", {"--resume", "--learning-rate", "0.5"}));
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.errors, HasSubstr("of another training"));
+  const Outcome none = RunTrainer(SmallLstm("new", {"--resume"}));
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.errors, HasSubstr("new.safetensors"));
+}
+
+TEST_F(NeuralCommandsTest, ALossThatExplodesPublishesNothing) {
+  const Outcome outcome = RunTrainer(
+      Train("recurrent", "bad",
+            {"--cell", "rnn", "--nonlinearity", "relu", "--units", "16",
+             "--optimizer", "sgd", "--learning-rate", "1e30", "--clip", "0"}));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("nothing is published"));
+  EXPECT_FALSE(std::filesystem::exists(store_ + "/bad"));
+}
+
+TEST_F(NeuralCommandsTest, WindowTrainsAndConverts) {
+  ASSERT_EQ(RunTrainer(Train("window", "w",
+                             {"--embedding", "16", "--hidden", "24", "--direct",
+                              "--adaptive", "100,300"}))
+                .exit_code,
+            0);
+  const double exact = Perplexity("w");
+  for (const std::string precision : {"bf16", "int8"}) {
+    const Outcome outcome =
+        RunTrainer({"convert", "--precision", precision, "--as", precision,
+                    "--store", store_, "--model", "w"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    EXPECT_EQ(outcome.output, precision + "@1\n");
+    EXPECT_NEAR(Perplexity(precision) / exact, 1,
+                precision == "bf16" ? 0.001 : 0.005);
+    EXPECT_LT(Weights(precision).size(), Weights("w").size() * 0.6);
+  }
+}
+
+TEST_F(NeuralCommandsTest, ConvertRefusesOtherFamilies) {
+  ASSERT_EQ(RunTrainer({"ngram", "--corpus", train_, "--store", store_,
+                        "--model", "n"})
+                .exit_code,
+            0);
+  const Outcome outcome = RunTrainer(
+      {"convert", "--precision", "int8", "--store", store_, "--model", "n"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("expected a neural network"));
+}
+
+// The names and numbers of PyTorch's file stay; a row of <s> comes in addition.
+TEST_F(NeuralCommandsTest, ImportTorchServesTheFile) {
+  const std::string file = SharedFile("reference/torch/lstm_2.safetensors");
+  if (file.empty()) GTEST_SKIP() << "no reference results of PyTorch";
+  std::string words = "<unk>\n<eos>\n";
+  for (int i = 2; i < 37; ++i) absl::StrAppend(&words, "word", i, "\n");
+  WriteText(directory_.File("words.txt"), words);
+  const Outcome outcome = RunTrainer({"import-torch", file, "--vocabulary",
+                                      directory_.File("words.txt"), "--store",
+                                      store_, "--model", "torch"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const std::string theirs_bytes = ReadFile(file);
+  const std::string ours_bytes = Weights("torch");
+  const TensorFile theirs = TensorFile::Parse(theirs_bytes).value();
+  const TensorFile ours = TensorFile::Parse(ours_bytes).value();
+  EXPECT_EQ(ours.Find("rnn.weight_hh_l1")->bytes,
+            theirs.Find("rnn.weight_hh_l1")->bytes);
+  const TensorView& embedding = *ours.Find(kEmbeddingTensor);
+  EXPECT_THAT(embedding.shape, ElementsAre(38, 6));
+  EXPECT_EQ(embedding.bytes.substr(0, 37 * 6 * 4),
+            theirs.Find(kEmbeddingTensor)->bytes);
+}
+
+TEST_F(NeuralCommandsTest, WrongUseIsOneClearLine) {
+  for (const auto& [options, message] :
+       std::vector<std::pair<Arguments, std::string>>{
+           {{"--cell", "elman"}, "--cell"},
+           {{"--layers", "9"}, "--layers"},
+           {{"--dropout", "1.5"}, "--dropout"},
+           {{"--learning-rate", "-1"}, "--learning-rate"},
+           {{"--precision", "fp8"}, "--precision"}}) {
+    const Outcome outcome = RunTrainer(Train("recurrent", "m", options));
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.errors;
+    EXPECT_THAT(outcome.errors, HasSubstr(message));
+    EXPECT_THAT(outcome.errors, testing::EndsWith("--help)\n"));
+  }
+  const Outcome outcome =
+      RunTrainer(Train("recurrent", "m", {"--tied", "--embedding", "17"}));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("--tied"));
+}
+
+}  // namespace
+}  // namespace lmserve
