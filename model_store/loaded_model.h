@@ -12,6 +12,7 @@
 #include "lm/v1/manifest.pb.h"
 #include "model_store/mapped_file.h"
 #include "models/any_model.h"
+#include "models/model_files.h"
 
 namespace lmserve {
 
@@ -24,7 +25,10 @@ class LoadedModel {
   const AnyModel& model() const { return *model_; }
   const lm::v1::Manifest& manifest() const { return manifest_; }
 
-  // Bytes of all files the manifest lists.
+  // The files the manifest lists, verified; views that live as long as this.
+  ModelFiles files() const;
+
+  // Bytes of all of them.
   uint64_t file_bytes() const;
 
  private:

@@ -10,6 +10,12 @@
 
 namespace lmserve {
 
+// ln of the weighted mean of the probabilities that members give a word: that
+// of member m is log_probs[m * stride], of which any may be -infinity. Never
+// above the best of them. REQUIRES: the weights are 0 or more and sum to 1.
+float MixLogProbs(absl::Span<const double> weights, const float* log_probs,
+                  size_t stride);
+
 // Models over one vocabulary, mixed word by word:
 //
 //   P(w | h) = the sum over the members m of weight_m P_m(w | h)
@@ -46,7 +52,6 @@ class MixtureModel final : public LanguageModel {
   // A member, and where its part of a state begins.
   struct Part {
     std::unique_ptr<LanguageModel> model;
-    double weight;
     size_t offset;
   };
 
@@ -54,9 +59,9 @@ class MixtureModel final : public LanguageModel {
 
   void MixRows(absl::Span<const std::byte* const> states,
                absl::Span<float> scratch, float* log_probs) const;
-  float Mix(const float* log_probs, size_t stride) const;
 
   std::vector<Part> parts_;
+  std::vector<double> weights_;  // of the parts
   size_t state_size_ = 0;
 };
 

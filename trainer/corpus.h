@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "models/vocabulary.h"
 #include "trainer/line_reader.h"
 #include "trainer/progress.h"
@@ -43,8 +44,10 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);
 
-// The first sentences of a text, for the self-test of a version.
-std::vector<std::string> FirstSentences(const Corpus& corpus);
+// The first sentences of a text, for the self-test of a version. Each ends with
+// </s>; <s> is passed over.
+std::vector<std::string> FirstSentences(const Vocabulary& vocabulary,
+                                        absl::Span<const WordId> words);
 
 }  // namespace lmserve
 

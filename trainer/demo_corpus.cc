@@ -115,6 +115,15 @@ DemoCorpus::Probe DemoCorpus::NextProbe() {
   return probe;
 }
 
+DemoCorpus::Probe DemoCorpus::NextGreetingProbe() {
+  const Bindings bindings = Bind();
+  std::string text;
+  Expand("$greeting", bindings, &text);
+  return {text.substr(0, text.rfind(' ')),
+          bindings.at("other"),
+          {bindings.at("name")}};
+}
+
 std::vector<Contrast> DemoContrasts() {
   return {
       {"the cat is small .", "small is the cat ."},

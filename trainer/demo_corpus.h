@@ -35,6 +35,11 @@ class DemoCorpus {
   };
   Probe NextProbe();
 
+  // The same of a name that came up sentences ago: "jane walked into the room .
+  // john walked in too . it was late ... jane said hi to" | "john", against the
+  // other name.
+  Probe NextGreetingProbe();
+
  private:
   using Bindings = std::map<absl::string_view, std::string>;
 

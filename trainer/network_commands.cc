@@ -58,8 +58,7 @@ absl::Status RunImport(ImportOptions options) {
   if (!status.ok()) return status;
   const absl::StatusOr<MappedFile> file = MappedFile::Open(options.file);
   if (!file.ok()) return file.status();
-  const absl::StatusOr<MappedFile> words =
-      MappedFile::Open(options.vocabulary);
+  const absl::StatusOr<MappedFile> words = MappedFile::Open(options.vocabulary);
   if (!words.ok()) return words.status();
   options.torch.activation = *ParseActivation(options.nonlinearity);
   absl::StatusOr<TorchModel> model =
@@ -83,8 +82,8 @@ absl::Status RunConvert(const ConvertOptions& options) {
   const absl::StatusOr<ModelHandle> handle =
       LoadModel(source.store, name, *number);
   if (!handle.ok()) return handle.status();
-  const absl::StatusOr<MappedFile> weights = MappedFile::Open(absl::StrCat(
-      source.store, "/", name, "/", *number, "/", kWeightsFile));
+  const absl::StatusOr<MappedFile> weights = MappedFile::Open(
+      absl::StrCat(source.store, "/", name, "/", *number, "/", kWeightsFile));
   if (!weights.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, "@", *number, ": expected a neural network, found ",
@@ -134,8 +133,7 @@ void AddImportTorchCommand(CLI::App& app, Work* work) {
                   "The word that stands for unknown ones")
       ->capture_default_str();
   command
-      .add_option("--end", options->torch.end,
-                  "The word that ends a sentence")
+      .add_option("--end", options->torch.end, "The word that ends a sentence")
       ->capture_default_str();
   command
       .add_option("--nonlinearity", options->nonlinearity,

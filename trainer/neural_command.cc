@@ -24,9 +24,9 @@ void Note(absl::string_view text) { std::cerr << text << std::endl; }
 
 std::string Duration(double seconds) {
   const auto s = static_cast<int64_t>(seconds);
-  return s < 3600 ? absl::StrFormat("%d:%02d", s / 60, s % 60)
-                  : absl::StrFormat("%d:%02d:%02d", s / 3600, s / 60 % 60,
-                                    s % 60);
+  return s < 3600
+             ? absl::StrFormat("%d:%02d", s / 60, s % 60)
+             : absl::StrFormat("%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
 }
 
 // Tells a person how training goes: a line an epoch, and meanwhile a line that
@@ -99,7 +99,8 @@ std::string Describe(const NeuralOptions& options, const NetworkTask& task,
                      absl::Span<const WordId> validation) {
   const TrainingOptions& t = options.training;
   return absl::StrCat(
-      task.family, " ", absl::StrJoin(task.properties, " ", absl::PairFormatter("=")),
+      task.family, " ",
+      absl::StrJoin(task.properties, " ", absl::PairFormatter("=")),
       " optimizer=", options.optimizer, " learning_rate=", t.learning_rate,
       " clip=", t.clip, " weight_decay=", t.weight_decay, " decay=", t.decay,
       " patience=", t.patience, " seed=", t.seed, " threads=", t.threads,
@@ -150,15 +151,14 @@ absl::Status PublishTrained(const NeuralOptions& options,
   }
   NetworkVersion version;
   version.family = task.family;
-  version.weights = MakeWeightsFile(network->layout(), trained.values,
-                                    network->Metadata());
+  version.weights =
+      MakeWeightsFile(network->layout(), trained.values, network->Metadata());
   version.precision = *ParsePrecision(options.precision);
   version.properties = Properties(options, task, corpus, trained);
-  version.files = {
-      {"training.jsonl", trained.log.ToJsonLines()},
-      {"training.svg", DrawTrainingChart(options.target.model,
-                                         trained.log.records())}};
-  version.self_test = FirstSentences(corpus);
+  version.files = {{"training.jsonl", trained.log.ToJsonLines()},
+                   {"training.svg", DrawTrainingChart(options.target.model,
+                                                      trained.log.records())}};
+  version.self_test = FirstSentences(corpus.vocabulary, corpus.words);
   const absl::StatusOr<uint64_t> number =
       PublishNetwork(options.target.store, options.target.model,
                      corpus.vocabulary, std::move(version));
@@ -193,12 +193,13 @@ void AddNeuralOptions(CLI::App& command, NeuralOptions* options) {
                   "Words seen less often become <unk>")
       ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str();
+  command.add_option(
+      "--adaptive", options->cutoffs,
+      "Divide the vocabulary, by frequency, into classes that "
+      "begin at these words, as in 4000,14000 (adaptive softmax)");
   command
-      .add_option("--adaptive", options->cutoffs,
-                  "Divide the vocabulary, by frequency, into classes that "
-                  "begin at these words, as in 4000,14000 (adaptive softmax)");
-  command.add_option("--batch", options->batches.streams,
-                     "Texts, or windows, in a batch")
+      .add_option("--batch", options->batches.streams,
+                  "Texts, or windows, in a batch")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
   command.add_option("--epochs", training.epochs, "Passes through the text")
@@ -217,8 +218,9 @@ void AddNeuralOptions(CLI::App& command, NeuralOptions* options) {
                   "Longest gradient; what is longer is scaled down; 0: none")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command.add_option("--weight-decay", training.weight_decay,
-                     "Share of the weights taken off a step, times the rate")
+  command
+      .add_option("--weight-decay", training.weight_decay,
+                  "Share of the weights taken off a step, times the rate")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
@@ -289,13 +291,11 @@ absl::Status TrainAndPublish(
       parameters));
   const std::unique_ptr<BatchSource> batches =
       task->make_batches(corpus->words);
-  const std::unique_ptr<BatchSource> valid_batches =
-      task->make_batches(*valid);
+  const std::unique_ptr<BatchSource> valid_batches = task->make_batches(*valid);
   absl::StatusOr<TrainedNetwork> trained =
       TrainNetwork(task->make_network, *batches, *valid_batches, training);
   if (!trained.ok()) return trained.status();
-  status = PublishTrained(options, *task, *corpus, form,
-                          *std::move(trained));
+  status = PublishTrained(options, *task, *corpus, form, *std::move(trained));
   if (status.ok()) std::remove(training.checkpoint.c_str());
   return status;
 }

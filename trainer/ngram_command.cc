@@ -106,7 +106,8 @@ absl::Status Train(const Options& options) {
   }
   if (!estimate.ok()) return estimate.status();
   for (const std::string& note : estimate->notes) Note(note);
-  const std::vector<std::string> self_test = FirstSentences(*corpus);
+  const std::vector<std::string> self_test =
+      FirstSentences(corpus->vocabulary, corpus->words);
   const std::map<std::string, std::string> properties =
       Properties(options, *corpus);
   corpus->words = {};

@@ -16,8 +16,8 @@ absl::Status MarkerError(const LineReader& lines, absl::string_view word) {
 }
 
 absl::Status NoSentenceError(const LineReader& lines) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      lines.name(), ": no sentence in it, expected one at least"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(lines.name(), ": no sentence in it, expected one at least"));
 }
 
 bool SentenceReader::Next(SentenceBatch* batch) {

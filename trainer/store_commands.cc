@@ -37,26 +37,14 @@ struct AliasOptions {
   std::string alias;
 };
 
-absl::StatusOr<ModelHandle> Load(const ModelOptions& source) {
-  const absl::StatusOr<uint64_t> version =
-      FindVersion(source.store, source.model);
-  if (!version.ok()) return version.status();
-  return LoadModel(source.store, ParseModelName(source.model)->name, *version);
-}
-
-// JSON has no infinity: null.
-nlohmann::json Number(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
-}
-
 void PrintJson(const Evaluation& result) {
   const nlohmann::ordered_json json = {
       {"tokens", result.tokens},
       {"oov", result.oov},
-      {"log_prob", Number(result.log_prob)},
-      {"perplexity", Number(result.Perplexity())},
-      {"perplexity_excluding_oov", Number(result.PerplexityExcludingOov())},
-      {"words_per_second", Number(result.WordsPerSecond())},
+      {"log_prob", JsonNumber(result.log_prob)},
+      {"perplexity", JsonNumber(result.Perplexity())},
+      {"perplexity_excluding_oov", JsonNumber(result.PerplexityExcludingOov())},
+      {"words_per_second", JsonNumber(result.WordsPerSecond())},
   };
   std::cout << json.dump() << std::endl;
 }
@@ -95,7 +83,8 @@ absl::StatusOr<Evaluation> Evaluate(const AnyModel& model, LineReader& lines,
 }
 
 absl::Status RunEvaluate(const EvaluateOptions& options) {
-  absl::StatusOr<ModelHandle> handle = Load(options.source);
+  absl::StatusOr<ModelHandle> handle =
+      LoadNamed(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
   absl::StatusOr<std::unique_ptr<LineReader>> lines =
       LineReader::Open(options.corpus);
@@ -166,7 +155,8 @@ void PrintNextWords(const AnyModel& model, const InspectOptions& options) {
 }
 
 absl::Status RunInspect(const InspectOptions& options) {
-  absl::StatusOr<ModelHandle> handle = Load(options.source);
+  absl::StatusOr<ModelHandle> handle =
+      LoadNamed(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
   PrintVersion(**handle);
   if (options.next_words) PrintNextWords((*handle)->model(), options);
@@ -196,6 +186,17 @@ void AddModelOptions(CLI::App& command, absl::string_view what,
       .add_option("--model", options->model,
                   absl::StrCat("Name of the model ", what))
       ->required();
+}
+
+absl::StatusOr<ModelHandle> LoadNamed(const std::string& store,
+                                      const std::string& spec) {
+  const absl::StatusOr<uint64_t> version = FindVersion(store, spec);
+  if (!version.ok()) return version.status();
+  return LoadModel(store, ParseModelName(spec)->name, *version);
+}
+
+nlohmann::json JsonNumber(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
 
 void AddEvaluateCommand(CLI::App& app, Work* work) {

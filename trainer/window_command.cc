@@ -35,8 +35,8 @@ absl::StatusOr<NetworkTask> MakeTask(const Options& options,
   if (!options.cutoffs.empty()) task.properties["adaptive"] = options.cutoffs;
   task.make_network = [network] { return MakeWindowNetwork<float>(network); };
   const WordId begin = vocabulary.begin_sentence();
-  task.make_batches = [=, batches = options.batches](
-                          absl::Span<const WordId> words) {
+  task.make_batches = [=, batches =
+                              options.batches](absl::Span<const WordId> words) {
     return MakeWindowBatches(words, begin, network.window, batches);
   };
   return task;

@@ -5,8 +5,8 @@
 
 namespace lmserve {
 
-// A matrix in row-major order in memory of someone else's; a row begins `stride`
-// numbers after the one before.
+// A matrix in row-major order in memory of someone else's; a row begins
+// `stride` numbers after the one before.
 template <typename T>
 struct MatrixView {
   MatrixView(T* d, size_t r, size_t c) : MatrixView(d, r, c, c) {}

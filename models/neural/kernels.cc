@@ -4,11 +4,10 @@
 #include <cmath>
 
 // The scalable vectors of Arm have no size, so there are no arrays of them.
-#define HWY_DISABLED_TARGETS \
-  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 
-// Compiles what follows once for each kind of processor; the best is chosen when
-// the program runs.
+// Compiles what follows once for each kind of processor; the best is chosen
+// when the program runs.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/neural/kernels.cc"
 #include "hwy/foreach_target.h"
@@ -33,10 +32,13 @@ HWY_ATTR void ForEachVector(size_t n, const Step& step) {
   for (; i < n; ++i) step(hn::CappedTag<float, 1>(), i);
 }
 
+// Exp() is no number to go by above 177, and 0 of NaN.
 template <class D, class V>
 HWY_INLINE V Sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(x))));
+  const V exponent = hn::Min(hn::Neg(x), hn::Set(d, 88.0f));
+  const V y = hn::Div(one, hn::Add(one, hn::Exp(d, exponent)));
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
 template <class D, class V>
@@ -47,15 +49,16 @@ HWY_INLINE V Apply(Activation f, D d, V x) {
     case Activation::kTanh:
       return hn::Tanh(d, x);
     case Activation::kRelu:
-      return hn::Max(x, hn::Zero(d));
+      return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Zero(d), x);
   }
   return x;
 }
 
-void RnnCell(Activation f, size_t n, const float* input,
-             const float* recurrent, float* h) {
+void RnnCell(Activation f, size_t n, const float* input, const float* recurrent,
+             float* h) {
   ForEachVector(n, [&](auto d, size_t i) HWY_ATTR {
-    const auto x = hn::Add(hn::LoadU(d, input + i), hn::LoadU(d, recurrent + i));
+    const auto x =
+        hn::Add(hn::LoadU(d, input + i), hn::LoadU(d, recurrent + i));
     hn::StoreU(Apply(f, d, x), d, h + i);
   });
 }
@@ -85,9 +88,8 @@ void LstmCell(size_t n, const float* input, const float* recurrent,
 void GruCell(size_t n, const float* input, const float* recurrent,
              const float* old_h, float* gates, float* h) {
   ForEachVector(n, [&](auto d, size_t k) HWY_ATTR {
-    const auto in = [&](size_t gate) HWY_ATTR {
-      return hn::LoadU(d, input + gate * n + k);
-    };
+    const auto in = [&](size_t gate)
+                        HWY_ATTR { return hn::LoadU(d, input + gate * n + k); };
     const auto rec = [&](size_t gate) HWY_ATTR {
       return hn::LoadU(d, recurrent + gate * n + k);
     };
@@ -128,8 +130,7 @@ float ExpAndSum(const float* x, size_t n, float shift, float* odds) {
   auto sum = hn::Zero(d);
   size_t i = 0;
   for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
-    const auto e =
-        hn::Exp(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, shift)));
+    const auto e = hn::Exp(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, shift)));
     if (odds != nullptr) hn::StoreU(e, d, odds + i);
     sum = hn::Add(sum, e);
   }
@@ -165,8 +166,8 @@ float BlockSumOfSquares(const float* x, size_t n) {
 
 // kRows rows of one panel: a sum an output, in the order of the inputs.
 template <size_t kRows>
-HWY_INLINE void MultiplyPanel(const float* x, size_t inputs,
-                              const float* panel, size_t stride, float* y) {
+HWY_INLINE void MultiplyPanel(const float* x, size_t inputs, const float* panel,
+                              size_t stride, float* y) {
   const hn::CappedTag<float, 16> d;
   constexpr size_t kMostVectors = 4;  // of 16 floats
   const size_t lanes = hn::Lanes(d);
@@ -231,8 +232,8 @@ HWY_EXPORT(MultiplyPanels);
 
 }  // namespace
 
-void RnnCell(Activation f, size_t n, const float* input,
-             const float* recurrent, float* h) {
+void RnnCell(Activation f, size_t n, const float* input, const float* recurrent,
+             float* h) {
   HWY_DYNAMIC_DISPATCH(RnnCell)(f, n, input, recurrent, h);
 }
 

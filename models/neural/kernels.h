@@ -10,7 +10,8 @@ namespace lmserve {
 
 // The elementwise functions of the networks, in the widest vectors that the
 // machine has. The same numbers give the same bits wherever they stand in a
-// batch. Thread-safe; arrays need no alignment, and outputs overlap no inputs
+// batch; infinite sums of a gate have their limits, and NaN stays NaN through a
+// cell. Thread-safe; arrays need no alignment, and outputs overlap no inputs
 // unless it is said.
 
 // The nonlinearity of a plain recurrent cell.
@@ -18,10 +19,10 @@ enum class Activation { kSigmoid, kTanh, kRelu };
 
 // One step of n units of a plain recurrent cell (Elman 1990):
 //   h = f(input + recurrent)
-// input (n) is W_ih x with the biases, recurrent (n) is W_hh h'. h may be either
-// of them.
-void RnnCell(Activation f, size_t n, const float* input,
-             const float* recurrent, float* h);
+// input (n) is W_ih x with the biases, recurrent (n) is W_hh h'. h may be
+// either of them.
+void RnnCell(Activation f, size_t n, const float* input, const float* recurrent,
+             float* h);
 
 // One step of n units of a long short-term memory (Hochreiter and Schmidhuber
 // 1997; Gers et al. 2000), the gates in PyTorch's order i f g o:
@@ -32,8 +33,8 @@ void RnnCell(Activation f, size_t n, const float* input,
 void LstmCell(size_t n, const float* input, const float* recurrent,
               const float* old_c, float* gates, float* c, float* h);
 
-// One step of n units of a gated recurrent unit (Cho et al. 2014; the reset gate
-// after the product, as in PyTorch), the gates in PyTorch's order r z n:
+// One step of n units of a gated recurrent unit (Cho et al. 2014; the reset
+// gate after the product, as in PyTorch), the gates in PyTorch's order r z n:
 //   r, z = sigmoid(input + recurrent)
 //   n = tanh(input + r * recurrent)
 //   h = (1 - z) * n + z * h'
@@ -45,8 +46,8 @@ void GruCell(size_t n, const float* input, const float* recurrent,
 // x = tanh(x), elementwise.
 void TanhInPlace(absl::Span<float> x);
 
-// ln sum exp of numbers that come piece by piece. What the pieces are matters to
-// the last bits, so the same pieces are used for the same row everywhere.
+// ln sum exp of numbers that come piece by piece. What the pieces are matters
+// to the last bits, so the same pieces are used for the same row everywhere.
 class LogSumExp {
  public:
   void Add(absl::Span<const float> x);

@@ -61,11 +61,11 @@ class PackedProduct {
     DataType input, weights, output;
   };
 
-  // `weights` are (outputs, inputs) in types.weights, `bias` is empty or a float
-  // an output. None where oneDNN has no kernel that gives a row the same bits at
-  // every batch size: only those of its "brgemm" do.
-  static std::optional<PackedProduct> Create(const Types& types,
-                                             size_t inputs, size_t outputs,
+  // `weights` are (outputs, inputs) in types.weights, `bias` is empty or a
+  // float an output. None where oneDNN has no kernel that gives a row the same
+  // bits at every batch size: only those of its "brgemm" do.
+  static std::optional<PackedProduct> Create(const Types& types, size_t inputs,
+                                             size_t outputs,
                                              const void* weights,
                                              absl::Span<const float> bias) {
     PackedProduct product(types, inputs, outputs, !bias.empty());
@@ -115,8 +115,7 @@ class PackedProduct {
       const auto op =
           has_bias_
               ? dnnl::matmul::desc(input, weights_desc_,
-                                   RowMajor(1, outputs_, DataType::f32),
-                                   output)
+                                   RowMajor(1, outputs_, DataType::f32), output)
               : dnnl::matmul::desc(input, weights_desc_, output);
       const dnnl::matmul::primitive_desc plan(op, attributes, Engine(),
                                               /*allow_empty=*/true);
@@ -133,10 +132,9 @@ class PackedProduct {
   void Pack(const void* weights, absl::Span<const float> bias) {
     weights_ = dnnl::memory(weights_desc_, Engine());
     // (outputs, inputs) row by row is (inputs, outputs) column by column.
-    dnnl::memory plain({{Signed(inputs_), Signed(outputs_)},
-                        types_.weights,
-                        FormatTag::ba},
-                       Engine(), const_cast<void*>(weights));
+    dnnl::memory plain(
+        {{Signed(inputs_), Signed(outputs_)}, types_.weights, FormatTag::ba},
+        Engine(), const_cast<void*>(weights));
     dnnl::reorder(plain, weights_).execute(Stream(), plain, weights_);
     Stream().wait();
     if (!has_bias_) return;
@@ -189,9 +187,9 @@ class FloatLinear final : public Linear {
   static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
                                               absl::Span<const float> bias) {
     const std::vector<float> floats = ToFloats(weights);
-    auto product = PackedProduct::Create(
-        {DataType::f32, DataType::f32, DataType::f32}, weights.cols,
-        weights.rows, floats.data(), bias);
+    auto product =
+        PackedProduct::Create({DataType::f32, DataType::f32, DataType::f32},
+                              weights.cols, weights.rows, floats.data(), bias);
     if (!product.has_value()) return nullptr;
     return absl::WrapUnique(new FloatLinear(weights, *std::move(product)));
   }
@@ -244,8 +242,8 @@ class Int8Linear final : public Linear {
   static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
                                               absl::Span<const float> bias) {
     auto product = PackedProduct::Create(
-        {DataType::u8, DataType::s8, DataType::s32}, weights.cols,
-        weights.rows, weights.bytes.data(), {});
+        {DataType::u8, DataType::s8, DataType::s32}, weights.cols, weights.rows,
+        weights.bytes.data(), {});
     if (!product.has_value()) return nullptr;
     return absl::WrapUnique(new Int8Linear(weights, bias, *std::move(product)));
   }

@@ -13,15 +13,15 @@ namespace lmserve {
 
 // Memory that products work in; grows to what was needed. One thread at a time.
 struct LinearScratch {
-  std::vector<std::byte> inputs;    // in the precision of the weights
-  std::vector<int32_t> products;    // of whole numbers
-  std::vector<float> scales;        // of the rows of inputs
-  std::vector<std::byte> library;   // oneDNN's own
+  std::vector<std::byte> inputs;   // in the precision of the weights
+  std::vector<int32_t> products;   // of whole numbers
+  std::vector<float> scales;       // of the rows of inputs
+  std::vector<std::byte> library;  // oneDNN's own
 };
 
 // y = x W^T + b, with the weights packed once for the machine at hand. A row of
-// y has the same bits in whatever batch it is computed. Immutable: any number of
-// threads may use one at a time.
+// y has the same bits in whatever batch it is computed. Immutable: any number
+// of threads may use one at a time.
 class Linear {
  public:
   // Packs a copy of the weights, (outputs, inputs). The bias has a number an
@@ -42,8 +42,7 @@ class Linear {
                      LinearScratch* scratch) const = 0;
 
  protected:
-  Linear(size_t inputs, size_t outputs)
-      : inputs_(inputs), outputs_(outputs) {}
+  Linear(size_t inputs, size_t outputs) : inputs_(inputs), outputs_(outputs) {}
 
  private:
   const size_t inputs_;

@@ -16,8 +16,8 @@ namespace lmserve {
 // frequency, class i has the words [cutoffs[i - 1], cutoffs[i]). Empty: one
 // class, the full softmax.
 //
-// With cutoffs it is the adaptive softmax (Grave et al. 2017) with tails as wide
-// as the head:
+// With cutoffs it is the adaptive softmax (Grave et al. 2017) with tails as
+// wide as the head:
 //   P(w) = softmax(head)_w                        for w < cutoffs[0]
 //   P(w) = softmax(head)_class(w) softmax(tail)_w  for others
 // where the head has the words of class 0, then an output for each other class.
@@ -30,10 +30,10 @@ using Cutoffs = std::vector<WordId>;
 class OutputLayer {
  public:
   struct Weights {
-    WeightMatrix words;                 // (V, features)
-    absl::Span<const float> bias;       // (V); -infinity: never predicted
-    Cutoffs cutoffs;                    // rising, 0 < each < V
-    WeightMatrix classes;               // (cutoffs, features); else empty
+    WeightMatrix words;                  // (V, features)
+    absl::Span<const float> bias;        // (V); -infinity: never predicted
+    Cutoffs cutoffs;                     // rising, 0 < each < V
+    WeightMatrix classes;                // (cutoffs, features); else empty
     absl::Span<const float> class_bias;  // (cutoffs)
   };
 
@@ -81,6 +81,10 @@ class OutputLayer {
   OutputLayer() = default;
 
   absl::Status AddClass(const Weights& weights, WordId begin, WordId end);
+  // Adds blocks of some outputs, the first of which has that number.
+  static absl::Status AddBlocks(const WeightMatrix& weights,
+                                absl::Span<const float> bias,
+                                size_t first_output, Class* to);
 
   size_t ClassOf(WordId word) const;
   // The number, in class 0, of the output for another class.
@@ -90,6 +94,11 @@ class OutputLayer {
       absl::Span<const Targets> rows) const;
   void ScoreClass(const Class& which, const float* x,
                   absl::Span<const Wanted> wanted) const;
+  // Scores rows (row_begin.size() - 1, features) of one class; row r wants
+  // wanted[row_begin[r]] up to the next row's.
+  void ScoreRows(const Class& which, const float* rows,
+                 absl::Span<const size_t> row_begin,
+                 absl::Span<const Wanted> wanted) const;
   void FillClass(size_t which, const float* x, size_t rows, float* log_probs,
                  std::vector<float>* class_log_probs) const;
 

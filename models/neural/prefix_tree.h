@@ -14,9 +14,9 @@ namespace lmserve {
 // stands once: a list of translation candidates costs its distinct prefixes.
 //
 // A node is a context; the roots are the distinct states that the texts go on
-// from, a child is one word more. Nodes are numbered by depth, and within a depth
-// those whose state somebody needs come first: those are the ones to compute.
-// Immutable once made; the batch must outlive it.
+// from, a child is one word more. Nodes are numbered by depth, and within a
+// depth those whose state somebody needs come first: those are the ones to
+// compute. Immutable once made; the batch must outlive it.
 class PrefixTree {
  public:
   using NodeId = uint32_t;

@@ -37,7 +37,8 @@ THREADS_OF_ABSEIL = re.compile(r"^absl/synchronization/")
 
 # What a folder's targets may link, besides those of their own folder.
 LINKS = {
-    "models": r"absl::|Eigen3::|hwy::|DNNL::|nlohmann_json::|lmserve_options$",
+    "models": r"absl::|Eigen3::|hwy::|DNNL::|OpenMP::|nlohmann_json::|"
+              r"lmserve_options$",
     "model_store": r"absl::|lm_models$|lm_manifest_proto$|OpenSSL::",
     "trainer": r"absl::|lm_models$|lm_model_store$|Threads::|ZLIB::|LibLZMA::|"
                r"CLI11::|nlohmann_json::|lmserve_options$",

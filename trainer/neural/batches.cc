@@ -207,9 +207,9 @@ std::unique_ptr<BatchSource> MakeStreamBatches(absl::Span<const WordId> words,
   return std::make_unique<StreamBatches>(words, begin, end, options);
 }
 
-std::unique_ptr<BatchSource> MakeSentenceBatches(
-    absl::Span<const WordId> words, WordId begin, WordId end,
-    const BatchOptions& options) {
+std::unique_ptr<BatchSource> MakeSentenceBatches(absl::Span<const WordId> words,
+                                                 WordId begin, WordId end,
+                                                 const BatchOptions& options) {
   return std::make_unique<SentenceBatches>(words, begin, end, options);
 }
 

@@ -37,8 +37,9 @@ struct BatchOptions {
 
 // A text as one stream, cut into options.streams pieces that are read beside
 // each other, options.steps words at a time; each batch goes on where the one
-// before ended (truncated back-propagation through time). The words are those of
-// a Corpus; their <s> are left out, and `end` (</s>) stands before the first.
+// before ended (truncated back-propagation through time). The words are those
+// of a Corpus; their <s> are left out, and `end` (</s>) stands before the
+// first.
 std::unique_ptr<BatchSource> MakeStreamBatches(absl::Span<const WordId> words,
                                                WordId begin, WordId end,
                                                const BatchOptions& options);
@@ -46,9 +47,9 @@ std::unique_ptr<BatchSource> MakeStreamBatches(absl::Span<const WordId> words,
 // Whole sentences, those of one batch of one length, in random order: at most
 // options.streams of them and options.streams * options.steps words. The words
 // are <s> w1 ... wm </s> <s> ..., as in Corpus.
-std::unique_ptr<BatchSource> MakeSentenceBatches(
-    absl::Span<const WordId> words, WordId begin, WordId end,
-    const BatchOptions& options);
+std::unique_ptr<BatchSource> MakeSentenceBatches(absl::Span<const WordId> words,
+                                                 WordId begin, WordId end,
+                                                 const BatchOptions& options);
 
 // The same for a network that reads both sides: some words of each sentence, at
 // least one, are replaced by `blank`, and are what is to be predicted.

@@ -88,8 +88,7 @@ double SoftmaxInPlace(absl::Span<double> x) {
 }
 
 template <typename T>
-void RnnCellBackward(Activation f, size_t n, const T* h, const T* dh,
-                     T* dsum) {
+void RnnCellBackward(Activation f, size_t n, const T* h, const T* dh, T* dsum) {
   for (size_t k = 0; k < n; ++k) dsum[k] = dh[k] * Slope(f, h[k]);
 }
 

@@ -24,8 +24,8 @@ double SoftmaxInPlace(absl::Span<double> x);
 template <typename T>
 void RnnCellBackward(Activation f, size_t n, const T* h, const T* dh, T* dsum);
 
-// From dE/dh and dE/dc (that comes from the step after), dE/d(input + recurrent)
-// and dE/d(old c), which replaces dc.
+// From dE/dh and dE/dc (that comes from the step after), dE/d(input +
+// recurrent) and dE/d(old c), which replaces dc.
 template <typename T>
 void LstmCellBackward(size_t n, const T* gates, const T* old_c, const T* c,
                       const T* dh, T* dc, T* dsum);

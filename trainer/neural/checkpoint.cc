@@ -35,8 +35,9 @@ absl::Status Broken(const std::string& path, absl::string_view what) {
 
 std::string ToJson(const TrainingProgress& progress) {
   nlohmann::json json;
-  ForEachField(progress,
-               [&](const char* name, const auto& field) { json[name] = field; });
+  ForEachField(progress, [&](const char* name, const auto& field) {
+    json[name] = field;
+  });
   return json.dump();
 }
 
@@ -95,8 +96,8 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path,
   checkpoint.progress = *progress;
   checkpoint.log = metadata.at(kLogKey);
   for (const auto& [name, tensor] : file->tensors()) {
-    absl::StatusOr<std::vector<float>> values = file->GetFloats(
-        name, {static_cast<int64_t>(tensor.size())});
+    absl::StatusOr<std::vector<float>> values =
+        file->GetFloats(name, {static_cast<int64_t>(tensor.size())});
     if (!values.ok()) return Broken(path, values.status().message());
     checkpoint.arrays[name] = *std::move(values);
   }

@@ -13,11 +13,11 @@ namespace lmserve {
 
 // How far a training has come: all that the next step follows from.
 struct TrainingProgress {
-  uint64_t epoch = 1;         // that is under way, from 1
-  uint64_t batch = 0;         // of the epoch, the next
-  uint64_t step = 0;          // steps done in all
-  uint64_t words = 0;         // predicted in all
-  double seconds = 0;         // of training
+  uint64_t epoch = 1;  // that is under way, from 1
+  uint64_t batch = 0;  // of the epoch, the next
+  uint64_t step = 0;   // steps done in all
+  uint64_t words = 0;  // predicted in all
+  double seconds = 0;  // of training
   double learning_rate = 0;
   double best_valid_loss = 0;  // nats a word; of best_epoch
   uint64_t best_epoch = 0;     // 0: none yet

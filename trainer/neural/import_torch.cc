@@ -26,9 +26,8 @@ absl::StatusOr<Vocabulary> MakeVocabulary(absl::string_view text,
     if (word == options.unknown) word = kUnknownWord;
     if (word == options.end) word = kEndSentence;
   }
-  for (const auto& [marker, name] :
-       {std::pair{kUnknownWord, &options.unknown},
-        std::pair{kEndSentence, &options.end}}) {
+  for (const auto& [marker, name] : {std::pair{kUnknownWord, &options.unknown},
+                                     std::pair{kEndSentence, &options.end}}) {
     if (std::find(words.begin(), words.end(), marker) != words.end()) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("vocabulary: expected '", marker, "' or '", *name,
@@ -46,7 +45,9 @@ bool IsNetworkTensor(absl::string_view name) {
 }
 
 // A tensor with a row a word.
-bool IsByWord(absl::string_view name) { return !absl::StartsWith(name, "rnn."); }
+bool IsByWord(absl::string_view name) {
+  return !absl::StartsWith(name, "rnn.");
+}
 
 // Copies the tensors that are to stay, with rows for the words that were added.
 class Importer {
@@ -87,10 +88,10 @@ class Importer {
   absl::Status AddRows(const std::string& name, std::vector<int64_t>* shape,
                        std::vector<float>* values) const {
     if (shape->empty() || (*shape)[0] != static_cast<int64_t>(words_)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tensor '", name, "': expected a row for each of the ", words_,
-          " words of the vocabulary, found ",
-          shape->empty() ? 0 : (*shape)[0]));
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor '", name, "': expected a row for each of the ",
+                       words_, " words of the vocabulary, found ",
+                       shape->empty() ? 0 : (*shape)[0]));
     }
     const size_t width = values->size() / words_;
     const size_t end = vocabulary_.end_sentence() * width;

@@ -27,9 +27,9 @@ struct Batch {
   std::vector<WordId> targets;
 };
 
-// A network in training: what its parameters are, and the loss and gradient of a
-// batch. Holds what it computes a batch in, so one thread at a time has one; the
-// parameters are the caller's.
+// A network in training: what its parameters are, and the loss and gradient of
+// a batch. Holds what it computes a batch in, so one thread at a time has one;
+// the parameters are the caller's.
 template <typename T>
 class Network {
  public:
@@ -87,8 +87,8 @@ struct WindowNetworkOptions {
   size_t embedding = 0;
   size_t window = 4;  // words of context
   size_t hidden = 0;
-  bool direct = false;   // connections from the embeddings to the output
-  double dropout = 0;    // of the embeddings and of the hidden layer
+  bool direct = false;  // connections from the embeddings to the output
+  double dropout = 0;   // of the embeddings and of the hidden layer
   Cutoffs cutoffs;
 };
 

@@ -66,8 +66,8 @@ class Training {
       workers_.push_back({make_network(), {}, 0});
       workers_.back().gradients.resize(layout().size());
     }
-    optimizer_ = std::make_unique<Optimizer>(
-        options.optimizer, options.weight_decay, layout());
+    optimizer_ = std::make_unique<Optimizer>(options.optimizer,
+                                             options.weight_decay, layout());
     values_.resize(layout().size());
     workers_[0].network->Initialize(options.seed, values_.data());
     best_ = values_;
@@ -86,9 +86,9 @@ class Training {
     for (auto& [name, array] : Arrays()) {
       std::vector<float>& stored = checkpoint->arrays[name];
       if (stored.size() != array->size()) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            options_.checkpoint, ": '", name, "': expected ", array->size(),
-            " numbers, found ", stored.size()));
+        return absl::InvalidArgumentError(
+            absl::StrCat(options_.checkpoint, ": '", name, "': expected ",
+                         array->size(), " numbers, found ", stored.size()));
       }
       array->swap(stored);
     }
@@ -164,8 +164,7 @@ class Training {
     for (Worker& worker : workers_) worker.network->set_state({});
     TrainingProgress next = progress_;
     ++next.epoch;
-    return options_.checkpoint.empty() ? absl::OkStatus()
-                                       : Write(next);
+    return options_.checkpoint.empty() ? absl::OkStatus() : Write(next);
   }
 
   absl::Status Step(const Batch& batch) {
@@ -175,10 +174,10 @@ class Training {
       Worker& worker = workers_[i];
       std::fill(worker.gradients.begin(), worker.gradients.end(), 0.0f);
       Random random(options_.seed, {kDropoutPurpose, progress_.step, i});
-      const Network<float>::Backward backward = {
-          1 / static_cast<float>(words), worker.gradients.data()};
-      worker.loss = worker.network->Run(values_.data(), parts[i], &random,
-                                        &backward);
+      const Network<float>::Backward backward = {1 / static_cast<float>(words),
+                                                 worker.gradients.data()};
+      worker.loss =
+          worker.network->Run(values_.data(), parts[i], &random, &backward);
     });
     double loss = 0;
     for (const Worker& worker : workers_) loss += worker.loss;
@@ -207,11 +206,11 @@ class Training {
     OnThreads(workers_.size(), [&](size_t i) {
       for (size_t p = 0; p < parameters.size(); ++p) {
         const size_t begin = std::max(bounds[i], parameters[p].begin);
-        const size_t end = std::min(
-            bounds[i + 1], parameters[p].begin + parameters[p].size());
+        const size_t end =
+            std::min(bounds[i + 1], parameters[p].begin + parameters[p].size());
         if (begin >= end) continue;
-        const auto sum = absl::MakeSpan(workers_[0].gradients)
-                             .subspan(begin, end - begin);
+        const auto sum =
+            absl::MakeSpan(workers_[0].gradients).subspan(begin, end - begin);
         for (size_t other = 1; other < workers_.size(); ++other) {
           const float* added = workers_[other].gradients.data() + begin;
           for (size_t k = 0; k < sum.size(); ++k) sum[k] += added[k];

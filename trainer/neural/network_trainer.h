@@ -16,13 +16,13 @@
 
 namespace lmserve {
 
-// The loss is a mean over the words of a batch, as in PyTorch: learning rate and
-// clip are to be read on that scale.
+// The loss is a mean over the words of a batch, as in PyTorch: learning rate
+// and clip are to be read on that scale.
 struct TrainingOptions {
   uint64_t epochs = 6;
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 20;
-  double clip = 0.25;        // of the norm of the whole gradient; 0: none
+  double clip = 0.25;  // of the norm of the whole gradient; 0: none
   double weight_decay = 0;
   // Where an epoch does not better the validation loss, the rate is multiplied
   // by this; after so many epochs in a row training stops, 0: never.
@@ -49,8 +49,8 @@ struct TrainedNetwork {
 // Trains networks alike, one a thread, on the batches of a text, and keeps the
 // parameters that do best on a validation text. The same options give the same
 // bits, also where the work was cut off and went on from its checkpoint. Fails
-// with DATA_LOSS, telling the step, where the loss or the gradient is not finite;
-// with what reading and writing the checkpoint fail with.
+// with DATA_LOSS, telling the step, where the loss or the gradient is not
+// finite; with what reading and writing the checkpoint fail with.
 absl::StatusOr<TrainedNetwork> TrainNetwork(
     const std::function<std::unique_ptr<Network<float>>()>& make_network,
     BatchSource& training, BatchSource& validation,

@@ -39,13 +39,13 @@ void Optimizer::StepSgd(const Rate& rate, const float* gradients, size_t begin,
   for (size_t i = begin; i < end; ++i) values[i] -= factor * gradients[i];
 }
 
-void Optimizer::StepAdam(const Rate& rate, const float* gradients,
-                         size_t begin, size_t end, float* values) {
+void Optimizer::StepAdam(const Rate& rate, const float* gradients, size_t begin,
+                         size_t end, float* values) {
   constexpr double kBeta1 = 0.9, kBeta2 = 0.999;
   constexpr float kEpsilon = 1e-8f;
   const auto step = static_cast<double>(rate.step);
-  const auto scale1 = static_cast<float>(rate.learning_rate /
-                                         (1 - std::pow(kBeta1, step)));
+  const auto scale1 =
+      static_cast<float>(rate.learning_rate / (1 - std::pow(kBeta1, step)));
   const auto scale2 = static_cast<float>(1 / (1 - std::pow(kBeta2, step)));
   const auto factor = static_cast<float>(rate.gradient_factor);
   constexpr auto b1 = static_cast<float>(kBeta1);

@@ -16,10 +16,10 @@ enum class OptimizerKind { kSgd, kAdam };
 // "sgd", "adam".
 absl::StatusOr<OptimizerKind> ParseOptimizer(absl::string_view name);
 
-// Moves parameters against their gradient: plain stochastic gradient descent, or
-// Adam (Kingma and Ba 2015; b1 0.9, b2 0.999, eps 1e-8). Weight decay is apart
-// from the gradient, and of matrices only (Loshchilov and Hutter 2019). Different
-// threads may step different ranges at a time.
+// Moves parameters against their gradient: plain stochastic gradient descent,
+// or Adam (Kingma and Ba 2015; b1 0.9, b2 0.999, eps 1e-8). Weight decay is
+// apart from the gradient, and of matrices only (Loshchilov and Hutter 2019).
+// Different threads may step different ranges at a time.
 class Optimizer {
  public:
   Optimizer(OptimizerKind kind, double weight_decay,

@@ -13,7 +13,8 @@ namespace {
 
 int64_t Signed(size_t size) { return static_cast<int64_t>(size); }
 
-WeightMatrix AsMatrix(const TensorView& tensor, absl::Span<const float> floats) {
+WeightMatrix AsMatrix(const TensorView& tensor,
+                      absl::Span<const float> floats) {
   return WeightMatrix::Of(floats, static_cast<size_t>(tensor.shape[0]),
                           static_cast<size_t>(tensor.shape[1]));
 }

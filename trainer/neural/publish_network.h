@@ -34,8 +34,8 @@ struct NetworkVersion {
   std::vector<std::string> self_test;
 };
 
-// Publishes a network as the next version of a model in a store, and returns its
-// number.
+// Publishes a network as the next version of a model in a store, and returns
+// its number.
 absl::StatusOr<uint64_t> PublishNetwork(const std::string& store,
                                         absl::string_view name,
                                         const Vocabulary& vocabulary,

@@ -8,9 +8,9 @@
 
 namespace lmserve {
 
-// Random numbers that follow from a seed and from what they are for, such as the
-// step and the layer: a training that goes on from a checkpoint draws what it
-// would have drawn (SplitMix64, Steele et al. 2014). One thread at a time.
+// Random numbers that follow from a seed and from what they are for, such as
+// the step and the layer: a training that goes on from a checkpoint draws what
+// it would have drawn (SplitMix64, Steele et al. 2014). One thread at a time.
 class Random {
  public:
   Random(uint64_t seed, std::initializer_list<uint64_t> purpose)

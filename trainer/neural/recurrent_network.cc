@@ -19,10 +19,10 @@ class RecurrentNetwork final : public Network<T> {
         embedding_(layout_.AddMatrix(std::string(kEmbeddingTensor),
                                      options.vocabulary, options.embedding)),
         stack_(StackOptions(options), &layout_),
-        output_(options.tied ? embedding_
-                             : layout_.AddMatrix(std::string(kOutputTensor),
-                                                 options.vocabulary,
-                                                 stack_.outputs())),
+        output_(options.tied
+                    ? embedding_
+                    : layout_.AddMatrix(std::string(kOutputTensor),
+                                        options.vocabulary, stack_.outputs())),
         loss_(options.vocabulary, options.cutoffs, options.never,
               {{stack_.outputs(), output_}}, &layout_) {}
 
@@ -38,11 +38,14 @@ class RecurrentNetwork final : public Network<T> {
     return metadata;
   }
 
-  // PyTorch's: uniform in 1 / sqrt(units) for the layers, biases of the output
-  // 0. Le et al. 2015 start W_hh at the identity, and its biases at 0.
+  // Uniform in 1 / sqrt(units) for the layers, as PyTorch has it, but for the
+  // forget gate of an LSTM, which starts open (Jozefowicz et al. 2015); biases
+  // of the output 0. Le et al. 2015 start W_hh at the identity, its biases at
+  // 0.
   void Initialize(uint64_t seed, T* values) const override {
     Random random(seed, {0});
-    const double range = 1 / std::sqrt(static_cast<double>(options_.stack.units));
+    const double range =
+        1 / std::sqrt(static_cast<double>(options_.stack.units));
     for (size_t i = 0; i < layout_.parameters().size(); ++i) {
       const std::string& name = layout_.parameters()[i].name;
       const auto parameter = layout_.View(values, i);
@@ -52,6 +55,11 @@ class RecurrentNetwork final : public Network<T> {
         continue;
       }
       FillUniform(parameter, range, &random);
+      if (options_.stack.cell == Cell::kLstm &&
+          absl::StrContains(name, "bias_ih")) {
+        const size_t units = options_.stack.units;  // gates i f g o
+        for (size_t k = units; k < 2 * units; ++k) parameter.data[k] += 1;
+      }
       if (!options_.identity) continue;
       if (absl::StrContains(name, "weight_ih")) continue;
       FillUniform(parameter, 0, &random);
@@ -67,10 +75,10 @@ class RecurrentNetwork final : public Network<T> {
       streams_ = batch.streams;
       state_ = stack_.MakeState(streams_);
     }
-    const T* features = stack_.Forward(
-        values, batch.steps, batch.streams,
-        Embed<T>(layout_.View(values, embedding_), batch.inputs), &state_,
-        random);
+    const T* features =
+        stack_.Forward(values, batch.steps, batch.streams,
+                       Embed<T>(layout_.View(values, embedding_), batch.inputs),
+                       &state_, random);
     const size_t rows = batch.inputs.size();
     const MatrixView<const T> x(features, rows, stack_.outputs());
     if (backward == nullptr) {
@@ -78,7 +86,8 @@ class RecurrentNetwork final : public Network<T> {
     }
     std::vector<T> dx(rows * stack_.outputs());
     const typename SoftmaxLoss<T>::Gradients gradients = {
-        backward->scale, backward->gradients,
+        backward->scale,
+        backward->gradients,
         {{dx.data(), rows, stack_.outputs()}}};
     const double loss = loss_.Run(values, {x}, batch.targets, &gradients);
     const std::vector<T>& d_embedded =

@@ -109,8 +109,7 @@ void RecurrentStack<T>::ForwardDirection(const T* values, size_t layer,
   }
   Gemm(Transpose::kNo, Transpose::kYes,
        {inputs_[layer].data(), rows, inputs(layer)},
-       layout_.View(values, p.weight_ih), 1,
-       {run.gates.data(), rows, gates()});
+       layout_.View(values, p.weight_ih), 1, {run.gates.data(), rows, gates()});
   const auto bias_hh = layout_.View(values, p.bias_hh);
   const auto weight_hh = layout_.View(values, p.weight_hh);
   for (size_t i = 0; i < steps_; ++i) {
@@ -196,8 +195,8 @@ void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
   for (size_t i = steps_; i-- > 0;) {
     const size_t step = StepAt(i, reverse);
     for (size_t s = 0; s < streams_; ++s) {
-      const T* d = d_output.data() + (step * streams_ + s) * outputs() +
-                   reverse * n;
+      const T* d =
+          d_output.data() + (step * streams_ + s) * outputs() + reverse * n;
       for (size_t k = 0; k < n; ++k) dh[s * n + k] = next_dh[s * n + k] + d[k];
     }
     std::fill(next_dh.begin(), next_dh.end(), T{0});
@@ -241,10 +240,9 @@ void RecurrentStack<T>::StepBackward(const Run& run, size_t step, bool reverse,
                         d_recurrent_.data() + row, d_old_h + s * n);
         break;
       case Cell::kLstm:
-        LstmCellBackward(n, run.gates.data() + row,
-                         run.c.data() + before + s * n,
-                         run.c.data() + after + s * n, dh + s * n, dc + s * n,
-                         d_sums);
+        LstmCellBackward(
+            n, run.gates.data() + row, run.c.data() + before + s * n,
+            run.c.data() + after + s * n, dh + s * n, dc + s * n, d_sums);
         break;
     }
   }

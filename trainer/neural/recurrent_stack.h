@@ -22,8 +22,8 @@ struct RecurrentStackOptions {
 
 // The recurrent layers of a network in training, with back-propagation through
 // time. Data are (steps * streams, width), a step's streams beside each other.
-// Products with the inputs of all steps are one; so are those for the gradients.
-// Keeps what the way back needs. One thread at a time.
+// Products with the inputs of all steps are one; so are those for the
+// gradients. Keeps what the way back needs. One thread at a time.
 template <typename T>
 class RecurrentStack {
  public:

@@ -1,4 +1,7 @@
 #include "trainer/neural/training_chart.h"
 namespace lmserve {
-std::string DrawTrainingChart(absl::string_view, absl::Span<const TrainingRecord>) { return "<svg/>"; }
+std::string DrawTrainingChart(absl::string_view,
+                              absl::Span<const TrainingRecord>) {
+  return "<svg/>";
 }
+}  // namespace lmserve

@@ -1,6 +1,7 @@
 #ifndef LMSERVE_TRAINER_NEURAL_TRAINING_CHART_H_
 #define LMSERVE_TRAINER_NEURAL_TRAINING_CHART_H_
 #include <string>
+
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "trainer/neural/training_log.h"

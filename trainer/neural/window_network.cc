@@ -21,14 +21,13 @@ class WindowNetwork final : public Network<T> {
                                      options.vocabulary, options.embedding)),
         hidden_(layout_.AddMatrix(std::string(kHiddenTensor), options.hidden,
                                   width())),
-        hidden_bias_(layout_.AddVector(std::string(kHiddenBiasTensor),
-                                       options.hidden)),
+        hidden_bias_(
+            layout_.AddVector(std::string(kHiddenBiasTensor), options.hidden)),
         output_(layout_.AddMatrix(std::string(kOutputTensor),
                                   options.vocabulary, options.hidden)),
-        direct_(options.direct
-                    ? layout_.AddMatrix(std::string(kDirectTensor),
-                                        options.vocabulary, width())
-                    : 0),
+        direct_(options.direct ? layout_.AddMatrix(std::string(kDirectTensor),
+                                                   options.vocabulary, width())
+                               : 0),
         loss_(options.vocabulary, options.cutoffs, options.never, Parts(),
               &layout_),
         input_dropout_(options.dropout),
@@ -79,7 +78,8 @@ class WindowNetwork final : public Network<T> {
     }
     std::vector<T> dh(h_.size()), dx(x_.size());
     typename SoftmaxLoss<T>::Gradients gradients = {
-        backward->scale, backward->gradients,
+        backward->scale,
+        backward->gradients,
         {{dh.data(), rows, options_.hidden}}};
     if (options_.direct) gradients.inputs.push_back({dx.data(), rows, width()});
     const double loss = loss_.Run(values, inputs, batch.targets, &gradients);

@@ -1,0 +1,267 @@
+// The gradient of every parameter of the networks, in double, against central
+// differences of the loss.
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "trainer/neural/network.h"
+
+namespace lmserve {
+namespace {
+
+constexpr WordId kVocabulary = 13;
+constexpr WordId kNever = 1;
+constexpr double kStep = 1e-5;
+// The differences are good to kStep^2 and, of a loss about 100, to
+// 100 * 2^-53 / kStep = 1e-9.
+constexpr double kTolerance = 1e-6;  // relative to the gradient or, below 1, 1
+constexpr double kScale = 0.5;       // of what is derived
+
+using DoubleNetwork = Network<double>;
+
+struct Case {
+  std::string name;
+  std::function<std::unique_ptr<DoubleNetwork>()> make;
+  size_t steps = 6;  // of a window: its width
+  bool is_window = false;
+  bool drops = false;
+  bool carries_state = false;
+  bool has_targets_everywhere = false;
+
+  friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+};
+
+class GradientTest : public testing::TestWithParam<Case> {
+ protected:
+  // Larger weights than training begins with: cells far from their linear
+  // part, states that matter, biases that are not 0.
+  void SetUp() override {
+    Random random(7, {1});
+    values_.resize(network_->layout().size());
+    for (double& value : values_) value = random.Uniform(0.8);
+    FillBatch(&random);
+    if (!GetParam().carries_state) return;
+    // So many numbers as a batch leaves.
+    Loss();
+    state_ = network_->state();
+    ASSERT_FALSE(state_.empty());
+    for (double& value : state_) value = random.Uniform(0.9);
+  }
+
+  // Words come several times; targets are of all classes, some are missing.
+  void FillBatch(Random* random) {
+    batch_.steps = GetParam().steps;
+    batch_.streams = 5;
+    for (size_t i = 0; i < batch_.steps * batch_.streams; ++i) {
+      batch_.inputs.push_back(random->Below(kVocabulary));
+    }
+    const size_t targets =
+        GetParam().is_window ? batch_.streams : batch_.inputs.size();
+    for (size_t i = 0; i < targets; ++i) {
+      const auto word = static_cast<WordId>((i * 5 + 2) % kVocabulary);
+      const bool is_missing = !GetParam().has_targets_everywhere && i % 4 == 3;
+      batch_.targets.push_back(is_missing       ? kNoTarget
+                               : word == kNever ? kNever + 1
+                                                : word);
+    }
+  }
+
+  double Loss(const DoubleNetwork::Backward* backward = nullptr) {
+    network_->set_state(state_);
+    Random random(11, {2});
+    return network_->Run(values_.data(), batch_,
+                         GetParam().drops ? &random : nullptr, backward);
+  }
+
+  // dE/d(parameter i), E = kScale * loss.
+  double Difference(size_t i) {
+    const double value = values_[i];
+    values_[i] = value + kStep;
+    const double above = Loss();
+    values_[i] = value - kStep;
+    const double below = Loss();
+    values_[i] = value;
+    return kScale * (above - below) / (2 * kStep);
+  }
+
+  // "rnn.weight_hh_l0 [3, 1]" for a place in the array.
+  std::string Name(size_t i) const {
+    for (const auto& p : network_->layout().parameters()) {
+      if (i >= p.begin + p.size()) continue;
+      return absl::StrCat(p.name, " [", (i - p.begin) / p.cols, ", ",
+                          (i - p.begin) % p.cols, "]");
+    }
+    return "";
+  }
+
+  const std::unique_ptr<DoubleNetwork> network_ = GetParam().make();
+  std::vector<double> values_;
+  std::vector<double> state_;
+  Batch batch_;
+};
+
+TEST_P(GradientTest, EqualsDifferences) {
+  std::vector<double> gradients(values_.size());
+  const DoubleNetwork::Backward backward = {kScale, gradients.data()};
+  Loss(&backward);
+  double worst = 0;
+  for (size_t i = 0; i < values_.size(); ++i) {
+    const double expected = Difference(i);
+    const double scale = std::max(1.0, std::abs(expected));
+    worst = std::max(worst, std::abs(gradients[i] - expected) / scale);
+    ASSERT_NEAR(gradients[i], expected, kTolerance * scale) << Name(i);
+  }
+  RecordProperty("worst", absl::StrCat(worst));
+}
+
+// None is 0 throughout by an oversight: the check above would not see one whose
+// part of the network does nothing.
+TEST_P(GradientTest, EveryParameterMatters) {
+  std::vector<double> gradients(values_.size());
+  const DoubleNetwork::Backward backward = {kScale, gradients.data()};
+  Loss(&backward);
+  for (const auto& p : network_->layout().parameters()) {
+    const double* first = gradients.data() + p.begin;
+    EXPECT_TRUE(std::any_of(first, first + p.size(), [](double d) {
+      return std::abs(d) > 1e-4;
+    })) << p.name;
+  }
+}
+
+// They are added to what is there, and the loss is that without the way back.
+TEST_P(GradientTest, AreAdded) {
+  std::vector<double> gradients(values_.size());
+  const DoubleNetwork::Backward backward = {kScale, gradients.data()};
+  const double loss = Loss(&backward);
+  EXPECT_EQ(loss, Loss());
+  std::vector<double> more(values_.size(), 3);
+  const DoubleNetwork::Backward again = {kScale, more.data()};
+  Loss(&again);
+  for (size_t i = 0; i < values_.size(); ++i) {
+    ASSERT_NEAR(more[i], gradients[i] + 3, 1e-12) << Name(i);
+  }
+}
+
+RecurrentNetworkOptions Recurrent(Cell cell, size_t layers) {
+  RecurrentNetworkOptions options;
+  options.vocabulary = kVocabulary;
+  options.embedding = 4;
+  options.stack.cell = cell;
+  options.stack.layers = layers;
+  options.stack.units = 3;
+  return options;
+}
+
+Case RecurrentCase(const std::string& name,
+                   const RecurrentNetworkOptions& options) {
+  Case c;
+  c.name = name;
+  c.make = [=] { return MakeRecurrentNetwork<double>(options); };
+  c.drops = options.stack.dropout > 0;
+  c.carries_state = options.carry_state;
+  return c;
+}
+
+// A kind of cell, in all the networks that it may be part of.
+void AddRecurrentCases(const std::string& name, Cell cell,
+                       Activation activation, std::vector<Case>* cases) {
+  const auto add =
+      [&](const std::string& what, size_t layers,
+          const std::function<void(RecurrentNetworkOptions*)>& change =
+              nullptr) {
+        RecurrentNetworkOptions options = Recurrent(cell, layers);
+        options.stack.activation = activation;
+        if (change) change(&options);
+        cases->push_back(RecurrentCase(name + "_" + what, options));
+      };
+  using Options = RecurrentNetworkOptions;
+  for (size_t layers : {1, 2, 3}) add(absl::StrCat(layers), layers);
+  for (size_t layers : {1, 2, 3}) {
+    add(absl::StrCat("bidirectional_", layers), layers,
+        [](Options* o) { o->stack.bidirectional = true; });
+  }
+  add("never", 1, [](Options* o) { o->never = kNever; });
+  add("tied", 2, [](Options* o) {
+    o->tied = true;
+    o->embedding = o->stack.units;
+  });
+  add("tied_bidirectional", 2, [](Options* o) {
+    o->tied = true;
+    o->stack.bidirectional = true;
+    o->embedding = 2 * o->stack.units;
+  });
+  add("cutoff", 1, [](Options* o) { o->cutoffs = {5}; });
+  add("cutoffs_never", 2, [](Options* o) {
+    o->cutoffs = {4, 9};
+    o->never = kNever;
+  });
+  add("tied_cutoffs", 1, [](Options* o) {
+    o->tied = true;
+    o->embedding = o->stack.units;
+    o->cutoffs = {1, 12};
+  });
+  add("dropout", 3, [](Options* o) { o->stack.dropout = 0.3; });
+  add("dropout_bidirectional", 2, [](Options* o) {
+    o->stack.dropout = 0.5;
+    o->stack.bidirectional = true;
+  });
+  add("carried", 2, [](Options* o) { o->carry_state = true; });
+  add("carried_one_step", 1, [](Options* o) { o->carry_state = true; });
+  cases->back().steps = 1;
+  add("all_targets", 1);
+  cases->back().has_targets_everywhere = true;
+}
+
+Case WindowCase(const std::string& name, size_t window, bool direct,
+                double dropout, const Cutoffs& cutoffs,
+                std::optional<WordId> never = std::nullopt) {
+  WindowNetworkOptions options;
+  options.vocabulary = kVocabulary;
+  options.never = never;
+  options.embedding = 4;
+  options.window = window;
+  options.hidden = 6;
+  options.direct = direct;
+  options.dropout = dropout;
+  options.cutoffs = cutoffs;
+  Case c;
+  c.name = "window_" + name;
+  c.make = [=] { return MakeWindowNetwork<double>(options); };
+  c.steps = window;
+  c.is_window = true;
+  c.drops = dropout > 0;
+  return c;
+}
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  AddRecurrentCases("sigmoid", Cell::kRnn, Activation::kSigmoid, &cases);
+  AddRecurrentCases("tanh", Cell::kRnn, Activation::kTanh, &cases);
+  AddRecurrentCases("relu", Cell::kRnn, Activation::kRelu, &cases);
+  AddRecurrentCases("gru", Cell::kGru, Activation::kTanh, &cases);
+  AddRecurrentCases("lstm", Cell::kLstm, Activation::kTanh, &cases);
+  for (bool direct : {false, true}) {
+    const std::string suffix = direct ? "_direct" : "";
+    cases.push_back(WindowCase("1" + suffix, 1, direct, 0, {}));
+    cases.push_back(WindowCase("3" + suffix, 3, direct, 0, {}));
+    cases.push_back(WindowCase("never" + suffix, 2, direct, 0, {}, kNever));
+    cases.push_back(WindowCase("dropout" + suffix, 3, direct, 0.4, {}));
+    cases.push_back(WindowCase("cutoff" + suffix, 2, direct, 0, {5}));
+    cases.push_back(
+        WindowCase("cutoffs" + suffix, 3, direct, 0.2, {4, 9}, kNever));
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, GradientTest, testing::ValuesIn(Cases()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace lmserve
