@@ -4,6 +4,13 @@
 #include <vector>
 
 namespace lmserve {
+namespace {
+
+// Distributions in memory at once. Some models make several in little more time
+// than one.
+constexpr size_t kRows = 16;
+
+}  // namespace
 
 void TakeBest(absl::Span<const float> log_probs, absl::Span<ScoredWord> best) {
   std::vector<ScoredWord> words(log_probs.size());
@@ -15,10 +22,14 @@ void TakeBest(absl::Span<const float> log_probs, absl::Span<ScoredWord> best) {
 
 void LanguageModel::TopK(absl::Span<const std::byte* const> states, size_t k,
                          absl::Span<ScoredWord> best) const {
-  std::vector<float> log_probs(vocabulary().size());
+  const size_t size = vocabulary().size();
+  std::vector<float> log_probs(std::min(states.size(), kRows) * size);
   for (size_t i = 0; i < states.size(); ++i) {
-    Distribution(states.subspan(i, 1), log_probs.data());
-    TakeBest(log_probs, best.subspan(i * k, k));
+    if (i % kRows == 0) {
+      Distribution(states.subspan(i, kRows), log_probs.data());
+    }
+    TakeBest(absl::MakeConstSpan(log_probs).subspan(i % kRows * size, size),
+             best.subspan(i * k, k));
   }
 }
 

@@ -2,18 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "models/mixture_kernel.h"
 
 namespace lmserve {
 namespace {
 
 constexpr double kMostOff = 1e-6;  // that the sum of the weights may be
-constexpr size_t kRows = 8;        // of distributions in memory at once
+constexpr size_t kRows = 16;       // of distributions in memory at once
 
 absl::Status MemberError(size_t member, absl::string_view problem) {
   return absl::InvalidArgumentError(
@@ -36,22 +36,6 @@ absl::Status CheckWeights(absl::Span<const MixtureModel::Member> members) {
 }
 
 }  // namespace
-
-float MixLogProbs(absl::Span<const double> weights, const float* log_probs,
-                  size_t stride) {
-  float best = -std::numeric_limits<float>::infinity();
-  for (size_t m = 0; m < weights.size(); ++m) {
-    if (weights[m] > 0) best = std::max(best, log_probs[m * stride]);
-  }
-  if (best == -std::numeric_limits<float>::infinity()) return best;
-  double sum = 0;
-  for (size_t m = 0; m < weights.size(); ++m) {
-    if (weights[m] == 0) continue;
-    sum += weights[m] * std::exp(double{log_probs[m * stride]} - best);
-  }
-  // Rounded, the weights may sum to a little more than 1.
-  return static_cast<float>(best + std::min(0.0, std::log(sum)));
-}
 
 absl::StatusOr<std::unique_ptr<MixtureModel>> MixtureModel::Create(
     std::vector<Member> members) {
@@ -108,10 +92,11 @@ void MixtureModel::Score(absl::Span<const Query> batch) const {
     }
     part.model->Score(queries);
   }
-  const float* word = log_probs.data();
+  MixLogProbs(weights_, log_probs.data(), words, log_probs.data());
+  const float* mixed = log_probs.data();
   for (const Query& query : batch) {
-    for (float& log_prob : query.log_probs)
-      log_prob = MixLogProbs(weights_, word++, words);
+    std::copy_n(mixed, query.log_probs.size(), query.log_probs.begin());
+    mixed += query.log_probs.size();
   }
 }
 
@@ -137,9 +122,7 @@ void MixtureModel::MixRows(absl::Span<const std::byte* const> states,
     }
     parts_[m].model->Distribution(own, scratch.data() + m * words);
   }
-  for (size_t i = 0; i < words; ++i) {
-    log_probs[i] = MixLogProbs(weights_, scratch.data() + i, words);
-  }
+  MixLogProbs(weights_, scratch.data(), words, log_probs);
 }
 
 }  // namespace lmserve

@@ -10,12 +10,6 @@
 
 namespace lmserve {
 
-// ln of the weighted mean of the probabilities that members give a word: that
-// of member m is log_probs[m * stride], of which any may be -infinity. Never
-// above the best of them. REQUIRES: the weights are 0 or more and sum to 1.
-float MixLogProbs(absl::Span<const double> weights, const float* log_probs,
-                  size_t stride);
-
 // Models over one vocabulary, mixed word by word:
 //
 //   P(w | h) = the sum over the members m of weight_m P_m(w | h)

@@ -70,10 +70,11 @@ DemoCorpus::Bindings DemoCorpus::Bind() {
   const Agreement& agreement = agreements[random_() % agreements.size()];
   Bindings bindings = {{"role", std::string(agreement.role)},
                        {"thing", std::string(agreement.thing)},
-                       {"name", Choose("name")}};
+                       {"name", Choose("name")},
+                       {"host", Choose("friend")}};
   do {
-    bindings["other"] = Choose("name");
-  } while (bindings["other"] == bindings["name"]);
+    bindings["guest"] = Choose("friend");
+  } while (bindings["guest"] == bindings["host"]);
   return bindings;
 }
 
@@ -120,8 +121,8 @@ DemoCorpus::Probe DemoCorpus::NextGreetingProbe() {
   std::string text;
   Expand("$greeting", bindings, &text);
   return {text.substr(0, text.rfind(' ')),
-          bindings.at("other"),
-          {bindings.at("name")}};
+          bindings.at("guest"),
+          {bindings.at("host")}};
 }
 
 std::vector<Contrast> DemoContrasts() {

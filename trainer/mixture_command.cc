@@ -16,7 +16,7 @@
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "models/mixture_file.h"
-#include "models/mixture_model.h"
+#include "models/mixture_kernel.h"
 #include "models/model_factory.h"
 #include "trainer/command.h"
 #include "trainer/corpus.h"
@@ -61,6 +61,11 @@ absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
   for (const std::string& spec : options.members) {
     absl::StatusOr<ModelHandle> handle = LoadNamed(options.target.store, spec);
     if (!handle.ok()) return handle.status();
+    if ((*handle)->model().left_to_right() == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "member ", NameOf(**handle), ": expected a model that reads from ",
+          "left to right, found a bidirectional one"));
+    }
     members.push_back(*std::move(handle));
     const LoadedModel &first = *members.front(), &last = *members.back();
     if (last.model().left_to_right() == nullptr) {
@@ -119,12 +124,12 @@ MixtureFit Weigh(const Options& options, const HeldOut& text) {
 // ln P of each word under the mixture.
 std::vector<float> MixText(const HeldOut& text,
                            absl::Span<const double> weights) {
-  std::vector<float> mixed(text.words.size());
-  std::vector<float> word(weights.size());
-  for (size_t t = 0; t < mixed.size(); ++t) {
-    for (size_t m = 0; m < word.size(); ++m) word[m] = text.log_probs[m][t];
-    mixed[t] = MixLogProbs(weights, word.data(), /*stride=*/1);
+  std::vector<float> mixed;
+  for (const std::vector<float>& member : text.log_probs) {
+    mixed.insert(mixed.end(), member.begin(), member.end());
   }
+  MixLogProbs(weights, mixed.data(), text.words.size(), mixed.data());
+  mixed.resize(text.words.size());
   return mixed;
 }
 

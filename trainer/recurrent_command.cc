@@ -40,7 +40,8 @@ absl::StatusOr<NetworkTask> MakeTask(Options options,
                                      const Vocabulary& vocabulary) {
   RecurrentNetworkOptions& network = options.network;
   absl::StatusOr<Cutoffs> cutoffs =
-      ParseCutoffs(options.cutoffs, vocabulary.size());
+      ParseCutoffs(options.cutoffs, vocabulary,
+                   NeverPredicted(vocabulary, network.stack.bidirectional));
   if (!cutoffs.ok()) return cutoffs.status();
   network.vocabulary = vocabulary.size();
   network.never = vocabulary.begin_sentence();

@@ -69,13 +69,11 @@ void PrintText(const Evaluation& result, bool bidirectional) {
 }
 
 absl::StatusOr<Evaluation> Evaluate(const AnyModel& model, LineReader& lines,
-                                    bool stream, Progress& progress) {
+                                    TextForm form, Progress& progress) {
   if (model.left_to_right() != nullptr) {
-    return Evaluate(*model.left_to_right(), lines,
-                    stream ? TextForm::kStream : TextForm::kSentences,
-                    progress);
+    return Evaluate(*model.left_to_right(), lines, form, progress);
   }
-  if (stream) {
+  if (form == TextForm::kStream) {
     return absl::InvalidArgumentError(
         "--stream: a bidirectional model reads sentences");
   }
@@ -90,8 +88,9 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
       LineReader::Open(options.corpus);
   if (!lines.ok()) return lines.status();
   Progress progress("evaluating", /*quiet=*/options.json);
-  const absl::StatusOr<Evaluation> result =
-      Evaluate((*handle)->model(), **lines, options.stream, progress);
+  const absl::StatusOr<Evaluation> result = Evaluate(
+      (*handle)->model(), **lines,
+      options.stream ? TextForm::kStream : TextForm::kSentences, progress);
   if (!result.ok()) return result.status();
   const bool bidirectional = (*handle)->model().bidirectional() != nullptr;
   options.json ? PrintJson(*result) : PrintText(*result, bidirectional);

@@ -80,20 +80,25 @@ absl::StatusOr<Activation> ReadActivation(const TensorFile& file) {
   return ParseActivation(found->second);
 }
 
-// The words of a class share its probability: some word must be there to get
-// it.
-absl::Status CheckClasses(const Cutoffs& cutoffs,
-                          absl::Span<const float> bias) {
+// Fails where a class has no words but some that are never predicted: there is
+// none to get its probability.
+absl::Status CheckClasses(const Cutoffs& cutoffs, const Vocabulary& vocabulary,
+                          absl::Span<const WordId> never) {
   for (size_t i = 0; i < cutoffs.size(); ++i) {
-    const size_t end = i + 1 < cutoffs.size() ? cutoffs[i + 1] : bias.size();
-    const auto words = bias.subspan(cutoffs[i], end - cutoffs[i]);
-    if (std::any_of(words.begin(), words.end(),
-                    [](float b) { return std::isfinite(b); })) {
+    const WordId begin = cutoffs[i];
+    const WordId end =
+        i + 1 < cutoffs.size() ? cutoffs[i + 1] : vocabulary.size();
+    const auto is_in = [&](WordId word) { return word >= begin && word < end; };
+    if (end - begin > std::count_if(never.begin(), never.end(), is_in)) {
       continue;
     }
-    return absl::InvalidArgumentError(
-        absl::StrCat(kCutoffsKey, ": no word from ", cutoffs[i], " to ",
-                     end - 1, " is ever predicted"));
+    const auto append_word = [&](std::string* out, WordId word) {
+      absl::StrAppend(out, vocabulary.word(word));
+    };
+    return absl::InvalidArgumentError(absl::StrCat(
+        kCutoffsKey, ": expected a word besides ",
+        absl::StrJoin(never, " and ", append_word), " in every class, found ",
+        "none from ", begin, " to ", end));
   }
   return absl::OkStatus();
 }
@@ -185,9 +190,20 @@ std::string FormatCutoffs(const Cutoffs& cutoffs) {
   return absl::StrJoin(cutoffs, ",");
 }
 
-absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size) {
+std::vector<WordId> NeverPredicted(const Vocabulary& vocabulary,
+                                   bool bidirectional) {
+  std::vector<WordId> never = {vocabulary.begin_sentence()};
+  if (bidirectional) never.push_back(vocabulary.end_sentence());
+  return never;
+}
+
+absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
+                                     const Vocabulary& vocabulary,
+                                     absl::Span<const WordId> never) {
   Cutoffs cutoffs;
-  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+  if (text.empty()) return cutoffs;
+  const WordId size = vocabulary.size();
+  for (absl::string_view part : absl::StrSplit(text, ',')) {
     WordId cutoff = 0;
     const WordId least = cutoffs.empty() ? 1 : cutoffs.back() + 1;
     if (!absl::SimpleAtoi(part, &cutoff) || cutoff < least || cutoff >= size) {
@@ -197,6 +213,8 @@ absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size) {
     }
     cutoffs.push_back(cutoff);
   }
+  absl::Status status = CheckClasses(cutoffs, vocabulary, never);
+  if (!status.ok()) return status;
   return cutoffs;
 }
 
@@ -304,18 +322,16 @@ absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
   weights.bias = *bias;
   const auto cutoffs = file.metadata().find(std::string(kCutoffsKey));
   if (cutoffs == file.metadata().end()) return OutputLayer::Create(weights);
-
   absl::StatusOr<Cutoffs> parsed =
-      ParseCutoffs(cutoffs->second, vocabulary.size());
+      ParseCutoffs(cutoffs->second, vocabulary, never);
   if (!parsed.ok()) return parsed.status();
+  if (parsed->empty()) return OutputLayer::Create(weights);
   const absl::StatusOr<WeightMatrix> classes =
       ReadMatrix(file, kClassTensor, parsed->size(), words.cols);
   if (!classes.ok()) return classes.status();
   const absl::StatusOr<std::vector<float>> class_bias =
       ReadVector(file, kClassBiasTensor, parsed->size());
   if (!class_bias.ok()) return class_bias.status();
-  absl::Status status = CheckClasses(*parsed, *bias);
-  if (!status.ok()) return status;
   weights.cutoffs = *std::move(parsed);
   weights.classes = *classes;
   weights.class_bias = *class_bias;
@@ -348,10 +364,8 @@ absl::StatusOr<RecurrentParts> ReadRecurrentParts(absl::string_view bytes,
   const absl::StatusOr<WeightMatrix> words =
       ReadOutputWeights(*file, vocabulary, features);
   if (!words.ok()) return words.status();
-  std::vector<WordId> never = {vocabulary.begin_sentence()};
-  if (bidirectional) never.push_back(vocabulary.end_sentence());
-  absl::StatusOr<OutputLayer> output =
-      ReadOutputLayer(*file, vocabulary, *words, never);
+  absl::StatusOr<OutputLayer> output = ReadOutputLayer(
+      *file, vocabulary, *words, NeverPredicted(vocabulary, bidirectional));
   if (!output.ok()) return output.status();
   return RecurrentParts{*embedding, std::move(layers), *std::move(output)};
 }
