@@ -104,11 +104,12 @@ absl::Status CheckClasses(const Cutoffs& cutoffs, const Vocabulary& vocabulary,
 }
 
 absl::Status WrongDirection(bool bidirectional) {
-  constexpr absl::string_view kOne = "a network that reads from left to right";
-  constexpr absl::string_view kBoth = "a bidirectional one";
   return absl::InvalidArgumentError(
-      absl::StrCat("expected ", bidirectional ? kBoth : kOne, ", found ",
-                   bidirectional ? kOne : kBoth));
+      bidirectional
+          ? "expected a bidirectional network, found one that reads from left "
+            "to right"
+          : "expected a network that reads from left to right, found a "
+            "bidirectional one");
 }
 
 // One layer in one direction; `inputs` 0 stands for any.
