@@ -68,6 +68,11 @@ absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
     }
     members.push_back(*std::move(handle));
     const LoadedModel &first = *members.front(), &last = *members.back();
+    if (last.model().left_to_right() == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "member ", NameOf(last),
+          " is bidirectional: only models that read from left to right mix"));
+    }
     const absl::Status same =
         CheckSameWords(first.model().vocabulary(), last.model().vocabulary());
     if (!same.ok()) {

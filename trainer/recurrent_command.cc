@@ -40,7 +40,9 @@ std::map<std::string, std::string> Properties(const Options& options) {
 absl::StatusOr<NetworkTask> MakeTask(Options options,
                                      const Vocabulary& vocabulary) {
   RecurrentNetworkOptions& network = options.network;
-  absl::StatusOr<Cutoffs> cutoffs = ParseCutoffs(options.cutoffs, vocabulary);
+  absl::StatusOr<Cutoffs> cutoffs =
+      ParseCutoffs(options.cutoffs, vocabulary,
+                   NeverPredicted(vocabulary, network.stack.bidirectional));
   if (!cutoffs.ok()) return cutoffs.status();
   network.vocabulary = vocabulary.size();
   network.never = vocabulary.begin_sentence();

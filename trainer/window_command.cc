@@ -17,7 +17,9 @@ struct Options : NeuralOptions {
 absl::StatusOr<NetworkTask> MakeTask(const Options& options,
                                      const Vocabulary& vocabulary) {
   WindowNetworkOptions network = options.network;
-  absl::StatusOr<Cutoffs> cutoffs = ParseCutoffs(options.cutoffs, vocabulary);
+  absl::StatusOr<Cutoffs> cutoffs =
+      ParseCutoffs(options.cutoffs, vocabulary,
+                   NeverPredicted(vocabulary, /*bidirectional=*/false));
   if (!cutoffs.ok()) return cutoffs.status();
   network.vocabulary = vocabulary.size();
   network.never = vocabulary.begin_sentence();

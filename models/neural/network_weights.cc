@@ -80,30 +80,36 @@ absl::StatusOr<Activation> ReadActivation(const TensorFile& file) {
   return ParseActivation(found->second);
 }
 
-// The words of a class share its probability: some word must be there to get
-// it.
-absl::Status CheckClasses(const Cutoffs& cutoffs,
-                          absl::Span<const float> bias) {
+// Fails where a class has no words but some that are never predicted: there is
+// none to get its probability.
+absl::Status CheckClasses(const Cutoffs& cutoffs, const Vocabulary& vocabulary,
+                          absl::Span<const WordId> never) {
   for (size_t i = 0; i < cutoffs.size(); ++i) {
-    const size_t end = i + 1 < cutoffs.size() ? cutoffs[i + 1] : bias.size();
-    const auto words = bias.subspan(cutoffs[i], end - cutoffs[i]);
-    if (std::any_of(words.begin(), words.end(),
-                    [](float b) { return std::isfinite(b); })) {
+    const WordId begin = cutoffs[i];
+    const WordId end =
+        i + 1 < cutoffs.size() ? cutoffs[i + 1] : vocabulary.size();
+    const auto is_in = [&](WordId word) { return word >= begin && word < end; };
+    if (end - begin > std::count_if(never.begin(), never.end(), is_in)) {
       continue;
     }
-    return absl::InvalidArgumentError(
-        absl::StrCat(kCutoffsKey, ": no word from ", cutoffs[i], " to ",
-                     end - 1, " is ever predicted"));
+    const auto append_word = [&](std::string* out, WordId word) {
+      absl::StrAppend(out, vocabulary.word(word));
+    };
+    return absl::InvalidArgumentError(absl::StrCat(
+        kCutoffsKey, ": expected a word besides ",
+        absl::StrJoin(never, " and ", append_word), " in every class, found ",
+        "none from ", begin, " to ", end));
   }
   return absl::OkStatus();
 }
 
 absl::Status WrongDirection(bool bidirectional) {
-  constexpr absl::string_view kOne = "a network that reads from left to right";
-  constexpr absl::string_view kBoth = "a bidirectional one";
   return absl::InvalidArgumentError(
-      absl::StrCat("expected ", bidirectional ? kBoth : kOne, ", found ",
-                   bidirectional ? kOne : kBoth));
+      bidirectional
+          ? "expected a bidirectional network, found one that reads from left "
+            "to right"
+          : "expected a network that reads from left to right, found a "
+            "bidirectional one");
 }
 
 // One layer in one direction; `inputs` 0 stands for any.
@@ -185,8 +191,16 @@ std::string FormatCutoffs(const Cutoffs& cutoffs) {
   return absl::StrJoin(cutoffs, ",");
 }
 
+std::vector<WordId> NeverPredicted(const Vocabulary& vocabulary,
+                                   bool bidirectional) {
+  std::vector<WordId> never = {vocabulary.begin_sentence()};
+  if (bidirectional) never.push_back(vocabulary.end_sentence());
+  return never;
+}
+
 absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
-                                     const Vocabulary& vocabulary) {
+                                     const Vocabulary& vocabulary,
+                                     absl::Span<const WordId> never) {
   Cutoffs cutoffs;
   if (text.empty()) return cutoffs;
   const WordId size = vocabulary.size();
@@ -200,15 +214,8 @@ absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
     }
     cutoffs.push_back(cutoff);
   }
-  for (size_t i = 0; i < cutoffs.size(); ++i) {
-    const WordId end = i + 1 < cutoffs.size() ? cutoffs[i + 1] : size;
-    if (cutoffs[i] != vocabulary.begin_sentence() || end - cutoffs[i] > 1) {
-      continue;
-    }
-    return absl::InvalidArgumentError(absl::StrCat(
-        kCutoffsKey, ": expected a word besides <s> in every class, found ",
-        "none from ", cutoffs[i], " to ", end));
-  }
+  absl::Status status = CheckClasses(cutoffs, vocabulary, never);
+  if (!status.ok()) return status;
   return cutoffs;
 }
 
@@ -316,7 +323,8 @@ absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
   weights.bias = *bias;
   const auto cutoffs = file.metadata().find(std::string(kCutoffsKey));
   if (cutoffs == file.metadata().end()) return OutputLayer::Create(weights);
-  absl::StatusOr<Cutoffs> parsed = ParseCutoffs(cutoffs->second, vocabulary);
+  absl::StatusOr<Cutoffs> parsed =
+      ParseCutoffs(cutoffs->second, vocabulary, never);
   if (!parsed.ok()) return parsed.status();
   if (parsed->empty()) return OutputLayer::Create(weights);
   const absl::StatusOr<WeightMatrix> classes =
@@ -325,8 +333,6 @@ absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
   const absl::StatusOr<std::vector<float>> class_bias =
       ReadVector(file, kClassBiasTensor, parsed->size());
   if (!class_bias.ok()) return class_bias.status();
-  absl::Status status = CheckClasses(*parsed, *bias);
-  if (!status.ok()) return status;
   weights.cutoffs = *std::move(parsed);
   weights.classes = *classes;
   weights.class_bias = *class_bias;
@@ -359,10 +365,8 @@ absl::StatusOr<RecurrentParts> ReadRecurrentParts(absl::string_view bytes,
   const absl::StatusOr<WeightMatrix> words =
       ReadOutputWeights(*file, vocabulary, features);
   if (!words.ok()) return words.status();
-  std::vector<WordId> never = {vocabulary.begin_sentence()};
-  if (bidirectional) never.push_back(vocabulary.end_sentence());
-  absl::StatusOr<OutputLayer> output =
-      ReadOutputLayer(*file, vocabulary, *words, never);
+  absl::StatusOr<OutputLayer> output = ReadOutputLayer(
+      *file, vocabulary, *words, NeverPredicted(vocabulary, bidirectional));
   if (!output.ok()) return output.status();
   return RecurrentParts{*embedding, std::move(layers), *std::move(output)};
 }

@@ -39,11 +39,16 @@ absl::StatusOr<Activation> ParseActivation(absl::string_view name);
 absl::string_view CellName(Cell cell);
 absl::StatusOr<Cell> ParseCell(absl::string_view name);
 
+// The words of probability 0: <s> and, of a bidirectional network, </s>.
+std::vector<WordId> NeverPredicted(const Vocabulary& vocabulary,
+                                   bool bidirectional);
+
 std::string FormatCutoffs(const Cutoffs& cutoffs);
 // "" stands for none. Fails where they do not rise between 0 and the
-// vocabulary's size, or make a class of <s> alone, which is never predicted.
+// vocabulary's size, or make a class of `never` predicted words alone.
 absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
-                                     const Vocabulary& vocabulary);
+                                     const Vocabulary& vocabulary,
+                                     absl::Span<const WordId> never);
 
 // A matrix of the file in any precision, of the shape (rows, cols); 0 stands
 // for any size above 0. INVALID_ARGUMENT, naming the tensor, where it is
@@ -83,8 +88,7 @@ absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
                                             absl::Span<const WordId> never);
 
 // What a recurrent model is made of: of weights.safetensors, whose bytes must
-// outlive it. Of a bidirectional one every depth has two layers, forward first,
-// and neither <s> nor </s> is predicted.
+// outlive it. Of a bidirectional one every depth has two layers, forward first.
 struct RecurrentParts {
   WeightMatrix embedding;
   std::vector<RecurrentLayer> layers;

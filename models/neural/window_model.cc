@@ -159,9 +159,9 @@ absl::StatusOr<std::unique_ptr<WindowModel>> WindowModel::Create(
     w2->bytes = both.bytes;
     w2->scales = both.scales;
   }
-  const WordId never = vocabulary.begin_sentence();
   absl::StatusOr<OutputLayer> output =
-      ReadOutputLayer(*file, vocabulary, *w2, {&never, 1});
+      ReadOutputLayer(*file, vocabulary, *w2,
+                      NeverPredicted(vocabulary, /*bidirectional=*/false));
   if (!output.ok()) return output.status();
   absl::StatusOr<std::vector<float>> table = Premultiply(*embedding, *w1);
   if (!table.ok()) return table.status();

@@ -7,7 +7,10 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model_store/loaded_model.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
 
 namespace lmserve {
 namespace {
@@ -107,6 +110,32 @@ TEST_F(SelfTestTest, NanAgreesWithNothing) {
   lm::v1::SelfTest self_test = Make("", {-1.3});
   self_test.mutable_cases(0)->set_log_probs(0, std::nanf(""));
   EXPECT_THAT(Run(self_test), HasSubstr("DATA_LOSS"));
+}
+
+// Of a bidirectional model: a number a word, and none of </s>.
+TEST(BidirectionalSelfTest, HoldsEachWordGivenTheOthers) {
+  const TemporaryDirectory store;
+  PublishBidirectionalModel(store.path(), "both", "the cat is small\n");
+  const ModelHandle handle = LoadModel(store.path(), "both", 1).value();
+  const AnyModel& model = handle->model();
+  const std::vector<std::string> texts = {"the cat is small", "zebra", ""};
+  lm::v1::SelfTest made = MakeSelfTest(model, texts);
+  ASSERT_EQ(made.cases_size(), 3);
+  EXPECT_EQ(made.cases(0).log_probs_size(), 4);
+  EXPECT_EQ(made.cases(1).log_probs_size(), 1);
+  EXPECT_EQ(made.cases(2).log_probs_size(), 0);
+  const Vocabulary& words = model.vocabulary();
+  const WordId before[] = {words.Find("the")};
+  const WordId after[] = {words.Find("is"), words.Find("small")};
+  const WordId cat = words.Find("cat");
+  const BidirectionalModel::Gap gap = {before, after};
+  float log_prob;
+  model.bidirectional()->Rate({&gap, 1}, {&cat, 1}, &log_prob);
+  EXPECT_EQ(made.cases(0).log_probs(1), log_prob);
+  EXPECT_TRUE(RunSelfTest(model, made).ok());
+  made.mutable_cases(0)->set_log_probs(2, -20);
+  EXPECT_THAT(std::string(RunSelfTest(model, made).message()),
+              HasSubstr("self-test 0, word 2: log-probability: expected -20"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "models/model_factory.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/test_model.h"
 
 namespace lmserve {
@@ -142,6 +143,22 @@ TEST(CreateMixtureTest, BrokenMembersAreNamed) {
   EXPECT_EQ(Error(pair),
             "INVALID_ARGUMENT: mixture.json: weights: expected the sum 1, "
             "found 0.75");
+}
+
+// It has no P(w | h) to mix.
+TEST(CreateMixtureTest, NoMemberIsBidirectional) {
+  TestModel pair = Pair();
+  RecurrentNetworkOptions options;
+  options.embedding = 3;
+  options.stack.units = 2;
+  const BidirectionalTestModel both = MakeBidirectionalTestModel(
+      pair.files["vocabulary.txt"], options, Precision::kFloat);
+  pair.files["1.weights.safetensors"] = both.files.at("weights.safetensors");
+  pair.files["mixture.json"] = MakeMixtureFile(std::vector<MixtureEntry>{
+      {"ngram", 0.5, "a"}, {"bidirectional", 0.5, "b"}});
+  EXPECT_EQ(Error(pair),
+            "INVALID_ARGUMENT: mixture.json: member 1 (b): expected a model "
+            "that reads from left to right, found a bidirectional one");
 }
 
 // The vocabulary of a mixture is that of all; there are no others.

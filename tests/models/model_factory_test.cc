@@ -2,9 +2,11 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 
 namespace lmserve {
@@ -31,6 +33,24 @@ TEST_F(ModelFactoryTest, MakesTheModelOfTheFiles) {
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->vocabulary().size(), 10u);
   EXPECT_EQ(model->vocabulary().text(), tiny_.model->vocabulary().text());
+}
+
+TEST_F(ModelFactoryTest, TellsTheKindOfModel) {
+  AnyModel left = CreateModel("ngram", files_).value();
+  EXPECT_NE(left.left_to_right(), nullptr);
+  EXPECT_EQ(left.bidirectional(), nullptr);
+  const LanguageModel* model = left.left_to_right();
+  EXPECT_EQ(std::move(left).TakeLeftToRight().get(), model);
+
+  RecurrentNetworkOptions options;
+  options.embedding = 3;
+  options.stack.units = 2;
+  const BidirectionalTestModel made = MakeBidirectionalTestModel(
+      std::string(files_.at("vocabulary.txt")), options, Precision::kFloat);
+  const AnyModel both = CreateModel("bidirectional", made.Files()).value();
+  EXPECT_EQ(both.left_to_right(), nullptr);
+  EXPECT_NE(both.bidirectional(), nullptr);
+  EXPECT_EQ(both.vocabulary().size(), 10u);
 }
 
 TEST_F(ModelFactoryTest, OtherFamiliesAreNotFound) {

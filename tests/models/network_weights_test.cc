@@ -395,8 +395,8 @@ TEST(NetworkWeightsTest, Names) {
   EXPECT_THAT(ParseCell("mlp").status().message(), HasSubstr("found 'mlp'"));
   EXPECT_EQ(FormatCutoffs({4, 8}), "4,8");
   EXPECT_EQ(FormatCutoffs({}), "");
-  EXPECT_EQ(ParseCutoffs("", MakeVocabulary()).value(), Cutoffs());
-  EXPECT_EQ(ParseCutoffs("4,8", MakeVocabulary()).value(), (Cutoffs{4, 8}));
+  EXPECT_EQ(ParseCutoffs("", MakeVocabulary(), {}).value(), Cutoffs());
+  EXPECT_EQ(ParseCutoffs("4,8", MakeVocabulary(), {}).value(), (Cutoffs{4, 8}));
 }
 
 }  // namespace

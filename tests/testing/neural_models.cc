@@ -4,8 +4,10 @@
 #include <cmath>
 #include <utility>
 
+#include "model_store/publish.h"
 #include "models/model_factory.h"
 #include "models/neural/network_weights.h"
+#include "models/neural/recurrent_bidirectional_model.h"
 #include "trainer/corpus.h"
 #include "trainer/line_reader.h"
 #include "trainer/neural/publish_network.h"
@@ -29,15 +31,21 @@ std::vector<float> RandomWeights(const ParameterLayout& layout) {
   return values;
 }
 
-TestModel Serve(absl::string_view family, const std::string& vocabulary,
-                const Network<float>& network, Precision precision) {
+std::map<std::string, std::string> MakeFiles(const std::string& vocabulary,
+                                             const Network<float>& network,
+                                             Precision precision) {
   const std::string floats = MakeWeightsFile(
       network.layout(), RandomWeights(network.layout()), network.Metadata());
+  return {{std::string(kVocabularyFile), vocabulary},
+          {std::string(kWeightsFile),
+           ConvertWeightsFile(TensorFile::Parse(floats).value(), precision)}};
+}
+
+TestModel Serve(absl::string_view family, const std::string& vocabulary,
+                const Network<float>& network, Precision precision) {
   TestModel test;
   test.family = std::string(family);
-  test.files[std::string(kVocabularyFile)] = vocabulary;
-  test.files[std::string(kWeightsFile)] =
-      ConvertWeightsFile(TensorFile::Parse(floats).value(), precision);
+  test.files = MakeFiles(vocabulary, network, precision);
   test.model = CreateModel(test.family, test.Files()).value().TakeLeftToRight();
   return test;
 }
@@ -87,24 +95,62 @@ TestModel WindowTestModel(const std::string& vocabulary,
                precision);
 }
 
+BidirectionalTestModel MakeBidirectionalTestModel(
+    const std::string& vocabulary, RecurrentNetworkOptions options,
+    Precision precision) {
+  options = Fit(options, Vocabulary::Parse(vocabulary).value());
+  options.stack.bidirectional = true;
+  BidirectionalTestModel test;
+  test.files =
+      MakeFiles(vocabulary, *MakeRecurrentNetwork<float>(options), precision);
+  test.model = RecurrentBidirectionalModel::Create(
+                   Vocabulary::Parse(vocabulary).value(),
+                   test.files.at(std::string(kWeightsFile)))
+                   .value();
+  return test;
+}
+
+uint64_t PublishBidirectionalModel(const std::string& store,
+                                   absl::string_view name, std::string text) {
+  RecurrentNetworkOptions options;
+  options.embedding = 6;
+  options.stack.units = 5;
+  options.stack.layers = 2;
+  const BidirectionalTestModel made = MakeBidirectionalTestModel(
+      VocabularyOf(std::move(text)), options, Precision::kFloat);
+  NewVersion version;
+  version.family = std::string(kBidirectionalFamily);
+  version.files = made.Files();
+  version.self_test = {"the cat"};
+  return Publish(store, name, version).value();
+}
+
+NaiveNetwork NaiveNetwork::Bidirectional(const BidirectionalTestModel& served,
+                                         RecurrentNetworkOptions options) {
+  options = Fit(options, served.model->vocabulary());
+  options.stack.bidirectional = true;
+  return NaiveNetwork(MakeRecurrentNetwork<double>(options), served.files, 0);
+}
+
 NaiveNetwork NaiveNetwork::Recurrent(const TestModel& served,
                                      RecurrentNetworkOptions options) {
   options = Fit(options, served.model->vocabulary());
-  return NaiveNetwork(MakeRecurrentNetwork<double>(options), served, 0);
+  return NaiveNetwork(MakeRecurrentNetwork<double>(options), served.files, 0);
 }
 
 NaiveNetwork NaiveNetwork::Window(const TestModel& served,
                                   WindowNetworkOptions options) {
   options = Fit(options, served.model->vocabulary());
-  return NaiveNetwork(MakeWindowNetwork<double>(options), served,
+  return NaiveNetwork(MakeWindowNetwork<double>(options), served.files,
                       options.window);
 }
 
 NaiveNetwork::NaiveNetwork(std::unique_ptr<Network<double>> network,
-                           const TestModel& served, size_t window)
+                           const std::map<std::string, std::string>& files,
+                           size_t window)
     : network_(std::move(network)), window_(window) {
   const TensorFile file =
-      TensorFile::Parse(served.files.at(std::string(kWeightsFile))).value();
+      TensorFile::Parse(files.at(std::string(kWeightsFile))).value();
   for (const auto& p : network_->layout().parameters()) {
     const std::vector<float> numbers = ReadParameter(file, p);
     values_.insert(values_.end(), numbers.begin(), numbers.end());
@@ -113,19 +159,27 @@ NaiveNetwork::NaiveNetwork(std::unique_ptr<Network<double>> network,
 
 double NaiveNetwork::LogProbability(absl::Span<const WordId> history,
                                     WordId word) const {
+  if (window_ == 0) return LogProbabilityAt(history.size() - 1, history, word);
   Batch batch;
+  batch.steps = window_;
   batch.streams = 1;
   batch.inputs.assign(history.begin(), history.end());
-  if (window_ == 0) {
-    batch.targets.assign(history.size(), kNoTarget);
-    batch.targets.back() = word;
-  } else {
-    // What is missing in front is <s>.
-    batch.inputs.insert(batch.inputs.begin(), window_, history.front());
-    batch.inputs.erase(batch.inputs.begin(), batch.inputs.end() - window_);
-    batch.targets = {word};
-  }
-  batch.steps = batch.inputs.size();
+  // What is missing in front is <s>.
+  batch.inputs.insert(batch.inputs.begin(), window_, history.front());
+  batch.inputs.erase(batch.inputs.begin(), batch.inputs.end() - window_);
+  batch.targets = {word};
+  return -network_->Run(values_.data(), batch, nullptr, nullptr);
+}
+
+double NaiveNetwork::LogProbabilityAt(size_t step,
+                                      absl::Span<const WordId> text,
+                                      WordId word) const {
+  Batch batch;
+  batch.steps = text.size();
+  batch.streams = 1;
+  batch.inputs.assign(text.begin(), text.end());
+  batch.targets.assign(text.size(), kNoTarget);
+  batch.targets[step] = word;
   return -network_->Run(values_.data(), batch, nullptr, nullptr);
 }
 

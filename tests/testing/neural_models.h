@@ -1,12 +1,14 @@
 #ifndef LMSERVE_TESTS_TESTING_NEURAL_MODELS_H_
 #define LMSERVE_TESTS_TESTING_NEURAL_MODELS_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "models/bidirectional_model.h"
 #include "models/neural/weight_matrix.h"
 #include "tests/testing/test_model.h"
 #include "trainer/neural/network.h"
@@ -26,9 +28,26 @@ TestModel RecurrentTestModel(const std::string& vocabulary,
 TestModel WindowTestModel(const std::string& vocabulary,
                           WindowNetworkOptions options, Precision precision);
 
+// A bidirectional network with its files, which it reads in place.
+struct BidirectionalTestModel {
+  std::map<std::string, std::string> files;
+  std::unique_ptr<BidirectionalModel> model;
+
+  ModelFiles Files() const { return ModelFiles(files.begin(), files.end()); }
+};
+BidirectionalTestModel MakeBidirectionalTestModel(
+    const std::string& vocabulary, RecurrentNetworkOptions options,
+    Precision precision);
+
+// Publishes one over the words of a text; returns the version.
+uint64_t PublishBidirectionalModel(const std::string& store,
+                                   absl::string_view name, std::string text);
+
 // A network in training, in double, with the weights of a served one.
 class NaiveNetwork {
  public:
+  static NaiveNetwork Bidirectional(const BidirectionalTestModel& served,
+                                    RecurrentNetworkOptions options);
   static NaiveNetwork Recurrent(const TestModel& served,
                                 RecurrentNetworkOptions options);
   static NaiveNetwork Window(const TestModel& served,
@@ -37,9 +56,14 @@ class NaiveNetwork {
   // ln P(word | history); histories begin with <s>.
   double LogProbability(absl::Span<const WordId> history, WordId word) const;
 
+  // What a recurrent network makes, at a step, of a text with its markers:
+  // ln P(word).
+  double LogProbabilityAt(size_t step, absl::Span<const WordId> text,
+                          WordId word) const;
+
  private:
   NaiveNetwork(std::unique_ptr<Network<double>> network,
-               const TestModel& served, size_t window);
+               const std::map<std::string, std::string>& files, size_t window);
 
   std::unique_ptr<Network<double>> network_;
   std::vector<double> values_;

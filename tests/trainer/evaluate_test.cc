@@ -5,6 +5,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model_store/loaded_model.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 #include "tests/trainer/compress.h"
@@ -95,6 +97,37 @@ TEST_F(EvaluateTest, AFileThatBreaksOff) {
   WriteBytes(directory.File("text"), bytes.substr(0, bytes.size() - 3));
   EXPECT_EQ(Run(**LineReader::Open(directory.File("text"))).status().code(),
             absl::StatusCode::kDataLoss);
+}
+
+// Each word given all others; no </s> is a token.
+TEST(EvaluateBidirectionalTest, PseudoPerplexity) {
+  const TemporaryDirectory store;
+  PublishBidirectionalModel(store.path(), "both", "the cat is small\n");
+  const ModelHandle handle = LoadModel(store.path(), "both", 1).value();
+  const BidirectionalModel& model = *handle->model().bidirectional();
+  std::vector<WordId> words;
+  for (const char* word : {"the", "cat", "zebra"}) {
+    words.push_back(model.vocabulary().Find(word));
+  }
+  std::vector<float> found(words.size());
+  const BidirectionalModel::Sentence sentence = {words, absl::MakeSpan(found)};
+  model.Score({&sentence, 1});
+
+  Progress quiet("", /*quiet=*/true);
+  const Evaluation result =
+      Evaluate(model,
+               *LineReader::FromString("the cat zebra\n\nthe cat zebra\n"),
+               quiet)
+          .value();
+  EXPECT_EQ(result.tokens, 6u);
+  EXPECT_EQ(result.oov, 2u);
+  EXPECT_EQ(result.blank_lines, 1u);
+  const double known = found[0] + found[1];
+  EXPECT_NEAR(result.log_prob, 2 * (known + found[2]), 1e-5);
+  EXPECT_NEAR(result.Perplexity(), std::exp(-(known + found[2]) / 3), 1e-5);
+  EXPECT_NEAR(result.PerplexityExcludingOov(), std::exp(-known / 2), 1e-5);
+  EXPECT_FALSE(
+      Evaluate(model, *LineReader::FromString("the <s>\n"), quiet).ok());
 }
 
 TEST(Evaluation, EveryTokenUnknown) {
