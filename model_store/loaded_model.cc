@@ -56,10 +56,9 @@ absl::StatusOr<MappedFile> MapVerified(const std::string& directory,
   return file;
 }
 
-absl::StatusOr<std::unique_ptr<LanguageModel>> MakeModel(
-    const std::string& family, const ModelFiles& files) {
-  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
-      CreateModel(family, files);
+absl::StatusOr<AnyModel> MakeModel(const std::string& family,
+                                   const ModelFiles& files) {
+  absl::StatusOr<AnyModel> model = CreateModel(family, files);
   if (model.ok()) return model;
   // The family is the manifest's; other errors name their file.
   if (absl::IsNotFound(model.status())) {
@@ -68,8 +67,7 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> MakeModel(
   return absl::DataLossError(model.status().message());
 }
 
-absl::Status CheckSelfTest(const LanguageModel& model,
-                           const ModelFiles& files) {
+absl::Status CheckSelfTest(const AnyModel& model, const ModelFiles& files) {
   lm::v1::SelfTest self_test;
   absl::Status status =
       FromJson(kSelfTestFile, files.find(kSelfTestFile)->second, &self_test);
@@ -116,8 +114,7 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
     loaded->files_.push_back(*std::move(file));
   }
   const ModelFiles files = loaded->files();
-  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
-      MakeModel(loaded->manifest_.family(), files);
+  absl::StatusOr<AnyModel> model = MakeModel(loaded->manifest_.family(), files);
   if (!model.ok()) return model.status();
   loaded->model_ = *std::move(model);
   absl::Status status = CheckSelfTest(*loaded->model_, files);

@@ -38,8 +38,9 @@ struct Corpus {
   uint64_t tokens() const { return words.size() - sentences; }
 };
 
-// Reads a text, a sentence a line; <unk> in the text is the unknown word. Fails, naming the line, on <s> or </s> in the text and
-// on invalid UTF-8, and where there is no sentence at all.
+// Reads a text, a sentence a line; <unk> in the text is the unknown word.
+// Fails, naming the line, on <s> or </s> in the text and on invalid UTF-8, and
+// where there is no sentence at all.
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);

@@ -120,9 +120,13 @@ DemoCorpus::Probe DemoCorpus::NextGreetingProbe() {
   const Bindings bindings = Bind();
   std::string text;
   Expand("$greeting", bindings, &text);
-  return {text.substr(0, text.rfind(' ')),
-          bindings.at("guest"),
-          {bindings.at("host")}};
+  Probe probe;
+  probe.right = bindings.at("guest");
+  probe.context = text.substr(0, text.rfind(' '));
+  for (const std::string& name : choices_["friend"].options) {
+    if (name != probe.right) probe.wrong.push_back(name);
+  }
+  return probe;
 }
 
 std::vector<Contrast> DemoContrasts() {

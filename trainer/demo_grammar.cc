@@ -93,6 +93,14 @@ constexpr GrammarRule kRules[] = {
     {"greeting", 1,
      "$host walked into the room . $guest walked in too . $host said hi to "
      "$guest"},
+    {"friend", 1, "jane"},
+    {"friend", 1, "john"},
+    {"friend", 1, "mary"},
+    {"friend", 1, "peter"},
+    {"friend", 1, "anna"},
+    {"friend", 1, "tom"},
+    {"friend", 1, "lucy"},
+    {"friend", 1, "paul"},
     {"between", 3, "it was late in the day and everyone was $adjective ."},
     {"between", 2, "everyone was walking home after $event ."},
     {"between", 1, "the $animal near the door was $adjective ."},
@@ -139,7 +147,6 @@ constexpr WordClass kClasses[] = {
      "sold dropped hid cleaned mended chased borrowed counted forgot admired "
      "moved ignored polished weighed praised guarded misplaced inspected "
      "sketched"},
-    {"friend", "jane john mary peter anna tom lucy paul"},
     {"event",
      "school work lunch dinner church practice breakfast class supper "
      "rehearsal "

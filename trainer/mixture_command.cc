@@ -61,6 +61,11 @@ absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
   for (const std::string& spec : options.members) {
     absl::StatusOr<ModelHandle> handle = LoadNamed(options.target.store, spec);
     if (!handle.ok()) return handle.status();
+    if ((*handle)->model().left_to_right() == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "member ", NameOf(**handle), ": expected a model that reads from ",
+          "left to right, found a bidirectional one"));
+    }
     members.push_back(*std::move(handle));
     const LoadedModel &first = *members.front(), &last = *members.back();
     const absl::Status same =
@@ -89,7 +94,7 @@ absl::StatusOr<HeldOut> ScoreText(const Options& options,
     text.words.insert(text.words.end(), batch.words.begin(), batch.words.end());
     for (size_t m = 0; m < members.size(); ++m) {
       const std::vector<float> scores =
-          ScoreSentences(members[m]->model(), batch);
+          ScoreSentences(*members[m]->model().left_to_right(), batch);
       text.log_probs[m].insert(text.log_probs[m].end(), scores.begin(),
                                scores.end());
     }

@@ -17,8 +17,7 @@ struct Options : NeuralOptions {
 absl::StatusOr<NetworkTask> MakeTask(const Options& options,
                                      const Vocabulary& vocabulary) {
   WindowNetworkOptions network = options.network;
-  absl::StatusOr<Cutoffs> cutoffs =
-      ParseCutoffs(options.cutoffs, vocabulary.size());
+  absl::StatusOr<Cutoffs> cutoffs = ParseCutoffs(options.cutoffs, vocabulary);
   if (!cutoffs.ok()) return cutoffs.status();
   network.vocabulary = vocabulary.size();
   network.never = vocabulary.begin_sentence();

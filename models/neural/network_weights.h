@@ -40,8 +40,10 @@ absl::string_view CellName(Cell cell);
 absl::StatusOr<Cell> ParseCell(absl::string_view name);
 
 std::string FormatCutoffs(const Cutoffs& cutoffs);
-// Fails where they do not rise between 0 and the vocabulary's size.
-absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text, WordId size);
+// "" stands for none. Fails where they do not rise between 0 and the
+// vocabulary's size, or make a class of <s> alone, which is never predicted.
+absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
+                                     const Vocabulary& vocabulary);
 
 // A matrix of the file in any precision, of the shape (rows, cols); 0 stands
 // for any size above 0. INVALID_ARGUMENT, naming the tensor, where it is
@@ -74,10 +76,23 @@ absl::StatusOr<WeightMatrix> ReadOutputWeights(const TensorFile& file,
                                                size_t features);
 
 // The output layer of these weights, with its biases and, where the file has
-// cutoffs, its classes. <s> gets probability 0.
+// cutoffs, its classes. The words `never` get probability 0.
 absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
                                             const Vocabulary& vocabulary,
-                                            const WeightMatrix& words);
+                                            const WeightMatrix& words,
+                                            absl::Span<const WordId> never);
+
+// What a recurrent model is made of: of weights.safetensors, whose bytes must
+// outlive it. Of a bidirectional one every depth has two layers, forward first,
+// and neither <s> nor </s> is predicted.
+struct RecurrentParts {
+  WeightMatrix embedding;
+  std::vector<RecurrentLayer> layers;
+  OutputLayer output;
+};
+absl::StatusOr<RecurrentParts> ReadRecurrentParts(absl::string_view bytes,
+                                                  const Vocabulary& vocabulary,
+                                                  bool bidirectional);
 
 }  // namespace lmserve
 

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -22,6 +23,7 @@
 #include "models/language_model.h"
 #include "models/text.h"
 #include "tests/testing/naive_ngram.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 #include "tests/testing/test_model.h"
@@ -45,6 +47,7 @@ struct Case {
   bool normalized = true;  // its probabilities sum to 1
   // The naive reference that the model must agree with, or none.
   std::function<Reference(const TestModel&)> reference = nullptr;
+  double tolerance = 1e-5;  // relative, of the reference's probabilities
 
   friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 };
@@ -170,6 +173,185 @@ void AddMixtureCases(std::vector<Case>* cases) {
   cases->push_back(NestedMixtureCase());
 }
 
+constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kBf16,
+                                     Precision::kInt8};
+
+// The rounded weights are the reference's, too; but where the machine has
+// instructions for it, what they are multiplied with is rounded as well.
+double Tolerance(Precision precision) {
+  switch (precision) {
+    case Precision::kFloat:
+      return 1e-5;
+    case Precision::kBf16:
+      return 0.02;
+    case Precision::kInt8:
+      return 0.05;
+  }
+  return 0;
+}
+
+// Of a network, whose probabilities hang on ids.
+template <typename Options>
+Reference NetworkReference(NaiveNetwork (*make)(const TestModel&, Options),
+                           const TestModel& served, const Options& options) {
+  const auto network = std::make_shared<NaiveNetwork>(make(served, options));
+  const Vocabulary* vocabulary = &served.model->vocabulary();
+  return [=](const Words& history, const std::string& word) {
+    std::vector<WordId> ids;
+    for (const std::string& known : history) {
+      ids.push_back(vocabulary->Find(known));
+    }
+    return std::exp(network->LogProbability(ids, vocabulary->Find(word)));
+  };
+}
+
+// The variants: a tied output, an adaptive one, or both.
+RecurrentNetworkOptions RecurrentOptions(Cell cell, Activation activation,
+                                         size_t layers, bool tied,
+                                         bool adaptive) {
+  RecurrentNetworkOptions options;
+  options.stack.cell = cell;
+  options.stack.activation = activation;
+  options.stack.layers = layers;
+  options.stack.units = 11;
+  options.tied = tied;
+  options.embedding = tied ? options.stack.units : 6;
+  if (adaptive) options.cutoffs = {8, 40};
+  return options;
+}
+
+Case RecurrentCase(const std::string& name,
+                   const RecurrentNetworkOptions& options,
+                   Precision precision) {
+  Case c;
+  c.name = absl::StrCat("recurrent_", name, "_", options.stack.layers,
+                        options.tied ? "_tied" : "",
+                        options.cutoffs.empty() ? "" : "_adaptive", "_",
+                        PrecisionName(precision));
+  c.text = DemoText(10, 2);
+  c.make = [=] {
+    return RecurrentTestModel(VocabularyOf(TrainingText()), options, precision);
+  };
+  c.reference = [=](const TestModel& served) {
+    return NetworkReference(&NaiveNetwork::Recurrent, served, options);
+  };
+  c.tolerance = Tolerance(precision);
+  return c;
+}
+
+WindowNetworkOptions WindowOptions(size_t window, bool direct, bool adaptive) {
+  WindowNetworkOptions options;
+  options.embedding = 6;
+  options.hidden = 11;
+  options.window = window;
+  options.direct = direct;
+  if (adaptive) options.cutoffs = {8, 40};
+  return options;
+}
+
+Case WindowCase(const WindowNetworkOptions& options, Precision precision) {
+  Case c;
+  c.name =
+      absl::StrCat("window_", options.window, options.direct ? "_direct" : "",
+                   options.cutoffs.empty() ? "" : "_adaptive", "_",
+                   PrecisionName(precision));
+  c.text = DemoText(10, 2);
+  c.make = [=] {
+    return WindowTestModel(VocabularyOf(TrainingText()), options, precision);
+  };
+  c.reference = [=](const TestModel& served) {
+    return NetworkReference(&NaiveNetwork::Window, served, options);
+  };
+  c.tolerance = Tolerance(precision);
+  return c;
+}
+
+// Every cell in every depth and precision, each with an output of another kind
+// in turn; and a LSTM in all.
+void AddRecurrentCases(std::vector<Case>* cases) {
+  struct Kind {
+    std::string name;
+    Cell cell;
+    Activation activation = Activation::kTanh;
+  };
+  size_t number = 0;
+  for (const Kind& kind :
+       {Kind{"sigmoid", Cell::kRnn, Activation::kSigmoid},
+        Kind{"tanh", Cell::kRnn}, Kind{"relu", Cell::kRnn, Activation::kRelu},
+        Kind{"gru", Cell::kGru}, Kind{"lstm", Cell::kLstm}}) {
+    for (size_t layers : {1, 2, 3}) {
+      for (Precision precision : kPrecisions) {
+        for (size_t output = 0; output < 4; ++output) {
+          const bool is_turn = output == number % 4;
+          if (!is_turn && !(kind.name == "lstm" && layers == 2)) continue;
+          cases->push_back(
+              RecurrentCase(kind.name,
+                            RecurrentOptions(kind.cell, kind.activation, layers,
+                                             output % 2 == 1, output >= 2),
+                            precision));
+        }
+        ++number;
+      }
+    }
+  }
+}
+
+void AddWindowCases(std::vector<Case>* cases) {
+  for (Precision precision : kPrecisions) {
+    for (bool direct : {false, true}) {
+      cases->push_back(WindowCase(WindowOptions(3, direct, false), precision));
+      cases->push_back(WindowCase(WindowOptions(2, direct, true), precision));
+    }
+  }
+  cases->push_back(
+      WindowCase(WindowOptions(1, true, false), Precision::kFloat));
+}
+
+// An n-gram model with two networks.
+Case NeuralMixtureCase() {
+  const RecurrentNetworkOptions lstm =
+      RecurrentOptions(Cell::kLstm, Activation::kTanh, 2, false, false);
+  const WindowNetworkOptions window = WindowOptions(3, true, false);
+  const std::vector<double> weights = {0.5, 0.3, 0.2};
+  Case c;
+  c.name = "mixture_neural";
+  c.text = DemoText(10, 2);
+  const auto make_lstm = [=] {
+    return RecurrentTestModel(VocabularyOf(TrainingText()), lstm,
+                              Precision::kFloat);
+  };
+  const auto make_window = [=] {
+    return WindowTestModel(VocabularyOf(TrainingText()), window,
+                           Precision::kFloat);
+  };
+  c.make = [=] {
+    std::vector<TestModel> members;
+    members.push_back(MakeNgram("modified-kneser-ney", 3));
+    members.push_back(make_lstm());
+    members.push_back(make_window());
+    return MixtureTestModel(std::move(members), weights);
+  };
+  c.reference = [=](const TestModel&) -> Reference {
+    // The references look words up in the members.
+    const auto lstm_model = std::make_shared<TestModel>(make_lstm());
+    const auto window_model = std::make_shared<TestModel>(make_window());
+    const Reference members[] = {
+        NgramReference("modified-kneser-ney", 3),
+        NetworkReference(&NaiveNetwork::Recurrent, *lstm_model, lstm),
+        NetworkReference(&NaiveNetwork::Window, *window_model, window)};
+    return [=](const Words& history, const std::string& word) {
+      static_cast<void>(lstm_model);
+      static_cast<void>(window_model);
+      double sum = 0;
+      for (size_t m = 0; m < weights.size(); ++m) {
+        sum += weights[m] * members[m](history, word);
+      }
+      return sum;
+    };
+  };
+  return c;
+}
+
 std::vector<Case> Cases() {
   std::vector<Case> cases = {ArpaCase()};
   for (absl::string_view method : SmoothingMethods()) {
@@ -181,6 +363,9 @@ std::vector<Case> Cases() {
     cases.back().name += "_hard";
   }
   AddMixtureCases(&cases);
+  AddRecurrentCases(&cases);
+  AddWindowCases(&cases);
+  cases.push_back(NeuralMixtureCase());
   return cases;
 }
 
@@ -278,10 +463,17 @@ TEST_P(ConformanceTest, BeginOfSentenceIsNeverPredicted) {
 TEST_P(ConformanceTest, ScoreEqualsDistribution) {
   ForEachState([this](const State& state) {
     const std::vector<float> log_probs = Distribution(state);
-    for (WordId w = 0; w < vocabulary().size(); w += 7) {
-      State copy = state;
-      ASSERT_TRUE(SameBits(Score(&copy, {&w, 1}), {&log_probs[w], 1}))
-          << vocabulary().word(w);
+    std::vector<WordId> words;
+    for (WordId w = 0; w < vocabulary().size(); w += 7) words.push_back(w);
+    std::vector<float> found(words.size());
+    std::vector<LanguageModel::Query> batch;
+    for (size_t i = 0; i < words.size(); ++i) {
+      batch.push_back({state.data(), {&words[i], 1}, nullptr, {&found[i], 1}});
+    }
+    model().Score(batch);
+    for (size_t i = 0; i < words.size(); ++i) {
+      ASSERT_TRUE(SameBits({&found[i], 1}, {&log_probs[words[i]], 1}))
+          << vocabulary().word(words[i]);
     }
   });
 }
@@ -399,7 +591,7 @@ TEST_P(ConformanceTest, SaveLoadScoreGivesTheSameBits) {
     std::vector<float> found(sentence.size());
     const LanguageModel::Query query = {state.data(), sentence, state.data(),
                                         absl::MakeSpan(found)};
-    loaded->model().Score({&query, 1});
+    loaded->model().left_to_right()->Score({&query, 1});
     ASSERT_TRUE(SameBits(found, Score(&expected, sentence)));
     ASSERT_EQ(state, expected);
   }
@@ -432,7 +624,7 @@ TEST_P(NaiveReferenceTest, EqualsNaiveReference) {
       const std::string word(vocabulary().word(id));
       const double expected = reference(history, word);
       const double found = std::exp(double{Score(&state, {&id, 1})[0]});
-      ASSERT_NEAR(found, expected, 1e-5 * expected) << word;
+      ASSERT_NEAR(found, expected, GetParam().tolerance * expected) << word;
       history.push_back(word);
     }
   }

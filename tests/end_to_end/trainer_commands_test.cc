@@ -136,7 +136,7 @@ class SmoothingTest : public TrainerCommandsTest,
                       public testing::WithParamInterface<std::string> {};
 
 TEST_P(SmoothingTest, TrainsServesAndSaysItsName) {
-  const std::string text = DemoText(500, 1);
+  const std::string text = DemoText(2000, 1);
   EXPECT_EQ(Train(text, {"--order", "3", "--smoothing", GetParam()}), "en@1\n");
   EXPECT_THAT(Trainer({"inspect"}), HasSubstr("smoothing   " + GetParam()));
   const nlohmann::json json = Evaluate(text);
