@@ -152,7 +152,9 @@ class Training {
   absl::Status EndEpoch() {
     const double loss = ValidationLoss();
     if (!std::isfinite(loss)) return NotFinite("validation loss", loss);
+    const double squares = SumOfSquares(values_);
     if (!std::isfinite(squares))
+      return NotFinite("norm of the weights", squares);
     Record(loss);
     if (loss < progress_.best_valid_loss) {
       progress_.best_valid_loss = loss;
