@@ -36,6 +36,7 @@ nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
       {"aliases", std::vector<std::string>(model.aliases().begin(),
                                            model.aliases().end())},
       {"family", model.family()},
+      {"bidirectional", model.bidirectional()},
       {"properties", std::map<std::string, std::string>(
                          model.properties().begin(), model.properties().end())},
       {"vocabulary_size", model.vocabulary_size()},

@@ -19,8 +19,8 @@ absl::Status WriteFile(const std::string& path, absl::string_view bytes);
 // Syncs a file or directory.
 absl::Status Sync(const std::string& path);
 
-// Puts a file in the place of the one that is there, if any: after a crash there
-// is the old one or the new one, whole. One writer at a time.
+// Puts a file in the place of the one that is there, if any: after a crash
+// there is the old one or the new one, whole. One writer at a time.
 absl::Status ReplaceFile(const std::string& path, absl::string_view bytes);
 
 }  // namespace lmserve

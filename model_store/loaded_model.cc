@@ -56,10 +56,9 @@ absl::StatusOr<MappedFile> MapVerified(const std::string& directory,
   return file;
 }
 
-absl::StatusOr<std::unique_ptr<LanguageModel>> MakeModel(
-    const std::string& family, const ModelFiles& files) {
-  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
-      CreateModel(family, files);
+absl::StatusOr<AnyModel> MakeModel(const std::string& family,
+                                   const ModelFiles& files) {
+  absl::StatusOr<AnyModel> model = CreateModel(family, files);
   if (model.ok()) return model;
   // The family is the manifest's; other errors name their file.
   if (absl::IsNotFound(model.status())) {
@@ -68,18 +67,24 @@ absl::StatusOr<std::unique_ptr<LanguageModel>> MakeModel(
   return absl::DataLossError(model.status().message());
 }
 
-absl::Status CheckSelfTest(const LanguageModel& model,
-                           const ModelFiles& files) {
+absl::Status CheckSelfTest(const AnyModel& model, const ModelFiles& files) {
   lm::v1::SelfTest self_test;
   absl::Status status =
-      FromJson(kSelfTestFile, files.find(std::string(kSelfTestFile))->second,
-               &self_test);
+      FromJson(kSelfTestFile, files.find(kSelfTestFile)->second, &self_test);
   if (!status.ok()) return status;
   status = RunSelfTest(model, self_test);
   return status.ok() ? status : Broken(kSelfTestFile, status.message());
 }
 
 }  // namespace
+
+ModelFiles LoadedModel::files() const {
+  ModelFiles files;
+  for (int i = 0; i < manifest_.files_size(); ++i) {
+    files[manifest_.files(i).name()] = files_[i].bytes();
+  }
+  return files;
+}
 
 uint64_t LoadedModel::file_bytes() const {
   uint64_t bytes = 0;
@@ -103,15 +108,13 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
   loaded->name_ = std::string(name);
   loaded->version_ = version;
   loaded->manifest_ = *std::move(manifest);
-  ModelFiles files;
   for (const lm::v1::ModelFile& entry : loaded->manifest_.files()) {
     absl::StatusOr<MappedFile> file = MapVerified(directory, entry);
     if (!file.ok()) return file.status();
-    files[entry.name()] = file->bytes();
     loaded->files_.push_back(*std::move(file));
   }
-  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
-      MakeModel(loaded->manifest_.family(), files);
+  const ModelFiles files = loaded->files();
+  absl::StatusOr<AnyModel> model = MakeModel(loaded->manifest_.family(), files);
   if (!model.ok()) return model.status();
   loaded->model_ = *std::move(model);
   absl::Status status = CheckSelfTest(*loaded->model_, files);

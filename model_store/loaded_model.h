@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,8 @@
 #include "absl/strings/string_view.h"
 #include "lm/v1/manifest.pb.h"
 #include "model_store/mapped_file.h"
-#include "models/language_model.h"
+#include "models/any_model.h"
+#include "models/model_files.h"
 
 namespace lmserve {
 
@@ -20,10 +22,13 @@ class LoadedModel {
  public:
   const std::string& name() const { return name_; }
   uint64_t version() const { return version_; }
-  const LanguageModel& model() const { return *model_; }
+  const AnyModel& model() const { return *model_; }
   const lm::v1::Manifest& manifest() const { return manifest_; }
 
-  // Bytes of all files the manifest lists.
+  // The files the manifest lists, verified; views that live as long as this.
+  ModelFiles files() const;
+
+  // Bytes of all of them.
   uint64_t file_bytes() const;
 
  private:
@@ -36,7 +41,7 @@ class LoadedModel {
   uint64_t version_ = 0;
   lm::v1::Manifest manifest_;
   std::vector<MappedFile> files_;  // outlive model_, which reads them in place
-  std::unique_ptr<const LanguageModel> model_;
+  std::optional<AnyModel> model_;  // set in all that are handed out
 };
 
 // Keeps a version in memory for as long as somebody holds it.

@@ -112,7 +112,7 @@ absl::StatusOr<std::string> MakeManifest(const NewVersion& version,
 
 // The bytes of selftest.json, which the model agrees with once read again.
 absl::StatusOr<std::string> MakeSelfTestFile(
-    const LanguageModel& model, absl::Span<const std::string> texts) {
+    const AnyModel& model, absl::Span<const std::string> texts) {
   std::string json = ToJson(MakeSelfTest(model, texts));
   lm::v1::SelfTest self_test;
   absl::Status status = FromJson(kSelfTestFile, json, &self_test);
@@ -140,11 +140,11 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
                                  const NewVersion& version) {
   absl::Status status = CheckModelName(name);
   if (!status.ok()) return status;
-  const absl::StatusOr<std::unique_ptr<LanguageModel>> model =
+  const absl::StatusOr<AnyModel> model =
       CreateModel(version.family, version.files);
   if (!model.ok()) return model.status();
   const absl::StatusOr<std::string> self_test =
-      MakeSelfTestFile(**model, version.self_test);
+      MakeSelfTestFile(*model, version.self_test);
   if (!self_test.ok()) return self_test.status();
   ModelFiles files = version.files;
   files[std::string(kSelfTestFile)] = *self_test;

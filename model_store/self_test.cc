@@ -1,6 +1,7 @@
 #include "model_store/self_test.h"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,11 +12,8 @@ namespace {
 
 constexpr float kTolerance = 1e-4f;
 
-std::vector<float> Score(const LanguageModel& model, absl::string_view text) {
-  std::vector<WordId> words;
-  for (absl::string_view word : SplitWords(text)) {
-    words.push_back(model.vocabulary().Find(word));
-  }
+std::vector<float> Score(const LanguageModel& model,
+                         std::vector<WordId> words) {
   words.push_back(model.vocabulary().end_sentence());
   std::vector<std::byte> state(model.state_size());
   model.Start(state.data());
@@ -26,12 +24,32 @@ std::vector<float> Score(const LanguageModel& model, absl::string_view text) {
   return log_probs;
 }
 
+std::vector<float> Score(const BidirectionalModel& model,
+                         const std::vector<WordId>& words) {
+  std::vector<float> log_probs(words.size());
+  const BidirectionalModel::Sentence sentence = {words,
+                                                 absl::MakeSpan(log_probs)};
+  model.Score({&sentence, 1});
+  return log_probs;
+}
+
+std::vector<float> Score(const AnyModel& model, absl::string_view text) {
+  std::vector<WordId> words;
+  for (absl::string_view word : SplitWords(text)) {
+    words.push_back(model.vocabulary().Find(word));
+  }
+  if (model.bidirectional() != nullptr) {
+    return Score(*model.bidirectional(), words);
+  }
+  return Score(*model.left_to_right(), std::move(words));
+}
+
 // Two infinities are equal, a NaN to nothing.
 bool Same(float a, float b) { return a == b || std::abs(a - b) <= kTolerance; }
 
 }  // namespace
 
-lm::v1::SelfTest MakeSelfTest(const LanguageModel& model,
+lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
                               absl::Span<const std::string> texts) {
   lm::v1::SelfTest self_test;
   for (const std::string& text : texts) {
@@ -42,7 +60,7 @@ lm::v1::SelfTest MakeSelfTest(const LanguageModel& model,
   return self_test;
 }
 
-absl::Status RunSelfTest(const LanguageModel& model,
+absl::Status RunSelfTest(const AnyModel& model,
                          const lm::v1::SelfTest& self_test) {
   if (self_test.cases().empty()) {
     return absl::DataLossError("self-test: expected a text, found none");

@@ -6,18 +6,19 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "lm/v1/manifest.pb.h"
-#include "models/language_model.h"
+#include "models/any_model.h"
 
 namespace lmserve {
 
-// A few texts with the log-probabilities that a model gives their words and
-// </s>. Loading ends with it: a model that answers otherwise never serves.
-lm::v1::SelfTest MakeSelfTest(const LanguageModel& model,
+// A few texts with the log-probabilities that a model gives their words and, if
+// it reads from left to right, </s>. Loading ends with it: a model that answers
+// otherwise never serves.
+lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
                               absl::Span<const std::string> texts);
 
 // Scores the texts anew. DATA_LOSS, naming the text and the word, where there
 // is no text, or a number differs by more than 1e-4.
-absl::Status RunSelfTest(const LanguageModel& model,
+absl::Status RunSelfTest(const AnyModel& model,
                          const lm::v1::SelfTest& self_test);
 
 }  // namespace lmserve

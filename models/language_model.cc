@@ -4,17 +4,32 @@
 #include <vector>
 
 namespace lmserve {
+namespace {
+
+// Distributions in memory at once. Some models make several in little more time
+// than one.
+constexpr size_t kRows = 16;
+
+}  // namespace
+
+void TakeBest(absl::Span<const float> log_probs, absl::Span<ScoredWord> best) {
+  std::vector<ScoredWord> words(log_probs.size());
+  for (WordId w = 0; w < words.size(); ++w) words[w] = {w, log_probs[w]};
+  std::partial_sort(words.begin(), words.begin() + best.size(), words.end(),
+                    Likelier);
+  std::copy_n(words.begin(), best.size(), best.begin());
+}
 
 void LanguageModel::TopK(absl::Span<const std::byte* const> states, size_t k,
                          absl::Span<ScoredWord> best) const {
   const size_t size = vocabulary().size();
-  std::vector<float> log_probs(size);
-  std::vector<ScoredWord> words(size);
+  std::vector<float> log_probs(std::min(states.size(), kRows) * size);
   for (size_t i = 0; i < states.size(); ++i) {
-    Distribution(states.subspan(i, 1), log_probs.data());
-    for (WordId w = 0; w < size; ++w) words[w] = {w, log_probs[w]};
-    std::partial_sort(words.begin(), words.begin() + k, words.end(), Likelier);
-    std::copy_n(words.begin(), k, best.begin() + i * k);
+    if (i % kRows == 0) {
+      Distribution(states.subspan(i, kRows), log_probs.data());
+    }
+    TakeBest(absl::MakeConstSpan(log_probs).subspan(i % kRows * size, size),
+             best.subspan(i * k, k));
   }
 }
 

@@ -24,6 +24,10 @@ inline bool Likelier(const ScoredWord& a, const ScoredWord& b) {
   return a.word < b.word;
 }
 
+// Writes the best words of a distribution in that order. REQUIRES: best.size()
+// <= log_probs.size().
+void TakeBest(absl::Span<const float> log_probs, absl::Span<ScoredWord> best);
+
 // A LanguageModel tells how probable each word of a text is, given the words
 // before it. What it remembers of a text is a state: state_size() plain bytes
 // that the caller owns, and may copy, compare, hash, store and send. Two states

@@ -90,10 +90,19 @@ ModelOr CreateNested(const ModelFiles& files, int depth);
 // Makes a member of a mixture that stands in depth - 1 others.
 ModelOr CreateMember(const MixtureEntry& entry, const ModelFiles& files,
                      int depth) {
-  if (entry.family != kMixtureFamily) return CreateModel(entry.family, files);
-  if (depth < kMostNested) return CreateNested(files, depth + 1);
-  return absl::InvalidArgumentError(absl::StrCat(
-      "expected at most ", kMostNested, " mixtures one in the other"));
+  if (entry.family == kMixtureFamily) {
+    if (depth < kMostNested) return CreateNested(files, depth + 1);
+    return absl::InvalidArgumentError(absl::StrCat(
+        "expected at most ", kMostNested, " mixtures one in the other"));
+  }
+  absl::StatusOr<AnyModel> model = CreateModel(entry.family, files);
+  if (!model.ok()) return model.status();
+  if (model->left_to_right() == nullptr) {
+    return absl::InvalidArgumentError(
+        "expected a model that reads from left to right, found a "
+        "bidirectional one");
+  }
+  return (*std::move(model)).TakeLeftToRight();
 }
 
 ModelOr CreateNested(const ModelFiles& files, int depth) {

@@ -2,18 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "models/mixture_kernel.h"
 
 namespace lmserve {
 namespace {
 
 constexpr double kMostOff = 1e-6;  // that the sum of the weights may be
-constexpr size_t kRows = 8;        // of distributions in memory at once
+constexpr size_t kRows = 16;       // of distributions in memory at once
 
 absl::Status MemberError(size_t member, absl::string_view problem) {
   return absl::InvalidArgumentError(
@@ -35,22 +35,6 @@ absl::Status CheckWeights(absl::Span<const MixtureModel::Member> members) {
       absl::StrCat("weights: expected the sum 1, found ", sum));
 }
 
-// Whether a member has the words of the first one under the same ids.
-absl::Status CheckWords(size_t member, const Vocabulary& expected,
-                        const Vocabulary& found) {
-  if (found.text() == expected.text()) return absl::OkStatus();
-  if (found.size() != expected.size()) {
-    return MemberError(member,
-                       absl::StrCat("words: expected ", expected.size(),
-                                    " as in member 0, found ", found.size()));
-  }
-  WordId id = 0;
-  while (found.word(id) == expected.word(id)) ++id;
-  return MemberError(
-      member, absl::StrCat("word ", id, ": expected '", expected.word(id),
-                           "' as in member 0, found '", found.word(id), "'"));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MixtureModel>> MixtureModel::Create(
@@ -60,9 +44,12 @@ absl::StatusOr<std::unique_ptr<MixtureModel>> MixtureModel::Create(
   }
   if (absl::Status status = CheckWeights(members); !status.ok()) return status;
   for (size_t m = 1; m < members.size(); ++m) {
-    absl::Status status = CheckWords(m, members[0].model->vocabulary(),
-                                     members[m].model->vocabulary());
-    if (!status.ok()) return status;
+    const absl::Status status = CheckSameWords(members[0].model->vocabulary(),
+                                               members[m].model->vocabulary());
+    if (!status.ok()) {
+      return MemberError(m, absl::StrCat("other words than those of member 0: ",
+                                         status.message()));
+    }
   }
   return absl::WrapUnique(new MixtureModel(std::move(members)));
 }
@@ -73,8 +60,8 @@ MixtureModel::MixtureModel(std::vector<Member> members) {
   for (Member& member : members) {
     if (member.weight == 0) continue;
     const size_t size = member.model->state_size();
-    parts_.push_back(
-        {std::move(member.model), member.weight / sum, state_size_});
+    parts_.push_back({std::move(member.model), state_size_});
+    weights_.push_back(member.weight / sum);
     state_size_ += size;
   }
 }
@@ -85,22 +72,6 @@ const Vocabulary& MixtureModel::vocabulary() const {
 
 void MixtureModel::Start(std::byte* state) const {
   for (const Part& part : parts_) part.model->Start(state + part.offset);
-}
-
-// Of a word, log_probs[m * stride] is what the part m gives it.
-float MixtureModel::Mix(const float* log_probs, size_t stride) const {
-  float best = log_probs[0];
-  for (size_t m = 1; m < parts_.size(); ++m) {
-    best = std::max(best, log_probs[m * stride]);
-  }
-  if (best == -std::numeric_limits<float>::infinity()) return best;
-  double sum = 0;
-  for (size_t m = 0; m < parts_.size(); ++m) {
-    sum += parts_[m].weight * std::exp(double{log_probs[m * stride]} - best);
-  }
-  // The weights may sum to a little more than 1, a mean is never above the
-  // best.
-  return static_cast<float>(best + std::min(0.0, std::log(sum)));
 }
 
 void MixtureModel::Score(absl::Span<const Query> batch) const {
@@ -121,9 +92,11 @@ void MixtureModel::Score(absl::Span<const Query> batch) const {
     }
     part.model->Score(queries);
   }
-  const float* word = log_probs.data();
+  MixLogProbs(weights_, log_probs.data(), words, log_probs.data());
+  const float* mixed = log_probs.data();
   for (const Query& query : batch) {
-    for (float& log_prob : query.log_probs) log_prob = Mix(word++, words);
+    std::copy_n(mixed, query.log_probs.size(), query.log_probs.begin());
+    mixed += query.log_probs.size();
   }
 }
 
@@ -149,9 +122,7 @@ void MixtureModel::MixRows(absl::Span<const std::byte* const> states,
     }
     parts_[m].model->Distribution(own, scratch.data() + m * words);
   }
-  for (size_t i = 0; i < words; ++i) {
-    log_probs[i] = Mix(scratch.data() + i, words);
-  }
+  MixLogProbs(weights_, scratch.data(), words, log_probs);
 }
 
 }  // namespace lmserve

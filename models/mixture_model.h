@@ -46,7 +46,6 @@ class MixtureModel final : public LanguageModel {
   // A member, and where its part of a state begins.
   struct Part {
     std::unique_ptr<LanguageModel> model;
-    double weight;
     size_t offset;
   };
 
@@ -54,9 +53,9 @@ class MixtureModel final : public LanguageModel {
 
   void MixRows(absl::Span<const std::byte* const> states,
                absl::Span<float> scratch, float* log_probs) const;
-  float Mix(const float* log_probs, size_t stride) const;
 
   std::vector<Part> parts_;
+  std::vector<double> weights_;  // of the parts
   size_t state_size_ = 0;
 };
 

@@ -6,54 +6,67 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "models/mixture_file.h"
-#include "models/ngram/ngram_model.h"
+#include "models/neural/recurrent_bidirectional_model.h"
 #include "models/neural/recurrent_model.h"
 #include "models/neural/window_model.h"
+#include "models/ngram/ngram_model.h"
 
 namespace lmserve {
 namespace {
 
-using ModelOr = absl::StatusOr<std::unique_ptr<LanguageModel>>;
-
 // A model of a vocabulary and one file more, which it reads in place.
 template <typename Model>
-ModelOr CreateFromFile(absl::string_view file, const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateFromFile(absl::string_view file,
+                                        const ModelFiles& files) {
   absl::StatusOr<Vocabulary> vocabulary = ReadVocabulary(files);
   if (!vocabulary.ok()) return vocabulary.status();
   const absl::StatusOr<absl::string_view> bytes = FindFile(files, file);
   if (!bytes.ok()) return bytes.status();
-  return Model::Create(*std::move(vocabulary), *bytes);
+  auto model = Model::Create(*std::move(vocabulary), *bytes);
+  if (!model.ok()) return model.status();
+  return AnyModel(*std::move(model));
 }
 
-ModelOr CreateNgram(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateNgram(const ModelFiles& files) {
   return CreateFromFile<NgramModel>(kNgramFile, files);
 }
 
-ModelOr CreateRecurrent(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateRecurrent(const ModelFiles& files) {
   return CreateFromFile<RecurrentModel>(kWeightsFile, files);
 }
 
-ModelOr CreateWindow(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateBidirectional(const ModelFiles& files) {
+  return CreateFromFile<RecurrentBidirectionalModel>(kWeightsFile, files);
+}
+
+absl::StatusOr<AnyModel> CreateWindow(const ModelFiles& files) {
   return CreateFromFile<WindowModel>(kWeightsFile, files);
+}
+
+absl::StatusOr<AnyModel> CreateMixtureModel(const ModelFiles& files) {
+  absl::StatusOr<std::unique_ptr<LanguageModel>> model = CreateMixture(files);
+  if (!model.ok()) return model.status();
+  return AnyModel(*std::move(model));
 }
 
 // A kind of model, and how one is made of its files.
 struct Family {
   absl::string_view name;
-  ModelOr (*create)(const ModelFiles& files);
+  absl::StatusOr<AnyModel> (*create)(const ModelFiles& files);
 };
 
 constexpr Family kFamilies[] = {
     {kNgramFamily, CreateNgram},
     {kRecurrentFamily, CreateRecurrent},
+    {kBidirectionalFamily, CreateBidirectional},
     {kWindowFamily, CreateWindow},
-    {kMixtureFamily, CreateMixture},
+    {kMixtureFamily, CreateMixtureModel},
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LanguageModel>> CreateModel(
-    absl::string_view family, const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
+                                     const ModelFiles& files) {
   for (const Family& known : kFamilies) {
     if (known.name == family) return known.create(files);
   }

@@ -1,12 +1,9 @@
 #ifndef LMSERVE_MODELS_MODEL_FACTORY_H_
 #define LMSERVE_MODELS_MODEL_FACTORY_H_
 
-#include <memory>
-#include <string>
-
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "models/language_model.h"
+#include "models/any_model.h"
 #include "models/model_files.h"
 
 namespace lmserve {
@@ -19,14 +16,14 @@ inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
 inline constexpr absl::string_view kWindowFamily = "window";
 inline constexpr absl::string_view kMixtureFamily = "mixture";
 
-// Makes the model of a family from its files. The files are not trusted: every
-// size and offset in them is checked. Fails with NOT_FOUND for a family that
-// this build does not know, and with INVALID_ARGUMENT, naming the file, for a
-// file that is missing or broken.
+// Makes the model of a family from its files, which says what kind it is. The
+// files are not trusted: every size and offset in them is checked. Fails with
+// NOT_FOUND for a family that this build does not know, and with
+// INVALID_ARGUMENT, naming the file, for a file that is missing or broken.
 //
 // The model may use the memory of the files in place: it must outlive it.
-absl::StatusOr<std::unique_ptr<LanguageModel>> CreateModel(
-    absl::string_view family, const ModelFiles& files);
+absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
+                                     const ModelFiles& files);
 
 }  // namespace lmserve
 

@@ -1,5 +1,6 @@
 #include "models/vocabulary.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -83,6 +84,19 @@ absl::StatusOr<Vocabulary> Vocabulary::Create(
 WordId Vocabulary::Find(absl::string_view word) const {
   const auto found = ids_.find(word);
   return found == ids_.end() ? unknown_ : found->second;
+}
+
+absl::Status CheckSameWords(const Vocabulary& expected,
+                            const Vocabulary& found) {
+  if (found.text() == expected.text()) return absl::OkStatus();
+  for (WordId id = 0; id < std::min(expected.size(), found.size()); ++id) {
+    if (found.word(id) == expected.word(id)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("word ", id, ": expected '", expected.word(id),
+                     "', found '", found.word(id), "'"));
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "words: expected ", expected.size(), ", found ", found.size()));
 }
 
 }  // namespace lmserve

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -65,6 +66,11 @@ class Vocabulary {
   WordId begin_sentence_ = 0;
   WordId end_sentence_ = 0;
 };
+
+// Whether two vocabularies have the same words under the same ids.
+// INVALID_ARGUMENT, telling the first difference, where not.
+absl::Status CheckSameWords(const Vocabulary& expected,
+                            const Vocabulary& found);
 
 }  // namespace lmserve
 

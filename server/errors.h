@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "grpcpp/support/status.h"
+#include "model_store/loaded_model.h"
 
 namespace lmserve {
 
@@ -17,6 +18,11 @@ absl::Status ShuttingDown();
 
 // INVALID_ARGUMENT "FIELD: PROBLEM".
 absl::Status InvalidField(absl::string_view field, absl::string_view problem);
+
+// FAILED_PRECONDITION "FIELD: 'MODEL' is of this kind: it cannot WHAT; it ...",
+// which tells what it can.
+absl::Status CannotDo(absl::string_view field, const LoadedModel& model,
+                      absl::string_view what);
 
 // OK up to the limit, else RESOURCE_EXHAUSTED "FIELD: COUNT, the limit is
 // LIMIT".

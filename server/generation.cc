@@ -81,10 +81,11 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
     const lm::v1::GenerateRequest& request) {
   absl::StatusOr<ModelHandle> handle = store.Get(request.model());
   if (!handle.ok()) return handle.status();
-  const LanguageModel& model = (*handle)->model();
-  const absl::StatusOr<Options> options = ParseOptions(model, limits, request);
+  const LanguageModel* model = (*handle)->model().left_to_right();
+  if (model == nullptr) return CannotDo("model", **handle, "generate");
+  const absl::StatusOr<Options> options = ParseOptions(*model, limits, request);
   if (!options.ok()) return options.status();
-  Encoder prompt(model.vocabulary(), limits);
+  Encoder prompt(model->vocabulary(), limits);
   absl::Status status =
       prompt.Add(request.prompt(), "prompt", -1, {.may_be_empty = true});
   if (!status.ok()) return status;
@@ -95,7 +96,7 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
 Generation::Generation(ModelHandle handle, const Options& options,
                        absl::Span<const WordId> prompt)
     : handle_(std::move(handle)),
-      model_(handle_->model()),
+      model_(*handle_->model().left_to_right()),
       options_(options),
       sampler_(model_, options.sampler, options.seed),
       state_(model_.state_size()) {

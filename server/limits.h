@@ -10,11 +10,13 @@ namespace lmserve {
 struct Limits {
   int message_bytes = 16 << 20;
   uint64_t words_per_text = 10'000;
-  uint64_t words = 1'000'000;      // in all texts of a request
-  uint64_t texts = 10'000;         // or contexts, or candidates
-  uint64_t models = 16;            // of a reranking
-  uint64_t features = 256;         // a candidate's own
-  uint64_t predictions = 100'000;  // k times contexts
+  uint64_t words = 1'000'000;       // in all texts of a request
+  uint64_t words_read = 4'000'000;  // by a bidirectional model: a text of n
+                                    // words n times
+  uint64_t texts = 10'000;          // or contexts, or candidates
+  uint64_t models = 16;             // of a reranking
+  uint64_t features = 256;          // a candidate's own
+  uint64_t predictions = 100'000;   // k times contexts
   uint64_t generated_words = 10'000;
   uint64_t stop_words = 100;
 };

@@ -70,6 +70,9 @@ void AddFlags(CLI::App& app, Flags* flags) {
   AddLimit(app, "--max-words-per-text", &limits.words_per_text,
            "Words in a text");
   AddLimit(app, "--max-words", &limits.words, "Words in all texts");
+  AddLimit(app, "--max-words-read", &limits.words_read,
+           "Words that a bidirectional model reads to score all texts, n times "
+           "n of a text of n words");
   AddLimit(app, "--max-texts", &limits.texts, "Texts, contexts or candidates");
   AddLimit(app, "--max-models", &limits.models, "Models of a reranking");
   AddLimit(app, "--max-features", &limits.features, "Features of a candidate");

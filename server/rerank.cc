@@ -150,15 +150,24 @@ double Divisor(const lm::v1::RerankRequest& request, double words) {
   }
 }
 
+// A divisor that is infinite, too, makes the impossible no likelier; the log-
+// probability of no words at all is 0.
+double Normalize(const lm::v1::RerankRequest& request, double log_prob,
+                 double words) {
+  if (std::isinf(log_prob) || words == 0) return log_prob;
+  return log_prob / Divisor(request, words);
+}
+
 // The three features of one model.
-absl::Status AddModelFeatures(const std::string& name,
-                              const LanguageModel& model, const Limits& limits,
+absl::Status AddModelFeatures(const std::string& name, const AnyModel& model,
+                              const Limits& limits,
                               const lm::v1::RerankRequest& request,
                               FeatureTable* table) {
   Encoder texts(model.vocabulary(), limits);
   for (int i = 0; i < request.candidates_size(); ++i) {
-    absl::Status status = texts.Add(request.candidates(i).text(), "candidates",
-                                    i, {.may_be_empty = true, .add_end = true});
+    absl::Status status =
+        texts.Add(request.candidates(i).text(), "candidates", i,
+                  {.may_be_empty = true, .add_end = PredictsEnd(model)});
     if (!status.ok()) return status;
   }
   for (const char* suffix : {"", ".unknown", ".words"}) {
@@ -171,17 +180,16 @@ absl::Status AddModelFeatures(const std::string& name,
     }
     table->AddColumn(column, suffix[0] == '\0' ? 1 : 0);
   }
-  const std::vector<float> log_probs = ScoreTexts(model, texts);
-  absl::Span<const float> rest = log_probs;
+  const absl::StatusOr<std::vector<float>> log_probs =
+      ScoreTexts(model, limits, texts);
+  if (!log_probs.ok()) return log_probs.status();
+  absl::Span<const float> rest = *log_probs;
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> words = texts.words(i);
     const absl::Span<const float> scores = rest.first(words.size());
     rest.remove_prefix(words.size());
     const double log_prob = std::accumulate(scores.begin(), scores.end(), 0.0);
-    // A divisor that is infinite, too, makes the impossible no likelier.
-    table->AddValue(i, std::isinf(log_prob)
-                           ? log_prob
-                           : log_prob / Divisor(request, words.size()));
+    table->AddValue(i, Normalize(request, log_prob, words.size()));
     table->AddValue(i, std::count(words.begin(), words.end(),
                                   model.vocabulary().unknown()));
     table->AddValue(i, words.size());

@@ -40,11 +40,16 @@ void SetScore(const Vocabulary& vocabulary, absl::Span<const WordId> words,
                                          : std::exp(-known_log_prob / known));
 }
 
-}  // namespace
-
-void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version) {
-  version->set_name(loaded.name());
-  version->set_version(loaded.version());
+// Of each text its part of some numbers, one a word.
+std::vector<absl::Span<float>> Parts(const Encoder& texts,
+                                     absl::Span<float> numbers) {
+  std::vector<absl::Span<float>> parts;
+  parts.reserve(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    parts.push_back(numbers.first(texts.words(i).size()));
+    numbers.remove_prefix(texts.words(i).size());
+  }
+  return parts;
 }
 
 std::vector<float> ScoreTexts(const LanguageModel& model,
@@ -54,15 +59,56 @@ std::vector<float> ScoreTexts(const LanguageModel& model,
   std::vector<float> log_probs(texts.all_words().size());
   std::vector<LanguageModel::Query> batch;
   batch.reserve(texts.size());
-  size_t begin = 0;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    const absl::Span<const WordId> words = texts.words(i);
-    batch.push_back({start.data(), words, nullptr,
-                     absl::MakeSpan(log_probs).subspan(begin, words.size())});
-    begin += words.size();
+  for (absl::Span<float> part : Parts(texts, absl::MakeSpan(log_probs))) {
+    batch.push_back({start.data(), texts.words(batch.size()), nullptr, part});
   }
   model.Score(batch);
   return log_probs;
+}
+
+std::vector<float> ScoreTexts(const BidirectionalModel& model,
+                              const Encoder& texts) {
+  std::vector<float> log_probs(texts.all_words().size());
+  std::vector<BidirectionalModel::Sentence> batch;
+  batch.reserve(texts.size());
+  for (absl::Span<float> part : Parts(texts, absl::MakeSpan(log_probs))) {
+    batch.push_back({texts.words(batch.size()), part});
+  }
+  model.Score(batch);
+  return log_probs;
+}
+
+// A bidirectional model reads a text once for each of its words.
+uint64_t WordsRead(const Encoder& texts) {
+  uint64_t read = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    read += uint64_t{texts.words(i).size()} * texts.words(i).size();
+  }
+  return read;
+}
+
+}  // namespace
+
+void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version) {
+  version->set_name(loaded.name());
+  version->set_version(loaded.version());
+}
+
+bool PredictsEnd(const AnyModel& model) {
+  return model.left_to_right() != nullptr;
+}
+
+absl::StatusOr<std::vector<float>> ScoreTexts(const AnyModel& model,
+                                              const Limits& limits,
+                                              const Encoder& texts) {
+  if (model.left_to_right() != nullptr) {
+    return ScoreTexts(*model.left_to_right(), texts);
+  }
+  absl::Status status =
+      CheckLimit("words to read, n times n of a text of n words",
+                 WordsRead(texts), limits.words_read);
+  if (!status.ok()) return status;
+  return ScoreTexts(*model.bidirectional(), texts);
 }
 
 absl::Status Score(const ModelStore& store, const Limits& limits,
@@ -75,18 +121,23 @@ absl::Status Score(const ModelStore& store, const Limits& limits,
   }
   absl::Status status = CheckLimit("texts", request.texts_size(), limits.texts);
   if (!status.ok()) return status;
-  const LanguageModel& model = (*handle)->model();
+  const AnyModel& model = (*handle)->model();
+  if (request.no_end() && model.bidirectional() != nullptr) {
+    return CannotDo("no_end", **handle, "score unfinished texts");
+  }
+  const bool add_end = PredictsEnd(model) && !request.no_end();
   Encoder texts(model.vocabulary(), limits);
   for (int i = 0; i < request.texts_size(); ++i) {
-    status =
-        texts.Add(request.texts(i), "texts", i, {.add_end = !request.no_end()});
+    status = texts.Add(request.texts(i), "texts", i, {.add_end = add_end});
     if (!status.ok()) return status;
   }
-  const std::vector<float> log_probs = ScoreTexts(model, texts);
+  const absl::StatusOr<std::vector<float>> log_probs =
+      ScoreTexts(model, limits, texts);
+  if (!log_probs.ok()) return log_probs.status();
 
   SetModel(**handle, response->mutable_model());
   response->mutable_scores()->Reserve(texts.size());
-  absl::Span<const float> rest = log_probs;
+  absl::Span<const float> rest = *log_probs;
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> words = texts.words(i);
     const absl::Span<const float> scores = rest.first(words.size());

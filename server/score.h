@@ -4,9 +4,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "lm/v1/language_model.pb.h"
 #include "model_store/model_store.h"
-#include "models/language_model.h"
+#include "models/any_model.h"
 #include "server/encoder.h"
 #include "server/limits.h"
 
@@ -18,9 +19,15 @@ absl::Status Score(const ModelStore& store, const Limits& limits,
                    const lm::v1::ScoreRequest& request,
                    lm::v1::ScoreResponse* response);
 
-// ln P of every word of the texts, each after <s>; parallel to
-// texts.all_words().
-std::vector<float> ScoreTexts(const LanguageModel& model, const Encoder& texts);
+// Whether a text that is scored ends with </s>: to a bidirectional model that
+// is a given.
+bool PredictsEnd(const AnyModel& model);
+
+// ln P of every word of the texts, after <s> and those before it or, if the
+// model is bidirectional, given all others; parallel to texts.all_words().
+absl::StatusOr<std::vector<float>> ScoreTexts(const AnyModel& model,
+                                              const Limits& limits,
+                                              const Encoder& texts);
 
 // Who answered.
 void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version);

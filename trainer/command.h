@@ -3,8 +3,12 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model_store/loaded_model.h"
 
 namespace lmserve {
 
@@ -15,6 +19,7 @@ using Work = std::function<absl::Status()>;
 void AddNgramCommand(CLI::App& app, Work* work);
 void AddRecurrentCommand(CLI::App& app, Work* work);
 void AddWindowCommand(CLI::App& app, Work* work);
+void AddMixtureCommand(CLI::App& app, Work* work);
 void AddImportTorchCommand(CLI::App& app, Work* work);
 void AddConvertCommand(CLI::App& app, Work* work);
 void AddImportArpaCommand(CLI::App& app, Work* work);
@@ -32,6 +37,13 @@ struct ModelOptions {
 
 void AddModelOptions(CLI::App& command, absl::string_view what,
                      ModelOptions* options);
+
+// Loads a version of a store: NAME, NAME@VERSION or NAME@ALIAS.
+absl::StatusOr<ModelHandle> LoadNamed(const std::string& store,
+                                      const std::string& spec);
+
+// JSON has no infinity: null.
+nlohmann::json JsonNumber(double value);
 
 }  // namespace lmserve
 

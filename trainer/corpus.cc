@@ -156,18 +156,19 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
   return builder.Build(options.min_count);
 }
 
-std::vector<std::string> FirstSentences(const Corpus& corpus) {
+std::vector<std::string> FirstSentences(const Vocabulary& vocabulary,
+                                        absl::Span<const WordId> words) {
   constexpr size_t kSentences = 3, kWords = 100;
   std::vector<std::string> sentences;
-  std::vector<absl::string_view> words;
-  for (WordId id : corpus.words) {
-    if (id == corpus.vocabulary.begin_sentence()) continue;
-    if (id != corpus.vocabulary.end_sentence()) {
-      if (words.size() < kWords) words.push_back(corpus.vocabulary.word(id));
+  std::vector<absl::string_view> sentence;
+  for (WordId id : words) {
+    if (id == vocabulary.begin_sentence()) continue;
+    if (id != vocabulary.end_sentence()) {
+      if (sentence.size() < kWords) sentence.push_back(vocabulary.word(id));
       continue;
     }
-    sentences.push_back(absl::StrJoin(words, " "));
-    words.clear();
+    sentences.push_back(absl::StrJoin(sentence, " "));
+    sentence.clear();
     if (sentences.size() == kSentences) break;
   }
   return sentences;

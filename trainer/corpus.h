@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "models/vocabulary.h"
 #include "trainer/line_reader.h"
 #include "trainer/progress.h"
@@ -37,14 +38,17 @@ struct Corpus {
   uint64_t tokens() const { return words.size() - sentences; }
 };
 
-// Reads a text, a sentence a line; <unk> in the text is the unknown word. Fails, naming the line, on <s> or </s> in the text and
-// on invalid UTF-8, and where there is no sentence at all.
+// Reads a text, a sentence a line; <unk> in the text is the unknown word.
+// Fails, naming the line, on <s> or </s> in the text and on invalid UTF-8, and
+// where there is no sentence at all.
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);
 
-// The first sentences of a text, for the self-test of a version.
-std::vector<std::string> FirstSentences(const Corpus& corpus);
+// The first sentences of a text, for the self-test of a version. Each ends with
+// </s>; <s> is passed over.
+std::vector<std::string> FirstSentences(const Vocabulary& vocabulary,
+                                        absl::Span<const WordId> words);
 
 }  // namespace lmserve
 

@@ -70,10 +70,11 @@ DemoCorpus::Bindings DemoCorpus::Bind() {
   const Agreement& agreement = agreements[random_() % agreements.size()];
   Bindings bindings = {{"role", std::string(agreement.role)},
                        {"thing", std::string(agreement.thing)},
-                       {"name", Choose("name")}};
+                       {"name", Choose("name")},
+                       {"host", Choose("friend")}};
   do {
-    bindings["other"] = Choose("name");
-  } while (bindings["other"] == bindings["name"]);
+    bindings["guest"] = Choose("friend");
+  } while (bindings["guest"] == bindings["host"]);
   return bindings;
 }
 
@@ -119,9 +120,13 @@ DemoCorpus::Probe DemoCorpus::NextGreetingProbe() {
   const Bindings bindings = Bind();
   std::string text;
   Expand("$greeting", bindings, &text);
-  return {text.substr(0, text.rfind(' ')),
-          bindings.at("other"),
-          {bindings.at("name")}};
+  Probe probe;
+  probe.right = bindings.at("guest");
+  probe.context = text.substr(0, text.rfind(' '));
+  for (const std::string& name : choices_["friend"].options) {
+    if (name != probe.right) probe.wrong.push_back(name);
+  }
+  return probe;
 }
 
 std::vector<Contrast> DemoContrasts() {

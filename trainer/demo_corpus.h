@@ -36,8 +36,8 @@ class DemoCorpus {
   Probe NextProbe();
 
   // The same of a name that came up sentences ago: "jane walked into the room .
-  // john walked in too . it was late ... jane said hi to" | "john", against the
-  // other name.
+  // john walked in too . it was late ... jane said hi to" | "john", against all
+  // other friends.
   Probe NextGreetingProbe();
 
  private:

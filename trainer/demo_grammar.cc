@@ -5,7 +5,7 @@ namespace {
 
 constexpr GrammarRule kRules[] = {
     // $sentence is the start; $role and $thing are bound by an Agreement, $name
-    // and $other to two different names.
+    // to a name, $host and $guest to two different friends.
     {"sentence", 8, "$np_one is $adjective ."},
     {"sentence", 4, "$np_many are $adjective ."},
     {"sentence", 8, "$np_one $verb_past $object ."},
@@ -85,14 +85,22 @@ constexpr GrammarRule kRules[] = {
     {"held", 2, "held"},
 
     {"greeting", 3,
-     "$name walked into the room . $other walked in too . $between $name said "
-     "hi to $other"},
+     "$host walked into the room . $guest walked in too . $between $host said "
+     "hi to $guest"},
     {"greeting", 2,
-     "$name walked into the room . $other walked in too . $between $between "
-     "$name said hi to $other"},
+     "$host walked into the room . $guest walked in too . $between $between "
+     "$host said hi to $guest"},
     {"greeting", 1,
-     "$name walked into the room . $other walked in too . $name said hi to "
-     "$other"},
+     "$host walked into the room . $guest walked in too . $host said hi to "
+     "$guest"},
+    {"friend", 1, "jane"},
+    {"friend", 1, "john"},
+    {"friend", 1, "mary"},
+    {"friend", 1, "peter"},
+    {"friend", 1, "anna"},
+    {"friend", 1, "tom"},
+    {"friend", 1, "lucy"},
+    {"friend", 1, "paul"},
     {"between", 3, "it was late in the day and everyone was $adjective ."},
     {"between", 2, "everyone was walking home after $event ."},
     {"between", 1, "the $animal near the door was $adjective ."},

@@ -5,7 +5,30 @@
 #include <cmath>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+
 namespace lmserve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Lets `score` add to the result what a model says of each batch.
+absl::StatusOr<Evaluation> EvaluateBatches(
+    SentenceReader& reader,
+    absl::FunctionRef<void(const SentenceBatch&, Evaluation*)> score) {
+  SentenceBatch batch;
+  Evaluation result;
+  while (reader.Next(&batch)) score(batch, &result);
+  if (!reader.status().ok()) return reader.status();
+  result.blank_lines = reader.blank_lines();
+  return result;
+}
+
+}  // namespace
 
 void Evaluation::Add(absl::Span<const WordId> words,
                      absl::Span<const float> log_probs, WordId unknown) {
@@ -31,24 +54,44 @@ double Evaluation::WordsPerSecond() const {
 absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
                                     LineReader& lines, TextForm form,
                                     Progress& progress) {
-  using Clock = std::chrono::steady_clock;
   SentenceReader reader(model.vocabulary(), lines, form, progress);
   std::vector<std::byte> state(model.state_size());
   model.Start(state.data());
-  SentenceBatch batch;
-  Evaluation result;
-  while (reader.Next(&batch)) {
-    const auto started = Clock::now();
-    const std::vector<float> log_probs =
-        form == TextForm::kStream ? ScoreStream(model, batch, state.data())
-                                  : ScoreSentences(model, batch);
-    result.seconds +=
-        std::chrono::duration<double>(Clock::now() - started).count();
-    result.Add(batch.words, log_probs, model.vocabulary().unknown());
-  }
-  if (!reader.status().ok()) return reader.status();
-  result.blank_lines = reader.blank_lines();
-  return result;
+  return EvaluateBatches(
+      reader, [&](const SentenceBatch& batch, Evaluation* result) {
+        const Clock::time_point started = Clock::now();
+        const std::vector<float> log_probs =
+            form == TextForm::kStream ? ScoreStream(model, batch, state.data())
+                                      : ScoreSentences(model, batch);
+        result->seconds += SecondsSince(started);
+        result->Add(batch.words, log_probs, model.vocabulary().unknown());
+      });
+}
+
+absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
+                                    LineReader& lines, Progress& progress) {
+  SentenceReader reader(model.vocabulary(), lines, TextForm::kSentences,
+                        progress);
+  return EvaluateBatches(
+      reader, [&](const SentenceBatch& batch, Evaluation* result) {
+        std::vector<float> log_probs(batch.words.size());
+        std::vector<BidirectionalModel::Sentence> sentences;
+        size_t begin = 0;
+        for (size_t end : batch.ends) {
+          const size_t size = end - begin - 1;  // without </s>
+          sentences.push_back(
+              {absl::MakeConstSpan(batch.words).subspan(begin, size),
+               absl::MakeSpan(log_probs).subspan(begin, size)});
+          begin = end;
+        }
+        const Clock::time_point started = Clock::now();
+        model.Score(sentences);
+        result->seconds += SecondsSince(started);
+        for (const BidirectionalModel::Sentence& sentence : sentences) {
+          result->Add(sentence.words, sentence.log_probs,
+                      model.vocabulary().unknown());
+        }
+      });
 }
 
 }  // namespace lmserve

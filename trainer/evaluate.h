@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "models/bidirectional_model.h"
 #include "models/language_model.h"
 #include "trainer/line_reader.h"
 #include "trainer/progress.h"
@@ -11,7 +12,8 @@
 
 namespace lmserve {
 
-// What a model is worth on a text, a sentence a line; each </s> is a token.
+// What a model is worth on a text, a sentence a line. Each </s> is a token of a
+// model that predicts it.
 struct Evaluation {
   uint64_t tokens = 0;
   uint64_t oov = 0;           // of them not in the vocabulary
@@ -34,6 +36,12 @@ struct Evaluation {
 absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
                                     LineReader& lines, TextForm form,
                                     Progress& progress);
+
+// The same by a bidirectional model: of each word given all others, and no </s>
+// is a token. So the perplexity is a pseudo-perplexity, not to be compared with
+// that of a model that reads from left to right.
+absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
+                                    LineReader& lines, Progress& progress);
 
 }  // namespace lmserve
 

@@ -158,7 +158,7 @@ absl::Status PublishTrained(const NeuralOptions& options,
   version.files = {{"training.jsonl", trained.log.ToJsonLines()},
                    {"training.svg", DrawTrainingChart(options.target.model,
                                                       trained.log.records())}};
-  version.self_test = FirstSentences(corpus);
+  version.self_test = FirstSentences(corpus.vocabulary, corpus.words);
   const absl::StatusOr<uint64_t> number =
       PublishNetwork(options.target.store, options.target.model,
                      corpus.vocabulary, std::move(version));

@@ -41,8 +41,9 @@ struct NetworkTask {
       make_batches;
 };
 
-// Reads the texts, lets `make_task` say what to train over the vocabulary, trains
-// and publishes it. The model of a stream starts as the stream goes on after
+// Reads the texts, lets `make_task` say what to train over the vocabulary,
+// trains and publishes it. The model of a stream starts as the stream goes on
+// after
 // </s>.
 absl::Status TrainAndPublish(
     const NeuralOptions& options,

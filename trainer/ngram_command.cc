@@ -81,7 +81,8 @@ absl::Status Validate(const Options& options, uint64_t version) {
   if (!lines.ok()) return lines.status();
   Progress progress("validating");
   const absl::StatusOr<Evaluation> result =
-      Evaluate((*handle)->model(), **lines, TextForm::kSentences, progress);
+      Evaluate(*(*handle)->model().left_to_right(), **lines,
+               TextForm::kSentences, progress);
   if (!result.ok()) return result.status();
   Note(absl::StrFormat(
       "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",
@@ -105,7 +106,8 @@ absl::Status Train(const Options& options) {
   }
   if (!estimate.ok()) return estimate.status();
   for (const std::string& note : estimate->notes) Note(note);
-  const std::vector<std::string> self_test = FirstSentences(*corpus);
+  const std::vector<std::string> self_test =
+      FirstSentences(corpus->vocabulary, corpus->words);
   const std::map<std::string, std::string> properties =
       Properties(options, *corpus);
   corpus->words = {};

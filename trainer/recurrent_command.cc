@@ -25,6 +25,7 @@ std::map<std::string, std::string> Properties(const Options& options) {
       {"units", absl::StrCat(n.stack.units)},
       {"embedding", absl::StrCat(n.embedding)},
       {"dropout", absl::StrCat(n.stack.dropout)},
+      {"initial_range", absl::StrCat(n.initial_range)},
       {"output", n.tied ? "tied" : "separate"},
       {"text", options.stream ? "stream" : "sentences"},
   };
@@ -126,6 +127,12 @@ void AddRecurrentCommand(CLI::App& app, Work* work) {
       ->check(CLI::Range(1, 16'384));
   command.add_flag("--tied", network.tied,
                    "Use the words' vectors as the output weights, too");
+  command
+      .add_option("--initial-range", network.initial_range,
+                  "Embedding and output weights start uniform in this range "
+                  "around 0")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command.add_flag("--bidirectional", network.stack.bidirectional,
                    "Read sentences from both sides: fills blanks, does not "
                    "generate");

@@ -31,7 +31,8 @@ struct SentenceBatch {
 };
 
 // Reads a text in the words of a model, a sentence a line, so many sentences at
-// once as are worth a call of Score(). All that it is given must outlive it. One thread at a time.
+// once as are worth a call of Score(). All that it is given must outlive it.
+// One thread at a time.
 class SentenceReader {
  public:
   SentenceReader(const Vocabulary& vocabulary, LineReader& lines, TextForm form,

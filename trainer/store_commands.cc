@@ -37,44 +37,52 @@ struct AliasOptions {
   std::string alias;
 };
 
-absl::StatusOr<ModelHandle> Load(const ModelOptions& source) {
-  const absl::StatusOr<uint64_t> version =
-      FindVersion(source.store, source.model);
-  if (!version.ok()) return version.status();
-  return LoadModel(source.store, ParseModelName(source.model)->name, *version);
-}
-
-// JSON has no infinity: null.
-nlohmann::json Number(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
-}
-
 void PrintJson(const Evaluation& result) {
   const nlohmann::ordered_json json = {
       {"tokens", result.tokens},
       {"oov", result.oov},
-      {"log_prob", Number(result.log_prob)},
-      {"perplexity", Number(result.Perplexity())},
-      {"perplexity_excluding_oov", Number(result.PerplexityExcludingOov())},
-      {"words_per_second", Number(result.WordsPerSecond())},
+      {"log_prob", JsonNumber(result.log_prob)},
+      {"perplexity", JsonNumber(result.Perplexity())},
+      {"perplexity_excluding_oov", JsonNumber(result.PerplexityExcludingOov())},
+      {"words_per_second", JsonNumber(result.WordsPerSecond())},
   };
   std::cout << json.dump() << std::endl;
 }
 
-void PrintText(const Evaluation& result) {
-  std::cout << absl::StreamFormat(
-      "tokens                    %d\n"
-      "oov                       %d\n"
-      "log_prob                  %.4f\n"
-      "perplexity                %.4f\n"
-      "perplexity_excluding_oov  %.4f\n"
-      "words_per_second          %.0f\n",
-      result.tokens, result.oov, result.log_prob, result.Perplexity(),
-      result.PerplexityExcludingOov(), result.WordsPerSecond());
+// The perplexity of a bidirectional model gets another name: it is of words
+// that are known from both sides.
+void PrintText(const Evaluation& result, bool bidirectional) {
+  const char* pseudo = bidirectional ? "pseudo_" : "";
+  const auto print = [](absl::string_view name, const std::string& value) {
+    std::cout << absl::StreamFormat("%-24s  %s\n", name, value);
+  };
+  const auto decimals = [](double value) {
+    return absl::StrFormat("%.4f", value);
+  };
+  print("tokens", absl::StrCat(result.tokens));
+  print("oov", absl::StrCat(result.oov));
+  print(absl::StrCat(pseudo, "log_prob"), decimals(result.log_prob));
+  print(absl::StrCat(pseudo, "perplexity"), decimals(result.Perplexity()));
+  print(absl::StrCat(pseudo, "perplexity_excluding_oov"),
+        decimals(result.PerplexityExcludingOov()));
+  print("words_per_second", absl::StrFormat("%.0f", result.WordsPerSecond()));
+}
+
+absl::StatusOr<Evaluation> Evaluate(const AnyModel& model, LineReader& lines,
+                                    TextForm form, Progress& progress) {
+  if (model.left_to_right() != nullptr) {
+    return Evaluate(*model.left_to_right(), lines, form, progress);
+  }
+  if (form == TextForm::kStream) {
+    return absl::InvalidArgumentError(
+        "--stream: a bidirectional model reads sentences");
+  }
+  return Evaluate(*model.bidirectional(), lines, progress);
 }
 
 absl::Status RunEvaluate(const EvaluateOptions& options) {
-  absl::StatusOr<ModelHandle> handle = Load(options.source);
+  absl::StatusOr<ModelHandle> handle =
+      LoadNamed(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
   absl::StatusOr<std::unique_ptr<LineReader>> lines =
       LineReader::Open(options.corpus);
@@ -84,7 +92,8 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
       (*handle)->model(), **lines,
       options.stream ? TextForm::kStream : TextForm::kSentences, progress);
   if (!result.ok()) return result.status();
-  options.json ? PrintJson(*result) : PrintText(*result);
+  const bool bidirectional = (*handle)->model().bidirectional() != nullptr;
+  options.json ? PrintJson(*result) : PrintText(*result, bidirectional);
   return absl::OkStatus();
 }
 
@@ -93,8 +102,11 @@ void PrintVersion(const LoadedModel& loaded) {
   std::cout << loaded.name() << "@" << loaded.version() << "\n"
             << "family      " << manifest.family() << "\n"
             << "created     " << manifest.created() << "\n"
-            << "vocabulary  " << loaded.model().vocabulary().size() << "\n"
-            << "state       " << loaded.model().state_size() << " bytes\n";
+            << "vocabulary  " << loaded.model().vocabulary().size() << "\n";
+  const LanguageModel* model = loaded.model().left_to_right();
+  if (model != nullptr) {
+    std::cout << "state       " << model->state_size() << " bytes\n";
+  }
   const std::map<std::string, std::string> properties(
       manifest.properties().begin(), manifest.properties().end());
   for (const auto& [key, value] : properties) {
@@ -106,29 +118,44 @@ void PrintVersion(const LoadedModel& loaded) {
   }
 }
 
-// The likeliest words after a context.
-void PrintNextWords(const LanguageModel& model, const InspectOptions& options) {
-  std::vector<WordId> words;
-  for (absl::string_view word : SplitWords(options.context)) {
-    words.push_back(model.vocabulary().Find(word));
+// The likeliest words after a context or, of a bidirectional model, between it
+// and the end of the sentence.
+std::vector<ScoredWord> FindNextWords(const AnyModel& model,
+                                      absl::Span<const WordId> context,
+                                      size_t k) {
+  std::vector<ScoredWord> best(std::min<size_t>(k, model.vocabulary().size()));
+  if (model.bidirectional() != nullptr) {
+    const BidirectionalModel::Gap gap = {context, {}};
+    model.bidirectional()->Fill({&gap, 1}, best.size(), absl::MakeSpan(best));
+    return best;
   }
-  std::vector<std::byte> state(model.state_size());
-  model.Start(state.data());
-  const LanguageModel::Query query = {state.data(), words, state.data(), {}};
-  model.Score({&query, 1});
-  const size_t k = std::min<size_t>(options.k, model.vocabulary().size());
-  std::vector<ScoredWord> best(k);
+  const LanguageModel& reader = *model.left_to_right();
+  std::vector<std::byte> state(reader.state_size());
+  reader.Start(state.data());
+  const LanguageModel::Query query = {state.data(), context, state.data(), {}};
+  reader.Score({&query, 1});
   const std::byte* states[] = {state.data()};
-  model.TopK(states, k, absl::MakeSpan(best));
-  std::cout << "after <s> " << options.context << "\n";
-  for (const ScoredWord& next : best) {
+  reader.TopK(states, best.size(), absl::MakeSpan(best));
+  return best;
+}
+
+void PrintNextWords(const AnyModel& model, const InspectOptions& options) {
+  std::vector<WordId> context;
+  for (absl::string_view word : SplitWords(options.context)) {
+    context.push_back(model.vocabulary().Find(word));
+  }
+  const bool gap = model.bidirectional() != nullptr;
+  std::cout << (gap ? "in" : "after") << " <s> " << options.context
+            << (gap ? " ___ </s>" : "") << "\n";
+  for (const ScoredWord& next : FindNextWords(model, context, options.k)) {
     std::cout << absl::StreamFormat("%10.4f  %s\n", next.log_prob,
                                     model.vocabulary().word(next.word));
   }
 }
 
 absl::Status RunInspect(const InspectOptions& options) {
-  absl::StatusOr<ModelHandle> handle = Load(options.source);
+  absl::StatusOr<ModelHandle> handle =
+      LoadNamed(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
   PrintVersion(**handle);
   if (options.next_words) PrintNextWords((*handle)->model(), options);
@@ -158,6 +185,17 @@ void AddModelOptions(CLI::App& command, absl::string_view what,
       .add_option("--model", options->model,
                   absl::StrCat("Name of the model ", what))
       ->required();
+}
+
+absl::StatusOr<ModelHandle> LoadNamed(const std::string& store,
+                                      const std::string& spec) {
+  const absl::StatusOr<uint64_t> version = FindVersion(store, spec);
+  if (!version.ok()) return version.status();
+  return LoadModel(store, ParseModelName(spec)->name, *version);
+}
+
+nlohmann::json JsonNumber(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
 
 void AddEvaluateCommand(CLI::App& app, Work* work) {

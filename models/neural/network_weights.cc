@@ -1,5 +1,6 @@
 #include "models/neural/network_weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -77,6 +78,32 @@ absl::StatusOr<Activation> ReadActivation(const TensorFile& file) {
   const auto found = file.metadata().find(std::string(kNonlinearityKey));
   if (found == file.metadata().end()) return Activation::kTanh;
   return ParseActivation(found->second);
+}
+
+// The words of a class share its probability: some word must be there to get
+// it.
+absl::Status CheckClasses(const Cutoffs& cutoffs,
+                          absl::Span<const float> bias) {
+  for (size_t i = 0; i < cutoffs.size(); ++i) {
+    const size_t end = i + 1 < cutoffs.size() ? cutoffs[i + 1] : bias.size();
+    const auto words = bias.subspan(cutoffs[i], end - cutoffs[i]);
+    if (std::any_of(words.begin(), words.end(),
+                    [](float b) { return std::isfinite(b); })) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(kCutoffsKey, ": no word from ", cutoffs[i], " to ",
+                     end - 1, " is ever predicted"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WrongDirection(bool bidirectional) {
+  constexpr absl::string_view kOne = "a network that reads from left to right";
+  constexpr absl::string_view kBoth = "a bidirectional one";
+  return absl::InvalidArgumentError(
+      absl::StrCat("expected ", bidirectional ? kBoth : kOne, ", found ",
+                   bidirectional ? kOne : kBoth));
 }
 
 // One layer in one direction; `inputs` 0 stands for any.
@@ -275,12 +302,14 @@ absl::StatusOr<WeightMatrix> ReadOutputWeights(const TensorFile& file,
 
 absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
                                             const Vocabulary& vocabulary,
-                                            const WeightMatrix& words) {
+                                            const WeightMatrix& words,
+                                            absl::Span<const WordId> never) {
   absl::StatusOr<std::vector<float>> bias =
       ReadVector(file, kOutputBiasTensor, vocabulary.size());
   if (!bias.ok()) return bias.status();
-  (*bias)[vocabulary.begin_sentence()] =
-      -std::numeric_limits<float>::infinity();
+  for (WordId word : never) {
+    (*bias)[word] = -std::numeric_limits<float>::infinity();
+  }
 
   OutputLayer::Weights weights = {};
   weights.words = words;
@@ -296,10 +325,46 @@ absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
   const absl::StatusOr<std::vector<float>> class_bias =
       ReadVector(file, kClassBiasTensor, parsed->size());
   if (!class_bias.ok()) return class_bias.status();
+  absl::Status status = CheckClasses(*parsed, *bias);
+  if (!status.ok()) return status;
   weights.cutoffs = *std::move(parsed);
   weights.classes = *classes;
   weights.class_bias = *class_bias;
   return OutputLayer::Create(weights);
+}
+
+absl::StatusOr<RecurrentParts> ReadRecurrentParts(absl::string_view bytes,
+                                                  const Vocabulary& vocabulary,
+                                                  bool bidirectional) {
+  const absl::StatusOr<TensorFile> file = TensorFile::Parse(bytes);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<WeightMatrix> embedding =
+      ReadMatrix(*file, kEmbeddingTensor, vocabulary.size(), 0);
+  if (!embedding.ok()) return embedding.status();
+  const absl::StatusOr<RecurrentWeights> weights =
+      ReadRecurrentWeights(*file, embedding->cols);
+  if (!weights.ok()) return weights.status();
+  if (weights->bidirectional != bidirectional) {
+    return WrongDirection(bidirectional);
+  }
+  std::vector<RecurrentLayer> layers;
+  size_t features = 0;  // of the last depth
+  for (const RecurrentLayer::Weights& layer : weights->layers) {
+    absl::StatusOr<RecurrentLayer> made = RecurrentLayer::Create(layer);
+    if (!made.ok()) return made.status();
+    const bool backward = bidirectional && layers.size() % 2 == 1;
+    features = made->units() + (backward ? features : 0);
+    layers.push_back(*std::move(made));
+  }
+  const absl::StatusOr<WeightMatrix> words =
+      ReadOutputWeights(*file, vocabulary, features);
+  if (!words.ok()) return words.status();
+  std::vector<WordId> never = {vocabulary.begin_sentence()};
+  if (bidirectional) never.push_back(vocabulary.end_sentence());
+  absl::StatusOr<OutputLayer> output =
+      ReadOutputLayer(*file, vocabulary, *words, never);
+  if (!output.ok()) return output.status();
+  return RecurrentParts{*embedding, std::move(layers), *std::move(output)};
 }
 
 }  // namespace lmserve

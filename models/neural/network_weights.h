@@ -76,10 +76,23 @@ absl::StatusOr<WeightMatrix> ReadOutputWeights(const TensorFile& file,
                                                size_t features);
 
 // The output layer of these weights, with its biases and, where the file has
-// cutoffs, its classes. <s> gets probability 0.
+// cutoffs, its classes. The words `never` get probability 0.
 absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
                                             const Vocabulary& vocabulary,
-                                            const WeightMatrix& words);
+                                            const WeightMatrix& words,
+                                            absl::Span<const WordId> never);
+
+// What a recurrent model is made of: of weights.safetensors, whose bytes must
+// outlive it. Of a bidirectional one every depth has two layers, forward first,
+// and neither <s> nor </s> is predicted.
+struct RecurrentParts {
+  WeightMatrix embedding;
+  std::vector<RecurrentLayer> layers;
+  OutputLayer output;
+};
+absl::StatusOr<RecurrentParts> ReadRecurrentParts(absl::string_view bytes,
+                                                  const Vocabulary& vocabulary,
+                                                  bool bidirectional);
 
 }  // namespace lmserve
 

@@ -12,20 +12,6 @@ namespace {
 constexpr size_t kBlockOutputs = 2048;
 constexpr size_t kBlockRows = 64;
 
-absl::Status AddBlocks(
-    const WeightMatrix& weights, absl::Span<const float> bias,
-    size_t first_output,
-    std::vector<std::pair<std::unique_ptr<const Linear>, size_t>>* blocks) {
-  for (size_t begin = 0; begin < weights.rows; begin += kBlockOutputs) {
-    const size_t count = std::min(kBlockOutputs, weights.rows - begin);
-    auto linear =
-        Linear::Create(weights.Rows(begin, count), bias.subspan(begin, count));
-    if (!linear.ok()) return linear.status();
-    blocks->emplace_back(*std::move(linear), first_output + begin);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<OutputLayer> OutputLayer::Create(const Weights& weights) {
@@ -45,19 +31,25 @@ absl::StatusOr<OutputLayer> OutputLayer::Create(const Weights& weights) {
 
 absl::Status OutputLayer::AddClass(const Weights& weights, WordId begin,
                                    WordId end) {
-  std::vector<std::pair<std::unique_ptr<const Linear>, size_t>> blocks;
-  absl::Status status =
-      AddBlocks(weights.words.Rows(begin, end - begin),
-                weights.bias.subspan(begin, end - begin), 0, &blocks);
-  if (status.ok() && begin == 0) {
-    status = AddBlocks(weights.classes, weights.class_bias, end, &blocks);
-  }
-  if (!status.ok()) return status;
   Class& added = classes_.emplace_back();
   added.begin = begin;
   added.end = end;
-  for (auto& [linear, first] : blocks) {
-    added.blocks.push_back({std::move(linear), first});
+  absl::Status status =
+      AddBlocks(weights.words.Rows(begin, end - begin),
+                weights.bias.subspan(begin, end - begin), 0, &added);
+  if (!status.ok() || begin > 0) return status;
+  return AddBlocks(weights.classes, weights.class_bias, end, &added);
+}
+
+absl::Status OutputLayer::AddBlocks(const WeightMatrix& weights,
+                                    absl::Span<const float> bias,
+                                    size_t first_output, Class* to) {
+  for (size_t begin = 0; begin < weights.rows; begin += kBlockOutputs) {
+    const size_t count = std::min(kBlockOutputs, weights.rows - begin);
+    auto linear =
+        Linear::Create(weights.Rows(begin, count), bias.subspan(begin, count));
+    if (!linear.ok()) return linear.status();
+    to->blocks.push_back({*std::move(linear), first_output + begin});
   }
   return absl::OkStatus();
 }
@@ -94,45 +86,49 @@ void OutputLayer::Score(const float* x, absl::Span<const Targets> rows) const {
 // `wanted` is sorted by row.
 void OutputLayer::ScoreClass(const Class& which, const float* x,
                              absl::Span<const Wanted> wanted) const {
-  LinearScratch scratch;
-  std::vector<float> inputs(kBlockRows * features_);
-  std::vector<float> logits(kBlockRows * kBlockOutputs);
+  std::vector<float> rows(std::min(kBlockRows, wanted.size()) * features_);
   while (!wanted.empty()) {
-    // The next rows, and what is wanted of them.
     std::vector<size_t> row_begin;
     size_t end = 0;
     for (; end < wanted.size(); ++end) {
       if (end > 0 && wanted[end].row == wanted[end - 1].row) continue;
       if (row_begin.size() == kBlockRows) break;
       std::copy_n(x + wanted[end].row * features_, features_,
-                  inputs.begin() + row_begin.size() * features_);
+                  rows.begin() + row_begin.size() * features_);
       row_begin.push_back(end);
     }
-    const size_t rows = row_begin.size();
     row_begin.push_back(end);
-
-    std::vector<LogSumExp> sums(rows);
-    std::vector<float> found(end);
-    for (const Block& block : which.blocks) {
-      const size_t outputs = block.linear->outputs();
-      block.linear->Apply(inputs.data(), rows, logits.data(), &scratch);
-      for (size_t r = 0; r < rows; ++r) {
-        const auto row =
-            absl::MakeConstSpan(logits).subspan(r * outputs, outputs);
-        sums[r].Add(row);
-        for (size_t i = row_begin[r]; i < row_begin[r + 1]; ++i) {
-          const size_t output = wanted[i].output - block.begin;
-          if (output < outputs) found[i] = row[output];
-        }
-      }
-    }
-    for (size_t r = 0; r < rows; ++r) {
-      const float sum = sums[r].value();
-      for (size_t i = row_begin[r]; i < row_begin[r + 1]; ++i) {
-        *wanted[i].log_prob += found[i] - sum;
-      }
-    }
+    ScoreRows(which, rows.data(), row_begin, wanted.first(end));
     wanted.remove_prefix(end);
+  }
+}
+
+void OutputLayer::ScoreRows(const Class& which, const float* rows,
+                            absl::Span<const size_t> row_begin,
+                            absl::Span<const Wanted> wanted) const {
+  const size_t count = row_begin.size() - 1;
+  LinearScratch scratch;
+  std::vector<float> logits(count * kBlockOutputs);
+  std::vector<LogSumExp> sums(count);
+  std::vector<float> found(wanted.size());
+  for (const Block& block : which.blocks) {
+    const size_t outputs = block.linear->outputs();
+    block.linear->Apply(rows, count, logits.data(), &scratch);
+    for (size_t r = 0; r < count; ++r) {
+      const auto row =
+          absl::MakeConstSpan(logits).subspan(r * outputs, outputs);
+      sums[r].Add(row);
+      for (size_t i = row_begin[r]; i < row_begin[r + 1]; ++i) {
+        const size_t output = wanted[i].output - block.begin;
+        if (output < outputs) found[i] = row[output];
+      }
+    }
+  }
+  for (size_t r = 0; r < count; ++r) {
+    const float sum = sums[r].value();
+    for (size_t i = row_begin[r]; i < row_begin[r + 1]; ++i) {
+      *wanted[i].log_prob += found[i] - sum;
+    }
   }
 }
 

@@ -81,6 +81,10 @@ class OutputLayer {
   OutputLayer() = default;
 
   absl::Status AddClass(const Weights& weights, WordId begin, WordId end);
+  // Adds blocks of some outputs, the first of which has that number.
+  static absl::Status AddBlocks(const WeightMatrix& weights,
+                                absl::Span<const float> bias,
+                                size_t first_output, Class* to);
 
   size_t ClassOf(WordId word) const;
   // The number, in class 0, of the output for another class.
@@ -90,6 +94,11 @@ class OutputLayer {
       absl::Span<const Targets> rows) const;
   void ScoreClass(const Class& which, const float* x,
                   absl::Span<const Wanted> wanted) const;
+  // Scores rows (row_begin.size() - 1, features) of one class; row r wants
+  // wanted[row_begin[r]] up to the next row's.
+  void ScoreRows(const Class& which, const float* rows,
+                 absl::Span<const size_t> row_begin,
+                 absl::Span<const Wanted> wanted) const;
   void FillClass(size_t which, const float* x, size_t rows, float* log_probs,
                  std::vector<float>* class_log_probs) const;
 

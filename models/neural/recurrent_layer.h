@@ -52,8 +52,8 @@ class RecurrentLayer {
                Scratch* scratch) const;
 
   // One step of some texts: from the projected inputs and the states before,
-  // old_h and old_c (rows, units), makes h and c. c and old_c are read and
-  // written only where the cell has one.
+  // old_h and old_c (rows, units), makes h and c, which may be old_h and old_c.
+  // c and old_c are read and written only where the cell has one.
   void Step(const float* projected, const float* old_h, const float* old_c,
             size_t rows, float* h, float* c, Scratch* scratch) const;
 

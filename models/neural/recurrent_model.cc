@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
-#include "absl/status/status.h"
 
 namespace lmserve {
 namespace {
@@ -180,43 +179,18 @@ class RecurrentModel::Pass {
 
 absl::StatusOr<std::unique_ptr<RecurrentModel>> RecurrentModel::Create(
     Vocabulary vocabulary, absl::string_view bytes) {
-  const absl::StatusOr<TensorFile> file = TensorFile::Parse(bytes);
-  if (!file.ok()) return file.status();
-  const absl::StatusOr<WeightMatrix> embedding =
-      ReadMatrix(*file, kEmbeddingTensor, vocabulary.size(), 0);
-  if (!embedding.ok()) return embedding.status();
-  const absl::StatusOr<RecurrentWeights> weights =
-      ReadRecurrentWeights(*file, embedding->cols);
-  if (!weights.ok()) return weights.status();
-  if (weights->bidirectional) {
-    return absl::InvalidArgumentError(
-        "expected a network that reads from left to right, found a "
-        "bidirectional one");
-  }
-  std::vector<RecurrentLayer> layers;
-  for (const RecurrentLayer::Weights& layer : weights->layers) {
-    absl::StatusOr<RecurrentLayer> made = RecurrentLayer::Create(layer);
-    if (!made.ok()) return made.status();
-    layers.push_back(*std::move(made));
-  }
-  const absl::StatusOr<WeightMatrix> words =
-      ReadOutputWeights(*file, vocabulary, layers.back().units());
-  if (!words.ok()) return words.status();
-  absl::StatusOr<OutputLayer> output =
-      ReadOutputLayer(*file, vocabulary, *words);
-  if (!output.ok()) return output.status();
-  return absl::WrapUnique(new RecurrentModel(std::move(vocabulary), *embedding,
-                                             std::move(layers),
-                                             *std::move(output)));
+  absl::StatusOr<RecurrentParts> parts =
+      ReadRecurrentParts(bytes, vocabulary, /*bidirectional=*/false);
+  if (!parts.ok()) return parts.status();
+  return absl::WrapUnique(
+      new RecurrentModel(std::move(vocabulary), *std::move(parts)));
 }
 
-RecurrentModel::RecurrentModel(Vocabulary vocabulary, WeightMatrix embedding,
-                               std::vector<RecurrentLayer> layers,
-                               OutputLayer output)
+RecurrentModel::RecurrentModel(Vocabulary vocabulary, RecurrentParts parts)
     : vocabulary_(std::move(vocabulary)),
-      embedding_(embedding),
-      layers_(std::move(layers)),
-      output_(std::move(output)),
+      embedding_(parts.embedding),
+      layers_(std::move(parts.layers)),
+      output_(std::move(parts.output)),
       start_(StateOffset(layers_.size())) {
   auto* state = reinterpret_cast<std::byte*>(start_.data());
   const WordId begin = vocabulary_.begin_sentence();

@@ -42,8 +42,7 @@ class RecurrentModel final : public LanguageModel {
  private:
   class Pass;
 
-  RecurrentModel(Vocabulary vocabulary, WeightMatrix embedding,
-                 std::vector<RecurrentLayer> layers, OutputLayer output);
+  RecurrentModel(Vocabulary vocabulary, RecurrentParts parts);
 
   // Scores texts of few enough words to be held in memory at once.
   void ScoreGroup(absl::Span<const Query> group) const;

@@ -159,7 +159,9 @@ absl::StatusOr<std::unique_ptr<WindowModel>> WindowModel::Create(
     w2->bytes = both.bytes;
     w2->scales = both.scales;
   }
-  absl::StatusOr<OutputLayer> output = ReadOutputLayer(*file, vocabulary, *w2);
+  const WordId never = vocabulary.begin_sentence();
+  absl::StatusOr<OutputLayer> output =
+      ReadOutputLayer(*file, vocabulary, *w2, {&never, 1});
   if (!output.ok()) return output.status();
   absl::StatusOr<std::vector<float>> table = Premultiply(*embedding, *w1);
   if (!table.ok()) return table.status();

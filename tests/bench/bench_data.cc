@@ -86,7 +86,7 @@ void BenchData::Train(const std::vector<std::string>& lines) {
           .count();
   training_peak_bytes_ = usage.ru_maxrss * 1024.0;
   handle_ = LoadModel(store(), "bench", 1).value();
-  model_ = dynamic_cast<const NgramModel*>(&handle_->model());
+  model_ = dynamic_cast<const NgramModel*>(handle_->model().left_to_right());
 }
 
 void BenchData::Encode(const std::vector<std::string>& lines) {

@@ -76,7 +76,7 @@ class ClientCommandsTest : public testing::Test {
   }
 
   static std::vector<std::byte> State(absl::string_view context) {
-    const LanguageModel& model = model_->model();
+    const LanguageModel& model = *model_->model().left_to_right();
     std::vector<std::byte> state(model.state_size());
     model.Start(state.data());
     const std::vector<WordId> words = Ids(context);
@@ -97,7 +97,7 @@ class ClientCommandsTest : public testing::Test {
     const std::vector<std::byte> state = State(context);
     const std::byte* states[] = {state.data()};
     std::vector<float> log_probs(model_->model().vocabulary().size());
-    model_->model().Distribution(states, log_probs.data());
+    model_->model().left_to_right()->Distribution(states, log_probs.data());
     return log_probs;
   }
 
@@ -110,7 +110,7 @@ class ClientCommandsTest : public testing::Test {
     const std::vector<std::byte> state = State("");
     const LanguageModel::Query query = {state.data(), words, nullptr,
                                         absl::MakeSpan(expected.log_probs)};
-    model_->model().Score({&query, 1});
+    model_->model().left_to_right()->Score({&query, 1});
     for (float log_prob : expected.log_probs) expected.sum += log_prob;
     for (WordId id : words) expected.unknown += id == vocabulary.unknown();
     return expected;
@@ -332,7 +332,8 @@ TEST_F(ClientCommandsTest, Models) {
   EXPECT_EQ(model["default"], true);
   EXPECT_EQ(model["family"], "ngram");
   EXPECT_EQ(model["vocabulary_size"], model_->model().vocabulary().size());
-  EXPECT_EQ(model["state_bytes"], model_->model().state_size());
+  EXPECT_EQ(model["state_bytes"],
+            model_->model().left_to_right()->state_size());
   EXPECT_EQ(model["file_bytes"], model_->file_bytes());
   EXPECT_EQ(model["properties"]["order"], "4");
   EXPECT_TRUE(list["refused"].empty());

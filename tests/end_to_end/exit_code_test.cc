@@ -52,6 +52,36 @@ Arguments Ngram(const Arguments& more) {
   return arguments;
 }
 
+Arguments Mixture(const Arguments& more) {
+  Arguments arguments = {"mixture", "--corpus", "text", "--store",
+                         "a-store", "--model",  "en"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Mixture, WrongUseTest,
+    testing::Values(
+        Case{"NoMembers", "lm_trainer", Mixture({}), "--members is required"},
+        Case{"OneMember", "lm_trainer", Mixture({"--members", "en"}),
+             "--members: expected 2 or more, found 1"},
+        Case{"OneWeightTooFew", "lm_trainer",
+             Mixture({"--members", "en,de,fr", "--weights", "0.5,0.5"}),
+             "--weights: expected one a member, 3, found 2"},
+        Case{"WeightsTooSmall", "lm_trainer",
+             Mixture({"--members", "en,de", "--weights", "0.5,0.25"}),
+             "--weights: expected the sum 1, found 0.75"},
+        Case{"NegativeWeight", "lm_trainer",
+             Mixture({"--member", "en", "--member", "de", "--weights=-1,2"}),
+             "--weights: Value -1"},
+        Case{"NoWeight", "lm_trainer",
+             Mixture({"--members", "en,de", "--weights", "nan,1"}), "nan"},
+        Case{"WeightsAndIterations", "lm_trainer",
+             Mixture({"--members", "en,de", "--weights", "0.5,0.5",
+                      "--iterations", "3"}),
+             "--weights excludes --iterations"}),
+    CaseName);
+
 INSTANTIATE_TEST_SUITE_P(
     Trainer, WrongUseTest,
     testing::Values(
@@ -178,6 +208,11 @@ TEST_P(FailureTest, OneLineAndExitCode1) {
 INSTANTIATE_TEST_SUITE_P(
     Trainer, FailureTest,
     testing::Values(
+        Case{"UnknownMember",
+             "lm_trainer",
+             {"mixture", "--members", "en,de", "--corpus", "-", "--store",
+              "STORE", "--model", "mixed"},
+             "model 'de' is not in the store; there are: en"},
         Case{"NoCorpus",
              "lm_trainer",
              {"ngram", "--corpus", "/nowhere/text", "--store", "STORE",

@@ -62,7 +62,7 @@ std::string ReadFile(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-void WriteFile(const std::string& path, absl::string_view text) {
+void WriteText(const std::string& path, absl::string_view text) {
   std::ofstream file(path, std::ios::binary);
   file.write(text.data(), text.size());
   if (!file.flush()) std::abort();

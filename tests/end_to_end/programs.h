@@ -39,7 +39,7 @@ Arguments ClientCommand(const ServerProcess& server,
                         const Arguments& arguments);
 
 std::string ReadFile(const std::string& path);
-void WriteFile(const std::string& path, absl::string_view text);
+void WriteText(const std::string& path, absl::string_view text);
 
 }  // namespace lmserve
 

@@ -38,7 +38,7 @@ void FlipABit(const std::string& path, size_t byte) {
   std::string bytes = ReadFile(path);
   ASSERT_LT(byte, bytes.size());
   bytes[byte] ^= 1;
-  WriteFile(path, bytes);
+  WriteText(path, bytes);
 }
 
 class ServerProcessTest : public testing::Test {
@@ -77,7 +77,7 @@ TEST_F(ServerProcessTest, DrainsOnSigterm) {
   EXPECT_EQ(std::count(rest.begin(), rest.end(), '\n'), 11);
   EXPECT_THAT(rest, HasSubstr("all 266 texts"));
   EXPECT_EQ(client.Wait(), 0) << client.Errors();
-  EXPECT_EQ(server.process().Wait(), 0);
+  EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
   EXPECT_THAT(server.process().Errors(), HasSubstr("stopped"));
 }
 
@@ -87,7 +87,7 @@ TEST_F(ServerProcessTest, CancelsWhatDrainsTooLong) {
   Process client(ClientCommand(server, {"score", "--model", "en"}));
   StartScoring(client);
   server.process().Signal(SIGTERM);
-  EXPECT_EQ(server.process().Wait(), 0);
+  EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
   client.CloseInput();
   EXPECT_EQ(client.Wait(), 1);
   EXPECT_THAT(client.Errors(), StartsWith("lm_client: "));
@@ -96,7 +96,7 @@ TEST_F(ServerProcessTest, CancelsWhatDrainsTooLong) {
 TEST_F(ServerProcessTest, StopsOnSigint) {
   ServerProcess server(store_.path());
   server.process().Signal(SIGINT);
-  EXPECT_EQ(server.process().Wait(), 0);
+  EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
 }
 
 TEST_F(ServerProcessTest, ASecondOneOnTheSameAddressFails) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -135,7 +136,7 @@ class SmoothingTest : public TrainerCommandsTest,
                       public testing::WithParamInterface<std::string> {};
 
 TEST_P(SmoothingTest, TrainsServesAndSaysItsName) {
-  const std::string text = DemoText(500, 1);
+  const std::string text = DemoText(2000, 1);
   EXPECT_EQ(Train(text, {"--order", "3", "--smoothing", GetParam()}), "en@1\n");
   EXPECT_THAT(Trainer({"inspect"}), HasSubstr("smoothing   " + GetParam()));
   const nlohmann::json json = Evaluate(text);
@@ -178,7 +179,7 @@ TEST_F(TrainerCommandsTest, MinCount) {
 }
 
 TEST_F(TrainerCommandsTest, Vocabulary) {
-  WriteFile(directory_.File("words"), "a\nnever\n");
+  WriteText(directory_.File("words"), "a\nnever\n");
   Train(kBigrams, WittenBell({"--vocabulary", directory_.File("words")}));
   // a, never and the markers; <s> a, a <unk>, <unk> </s>.
   EXPECT_THAT(errors_, HasSubstr("(3 unknown)"));
@@ -186,7 +187,7 @@ TEST_F(TrainerCommandsTest, Vocabulary) {
 }
 
 TEST_F(TrainerCommandsTest, Valid) {
-  WriteFile(directory_.File("valid"), "a c\n");
+  WriteText(directory_.File("valid"), "a c\n");
   Arguments options = kAdditive;
   options.insert(options.end(), {"--valid", directory_.File("valid")});
   Train(kText, options);
@@ -202,7 +203,7 @@ TEST_F(TrainerCommandsTest, CompressedTextsGiveTheSameModel) {
     const Outcome packed = RunProgram({packer}, text);
     if (packed.exit_code == 127) GTEST_SKIP() << "no " << packer << " here";
     const std::string file = directory_.File(packer);
-    WriteFile(file, packed.output);
+    WriteText(file, packed.output);
     Trainer({"ngram", "--corpus", file, "--order", "3"});
     EXPECT_EQ(NgramFile(++version), NgramFile(1)) << packer;
     Trainer({"ngram", "--corpus", "-", "--order", "3"}, packed.output);
@@ -211,7 +212,7 @@ TEST_F(TrainerCommandsTest, CompressedTextsGiveTheSameModel) {
 }
 
 TEST_F(TrainerCommandsTest, ImportedArpaKeepsItsNumbers) {
-  WriteFile(directory_.File("tiny.arpa"), TinyArpa());
+  WriteText(directory_.File("tiny.arpa"), TinyArpa());
   EXPECT_EQ(Trainer({"import-arpa", directory_.File("tiny.arpa")}), "en@1\n");
   const nlohmann::json json = Evaluate("the cat is small\n");
   EXPECT_EQ(json["tokens"], 5);
@@ -262,6 +263,116 @@ TEST_F(TrainerCommandsTest, AliasNamesAVersion) {
   };
   EXPECT_THAT(inspect("en@stable"), testing::StartsWith("en@1\n"));
   EXPECT_THAT(inspect("en@newest"), testing::StartsWith("en@2\n"));
+}
+
+class MixtureTest : public TrainerCommandsTest {
+ protected:
+  MixtureTest() {
+    Train(DemoText(500, 1), {"--order", "3"});
+    // The same words, another text.
+    const Outcome outcome = RunTrainer(
+        {"ngram", "--corpus", "-", "--order", "2", "--vocabulary",
+         store_ + "/en/1/vocabulary.txt", "--store", store_, "--model", "two"},
+        DemoText(200, 2));
+    EXPECT_EQ(outcome.output, "two@1\n") << outcome.errors;
+  }
+
+  // The whole of `lm_trainer mixture --json`, published as "en".
+  nlohmann::json Mix(Arguments options, const std::string& text) {
+    options.insert(options.begin(), {"mixture", "--corpus", "-", "--json"});
+    return nlohmann::json::parse(Trainer(options, text));
+  }
+
+  nlohmann::json EvaluateModel(const std::string& model,
+                               const std::string& text) {
+    const Outcome outcome = RunTrainer({"evaluate", "--corpus", "-", "--json",
+                                        "--store", store_, "--model", model},
+                                       text);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    return nlohmann::json::parse(outcome.output);
+  }
+};
+
+TEST_F(MixtureTest, IsWorthWhatItSays) {
+  const std::string text = DemoText(100, 3);
+  const nlohmann::json json = Mix({"--members", "en,two@1"}, text);
+  EXPECT_EQ(json["model"], "en@2");
+  EXPECT_GT(json["iterations"], 1);
+  ASSERT_EQ(json["members"].size(), 2);
+  double weights = 0;
+  for (const nlohmann::json& member : json["members"]) {
+    weights += member["weight"].get<double>();
+    EXPECT_GT(member["weight"], 0);
+    // Better than each alone.
+    EXPECT_LT(json["perplexity"], member["perplexity"]);
+    EXPECT_NEAR(member["perplexity"],
+                EvaluateModel(member["name"], text)["perplexity"], 1e-6);
+  }
+  EXPECT_NEAR(weights, 1, 1e-9);
+  const nlohmann::json published = EvaluateModel("en@2", text);
+  for (const char* key :
+       {"tokens", "oov", "perplexity", "perplexity_excluding_oov"}) {
+    EXPECT_NEAR(json[key], published[key], 1e-6) << key;
+  }
+}
+
+TEST_F(MixtureTest, WeightsThatAreGiven) {
+  const std::string text = DemoText(20, 3);
+  const nlohmann::json json = Mix(
+      {"--member", "en", "--member", "two", "--weights", "0.25,0.75"}, text);
+  EXPECT_EQ(json["iterations"], 0);
+  EXPECT_EQ(json["members"][0]["weight"], 0.25);
+  EXPECT_EQ(json["members"][1]["weight"], 0.75);
+  EXPECT_NEAR(json["perplexity"], Evaluate(text)["perplexity"], 1e-6);
+  // All to one is that one.
+  const nlohmann::json one =
+      Mix({"--members", "en@1,two", "--weights", "0,1"}, text);
+  EXPECT_EQ(one["perplexity"], one["members"][1]["perplexity"]);
+}
+
+TEST_F(MixtureTest, TellsAPersonWhatItDid) {
+  EXPECT_EQ(Trainer({"mixture", "--corpus", "-", "--members", "en,two"},
+                    DemoText(20, 3)),
+            "en@2\n");
+  EXPECT_THAT(errors_, ContainsRegex("[0-9]+ iterations over [0-9]+ tokens"));
+  for (const char* row : {"en@1", "two@1", "mixture"}) {
+    EXPECT_THAT(errors_, ContainsRegex(absl::StrCat(
+                             row, " +[01].[0-9]+ +[0-9.]+ +[0-9.]+\n")));
+  }
+  EXPECT_THAT(
+      Trainer({"inspect"}),
+      testing::AllOf(HasSubstr("family      mixture\n"),
+                     HasSubstr("members     en@1 two@1\n"),
+                     ContainsRegex("weights     0.[0-9]+ 0.[0-9]+\n"),
+                     ContainsRegex("perplexity  [0-9.]+\n"),
+                     HasSubstr("0.ngram.bin"), HasSubstr("mixture.json")));
+}
+
+// A version is complete in itself: it outlives what it was made of.
+TEST_F(MixtureTest, OfAMixtureWithoutItsMembers) {
+  const std::string text = DemoText(20, 3);
+  Mix({"--members", "en@1,two"}, text);
+  const nlohmann::json json = Mix({"--members", "en@2,two"}, text);
+  EXPECT_EQ(json["model"], "en@3");
+  std::filesystem::remove_all(store_ + "/two");
+  std::filesystem::remove_all(store_ + "/en/1");
+  std::filesystem::remove_all(store_ + "/en/2");
+  EXPECT_NEAR(EvaluateModel("en@3", text)["perplexity"], json["perplexity"],
+              1e-6);
+}
+
+TEST_F(MixtureTest, MembersOfOtherWordsAreNamed) {
+  RunTrainer({"import-arpa", "-", "--store", store_, "--model", "tiny"},
+             TinyArpa());
+  const Outcome outcome =
+      RunTrainer({"mixture", "--corpus", "-", "--members", "en,tiny", "--store",
+                  store_, "--model", "mixed"},
+                 "a\n");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.output, "");
+  EXPECT_EQ(outcome.errors,
+            "lm_trainer: member tiny@1 has other words than en@1: word 4: "
+            "expected '.', found 'a'\n");
 }
 
 TEST(DemoCorpusTest, TheSameSeedTheSameText) {

@@ -210,7 +210,8 @@ void LoadManifest(absl::string_view json) {
 void LoadSelfTest(absl::string_view json) {
   lm::v1::SelfTest test;
   if (!FromJson(kSelfTestFile, json, &test).ok()) return;
-  const LanguageModel& model = (*FuzzStore().Get("tiny"))->model();
+  const ModelHandle handle = *FuzzStore().Get("tiny");
+  const AnyModel& model = handle->model();
   const bool passed = RunSelfTest(model, test).ok();
   std::vector<std::string> texts;
   for (const auto& one : test.cases()) texts.push_back(one.text());

@@ -73,7 +73,8 @@ void AddArpaSeeds(const Seeds& seeds) {
   seeds.Add("tiny", TinyArpa());
   for (const char* name : {"tiny.words", "kneser-ney", "unigram"}) {
     std::ostringstream arpa;
-    const auto& model = dynamic_cast<const NgramModel&>(Loaded(name).model());
+    const auto& model =
+        dynamic_cast<const NgramModel&>(*Loaded(name).model().left_to_right());
     RequireOk(WriteArpa(model, arpa), "a back-off model can be written");
     seeds.Add(name, arpa.str());
   }

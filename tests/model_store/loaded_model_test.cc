@@ -65,6 +65,11 @@ TEST_F(LoadedModelTest, AnswersAsPublished) {
     bytes += std::filesystem::file_size(Path(file));
   }
   EXPECT_EQ((*loaded)->file_bytes(), bytes);
+  const ModelFiles files = (*loaded)->files();
+  EXPECT_EQ(files.size(), std::size(kListedFiles));
+  for (const char* file : kListedFiles) {
+    EXPECT_EQ(files.at(file), ReadBytes(Path(file))) << file;
+  }
   const std::vector<std::string> texts = {"the cat"};
   const lm::v1::SelfTest scores = MakeSelfTest((*loaded)->model(), texts);
   EXPECT_NEAR(scores.cases(0).log_probs(0), -0.3 * kLn10, 1e-5);

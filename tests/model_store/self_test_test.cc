@@ -30,8 +30,8 @@ class SelfTestTest : public testing::Test {
     return RunSelfTest(model_, self_test).ToString();
   }
 
-  const BuiltNgramModel built_ = BuildFromArpa(TinyArpa());
-  const NgramModel& model_ = *built_.model;
+  BuiltNgramModel built_ = BuildFromArpa(TinyArpa());
+  const AnyModel model_ = AnyModel(std::move(built_.model));
 };
 
 // The numbers are those of TinyArpa(), by hand.

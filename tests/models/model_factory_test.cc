@@ -27,11 +27,10 @@ class ModelFactoryTest : public testing::Test {
 };
 
 TEST_F(ModelFactoryTest, MakesTheModelOfTheFiles) {
-  const absl::StatusOr<std::unique_ptr<LanguageModel>> model =
-      CreateModel("ngram", files_);
+  const absl::StatusOr<AnyModel> model = CreateModel("ngram", files_);
   ASSERT_TRUE(model.ok()) << model.status();
-  EXPECT_EQ((*model)->vocabulary().size(), 10u);
-  EXPECT_EQ((*model)->vocabulary().text(), tiny_.model->vocabulary().text());
+  EXPECT_EQ(model->vocabulary().size(), 10u);
+  EXPECT_EQ(model->vocabulary().text(), tiny_.model->vocabulary().text());
 }
 
 TEST_F(ModelFactoryTest, OtherFamiliesAreNotFound) {

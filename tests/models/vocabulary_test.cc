@@ -96,5 +96,20 @@ TEST(VocabularyTest, ViewsOutliveAMove) {
   EXPECT_EQ(second.Find("<s>"), 1u);
 }
 
+TEST(VocabularyTest, TheSameWordsUnderTheSameIds) {
+  const Vocabulary expected =
+      Vocabulary::Parse("<unk>\n<s>\n</s>\na\n").value();
+  const auto error = [&](std::string text) {
+    return CheckSameWords(expected, Vocabulary::Parse(text).value()).ToString();
+  };
+  EXPECT_EQ(error(std::string(expected.text())), "OK");
+  EXPECT_EQ(error("<unk>\n</s>\n<s>\na\n"),
+            "INVALID_ARGUMENT: word 1: expected '<s>', found '</s>'");
+  EXPECT_EQ(error("<unk>\n<s>\n</s>\nb\nc\n"),
+            "INVALID_ARGUMENT: word 3: expected 'a', found 'b'");
+  EXPECT_EQ(error("<unk>\n<s>\n</s>\n"),
+            "INVALID_ARGUMENT: words: expected 4, found 3");
+}
+
 }  // namespace
 }  // namespace lmserve

@@ -35,7 +35,7 @@ class PredictTest : public testing::Test {
   std::vector<ScoredWord> BruteForce(const std::vector<WordId>& context,
                                      size_t k, bool exclude_unknown) {
     const ModelHandle handle = store_->Get("tiny").value();
-    const LanguageModel& model = handle->model();
+    const LanguageModel& model = *handle->model().left_to_right();
     std::vector<std::byte> state(model.state_size());
     model.Start(state.data());
     const LanguageModel::Query query = {

@@ -173,23 +173,31 @@ double NaiveNgram::KatzSum(const Words& context) const {
   return kept == sum ? sum + 1 : sum;
 }
 
-double NaiveNgram::KatzWeight(const Words& context) const {
-  const auto [found, is_new] = katz_weights_.try_emplace(context);
+NaiveNgram::KatzRest NaiveNgram::KatzLeft(const Words& context) const {
+  const auto [found, is_new] = katz_rests_.try_emplace(context);
   if (!is_new) return found->second;
   const double sum = KatzSum(context);
-  double leftover = 1, unseen_below = 1;
+  KatzRest rest = {1, 1};
   for (const std::string& word : Followers(context)) {
-    leftover -= KatzDiscounted(Join(context, word)) / sum;
-    unseen_below -= context.empty() ? Uniform() : Katz(Shorten(context), word);
+    rest.leftover -= KatzDiscounted(Join(context, word)) / sum;
+    rest.unseen_below -=
+        context.empty() ? Uniform() : Katz(Shorten(context), word);
   }
-  return katz_weights_[context] = leftover / unseen_below;
+  return katz_rests_[context] = rest;
 }
 
+// Where the words seen have all the probability below, there is nobody to back
+// off to: they keep what is left, in proportion.
 double NaiveNgram::Katz(const Words& context, const std::string& word) const {
   if (Followers(context).empty()) return Katz(Shorten(context), word);
   const Words ngram = Join(context, word);
-  if (Count(ngram) > 0) return KatzDiscounted(ngram) / KatzSum(context);
-  return KatzWeight(context) *
+  const KatzRest rest = KatzLeft(context);
+  const bool all_seen = rest.unseen_below < 1e-9;
+  if (Count(ngram) > 0) {
+    const double share = KatzDiscounted(ngram) / KatzSum(context);
+    return all_seen ? share / (1 - rest.leftover) : share;
+  }
+  return rest.leftover / rest.unseen_below *
          (context.empty() ? Uniform() : Katz(Shorten(context), word));
 }
 

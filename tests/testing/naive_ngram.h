@@ -28,7 +28,12 @@ class NaiveNgram {
   double Katz(const Words& context, const std::string& word) const;
   double KatzDiscounted(const Words& ngram) const;
   double KatzSum(const Words& context) const;
-  double KatzWeight(const Words& context) const;
+  // What the words seen after a context leave, and what those not seen have
+  // below.
+  struct KatzRest {
+    double leftover, unseen_below;
+  };
+  KatzRest KatzLeft(const Words& context) const;
   double Uniform() const { return 1.0 / vocabulary_.size(); }
 
   double Count(const Words& ngram) const;
@@ -49,9 +54,9 @@ class NaiveNgram {
   std::map<Words, std::set<std::string>> predecessors_;
   std::set<std::string> vocabulary_;  // with <unk> and </s>, without <s>
   std::vector<std::vector<double>> discounts_;  // or factors, by order
-  // Katz's weights of the contexts asked for so far; else they would be found
-  // again for every word.
-  mutable std::map<Words, double> katz_weights_;
+  // Those of the contexts asked for so far; else they would be found again for
+  // every word.
+  mutable std::map<Words, KatzRest> katz_rests_;
 };
 
 }  // namespace lmserve

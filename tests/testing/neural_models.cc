@@ -38,7 +38,7 @@ TestModel Serve(absl::string_view family, const std::string& vocabulary,
   test.files[std::string(kVocabularyFile)] = vocabulary;
   test.files[std::string(kWeightsFile)] =
       ConvertWeightsFile(TensorFile::Parse(floats).value(), precision);
-  test.model = CreateModel(test.family, test.Files()).value();
+  test.model = CreateModel(test.family, test.Files()).value().TakeLeftToRight();
   return test;
 }
 

@@ -170,5 +170,15 @@ TEST(Corpus, AFileThatBreaksOff) {
             absl::StatusCode::kDataLoss);
 }
 
+TEST(FirstSentences, AreFewAndShort) {
+  std::string text = "a b\nc";
+  for (int i = 0; i < 200; ++i) text += " d";
+  const Corpus corpus = CorpusOf(text + "\ne\nf\n");
+  std::string cut = "c";
+  for (int i = 0; i < 99; ++i) cut += " d";
+  EXPECT_THAT(FirstSentences(corpus.vocabulary, corpus.words),
+              ElementsAre("a b", cut, "e"));
+}
+
 }  // namespace
 }  // namespace lmserve

@@ -18,7 +18,7 @@ class EvaluateTest : public testing::Test {
  protected:
   absl::StatusOr<Evaluation> Run(LineReader& lines) {
     Progress quiet("", /*quiet=*/true);
-    return Evaluate(*built_.model, lines, quiet);
+    return Evaluate(*built_.model, lines, TextForm::kSentences, quiet);
   }
 
   absl::StatusOr<Evaluation> Run(std::string text) {

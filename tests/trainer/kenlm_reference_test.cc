@@ -167,7 +167,8 @@ class KenlmReferenceTest : public testing::Test {
     Progress quiet("", /*quiet=*/true);
     const std::unique_ptr<LineReader> lines =
         LineReader::FromString(Text(corpus));
-    const Evaluation result = Evaluate(model, *lines, quiet).value();
+    const Evaluation result =
+        Evaluate(model, *lines, TextForm::kSentences, quiet).value();
     EXPECT_NEAR(result.Perplexity() / with_unknown, 1, 2e-4) << corpus;
     EXPECT_NEAR(result.PerplexityExcludingOov() / without_unknown, 1, 2e-4)
         << corpus;

@@ -15,9 +15,10 @@ using testing::ElementsAre;
 
 class SentencesTest : public testing::Test {
  protected:
-  std::unique_ptr<SentenceReader> Open(std::string text) {
+  std::unique_ptr<SentenceReader> Open(std::string text,
+                                       TextForm form = TextForm::kSentences) {
     lines_ = LineReader::FromString(std::move(text));
-    return std::make_unique<SentenceReader>(model().vocabulary(), *lines_,
+    return std::make_unique<SentenceReader>(model().vocabulary(), *lines_, form,
                                             quiet_);
   }
 
@@ -89,6 +90,27 @@ TEST_F(SentencesTest, ScoresEachSentenceAfterItsBegin) {
     }
   }
   EXPECT_THAT(log_probs, testing::ElementsAreArray(expected));
+}
+
+// One stream: blank lines are sentences, and the state goes on, also from batch
+// to batch.
+TEST_F(SentencesTest, Streams) {
+  SentenceBatch batch;
+  auto reader = Open("the\n\nis\n", TextForm::kStream);
+  ASSERT_TRUE(reader->Next(&batch));
+  EXPECT_THAT(batch.words, ElementsAre(Id("the"), Id("</s>"), Id("</s>"),
+                                       Id("is"), Id("</s>")));
+  EXPECT_THAT(batch.ends, ElementsAre(2, 3, 5));
+  std::vector<std::byte> state(model().state_size()), expected = state;
+  model().Start(state.data());
+  model().Start(expected.data());
+  const std::vector<float> log_probs =
+      ScoreStream(model(), batch, state.data());
+  for (size_t t = 0; t < batch.words.size(); ++t) {
+    EXPECT_EQ(log_probs[t],
+              model().ScoreWord(expected.data(), batch.words[t]).log_prob);
+  }
+  EXPECT_EQ(state, expected);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ double SoftmaxLoss<T>::Run(const T* values,
   double loss = 0;
   for (size_t i = 0; i < classes_.size(); ++i) {
     if (rows[i].rows.empty()) continue;
-    loss += RunClass(values, i, inputs, rows[i], gradients);
+    loss += RunClass(values, classes_[i], inputs, rows[i], gradients);
   }
   return loss;
 }
@@ -72,98 +72,70 @@ std::vector<typename SoftmaxLoss<T>::Rows> SoftmaxLoss<T>::SortByClass(
 
 template <typename T>
 template <typename Visit>
-void SoftmaxLoss<T>::ForEachMatrix(size_t which, Visit visit) const {
-  const Class& c = classes_[which];
+void SoftmaxLoss<T>::ForEachMatrix(const Class& c, Visit visit) const {
   size_t column = 0;
   for (size_t i = 0; i < parts_.size(); ++i) {
-    visit(
-        i,
-        [&, i](auto* array) {
-          return layout_.View(array, parts_[i].weight)
-              .Rows(c.begin, c.end - c.begin);
-        },
-        size_t{0});
-    if (which == 0 && classes_.size() > 1) {
-      visit(
-          i,
-          [&, i, column](auto* array) {
-            return layout_.View(array, class_weight_)
-                .Cols(column, parts_[i].width);
-          },
-          size_t{c.end});
-    }
+    const auto words = [&](auto* array) {
+      return layout_.View(array, parts_[i].weight)
+          .Rows(c.begin, c.end - c.begin);
+    };
+    visit(i, words, size_t{0});
+    const auto classes = [&](auto* array) {
+      return layout_.View(array, class_weight_).Cols(column, parts_[i].width);
+    };
+    if (OtherClasses(c) > 0) visit(i, classes, size_t{c.end});
     column += parts_[i].width;
   }
 }
 
 template <typename T>
-double SoftmaxLoss<T>::RunClass(const T* values, size_t which,
-                                const std::vector<MatrixView<const T>>& inputs,
-                                const Rows& rows, const Gradients* gradients) {
-  const Class& c = classes_[which];
-  const size_t n = rows.rows.size();
-  x_.resize(parts_.size());
-  dx_.resize(parts_.size());
-  for (size_t i = 0; i < parts_.size(); ++i) {
-    x_[i].resize(n * parts_[i].width);
-    for (size_t r = 0; r < n; ++r) {
-      std::copy_n(inputs[i].row(rows.rows[r]), parts_[i].width,
-                  x_[i].data() + r * parts_[i].width);
-    }
-  }
-  const auto x = [&](size_t i) {
-    return MatrixView<const T>(x_[i].data(), n, parts_[i].width);
-  };
-  // logits = b + x W^T
-  const size_t words = c.end - c.begin;
-  logits_.resize(n * c.outputs);
-  const MatrixView<T> logits(logits_.data(), n, c.outputs);
-  const T* bias = layout_.View(values, bias_).data + c.begin;
-  for (size_t r = 0; r < n; ++r) {
-    T* row = std::copy_n(bias, words, logits.row(r));
-    if (c.outputs == words) continue;
-    std::copy_n(layout_.View(values, class_bias_).data, c.outputs - words, row);
-  }
-  ForEachMatrix(which, [&](size_t i, auto weights, size_t output) {
-    const auto w = weights(values);
-    Gemm(Transpose::kNo, Transpose::kYes, x(i), w, 1,
-         logits.Cols(output, w.rows));
-  });
-  if (never_.has_value() && *never_ >= c.begin && *never_ < c.end) {
-    for (size_t r = 0; r < n; ++r) {
-      logits.row(r)[*never_ - c.begin] = -std::numeric_limits<T>::infinity();
-    }
-  }
+double SoftmaxLoss<T>::RunClass(const T* values, const Class& c,
+                                const Inputs& inputs, const Rows& rows,
+                                const Gradients* gradients) {
+  Gather(inputs, rows.rows);
+  ComputeLogits(values, c, rows.rows.size());
   const double loss = SoftmaxRows(rows.targets, c.outputs,
                                   gradients == nullptr ? 0 : gradients->scale);
   if (gradients == nullptr) return loss;
-
-  T* d_bias = layout_.View(gradients->parameters, bias_).data + c.begin;
-  for (size_t r = 0; r < n; ++r) {
-    const T* row = logits.row(r);
-    for (size_t w = 0; w < words; ++w) d_bias[w] += row[w];
-    for (size_t w = words; w < c.outputs; ++w) {
-      layout_.View(gradients->parameters, class_bias_).data[w - words] +=
-          row[w];
-    }
-  }
-  for (size_t i = 0; i < parts_.size(); ++i) dx_[i].assign(x_[i].size(), 0);
-  ForEachMatrix(which, [&](size_t i, auto weights, size_t output) {
-    const auto dw = weights(gradients->parameters);
-    const auto d = logits.Cols(output, dw.rows);
-    const MatrixView<const T> d_logits(d.data, d.rows, d.cols, d.stride);
-    Gemm(Transpose::kYes, Transpose::kNo, d_logits, x(i), 1, dw);
-    Gemm(Transpose::kNo, Transpose::kNo, d_logits, weights(values), 1,
-         {dx_[i].data(), n, parts_[i].width});
-  });
-  for (size_t i = 0; i < parts_.size(); ++i) {
-    for (size_t r = 0; r < n; ++r) {
-      T* to = gradients->inputs[i].row(rows.rows[r]);
-      const T* from = dx_[i].data() + r * parts_[i].width;
-      for (size_t k = 0; k < parts_[i].width; ++k) to[k] += from[k];
-    }
-  }
+  AddParameterGradients(c, rows.rows.size(), gradients->parameters);
+  AddInputGradients(values, c, rows.rows, gradients->inputs);
   return loss;
+}
+
+template <typename T>
+void SoftmaxLoss<T>::Gather(const Inputs& inputs,
+                            absl::Span<const size_t> rows) {
+  x_.resize(parts_.size());
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    x_[i].resize(rows.size() * parts_[i].width);
+    T* to = x_[i].data();
+    for (size_t row : rows) {
+      to = std::copy_n(inputs[i].row(row), parts_[i].width, to);
+    }
+  }
+}
+
+template <typename T>
+void SoftmaxLoss<T>::ComputeLogits(const T* values, const Class& c,
+                                   size_t rows) {
+  logits_.resize(rows * c.outputs);
+  const MatrixView<T> logits(logits_.data(), rows, c.outputs);
+  const T* bias = layout_.View(values, bias_).data + c.begin;
+  for (size_t r = 0; r < rows; ++r) {
+    T* classes = std::copy_n(bias, c.end - c.begin, logits.row(r));
+    if (OtherClasses(c) == 0) continue;
+    std::copy_n(layout_.View(values, class_bias_).data, OtherClasses(c),
+                classes);
+  }
+  ForEachMatrix(c, [&](size_t part, auto weights, size_t output) {
+    const auto w = weights(values);
+    Gemm(Transpose::kNo, Transpose::kYes, Features(part, rows), w, 1,
+         logits.Cols(output, w.rows));
+  });
+  if (!never_.has_value() || *never_ < c.begin || *never_ >= c.end) return;
+  for (size_t r = 0; r < rows; ++r) {
+    logits.row(r)[*never_ - c.begin] = -std::numeric_limits<T>::infinity();
+  }
 }
 
 template <typename T>
@@ -179,6 +151,45 @@ double SoftmaxLoss<T>::SoftmaxRows(absl::Span<const size_t> targets,
     for (T& value : row) value *= scale;
   }
   return loss;
+}
+
+template <typename T>
+void SoftmaxLoss<T>::AddParameterGradients(const Class& c, size_t rows,
+                                           T* gradients) {
+  const MatrixView<const T> d_logits(logits_.data(), rows, c.outputs);
+  const size_t words = c.end - c.begin;
+  T* d_bias = layout_.View(gradients, bias_).data + c.begin;
+  for (size_t r = 0; r < rows; ++r) {
+    const T* row = d_logits.row(r);
+    for (size_t w = 0; w < words; ++w) d_bias[w] += row[w];
+    if (OtherClasses(c) == 0) continue;
+    T* d_class_bias = layout_.View(gradients, class_bias_).data;
+    for (size_t w = words; w < c.outputs; ++w)
+      d_class_bias[w - words] += row[w];
+  }
+  ForEachMatrix(c, [&](size_t part, auto weights, size_t output) {
+    const auto dw = weights(gradients);
+    Gemm(Transpose::kYes, Transpose::kNo, d_logits.Cols(output, dw.rows),
+         Features(part, rows), 1, dw);
+  });
+}
+
+template <typename T>
+void SoftmaxLoss<T>::AddInputGradients(
+    const T* values, const Class& c, absl::Span<const size_t> rows,
+    const std::vector<MatrixView<T>>& inputs) {
+  const MatrixView<const T> d_logits(logits_.data(), rows.size(), c.outputs);
+  ForEachMatrix(c, [&](size_t part, auto weights, size_t output) {
+    const auto w = weights(values);
+    dx_.resize(rows.size() * parts_[part].width);
+    const MatrixView<T> dx(dx_.data(), rows.size(), parts_[part].width);
+    Gemm(Transpose::kNo, Transpose::kNo, d_logits.Cols(output, w.rows), w, 0,
+         dx);
+    for (size_t r = 0; r < rows.size(); ++r) {
+      T* to = inputs[part].row(rows[r]);
+      for (size_t k = 0; k < dx.cols; ++k) to[k] += dx.row(r)[k];
+    }
+  });
 }
 
 template class SoftmaxLoss<float>;

@@ -55,16 +55,34 @@ class SoftmaxLoss {
     std::vector<size_t> targets;
   };
 
+  using Inputs = std::vector<MatrixView<const T>>;
+
   std::vector<Rows> SortByClass(absl::Span<const WordId> targets) const;
-  double RunClass(const T* values, size_t which,
-                  const std::vector<MatrixView<const T>>& inputs,
+  double RunClass(const T* values, const Class& c, const Inputs& inputs,
                   const Rows& rows, const Gradients* gradients);
-  // Of logits_, (rows, outputs), makes the loss and, in place, dE/d(logits).
+  // The steps of it: sets x_ to the rows' features; logits_ (rows, outputs) to
+  // b + x W^T; then makes of logits_ the loss and, in place, dE/d(logits); and
+  // of these all other gradients.
+  void Gather(const Inputs& inputs, absl::Span<const size_t> rows);
+  void ComputeLogits(const T* values, const Class& c, size_t rows);
   double SoftmaxRows(absl::Span<const size_t> targets, size_t outputs, T scale);
-  // Calls visit(part, weights, column) for each matrix whose outputs a class
-  // has, and the output that is its first.
+  void AddParameterGradients(const Class& c, size_t rows, T* gradients);
+  void AddInputGradients(const T* values, const Class& c,
+                         absl::Span<const size_t> rows,
+                         const std::vector<MatrixView<T>>& inputs);
+
+  MatrixView<const T> Features(size_t part, size_t rows) const {
+    return {x_[part].data(), rows, parts_[part].width};
+  }
+  // The other classes are outputs of class 0.
+  size_t OtherClasses(const Class& c) const {
+    return c.outputs - (c.end - c.begin);
+  }
+  // Calls visit(part, weights, output) for each matrix whose outputs a class
+  // has: weights(array) is its view in an array of the layout, output the
+  // number of its first.
   template <typename Visit>
-  void ForEachMatrix(size_t which, Visit visit) const;
+  void ForEachMatrix(const Class& c, Visit visit) const;
 
   const std::optional<WordId> never_;
   const std::vector<Part> parts_;
@@ -75,7 +93,8 @@ class SoftmaxLoss {
   size_t class_bias_ = 0;
 
   std::vector<T> logits_;
-  std::vector<std::vector<T>> x_, dx_;  // of the rows of a class, by part
+  std::vector<std::vector<T>> x_;  // of the rows of a class, by part
+  std::vector<T> dx_;
 };
 
 }  // namespace lmserve

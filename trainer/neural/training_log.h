@@ -31,7 +31,7 @@ struct TrainingRecord {
   double clipped_share = 0;
   // The same by layer, mean. A name stands once, the first layer first.
   std::vector<std::pair<std::string, double>> layer_gradient_norms = {};
-  std::string note = "";  // for people
+  std::string note = {};  // for people
 };
 
 // A line with a JSON object: the fields by their names, and train_perplexity

@@ -28,7 +28,8 @@ absl::Status WriteArpaFile(const std::string& store, const std::string& name,
                            uint64_t version, const std::string& path) {
   absl::StatusOr<ModelHandle> handle = LoadModel(store, name, version);
   if (!handle.ok()) return handle.status();
-  const auto* model = dynamic_cast<const NgramModel*>(&(*handle)->model());
+  const auto* model =
+      dynamic_cast<const NgramModel*>((*handle)->model().left_to_right());
   if (model == nullptr) {
     return absl::FailedPreconditionError(
         absl::StrCat("model ", name, ": expected the family ngram, found ",
