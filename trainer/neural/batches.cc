@@ -19,7 +19,7 @@ class StreamBatches final : public BatchSource {
                  [begin](WordId word) { return word != begin; });
     const size_t predicted = words_.size() - 1;
     streams_ = std::clamp<size_t>(predicted, 1, options.streams);
-    length_ = predicted / streams_;
+    length_ = (predicted + streams_ - 1) / streams_;
   }
 
   void StartEpoch(uint64_t) override {}
@@ -32,8 +32,10 @@ class StreamBatches final : public BatchSource {
     batch.streams = streams_;
     for (size_t t = i * steps_; t < i * steps_ + batch.steps; ++t) {
       for (size_t s = 0; s < streams_; ++s) {
-        batch.inputs.push_back(words_[s * length_ + t]);
-        batch.targets.push_back(words_[s * length_ + t + 1]);
+        const size_t next = s * length_ + t + 1;
+        const bool is_past = next >= words_.size();  // the last stream's rest
+        batch.inputs.push_back(is_past ? words_.back() : words_[next - 1]);
+        batch.targets.push_back(is_past ? kNoTarget : words_[next]);
       }
     }
     return batch;

@@ -37,9 +37,9 @@ struct BatchOptions {
 
 // A text as one stream, cut into options.streams pieces that are read beside
 // each other, options.steps words at a time; each batch goes on where the one
-// before ended (truncated back-propagation through time). The words are those
-// of a Corpus; their <s> are left out, and `end` (</s>) stands before the
-// first.
+// before ended (truncated back-propagation through time). The last pieces may
+// be shorter: nothing is to be predicted after them. The words are those of a
+// Corpus; their <s> are left out, and `end` (</s>) stands before the first.
 std::unique_ptr<BatchSource> MakeStreamBatches(absl::Span<const WordId> words,
                                                WordId begin, WordId end,
                                                const BatchOptions& options);

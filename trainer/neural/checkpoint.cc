@@ -41,16 +41,23 @@ std::string ToJson(const TrainingProgress& progress) {
   return json.dump();
 }
 
+// Counts are whole and not negative.
+bool Fits(const nlohmann::json& number, uint64_t) {
+  return number.is_number_unsigned();
+}
+bool Fits(const nlohmann::json& number, double) { return number.is_number(); }
+
 absl::StatusOr<TrainingProgress> ParseProgress(const std::string& path,
                                                const std::string& text) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   TrainingProgress progress;
   absl::Status status;
   ForEachField(progress, [&](const char* name, auto& field) {
-    if (json.is_object() && json.contains(name) && json[name].is_number()) {
-      json[name].get_to(field);
+    const auto found = json.is_object() ? json.find(name) : json.end();
+    if (found == json.end() || !Fits(*found, field)) {
+      status.Update(Broken(path, absl::StrCat("expected a number ", name)));
     } else {
-      status = Broken(path, absl::StrCat("expected a number ", name));
+      found->get_to(field);
     }
   });
   if (!status.ok()) return status;

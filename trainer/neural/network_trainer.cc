@@ -152,6 +152,9 @@ class Training {
   absl::Status EndEpoch() {
     const double loss = ValidationLoss();
     if (!std::isfinite(loss)) return NotFinite("validation loss", loss);
+    const double squares = SumOfSquares(values_);
+    if (!std::isfinite(squares))
+      return NotFinite("norm of the weights", squares);
     Record(loss);
     if (loss < progress_.best_valid_loss) {
       progress_.best_valid_loss = loss;
@@ -272,10 +275,11 @@ class Training {
     std::vector<std::pair<std::string, double>> layers;
     for (size_t p = 0; p < squares.size(); ++p) {
       const std::string name = LayerName(layout().parameters()[p].name);
-      if (layers.empty() || layers.back().first != name) {
-        layers.emplace_back(name, 0);
-      }
-      layers.back().second += squares[p];
+      auto layer = std::find_if(layers.begin(), layers.end(), [&](auto& known) {
+        return known.first == name;
+      });
+      if (layer == layers.end()) layer = layers.insert(layer, {name, 0});
+      layer->second += squares[p];
     }
     interval_.layer_norms.resize(layers.size());
     for (size_t i = 0; i < layers.size(); ++i) {

@@ -110,8 +110,8 @@ class RecurrentNetwork final : public Network<T> {
 
   void set_state(const std::vector<T>& state) override {
     streams_ = 0;
-    if (state.empty()) return;
     state_ = stack_.MakeState(0);
+    if (state.empty()) return;
     const size_t per_stream =
         (state_.h.size() + state_.c.size()) * options_.stack.units;
     streams_ = state.size() / per_stream;
