@@ -167,11 +167,12 @@ TEST_P(TrainNetworkTest, SameBitsAgain) {
 
 TEST_P(TrainNetworkTest, Learns) {
   options_.epochs = 20;
-  options_.decay = 1;  // an epoch that failed is to be made good
   options_.patience = 0;
   const std::vector<double> losses = ValidLosses(Train(options_).value().log);
   ASSERT_EQ(losses.size(), 20u);
-  EXPECT_LT(*std::min_element(losses.begin(), losses.end()), losses[0] - 0.05);
+  const double best = *std::min_element(losses.begin(), losses.end());
+  RecordProperty("gain", absl::StrCat(losses[0] - best));
+  EXPECT_LT(best, losses[0] - 0.1);
   EXPECT_LT(losses[0], std::log(corpus_.vocabulary.size()));
 }
 
@@ -347,15 +348,15 @@ Made DirectWindow(const Vocabulary& vocabulary) {
 
 INSTANTIATE_TEST_SUITE_P(
     Networks, TrainNetworkTest,
-    testing::Values(Case{"stream_lstm", StreamLstm, Case::kStream},
-                    Case{"stream_lstm_adam_3_threads", StreamLstm,
-                         Case::kStream, OptimizerKind::kAdam, 0.02, 3},
-                    Case{"tied_gru", TiedGru, Case::kSentences},
-                    Case{"identity_rnn_2_threads", IdentityRnn,
-                         Case::kSentences, OptimizerKind::kSgd, 1, 2},
-                    Case{"cloze_lstm", ClozeLstm, Case::kCloze,
-                         OptimizerKind::kAdam, 0.02},
-                    Case{"window", DirectWindow, Case::kWindows}),
+    testing::Values(
+        Case{"stream_lstm", StreamLstm, Case::kStream, OptimizerKind::kSgd, 20},
+        Case{"stream_lstm_adam_3_threads", StreamLstm, Case::kStream,
+             OptimizerKind::kAdam, 0.02, 3},
+        Case{"tied_gru", TiedGru, Case::kSentences},
+        Case{"identity_rnn_2_threads", IdentityRnn, Case::kSentences,
+             OptimizerKind::kSgd, 1, 2},
+        Case{"cloze_lstm", ClozeLstm, Case::kCloze, OptimizerKind::kAdam, 0.02},
+        Case{"window", DirectWindow, Case::kWindows}),
     [](const auto& info) { return info.param.name; });
 
 // A network of one number, whose gradient is 1, and with the validation losses
