@@ -28,38 +28,41 @@ size_t Position(const Gap& gap) { return gap.before.size() + 1; }
 
 }  // namespace
 
-// Some sentences of one length on their way through the network. Data are
-// (steps, rows, width), a row a sentence.
+// Sentences of one length on their way through the network. Data are (steps,
+// rows, width), a row a sentence. Keeps its memory for those that come after.
 class RecurrentBidirectionalModel::Pass {
  public:
-  Pass(const RecurrentBidirectionalModel& model, std::vector<Gap> gaps)
-      : model_(model),
-        gaps_(std::move(gaps)),
-        steps_(Length(gaps_[0])),
-        rows_(gaps_.size()) {}
+  explicit Pass(const RecurrentBidirectionalModel& model) : model_(model) {}
 
-  // What the output layer reads of each gap: (rows, features).
-  std::vector<float> Run() {
+  // What the output layer reads of each gap: (rows, features); valid until the
+  // next call. REQUIRES: gaps is not empty, and all have one length.
+  const float* Run(absl::Span<const Gap> gaps) {
+    gaps_ = gaps;
+    steps_ = Length(gaps[0]);
+    rows_ = gaps.size();
+    Embed();
+    size_t width = 0;
     const std::vector<RecurrentLayer>& layers = model_.parts_.layers;
-    std::vector<float> x = Embed();
     for (size_t i = 0; i < layers.size(); i += 2) {
-      const size_t width = layers[i].units() + layers[i + 1].units();
-      std::vector<float> y(steps_ * rows_ * width);
-      RunDirection(layers[i], false, x.data(), y.data(), width);
-      RunDirection(layers[i + 1], true, x.data(), y.data() + layers[i].units(),
-                   width);
-      x.swap(y);
+      const RecurrentLayer &forward = layers[i], &backward = layers[i + 1];
+      width = forward.units() + backward.units();
+      y_.resize(steps_ * rows_ * width);
+      RunDirection(forward, false, y_.data(), width);
+      RunDirection(backward, true, y_.data() + forward.units(), width);
+      x_.swap(y_);
     }
-    return TakeGaps(x);
+    TakeGaps(width);
+    return features_.data();
   }
 
  private:
-  std::vector<float> Embed() const {
+  // Makes x_ the embeddings of all words.
+  void Embed() {
     const Vocabulary& vocabulary = model_.vocabulary_;
     const size_t size = model_.parts_.embedding.cols;
-    std::vector<float> embedded(steps_ * rows_ * size);
+    x_.resize(steps_ * rows_ * size);
     for (size_t r = 0; r < rows_; ++r) {
-      float* to = embedded.data() + r * size;
+      float* to = x_.data() + r * size;
       const auto add = [&](WordId word) {
         model_.parts_.embedding.CopyRow(word, to);
         to += rows_ * size;
@@ -70,15 +73,15 @@ class RecurrentBidirectionalModel::Pass {
       for (WordId word : gaps_[r].after) add(word);
       add(vocabulary.end_sentence());
     }
-    return embedded;
   }
 
-  // Writes the states of one direction into rows of y, `width` numbers apart.
-  void RunDirection(const RecurrentLayer& layer, bool reverse, const float* x,
-                    float* y, size_t width) {
+  // Reads x_; writes the states of one direction into rows of y, `width`
+  // numbers apart.
+  void RunDirection(const RecurrentLayer& layer, bool reverse, float* y,
+                    size_t width) {
     const size_t units = layer.units(), block = rows_ * layer.gates();
-    projected_.resize(std::max(projected_.size(), steps_ * block));
-    layer.Project(x, steps_ * rows_, projected_.data(), &scratch_);
+    projected_.resize(steps_ * block);
+    layer.Project(x_.data(), steps_ * rows_, projected_.data(), &scratch_);
     h_.assign(rows_ * units, 0);
     c_.assign(layer.has_cell_state() ? rows_ * units : 0, 0);
     for (size_t i = 0; i < steps_; ++i) {
@@ -92,21 +95,21 @@ class RecurrentBidirectionalModel::Pass {
     }
   }
 
-  std::vector<float> TakeGaps(const std::vector<float>& states) const {
-    const size_t width = states.size() / (steps_ * rows_);
-    std::vector<float> features(rows_ * width);
+  // Of x_, the states of the last layer, takes those at the gaps.
+  void TakeGaps(size_t width) {
+    features_.resize(rows_ * width);
     for (size_t r = 0; r < rows_; ++r) {
-      std::copy_n(states.data() + (Position(gaps_[r]) * rows_ + r) * width,
-                  width, features.data() + r * width);
+      std::copy_n(x_.data() + (Position(gaps_[r]) * rows_ + r) * width, width,
+                  features_.data() + r * width);
     }
-    return features;
   }
 
   const RecurrentBidirectionalModel& model_;
-  const std::vector<Gap> gaps_;
-  const size_t steps_;
-  const size_t rows_;
-  std::vector<float> projected_, h_, c_;
+  absl::Span<const Gap> gaps_;
+  size_t steps_ = 0;
+  size_t rows_ = 0;
+  std::vector<float> x_, y_;  // of a layer, what it reads and what it makes
+  std::vector<float> projected_, h_, c_, features_;
   RecurrentLayer::Scratch scratch_;
 };
 
@@ -127,6 +130,7 @@ void RecurrentBidirectionalModel::Read(absl::Span<const Gap> gaps,
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return Length(gaps[a]) < Length(gaps[b]);
   });
+  Pass pass(*this);
   absl::Span<const size_t> left = order;
   while (!left.empty()) {
     const size_t length = Length(gaps[left[0]]);
@@ -136,10 +140,8 @@ void RecurrentBidirectionalModel::Read(absl::Span<const Gap> gaps,
       if (Length(gaps[gap]) != length) break;
       group.push_back(gaps[gap]);
     }
-    const size_t rows = group.size();
-    const std::vector<float> features = Pass(*this, std::move(group)).Run();
-    visit(left.first(rows), features.data());
-    left.remove_prefix(rows);
+    visit(left.first(group.size()), pass.Run(group));
+    left.remove_prefix(group.size());
   }
 }
 
