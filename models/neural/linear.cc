@@ -173,20 +173,12 @@ class PackedProduct {
   dnnl::memory bias_;
 };
 
-std::vector<float> ToFloats(const WeightMatrix& weights) {
-  std::vector<float> floats(weights.rows * weights.cols);
-  for (size_t r = 0; r < weights.rows; ++r) {
-    weights.CopyRow(r, floats.data() + r * weights.cols);
-  }
-  return floats;
-}
-
 // Weights and inputs are floats.
 class FloatLinear final : public Linear {
  public:
   static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
                                               absl::Span<const float> bias) {
-    const std::vector<float> floats = ToFloats(weights);
+    const std::vector<float> floats = weights.ToFloats();
     auto product =
         PackedProduct::Create({DataType::f32, DataType::f32, DataType::f32},
                               weights.cols, weights.rows, floats.data(), bias);

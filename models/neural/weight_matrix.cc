@@ -119,6 +119,12 @@ void WeightMatrix::CopyRow(size_t row, float* out) const {
   }
 }
 
+std::vector<float> WeightMatrix::ToFloats() const {
+  std::vector<float> floats(rows * cols);
+  for (size_t r = 0; r < rows; ++r) CopyRow(r, floats.data() + r * cols);
+  return floats;
+}
+
 WeightMatrix WeightMatrix::Rows(size_t begin, size_t count) const {
   const size_t row_bytes = cols * PrecisionSize(precision);
   WeightMatrix part = *this;

@@ -46,6 +46,9 @@ struct WeightMatrix {
   // Writes a row's `cols` numbers as floats.
   void CopyRow(size_t row, float* out) const;
 
+  // All rows as floats.
+  std::vector<float> ToFloats() const;
+
   float Scale(size_t row) const;
 
   // The rows [begin, begin + count).

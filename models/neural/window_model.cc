@@ -17,22 +17,14 @@ namespace {
 // So many contexts are worked on at once: it bounds the memory.
 constexpr size_t kMaxContexts = 2048;
 
-std::vector<float> ToFloats(const WeightMatrix& matrix) {
-  std::vector<float> floats(matrix.rows * matrix.cols);
-  for (size_t r = 0; r < matrix.rows; ++r) {
-    matrix.CopyRow(r, floats.data() + r * matrix.cols);
-  }
-  return floats;
-}
-
 // Each word's embedding times the part of W1 of each place: (V, window,
 // hidden).
 absl::StatusOr<std::vector<float>> Premultiply(const WeightMatrix& embedding,
                                                const WeightMatrix& w1) {
   const size_t hidden = w1.rows, size = embedding.cols;
   const size_t window = w1.cols / size;
-  const std::vector<float> weights = ToFloats(w1);
-  const std::vector<float> words = ToFloats(embedding);
+  const std::vector<float> weights = w1.ToFloats();
+  const std::vector<float> words = embedding.ToFloats();
   std::vector<float> table(embedding.rows * window * hidden);
   std::vector<float> part(hidden * size);
   std::vector<float> products(embedding.rows * hidden);
