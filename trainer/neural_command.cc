@@ -94,6 +94,13 @@ uint64_t Fingerprint(absl::Span<const WordId> words) {
   return hash;
 }
 
+// The rates of a linear schedule depend on where it ends.
+std::string ScheduleDescription(const TrainingOptions& training) {
+  return training.schedule == Schedule::kPlateau
+             ? ""
+             : absl::StrCat(" schedule=linear epochs=", training.epochs);
+}
+
 std::string Describe(const NeuralOptions& options, const NetworkTask& task,
                      absl::Span<const WordId> training,
                      absl::Span<const WordId> validation) {
@@ -103,9 +110,10 @@ std::string Describe(const NeuralOptions& options, const NetworkTask& task,
       absl::StrJoin(task.properties, " ", absl::PairFormatter("=")),
       " optimizer=", options.optimizer, " learning_rate=", t.learning_rate,
       " clip=", t.clip, " weight_decay=", t.weight_decay, " decay=", t.decay,
-      " patience=", t.patience, " seed=", t.seed, " threads=", t.threads,
-      " batch=", options.batches.streams, " steps=", options.batches.steps,
-      " text=", Fingerprint(training), " valid=", Fingerprint(validation));
+      " patience=", t.patience, ScheduleDescription(t), " seed=", t.seed,
+      " threads=", t.threads, " batch=", options.batches.streams,
+      " steps=", options.batches.steps, " text=", Fingerprint(training),
+      " valid=", Fingerprint(validation));
 }
 
 std::map<std::string, std::string> Properties(const NeuralOptions& options,
@@ -121,6 +129,7 @@ std::map<std::string, std::string> Properties(const NeuralOptions& options,
   add("tokens", corpus.tokens());
   add("optimizer", options.optimizer);
   add("learning_rate", t.learning_rate);
+  add("schedule", options.schedule);
   add("clip", t.clip);
   add("weight_decay", t.weight_decay);
   add("seed", t.seed);
@@ -224,9 +233,15 @@ void AddNeuralOptions(CLI::App& command, NeuralOptions* options) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
+      .add_option("--schedule", options->schedule,
+                  "How the learning rate falls: plateau, where the validation "
+                  "loss no longer does, or linear, to 0 at the last epoch")
+      ->check(CLI::IsMember({"plateau", "linear"}))
+      ->capture_default_str();
+  command
       .add_option("--decay", training.decay,
-                  "Factor of the learning rate after an epoch that did not "
-                  "better the validation loss")
+                  "Factor of the learning rate of plateau after an epoch that "
+                  "did not better the validation loss")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command
@@ -273,6 +288,8 @@ absl::Status TrainAndPublish(
 
   TrainingOptions training = options.training;
   training.optimizer = *ParseOptimizer(options.optimizer);
+  training.schedule =
+      options.schedule == "linear" ? Schedule::kLinear : Schedule::kPlateau;
   training.description = Describe(options, *task, corpus->words, *valid);
   const std::string directory =
       absl::StrCat(options.target.store, "/.training");

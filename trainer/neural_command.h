@@ -24,6 +24,7 @@ struct NeuralOptions {
   CorpusOptions text;
   BatchOptions batches;
   TrainingOptions training;
+  std::string schedule = "plateau";
   std::string optimizer = "adam";
   std::string precision = "float";
   std::string cutoffs;

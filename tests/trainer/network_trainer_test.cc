@@ -152,6 +152,38 @@ class TrainNetworkTest : public testing::TestWithParam<Case> {
     EXPECT_EQ(ValidLosses(found.log), ValidLosses(expected.log));
   }
 
+  // Every checkpoint that there is on the way, as a crash would leave it.
+  void ExpectSameBitsFromAnyCheckpoint() {
+    options_.epochs = 2;
+    const TrainedNetwork expected = Train(options_).value();
+    options_.checkpoint = directory_.File("checkpoint");
+    options_.checkpoint_seconds = 0;
+    std::set<std::string> checkpoints;
+    size_t steps = 0;
+    const auto keep = [&] {
+      if (steps++ == 0) return;  // there is none yet
+      checkpoints.insert(ReadBytes(options_.checkpoint));
+    };
+    ExpectSame(Train(options_, keep).value(), expected);
+    checkpoints.insert(ReadBytes(options_.checkpoint));  // of the end
+    EXPECT_EQ(steps, expected.progress.step);
+    EXPECT_EQ(checkpoints.size(), steps);
+
+    options_.resume = true;
+    options_.checkpoint_seconds = 1e9;
+    for (const std::string& checkpoint : checkpoints) {
+      std::ofstream(options_.checkpoint, std::ios::binary) << checkpoint;
+      const TrainingProgress from =
+          ReadCheckpoint(options_.checkpoint, options_.description)
+              .value()
+              .progress;
+      SCOPED_TRACE(absl::StrCat("epoch ", from.epoch, ", batch ", from.batch));
+      size_t more = 0;
+      ExpectSame(Train(options_, [&] { ++more; }).value(), expected);
+      EXPECT_EQ(more, steps - from.step);
+    }
+  }
+
   const TemporaryDirectory directory_;
   const Corpus corpus_ = CorpusOf(DemoText(40, 1));
   const std::vector<WordId> valid_ = Validation(corpus_);
@@ -176,36 +208,13 @@ TEST_P(TrainNetworkTest, Learns) {
   EXPECT_LT(losses[0], std::log(corpus_.vocabulary.size()));
 }
 
-// Every checkpoint that there is on the way, as a crash would leave it.
 TEST_P(TrainNetworkTest, GoesOnFromAnyCheckpointToTheSameBits) {
-  options_.epochs = 2;
-  const TrainedNetwork expected = Train(options_).value();
-  options_.checkpoint = directory_.File("checkpoint");
-  options_.checkpoint_seconds = 0;
-  std::set<std::string> checkpoints;
-  size_t steps = 0;
-  const auto keep = [&] {
-    if (steps++ == 0) return;  // there is none yet
-    checkpoints.insert(ReadBytes(options_.checkpoint));
-  };
-  ExpectSame(Train(options_, keep).value(), expected);
-  checkpoints.insert(ReadBytes(options_.checkpoint));  // of the end
-  EXPECT_EQ(steps, expected.progress.step);
-  EXPECT_EQ(checkpoints.size(), steps);
+  ExpectSameBitsFromAnyCheckpoint();
+}
 
-  options_.resume = true;
-  options_.checkpoint_seconds = 1e9;
-  for (const std::string& checkpoint : checkpoints) {
-    std::ofstream(options_.checkpoint, std::ios::binary) << checkpoint;
-    const TrainingProgress from =
-        ReadCheckpoint(options_.checkpoint, options_.description)
-            .value()
-            .progress;
-    SCOPED_TRACE(absl::StrCat("epoch ", from.epoch, ", batch ", from.batch));
-    size_t more = 0;
-    ExpectSame(Train(options_, [&] { ++more; }).value(), expected);
-    EXPECT_EQ(more, steps - from.step);
-  }
+TEST_P(TrainNetworkTest, GoesOnFromAnyCheckpointOfALinearSchedule) {
+  options_.schedule = Schedule::kLinear;
+  ExpectSameBitsFromAnyCheckpoint();
 }
 
 // More epochs than were asked for at first.
@@ -425,6 +434,16 @@ TEST(TrainNetworkScriptTest, PatienceAndDecay) {
   EXPECT_EQ(trained.progress.best_valid_loss, 3);
   // The number after epoch 4, not after 7.
   EXPECT_THAT(trained.values, ElementsAre(-3.5));
+}
+
+TEST(TrainNetworkScriptTest, LinearSchedule) {
+  TrainingOptions options = ScriptedOptions();
+  options.schedule = Schedule::kLinear;
+  options.epochs = 4;
+  // A step an epoch. What the validation loss does is no matter.
+  const TrainedNetwork trained = TrainScripted({5, 6, 4, 3}, options).value();
+  EXPECT_THAT(trained.values, ElementsAre(-(1 + 0.75 + 0.5 + 0.25)));
+  EXPECT_THAT(Rates(trained.log), ElementsAre(1, 0.75, 0.5, 0.25));
 }
 
 TEST(TrainNetworkScriptTest, WithoutPatience) {

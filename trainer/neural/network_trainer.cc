@@ -50,6 +50,7 @@ struct Interval {
   double loss = 0;
   uint64_t words = 0;
   uint64_t steps = 0;
+  double learning_rate = 0;  // of the last step
   uint64_t clipped = 0;
   double norms = 0;
   double max_norm = 0;
@@ -128,6 +129,21 @@ class Training {
            progress_.epoch - 1 - progress_.best_epoch >= options_.patience;
   }
 
+  // Of all batches of all epochs.
+  double ShareDone() const {
+    const double epochs = progress_.epoch - 1 +
+                          static_cast<double>(progress_.batch) /
+                              static_cast<double>(training_.size());
+    return epochs / static_cast<double>(options_.epochs);
+  }
+
+  // Of the next step.
+  double LearningRate() const {
+    return options_.schedule == Schedule::kPlateau
+               ? progress_.learning_rate
+               : progress_.learning_rate * (1 - ShareDone());
+  }
+
   absl::Status RunEpoch() {
     training_.StartEpoch(progress_.epoch);
     if (!resumed_) {
@@ -160,7 +176,7 @@ class Training {
       progress_.best_valid_loss = loss;
       progress_.best_epoch = progress_.epoch;
       best_ = values_;
-    } else {
+    } else if (options_.schedule == Schedule::kPlateau) {
       progress_.learning_rate *= options_.decay;
     }
     progress_.batch = 0;
@@ -193,7 +209,8 @@ class Training {
     const bool clipped = options_.clip > 0 && norm > options_.clip;
     ++progress_.step;
     progress_.words += words;
-    Move({progress_.learning_rate, clipped ? options_.clip / norm : 1,
+    interval_.learning_rate = LearningRate();
+    Move({interval_.learning_rate, clipped ? options_.clip / norm : 1,
           progress_.step});
     Count(loss, words, norm, clipped, squares);
     return absl::OkStatus();
@@ -298,7 +315,7 @@ class Training {
     record.seconds = progress_.seconds;
     record.words = progress_.words;
     record.words_per_second = interval_.words / std::max(seconds, 1e-9);
-    record.learning_rate = progress_.learning_rate;
+    record.learning_rate = interval_.learning_rate;
     record.train_loss = interval_.loss / interval_.words;
     record.valid_loss = valid_loss;
     record.gradient_norm = interval_.norms / steps;
@@ -307,12 +324,7 @@ class Training {
     for (const auto& [name, norms] : interval_.layer_norms) {
       record.layer_gradient_norms.emplace_back(name, norms / steps);
     }
-    const double epochs = progress_.epoch - 1 +
-                          static_cast<double>(progress_.batch) /
-                              static_cast<double>(training_.size());
-    if (options_.report) {
-      options_.report(record, epochs / static_cast<double>(options_.epochs));
-    }
+    if (options_.report) options_.report(record, ShareDone());
     log_.Add(std::move(record));
     interval_ = Interval();
   }

@@ -16,6 +16,11 @@
 
 namespace lmserve {
 
+// How the learning rate falls: by steps, where the validation loss no longer
+// does, or with every batch in a straight line to 0 at the end of the last
+// epoch.
+enum class Schedule { kPlateau, kLinear };
+
 // The loss is a mean over the words of a batch, as in PyTorch: learning rate
 // and clip are to be read on that scale.
 struct TrainingOptions {
@@ -24,8 +29,9 @@ struct TrainingOptions {
   double learning_rate = 20;
   double clip = 0.25;  // of the norm of the whole gradient; 0: none
   double weight_decay = 0;
-  // Where an epoch does not better the validation loss, the rate is multiplied
-  // by this; after so many epochs in a row training stops, 0: never.
+  Schedule schedule = Schedule::kPlateau;
+  // Where an epoch does not better the validation loss, the rate of kPlateau is
+  // multiplied by this; after so many epochs in a row training stops, 0: never.
   double decay = 0.25;
   uint64_t patience = 5;
   uint64_t seed = 1;
