@@ -44,6 +44,11 @@ class LanguageModel {
 
   virtual const Vocabulary& vocabulary() const = 0;
 
+  // Whether an answer costs no more than a few looks into memory a word: then
+  // it is had sooner than another thread is woken, and requests of several
+  // callers gain nothing by being brought together.
+  virtual bool is_lookup() const { return false; }
+
   // Bytes of a state, a multiple of 4; states need the alignment of a float.
   virtual size_t state_size() const = 0;
 

@@ -70,6 +70,11 @@ const Vocabulary& MixtureModel::vocabulary() const {
   return parts_[0].model->vocabulary();
 }
 
+bool MixtureModel::is_lookup() const {
+  return std::all_of(parts_.begin(), parts_.end(),
+                     [](const Part& part) { return part.model->is_lookup(); });
+}
+
 void MixtureModel::Start(std::byte* state) const {
   for (const Part& part : parts_) part.model->Start(state + part.offset);
 }

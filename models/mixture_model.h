@@ -33,6 +33,7 @@ class MixtureModel final : public LanguageModel {
       std::vector<Member> members);
 
   const Vocabulary& vocabulary() const override;
+  bool is_lookup() const override;
   size_t state_size() const override { return state_size_; }
   void Start(std::byte* state) const override;
 

@@ -5,8 +5,12 @@
 #include <cmath>
 #include <limits>
 
+#include "models/neural/kernels.h"
+
 namespace lmserve {
 namespace {
+
+constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
 // A smaller temperature would leave the range of a float.
 bool IsGreedy(const SamplerOptions& options) {
@@ -21,62 +25,74 @@ bool Sampler::Heavier(const Weighted& a, const Weighted& b) {
   return a.word.word < b.word.word;
 }
 
-Sampler::Sampler(const LanguageModel& model, const SamplerOptions& options,
-                 uint64_t seed)
-    : model_(model), options_(options), random_(seed) {}
+Sampler::Sampler(WordId unknown, const SamplerOptions& options, uint64_t seed)
+    : unknown_(unknown),
+      options_(options),
+      log_penalty_(std::log(options.repetition_penalty)),
+      random_(seed) {}
 
 void Sampler::Use(WordId word) {
   if (options_.repetition_penalty != 1) used_.insert(word);
 }
 
-std::optional<ScoredWord> Sampler::Draw(const std::byte* state) {
-  words_.clear();
+// The k best after the penalty are among the k and as many more as it can have
+// lowered; one more for <unk>. A penalty below 1 can raise any word.
+size_t Sampler::best_wanted(WordId vocabulary) const {
   const size_t k = IsGreedy(options_) ? 1 : options_.top_k;
   const bool raises_words = options_.repetition_penalty < 1 && !used_.empty();
-  if (k > 0 && !raises_words) {
-    CollectBest(state, k);
-  } else {
-    CollectAll(state);
-  }
+  if (k == 0 || raises_words) return 0;
+  return std::min<size_t>(vocabulary, k + used_.size() + 1);
+}
+
+std::optional<ScoredWord> Sampler::DrawFromBest(
+    absl::Span<const ScoredWord> best) {
+  words_.clear();
+  for (const ScoredWord& word : best) Collect(word);
+  return DrawCollected();
+}
+
+std::optional<ScoredWord> Sampler::DrawFromAll(
+    absl::Span<const float> log_probs) {
+  if (is_plain()) return DrawPlain(log_probs);
+  words_.clear();
+  words_.reserve(log_probs.size());
+  for (WordId w = 0; w < log_probs.size(); ++w) Collect({w, log_probs[w]});
+  return DrawCollected();
+}
+
+bool Sampler::is_plain() const {
+  return !IsGreedy(options_) && options_.top_k == 0 && options_.top_p == 1;
+}
+
+std::optional<ScoredWord> Sampler::DrawPlain(
+    absl::Span<const float> log_probs) {
+  odds_.assign(log_probs.begin(), log_probs.end());
+  if (!options_.allow_unknown) odds_[unknown_] = kImpossible;
+  for (WordId word : used_) odds_[word] -= log_penalty_;
+  Eigen::Map<Eigen::ArrayXf> odds(odds_.data(), odds_.size());
+  if (options_.temperature != 1) odds /= options_.temperature;
+  if (odds.maxCoeff() == kImpossible) return std::nullopt;
+  SoftmaxInPlace(absl::MakeSpan(odds_));
+  const auto word = static_cast<WordId>(Pick(odds_));
+  return ScoredWord{word, log_probs[word]};
+}
+
+void Sampler::Collect(const ScoredWord& word) {
+  if (word.log_prob == kImpossible) return;
+  if (!options_.allow_unknown && word.word == unknown_) return;
+  float weight = word.log_prob;
+  if (!used_.empty() && used_.contains(word.word)) weight -= log_penalty_;
+  if (!IsGreedy(options_)) weight /= options_.temperature;
+  words_.push_back({word, weight});
+}
+
+std::optional<ScoredWord> Sampler::DrawCollected() {
+  const size_t k = IsGreedy(options_) ? 1 : options_.top_k;
   if (k > 0) KeepTopK(k);
   if (words_.empty()) return std::nullopt;
   if (options_.top_p < 1) KeepTopP();
-  const double total = Exponentiate();
-  double left = Uniform() * total;
-  size_t chosen = 0;
-  while (chosen + 1 < words_.size() && (left -= scratch_[chosen]) >= 0) {
-    ++chosen;
-  }
-  return words_[chosen].word;
-}
-
-// The k best after the penalty are among the k and as many more as it can have
-// lowered; one more for <unk>.
-void Sampler::CollectBest(const std::byte* state, size_t k) {
-  const size_t size = model_.vocabulary().size();
-  best_.resize(std::min(size, k + used_.size() + 1));
-  model_.TopK({&state, 1}, best_.size(), absl::MakeSpan(best_));
-  for (const ScoredWord& word : best_) Add(word);
-}
-
-void Sampler::CollectAll(const std::byte* state) {
-  scratch_.resize(model_.vocabulary().size());
-  model_.Distribution({&state, 1}, scratch_.data());
-  words_.reserve(scratch_.size());
-  for (WordId w = 0; w < scratch_.size(); ++w) Add({w, scratch_[w]});
-}
-
-void Sampler::Add(const ScoredWord& word) {
-  if (word.log_prob == -std::numeric_limits<float>::infinity()) return;
-  if (!options_.allow_unknown && word.word == model_.vocabulary().unknown()) {
-    return;
-  }
-  float weight = word.log_prob;
-  if (!used_.empty() && used_.contains(word.word)) {
-    weight -= std::log(options_.repetition_penalty);
-  }
-  if (!IsGreedy(options_)) weight /= options_.temperature;
-  words_.push_back({word, weight});
+  Exponentiate();
+  return words_[Pick(odds_)].word;
 }
 
 void Sampler::KeepTopK(size_t k) {
@@ -110,15 +126,43 @@ void Sampler::KeepTopP() {
   }
 }
 
-// Sets scratch_ to the odds of the words, the best having 1; returns their sum.
+// Sets odds_ to those of the words, the best having 1; returns their sum.
 double Sampler::Exponentiate() {
-  scratch_.resize(words_.size());
-  for (size_t i = 0; i < words_.size(); ++i) scratch_[i] = words_[i].weight;
-  Eigen::Map<Eigen::ArrayXf> odds(scratch_.data(), scratch_.size());
+  odds_.resize(words_.size());
+  for (size_t i = 0; i < words_.size(); ++i) odds_[i] = words_[i].weight;
+  Eigen::Map<Eigen::ArrayXf> odds(odds_.data(), odds_.size());
   odds = (odds - odds.maxCoeff()).exp();
   double total = 0;
-  for (float odd : scratch_) total += odd;
+  for (float odd : odds_) total += odd;
   return total;
+}
+
+// Draws one of some, in proportion to their odds: first a block of them, then
+// one of the block.
+size_t Sampler::Pick(absl::Span<const float> odds) {
+  constexpr size_t kBlock = 512;
+  std::vector<double> sums;
+  double total = 0;
+  for (size_t begin = 0; begin < odds.size(); begin += kBlock) {
+    const auto block = odds.subspan(begin, kBlock);
+    sums.push_back(
+        Eigen::Map<const Eigen::ArrayXf>(block.data(), block.size()).sum());
+    total += sums.back();
+  }
+  double left = Uniform() * total;
+  size_t block = 0;
+  while (block + 1 < sums.size() && left >= sums[block]) left -= sums[block++];
+  const size_t begin = block * kBlock;
+  const size_t end = std::min(odds.size(), begin + kBlock);
+  // Rounding can leave something at the end of a block; what is impossible is
+  // not drawn for that.
+  size_t chosen = begin;
+  for (size_t i = begin; i < end; ++i) {
+    if (odds[i] == 0) continue;
+    chosen = i;
+    if ((left -= odds[i]) < 0) break;
+  }
+  return chosen;
 }
 
 // Uniform in [0, 1), the same from the same seed everywhere.

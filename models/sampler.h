@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/types/span.h"
 #include "models/language_model.h"
 
 namespace lmserve {
@@ -23,17 +24,21 @@ struct SamplerOptions {
   bool allow_unknown = false;    // else <unk> is never drawn
 };
 
-// Draws words from a model's distribution. The defaults sample it exactly, but
-// for <unk>. The same seed draws the same words on every machine. One thread at
-// a time; the model must outlive it.
+// Draws words from a model's distributions. The defaults sample them exactly,
+// but for <unk>. The same seed draws the same words, every time. One thread at
+// a time.
 class Sampler {
  public:
-  Sampler(const LanguageModel& model, const SamplerOptions& options,
-          uint64_t seed);
+  Sampler(WordId unknown, const SamplerOptions& options, uint64_t seed);
 
-  // Draws the next word of a state, with ln P of it under the model itself; or
-  // none, where every word that is left has probability 0.
-  std::optional<ScoredWord> Draw(const std::byte* state);
+  // What the next draw is made from: this many of the best words, as
+  // LanguageModel::TopK() tells them, or, where it is 0, all.
+  size_t best_wanted(WordId vocabulary) const;
+
+  // Draw the next word, with ln P of it under the model itself; or none, where
+  // every word that is left has probability 0. log_probs are of all words.
+  std::optional<ScoredWord> DrawFromBest(absl::Span<const ScoredWord> best);
+  std::optional<ScoredWord> DrawFromAll(absl::Span<const float> log_probs);
 
   // Counts a word as used, for the penalty.
   void Use(WordId word);
@@ -47,21 +52,24 @@ class Sampler {
 
   static bool Heavier(const Weighted& a, const Weighted& b);
 
-  void CollectBest(const std::byte* state, size_t k);
-  void CollectAll(const std::byte* state);
-  void Add(const ScoredWord& word);
+  // Whether a draw takes all words as they are, save their odds.
+  bool is_plain() const;
+  std::optional<ScoredWord> DrawPlain(absl::Span<const float> log_probs);
+  std::optional<ScoredWord> DrawCollected();
+  void Collect(const ScoredWord& word);
   void KeepTopK(size_t k);
   void KeepTopP();
   double Exponentiate();
+  size_t Pick(absl::Span<const float> odds);
   double Uniform();
 
-  const LanguageModel& model_;
+  const WordId unknown_;
   const SamplerOptions options_;
+  const float log_penalty_;
   std::mt19937_64 random_;
   absl::flat_hash_set<WordId> used_;
   std::vector<Weighted> words_;  // of the draw being made
-  std::vector<float> scratch_;
-  std::vector<ScoredWord> best_;
+  std::vector<float> odds_;
 };
 
 }  // namespace lmserve

@@ -2,14 +2,45 @@
 
 #include <string>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "google/rpc/error_details.pb.h"
 
 namespace lmserve {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   // The codes have the same numbers.
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                      std::string(status.message()));
+  const auto code = static_cast<grpc::StatusCode>(status.code());
+  const std::string message(status.message());
+  google::rpc::Status details;
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
+    google::protobuf::Any* detail = details.add_details();
+    detail->set_type_url(std::string(type));
+    detail->set_value(std::string(value));
+  });
+  if (details.details().empty()) return grpc::Status(code, message);
+  details.set_code(code);
+  details.set_message(message);
+  return grpc::Status(code, message, details.SerializeAsString());
+}
+
+absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait) {
+  google::rpc::RetryInfo info;
+  const timespec delay = absl::ToTimespec(wait);
+  info.mutable_retry_delay()->set_seconds(delay.tv_sec);
+  info.mutable_retry_delay()->set_nanos(static_cast<int32_t>(delay.tv_nsec));
+  absl::Status status = absl::ResourceExhaustedError(message);
+  status.SetPayload("type.googleapis.com/google.rpc.RetryInfo",
+                    absl::Cord(info.SerializeAsString()));
+  return status;
+}
+
+absl::Status Prefixed(absl::string_view prefix, const absl::Status& status) {
+  absl::Status prefixed(status.code(), absl::StrCat(prefix, status.message()));
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
+    prefixed.SetPayload(type, value);
+  });
+  return prefixed;
 }
 
 absl::Status ShuttingDown() {

@@ -5,16 +5,25 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "grpcpp/support/status.h"
 #include "model_store/loaded_model.h"
 
 namespace lmserve {
 
-// The one way from our errors to those on the wire: same code, same message.
+// The one way from our errors to those on the wire: same code, same message,
+// same details.
 grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// The same error with words before its message.
+absl::Status Prefixed(absl::string_view prefix, const absl::Status& status);
 
 // UNAVAILABLE: the call came too late. Clients may try another server.
 absl::Status ShuttingDown();
+
+// RESOURCE_EXHAUSTED, with a google.rpc.RetryInfo: how long to wait before
+// trying again.
+absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait);
 
 // INVALID_ARGUMENT "FIELD: PROBLEM".
 absl::Status InvalidField(absl::string_view field, absl::string_view problem);

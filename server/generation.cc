@@ -77,69 +77,98 @@ absl::StatusOr<Generation::Options> Generation::ParseOptions(
 }
 
 absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
-    const ModelStore& store, const Limits& limits,
+    const Serving& serving, Call& call,
     const lm::v1::GenerateRequest& request) {
-  absl::StatusOr<ModelHandle> handle = store.Get(request.model());
+  absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
   if (!handle.ok()) return handle.status();
   const LanguageModel* model = (*handle)->model().left_to_right();
   if (model == nullptr) return CannotDo("model", **handle, "generate");
-  const absl::StatusOr<Options> options = ParseOptions(*model, limits, request);
+  const absl::StatusOr<Options> options =
+      ParseOptions(*model, serving.limits, request);
   if (!options.ok()) return options.status();
-  Encoder prompt(model->vocabulary(), limits);
+  Encoder prompt(model->vocabulary(), serving.limits);
   absl::Status status =
       prompt.Add(request.prompt(), "prompt", -1, {.may_be_empty = true});
   if (!status.ok()) return status;
-  return absl::WrapUnique(
-      new Generation(*std::move(handle), *options, prompt.words(0)));
+  return absl::WrapUnique(new Generation(serving, call, *std::move(handle),
+                                         *options, prompt.words(0)));
 }
 
-Generation::Generation(ModelHandle handle, const Options& options,
-                       absl::Span<const WordId> prompt)
-    : handle_(std::move(handle)),
+Generation::Generation(const Serving& serving, Call& call, ModelHandle handle,
+                       const Options& options, absl::Span<const WordId> prompt)
+    : serving_(serving),
+      call_(call),
+      handle_(std::move(handle)),
       model_(*handle_->model().left_to_right()),
       options_(options),
-      sampler_(model_, options.sampler, options.seed),
-      state_(model_.state_size()) {
+      sampler_(model_.vocabulary().unknown(), options.sampler, options.seed),
+      state_(model_.state_size()),
+      unread_(prompt.begin(), prompt.end()) {
   model_.Start(state_.data());
-  Read(prompt);
+  for (WordId word : prompt) sampler_.Use(word);
 }
 
-void Generation::Read(absl::Span<const WordId> words) {
-  const LanguageModel::Query query = {state_.data(), words, state_.data(), {}};
-  model_.Score({&query, 1});
-  for (WordId word : words) sampler_.Use(word);
+Task<absl::Status> Generation::Draw() {
+  const LanguageModel::Query query = {
+      state_.data(), unread_, state_.data(), {}};
+  const std::byte* state = state_.data();
+  const auto draw = [this](size_t, absl::Span<const float> log_probs) {
+    drawn_ = sampler_.DrawFromAll(log_probs);
+  };
+  std::vector<ScoredWord> best(
+      sampler_.best_wanted(model_.vocabulary().size()));
+  ModelWork work = {.model = *handle_, .states = {&state, 1}};
+  if (!unread_.empty()) work.queries = {&query, 1};
+  if (best.empty()) {
+    work.visit.emplace(draw);
+  } else {
+    work.k = best.size();
+    work.best = absl::MakeSpan(best);
+  }
+  absl::Status status = co_await serving_.batcher.Run(call_, work);
+  if (status.ok() && !best.empty()) drawn_ = sampler_.DrawFromBest(best);
+  unread_.clear();
+  co_return status;
 }
 
-bool Generation::Next(lm::v1::GenerateResponse* response) {
-  if (done_) return false;
-  if (first_) SetModel(*handle_, response->mutable_model());
-  first_ = false;
+Task<absl::StatusOr<bool>> Generation::Next(
+    lm::v1::GenerateResponse* response) {
+  if (done_) co_return false;
   if (word_count_ == options_.max_words) {
     Finish(End::MAX_WORDS, response);
-    return true;
+    co_return true;
   }
-  const std::optional<ScoredWord> drawn = sampler_.Draw(state_.data());
-  if (!drawn.has_value()) {
+  absl::Status status = co_await Draw();
+  if (!status.ok()) co_return status;
+  if (!drawn_.has_value()) {
     Finish(End::NO_WORD, response);
-  } else if (drawn->word == model_.vocabulary().end_sentence()) {
-    log_prob_ += drawn->log_prob;
+  } else if (drawn_->word == model_.vocabulary().end_sentence()) {
+    log_prob_ += drawn_->log_prob;
     Finish(End::END_OF_SENTENCE, response);
-  } else if (options_.stop_words.contains(drawn->word)) {
+  } else if (options_.stop_words.contains(drawn_->word)) {
     Finish(End::STOP_WORD, response);
   } else {
-    log_prob_ += drawn->log_prob;
-    ++word_count_;
-    Read({&drawn->word, 1});
-    const absl::string_view text = model_.vocabulary().word(drawn->word);
-    response->set_word(text.data(), text.size());
-    response->set_id(drawn->word);
-    response->set_log_prob(drawn->log_prob);
+    SetWord(response);
   }
-  return true;
+  co_return true;
+}
+
+void Generation::SetWord(lm::v1::GenerateResponse* response) {
+  if (first_) SetModel(*handle_, response->mutable_model());
+  first_ = false;
+  log_prob_ += drawn_->log_prob;
+  ++word_count_;
+  unread_ = {drawn_->word};
+  sampler_.Use(drawn_->word);
+  const absl::string_view text = model_.vocabulary().word(drawn_->word);
+  response->set_word(text.data(), text.size());
+  response->set_id(drawn_->word);
+  response->set_log_prob(drawn_->log_prob);
 }
 
 void Generation::Finish(End::Reason reason,
                         lm::v1::GenerateResponse* response) {
+  if (first_) SetModel(*handle_, response->mutable_model());
   done_ = true;
   End* end = response->mutable_end();
   end->set_reason(reason);

@@ -3,28 +3,32 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "lm/v1/language_model.pb.h"
-#include "model_store/model_store.h"
+#include "model_store/loaded_model.h"
 #include "models/sampler.h"
-#include "server/limits.h"
+#include "server/call.h"
+#include "server/serving.h"
+#include "server/task.h"
 
 namespace lmserve {
 
 // One answer of LanguageModelService.Generate being written, a word at a time.
-// Holds its model version. One thread at a time.
+// Holds its model version. One thread at a time; serving and call must outlive
+// it.
 class Generation {
  public:
   static absl::StatusOr<std::unique_ptr<Generation>> Start(
-      const ModelStore& store, const Limits& limits,
+      const Serving& serving, Call& call,
       const lm::v1::GenerateRequest& request);
 
   // Writes the next message: a word, or the end, after which it is false and
-  // writes nothing.
-  bool Next(lm::v1::GenerateResponse* response);
+  // writes nothing. Fails as the batcher does.
+  Task<absl::StatusOr<bool>> Next(lm::v1::GenerateResponse* response);
 
  private:
   using End = lm::v1::GenerateResponse::End;
@@ -36,22 +40,27 @@ class Generation {
     absl::flat_hash_set<WordId> stop_words;
   };
 
-  Generation(ModelHandle handle, const Options& options,
-             absl::Span<const WordId> prompt);
+  Generation(const Serving& serving, Call& call, ModelHandle handle,
+             const Options& options, absl::Span<const WordId> prompt);
 
   static absl::StatusOr<Options> ParseOptions(
       const LanguageModel& model, const Limits& limits,
       const lm::v1::GenerateRequest& request);
 
-  // Moves the state past some words, which count as used.
-  void Read(absl::Span<const WordId> words);
+  // Reads unread_, and draws what comes next into drawn_.
+  Task<absl::Status> Draw();
+  void SetWord(lm::v1::GenerateResponse* response);
   void Finish(End::Reason reason, lm::v1::GenerateResponse* response);
 
+  const Serving& serving_;
+  Call& call_;
   const ModelHandle handle_;
   const LanguageModel& model_;
   const Options options_;
   Sampler sampler_;
-  std::vector<std::byte> state_;
+  std::vector<std::byte> state_;  // before unread_
+  std::vector<WordId> unread_;    // the prompt, then the last word
+  std::optional<ScoredWord> drawn_;
   uint32_t word_count_ = 0;
   double log_prob_ = 0;
   bool first_ = true;

@@ -23,7 +23,9 @@ void SetInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
 
 }  // namespace
 
-void ListModels(const ModelStore& store, lm::v1::ListModelsResponse* response) {
+absl::Status ListModels(const ModelStore& store,
+                        const lm::v1::ListModelsRequest& /*request*/,
+                        lm::v1::ListModelsResponse* response) {
   for (const ModelStore::Entry& entry : store.List()) {
     SetInfo(entry, response->add_models());
   }
@@ -33,6 +35,7 @@ void ListModels(const ModelStore& store, lm::v1::ListModelsResponse* response) {
     version->set_version(refused.version);
     version->set_reason(std::string(refused.reason.message()));
   }
+  return absl::OkStatus();
 }
 
 absl::Status GetModel(const ModelStore& store,

@@ -8,7 +8,9 @@
 namespace lmserve {
 
 // Answer ModelService. Any number of threads may call them.
-void ListModels(const ModelStore& store, lm::v1::ListModelsResponse* response);
+absl::Status ListModels(const ModelStore& store,
+                        const lm::v1::ListModelsRequest& request,
+                        lm::v1::ListModelsResponse* response);
 absl::Status GetModel(const ModelStore& store,
                       const lm::v1::GetModelRequest& request,
                       lm::v1::GetModelResponse* response);

@@ -16,63 +16,85 @@ namespace {
 
 constexpr uint32_t kDefaultK = 10;
 
-// Where words are to be predicted: after the contexts or, if the model is
-// bidirectional, between them and their suffixes.
+// Where words are to be predicted: after contexts or, by a bidirectional model,
+// in gaps.
 class Places {
  public:
   virtual ~Places() = default;
 
-  // As TopK() and Fill() do.
-  virtual void TopK(size_t k, absl::Span<ScoredWord> best) const = 0;
+  // The k best words of each place, (places, k).
+  virtual Task<absl::StatusOr<std::vector<ScoredWord>>> Best(size_t k) = 0;
 
   // ln P of the words in each place, (places, words).
-  virtual std::vector<float> Rate(absl::Span<const WordId> words) const = 0;
+  virtual Task<absl::StatusOr<std::vector<float>>> Rate(
+      absl::Span<const WordId> words) = 0;
 };
 
 class Contexts final : public Places {
  public:
   // The texts are the contexts.
-  Contexts(const LanguageModel& model, const Encoder& texts)
-      : model_(model), bytes_(texts.size() * model.state_size()) {
-    std::vector<std::byte> start(model.state_size());
-    model.Start(start.data());
-    std::vector<LanguageModel::Query> batch;
+  Contexts(const Serving& serving, Call& call, const LoadedModel& loaded,
+           const Encoder& texts)
+      : serving_(serving), call_(call), loaded_(loaded) {
+    const LanguageModel& model = *loaded.model().left_to_right();
+    start_.resize(model.state_size());
+    model.Start(start_.data());
+    bytes_.resize(texts.size() * model.state_size());
     for (size_t i = 0; i < texts.size(); ++i) {
       std::byte* row = bytes_.data() + i * model.state_size();
       states_.push_back(row);
-      batch.push_back({start.data(), texts.words(i), row, {}});
+      contexts_.push_back({start_.data(), texts.words(i), row, {}});
     }
-    model.Score(batch);
   }
 
-  void TopK(size_t k, absl::Span<ScoredWord> best) const override {
-    model_.TopK(states_, k, best);
+  Task<absl::StatusOr<std::vector<ScoredWord>>> Best(size_t k) override {
+    std::vector<ScoredWord> best(states_.size() * k);
+    const ModelWork work = {.model = loaded_,
+                            .queries = contexts_,
+                            .states = states_,
+                            .k = k,
+                            .best = absl::MakeSpan(best)};
+    absl::Status status = co_await serving_.batcher.Run(call_, work);
+    if (!status.ok()) co_return status;
+    co_return best;
   }
 
-  std::vector<float> Rate(absl::Span<const WordId> words) const override {
+  Task<absl::StatusOr<std::vector<float>>> Rate(
+      absl::Span<const WordId> words) override {
+    const ModelWork contexts = {.model = loaded_, .queries = contexts_};
+    absl::Status status = co_await serving_.batcher.Run(call_, contexts);
+    if (!status.ok()) co_return status;
     std::vector<float> log_probs(states_.size() * words.size());
     std::vector<LanguageModel::Query> batch;
+    batch.reserve(log_probs.size());
     for (size_t i = 0; i < log_probs.size(); ++i) {
       batch.push_back({states_[i / words.size()],
                        words.subspan(i % words.size(), 1),
                        nullptr,
                        {&log_probs[i], 1}});
     }
-    model_.Score(batch);
-    return log_probs;
+    const ModelWork work = {.model = loaded_, .queries = batch};
+    status = co_await serving_.batcher.Run(call_, work);
+    if (!status.ok()) co_return status;
+    co_return log_probs;
   }
 
  private:
-  const LanguageModel& model_;
+  const Serving& serving_;
+  Call& call_;
+  const LoadedModel& loaded_;
+  std::vector<std::byte> start_;
   std::vector<std::byte> bytes_;  // (contexts, state_size)
   std::vector<const std::byte*> states_;
+  std::vector<LanguageModel::Query> contexts_;
 };
 
 class Gaps final : public Places {
  public:
   // The texts are the contexts, then their suffixes, unless all are empty.
-  Gaps(const BidirectionalModel& model, const Encoder& texts, size_t contexts)
-      : model_(model) {
+  Gaps(const Serving& serving, Call& call, const LoadedModel& loaded,
+       const Encoder& texts, size_t contexts)
+      : serving_(serving), call_(call), loaded_(loaded) {
     const bool suffixes = texts.size() > contexts;
     for (size_t i = 0; i < contexts; ++i) {
       gaps_.push_back({texts.words(i), {}});
@@ -80,28 +102,55 @@ class Gaps final : public Places {
     }
   }
 
-  void TopK(size_t k, absl::Span<ScoredWord> best) const override {
-    model_.Fill(gaps_, k, best);
+  Task<absl::StatusOr<std::vector<ScoredWord>>> Best(size_t k) override {
+    std::vector<ScoredWord> best(gaps_.size() * k);
+    absl::Status status = co_await ForEachGap([&](size_t i) {
+      model().Fill({&gaps_[i], 1}, k, absl::MakeSpan(best).subspan(i * k, k));
+    });
+    if (!status.ok()) co_return status;
+    co_return best;
   }
 
-  std::vector<float> Rate(absl::Span<const WordId> words) const override {
+  Task<absl::StatusOr<std::vector<float>>> Rate(
+      absl::Span<const WordId> words) override {
     std::vector<float> log_probs(gaps_.size() * words.size());
-    model_.Rate(gaps_, words, log_probs.data());
-    return log_probs;
+    absl::Status status = co_await ForEachGap([&](size_t i) {
+      model().Rate({&gaps_[i], 1}, words, &log_probs[i * words.size()]);
+    });
+    if (!status.ok()) co_return status;
+    co_return log_probs;
   }
 
  private:
-  const BidirectionalModel& model_;
+  const BidirectionalModel& model() const {
+    return *loaded_.model().bidirectional();
+  }
+
+  // One at a time, so that others have their turn between.
+  Task<absl::Status> ForEachGap(absl::FunctionRef<void(size_t)> visit) {
+    for (size_t i = 0; i < gaps_.size(); ++i) {
+      const auto work = [&] { visit(i); };
+      absl::Status status = co_await serving_.batcher.Run(
+          call_, loaded_, gaps_[i].before.size() + gaps_[i].after.size() + 1,
+          work);
+      if (!status.ok()) co_return status;
+    }
+    co_return absl::OkStatus();
+  }
+
+  const Serving& serving_;
+  Call& call_;
+  const LoadedModel& loaded_;
   std::vector<BidirectionalModel::Gap> gaps_;
 };
 
-std::unique_ptr<const Places> MakePlaces(const AnyModel& model,
-                                         const Encoder& texts,
-                                         size_t contexts) {
-  if (model.bidirectional() != nullptr) {
-    return std::make_unique<Gaps>(*model.bidirectional(), texts, contexts);
+std::unique_ptr<Places> MakePlaces(const Serving& serving, Call& call,
+                                   const LoadedModel& loaded,
+                                   const Encoder& texts, size_t contexts) {
+  if (loaded.model().bidirectional() != nullptr) {
+    return std::make_unique<Gaps>(serving, call, loaded, texts, contexts);
   }
-  return std::make_unique<Contexts>(*model.left_to_right(), texts);
+  return std::make_unique<Contexts>(serving, call, loaded, texts);
 }
 
 void AddWord(const Vocabulary& vocabulary, const ScoredWord& word,
@@ -129,23 +178,26 @@ absl::StatusOr<size_t> CheckedK(const lm::v1::PredictRequest& request,
   return std::min<uint64_t>(k, vocabulary);
 }
 
-void PredictBest(const Vocabulary& vocabulary, const Places& places, size_t k,
-                 const lm::v1::PredictRequest& request,
-                 lm::v1::PredictResponse* response) {
+Task<absl::Status> PredictBest(const Vocabulary& vocabulary, Places& places,
+                               size_t k, const lm::v1::PredictRequest& request,
+                               lm::v1::PredictResponse* response) {
   const bool exclude_unknown = request.exclude_unknown();
   const size_t asked = std::min<size_t>(k + exclude_unknown, vocabulary.size());
   const size_t count = request.contexts_size();
-  std::vector<ScoredWord> best(count * asked);
-  places.TopK(asked, absl::MakeSpan(best));
+  const absl::StatusOr<std::vector<ScoredWord>> best =
+      co_await places.Best(asked);
+  if (!best.ok()) co_return best.status();
   for (size_t i = 0; i < count; ++i) {
     lm::v1::NextWords* prediction = response->add_predictions();
     for (size_t j = i * asked; j < (i + 1) * asked; ++j) {
+      const ScoredWord& word = (*best)[j];
       if (prediction->words_size() == static_cast<int>(k)) break;
-      if (exclude_unknown && best[j].word == vocabulary.unknown()) continue;
-      if (std::isinf(best[j].log_prob)) continue;
-      AddWord(vocabulary, best[j], prediction);
+      if (exclude_unknown && word.word == vocabulary.unknown()) continue;
+      if (std::isinf(word.log_prob)) continue;
+      AddWord(vocabulary, word, prediction);
     }
   }
+  co_return absl::OkStatus();
 }
 
 // The ids of the words to rate; </s> may be among them if the model predicts
@@ -171,16 +223,19 @@ absl::StatusOr<std::vector<WordId>> GivenWords(
   return ids;
 }
 
-void PredictGiven(const Vocabulary& vocabulary, const Places& places,
-                  const std::vector<WordId>& ids,
-                  lm::v1::PredictResponse* response) {
-  const std::vector<float> log_probs = places.Rate(ids);
-  for (size_t i = 0; i < log_probs.size(); i += ids.size()) {
+Task<absl::Status> PredictGiven(const Vocabulary& vocabulary, Places& places,
+                                const std::vector<WordId>& ids,
+                                lm::v1::PredictResponse* response) {
+  const absl::StatusOr<std::vector<float>> log_probs =
+      co_await places.Rate(ids);
+  if (!log_probs.ok()) co_return log_probs.status();
+  for (size_t i = 0; i < log_probs->size(); i += ids.size()) {
     lm::v1::NextWords* prediction = response->add_predictions();
     for (size_t j = 0; j < ids.size(); ++j) {
-      AddWord(vocabulary, {ids[j], log_probs[i + j]}, prediction);
+      AddWord(vocabulary, {ids[j], (*log_probs)[i + j]}, prediction);
     }
   }
+  co_return absl::OkStatus();
 }
 
 // Checks how much is asked for, and that the model can do it.
@@ -224,32 +279,34 @@ absl::Status AddTexts(const lm::v1::PredictRequest& request, Encoder* texts) {
 
 }  // namespace
 
-absl::Status Predict(const ModelStore& store, const Limits& limits,
-                     const lm::v1::PredictRequest& request,
-                     lm::v1::PredictResponse* response) {
-  const absl::StatusOr<ModelHandle> handle = store.Get(request.model());
-  if (!handle.ok()) return handle.status();
-  absl::Status status = CheckRequest(request, **handle, limits);
-  if (!status.ok()) return status;
-  const AnyModel& model = (*handle)->model();
+Task<absl::Status> Predict(const Serving& serving, Call& call,
+                           const lm::v1::PredictRequest& request,
+                           lm::v1::PredictResponse* response) {
+  const absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
+  if (!handle.ok()) co_return handle.status();
+  const LoadedModel& loaded = **handle;
+  absl::Status status = CheckRequest(request, loaded, serving.limits);
+  if (!status.ok()) co_return status;
+  const AnyModel& model = loaded.model();
   const Vocabulary& vocabulary = model.vocabulary();
-  const absl::StatusOr<size_t> k = CheckedK(request, limits, vocabulary.size());
-  if (!k.ok()) return k.status();
+  const absl::StatusOr<size_t> k =
+      CheckedK(request, serving.limits, vocabulary.size());
+  if (!k.ok()) co_return k.status();
   const absl::StatusOr<std::vector<WordId>> given = GivenWords(request, model);
-  if (!given.ok()) return given.status();
-  Encoder texts(vocabulary, limits);
+  if (!given.ok()) co_return given.status();
+  Encoder texts(vocabulary, serving.limits);
   status = AddTexts(request, &texts);
-  if (!status.ok()) return status;
+  if (!status.ok()) co_return status;
 
-  SetModel(**handle, response->mutable_model());
-  const std::unique_ptr<const Places> places =
-      MakePlaces(model, texts, request.contexts_size());
+  SetModel(loaded, response->mutable_model());
+  const std::unique_ptr<Places> places =
+      MakePlaces(serving, call, loaded, texts, request.contexts_size());
   if (given->empty()) {
-    PredictBest(vocabulary, *places, *k, request, response);
+    status = co_await PredictBest(vocabulary, *places, *k, request, response);
   } else {
-    PredictGiven(vocabulary, *places, *given, response);
+    status = co_await PredictGiven(vocabulary, *places, *given, response);
   }
-  return absl::OkStatus();
+  co_return status;
 }
 
 }  // namespace lmserve

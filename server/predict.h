@@ -3,15 +3,17 @@
 
 #include "absl/status/status.h"
 #include "lm/v1/language_model.pb.h"
-#include "model_store/model_store.h"
-#include "server/limits.h"
+#include "server/call.h"
+#include "server/serving.h"
+#include "server/task.h"
 
 namespace lmserve {
 
-// Answers LanguageModelService.Predict. Any number of threads may call it.
-absl::Status Predict(const ModelStore& store, const Limits& limits,
-                     const lm::v1::PredictRequest& request,
-                     lm::v1::PredictResponse* response);
+// Answers LanguageModelService.Predict. Any number of threads may call it; the
+// arguments must last until it is done.
+Task<absl::Status> Predict(const Serving& serving, Call& call,
+                           const lm::v1::PredictRequest& request,
+                           lm::v1::PredictResponse* response);
 
 }  // namespace lmserve
 

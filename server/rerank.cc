@@ -159,30 +159,32 @@ double Normalize(const lm::v1::RerankRequest& request, double log_prob,
 }
 
 // The three features of one model.
-absl::Status AddModelFeatures(const std::string& name, const AnyModel& model,
-                              const Limits& limits,
-                              const lm::v1::RerankRequest& request,
-                              FeatureTable* table) {
-  Encoder texts(model.vocabulary(), limits);
+Task<absl::Status> AddModelFeatures(const Serving& serving, Call& call,
+                                    const std::string& name,
+                                    const LoadedModel& loaded,
+                                    const lm::v1::RerankRequest& request,
+                                    FeatureTable* table) {
+  const AnyModel& model = loaded.model();
+  Encoder texts(model.vocabulary(), serving.limits);
   for (int i = 0; i < request.candidates_size(); ++i) {
     absl::Status status =
         texts.Add(request.candidates(i).text(), "candidates", i,
                   {.may_be_empty = true, .add_end = PredictsEnd(model)});
-    if (!status.ok()) return status;
+    if (!status.ok()) co_return status;
   }
   for (const char* suffix : {"", ".unknown", ".words"}) {
     const std::string column = absl::StrCat(name, suffix);
     const auto& names = table->names();
     if (std::find(names.begin(), names.end(), column) != names.end()) {
-      return InvalidField(
+      co_return InvalidField(
           "candidates[0].features",
           absl::StrCat("'", column, "' is the name of a model's feature"));
     }
     table->AddColumn(column, suffix[0] == '\0' ? 1 : 0);
   }
   const absl::StatusOr<std::vector<float>> log_probs =
-      ScoreTexts(model, limits, texts);
-  if (!log_probs.ok()) return log_probs.status();
+      co_await ScoreTexts(serving, call, loaded, texts);
+  if (!log_probs.ok()) co_return log_probs.status();
   absl::Span<const float> rest = *log_probs;
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> words = texts.words(i);
@@ -194,7 +196,7 @@ absl::Status AddModelFeatures(const std::string& name, const AnyModel& model,
                                   model.vocabulary().unknown()));
     table->AddValue(i, words.size());
   }
-  return absl::OkStatus();
+  co_return absl::OkStatus();
 }
 
 void SetRanking(const FeatureTable& table, size_t candidates, size_t best,
@@ -223,28 +225,29 @@ void SetRanking(const FeatureTable& table, size_t candidates, size_t best,
 
 }  // namespace
 
-absl::Status Rerank(const ModelStore& store, const Limits& limits,
-                    const lm::v1::RerankRequest& request,
-                    lm::v1::RerankResponse* response) {
-  absl::Status status = CheckRequest(request, limits);
-  if (!status.ok()) return status;
+Task<absl::Status> Rerank(const Serving& serving, Call& call,
+                          const lm::v1::RerankRequest& request,
+                          lm::v1::RerankResponse* response) {
+  absl::Status status = CheckRequest(request, serving.limits);
+  if (!status.ok()) co_return status;
   std::vector<ModelHandle> models;
   for (const std::string& name : request.models()) {
-    absl::StatusOr<ModelHandle> handle = store.Get(name);
-    if (!handle.ok()) return handle.status();
+    absl::StatusOr<ModelHandle> handle = serving.store.Get(name);
+    if (!handle.ok()) co_return handle.status();
     models.push_back(*std::move(handle));
   }
   FeatureTable table(request.candidates_size());
-  status = AddOwnFeatures(request, limits, &table);
+  status = AddOwnFeatures(request, serving.limits, &table);
   for (size_t i = 0; status.ok() && i < models.size(); ++i) {
     SetModel(*models[i], response->add_models());
-    status = AddModelFeatures(request.models(i), models[i]->model(), limits,
-                              request, &table);
+    status = co_await AddModelFeatures(serving, call,
+                                       request.models(static_cast<int>(i)),
+                                       *models[i], request, &table);
   }
   if (status.ok()) status = table.SetWeights(request.weights());
-  if (!status.ok()) return status;
+  if (!status.ok()) co_return status;
   SetRanking(table, request.candidates_size(), request.best(), response);
-  return absl::OkStatus();
+  co_return absl::OkStatus();
 }
 
 }  // namespace lmserve

@@ -40,6 +40,20 @@ void SetScore(const Vocabulary& vocabulary, absl::Span<const WordId> words,
                                          : std::exp(-known_log_prob / known));
 }
 
+void SetScores(const Vocabulary& vocabulary, const Encoder& texts,
+               absl::Span<const float> log_probs, bool per_word,
+               lm::v1::ScoreResponse* response) {
+  response->mutable_scores()->Reserve(static_cast<int>(texts.size()));
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Span<const WordId> words = texts.words(i);
+    const absl::Span<const float> scores = log_probs.first(words.size());
+    log_probs.remove_prefix(words.size());
+    lm::v1::TextScore* score = response->add_scores();
+    SetScore(vocabulary, words, scores, score);
+    if (per_word) SetWords(vocabulary, words, scores, score->mutable_words());
+  }
+}
+
 // Of each text its part of some numbers, one a word.
 std::vector<absl::Span<float>> Parts(const Encoder& texts,
                                      absl::Span<float> numbers) {
@@ -52,30 +66,39 @@ std::vector<absl::Span<float>> Parts(const Encoder& texts,
   return parts;
 }
 
-std::vector<float> ScoreTexts(const LanguageModel& model,
-                              const Encoder& texts) {
+Task<absl::Status> ScoreLeftToRight(const Serving& serving, Call& call,
+                                    const LoadedModel& loaded,
+                                    const Encoder& texts,
+                                    absl::Span<float> log_probs) {
+  const LanguageModel& model = *loaded.model().left_to_right();
   std::vector<std::byte> start(model.state_size());
   model.Start(start.data());
-  std::vector<float> log_probs(texts.all_words().size());
   std::vector<LanguageModel::Query> batch;
   batch.reserve(texts.size());
-  for (absl::Span<float> part : Parts(texts, absl::MakeSpan(log_probs))) {
+  for (absl::Span<float> part : Parts(texts, log_probs)) {
     batch.push_back({start.data(), texts.words(batch.size()), nullptr, part});
   }
-  model.Score(batch);
-  return log_probs;
+  const ModelWork work = {.model = loaded, .queries = batch};
+  co_return co_await serving.batcher.Run(call, work);
 }
 
-std::vector<float> ScoreTexts(const BidirectionalModel& model,
-                              const Encoder& texts) {
-  std::vector<float> log_probs(texts.all_words().size());
-  std::vector<BidirectionalModel::Sentence> batch;
-  batch.reserve(texts.size());
-  for (absl::Span<float> part : Parts(texts, absl::MakeSpan(log_probs))) {
-    batch.push_back({texts.words(batch.size()), part});
+// A sentence at a time, so that others have their turn between.
+Task<absl::Status> ScoreBidirectional(const Serving& serving, Call& call,
+                                      const LoadedModel& loaded,
+                                      const Encoder& texts,
+                                      absl::Span<float> log_probs) {
+  const std::vector<absl::Span<float>> parts = Parts(texts, log_probs);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const BidirectionalModel::Sentence sentence = {texts.words(i), parts[i]};
+    const auto score = [&] {
+      loaded.model().bidirectional()->Score({&sentence, 1});
+    };
+    const size_t cost = sentence.words.size() * sentence.words.size();
+    absl::Status status =
+        co_await serving.batcher.Run(call, loaded, cost, score);
+    if (!status.ok()) co_return status;
   }
-  model.Score(batch);
-  return log_probs;
+  co_return absl::OkStatus();
 }
 
 // A bidirectional model reads a text once for each of its words.
@@ -98,57 +121,56 @@ bool PredictsEnd(const AnyModel& model) {
   return model.left_to_right() != nullptr;
 }
 
-absl::StatusOr<std::vector<float>> ScoreTexts(const AnyModel& model,
-                                              const Limits& limits,
-                                              const Encoder& texts) {
-  if (model.left_to_right() != nullptr) {
-    return ScoreTexts(*model.left_to_right(), texts);
+Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
+                                                    Call& call,
+                                                    const LoadedModel& loaded,
+                                                    const Encoder& texts) {
+  std::vector<float> log_probs(texts.all_words().size());
+  absl::Status status;
+  if (loaded.model().left_to_right() != nullptr) {
+    status = co_await ScoreLeftToRight(serving, call, loaded, texts,
+                                       absl::MakeSpan(log_probs));
+  } else {
+    status = CheckLimit("words to read, n times n of a text of n words",
+                        WordsRead(texts), serving.limits.words_read);
+    if (!status.ok()) co_return status;
+    status = co_await ScoreBidirectional(serving, call, loaded, texts,
+                                         absl::MakeSpan(log_probs));
   }
-  absl::Status status =
-      CheckLimit("words to read, n times n of a text of n words",
-                 WordsRead(texts), limits.words_read);
-  if (!status.ok()) return status;
-  return ScoreTexts(*model.bidirectional(), texts);
+  if (!status.ok()) co_return status;
+  co_return log_probs;
 }
 
-absl::Status Score(const ModelStore& store, const Limits& limits,
-                   const lm::v1::ScoreRequest& request,
-                   lm::v1::ScoreResponse* response) {
-  const absl::StatusOr<ModelHandle> handle = store.Get(request.model());
-  if (!handle.ok()) return handle.status();
+Task<absl::Status> Score(const Serving& serving, Call& call,
+                         const lm::v1::ScoreRequest& request,
+                         lm::v1::ScoreResponse* response) {
+  const absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
+  if (!handle.ok()) co_return handle.status();
+  const LoadedModel& loaded = **handle;
   if (request.texts().empty()) {
-    return InvalidField("texts", "expected a text, found none");
+    co_return InvalidField("texts", "expected a text, found none");
   }
-  absl::Status status = CheckLimit("texts", request.texts_size(), limits.texts);
-  if (!status.ok()) return status;
-  const AnyModel& model = (*handle)->model();
+  absl::Status status =
+      CheckLimit("texts", request.texts_size(), serving.limits.texts);
+  if (!status.ok()) co_return status;
+  const AnyModel& model = loaded.model();
   if (request.no_end() && model.bidirectional() != nullptr) {
-    return CannotDo("no_end", **handle, "score unfinished texts");
+    co_return CannotDo("no_end", loaded, "score unfinished texts");
   }
   const bool add_end = PredictsEnd(model) && !request.no_end();
-  Encoder texts(model.vocabulary(), limits);
+  Encoder texts(model.vocabulary(), serving.limits);
   for (int i = 0; i < request.texts_size(); ++i) {
     status = texts.Add(request.texts(i), "texts", i, {.add_end = add_end});
-    if (!status.ok()) return status;
+    if (!status.ok()) co_return status;
   }
   const absl::StatusOr<std::vector<float>> log_probs =
-      ScoreTexts(model, limits, texts);
-  if (!log_probs.ok()) return log_probs.status();
+      co_await ScoreTexts(serving, call, loaded, texts);
+  if (!log_probs.ok()) co_return log_probs.status();
 
-  SetModel(**handle, response->mutable_model());
-  response->mutable_scores()->Reserve(texts.size());
-  absl::Span<const float> rest = *log_probs;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    const absl::Span<const WordId> words = texts.words(i);
-    const absl::Span<const float> scores = rest.first(words.size());
-    rest.remove_prefix(words.size());
-    lm::v1::TextScore* score = response->add_scores();
-    SetScore(model.vocabulary(), words, scores, score);
-    if (request.per_word()) {
-      SetWords(model.vocabulary(), words, scores, score->mutable_words());
-    }
-  }
-  return absl::OkStatus();
+  SetModel(loaded, response->mutable_model());
+  SetScores(model.vocabulary(), texts, *log_probs, request.per_word(),
+            response);
+  co_return absl::OkStatus();
 }
 
 }  // namespace lmserve

@@ -6,18 +6,20 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lm/v1/language_model.pb.h"
-#include "model_store/model_store.h"
+#include "model_store/loaded_model.h"
 #include "models/any_model.h"
+#include "server/call.h"
 #include "server/encoder.h"
-#include "server/limits.h"
+#include "server/serving.h"
+#include "server/task.h"
 
 namespace lmserve {
 
 // Answers LanguageModelService.Score. All texts are scored in one batch. Any
-// number of threads may call it.
-absl::Status Score(const ModelStore& store, const Limits& limits,
-                   const lm::v1::ScoreRequest& request,
-                   lm::v1::ScoreResponse* response);
+// number of threads may call it; the arguments must last until it is done.
+Task<absl::Status> Score(const Serving& serving, Call& call,
+                         const lm::v1::ScoreRequest& request,
+                         lm::v1::ScoreResponse* response);
 
 // Whether a text that is scored ends with </s>: to a bidirectional model that
 // is a given.
@@ -25,9 +27,10 @@ bool PredictsEnd(const AnyModel& model);
 
 // ln P of every word of the texts, after <s> and those before it or, if the
 // model is bidirectional, given all others; parallel to texts.all_words().
-absl::StatusOr<std::vector<float>> ScoreTexts(const AnyModel& model,
-                                              const Limits& limits,
-                                              const Encoder& texts);
+Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
+                                                    Call& call,
+                                                    const LoadedModel& loaded,
+                                                    const Encoder& texts);
 
 // Who answered.
 void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version);

@@ -81,8 +81,9 @@ Server::Server(const ServerOptions& options,
                std::unique_ptr<const ModelStore> store)
     : options_(options),
       store_(std::move(store)),
-      language_model_service_(
-          MakeLanguageModelService(*store_, options_.limits, gate_)),
+      batcher_(options.batcher),
+      language_model_service_(MakeLanguageModelService(
+          {*store_, options_.limits, batcher_}, gate_)),
       model_service_(MakeModelService(*store_, gate_)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(

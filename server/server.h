@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "model_store/model_store.h"
+#include "server/batcher.h"
 #include "server/call_gate.h"
 #include "server/limits.h"
 
@@ -17,6 +18,7 @@ namespace lmserve {
 struct ServerOptions {
   std::string listen = "localhost:50051";  // HOST:PORT, port 0 picks; unix:PATH
   Limits limits;
+  BatcherOptions batcher;
 };
 
 // A running server: the two services, health (grpc.health.v1: "" and the names
@@ -45,6 +47,7 @@ class Server {
 
   const ServerOptions options_;
   const std::unique_ptr<const ModelStore> store_;
+  Batcher batcher_;
   CallGate gate_;
   const std::unique_ptr<grpc::Service> language_model_service_;
   const std::unique_ptr<grpc::Service> model_service_;

@@ -9,6 +9,7 @@
 #include "server/predict.h"
 #include "server/rerank.h"
 #include "server/score.h"
+#include "server/stream.h"
 #include "server/unary.h"
 
 namespace lmserve {
@@ -19,100 +20,73 @@ using lm::v1::ModelService;
 
 // Reads a request, writes its answer, and so on until the client is done. The
 // first error ends the stream, and tells which request it is of, the first
-// being 0. Deletes itself.
-class ScoreStreamReactor final
-    : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
- public:
-  ScoreStreamReactor(const ModelStore& store, const Limits& limits,
-                     CallGate::Pass pass)
-      : store_(store), limits_(limits), pass_(std::move(pass)) {
-    if (pass_ == nullptr) {
-      Finish(ToGrpcStatus(ShuttingDown()));
-    } else {
-      StartRead(&request_);
-    }
+// being 0.
+Detached AnswerScoreStream(const Serving& serving, CallGate& gate,
+                           const grpc::CallbackServerContext& context,
+                           BidiStream* stream) {
+  const CallGate::Pass pass = gate.Enter();
+  if (pass == nullptr) {
+    stream->Finish(ToGrpcStatus(ShuttingDown()));
+    co_return;
   }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) return Finish(grpc::Status::OK);
-    const absl::Status status =
-        AnswerBytes<lm::v1::ScoreRequest, lm::v1::ScoreResponse>(
-            request_, &response_,
-            [this](const lm::v1::ScoreRequest& request,
-                   lm::v1::ScoreResponse* response) {
-              return Score(store_, limits_, request, response);
-            });
+  GrpcCall call(context, Priority::kBulk);
+  const auto answer = [&](const lm::v1::ScoreRequest& request,
+                          lm::v1::ScoreResponse* response) {
+    return Score(serving, call, request, response);
+  };
+  grpc::ByteBuffer in, out;
+  for (uint64_t number = 0;; ++number) {
+    const bool came = co_await stream->Read(&in);
+    if (!came) break;
+    Exchange<lm::v1::ScoreRequest, lm::v1::ScoreResponse> exchange;
+    absl::Status status = co_await exchange.Answer(in, &out, answer);
     if (!status.ok()) {
-      return Finish(ToGrpcStatus(absl::Status(
-          status.code(),
-          absl::StrCat("request ", answered_, ": ", status.message()))));
+      stream->Finish(ToGrpcStatus(
+          Prefixed(absl::StrCat("request ", number, ": "), status)));
+      co_return;
     }
-    ++answered_;
-    StartWrite(&response_);
+    const bool written = co_await stream->Write(&out);
+    if (!written) {
+      stream->Finish(grpc::Status::CANCELLED);
+      co_return;
+    }
   }
+  stream->Finish(grpc::Status::OK);
+}
 
-  void OnWriteDone(bool ok) override {
-    if (!ok) return Finish(grpc::Status::CANCELLED);
-    StartRead(&request_);
-  }
-
-  void OnDone() override { delete this; }
-
- private:
-  const ModelStore& store_;
-  const Limits& limits_;
-  const CallGate::Pass pass_;
-  uint64_t answered_ = 0;
-  grpc::ByteBuffer request_;
-  grpc::ByteBuffer response_;
-};
+absl::StatusOr<std::unique_ptr<Generation>> StartGeneration(
+    const Serving& serving, Call& call, const grpc::ByteBuffer& bytes) {
+  lm::v1::GenerateRequest request;
+  absl::Status status = ParseMessage(bytes, &request);
+  if (!status.ok()) return status;
+  return Generation::Start(serving, call, request);
+}
 
 // Draws a word when the one before is on its way: a slow reader holds up its
-// own stream alone, and a cancelled one stops within a word. Deletes itself.
-class GenerateReactor final
-    : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
- public:
-  GenerateReactor(const ModelStore& store, const Limits& limits,
-                  CallGate::Pass pass, const grpc::ByteBuffer& bytes)
-      : pass_(std::move(pass)) {
-    const absl::Status status =
-        pass_ == nullptr ? ShuttingDown() : Start(store, limits, bytes);
-    if (status.ok()) {
-      WriteNext();
-    } else {
-      Finish(ToGrpcStatus(status));
-    }
+// own stream alone, and a cancelled one stops within a word.
+Detached AnswerGenerate(const Serving& serving, CallGate& gate,
+                        const grpc::CallbackServerContext& context,
+                        const grpc::ByteBuffer& in, WriteStream* stream) {
+  const CallGate::Pass pass = gate.Enter();
+  if (pass == nullptr) {
+    stream->Finish(ToGrpcStatus(ShuttingDown()));
+    co_return;
   }
-
-  void OnWriteDone(bool ok) override {
-    if (!ok) return Finish(grpc::Status::CANCELLED);
-    WriteNext();
-  }
-
-  void OnDone() override { delete this; }
-
- private:
-  absl::Status Start(const ModelStore& store, const Limits& limits,
-                     const grpc::ByteBuffer& bytes) {
-    lm::v1::GenerateRequest request;
-    absl::Status status = ParseMessage(bytes, &request);
-    if (!status.ok()) return status;
-    auto generation = Generation::Start(store, limits, request);
-    if (generation.ok()) generation_ = *std::move(generation);
-    return generation.status();
-  }
-
-  void WriteNext() {
+  GrpcCall call(context, Priority::kInteractive);
+  const auto generation = StartGeneration(serving, call, in);
+  absl::Status status = generation.status();
+  grpc::ByteBuffer out;
+  while (status.ok()) {
     lm::v1::GenerateResponse response;
-    if (!generation_->Next(&response)) return Finish(grpc::Status::OK);
-    SerializeMessage(response, &bytes_);
-    StartWrite(&bytes_);
+    const absl::StatusOr<bool> more = co_await (*generation)->Next(&response);
+    status = more.status();
+    if (!status.ok() || !*more) break;
+    SerializeMessage(response, &out);
+    const bool written = co_await stream->Write(&out);
+    if (!written) status = absl::CancelledError("the client is gone");
   }
-
-  const CallGate::Pass pass_;
-  std::unique_ptr<Generation> generation_;
-  grpc::ByteBuffer bytes_;
-};
+  stream->Finish(ToGrpcStatus(status));
+}
 
 using RawLanguageModelService =
     LanguageModelService::WithRawCallbackMethod_Score<
@@ -124,9 +98,8 @@ using RawLanguageModelService =
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
-  LanguageModelServiceImpl(const ModelStore& store, const Limits& limits,
-                           CallGate& gate)
-      : store_(store), limits_(limits), gate_(gate) {}
+  LanguageModelServiceImpl(const Serving& serving, CallGate& gate)
+      : serving_(serving), gate_(gate) {}
 
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
@@ -150,17 +123,18 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
   }
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(
-      grpc::CallbackServerContext* /*context*/) override {
-    return std::make_unique<ScoreStreamReactor>(store_, limits_, gate_.Enter())
-        .release();
+      grpc::CallbackServerContext* context) override {
+    auto stream = std::make_unique<BidiStream>();
+    AnswerScoreStream(serving_, gate_, *context, stream.get());
+    return stream.release();
   }
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(
-      grpc::CallbackServerContext* /*context*/,
+      grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request) override {
-    return std::make_unique<GenerateReactor>(store_, limits_, gate_.Enter(),
-                                             *request)
-        .release();
+    auto stream = std::make_unique<WriteStream>();
+    AnswerGenerate(serving_, gate_, *context, *request, stream.get());
+    return stream.release();
   }
 
  private:
@@ -168,17 +142,18 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
   grpc::ServerUnaryReactor* Answer(
       grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
       grpc::ByteBuffer* out,
-      absl::Status (*answer)(const ModelStore&, const Limits&, const Request&,
-                             Response*)) {
-    return AnswerUnary<Request, Response>(
-        gate_, context, *in, out,
-        [=, this](const Request& request, Response* response) {
-          return answer(store_, limits_, request, response);
+      Task<absl::Status> (*answer)(const Serving&, Call&, const Request&,
+                                   Response*)) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    AnswerUnary<Request, Response>(
+        gate_, *context, *in, out, reactor,
+        [=, this](Call& call, const Request& request, Response* response) {
+          return answer(serving_, call, request, response);
         });
+    return reactor;
   }
 
-  const ModelStore& store_;
-  const Limits& limits_;
+  const Serving serving_;
   CallGate& gate_;
 };
 
@@ -193,37 +168,42 @@ class ModelServiceImpl final : public RawModelService {
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* in,
                                        grpc::ByteBuffer* out) override {
-    return AnswerUnary<lm::v1::ListModelsRequest, lm::v1::ListModelsResponse>(
-        gate_, context, *in, out,
-        [this](const lm::v1::ListModelsRequest&,
-               lm::v1::ListModelsResponse* response) {
-          lmserve::ListModels(store_, response);
-          return absl::OkStatus();
-        });
+    return Answer<lm::v1::ListModelsRequest, lm::v1::ListModelsResponse>(
+        context, in, out, lmserve::ListModels);
   }
 
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* in,
                                      grpc::ByteBuffer* out) override {
-    return AnswerUnary<lm::v1::GetModelRequest, lm::v1::GetModelResponse>(
-        gate_, context, *in, out,
-        [this](const lm::v1::GetModelRequest& request,
-               lm::v1::GetModelResponse* response) {
-          return lmserve::GetModel(store_, request, response);
-        });
+    return Answer<lm::v1::GetModelRequest, lm::v1::GetModelResponse>(
+        context, in, out, lmserve::GetModel);
   }
 
  private:
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Answer(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out,
+      absl::Status (*answer)(const ModelStore&, const Request&, Response*)) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    AnswerUnary<Request, Response>(
+        gate_, *context, *in, out, reactor,
+        [=, this](Call&, const Request& request,
+                  Response* response) -> Task<absl::Status> {
+          co_return answer(store_, request, response);
+        });
+    return reactor;
+  }
+
   const ModelStore& store_;
   CallGate& gate_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeLanguageModelService(const ModelStore& store,
-                                                        const Limits& limits,
+std::unique_ptr<grpc::Service> MakeLanguageModelService(const Serving& serving,
                                                         CallGate& gate) {
-  return std::make_unique<LanguageModelServiceImpl>(store, limits, gate);
+  return std::make_unique<LanguageModelServiceImpl>(serving, gate);
 }
 
 std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,

@@ -7,16 +7,14 @@
 
 #include "model_store/model_store.h"
 #include "server/call_gate.h"
-#include "server/limits.h"
+#include "server/serving.h"
 
 namespace lmserve {
 
 // The gRPC services: shims that parse a request, call the function that answers
-// it, and send what it says. n-gram work is cheaper than a thread's hand-over,
-// so it runs where the request came in. A call that the gate does not let in is
-// UNAVAILABLE. What they are made with must outlive them.
-std::unique_ptr<grpc::Service> MakeLanguageModelService(const ModelStore& store,
-                                                        const Limits& limits,
+// it, and send what it says. A call that the gate does not let in is
+// UNAVAILABLE. What they are made with must outlive them and their calls.
+std::unique_ptr<grpc::Service> MakeLanguageModelService(const Serving& serving,
                                                         CallGate& gate);
 std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
                                                 CallGate& gate);

@@ -7,43 +7,78 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "absl/status/status.h"
+#include "server/call.h"
 #include "server/call_gate.h"
 #include "server/errors.h"
+#include "server/task.h"
 #include "server/wire.h"
 
 namespace lmserve {
 
-// Parses a request, lets `handle` answer it, and serialises the answer; the
-// messages live in an arena meanwhile.
-template <typename Request, typename Response, typename Handle>
-absl::Status AnswerBytes(const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
-                         Handle handle) {
-  alignas(8) char block[4096];
-  google::protobuf::ArenaOptions options;
-  options.initial_block = block;
-  options.initial_block_size = sizeof(block);
-  google::protobuf::Arena arena(options);
-  auto* request = google::protobuf::Arena::CreateMessage<Request>(&arena);
-  auto* response = google::protobuf::Arena::CreateMessage<Response>(&arena);
-  absl::Status status = ParseMessage(in, request);
-  if (status.ok()) status = handle(*request, response);
-  if (status.ok()) SerializeMessage(*response, out);
-  return status;
-}
+// Whether the client of a call of gRPC still wants its answer, and until when.
+class GrpcCall final : public Call {
+ public:
+  GrpcCall(const grpc::CallbackServerContext& context, Priority priority)
+      : Call(priority, context.deadline()), context_(context) {}
 
-// A unary call on raw bytes, if the gate lets it in: `handle` is
-// absl::Status(const Request&, Response*).
-template <typename Request, typename Response, typename Handle>
-grpc::ServerUnaryReactor* AnswerUnary(CallGate& gate,
-                                      grpc::CallbackServerContext* context,
-                                      const grpc::ByteBuffer& in,
-                                      grpc::ByteBuffer* out, Handle handle) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  bool IsCancelled() const override { return context_.IsCancelled(); }
+
+ private:
+  const grpc::CallbackServerContext& context_;
+};
+
+// A request and its answer, in an arena. Must outlive the task.
+template <typename Request, typename Response>
+class Exchange {
+ public:
+  Exchange() : arena_(Options(block_, sizeof(block_))) {
+    request_ = google::protobuf::Arena::CreateMessage<Request>(&arena_);
+    response_ = google::protobuf::Arena::CreateMessage<Response>(&arena_);
+  }
+
+  // Parses the request, has `handle` answer it, Task<absl::Status>(const
+  // Request&, Response*), and serialises the answer.
+  template <typename Handle>
+  Task<absl::Status> Answer(const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+                            const Handle& handle) {
+    absl::Status status = ParseMessage(in, request_);
+    if (status.ok()) status = co_await handle(*request_, response_);
+    if (status.ok()) SerializeMessage(*response_, out);
+    co_return status;
+  }
+
+ private:
+  static google::protobuf::ArenaOptions Options(char* block, size_t size) {
+    google::protobuf::ArenaOptions options;
+    options.initial_block = block;
+    options.initial_block_size = size;
+    return options;
+  }
+
+  alignas(8) char block_[4096];
+  google::protobuf::Arena arena_;
+  Request* request_;
+  Response* response_;
+};
+
+// Answers a unary call on raw bytes, if the gate lets it in: `answer` is
+// Task<absl::Status>(Call&, const Request&, Response*).
+template <typename Request, typename Response, typename Answer>
+Detached AnswerUnary(CallGate& gate, const grpc::CallbackServerContext& context,
+                     const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+                     grpc::ServerUnaryReactor* reactor, Answer answer) {
   const CallGate::Pass pass = gate.Enter();
-  reactor->Finish(ToGrpcStatus(
-      pass == nullptr ? ShuttingDown()
-                      : AnswerBytes<Request, Response>(in, out, handle)));
-  return reactor;
+  if (pass == nullptr) {
+    reactor->Finish(ToGrpcStatus(ShuttingDown()));
+    co_return;
+  }
+  GrpcCall call(context, Priority::kInteractive);
+  Exchange<Request, Response> exchange;
+  const absl::Status status = co_await exchange.Answer(
+      in, out, [&](const Request& request, Response* response) {
+        return answer(call, request, response);
+      });
+  reactor->Finish(ToGrpcStatus(status));
 }
 
 }  // namespace lmserve

@@ -25,6 +25,7 @@ class NgramModel final : public LanguageModel {
       Vocabulary vocabulary, absl::string_view bytes);
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
+  bool is_lookup() const override { return true; }
   size_t state_size() const override;
   void Start(std::byte* state) const override;
 

@@ -53,7 +53,8 @@ class BenchServer {
  private:
   BenchServer()
       : store_(ModelStore::Open(BenchData::Get().store()).value()),
-        service_(MakeLanguageModelService(*store_, limits_, gate_)) {
+        service_(
+            MakeLanguageModelService({*store_, limits_, batcher_}, gate_)) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
@@ -68,6 +69,7 @@ class BenchServer {
   const Limits limits_;
   CallGate gate_;
   const std::unique_ptr<const ModelStore> store_;
+  Batcher batcher_{{}};
   const std::unique_ptr<grpc::Service> service_;
   EmptyService empty_;
   std::unique_ptr<grpc::Server> server_;

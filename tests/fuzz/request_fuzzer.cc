@@ -25,6 +25,7 @@
 #include "tests/fuzz/fuzz_models.h"
 #include "tests/fuzz/request_input.h"
 #include "tests/fuzz/require.h"
+#include "tests/server/test_serving.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
@@ -40,6 +41,11 @@ constexpr Limits kLimits = {.words_per_text = 50,
                             .predictions = 500,
                             .generated_words = 100,
                             .stop_words = 4};
+
+const TestServing& FuzzServing() {
+  static const TestServing serving(FuzzStore(), kLimits);
+  return serving;
+}
 
 // A finite number or minus infinity.
 bool IsLogProb(double log_prob) {
@@ -159,12 +165,13 @@ void Check(const lm::v1::GetModelRequest& request,
 // What came of a generation: at most max_words words, then why there are no
 // more.
 void CheckGeneration(const lm::v1::GenerateRequest& request) {
-  auto generation = Generation::Start(FuzzStore(), kLimits, request);
+  Call call;
+  auto generation = Generation::Start(*FuzzServing(), call, request);
   if (!generation.ok()) return CheckError(generation.status());
   const uint32_t most = request.max_words() == 0 ? 100 : request.max_words();
   uint32_t words = 0;
   lm::v1::GenerateResponse response;
-  while ((*generation)->Next(&response)) {
+  while (Wait((*generation)->Next(&response)).value()) {
     grpc::ByteBuffer bytes;
     SerializeMessage(response, &bytes);
     if (response.has_end()) break;
@@ -184,7 +191,8 @@ void CheckGeneration(const lm::v1::GenerateRequest& request) {
           "the end tells of what came before");
   Require(!request.has_seed() || response.end().seed() == request.seed(),
           "the end tells the seed");
-  Require(!(*generation)->Next(&response), "nothing comes after the end");
+  Require(!Wait((*generation)->Next(&response)).value(),
+          "nothing comes after the end");
 }
 
 // As the server does it, but for the stream that the words go out on.
@@ -195,10 +203,12 @@ void AnswerGenerate(const grpc::ByteBuffer& in) {
   CheckGeneration(request);
 }
 
+// `answer` is Task<absl::Status>(const Request&, Response*).
 template <typename Request, typename Response, typename Handle>
-void Answer(const grpc::ByteBuffer& in, Handle handle) {
+void AnswerWith(const grpc::ByteBuffer& in, const Handle& answer) {
   grpc::ByteBuffer out;
-  const absl::Status status = AnswerBytes<Request, Response>(in, &out, handle);
+  Exchange<Request, Response> exchange;
+  const absl::Status status = Wait(exchange.Answer(in, &out, answer));
   if (!status.ok()) return CheckError(status);
   Request request;
   Response response;
@@ -209,11 +219,23 @@ void Answer(const grpc::ByteBuffer& in, Handle handle) {
 
 template <typename Request, typename Response>
 void Answer(const grpc::ByteBuffer& in,
-            absl::Status (*answer)(const ModelStore&, const Limits&,
-                                   const Request&, Response*)) {
-  Answer<Request, Response>(
-      in, [answer](const Request& request, Response* response) {
-        return answer(FuzzStore(), kLimits, request, response);
+            Task<absl::Status> (*handler)(const Serving&, Call&, const Request&,
+                                          Response*)) {
+  Call call;
+  AnswerWith<Request, Response>(
+      in, [&](const Request& request, Response* response) {
+        return handler(*FuzzServing(), call, request, response);
+      });
+}
+
+template <typename Request, typename Response>
+void Answer(const grpc::ByteBuffer& in,
+            absl::Status (*handler)(const ModelStore&, const Request&,
+                                    Response*)) {
+  AnswerWith<Request, Response>(
+      in,
+      [&](const Request& request, Response* response) -> Task<absl::Status> {
+        co_return handler(FuzzStore(), request, response);
       });
 }
 
@@ -229,7 +251,7 @@ grpc::ByteBuffer Buffer(absl::string_view bytes, bool in_pieces) {
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
-void Call(absl::string_view input) {
+void AnswerCall(absl::string_view input) {
   if (input.empty()) return;
   const uint8_t first = input[0];
   const grpc::ByteBuffer in = Buffer(input.substr(1), first & kInPieces);
@@ -243,16 +265,9 @@ void Call(absl::string_view input) {
     case Rpc::kGenerate:
       return AnswerGenerate(in);
     case Rpc::kListModels:
-      return Answer<lm::v1::ListModelsRequest, lm::v1::ListModelsResponse>(
-          in, [](const auto&, auto* response) {
-            ListModels(FuzzStore(), response);
-            return absl::OkStatus();
-          });
+      return Answer(in, ListModels);
     case Rpc::kGetModel:
-      return Answer<lm::v1::GetModelRequest, lm::v1::GetModelResponse>(
-          in, [](const auto& request, auto* response) {
-            return GetModel(FuzzStore(), request, response);
-          });
+      return Answer(in, GetModel);
   }
 }
 
@@ -266,7 +281,7 @@ extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  lmserve::Call({reinterpret_cast<const char*>(data), size});
+  lmserve::AnswerCall({reinterpret_cast<const char*>(data), size});
   return 0;
 }
 

@@ -42,8 +42,8 @@ LINKS = {
     "model_store": r"absl::|lm_models$|lm_manifest_proto$|OpenSSL::",
     "trainer": r"absl::|lm_models$|lm_model_store$|Threads::|ZLIB::|LibLZMA::|"
                r"CLI11::|nlohmann_json::|lmserve_options$",
-    "server": r"absl::|lm_models$|lm_model_store$|lm_service_proto$|gRPC::|"
-              r"CLI11::|spdlog::|lmserve_options$|Threads::",
+    "server": r"absl::|lm_models$|lm_model_store$|lm_service_proto$|"
+              r"lm_error_details_proto$|gRPC::|CLI11::|spdlog::|lmserve_options$|Threads::",
     "client": r"absl::|lm_service_proto$|lm_health_proto$|gRPC::|CLI11::|"
               r"nlohmann_json::|lmserve_options$",
 }

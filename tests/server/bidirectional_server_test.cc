@@ -18,6 +18,7 @@
 #include "server/rerank.h"
 #include "server/score.h"
 #include "tests/server/small_store.h"
+#include "tests/server/test_serving.h"
 #include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 
@@ -42,20 +43,21 @@ class BidirectionalServerTest : public testing::Test {
 
   // Answers a request, or tells what is wrong with it.
   template <typename Request, typename Response>
-  absl::StatusOr<Response> Call(absl::Status (*answer)(const ModelStore&,
-                                                       const Limits&,
-                                                       const Request&,
-                                                       Response*),
-                                const std::string& request) const {
+  absl::StatusOr<Response> Answer(Task<absl::Status> (*handler)(const Serving&,
+                                                                Call&,
+                                                                const Request&,
+                                                                Response*),
+                                  const std::string& request) const {
     Response response;
     absl::Status status =
-        answer(*store_, limits_, Parse<Request>(request), &response);
+        TestServing(*store_, limits_)
+            .Answer(handler, Parse<Request>(request), &response);
     if (!status.ok()) return status;
     return response;
   }
 
   std::string PredictError(const std::string& request) const {
-    return Call(Predict, request).status().ToString();
+    return Answer(Predict, request).status().ToString();
   }
 
   const BidirectionalModel& model() const {
@@ -111,9 +113,9 @@ class BidirectionalServerTest : public testing::Test {
 
 TEST_F(BidirectionalServerTest, ScoresEachWordGivenTheOthers) {
   const auto response =
-      Call(Score,
-           "model: 'both' per_word: true "
-           "texts { text: 'the zebra is small' } texts { text: 'barks' }")
+      Answer(Score,
+             "model: 'both' per_word: true "
+             "texts { text: 'the zebra is small' } texts { text: 'barks' }")
           .value();
   EXPECT_EQ(response.model().name(), "both");
   ASSERT_EQ(response.scores_size(), 2);
@@ -132,13 +134,13 @@ TEST_F(BidirectionalServerTest, ScoresEachWordGivenTheOthers) {
 }
 
 TEST_F(BidirectionalServerTest, ScoresNoUnfinishedText) {
-  EXPECT_EQ(Call(Score, "model: 'both' no_end: true texts { text: 'the' }")
+  EXPECT_EQ(Answer(Score, "model: 'both' no_end: true texts { text: 'the' }")
                 .status()
                 .ToString(),
             "FAILED_PRECONDITION: no_end: 'both' is bidirectional: it cannot "
             "score unfinished texts; it scores, reranks and fills gaps");
   EXPECT_TRUE(
-      Call(Score, "model: 'tiny' no_end: true texts { text: 'the' }").ok());
+      Answer(Score, "model: 'tiny' no_end: true texts { text: 'the' }").ok());
 }
 
 // A text is read once for each of its words.
@@ -146,26 +148,27 @@ TEST_F(BidirectionalServerTest, WhatIsReadHasALimit) {
   limits_.words_read = 13;
   const std::string texts =
       "texts { text: 'a dog' } texts { text: 'a dog is' }";
-  EXPECT_TRUE(Call(Score, "model: 'both' " + texts).ok());
+  EXPECT_TRUE(Answer(Score, "model: 'both' " + texts).ok());
   limits_.words_read = 12;
-  EXPECT_EQ(Call(Score, "model: 'both' " + texts).status().ToString(),
+  EXPECT_EQ(Answer(Score, "model: 'both' " + texts).status().ToString(),
             "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
             "words: 13, the limit is 12");
   EXPECT_EQ(
-      Call(Rerank, "models: 'both' candidates { text { text: 'a a a a' } }")
+      Answer(Rerank, "models: 'both' candidates { text { text: 'a a a a' } }")
           .status()
           .ToString(),
       "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
       "words: 16, the limit is 12");
-  EXPECT_TRUE(Call(Score, "model: 'tiny' " + texts).ok());
+  EXPECT_TRUE(Answer(Score, "model: 'tiny' " + texts).ok());
 }
 
 TEST_F(BidirectionalServerTest, FillsGaps) {
   const auto response =
-      Call(Predict,
-           "model: 'both' k: 3 contexts { text: 'the' } "
-           "contexts { text: 'a dog' } contexts {} "
-           "suffixes { text: 'is small' } suffixes {} suffixes { text: 'cat' }")
+      Answer(
+          Predict,
+          "model: 'both' k: 3 contexts { text: 'the' } "
+          "contexts { text: 'a dog' } contexts {} "
+          "suffixes { text: 'is small' } suffixes {} suffixes { text: 'cat' }")
           .value();
   EXPECT_EQ(response.model().name(), "both");
   ASSERT_EQ(response.predictions_size(), 3);
@@ -179,18 +182,18 @@ TEST_F(BidirectionalServerTest, FillsGaps) {
 
 TEST_F(BidirectionalServerTest, NoSuffixesStandForEmptyOnes) {
   const auto without =
-      Call(Predict, "model: 'both' contexts { text: 'the' }").value();
+      Answer(Predict, "model: 'both' contexts { text: 'the' }").value();
   const auto with =
-      Call(Predict, "model: 'both' contexts { text: 'the' } suffixes {}")
+      Answer(Predict, "model: 'both' contexts { text: 'the' } suffixes {}")
           .value();
   EXPECT_EQ(without.SerializeAsString(), with.SerializeAsString());
 }
 
 TEST_F(BidirectionalServerTest, FillsWithWordsAlone) {
   const NextWords all =
-      Call(Predict,
-           absl::StrCat("model: 'both' exclude_unknown: true contexts {} k: ",
-                        model().vocabulary().size()))
+      Answer(Predict,
+             absl::StrCat("model: 'both' exclude_unknown: true contexts {} k: ",
+                          model().vocabulary().size()))
           .value()
           .predictions(0);
   EXPECT_THAT(all.words(),
@@ -202,7 +205,7 @@ TEST_F(BidirectionalServerTest, RatesGivenWordsInAGap) {
   const std::string gap =
       "model: 'both' contexts { text: 'the' } suffixes { text: 'is small' } ";
   const NextWords rated =
-      Call(Predict, gap + "words: ['dog', 'cat', 'zebra', 'dog']")
+      Answer(Predict, gap + "words: ['dog', 'cat', 'zebra', 'dog']")
           .value()
           .predictions(0);
   EXPECT_THAT(rated.words(), ElementsAre("dog", "cat", "<unk>", "dog"));
@@ -232,9 +235,9 @@ TEST_F(BidirectionalServerTest, SuffixesAreChecked) {
 
 TEST_F(BidirectionalServerTest, RerankBesideALeftToRightModel) {
   const auto response =
-      Call(Rerank,
-           "models: 'both' models: 'tiny' normalization: MEAN "
-           "candidates { text { text: 'the dog is small' } } candidates {}")
+      Answer(Rerank,
+             "models: 'both' models: 'tiny' normalization: MEAN "
+             "candidates { text { text: 'the dog is small' } } candidates {}")
           .value();
   ASSERT_EQ(response.candidates_size(), 2);
   EXPECT_THAT(response.feature_names(),
@@ -257,18 +260,20 @@ TEST_F(BidirectionalServerTest, RerankBesideALeftToRightModel) {
 }
 
 TEST_F(BidirectionalServerTest, DoesNotGenerate) {
+  const TestServing serving(*store_, limits_);
+  Call call;
   lm::v1::GenerateRequest request;
   request.set_model("both@1");
-  EXPECT_EQ(Generation::Start(*store_, limits_, request).status().ToString(),
+  EXPECT_EQ(Generation::Start(*serving, call, request).status().ToString(),
             "FAILED_PRECONDITION: model: 'both' is bidirectional: it cannot "
             "generate; it scores, reranks and fills gaps");
   request.set_model("tiny");
-  EXPECT_TRUE(Generation::Start(*store_, limits_, request).ok());
+  EXPECT_TRUE(Generation::Start(*serving, call, request).ok());
 }
 
 TEST_F(BidirectionalServerTest, ModelInfoTellsTheKind) {
   lm::v1::ListModelsResponse response;
-  ListModels(*store_, &response);
+  EXPECT_TRUE(ListModels(*store_, {}, &response).ok());
   ASSERT_EQ(response.models_size(), 2);
   EXPECT_TRUE(response.refused().empty());
   EXPECT_EQ(response.models(0).family(), "bidirectional");

@@ -15,12 +15,13 @@
 #include "server/rerank.h"
 #include "server/score.h"
 #include "tests/server/small_store.h"
+#include "tests/server/test_serving.h"
 
 namespace lmserve {
 namespace {
 
 // One answer of every kind, as bytes.
-std::string AnswerAll(const ModelStore& store, const Limits& limits, int seed) {
+std::string AnswerAll(const TestServing& serving, int seed) {
   const auto score = Parse<lm::v1::ScoreRequest>(
       "model: 'tiny' texts { text: 'the cat is small' } "
       "texts { text: 'a zebra barks' } per_word: true");
@@ -35,20 +36,23 @@ std::string AnswerAll(const ModelStore& store, const Limits& limits, int seed) {
 
   std::string all;
   lm::v1::ScoreResponse scored;
-  EXPECT_TRUE(Score(store, limits, score, &scored).ok());
+  EXPECT_TRUE(serving.Answer(Score, score, &scored).ok());
   scored.AppendToString(&all);
   lm::v1::PredictResponse predicted;
-  EXPECT_TRUE(Predict(store, limits, predict, &predicted).ok());
+  EXPECT_TRUE(serving.Answer(Predict, predict, &predicted).ok());
   predicted.AppendToString(&all);
   lm::v1::RerankResponse reranked;
-  EXPECT_TRUE(Rerank(store, limits, rerank, &reranked).ok());
+  EXPECT_TRUE(serving.Answer(Rerank, rerank, &reranked).ok());
   reranked.AppendToString(&all);
   lm::v1::ListModelsResponse models;
-  ListModels(store, &models);
+  EXPECT_TRUE(ListModels((*serving).store, {}, &models).ok());
   all += std::to_string(models.models_size());
-  const auto generation = Generation::Start(store, limits, generate).value();
+  Call call;
+  const auto generation = Generation::Start(*serving, call, generate).value();
   lm::v1::GenerateResponse word;
-  for (; generation->Next(&word); word.Clear()) word.AppendToString(&all);
+  for (; Wait(generation->Next(&word)).value(); word.Clear()) {
+    word.AppendToString(&all);
+  }
   return all;
 }
 
@@ -57,16 +61,17 @@ TEST(ConcurrencyTest, EveryThreadGetsTheAnswersOfOne) {
   const SmallStore small;
   const auto store = small.Open();
   const Limits limits;
+  const TestServing serving(*store, limits);
   std::vector<std::string> expected;
   for (int seed = 0; seed < kSeeds; ++seed) {
-    expected.push_back(AnswerAll(*store, limits, seed));
+    expected.push_back(AnswerAll(serving, seed));
   }
   std::vector<std::vector<std::string>> found(kThreads);
   std::vector<std::thread> threads;
   for (std::vector<std::string>& mine : found) {
-    threads.emplace_back([&store, &limits, &mine] {
+    threads.emplace_back([&serving, &mine] {
       for (int seed = 0; seed < kSeeds; ++seed) {
-        mine.push_back(AnswerAll(*store, limits, seed));
+        mine.push_back(AnswerAll(serving, seed));
       }
     });
   }

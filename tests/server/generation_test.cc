@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "server/score.h"
 #include "tests/server/small_store.h"
+#include "tests/server/test_serving.h"
 
 namespace lmserve {
 namespace {
@@ -36,11 +37,11 @@ class GenerationTest : public testing::Test {
   }
 
   Generated Generate(const GenerateRequest& request) {
-    auto generation = Generation::Start(*store_, limits_, request);
+    auto generation = Generation::Start(*serving_, call_, request);
     EXPECT_TRUE(generation.ok()) << generation.status();
     Generated generated;
     GenerateResponse response;
-    for (; (*generation)->Next(&response); response.Clear()) {
+    for (; Wait((*generation)->Next(&response)).value(); response.Clear()) {
       EXPECT_FALSE(generated.end.reason() != 0) << "a message after the end";
       if (response.has_end()) {
         generated.end = response.end();
@@ -59,7 +60,7 @@ class GenerationTest : public testing::Test {
     request.add_texts()->set_text(text);
     request.set_no_end(no_end);
     ScoreResponse response;
-    EXPECT_TRUE(Score(*store_, limits_, request, &response).ok());
+    EXPECT_TRUE(serving_.Answer(Score, request, &response).ok());
     return response.scores(0).log_prob();
   }
 
@@ -78,6 +79,8 @@ class GenerationTest : public testing::Test {
   const SmallStore files_;
   const std::unique_ptr<const ModelStore> store_ = files_.Open();
   const Limits limits_;
+  const TestServing serving_{*store_, limits_};
+  Call call_;
 };
 
 TEST_F(GenerationTest, ColdestTakesTheBestWords) {
@@ -103,25 +106,25 @@ TEST_F(GenerationTest, WritesOnFromThePrompt) {
 
 TEST_F(GenerationTest, TheFirstMessageAloneSaysWhoAnswers) {
   auto generation = Generation::Start(
-      *store_, limits_,
+      *serving_, call_,
       Parse<GenerateRequest>("model: 'tiny@stable' temperature: 0"));
   GenerateResponse first, second;
-  ASSERT_TRUE((*generation)->Next(&first));
-  ASSERT_TRUE((*generation)->Next(&second));
+  ASSERT_TRUE(Wait((*generation)->Next(&first)).value());
+  ASSERT_TRUE(Wait((*generation)->Next(&second)).value());
   EXPECT_EQ(first.model().name(), "tiny");
   EXPECT_EQ(first.model().version(), 1);
   EXPECT_FALSE(second.has_model());
 }
 
 TEST_F(GenerationTest, NothingComesAfterTheEnd) {
-  auto generation = Generation::Start(*store_, limits_,
+  auto generation = Generation::Start(*serving_, call_,
                                       Parse<GenerateRequest>("model: 'mute'"));
   GenerateResponse response;
-  ASSERT_TRUE((*generation)->Next(&response));
+  ASSERT_TRUE(Wait((*generation)->Next(&response)).value());
   EXPECT_TRUE(response.has_end());
   EXPECT_TRUE(response.has_model());
   response.Clear();
-  EXPECT_FALSE((*generation)->Next(&response));
+  EXPECT_FALSE(Wait((*generation)->Next(&response)).value());
   EXPECT_EQ(response.ByteSizeLong(), 0);
 }
 
@@ -314,7 +317,7 @@ TEST_F(GenerationTest, Refused) {
   };
   for (const auto& refused : cases) {
     const auto generation = Generation::Start(
-        *store_, limits_,
+        *serving_, call_,
         Parse<GenerateRequest>(absl::StrCat("model: 'tiny' ", refused.fields)));
     EXPECT_EQ(generation.status(), absl::InvalidArgumentError(refused.message));
   }

@@ -16,7 +16,7 @@ using testing::IsEmpty;
 
 lm::v1::ListModelsResponse List(const SmallStore& files) {
   lm::v1::ListModelsResponse response;
-  ListModels(*files.Open(), &response);
+  EXPECT_TRUE(ListModels(*files.Open(), {}, &response).ok());
   return response;
 }
 

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/small_store.h"
+#include "tests/server/test_serving.h"
 
 namespace lmserve {
 namespace {
@@ -25,8 +26,8 @@ class PredictTest : public testing::Test {
  protected:
   PredictResponse Predict(const std::string& request) {
     PredictResponse response;
-    const absl::Status status = lmserve::Predict(
-        *store_, limits_, Parse<PredictRequest>(request), &response);
+    const absl::Status status = serving_.Answer(
+        lmserve::Predict, Parse<PredictRequest>(request), &response);
     EXPECT_TRUE(status.ok()) << status;
     return response;
   }
@@ -58,6 +59,7 @@ class PredictTest : public testing::Test {
   const SmallStore files_;
   const std::unique_ptr<const ModelStore> store_ = files_.Open();
   const Limits limits_;
+  const TestServing serving_{*store_, limits_};
 };
 
 TEST_F(PredictTest, AfterTheStart) {

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/small_store.h"
+#include "tests/server/test_serving.h"
 
 namespace lmserve {
 namespace {
@@ -34,8 +35,8 @@ class RerankTest : public testing::Test {
  protected:
   absl::StatusOr<RerankResponse> Try(const std::string& request) {
     RerankResponse response;
-    const absl::Status status = lmserve::Rerank(
-        *store_, limits_, Parse<RerankRequest>(request), &response);
+    const absl::Status status = serving_.Answer(
+        lmserve::Rerank, Parse<RerankRequest>(request), &response);
     if (!status.ok()) return status;
     return response;
   }
@@ -47,6 +48,7 @@ class RerankTest : public testing::Test {
   const SmallStore files_;
   const std::unique_ptr<const ModelStore> store_ = files_.Open();
   const Limits limits_;
+  const TestServing serving_{*store_, limits_};
 };
 
 std::vector<int> Order(const RerankResponse& response) {

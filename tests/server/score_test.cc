@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/small_store.h"
+#include "tests/server/test_serving.h"
 
 namespace lmserve {
 namespace {
@@ -26,7 +27,7 @@ class ScoreTest : public testing::Test {
   ScoreResponse Score(const ScoreRequest& request) {
     ScoreResponse response;
     const absl::Status status =
-        lmserve::Score(*store_, limits_, request, &response);
+        serving_.Answer(lmserve::Score, request, &response);
     EXPECT_TRUE(status.ok()) << status;
     return response;
   }
@@ -34,6 +35,7 @@ class ScoreTest : public testing::Test {
   const SmallStore files_;
   const std::unique_ptr<const ModelStore> store_ = files_.Open();
   const Limits limits_;
+  const TestServing serving_{*store_, limits_};
 };
 
 TEST_F(ScoreTest, SumsTheWordsAndTheEnd) {

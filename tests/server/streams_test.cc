@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "server/score.h"
 #include "tests/server/live_server.h"
+#include "tests/server/test_serving.h"
 
 namespace lmserve {
 namespace {
@@ -41,6 +42,8 @@ TEST(ScoreStreamTest, ThousandsOfAnswersInOrder) {
   LiveServer live;
   const SmallStore files;
   const std::unique_ptr<const ModelStore> store = files.Open();
+  const Limits limits;
+  const TestServing serving(*store, limits);
   grpc::ClientContext context;
   auto stream = live.stub().ScoreStream(&context);
   std::thread writer([&] {
@@ -51,7 +54,7 @@ TEST(ScoreStreamTest, ThousandsOfAnswersInOrder) {
   ScoreResponse response;
   for (; stream->Read(&response); ++answers) {
     ScoreResponse expected;
-    EXPECT_TRUE(Score(*store, Limits(), Request(answers), &expected).ok());
+    EXPECT_TRUE(serving.Answer(Score, Request(answers), &expected).ok());
     wrong += response.SerializeAsString() != expected.SerializeAsString();
   }
   writer.join();

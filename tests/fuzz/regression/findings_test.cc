@@ -16,6 +16,7 @@
 #include "models/ngram/ngram_builder.h"
 #include "models/ngram/ngram_model.h"
 #include "server/rerank.h"
+#include "tests/server/test_serving.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 #include "trainer/line_reader.h"
@@ -101,7 +102,9 @@ TEST(RequestFindings, ImpossibleTextOverAnInfiniteDivisor) {
   request.add_candidates()->mutable_text()->set_text("zebra");
   request.add_candidates()->mutable_text()->set_text("the cat");
   lm::v1::RerankResponse response;
-  ASSERT_TRUE(Rerank(*store, Limits(), request, &response).ok());
+  const Limits limits;
+  ASSERT_TRUE(
+      TestServing(*store, limits).Answer(Rerank, request, &response).ok());
   EXPECT_EQ(response.candidates(0).index(), 1u);
   EXPECT_EQ(response.candidates(1).score(), -kInfinity);
   EXPECT_EQ(response.candidates(1).features(0), -kInfinity);

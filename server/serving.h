@@ -1,0 +1,19 @@
+#ifndef LMSERVE_SERVER_SERVING_H_
+#define LMSERVE_SERVER_SERVING_H_
+
+#include "model_store/model_store.h"
+#include "server/batcher.h"
+#include "server/limits.h"
+
+namespace lmserve {
+
+// What all calls are answered with.
+struct Serving {
+  const ModelStore& store;
+  const Limits& limits;
+  Batcher& batcher;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_SERVING_H_

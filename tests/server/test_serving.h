@@ -1,0 +1,49 @@
+#ifndef LMSERVE_TESTS_SERVER_TEST_SERVING_H_
+#define LMSERVE_TESTS_SERVER_TEST_SERVING_H_
+
+#include <future>
+#include <utility>
+
+#include "server/batcher.h"
+#include "server/call.h"
+#include "server/serving.h"
+#include "server/task.h"
+
+namespace lmserve {
+
+// Runs a task to its end, on whatever threads it goes.
+template <typename T>
+T Wait(Task<T> task) {
+  std::promise<T> result;
+  Start(std::move(task), [&](T value) { result.set_value(std::move(value)); });
+  return result.get_future().get();
+}
+
+// What handlers are called with, without gRPC. Store and limits must outlive
+// it.
+class TestServing {
+ public:
+  TestServing(const ModelStore& store, const Limits& limits,
+              const BatcherOptions& options = {})
+      : batcher_(options), serving_{store, limits, batcher_} {}
+
+  const Serving& operator*() const { return serving_; }
+  Batcher& batcher() { return batcher_; }
+
+  // Has a handler answer a request.
+  template <typename Request, typename Response>
+  absl::Status Answer(Task<absl::Status> (*handler)(const Serving&, Call&,
+                                                    const Request&, Response*),
+                      const Request& request, Response* response) const {
+    Call call;
+    return Wait(handler(serving_, call, request, response));
+  }
+
+ private:
+  Batcher batcher_;
+  const Serving serving_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TESTS_SERVER_TEST_SERVING_H_
