@@ -1,10 +1,10 @@
 """The messages and methods of the wire API, from its compiled .proto files.
 
 api.binpb is what protoc makes of them: descriptors, and no code. So the package
-works with any version of protobuf, whichever protoc it was built by; and as the
-descriptors go to a pool of their own, it gets along with all other generated
-code in a program, grpcio-health-checking and stubs of other versions of this
-API included.
+works with the protobuf that a program has, from 4.21 on, whichever protoc it
+was built by; and as the descriptors go to a pool of their own, it gets along
+with all other generated code, grpcio-health-checking and stubs of other
+versions of this API included.
 """
 
 from __future__ import annotations
