@@ -1,0 +1,201 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (AsyncIterable, AsyncIterator, Iterable, Mapping,
+                             Sequence)
+from types import TracebackType
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from lmserve import _requests, _responses
+from lmserve._connection import Connection, Settings
+from lmserve._errors import from_rpc_error
+from lmserve._types import (Candidate, GeneratedWord, ListModelsResponse,
+                            ModelInfo, Normalization, PredictResponse,
+                            RerankResponse, ScoreResponse, Text, Tls)
+
+
+class AsyncGeneration(_responses.GenerationState,
+                      AsyncIterator[GeneratedWord]):
+  """An asynchronous iterator of generated words, as they come.
+
+  Attributes:
+    model: who generates, a ModelVersion; None before the first word.
+    end: a GenerationEnd, once there are no more words; None before.
+  """
+
+  def __init__(self, call: Any) -> None:
+    """Made by AsyncClient.generate."""
+    super().__init__()
+    self._call = call
+    self._messages = call.__aiter__()
+    self._cancelled = False
+
+  def __aiter__(self) -> AsyncGeneration:
+    return self
+
+  async def __anext__(self) -> GeneratedWord:
+    while not self._cancelled:
+      try:
+        message = await self._messages.__anext__()
+      except (grpc.RpcError, asyncio.CancelledError) as error:
+        if self._cancelled:
+          break
+        if isinstance(error, grpc.RpcError):
+          raise from_rpc_error(error) from error
+        raise
+      word = self._accept(message)
+      if word is not None:
+        return word
+    raise StopAsyncIteration
+
+  def cancel(self) -> None:
+    """Lets the server stop; the iteration ends."""
+    self._cancelled = True
+    self._call.cancel()
+
+
+class AsyncClient:
+  """A connection to lm_server for asyncio.
+
+      async with lmserve.AsyncClient("localhost:50051") as client:
+        response = await client.score("en", ["the cat is small ."])
+
+  The methods and their arguments are those of Client. Belongs to the event loop
+  that it is made in, whose tasks share it.
+  """
+
+  def __init__(self, address: str = "localhost:50051", *,
+               deadline: float = 10.0,
+               stream_deadline: float | None = None,
+               attempts: int = 4,
+               message_bytes: int = 64 << 20,
+               tls: Tls | None = None,
+               token: str | None = None) -> None:
+    """As Client's. Call it where an event loop runs."""
+    self._connection = Connection(grpc.aio, Settings(
+        address, deadline, stream_deadline, attempts, message_bytes, tls,
+        token))
+
+  async def close(self) -> None:
+    """Closes the connection and cancels the calls that tasks wait for."""
+    await self._connection.channel.close()
+
+  async def __aenter__(self) -> AsyncClient:
+    return self
+
+  async def __aexit__(self, kind: type[BaseException] | None,
+                      error: BaseException | None,
+                      traceback: TracebackType | None) -> None:
+    await self.close()
+
+  async def score(self, model: str, texts: Sequence[Text], *,
+                  per_word: bool = False, no_end: bool = False,
+                  deadline: float | None = None) -> ScoreResponse:
+    """As Client.score."""
+    request = _requests.score(model, texts, per_word, no_end)
+    return _responses.score(
+        await self._call(self._connection.score, request, deadline))
+
+  async def score_stream(
+      self, model: str,
+      batches: Iterable[Sequence[Text]] | AsyncIterable[Sequence[Text]], *,
+      per_word: bool = False, no_end: bool = False,
+      deadline: float | None = None) -> AsyncIterator[ScoreResponse]:
+    """As Client.score_stream; takes its batches in a task."""
+    failure: list[Exception] = []
+
+    async def requests() -> AsyncIterator[Any]:
+      try:
+        async for texts in _asynchronous(batches):
+          yield _requests.score(model, texts, per_word, no_end)
+      except Exception as error:  # pylint: disable=broad-except
+        failure.append(error)
+
+    call = self._connection.score_stream(
+        requests(), **self._connection.stream(deadline))
+    try:
+      async for message in call:
+        yield _responses.score(message)
+    except grpc.RpcError as error:
+      raise from_rpc_error(error) from error
+    finally:
+      call.cancel()
+    if failure:
+      raise failure[0]
+
+  async def predict(self, model: str, contexts: Sequence[Text], *,
+                    k: int = 0, exclude_unknown: bool = False,
+                    words: Sequence[str] = (), suffixes: Sequence[Text] = (),
+                    deadline: float | None = None) -> PredictResponse:
+    """As Client.predict."""
+    request = _requests.predict(model, contexts, k, exclude_unknown, words,
+                                suffixes)
+    return _responses.predict(
+        await self._call(self._connection.predict, request, deadline))
+
+  async def rerank(self, models: Sequence[str],
+                   candidates: Sequence[Text | Candidate], *,
+                   weights: Mapping[str, float] | None = None,
+                   normalization: Normalization = Normalization.SUM,
+                   alpha: float = 1.0, best: int = 0,
+                   deadline: float | None = None) -> RerankResponse:
+    """As Client.rerank."""
+    request = _requests.rerank(models, candidates, weights or {},
+                               normalization, alpha, best)
+    return _responses.rerank(
+        await self._call(self._connection.rerank, request, deadline))
+
+  def generate(self, model: str, prompt: Text = "", *,
+               max_words: int = 0, temperature: float | None = None,
+               top_k: int = 0, top_p: float | None = None,
+               repetition_penalty: float | None = None,
+               seed: int | None = None, stop_words: Sequence[str] = (),
+               allow_unknown: bool = False,
+               deadline: float | None = None) -> AsyncGeneration:
+    """As Client.generate: what it returns is for `async for`."""
+    request = _requests.generate(model, prompt, max_words, temperature, top_k,
+                                 top_p, repetition_penalty, seed, stop_words,
+                                 allow_unknown)
+    return AsyncGeneration(self._connection.generate(
+        request, **self._connection.stream(deadline)))
+
+  async def list_models(
+      self, *, deadline: float | None = None) -> ListModelsResponse:
+    """As Client.list_models."""
+    return _responses.list_models(await self._call(
+        self._connection.list_models, _requests.list_models(), deadline))
+
+  async def get_model(self, model: str, *,
+                      deadline: float | None = None) -> ModelInfo:
+    """As Client.get_model."""
+    return _responses.get_model(await self._call(
+        self._connection.get_model, _requests.get_model(model), deadline))
+
+  async def health(self, service: str = "", *,
+                   deadline: float | None = None) -> bool:
+    """As Client.health."""
+    return _responses.health(await self._call(
+        self._connection.health, _requests.health(service), deadline))
+
+  async def _call(self, method: Any, request: Any,
+                  deadline: float | None) -> Any:
+    try:
+      return await method(request, **self._connection.call(deadline))
+    except grpc.RpcError as error:
+      raise from_rpc_error(error) from error
+
+
+async def _asynchronous(
+    batches: Iterable[Sequence[Text]] | AsyncIterable[Sequence[Text]]
+) -> AsyncIterator[Sequence[Text]]:
+  if isinstance(batches, AsyncIterable):
+    async for batch in batches:
+      yield batch
+  else:
+    for batch in batches:
+      yield batch

@@ -1,0 +1,112 @@
+"""The channel to a server, and how each call is made on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import grpc
+
+from lmserve import _api
+from lmserve._types import Tls
+
+_LANGUAGE_MODEL = "/lm.v1.LanguageModelService/"
+_MODELS = "/lm.v1.ModelService/"
+_HEALTH = "/grpc.health.v1.Health/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """The arguments that Client and AsyncClient have in common."""
+
+  address: str
+  deadline: float
+  stream_deadline: float | None
+  attempts: int
+  message_bytes: int
+  tls: Tls | None
+  token: str | None
+
+
+class Connection:
+  """A channel of grpc or grpc.aio, whichever `module` is, and the methods."""
+
+  def __init__(self, module: Any, settings: Settings) -> None:
+    self._settings = settings
+    options = _channel_options(settings)
+    if settings.tls is None:
+      self.channel = module.insecure_channel(settings.address, options=options)
+    else:
+      self.channel = module.secure_channel(
+          settings.address, _credentials(settings.tls), options=options)
+    self.score = _api.stub(self.channel, _LANGUAGE_MODEL + "Score")
+    self.score_stream = _api.stub(self.channel, _LANGUAGE_MODEL + "ScoreStream")
+    self.predict = _api.stub(self.channel, _LANGUAGE_MODEL + "Predict")
+    self.rerank = _api.stub(self.channel, _LANGUAGE_MODEL + "Rerank")
+    self.generate = _api.stub(self.channel, _LANGUAGE_MODEL + "Generate")
+    self.list_models = _api.stub(self.channel, _MODELS + "ListModels")
+    self.get_model = _api.stub(self.channel, _MODELS + "GetModel")
+    self.health = _api.stub(self.channel, _HEALTH + "Check")
+
+  def call(self, deadline: float | None) -> dict[str, Any]:
+    """How to make a unary call: its own deadline, or that of the client."""
+    return self._arguments(
+        self._settings.deadline if deadline is None else deadline)
+
+  def stream(self, deadline: float | None) -> dict[str, Any]:
+    """The same of a stream."""
+    return self._arguments(
+        self._settings.stream_deadline if deadline is None else deadline)
+
+  def _arguments(self, timeout: float | None) -> dict[str, Any]:
+    metadata = []
+    if self._settings.token is not None:
+      metadata.append(("authorization", f"Bearer {self._settings.token}"))
+    return {"timeout": timeout, "metadata": metadata}
+
+
+def _channel_options(settings: Settings) -> list[tuple[str, Any]]:
+  options: list[tuple[str, Any]] = [
+      ("grpc.max_receive_message_length", settings.message_bytes),
+      ("grpc.max_send_message_length", settings.message_bytes),
+      # A server that was refused a moment ago is asked again by the next
+      # attempt.
+      ("grpc.initial_reconnect_backoff_ms", 100),
+  ]
+  if settings.attempts > 1:
+    options.append(("grpc.service_config", _service_config(settings.attempts)))
+  if settings.tls is not None and settings.tls.server_name is not None:
+    options.append(
+        ("grpc.ssl_target_name_override", settings.tls.server_name))
+  return options
+
+
+def _service_config(attempts: int) -> str:
+  return json.dumps({
+      "methodConfig": [{
+          "name": [{}],
+          "retryPolicy": {
+              "maxAttempts": min(attempts, 5),
+              "initialBackoff": "0.1s",
+              "maxBackoff": "2s",
+              "backoffMultiplier": 2,
+              "retryableStatusCodes": ["UNAVAILABLE"],
+          },
+      }]
+  })
+
+
+def _credentials(tls: Tls) -> Any:
+  return grpc.ssl_channel_credentials(
+      root_certificates=_pem(tls.root_certificates),
+      private_key=_pem(tls.private_key),
+      certificate_chain=_pem(tls.certificate_chain))
+
+
+def _pem(source: str | os.PathLike[str] | bytes | None) -> bytes | None:
+  if source is None or isinstance(source, bytes):
+    return source
+  return pathlib.Path(source).read_bytes()

@@ -1,0 +1,98 @@
+"""From plain arguments to the messages of the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmserve import _api
+from lmserve._types import Candidate, Normalization, Text
+
+_Text = _api.message_class("lm.v1.Text")
+_WordList = _api.message_class("lm.v1.WordList")
+_WordIdList = _api.message_class("lm.v1.WordIdList")
+_Candidate = _api.message_class("lm.v1.Candidate")
+_ScoreRequest = _api.message_class("lm.v1.ScoreRequest")
+_PredictRequest = _api.message_class("lm.v1.PredictRequest")
+_RerankRequest = _api.message_class("lm.v1.RerankRequest")
+_GenerateRequest = _api.message_class("lm.v1.GenerateRequest")
+_ListModelsRequest = _api.message_class("lm.v1.ListModelsRequest")
+_GetModelRequest = _api.message_class("lm.v1.GetModelRequest")
+_HealthCheckRequest = _api.message_class("grpc.health.v1.HealthCheckRequest")
+
+
+def text(value: Text) -> Any:
+  """A str is text, a list of str words, and a list of int ids."""
+  if isinstance(value, str):
+    return _Text(text=value)
+  items = list(value)
+  if items and not isinstance(items[0], str):
+    return _Text(ids=_WordIdList(ids=items))
+  return _Text(words=_WordList(words=items))
+
+
+def _listed(field: str, values: Sequence[Any]) -> Sequence[Any]:
+  """Refuses a str, which is a sequence, too, but never the one meant."""
+  if isinstance(values, str):
+    raise TypeError(f"{field}: expected a list, found the str {values!r}")
+  return values
+
+
+def _texts(field: str, values: Sequence[Text]) -> list[Any]:
+  return [text(value) for value in _listed(field, values)]
+
+
+def score(model: str, texts: Sequence[Text], per_word: bool,
+          no_end: bool) -> Any:
+  return _ScoreRequest(model=model, texts=_texts("texts", texts),
+                       per_word=per_word, no_end=no_end)
+
+
+def predict(model: str, contexts: Sequence[Text], k: int,
+            exclude_unknown: bool, words: Sequence[str],
+            suffixes: Sequence[Text]) -> Any:
+  return _PredictRequest(
+      model=model, contexts=_texts("contexts", contexts), k=k,
+      exclude_unknown=exclude_unknown, words=_listed("words", words),
+      suffixes=_texts("suffixes", suffixes))
+
+
+def _candidate(value: Text | Candidate) -> Any:
+  if isinstance(value, Candidate):
+    return _Candidate(text=text(value.text), features=value.features)
+  return _Candidate(text=text(value))
+
+
+def rerank(models: Sequence[str], candidates: Sequence[Text | Candidate],
+           weights: Mapping[str, float], normalization: Normalization,
+           alpha: float, best: int) -> Any:
+  return _RerankRequest(
+      models=_listed("models", models),
+      candidates=[_candidate(value)
+                  for value in _listed("candidates", candidates)],
+      weights=weights, normalization=normalization.value, alpha=alpha,
+      best=best)
+
+
+def generate(model: str, prompt: Text, max_words: int,
+             temperature: float | None, top_k: int, top_p: float | None,
+             repetition_penalty: float | None, seed: int | None,
+             stop_words: Sequence[str], allow_unknown: bool) -> Any:
+  return _GenerateRequest(
+      model=model, prompt=text(prompt), max_words=max_words,
+      temperature=temperature, top_k=top_k, top_p=top_p,
+      repetition_penalty=repetition_penalty, seed=seed,
+      stop_words=_listed("stop_words", stop_words),
+      allow_unknown=allow_unknown)
+
+
+def list_models() -> Any:
+  return _ListModelsRequest()
+
+
+def get_model(model: str) -> Any:
+  return _GetModelRequest(model=model)
+
+
+def health(service: str) -> Any:
+  return _HealthCheckRequest(service=service)

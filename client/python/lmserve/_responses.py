@@ -1,0 +1,118 @@
+"""From the messages of the wire to plain results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmserve import _types as types
+
+_SERVING = 1  # of grpc.health.v1.HealthCheckResponse.ServingStatus
+
+
+def _model_version(message: Any) -> types.ModelVersion:
+  return types.ModelVersion(message.name, message.version)
+
+
+def _word_scores(message: Any) -> types.WordScores:
+  return types.WordScores(words=tuple(message.words),
+                          log_probs=tuple(message.log_probs),
+                          unknown=tuple(message.unknown))
+
+
+def _text_score(message: Any) -> types.TextScore:
+  return types.TextScore(
+      log_prob=message.log_prob,
+      word_count=message.word_count,
+      unknown_count=message.unknown_count,
+      known_log_prob=message.known_log_prob,
+      perplexity=message.perplexity,
+      known_perplexity=message.known_perplexity,
+      words=_word_scores(message.words) if message.HasField("words") else None)
+
+
+def score(message: Any) -> types.ScoreResponse:
+  return types.ScoreResponse(model=_model_version(message.model),
+                             scores=tuple(map(_text_score, message.scores)))
+
+
+def _next_words(message: Any) -> types.NextWords:
+  return types.NextWords(words=tuple(message.words), ids=tuple(message.ids),
+                         log_probs=tuple(message.log_probs))
+
+
+def predict(message: Any) -> types.PredictResponse:
+  return types.PredictResponse(
+      model=_model_version(message.model),
+      predictions=tuple(map(_next_words, message.predictions)))
+
+
+def _ranked_candidate(message: Any) -> types.RankedCandidate:
+  return types.RankedCandidate(index=message.index, score=message.score,
+                               features=tuple(message.features))
+
+
+def rerank(message: Any) -> types.RerankResponse:
+  return types.RerankResponse(
+      models=tuple(map(_model_version, message.models)),
+      feature_names=tuple(message.feature_names),
+      weights=tuple(message.weights),
+      candidates=tuple(map(_ranked_candidate, message.candidates)))
+
+
+def _model_info(message: Any) -> types.ModelInfo:
+  return types.ModelInfo(
+      name=message.name,
+      version=message.version,
+      aliases=tuple(message.aliases),
+      is_default=message.is_default,
+      family=message.family,
+      properties=dict(message.properties),
+      vocabulary_size=message.vocabulary_size,
+      state_bytes=message.state_bytes,
+      file_bytes=message.file_bytes,
+      bidirectional=message.bidirectional)
+
+
+def _refused_version(message: Any) -> types.RefusedVersion:
+  return types.RefusedVersion(name=message.name, version=message.version,
+                              reason=message.reason)
+
+
+def list_models(message: Any) -> types.ListModelsResponse:
+  return types.ListModelsResponse(
+      models=tuple(map(_model_info, message.models)),
+      refused=tuple(map(_refused_version, message.refused)))
+
+
+def get_model(message: Any) -> types.ModelInfo:
+  return _model_info(message.model)
+
+
+def health(message: Any) -> bool:
+  return bool(message.status == _SERVING)
+
+
+class GenerationState:
+  """What the messages of a Generate call have told so far.
+
+  Attributes:
+    model: who generates; None before the first word.
+    end: why there are no more words; None before the last.
+  """
+
+  def __init__(self) -> None:
+    self.model: types.ModelVersion | None = None
+    self.end: types.GenerationEnd | None = None
+
+  def _accept(self, message: Any) -> types.GeneratedWord | None:
+    """Takes the next message; returns its word, if it has one."""
+    if message.HasField("model"):
+      self.model = _model_version(message.model)
+    if message.HasField("end"):
+      end = message.end
+      self.end = types.GenerationEnd(
+          reason=types.EndReason(end.reason), word_count=end.word_count,
+          log_prob=end.log_prob, seed=end.seed)
+      return None
+    return types.GeneratedWord(word=message.word, id=message.id,
+                               log_prob=message.log_prob)

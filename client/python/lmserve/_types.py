@@ -1,0 +1,227 @@
+"""What goes into the clients' methods and what comes out of them.
+
+The names are those of the messages in proto/lm/v1/language_model.proto, whose
+comments say more. Log-probabilities are natural logarithms.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+# A text to split into words, words as they stand, or ids of the vocabulary.
+Text = Union[str, Sequence[str], Sequence[int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tls:
+  """How a connection is encrypted and who its ends are.
+
+  A str or path names a PEM file; bytes are its contents.
+
+  Attributes:
+    root_certificates: whom to trust; None for the authorities that gRPC knows.
+    private_key: the client's, for a server that asks for one.
+    certificate_chain: the client's certificate, which goes with the key.
+    server_name: the name that the server's certificate must have, where it is
+      not the host of the address.
+  """
+
+  root_certificates: str | os.PathLike[str] | bytes | None = None
+  private_key: str | os.PathLike[str] | bytes | None = (
+      dataclasses.field(default=None, repr=False))
+  certificate_chain: str | os.PathLike[str] | bytes | None = None
+  server_name: str | None = None
+
+
+class Normalization(enum.Enum):
+  """What Rerank divides a model's log-probability of n words by."""
+
+  SUM = 0  # 1
+  MEAN = 1  # n
+  POWER = 2  # n^alpha
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+  """A text to rerank with features of its own, the same for all candidates."""
+
+  text: Text
+  features: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelVersion:
+  """The model and version that answered."""
+
+  name: str
+  version: int
+
+
+@dataclasses.dataclass(frozen=True)
+class WordScores:
+  """Parallel tuples, an element a word scored; the last word may be </s>."""
+
+  words: tuple[str, ...]
+  log_probs: tuple[float, ...]
+  unknown: tuple[bool, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TextScore:
+  """How probable a text is; of a bidirectional model, its pseudo-likelihood.
+
+  Attributes:
+    log_prob: the sum over all words, </s> included.
+    word_count: how many they are.
+    unknown_count: how many of them were scored as <unk>.
+    known_log_prob: the sum without those.
+    perplexity: exp(-log_prob / word_count).
+    known_perplexity: the same over the known words; 0 if there are none.
+    words: word by word, if that was asked for.
+  """
+
+  log_prob: float
+  word_count: int
+  unknown_count: int
+  known_log_prob: float
+  perplexity: float
+  known_perplexity: float
+  words: WordScores | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreResponse:
+  """A score for each text, in order."""
+
+  model: ModelVersion
+  scores: tuple[TextScore, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class NextWords:
+  """Parallel tuples: the best words, best first, or the words asked about."""
+
+  words: tuple[str, ...]
+  ids: tuple[int, ...]
+  log_probs: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictResponse:
+  """The next words of each context, in order."""
+
+  model: ModelVersion
+  predictions: tuple[NextWords, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class RankedCandidate:
+  """A candidate by its position in the request.
+
+  Attributes:
+    index: that position, from 0.
+    score: the sum of weights times features.
+    features: in the order of RerankResponse.feature_names.
+  """
+
+  index: int
+  score: float
+  features: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class RerankResponse:
+  """The candidates, best first, and the weights that made them so."""
+
+  models: tuple[ModelVersion, ...]
+  feature_names: tuple[str, ...]
+  weights: tuple[float, ...]
+  candidates: tuple[RankedCandidate, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratedWord:
+  """A word and ln P of it under the model itself, whatever the sampling."""
+
+  word: str
+  id: int
+  log_prob: float
+
+
+class EndReason(enum.Enum):
+  """Why there are no more words."""
+
+  UNSPECIFIED = 0
+  END_OF_SENTENCE = 1
+  MAX_WORDS = 2
+  STOP_WORD = 3
+  NO_WORD = 4  # the model gives every allowed word probability 0
+
+  @classmethod
+  def _missing_(cls, value: Any) -> EndReason:
+    """A reason that only newer servers know."""
+    return cls.UNSPECIFIED
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationEnd:
+  """What is known when the last word was generated.
+
+  Attributes:
+    reason: why it was the last.
+    word_count: how many there were.
+    log_prob: ln P of them under the model, and of </s> if it was drawn.
+    seed: the seed used, given or drawn.
+  """
+
+  reason: EndReason
+  word_count: int
+  log_prob: float
+  seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+  """What a server says about a version of a model.
+
+  Attributes:
+    aliases: that point to this version.
+    is_default: whether the name alone stands for it.
+    family: "ngram", ...
+    properties: architecture and training, for people.
+    state_bytes: the size of the model's state, if it has one.
+    file_bytes: the size of its files.
+    bidirectional: whether it fills gaps, and does not generate.
+  """
+
+  name: str
+  version: int
+  aliases: tuple[str, ...]
+  is_default: bool
+  family: str
+  properties: Mapping[str, str]
+  vocabulary_size: int
+  state_bytes: int
+  file_bytes: int
+  bidirectional: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class RefusedVersion:
+  """A version that failed to load."""
+
+  name: str
+  version: int
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ListModelsResponse:
+  """All versions a server has, and those it refused."""
+
+  models: tuple[ModelInfo, ...]
+  refused: tuple[RefusedVersion, ...]

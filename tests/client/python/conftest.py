@@ -1,0 +1,20 @@
+"""What the tests have in common: a store with three models, and its server."""
+
+import live_server
+import pytest
+
+
+@pytest.fixture(scope="session", name="store")
+def make_store(tmp_path_factory):
+  directory = tmp_path_factory.mktemp("store")
+  live_server.train_ngram(directory, "ab", live_server.AB)
+  live_server.train_ngram(directory, "long", live_server.LONG)
+  live_server.train_bidirectional(
+      directory, "both", tmp_path_factory.mktemp("corpus") / "text.txt")
+  return directory
+
+
+@pytest.fixture(scope="session", name="address")
+def serve(store):
+  with live_server.LiveServer(store) as server:
+    yield server.address

@@ -1,0 +1,169 @@
+"""Retries, deadlines, TLS and tokens, against a server made for them."""
+
+import asyncio
+import subprocess
+
+import fake_server
+import grpc
+import lmserve
+import pytest
+
+STATUS = grpc.StatusCode
+
+
+# Attempts allowed, failures to come; calls made, and whether the last was good.
+@pytest.mark.parametrize("attempts, failures, calls, good", [
+    (4, 0, 1, True), (4, 1, 2, True), (4, 3, 4, True), (4, 4, 4, False),
+    (2, 2, 2, False), (1, 1, 1, False), (5, 5, 5, False), (9, 9, 5, False),
+])
+def test_retries_while_unavailable(attempts, failures, calls, good):
+  with fake_server.FakeServer(failures=failures) as server:
+    with lmserve.Client(server.address, attempts=attempts,
+                        deadline=60) as client:
+      if good:
+        client.score("en", ["a"])
+      else:
+        with pytest.raises(lmserve.LmserveError) as raised:
+          client.score("en", ["a"])
+        assert raised.value.code == STATUS.UNAVAILABLE
+        assert raised.value.message == "going away"
+    assert len(server.calls) == calls
+
+
+def test_asyncio_retries_while_unavailable():
+  async def score(address):
+    async with lmserve.AsyncClient(address, deadline=60) as client:
+      await client.score("en", ["a"])
+
+  with fake_server.FakeServer(failures=2) as server:
+    asyncio.run(score(server.address))
+    assert len(server.calls) == 3
+
+
+def test_streams_are_retried_too():
+  with fake_server.FakeServer(failures=2) as server:
+    with lmserve.Client(server.address, deadline=60) as client:
+      list(client.generate("en"))
+    assert len(server.calls) == 3
+
+
+def test_a_server_that_does_not_answer():
+  with fake_server.FakeServer() as server:
+    server.gate.clear()
+    with lmserve.Client(server.address, deadline=0.2,
+                        stream_deadline=0.3) as client:
+      for call in (lambda: client.score("en", ["a"]),
+                   lambda: list(client.generate("en")),
+                   lambda: list(client.score_stream("en", [["a"]]))):
+        with pytest.raises(lmserve.LmserveError) as raised:
+          call()
+        assert raised.value.code == STATUS.DEADLINE_EXCEEDED
+      with pytest.raises(lmserve.LmserveError) as raised:
+        client.score("en", ["a"], deadline=0.1)
+      assert raised.value.code == STATUS.DEADLINE_EXCEEDED
+
+
+def test_a_token_goes_with_every_call():
+  with fake_server.FakeServer() as server:
+    with lmserve.Client(server.address, token="open sesame") as client:
+      for call in (client.list_models, client.health,
+                   lambda: list(client.generate("en")),
+                   lambda: list(client.score_stream("en", []))):
+        server.metadata = {}
+        call()
+        assert server.metadata["authorization"] == "Bearer open sesame"
+    with lmserve.Client(server.address, deadline=60) as client:
+      client.health()
+      assert "authorization" not in server.metadata
+
+
+def make_certificate(directory, name, host):
+  """Makes NAME.pem, which vouches for itself, and NAME.key."""
+  subprocess.run(
+      ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+       "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+       "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}",
+       "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem"],
+      check=True, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module", name="certificates")
+def make_certificates(tmp_path_factory):
+  directory = tmp_path_factory.mktemp("certificates")
+  make_certificate(directory, "server", "localhost")
+  make_certificate(directory, "elsewhere", "lm.example")
+  make_certificate(directory, "client", "somebody")
+  return directory
+
+
+def tls_server(certificates, name="server", clients=None):
+  pair = tuple((certificates / f"{name}.{part}").read_bytes()
+               for part in ("key", "pem"))
+  roots = clients and (certificates / f"{clients}.pem").read_bytes()
+  return fake_server.FakeServer(credentials=grpc.ssl_server_credentials(
+      [pair], root_certificates=roots, require_client_auth=bool(roots)))
+
+
+def answers(server, tls):
+  with lmserve.Client(server.address, tls=tls, attempts=1, token="a",
+                      deadline=60) as client:
+    try:
+      client.list_models()
+    except lmserve.LmserveError as error:
+      assert error.code == STATUS.UNAVAILABLE
+      return False
+  assert server.metadata["authorization"] == "Bearer a"
+  return True
+
+
+def test_tls(certificates):
+  roots = certificates / "server.pem"
+  with tls_server(certificates) as server:
+    assert answers(server, lmserve.Tls(root_certificates=roots))
+    assert answers(server, lmserve.Tls(root_certificates=str(roots)))
+    assert answers(server, lmserve.Tls(root_certificates=roots.read_bytes()))
+    assert not answers(server, lmserve.Tls())
+    assert not answers(
+        server, lmserve.Tls(root_certificates=certificates / "client.pem"))
+    assert not answers(server, None)
+
+
+def test_tls_of_both_sides(certificates):
+  roots = certificates / "server.pem"
+  with tls_server(certificates, clients="client") as server:
+    assert answers(server, lmserve.Tls(
+        root_certificates=roots, private_key=certificates / "client.key",
+        certificate_chain=certificates / "client.pem"))
+    assert not answers(server, lmserve.Tls(root_certificates=roots))
+    assert not answers(server, lmserve.Tls(
+        root_certificates=roots, private_key=certificates / "elsewhere.key",
+        certificate_chain=certificates / "elsewhere.pem"))
+
+
+def test_tls_under_another_name(certificates):
+  roots = certificates / "elsewhere.pem"
+  with tls_server(certificates, "elsewhere") as server:
+    assert answers(server, lmserve.Tls(root_certificates=roots,
+                                       server_name="lm.example"))
+    assert not answers(server, lmserve.Tls(root_certificates=roots))
+
+
+def test_tls_of_asyncio(certificates):
+  async def ask(server):
+    tls = lmserve.Tls(root_certificates=certificates / "server.pem")
+    async with lmserve.AsyncClient(server.address, tls=tls, token="a",
+                                   deadline=60) as client:
+      await client.list_models()
+
+  with tls_server(certificates) as server:
+    asyncio.run(ask(server))
+    assert server.metadata["authorization"] == "Bearer a"
+
+
+def test_a_certificate_that_is_not_there(tmp_path):
+  with pytest.raises(FileNotFoundError):
+    lmserve.Client(tls=lmserve.Tls(root_certificates=tmp_path / "none.pem"))
+
+
+def test_a_key_is_not_printed():
+  assert "secret" not in repr(lmserve.Tls(private_key=b"secret"))

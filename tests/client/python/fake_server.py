@@ -1,0 +1,59 @@
+"""A server that answers every call with the empty message, or not."""
+
+import concurrent.futures
+import threading
+
+import grpc
+
+
+class FakeServer(grpc.GenericRpcHandler):
+  """Good for what lm_server does not do when asked: fail, hang, use TLS.
+
+  Attributes:
+    calls: the path of each call that came in.
+    metadata: of the last of them.
+    gate: while it is not set, no call is answered.
+  """
+
+  def __init__(self, *, failures=0, credentials=None):
+    self._failures = failures
+    self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+    self._server.add_generic_rpc_handlers([self])
+    if credentials is None:
+      self._port = self._server.add_insecure_port("localhost:0")
+    else:
+      self._port = self._server.add_secure_port("localhost:0", credentials)
+    self.calls = []
+    self.metadata = {}
+    self.gate = threading.Event()
+    self.gate.set()
+
+  @property
+  def address(self):
+    return f"localhost:{self._port}"
+
+  def __enter__(self):
+    self._server.start()
+    return self
+
+  def __exit__(self, *error):
+    self.gate.set()
+    self._server.stop(None).wait()
+
+  def service(self, handler_call_details):
+    self.calls.append(handler_call_details.method)
+    self.metadata = dict(handler_call_details.invocation_metadata)
+    if handler_call_details.method.endswith("Generate"):
+      return grpc.unary_stream_rpc_method_handler(self._stream)
+    if handler_call_details.method.endswith("ScoreStream"):
+      return grpc.stream_stream_rpc_method_handler(self._stream)
+    return grpc.unary_unary_rpc_method_handler(self._unary)
+
+  def _unary(self, unused_request, context):
+    self.gate.wait()
+    if len(self.calls) <= self._failures:
+      context.abort(grpc.StatusCode.UNAVAILABLE, "going away")
+    return b""
+
+  def _stream(self, request, context):
+    yield self._unary(request, context)

@@ -1,0 +1,57 @@
+"""lm_server itself, as a process, and models for it."""
+
+import os
+import pathlib
+import signal
+import subprocess
+
+PROGRAMS = pathlib.Path(os.environ["LMSERVE_PROGRAMS"])
+
+# Of 5 tokens and 4 words that can come, an additive unigram model has
+# P(a) = P(</s>) = 3/9, P(b) = 2/9, P(<unk>) = 1/9.
+AB = "a b\na\n"
+# Here the best next word is always "a".
+LONG = "a " * 300
+SENTENCES = "a b c\nc b a\n" * 8
+
+
+def train_ngram(store, model, text):
+  subprocess.run(
+      [PROGRAMS / "lm_trainer", "ngram", "--corpus", "-", "--order", "1",
+       "--smoothing", "additive", "--store", store, "--model", model],
+      input=text, text=True, check=True, stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL)
+
+
+def train_bidirectional(store, model, corpus):
+  corpus.write_text(SENTENCES, encoding="utf-8")
+  subprocess.run(
+      [PROGRAMS / "lm_trainer", "recurrent", "--bidirectional", "--units", "4",
+       "--epochs", "1", "--corpus", corpus, "--valid", corpus, "--store", store,
+       "--model", model],
+      check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+class LiveServer:
+  """Serves a store from here to the end of the block, then drains."""
+
+  def __init__(self, store, *arguments):
+    # pylint: disable=consider-using-with
+    self._process = subprocess.Popen(
+        [PROGRAMS / "lm_server", "--store", store, "--listen", "127.0.0.1:0",
+         *arguments],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    self.address = self._process.stdout.readline().split()[-1]
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *error):
+    self._process.send_signal(signal.SIGTERM)
+    code = self._process.wait(60)
+    self._process.stdout.close()
+    assert code in (0, -signal.SIGKILL)
+
+  def kill(self):
+    self._process.kill()
+    self._process.wait(60)
