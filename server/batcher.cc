@@ -213,8 +213,8 @@ void Batcher::Work() {
     queued_words_ -= dropped + ran.words;
     if (ran.words > 0) {
       seconds_per_word_ +=
-          kNewShare * (ran.seconds / static_cast<double>(ran.words) -
-                       seconds_per_word_);
+          kNewShare *
+          (ran.seconds / static_cast<double>(ran.words) - seconds_per_word_);
     }
     Requeue(batch, &done);
     lock.unlock();
@@ -354,7 +354,8 @@ void Batcher::RunVisits(absl::Span<Operation* const> batch, Scratch* scratch) {
   const LanguageModel& model = Model(batch.front()->work_);
   const size_t vocabulary = model.vocabulary().size();
   for (size_t begin = 0; begin < rows.size(); begin += kMostDistributions) {
-    const auto part = absl::MakeConstSpan(rows).subspan(begin, kMostDistributions);
+    const auto part =
+        absl::MakeConstSpan(rows).subspan(begin, kMostDistributions);
     scratch->states.clear();
     for (const auto& [operation, i] : part) {
       scratch->states.push_back(operation->work_.states[i]);
@@ -362,9 +363,9 @@ void Batcher::RunVisits(absl::Span<Operation* const> batch, Scratch* scratch) {
     scratch->log_probs.resize(part.size() * vocabulary);
     model.Distribution(scratch->states, scratch->log_probs.data());
     for (size_t i = 0; i < part.size(); ++i) {
-      (*part[i].first->work_.visit)(
-          part[i].second, absl::MakeConstSpan(scratch->log_probs)
-                              .subspan(i * vocabulary, vocabulary));
+      (*part[i].first->work_.visit)(part[i].second,
+                                    absl::MakeConstSpan(scratch->log_probs)
+                                        .subspan(i * vocabulary, vocabulary));
     }
   }
 }

@@ -130,8 +130,8 @@ class Batcher {
     const std::optional<absl::FunctionRef<void()>> alone_;
     size_t query_ = 0;  // the next one, from word_ on
     size_t word_ = 0;
-    size_t first_state_ = 0;  // of those that were taken last
-    size_t state_ = 0;        // the next one
+    size_t first_state_ = 0;          // of those that were taken last
+    size_t state_ = 0;                // the next one
     std::vector<std::byte> carried_;  // the state of a text that was cut
   };
 

@@ -81,6 +81,8 @@ void AddFlags(CLI::App& app, Flags* flags) {
   AddLimit(app, "--max-generated-words", &limits.generated_words,
            "Words generated");
   AddLimit(app, "--max-stop-words", &limits.stop_words, "Stop words");
+  AddLimit(app, "--max-decode-bytes", &limits.decode_bytes,
+           "Bytes of the states that a Decode stream holds");
 }
 
 // The signals that end the server are waited for, not handled.

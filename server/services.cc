@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lm/v1/language_model.grpc.pb.h"
+#include "server/decoder.h"
 #include "server/generation.h"
 #include "server/models.h"
 #include "server/predict.h"
@@ -20,26 +21,26 @@ using lm::v1::ModelService;
 
 // Reads a request, writes its answer, and so on until the client is done. The
 // first error ends the stream, and tells which request it is of, the first
-// being 0.
-Detached AnswerScoreStream(const Serving& serving, CallGate& gate,
-                           const grpc::CallbackServerContext& context,
-                           BidiStream* stream) {
+// being 0. `make_answer` makes of the call what answers each of its requests,
+// Task<absl::Status>(const Request&, Response*).
+template <typename Request, typename Response, typename MakeAnswer>
+Detached AnswerStream(CallGate& gate,
+                      const grpc::CallbackServerContext& context,
+                      Priority priority, BidiStream* stream,
+                      MakeAnswer make_answer) {
   const CallGate::Pass pass = gate.Enter();
   if (pass == nullptr) {
     stream->Finish(ToGrpcStatus(ShuttingDown()));
     co_return;
   }
-  GrpcCall call(context, Priority::kBulk);
-  const auto answer = [&](const lm::v1::ScoreRequest& request,
-                          lm::v1::ScoreResponse* response) {
-    return Score(serving, call, request, response);
-  };
+  GrpcCall call(context, priority);
+  const auto answer = make_answer(call);
   grpc::ByteBuffer in, out;
   for (uint64_t number = 0;; ++number) {
     const bool came = co_await stream->Read(&in);
     if (!came) break;
-    Exchange<lm::v1::ScoreRequest, lm::v1::ScoreResponse> exchange;
-    absl::Status status = co_await exchange.Answer(in, &out, answer);
+    Exchange<Request, Response> exchange;
+    const absl::Status status = co_await exchange.Answer(in, &out, answer);
     if (!status.ok()) {
       stream->Finish(ToGrpcStatus(
           Prefixed(absl::StrCat("request ", number, ": "), status)));
@@ -94,7 +95,8 @@ using RawLanguageModelService =
             LanguageModelService::WithRawCallbackMethod_Predict<
                 LanguageModelService::WithRawCallbackMethod_Rerank<
                     LanguageModelService::WithRawCallbackMethod_Generate<
-                        LanguageModelService::Service>>>>>;
+                        LanguageModelService::WithRawCallbackMethod_Decode<
+                            LanguageModelService::Service>>>>>>;
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
@@ -125,7 +127,28 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(
       grpc::CallbackServerContext* context) override {
     auto stream = std::make_unique<BidiStream>();
-    AnswerScoreStream(serving_, gate_, *context, stream.get());
+    AnswerStream<lm::v1::ScoreRequest, lm::v1::ScoreResponse>(
+        gate_, *context, Priority::kBulk, stream.get(), [this](Call& call) {
+          return [this, &call](const lm::v1::ScoreRequest& request,
+                               lm::v1::ScoreResponse* response) {
+            return lmserve::Score(serving_, call, request, response);
+          };
+        });
+    return stream.release();
+  }
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Decode(
+      grpc::CallbackServerContext* context) override {
+    auto stream = std::make_unique<BidiStream>();
+    AnswerStream<lm::v1::DecodeRequest, lm::v1::DecodeResponse>(
+        gate_, *context, Priority::kInteractive, stream.get(),
+        [this](Call& call) {
+          return [decoder = std::make_unique<Decoder>(serving_, call)](
+                     const lm::v1::DecodeRequest& request,
+                     lm::v1::DecodeResponse* response) {
+            return decoder->Answer(request, response);
+          };
+        });
     return stream.release();
   }
 

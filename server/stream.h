@@ -18,7 +18,8 @@ class StreamOperation {
   auto Begin(Start start) {
     struct Awaiter {
       bool await_ready() const noexcept { return false; }
-      // Once it is begun it may end, and the coroutine with this, at any moment.
+      // Once it is begun it may end, and the coroutine with this, at any
+      // moment.
       void await_suspend(std::coroutine_handle<> waiter) {
         operation.waiter_ = waiter;
         start();

@@ -58,6 +58,14 @@ Options Fit(Options options, const Vocabulary& vocabulary) {
   return options;
 }
 
+RecurrentNetworkOptions SmallNetwork() {
+  RecurrentNetworkOptions options;
+  options.embedding = 6;
+  options.stack.units = 5;
+  options.stack.layers = 2;
+  return options;
+}
+
 // The numbers of a tensor of the file.
 std::vector<float> ReadParameter(const TensorFile& file,
                                  const ParameterLayout::Parameter& p) {
@@ -110,14 +118,21 @@ BidirectionalTestModel MakeBidirectionalTestModel(
   return test;
 }
 
+uint64_t PublishRecurrentModel(const std::string& store, absl::string_view name,
+                               std::string text) {
+  const TestModel made = RecurrentTestModel(
+      VocabularyOf(std::move(text)), SmallNetwork(), Precision::kFloat);
+  NewVersion version;
+  version.family = made.family;
+  version.files = made.Files();
+  version.self_test = {"the cat"};
+  return Publish(store, name, version).value();
+}
+
 uint64_t PublishBidirectionalModel(const std::string& store,
                                    absl::string_view name, std::string text) {
-  RecurrentNetworkOptions options;
-  options.embedding = 6;
-  options.stack.units = 5;
-  options.stack.layers = 2;
   const BidirectionalTestModel made = MakeBidirectionalTestModel(
-      VocabularyOf(std::move(text)), options, Precision::kFloat);
+      VocabularyOf(std::move(text)), SmallNetwork(), Precision::kFloat);
   NewVersion version;
   version.family = std::string(kBidirectionalFamily);
   version.files = made.Files();

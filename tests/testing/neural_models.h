@@ -39,7 +39,10 @@ BidirectionalTestModel MakeBidirectionalTestModel(
     const std::string& vocabulary, RecurrentNetworkOptions options,
     Precision precision);
 
-// Publishes one over the words of a text; returns the version.
+// Publish an LSTM, or a bidirectional network, over the words of a text; return
+// the version.
+uint64_t PublishRecurrentModel(const std::string& store, absl::string_view name,
+                               std::string text);
 uint64_t PublishBidirectionalModel(const std::string& store,
                                    absl::string_view name, std::string text);
 
