@@ -14,6 +14,8 @@
 namespace lmserve {
 namespace {
 
+using lm::v1::DecodeRequest;
+using lm::v1::DecodeResponse;
 using lm::v1::GenerateRequest;
 using lm::v1::GenerateResponse;
 using lm::v1::ScoreRequest;
@@ -117,6 +119,65 @@ TEST(ScoreStreamTest, CancelledInTheMiddleItIsGone) {
     ASSERT_TRUE(call.Read().has_value());
     call.Cancel();
     EXPECT_EQ(call.Finish().error_code(), grpc::CANCELLED);
+  }
+  live.server().Drain(kLong);
+}
+
+// Requests are sent ahead of the answers, as a decoder would.
+TEST(DecodeTest, AnswersEachRequestInOrder) {
+  LiveServer live;
+  grpc::ClientContext context;
+  auto stream = live.stub().Decode(&context);
+  stream->Write(
+      Parse<DecodeRequest>("start { model: 'tiny' words: 'the' words: 'a' }"));
+  DecodeResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  const lm::v1::DecodeStarted started = response.started();
+  EXPECT_EQ(started.model().name(), "tiny");
+  for (int i = 0; i < 100; ++i) {
+    DecodeRequest request;
+    for (int j = 0; j <= i; ++j) {
+      request.mutable_extend()->add_handles(started.handle());
+      request.mutable_extend()->add_words(started.ids(j % 2));
+    }
+    request.mutable_extend()->set_scores_only(true);
+    ASSERT_TRUE(stream->Write(request));
+  }
+  stream->WritesDone();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(stream->Read(&response));
+    EXPECT_EQ(response.extended().log_probs_size(), i + 1);
+  }
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST(DecodeTest, AnErrorEndsItAndTellsTheRequest) {
+  LiveServer live;
+  grpc::ClientContext context;
+  auto stream = live.stub().Decode(&context);
+  stream->Write(Parse<DecodeRequest>("start { model: 'tiny' }"));
+  stream->Write(Parse<DecodeRequest>("extend { handles: 5 words: 3 }"));
+  DecodeResponse response;
+  EXPECT_TRUE(stream->Read(&response));
+  EXPECT_FALSE(stream->Read(&response));
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(),
+            "request 1: extend.handles[0]: expected a handle of this stream, "
+            "found 5");
+}
+
+TEST(DecodeTest, CancelledInTheMiddleItIsGone) {
+  LiveServer live;
+  {
+    grpc::ClientContext context;
+    auto stream = live.stub().Decode(&context);
+    stream->Write(Parse<DecodeRequest>("start { model: 'tiny' }"));
+    DecodeResponse response;
+    ASSERT_TRUE(stream->Read(&response));
+    context.TryCancel();
+    EXPECT_EQ(stream->Finish().error_code(), grpc::CANCELLED);
   }
   live.server().Drain(kLong);
 }
