@@ -124,10 +124,15 @@ bool Batcher::IsInline(const Operation& operation) const {
 void Batcher::RunInline(Operation* operation) {
   operation->status = operation->call.CheckWanted();
   if (!operation->status.ok()) return;
+  const size_t words = operation->words_left;
   const Clock::time_point start = Clock::now();
   thread_local Scratch scratch;
-  RunBatch({&operation, 1}, operation->words_left, &scratch);
-  operation->call.compute_seconds += Seconds(Clock::now() - start);
+  RunBatch({&operation, 1}, words, &scratch);
+  const double seconds = Seconds(Clock::now() - start);
+  operation->call.compute_seconds += seconds;
+  if (options_.on_batch != nullptr) {
+    options_.on_batch({operation->work_.model, 1, words, seconds, {}});
+  }
 }
 
 absl::Status Batcher::Full(size_t words) const {

@@ -48,7 +48,8 @@ struct BatcherOptions {
   // Words of all calls that wait. More are refused.
   size_t queue_words = 1'000'000;
 
-  // What one batch was, for whoever counts; called on any thread.
+  // What one batch was, for whoever counts; called on any thread. What is done
+  // on the caller's own has waited for nothing: queue_seconds is empty.
   struct Batch {
     const LoadedModel& model;
     size_t calls;

@@ -1,12 +1,40 @@
 #include "server/call_gate.h"
 
-namespace lmserve {
+#include "absl/strings/str_cat.h"
+#include "server/errors.h"
 
-CallGate::Pass CallGate::Enter() {
+namespace lmserve {
+namespace {
+
+// When a client whose call was one too many may come again: about as long as a
+// call takes that waits its turn.
+constexpr absl::Duration kWait = absl::Milliseconds(100);
+
+absl::Status TooMany(absl::string_view what, uint64_t limit) {
+  return ResourceExhausted(
+      absl::StrCat(what, ": ", limit, " are under way, the limit"), kWait);
+}
+
+}  // namespace
+
+absl::StatusOr<CallGate::Pass> CallGate::Enter(const std::string& client) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (closed_) return nullptr;
+  if (closed_) return ShuttingDown();
+  if (under_way_ >= options_.calls) return TooMany("calls", options_.calls);
+  if (options_.calls_per_client > 0) {
+    uint64_t& own = by_client_[client];
+    if (own >= options_.calls_per_client) {
+      return TooMany("calls of this client", options_.calls_per_client);
+    }
+    ++own;
+  }
   ++under_way_;
-  return Pass(this);
+  return Pass(this, {client});
+}
+
+uint64_t CallGate::under_way() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return under_way_;
 }
 
 bool CallGate::CloseAndWait(std::chrono::milliseconds deadline) {
@@ -15,8 +43,11 @@ bool CallGate::CloseAndWait(std::chrono::milliseconds deadline) {
   return changed_.wait_for(lock, deadline, [this] { return under_way_ == 0; });
 }
 
-void CallGate::Exit() {
+void CallGate::Exit(const std::string& client) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (options_.calls_per_client > 0 && --by_client_[client] == 0) {
+    by_client_.erase(client);
+  }
   if (--under_way_ == 0) changed_.notify_all();
 }
 

@@ -3,34 +3,55 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+
+#include "absl/status/statusor.h"
 
 namespace lmserve {
 
-// Counts the calls under way and, once it is closed, lets no new one in: what a
-// server needs to go down without cutting an answer short. Any number of
-// threads may use one at a time; it must outlive the passes.
+struct CallGateOptions {
+  uint64_t calls = 10'000;        // under way at a time, streams included
+  uint64_t calls_per_client = 0;  // of one address; 0: as many as all
+};
+
+// Counts the calls under way, lets in no more than so many and, once it is
+// closed, none: what a server needs to be bounded, and to go down without
+// cutting an answer short. Any number of threads may use one at a time; it must
+// outlive the passes.
 class CallGate {
  public:
-  // A call under way, as long as it lives. Null: the call was refused.
+  explicit CallGate(const CallGateOptions& options = {}) : options_(options) {}
+
+  // A call under way, as long as it lives.
   struct Leave {
-    void operator()(CallGate* gate) const { gate->Exit(); }
+    std::string client;
+    void operator()(CallGate* gate) const { gate->Exit(client); }
   };
   using Pass = std::unique_ptr<CallGate, Leave>;
 
-  Pass Enter();
+  // Lets a client's call in, or fails: UNAVAILABLE once it is closed,
+  // RESOURCE_EXHAUSTED with a RetryInfo where there are too many.
+  absl::StatusOr<Pass> Enter(const std::string& client);
+
+  // Calls under way.
+  uint64_t under_way() const;
 
   // Refuses new calls, and waits for those under way. False where some were
   // left when the time was up.
   bool CloseAndWait(std::chrono::milliseconds deadline);
 
  private:
-  void Exit();
+  void Exit(const std::string& client);
 
-  std::mutex mutex_;
+  const CallGateOptions options_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
-  int under_way_ = 0;  // guarded by mutex_, as the next
+  uint64_t under_way_ = 0;                     // guarded by mutex_, as the next
+  std::map<std::string, uint64_t> by_client_;  // where they are limited
   bool closed_ = false;
 };
 

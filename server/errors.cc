@@ -7,6 +7,11 @@
 #include "google/rpc/error_details.pb.h"
 
 namespace lmserve {
+namespace {
+
+constexpr char kRetryInfo[] = "type.googleapis.com/google.rpc.RetryInfo";
+
+}  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   // The codes have the same numbers.
@@ -24,14 +29,21 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   return grpc::Status(code, message, details.SerializeAsString());
 }
 
+std::string CodeName(grpc::StatusCode code) {
+  return absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
+}
+
+bool MayRetry(const absl::Status& status) {
+  return status.GetPayload(kRetryInfo).has_value();
+}
+
 absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait) {
   google::rpc::RetryInfo info;
   const timespec delay = absl::ToTimespec(wait);
   info.mutable_retry_delay()->set_seconds(delay.tv_sec);
   info.mutable_retry_delay()->set_nanos(static_cast<int32_t>(delay.tv_nsec));
   absl::Status status = absl::ResourceExhaustedError(message);
-  status.SetPayload("type.googleapis.com/google.rpc.RetryInfo",
-                    absl::Cord(info.SerializeAsString()));
+  status.SetPayload(kRetryInfo, absl::Cord(info.SerializeAsString()));
   return status;
 }
 

@@ -99,12 +99,13 @@ Generation::Generation(const Serving& serving, Call& call, ModelHandle handle,
     : serving_(serving),
       call_(call),
       handle_(std::move(handle)),
-      model_(*handle_->model().left_to_right()),
+      language_model_(*handle_->model().left_to_right()),
       options_(options),
-      sampler_(model_.vocabulary().unknown(), options.sampler, options.seed),
-      state_(model_.state_size()),
+      sampler_(language_model_.vocabulary().unknown(), options.sampler,
+               options.seed),
+      state_(language_model_.state_size()),
       unread_(prompt.begin(), prompt.end()) {
-  model_.Start(state_.data());
+  language_model_.Start(state_.data());
   for (WordId word : prompt) sampler_.Use(word);
 }
 
@@ -116,7 +117,7 @@ Task<absl::Status> Generation::Draw() {
     drawn_ = sampler_.DrawFromAll(log_probs);
   };
   std::vector<ScoredWord> best(
-      sampler_.best_wanted(model_.vocabulary().size()));
+      sampler_.best_wanted(language_model_.vocabulary().size()));
   ModelWork work = {.model = *handle_, .states = {&state, 1}};
   if (!unread_.empty()) work.queries = {&query, 1};
   if (best.empty()) {
@@ -142,7 +143,7 @@ Task<absl::StatusOr<bool>> Generation::Next(
   if (!status.ok()) co_return status;
   if (!drawn_.has_value()) {
     Finish(End::NO_WORD, response);
-  } else if (drawn_->word == model_.vocabulary().end_sentence()) {
+  } else if (drawn_->word == language_model_.vocabulary().end_sentence()) {
     log_prob_ += drawn_->log_prob;
     Finish(End::END_OF_SENTENCE, response);
   } else if (options_.stop_words.contains(drawn_->word)) {
@@ -160,7 +161,8 @@ void Generation::SetWord(lm::v1::GenerateResponse* response) {
   ++word_count_;
   unread_ = {drawn_->word};
   sampler_.Use(drawn_->word);
-  const absl::string_view text = model_.vocabulary().word(drawn_->word);
+  const absl::string_view text =
+      language_model_.vocabulary().word(drawn_->word);
   response->set_word(text.data(), text.size());
   response->set_id(drawn_->word);
   response->set_log_prob(drawn_->log_prob);

@@ -26,6 +26,8 @@ class Generation {
       const Serving& serving, Call& call,
       const lm::v1::GenerateRequest& request);
 
+  const LoadedModel& model() const { return *handle_; }
+
   // Writes the next message: a word, or the end, after which it is false and
   // writes nothing. Fails as the batcher does.
   Task<absl::StatusOr<bool>> Next(lm::v1::GenerateResponse* response);
@@ -55,7 +57,7 @@ class Generation {
   const Serving& serving_;
   Call& call_;
   const ModelHandle handle_;
-  const LanguageModel& model_;
+  const LanguageModel& language_model_;
   const Options options_;
   Sampler sampler_;
   std::vector<std::byte> state_;  // before unread_

@@ -81,10 +81,21 @@ Server::Server(const ServerOptions& options,
                std::unique_ptr<const ModelStore> store)
     : options_(options),
       store_(std::move(store)),
-      batcher_(options.batcher),
+      metrics_(options.version),
+      log_(options.log),
+      gate_(options.calls),
+      reception_(gate_, metrics_, log_),
+      batcher_(CountedBatches(options.batcher)),
       language_model_service_(MakeLanguageModelService(
-          {*store_, options_.limits, batcher_}, gate_)),
-      model_service_(MakeModelService(*store_, gate_)) {}
+          {*store_, options_.limits, batcher_}, reception_)),
+      model_service_(MakeModelService(*store_, reception_)) {}
+
+BatcherOptions Server::CountedBatches(BatcherOptions options) {
+  options.on_batch = [this](const BatcherOptions::Batch& batch) {
+    metrics_.OnBatch(batch);
+  };
+  return options;
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const ServerOptions& options, std::unique_ptr<const ModelStore> store) {
@@ -92,6 +103,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   auto server = absl::WrapUnique(new Server(options, std::move(store)));
   absl::Status status = server->Listen();
   if (!status.ok()) return status;
+  if (!options.metrics_listen.empty()) {
+    auto exporter = MetricsExporter::Start(options.metrics_listen,
+                                           server->metrics_, *server->store_,
+                                           server->batcher_, server->gate_);
+    if (!exporter.ok()) return exporter.status();
+    server->exporter_ = *std::move(exporter);
+  }
   server->SetServing();
   return server;
 }
@@ -135,9 +153,11 @@ void Server::SetServing() {
   health->SetServingStatus("", true);
 }
 
-void Server::Drain(std::chrono::milliseconds deadline) {
-  const auto end = std::chrono::steady_clock::now() + deadline;
+void Server::Drain(std::chrono::milliseconds deadline,
+                   std::chrono::milliseconds grace) {
   server_->GetHealthCheckService()->Shutdown();
+  std::this_thread::sleep_for(grace);
+  const auto end = std::chrono::steady_clock::now() + deadline;
   gate_.CloseAndWait(deadline);
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       end - std::chrono::steady_clock::now());

@@ -12,13 +12,21 @@
 #include "server/batcher.h"
 #include "server/call_gate.h"
 #include "server/limits.h"
+#include "server/metrics.h"
+#include "server/metrics_exporter.h"
+#include "server/reception.h"
+#include "server/request_log.h"
 
 namespace lmserve {
 
 struct ServerOptions {
   std::string listen = "localhost:50051";  // HOST:PORT, port 0 picks; unix:PATH
+  std::string metrics_listen;              // HOST:PORT for Prometheus; or none
   Limits limits;
+  CallGateOptions calls;
   BatcherOptions batcher;
+  RequestLogOptions log;
+  std::string version = "unknown";  // of the program
 };
 
 // A running server: the two services, health (grpc.health.v1: "" and the names
@@ -35,23 +43,35 @@ class Server {
   // Where it listens, with the port that was picked.
   const std::string& address() const { return address_; }
 
-  // Says NOT_SERVING, refuses new calls, and waits for those that run; what is
+  // The port of the metrics; 0: there are none.
+  int metrics_port() const {
+    return exporter_ == nullptr ? 0 : exporter_->port();
+  }
+
+  // Says NOT_SERVING, goes on for the grace, in which load balancers look
+  // elsewhere, then refuses new calls, and waits for those that run; what is
   // left when the time is up is cancelled.
-  void Drain(std::chrono::milliseconds deadline);
+  void Drain(std::chrono::milliseconds deadline,
+             std::chrono::milliseconds grace = {});
 
  private:
   Server(const ServerOptions& options, std::unique_ptr<const ModelStore> store);
 
+  BatcherOptions CountedBatches(BatcherOptions options);
   absl::Status Listen();
   void SetServing();
 
   const ServerOptions options_;
   const std::unique_ptr<const ModelStore> store_;
-  Batcher batcher_;
+  Metrics metrics_;
+  const RequestLog log_;
   CallGate gate_;
+  const Reception reception_;
+  Batcher batcher_;
   const std::unique_ptr<grpc::Service> language_model_service_;
   const std::unique_ptr<grpc::Service> model_service_;
   std::string address_;
+  std::unique_ptr<MetricsExporter> exporter_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "lm/v1/language_model.grpc.pb.h"
 #include "server/decoder.h"
+#include "server/errors.h"
 #include "server/generation.h"
 #include "server/models.h"
 #include "server/predict.h"
@@ -19,40 +20,37 @@ namespace {
 using lm::v1::LanguageModelService;
 using lm::v1::ModelService;
 
+absl::Status ClientIsGone() {
+  return absl::CancelledError("the client is gone");
+}
+
 // Reads a request, writes its answer, and so on until the client is done. The
 // first error ends the stream, and tells which request it is of, the first
 // being 0. `make_answer` makes of the call what answers each of its requests,
 // Task<absl::Status>(const Request&, Response*).
 template <typename Request, typename Response, typename MakeAnswer>
-Detached AnswerStream(CallGate& gate,
+Detached AnswerStream(const Reception& reception, absl::string_view method,
                       const grpc::CallbackServerContext& context,
                       Priority priority, BidiStream* stream,
                       MakeAnswer make_answer) {
-  const CallGate::Pass pass = gate.Enter();
-  if (pass == nullptr) {
-    stream->Finish(ToGrpcStatus(ShuttingDown()));
-    co_return;
-  }
+  const Reception::Visit visit = reception.Enter(context, method);
+  absl::Status status = visit.status();
   GrpcCall call(context, priority);
   const auto answer = make_answer(call);
   grpc::ByteBuffer in, out;
-  for (uint64_t number = 0;; ++number) {
+  for (uint64_t number = 0; status.ok(); ++number) {
     const bool came = co_await stream->Read(&in);
     if (!came) break;
     Exchange<Request, Response> exchange;
-    const absl::Status status = co_await exchange.Answer(in, &out, answer);
+    status = co_await exchange.Answer(in, &out, answer);
     if (!status.ok()) {
-      stream->Finish(ToGrpcStatus(
-          Prefixed(absl::StrCat("request ", number, ": "), status)));
-      co_return;
+      status = Prefixed(absl::StrCat("request ", number, ": "), status);
+      break;
     }
     const bool written = co_await stream->Write(&out);
-    if (!written) {
-      stream->Finish(grpc::Status::CANCELLED);
-      co_return;
-    }
+    if (!written) status = ClientIsGone();
   }
-  stream->Finish(grpc::Status::OK);
+  stream->Finish(visit.Leave(call, status));
 }
 
 absl::StatusOr<std::unique_ptr<Generation>> StartGeneration(
@@ -65,28 +63,33 @@ absl::StatusOr<std::unique_ptr<Generation>> StartGeneration(
 
 // Draws a word when the one before is on its way: a slow reader holds up its
 // own stream alone, and a cancelled one stops within a word.
-Detached AnswerGenerate(const Serving& serving, CallGate& gate,
+Detached AnswerGenerate(const Serving& serving, const Reception& reception,
                         const grpc::CallbackServerContext& context,
                         const grpc::ByteBuffer& in, WriteStream* stream) {
-  const CallGate::Pass pass = gate.Enter();
-  if (pass == nullptr) {
-    stream->Finish(ToGrpcStatus(ShuttingDown()));
-    co_return;
-  }
+  const Reception::Visit visit = reception.Enter(context, "Generate");
   GrpcCall call(context, Priority::kInteractive);
-  const auto generation = StartGeneration(serving, call, in);
+  absl::StatusOr<std::unique_ptr<Generation>> generation = visit.status();
+  if (generation.ok()) generation = StartGeneration(serving, call, in);
   absl::Status status = generation.status();
   grpc::ByteBuffer out;
-  while (status.ok()) {
+  double last = 0;
+  for (bool first = true; status.ok(); first = false) {
     lm::v1::GenerateResponse response;
     const absl::StatusOr<bool> more = co_await (*generation)->Next(&response);
     status = more.status();
     if (!status.ok() || !*more) break;
+    const double now = visit.seconds();
+    if (first) {
+      reception.metrics().OnFirstWord((*generation)->model(), now);
+    } else {
+      reception.metrics().OnNextWord((*generation)->model(), now - last);
+    }
+    last = now;
     SerializeMessage(response, &out);
     const bool written = co_await stream->Write(&out);
-    if (!written) status = absl::CancelledError("the client is gone");
+    if (!written) status = ClientIsGone();
   }
-  stream->Finish(ToGrpcStatus(status));
+  stream->Finish(visit.Leave(call, status));
 }
 
 using RawLanguageModelService =
@@ -100,35 +103,36 @@ using RawLanguageModelService =
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
-  LanguageModelServiceImpl(const Serving& serving, CallGate& gate)
-      : serving_(serving), gate_(gate) {}
+  LanguageModelServiceImpl(const Serving& serving, const Reception& reception)
+      : serving_(serving), reception_(reception) {}
 
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) override {
     return Answer<lm::v1::ScoreRequest, lm::v1::ScoreResponse>(
-        context, request, response, lmserve::Score);
+        "Score", context, request, response, lmserve::Score);
   }
 
   grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* request,
                                     grpc::ByteBuffer* response) override {
     return Answer<lm::v1::PredictRequest, lm::v1::PredictResponse>(
-        context, request, response, lmserve::Predict);
+        "Predict", context, request, response, lmserve::Predict);
   }
 
   grpc::ServerUnaryReactor* Rerank(grpc::CallbackServerContext* context,
                                    const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override {
     return Answer<lm::v1::RerankRequest, lm::v1::RerankResponse>(
-        context, request, response, lmserve::Rerank);
+        "Rerank", context, request, response, lmserve::Rerank);
   }
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(
       grpc::CallbackServerContext* context) override {
     auto stream = std::make_unique<BidiStream>();
     AnswerStream<lm::v1::ScoreRequest, lm::v1::ScoreResponse>(
-        gate_, *context, Priority::kBulk, stream.get(), [this](Call& call) {
+        reception_, "ScoreStream", *context, Priority::kBulk, stream.get(),
+        [this](Call& call) {
           return [this, &call](const lm::v1::ScoreRequest& request,
                                lm::v1::ScoreResponse* response) {
             return lmserve::Score(serving_, call, request, response);
@@ -141,7 +145,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       grpc::CallbackServerContext* context) override {
     auto stream = std::make_unique<BidiStream>();
     AnswerStream<lm::v1::DecodeRequest, lm::v1::DecodeResponse>(
-        gate_, *context, Priority::kInteractive, stream.get(),
+        reception_, "Decode", *context, Priority::kInteractive, stream.get(),
         [this](Call& call) {
           return [decoder = std::make_unique<Decoder>(serving_, call)](
                      const lm::v1::DecodeRequest& request,
@@ -156,20 +160,20 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request) override {
     auto stream = std::make_unique<WriteStream>();
-    AnswerGenerate(serving_, gate_, *context, *request, stream.get());
+    AnswerGenerate(serving_, reception_, *context, *request, stream.get());
     return stream.release();
   }
 
  private:
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Answer(
-      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
-      grpc::ByteBuffer* out,
+      absl::string_view method, grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* in, grpc::ByteBuffer* out,
       Task<absl::Status> (*answer)(const Serving&, Call&, const Request&,
                                    Response*)) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     AnswerUnary<Request, Response>(
-        gate_, *context, *in, out, reactor,
+        reception_, method, *context, *in, out, reactor,
         [=, this](Call& call, const Request& request, Response* response) {
           return answer(serving_, call, request, response);
         });
@@ -177,7 +181,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
   }
 
   const Serving serving_;
-  CallGate& gate_;
+  const Reception& reception_;
 };
 
 using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
@@ -185,32 +189,32 @@ using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
 
 class ModelServiceImpl final : public RawModelService {
  public:
-  ModelServiceImpl(const ModelStore& store, CallGate& gate)
-      : store_(store), gate_(gate) {}
+  ModelServiceImpl(const ModelStore& store, const Reception& reception)
+      : store_(store), reception_(reception) {}
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* in,
                                        grpc::ByteBuffer* out) override {
     return Answer<lm::v1::ListModelsRequest, lm::v1::ListModelsResponse>(
-        context, in, out, lmserve::ListModels);
+        "ListModels", context, in, out, lmserve::ListModels);
   }
 
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* in,
                                      grpc::ByteBuffer* out) override {
     return Answer<lm::v1::GetModelRequest, lm::v1::GetModelResponse>(
-        context, in, out, lmserve::GetModel);
+        "GetModel", context, in, out, lmserve::GetModel);
   }
 
  private:
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Answer(
-      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
-      grpc::ByteBuffer* out,
+      absl::string_view method, grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* in, grpc::ByteBuffer* out,
       absl::Status (*answer)(const ModelStore&, const Request&, Response*)) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     AnswerUnary<Request, Response>(
-        gate_, *context, *in, out, reactor,
+        reception_, method, *context, *in, out, reactor,
         [=, this](Call&, const Request& request,
                   Response* response) -> Task<absl::Status> {
           co_return answer(store_, request, response);
@@ -219,19 +223,19 @@ class ModelServiceImpl final : public RawModelService {
   }
 
   const ModelStore& store_;
-  CallGate& gate_;
+  const Reception& reception_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeLanguageModelService(const Serving& serving,
-                                                        CallGate& gate) {
-  return std::make_unique<LanguageModelServiceImpl>(serving, gate);
+std::unique_ptr<grpc::Service> MakeLanguageModelService(
+    const Serving& serving, const Reception& reception) {
+  return std::make_unique<LanguageModelServiceImpl>(serving, reception);
 }
 
 std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
-                                                CallGate& gate) {
-  return std::make_unique<ModelServiceImpl>(store, gate);
+                                                const Reception& reception) {
+  return std::make_unique<ModelServiceImpl>(store, reception);
 }
 
 }  // namespace lmserve

@@ -6,18 +6,18 @@
 #include <memory>
 
 #include "model_store/model_store.h"
-#include "server/call_gate.h"
+#include "server/reception.h"
 #include "server/serving.h"
 
 namespace lmserve {
 
 // The gRPC services: shims that parse a request, call the function that answers
-// it, and send what it says. A call that the gate does not let in is
-// UNAVAILABLE. What they are made with must outlive them and their calls.
-std::unique_ptr<grpc::Service> MakeLanguageModelService(const Serving& serving,
-                                                        CallGate& gate);
+// it, and send what it says. What they are made with must outlive them and
+// their calls.
+std::unique_ptr<grpc::Service> MakeLanguageModelService(
+    const Serving& serving, const Reception& reception);
 std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
-                                                CallGate& gate);
+                                                const Reception& reception);
 
 }  // namespace lmserve
 

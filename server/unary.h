@@ -8,8 +8,7 @@
 
 #include "absl/status/status.h"
 #include "server/call.h"
-#include "server/call_gate.h"
-#include "server/errors.h"
+#include "server/reception.h"
 #include "server/task.h"
 #include "server/wire.h"
 
@@ -61,24 +60,24 @@ class Exchange {
   Response* response_;
 };
 
-// Answers a unary call on raw bytes, if the gate lets it in: `answer` is
+// Answers a unary call on raw bytes, if the reception lets it in: `answer` is
 // Task<absl::Status>(Call&, const Request&, Response*).
 template <typename Request, typename Response, typename Answer>
-Detached AnswerUnary(CallGate& gate, const grpc::CallbackServerContext& context,
+Detached AnswerUnary(const Reception& reception, absl::string_view method,
+                     const grpc::CallbackServerContext& context,
                      const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
                      grpc::ServerUnaryReactor* reactor, Answer answer) {
-  const CallGate::Pass pass = gate.Enter();
-  if (pass == nullptr) {
-    reactor->Finish(ToGrpcStatus(ShuttingDown()));
-    co_return;
-  }
+  const Reception::Visit visit = reception.Enter(context, method);
+  absl::Status status = visit.status();
   GrpcCall call(context, Priority::kInteractive);
-  Exchange<Request, Response> exchange;
-  const absl::Status status = co_await exchange.Answer(
-      in, out, [&](const Request& request, Response* response) {
-        return answer(call, request, response);
-      });
-  reactor->Finish(ToGrpcStatus(status));
+  if (status.ok()) {
+    Exchange<Request, Response> exchange;
+    status = co_await exchange.Answer(
+        in, out, [&](const Request& request, Response* response) {
+          return answer(call, request, response);
+        });
+  }
+  reactor->Finish(visit.Leave(call, status));
 }
 
 }  // namespace lmserve

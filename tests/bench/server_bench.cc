@@ -54,7 +54,7 @@ class BenchServer {
   BenchServer()
       : store_(ModelStore::Open(BenchData::Get().store()).value()),
         service_(
-            MakeLanguageModelService({*store_, limits_, batcher_}, gate_)) {
+            MakeLanguageModelService({*store_, limits_, batcher_}, reception_)) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
@@ -68,6 +68,9 @@ class BenchServer {
 
   const Limits limits_;
   CallGate gate_;
+  Metrics metrics_{"bench"};
+  const RequestLog log_{{}};
+  const Reception reception_{gate_, metrics_, log_};
   const std::unique_ptr<const ModelStore> store_;
   Batcher batcher_{{}};
   const std::unique_ptr<grpc::Service> service_;

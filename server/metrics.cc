@@ -1,0 +1,158 @@
+#include "server/metrics.h"
+
+#include "absl/strings/str_cat.h"
+#include "server/errors.h"
+
+namespace lmserve {
+namespace {
+
+using prometheus::Histogram;
+
+// Those of gRPC's own metrics (proposal A66), as far as they make sense here.
+const Histogram::BucketBoundaries& SecondBuckets() {
+  static const auto& buckets =
+      *std::make_unique<Histogram::BucketBoundaries>(
+           Histogram::BucketBoundaries{
+               10e-6, 50e-6, 100e-6, 300e-6, 600e-6, 1e-3,   2e-3,
+               5e-3,  10e-3, 20e-3,  50e-3,  100e-3, 200e-3, 500e-3,
+               1,     2,     5,      10,     20,     50,     100})
+           .release();
+  return buckets;
+}
+
+const Histogram::BucketBoundaries& CountBuckets() {
+  static const auto& buckets =
+      *std::make_unique<Histogram::BucketBoundaries>(
+           Histogram::BucketBoundaries{1, 2, 4, 8, 16, 32, 64, 128, 256, 512,
+                                       1024, 4096, 16384})
+           .release();
+  return buckets;
+}
+
+// Why a call was not served, or nothing where it is no matter of the server.
+absl::string_view RejectReason(const Metrics::EndedCall& call) {
+  switch (call.code) {
+    case grpc::RESOURCE_EXHAUSTED:
+      return call.may_retry ? "overload" : "too_large";
+    case grpc::UNAVAILABLE:
+      return "shutting_down";
+    case grpc::UNAUTHENTICATED:
+      return "unauthenticated";
+    case grpc::PERMISSION_DENIED:
+      return "forbidden";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+Metrics::Metrics(absl::string_view server_version)
+    : registry_(std::make_shared<prometheus::Registry>()),
+      started_(AddCounter("grpc_server_call_started_total",
+                          "Calls that came, by method")),
+      durations_(AddHistogram("grpc_server_call_duration_seconds",
+                              "How long calls took, by method and code")),
+      rejects_(AddCounter("lm_rejected_total",
+                          "Calls that were not served, by reason")),
+      cancellations_(AddCounter("lm_cancelled_total",
+                                "Calls that were cancelled or late, by where: "
+                                "before, or while they were computed")),
+      queue_(AddHistogram("lm_queue_seconds",
+                          "How long work waited for its batch")),
+      compute_(AddHistogram("lm_compute_seconds", "How long batches took")),
+      batch_calls_(AddHistogram("lm_batch_calls", "Calls in a batch")),
+      batch_words_(AddHistogram("lm_batch_words", "Words in a batch")),
+      words_(AddCounter("lm_words_total", "Words that models have read")),
+      first_word_(AddHistogram("lm_first_word_seconds",
+                               "From a Generate call to its first word")),
+      next_word_(AddHistogram("lm_next_word_seconds",
+                              "From one word of a Generate to the next")) {
+  prometheus::BuildGauge()
+      .Name("lm_build_info")
+      .Help("Which server this is; 1")
+      .Register(*registry_)
+      .Add({{"version", std::string(server_version)}})
+      .Set(1);
+}
+
+prometheus::Family<Histogram>& Metrics::AddHistogram(const std::string& name,
+                                                     const std::string& help) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(
+      *registry_);
+}
+
+prometheus::Family<prometheus::Counter>& Metrics::AddCounter(
+    const std::string& name, const std::string& help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(*registry_);
+}
+
+void Metrics::OnCallStarted(absl::string_view method) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto found = by_method_.find(method);
+  if (found == by_method_.end()) {
+    const std::string name(method);
+    found = by_method_.emplace(name, &started_.Add({{"method", name}})).first;
+  }
+  found->second->Increment();
+}
+
+void Metrics::OnCallEnded(const EndedCall& call) {
+  Histogram* durations;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Histogram*& found = by_call_[{std::string(call.method), call.code}];
+    if (found == nullptr) {
+      found = &durations_.Add(
+          {{"method", std::string(call.method)}, {"code", CodeName(call.code)}},
+          SecondBuckets());
+    }
+    durations = found;
+  }
+  durations->Observe(call.seconds);
+  const absl::string_view reason = RejectReason(call);
+  if (!reason.empty()) {
+    rejects_.Add({{"reason", std::string(reason)}}).Increment();
+  }
+  if (call.code == grpc::CANCELLED || call.code == grpc::DEADLINE_EXCEEDED) {
+    cancellations_.Add({{"where", call.was_computed ? "running" : "queue"}})
+        .Increment();
+  }
+}
+
+Metrics::OfModel& Metrics::Of(const LoadedModel& model) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::pair key(model.name(), model.version());
+  const auto found = by_model_.find(key);
+  if (found != by_model_.end()) return found->second;
+  const prometheus::Labels labels = {
+      {"model", model.name()}, {"version", absl::StrCat(model.version())}};
+  return by_model_
+      .emplace(key, OfModel{queue_.Add(labels, SecondBuckets()),
+                            compute_.Add(labels, SecondBuckets()),
+                            batch_calls_.Add(labels, CountBuckets()),
+                            batch_words_.Add(labels, CountBuckets()),
+                            words_.Add(labels),
+                            first_word_.Add(labels, SecondBuckets()),
+                            next_word_.Add(labels, SecondBuckets())})
+      .first->second;
+}
+
+void Metrics::OnBatch(const BatcherOptions::Batch& batch) {
+  OfModel& metrics = Of(batch.model);
+  for (double seconds : batch.queue_seconds) metrics.queue.Observe(seconds);
+  metrics.compute.Observe(batch.seconds);
+  metrics.batch_calls.Observe(static_cast<double>(batch.calls));
+  metrics.batch_words.Observe(static_cast<double>(batch.words));
+  metrics.words.Increment(static_cast<double>(batch.words));
+}
+
+void Metrics::OnFirstWord(const LoadedModel& model, double seconds) {
+  Of(model).first_word.Observe(seconds);
+}
+
+void Metrics::OnNextWord(const LoadedModel& model, double seconds) {
+  Of(model).next_word.Observe(seconds);
+}
+
+}  // namespace lmserve

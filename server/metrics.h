@@ -1,0 +1,95 @@
+#ifndef LMSERVE_SERVER_METRICS_H_
+#define LMSERVE_SERVER_METRICS_H_
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "grpcpp/support/status.h"
+#include "model_store/loaded_model.h"
+#include "server/batcher.h"
+
+namespace lmserve {
+
+// What the server counts and measures, for Prometheus: durations in seconds, as
+// histograms; labels are names of methods and of loaded models alone, so that
+// no client can make new ones. docs in server/METRICS.md. Any number of threads
+// may use one.
+class Metrics {
+ public:
+  explicit Metrics(absl::string_view server_version);
+
+  // A call that has ended, of a method such as "Score".
+  struct EndedCall {
+    absl::string_view method;
+    grpc::StatusCode code;
+    double seconds;
+    bool was_computed;  // whether a model was asked before it ended
+    bool may_retry;     // whether it was refused for now, rather than for good
+  };
+  void OnCallStarted(absl::string_view method);
+  void OnCallEnded(const EndedCall& call);
+
+  // Work that was done for calls on one model.
+  void OnBatch(const BatcherOptions::Batch& batch);
+
+  // A word of a generated text was sent, so long after the call came, or after
+  // the word before.
+  void OnFirstWord(const LoadedModel& model, double seconds);
+  void OnNextWord(const LoadedModel& model, double seconds);
+
+  // What can be scraped.
+  const std::shared_ptr<prometheus::Registry>& registry() const {
+    return registry_;
+  }
+
+ private:
+  // Those of one model version.
+  struct OfModel {
+    prometheus::Histogram& queue;
+    prometheus::Histogram& compute;
+    prometheus::Histogram& batch_calls;
+    prometheus::Histogram& batch_words;
+    prometheus::Counter& words;
+    prometheus::Histogram& first_word;
+    prometheus::Histogram& next_word;
+  };
+
+  prometheus::Family<prometheus::Histogram>& AddHistogram(
+      const std::string& name, const std::string& help);
+  prometheus::Family<prometheus::Counter>& AddCounter(const std::string& name,
+                                                      const std::string& help);
+  OfModel& Of(const LoadedModel& model);
+
+  const std::shared_ptr<prometheus::Registry> registry_;
+  prometheus::Family<prometheus::Counter>& started_;
+  prometheus::Family<prometheus::Histogram>& durations_;
+  prometheus::Family<prometheus::Counter>& rejects_;
+  prometheus::Family<prometheus::Counter>& cancellations_;
+  prometheus::Family<prometheus::Histogram>& queue_;
+  prometheus::Family<prometheus::Histogram>& compute_;
+  prometheus::Family<prometheus::Histogram>& batch_calls_;
+  prometheus::Family<prometheus::Histogram>& batch_words_;
+  prometheus::Family<prometheus::Counter>& words_;
+  prometheus::Family<prometheus::Histogram>& first_word_;
+  prometheus::Family<prometheus::Histogram>& next_word_;
+
+  // Found once, for to find a metric by its labels takes a microsecond.
+  std::mutex mutex_;  // of what follows
+  std::map<std::pair<std::string, int>, prometheus::Histogram*> by_call_;
+  std::map<std::string, prometheus::Counter*, std::less<>> by_method_;
+  std::map<std::pair<std::string, uint64_t>, OfModel> by_model_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_METRICS_H_

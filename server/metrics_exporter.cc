@@ -1,0 +1,124 @@
+#include "server/metrics_exporter.h"
+
+#include <prometheus/metric_family.h>
+#include <unistd.h>
+
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <vector>
+
+#include "absl/memory/memory.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace lmserve {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+
+MetricFamily Gauges(const std::string& name, const std::string& help) {
+  MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = prometheus::MetricType::Gauge;
+  return family;
+}
+
+MetricFamily Gauge(const std::string& name, const std::string& help,
+                   double value) {
+  MetricFamily family = Gauges(name, help);
+  family.metric.emplace_back().gauge.value = value;
+  return family;
+}
+
+void Add(const std::string& model, uint64_t version, double value,
+         MetricFamily* family) {
+  ClientMetric& metric = family->metric.emplace_back();
+  metric.label = {{"model", model}, {"version", absl::StrCat(version)}};
+  metric.gauge.value = value;
+}
+
+double ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  double size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+double OpenDescriptors() {
+  std::error_code ignored;
+  const std::filesystem::directory_iterator open("/proc/self/fd", ignored);
+  return static_cast<double>(
+      std::distance(begin(open), std::filesystem::directory_iterator()));
+}
+
+// What is true at the moment of asking.
+class Present final : public prometheus::Collectable {
+ public:
+  Present(const ModelStore& store, const Batcher& batcher, const CallGate& gate)
+      : store_(store), batcher_(batcher), gate_(gate) {}
+
+  std::vector<MetricFamily> Collect() const override {
+    std::vector<MetricFamily> families = {
+        Gauge("lm_queued_words", "Words that wait for a batch",
+              static_cast<double>(batcher_.queued_words())),
+        Gauge("lm_calls_under_way", "Calls that have come and not ended",
+              static_cast<double>(gate_.under_way())),
+        Gauge("process_resident_memory_bytes", "Resident memory",
+              ResidentBytes()),
+        Gauge("process_open_fds", "Open file descriptors", OpenDescriptors())};
+    AddModels(&families);
+    return families;
+  }
+
+ private:
+  void AddModels(std::vector<MetricFamily>* families) const {
+    MetricFamily loaded =
+        Gauges("lm_model_loaded", "Versions that are served; 1");
+    MetricFamily bytes = Gauges("lm_model_file_bytes", "Size of the files");
+    for (const ModelStore::Entry& entry : store_.List()) {
+      const LoadedModel& model = *entry.handle;
+      Add(model.name(), model.version(), 1, &loaded);
+      Add(model.name(), model.version(),
+          static_cast<double>(model.file_bytes()), &bytes);
+    }
+    MetricFamily refused = Gauges(
+        "lm_model_refused", "Versions of the store that failed to load; 1");
+    for (const ModelStore::Refused& version : store_.refused()) {
+      Add(version.name, version.version, 1, &refused);
+    }
+    families->push_back(std::move(loaded));
+    families->push_back(std::move(bytes));
+    families->push_back(std::move(refused));
+  }
+
+  const ModelStore& store_;
+  const Batcher& batcher_;
+  const CallGate& gate_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
+    const std::string& address, const Metrics& metrics, const ModelStore& store,
+    const Batcher& batcher, const CallGate& gate) {
+  auto exporter = absl::WrapUnique(new MetricsExporter);
+  exporter->present_ = std::make_shared<Present>(store, batcher, gate);
+  // The library tells of an address that is taken by an exception.
+  try {
+    exporter->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", address,
+                                               " for metrics: the address is "
+                                               "taken, or is none"));
+  }
+  exporter->exposer_->RegisterCollectable(metrics.registry());
+  exporter->exposer_->RegisterCollectable(exporter->present_);
+  return exporter;
+}
+
+}  // namespace lmserve

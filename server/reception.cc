@@ -1,0 +1,53 @@
+#include "server/reception.h"
+
+#include "server/errors.h"
+
+namespace lmserve {
+namespace {
+
+// The client, less the port that it happens to have.
+std::string Client(const grpc::CallbackServerContext& context) {
+  std::string peer = context.peer();
+  if (peer.rfind("unix:", 0) == 0) return "unix";
+  peer.resize(peer.rfind(':'));
+  return peer;
+}
+
+}  // namespace
+
+Reception::Visit::Visit(const Reception& reception,
+                        const grpc::CallbackServerContext& context,
+                        absl::string_view method)
+    : reception_(reception),
+      method_(method),
+      peer_(Client(context)),
+      start_(std::chrono::steady_clock::now()),
+      pass_(reception.gate_.Enter(peer_)) {
+  reception.metrics_.OnCallStarted(method);
+}
+
+double Reception::Visit::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() -
+                                       start_)
+      .count();
+}
+
+grpc::Status Reception::Visit::Leave(const Call& call,
+                                     const absl::Status& status) const {
+  const double seconds = this->seconds();
+  const grpc::Status told = ToGrpcStatus(status);
+  reception_.metrics_.OnCallEnded({.method = method_,
+                                   .code = told.error_code(),
+                                   .seconds = seconds,
+                                   .was_computed = call.compute_seconds > 0,
+                                   .may_retry = MayRetry(status)});
+  reception_.log_.Write({.method = method_,
+                         .peer = peer_,
+                         .status = status,
+                         .seconds = seconds,
+                         .queue_seconds = call.queue_seconds,
+                         .compute_seconds = call.compute_seconds});
+  return told;
+}
+
+}  // namespace lmserve

@@ -1,0 +1,67 @@
+#ifndef LMSERVE_SERVER_RECEPTION_H_
+#define LMSERVE_SERVER_RECEPTION_H_
+
+#include <grpcpp/server_context.h>
+
+#include <chrono>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "server/call.h"
+#include "server/call_gate.h"
+#include "server/metrics.h"
+#include "server/request_log.h"
+
+namespace lmserve {
+
+// Where every call comes in and goes out: it is let in or refused, counted, and
+// told to the log. Any number of threads may use one.
+class Reception {
+ public:
+  // What it is made with must outlive it.
+  Reception(CallGate& gate, Metrics& metrics, const RequestLog& log)
+      : gate_(gate), metrics_(metrics), log_(log) {}
+
+  Metrics& metrics() const { return metrics_; }
+
+  // A call under way, as long as it lives.
+  class Visit {
+   public:
+    // OK, or why the call is refused.
+    const absl::Status& status() const { return pass_.status(); }
+
+    // Since it came.
+    double seconds() const;
+
+    // To be called once, at the end: what to tell the client.
+    grpc::Status Leave(const Call& call, const absl::Status& status) const;
+
+   private:
+    friend class Reception;
+
+    Visit(const Reception& reception,
+          const grpc::CallbackServerContext& context, absl::string_view method);
+
+    const Reception& reception_;
+    const absl::string_view method_;
+    const std::string peer_;
+    const std::chrono::steady_clock::time_point start_;
+    const absl::StatusOr<CallGate::Pass> pass_;
+  };
+
+  // Takes a call of a method such as "Score", which must be a literal.
+  Visit Enter(const grpc::CallbackServerContext& context,
+              absl::string_view method) const {
+    return Visit(*this, context, method);
+  }
+
+ private:
+  CallGate& gate_;
+  Metrics& metrics_;
+  const RequestLog& log_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_RECEPTION_H_
