@@ -31,6 +31,23 @@ std::string CheckTcpAddress(const std::string& address) {
                                             : CheckAddress(address);
 }
 
+void AddSecurityFlags(CLI::App& app, Flags* flags) {
+  TlsOptions& tls = flags->server.tls;
+  const auto add = [&](const std::string& name, std::string* path,
+                       const std::string& what) {
+    app.add_option(name, *path, what)->group("Security");
+  };
+  add("--tls-certificate", &tls.certificate,
+      "File of the certificate, in PEM; with it connections are encrypted. "
+      "Read anew where it changes, as the other two");
+  add("--tls-key", &tls.key, "File of its key, in PEM");
+  add("--tls-client-ca", &tls.client_ca,
+      "File of roots, in PEM: clients need a certificate of one");
+  add("--tokens", &flags->server.tokens_file,
+      "File of bearer tokens, a line each: 'read TOKEN' or 'admin TOKEN'; with "
+      "it clients need one. Read anew where it changes");
+}
+
 void AddLogFlags(CLI::App& app, Flags* flags) {
   app.add_option("--log-format", flags->log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
@@ -120,6 +137,7 @@ void AddFlags(CLI::App& app, Flags* flags) {
                  "Address of the metrics for Prometheus, at /metrics: "
                  "HOST:PORT; without it there are none")
       ->check(CheckTcpAddress);
+  AddSecurityFlags(app, flags);
   AddLogFlags(app, flags);
   AddLoadFlags(app, flags);
   Limits& limits = flags->server.limits;

@@ -17,13 +17,29 @@ std::string Client(const grpc::CallbackServerContext& context) {
 
 Reception::Visit::Visit(const Reception& reception,
                         const grpc::CallbackServerContext& context,
-                        absl::string_view method)
+                        absl::string_view method, Role needed)
     : reception_(reception),
       method_(method),
       peer_(Client(context)),
       start_(std::chrono::steady_clock::now()),
-      pass_(reception.gate_.Enter(peer_)) {
+      pass_(reception.LetIn(context, peer_, needed)) {
   reception.metrics_.OnCallStarted(method);
+}
+
+absl::StatusOr<CallGate::Pass> Reception::LetIn(
+    const grpc::CallbackServerContext& context, const std::string& peer,
+    Role needed) const {
+  if (authenticator_ != nullptr) {
+    const auto& metadata = context.client_metadata();
+    const auto found = metadata.find("authorization");
+    absl::string_view authorization;
+    if (found != metadata.end()) {
+      authorization = {found->second.data(), found->second.size()};
+    }
+    absl::Status status = authenticator_->Check(authorization, needed);
+    if (!status.ok()) return status;
+  }
+  return gate_.Enter(peer);
 }
 
 double Reception::Visit::seconds() const {

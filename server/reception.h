@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "server/authenticator.h"
 #include "server/call.h"
 #include "server/call_gate.h"
 #include "server/metrics.h"
@@ -19,9 +20,14 @@ namespace lmserve {
 // told to the log. Any number of threads may use one.
 class Reception {
  public:
-  // What it is made with must outlive it.
-  Reception(CallGate& gate, Metrics& metrics, const RequestLog& log)
-      : gate_(gate), metrics_(metrics), log_(log) {}
+  // What it is made with must outlive it. Without an authenticator everybody
+  // may do everything.
+  Reception(Authenticator* authenticator, CallGate& gate, Metrics& metrics,
+            const RequestLog& log)
+      : authenticator_(authenticator),
+        gate_(gate),
+        metrics_(metrics),
+        log_(log) {}
 
   Metrics& metrics() const { return metrics_; }
 
@@ -41,7 +47,8 @@ class Reception {
     friend class Reception;
 
     Visit(const Reception& reception,
-          const grpc::CallbackServerContext& context, absl::string_view method);
+          const grpc::CallbackServerContext& context, absl::string_view method,
+          Role needed);
 
     const Reception& reception_;
     const absl::string_view method_;
@@ -52,11 +59,16 @@ class Reception {
 
   // Takes a call of a method such as "Score", which must be a literal.
   Visit Enter(const grpc::CallbackServerContext& context,
-              absl::string_view method) const {
-    return Visit(*this, context, method);
+              absl::string_view method, Role needed = Role::kRead) const {
+    return Visit(*this, context, method, needed);
   }
 
  private:
+  absl::StatusOr<CallGate::Pass> LetIn(
+      const grpc::CallbackServerContext& context, const std::string& peer,
+      Role needed) const;
+
+  Authenticator* const authenticator_;
   CallGate& gate_;
   Metrics& metrics_;
   const RequestLog& log_;

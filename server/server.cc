@@ -78,13 +78,15 @@ constexpr std::chrono::milliseconds kLinger(200);
 }  // namespace
 
 Server::Server(const ServerOptions& options,
-               std::unique_ptr<const ModelStore> store)
+               std::unique_ptr<const ModelStore> store,
+               std::unique_ptr<Authenticator> authenticator)
     : options_(options),
       store_(std::move(store)),
+      authenticator_(std::move(authenticator)),
       metrics_(options.version),
       log_(options.log),
       gate_(options.calls),
-      reception_(gate_, metrics_, log_),
+      reception_(authenticator_.get(), gate_, metrics_, log_),
       batcher_(CountedBatches(options.batcher)),
       language_model_service_(MakeLanguageModelService(
           {*store_, options_.limits, batcher_}, reception_)),
@@ -100,7 +102,14 @@ BatcherOptions Server::CountedBatches(BatcherOptions options) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const ServerOptions& options, std::unique_ptr<const ModelStore> store) {
   EnablePlugins();
-  auto server = absl::WrapUnique(new Server(options, std::move(store)));
+  std::unique_ptr<Authenticator> authenticator;
+  if (!options.tokens_file.empty()) {
+    auto created = Authenticator::Create(options.tokens_file);
+    if (!created.ok()) return created.status();
+    authenticator = *std::move(created);
+  }
+  auto server = absl::WrapUnique(
+      new Server(options, std::move(store), std::move(authenticator)));
   absl::Status status = server->Listen();
   if (!status.ok()) return status;
   if (!options.metrics_listen.empty()) {
@@ -119,10 +128,11 @@ Server::~Server() {
 }
 
 absl::Status Server::Listen() {
+  const auto credentials = MakeServerCredentials(options_.tls);
+  if (!credentials.ok()) return credentials.status();
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(),
-                           &port);
+  builder.AddListeningPort(options_.listen, *credentials, &port);
   builder.SetMaxReceiveMessageSize(options_.limits.message_bytes);
   SetConnectionOptions(builder);
   builder.RegisterService(language_model_service_.get());

@@ -16,12 +16,15 @@
 #include "server/metrics_exporter.h"
 #include "server/reception.h"
 #include "server/request_log.h"
+#include "server/transport_security.h"
 
 namespace lmserve {
 
 struct ServerOptions {
   std::string listen = "localhost:50051";  // HOST:PORT, port 0 picks; unix:PATH
-  std::string metrics_listen;              // HOST:PORT for Prometheus; or none
+  TlsOptions tls;
+  std::string tokens_file;     // empty: no client needs a token
+  std::string metrics_listen;  // HOST:PORT for Prometheus; or none
   Limits limits;
   CallGateOptions calls;
   BatcherOptions batcher;
@@ -33,7 +36,8 @@ struct ServerOptions {
 // of services and models) and reflection. One thread at a time.
 class Server {
  public:
-  // Listens, then serves. Fails where the address is taken or is none.
+  // Listens, then serves. Fails where the address is taken or is none, and
+  // where the files of TLS or of tokens are not as they should be.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const ServerOptions& options, std::unique_ptr<const ModelStore> store);
 
@@ -55,7 +59,8 @@ class Server {
              std::chrono::milliseconds grace = {});
 
  private:
-  Server(const ServerOptions& options, std::unique_ptr<const ModelStore> store);
+  Server(const ServerOptions& options, std::unique_ptr<const ModelStore> store,
+         std::unique_ptr<Authenticator> authenticator);
 
   BatcherOptions CountedBatches(BatcherOptions options);
   absl::Status Listen();
@@ -63,6 +68,7 @@ class Server {
 
   const ServerOptions options_;
   const std::unique_ptr<const ModelStore> store_;
+  const std::unique_ptr<Authenticator> authenticator_;  // or null
   Metrics metrics_;
   const RequestLog log_;
   CallGate gate_;

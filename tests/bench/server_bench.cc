@@ -70,7 +70,7 @@ class BenchServer {
   CallGate gate_;
   Metrics metrics_{"bench"};
   const RequestLog log_{{}};
-  const Reception reception_{gate_, metrics_, log_};
+  const Reception reception_{nullptr, gate_, metrics_, log_};
   const std::unique_ptr<const ModelStore> store_;
   Batcher batcher_{{}};
   const std::unique_ptr<grpc::Service> service_;

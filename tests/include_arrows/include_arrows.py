@@ -22,7 +22,7 @@ ALLOWED = {
     "trainer": COMMON | {"trainer", "models", "model_store", "zlib.h",
                          "lzma.h", "lm/v1/manifest.pb.h"} | COMMAND_LINE,
     "server": COMMON | GRPC | {"server", "models", "model_store", "CLI",
-                               "spdlog", "google", "prometheus",
+                               "spdlog", "google", "prometheus", "openssl",
                                "lm/v1/manifest.pb.h"},
     "client": COMMON | GRPC | {"client", "google"} | COMMAND_LINE,
 }
@@ -43,7 +43,7 @@ LINKS = {
     "trainer": r"absl::|lm_models$|lm_model_store$|Threads::|ZLIB::|LibLZMA::|"
                r"CLI11::|nlohmann_json::|lmserve_options$",
     "server": r"absl::|lm_models$|lm_model_store$|lm_service_proto$|"
-              r"lm_error_details_proto$|gRPC::|prometheus-cpp::|CLI11::|spdlog::|lmserve_options$|Threads::",
+              r"lm_error_details_proto$|gRPC::|prometheus-cpp::|OpenSSL::|CLI11::|spdlog::|lmserve_options$|Threads::",
     "client": r"absl::|lm_service_proto$|lm_health_proto$|gRPC::|CLI11::|"
               r"nlohmann_json::|lmserve_options$",
 }

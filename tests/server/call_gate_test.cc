@@ -59,7 +59,8 @@ TEST(CallGateTest, WaitsForAllCallsUnderWay) {
   std::vector<int> done(kCalls);
   std::vector<std::thread> calls;
   for (int i = 0; i < kCalls; ++i) {
-    calls.emplace_back([&done, i, pass = gate.Enter("a").value()] { done[i] = 1; });
+    calls.emplace_back(
+        [&done, i, pass = gate.Enter("a").value()] { done[i] = 1; });
   }
   EXPECT_TRUE(gate.CloseAndWait(std::chrono::minutes(1)));
   EXPECT_EQ(done, std::vector<int>(kCalls, 1));
