@@ -39,19 +39,79 @@ grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   return arguments;
 }
 
-void SetDeadline(std::chrono::milliseconds deadline,
-                 grpc::ClientContext* context) {
-  if (deadline.count() > 0) {
-    context->set_deadline(std::chrono::system_clock::now() + deadline);
-  }
+std::shared_ptr<grpc::ChannelCredentials> Credentials(
+    const ClientOptions& options) {
+  if (!options.tls.has_value()) return grpc::InsecureChannelCredentials();
+  return grpc::SslCredentials({.pem_root_certs = options.tls->root,
+                               .pem_private_key = options.tls->key,
+                               .pem_cert_chain = options.tls->certificate});
 }
+
+// The calls of one client of the server, which begin alike.
+class CallStarter {
+ public:
+  explicit CallStarter(const std::string& token)
+      : authorization_(token.empty() ? "" : "Bearer " + token) {}
+
+  void Prepare(std::chrono::milliseconds deadline,
+               grpc::ClientContext* context) const {
+    if (deadline.count() > 0) {
+      context->set_deadline(std::chrono::system_clock::now() + deadline);
+    }
+    if (!authorization_.empty()) {
+      context->AddMetadata("authorization", authorization_);
+    }
+  }
+
+ private:
+  const std::string authorization_;
+};
+
+class GrpcDecodeStream final : public DecodeStream {
+ public:
+  GrpcDecodeStream(lm::v1::LanguageModelService::Stub& stub,
+                   const CallStarter& starter,
+                   std::chrono::milliseconds deadline) {
+    starter.Prepare(deadline, &context_);
+    stream_ = stub.Decode(&context_);
+  }
+
+  ~GrpcDecodeStream() override {
+    if (finished_) return;
+    context_.TryCancel();
+    stream_->Finish();
+  }
+
+  bool Send(const lm::v1::DecodeRequest& request) override {
+    return stream_->Write(request);
+  }
+
+  absl::StatusOr<lm::v1::DecodeResponse> Receive() override {
+    lm::v1::DecodeResponse response;
+    if (!finished_ && stream_->Read(&response)) return response;
+    if (!finished_) status_ = ToAbslStatus(stream_->Finish());
+    finished_ = true;
+    if (!status_.ok()) return status_;
+    return absl::OutOfRangeError("the stream has ended");
+  }
+
+  void Close() override { stream_->WritesDone(); }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<
+      grpc::ClientReaderWriter<lm::v1::DecodeRequest, lm::v1::DecodeResponse>>
+      stream_;
+  bool finished_ = false;
+  absl::Status status_;
+};
 
 }  // namespace
 
 struct Client::Connection {
   explicit Connection(const ClientOptions& options)
-      : channel(grpc::CreateCustomChannel(options.address,
-                                          grpc::InsecureChannelCredentials(),
+      : starter(options.token),
+        channel(grpc::CreateCustomChannel(options.address, Credentials(options),
                                           ChannelArguments(options))),
         language_model(lm::v1::LanguageModelService::NewStub(channel)),
         models(lm::v1::ModelService::NewStub(channel)),
@@ -59,19 +119,20 @@ struct Client::Connection {
 
   // Makes a unary call.
   template <typename Stub, typename Request, typename Response>
-  static absl::StatusOr<Response> Call(
+  absl::StatusOr<Response> Call(
       Stub& stub,
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
-      const Request& request, std::chrono::milliseconds deadline) {
+      const Request& request, std::chrono::milliseconds deadline) const {
     grpc::ClientContext context;
-    SetDeadline(deadline, &context);
+    starter.Prepare(deadline, &context);
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (!status.ok()) return ToAbslStatus(status);
     return response;
   }
 
+  const CallStarter starter;
   const std::shared_ptr<grpc::Channel> channel;
   const std::unique_ptr<lm::v1::LanguageModelService::Stub> language_model;
   const std::unique_ptr<lm::v1::ModelService::Stub> models;
@@ -85,43 +146,43 @@ Client::~Client() = default;
 
 absl::StatusOr<lm::v1::ScoreResponse> Client::Score(
     const lm::v1::ScoreRequest& request) const {
-  return Connection::Call(*connection_->language_model,
-                          &lm::v1::LanguageModelService::Stub::Score, request,
-                          options_.deadline);
+  return connection_->Call(*connection_->language_model,
+                           &lm::v1::LanguageModelService::Stub::Score, request,
+                           options_.deadline);
 }
 
 absl::StatusOr<lm::v1::PredictResponse> Client::Predict(
     const lm::v1::PredictRequest& request) const {
-  return Connection::Call(*connection_->language_model,
-                          &lm::v1::LanguageModelService::Stub::Predict, request,
-                          options_.deadline);
+  return connection_->Call(*connection_->language_model,
+                           &lm::v1::LanguageModelService::Stub::Predict,
+                           request, options_.deadline);
 }
 
 absl::StatusOr<lm::v1::RerankResponse> Client::Rerank(
     const lm::v1::RerankRequest& request) const {
-  return Connection::Call(*connection_->language_model,
-                          &lm::v1::LanguageModelService::Stub::Rerank, request,
-                          options_.deadline);
+  return connection_->Call(*connection_->language_model,
+                           &lm::v1::LanguageModelService::Stub::Rerank, request,
+                           options_.deadline);
 }
 
 absl::StatusOr<lm::v1::ListModelsResponse> Client::ListModels() const {
-  return Connection::Call(*connection_->models,
-                          &lm::v1::ModelService::Stub::ListModels,
-                          lm::v1::ListModelsRequest(), options_.deadline);
+  return connection_->Call(*connection_->models,
+                           &lm::v1::ModelService::Stub::ListModels,
+                           lm::v1::ListModelsRequest(), options_.deadline);
 }
 
 absl::StatusOr<lm::v1::GetModelResponse> Client::GetModel(
     const lm::v1::GetModelRequest& request) const {
-  return Connection::Call(*connection_->models,
-                          &lm::v1::ModelService::Stub::GetModel, request,
-                          options_.deadline);
+  return connection_->Call(*connection_->models,
+                           &lm::v1::ModelService::Stub::GetModel, request,
+                           options_.deadline);
 }
 
 absl::Status Client::ScoreStream(
     absl::FunctionRef<bool(lm::v1::ScoreRequest*)> next,
     absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive) const {
   grpc::ClientContext context;
-  SetDeadline(options_.stream_deadline, &context);
+  connection_->starter.Prepare(options_.stream_deadline, &context);
   const auto stream = connection_->language_model->ScoreStream(&context);
   std::thread writer([&] {
     lm::v1::ScoreRequest request;
@@ -141,7 +202,7 @@ absl::Status Client::Generate(
     const lm::v1::GenerateRequest& request,
     absl::FunctionRef<bool(const lm::v1::GenerateResponse&)> receive) const {
   grpc::ClientContext context;
-  SetDeadline(options_.stream_deadline, &context);
+  connection_->starter.Prepare(options_.stream_deadline, &context);
   const auto stream = connection_->language_model->Generate(&context, request);
   bool stopped = false;
   lm::v1::GenerateResponse response;
@@ -151,12 +212,18 @@ absl::Status Client::Generate(
   return stopped ? absl::OkStatus() : ToAbslStatus(status);
 }
 
+std::unique_ptr<DecodeStream> Client::Decode() const {
+  return std::make_unique<GrpcDecodeStream>(*connection_->language_model,
+                                            connection_->starter,
+                                            options_.stream_deadline);
+}
+
 absl::StatusOr<bool> Client::Health(const std::string& service) const {
   grpc::health::v1::HealthCheckRequest request;
   request.set_service(service);
-  const auto response = Connection::Call(*connection_->health,
-                                         &grpc::health::v1::Health::Stub::Check,
-                                         request, options_.deadline);
+  const auto response = connection_->Call(
+      *connection_->health, &grpc::health::v1::Health::Stub::Check, request,
+      options_.deadline);
   if (!response.ok()) return response.status();
   return response->status() == grpc::health::v1::HealthCheckResponse::SERVING;
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/function_ref.h"
@@ -11,6 +12,15 @@
 #include "lm/v1/language_model.grpc.pb.h"
 
 namespace lmserve {
+
+// What a client knows its server by, and shows of itself: texts in PEM. An
+// empty root stands for those that the system trusts; the client's own
+// certificate and key are for servers that ask for one.
+struct ClientTls {
+  std::string root;
+  std::string certificate;
+  std::string key;
+};
 
 struct ClientOptions {
   std::string address = "localhost:50051";
@@ -22,6 +32,25 @@ struct ClientOptions {
   // 0.1 s, 0.2 s, ... between; 1 to 5.
   int attempts = 4;
   int message_bytes = 64 << 20;
+  std::optional<ClientTls> tls;  // none: the connection is not encrypted
+  std::string token;  // sent as "authorization: Bearer TOKEN"; empty: none
+};
+
+// A stream of LanguageModelService.Decode: requests are answered in their
+// order, and may be sent ahead. One thread may send while another receives.
+class DecodeStream {
+ public:
+  virtual ~DecodeStream() = default;
+
+  // False: the stream has ended, and Receive() tells why.
+  virtual bool Send(const lm::v1::DecodeRequest& request) = 0;
+
+  // The next answer, or why the stream has ended: OUT_OF_RANGE where all that
+  // was sent before Close() is answered.
+  virtual absl::StatusOr<lm::v1::DecodeResponse> Receive() = 0;
+
+  // No more requests come.
+  virtual void Close() = 0;
 };
 
 // A connection to lm_server. Errors have the server's code and message.
@@ -62,6 +91,9 @@ class Client {
   absl::Status Generate(
       const lm::v1::GenerateRequest& request,
       absl::FunctionRef<bool(const lm::v1::GenerateResponse&)> receive) const;
+
+  // Opens a stream for a decoder. The client must outlive it.
+  std::unique_ptr<DecodeStream> Decode() const;
 
   // Whether the server ("") or a model is SERVING, after grpc.health.v1.
   absl::StatusOr<bool> Health(const std::string& service) const;

@@ -3,10 +3,14 @@
 #include <signal.h>
 
 #include <cstdio>
+#include <fstream>
 #include <iostream>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -30,6 +34,51 @@ std::string CheckAddress(const std::string& address) {
   return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
 }
 
+// The text of a file; CLI11 has checked that there is one.
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
+  std::optional<lmserve::ClientTls>& tls = common->client.tls;
+  const auto add = [&](const std::string& name,
+                       std::string lmserve::ClientTls::*text,
+                       const std::string& what) {
+    app.add_option_function<std::string>(
+           name,
+           [&tls, text](const std::string& path) {
+             if (!tls.has_value()) tls.emplace();
+             (*tls).*text = ReadFile(path);
+           },
+           what)
+        ->check(CLI::ExistingFile)
+        ->group("Security");
+  };
+  app.add_flag_callback(
+         "--tls",
+         [&tls] {
+           if (!tls.has_value()) tls.emplace();
+         },
+         "Encrypt the connection; the roots are the system's")
+      ->group("Security");
+  add("--tls-ca", &lmserve::ClientTls::root,
+      "File of the roots to trust, in PEM; encrypts the connection");
+  add("--tls-certificate", &lmserve::ClientTls::certificate,
+      "File of the client's own certificate, in PEM");
+  add("--tls-key", &lmserve::ClientTls::key, "File of its key, in PEM");
+  app.add_option_function<std::string>(
+         "--token-file",
+         [common](const std::string& path) {
+           common->client.token =
+               std::string(absl::StripAsciiWhitespace(ReadFile(path)));
+         },
+         "File of the token that the server knows the client by")
+      ->envname("LMSERVE_TOKEN_FILE")
+      ->check(CLI::ExistingFile)
+      ->group("Security");
+}
+
 void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
   app.add_option("--server", common->client.address,
                  "Address of the server: HOST:PORT or unix:PATH")
@@ -45,6 +94,7 @@ void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
          },
          "Seconds a call may take [10, streams: no limit]")
       ->check(CLI::Range(0.001, 86400.0));
+  AddSecurityOptions(app, common);
   app.add_flag("--json", common->json,
                "Print JSON, an object a line, for machines");
 }
