@@ -1,0 +1,180 @@
+// lmserve_load: puts load on a running server, and tells what came of it, a
+// JSON object a measurement.
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "lm/v1/language_model.pb.h"
+#include "server/wire.h"
+#include "tests/bench/load_clients.h"
+
+namespace lmserve {
+namespace {
+
+constexpr grpc::StatusCode kCodes[] = {
+    grpc::OK,          grpc::CANCELLED,          grpc::DEADLINE_EXCEEDED,
+    grpc::UNAVAILABLE, grpc::RESOURCE_EXHAUSTED, grpc::UNKNOWN,
+    grpc::INTERNAL,    grpc::NOT_FOUND,          grpc::INVALID_ARGUMENT};
+constexpr const char* kNames[] = {
+    "ok",          "cancelled",          "deadline_exceeded",
+    "unavailable", "resource_exhausted", "unknown",
+    "internal",    "not_found",          "invalid_argument"};
+
+struct Flags {
+  std::string server = "localhost:50051";
+  std::string what = "score";
+  std::string model = "en";
+  std::string texts;
+  size_t channels = 4;
+  size_t concurrency = 64;
+  double rate = 0;
+  double seconds = 10;
+  double deadline = 10;
+  size_t pairs = 1000;
+  uint32_t words = 50;
+  std::string write_body;
+};
+
+std::vector<std::string> ReadTexts(const std::string& path) {
+  if (path.empty()) return {"the cat is small"};
+  std::ifstream file(path);
+  std::vector<std::string> texts;
+  for (std::string line; texts.size() < 1000 && std::getline(file, line);) {
+    if (line.find_first_not_of(' ') != std::string::npos) {
+      texts.push_back(line);
+    }
+  }
+  return texts;
+}
+
+std::vector<grpc::ByteBuffer> ScoreRequests(const Flags& flags) {
+  std::vector<grpc::ByteBuffer> requests;
+  for (const std::string& text : ReadTexts(flags.texts)) {
+    lm::v1::ScoreRequest request;
+    request.set_model(flags.model);
+    request.add_texts()->set_text(text);
+    SerializeMessage(request, &requests.emplace_back());
+  }
+  return requests;
+}
+
+// The body of a call as it goes over the wire, for other load generators.
+void WriteBody(const Flags& flags) {
+  lm::v1::ScoreRequest request;
+  request.set_model(flags.model);
+  request.add_texts()->set_text(ReadTexts(flags.texts).front());
+  const std::string message = request.SerializeAsString();
+  std::string body = {0, 0, 0, static_cast<char>(message.size() >> 8),
+                      static_cast<char>(message.size())};
+  std::ofstream(flags.write_body, std::ios::binary) << body + message;
+}
+
+void Print(const Flags& flags, const LoadResult& result) {
+  nlohmann::ordered_json line = {{"what", flags.what}, {"model", flags.model}};
+  if (flags.rate > 0) {
+    line["offered_per_second"] = flags.rate;
+  } else {
+    line["concurrency"] = flags.what == "decode" ? 1 : flags.concurrency;
+  }
+  line["ok_per_second"] =
+      static_cast<double>(result.calls(grpc::OK)) / flags.seconds;
+  if (result.work() > 0) {
+    line["work_per_second"] =
+        static_cast<double>(result.work()) / flags.seconds;
+  }
+  for (size_t i = 0; i < std::size(kCodes); ++i) {
+    if (result.calls(kCodes[i]) == 0) continue;
+    nlohmann::ordered_json& of = line[kNames[i]];
+    of["calls"] = result.calls(kCodes[i]);
+    const std::pair<const char*, double> quantiles[] = {
+        {"p50_ms", 0.5}, {"p90_ms", 0.9}, {"p99_ms", 0.99}, {"max_ms", 1}};
+    for (const auto& [name, share] : quantiles) {
+      of[name] = result.Quantile(kCodes[i], share) * 1e3;
+    }
+  }
+  std::cout << line.dump() << std::endl;
+}
+
+void Run(const Flags& flags) {
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  for (size_t i = 0; i < flags.channels; ++i) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    channels.push_back(grpc::CreateCustomChannel(
+        flags.server, grpc::InsecureChannelCredentials(), arguments));
+    channels.back()->WaitForConnected(std::chrono::system_clock::now() +
+                                      std::chrono::seconds(5));
+  }
+  const std::chrono::duration<double> time(flags.seconds);
+  LoadResult result;
+  if (flags.what == "generate") {
+    RunGenerate(channels, flags.model, flags.words, flags.concurrency, time,
+                &result);
+  } else if (flags.what == "decode") {
+    RunDecode(channels[0], flags.model, flags.pairs, time, &result);
+  } else {
+    UnaryLoad load;
+    load.deadline =
+        std::chrono::milliseconds(static_cast<int64_t>(flags.deadline * 1000));
+    if (flags.what == "score") {
+      load.method = "/lm.v1.LanguageModelService/Score";
+      load.requests = ScoreRequests(flags);
+    } else {
+      load.method = "/grpc.health.v1.Health/Check";
+      load.requests.resize(1);
+      SerializeMessage(lm::v1::ListModelsRequest(), &load.requests[0]);
+    }
+    if (flags.rate > 0) {
+      RunOpen(channels, load, flags.rate, time, &result);
+    } else {
+      RunClosed(channels, load, flags.concurrency, time, &result);
+    }
+  }
+  Print(flags, result);
+}
+
+void AddFlags(CLI::App& app, Flags* flags) {
+  const auto add = [&](const char* name, auto* value, const char* what) {
+    return app.add_option(name, *value, what)->capture_default_str();
+  };
+  add("--server", &flags->server, "Address of the server");
+  add("--what", &flags->what,
+      "score; health, an empty call; generate; or decode")
+      ->check(CLI::IsMember({"score", "health", "generate", "decode"}));
+  add("--model", &flags->model, "Name of the model");
+  add("--texts", &flags->texts, "File of texts to score, a line each, in turn");
+  add("--channels", &flags->channels, "Connections");
+  add("--concurrency", &flags->concurrency, "Calls, or streams, at a time");
+  add("--rate", &flags->rate,
+      "Calls a second that come at random, whatever becomes of those before; "
+      "0: as many as --concurrency at a time");
+  add("--seconds", &flags->seconds, "How long");
+  add("--deadline", &flags->deadline, "Seconds that a call may take");
+  add("--pairs", &flags->pairs, "(state, word) pairs of a Decode request");
+  add("--words", &flags->words, "Most words of a generated text");
+  add("--write-body", &flags->write_body,
+      "Write the body of a Score call to this file, and do nothing else");
+}
+
+}  // namespace
+}  // namespace lmserve
+
+int main(int argc, char** argv) {
+  CLI::App app("Puts load on a running lm_server.", "lmserve_load");
+  lmserve::Flags flags;
+  lmserve::AddFlags(app, &flags);
+  CLI11_PARSE(app, argc, argv);
+  if (flags.write_body.empty()) {
+    lmserve::Run(flags);
+  } else {
+    lmserve::WriteBody(flags);
+  }
+  return 0;
+}
