@@ -83,7 +83,7 @@ std::string CheckSeed(const std::string& text) {
 // Adds an option for an optional field of the request.
 template <typename Value>
 CLI::Option* AddField(CLI::App& command, const std::string& name,
-                      std::shared_ptr<Options> options,
+                      const std::shared_ptr<Options>& options,
                       void (lm::v1::GenerateRequest::*set)(Value),
                       const std::string& what) {
   return command.add_option_function<Value>(

@@ -118,6 +118,8 @@ std::string WrongUse(const CLI::App& app, const CLI::ParseError& error) {
 
 }  // namespace
 
+// What CLI11 throws besides ParseError is a mistake of this program.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);  // a closed pipe is a failed write
   CLI::App app("Asks a language model server.", "lm_client");
