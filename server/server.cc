@@ -19,6 +19,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/model_service.h"
 #include "server/services.h"
 
 namespace lmserve {
@@ -77,73 +78,106 @@ constexpr std::chrono::milliseconds kLinger(200);
 
 }  // namespace
 
-Server::Server(const ServerOptions& options,
-               std::unique_ptr<const ModelStore> store)
-    : options_(options),
-      store_(std::move(store)),
-      language_model_service_(
-          MakeLanguageModelService(*store_, options_.limits, gate_)),
-      model_service_(MakeModelService(*store_, gate_)) {}
+Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store)
+    : options_(options), store_(std::move(store)) {
+  main_.services.push_back(
+      MakeLanguageModelService(*store_, options_.limits, gate_));
+  main_.services.push_back(MakeModelService(*store_, gate_));
+  admin_.services.push_back(MakeAdminService(*store_, gate_));
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const ServerOptions& options, std::unique_ptr<const ModelStore> store) {
+    const ServerOptions& options, std::unique_ptr<ModelStore> store) {
   EnablePlugins();
   auto server = absl::WrapUnique(new Server(options, std::move(store)));
   absl::Status status = server->Listen();
   if (!status.ok()) return status;
-  server->SetServing();
+  server->store_->OnChange([server = server.get()] { server->FollowModels(); });
   return server;
 }
 
 Server::~Server() {
-  if (server_ != nullptr) Drain(std::chrono::milliseconds(0));
+  store_->OnChange(nullptr);
+  Drain(std::chrono::milliseconds(0));
 }
 
 absl::Status Server::Listen() {
+  absl::Status status = main_.Listen(options_.listen, options_.limits);
+  if (status.ok() && !options_.admin_listen.empty()) {
+    status = admin_.Listen(options_.admin_listen, options_.limits);
+  }
+  if (!status.ok()) return status;
+  for (grpc::Server* server : Servers()) {
+    grpc::HealthCheckServiceInterface* health = server->GetHealthCheckService();
+    health->SetServingStatus("lm.v1.ModelService", true);
+    health->SetServingStatus("", true);
+  }
+  main_.server->GetHealthCheckService()->SetServingStatus(
+      "lm.v1.LanguageModelService", true);
+  return absl::OkStatus();
+}
+
+absl::Status Server::Listener::Listen(const std::string& wanted,
+                                      const Limits& limits) {
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(),
-                           &port);
-  builder.SetMaxReceiveMessageSize(options_.limits.message_bytes);
+  builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
+  builder.SetMaxReceiveMessageSize(limits.message_bytes);
   SetConnectionOptions(builder);
-  builder.RegisterService(language_model_service_.get());
-  builder.RegisterService(model_service_.get());
-  if (MayListen(options_.listen)) server_ = builder.BuildAndStart();
-  if (server_ == nullptr) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", options_.listen,
-                     ": the address is taken, or is none"));
+  for (const auto& service : services) builder.RegisterService(service.get());
+  if (MayListen(wanted)) server = builder.BuildAndStart();
+  if (server == nullptr) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", wanted, ": the address is taken, or is none"));
   }
-  address_ = options_.listen;
-  if (absl::EndsWith(address_, ":0")) {
-    address_.resize(address_.size() - 1);
-    absl::StrAppend(&address_, port);
+  address = wanted;
+  if (absl::EndsWith(address, ":0")) {
+    address.resize(address.size() - 1);
+    absl::StrAppend(&address, port);
   }
   return absl::OkStatus();
 }
 
-void Server::SetServing() {
-  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  for (const char* service :
-       {"lm.v1.LanguageModelService", "lm.v1.ModelService"}) {
-    health->SetServingStatus(service, true);
+// Lets the health of models follow what is loaded.
+void Server::FollowModels() {
+  const std::shared_ptr<const ServedModels> served = store_->served();
+  std::set<std::string> names;
+  for (const auto& entry : served->models) names.insert(entry.first);
+  grpc::HealthCheckServiceInterface* health =
+      main_.server->GetHealthCheckService();
+  for (const std::string& name : names) {
+    if (serving_.count(name) == 0) health->SetServingStatus(name, true);
   }
-  for (const ModelStore::Entry& entry : store_->List()) {
-    health->SetServingStatus(entry.handle->name(), true);
+  for (const std::string& name : serving_) {
+    if (names.count(name) == 0) health->SetServingStatus(name, false);
   }
-  health->SetServingStatus("", true);
+  serving_ = std::move(names);
+  if (options_.on_models) options_.on_models(*served);
+}
+
+std::vector<grpc::Server*> Server::Servers() const {
+  std::vector<grpc::Server*> servers;
+  for (const Listener* listener : {&main_, &admin_}) {
+    if (listener->server != nullptr) servers.push_back(listener->server.get());
+  }
+  return servers;
 }
 
 void Server::Drain(std::chrono::milliseconds deadline) {
   const auto end = std::chrono::steady_clock::now() + deadline;
-  server_->GetHealthCheckService()->Shutdown();
+  for (grpc::Server* server : Servers()) {
+    server->GetHealthCheckService()->Shutdown();
+  }
   gate_.CloseAndWait(deadline);
+  store_->Stop();
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       end - std::chrono::steady_clock::now());
   const auto linger = std::clamp(left, std::chrono::milliseconds(0), kLinger);
   std::this_thread::sleep_for(linger);
-  server_->Shutdown(std::chrono::system_clock::now() + linger);
-  server_->Wait();
+  for (grpc::Server* server : Servers()) {
+    server->Shutdown(std::chrono::system_clock::now() + linger);
+    server->Wait();
+  }
 }
 
 }  // namespace lmserve

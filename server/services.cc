@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "lm/v1/language_model.grpc.pb.h"
 #include "server/generation.h"
-#include "server/models.h"
 #include "server/predict.h"
 #include "server/rerank.h"
 #include "server/score.h"
@@ -15,7 +14,6 @@ namespace lmserve {
 namespace {
 
 using lm::v1::LanguageModelService;
-using lm::v1::ModelService;
 
 // Reads a request, writes its answer, and so on until the client is done. The
 // first error ends the stream, and tells which request it is of, the first
@@ -182,53 +180,12 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
   CallGate& gate_;
 };
 
-using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
-    ModelService::WithRawCallbackMethod_GetModel<ModelService::Service>>;
-
-class ModelServiceImpl final : public RawModelService {
- public:
-  ModelServiceImpl(const ModelStore& store, CallGate& gate)
-      : store_(store), gate_(gate) {}
-
-  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
-                                       const grpc::ByteBuffer* in,
-                                       grpc::ByteBuffer* out) override {
-    return AnswerUnary<lm::v1::ListModelsRequest, lm::v1::ListModelsResponse>(
-        gate_, context, *in, out,
-        [this](const lm::v1::ListModelsRequest&,
-               lm::v1::ListModelsResponse* response) {
-          lmserve::ListModels(store_, response);
-          return absl::OkStatus();
-        });
-  }
-
-  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
-                                     const grpc::ByteBuffer* in,
-                                     grpc::ByteBuffer* out) override {
-    return AnswerUnary<lm::v1::GetModelRequest, lm::v1::GetModelResponse>(
-        gate_, context, *in, out,
-        [this](const lm::v1::GetModelRequest& request,
-               lm::v1::GetModelResponse* response) {
-          return lmserve::GetModel(store_, request, response);
-        });
-  }
-
- private:
-  const ModelStore& store_;
-  CallGate& gate_;
-};
-
 }  // namespace
 
 std::unique_ptr<grpc::Service> MakeLanguageModelService(const ModelStore& store,
                                                         const Limits& limits,
                                                         CallGate& gate) {
   return std::make_unique<LanguageModelServiceImpl>(store, limits, gate);
-}
-
-std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
-                                                CallGate& gate) {
-  return std::make_unique<ModelServiceImpl>(store, gate);
 }
 
 }  // namespace lmserve

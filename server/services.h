@@ -11,15 +11,13 @@
 
 namespace lmserve {
 
-// The gRPC services: shims that parse a request, call the function that answers
-// it, and send what it says. n-gram work is cheaper than a thread's hand-over,
-// so it runs where the request came in. A call that the gate does not let in is
-// UNAVAILABLE. What they are made with must outlive them.
+// LanguageModelService: shims that parse a request, call the function that
+// answers it, and send what it says. n-gram work is cheaper than a thread's
+// hand-over, so it runs where the request came in. A call that the gate does
+// not let in is UNAVAILABLE. What the service is made with must outlive it.
 std::unique_ptr<grpc::Service> MakeLanguageModelService(const ModelStore& store,
                                                         const Limits& limits,
                                                         CallGate& gate);
-std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
-                                                CallGate& gate);
 
 }  // namespace lmserve
 
