@@ -6,14 +6,20 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "model_store/model_store.h"
 #include "server/server.h"
 
@@ -25,7 +31,9 @@ constexpr int kWrongUse = 2;
 
 struct Flags {
   std::string store;
-  ServerOptions server;
+  std::string keep = "1";
+  double poll_seconds = 1;
+  ServerOptions server = {.admin_listen = "localhost:50052"};
   int drain_seconds = 30;
 };
 
@@ -42,6 +50,14 @@ std::string CheckAddress(const std::string& address) {
   return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
 }
 
+std::string CheckAdminAddress(const std::string& address) {
+  return address.empty() ? "" : CheckAddress(address);
+}
+
+std::string CheckPolicy(const std::string& text) {
+  return std::string(ParseVersionPolicy(text).status().message());
+}
+
 void AddLimit(CLI::App& app, const std::string& name, uint64_t* limit,
               const std::string& what) {
   app.add_option(name, *limit, what)
@@ -56,6 +72,21 @@ void AddFlags(CLI::App& app, Flags* flags) {
   app.add_option("--listen", flags->server.listen,
                  "Address: HOST:PORT, where port 0 picks one, or unix:PATH")
       ->check(CheckAddress)
+      ->capture_default_str();
+  app.add_option("--admin-listen", flags->server.admin_listen,
+                 "Address for lm_client load, unload and alias, in the same "
+                 "forms; empty: none. Keep it from strangers")
+      ->check(CheckAdminAddress)
+      ->capture_default_str();
+  app.add_option("--keep", flags->keep,
+                 "Versions to have loaded: so many of each model, the newest "
+                 "good ones; all; or those listed, NAME@VERSION,...; and, as "
+                 "ever, those that aliases name")
+      ->check(CheckPolicy)
+      ->capture_default_str();
+  app.add_option("--poll-seconds", flags->poll_seconds,
+                 "How often to look for what is new in the store; 0: never")
+      ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
   app.add_option("--drain-seconds", flags->drain_seconds,
                  "How long running calls may take after SIGTERM")
@@ -93,19 +124,54 @@ sigset_t BlockSignals() {
   return signals;
 }
 
-void LogModels(const ModelStore& store) {
-  for (const ModelStore::Entry& entry : store.List()) {
-    spdlog::info("serving {}@{}: {}, {} words, {} bytes", entry.handle->name(),
-                 entry.handle->version(), entry.handle->manifest().family(),
-                 entry.handle->model().vocabulary().size(),
-                 entry.handle->file_bytes());
+// Tells what has changed since it last was called. One thread at a time.
+class ModelLog {
+ public:
+  void operator()(const ServedModels& served) {
+    std::map<std::string, std::string> serving, refused;
+    for (const ServedModels::Entry& entry : served.List()) {
+      const LoadedModel& model = *entry.handle;
+      serving[Spec(model.name(), model.version())] = absl::StrCat(
+          model.manifest().family(), ", ", model.model().vocabulary().size(),
+          " words, ", model.file_bytes(), " bytes, aliases: ",
+          entry.aliases.empty() ? "none" : absl::StrJoin(entry.aliases, ", "));
+    }
+    for (const ServedModels::Refused& version : served.refused) {
+      absl::StrAppend(&refused[Spec(version.name, version.version)],
+                      version.reason.message(), "; ");
+    }
+    for (const auto& [version, what] : NewIn(serving, serving_)) {
+      spdlog::info("serving {}: {}", version, what);
+    }
+    for (const auto& entry : serving_) {
+      if (serving.count(entry.first) == 0) {
+        spdlog::info("unloaded {}", entry.first);
+      }
+    }
+    for (const auto& [version, why] : NewIn(refused, refused_)) {
+      spdlog::warn("refused {}: {}", version, why.substr(0, why.size() - 2));
+    }
+    serving_ = std::move(serving);
+    refused_ = std::move(refused);
   }
-  for (const ModelStore::Refused& refused : store.refused()) {
-    spdlog::warn("refused {}@{}: {}", refused.name, refused.version,
-                 std::string(refused.reason.message()));
+
+ private:
+  using Lines = std::map<std::string, std::string>;
+
+  static std::string Spec(const std::string& name, uint64_t version) {
+    return absl::StrCat(name, "@", version);
   }
-  if (store.List().empty()) spdlog::warn("the store has no model to serve");
-}
+
+  static Lines NewIn(const Lines& now, const Lines& before) {
+    Lines lines;
+    std::set_difference(now.begin(), now.end(), before.begin(), before.end(),
+                        std::inserter(lines, lines.end()));
+    return lines;
+  }
+
+  Lines serving_;
+  Lines refused_;
+};
 
 // A request with invalid UTF-8 gets its answer; the log need not tell, too.
 void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
@@ -113,21 +179,36 @@ void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
   spdlog::debug("protobuf: {}", message);
 }
 
+StoreOptions MakeStoreOptions(const Flags& flags) {
+  StoreOptions options;
+  options.keep = *ParseVersionPolicy(flags.keep);
+  options.poll = std::chrono::milliseconds(
+      static_cast<int64_t>(std::ceil(flags.poll_seconds * 1000)));
+  return options;
+}
+
 int Run(const Flags& flags) {
   google::protobuf::SetLogHandler(LogProtobuf);
   const sigset_t signals = BlockSignals();  // for all threads to come
-  auto store = ModelStore::Open(flags.store);
+  auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags));
   if (!store.ok()) {
     spdlog::error("store: {}", std::string(store.status().message()));
     return kFailed;
   }
-  LogModels(**store);
-  auto server = Server::Start(flags.server, *std::move(store));
+  if ((*store)->List().empty()) {
+    spdlog::warn("the store has no model to serve");
+  }
+  ServerOptions options = flags.server;
+  options.on_models = ModelLog();
+  auto server = Server::Start(options, *std::move(store));
   if (!server.ok()) {
     spdlog::error("{}", std::string(server.status().message()));
     return kFailed;
   }
   std::cout << "listening on " << (*server)->address() << std::endl;
+  if (!flags.server.admin_listen.empty()) {
+    std::cout << "admin on " << (*server)->admin_address() << std::endl;
+  }
   int signal = 0;
   sigwait(&signals, &signal);
   spdlog::info("signal {}: draining for {} s at most", signal,
@@ -142,7 +223,8 @@ int Run(const Flags& flags) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Serves the language models of a store over gRPC.\n"
+      "Serves the language models of a store over gRPC, new versions as they "
+      "come.\n"
       "  lm_server --store store --listen 0.0.0.0:50051",
       "lm_server");
   app.set_version_flag("--version",
