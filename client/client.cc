@@ -178,6 +178,27 @@ absl::StatusOr<lm::v1::GetModelResponse> Client::GetModel(
                            options_.deadline);
 }
 
+absl::StatusOr<lm::v1::LoadModelResponse> Client::LoadModel(
+    const lm::v1::LoadModelRequest& request) const {
+  return connection_->Call(*connection_->models,
+                           &lm::v1::ModelService::Stub::LoadModel, request,
+                           options_.load_deadline);
+}
+
+absl::StatusOr<lm::v1::UnloadModelResponse> Client::UnloadModel(
+    const lm::v1::UnloadModelRequest& request) const {
+  return connection_->Call(*connection_->models,
+                           &lm::v1::ModelService::Stub::UnloadModel, request,
+                           options_.load_deadline);
+}
+
+absl::StatusOr<lm::v1::SetAliasResponse> Client::SetAlias(
+    const lm::v1::SetAliasRequest& request) const {
+  return connection_->Call(*connection_->models,
+                           &lm::v1::ModelService::Stub::SetAlias, request,
+                           options_.load_deadline);
+}
+
 absl::Status Client::ScoreStream(
     absl::FunctionRef<bool(lm::v1::ScoreRequest*)> next,
     absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive) const {

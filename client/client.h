@@ -26,6 +26,8 @@ struct ClientOptions {
   std::string address = "localhost:50051";
   // Of a unary call, all its attempts together.
   std::chrono::milliseconds deadline = std::chrono::seconds(10);
+  // Of a call that changes models: it may have to load one, or wait for that.
+  std::chrono::milliseconds load_deadline = std::chrono::minutes(10);
   // Of a stream as a whole; 0 for none.
   std::chrono::milliseconds stream_deadline = std::chrono::milliseconds(0);
   // How often a call is tried while the server is UNAVAILABLE, with pauses of
@@ -77,6 +79,14 @@ class Client {
   absl::StatusOr<lm::v1::ListModelsResponse> ListModels() const;
   absl::StatusOr<lm::v1::GetModelResponse> GetModel(
       const lm::v1::GetModelRequest& request) const;
+
+  // Change the models; for a connection to the server's admin address.
+  absl::StatusOr<lm::v1::LoadModelResponse> LoadModel(
+      const lm::v1::LoadModelRequest& request) const;
+  absl::StatusOr<lm::v1::UnloadModelResponse> UnloadModel(
+      const lm::v1::UnloadModelRequest& request) const;
+  absl::StatusOr<lm::v1::SetAliasResponse> SetAlias(
+      const lm::v1::SetAliasRequest& request) const;
 
   // Scores a stream of requests: `next` fills one, or says false at the end;
   // `receive` gets the responses in the same order, or says false to stop. The

@@ -2,6 +2,8 @@
 
 #include <iostream>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -20,6 +22,18 @@ absl::StatusOr<std::string> ChooseModel(const Client& client,
   return absl::InvalidArgumentError(absl::StrCat(
       "the server has ", names.size(),
       " models; choose one with --model: ", absl::StrJoin(names, ", ")));
+}
+
+std::string CheckAddress(const std::string& address) {
+  if (absl::StartsWith(address, "unix:")) return "";
+  const size_t colon = address.rfind(':');
+  int port;
+  if (colon != std::string::npos && colon > 0 &&
+      absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 1 &&
+      port <= 65535) {
+    return "";
+  }
+  return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
 }
 
 bool TextSource::Next(std::string* text) {

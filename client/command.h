@@ -30,6 +30,12 @@ void AddRerankCommand(CLI::App& app, Work* work);
 void AddGenerateCommand(CLI::App& app, Work* work);
 void AddModelsCommand(CLI::App& app, Work* work);
 void AddHealthCommand(CLI::App& app, Work* work);
+void AddLoadCommand(CLI::App& app, Work* work);
+void AddUnloadCommand(CLI::App& app, Work* work);
+void AddAliasCommand(CLI::App& app, Work* work);
+
+// What is wrong with the address of a server, or nothing.
+std::string CheckAddress(const std::string& address);
 
 // The name given, or, where it is empty, that of the one model the server has.
 absl::StatusOr<std::string> ChooseModel(const Client& client,

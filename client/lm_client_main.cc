@@ -11,8 +11,6 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/command.h"
 
@@ -20,19 +18,6 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
-
-// What is wrong with an address, or nothing.
-std::string CheckAddress(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return "";
-  const size_t colon = address.rfind(':');
-  int port;
-  if (colon != std::string::npos && colon > 0 &&
-      absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 1 &&
-      port <= 65535) {
-    return "";
-  }
-  return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
-}
 
 // The text of a file; CLI11 has checked that there is one.
 std::string ReadFile(const std::string& path) {
@@ -83,7 +68,7 @@ void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
   app.add_option("--server", common->client.address,
                  "Address of the server: HOST:PORT or unix:PATH")
       ->envname("LMSERVE_SERVER")
-      ->check(CheckAddress)
+      ->check(lmserve::CheckAddress)
       ->capture_default_str();
   app.add_option_function<double>(
          "--deadline",
@@ -92,7 +77,7 @@ void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
                std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
            common->client.stream_deadline = common->client.deadline;
          },
-         "Seconds a call may take [10, streams: no limit]")
+         "Seconds a call may take [10, loading: 600, streams: no limit]")
       ->check(CLI::Range(0.001, 86400.0));
   AddSecurityOptions(app, common);
   app.add_flag("--json", common->json,
@@ -136,6 +121,9 @@ int main(int argc, char** argv) {
   lmserve::AddGenerateCommand(app, &work);
   lmserve::AddModelsCommand(app, &work);
   lmserve::AddHealthCommand(app, &work);
+  lmserve::AddLoadCommand(app, &work);
+  lmserve::AddUnloadCommand(app, &work);
+  lmserve::AddAliasCommand(app, &work);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

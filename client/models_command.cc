@@ -22,6 +22,10 @@ void Print(const lm::v1::ListModelsResponse& response) {
                absl::StrCat(model.file_bytes()), absl::StrJoin(aliases, " ")});
   }
   std::cout << table.ToString();
+  for (const lm::v1::ModelVersion& loading : response.loading()) {
+    std::cout << "loading " << loading.name() << "@" << loading.version()
+              << "\n";
+  }
   for (const lm::v1::RefusedVersion& refused : response.refused()) {
     std::cout << "refused " << refused.name() << "@" << refused.version()
               << ": " << refused.reason() << "\n";
@@ -41,7 +45,8 @@ nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
                          model.properties().begin(), model.properties().end())},
       {"vocabulary_size", model.vocabulary_size()},
       {"state_bytes", model.state_bytes()},
-      {"file_bytes", model.file_bytes()}};
+      {"file_bytes", model.file_bytes()},
+      {"load_seconds", model.load_seconds()}};
 }
 
 void PrintJson(const lm::v1::ListModelsResponse& response) {
@@ -55,8 +60,13 @@ void PrintJson(const lm::v1::ListModelsResponse& response) {
                        {"version", version.version()},
                        {"reason", version.reason()}});
   }
-  const nlohmann::ordered_json json = {{"models", models},
-                                       {"refused", refused}};
+  nlohmann::ordered_json loading = nlohmann::ordered_json::array();
+  for (const lm::v1::ModelVersion& version : response.loading()) {
+    loading.push_back(
+        {{"name", version.name()}, {"version", version.version()}});
+  }
+  const nlohmann::ordered_json json = {
+      {"models", models}, {"refused", refused}, {"loading", loading}};
   std::cout << json.dump() << "\n";
 }
 

@@ -1,5 +1,6 @@
 #include "model_store/loaded_model.h"
 
+#include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -95,6 +96,7 @@ uint64_t LoadedModel::file_bytes() const {
 absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
                                       absl::string_view name,
                                       uint64_t version) {
+  const auto start = std::chrono::steady_clock::now();
   const std::string directory = absl::StrCat(store, "/", name, "/", version);
   std::error_code ignored;
   if (!std::filesystem::is_directory(directory, ignored)) {
@@ -119,6 +121,9 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
   loaded->model_ = *std::move(model);
   absl::Status status = CheckSelfTest(*loaded->model_, files);
   if (!status.ok()) return status;
+  loaded->load_seconds_ =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
   return loaded;
 }
 

@@ -28,6 +28,9 @@ class LoadedModel {
   // The files the manifest lists, verified; views that live as long as this.
   ModelFiles files() const;
 
+  // How long loading took, verification and all.
+  double load_seconds() const { return load_seconds_; }
+
   // Bytes of all of them.
   uint64_t file_bytes() const;
 
@@ -39,6 +42,7 @@ class LoadedModel {
 
   std::string name_;
   uint64_t version_ = 0;
+  double load_seconds_ = 0;
   lm::v1::Manifest manifest_;
   std::vector<MappedFile> files_;  // outlive model_, which reads them in place
   std::optional<AnyModel> model_;  // set in all that are handed out
@@ -48,9 +52,10 @@ class LoadedModel {
 using ModelHandle = std::shared_ptr<const LoadedModel>;
 
 // Loads <store>/<name>/<version>: reads the manifest, maps every file, checks
-// its size and SHA-256, makes the model, runs the self-test. Fails with
-// NOT_FOUND where there is no such version, and with DATA_LOSS, naming file,
-// offset, expected and found, where anything in it is not as it should be.
+// its size and SHA-256, makes the model, runs the self-test; every page has
+// then been touched, so the first request finds it warm. Fails with NOT_FOUND
+// where there is no such version, and with DATA_LOSS, naming file, offset,
+// expected and found, where anything in it is not as it should be.
 absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
                                       absl::string_view name, uint64_t version);
 

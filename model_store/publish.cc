@@ -1,6 +1,8 @@
 #include "model_store/publish.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +135,78 @@ absl::Status WriteVersion(const std::string& directory,
   return status.ok() ? Sync(directory) : status;
 }
 
+// Writes the file beside the one that is there, and then in its place.
+absl::Status WriteAliases(const std::string& parent,
+                          const std::map<std::string, uint64_t>& aliases) {
+  lm::v1::Aliases message;
+  message.mutable_versions()->insert(aliases.begin(), aliases.end());
+  absl::StatusOr<std::unique_ptr<HiddenDirectory>> directory =
+      HiddenDirectory::Make(parent);
+  if (!directory.ok()) return directory.status();
+  const std::string written =
+      absl::StrCat((*directory)->path(), "/", kAliasesFile);
+  absl::Status status = WriteFile(written, ToJson(message));
+  if (!status.ok()) return status;
+  const std::string path = absl::StrCat(parent, "/", kAliasesFile);
+  if (rename(written.c_str(), path.c_str()) != 0) return Failed(path);
+  return Sync(parent);
+}
+
+// Waits while another has a lock of the directory, which may be in another
+// process; where the file system has no locks, is none.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(const std::string& path)
+      : fd_(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) continue;
+  }
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+  ~DirectoryLock() {
+    if (fd_ >= 0) close(fd_);
+  }
+
+ private:
+  const int fd_;
+};
+
+std::string VersionText(uint64_t version) {
+  return version == 0 ? "none" : absl::StrCat("version ", version);
+}
+
+absl::Status CheckAliasIs(const std::map<std::string, uint64_t>& aliases,
+                          absl::string_view name, absl::string_view alias,
+                          uint64_t expected) {
+  const auto found = aliases.find(std::string(alias));
+  const uint64_t version = found == aliases.end() ? 0 : found->second;
+  if (version == expected) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("alias '", alias, "' of model '", name, "': expected ",
+                   VersionText(expected), ", found ", VersionText(version)));
+}
+
+// Version 0 takes the alias away.
+absl::Status ChangeAlias(const std::string& store, absl::string_view name,
+                         absl::string_view alias, uint64_t version,
+                         std::optional<uint64_t> expected) {
+  const std::string parent = absl::StrCat(store, "/", name);
+  const DirectoryLock lock(parent);
+  absl::StatusOr<std::map<std::string, uint64_t>> aliases =
+      ReadAliases(store, name);
+  if (!aliases.ok()) return aliases.status();
+  if (expected.has_value()) {
+    absl::Status status = CheckAliasIs(*aliases, name, alias, *expected);
+    if (!status.ok()) return status;
+  }
+  if (version != 0) {
+    (*aliases)[std::string(alias)] = version;
+  } else if (aliases->erase(std::string(alias)) == 0) {
+    return absl::NotFoundError(
+        absl::StrCat("model '", name, "' has no alias '", alias, "'"));
+  }
+  return WriteAliases(parent, *aliases);
+}
+
 }  // namespace
 
 absl::StatusOr<uint64_t> Publish(const std::string& store,
@@ -167,32 +241,34 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
   return number;
 }
 
+absl::Status CheckAliasIs(const std::string& store, absl::string_view name,
+                          absl::string_view alias, uint64_t expected) {
+  absl::Status status = CheckAlias(alias);
+  if (!status.ok()) return status;
+  const absl::StatusOr<std::map<std::string, uint64_t>> aliases =
+      ReadAliases(store, name);
+  if (!aliases.ok()) return aliases.status();
+  return CheckAliasIs(*aliases, name, alias, expected);
+}
+
 absl::Status SetAlias(const std::string& store, absl::string_view name,
-                      absl::string_view alias, uint64_t version) {
+                      absl::string_view alias, uint64_t version,
+                      std::optional<uint64_t> expected) {
   absl::Status status = CheckAlias(alias);
   if (!status.ok()) return status;
   const absl::StatusOr<uint64_t> found =
       FindVersion(store, absl::StrCat(name, "@", version));
   if (!found.ok()) return found.status();
-  absl::StatusOr<std::map<std::string, uint64_t>> aliases =
-      ReadAliases(store, name);
-  if (!aliases.ok()) return aliases.status();
-  (*aliases)[std::string(alias)] = version;
-  lm::v1::Aliases message;
-  message.mutable_versions()->insert(aliases->begin(), aliases->end());
+  return ChangeAlias(store, name, alias, version, expected);
+}
 
-  const std::string parent = absl::StrCat(store, "/", name);
-  absl::StatusOr<std::unique_ptr<HiddenDirectory>> directory =
-      HiddenDirectory::Make(parent);
-  if (!directory.ok()) return directory.status();
-  const std::string written =
-      absl::StrCat((*directory)->path(), "/", kAliasesFile);
-  if (status = WriteFile(written, ToJson(message)); !status.ok()) {
-    return status;
-  }
-  const std::string path = absl::StrCat(parent, "/", kAliasesFile);
-  if (rename(written.c_str(), path.c_str()) != 0) return Failed(path);
-  return Sync(parent);
+absl::Status RemoveAlias(const std::string& store, absl::string_view name,
+                         absl::string_view alias,
+                         std::optional<uint64_t> expected) {
+  absl::Status status = CheckModelName(name);
+  if (status.ok()) status = CheckAlias(alias);
+  if (!status.ok()) return status;
+  return ChangeAlias(store, name, alias, 0, expected);
 }
 
 absl::StatusOr<uint64_t> FindVersion(const std::string& store,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -30,9 +31,22 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
                                  absl::string_view name,
                                  const NewVersion& version);
 
-// Lets an alias name a version that is there; replaces what it named before.
+// Lets an alias name a version that is there, whatever it named before; or
+// fails as CheckAliasIs() if it is not to be that. Writers, also those of other
+// processes, take turns.
 absl::Status SetAlias(const std::string& store, absl::string_view name,
-                      absl::string_view alias, uint64_t version);
+                      absl::string_view alias, uint64_t version,
+                      std::optional<uint64_t> expected = std::nullopt);
+
+// Takes an alias away, in the same manner. NOT_FOUND where there is none.
+absl::Status RemoveAlias(const std::string& store, absl::string_view name,
+                         absl::string_view alias,
+                         std::optional<uint64_t> expected = std::nullopt);
+
+// FAILED_PRECONDITION, telling what it names, where an alias does not name the
+// version expected; 0 stands for no such alias.
+absl::Status CheckAliasIs(const std::string& store, absl::string_view name,
+                          absl::string_view alias, uint64_t expected);
 
 // The number of a version on disk: of NAME the newest. NOT_FOUND, telling what
 // there is, where there is none.

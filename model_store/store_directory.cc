@@ -1,7 +1,11 @@
 #include "model_store/store_directory.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include "absl/status/status.h"
@@ -31,6 +35,16 @@ absl::StatusOr<std::vector<std::string>> Directories(
   return names;
 }
 
+// What tells a file from the same one changed. The mode counts, for it tells
+// whether the file can be read.
+std::string Stamp(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return absl::StrCat("error ", errno);
+  return absl::StrCat(info.st_dev, " ", info.st_ino, " ", info.st_mode, " ",
+                      info.st_size, " ", info.st_mtim.tv_sec, ".",
+                      info.st_mtim.tv_nsec, "\n");
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ListModelNames(
@@ -46,12 +60,13 @@ absl::StatusOr<std::vector<std::string>> ListModelNames(
   return names;
 }
 
-std::vector<uint64_t> ListVersions(const std::string& store,
-                                   absl::string_view name) {
+absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
+                                                   absl::string_view name) {
   const absl::StatusOr<std::vector<std::string>> names =
       Directories(absl::StrCat(store, "/", name));
   std::vector<uint64_t> versions;
-  if (!names.ok()) return versions;
+  if (absl::IsNotFound(names.status())) return versions;
+  if (!names.ok()) return names.status();
   for (const std::string& text : *names) {
     uint64_t version;
     // The decimal form alone: no sign, no zero before it.
@@ -62,6 +77,31 @@ std::vector<uint64_t> ListVersions(const std::string& store,
   }
   std::sort(versions.begin(), versions.end());
   return versions;
+}
+
+std::vector<uint64_t> ListVersions(const std::string& store,
+                                   absl::string_view name) {
+  const absl::StatusOr<std::vector<uint64_t>> versions =
+      ReadVersions(store, name);
+  return versions.ok() ? *versions : std::vector<uint64_t>();
+}
+
+std::string StampVersion(const std::string& store, absl::string_view name,
+                         uint64_t version) {
+  const std::string directory = absl::StrCat(store, "/", name, "/", version);
+  std::set<std::string> files;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(directory, error);
+  for (const auto end = std::filesystem::directory_iterator();
+       !error && entry != end; entry.increment(error)) {
+    files.insert(entry->path().filename().string());
+  }
+  std::string stamp = Stamp(directory);
+  for (const std::string& file : files) {
+    absl::StrAppend(&stamp, file, " ",
+                    Stamp(absl::StrCat(directory, "/", file)));
+  }
+  return stamp;
 }
 
 absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(

@@ -19,9 +19,19 @@ namespace lmserve {
 absl::StatusOr<std::vector<std::string>> ListModelNames(
     const std::string& store);
 
-// The versions of a model, rising; none where it is not there.
+// The versions of a model, rising; none where it is not there. Fails where the
+// model's directory cannot be read.
+absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
+                                                   absl::string_view name);
+
+// The same; none where it cannot be read.
 std::vector<uint64_t> ListVersions(const std::string& store,
                                    absl::string_view name);
+
+// What a version's directory looks like from outside: the name, size, time and
+// number of each file. Another text where one of them has changed; never empty.
+std::string StampVersion(const std::string& store, absl::string_view name,
+                         uint64_t version);
 
 // The aliases of a model. DATA_LOSS where aliases.json is broken.
 absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(

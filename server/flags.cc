@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "model_store/version_policy.h"
 
 namespace lmserve {
 namespace {
@@ -24,6 +25,14 @@ std::string CheckAddress(const std::string& address) {
     return "";
   }
   return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
+}
+
+std::string CheckAdminAddress(const std::string& address) {
+  return address.empty() ? "" : CheckAddress(address);
+}
+
+std::string CheckPolicy(const std::string& text) {
+  return std::string(ParseVersionPolicy(text).status().message());
 }
 
 std::string CheckTcpAddress(const std::string& address) {
@@ -123,6 +132,21 @@ void AddFlags(CLI::App& app, Flags* flags) {
   app.add_option("--listen", flags->server.listen,
                  "Address: HOST:PORT, where port 0 picks one, or unix:PATH")
       ->check(CheckAddress)
+      ->capture_default_str();
+  app.add_option("--admin-listen", flags->server.admin_listen,
+                 "Address for lm_client load, unload and alias, in the same "
+                 "forms; empty: none. Keep it from strangers")
+      ->check(CheckAdminAddress)
+      ->capture_default_str();
+  app.add_option("--keep", flags->keep,
+                 "Versions to have loaded: so many of each model, the newest "
+                 "good ones; all; or those listed, NAME@VERSION,...; and, as "
+                 "ever, those that aliases name")
+      ->check(CheckPolicy)
+      ->capture_default_str();
+  app.add_option("--poll-seconds", flags->poll_seconds,
+                 "How often to look for what is new in the store; 0: never")
+      ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
   app.add_option("--drain-seconds", flags->drain_seconds,
                  "How long running calls may take after SIGTERM")

@@ -13,7 +13,9 @@ namespace lmserve {
 // a line of the file that --config names, as in drain-seconds=10.
 struct Flags {
   std::string store;
-  ServerOptions server;
+  std::string keep = "1";
+  double poll_seconds = 1;
+  ServerOptions server = {.admin_listen = "localhost:50052"};
   int grace_seconds = 0;
   int drain_seconds = 30;
   std::string log_format = "text";  // or json

@@ -5,11 +5,18 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <iterator>
+#include <map>
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "model_store/model_store.h"
 #include "server/flags.h"
@@ -32,19 +39,54 @@ sigset_t BlockSignals() {
   return signals;
 }
 
-void LogModels(const ModelStore& store) {
-  for (const ModelStore::Entry& entry : store.List()) {
-    spdlog::info("serving {}@{}: {}, {} words, {} bytes", entry.handle->name(),
-                 entry.handle->version(), entry.handle->manifest().family(),
-                 entry.handle->model().vocabulary().size(),
-                 entry.handle->file_bytes());
+// Tells what has changed since it last was called. One thread at a time.
+class ModelLog {
+ public:
+  void operator()(const ServedModels& served) {
+    std::map<std::string, std::string> serving, refused;
+    for (const ServedModels::Entry& entry : served.List()) {
+      const LoadedModel& model = *entry.handle;
+      serving[Spec(model.name(), model.version())] = absl::StrCat(
+          model.manifest().family(), ", ", model.model().vocabulary().size(),
+          " words, ", model.file_bytes(), " bytes, aliases: ",
+          entry.aliases.empty() ? "none" : absl::StrJoin(entry.aliases, ", "));
+    }
+    for (const ServedModels::Refused& version : served.refused) {
+      absl::StrAppend(&refused[Spec(version.name, version.version)],
+                      version.reason.message(), "; ");
+    }
+    for (const auto& [version, what] : NewIn(serving, serving_)) {
+      spdlog::info("serving {}: {}", version, what);
+    }
+    for (const auto& entry : serving_) {
+      if (serving.count(entry.first) == 0) {
+        spdlog::info("unloaded {}", entry.first);
+      }
+    }
+    for (const auto& [version, why] : NewIn(refused, refused_)) {
+      spdlog::warn("refused {}: {}", version, why.substr(0, why.size() - 2));
+    }
+    serving_ = std::move(serving);
+    refused_ = std::move(refused);
   }
-  for (const ModelStore::Refused& refused : store.refused()) {
-    spdlog::warn("refused {}@{}: {}", refused.name, refused.version,
-                 std::string(refused.reason.message()));
+
+ private:
+  using Lines = std::map<std::string, std::string>;
+
+  static std::string Spec(const std::string& name, uint64_t version) {
+    return absl::StrCat(name, "@", version);
   }
-  if (store.List().empty()) spdlog::warn("the store has no model to serve");
-}
+
+  static Lines NewIn(const Lines& now, const Lines& before) {
+    Lines lines;
+    std::set_difference(now.begin(), now.end(), before.begin(), before.end(),
+                        std::inserter(lines, lines.end()));
+    return lines;
+  }
+
+  Lines serving_;
+  Lines refused_;
+};
 
 // A request with invalid UTF-8 gets its answer; the log need not tell, too.
 void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
@@ -52,25 +94,43 @@ void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
   spdlog::debug("protobuf: {}", message);
 }
 
+StoreOptions MakeStoreOptions(const Flags& flags) {
+  StoreOptions options;
+  options.keep = *ParseVersionPolicy(flags.keep);
+  options.poll = std::chrono::milliseconds(
+      static_cast<int64_t>(std::ceil(flags.poll_seconds * 1000)));
+  return options;
+}
+
 int Run(const Flags& flags) {
   google::protobuf::SetLogHandler(LogProtobuf);
   const sigset_t signals = BlockSignals();  // for all threads to come
-  auto store = ModelStore::Open(flags.store);
+  auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags));
   if (!store.ok()) {
     spdlog::error("store: {}", std::string(store.status().message()));
     return kFailed;
   }
-  LogModels(**store);
-  if (flags.check_config) return 0;
-  auto server = Server::Start(flags.server, *std::move(store));
+  if ((*store)->List().empty()) {
+    spdlog::warn("the store has no model to serve");
+  }
+  ServerOptions options = flags.server;
+  options.version = LMSERVE_VERSION;
+  options.on_models = ModelLog();
+  if (flags.check_config) {
+    options.on_models(*(*store)->served());
+    return 0;
+  }
+  auto server = Server::Start(options, *std::move(store));
   if (!server.ok()) {
     spdlog::error("{}", std::string(server.status().message()));
     return kFailed;
   }
   std::cout << "listening on " << (*server)->address() << std::endl;
+  if (!flags.server.admin_listen.empty()) {
+    std::cout << "admin on " << (*server)->admin_address() << std::endl;
+  }
   if ((*server)->metrics_port() > 0) {
-    spdlog::info("metrics at http port {}, /metrics",
-                 (*server)->metrics_port());
+    std::cout << "metrics on port " << (*server)->metrics_port() << std::endl;
   }
   int signal = 0;
   sigwait(&signals, &signal);
@@ -87,7 +147,8 @@ int Run(const Flags& flags) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Serves the language models of a store over gRPC.\n"
+      "Serves the language models of a store over gRPC, new versions as they "
+      "come.\n"
       "  lm_server --store store --listen 0.0.0.0:50051",
       "lm_server");
   app.set_version_flag("--version",
@@ -106,6 +167,5 @@ int main(int argc, char** argv) {
   const std::string config = lmserve::EffectiveConfig(app);
   if (flags.check_config) std::cout << config;
   spdlog::info("options: {}", absl::StrReplaceAll(config, {{"\n", " "}}));
-  flags.server.version = LMSERVE_VERSION;
   return lmserve::Run(flags);
 }

@@ -22,7 +22,7 @@ namespace lmserve {
 
 // What the server counts and measures, for Prometheus: durations in seconds, as
 // histograms; labels are names of methods and of loaded models alone, so that
-// no client can make new ones. docs in server/METRICS.md. Any number of threads
+// no client can make new ones. Described in server/README.md. Any number of threads
 // may use one.
 class Metrics {
  public:

@@ -19,6 +19,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/model_service.h"
 #include "server/services.h"
 
 namespace lmserve {
@@ -77,8 +78,7 @@ constexpr std::chrono::milliseconds kLinger(200);
 
 }  // namespace
 
-Server::Server(const ServerOptions& options,
-               std::unique_ptr<const ModelStore> store,
+Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
                std::unique_ptr<Authenticator> authenticator)
     : options_(options),
       store_(std::move(store)),
@@ -87,10 +87,12 @@ Server::Server(const ServerOptions& options,
       log_(options.log),
       gate_(options.calls),
       reception_(authenticator_.get(), gate_, metrics_, log_),
-      batcher_(CountedBatches(options.batcher)),
-      language_model_service_(MakeLanguageModelService(
-          {*store_, options_.limits, batcher_}, reception_)),
-      model_service_(MakeModelService(*store_, reception_)) {}
+      batcher_(CountedBatches(options.batcher)) {
+  const Serving serving = {*store_, options_.limits, batcher_};
+  main_.services.push_back(MakeLanguageModelService(serving, reception_));
+  main_.services.push_back(MakeModelService(*store_, reception_));
+  admin_.services.push_back(MakeAdminService(*store_, reception_));
+}
 
 BatcherOptions Server::CountedBatches(BatcherOptions options) {
   options.on_batch = [this](const BatcherOptions::Batch& batch) {
@@ -100,7 +102,7 @@ BatcherOptions Server::CountedBatches(BatcherOptions options) {
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const ServerOptions& options, std::unique_ptr<const ModelStore> store) {
+    const ServerOptions& options, std::unique_ptr<ModelStore> store) {
   EnablePlugins();
   std::unique_ptr<Authenticator> authenticator;
   if (!options.tokens_file.empty()) {
@@ -119,62 +121,99 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }
-  server->SetServing();
+  server->store_->OnChange([server = server.get()] { server->FollowModels(); });
   return server;
 }
 
 Server::~Server() {
-  if (server_ != nullptr) Drain(std::chrono::milliseconds(0));
+  store_->OnChange(nullptr);
+  Drain(std::chrono::milliseconds(0));
 }
 
 absl::Status Server::Listen() {
   const auto credentials = MakeServerCredentials(options_.tls);
   if (!credentials.ok()) return credentials.status();
+  absl::Status status =
+      main_.Listen(options_.listen, *credentials, options_.limits);
+  if (status.ok() && !options_.admin_listen.empty()) {
+    status =
+        admin_.Listen(options_.admin_listen, *credentials, options_.limits);
+  }
+  if (!status.ok()) return status;
+  for (grpc::Server* server : Servers()) {
+    grpc::HealthCheckServiceInterface* health = server->GetHealthCheckService();
+    health->SetServingStatus("lm.v1.ModelService", true);
+    health->SetServingStatus("", true);
+  }
+  main_.server->GetHealthCheckService()->SetServingStatus(
+      "lm.v1.LanguageModelService", true);
+  return absl::OkStatus();
+}
+
+absl::Status Server::Listener::Listen(
+    const std::string& wanted,
+    const std::shared_ptr<grpc::ServerCredentials>& how, const Limits& limits) {
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(options_.listen, *credentials, &port);
-  builder.SetMaxReceiveMessageSize(options_.limits.message_bytes);
+  builder.AddListeningPort(wanted, how, &port);
+  builder.SetMaxReceiveMessageSize(limits.message_bytes);
   SetConnectionOptions(builder);
-  builder.RegisterService(language_model_service_.get());
-  builder.RegisterService(model_service_.get());
-  if (MayListen(options_.listen)) server_ = builder.BuildAndStart();
-  if (server_ == nullptr) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", options_.listen,
-                     ": the address is taken, or is none"));
+  for (const auto& service : services) builder.RegisterService(service.get());
+  if (MayListen(wanted)) server = builder.BuildAndStart();
+  if (server == nullptr) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", wanted, ": the address is taken, or is none"));
   }
-  address_ = options_.listen;
-  if (absl::EndsWith(address_, ":0")) {
-    address_.resize(address_.size() - 1);
-    absl::StrAppend(&address_, port);
+  address = wanted;
+  if (absl::EndsWith(address, ":0")) {
+    address.resize(address.size() - 1);
+    absl::StrAppend(&address, port);
   }
   return absl::OkStatus();
 }
 
-void Server::SetServing() {
-  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  for (const char* service :
-       {"lm.v1.LanguageModelService", "lm.v1.ModelService"}) {
-    health->SetServingStatus(service, true);
+// Lets the health of models follow what is loaded.
+void Server::FollowModels() {
+  const std::shared_ptr<const ServedModels> served = store_->served();
+  std::set<std::string> names;
+  for (const auto& entry : served->models) names.insert(entry.first);
+  grpc::HealthCheckServiceInterface* health =
+      main_.server->GetHealthCheckService();
+  for (const std::string& name : names) {
+    if (serving_.count(name) == 0) health->SetServingStatus(name, true);
   }
-  for (const ModelStore::Entry& entry : store_->List()) {
-    health->SetServingStatus(entry.handle->name(), true);
+  for (const std::string& name : serving_) {
+    if (names.count(name) == 0) health->SetServingStatus(name, false);
   }
-  health->SetServingStatus("", true);
+  serving_ = std::move(names);
+  if (options_.on_models) options_.on_models(*served);
+}
+
+std::vector<grpc::Server*> Server::Servers() const {
+  std::vector<grpc::Server*> servers;
+  for (const Listener* listener : {&main_, &admin_}) {
+    if (listener->server != nullptr) servers.push_back(listener->server.get());
+  }
+  return servers;
 }
 
 void Server::Drain(std::chrono::milliseconds deadline,
                    std::chrono::milliseconds grace) {
-  server_->GetHealthCheckService()->Shutdown();
+  for (grpc::Server* server : Servers()) {
+    server->GetHealthCheckService()->Shutdown();
+  }
   std::this_thread::sleep_for(grace);
   const auto end = std::chrono::steady_clock::now() + deadline;
   gate_.CloseAndWait(deadline);
+  store_->Stop();
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       end - std::chrono::steady_clock::now());
   const auto linger = std::clamp(left, std::chrono::milliseconds(0), kLinger);
   std::this_thread::sleep_for(linger);
-  server_->Shutdown(std::chrono::system_clock::now() + linger);
-  server_->Wait();
+  for (grpc::Server* server : Servers()) {
+    server->Shutdown(std::chrono::system_clock::now() + linger);
+    server->Wait();
+  }
 }
 
 }  // namespace lmserve

@@ -4,8 +4,11 @@
 #include <grpcpp/server.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "model_store/model_store.h"
@@ -22,6 +25,7 @@ namespace lmserve {
 
 struct ServerOptions {
   std::string listen = "localhost:50051";  // HOST:PORT, port 0 picks; unix:PATH
+  std::string admin_listen;  // the same, for what changes models; or none
   TlsOptions tls;
   std::string tokens_file;     // empty: no client needs a token
   std::string metrics_listen;  // HOST:PORT for Prometheus; or none
@@ -30,22 +34,26 @@ struct ServerOptions {
   BatcherOptions batcher;
   RequestLogOptions log;
   std::string version = "unknown";  // of the program
+  // Called with what is served, when that has changed; not twice at a time.
+  std::function<void(const ServedModels&)> on_models;
 };
 
 // A running server: the two services, health (grpc.health.v1: "" and the names
-// of services and models) and reflection. One thread at a time.
+// of services and models; a model serves while a version of it is loaded) and
+// reflection. One thread at a time.
 class Server {
  public:
   // Listens, then serves. Fails where the address is taken or is none, and
   // where the files of TLS or of tokens are not as they should be.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
-      const ServerOptions& options, std::unique_ptr<const ModelStore> store);
+      const ServerOptions& options, std::unique_ptr<ModelStore> store);
 
   // Stops at once whatever still runs.
   ~Server();
 
   // Where it listens, with the port that was picked.
-  const std::string& address() const { return address_; }
+  const std::string& address() const { return main_.address; }
+  const std::string& admin_address() const { return admin_.address; }
 
   // The port of the metrics; 0: there are none.
   int metrics_port() const {
@@ -59,26 +67,37 @@ class Server {
              std::chrono::milliseconds grace = {});
 
  private:
-  Server(const ServerOptions& options, std::unique_ptr<const ModelStore> store,
+  // Services on an address of their own.
+  struct Listener {
+    absl::Status Listen(const std::string& wanted,
+                        const std::shared_ptr<grpc::ServerCredentials>& how,
+                        const Limits& limits);
+
+    std::vector<std::unique_ptr<grpc::Service>> services;
+    std::string address = "";
+    std::unique_ptr<grpc::Server> server = nullptr;  // null: does not listen
+  };
+
+  Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
          std::unique_ptr<Authenticator> authenticator);
 
   BatcherOptions CountedBatches(BatcherOptions options);
   absl::Status Listen();
-  void SetServing();
+  void FollowModels();
+  std::vector<grpc::Server*> Servers() const;
 
   const ServerOptions options_;
-  const std::unique_ptr<const ModelStore> store_;
+  const std::unique_ptr<ModelStore> store_;
   const std::unique_ptr<Authenticator> authenticator_;  // or null
   Metrics metrics_;
   const RequestLog log_;
   CallGate gate_;
   const Reception reception_;
   Batcher batcher_;
-  const std::unique_ptr<grpc::Service> language_model_service_;
-  const std::unique_ptr<grpc::Service> model_service_;
-  std::string address_;
+  std::set<std::string> serving_;  // models, for the store's callback alone
   std::unique_ptr<MetricsExporter> exporter_;
-  std::unique_ptr<grpc::Server> server_;
+  Listener main_;
+  Listener admin_;
 };
 
 }  // namespace lmserve

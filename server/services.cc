@@ -7,7 +7,6 @@
 #include "server/decoder.h"
 #include "server/errors.h"
 #include "server/generation.h"
-#include "server/models.h"
 #include "server/predict.h"
 #include "server/rerank.h"
 #include "server/score.h"
@@ -18,7 +17,6 @@ namespace lmserve {
 namespace {
 
 using lm::v1::LanguageModelService;
-using lm::v1::ModelService;
 
 absl::Status ClientIsGone() {
   return absl::CancelledError("the client is gone");
@@ -173,7 +171,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
                                    Response*)) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     AnswerUnary<Request, Response>(
-        reception_, method, *context, *in, out, reactor,
+        reception_, method, Role::kRead, *context, *in, out, reactor,
         [=, this](Call& call, const Request& request, Response* response) {
           return answer(serving_, call, request, response);
         });
@@ -184,58 +182,11 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
   const Reception& reception_;
 };
 
-using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
-    ModelService::WithRawCallbackMethod_GetModel<ModelService::Service>>;
-
-class ModelServiceImpl final : public RawModelService {
- public:
-  ModelServiceImpl(const ModelStore& store, const Reception& reception)
-      : store_(store), reception_(reception) {}
-
-  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
-                                       const grpc::ByteBuffer* in,
-                                       grpc::ByteBuffer* out) override {
-    return Answer<lm::v1::ListModelsRequest, lm::v1::ListModelsResponse>(
-        "ListModels", context, in, out, lmserve::ListModels);
-  }
-
-  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
-                                     const grpc::ByteBuffer* in,
-                                     grpc::ByteBuffer* out) override {
-    return Answer<lm::v1::GetModelRequest, lm::v1::GetModelResponse>(
-        "GetModel", context, in, out, lmserve::GetModel);
-  }
-
- private:
-  template <typename Request, typename Response>
-  grpc::ServerUnaryReactor* Answer(
-      absl::string_view method, grpc::CallbackServerContext* context,
-      const grpc::ByteBuffer* in, grpc::ByteBuffer* out,
-      absl::Status (*answer)(const ModelStore&, const Request&, Response*)) {
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    AnswerUnary<Request, Response>(
-        reception_, method, *context, *in, out, reactor,
-        [=, this](Call&, const Request& request,
-                  Response* response) -> Task<absl::Status> {
-          co_return answer(store_, request, response);
-        });
-    return reactor;
-  }
-
-  const ModelStore& store_;
-  const Reception& reception_;
-};
-
 }  // namespace
 
 std::unique_ptr<grpc::Service> MakeLanguageModelService(
     const Serving& serving, const Reception& reception) {
   return std::make_unique<LanguageModelServiceImpl>(serving, reception);
-}
-
-std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
-                                                const Reception& reception) {
-  return std::make_unique<ModelServiceImpl>(store, reception);
 }
 
 }  // namespace lmserve

@@ -5,19 +5,16 @@
 
 #include <memory>
 
-#include "model_store/model_store.h"
 #include "server/reception.h"
 #include "server/serving.h"
 
 namespace lmserve {
 
-// The gRPC services: shims that parse a request, call the function that answers
-// it, and send what it says. What they are made with must outlive them and
-// their calls.
+// LanguageModelService: shims that parse a request, call the function that
+// answers it, and send what it says. What it is made with must outlive it and
+// its calls.
 std::unique_ptr<grpc::Service> MakeLanguageModelService(
     const Serving& serving, const Reception& reception);
-std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
-                                                const Reception& reception);
 
 }  // namespace lmserve
 

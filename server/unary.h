@@ -64,10 +64,10 @@ class Exchange {
 // Task<absl::Status>(Call&, const Request&, Response*).
 template <typename Request, typename Response, typename Answer>
 Detached AnswerUnary(const Reception& reception, absl::string_view method,
-                     const grpc::CallbackServerContext& context,
+                     Role needed, const grpc::CallbackServerContext& context,
                      const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
                      grpc::ServerUnaryReactor* reactor, Answer answer) {
-  const Reception::Visit visit = reception.Enter(context, method);
+  const Reception::Visit visit = reception.Enter(context, method, needed);
   absl::Status status = visit.status();
   GrpcCall call(context, Priority::kInteractive);
   if (status.ok()) {

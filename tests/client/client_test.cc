@@ -45,6 +45,9 @@ TEST(ClientTest, EveryMethodArrivesWhereItShould) {
   EXPECT_EQ(client.Rerank({})->models(0).name(), "Rerank");
   EXPECT_EQ(client.ListModels()->models(0).name(), "en");
   EXPECT_EQ(client.GetModel({})->model().name(), "GetModel");
+  EXPECT_EQ(client.LoadModel({})->model().name(), "LoadModel");
+  EXPECT_TRUE(client.UnloadModel({}).ok());
+  EXPECT_EQ(client.SetAlias({})->model().name(), "SetAlias");
 }
 
 // How often a call is tried, by the attempts allowed and the failures to come.

@@ -24,7 +24,9 @@ namespace {
 Arguments ServerArguments(const std::string& store,
                           const Arguments& more_arguments,
                           const std::string& listen) {
-  Arguments arguments = {"--store", store, "--listen", listen};
+  // Servers run side by side: none has the admin port unless a test wants it.
+  Arguments arguments = {"--store",        store, "--listen", listen,
+                         "--admin-listen", ""};
   arguments.insert(arguments.end(), more_arguments.begin(),
                    more_arguments.end());
   return arguments;

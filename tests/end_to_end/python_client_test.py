@@ -74,7 +74,7 @@ class PythonClientTest(unittest.TestCase):
         stderr=subprocess.DEVNULL)
     cls.server = subprocess.Popen(
         [os.path.join(PROGRAMS, "lm_server"), "--store", cls.store.name,
-         "--listen", "127.0.0.1:0"],
+         "--listen", "127.0.0.1:0", "--admin-listen", ""],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     address = cls.server.stdout.readline().split()[-1]
     cls.channel = grpc.insecure_channel(address)

@@ -102,8 +102,9 @@ TEST_F(ServerProcessTest, StopsOnSigint) {
 TEST_F(ServerProcessTest, ASecondOneOnTheSameAddressFails) {
   PublishTinyModel(store_.path(), "en");
   ServerProcess server(store_.path());
-  const Outcome second = RunProgram(Command(
-      "lm_server", {"--store", store_.path(), "--listen", server.address()}));
+  const Outcome second = RunProgram(
+      Command("lm_server", {"--store", store_.path(), "--listen",
+                            server.address(), "--admin-listen", ""}));
   EXPECT_EQ(second.exit_code, 1);
   EXPECT_EQ(second.output, "");
   EXPECT_THAT(second.errors,

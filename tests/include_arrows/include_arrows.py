@@ -39,7 +39,7 @@ THREADS_OF_ABSEIL = re.compile(r"^absl/synchronization/")
 LINKS = {
     "models": r"absl::|Eigen3::|hwy::|DNNL::|OpenMP::|nlohmann_json::|"
               r"lmserve_options$",
-    "model_store": r"absl::|lm_models$|lm_manifest_proto$|OpenSSL::",
+    "model_store": r"absl::|lm_models$|lm_manifest_proto$|OpenSSL::|Threads::",
     "trainer": r"absl::|lm_models$|lm_model_store$|Threads::|ZLIB::|LibLZMA::|"
                r"CLI11::|nlohmann_json::|lmserve_options$",
     "server": r"absl::|lm_models$|lm_model_store$|lm_service_proto$|"

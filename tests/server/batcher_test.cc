@@ -44,7 +44,7 @@ struct Reading {
   std::vector<WordId> words;
   std::vector<float> log_probs;
   std::vector<ScoredWord> best;
-  std::vector<float> distribution;
+  std::vector<float> distribution = {};
 
   friend bool operator==(const Reading& a, const Reading& b) {
     return a.log_probs == b.log_probs && a.best == b.best &&

@@ -90,8 +90,9 @@ SmallStore::SmallStore() {
   PublishArpa(path(), "mute", MuteArpa());
 }
 
-std::unique_ptr<const ModelStore> SmallStore::Open() const {
-  return ModelStore::Open(path()).value();
+std::unique_ptr<ModelStore> SmallStore::Open(
+    const StoreOptions& options) const {
+  return ModelStore::Open(path(), options).value();
 }
 
 }  // namespace lmserve

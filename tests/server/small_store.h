@@ -55,7 +55,7 @@ class SmallStore {
   SmallStore();
 
   // The store opened anew.
-  std::unique_ptr<const ModelStore> Open() const;
+  std::unique_ptr<ModelStore> Open(const StoreOptions& options = {}) const;
 
   const std::string& path() const { return directory_.path(); }
   std::string File(const std::string& name) const {

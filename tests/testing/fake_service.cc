@@ -196,6 +196,26 @@ class FakeServer::Models final : public lm::v1::ModelService::CallbackService {
     return Answer(context);
   }
 
+  grpc::ServerUnaryReactor* LoadModel(
+      grpc::CallbackServerContext* context, const lm::v1::LoadModelRequest*,
+      lm::v1::LoadModelResponse* response) override {
+    response->mutable_model()->set_name("LoadModel");
+    return Answer(context);
+  }
+
+  grpc::ServerUnaryReactor* UnloadModel(grpc::CallbackServerContext* context,
+                                        const lm::v1::UnloadModelRequest*,
+                                        lm::v1::UnloadModelResponse*) override {
+    return Answer(context);
+  }
+
+  grpc::ServerUnaryReactor* SetAlias(
+      grpc::CallbackServerContext* context, const lm::v1::SetAliasRequest*,
+      lm::v1::SetAliasResponse* response) override {
+    response->mutable_model()->set_name("SetAlias");
+    return Answer(context);
+  }
+
  private:
   static grpc::ServerUnaryReactor* Answer(
       grpc::CallbackServerContext* context) {

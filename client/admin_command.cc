@@ -1,0 +1,179 @@
+// lm_client load, unload and alias: which models the server has, by its admin
+// address.
+
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/command.h"
+#include "client/output.h"
+
+namespace lmserve {
+namespace {
+
+struct Options {
+  std::string admin = "localhost:50052";
+  std::string model;
+  std::string alias;
+  std::optional<uint64_t> expected;
+  bool remove = false;
+};
+
+// A version as a user names it.
+struct ModelVersion {
+  std::string name;
+  uint64_t version = 0;  // 0: not given
+};
+
+ModelVersion Split(const std::string& text) {
+  const size_t at = text.find('@');
+  ModelVersion model = {text.substr(0, at)};
+  if (at != std::string::npos) {
+    (void)absl::SimpleAtoi(text.substr(at + 1), &model.version);
+  }
+  return model;
+}
+
+std::string CheckVersion(const std::string& text) {
+  if (Split(text).version > 0) return "";
+  return absl::StrCat("expected NAME@VERSION, found '", text, "'");
+}
+
+std::string CheckModel(const std::string& text) {
+  const bool bare = text.find('@') == std::string::npos;
+  if (bare && !text.empty()) return "";
+  return CheckVersion(text).empty()
+             ? ""
+             : absl::StrCat("expected NAME or NAME@VERSION, found '", text,
+                            "'");
+}
+
+Client Connect(const Options& options, const CommonOptions& common) {
+  ClientOptions client = common.client;
+  client.address = options.admin;
+  return Client(client);
+}
+
+// Prints what was done, for people or for machines.
+void Print(const CommonOptions& common, const std::string& text,
+           const nlohmann::ordered_json& json) {
+  std::cout << (common.json ? json.dump() : text) << "\n";
+}
+
+absl::StatusOr<bool> RunLoad(const Options& options,
+                             const CommonOptions& common) {
+  lm::v1::LoadModelRequest request;
+  const ModelVersion model = Split(options.model);
+  request.set_name(model.name);
+  request.set_version(model.version);
+  const auto response = Connect(options, common).LoadModel(request);
+  if (!response.ok()) return response.status();
+  const lm::v1::ModelInfo& info = response->model();
+  Print(common,
+        absl::StrFormat("loaded %s@%d in %.3f s", info.name(), info.version(),
+                        info.load_seconds()),
+        {{"name", info.name()},
+         {"version", info.version()},
+         {"load_seconds", info.load_seconds()}});
+  return true;
+}
+
+absl::StatusOr<bool> RunUnload(const Options& options,
+                               const CommonOptions& common) {
+  lm::v1::UnloadModelRequest request;
+  const ModelVersion model = Split(options.model);
+  request.set_name(model.name);
+  request.set_version(model.version);
+  const auto response = Connect(options, common).UnloadModel(request);
+  if (!response.ok()) return response.status();
+  Print(common, absl::StrCat("unloaded ", options.model),
+        {{"name", model.name}, {"version", model.version}});
+  return true;
+}
+
+absl::StatusOr<bool> RunAlias(const Options& options,
+                              const CommonOptions& common) {
+  lm::v1::SetAliasRequest request;
+  const ModelVersion model = Split(options.model);
+  request.set_name(model.name);
+  request.set_alias(options.alias);
+  request.set_version(options.remove ? 0 : model.version);
+  if (options.expected) request.set_expected_version(*options.expected);
+  const auto response = Connect(options, common).SetAlias(request);
+  if (!response.ok()) return response.status();
+  const std::string alias = absl::StrCat(model.name, "@", options.alias);
+  Print(common,
+        options.remove ? absl::StrCat("removed ", alias)
+                       : absl::StrCat(alias, " = ", options.model),
+        {{"name", model.name},
+         {"alias", options.alias},
+         {"version", request.version()}});
+  return true;
+}
+
+using Run = absl::StatusOr<bool> (*)(const Options&, const CommonOptions&);
+
+// Adds a command with what all three share.
+CLI::App& AddCommand(CLI::App& app, const std::string& name,
+                     const std::string& help, Work* work, Run run,
+                     const std::shared_ptr<Options>& options) {
+  CLI::App& command = *app.add_subcommand(name, help);
+  command
+      .add_option("--admin", options->admin,
+                  "Admin address of the server: HOST:PORT or unix:PATH")
+      ->envname("LMSERVE_ADMIN")
+      ->check(CheckAddress)
+      ->capture_default_str();
+  command.callback([=] {
+    *work = [=](const CommonOptions& common) { return run(*options, common); };
+  });
+  return command;
+}
+
+}  // namespace
+
+void AddLoadCommand(CLI::App& app, Work* work) {
+  const auto options = std::make_shared<Options>();
+  AddCommand(app, "load",
+             "Load a version, and keep it loaded; of a bare name the newest.\n"
+             "  lm_client load en@3",
+             work, RunLoad, options)
+      .add_option("model", options->model, "NAME or NAME@VERSION")
+      ->required()
+      ->check(CheckModel);
+}
+
+void AddUnloadCommand(CLI::App& app, Work* work) {
+  const auto options = std::make_shared<Options>();
+  AddCommand(app, "unload",
+             "Let a version go until it is loaded again, or a newer one "
+             "comes.\n  lm_client unload en@3",
+             work, RunUnload, options)
+      .add_option("model", options->model, "NAME@VERSION")
+      ->required()
+      ->check(CheckVersion);
+}
+
+void AddAliasCommand(CLI::App& app, Work* work) {
+  const auto options = std::make_shared<Options>();
+  CLI::App& command = AddCommand(app, "alias",
+                                 "Load a version, then let an alias name it.\n"
+                                 "  lm_client alias en@3 stable --expect 2",
+                                 work, RunAlias, options);
+  command.add_option("model", options->model, "NAME@VERSION; to remove: NAME")
+      ->required();
+  command.add_option("alias", options->alias, "The alias")->required();
+  command.add_option("--expect", options->expected,
+                     "Fail if it does not name this version now; 0: none");
+  command.add_flag("--remove", options->remove, "Take the alias away");
+  command.parse_complete_callback([=] {
+    const std::string problem =
+        options->remove ? "" : CheckVersion(options->model);
+    if (!problem.empty()) throw CLI::ValidationError("model", problem);
+  });
+}
+
+}  // namespace lmserve

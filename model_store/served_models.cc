@@ -1,0 +1,90 @@
+#include "model_store/served_models.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "model_store/model_name.h"
+
+namespace lmserve {
+namespace {
+
+constexpr size_t kMostNamesTold = 20;
+
+// "a, b and 3 more" for a message.
+std::string Names(const std::vector<std::string>& names) {
+  if (names.empty()) return "none";
+  const size_t told = std::min(names.size(), kMostNamesTold);
+  std::string text = absl::StrJoin(names.begin(), names.begin() + told, ", ");
+  if (told < names.size()) {
+    absl::StrAppend(&text, " and ", names.size() - told, " more");
+  }
+  return text;
+}
+
+absl::Status NoSuchModel(const ServedModels& served, absl::string_view name) {
+  std::vector<std::string> names;
+  for (const auto& [known, model] : served.models) names.push_back(known);
+  return absl::NotFoundError(absl::StrCat(
+      "model '", name, "' is not served; there are: ", Names(names)));
+}
+
+absl::Status NoSuchVersion(const ServedModels::Model& model,
+                           absl::string_view name, absl::string_view wanted) {
+  std::vector<std::string> names;
+  for (const auto& entry : model.versions) {
+    names.push_back(absl::StrCat(entry.first));
+  }
+  for (const auto& entry : model.aliases) names.push_back(entry.first);
+  return absl::NotFoundError(
+      absl::StrCat("model '", name, "' has no version or alias '", wanted,
+                   "' that is served; there are: ", Names(names)));
+}
+
+// The version that a name stands for; 0 where its alias is none.
+uint64_t Resolve(const ServedModels::Model& model, const ModelName& wanted) {
+  if (wanted.version != 0) return wanted.version;
+  if (wanted.alias.empty()) return model.versions.rbegin()->first;
+  const auto alias = model.aliases.find(wanted.alias);
+  return alias == model.aliases.end() ? 0 : alias->second;
+}
+
+ServedModels::Entry MakeEntry(const ServedModels::Model& model,
+                              uint64_t version) {
+  ServedModels::Entry entry = {model.versions.at(version),
+                               {},
+                               version == model.versions.rbegin()->first};
+  for (const auto& [alias, named] : model.aliases) {
+    if (named == version) entry.aliases.push_back(alias);
+  }
+  return entry;
+}
+
+}  // namespace
+
+absl::StatusOr<ServedModels::Entry> ServedModels::GetEntry(
+    absl::string_view spec) const {
+  const absl::StatusOr<ModelName> wanted = ParseModelName(spec);
+  if (!wanted.ok()) return wanted.status();
+  const auto found = models.find(wanted->name);
+  if (found == models.end()) return NoSuchModel(*this, wanted->name);
+  const Model& model = found->second;
+  const uint64_t version = Resolve(model, *wanted);
+  if (model.versions.count(version) == 0) {
+    return NoSuchVersion(model, wanted->name,
+                         spec.substr(wanted->name.size() + 1));
+  }
+  return MakeEntry(model, version);
+}
+
+std::vector<ServedModels::Entry> ServedModels::List() const {
+  std::vector<Entry> entries;
+  for (const auto& [name, model] : models) {
+    for (const auto& [version, handle] : model.versions) {
+      entries.push_back(MakeEntry(model, version));
+    }
+  }
+  return entries;
+}
+
+}  // namespace lmserve

@@ -1,0 +1,241 @@
+// A server in bad company: garbage on its port, clients that vanish or stall by
+// the thousand, signals under load.
+
+#include <arpa/inet.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "lm/v1/language_model.grpc.pb.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using lm::v1::LanguageModelService;
+
+// A connection of its own.
+std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+grpc::Status Score(const std::shared_ptr<grpc::Channel>& channel) {
+  LanguageModelService::Stub stub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::seconds(60));
+  lm::v1::ScoreRequest request;
+  request.set_model("en");
+  request.add_texts()->set_text("the cat is small");
+  lm::v1::ScoreResponse response;
+  const grpc::Status status = stub.Score(&context, request, &response);
+  if (status.ok()) {
+    EXPECT_NEAR(response.scores(0).log_prob(), -2.4868, 1e-3);
+  }
+  return status;
+}
+
+class FaultTest : public testing::Test {
+ protected:
+  FaultTest() { PublishTinyModel(store_.path(), "en"); }
+
+  const TemporaryDirectory store_;
+};
+
+// A TCP connection to 127.0.0.1:PORT, as it stands in an address.
+int ConnectRaw(const std::string& server) {
+  int port = 0;
+  EXPECT_TRUE(absl::SimpleAtoi(server.substr(server.rfind(':') + 1), &port));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(connect(connection, reinterpret_cast<sockaddr*>(&address),
+                    sizeof(address)),
+            0);
+  return connection;
+}
+
+TEST_F(FaultTest, GarbageOnThePort) {
+  ServerProcess server(store_.path());
+  std::mt19937 random(1);
+  const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  for (int i = 0; i < 200; ++i) {
+    std::string bytes = i % 2 == 0 ? "" : preface;
+    for (unsigned n = random() % 2000; n > 0; --n) {
+      bytes.push_back(static_cast<char>(random()));
+    }
+    if (i % 20 == 0) bytes = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const int connection = ConnectRaw(server.address());
+    (void)!send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    close(connection);
+  }
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
+}
+
+TEST_F(FaultTest, ConnectionsThatSayNothing) {
+  constexpr int kConnections = 500;
+  ServerProcess server(store_.path());
+  std::vector<int> idle;
+  for (int i = 0; i < kConnections; ++i) {
+    idle.push_back(ConnectRaw(server.address()));
+  }
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
+  for (int connection : idle) close(connection);
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
+}
+
+// A ScoreStream that was opened, and over which nothing is sent. Deletes
+// itself.
+class OpenStream final : public grpc::ClientBidiReactor<lm::v1::ScoreRequest,
+                                                        lm::v1::ScoreResponse> {
+ public:
+  OpenStream(LanguageModelService::Stub& stub, std::atomic<int>* open)
+      : open_(open) {
+    ++*open_;
+    stub.async()->ScoreStream(&context_, this);
+    StartRead(&response_);
+    StartCall();
+  }
+  void Cancel() { context_.TryCancel(); }
+  void OnReadDone(bool ok) override {
+    if (ok) StartRead(&response_);
+  }
+  void OnDone(const grpc::Status&) override { --*open_; }
+
+ private:
+  std::atomic<int>* const open_;
+  grpc::ClientContext context_;
+  lm::v1::ScoreResponse response_;
+};
+
+TEST_F(FaultTest, TenThousandStreamsThatSayNothing) {
+  constexpr int kStreams = 10'000, kConnections = 16;
+  ServerProcess server(store_.path(), {"--max-calls", "20000"});
+  std::vector<std::unique_ptr<LanguageModelService::Stub>> stubs;
+  for (int i = 0; i < kConnections; ++i) {
+    stubs.push_back(LanguageModelService::NewStub(Connect(server.address())));
+  }
+  std::atomic<int> open = 0;
+  std::vector<std::unique_ptr<OpenStream>> streams;
+  for (int i = 0; i < kStreams; ++i) {
+    streams.push_back(
+        std::make_unique<OpenStream>(*stubs[i % kConnections], &open));
+  }
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
+  EXPECT_EQ(open, kStreams);
+  for (const auto& stream : streams) stream->Cancel();
+  while (open > 0) std::this_thread::yield();
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
+}
+
+// Callers without pause, who count what comes of it.
+class Callers {
+ public:
+  explicit Callers(const std::string& address) {
+    for (int i = 0; i < 4; ++i) {
+      threads_.emplace_back([this, address] {
+        const auto channel = Connect(address);
+        while (!stop_) {
+          const grpc::Status status = Score(channel);
+          if (status.ok()) {
+            ++answered_;
+          } else if (status.error_code() == grpc::UNAVAILABLE) {
+            ++refused_;
+          } else {
+            ADD_FAILURE() << status.error_code() << status.error_message();
+          }
+        }
+      });
+    }
+    WaitForAnswers(100);
+  }
+  ~Callers() { Stop(); }
+
+  // Waits for so many more.
+  void WaitForAnswers(int count) const {
+    const int before = answered_;
+    while (answered_ < before + count) std::this_thread::yield();
+  }
+
+  void Stop() {
+    stop_ = true;
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+  int refused() const { return refused_; }
+
+ private:
+  std::atomic<bool> stop_ = false;
+  std::atomic<int> answered_ = 0, refused_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+// What is let in is answered; what comes later is told to go elsewhere.
+TEST_F(FaultTest, SigtermUnderLoadLosesNothing) {
+  ServerProcess server(store_.path());
+  Callers callers(server.address());
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
+  callers.Stop();
+  EXPECT_GT(callers.refused(), 0);
+}
+
+TEST_F(FaultTest, SigkillUnderLoadAndAServerInItsPlace) {
+  std::string address;
+  {
+    ServerProcess server(store_.path());
+    address = server.address();
+  }
+  auto first =
+      std::make_unique<ServerProcess>(store_.path(), Arguments(), address);
+  Callers callers(address);
+  first->process().Signal(SIGKILL);
+  EXPECT_EQ(first->process().Wait(), -SIGKILL);
+  ServerProcess second(store_.path(), {}, address);
+  callers.WaitForAnswers(100);
+}
+
+TEST_F(FaultTest, AnUnreadableStoreServesOnWhatIsLoaded) {
+  ServerProcess server(store_.path(), {"--poll-seconds", "0.05"});
+  const std::string moved = store_.path() + "-moved";
+  ASSERT_EQ(rename(store_.path().c_str(), moved.c_str()), 0);
+  const auto told = [&] {
+    return server.Client({"models"}).output.find("efused") != std::string::npos;
+  };
+  while (!told()) std::this_thread::yield();
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
+  ASSERT_EQ(rename(moved.c_str(), store_.path().c_str()), 0);
+  while (told()) std::this_thread::yield();
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
+}
+
+}  // namespace
+}  // namespace lmserve

@@ -1,0 +1,112 @@
+// lm_client and lm_server over encrypted connections, with certificates and
+// tokens; and the C++ client's Decode.
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/client.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/server/certificates.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+
+class SecureCommandsTest : public testing::Test {
+ protected:
+  SecureCommandsTest() { PublishTinyModel(files_.path(), "en"); }
+
+  // Writes a file; its path.
+  std::string File(const std::string& name, const std::string& text) const {
+    const std::string path = files_.File(name);
+    WriteText(path, text);
+    return path;
+  }
+
+  // The server is known as localhost, and listens there.
+  Arguments ServerFlags() const {
+    return {"--tls-certificate", File("server.pem", server_.certificate),
+            "--tls-key", File("server.key", server_.key)};
+  }
+
+  const TemporaryDirectory files_;
+  const CertifiedKey root_ = MakeRoot("root");
+  const CertifiedKey server_ = MakeCertificate(root_);
+  const CertifiedKey client_ = MakeCertificate(root_);
+  const std::string ca_ = File("root.pem", root_.certificate);
+};
+
+TEST_F(SecureCommandsTest, ACommandTrustsTheRootItIsGiven) {
+  ServerProcess server(files_.path(), ServerFlags(), "localhost:0");
+  EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 1);
+  const Outcome trusting = server.Client({"--tls-ca", ca_, "score", "the cat"});
+  EXPECT_EQ(trusting.exit_code, 0) << trusting.errors;
+  EXPECT_EQ(server.Client({"--tls-ca", ca_, "health"}).exit_code, 0);
+}
+
+TEST_F(SecureCommandsTest, ACommandShowsItsCertificateAndToken) {
+  Arguments flags = ServerFlags();
+  for (const std::string& flag :
+       {std::string("--tls-client-ca"), ca_, std::string("--tokens"),
+        File("tokens", "read 0123456789abcdef\n")}) {
+    flags.push_back(flag);
+  }
+  ServerProcess server(files_.path(), flags, "localhost:0");
+  const Arguments shown = {
+      "--tls-ca",          ca_,
+      "--tls-certificate", File("client.pem", client_.certificate),
+      "--tls-key",         File("client.key", client_.key)};
+  const auto score = [&](const Arguments& more) {
+    Arguments arguments = shown;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    arguments.insert(arguments.end(), {"score", "the cat"});
+    return server.Client(arguments);
+  };
+  const std::string token = File("token", "0123456789abcdef\n");
+  EXPECT_EQ(score({"--token-file", token}).exit_code, 0);
+  const Outcome without = score({});
+  EXPECT_EQ(without.exit_code, 1);
+  EXPECT_THAT(without.errors, HasSubstr("UNAUTHENTICATED: authorization: "
+                                        "expected 'Bearer TOKEN', found none"));
+}
+
+TEST_F(SecureCommandsTest, TheLibraryDecodes) {
+  Arguments flags = ServerFlags();
+  flags.insert(flags.end(),
+               {"--tokens", File("tokens", "read 0123456789abcdef\n")});
+  ServerProcess server(files_.path(), flags, "localhost:0");
+  ClientOptions options;
+  options.address = server.address();
+  options.tls = ClientTls{root_.certificate, "", ""};
+  options.token = "0123456789abcdef";
+  const Client client(options);
+  const auto stream = client.Decode();
+  lm::v1::DecodeRequest request;
+  request.mutable_start()->set_model("en");
+  request.mutable_start()->add_words("the");
+  ASSERT_TRUE(stream->Send(request));
+  const auto started = stream->Receive();
+  ASSERT_TRUE(started.ok()) << started.status();
+  request.Clear();
+  request.mutable_extend()->add_handles(started->started().handle());
+  request.mutable_extend()->add_words(started->started().ids(0));
+  ASSERT_TRUE(stream->Send(request));
+  EXPECT_EQ(stream->Receive()->extended().log_probs_size(), 1);
+  stream->Close();
+  EXPECT_EQ(stream->Receive().status(),
+            absl::OutOfRangeError("the stream has ended"));
+
+  const auto refused = client.Decode();
+  request.Clear();
+  EXPECT_TRUE(refused->Send(request));
+  EXPECT_THAT(refused->Receive().status().ToString(),
+              HasSubstr("INVALID_ARGUMENT: request 0: step: expected start"));
+}
+
+}  // namespace
+}  // namespace lmserve

@@ -1,0 +1,180 @@
+// What lm_server is told by flags, environment and file; its log and metrics.
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+
+// What a HTTP server on loopback answers to a GET.
+std::string Get(int port, const std::string& path) {
+  const int connection = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(connection, reinterpret_cast<sockaddr*>(&address),
+              sizeof(address)) == 0) {
+    const std::string request = absl::StrCat(
+        "GET ", path,
+        " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    if (write(connection, request.data(), request.size()) > 0) {
+      char block[4096];
+      ssize_t size;
+      while ((size = read(connection, block, sizeof(block))) > 0) {
+        answer.append(block, size);
+      }
+    }
+  }
+  close(connection);
+  return answer;
+}
+
+class ServerFlagsTest : public testing::Test {
+ protected:
+  ServerFlagsTest() { PublishTinyModel(store_.path(), "en"); }
+
+  // Of lm_server with more arguments: --check-config says what is in effect.
+  Outcome CheckConfig(Arguments arguments) const {
+    arguments.push_back("--check-config");
+    return RunProgram(Command("lm_server", arguments));
+  }
+
+  std::string ConfigFile(const std::string& text) const {
+    const std::string path = store_.File("config");
+    WriteText(path, absl::StrCat("store=", store_.path(), "\n", text));
+    return path;
+  }
+
+  const TemporaryDirectory store_;
+};
+
+TEST_F(ServerFlagsTest, FlagsGoBeforeTheEnvironmentAndThatBeforeTheFile) {
+  const std::string file =
+      ConfigFile("drain-seconds=1\nbatch-words=11\nmax-calls=111\n");
+  setenv("LM_SERVER_DRAIN_SECONDS", "2", 1);
+  setenv("LM_SERVER_BATCH_WORDS", "22", 1);
+  const Outcome outcome =
+      CheckConfig({"--config", file, "--drain-seconds", "3"});
+  unsetenv("LM_SERVER_DRAIN_SECONDS");
+  unsetenv("LM_SERVER_BATCH_WORDS");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("\ndrain-seconds=3\n"));
+  EXPECT_THAT(outcome.output, HasSubstr("\nbatch-words=22\n"));
+  EXPECT_THAT(outcome.output, HasSubstr("\nmax-calls=111\n"));
+  EXPECT_THAT(outcome.errors, HasSubstr("serving en@1"));
+}
+
+// What is printed can be read again, and says the same.
+TEST_F(ServerFlagsTest, WhatIsInEffectIsAFile) {
+  const Outcome first = CheckConfig(
+      {"--store", store_.path(), "--max-texts", "7", "--log-format", "json"});
+  const std::string file = store_.File("again");
+  WriteText(file, first.output);
+  EXPECT_EQ(CheckConfig({"--config", file}).output, first.output);
+}
+
+TEST_F(ServerFlagsTest, WrongOnesAreTold) {
+  const auto error = [&](const Arguments& arguments) {
+    const Outcome outcome = CheckConfig(arguments);
+    EXPECT_EQ(outcome.exit_code, 2);
+    return outcome.errors;
+  };
+  EXPECT_THAT(error({"--config", ConfigFile("batch-words=0\n")}),
+              HasSubstr("--batch-words: Value 0 not in range"));
+  EXPECT_THAT(error({"--config", ConfigFile("no-such=1\n")}),
+              HasSubstr("no-such"));
+  EXPECT_THAT(error({}), HasSubstr("--store is required"));
+  setenv("LM_SERVER_MAX_TEXTS", "many", 1);
+  EXPECT_THAT(error({"--store", store_.path()}), HasSubstr("--max-texts"));
+  unsetenv("LM_SERVER_MAX_TEXTS");
+}
+
+TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
+  ServerProcess server(store_.path(),
+                       {"--log-format", "json", "--log-level", "debug"});
+  EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 0);
+  EXPECT_EQ(server.Client({"score", "--model", "a\"b", "the cat"}).exit_code,
+            1);
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0);
+  std::istringstream lines(server.process().Errors());
+  std::string line, calls;
+  while (std::getline(lines, line)) {
+    const auto parsed = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_FALSE(parsed.is_discarded()) << line;
+    EXPECT_TRUE(parsed.contains("time"));
+    if (parsed["level"] == "debug") {
+      absl::StrAppend(&calls, parsed["message"].get<std::string>(), "\n");
+    }
+  }
+  EXPECT_THAT(calls, HasSubstr("Score of ipv4:127.0.0.1: OK in "));
+  EXPECT_THAT(calls, HasSubstr("Score of ipv4:127.0.0.1: INVALID_ARGUMENT"));
+}
+
+TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
+  ServerProcess server(store_.path(), {"--metrics-listen", "127.0.0.1:0"});
+  std::string line;
+  int port = 0;
+  while (port == 0 && server.process().ReadLine(&line)) {
+    const size_t begin = line.rfind(' ');
+    if (line.rfind("metrics on port ", 0) == 0) {
+      ASSERT_TRUE(absl::SimpleAtoi(line.substr(begin + 1), &port));
+    }
+  }
+  EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 0);
+  EXPECT_EQ(server.Client({"score", "--model", "none", "the cat"}).exit_code,
+            1);
+  EXPECT_EQ(server.Client({"generate", "--max-words", "3"}).exit_code, 0);
+  const std::string metrics = Get(port, "/metrics");
+  for (const char* expected :
+       {"HTTP/1.1 200 OK",
+        "grpc_server_call_started_total{method=\"Score\"} 2\n",
+        "grpc_server_call_duration_seconds_count{code=\"OK\",method=\"Score\"} "
+        "1\n",
+        "grpc_server_call_duration_seconds_count{code=\"NOT_FOUND\",method="
+        "\"Score\"} 1\n",
+        "lm_words_total{model=\"en\",version=\"1\"}",
+        "lm_first_word_seconds_count{model=\"en\",version=\"1\"} 1\n",
+        "lm_model_loaded{model=\"en\",version=\"1\"} 1\n",
+        "lm_calls_under_way 0\n", "lm_queued_words 0\n", "process_open_fds ",
+        "lm_build_info{version="}) {
+    EXPECT_THAT(metrics, HasSubstr(expected));
+  }
+}
+
+TEST_F(ServerFlagsTest, ATakenPortOfMetricsIsAnError) {
+  ServerProcess first(store_.path(), {"--metrics-listen", "127.0.0.1:0"});
+  std::string line;
+  while (first.process().ReadLine(&line) &&
+         line.rfind("metrics on port ", 0) != 0) {
+  }
+  const std::string address =
+      absl::StrCat("127.0.0.1:", line.substr(line.rfind(' ') + 1));
+  const Outcome second = RunProgram(Command(
+      "lm_server", {"--store", store_.path(), "--listen", "127.0.0.1:0",
+                    "--admin-listen", "", "--metrics-listen", address}));
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_THAT(second.errors, HasSubstr(absl::StrCat("cannot listen on ",
+                                                    address, " for metrics")));
+}
+
+}  // namespace
+}  // namespace lmserve

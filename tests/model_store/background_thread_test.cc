@@ -1,0 +1,62 @@
+#include "model_store/background_thread.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <future>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(BackgroundThreadTest, RunsTasksInTheirOrder) {
+  std::vector<int> ran;
+  BackgroundThread thread;
+  for (int i = 0; i < 3; ++i) thread.Post([&ran, i] { ran.push_back(i); });
+  thread.Stop();
+  EXPECT_THAT(ran, ElementsAre(0, 1, 2));
+}
+
+TEST(BackgroundThreadTest, HasTheLowestPriorityAndLeavesOthersTheirs) {
+  const int own = getpriority(PRIO_PROCESS, gettid());
+  int priority = 0;
+  BackgroundThread thread;
+  thread.Post([&] { priority = getpriority(PRIO_PROCESS, gettid()); });
+  thread.Stop();
+  EXPECT_EQ(priority, 19);
+  EXPECT_EQ(getpriority(PRIO_PROCESS, gettid()), own);
+}
+
+TEST(BackgroundThreadTest, RepeatsATaskBetweenOthers) {
+  std::promise<void> thrice, posted;
+  int times = 0;
+  BackgroundThread thread;
+  thread.RepeatEvery(std::chrono::milliseconds(1), [&] {
+    if (++times == 3) thrice.set_value();
+  });
+  thrice.get_future().wait();
+  EXPECT_TRUE(thread.Post([&] { posted.set_value(); }));
+  posted.get_future().wait();
+}
+
+TEST(BackgroundThreadTest, ATaskMayPost) {
+  std::promise<void> done;
+  BackgroundThread thread;
+  thread.Post([&] { thread.Post([&] { done.set_value(); }); });
+  done.get_future().wait();
+}
+
+TEST(BackgroundThreadTest, OnceStoppedTakesNothing) {
+  BackgroundThread thread;
+  thread.Stop();
+  thread.Stop();
+  EXPECT_FALSE(thread.Post([] { FAIL(); }));
+}
+
+}  // namespace
+}  // namespace lmserve

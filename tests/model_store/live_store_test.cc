@@ -1,0 +1,634 @@
+// A store that changes while it serves.
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model_store/model_store.h"
+#include "model_store/publish.h"
+#include "model_store/self_test.h"
+#include "model_store/store_directory.h"
+#include "tests/model_store/version_files.h"
+#include "tests/testing/neural_models.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
+using testing::SizeIs;
+using testing::StartsWith;
+
+constexpr auto kLongest = std::chrono::seconds(60);
+
+// What a change comes to.
+absl::Status Wait(absl::FunctionRef<void(ModelStore::Done)> change) {
+  std::promise<absl::Status> promise;
+  change([&](const absl::Status& status) { promise.set_value(status); });
+  return promise.get_future().get();
+}
+
+// Waits until a store is as a test wants it; false where it never comes to be.
+bool WaitUntil(ModelStore& store, const std::function<bool()>& wanted) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  store.OnChange([&] {
+    const std::lock_guard<std::mutex> lock(mutex);
+    changed.notify_all();
+  });
+  bool is = false;
+  {
+    std::unique_lock<std::mutex> lock(mutex);
+    is = changed.wait_for(lock, kLongest, wanted);
+  }
+  store.OnChange(nullptr);
+  return is;
+}
+
+class LiveStoreTest : public testing::Test {
+ protected:
+  void Open(const StoreOptions& options = {}) {
+    store_ = ModelStore::Open(directory_.path(), options).value();
+  }
+
+  uint64_t PublishModel() const {
+    return PublishTinyModel(directory_.path(), "m");
+  }
+  void PublishTimes(int times) const {
+    for (int i = 0; i < times; ++i) PublishModel();
+  }
+
+  // A version that is not in the store yet: publishing writes it elsewhere.
+  std::string MakeElsewhere() {
+    PublishTinyModel(elsewhere_.path(), "m");
+    return elsewhere_.File("m/1");
+  }
+
+  void CopyTo(const std::string& from, const std::string& version) const {
+    std::filesystem::copy(from, directory_.File(version),
+                          std::filesystem::copy_options::recursive);
+  }
+
+  void AliasOnDisk(const std::string& alias, uint64_t version) const {
+    const absl::Status status =
+        lmserve::SetAlias(directory_.path(), "m", alias, version);
+    ASSERT_TRUE(status.ok()) << status;
+  }
+
+  absl::Status Refresh() {
+    return Wait([&](auto done) { store_->Refresh(done); });
+  }
+  absl::Status Load(uint64_t version) {
+    return Wait([&](auto done) { store_->Load("m", version, done); });
+  }
+  absl::Status Unload(uint64_t version) {
+    return Wait([&](auto done) { store_->Unload("m", version, done); });
+  }
+  absl::Status SetAlias(const std::string& alias, uint64_t version,
+                        std::optional<uint64_t> expected = std::nullopt) {
+    return Wait([&](auto done) {
+      store_->SetAlias("m", alias, version, expected, done);
+    });
+  }
+
+  // "VERSION aliases..." of what is loaded, "*" after the default.
+  std::vector<std::string> Loaded() const {
+    std::vector<std::string> list;
+    for (const ModelStore::Entry& entry : store_->List()) {
+      list.push_back(
+          absl::StrCat(entry.handle->version(), entry.is_default ? "*" : ""));
+      for (const std::string& alias : entry.aliases) {
+        absl::StrAppend(&list.back(), " ", alias);
+      }
+    }
+    return list;
+  }
+
+  // "VERSION: reason" of what is refused.
+  std::vector<std::string> Refused() const {
+    std::vector<std::string> list;
+    for (const ModelStore::Refused& refused : store_->refused()) {
+      list.push_back(
+          absl::StrCat(refused.version, ": ", refused.reason.ToString()));
+    }
+    return list;
+  }
+
+  std::map<std::string, uint64_t> AliasesOnDisk() const {
+    return ReadAliases(directory_.path(), "m").value();
+  }
+
+  const TemporaryDirectory directory_;
+  const TemporaryDirectory elsewhere_;
+  std::unique_ptr<ModelStore> store_;
+};
+
+TEST_F(LiveStoreTest, ANewVersionTakesThePlaceOfTheOld) {
+  PublishModel();
+  Open();
+  const ModelHandle old = store_->Get("m").value();
+  PublishModel();
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2*"));
+  EXPECT_EQ(old->version(), 1u);
+  const std::vector<std::string> texts = {"the cat is small"};
+  EXPECT_EQ(MakeSelfTest(old->model(), texts).SerializeAsString(),
+            MakeSelfTest(store_->Get("m").value()->model(), texts)
+                .SerializeAsString());
+}
+
+TEST_F(LiveStoreTest, TheDirectoryIsWatched) {
+  Open({.poll = std::chrono::milliseconds(2)});
+  EXPECT_THAT(Loaded(), IsEmpty());
+  for (uint64_t version = 1; version <= 3; ++version) {
+    PublishModel();
+    EXPECT_TRUE(WaitUntil(*store_, [&] {
+      const auto handle = store_->Get("m");
+      return handle.ok() && (*handle)->version() == version;
+    }));
+  }
+  AliasOnDisk("stable", 2);
+  EXPECT_TRUE(WaitUntil(*store_, [&] { return store_->Get("m@stable").ok(); }));
+  std::filesystem::remove_all(directory_.File("m"));
+  EXPECT_TRUE(WaitUntil(*store_, [&] { return store_->List().empty(); }));
+}
+
+TEST_F(LiveStoreTest, WhoAsksWhileVersionsChangeIsAlwaysAnswered) {
+  PublishModel();
+  Open({.poll = std::chrono::milliseconds(1)});
+  const lm::v1::SelfTest expected = MakeSelfTest(
+      store_->Get("m").value()->model(), std::vector<std::string>{"the cat"});
+  std::atomic<bool> over = false;
+  std::vector<int> wrong(4);
+  std::vector<std::thread> threads;
+  for (int& count : wrong) {
+    threads.emplace_back([&] {
+      uint64_t last = 1;
+      while (!over) {
+        const absl::StatusOr<ModelHandle> handle = store_->Get("m");
+        count += !handle.ok() || (*handle)->version() < last ||
+                 !RunSelfTest((*handle)->model(), expected).ok();
+        if (handle.ok()) last = (*handle)->version();
+      }
+    });
+  }
+  for (int i = 0; i < 5; ++i) PublishModel();
+  EXPECT_TRUE(WaitUntil(
+      *store_, [&] { return store_->Get("m").value()->version() == 6; }));
+  over = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(wrong, testing::Each(0));
+}
+
+// What may be wrong with a version that appears, and part of the reason.
+struct BrokenCase {
+  std::string name;
+  std::function<void(const std::string& directory)> spoil;
+  std::string reason;
+};
+
+void FlipABit(const std::string& path) {
+  std::string bytes = ReadBytes(path);
+  bytes[bytes.size() / 2] ^= 1;
+  WriteBytes(path, bytes);
+}
+
+class BrokenVersionTest : public LiveStoreTest,
+                          public testing::WithParamInterface<BrokenCase> {};
+
+TEST_P(BrokenVersionTest, UnseatsNothingUntilItIsWhole) {
+  const std::string good = MakeElsewhere();
+  PublishModel();
+  AliasOnDisk("stable", 1);
+  Open();
+  CopyTo(good, "m/2");
+  GetParam().spoil(directory_.File("m/2"));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(Refresh().ok());
+    EXPECT_THAT(Loaded(), ElementsAre("1* stable"));
+    EXPECT_THAT(Refused(), ElementsAre(HasSubstr(GetParam().reason)));
+  }
+  EXPECT_THAT(Load(2).ToString(),
+              AllOf(HasSubstr("DATA_LOSS: m@2: "), HasSubstr(GetParam().reason),
+                    Not(HasSubstr(directory_.path()))));
+  EXPECT_THAT(SetAlias("stable", 2).ToString(), HasSubstr(GetParam().reason));
+  EXPECT_THAT(AliasesOnDisk(), ElementsAre(Pair("stable", 1)));
+  EXPECT_THAT(Loaded(), ElementsAre("1* stable"));
+  std::filesystem::remove_all(directory_.File("m/2"));
+  CopyTo(good, "m/2");
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "2*"));
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, BrokenVersionTest,
+    testing::Values(BrokenCase{"Empty",
+                               [](const std::string& directory) {
+                                 std::filesystem::remove_all(directory);
+                                 std::filesystem::create_directory(directory);
+                               },
+                               "manifest.json"},
+                    BrokenCase{"HalfCopied",
+                               [](const std::string& directory) {
+                                 std::filesystem::remove(directory +
+                                                         "/ngram.bin");
+                               },
+                               "ngram.bin"},
+                    BrokenCase{"Truncated",
+                               [](const std::string& directory) {
+                                 BreakVersion(directory);
+                               },
+                               "vocabulary.txt': size"},
+                    BrokenCase{"BitFlipped",
+                               [](const std::string& directory) {
+                                 FlipABit(directory + "/ngram.bin");
+                               },
+                               "ngram.bin': SHA-256"},
+                    BrokenCase{"WrongSelfTest",
+                               [](const std::string& directory) {
+                                 std::string bytes =
+                                     ReadBytes(directory + "/selftest.json");
+                                 const size_t number = bytes.find("-0.");
+                                 bytes.replace(number, 3, "-7.");
+                                 ForgeFile(directory, "selftest.json", bytes);
+                               },
+                               "self-test 0"}),
+    [](const testing::TestParamInfo<BrokenCase>& info) {
+      return info.param.name;
+    });
+
+TEST_F(LiveStoreTest, AVersionThatGrowsFileByFileServesOnceItIsWhole) {
+  const std::string good = MakeElsewhere();
+  PublishModel();
+  Open();
+  std::filesystem::create_directory(directory_.File("m/2"));
+  for (const char* file :
+       {"manifest.json", "vocabulary.txt", "selftest.json", "ngram.bin"}) {
+    EXPECT_TRUE(Refresh().ok());
+    EXPECT_THAT(Loaded(), ElementsAre("1*"));
+    EXPECT_THAT(Refused(), SizeIs(1));
+    CopyTo(absl::StrCat(good, "/", file), absl::StrCat("m/2/", file));
+  }
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2*"));
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
+TEST_F(LiveStoreTest, AVersionThatIsGoneIsUnloaded) {
+  PublishTimes(2);
+  AliasOnDisk("latest", 2);
+  Open();
+  const ModelHandle held = store_->Get("m@2").value();
+  std::filesystem::remove_all(directory_.File("m/2"));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+  EXPECT_THAT(Refused(),
+              ElementsAre("2: NOT_FOUND: alias 'latest': there is no such "
+                          "version"));
+  EXPECT_FALSE(MakeSelfTest(held->model(), std::vector<std::string>{"a"})
+                   .cases()
+                   .empty());
+  std::filesystem::remove_all(directory_.File("m"));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), IsEmpty());
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
+TEST_F(LiveStoreTest, AStoreThatCannotBeReadServesOn) {
+  PublishModel();
+  Open();
+  std::filesystem::rename(directory_.path(), elsewhere_.File("moved"));
+  EXPECT_FALSE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+  EXPECT_THAT(Refused(), ElementsAre(StartsWith("0: NOT_FOUND: the store: ")));
+  std::filesystem::rename(elsewhere_.File("moved"), directory_.path());
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
+TEST_F(LiveStoreTest, AVersionRewrittenForTheWorseServesOnAsItWas) {
+  const std::string good = MakeElsewhere();
+  PublishModel();
+  Open();
+  std::filesystem::remove_all(directory_.File("m/1"));
+  CopyTo(good, "m/1");
+  BreakVersion(directory_.File("m/1"));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+  EXPECT_THAT(Refused(), ElementsAre(HasSubstr("vocabulary.txt': size")));
+}
+
+TEST_F(LiveStoreTest, AliasesFollowTheDisk) {
+  PublishTimes(3);
+  AliasOnDisk("stable", 1);
+  Open();
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "3*"));
+  AliasOnDisk("stable", 2);
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2 stable", "3*"));
+  WriteBytes(directory_.File("m/aliases.json"), "{");
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2 stable", "3*"));
+  EXPECT_THAT(Refused(), ElementsAre(HasSubstr("aliases.json")));
+  std::filesystem::remove(directory_.File("m/aliases.json"));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("3*"));
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
+TEST_F(LiveStoreTest, AnAliasOnDiskMovesToAGoodVersionAlone) {
+  PublishTimes(3);
+  AliasOnDisk("stable", 1);
+  Open();
+  BreakVersion(directory_.File("m/2"));
+  AliasOnDisk("stable", 2);
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "3*"));
+  EXPECT_THAT(Refused(), ElementsAre(HasSubstr("2: DATA_LOSS: ")));
+}
+
+TEST_F(LiveStoreTest, TheNewestGoodOnesAreKept) {
+  PublishTimes(4);
+  BreakVersion(directory_.File("m/3"));
+  Open({.keep = {.newest = 2}});
+  EXPECT_THAT(Loaded(), ElementsAre("2", "4*"));
+  PublishModel();
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("4", "5*"));
+  EXPECT_THAT(Refused(), IsEmpty());  // nobody wants 3 any more
+}
+
+TEST_F(LiveStoreTest, AllAreKept) {
+  PublishTimes(2);
+  Open({.keep = {.newest = VersionPolicy::kAll}});
+  PublishModel();
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1", "2", "3*"));
+}
+
+TEST_F(LiveStoreTest, ListedOnesAreKept) {
+  PublishTimes(3);
+  PublishTinyModel(directory_.path(), "other");
+  AliasOnDisk("stable", 1);
+  Open({.keep = {.newest = 1, .listed = {{"m", {2, 7}}, {"none", {1}}}}});
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "2*"));
+  EXPECT_THAT(Refused(), ElementsAre("7: NOT_FOUND: there is no such version",
+                                     "1: NOT_FOUND: there is no such version"));
+  std::filesystem::rename(directory_.File("m/3"), directory_.File("m/7"));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "2", "7*"));
+}
+
+TEST_F(LiveStoreTest, WhatIsLoadedStays) {
+  PublishTimes(3);
+  Open();
+  EXPECT_TRUE(Load(1).ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1", "3*"));
+  PublishModel();
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1", "4*"));
+  EXPECT_TRUE(Unload(1).ok());
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("4*"));
+}
+
+TEST_F(LiveStoreTest, WhatIsUnloadedStaysOut) {
+  PublishTimes(2);
+  Open();
+  EXPECT_TRUE(Unload(2).ok());
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), IsEmpty());
+  AliasOnDisk("latest", 2);
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), IsEmpty());
+  EXPECT_THAT(Refused(), ElementsAre(HasSubstr("'latest': it was unloaded")));
+  EXPECT_TRUE(Load(2).ok());
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2* latest"));
+}
+
+TEST_F(LiveStoreTest, ANewerVersionThanTheUnloadedIsServed) {
+  PublishTimes(2);
+  Open();
+  EXPECT_TRUE(Unload(2).ok());
+  PublishModel();
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("3*"));
+}
+
+TEST_F(LiveStoreTest, LoadWithoutAVersionLoadsTheNewest) {
+  PublishModel();
+  Open();
+  PublishModel();
+  EXPECT_TRUE(Load(0).ok());
+  EXPECT_EQ(store_->Get("m").value()->version(), 2u);
+}
+
+TEST_F(LiveStoreTest, LoadAndUnloadTellWhatIsMissing) {
+  PublishTimes(2);
+  AliasOnDisk("stable", 1);
+  Open();
+  EXPECT_THAT(Load(7).ToString(),
+              HasSubstr("NOT_FOUND: model 'm' has no version or alias '7'"));
+  EXPECT_THAT(
+      Wait([&](auto done) { store_->Load("n", 1, done); }).ToString(),
+      HasSubstr("NOT_FOUND: model 'n' is not in the store; there are: m"));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      Wait([&](auto done) { store_->Load("../m", 1, done); })));
+  EXPECT_THAT(Unload(7).ToString(), HasSubstr("NOT_FOUND: "));
+  EXPECT_TRUE(absl::IsInvalidArgument(Unload(0)));
+  EXPECT_THAT(Unload(1).ToString(),
+              HasSubstr("FAILED_PRECONDITION: m@1: it has aliases, which must "
+                        "move first: stable"));
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "2*"));
+}
+
+TEST_F(LiveStoreTest, SetAliasLoadsAndMovesInOneStep) {
+  PublishTimes(3);
+  Open();
+  EXPECT_TRUE(SetAlias("stable", 1).ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "3*"));
+  EXPECT_TRUE(SetAlias("stable", 2, 1).ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2 stable", "3*"));
+  EXPECT_THAT(AliasesOnDisk(), ElementsAre(Pair("stable", 2)));
+  EXPECT_TRUE(SetAlias("canary", 3, 0).ok());
+  EXPECT_TRUE(SetAlias("stable", 0, 2).ok());
+  EXPECT_THAT(Loaded(), ElementsAre("3* canary"));
+  EXPECT_THAT(AliasesOnDisk(), ElementsAre(Pair("canary", 3)));
+}
+
+TEST_F(LiveStoreTest, SetAliasThatFailsMovesNothing) {
+  PublishTimes(4);
+  AliasOnDisk("stable", 1);
+  BreakVersion(directory_.File("m/3"));
+  Open();
+  EXPECT_EQ(SetAlias("stable", 2, 3),
+            absl::FailedPreconditionError("alias 'stable' of model 'm': "
+                                          "expected version 3, found version "
+                                          "1"));
+  EXPECT_EQ(SetAlias("canary", 2, 3),
+            absl::FailedPreconditionError("alias 'canary' of model 'm': "
+                                          "expected version 3, found none"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(SetAlias("stable", 0, 3)));
+  EXPECT_TRUE(absl::IsDataLoss(SetAlias("stable", 3)));
+  EXPECT_TRUE(absl::IsNotFound(SetAlias("stable", 7)));
+  EXPECT_TRUE(absl::IsNotFound(SetAlias("canary", 0)));
+  EXPECT_TRUE(absl::IsInvalidArgument(SetAlias("12", 2)));
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "4*"));
+  EXPECT_THAT(AliasesOnDisk(), ElementsAre(Pair("stable", 1)));
+}
+
+// A directory in the place of the file lets writing fail, even for root.
+TEST_F(LiveStoreTest, SetAliasThatCannotBeWrittenMovesNothing) {
+  PublishTimes(3);
+  Open();
+  EXPECT_TRUE(Unload(3).ok());
+  std::filesystem::create_directories(directory_.File("m/aliases.json/x"));
+  for (uint64_t version : {2, 3}) {
+    const absl::Status status = SetAlias("stable", version);
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(status.ToString(), Not(HasSubstr(directory_.path())));
+    EXPECT_THAT(Loaded(), IsEmpty());
+  }
+}
+
+TEST_F(LiveStoreTest, OfManySetAliasAtOnceNoneIsLost) {
+  PublishTimes(2);
+  Open();
+  std::vector<std::thread> threads;
+  std::vector<absl::Status> inside(8), outside(8);
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back(
+        [&, i] { inside[i] = SetAlias(absl::StrCat("inside", i), 1); });
+    threads.emplace_back([&, i] {
+      outside[i] = lmserve::SetAlias(directory_.path(), "m",
+                                     absl::StrCat("outside", i), 2);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(inside, testing::Each(absl::OkStatus()));
+  EXPECT_THAT(outside, testing::Each(absl::OkStatus()));
+  EXPECT_THAT(AliasesOnDisk(), SizeIs(16));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(store_->GetEntry("m@1")->aliases, SizeIs(8));
+  EXPECT_THAT(store_->GetEntry("m@2")->aliases, SizeIs(8));
+}
+
+// Of two who swap the same alias one wins.
+TEST_F(LiveStoreTest, OfManyThatExpectTheSameOneMovesTheAlias) {
+  PublishTimes(2);
+  AliasOnDisk("stable", 1);
+  Open();
+  std::atomic<int> moved = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] { moved += SetAlias("stable", 2, 1).ok(); });
+    threads.emplace_back([&] {
+      moved += lmserve::SetAlias(directory_.path(), "m", "stable", 2, 1).ok();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(moved, 1);
+}
+
+TEST_F(LiveStoreTest, AfterTheEndChangesAreUnavailable) {
+  PublishModel();
+  Open();
+  store_->Stop();
+  EXPECT_TRUE(absl::IsUnavailable(Refresh()));
+  EXPECT_TRUE(absl::IsUnavailable(Load(1)));
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+}
+
+TEST_F(LiveStoreTest, WhatLoadsIsTold) {
+  PublishModel();
+  Open();
+  std::vector<std::string> seen;
+  store_->OnChange([&] {
+    for (const auto& [name, version] : store_->served()->loading) {
+      seen.push_back(absl::StrCat(name, "@", version));
+    }
+  });
+  PublishModel();
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_TRUE(Refresh().ok());  // nothing is new
+  store_->OnChange(nullptr);
+  EXPECT_THAT(seen, ElementsAre("m@2"));
+  EXPECT_THAT(store_->served()->loading, IsEmpty());
+}
+
+// A network's weights are on the heap, an n-gram model's in the files mapped.
+class ManyLoadsTest : public LiveStoreTest {
+ protected:
+  static constexpr int kLoads = 200;
+
+  void PublishNetwork() {
+    std::string words;
+    for (int i = 0; i < 4000; ++i) absl::StrAppend(&words, "w", i, " ");
+    RecurrentNetworkOptions options;
+    options.stack.units = 64;
+    options.embedding = 64;
+    const TestModel model = RecurrentTestModel(VocabularyOf(words + "\n"),
+                                               options, Precision::kFloat);
+    NewVersion version;
+    version.family = model.family;
+    version.files = model.Files();
+    version.self_test = {"w1 w2"};
+    Publish(directory_.path(), "m", version).value();
+  }
+
+  static uint64_t ResidentBytes() {
+    uint64_t size, resident;
+    std::ifstream("/proc/self/statm") >> size >> resident;
+    return resident * 4096;
+  }
+
+  static size_t Descriptors() {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  }
+
+  void LoadAndUnload(int times) {
+    for (int i = 0; i < times; ++i) {
+      ASSERT_TRUE(Unload(1).ok());
+      ASSERT_TRUE(Load(1).ok());
+    }
+  }
+};
+
+TEST_F(ManyLoadsTest, LeaveNoMemoryAndNoDescriptors) {
+  PublishNetwork();
+  Open();
+  EXPECT_GT(store_->Get("m").value()->file_bytes(), 2u << 20);
+  LoadAndUnload(10);
+  const size_t descriptors = Descriptors();
+  const uint64_t bytes = ResidentBytes();
+  LoadAndUnload(kLoads);
+  EXPECT_EQ(Descriptors(), descriptors);
+#ifndef __SANITIZE_ADDRESS__  // keeps what was freed for a while
+  EXPECT_LT(ResidentBytes(), bytes + (16u << 20));
+#endif
+}
+
+}  // namespace
+}  // namespace lmserve
