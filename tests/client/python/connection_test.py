@@ -1,7 +1,6 @@
 """Retries, deadlines, TLS and tokens, against a server made for them."""
 
 import asyncio
-import subprocess
 
 import fake_server
 import grpc
@@ -75,25 +74,6 @@ def test_a_token_goes_with_every_call():
     with lmserve.Client(server.address, deadline=60) as client:
       client.health()
       assert "authorization" not in server.metadata
-
-
-def make_certificate(directory, name, host):
-  """Makes NAME.pem, which vouches for itself, and NAME.key."""
-  subprocess.run(
-      ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-       "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-       "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}",
-       "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem"],
-      check=True, stderr=subprocess.DEVNULL)
-
-
-@pytest.fixture(scope="module", name="certificates")
-def make_certificates(tmp_path_factory):
-  directory = tmp_path_factory.mktemp("certificates")
-  make_certificate(directory, "server", "localhost")
-  make_certificate(directory, "elsewhere", "lm.example")
-  make_certificate(directory, "client", "somebody")
-  return directory
 
 
 def tls_server(certificates, name="server", clients=None):
