@@ -47,6 +47,7 @@ class Connection:
     self.predict = _api.stub(self.channel, _LANGUAGE_MODEL + "Predict")
     self.rerank = _api.stub(self.channel, _LANGUAGE_MODEL + "Rerank")
     self.generate = _api.stub(self.channel, _LANGUAGE_MODEL + "Generate")
+    self.decode = _api.stub(self.channel, _LANGUAGE_MODEL + "Decode")
     self.list_models = _api.stub(self.channel, _MODELS + "ListModels")
     self.get_model = _api.stub(self.channel, _MODELS + "GetModel")
     self.health = _api.stub(self.channel, _HEALTH + "Check")
