@@ -84,7 +84,8 @@ class Client:
       deadline: seconds of a call, all its attempts together.
       stream_deadline: seconds of a stream as a whole; None for no end.
       attempts: how often a call is tried while the server is UNAVAILABLE, with
-        pauses of about 0.1 s, 0.2 s, ... between; 1 to 5.
+        pauses of about 0.1 s, 0.2 s, ... between; 1 to 5. A stream is tried
+        once, but by AsyncClient.
       message_bytes: the longest message, in either direction.
       tls: how to encrypt; None for not at all.
       token: sent with each call as "authorization: Bearer TOKEN". Without TLS,
