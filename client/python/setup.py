@@ -15,7 +15,8 @@ from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROTOS = ["lm/v1/language_model.proto", "grpc/health/v1/health.proto"]
+PROTOS = ["lm/v1/language_model.proto", "grpc/health/v1/health.proto",
+          "google/rpc/error_details.proto"]
 
 
 def proto_directory():
@@ -45,7 +46,8 @@ class BuildPackage(build_py):
     self.mkpath(str(output.parent))
     subprocess.run(
         protoc() + ["-I", str(proto_directory()),
-                    f"--descriptor_set_out={output}", *PROTOS],
+                    "--include_imports", f"--descriptor_set_out={output}",
+                    *PROTOS],
         check=True)
 
 

@@ -4,9 +4,12 @@ Client blocks, AsyncClient is for asyncio; their methods are the same.
 """
 
 from lmserve._async_client import AsyncClient, AsyncGeneration
+from lmserve._async_decode import AsyncDecodeSession
 from lmserve._client import Client, Generation
+from lmserve._decode import DecodeSession, Pending
 from lmserve._errors import LmserveError
-from lmserve._types import (Candidate, EndReason, GeneratedWord, GenerationEnd,
+from lmserve._types import (BestWords, Candidate, DecodeExtended, DecodeStarted,
+                            EndReason, GeneratedWord, GenerationEnd,
                             ListModelsResponse, ModelInfo, ModelVersion,
                             NextWords, Normalization, PredictResponse,
                             RankedCandidate, RefusedVersion, RerankResponse,
@@ -14,9 +17,14 @@ from lmserve._types import (Candidate, EndReason, GeneratedWord, GenerationEnd,
 
 __all__ = [
     "AsyncClient",
+    "AsyncDecodeSession",
     "AsyncGeneration",
+    "BestWords",
     "Candidate",
     "Client",
+    "DecodeExtended",
+    "DecodeSession",
+    "DecodeStarted",
     "EndReason",
     "GeneratedWord",
     "Generation",
@@ -27,6 +35,7 @@ __all__ = [
     "ModelVersion",
     "NextWords",
     "Normalization",
+    "Pending",
     "PredictResponse",
     "RankedCandidate",
     "RefusedVersion",

@@ -49,6 +49,16 @@ def message_class(name: str) -> Any:
   return message_factory.MessageFactory(_POOL).GetPrototype(descriptor)
 
 
+def unary_methods() -> list[dict[str, str]]:
+  """The methods without streams, by the names of gRPC's service config."""
+  methods = []
+  for path, method in _METHODS.items():
+    if not method.client_streaming and not method.server_streaming:
+      _, service, name = path.split("/")
+      methods.append({"service": service, "method": name})
+  return methods
+
+
 def stub(channel: Any, path: str) -> Any:
   """What calls the method of a path such as /lm.v1.ModelService/GetModel."""
   method = _METHODS[path]

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from lmserve import _requests, _responses
+from lmserve._async_decode import AsyncDecodeSession
 from lmserve._connection import Connection, Settings
 from lmserve._errors import from_rpc_error
 from lmserve._types import (Candidate, GeneratedWord, ListModelsResponse,
@@ -163,6 +164,11 @@ class AsyncClient:
                                  allow_unknown)
     return AsyncGeneration(self._connection.generate(
         request, **self._connection.stream(deadline)))
+
+  def decode(self, model: str, words: Sequence[str] = (), *,
+             deadline: float | None = None) -> AsyncDecodeSession:
+    """As Client.decode; for `async with`."""
+    return AsyncDecodeSession(self._connection, model, words, deadline)
 
   async def list_models(
       self, *, deadline: float | None = None) -> ListModelsResponse:

@@ -10,6 +10,7 @@ import grpc
 
 from lmserve import _requests, _responses
 from lmserve._connection import Connection, Settings
+from lmserve._decode import DecodeSession
 from lmserve._errors import from_rpc_error
 from lmserve._types import (Candidate, GeneratedWord, ListModelsResponse,
                             ModelInfo, Normalization, PredictResponse,
@@ -83,7 +84,8 @@ class Client:
       deadline: seconds of a call, all its attempts together.
       stream_deadline: seconds of a stream as a whole; None for no end.
       attempts: how often a call is tried while the server is UNAVAILABLE, with
-        pauses of about 0.1 s, 0.2 s, ... between; 1 to 5.
+        pauses of about 0.1 s, 0.2 s, ... between; 1 to 5. A stream is tried
+        once, but by AsyncClient.
       message_bytes: the longest message, in either direction.
       tls: how to encrypt; None for not at all.
       token: sent with each call as "authorization: Bearer TOKEN". Without TLS,
@@ -227,6 +229,20 @@ class Client:
                                  allow_unknown)
     return Generation(self._connection.generate(
         request, **self._connection.stream(deadline)))
+
+  def decode(self, model: str, words: Sequence[str] = (), *,
+             deadline: float | None = None) -> DecodeSession:
+    """Opens a session for a decoder, which keeps its states in the server.
+
+        with client.decode("en", words=["the", "cat"]) as session:
+          first = session.extend([session.start.handle], session.start.ids[:1])
+
+    Args:
+      model: which model; not a bidirectional one.
+      words: whose ids the decoder would know; they come in session.start.
+      deadline: in seconds, of the whole; None for the client's for streams.
+    """
+    return DecodeSession(self._connection, model, words, deadline)
 
   def list_models(self, *, deadline: float | None = None) -> ListModelsResponse:
     """Tells which models the server has, and which it refused."""

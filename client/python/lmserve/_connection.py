@@ -36,7 +36,10 @@ class Connection:
 
   def __init__(self, module: Any, settings: Settings) -> None:
     self._settings = settings
-    options = _channel_options(settings)
+    # Where a server dies before its first answer, a stream of grpc 1.51 that
+    # may be retried waits for ever, whatever its deadline; not of grpc.aio.
+    retried = _api.unary_methods() if module is grpc else [{}]
+    options = _channel_options(settings, retried)
     if settings.tls is None:
       self.channel = module.insecure_channel(settings.address, options=options)
     else:
@@ -47,6 +50,7 @@ class Connection:
     self.predict = _api.stub(self.channel, _LANGUAGE_MODEL + "Predict")
     self.rerank = _api.stub(self.channel, _LANGUAGE_MODEL + "Rerank")
     self.generate = _api.stub(self.channel, _LANGUAGE_MODEL + "Generate")
+    self.decode = _api.stub(self.channel, _LANGUAGE_MODEL + "Decode")
     self.list_models = _api.stub(self.channel, _MODELS + "ListModels")
     self.get_model = _api.stub(self.channel, _MODELS + "GetModel")
     self.health = _api.stub(self.channel, _HEALTH + "Check")
@@ -68,7 +72,8 @@ class Connection:
     return {"timeout": timeout, "metadata": metadata}
 
 
-def _channel_options(settings: Settings) -> list[tuple[str, Any]]:
+def _channel_options(settings: Settings,
+                     retried: list[dict[str, str]]) -> list[tuple[str, Any]]:
   options: list[tuple[str, Any]] = [
       ("grpc.max_receive_message_length", settings.message_bytes),
       ("grpc.max_send_message_length", settings.message_bytes),
@@ -77,17 +82,18 @@ def _channel_options(settings: Settings) -> list[tuple[str, Any]]:
       ("grpc.initial_reconnect_backoff_ms", 100),
   ]
   if settings.attempts > 1:
-    options.append(("grpc.service_config", _service_config(settings.attempts)))
+    options.append(("grpc.service_config",
+                    _service_config(settings.attempts, retried)))
   if settings.tls is not None and settings.tls.server_name is not None:
     options.append(
         ("grpc.ssl_target_name_override", settings.tls.server_name))
   return options
 
 
-def _service_config(attempts: int) -> str:
+def _service_config(attempts: int, retried: list[dict[str, str]]) -> str:
   return json.dumps({
       "methodConfig": [{
-          "name": [{}],
+          "name": retried,
           "retryPolicy": {
               "maxAttempts": min(attempts, 5),
               "initialBackoff": "0.1s",

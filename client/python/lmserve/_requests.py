@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmserve import _api
-from lmserve._types import Candidate, Normalization, Text
+from lmserve._types import Candidate, Ids, Normalization, Text
 
 _Text = _api.message_class("lm.v1.Text")
 _WordList = _api.message_class("lm.v1.WordList")
@@ -16,6 +17,10 @@ _ScoreRequest = _api.message_class("lm.v1.ScoreRequest")
 _PredictRequest = _api.message_class("lm.v1.PredictRequest")
 _RerankRequest = _api.message_class("lm.v1.RerankRequest")
 _GenerateRequest = _api.message_class("lm.v1.GenerateRequest")
+_DecodeRequest = _api.message_class("lm.v1.DecodeRequest")
+_DecodeStart = _api.message_class("lm.v1.DecodeStart")
+_DecodeExtend = _api.message_class("lm.v1.DecodeExtend")
+_DecodeBest = _api.message_class("lm.v1.DecodeBest")
 _ListModelsRequest = _api.message_class("lm.v1.ListModelsRequest")
 _GetModelRequest = _api.message_class("lm.v1.GetModelRequest")
 _HealthCheckRequest = _api.message_class("grpc.health.v1.HealthCheckRequest")
@@ -84,6 +89,50 @@ def generate(model: str, prompt: Text, max_words: int,
       repetition_penalty=repetition_penalty, seed=seed,
       stop_words=_listed("stop_words", stop_words),
       allow_unknown=allow_unknown)
+
+
+def _ids(field: str, values: Ids) -> array.array[int]:
+  """Checks and copies thousands of them without a line of Python for each."""
+  if isinstance(values, (str, bytes, bytearray)):
+    raise TypeError(f"{field}: expected a list of int, found {values!r}")
+  # An array of NumPy makes all its int at once.
+  to_list = getattr(values, "tolist", None)
+  try:
+    return array.array("I", to_list() if to_list is not None else values)
+  except TypeError as error:
+    raise TypeError(f"{field}: expected a list of int: {error}") from error
+  except OverflowError as error:
+    raise ValueError(
+        f"{field}: expected int from 0 to 2^32 - 1: {error}") from error
+
+
+def decode_start(model: str, words: Sequence[str]) -> Any:
+  return _DecodeRequest(
+      start=_DecodeStart(model=model, words=_listed("words", words)))
+
+
+def decode_extend(handles: Ids, words: Ids, scores_only: bool, retain: Ids,
+                  release: Ids) -> Any:
+  handles, words = _ids("handles", handles), _ids("words", words)
+  if len(handles) != len(words):
+    raise ValueError(f"words: expected {len(handles)}, one for each of handles,"
+                     f" found {len(words)}")
+  return _DecodeRequest(
+      extend=_DecodeExtend(handles=handles, words=words,
+                           scores_only=scores_only),
+      retain=_ids("retain", retain), release=_ids("release", release))
+
+
+def decode_best(handles: Ids, k: int, retain: Ids, release: Ids) -> Any:
+  return _DecodeRequest(
+      best=_DecodeBest(handles=_ids("handles", handles), k=k),
+      retain=_ids("retain", retain), release=_ids("release", release))
+
+
+def decode_references(retain: Ids, release: Ids) -> Any:
+  """A step that moves nothing."""
+  return _DecodeRequest(retain=_ids("handles", retain),
+                        release=_ids("handles", release))
 
 
 def list_models() -> Any:

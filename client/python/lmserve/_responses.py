@@ -59,6 +59,41 @@ def rerank(message: Any) -> types.RerankResponse:
       candidates=tuple(map(_ranked_candidate, message.candidates)))
 
 
+def decode_started(message: Any) -> types.DecodeStarted:
+  started = message.started
+  return types.DecodeStarted(
+      model=_model_version(started.model),
+      handle=started.handle,
+      vocabulary_size=started.vocabulary_size,
+      vocabulary_key=started.vocabulary_key,
+      unknown_id=started.unknown_id,
+      end_id=started.end_id,
+      ids=tuple(started.ids),
+      most_handles=started.most_handles)
+
+
+def decode_extended(message: Any) -> types.DecodeExtended:
+  extended = message.extended
+  return types.DecodeExtended(
+      handles=tuple(extended.handles),
+      log_probs=tuple(extended.log_probs),
+      unknown=tuple(extended.unknown),
+      recombination_keys=tuple(extended.recombination_keys))
+
+
+def decoded_best(rows: int, message: Any) -> tuple[types.BestWords, ...]:
+  """Cuts what comes as one into as many rows as there were handles."""
+  ids, log_probs = tuple(message.best.ids), tuple(message.best.log_probs)
+  k = len(ids) // max(rows, 1)
+  return tuple(types.BestWords(ids[i * k:(i + 1) * k],
+                               log_probs[i * k:(i + 1) * k])
+               for i in range(rows))
+
+
+def nothing(unused_message: Any) -> None:
+  """Of a step whose answer tells only that it was done."""
+
+
 def _model_info(message: Any) -> types.ModelInfo:
   return types.ModelInfo(
       name=message.name,

@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 import enum
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, SupportsIndex, Union
 
 # A text to split into words, words as they stand, or ids of the vocabulary.
 Text = Union[str, Sequence[str], Sequence[int]]
+
+# Handles or ids: a list, a tuple, an array.array, an array of NumPy ...
+Ids = Iterable[SupportsIndex]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +185,59 @@ class GenerationEnd:
   word_count: int
   log_prob: float
   seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeStarted:
+  """What a decoder knows of its model when it starts.
+
+  Attributes:
+    model: which answers for the whole session.
+    handle: of the state in which only <s> was read.
+    vocabulary_size: ids are below it.
+    vocabulary_key: equal where vocabularies are, word by word.
+    unknown_id: of <unk>.
+    end_id: of </s>.
+    ids: of the words asked about; unknown_id where the model has none.
+    most_handles: that the session may have at a time.
+  """
+
+  model: ModelVersion
+  handle: int
+  vocabulary_size: int
+  vocabulary_key: int
+  unknown_id: int
+  end_id: int
+  ids: tuple[int, ...]
+  most_handles: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeExtended:
+  """Parallel tuples, an element a pair of handle and word.
+
+  Attributes:
+    handles: of the new states; empty if only scores were asked for.
+    log_probs: of the words.
+    unknown: whether the word is <unk>.
+    recombination_keys: of the new states: those with the same key give every
+      continuation the same probability. Empty if only scores were asked for.
+  """
+
+  handles: tuple[int, ...]
+  log_probs: tuple[float, ...]
+  unknown: tuple[bool, ...]
+  recombination_keys: tuple[int, ...]
+
+
+class BestWords(NamedTuple):
+  """The likeliest next words of a state, best first, and their log_probs.
+
+  Where fewer are possible at all, the rest has log-probability -infinity.
+  """
+
+  ids: tuple[int, ...]
+  log_probs: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)

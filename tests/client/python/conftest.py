@@ -1,5 +1,6 @@
-"""What the tests have in common: a store with three models, and its server."""
+"""What the tests have in common: a store, its server, certificates."""
 
+import certificates as openssl
 import live_server
 import pytest
 
@@ -18,3 +19,12 @@ def make_store(tmp_path_factory):
 def serve(store):
   with live_server.LiveServer(store) as server:
     yield server.address
+
+
+@pytest.fixture(scope="session", name="certificates")
+def make_certificates(tmp_path_factory):
+  directory = tmp_path_factory.mktemp("certificates")
+  openssl.make_certificate(directory, "server", "localhost")
+  openssl.make_certificate(directory, "elsewhere", "lm.example")
+  openssl.make_certificate(directory, "client", "somebody")
+  return directory

@@ -1,7 +1,10 @@
 """Retries, deadlines, TLS and tokens, against a server made for them."""
 
 import asyncio
+import pathlib
 import subprocess
+import sys
+import threading
 
 import fake_server
 import grpc
@@ -40,11 +43,43 @@ def test_asyncio_retries_while_unavailable():
     assert len(server.calls) == 3
 
 
-def test_streams_are_retried_too():
+def test_streams_of_asyncio_are_retried_too():
+  async def generate(address):
+    async with lmserve.AsyncClient(address) as client:
+      _ = [word async for word in client.generate("en")]
+
   with fake_server.FakeServer(failures=2) as server:
-    with lmserve.Client(server.address, deadline=60) as client:
-      list(client.generate("en"))
+    asyncio.run(generate(server.address))
     assert len(server.calls) == 3
+
+
+@pytest.mark.parametrize("method", ["generate", "score_stream", "decode"])
+def test_a_server_that_dies_before_it_answers(method):
+  """With retries of gRPC such a stream would wait for ever."""
+  server = subprocess.Popen(  # pylint: disable=consider-using-with
+      [sys.executable, "-c",
+       "import fake_server; server = fake_server.FakeServer()\n"
+       "server.gate.clear(); server.__enter__()\n"
+       "print(server.address, flush=True); input()"],
+      cwd=pathlib.Path(__file__).parent, stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE, text=True)
+  killer = threading.Timer(0.5, server.kill)
+  try:
+    with lmserve.Client(server.stdout.readline().strip(),
+                        stream_deadline=60) as client:
+      killer.start()
+      with pytest.raises(lmserve.LmserveError) as raised:
+        if method == "generate":
+          list(client.generate("en"))
+        elif method == "score_stream":
+          list(client.score_stream("en", [["a"]]))
+        else:
+          with client.decode("en"):
+            pytest.fail("started")
+    assert raised.value.code == STATUS.UNAVAILABLE
+  finally:
+    server.kill()
+    server.communicate()
 
 
 def test_a_server_that_does_not_answer():
@@ -75,25 +110,6 @@ def test_a_token_goes_with_every_call():
     with lmserve.Client(server.address, deadline=60) as client:
       client.health()
       assert "authorization" not in server.metadata
-
-
-def make_certificate(directory, name, host):
-  """Makes NAME.pem, which vouches for itself, and NAME.key."""
-  subprocess.run(
-      ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-       "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-       "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}",
-       "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem"],
-      check=True, stderr=subprocess.DEVNULL)
-
-
-@pytest.fixture(scope="module", name="certificates")
-def make_certificates(tmp_path_factory):
-  directory = tmp_path_factory.mktemp("certificates")
-  make_certificate(directory, "server", "localhost")
-  make_certificate(directory, "elsewhere", "lm.example")
-  make_certificate(directory, "client", "somebody")
-  return directory
 
 
 def tls_server(certificates, name="server", clients=None):

@@ -1,7 +1,9 @@
 """What goes wrong, and how the client says so."""
 
+import pickle
 from collections.abc import Iterator
 
+import fake_server
 import live_server
 import lmserve
 import pytest
@@ -61,6 +63,33 @@ def test_limits(store):
       assert error.message == "texts: 4, the limit is 3"
       error = error_of(client.score, "ab", ["a" * 3000])
       assert error.code == StatusCode.RESOURCE_EXHAUSTED
+
+
+def details_of(seconds, nanos):
+  """What a server sends as grpc-status-details-bin."""
+  delay = b"\x08" + bytes([seconds]) + b"\x10" + varint(nanos)
+  info = b"\x0a" + bytes([len(delay)]) + delay
+  url = b"type.googleapis.com/google.rpc.RetryInfo"
+  detail = b"\x0a" + bytes([len(url)]) + url + b"\x12" + bytes([len(info)]) + info
+  return b"\x1a" + bytes([len(detail)]) + detail
+
+
+def varint(number):
+  return bytes([number]) if number < 128 else (
+      bytes([number & 127 | 128]) + varint(number >> 7))
+
+
+@pytest.mark.parametrize("details, seconds", [
+    (None, None), (b"", None), (b"\x08\x0e", None), (b"not of ours", None),
+    (details_of(1, 500_000_000)[:-1], None), (details_of(0, 0), 0),
+    (details_of(1, 500_000_000), 1.5)])
+def test_when_to_come_again(details, seconds):
+  with fake_server.FakeServer(failures=1, details=details) as server:
+    with lmserve.Client(server.address, attempts=1, deadline=60) as client:
+      error = error_of(client.score, "en", ["a"])
+  assert error.code == StatusCode.UNAVAILABLE
+  assert error.retry_after == seconds
+  assert pickle.loads(pickle.dumps(error)).retry_after == seconds
 
 
 def test_messages_that_are_too_long_for_the_client(address):

@@ -15,8 +15,9 @@ class FakeServer(grpc.GenericRpcHandler):
     gate: while it is not set, no call is answered.
   """
 
-  def __init__(self, *, failures=0, credentials=None):
+  def __init__(self, *, failures=0, details=None, credentials=None):
     self._failures = failures
+    self._details = details
     self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
     self._server.add_generic_rpc_handlers([self])
     if credentials is None:
@@ -45,13 +46,16 @@ class FakeServer(grpc.GenericRpcHandler):
     self.metadata = dict(handler_call_details.invocation_metadata)
     if handler_call_details.method.endswith("Generate"):
       return grpc.unary_stream_rpc_method_handler(self._stream)
-    if handler_call_details.method.endswith("ScoreStream"):
+    if handler_call_details.method.endswith(("ScoreStream", "Decode")):
       return grpc.stream_stream_rpc_method_handler(self._stream)
     return grpc.unary_unary_rpc_method_handler(self._unary)
 
   def _unary(self, unused_request, context):
     self.gate.wait()
     if len(self.calls) <= self._failures:
+      if self._details is not None:
+        context.set_trailing_metadata(
+            [("grpc-status-details-bin", self._details)])
       context.abort(grpc.StatusCode.UNAVAILABLE, "going away")
     return b""
 

@@ -15,9 +15,9 @@ LONG = "a " * 300
 SENTENCES = "a b c\nc b a\n" * 8
 
 
-def train_ngram(store, model, text):
+def train_ngram(store, model, text, order=1):
   subprocess.run(
-      [PROGRAMS / "lm_trainer", "ngram", "--corpus", "-", "--order", "1",
+      [PROGRAMS / "lm_trainer", "ngram", "--corpus", "-", "--order", str(order),
        "--smoothing", "additive", "--store", store, "--model", model],
       input=text, text=True, check=True, stdout=subprocess.DEVNULL,
       stderr=subprocess.DEVNULL)

@@ -36,6 +36,17 @@ def test_the_clients_have_the_same_methods():
     assert without_types(parameters) == without_types(asynchronous[name]), name
 
 
+def test_the_sessions_have_the_same_steps():
+  blocking = methods(lmserve.DecodeSession)
+  asynchronous = methods(lmserve.AsyncDecodeSession)
+  assert blocking.keys() - asynchronous.keys() == {"extend_later", "best_later"}
+  for name, parameters in asynchronous.items():
+    assert without_types(parameters) == without_types(blocking[name]), name
+  for name in ("extend", "best"):
+    assert without_types(blocking[f"{name}_later"]) == without_types(
+        blocking[name])
+
+
 def test_everything_has_a_docstring():
   for name in lmserve.__all__:
     thing = getattr(lmserve, name)

@@ -1,0 +1,148 @@
+"""The session of a decoder for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from lmserve import _requests, _responses
+from lmserve._connection import Connection
+from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._types import BestWords, DecodeExtended, DecodeStarted, Ids
+
+T = TypeVar("T")
+
+
+class AsyncDecodeSession:
+  """As DecodeSession, for `async with`.
+
+      async with client.decode("en", words=["the", "cat"]) as session:
+        the, cat = session.start.ids
+        first = await session.extend([session.start.handle] * 2, [the, cat])
+        rows = await session.best(first.handles, k=3)
+
+  A method sends its step when it is called, and returns what to await for the
+  result. So steps may be sent one after the other before the first is awaited,
+  also by several tasks. A step whose await is cancelled is done nevertheless.
+
+  Attributes:
+    start: a DecodeStarted, inside of the `async with`.
+  """
+
+  start: DecodeStarted
+
+  def __init__(self, connection: Connection, model: str, words: Sequence[str],
+               deadline: float | None) -> None:
+    """Made by AsyncClient.decode."""
+    self._connection = connection
+    self._first = _requests.decode_start(model, words)
+    self._deadline = deadline
+    self._call: Any = None
+    self._reader: asyncio.Task[None] | None = None
+    self._requests: asyncio.Queue[Any] = asyncio.Queue()
+    self._pending: collections.deque[
+        tuple[asyncio.Future[Any], Callable[[Any], Any]]] = collections.deque()
+    self._failure: LmserveError | None = None
+    self._is_open = False
+
+  async def __aenter__(self) -> AsyncDecodeSession:
+    if self._call is not None:
+      raise ValueError("a session is for one `async with`")
+    self._call = self._connection.decode(
+        self._sent(), **self._connection.stream(self._deadline))
+    self._reader = asyncio.create_task(self._receive())
+    self._is_open = True
+    try:
+      self.start = await self._send(self._first, _responses.decode_started)
+    except BaseException:
+      await self._close(at_once=True)
+      raise
+    return self
+
+  async def __aexit__(self, kind: type[BaseException] | None,
+                      error: BaseException | None,
+                      traceback: TracebackType | None) -> None:
+    await self._close(at_once=error is not None or bool(self._pending))
+
+  def extend(self, handles: Ids, words: Ids, *, scores_only: bool = False,
+             retain: Ids = (), release: Ids = ()) -> Awaitable[DecodeExtended]:
+    """As DecodeSession.extend."""
+    request = _requests.decode_extend(handles, words, scores_only, retain,
+                                      release)
+    return self._send(request, _responses.decode_extended)
+
+  def best(self, handles: Ids, k: int = 0, *, retain: Ids = (),
+           release: Ids = ()) -> Awaitable[tuple[BestWords, ...]]:
+    """As DecodeSession.best."""
+    request = _requests.decode_best(handles, k, retain, release)
+    return self._send(request, functools.partial(
+        _responses.decoded_best, len(request.best.handles)))
+
+  def retain(self, handles: Ids) -> Awaitable[None]:
+    """As DecodeSession.retain."""
+    return self._send(_requests.decode_references(handles, ()),
+                      _responses.nothing)
+
+  def release(self, handles: Ids) -> Awaitable[None]:
+    """As DecodeSession.release."""
+    return self._send(_requests.decode_references((), handles),
+                      _responses.nothing)
+
+  def _send(self, request: Any,
+            convert: Callable[[Any], T]) -> asyncio.Future[T]:
+    if not self._is_open:
+      raise ValueError("the session is not open")
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    if self._failure is not None:
+      _fail(future, self._failure)
+      return future
+    self._pending.append((future, convert))
+    self._requests.put_nowait(request)
+    return future
+
+  async def _sent(self) -> AsyncIterator[Any]:
+    while (request := await self._requests.get()) is not None:
+      yield request
+
+  async def _receive(self) -> None:
+    """Gives each answer to the oldest step pending, to the end."""
+    failure = LmserveError(grpc.StatusCode.UNAVAILABLE,
+                           "the server has ended the session")
+    try:
+      async for message in self._call:
+        future, convert = self._pending.popleft()
+        if not future.done():
+          future.set_result(convert(message))
+    except grpc.RpcError as error:
+      failure = from_rpc_error(error)
+    except asyncio.CancelledError:
+      failure = LmserveError(grpc.StatusCode.CANCELLED, "the session is closed")
+    self._failure = failure
+    for future, _ in self._pending:
+      _fail(future, failure)
+    self._pending.clear()
+
+  async def _close(self, at_once: bool) -> None:
+    """Lets the server end the stream, or, where answers are to come, ends it."""
+    self._is_open = False
+    self._requests.put_nowait(None)
+    assert self._reader is not None
+    try:
+      if not at_once:
+        await self._reader
+    finally:
+      self._call.cancel()
+      await self._reader
+
+
+def _fail(future: asyncio.Future[Any], failure: LmserveError) -> None:
+  if not future.done():
+    future.set_exception(failure)
+    future.exception()  # Nobody has to ask for each of them.

@@ -1,0 +1,154 @@
+"""Sessions of the client for asyncio, against lm_server."""
+
+import asyncio
+import math
+
+import live_server
+import lmserve
+import pytest
+from async_client_test import with_client
+from grpc import StatusCode
+
+LN2 = math.log(2)
+LN3 = math.log(3)
+LN9 = math.log(9)
+
+
+def approx(values):
+  return pytest.approx(values, abs=1e-5)
+
+
+@with_client
+async def test_steps(client):
+  async with client.decode("ab", ["a", "b"]) as session:
+    start = session.start
+    assert start.model == lmserve.ModelVersion("ab", 1)
+    first = await session.extend([start.handle] * 2, start.ids)
+    assert first.log_probs == approx((-LN3, LN2 - LN9))
+    prediction = (await client.predict("ab", ["a"], k=3)).predictions[0]
+    assert await session.best(first.handles, 3, retain=first.handles) == (
+        (prediction.ids, prediction.log_probs),) * 2
+    await session.retain(first.handles)
+    for _ in range(3):
+      await session.release(first.handles)
+    with pytest.raises(lmserve.LmserveError, match="request 7: release"):
+      await session.release(first.handles)
+    with pytest.raises(lmserve.LmserveError, match="request 7: release"):
+      await session.best([start.handle])
+
+
+@with_client
+async def test_steps_sent_ahead(client):
+  async with client.decode("ab", ["b"]) as session:
+    handle, b = session.start.handle, session.start.ids[0]
+    sent = [session.extend([handle] * (1 + i % 3), [b] * (1 + i % 3))
+            for i in range(500)]
+    assert len((await session.best([handle], 2))[0].ids) == 2
+    assert [len((await one).handles) for one in sent] == [
+        1 + i % 3 for i in range(500)]
+
+
+@with_client
+async def test_tasks_share_a_session(client):
+  async def decode(session, length):
+    handle = session.start.handle
+    for _ in range(length):
+      extended = await session.extend([handle] * length,
+                                      session.start.ids * length)
+      assert len(extended.handles) == length
+      handle = extended.handles[-1]
+
+  async with client.decode("ab", ["a"]) as session:
+    await asyncio.gather(*(decode(session, length) for length in range(30)))
+
+
+@with_client
+async def test_a_step_whose_await_is_cancelled_is_no_others(client):
+  async with client.decode("ab", ["a"]) as session:
+    handle, a = session.start.handle, session.start.ids[0]
+    cancelled = asyncio.ensure_future(session.extend([handle], [a]))
+    cancelled.cancel()
+    assert len((await session.extend([handle] * 2, [a] * 2)).handles) == 2
+
+
+@with_client
+async def test_wrong_arguments_and_errors(client):
+  with pytest.raises(TypeError, match="words: expected a list"):
+    client.decode("ab", "the cat")
+  for model, code in (("nobody", "NOT_FOUND"), ("both", "FAILED_PRECONDITION")):
+    with pytest.raises(lmserve.LmserveError, match=f"{code}: request 0: "):
+      async with client.decode(model):
+        pytest.fail("started")
+  async with client.decode("ab") as session:
+    for wrong in ("a", [1.5], ["a"], None):
+      with pytest.raises(TypeError, match="handles: expected"):
+        session.best(wrong)
+    assert await session.best([session.start.handle], 1)
+
+
+@with_client
+async def test_a_session_is_open_in_its_with_alone(client):
+  session = client.decode("ab")
+  with pytest.raises(ValueError, match="not open"):
+    session.best([0])
+  async with session:
+    late = [session.best([session.start.handle], 1) for _ in range(100)]
+  with pytest.raises(lmserve.LmserveError, match="CANCELLED.*is closed"):
+    await late[-1]
+  with pytest.raises(ValueError, match="not open"):
+    session.best([0])
+
+
+async def patiently(call):
+  """As that of decode_test."""
+  while True:
+    try:
+      return await call()
+    except lmserve.LmserveError as error:
+      if error.retry_after is None:
+        raise
+      await asyncio.sleep(error.retry_after)
+
+
+def test_leaving_ends_the_stream(store):
+  async def body(address):
+    async with lmserve.AsyncClient(address, deadline=60) as client:
+      async def leave():
+        async with client.decode("ab") as session:
+          await session.best([session.start.handle])
+
+      for _ in range(20):
+        await patiently(leave)
+      await patiently(lambda: client.score("ab", ["a"]))
+      await patiently(lambda: hold(client))
+
+  async def hold(client):
+    async with client.decode("ab"):
+      for call in (client.decode("ab").__aenter__,
+                   lambda: client.score("ab", ["a"])):
+        with pytest.raises(lmserve.LmserveError) as raised:
+          await call()
+        assert raised.value.code == StatusCode.RESOURCE_EXHAUSTED
+        assert raised.value.retry_after == pytest.approx(0.1)
+
+  with live_server.LiveServer(store, "--max-calls", "1") as server:
+    asyncio.run(body(server.address))
+
+
+@with_client
+async def test_a_session_ends_with_its_task(client):
+  entered = asyncio.Event()
+
+  async def decode():
+    async with client.decode("ab") as session:
+      entered.set()
+      while True:
+        await session.best([session.start.handle])
+
+  task = asyncio.create_task(decode())
+  await entered.wait()
+  await asyncio.sleep(0.05)
+  task.cancel()
+  with pytest.raises(asyncio.CancelledError):
+    await task
+  assert await client.health()

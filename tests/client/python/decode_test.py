@@ -1,0 +1,299 @@
+"""Sessions of the client that blocks, against lm_server."""
+
+import array
+import dataclasses
+import math
+import time
+
+import fake_server
+import live_server
+import lmserve
+import pytest
+from grpc import StatusCode
+
+LN2 = math.log(2)
+LN3 = math.log(3)
+LN9 = math.log(9)
+
+
+@pytest.fixture(name="client")
+def connect(address):
+  with lmserve.Client(address, deadline=60, stream_deadline=60) as client:
+    yield client
+
+
+@pytest.fixture(name="session")
+def start(client):
+  with client.decode("ab", ["a", "b"]) as session:
+    yield session
+
+
+def patiently(call):
+  """A server tells of the end of a call before it lets the next one in."""
+  while True:
+    try:
+      return call()
+    except lmserve.LmserveError as error:
+      if error.retry_after is None:
+        raise
+      time.sleep(error.retry_after)
+
+
+def approx(values):
+  return pytest.approx(values, abs=1e-5)
+
+
+def test_the_start(client):
+  with client.decode("ab", words=["b", "zebra", "</s>"]) as session:
+    start = session.start
+    assert start.model == lmserve.ModelVersion("ab", 1)
+    assert start.vocabulary_size == 5
+    assert start.ids[1:] == (start.unknown_id, start.end_id)
+    assert start.ids[0] not in start.ids[1:]
+    assert start.most_handles >= 1000
+  with client.decode("ab") as session:
+    assert session.start == dataclasses.replace(start, ids=())
+  with client.decode("long") as session:
+    assert session.start.vocabulary_key != start.vocabulary_key
+
+
+def test_extend(session):
+  start = session.start
+  a, b = start.ids
+  first = session.extend([start.handle] * 3, [a, b, start.unknown_id])
+  assert len({start.handle, *first.handles}) == 4
+  assert first.log_probs == approx((-LN3, LN2 - LN9, -LN9))
+  assert first.unknown == (False, False, True)
+  assert len(first.recombination_keys) == 3
+  scores = session.extend(first.handles, [start.end_id] * 3, scores_only=True)
+  assert scores == lmserve.DecodeExtended((), scores.log_probs, (False,) * 3,
+                                          ())
+  assert scores.log_probs == approx((-LN3,) * 3)
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    scores.handles = (1,)
+
+
+def test_best_is_what_predict_says(client, session):
+  handle = session.start.handle
+  a, b = session.start.ids
+  after = session.extend([handle], [a]).handles
+  rows = session.best([handle, *after, handle], 3)
+  prediction = client.predict("ab", [""], k=3).predictions[0]
+  assert rows == ((prediction.ids, prediction.log_probs),) * 3
+  for ids, log_probs in rows:
+    assert (ids[2], log_probs[2]) == (b, approx(LN2 - LN9))
+  assert [len(row.ids) for row in session.best([handle])] == [5]
+  assert session.best([], 3) == ()
+
+
+def test_references(session):
+  handle = session.start.handle
+  session.retain([handle, handle])
+  session.release([handle])
+  session.best([handle], 1, retain=[handle], release=[handle, handle])
+  assert session.extend([handle], session.start.ids[:1],
+                        release=[handle]).handles
+  with pytest.raises(lmserve.LmserveError) as raised:
+    session.release([handle])
+  assert raised.value.code == StatusCode.INVALID_ARGUMENT
+  assert raised.value.message == (
+      f"request 5: release[0]: expected a handle of this stream, found {handle}")
+
+
+def forms(values):
+  yield list(values)
+  yield tuple(values)
+  yield array.array("Q", values)
+  yield iter(values)
+  try:
+    import numpy  # pylint: disable=import-outside-toplevel
+  except ImportError:
+    return
+  for kind in ("int64", "uint32", "uint8"):
+    yield numpy.array(values, kind)
+  yield list(numpy.array(values))
+  yield numpy.array(list(values) * 2)[::2][:0]
+
+
+def test_handles_and_words_in_any_form(session):
+  handles, words = [session.start.handle] * 2, list(session.start.ids)
+  for one, other in zip(forms(handles), forms(words)):
+    log_probs = session.extend(one, other, scores_only=True).log_probs
+    assert log_probs in ((), approx((-LN3, LN2 - LN9)))
+  for ids in forms(handles):
+    session.retain(ids)
+  for ids in forms(handles):
+    assert len(session.best(ids, 1)) in (0, 2)
+  for ids in forms(handles):
+    session.release(ids)
+
+
+def test_thousands_of_pairs(session):
+  handle, a = session.start.handle, session.start.ids[0]
+  first = session.extend([handle] * 20_000, [a] * 20_000)
+  assert len(set(first.handles)) == 20_000
+  assert set(first.log_probs) == {first.log_probs[0]}
+  second = session.extend(first.handles, [a] * 20_000, release=first.handles)
+  assert len(second.handles) == 20_000
+  session.release(second.handles)
+
+
+def test_steps_sent_ahead(session):
+  handle, (a, b) = session.start.handle, session.start.ids
+  later = [session.extend_later([handle] * (1 + i % 3), [b] * (1 + i % 3))
+           for i in range(500)]
+  best = session.best_later([handle], 2)
+  assert session.extend([handle], [a]).log_probs == approx((-LN3,))
+  assert [len(pending.result().handles) for pending in later] == [
+      1 + i % 3 for i in range(500)]
+  assert best.result() is best.result()
+  assert len(best.result()[0].ids) == 2
+
+
+def test_an_error_of_a_step_sent_ahead_ends_those_after(session):
+  handle, a = session.start.handle, session.start.ids[0]
+  good = session.extend_later([handle], [a])
+  bad = session.extend_later([handle], [99])
+  after = session.extend_later([handle], [a])
+  assert good.result().log_probs == approx((-LN3,))
+  for pending in (bad, after, bad):
+    with pytest.raises(lmserve.LmserveError) as raised:
+      pending.result()
+    assert raised.value.code == StatusCode.INVALID_ARGUMENT
+    assert raised.value.message.startswith("request 2: extend.words[0]")
+  assert good.result().unknown == (False,)
+  with pytest.raises(lmserve.LmserveError, match="request 2"):
+    session.best([handle])
+
+
+@pytest.mark.parametrize("model, code", [
+    ("nobody", StatusCode.NOT_FOUND), ("both", StatusCode.FAILED_PRECONDITION)])
+def test_a_model_that_does_not_decode(client, model, code):
+  with pytest.raises(lmserve.LmserveError) as raised:
+    with client.decode(model):
+      pytest.fail("started")
+  assert raised.value.code == code
+  assert raised.value.message.startswith("request 0: ")
+
+
+@pytest.mark.parametrize("call, error, message", [
+    (lambda s: s.extend("0", [2]), TypeError, "handles: expected a list of int"),
+    (lambda s: s.extend(b"0", [2]), TypeError, "handles: expected"),
+    (lambda s: s.extend([0], ["a"]), TypeError, "words: expected a list of int"),
+    (lambda s: s.extend([0], [2.0]), TypeError, "words: expected"),
+    (lambda s: s.extend(0, 2), TypeError, "handles: expected"),
+    (lambda s: s.extend(None, [2]), TypeError, "handles: expected"),
+    (lambda s: s.extend([[0]], [2]), TypeError, "handles: expected"),
+    (lambda s: s.extend([0], [-1]), ValueError, "words: expected int from 0"),
+    (lambda s: s.extend([2**32], [2]), ValueError, "handles: expected int"),
+    (lambda s: s.extend([0, 0, 0], [2]), ValueError, "words: expected 3, one"),
+    (lambda s: s.extend([0], [2], retain=["a"]), TypeError, "retain: expected"),
+    (lambda s: s.best([0], release=[-1]), ValueError, "release: expected"),
+    (lambda s: s.best([0], -1), ValueError, ""),
+    (lambda s: s.best([0], "a"), TypeError, ""),
+    (lambda s: s.release([None]), TypeError, "handles: expected"),
+    (lambda s: s.retain("a"), TypeError, "handles: expected"),
+])
+def test_a_wrong_argument_is_the_callers_error(session, call, error, message):
+  with pytest.raises(error, match=message):
+    call(session)
+  assert session.best([session.start.handle], 1), "nothing was sent"
+
+
+def test_words_are_no_str(client):
+  with pytest.raises(TypeError, match="words: expected a list"):
+    client.decode("ab", "the cat")
+
+
+def test_an_array_of_fractions_is_refused(session):
+  numpy = pytest.importorskip("numpy")
+  for wrong in (numpy.array([0.0]), numpy.array([[0]]), numpy.array(0)):
+    with pytest.raises(TypeError, match="handles: expected a list of int"):
+      session.best(wrong)
+
+
+def test_a_session_is_open_in_its_with_alone(client):
+  session = client.decode("ab")
+  with pytest.raises(ValueError, match="not open"):
+    session.best([0])
+  with session:
+    late = session.best_later([session.start.handle], 1)
+  with pytest.raises(lmserve.LmserveError, match="CANCELLED.*is closed"):
+    late.result()
+  with pytest.raises(ValueError, match="not open"):
+    session.best([0])
+  with pytest.raises(ValueError, match="one `with`"):
+    session.__enter__()
+
+
+def test_leaving_ends_the_stream(store):
+  with live_server.LiveServer(store, "--max-calls", "1") as server:
+    with lmserve.Client(server.address, deadline=60) as client:
+      def leave(step):
+        with client.decode("ab") as session:
+          step(session)
+
+      def fail(unused_session):
+        raise KeyError("a book")
+
+      for _ in range(20):
+        patiently(lambda: leave(
+            lambda session: session.best([session.start.handle])))
+      with pytest.raises(KeyError):
+        patiently(lambda: leave(fail))
+      patiently(lambda: client.score("ab", ["a"]))
+
+
+def test_too_many_handles_and_calls(store):
+  with live_server.LiveServer(store, "--max-decode-bytes", "1", "--max-calls",
+                              "1") as server:
+    with lmserve.Client(server.address, deadline=60) as client:
+      with client.decode("ab", ["a"]) as session:
+        assert session.start.most_handles == 1
+        with pytest.raises(lmserve.LmserveError) as raised:
+          client.score("ab", ["a"])
+        assert raised.value.code == StatusCode.RESOURCE_EXHAUSTED
+        assert raised.value.retry_after == pytest.approx(0.1)
+        with pytest.raises(lmserve.LmserveError) as raised:
+          with client.decode("ab"):
+            pytest.fail("let in")
+        assert raised.value.retry_after == pytest.approx(0.1)
+        with pytest.raises(lmserve.LmserveError) as raised:
+          session.extend([session.start.handle], session.start.ids)
+        assert raised.value.code == StatusCode.RESOURCE_EXHAUSTED
+        assert raised.value.retry_after is None
+
+
+def test_a_deadline_is_of_the_whole(client):
+  with pytest.raises(lmserve.LmserveError) as raised:
+    with client.decode("ab", deadline=0.3) as session:
+      while True:
+        session.best([session.start.handle])
+  assert raised.value.code == StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_client_that_is_closed_first(address):
+  client = lmserve.Client(address)
+  with client.decode("ab") as session:
+    client.close()
+    with pytest.raises(lmserve.LmserveError, match="CANCELLED"):
+      session.best([session.start.handle])
+
+
+def test_a_server_that_dies(store):
+  with live_server.LiveServer(store) as server:
+    with lmserve.Client(server.address, stream_deadline=60) as client:
+      with client.decode("ab") as session:
+        server.kill()
+        with pytest.raises(lmserve.LmserveError) as raised:
+          session.best([session.start.handle])
+        assert raised.value.code == StatusCode.UNAVAILABLE
+
+
+def test_a_server_that_ends_the_session():
+  with fake_server.FakeServer() as server:
+    with lmserve.Client(server.address, token="a", deadline=60) as client:
+      with client.decode("en") as session:  # the empty message, then the end
+        assert server.metadata["authorization"] == "Bearer a"
+        with pytest.raises(lmserve.LmserveError, match="has ended"):
+          session.best([0])
