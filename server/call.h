@@ -4,11 +4,19 @@
 #include <chrono>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace lmserve {
 
 // What is served first: people and decoders who wait, or corpora.
 enum class Priority { kInteractive, kBulk };
+
+// Of "interactive" and "bulk"; of anything else `otherwise`.
+inline Priority ParsePriority(absl::string_view name, Priority otherwise) {
+  if (name == "interactive") return Priority::kInteractive;
+  if (name == "bulk") return Priority::kBulk;
+  return otherwise;
+}
 
 // A client's call, as those see it that work for it. One thread at a time,
 // but for what is said to be otherwise.

@@ -133,6 +133,7 @@ void AddFlags(CLI::App& app, Flags* flags) {
                  "Address: HOST:PORT, where port 0 picks one, or unix:PATH")
       ->check(CheckAddress)
       ->capture_default_str();
+  flags->server.admin_listen = "localhost:50052";
   app.add_option("--admin-listen", flags->server.admin_listen,
                  "Address for lm_client load, unload and alias, in the same "
                  "forms; empty: none. Keep it from strangers")

@@ -15,7 +15,7 @@ struct Flags {
   std::string store;
   std::string keep = "1";
   double poll_seconds = 1;
-  ServerOptions server = {.admin_listen = "localhost:50052"};
+  ServerOptions server;
   int grace_seconds = 0;
   int drain_seconds = 30;
   std::string log_format = "text";  // or json

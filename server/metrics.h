@@ -22,8 +22,8 @@ namespace lmserve {
 
 // What the server counts and measures, for Prometheus: durations in seconds, as
 // histograms; labels are names of methods and of loaded models alone, so that
-// no client can make new ones. Described in server/README.md. Any number of threads
-// may use one.
+// no client can make new ones. Described in server/README.md. Any number of
+// threads may use one.
 class Metrics {
  public:
   explicit Metrics(absl::string_view server_version);

@@ -7,10 +7,17 @@ namespace {
 
 // The client, less the port that it happens to have.
 std::string Client(const grpc::CallbackServerContext& context) {
-  std::string peer = context.peer();
+  const std::string peer = context.peer();
   if (peer.rfind("unix:", 0) == 0) return "unix";
-  peer.resize(peer.rfind(':'));
-  return peer;
+  return peer.substr(0, peer.rfind(':'));
+}
+
+// What a call brings under a key; empty where it brings nothing.
+absl::string_view Metadata(const grpc::CallbackServerContext& context,
+                           const char* key) {
+  const auto found = context.client_metadata().find(key);
+  if (found == context.client_metadata().end()) return "";
+  return {found->second.data(), found->second.size()};
 }
 
 }  // namespace
@@ -30,17 +37,18 @@ absl::StatusOr<CallGate::Pass> Reception::LetIn(
     const grpc::CallbackServerContext& context, const std::string& peer,
     Role needed) const {
   if (authenticator_ != nullptr) {
-    const auto& metadata = context.client_metadata();
-    const auto found = metadata.find("authorization");
-    absl::string_view authorization;
-    if (found != metadata.end()) {
-      authorization = {found->second.data(), found->second.size()};
-    }
-    absl::Status status = authenticator_->Check(authorization, needed);
+    absl::Status status =
+        authenticator_->Check(Metadata(context, "authorization"), needed);
     if (!status.ok()) return status;
   }
   return gate_.Enter(peer);
 }
+
+GrpcCall::GrpcCall(const grpc::CallbackServerContext& context,
+                   Priority priority)
+    : Call(ParsePriority(Metadata(context, "lm-priority"), priority),
+           context.deadline()),
+      context_(context) {}
 
 double Reception::Visit::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() -
@@ -49,7 +57,7 @@ double Reception::Visit::seconds() const {
 }
 
 grpc::Status Reception::Visit::Leave(const Call& call,
-                                     const absl::Status& status) const {
+                                     const absl::Status& status) {
   const double seconds = this->seconds();
   const grpc::Status told = ToGrpcStatus(status);
   reception_.metrics_.OnCallEnded({.method = method_,
@@ -63,6 +71,7 @@ grpc::Status Reception::Visit::Leave(const Call& call,
                          .seconds = seconds,
                          .queue_seconds = call.queue_seconds,
                          .compute_seconds = call.compute_seconds});
+  if (pass_.ok()) pass_->reset();
   return told;
 }
 

@@ -16,6 +16,18 @@
 
 namespace lmserve {
 
+// A call of gRPC. What it brings as `lm-priority`, interactive or bulk, goes
+// before the priority that its method has.
+class GrpcCall final : public Call {
+ public:
+  GrpcCall(const grpc::CallbackServerContext& context, Priority priority);
+
+  bool IsCancelled() const override { return context_.IsCancelled(); }
+
+ private:
+  const grpc::CallbackServerContext& context_;
+};
+
 // Where every call comes in and goes out: it is let in or refused, counted, and
 // told to the log. Any number of threads may use one.
 class Reception {
@@ -31,7 +43,7 @@ class Reception {
 
   Metrics& metrics() const { return metrics_; }
 
-  // A call under way, as long as it lives.
+  // A call under way, until it leaves.
   class Visit {
    public:
     // OK, or why the call is refused.
@@ -40,8 +52,9 @@ class Reception {
     // Since it came.
     double seconds() const;
 
-    // To be called once, at the end: what to tell the client.
-    grpc::Status Leave(const Call& call, const absl::Status& status) const;
+    // To be called once, at the end, right before the client is told what it
+    // returns: the call is under way no longer, and its place is free.
+    grpc::Status Leave(const Call& call, const absl::Status& status);
 
    private:
     friend class Reception;
@@ -54,7 +67,7 @@ class Reception {
     const absl::string_view method_;
     const std::string peer_;
     const std::chrono::steady_clock::time_point start_;
-    const absl::StatusOr<CallGate::Pass> pass_;
+    absl::StatusOr<CallGate::Pass> pass_;
   };
 
   // Takes a call of a method such as "Score", which must be a literal.

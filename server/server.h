@@ -25,17 +25,17 @@ namespace lmserve {
 
 struct ServerOptions {
   std::string listen = "localhost:50051";  // HOST:PORT, port 0 picks; unix:PATH
-  std::string admin_listen;  // the same, for what changes models; or none
-  TlsOptions tls;
-  std::string tokens_file;     // empty: no client needs a token
-  std::string metrics_listen;  // HOST:PORT for Prometheus; or none
-  Limits limits;
-  CallGateOptions calls;
-  BatcherOptions batcher;
-  RequestLogOptions log;
+  std::string admin_listen = "";  // the same, for what changes models; or none
+  TlsOptions tls = {};
+  std::string tokens_file = "";     // empty: no client needs a token
+  std::string metrics_listen = "";  // HOST:PORT for Prometheus; or none
+  Limits limits = {};
+  CallGateOptions calls = {};
+  BatcherOptions batcher = {};
+  RequestLogOptions log = {};
   std::string version = "unknown";  // of the program
   // Called with what is served, when that has changed; not twice at a time.
-  std::function<void(const ServedModels&)> on_models;
+  std::function<void(const ServedModels&)> on_models = nullptr;
 };
 
 // A running server: the two services, health (grpc.health.v1: "" and the names

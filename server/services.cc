@@ -31,7 +31,7 @@ Detached AnswerStream(const Reception& reception, absl::string_view method,
                       const grpc::CallbackServerContext& context,
                       Priority priority, BidiStream* stream,
                       MakeAnswer make_answer) {
-  const Reception::Visit visit = reception.Enter(context, method);
+  Reception::Visit visit = reception.Enter(context, method);
   absl::Status status = visit.status();
   GrpcCall call(context, priority);
   const auto answer = make_answer(call);
@@ -51,12 +51,15 @@ Detached AnswerStream(const Reception& reception, absl::string_view method,
   stream->Finish(visit.Leave(call, status));
 }
 
-absl::StatusOr<std::unique_ptr<Generation>> StartGeneration(
-    const Serving& serving, Call& call, const grpc::ByteBuffer& bytes) {
+absl::Status StartGeneration(const Serving& serving, Call& call,
+                             const grpc::ByteBuffer& bytes,
+                             std::unique_ptr<Generation>* generation) {
   lm::v1::GenerateRequest request;
   absl::Status status = ParseMessage(bytes, &request);
   if (!status.ok()) return status;
-  return Generation::Start(serving, call, request);
+  auto started = Generation::Start(serving, call, request);
+  if (started.ok()) *generation = *std::move(started);
+  return started.status();
 }
 
 // Draws a word when the one before is on its way: a slow reader holds up its
@@ -64,23 +67,23 @@ absl::StatusOr<std::unique_ptr<Generation>> StartGeneration(
 Detached AnswerGenerate(const Serving& serving, const Reception& reception,
                         const grpc::CallbackServerContext& context,
                         const grpc::ByteBuffer& in, WriteStream* stream) {
-  const Reception::Visit visit = reception.Enter(context, "Generate");
+  Reception::Visit visit = reception.Enter(context, "Generate");
   GrpcCall call(context, Priority::kInteractive);
-  absl::StatusOr<std::unique_ptr<Generation>> generation = visit.status();
-  if (generation.ok()) generation = StartGeneration(serving, call, in);
-  absl::Status status = generation.status();
+  std::unique_ptr<Generation> generation;
+  absl::Status status = visit.status();
+  if (status.ok()) status = StartGeneration(serving, call, in, &generation);
   grpc::ByteBuffer out;
   double last = 0;
   for (bool first = true; status.ok(); first = false) {
     lm::v1::GenerateResponse response;
-    const absl::StatusOr<bool> more = co_await (*generation)->Next(&response);
+    const absl::StatusOr<bool> more = co_await generation->Next(&response);
     status = more.status();
     if (!status.ok() || !*more) break;
     const double now = visit.seconds();
     if (first) {
-      reception.metrics().OnFirstWord((*generation)->model(), now);
+      reception.metrics().OnFirstWord(generation->model(), now);
     } else {
-      reception.metrics().OnNextWord((*generation)->model(), now - last);
+      reception.metrics().OnNextWord(generation->model(), now - last);
     }
     last = now;
     SerializeMessage(response, &out);

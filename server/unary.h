@@ -14,18 +14,6 @@
 
 namespace lmserve {
 
-// Whether the client of a call of gRPC still wants its answer, and until when.
-class GrpcCall final : public Call {
- public:
-  GrpcCall(const grpc::CallbackServerContext& context, Priority priority)
-      : Call(priority, context.deadline()), context_(context) {}
-
-  bool IsCancelled() const override { return context_.IsCancelled(); }
-
- private:
-  const grpc::CallbackServerContext& context_;
-};
-
 // A request and its answer, in an arena. Must outlive the task.
 template <typename Request, typename Response>
 class Exchange {
@@ -67,7 +55,7 @@ Detached AnswerUnary(const Reception& reception, absl::string_view method,
                      Role needed, const grpc::CallbackServerContext& context,
                      const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
                      grpc::ServerUnaryReactor* reactor, Answer answer) {
-  const Reception::Visit visit = reception.Enter(context, method, needed);
+  Reception::Visit visit = reception.Enter(context, method, needed);
   absl::Status status = visit.status();
   GrpcCall call(context, Priority::kInteractive);
   if (status.ok()) {

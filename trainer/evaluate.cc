@@ -55,14 +55,11 @@ absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
                                     LineReader& lines, TextForm form,
                                     Progress& progress) {
   SentenceReader reader(model.vocabulary(), lines, form, progress);
-  std::vector<std::byte> state(model.state_size());
-  model.Start(state.data());
+  TextScorer scorer(model, form);
   return EvaluateBatches(
       reader, [&](const SentenceBatch& batch, Evaluation* result) {
         const Clock::time_point started = Clock::now();
-        const std::vector<float> log_probs =
-            form == TextForm::kStream ? ScoreStream(model, batch, state.data())
-                                      : ScoreSentences(model, batch);
+        const std::vector<float> log_probs = scorer.Score(batch);
         result->seconds += SecondsSince(started);
         result->Add(batch.words, log_probs, model.vocabulary().unknown());
       });

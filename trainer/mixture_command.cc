@@ -31,6 +31,7 @@ struct Options {
   ModelOptions target;
   std::vector<std::string> members;
   std::string corpus;
+  bool stream = false;
   std::vector<double> weights;  // empty: fit them
   FitOptions fit;
   bool json = false;
@@ -90,16 +91,21 @@ absl::StatusOr<HeldOut> ScoreText(const Options& options,
       LineReader::Open(options.corpus);
   if (!lines.ok()) return lines.status();
   Progress progress("scoring", /*quiet=*/options.json);
-  SentenceReader reader(members[0]->model().vocabulary(), **lines,
-                        TextForm::kSentences, progress);
+  const TextForm form =
+      options.stream ? TextForm::kStream : TextForm::kSentences;
+  SentenceReader reader(members[0]->model().vocabulary(), **lines, form,
+                        progress);
+  std::vector<TextScorer> scorers;
+  for (const ModelHandle& member : members) {
+    scorers.emplace_back(*member->model().left_to_right(), form);
+  }
   SentenceBatch batch;
   HeldOut text;
   text.log_probs.resize(members.size());
   while (reader.Next(&batch)) {
     text.words.insert(text.words.end(), batch.words.begin(), batch.words.end());
     for (size_t m = 0; m < members.size(); ++m) {
-      const std::vector<float> scores =
-          ScoreSentences(*members[m]->model().left_to_right(), batch);
+      const std::vector<float> scores = scorers[m].Score(batch);
       text.log_probs[m].insert(text.log_probs[m].end(), scores.begin(),
                                scores.end());
     }
@@ -280,6 +286,9 @@ void AddMixtureCommand(CLI::App& app, Work* work) {
                   "Held-out text, a sentence a line: plain, .gz, .xz, or - for "
                   "the standard input")
       ->required();
+  command.add_flag("--stream", options->stream,
+                   "Let the models' states go on over the ends of sentences, "
+                   "and count blank lines as empty ones");
   CLI::Option* weights =
       command
           .add_option("--weights", options->weights,

@@ -61,30 +61,28 @@ absl::Status SentenceReader::Finish() {
   return absl::OkStatus();
 }
 
-std::vector<float> ScoreSentences(const LanguageModel& model,
-                                  const SentenceBatch& batch) {
-  std::vector<std::byte> start(model.state_size());
-  model.Start(start.data());
-  std::vector<float> log_probs(batch.words.size());
-  std::vector<LanguageModel::Query> queries;
-  size_t begin = 0;
-  for (size_t end : batch.ends) {
-    queries.push_back(
-        {start.data(),
-         absl::MakeConstSpan(batch.words).subspan(begin, end - begin), nullptr,
-         absl::MakeSpan(log_probs).subspan(begin, end - begin)});
-    begin = end;
-  }
-  model.Score(queries);
-  return log_probs;
+TextScorer::TextScorer(const LanguageModel& model, TextForm form)
+    : model_(model), form_(form), state_(model.state_size()) {
+  model.Start(state_.data());
 }
 
-std::vector<float> ScoreStream(const LanguageModel& model,
-                               const SentenceBatch& batch, std::byte* state) {
+std::vector<float> TextScorer::Score(const SentenceBatch& batch) {
   std::vector<float> log_probs(batch.words.size());
-  const LanguageModel::Query query = {state, batch.words, state,
-                                      absl::MakeSpan(log_probs)};
-  model.Score({&query, 1});
+  std::vector<LanguageModel::Query> queries;
+  if (form_ == TextForm::kStream) {
+    queries.push_back(
+        {state_.data(), batch.words, state_.data(), absl::MakeSpan(log_probs)});
+  } else {
+    size_t begin = 0;
+    for (size_t end : batch.ends) {
+      queries.push_back(
+          {state_.data(),
+           absl::MakeConstSpan(batch.words).subspan(begin, end - begin),
+           nullptr, absl::MakeSpan(log_probs).subspan(begin, end - begin)});
+      begin = end;
+    }
+  }
+  model_.Score(queries);
   return log_probs;
 }
 

@@ -65,14 +65,21 @@ class SentenceReader {
   uint64_t blank_lines_ = 0;
 };
 
-// ln P of each word of the batch; every sentence starts after <s>.
-std::vector<float> ScoreSentences(const LanguageModel& model,
-                                  const SentenceBatch& batch);
+// Scores a text by one model, batch after batch. The model must outlive it. One
+// thread at a time.
+class TextScorer {
+ public:
+  TextScorer(const LanguageModel& model, TextForm form);
 
-// ln P of each word of the batch, as one stream that goes on from the state,
-// which moves.
-std::vector<float> ScoreStream(const LanguageModel& model,
-                               const SentenceBatch& batch, std::byte* state);
+  // ln P of each word of the next batch. Every sentence starts after <s> or, of
+  // a stream, goes on from the one before.
+  std::vector<float> Score(const SentenceBatch& batch);
+
+ private:
+  const LanguageModel& model_;
+  const TextForm form_;
+  std::vector<std::byte> state_;  // before the next batch
+};
 
 // A whole text, as Corpus::words has it: <s> w1 ... wm </s> <s> ...
 absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,

@@ -348,6 +348,16 @@ TEST_F(MixtureTest, TellsAPersonWhatItDid) {
                      HasSubstr("0.ngram.bin"), HasSubstr("mixture.json")));
 }
 
+// The text that the weights are fitted on is read as evaluate reads it.
+TEST_F(MixtureTest, OfAStream) {
+  const std::string text = DemoText(20, 3) + "\n" + DemoText(5, 4);
+  const nlohmann::json json = Mix({"--members", "en@1,two", "--stream"}, text);
+  const nlohmann::json evaluated = nlohmann::json::parse(
+      Trainer({"evaluate", "--corpus", "-", "--stream", "--json"}, text));
+  EXPECT_EQ(json["tokens"], evaluated["tokens"]);
+  EXPECT_NEAR(json["perplexity"], evaluated["perplexity"], 1e-6);
+}
+
 // A version is complete in itself: it outlives what it was made of.
 TEST_F(MixtureTest, OfAMixtureWithoutItsMembers) {
   const std::string text = DemoText(20, 3);

@@ -260,6 +260,15 @@ TEST_F(HeldBatcherTest, LongWorkLetsOthersPassBetween) {
   EXPECT_GT(large.compute_seconds, 0);
 }
 
+TEST(PriorityTest, IsKnownByName) {
+  for (Priority otherwise : {Priority::kInteractive, Priority::kBulk}) {
+    EXPECT_EQ(ParsePriority("interactive", otherwise), Priority::kInteractive);
+    EXPECT_EQ(ParsePriority("bulk", otherwise), Priority::kBulk);
+    EXPECT_EQ(ParsePriority("", otherwise), otherwise);
+    EXPECT_EQ(ParsePriority("Bulk", otherwise), otherwise);
+  }
+}
+
 TEST_F(HeldBatcherTest, InteractiveGoesFirstButBulkIsNotStarved) {
   Call bulk(Priority::kBulk);
   std::vector<Call> interactive(20);

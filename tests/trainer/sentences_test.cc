@@ -78,7 +78,8 @@ TEST_F(SentencesTest, WrongTexts) {
 TEST_F(SentencesTest, ScoresEachSentenceAfterItsBegin) {
   SentenceBatch batch;
   ASSERT_TRUE(Open("the cat\nthe cat\n")->Next(&batch));
-  const std::vector<float> log_probs = ScoreSentences(model(), batch);
+  const std::vector<float> log_probs =
+      TextScorer(model(), TextForm::kSentences).Score(batch);
   // log10, see TinyArpa(): <s> the, <s> the cat, and </s> after the cat.
   constexpr float kLn10 = 2.302585093f;
   const auto sentence = {-0.3f * kLn10, -0.18f * kLn10,
@@ -101,16 +102,16 @@ TEST_F(SentencesTest, Streams) {
   EXPECT_THAT(batch.words, ElementsAre(Id("the"), Id("</s>"), Id("</s>"),
                                        Id("is"), Id("</s>")));
   EXPECT_THAT(batch.ends, ElementsAre(2, 3, 5));
-  std::vector<std::byte> state(model().state_size()), expected = state;
+  std::vector<std::byte> state(model().state_size());
   model().Start(state.data());
-  model().Start(expected.data());
-  const std::vector<float> log_probs =
-      ScoreStream(model(), batch, state.data());
-  for (size_t t = 0; t < batch.words.size(); ++t) {
-    EXPECT_EQ(log_probs[t],
-              model().ScoreWord(expected.data(), batch.words[t]).log_prob);
+  TextScorer scorer(model(), TextForm::kStream);
+  for (int times = 0; times < 2; ++times) {
+    const std::vector<float> log_probs = scorer.Score(batch);
+    for (size_t t = 0; t < batch.words.size(); ++t) {
+      EXPECT_EQ(log_probs[t],
+                model().ScoreWord(state.data(), batch.words[t]).log_prob);
+    }
   }
-  EXPECT_EQ(state, expected);
 }
 
 }  // namespace
