@@ -27,7 +27,7 @@ std::string CheckAddress(const std::string& address) {
   return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
 }
 
-std::string CheckAdminAddress(const std::string& address) {
+std::string CheckOptionalAddress(const std::string& address) {
   return address.empty() ? "" : CheckAddress(address);
 }
 
@@ -36,8 +36,8 @@ std::string CheckPolicy(const std::string& text) {
 }
 
 std::string CheckTcpAddress(const std::string& address) {
-  return absl::StartsWith(address, "unix:") ? "expected HOST:PORT"
-                                            : CheckAddress(address);
+  if (absl::StartsWith(address, "unix:")) return "expected HOST:PORT";
+  return CheckOptionalAddress(address);
 }
 
 void AddSecurityFlags(CLI::App& app, Flags* flags) {
@@ -122,6 +122,7 @@ std::string EnvironmentName(const CLI::Option& option) {
 }  // namespace
 
 void AddFlags(CLI::App& app, Flags* flags) {
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", "", "File of options, a line each: NAME=VALUE");
   app.add_flag("--check-config", flags->check_config,
                "Check the options and the store, tell what is in effect, and "
@@ -137,7 +138,7 @@ void AddFlags(CLI::App& app, Flags* flags) {
   app.add_option("--admin-listen", flags->server.admin_listen,
                  "Address for lm_client load, unload and alias, in the same "
                  "forms; empty: none. Keep it from strangers")
-      ->check(CheckAdminAddress)
+      ->check(CheckOptionalAddress)
       ->capture_default_str();
   app.add_option("--keep", flags->keep,
                  "Versions to have loaded: so many of each model, the newest "

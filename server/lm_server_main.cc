@@ -102,7 +102,8 @@ StoreOptions MakeStoreOptions(const Flags& flags) {
   return options;
 }
 
-int Run(const Flags& flags) {
+// `config` tells the options in effect.
+int Run(const Flags& flags, const std::string& config) {
   google::protobuf::SetLogHandler(LogProtobuf);
   const sigset_t signals = BlockSignals();  // for all threads to come
   auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags));
@@ -110,6 +111,8 @@ int Run(const Flags& flags) {
     spdlog::error("store: {}", std::string(store.status().message()));
     return kFailed;
   }
+  if (flags.check_config) std::cout << config;
+  spdlog::info("options: {}", absl::StrReplaceAll(config, {{"\n", " "}}));
   if ((*store)->List().empty()) {
     spdlog::warn("the store has no model to serve");
   }
@@ -164,8 +167,5 @@ int main(int argc, char** argv) {
     return lmserve::kWrongUse;
   }
   lmserve::SetUpLog(flags.log_format, flags.log_level);
-  const std::string config = lmserve::EffectiveConfig(app);
-  if (flags.check_config) std::cout << config;
-  spdlog::info("options: {}", absl::StrReplaceAll(config, {{"\n", " "}}));
-  return lmserve::Run(flags);
+  return lmserve::Run(flags, lmserve::EffectiveConfig(app));
 }

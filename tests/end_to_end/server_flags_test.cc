@@ -125,8 +125,9 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
       absl::StrAppend(&calls, parsed["message"].get<std::string>(), "\n");
     }
   }
-  EXPECT_THAT(calls, HasSubstr("Score of ipv4:127.0.0.1: OK in "));
-  EXPECT_THAT(calls, HasSubstr("Score of ipv4:127.0.0.1: INVALID_ARGUMENT"));
+  EXPECT_THAT(calls, HasSubstr("ScoreStream of ipv4:127.0.0.1: OK in "));
+  EXPECT_THAT(calls,
+              HasSubstr("ScoreStream of ipv4:127.0.0.1: INVALID_ARGUMENT"));
 }
 
 TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
@@ -146,11 +147,12 @@ TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
   const std::string metrics = Get(port, "/metrics");
   for (const char* expected :
        {"HTTP/1.1 200 OK",
-        "grpc_server_call_started_total{method=\"Score\"} 2\n",
-        "grpc_server_call_duration_seconds_count{code=\"OK\",method=\"Score\"} "
+        "grpc_server_call_started_total{method=\"ScoreStream\"} 2\n",
+        "grpc_server_call_duration_seconds_count{code=\"OK\",method="
+        "\"ScoreStream\"} "
         "1\n",
         "grpc_server_call_duration_seconds_count{code=\"NOT_FOUND\",method="
-        "\"Score\"} 1\n",
+        "\"ScoreStream\"} 1\n",
         "lm_words_total{model=\"en\",version=\"1\"}",
         "lm_first_word_seconds_count{model=\"en\",version=\"1\"} 1\n",
         "lm_model_loaded{model=\"en\",version=\"1\"} 1\n",

@@ -120,8 +120,8 @@ BidirectionalTestModel MakeBidirectionalTestModel(
 
 uint64_t PublishRecurrentModel(const std::string& store, absl::string_view name,
                                std::string text) {
-  const TestModel made = RecurrentTestModel(
-      VocabularyOf(std::move(text)), SmallNetwork(), Precision::kFloat);
+  const TestModel made = RecurrentTestModel(VocabularyOf(std::move(text)),
+                                            SmallNetwork(), Precision::kFloat);
   NewVersion version;
   version.family = made.family;
   version.files = made.Files();

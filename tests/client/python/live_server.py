@@ -39,7 +39,7 @@ class LiveServer:
     # pylint: disable=consider-using-with
     self._process = subprocess.Popen(
         [PROGRAMS / "lm_server", "--store", store, "--listen", "127.0.0.1:0",
-         *arguments],
+         "--admin-listen", "", *arguments],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     self.address = self._process.stdout.readline().split()[-1]
 
