@@ -15,6 +15,9 @@ constexpr unsigned kBulkEvery = 8;
 // States whose distributions are in memory at a time.
 constexpr size_t kMostDistributions = 64;
 
+// What a client that is refused is told to wait at least.
+constexpr absl::Duration kLeastWait = absl::Milliseconds(10);
+
 // How much the latest batch counts in the average of the speed.
 constexpr double kNewShare = 0.1;
 
@@ -139,8 +142,10 @@ absl::Status Batcher::Full(size_t words) const {
   return ResourceExhausted(
       absl::StrCat("the queue: ", queued_words_, " words wait and ", words,
                    " came, the limit is ", options_.queue_words),
-      absl::Seconds(static_cast<double>(queued_words_) * seconds_per_word_ /
-                    static_cast<double>(threads_.size())));
+      std::max(
+          kLeastWait,
+          absl::Seconds(static_cast<double>(queued_words_) * seconds_per_word_ /
+                        static_cast<double>(threads_.size()))));
 }
 
 // Returns whether the caller is to wait. Once it is in the queue the operation
