@@ -32,6 +32,7 @@ struct Flags {
   std::string what = "score";
   std::string model = "en";
   std::string texts;
+  size_t texts_per_call = 1;
   size_t channels = 4;
   size_t concurrency = 64;
   double rate = 0;
@@ -46,7 +47,7 @@ std::vector<std::string> ReadTexts(const std::string& path) {
   if (path.empty()) return {"the cat is small"};
   std::ifstream file(path);
   std::vector<std::string> texts;
-  for (std::string line; texts.size() < 1000 && std::getline(file, line);) {
+  for (std::string line; texts.size() < 50'000 && std::getline(file, line);) {
     if (line.find_first_not_of(' ') != std::string::npos) {
       texts.push_back(line);
     }
@@ -56,10 +57,13 @@ std::vector<std::string> ReadTexts(const std::string& path) {
 
 std::vector<grpc::ByteBuffer> ScoreRequests(const Flags& flags) {
   std::vector<grpc::ByteBuffer> requests;
-  for (const std::string& text : ReadTexts(flags.texts)) {
+  const std::vector<std::string> texts = ReadTexts(flags.texts);
+  for (size_t i = 0; i < texts.size(); i += flags.texts_per_call) {
     lm::v1::ScoreRequest request;
     request.set_model(flags.model);
-    request.add_texts()->set_text(text);
+    for (size_t j = 0; j < flags.texts_per_call; ++j) {
+      request.add_texts()->set_text(texts[(i + j) % texts.size()]);
+    }
     SerializeMessage(request, &requests.emplace_back());
   }
   return requests;
@@ -150,6 +154,7 @@ void AddFlags(CLI::App& app, Flags* flags) {
       ->check(CLI::IsMember({"score", "health", "generate", "decode"}));
   add("--model", &flags->model, "Name of the model");
   add("--texts", &flags->texts, "File of texts to score, a line each, in turn");
+  add("--texts-per-call", &flags->texts_per_call, "Of them, in a call");
   add("--channels", &flags->channels, "Connections");
   add("--concurrency", &flags->concurrency, "Calls, or streams, at a time");
   add("--rate", &flags->rate,
