@@ -224,6 +224,43 @@ TEST_F(FaultTest, SigkillUnderLoadAndAServerInItsPlace) {
   callers.WaitForAnswers(100);
 }
 
+// Programs that are started meanwhile cannot write files beyond a size: as on a
+// full disk, where a write fails in the middle.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) : action_(signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &limit_);
+    const rlimit small = {bytes, limit_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &limit_);
+    signal(SIGXFSZ, action_);
+  }
+
+ private:
+  rlimit limit_;
+  void (*action_)(int);
+};
+
+TEST_F(FaultTest, OnAFullDiskNothingIsPublishedAndNothingIsLost) {
+  ServerProcess server(store_.path(), {"--poll-seconds", "0.05"});
+  const TemporaryDirectory texts;
+  WriteText(texts.File("text"), DemoText(1000, 1));
+  Outcome outcome;
+  {
+    const FullDisk disk(8192);
+    outcome = RunTrainer({"ngram", "--corpus", texts.File("text"), "--store",
+                          store_.path(), "--model", "en"});
+  }
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, testing::HasSubstr("File too large"));
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
+  const std::string models = server.Client({"models"}).output;
+  EXPECT_THAT(models, testing::HasSubstr("en        1"));
+  EXPECT_THAT(models, testing::Not(testing::HasSubstr("refused")));
+}
+
 TEST_F(FaultTest, AnUnreadableStoreServesOnWhatIsLoaded) {
   ServerProcess server(store_.path(), {"--poll-seconds", "0.05"});
   const std::string moved = store_.path() + "-moved";
