@@ -60,6 +60,7 @@ bool AreLogProbs(const List& list) {
 void CheckError(const absl::Status& status) {
   Require(status.code() == absl::StatusCode::kInvalidArgument ||
               status.code() == absl::StatusCode::kNotFound ||
+              status.code() == absl::StatusCode::kFailedPrecondition ||
               status.code() == absl::StatusCode::kResourceExhausted,
           "an error is the client's");
   const absl::string_view message = status.message();
