@@ -51,6 +51,15 @@ std::string CheckModel(const std::string& text) {
                             "'");
 }
 
+// A request about a version.
+template <typename Request>
+Request RequestOf(const ModelVersion& model) {
+  Request request;
+  request.set_name(model.name);
+  request.set_version(model.version);
+  return request;
+}
+
 Client Connect(const Options& options, const CommonOptions& common) {
   ClientOptions client = common.client;
   client.address = options.admin;
@@ -65,11 +74,9 @@ void Print(const CommonOptions& common, const std::string& text,
 
 absl::StatusOr<bool> RunLoad(const Options& options,
                              const CommonOptions& common) {
-  lm::v1::LoadModelRequest request;
-  const ModelVersion model = Split(options.model);
-  request.set_name(model.name);
-  request.set_version(model.version);
-  const auto response = Connect(options, common).LoadModel(request);
+  const auto response =
+      Connect(options, common)
+          .LoadModel(RequestOf<lm::v1::LoadModelRequest>(Split(options.model)));
   if (!response.ok()) return response.status();
   const lm::v1::ModelInfo& info = response->model();
   Print(common,
@@ -83,11 +90,10 @@ absl::StatusOr<bool> RunLoad(const Options& options,
 
 absl::StatusOr<bool> RunUnload(const Options& options,
                                const CommonOptions& common) {
-  lm::v1::UnloadModelRequest request;
   const ModelVersion model = Split(options.model);
-  request.set_name(model.name);
-  request.set_version(model.version);
-  const auto response = Connect(options, common).UnloadModel(request);
+  const auto response =
+      Connect(options, common)
+          .UnloadModel(RequestOf<lm::v1::UnloadModelRequest>(model));
   if (!response.ok()) return response.status();
   Print(common, absl::StrCat("unloaded ", options.model),
         {{"name", model.name}, {"version", model.version}});
@@ -96,11 +102,10 @@ absl::StatusOr<bool> RunUnload(const Options& options,
 
 absl::StatusOr<bool> RunAlias(const Options& options,
                               const CommonOptions& common) {
-  lm::v1::SetAliasRequest request;
-  const ModelVersion model = Split(options.model);
-  request.set_name(model.name);
+  ModelVersion model = Split(options.model);
+  if (options.remove) model.version = 0;
+  auto request = RequestOf<lm::v1::SetAliasRequest>(model);
   request.set_alias(options.alias);
-  request.set_version(options.remove ? 0 : model.version);
   if (options.expected) request.set_expected_version(*options.expected);
   const auto response = Connect(options, common).SetAlias(request);
   if (!response.ok()) return response.status();

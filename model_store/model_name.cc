@@ -44,6 +44,10 @@ absl::Status CheckAlias(absl::string_view alias) {
       "alias: expected a character that is no digit, found '", alias, "'"));
 }
 
+std::string VersionName(absl::string_view name, uint64_t version) {
+  return absl::StrCat(name, "@", version);
+}
+
 absl::StatusOr<ModelName> ParseModelName(absl::string_view text) {
   const size_t at = text.find('@');
   ModelName parsed;

@@ -22,6 +22,9 @@ struct ModelName {
 absl::Status CheckModelName(absl::string_view name);
 absl::Status CheckAlias(absl::string_view alias);
 
+// NAME@VERSION.
+std::string VersionName(absl::string_view name, uint64_t version);
+
 // Takes the text apart; fails with INVALID_ARGUMENT, telling the three forms.
 absl::StatusOr<ModelName> ParseModelName(absl::string_view text);
 

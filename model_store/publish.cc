@@ -257,7 +257,7 @@ absl::Status SetAlias(const std::string& store, absl::string_view name,
   absl::Status status = CheckAlias(alias);
   if (!status.ok()) return status;
   const absl::StatusOr<uint64_t> found =
-      FindVersion(store, absl::StrCat(name, "@", version));
+      FindVersion(store, VersionName(name, version));
   if (!found.ok()) return found.status();
   return ChangeAlias(store, name, alias, version, expected);
 }

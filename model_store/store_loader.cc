@@ -12,10 +12,6 @@
 namespace lmserve {
 namespace {
 
-std::string Spec(const std::string& name, uint64_t version) {
-  return absl::StrCat(name, "@", version);
-}
-
 absl::Status About(absl::string_view what, const absl::Status& status) {
   return absl::Status(status.code(),
                       absl::StrCat(what, ": ", status.message()));
@@ -185,7 +181,7 @@ absl::Status StoreLoader::LoadNow(const std::string& name, uint64_t number,
   if (version->handle == nullptr) version->stamp.clear();
   LoadIfChanged(name, number, version);
   if (!version->problem.ok()) {
-    return About(Spec(name, number), version->problem);
+    return About(VersionName(name, number), version->problem);
   }
   version->out = false;
   return absl::OkStatus();
@@ -196,7 +192,7 @@ absl::StatusOr<uint64_t> StoreLoader::Find(const std::string& name,
   absl::Status status = CheckModelName(name);
   if (!status.ok()) return status;
   const absl::StatusOr<uint64_t> found =
-      FindVersion(directory_, version == 0 ? name : Spec(name, version));
+      FindVersion(directory_, version == 0 ? name : VersionName(name, version));
   if (!found.ok()) return WithoutPath(found.status());
   return found;
 }
@@ -215,11 +211,11 @@ absl::Status StoreLoader::Unload(const std::string& name, uint64_t version) {
   absl::Status status = CheckModelName(name);
   if (!status.ok()) return status;
   const absl::StatusOr<ServedModels::Entry> entry =
-      published_->GetEntry(Spec(name, version));
+      published_->GetEntry(VersionName(name, version));
   if (!entry.ok()) return entry.status();
   if (!entry->aliases.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        Spec(name, version), ": it has aliases, which must move first: ",
+        VersionName(name, version), ": it has aliases, which must move first: ",
         absl::StrJoin(entry->aliases, ", ")));
   }
   Version& found = GetModel(name).versions[version];

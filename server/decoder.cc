@@ -35,13 +35,19 @@ absl::Status WrongStep(absl::string_view expected) {
 
 }  // namespace
 
+absl::Status Decoder::CheckHandle(absl::string_view field, int index,
+                                  StateTable::Handle handle) const {
+  if (states_->Contains(handle)) return absl::OkStatus();
+  return InvalidField(
+      absl::StrCat(field, "[", index, "]"),
+      absl::StrCat("expected a handle of this stream, found ", handle));
+}
+
 absl::Status Decoder::CheckHandles(absl::string_view field,
                                    const Handles& handles) const {
   for (int i = 0; i < handles.size(); ++i) {
-    if (states_->Contains(handles[i])) continue;
-    return InvalidField(
-        absl::StrCat(field, "[", i, "]"),
-        absl::StrCat("expected a handle of this stream, found ", handles[i]));
+    absl::Status status = CheckHandle(field, i, handles[i]);
+    if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -73,11 +79,8 @@ Task<absl::Status> Decoder::Answer(const lm::v1::DecodeRequest& request,
 // One by one, for a handle may be released more than once.
 absl::Status Decoder::Release(const Handles& handles) {
   for (int i = 0; i < handles.size(); ++i) {
-    if (!states_->Contains(handles[i])) {
-      return InvalidField(
-          absl::StrCat("release[", i, "]"),
-          absl::StrCat("expected a handle of this stream, found ", handles[i]));
-    }
+    absl::Status status = CheckHandle("release", i, handles[i]);
+    if (!status.ok()) return status;
     states_->Release(handles[i]);
   }
   return absl::OkStatus();

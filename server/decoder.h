@@ -38,6 +38,8 @@ class Decoder {
   Task<absl::Status> Best(const lm::v1::DecodeBest& best,
                           lm::v1::DecodedBest* found);
 
+  absl::Status CheckHandle(absl::string_view field, int index,
+                           StateTable::Handle handle) const;
   absl::Status CheckHandles(absl::string_view field,
                             const Handles& handles) const;
   absl::Status CheckExtend(const lm::v1::DecodeExtend& extend) const;

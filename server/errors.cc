@@ -29,10 +29,6 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   return grpc::Status(code, message, details.SerializeAsString());
 }
 
-std::string CodeName(grpc::StatusCode code) {
-  return absl::StatusCodeToString(static_cast<absl::StatusCode>(code));
-}
-
 bool MayRetry(const absl::Status& status) {
   return status.GetPayload(kRetryInfo).has_value();
 }

@@ -2,7 +2,6 @@
 #define LMSERVE_SERVER_ERRORS_H_
 
 #include <cstdint>
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -21,9 +20,6 @@ absl::Status Prefixed(absl::string_view prefix, const absl::Status& status);
 
 // UNAVAILABLE: the call came too late. Clients may try another server.
 absl::Status ShuttingDown();
-
-// "INVALID_ARGUMENT" and the like; "OK".
-std::string CodeName(grpc::StatusCode code);
 
 // Whether the error says that the same call may succeed in a while.
 bool MayRetry(const absl::Status& status);

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "model_store/model_name.h"
 #include "model_store/model_store.h"
 #include "server/flags.h"
 #include "server/log.h"
@@ -46,13 +47,13 @@ class ModelLog {
     std::map<std::string, std::string> serving, refused;
     for (const ServedModels::Entry& entry : served.List()) {
       const LoadedModel& model = *entry.handle;
-      serving[Spec(model.name(), model.version())] = absl::StrCat(
+      serving[VersionName(model.name(), model.version())] = absl::StrCat(
           model.manifest().family(), ", ", model.model().vocabulary().size(),
           " words, ", model.file_bytes(), " bytes, aliases: ",
           entry.aliases.empty() ? "none" : absl::StrJoin(entry.aliases, ", "));
     }
     for (const ServedModels::Refused& version : served.refused) {
-      absl::StrAppend(&refused[Spec(version.name, version.version)],
+      absl::StrAppend(&refused[VersionName(version.name, version.version)],
                       version.reason.message(), "; ");
     }
     for (const auto& [version, what] : NewIn(serving, serving_)) {
@@ -72,10 +73,6 @@ class ModelLog {
 
  private:
   using Lines = std::map<std::string, std::string>;
-
-  static std::string Spec(const std::string& name, uint64_t version) {
-    return absl::StrCat(name, "@", version);
-  }
 
   static Lines NewIn(const Lines& now, const Lines& before) {
     Lines lines;

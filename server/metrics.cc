@@ -1,7 +1,6 @@
 #include "server/metrics.h"
 
 #include "absl/strings/str_cat.h"
-#include "server/errors.h"
 
 namespace lmserve {
 namespace {
@@ -9,36 +8,26 @@ namespace {
 using prometheus::Histogram;
 
 // Those of gRPC's own metrics (proposal A66), as far as they make sense here.
-const Histogram::BucketBoundaries& SecondBuckets() {
-  static const auto& buckets =
-      *std::make_unique<Histogram::BucketBoundaries>(
-           Histogram::BucketBoundaries{
-               10e-6, 50e-6, 100e-6, 300e-6, 600e-6, 1e-3,   2e-3,
-               5e-3,  10e-3, 20e-3,  50e-3,  100e-3, 200e-3, 500e-3,
-               1,     2,     5,      10,     20,     50,     100})
-           .release();
-  return buckets;
+Histogram::BucketBoundaries SecondBuckets() {
+  return {10e-6, 50e-6, 100e-6, 300e-6, 600e-6, 1e-3,   2e-3,
+          5e-3,  10e-3, 20e-3,  50e-3,  100e-3, 200e-3, 500e-3,
+          1,     2,     5,      10,     20,     50,     100};
 }
 
-const Histogram::BucketBoundaries& CountBuckets() {
-  static const auto& buckets =
-      *std::make_unique<Histogram::BucketBoundaries>(
-           Histogram::BucketBoundaries{1, 2, 4, 8, 16, 32, 64, 128, 256, 512,
-                                       1024, 4096, 16384})
-           .release();
-  return buckets;
+Histogram::BucketBoundaries CountBuckets() {
+  return {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384};
 }
 
 // Why a call was not served, or nothing where it is no matter of the server.
 absl::string_view RejectReason(const Metrics::EndedCall& call) {
   switch (call.code) {
-    case grpc::RESOURCE_EXHAUSTED:
+    case absl::StatusCode::kResourceExhausted:
       return call.may_retry ? "overload" : "too_large";
-    case grpc::UNAVAILABLE:
+    case absl::StatusCode::kUnavailable:
       return "shutting_down";
-    case grpc::UNAUTHENTICATED:
+    case absl::StatusCode::kUnauthenticated:
       return "unauthenticated";
-    case grpc::PERMISSION_DENIED:
+    case absl::StatusCode::kPermissionDenied:
       return "forbidden";
     default:
       return "";
@@ -103,9 +92,9 @@ void Metrics::OnCallEnded(const EndedCall& call) {
     const std::lock_guard<std::mutex> lock(mutex_);
     Histogram*& found = by_call_[{std::string(call.method), call.code}];
     if (found == nullptr) {
-      found = &durations_.Add(
-          {{"method", std::string(call.method)}, {"code", CodeName(call.code)}},
-          SecondBuckets());
+      found = &durations_.Add({{"method", std::string(call.method)},
+                               {"code", absl::StatusCodeToString(call.code)}},
+                              SecondBuckets());
     }
     durations = found;
   }
@@ -114,7 +103,8 @@ void Metrics::OnCallEnded(const EndedCall& call) {
   if (!reason.empty()) {
     rejects_.Add({{"reason", std::string(reason)}}).Increment();
   }
-  if (call.code == grpc::CANCELLED || call.code == grpc::DEADLINE_EXCEEDED) {
+  if (call.code == absl::StatusCode::kCancelled ||
+      call.code == absl::StatusCode::kDeadlineExceeded) {
     cancellations_.Add({{"where", call.was_computed ? "running" : "queue"}})
         .Increment();
   }

@@ -13,8 +13,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "grpcpp/support/status.h"
 #include "model_store/loaded_model.h"
 #include "server/batcher.h"
 
@@ -31,7 +31,7 @@ class Metrics {
   // A call that has ended, of a method such as "Score".
   struct EndedCall {
     absl::string_view method;
-    grpc::StatusCode code;
+    absl::StatusCode code;
     double seconds;
     bool was_computed;  // whether a model was asked before it ended
     bool may_retry;     // whether it was refused for now, rather than for good
@@ -85,7 +85,8 @@ class Metrics {
 
   // Found once, for to find a metric by its labels takes a microsecond.
   std::mutex mutex_;  // of what follows
-  std::map<std::pair<std::string, int>, prometheus::Histogram*> by_call_;
+  std::map<std::pair<std::string, absl::StatusCode>, prometheus::Histogram*>
+      by_call_;
   std::map<std::string, prometheus::Counter*, std::less<>> by_method_;
   std::map<std::pair<std::string, uint64_t>, OfModel> by_model_;
 };

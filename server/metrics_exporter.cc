@@ -80,7 +80,8 @@ class Present final : public prometheus::Collectable {
     MetricFamily loaded =
         Gauges("lm_model_loaded", "Versions that are served; 1");
     MetricFamily bytes = Gauges("lm_model_file_bytes", "Size of the files");
-    for (const ModelStore::Entry& entry : store_.List()) {
+    const std::shared_ptr<const ServedModels> served = store_.served();
+    for (const ModelStore::Entry& entry : served->List()) {
       const LoadedModel& model = *entry.handle;
       Add(model.name(), model.version(), 1, &loaded);
       Add(model.name(), model.version(),
@@ -88,7 +89,7 @@ class Present final : public prometheus::Collectable {
     }
     MetricFamily refused = Gauges(
         "lm_model_refused", "Versions of the store that failed to load; 1");
-    for (const ModelStore::Refused& version : store_.refused()) {
+    for (const ModelStore::Refused& version : served->refused) {
       Add(version.name, version.version, 1, &refused);
     }
     families->push_back(std::move(loaded));

@@ -1,8 +1,5 @@
 #include "server/model_service.h"
 
-#include <utility>
-
-#include "absl/strings/str_cat.h"
 #include "lm/v1/language_model.grpc.pb.h"
 #include "server/models.h"
 #include "server/unary.h"

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model_store/model_name.h"
 
 namespace lmserve {
 namespace {
@@ -58,7 +59,7 @@ absl::Status SetInfo(const ModelStore& store, const std::string& spec,
 
 // A name as a user would write it; version 0: the bare name.
 std::string Spec(const std::string& name, uint64_t version) {
-  return version == 0 ? name : absl::StrCat(name, "@", version);
+  return version == 0 ? name : VersionName(name, version);
 }
 
 }  // namespace

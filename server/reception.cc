@@ -59,9 +59,8 @@ double Reception::Visit::seconds() const {
 grpc::Status Reception::Visit::Leave(const Call& call,
                                      const absl::Status& status) {
   const double seconds = this->seconds();
-  const grpc::Status told = ToGrpcStatus(status);
   reception_.metrics_.OnCallEnded({.method = method_,
-                                   .code = told.error_code(),
+                                   .code = status.code(),
                                    .seconds = seconds,
                                    .was_computed = call.compute_seconds > 0,
                                    .may_retry = MayRetry(status)});
@@ -72,7 +71,7 @@ grpc::Status Reception::Visit::Leave(const Call& call,
                          .queue_seconds = call.queue_seconds,
                          .compute_seconds = call.compute_seconds});
   if (pass_.ok()) pass_->reset();
-  return told;
+  return ToGrpcStatus(status);
 }
 
 }  // namespace lmserve

@@ -2,8 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "server/errors.h"
-
 namespace lmserve {
 namespace {
 
@@ -29,7 +27,7 @@ void RequestLog::Write(const Call& call) const {
               "{} of {}: {} in {:.3f} ms, queued {:.3f} ms, computed {:.3f} "
               "ms{}{}",
               std::string(call.method), std::string(call.peer),
-              CodeName(ToGrpcStatus(call.status).error_code()),
+              absl::StatusCodeToString(call.status.code()),
               call.seconds * kMilliseconds, call.queue_seconds * kMilliseconds,
               call.compute_seconds * kMilliseconds,
               call.status.ok() ? "" : ": ", std::string(call.status.message()));

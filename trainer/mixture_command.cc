@@ -54,7 +54,7 @@ struct Outcome {
 void Note(absl::string_view text) { std::cerr << text << std::endl; }
 
 std::string NameOf(const LoadedModel& loaded) {
-  return absl::StrCat(loaded.name(), "@", loaded.version());
+  return VersionName(loaded.name(), loaded.version());
 }
 
 absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
@@ -69,11 +69,6 @@ absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
     }
     members.push_back(*std::move(handle));
     const LoadedModel &first = *members.front(), &last = *members.back();
-    if (last.model().left_to_right() == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "member ", NameOf(last),
-          " is bidirectional: only models that read from left to right mix"));
-    }
     const absl::Status same =
         CheckSameWords(first.model().vocabulary(), last.model().vocabulary());
     if (!same.ok()) {
@@ -240,7 +235,7 @@ absl::Status MakeMixture(const Options& options) {
   const absl::StatusOr<uint64_t> number =
       PublishMixture(options, *members, outcome, *text);
   if (!number.ok()) return number.status();
-  const std::string version = absl::StrCat(options.target.model, "@", *number);
+  const std::string version = VersionName(options.target.model, *number);
   options.json ? PrintJson(outcome, version) : PrintText(outcome, version);
   return absl::OkStatus();
 }

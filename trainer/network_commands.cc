@@ -85,9 +85,9 @@ absl::Status RunConvert(const ConvertOptions& options) {
   const absl::StatusOr<MappedFile> weights = MappedFile::Open(
       absl::StrCat(source.store, "/", name, "/", *number, "/", kWeightsFile));
   if (!weights.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, "@", *number, ": expected a neural network, found ",
-                     "the family ", (*handle)->manifest().family()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        VersionName(name, *number), ": expected a neural network, found ",
+        "the family ", (*handle)->manifest().family()));
   }
   const auto& manifest = (*handle)->manifest();
   NetworkVersion version;
@@ -96,7 +96,7 @@ absl::Status RunConvert(const ConvertOptions& options) {
   version.precision = *ParsePrecision(options.precision);
   version.properties = {manifest.properties().begin(),
                         manifest.properties().end()};
-  version.properties["converted_from"] = absl::StrCat(name, "@", *number);
+  version.properties["converted_from"] = VersionName(name, *number);
   const Vocabulary& vocabulary = (*handle)->model().vocabulary();
   version.self_test = AnyWords(vocabulary);
   return Publish({source.store, options.as.empty() ? name : options.as},

@@ -3,8 +3,6 @@
 
 #include <arpa/inet.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -26,6 +24,7 @@
 #include "gtest/gtest.h"
 #include "lm/v1/language_model.grpc.pb.h"
 #include "tests/end_to_end/programs.h"
+#include "tests/server/raw_call.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -33,14 +32,6 @@ namespace lmserve {
 namespace {
 
 using lm::v1::LanguageModelService;
-
-// A connection of its own.
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                   arguments);
-}
 
 grpc::Status Score(const std::shared_ptr<grpc::Channel>& channel) {
   LanguageModelService::Stub stub(channel);

@@ -11,6 +11,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/end_to_end/programs.h"
@@ -45,6 +46,19 @@ std::string Get(int port, const std::string& path) {
   }
   close(connection);
   return answer;
+}
+
+// The port that a server says its metrics have.
+int MetricsPort(ServerProcess& server) {
+  std::string line;
+  int port = 0;
+  while (port == 0 && server.process().ReadLine(&line)) {
+    absl::string_view rest = line;
+    if (absl::ConsumePrefix(&rest, "metrics on port ")) {
+      EXPECT_TRUE(absl::SimpleAtoi(rest, &port));
+    }
+  }
+  return port;
 }
 
 class ServerFlagsTest : public testing::Test {
@@ -132,14 +146,7 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
 
 TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
   ServerProcess server(store_.path(), {"--metrics-listen", "127.0.0.1:0"});
-  std::string line;
-  int port = 0;
-  while (port == 0 && server.process().ReadLine(&line)) {
-    const size_t begin = line.rfind(' ');
-    if (line.rfind("metrics on port ", 0) == 0) {
-      ASSERT_TRUE(absl::SimpleAtoi(line.substr(begin + 1), &port));
-    }
-  }
+  const int port = MetricsPort(server);
   EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 0);
   EXPECT_EQ(server.Client({"score", "--model", "none", "the cat"}).exit_code,
             1);
@@ -164,12 +171,7 @@ TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
 
 TEST_F(ServerFlagsTest, ATakenPortOfMetricsIsAnError) {
   ServerProcess first(store_.path(), {"--metrics-listen", "127.0.0.1:0"});
-  std::string line;
-  while (first.process().ReadLine(&line) &&
-         line.rfind("metrics on port ", 0) != 0) {
-  }
-  const std::string address =
-      absl::StrCat("127.0.0.1:", line.substr(line.rfind(' ') + 1));
+  const std::string address = absl::StrCat("127.0.0.1:", MetricsPort(first));
   const Outcome second = RunProgram(Command(
       "lm_server", {"--store", store_.path(), "--listen", "127.0.0.1:0",
                     "--admin-listen", "", "--metrics-listen", address}));
