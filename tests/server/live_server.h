@@ -19,9 +19,7 @@ class LiveServer {
  public:
   explicit LiveServer(const Limits& limits = {},
                       const std::string& listen = "localhost:0")
-      : server_(
-            Server::Start({.listen = listen, .limits = limits}, store_.Open())
-                .value()),
+      : server_(Server::Start(Options(limits, listen), store_.Open()).value()),
         channel_(Connect(server_->address())),
         stub_(lm::v1::LanguageModelService::NewStub(channel_)) {}
 
@@ -34,6 +32,14 @@ class LiveServer {
   void Destroy() { server_.reset(); }
 
  private:
+  static ServerOptions Options(const Limits& limits,
+                               const std::string& listen) {
+    ServerOptions options;
+    options.listen = listen;
+    options.limits = limits;
+    return options;
+  }
+
   const SmallStore store_;
   std::unique_ptr<Server> server_;
   const std::shared_ptr<grpc::Channel> channel_;

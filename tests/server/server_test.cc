@@ -125,8 +125,9 @@ TEST(ServerTest, ListensOnAUnixSocket) {
 
 absl::Status TryListen(const std::string& address) {
   const SmallStore files;
-  return Server::Start({.listen = address, .limits = {}}, files.Open())
-      .status();
+  ServerOptions options;
+  options.listen = address;
+  return Server::Start(options, files.Open()).status();
 }
 
 absl::Status CannotListen(const std::string& address) {
