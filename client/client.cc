@@ -28,6 +28,9 @@ grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   arguments.SetMaxSendMessageSize(options.message_bytes);
   // A server that was refused a moment ago is asked again by the next attempt.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  if (options.tls.has_value() && !options.tls->server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.tls->server_name);
+  }
   if (options.attempts > 1) {
     arguments.SetServiceConfigJSON(absl::StrFormat(
         R"({"methodConfig": [{"name": [{}], "retryPolicy": {

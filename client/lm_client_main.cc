@@ -27,7 +27,7 @@ std::string ReadFile(const std::string& path) {
 
 void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
   std::optional<lmserve::ClientTls>& tls = common->client.tls;
-  const auto add = [&](const std::string& name,
+  const auto add = [&](const std::string& name, const std::string& variable,
                        std::string lmserve::ClientTls::*text,
                        const std::string& what) {
     app.add_option_function<std::string>(
@@ -37,6 +37,7 @@ void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
              (*tls).*text = ReadFile(path);
            },
            what)
+        ->envname(variable)
         ->check(CLI::ExistingFile)
         ->group("Security");
   };
@@ -47,11 +48,23 @@ void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
          },
          "Encrypt the connection; the roots are the system's")
       ->group("Security");
-  add("--tls-ca", &lmserve::ClientTls::root,
+  add("--tls-ca", "LMSERVE_TLS_CA", &lmserve::ClientTls::root,
       "File of the roots to trust, in PEM; encrypts the connection");
-  add("--tls-certificate", &lmserve::ClientTls::certificate,
+  add("--tls-certificate", "LMSERVE_TLS_CERTIFICATE",
+      &lmserve::ClientTls::certificate,
       "File of the client's own certificate, in PEM");
-  add("--tls-key", &lmserve::ClientTls::key, "File of its key, in PEM");
+  add("--tls-key", "LMSERVE_TLS_KEY", &lmserve::ClientTls::key,
+      "File of its key, in PEM");
+  app.add_option_function<std::string>(
+         "--tls-server-name",
+         [&tls](const std::string& name) {
+           if (!tls.has_value()) tls.emplace();
+           tls->server_name = name;
+         },
+         "Name in the server's certificate, where it is not that of the "
+         "address; encrypts the connection")
+      ->envname("LMSERVE_TLS_SERVER_NAME")
+      ->group("Security");
   app.add_option_function<std::string>(
          "--token-file",
          [common](const std::string& path) {

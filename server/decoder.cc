@@ -101,7 +101,8 @@ absl::Status Decoder::Start(const lm::v1::DecodeStart& start,
   most_handles_ =
       std::max<size_t>(1, serving_.limits.decode_bytes /
                               std::max<size_t>(1, model().state_size()));
-  states_->Reserve(1);
+  status = Reserve(1);
+  if (!status.ok()) return status;
   const StateTable::Handle first = states_->Add();
   model().Start(states_->state(first));
 
@@ -117,6 +118,13 @@ absl::Status Decoder::Start(const lm::v1::DecodeStart& start,
     started->add_ids(vocabulary.Find(word));
   }
   return absl::OkStatus();
+}
+
+absl::Status Decoder::Reserve(size_t more) {
+  absl::Status status =
+      state_bytes_.Resize("handles, bytes", states_->BytesWith(more));
+  if (status.ok()) states_->Reserve(more);
+  return status;
 }
 
 absl::Status Decoder::CheckExtend(const lm::v1::DecodeExtend& extend) const {
@@ -155,7 +163,8 @@ Task<absl::Status> Decoder::Extend(const lm::v1::DecodeExtend& extend,
   const int count = extend.handles_size();
   const bool gives_out = !extend.scores_only();
   extended->mutable_log_probs()->Resize(count, 0);
-  if (gives_out) states_->Reserve(count);
+  if (gives_out) status = Reserve(count);
+  if (!status.ok()) co_return status;
   std::vector<LanguageModel::Query> batch;
   batch.reserve(count);
   for (int i = 0; i < count; ++i) {

@@ -22,7 +22,9 @@ namespace lmserve {
 class Decoder {
  public:
   Decoder(const Serving& serving, Call& call)
-      : serving_(serving), call_(call) {}
+      : serving_(serving),
+        call_(call),
+        state_bytes_(serving.budgets.decode_bytes) {}
 
   // Answers the next request. After an error the decoder is of no more use.
   Task<absl::Status> Answer(const lm::v1::DecodeRequest& request,
@@ -37,6 +39,9 @@ class Decoder {
                             lm::v1::DecodeExtended* extended);
   Task<absl::Status> Best(const lm::v1::DecodeBest& best,
                           lm::v1::DecodedBest* found);
+
+  // Makes room for so many more handles, out of the budget of all.
+  absl::Status Reserve(size_t more);
 
   absl::Status CheckHandle(absl::string_view field, int index,
                            StateTable::Handle handle) const;
@@ -53,6 +58,7 @@ class Decoder {
   Call& call_;
   ModelHandle handle_;  // null before the first request
   std::optional<StateTable> states_;
+  Budget::Share state_bytes_;
   size_t most_handles_ = 0;
 };
 

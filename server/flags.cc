@@ -103,11 +103,12 @@ void AddLoadFlags(CLI::App& app, Flags* flags) {
 }
 
 void AddLimit(CLI::App& app, const std::string& name, uint64_t* limit,
-              const std::string& what) {
+              const std::string& what,
+              const std::string& group = "Limits of a request") {
   app.add_option(name, *limit, what)
-      ->check(CLI::Range(1, 1'000'000'000))
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 50))
       ->capture_default_str()
-      ->group("Limits of a request");
+      ->group(group);
 }
 
 // LM_SERVER_DRAIN_SECONDS of --drain-seconds.
@@ -188,6 +189,12 @@ void AddFlags(CLI::App& app, Flags* flags) {
   AddLimit(app, "--max-stop-words", &limits.stop_words, "Stop words");
   AddLimit(app, "--max-decode-bytes", &limits.decode_bytes,
            "Bytes of the states that a Decode stream holds");
+  AddLimit(app, "--max-all-request-bytes", &limits.all_request_bytes,
+           "Bytes of all requests that are being answered", "Load");
+  AddLimit(app, "--max-all-generated-words", &limits.all_generated_words,
+           "Words that all Generate calls under way may write", "Load");
+  AddLimit(app, "--max-all-decode-bytes", &limits.all_decode_bytes,
+           "Bytes of the states of all Decode streams", "Load");
   for (CLI::Option* option : app.get_options()) {
     if (!option->get_configurable()) continue;
     option->envname(EnvironmentName(*option))->take_last();

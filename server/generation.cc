@@ -90,8 +90,11 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
   absl::Status status =
       prompt.Add(request.prompt(), "prompt", -1, {.may_be_empty = true});
   if (!status.ok()) return status;
-  return absl::WrapUnique(new Generation(serving, call, *std::move(handle),
-                                         *options, prompt.words(0)));
+  auto generation = absl::WrapUnique(new Generation(
+      serving, call, *std::move(handle), *options, prompt.words(0)));
+  status = generation->words_.Resize("max_words", options->max_words);
+  if (!status.ok()) return status;
+  return generation;
 }
 
 Generation::Generation(const Serving& serving, Call& call, ModelHandle handle,
@@ -101,6 +104,7 @@ Generation::Generation(const Serving& serving, Call& call, ModelHandle handle,
       handle_(std::move(handle)),
       language_model_(*handle_->model().left_to_right()),
       options_(options),
+      words_(serving.budgets.generated_words),
       sampler_(language_model_.vocabulary().unknown(), options.sampler,
                options.seed),
       state_(language_model_.state_size()),

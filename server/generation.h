@@ -59,6 +59,7 @@ class Generation {
   const ModelHandle handle_;
   const LanguageModel& language_model_;
   const Options options_;
+  Budget::Share words_;
   Sampler sampler_;
   std::vector<std::byte> state_;  // before unread_
   std::vector<WordId> unread_;    // the prompt, then the last word

@@ -20,6 +20,12 @@ struct Limits {
   uint64_t generated_words = 10'000;
   uint64_t stop_words = 100;
   uint64_t decode_bytes = 256 << 20;  // of the states of a Decode stream
+
+  // Of all calls under way together (Budgets); more than is left is
+  // RESOURCE_EXHAUSTED for a while.
+  uint64_t all_request_bytes = 1 << 30;
+  uint64_t all_generated_words = 10'000'000;
+  uint64_t all_decode_bytes = uint64_t{4} << 30;
 };
 
 }  // namespace lmserve

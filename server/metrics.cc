@@ -110,39 +110,68 @@ void Metrics::OnCallEnded(const EndedCall& call) {
   }
 }
 
-Metrics::OfModel& Metrics::Of(const LoadedModel& model) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const std::pair key(model.name(), model.version());
-  const auto found = by_model_.find(key);
-  if (found != by_model_.end()) return found->second;
+// Has what one version counts told of something, under the mutex, so that it is
+// not forgotten meanwhile.
+template <typename Observe>
+void Metrics::OnModel(const LoadedModel& model, const Observe& observe) {
+  const ServedModels::Version key(model.name(), model.version());
+  {
+    const std::shared_lock<std::shared_mutex> lock(models_mutex_);
+    const auto found = by_model_.find(key);
+    if (found != by_model_.end()) return observe(found->second);
+  }
   const prometheus::Labels labels = {
       {"model", model.name()}, {"version", absl::StrCat(model.version())}};
-  return by_model_
-      .emplace(key, OfModel{queue_.Add(labels, SecondBuckets()),
-                            compute_.Add(labels, SecondBuckets()),
-                            batch_calls_.Add(labels, CountBuckets()),
-                            batch_words_.Add(labels, CountBuckets()),
-                            words_.Add(labels),
-                            first_word_.Add(labels, SecondBuckets()),
-                            next_word_.Add(labels, SecondBuckets())})
-      .first->second;
+  const std::lock_guard<std::shared_mutex> lock(models_mutex_);
+  // An equal family member is found, not made twice.
+  const auto [added, ignored] = by_model_.emplace(
+      key, OfModel{queue_.Add(labels, SecondBuckets()),
+                   compute_.Add(labels, SecondBuckets()),
+                   batch_calls_.Add(labels, CountBuckets()),
+                   batch_words_.Add(labels, CountBuckets()), words_.Add(labels),
+                   first_word_.Add(labels, SecondBuckets()),
+                   next_word_.Add(labels, SecondBuckets())});
+  observe(added->second);
+}
+
+void Metrics::KeepOnly(const ServedModels& served) {
+  const std::lock_guard<std::shared_mutex> lock(models_mutex_);
+  for (auto it = by_model_.begin(); it != by_model_.end();) {
+    const auto& [name, version] = it->first;
+    const auto model = served.models.find(name);
+    if (model != served.models.end() &&
+        model->second.versions.count(version) > 0) {
+      ++it;
+      continue;
+    }
+    OfModel& metrics = it->second;
+    queue_.Remove(&metrics.queue);
+    compute_.Remove(&metrics.compute);
+    batch_calls_.Remove(&metrics.batch_calls);
+    batch_words_.Remove(&metrics.batch_words);
+    words_.Remove(&metrics.words);
+    first_word_.Remove(&metrics.first_word);
+    next_word_.Remove(&metrics.next_word);
+    it = by_model_.erase(it);
+  }
 }
 
 void Metrics::OnBatch(const BatcherOptions::Batch& batch) {
-  OfModel& metrics = Of(batch.model);
-  for (double seconds : batch.queue_seconds) metrics.queue.Observe(seconds);
-  metrics.compute.Observe(batch.seconds);
-  metrics.batch_calls.Observe(static_cast<double>(batch.calls));
-  metrics.batch_words.Observe(static_cast<double>(batch.words));
-  metrics.words.Increment(static_cast<double>(batch.words));
+  OnModel(batch.model, [&](OfModel& metrics) {
+    for (double seconds : batch.queue_seconds) metrics.queue.Observe(seconds);
+    metrics.compute.Observe(batch.seconds);
+    metrics.batch_calls.Observe(static_cast<double>(batch.calls));
+    metrics.batch_words.Observe(static_cast<double>(batch.words));
+    metrics.words.Increment(static_cast<double>(batch.words));
+  });
 }
 
 void Metrics::OnFirstWord(const LoadedModel& model, double seconds) {
-  Of(model).first_word.Observe(seconds);
+  OnModel(model, [&](OfModel& metrics) { metrics.first_word.Observe(seconds); });
 }
 
 void Metrics::OnNextWord(const LoadedModel& model, double seconds) {
-  Of(model).next_word.Observe(seconds);
+  OnModel(model, [&](OfModel& metrics) { metrics.next_word.Observe(seconds); });
 }
 
 }  // namespace lmserve

@@ -10,12 +10,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "model_store/loaded_model.h"
+#include "model_store/served_models.h"
 #include "server/batcher.h"
 
 namespace lmserve {
@@ -47,6 +49,10 @@ class Metrics {
   void OnFirstWord(const LoadedModel& model, double seconds);
   void OnNextWord(const LoadedModel& model, double seconds);
 
+  // Forgets the versions that are served no longer: else whoever publishes
+  // every hour would have ever more of them.
+  void KeepOnly(const ServedModels& served);
+
   // What can be scraped.
   const std::shared_ptr<prometheus::Registry>& registry() const {
     return registry_;
@@ -68,7 +74,8 @@ class Metrics {
       const std::string& name, const std::string& help);
   prometheus::Family<prometheus::Counter>& AddCounter(const std::string& name,
                                                       const std::string& help);
-  OfModel& Of(const LoadedModel& model);
+  template <typename Observe>
+  void OnModel(const LoadedModel& model, const Observe& observe);
 
   const std::shared_ptr<prometheus::Registry> registry_;
   prometheus::Family<prometheus::Counter>& started_;
@@ -84,11 +91,13 @@ class Metrics {
   prometheus::Family<prometheus::Histogram>& next_word_;
 
   // Found once, for to find a metric by its labels takes a microsecond.
-  std::mutex mutex_;  // of what follows
+  std::mutex mutex_;  // of the two that follow
   std::map<std::pair<std::string, absl::StatusCode>, prometheus::Histogram*>
       by_call_;
   std::map<std::string, prometheus::Counter*, std::less<>> by_method_;
-  std::map<std::pair<std::string, uint64_t>, OfModel> by_model_;
+  // Read by those who observe, written by those who add and forget.
+  std::shared_mutex models_mutex_;
+  std::map<ServedModels::Version, OfModel> by_model_;  // guarded by it
 };
 
 }  // namespace lmserve

@@ -59,8 +59,9 @@ double OpenDescriptors() {
 // What is true at the moment of asking.
 class Present final : public prometheus::Collectable {
  public:
-  Present(const ModelStore& store, const Batcher& batcher, const CallGate& gate)
-      : store_(store), batcher_(batcher), gate_(gate) {}
+  Present(const ModelStore& store, const Batcher& batcher, const CallGate& gate,
+          const Budgets& budgets)
+      : store_(store), batcher_(batcher), gate_(gate), budgets_(budgets) {}
 
   std::vector<MetricFamily> Collect() const override {
     std::vector<MetricFamily> families = {
@@ -68,6 +69,13 @@ class Present final : public prometheus::Collectable {
               static_cast<double>(batcher_.queued_words())),
         Gauge("lm_calls_under_way", "Calls that have come and not ended",
               static_cast<double>(gate_.under_way())),
+        Gauge("lm_request_bytes", "Bytes of requests that are being answered",
+              static_cast<double>(budgets_.request_bytes.taken())),
+        Gauge("lm_generate_words_left",
+              "Words that the Generate calls under way may write at most",
+              static_cast<double>(budgets_.generated_words.taken())),
+        Gauge("lm_decode_state_bytes", "Bytes of states of Decode streams",
+              static_cast<double>(budgets_.decode_bytes.taken())),
         Gauge("process_resident_memory_bytes", "Resident memory",
               ResidentBytes()),
         Gauge("process_open_fds", "Open file descriptors", OpenDescriptors())};
@@ -80,12 +88,15 @@ class Present final : public prometheus::Collectable {
     MetricFamily loaded =
         Gauges("lm_model_loaded", "Versions that are served; 1");
     MetricFamily bytes = Gauges("lm_model_file_bytes", "Size of the files");
+    MetricFamily seconds = Gauges(
+        "lm_model_load_seconds", "How long loading took, verification and all");
     const std::shared_ptr<const ServedModels> served = store_.served();
     for (const ModelStore::Entry& entry : served->List()) {
       const LoadedModel& model = *entry.handle;
       Add(model.name(), model.version(), 1, &loaded);
       Add(model.name(), model.version(),
           static_cast<double>(model.file_bytes()), &bytes);
+      Add(model.name(), model.version(), model.load_seconds(), &seconds);
     }
     MetricFamily refused = Gauges(
         "lm_model_refused", "Versions of the store that failed to load; 1");
@@ -94,21 +105,23 @@ class Present final : public prometheus::Collectable {
     }
     families->push_back(std::move(loaded));
     families->push_back(std::move(bytes));
+    families->push_back(std::move(seconds));
     families->push_back(std::move(refused));
   }
 
   const ModelStore& store_;
   const Batcher& batcher_;
   const CallGate& gate_;
+  const Budgets& budgets_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
     const std::string& address, const Metrics& metrics, const ModelStore& store,
-    const Batcher& batcher, const CallGate& gate) {
+    const Batcher& batcher, const CallGate& gate, const Budgets& budgets) {
   auto exporter = absl::WrapUnique(new MetricsExporter);
-  exporter->present_ = std::make_shared<Present>(store, batcher, gate);
+  exporter->present_ = std::make_shared<Present>(store, batcher, gate, budgets);
   // The library tells of an address that is taken by an exception.
   try {
     exporter->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);

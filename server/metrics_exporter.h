@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "model_store/model_store.h"
 #include "server/batcher.h"
+#include "server/budget.h"
 #include "server/call_gate.h"
 #include "server/metrics.h"
 
@@ -24,7 +25,8 @@ class MetricsExporter {
   // taken or is none; port 0 picks one.
   static absl::StatusOr<std::unique_ptr<MetricsExporter>> Start(
       const std::string& address, const Metrics& metrics,
-      const ModelStore& store, const Batcher& batcher, const CallGate& gate);
+      const ModelStore& store, const Batcher& batcher, const CallGate& gate,
+      const Budgets& budgets);
 
   int port() const { return exposer_->GetListeningPorts().front(); }
 

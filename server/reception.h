@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "server/authenticator.h"
+#include "server/budget.h"
 #include "server/call.h"
 #include "server/call_gate.h"
 #include "server/metrics.h"
@@ -34,13 +35,15 @@ class Reception {
  public:
   // What it is made with must outlive it. Without an authenticator everybody
   // may do everything.
-  Reception(Authenticator* authenticator, CallGate& gate, Metrics& metrics,
-            const RequestLog& log)
+  Reception(Authenticator* authenticator, CallGate& gate, Budgets& budgets,
+            Metrics& metrics, const RequestLog& log)
       : authenticator_(authenticator),
         gate_(gate),
+        budgets_(budgets),
         metrics_(metrics),
         log_(log) {}
 
+  Budget& request_bytes() const { return budgets_.request_bytes; }
   Metrics& metrics() const { return metrics_; }
 
   // A call under way, until it leaves.
@@ -83,6 +86,7 @@ class Reception {
 
   Authenticator* const authenticator_;
   CallGate& gate_;
+  Budgets& budgets_;
   Metrics& metrics_;
   const RequestLog& log_;
 };

@@ -86,9 +86,10 @@ Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
       metrics_(options.version),
       log_(options.log),
       gate_(options.calls),
-      reception_(authenticator_.get(), gate_, metrics_, log_),
+      budgets_(options.limits),
+      reception_(authenticator_.get(), gate_, budgets_, metrics_, log_),
       batcher_(CountedBatches(options.batcher)) {
-  const Serving serving = {*store_, options_.limits, batcher_};
+  const Serving serving = {*store_, options_.limits, batcher_, budgets_};
   main_.services.push_back(MakeLanguageModelService(serving, reception_));
   main_.services.push_back(MakeModelService(*store_, reception_));
   admin_.services.push_back(MakeAdminService(*store_, reception_));
@@ -117,7 +118,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (!options.metrics_listen.empty()) {
     auto exporter = MetricsExporter::Start(options.metrics_listen,
                                            server->metrics_, *server->store_,
-                                           server->batcher_, server->gate_);
+                                           server->batcher_, server->gate_,
+                                           server->budgets_);
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }
@@ -186,6 +188,7 @@ void Server::FollowModels() {
     if (names.count(name) == 0) health->SetServingStatus(name, false);
   }
   serving_ = std::move(names);
+  metrics_.KeepOnly(*served);
   if (options_.on_models) options_.on_models(*served);
 }
 

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "model_store/model_store.h"
 #include "server/batcher.h"
+#include "server/budget.h"
 #include "server/call_gate.h"
 #include "server/limits.h"
 #include "server/metrics.h"
@@ -92,6 +93,7 @@ class Server {
   Metrics metrics_;
   const RequestLog log_;
   CallGate gate_;
+  Budgets budgets_;
   const Reception reception_;
   Batcher batcher_;
   std::set<std::string> serving_;  // models, for the store's callback alone

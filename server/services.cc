@@ -39,7 +39,7 @@ Detached AnswerStream(const Reception& reception, absl::string_view method,
   for (uint64_t number = 0; status.ok(); ++number) {
     const bool came = co_await stream->Read(&in);
     if (!came) break;
-    Exchange<Request, Response> exchange;
+    Exchange<Request, Response> exchange(reception.request_bytes());
     status = co_await exchange.Answer(in, &out, answer);
     if (!status.ok()) {
       status = Prefixed(absl::StrCat("request ", number, ": "), status);

@@ -3,6 +3,7 @@
 
 #include "model_store/model_store.h"
 #include "server/batcher.h"
+#include "server/budget.h"
 #include "server/limits.h"
 
 namespace lmserve {
@@ -12,6 +13,7 @@ struct Serving {
   const ModelStore& store;
   const Limits& limits;
   Batcher& batcher;
+  Budgets& budgets;
 };
 
 }  // namespace lmserve

@@ -4,11 +4,11 @@
 
 namespace lmserve {
 
-void StateTable::Reserve(size_t more) {
-  if (more <= free_.size()) return;
+size_t StateTable::BytesWith(size_t more) const {
+  if (more <= free_.size()) return states_.size();
   const size_t wanted = references_.size() + more - free_.size();
-  if (wanted * state_size_ <= states_.size()) return;
-  states_.resize(std::max(wanted * state_size_, 2 * states_.size()));
+  if (wanted * state_size_ <= states_.size()) return states_.size();
+  return std::max(wanted * state_size_, 2 * states_.size());
 }
 
 StateTable::Handle StateTable::Add() {

@@ -22,8 +22,10 @@ class StateTable {
     return handle < references_.size() && references_[handle] > 0;
   }
 
-  // Makes room, so that as many Add() more move no state.
-  void Reserve(size_t more);
+  // Makes room, so that as many Add() more move no state; and the bytes of all
+  // states then.
+  void Reserve(size_t more) { states_.resize(BytesWith(more)); }
+  size_t BytesWith(size_t more) const;
 
   // Gives a handle out; its state is still to be written. Pointers to states
   // stay valid up to the next Reserve().

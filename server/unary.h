@@ -7,6 +7,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "absl/status/status.h"
+#include "server/budget.h"
 #include "server/call.h"
 #include "server/reception.h"
 #include "server/task.h"
@@ -14,11 +15,13 @@
 
 namespace lmserve {
 
-// A request and its answer, in an arena. Must outlive the task.
+// A request and its answer, in an arena; the request's bytes count against a
+// budget. Must outlive the task.
 template <typename Request, typename Response>
 class Exchange {
  public:
-  Exchange() : arena_(Options(block_, sizeof(block_))) {
+  explicit Exchange(Budget& request_bytes)
+      : share_(request_bytes), arena_(Options(block_, sizeof(block_))) {
     request_ = google::protobuf::Arena::CreateMessage<Request>(&arena_);
     response_ = google::protobuf::Arena::CreateMessage<Response>(&arena_);
   }
@@ -28,7 +31,8 @@ class Exchange {
   template <typename Handle>
   Task<absl::Status> Answer(const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
                             const Handle& handle) {
-    absl::Status status = ParseMessage(in, request_);
+    absl::Status status = share_.Resize("request bytes", in.Length());
+    if (status.ok()) status = ParseMessage(in, request_);
     if (status.ok()) status = co_await handle(*request_, response_);
     if (status.ok()) SerializeMessage(*response_, out);
     co_return status;
@@ -42,6 +46,7 @@ class Exchange {
     return options;
   }
 
+  Budget::Share share_;
   alignas(8) char block_[4096];
   google::protobuf::Arena arena_;
   Request* request_;
@@ -59,7 +64,7 @@ Detached AnswerUnary(const Reception& reception, absl::string_view method,
   absl::Status status = visit.status();
   GrpcCall call(context, Priority::kInteractive);
   if (status.ok()) {
-    Exchange<Request, Response> exchange;
+    Exchange<Request, Response> exchange(reception.request_bytes());
     status = co_await exchange.Answer(
         in, out, [&](const Request& request, Response* response) {
           return answer(call, request, response);

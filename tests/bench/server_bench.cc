@@ -53,7 +53,7 @@ class BenchServer {
  private:
   BenchServer()
       : store_(ModelStore::Open(BenchData::Get().store()).value()),
-        service_(MakeLanguageModelService({*store_, limits_, batcher_},
+        service_(MakeLanguageModelService({*store_, limits_, batcher_, budgets_},
                                           reception_)) {
     grpc::ServerBuilder builder;
     int port = 0;
@@ -68,9 +68,10 @@ class BenchServer {
 
   const Limits limits_;
   CallGate gate_;
+  Budgets budgets_{limits_};
   Metrics metrics_{"bench"};
   const RequestLog log_{{}};
-  const Reception reception_{nullptr, gate_, metrics_, log_};
+  const Reception reception_{nullptr, gate_, budgets_, metrics_, log_};
   const std::unique_ptr<const ModelStore> store_;
   Batcher batcher_{{}};
   const std::unique_ptr<grpc::Service> service_;

@@ -25,6 +25,7 @@
 #include "lm/v1/language_model.grpc.pb.h"
 #include "tests/end_to_end/programs.h"
 #include "tests/server/raw_call.h"
+#include "tests/server/small_store.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -213,6 +214,48 @@ TEST_F(FaultTest, SigkillUnderLoadAndAServerInItsPlace) {
   EXPECT_EQ(first->process().Wait(), -SIGKILL);
   ServerProcess second(store_.path(), {}, address);
   callers.WaitForAnswers(100);
+}
+
+// Versions come and go under load: every call is answered, by one version, of
+// which its scores are.
+TEST_F(FaultTest, SwapsUnderLoadLoseNothing) {
+  constexpr uint64_t kSwaps = 20;
+  ServerProcess server(store_.path(), {"--poll-seconds", "0.02"});
+  std::atomic<uint64_t> newest = 0;  // that has answered
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      LanguageModelService::Stub stub(Connect(server.address()));
+      lm::v1::ScoreRequest request;
+      request.set_model("en");
+      for (int text = 0; text < 3; ++text) {
+        request.add_texts()->set_text("the cat is small");
+      }
+      while (newest < kSwaps) {
+        grpc::ClientContext context;
+        lm::v1::ScoreResponse response;
+        const grpc::Status status = stub.Score(&context, request, &response);
+        ASSERT_TRUE(status.ok()) << status.error_message();
+        const uint64_t version = response.model().version();
+        for (const lm::v1::TextScore& score : response.scores()) {
+          // Those of the tiny model have odd numbers, those of the flat even.
+          EXPECT_NEAR(score.log_prob(), version % 2 == 1 ? -2.4868 : -5.0657,
+                      1e-3)
+              << version;
+        }
+        newest = std::max<uint64_t>(newest, version);
+      }
+    });
+  }
+  for (uint64_t version = 2; version <= kSwaps; ++version) {
+    if (version % 2 == 0) {
+      PublishArpa(store_.path(), "en", FlatArpa());
+    } else {
+      PublishTinyModel(store_.path(), "en");
+    }
+    while (newest < version) std::this_thread::yield();
+  }
+  for (std::thread& caller : callers) caller.join();
 }
 
 // Programs that are started meanwhile cannot write files beyond a size: as on a

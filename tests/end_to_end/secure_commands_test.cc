@@ -1,6 +1,7 @@
 // lm_client and lm_server over encrypted connections, with certificates and
 // tokens; and the C++ client's Decode.
 
+#include <cstdlib>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -47,6 +48,18 @@ TEST_F(SecureCommandsTest, ACommandTrustsTheRootItIsGiven) {
   const Outcome trusting = server.Client({"--tls-ca", ca_, "score", "the cat"});
   EXPECT_EQ(trusting.exit_code, 0) << trusting.errors;
   EXPECT_EQ(server.Client({"--tls-ca", ca_, "health"}).exit_code, 0);
+}
+
+// As in a container, whose health check knows the server by its address.
+TEST_F(SecureCommandsTest, TheEnvironmentTellsOfTheServer) {
+  ServerProcess server(files_.path(), ServerFlags(), "127.0.0.1:0");
+  setenv("LMSERVE_TLS_CA", ca_.c_str(), 1);
+  EXPECT_EQ(server.Client({"health"}).exit_code, 1);
+  setenv("LMSERVE_TLS_SERVER_NAME", "localhost", 1);
+  const Outcome known = server.Client({"health"});
+  EXPECT_EQ(known.exit_code, 0) << known.errors;
+  unsetenv("LMSERVE_TLS_CA");
+  unsetenv("LMSERVE_TLS_SERVER_NAME");
 }
 
 TEST_F(SecureCommandsTest, ACommandShowsItsCertificateAndToken) {

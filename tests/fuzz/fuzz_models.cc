@@ -1,5 +1,7 @@
 #include "tests/fuzz/fuzz_models.h"
 
+#include <future>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "model_store/publish.h"
@@ -77,6 +79,27 @@ const std::vector<FuzzModel>& FuzzModels() {
       Trained("unigram", "modified-kneser-ney", 1),
   };
   return models;
+}
+
+ModelStore& FuzzAdminStore() {
+  static const TemporaryDirectory& directory = *new TemporaryDirectory;
+  static ModelStore& store = *[] {
+    for (int version = 1; version <= 2; ++version) {
+      PublishModel(directory.path(), FuzzModels().front());
+    }
+    auto opened = ModelStore::Open(directory.path());
+    RequireOk(opened.status(), "the fuzzers' store can be opened");
+    return opened->release();
+  }();
+  return store;
+}
+
+void LoadAdminModel() {
+  std::promise<absl::Status> done;
+  FuzzAdminStore().Load("tiny", 1, [&](const absl::Status& status) {
+    done.set_value(status);
+  });
+  RequireOk(done.get_future().get(), "a version can be loaded again");
 }
 
 const ModelStore& FuzzStore() {

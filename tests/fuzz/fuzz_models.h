@@ -24,6 +24,13 @@ const std::vector<FuzzModel>& FuzzModels();
 // is also that of a feature.
 const ModelStore& FuzzStore();
 
+// A store of the tiny model alone, versions 1 and 2, that may be changed. It
+// stays as the input before has left it.
+ModelStore& FuzzAdminStore();
+
+// Has it serve one version at least.
+void LoadAdminModel();
+
 }  // namespace lmserve
 
 #endif  // LMSERVE_TESTS_FUZZ_FUZZ_MODELS_H_

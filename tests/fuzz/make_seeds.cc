@@ -153,6 +153,46 @@ void AddRequestSeeds(const Seeds& seeds) {
   lm::v1::GetModelRequest get_model;
   get_model.set_model("tiny@prod");
   seeds.Add("get-model", JoinRequest(Rpc::kGetModel, get_model));
+  lm::v1::LoadModelRequest load;
+  load.set_name("tiny");
+  load.set_version(2);
+  seeds.Add("load", JoinRequest(Rpc::kLoadModel, load));
+  lm::v1::UnloadModelRequest unload;
+  unload.set_name("tiny");
+  unload.set_version(1);
+  seeds.Add("unload", JoinRequest(Rpc::kUnloadModel, unload));
+  lm::v1::SetAliasRequest alias;
+  alias.set_name("tiny");
+  alias.set_alias("prod");
+  alias.set_version(1);
+  seeds.Add("alias", JoinRequest(Rpc::kSetAlias, alias));
+  alias.set_expected_version(1);
+  alias.set_version(0);
+  seeds.Add("alias-away", JoinRequest(Rpc::kSetAlias, alias));
+}
+
+// A decoder's life: two words after the first state, one let go, the best words
+// of the other.
+void AddDecodeSeeds(const Seeds& seeds) {
+  for (const FuzzModel& model : FuzzModels()) {
+    std::vector<lm::v1::DecodeRequest> requests(4);
+    requests[0].mutable_start()->set_model(model.name);
+    requests[0].mutable_start()->add_words("cat");
+    lm::v1::DecodeExtend* extend = requests[1].mutable_extend();
+    for (uint32_t word : {3, 4}) {
+      extend->add_handles(0);
+      extend->add_words(word);
+    }
+    requests[1].add_retain(0);
+    requests[2].mutable_best()->add_handles(1);
+    requests[2].mutable_best()->set_k(3);
+    requests[2].add_release(2);
+    requests[3].mutable_extend()->add_handles(1);
+    requests[3].mutable_extend()->add_words(2);
+    requests[3].mutable_extend()->set_scores_only(true);
+    requests[3].add_release(0);
+    seeds.Add(model.name, JoinDecode(requests));
+  }
 }
 
 void AddTensorSeeds(const Seeds& seeds) {
@@ -187,5 +227,6 @@ int main(int argc, char** argv) {
   lmserve::AddLoaderSeeds(Seeds(argv[1], "loader_fuzzer"));
   lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
   lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
+  lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));
   lmserve::AddTensorSeeds(Seeds(argv[1], "tensor_fuzzer"));
 }

@@ -14,17 +14,18 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "lm/v1/language_model.pb.h"
-#include "models/text.h"
+#include "model_store/model_name.h"
 #include "server/generation.h"
 #include "server/models.h"
 #include "server/predict.h"
 #include "server/rerank.h"
 #include "server/score.h"
 #include "server/unary.h"
+#include "tests/fuzz/client_error.h"
 #include "tests/fuzz/fuzz_models.h"
 #include "tests/fuzz/request_input.h"
-#include "tests/fuzz/require.h"
 #include "tests/server/test_serving.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
@@ -55,18 +56,6 @@ bool IsLogProb(double log_prob) {
 template <typename List>
 bool AreLogProbs(const List& list) {
   return std::all_of(list.begin(), list.end(), IsLogProb);
-}
-
-void CheckError(const absl::Status& status) {
-  Require(status.code() == absl::StatusCode::kInvalidArgument ||
-              status.code() == absl::StatusCode::kNotFound ||
-              status.code() == absl::StatusCode::kFailedPrecondition ||
-              status.code() == absl::StatusCode::kResourceExhausted,
-          "an error is the client's");
-  const absl::string_view message = status.message();
-  Require(
-      !message.empty() && FindInvalidUtf8(message) == absl::string_view::npos,
-      "an error can be read");
 }
 
 void Check(const lm::v1::ScoreRequest& request,
@@ -163,12 +152,49 @@ void Check(const lm::v1::GetModelRequest& request,
           "the model asked for is told");
 }
 
+ModelStore::Entry AdminEntry(const std::string& spec) {
+  const auto entry = FuzzAdminStore().GetEntry(spec);
+  RequireOk(entry.status(), "what was changed is served");
+  return *entry;
+}
+
+void Check(const lm::v1::LoadModelRequest& request,
+           const lm::v1::LoadModelResponse& response) {
+  const lm::v1::ModelInfo& model = response.model();
+  Require(model.name() == request.name() &&
+              (request.version() == 0 || model.version() == request.version()),
+          "the version asked for is loaded");
+  AdminEntry(VersionName(model.name(), model.version()));
+}
+
+// At least one version stays loaded, for there to be something to change.
+void Check(const lm::v1::UnloadModelRequest& request,
+           const lm::v1::UnloadModelResponse& /*response*/) {
+  Require(!FuzzAdminStore()
+               .Get(VersionName(request.name(), request.version()))
+               .ok(),
+          "what was unloaded is not served");
+  if (FuzzAdminStore().List().empty()) LoadAdminModel();
+}
+
+void Check(const lm::v1::SetAliasRequest& request,
+           const lm::v1::SetAliasResponse& response) {
+  const std::string spec = absl::StrCat(request.name(), "@", request.alias());
+  if (request.version() == 0) {
+    Require(!FuzzAdminStore().Get(spec).ok(), "an alias taken away is gone");
+    return;
+  }
+  Require(response.model().version() == request.version() &&
+              AdminEntry(spec).handle->version() == request.version(),
+          "an alias names what it was given");
+}
+
 // What came of a generation: at most max_words words, then why there are no
 // more.
 void CheckGeneration(const lm::v1::GenerateRequest& request) {
   Call call;
   auto generation = Generation::Start(*FuzzServing(), call, request);
-  if (!generation.ok()) return CheckError(generation.status());
+  if (!generation.ok()) return RequireClientError(generation.status());
   const uint32_t most = request.max_words() == 0 ? 100 : request.max_words();
   uint32_t words = 0;
   lm::v1::GenerateResponse response;
@@ -200,7 +226,7 @@ void CheckGeneration(const lm::v1::GenerateRequest& request) {
 void AnswerGenerate(const grpc::ByteBuffer& in) {
   lm::v1::GenerateRequest request;
   const absl::Status status = ParseMessage(in, &request);
-  if (!status.ok()) return CheckError(status);
+  if (!status.ok()) return RequireClientError(status);
   CheckGeneration(request);
 }
 
@@ -208,9 +234,10 @@ void AnswerGenerate(const grpc::ByteBuffer& in) {
 template <typename Request, typename Response, typename Handle>
 void AnswerWith(const grpc::ByteBuffer& in, const Handle& answer) {
   grpc::ByteBuffer out;
-  Exchange<Request, Response> exchange;
+  Budget budget(kLimits.all_request_bytes);
+  Exchange<Request, Response> exchange(budget);
   const absl::Status status = Wait(exchange.Answer(in, &out, answer));
-  if (!status.ok()) return CheckError(status);
+  if (!status.ok()) return RequireClientError(status);
   Request request;
   Response response;
   RequireOk(ParseMessage(in, &request), "an answered request can be parsed");
@@ -237,6 +264,16 @@ void Answer(const grpc::ByteBuffer& in,
       in,
       [&](const Request& request, Response* response) -> Task<absl::Status> {
         co_return handler(FuzzStore(), request, response);
+      });
+}
+
+template <typename Request, typename Response>
+void Answer(const grpc::ByteBuffer& in,
+            Task<absl::Status> (*handler)(ModelStore&, const Request&,
+                                          Response*)) {
+  AnswerWith<Request, Response>(
+      in, [&](const Request& request, Response* response) {
+        return handler(FuzzAdminStore(), request, response);
       });
 }
 
@@ -269,6 +306,12 @@ void AnswerCall(absl::string_view input) {
       return Answer(in, ListModels);
     case Rpc::kGetModel:
       return Answer(in, GetModel);
+    case Rpc::kLoadModel:
+      return Answer(in, LoadModel);
+    case Rpc::kUnloadModel:
+      return Answer(in, UnloadModel);
+    case Rpc::kSetAlias:
+      return Answer(in, SetAlias);
   }
 }
 

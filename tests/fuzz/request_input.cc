@@ -3,9 +3,6 @@
 #include <iterator>
 #include <limits>
 
-#include "absl/types/span.h"
-#include "lm/v1/language_model.pb.h"
-
 namespace lmserve {
 namespace {
 
@@ -33,7 +30,8 @@ std::string String(std::minstd_rand& random, const FieldDescriptor& field) {
       "a dog",     "the the", "the cat is small",
       "\xC2\xA0",  "\t",      std::string(200, 'x'),
       "dog barks", "is small"};
-  const bool is_model = field.name() == "model" || field.name() == "models";
+  const bool is_model = field.name() == "model" || field.name() == "models" ||
+                        field.name() == "name" || field.name() == "alias";
   const absl::Span<const std::string> likely =
       is_model                ? absl::MakeConstSpan(kModels)
       : field.name() == "key" ? absl::MakeConstSpan(kNames)
@@ -164,12 +162,42 @@ std::unique_ptr<Message> NewRequest(Rpc rpc) {
       return std::make_unique<lm::v1::ListModelsRequest>();
     case Rpc::kGetModel:
       return std::make_unique<lm::v1::GetModelRequest>();
+    case Rpc::kLoadModel:
+      return std::make_unique<lm::v1::LoadModelRequest>();
+    case Rpc::kUnloadModel:
+      return std::make_unique<lm::v1::UnloadModelRequest>();
+    case Rpc::kSetAlias:
+      return std::make_unique<lm::v1::SetAliasRequest>();
   }
   return nullptr;
 }
 
 std::string JoinRequest(Rpc rpc, const Message& request) {
   return std::string(1, static_cast<char>(rpc)) + request.SerializeAsString();
+}
+
+std::string JoinDecode(absl::Span<const lm::v1::DecodeRequest> requests) {
+  std::string input;
+  for (const lm::v1::DecodeRequest& request : requests) {
+    const std::string bytes = request.SerializeAsString();
+    input.push_back(static_cast<char>(bytes.size()));
+    input.push_back(static_cast<char>(bytes.size() >> 8));
+    input += bytes;
+  }
+  return input;
+}
+
+std::vector<lm::v1::DecodeRequest> SplitDecode(absl::string_view input) {
+  std::vector<lm::v1::DecodeRequest> requests;
+  while (input.size() > 2) {
+    const size_t size = static_cast<uint8_t>(input[0]) |
+                        static_cast<size_t>(static_cast<uint8_t>(input[1])) << 8;
+    const absl::string_view bytes = input.substr(2, size);
+    (void)requests.emplace_back().ParseFromArray(
+        bytes.data(), static_cast<int>(bytes.size()));
+    input.remove_prefix(2 + bytes.size());
+  }
+  return requests;
 }
 
 void MutateMessage(std::minstd_rand& random, Message* message) {

@@ -210,6 +210,27 @@ TEST_P(DecoderTest, TheQuotaIsOfLiveHandles) {
   EXPECT_EQ(third.extended().handles(0), first.extended().handles(0));
 }
 
+TEST_P(DecoderTest, TheStatesOfAllDecodersHaveALimit) {
+  limits_.all_decode_bytes = 3 * model().state_size();
+  serving_.emplace(*store_, limits_);
+  Begin();
+  Decoder other(**serving_, call_);
+  const auto start = Parse<DecodeRequest>(
+      absl::StrCat("start { model: '", GetParam(), "' }"));
+  DecodeResponse response;
+  ASSERT_TRUE(Wait(other.Answer(start, &response)).ok());
+  EXPECT_EQ(serving_->budgets().decode_bytes.taken(),
+            2 * model().state_size());
+  const absl::Status refused =
+      TryAnswer(absl::StrCat("extend { handles: [", started_.handle(), ", ",
+                             started_.handle(), "] words: [3, 3] }"))
+          .status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(refused.message(), testing::HasSubstr("handles, bytes: "));
+  decoder_.reset();
+  EXPECT_EQ(serving_->budgets().decode_bytes.taken(), model().state_size());
+}
+
 TEST_P(DecoderTest, BadRequests) {
   decoder_.emplace(**serving_, call_);
   EXPECT_EQ(Error("best {}"),

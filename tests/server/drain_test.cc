@@ -24,6 +24,9 @@ constexpr char kGenerate[] = "/lm.v1.LanguageModelService/Generate";
 // Far longer than a test may take: a drain that returns has not waited for it.
 constexpr milliseconds kLong = std::chrono::minutes(5);
 
+const Limits kUnending = {.generated_words = 1'000'000'000,
+                          .all_generated_words = 10'000'000'000};
+
 std::string ScoreBytes() {
   return Parse<lm::v1::ScoreRequest>("model: 'tiny' texts { text: 'the cat' }")
       .SerializeAsString();
@@ -150,7 +153,7 @@ TEST(DrainTest, AWatcherDoesNotHoldItUp) {
 }
 
 TEST(DrainTest, WhatIsLeftAtTheDeadlineIsCancelled) {
-  LiveServer live({.generated_words = 1'000'000'000});
+  LiveServer live(kUnending);
   RawCall scores(live.channel(), kScoreStream);
   RawCall words(live.channel(), kGenerate);
   scores.Write(ScoreBytes());
@@ -182,7 +185,7 @@ TEST(DrainTest, TwiceIsOnce) {
 }
 
 TEST(DestructorTest, StopsWhatRuns) {
-  LiveServer live({.generated_words = 1'000'000'000});
+  LiveServer live(kUnending);
   std::vector<std::unique_ptr<RawCall>> calls;
   for (int i = 0; i < 8; ++i) {
     const bool generate = i % 2 == 0;

@@ -128,6 +128,24 @@ TEST_F(GenerationTest, NothingComesAfterTheEnd) {
   EXPECT_EQ(response.ByteSizeLong(), 0);
 }
 
+TEST_F(GenerationTest, TheWordsOfAllHaveALimit) {
+  Limits limits;
+  limits.all_generated_words = 10;
+  const TestServing serving(*store_, limits);
+  const auto start = [&](int max_words) {
+    return Generation::Start(*serving, call_,
+                             Parse<GenerateRequest>(absl::StrCat(
+                                 "model: 'tiny' max_words: ", max_words)));
+  };
+  auto first = start(6);
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(start(5).status().message(),
+            "max_words: 5, other calls have 6, the limit of all is 10");
+  EXPECT_TRUE(start(4).ok());
+  first->reset();
+  EXPECT_TRUE(start(10).ok());
+}
+
 struct EndCase {
   const char* request;
   End::Reason reason;

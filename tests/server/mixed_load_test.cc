@@ -179,6 +179,7 @@ TEST_F(MixedLoadTest, OverloadIsRefusedWithARetryHint) {
 TEST_F(MixedLoadTest, NoMoreCallsThanTheLimit) {
   options_.calls.calls = 3;
   options_.limits.generated_words = 1'000'000'000;
+  options_.limits.all_generated_words = 100'000'000'000;
   StartServer();
   const std::string endless =
       Parse<lm::v1::GenerateRequest>("model: 'endless' max_words: 1000000000")

@@ -223,6 +223,22 @@ TEST(LimitTest, AMessageAboveTheSizeIsRefusedWithBothSizes) {
   EXPECT_TRUE(CallRaw(live.channel(), method, good).status.ok());
 }
 
+TEST(LimitTest, TheRequestsUnderWayHaveASizeInAll) {
+  LiveServer live({.all_request_bytes = 1000});
+  const std::string method = absl::StrCat(kLanguageModel, "Score");
+  lm::v1::ScoreRequest request =
+      Parse<lm::v1::ScoreRequest>("model: 'tiny' texts { text: 'the' }");
+  const std::string good = request.SerializeAsString();
+  request.mutable_texts(0)->mutable_text()->append(1000, ' ');
+  const std::string large = request.SerializeAsString();
+  const RawAnswer refused = CallRaw(live.channel(), method, large);
+  EXPECT_EQ(refused.status.error_code(), grpc::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(
+      refused.status.error_message(),
+      absl::StrCat("request bytes: ", large.size(), ", the limit is 1000"));
+  EXPECT_TRUE(CallRaw(live.channel(), method, good).status.ok());
+}
+
 struct Call {
   const char* method;
   std::string request;

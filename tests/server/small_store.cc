@@ -7,8 +7,6 @@
 #include "tests/testing/ngram_models.h"
 
 namespace lmserve {
-namespace {
-
 void PublishArpa(const std::string& store, absl::string_view name,
                  absl::string_view arpa) {
   const BuiltNgramModel built = BuildFromArpa(arpa);
@@ -20,8 +18,6 @@ void PublishArpa(const std::string& store, absl::string_view name,
   version.self_test = {"the cat"};
   Publish(store, name, version).value();
 }
-
-}  // namespace
 
 absl::string_view FlatArpa() {
   return R"(\data\

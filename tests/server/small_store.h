@@ -48,6 +48,10 @@ absl::string_view EndlessArpa();
 // Every word but <unk> is impossible.
 absl::string_view MuteArpa();
 
+// Publishes the model of an ARPA text.
+void PublishArpa(const std::string& store, absl::string_view name,
+                 absl::string_view arpa);
+
 // A new store with the models tiny (TinyArpa(); versions 1, alias "stable",
 // and 2), flat, endless and mute.
 class SmallStore {

@@ -187,7 +187,8 @@ std::string EndlessRequest() {
       .SerializeAsString();
 }
 
-const Limits kNoEnd = {.generated_words = 1'000'000'000};
+const Limits kNoEnd = {.generated_words = 1'000'000'000,
+                       .all_generated_words = 100'000'000'000};
 
 TEST(GenerateTest, CancelledInTheMiddleItIsGone) {
   LiveServer live(kNoEnd);

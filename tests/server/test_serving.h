@@ -25,10 +25,13 @@ class TestServing {
  public:
   TestServing(const ModelStore& store, const Limits& limits,
               const BatcherOptions& options = {})
-      : batcher_(options), serving_{store, limits, batcher_} {}
+      : batcher_(options),
+        budgets_(limits),
+        serving_{store, limits, batcher_, budgets_} {}
 
   const Serving& operator*() const { return serving_; }
   Batcher& batcher() { return batcher_; }
+  Budgets& budgets() { return budgets_; }
 
   // Has a handler answer a request.
   template <typename Request, typename Response>
@@ -41,6 +44,7 @@ class TestServing {
 
  private:
   Batcher batcher_;
+  Budgets budgets_;
   const Serving serving_;
 };
 

@@ -1,0 +1,26 @@
+#ifndef LMSERVE_TESTS_FUZZ_CLIENT_ERROR_H_
+#define LMSERVE_TESTS_FUZZ_CLIENT_ERROR_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "models/text.h"
+#include "tests/fuzz/require.h"
+
+namespace lmserve {
+
+// Ends the program unless an error blames the client, in words it can read.
+inline void RequireClientError(const absl::Status& status) {
+  Require(status.code() == absl::StatusCode::kInvalidArgument ||
+              status.code() == absl::StatusCode::kNotFound ||
+              status.code() == absl::StatusCode::kFailedPrecondition ||
+              status.code() == absl::StatusCode::kResourceExhausted,
+          "an error is the client's");
+  const absl::string_view message = status.message();
+  Require(
+      !message.empty() && FindInvalidUtf8(message) == absl::string_view::npos,
+      "an error can be read");
+}
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TESTS_FUZZ_CLIENT_ERROR_H_
