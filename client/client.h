@@ -15,8 +15,9 @@ namespace lmserve {
 
 // What a client knows its server by, and shows of itself: texts in PEM. An
 // empty root stands for those that the system trusts; the client's own
-// certificate and key are for servers that ask for one. The server's certificate
-// must be for server_name, or, where that is empty, for the host of the address.
+// certificate and key are for servers that ask for one. The server's
+// certificate must be for server_name, or, where that is empty, for the host of
+// the address.
 struct ClientTls {
   std::string root = "";
   std::string certificate = "";

@@ -24,8 +24,7 @@ absl::Status Budget::Share::Resize(absl::string_view field, uint64_t amount) {
                        ", the limit of all is ", budget_.limit_),
           kWait);
     }
-  } while (
-      !budget_.taken_.compare_exchange_weak(taken, others + amount));
+  } while (!budget_.taken_.compare_exchange_weak(taken, others + amount));
   amount_ = amount;
   return absl::OkStatus();
 }

@@ -25,8 +25,8 @@ class Budget {
     Share& operator=(const Share&) = delete;
 
     // Takes more, or gives some back. Where the budget has not so much left,
-    // RESOURCE_EXHAUSTED "FIELD: ...", with a RetryInfo unless it never has, and
-    // nothing changes.
+    // RESOURCE_EXHAUSTED "FIELD: ...", with a RetryInfo unless it never has,
+    // and nothing changes.
     absl::Status Resize(absl::string_view field, uint64_t amount);
 
    private:

@@ -167,7 +167,8 @@ void Metrics::OnBatch(const BatcherOptions::Batch& batch) {
 }
 
 void Metrics::OnFirstWord(const LoadedModel& model, double seconds) {
-  OnModel(model, [&](OfModel& metrics) { metrics.first_word.Observe(seconds); });
+  OnModel(model,
+          [&](OfModel& metrics) { metrics.first_word.Observe(seconds); });
 }
 
 void Metrics::OnNextWord(const LoadedModel& model, double seconds) {

@@ -2,6 +2,7 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 #include <sys/socket.h>
@@ -116,10 +117,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   absl::Status status = server->Listen();
   if (!status.ok()) return status;
   if (!options.metrics_listen.empty()) {
-    auto exporter = MetricsExporter::Start(options.metrics_listen,
-                                           server->metrics_, *server->store_,
-                                           server->batcher_, server->gate_,
-                                           server->budgets_);
+    auto exporter = MetricsExporter::Start(
+        options.metrics_listen, server->metrics_, *server->store_,
+        server->batcher_, server->gate_, server->budgets_);
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }
@@ -160,6 +160,9 @@ absl::Status Server::Listener::Listen(
   builder.AddListeningPort(wanted, how, &port);
   builder.SetMaxReceiveMessageSize(limits.message_bytes);
   SetConnectionOptions(builder);
+  // What was received and is not looked at yet; the budget counts the rest.
+  builder.SetResourceQuota(
+      grpc::ResourceQuota("requests").Resize(limits.all_request_bytes));
   for (const auto& service : services) builder.RegisterService(service.get());
   if (MayListen(wanted)) server = builder.BuildAndStart();
   if (server == nullptr) {

@@ -53,8 +53,8 @@ class BenchServer {
  private:
   BenchServer()
       : store_(ModelStore::Open(BenchData::Get().store()).value()),
-        service_(MakeLanguageModelService({*store_, limits_, batcher_, budgets_},
-                                          reception_)) {
+        service_(MakeLanguageModelService(
+            {*store_, limits_, batcher_, budgets_}, reception_)) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),

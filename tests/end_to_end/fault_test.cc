@@ -11,9 +11,11 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <random>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,6 +25,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lm/v1/language_model.grpc.pb.h"
+#include "server/wire.h"
 #include "tests/end_to_end/programs.h"
 #include "tests/server/raw_call.h"
 #include "tests/server/small_store.h"
@@ -145,6 +148,60 @@ TEST_F(FaultTest, TenThousandStreamsThatSayNothing) {
   EXPECT_TRUE(Score(Connect(server.address())).ok());
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
+}
+
+// The most memory that a process has had, in MiB.
+double MostMemory(pid_t process) {
+  std::ifstream status(absl::StrCat("/proc/", process, "/status"));
+  for (std::string line; std::getline(status, line);) {
+    uint64_t kilobytes;
+    std::istringstream fields(line);
+    if (std::string name; fields >> name >> kilobytes && name == "VmHWM:") {
+      return static_cast<double>(kilobytes) / 1024;
+    }
+  }
+  return 0;
+}
+
+// A gigabyte of requests at once: what does not fit is refused, not held.
+TEST_F(FaultTest, LargeRequestsAtOnceDoNotFillTheMemory) {
+  constexpr int kCalls = 128, kBytes = 8 << 20;
+  ServerProcess server(store_.path(),
+                       {"--max-all-request-bytes", absl::StrCat(4 * kBytes)});
+  lm::v1::ScoreRequest request;
+  request.set_model("en");
+  request.add_texts()->set_text(
+      absl::StrCat("the cat", std::string(kBytes - 100, ' ')));
+  grpc::ByteBuffer bytes;
+  SerializeMessage(request, &bytes);
+  struct Sent {
+    grpc::ClientContext context;
+    grpc::ByteBuffer response;
+  };
+  std::vector<std::unique_ptr<Sent>> calls;
+  std::vector<std::unique_ptr<grpc::GenericStub>> stubs;
+  std::atomic<int> answered = 0, refused = 0;
+  for (int i = 0; i < kCalls; ++i) {
+    if (i % 8 == 0) {
+      stubs.push_back(
+          std::make_unique<grpc::GenericStub>(Connect(server.address())));
+    }
+    calls.push_back(std::make_unique<Sent>());
+    stubs.back()->UnaryCall(
+        &calls.back()->context, "/lm.v1.LanguageModelService/Score", {}, &bytes,
+        &calls.back()->response, [&](const grpc::Status& status) {
+          EXPECT_TRUE(status.ok() ||
+                      status.error_code() == grpc::RESOURCE_EXHAUSTED)
+              << status.error_message();
+          ++(status.ok() ? answered : refused);
+        });
+  }
+  while (answered + refused < kCalls) std::this_thread::yield();
+  EXPECT_GT(answered, 0);
+#ifndef __SANITIZE_ADDRESS__  // keeps what was freed for a while
+  EXPECT_LT(MostMemory(server.process().id()), 450);
+#endif
+  EXPECT_TRUE(Score(Connect(server.address())).ok());
 }
 
 // Callers without pause, who count what comes of it.

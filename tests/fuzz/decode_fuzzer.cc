@@ -99,9 +99,8 @@ class Expected {
 
   void CheckBest(const lm::v1::DecodeBest& best,
                  const lm::v1::DecodedBest& found) {
-    const int k = best.k() == 0
-                      ? std::min<int>(10, model_->vocabulary().size())
-                      : static_cast<int>(best.k());
+    const int k = best.k() == 0 ? std::min<int>(10, model_->vocabulary().size())
+                                : static_cast<int>(best.k());
     Require(found.ids_size() == k * best.handles_size() &&
                 found.log_probs_size() == found.ids_size(),
             "the best words are parallel");
@@ -121,8 +120,8 @@ class Expected {
     std::vector<std::byte> state(model_->state_size());
     model_->Start(state.data());
     std::vector<float> log_probs(words.size());
-    const LanguageModel::Query query = {
-        state.data(), words, nullptr, absl::MakeSpan(log_probs)};
+    const LanguageModel::Query query = {state.data(), words, nullptr,
+                                        absl::MakeSpan(log_probs)};
     model_->Score({&query, 1});
     return log_probs.back();
   }

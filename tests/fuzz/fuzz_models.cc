@@ -96,9 +96,8 @@ ModelStore& FuzzAdminStore() {
 
 void LoadAdminModel() {
   std::promise<absl::Status> done;
-  FuzzAdminStore().Load("tiny", 1, [&](const absl::Status& status) {
-    done.set_value(status);
-  });
+  FuzzAdminStore().Load(
+      "tiny", 1, [&](const absl::Status& status) { done.set_value(status); });
   RequireOk(done.get_future().get(), "a version can be loaded again");
 }
 

@@ -191,7 +191,8 @@ std::vector<lm::v1::DecodeRequest> SplitDecode(absl::string_view input) {
   std::vector<lm::v1::DecodeRequest> requests;
   while (input.size() > 2) {
     const size_t size = static_cast<uint8_t>(input[0]) |
-                        static_cast<size_t>(static_cast<uint8_t>(input[1])) << 8;
+                        static_cast<size_t>(static_cast<uint8_t>(input[1]))
+                            << 8;
     const absl::string_view bytes = input.substr(2, size);
     (void)requests.emplace_back().ParseFromArray(
         bytes.data(), static_cast<int>(bytes.size()));

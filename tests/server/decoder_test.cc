@@ -215,12 +215,11 @@ TEST_P(DecoderTest, TheStatesOfAllDecodersHaveALimit) {
   serving_.emplace(*store_, limits_);
   Begin();
   Decoder other(**serving_, call_);
-  const auto start = Parse<DecodeRequest>(
-      absl::StrCat("start { model: '", GetParam(), "' }"));
+  const auto start =
+      Parse<DecodeRequest>(absl::StrCat("start { model: '", GetParam(), "' }"));
   DecodeResponse response;
   ASSERT_TRUE(Wait(other.Answer(start, &response)).ok());
-  EXPECT_EQ(serving_->budgets().decode_bytes.taken(),
-            2 * model().state_size());
+  EXPECT_EQ(serving_->budgets().decode_bytes.taken(), 2 * model().state_size());
   const absl::Status refused =
       TryAnswer(absl::StrCat("extend { handles: [", started_.handle(), ", ",
                              started_.handle(), "] words: [3, 3] }"))

@@ -35,6 +35,8 @@ class Process {
 
   void Signal(int signal);
 
+  pid_t id() const { return pid_; }
+
   // Waits for its end: the exit code, or the signal that ended it, negative.
   int Wait();
 
