@@ -160,9 +160,10 @@ absl::Status Server::Listener::Listen(
   builder.AddListeningPort(wanted, how, &port);
   builder.SetMaxReceiveMessageSize(limits.message_bytes);
   SetConnectionOptions(builder);
-  // What was received and is not looked at yet; the budget counts the rest.
+  // The budget counts what is being answered; this, what was received, too, and
+  // more roughly.
   builder.SetResourceQuota(
-      grpc::ResourceQuota("requests").Resize(limits.all_request_bytes));
+      grpc::ResourceQuota("requests").Resize(2 * limits.all_request_bytes));
   for (const auto& service : services) builder.RegisterService(service.get());
   if (MayListen(wanted)) server = builder.BuildAndStart();
   if (server == nullptr) {
