@@ -15,6 +15,9 @@ constexpr unsigned kBulkEvery = 8;
 // States whose distributions are in memory at a time.
 constexpr size_t kMostDistributions = 64;
 
+// Best words that are in memory at a time, unless one state has more.
+constexpr size_t kMostBest = 1 << 16;
+
 // What a client that is refused is told to wait at least.
 constexpr absl::Duration kLeastWait = absl::Milliseconds(10);
 
@@ -116,7 +119,7 @@ Batcher::Turn Batcher::Run(Call& call, const LoadedModel& model, size_t words,
 
 size_t Batcher::queued_words() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return queued_words_;
+  return queued_words_[0] + queued_words_[1];
 }
 
 bool Batcher::IsInline(const Operation& operation) const {
@@ -138,14 +141,13 @@ void Batcher::RunInline(Operation* operation) {
   }
 }
 
-absl::Status Batcher::Full(size_t words) const {
+absl::Status Batcher::Full(size_t words, size_t queued) const {
   return ResourceExhausted(
-      absl::StrCat("the queue: ", queued_words_, " words wait and ", words,
+      absl::StrCat("the queue: ", queued, " words wait and ", words,
                    " came, the limit is ", options_.queue_words),
-      std::max(
-          kLeastWait,
-          absl::Seconds(static_cast<double>(queued_words_) * seconds_per_word_ /
-                        static_cast<double>(threads_.size()))));
+      std::max(kLeastWait,
+               absl::Seconds(static_cast<double>(queued) * seconds_per_word_ /
+                             static_cast<double>(threads_.size()))));
 }
 
 // Returns whether the caller is to wait. Once it is in the queue the operation
@@ -157,14 +159,15 @@ bool Batcher::Enqueue(Operation* operation) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     const size_t words = operation->words_left;
+    size_t& queued = queued_words_[static_cast<size_t>(call.priority())];
     // What is too long for any queue still has its turn when that is empty.
-    if (!call.is_admitted() && queued_words_ > 0 &&
-        queued_words_ + words > options_.queue_words) {
-      operation->status = Full(words);
+    if (!call.is_admitted() && queued > 0 &&
+        queued + words > options_.queue_words) {
+      operation->status = Full(words, queued);
       return false;
     }
     call.Admit();
-    queued_words_ += words;
+    queued += words;
     Push(operation);
   }
   work_came_.notify_one();
@@ -215,12 +218,13 @@ void Batcher::Work() {
     work_came_.wait(lock, [&] { return stopping_ || has_work(); });
     if (!has_work()) return;
     std::vector<Operation*> batch = TakeBatch();
+    const auto priority = static_cast<size_t>(batch.front()->call.priority());
     lock.unlock();
     std::vector<Operation*> done = TakeUnwanted(&batch);
     const Ran ran = RunQueued(batch, &scratch);
     const size_t dropped = WordsLeft(done);
     lock.lock();
-    queued_words_ -= dropped + ran.words;
+    queued_words_[priority] -= dropped + ran.words;
     if (ran.words > 0) {
       seconds_per_word_ +=
           kNewShare *
@@ -339,15 +343,22 @@ void Batcher::RunBest(absl::Span<Operation* const> batch, Scratch* scratch) {
       scratch->states.insert(scratch->states.end(), states.begin(),
                              states.end());
     }
-    scratch->best.resize(scratch->states.size() * k);
-    Model(batch.front()->work_)
-        .TopK(scratch->states, k, absl::MakeSpan(scratch->best));
-    auto best = scratch->best.begin();
+    std::vector<ScoredWord*> to;  // of each state
     for (const Operation* operation : operations) {
-      const size_t count = operation->states().size() * k;
-      std::copy_n(best, count,
-                  operation->work_.best.begin() + operation->first_state_ * k);
-      best += count;
+      for (size_t i = operation->first_state_; i < operation->state_; ++i) {
+        to.push_back(operation->work_.best.data() + i * k);
+      }
+    }
+    const size_t most = std::max<size_t>(1, kMostBest / k);
+    for (size_t begin = 0; begin < to.size(); begin += most) {
+      const auto states =
+          absl::MakeConstSpan(scratch->states).subspan(begin, most);
+      scratch->best.resize(states.size() * k);
+      Model(batch.front()->work_)
+          .TopK(states, k, absl::MakeSpan(scratch->best));
+      for (size_t i = 0; i < states.size(); ++i) {
+        std::copy_n(scratch->best.begin() + i * k, k, to[begin + i]);
+      }
     }
   }
 }

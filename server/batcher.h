@@ -45,7 +45,8 @@ struct BatcherOptions {
   size_t batch_words = 1024;
   // The most that models of look-ups do on the caller's thread.
   size_t inline_words = 4096;
-  // Words of all calls that wait. More are refused.
+  // Words of all calls of one priority that wait. More are refused: bulk work
+  // takes no place from those who wait for an answer.
   size_t queue_words = 1'000'000;
 
   // What one batch was, for whoever counts; called on any thread. What is done
@@ -94,8 +95,11 @@ class Batcher {
   Turn Run(Call& call, const LoadedModel& model, size_t words,
            absl::FunctionRef<void()> work);
 
-  // Words that wait.
+  // Words that wait, of either priority.
   size_t queued_words() const;
+
+  // Words that a batch has at most.
+  size_t batch_words() const { return options_.batch_words; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -168,13 +172,13 @@ class Batcher {
   static void RunBest(absl::Span<Operation* const> batch, Scratch* scratch);
   static void RunVisits(absl::Span<Operation* const> batch, Scratch* scratch);
 
-  absl::Status Full(size_t words) const;
+  absl::Status Full(size_t words, size_t queued) const;
 
   const BatcherOptions options_;
   mutable std::mutex mutex_;
   std::condition_variable work_came_;
   std::array<Queues, 2> queues_;  // by priority; guarded by mutex_, as the next
-  size_t queued_words_ = 0;
+  std::array<size_t, 2> queued_words_ = {};
   double seconds_per_word_ = 0;  // of late
   unsigned batches_since_bulk_ = 0;
   bool stopping_ = false;

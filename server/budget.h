@@ -45,12 +45,14 @@ class Budget {
 struct Budgets {
   explicit Budgets(const Limits& limits)
       : request_bytes(limits.all_request_bytes),
+        answer_bytes(limits.all_answer_bytes),
         generated_words(limits.all_generated_words),
-        decode_bytes(limits.all_decode_bytes) {}
+        state_bytes(limits.all_state_bytes) {}
 
   Budget request_bytes;    // of requests that are being answered
+  Budget answer_bytes;     // of answers that are on their way
   Budget generated_words;  // that Generate calls may still write
-  Budget decode_bytes;     // of the states of Decode streams
+  Budget state_bytes;      // of contexts, and of decoders' hypotheses
 };
 
 }  // namespace lmserve

@@ -24,7 +24,7 @@ class Decoder {
   Decoder(const Serving& serving, Call& call)
       : serving_(serving),
         call_(call),
-        state_bytes_(serving.budgets.decode_bytes) {}
+        state_bytes_(serving.budgets.state_bytes) {}
 
   // Answers the next request. After an error the decoder is of no more use.
   Task<absl::Status> Answer(const lm::v1::DecodeRequest& request,

@@ -11,12 +11,26 @@ namespace {
 
 constexpr char kRetryInfo[] = "type.googleapis.com/google.rpc.RetryInfo";
 
+// Messages travel as metadata, of which clients take 8 KiB. What is in the
+// middle of a long one is left out, between characters.
+std::string Shortened(absl::string_view message) {
+  constexpr size_t kMost = 2048;
+  if (message.size() <= kMost) return std::string(message);
+  const auto is_inside = [&](size_t i) {
+    return (static_cast<unsigned char>(message[i]) & 0xC0) == 0x80;
+  };
+  size_t head = kMost / 2, tail = message.size() - kMost / 2;
+  while (head > 0 && is_inside(head)) --head;
+  while (tail < message.size() && is_inside(tail)) ++tail;
+  return absl::StrCat(message.substr(0, head), " ... ", message.substr(tail));
+}
+
 }  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   // The codes have the same numbers.
   const auto code = static_cast<grpc::StatusCode>(status.code());
-  const std::string message(status.message());
+  const std::string message = Shortened(status.message());
   google::rpc::Status details;
   status.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
     google::protobuf::Any* detail = details.add_details();

@@ -12,7 +12,7 @@
 namespace lmserve {
 
 // The one way from our errors to those on the wire: same code, same message,
-// same details.
+// unless it is very long, same details.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The same error with words before its message.

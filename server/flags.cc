@@ -98,6 +98,12 @@ void AddLoadFlags(CLI::App& app, Flags* flags) {
       "Words that wait for a batch; more calls are refused for a while", 1);
   add("--max-calls", &flags->server.calls.calls,
       "Calls under way, streams included; more are refused for a while", 1);
+  app.add_option("--stall-seconds", flags->stall_seconds,
+                 "How long a client may take for an answer, or a message of "
+                 "one, before its call is cancelled; 0: for ever")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str()
+      ->group("Load");
   add("--max-calls-per-client", &flags->server.calls.calls_per_client,
       "The same of one address; 0: as many as all", 0);
 }
@@ -193,8 +199,11 @@ void AddFlags(CLI::App& app, Flags* flags) {
            "Bytes of all requests that are being answered", "Load");
   AddLimit(app, "--max-all-generated-words", &limits.all_generated_words,
            "Words that all Generate calls under way may write", "Load");
-  AddLimit(app, "--max-all-decode-bytes", &limits.all_decode_bytes,
-           "Bytes of the states of all Decode streams", "Load");
+  AddLimit(app, "--max-all-answer-bytes", &limits.all_answer_bytes,
+           "Bytes of all answers that clients have not taken yet", "Load");
+  AddLimit(app, "--max-all-state-bytes", &limits.all_state_bytes,
+           "Bytes of the states of all Decode streams and Predict calls",
+           "Load");
   for (CLI::Option* option : app.get_options()) {
     if (!option->get_configurable()) continue;
     option->envname(EnvironmentName(*option))->take_last();

@@ -16,6 +16,7 @@ struct Flags {
   std::string keep = "1";
   double poll_seconds = 1;
   ServerOptions server;
+  double stall_seconds = 60;
   int grace_seconds = 0;
   int drain_seconds = 30;
   std::string log_format = "text";  // or json

@@ -58,6 +58,7 @@ absl::StatusOr<Generation::Options> Generation::ParseOptions(
       request.max_words() == 0 ? kDefaultMaxWords : request.max_words();
   for (const absl::Status& status :
        {CheckLimit("max_words", options.max_words, limits.generated_words),
+        CheckLimit("top_k", request.top_k(), limits.predictions),
         CheckLimit("stop_words", request.stop_words_size(),
                    limits.stop_words)}) {
     if (!status.ok()) return status;

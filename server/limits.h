@@ -24,8 +24,9 @@ struct Limits {
   // Of all calls under way together (Budgets); more than is left is
   // RESOURCE_EXHAUSTED for a while.
   uint64_t all_request_bytes = 1 << 30;
+  uint64_t all_answer_bytes = 1 << 30;
   uint64_t all_generated_words = 10'000'000;
-  uint64_t all_decode_bytes = uint64_t{4} << 30;
+  uint64_t all_state_bytes = uint64_t{4} << 30;
 };
 
 }  // namespace lmserve

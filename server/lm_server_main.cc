@@ -91,11 +91,15 @@ void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
   spdlog::debug("protobuf: {}", message);
 }
 
+std::chrono::milliseconds Milliseconds(double seconds) {
+  return std::chrono::milliseconds(
+      static_cast<int64_t>(std::ceil(seconds * 1000)));
+}
+
 StoreOptions MakeStoreOptions(const Flags& flags) {
   StoreOptions options;
   options.keep = *ParseVersionPolicy(flags.keep);
-  options.poll = std::chrono::milliseconds(
-      static_cast<int64_t>(std::ceil(flags.poll_seconds * 1000)));
+  options.poll = Milliseconds(flags.poll_seconds);
   return options;
 }
 
@@ -115,6 +119,7 @@ int Run(const Flags& flags, const std::string& config) {
   }
   ServerOptions options = flags.server;
   options.version = LMSERVE_VERSION;
+  options.stall = Milliseconds(flags.stall_seconds);
   options.on_models = ModelLog();
   if (flags.check_config) {
     options.on_models(*(*store)->served());

@@ -1,5 +1,7 @@
 #include "server/metrics.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 
 namespace lmserve {
@@ -135,12 +137,22 @@ void Metrics::OnModel(const LoadedModel& model, const Observe& observe) {
 }
 
 void Metrics::KeepOnly(const ServedModels& served) {
+  const auto is_served = [&](const ServedModels::Version& version) {
+    const auto model = served.models.find(version.first);
+    return model != served.models.end() &&
+           model->second.versions.count(version.second) > 0;
+  };
+  {
+    const std::shared_lock<std::shared_mutex> lock(models_mutex_);
+    if (std::all_of(by_model_.begin(), by_model_.end(), [&](const auto& entry) {
+          return is_served(entry.first);
+        })) {
+      return;
+    }
+  }
   const std::lock_guard<std::shared_mutex> lock(models_mutex_);
   for (auto it = by_model_.begin(); it != by_model_.end();) {
-    const auto& [name, version] = it->first;
-    const auto model = served.models.find(name);
-    if (model != served.models.end() &&
-        model->second.versions.count(version) > 0) {
+    if (is_served(it->first)) {
       ++it;
       continue;
     }

@@ -1,5 +1,7 @@
 #include "server/model_service.h"
 
+#include <memory>
+
 #include "lm/v1/language_model.grpc.pb.h"
 #include "server/models.h"
 #include "server/unary.h"
@@ -65,14 +67,14 @@ class ModelServiceImpl final : public RawModelService {
       absl::string_view method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
       absl::Status (*tell)(const ModelStore&, const Request&, Response*)) {
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    auto reactor = std::make_unique<UnaryReactor>();
     AnswerUnary<Request, Response>(
-        reception_, method, Role::kRead, *context, in, out, reactor,
+        reception_, method, Role::kRead, *context, in, out, reactor.get(),
         [=, this](Call&, const Request& request,
                   Response* response) -> Task<absl::Status> {
           co_return tell(store_, request, response);
         });
-    return reactor;
+    return reactor.release();
   }
 
   template <typename Request, typename Response>
@@ -80,15 +82,15 @@ class ModelServiceImpl final : public RawModelService {
       absl::string_view method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
       Task<absl::Status> (*change)(ModelStore&, const Request&, Response*)) {
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    auto reactor = std::make_unique<UnaryReactor>();
     AnswerUnary<Request, Response>(
-        reception_, method, Role::kAdmin, *context, in, out, reactor,
+        reception_, method, Role::kAdmin, *context, in, out, reactor.get(),
         [=, this](Call&, const Request& request,
                   Response* response) -> Task<absl::Status> {
           if (admin_ == nullptr) co_return NotHere();
           co_return co_await change(*admin_, request, response);
         });
-    return reactor;
+    return reactor.release();
   }
 
   const ModelStore& store_;

@@ -298,6 +298,14 @@ Task<absl::Status> Predict(const Serving& serving, Call& call,
   status = AddTexts(request, &texts);
   if (!status.ok()) co_return status;
 
+  Budget::Share state_bytes(serving.budgets.state_bytes);
+  if (model.left_to_right() != nullptr) {
+    status = state_bytes.Resize(
+        "contexts, bytes of their states",
+        request.contexts_size() * model.left_to_right()->state_size());
+    if (!status.ok()) co_return status;
+  }
+
   SetModel(loaded, response->mutable_model());
   const std::unique_ptr<Places> places =
       MakePlaces(serving, call, loaded, texts, request.contexts_size());

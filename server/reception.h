@@ -14,6 +14,7 @@
 #include "server/call_gate.h"
 #include "server/metrics.h"
 #include "server/request_log.h"
+#include "server/stall_watch.h"
 
 namespace lmserve {
 
@@ -36,14 +37,35 @@ class Reception {
   // What it is made with must outlive it. Without an authenticator everybody
   // may do everything.
   Reception(Authenticator* authenticator, CallGate& gate, Budgets& budgets,
-            Metrics& metrics, const RequestLog& log)
+            StallWatch& stalls, Metrics& metrics, const RequestLog& log)
       : authenticator_(authenticator),
         gate_(gate),
         budgets_(budgets),
+        stalls_(stalls),
         metrics_(metrics),
         log_(log) {}
 
   Budget& request_bytes() const { return budgets_.request_bytes; }
+
+  // So many bytes on their way to a client, as long as it lives: a part of the
+  // budget of answers, and cancelled where the client does not take them.
+  class Sending {
+   public:
+    Sending(const Reception& reception,
+            const grpc::CallbackServerContext& context, size_t bytes)
+        : share_(reception.budgets_.answer_bytes),
+          status_(share_.Resize("answer bytes", bytes)),
+          watch_(reception.stalls_, context) {}
+
+    // OK, or why they may not be sent.
+    const absl::Status& status() const { return status_; }
+
+   private:
+    Budget::Share share_;
+    const absl::Status status_;
+    const StallWatch::Watch watch_;
+  };
+
   Metrics& metrics() const { return metrics_; }
 
   // A call under way, until it leaves.
@@ -87,6 +109,7 @@ class Reception {
   Authenticator* const authenticator_;
   CallGate& gate_;
   Budgets& budgets_;
+  StallWatch& stalls_;
   Metrics& metrics_;
   const RequestLog& log_;
 };

@@ -1,5 +1,6 @@
 #include "server/score.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -82,21 +83,41 @@ Task<absl::Status> ScoreLeftToRight(const Serving& serving, Call& call,
   co_return co_await serving.batcher.Run(call, work);
 }
 
-// A sentence at a time, so that others have their turn between.
+// ln P of words[begin] to words[end - 1] of a sentence, each given all others:
+// rates each of them in each of their gaps, which costs little more than each
+// in its own.
+void ScoreGaps(const BidirectionalModel& model, absl::Span<const WordId> words,
+               size_t begin, absl::Span<float> log_probs) {
+  const size_t count = log_probs.size();
+  std::vector<BidirectionalModel::Gap> gaps;
+  for (size_t t = begin; t < begin + count; ++t) {
+    gaps.push_back({words.first(t), words.subspan(t + 1)});
+  }
+  std::vector<float> rated(count * count);
+  model.Rate(gaps, words.subspan(begin, count), rated.data());
+  for (size_t i = 0; i < count; ++i) log_probs[i] = rated[i * count + i];
+}
+
+// As much of a sentence at a time as fits a batch, so that others have their
+// turn between.
 Task<absl::Status> ScoreBidirectional(const Serving& serving, Call& call,
                                       const LoadedModel& loaded,
                                       const Encoder& texts,
                                       absl::Span<float> log_probs) {
   const std::vector<absl::Span<float>> parts = Parts(texts, log_probs);
   for (size_t i = 0; i < parts.size(); ++i) {
-    const BidirectionalModel::Sentence sentence = {texts.words(i), parts[i]};
-    const auto score = [&] {
-      loaded.model().bidirectional()->Score({&sentence, 1});
-    };
-    const size_t cost = sentence.words.size() * sentence.words.size();
-    absl::Status status =
-        co_await serving.batcher.Run(call, loaded, cost, score);
-    if (!status.ok()) co_return status;
+    const absl::Span<const WordId> words = texts.words(i);
+    const size_t most = std::max<size_t>(
+        1, serving.batcher.batch_words() / std::max<size_t>(1, words.size()));
+    for (size_t begin = 0; begin < words.size(); begin += most) {
+      const absl::Span<float> part = parts[i].subspan(begin, most);
+      const auto score = [&] {
+        ScoreGaps(*loaded.model().bidirectional(), words, begin, part);
+      };
+      absl::Status status = co_await serving.batcher.Run(
+          call, loaded, part.size() * words.size(), score);
+      if (!status.ok()) co_return status;
+    }
   }
   co_return absl::OkStatus();
 }

@@ -49,6 +49,11 @@ void SetConnectionOptions(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
 }
 
+// What gRPC may have for connections and for requests that were received and
+// not looked at yet. The budget of requests counts what is being answered, and
+// is to refuse first: gRPC, when it is short, ends any stream.
+constexpr uint64_t kConnectionBytes = 64 << 20;
+
 // Whether somebody listens on a Unix socket. gRPC itself would not ask, but
 // remove the socket and put its own in the place.
 bool IsTaken(absl::string_view path) {
@@ -86,14 +91,19 @@ Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
       authenticator_(std::move(authenticator)),
       metrics_(options.version),
       log_(options.log),
+      stalls_(options.stall),
       gate_(options.calls),
       budgets_(options.limits),
-      reception_(authenticator_.get(), gate_, budgets_, metrics_, log_),
+      reception_(authenticator_.get(), gate_, budgets_, stalls_, metrics_,
+                 log_),
+      admin_budgets_(options.limits),
+      admin_reception_(authenticator_.get(), admin_gate_, admin_budgets_,
+                       stalls_, metrics_, log_),
       batcher_(CountedBatches(options.batcher)) {
   const Serving serving = {*store_, options_.limits, batcher_, budgets_};
   main_.services.push_back(MakeLanguageModelService(serving, reception_));
   main_.services.push_back(MakeModelService(*store_, reception_));
-  admin_.services.push_back(MakeAdminService(*store_, reception_));
+  admin_.services.push_back(MakeAdminService(*store_, admin_reception_));
 }
 
 BatcherOptions Server::CountedBatches(BatcherOptions options) {
@@ -160,10 +170,13 @@ absl::Status Server::Listener::Listen(
   builder.AddListeningPort(wanted, how, &port);
   builder.SetMaxReceiveMessageSize(limits.message_bytes);
   SetConnectionOptions(builder);
-  // The budget counts what is being answered; this, what was received, too, and
-  // more roughly.
+  // A small message may be of any size when it is unpacked, and that happens
+  // before anybody is asked.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetResourceQuota(
-      grpc::ResourceQuota("requests").Resize(2 * limits.all_request_bytes));
+      grpc::ResourceQuota("requests")
+          .Resize(kConnectionBytes + 2 * limits.all_request_bytes));
   for (const auto& service : services) builder.RegisterService(service.get());
   if (MayListen(wanted)) server = builder.BuildAndStart();
   if (server == nullptr) {
@@ -204,6 +217,15 @@ std::vector<grpc::Server*> Server::Servers() const {
   return servers;
 }
 
+// Until clients have taken all answers.
+void Server::WaitForAnswers(std::chrono::steady_clock::time_point end) const {
+  while (budgets_.answer_bytes.taken() + admin_budgets_.answer_bytes.taken() >
+             0 &&
+         std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
 void Server::Drain(std::chrono::milliseconds deadline,
                    std::chrono::milliseconds grace) {
   for (grpc::Server* server : Servers()) {
@@ -211,11 +233,16 @@ void Server::Drain(std::chrono::milliseconds deadline,
   }
   std::this_thread::sleep_for(grace);
   const auto end = std::chrono::steady_clock::now() + deadline;
+  const auto left = [&] {
+    return std::max(std::chrono::milliseconds(0),
+                    std::chrono::duration_cast<std::chrono::milliseconds>(
+                        end - std::chrono::steady_clock::now()));
+  };
   gate_.CloseAndWait(deadline);
+  admin_gate_.CloseAndWait(left());
   store_->Stop();
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-      end - std::chrono::steady_clock::now());
-  const auto linger = std::clamp(left, std::chrono::milliseconds(0), kLinger);
+  WaitForAnswers(end);
+  const auto linger = std::min(left(), kLinger);
   std::this_thread::sleep_for(linger);
   for (grpc::Server* server : Servers()) {
     server->Shutdown(std::chrono::system_clock::now() + linger);

@@ -20,6 +20,7 @@
 #include "server/metrics_exporter.h"
 #include "server/reception.h"
 #include "server/request_log.h"
+#include "server/stall_watch.h"
 #include "server/transport_security.h"
 
 namespace lmserve {
@@ -34,6 +35,8 @@ struct ServerOptions {
   CallGateOptions calls = {};
   BatcherOptions batcher = {};
   RequestLogOptions log = {};
+  // How long a client may take for what it is sent; 0: for ever.
+  std::chrono::milliseconds stall = std::chrono::minutes(1);
   std::string version = "unknown";  // of the program
   // Called with what is served, when that has changed; not twice at a time.
   std::function<void(const ServedModels&)> on_models = nullptr;
@@ -85,6 +88,7 @@ class Server {
   BatcherOptions CountedBatches(BatcherOptions options);
   absl::Status Listen();
   void FollowModels();
+  void WaitForAnswers(std::chrono::steady_clock::time_point end) const;
   std::vector<grpc::Server*> Servers() const;
 
   const ServerOptions options_;
@@ -92,9 +96,14 @@ class Server {
   const std::unique_ptr<Authenticator> authenticator_;  // or null
   Metrics metrics_;
   const RequestLog log_;
+  StallWatch stalls_;
   CallGate gate_;
   Budgets budgets_;
   const Reception reception_;
+  // Who changes models comes in past all others.
+  CallGate admin_gate_;
+  Budgets admin_budgets_;
+  const Reception admin_reception_;
   Batcher batcher_;
   std::set<std::string> serving_;  // models, for the store's callback alone
   std::unique_ptr<MetricsExporter> exporter_;

@@ -22,6 +22,26 @@ absl::Status ClientIsGone() {
   return absl::CancelledError("the client is gone");
 }
 
+// Sends a message of a stream.
+template <typename Stream>
+Task<absl::Status> Send(const Reception& reception,
+                        const grpc::CallbackServerContext& context,
+                        const grpc::ByteBuffer* message, Stream* stream) {
+  const Reception::Sending sending(reception, context, message->Length());
+  if (!sending.status().ok()) co_return sending.status();
+  const bool written = co_await stream->Write(message);
+  co_return written ? absl::OkStatus() : ClientIsGone();
+}
+
+// Answers a request of a stream.
+template <typename Request, typename Response, typename Handle>
+Task<absl::Status> AnswerOne(const Reception& reception,
+                             const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+                             const Handle& answer) {
+  Exchange<Request, Response> exchange(reception.request_bytes());
+  co_return co_await exchange.Answer(in, out, answer);
+}
+
 // Reads a request, writes its answer, and so on until the client is done. The
 // first error ends the stream, and tells which request it is of, the first
 // being 0. `make_answer` makes of the call what answers each of its requests,
@@ -35,27 +55,32 @@ Detached AnswerStream(const Reception& reception, absl::string_view method,
   absl::Status status = visit.status();
   GrpcCall call(context, priority);
   const auto answer = make_answer(call);
-  grpc::ByteBuffer in, out;
   for (uint64_t number = 0; status.ok(); ++number) {
+    grpc::ByteBuffer in, out;
     const bool came = co_await stream->Read(&in);
-    if (!came) break;
-    Exchange<Request, Response> exchange(reception.request_bytes());
-    status = co_await exchange.Answer(in, &out, answer);
+    if (!came) {
+      status = call.CheckWanted();
+      break;
+    }
+    status = co_await AnswerOne<Request, Response>(reception, in, &out, answer);
     if (!status.ok()) {
       status = Prefixed(absl::StrCat("request ", number, ": "), status);
       break;
     }
-    const bool written = co_await stream->Write(&out);
-    if (!written) status = ClientIsGone();
+    in.Clear();
+    status = co_await Send(reception, context, &out, stream);
   }
   stream->Finish(visit.Leave(call, status));
 }
 
+// gRPC keeps the bytes until the call ends: so does the share.
 absl::Status StartGeneration(const Serving& serving, Call& call,
                              const grpc::ByteBuffer& bytes,
+                             Budget::Share* share,
                              std::unique_ptr<Generation>* generation) {
   lm::v1::GenerateRequest request;
-  absl::Status status = ParseMessage(bytes, &request);
+  absl::Status status = share->Resize("request bytes", bytes.Length());
+  if (status.ok()) status = ParseMessage(bytes, &request);
   if (!status.ok()) return status;
   auto started = Generation::Start(serving, call, request);
   if (started.ok()) *generation = *std::move(started);
@@ -69,9 +94,12 @@ Detached AnswerGenerate(const Serving& serving, const Reception& reception,
                         const grpc::ByteBuffer& in, WriteStream* stream) {
   Reception::Visit visit = reception.Enter(context, "Generate");
   GrpcCall call(context, Priority::kInteractive);
+  Budget::Share share(reception.request_bytes());
   std::unique_ptr<Generation> generation;
   absl::Status status = visit.status();
-  if (status.ok()) status = StartGeneration(serving, call, in, &generation);
+  if (status.ok()) {
+    status = StartGeneration(serving, call, in, &share, &generation);
+  }
   grpc::ByteBuffer out;
   double last = 0;
   for (bool first = true; status.ok(); first = false) {
@@ -87,8 +115,7 @@ Detached AnswerGenerate(const Serving& serving, const Reception& reception,
     }
     last = now;
     SerializeMessage(response, &out);
-    const bool written = co_await stream->Write(&out);
-    if (!written) status = ClientIsGone();
+    status = co_await Send(reception, context, &out, stream);
   }
   stream->Finish(visit.Leave(call, status));
 }
@@ -172,13 +199,13 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       const grpc::ByteBuffer* in, grpc::ByteBuffer* out,
       Task<absl::Status> (*answer)(const Serving&, Call&, const Request&,
                                    Response*)) {
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    auto reactor = std::make_unique<UnaryReactor>();
     AnswerUnary<Request, Response>(
-        reception_, method, Role::kRead, *context, *in, out, reactor,
+        reception_, method, Role::kRead, *context, *in, out, reactor.get(),
         [=, this](Call& call, const Request& request, Response* response) {
           return answer(serving_, call, request, response);
         });
-    return reactor;
+    return reactor.release();
   }
 
   const Serving serving_;

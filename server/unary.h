@@ -6,6 +6,8 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <optional>
+
 #include "absl/status/status.h"
 #include "server/budget.h"
 #include "server/call.h"
@@ -33,12 +35,20 @@ class Exchange {
                             const Handle& handle) {
     absl::Status status = share_.Resize("request bytes", in.Length());
     if (status.ok()) status = ParseMessage(in, request_);
+    if (status.ok() && in.Length() > kLarge) {
+      status = share_.Resize("request bytes, in memory",
+                             in.Length() + request_->SpaceUsedLong());
+    }
     if (status.ok()) status = co_await handle(*request_, response_);
     if (status.ok()) SerializeMessage(*response_, out);
     co_return status;
   }
 
  private:
+  // What a request takes in memory, which may be many times its length, is
+  // looked at from here on: a look costs some of the time that parsing does.
+  static constexpr size_t kLarge = 64 << 10;
+
   static google::protobuf::ArenaOptions Options(char* block, size_t size) {
     google::protobuf::ArenaOptions options;
     options.initial_block = block;
@@ -53,13 +63,30 @@ class Exchange {
   Response* response_;
 };
 
+// The end of a unary call. Frees itself once the client has what it was
+// answered, or is gone.
+class UnaryReactor final : public grpc::ServerUnaryReactor {
+ public:
+  // Once, at the end: makes ready to send an answer of so many bytes.
+  const absl::Status& Prepare(const Reception& reception,
+                              const grpc::CallbackServerContext& context,
+                              size_t bytes) {
+    return sending_.emplace(reception, context, bytes).status();
+  }
+
+ private:
+  void OnDone() override { delete this; }
+
+  std::optional<Reception::Sending> sending_;
+};
+
 // Answers a unary call on raw bytes, if the reception lets it in: `answer` is
 // Task<absl::Status>(Call&, const Request&, Response*).
 template <typename Request, typename Response, typename Answer>
 Detached AnswerUnary(const Reception& reception, absl::string_view method,
                      Role needed, const grpc::CallbackServerContext& context,
                      const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
-                     grpc::ServerUnaryReactor* reactor, Answer answer) {
+                     UnaryReactor* reactor, Answer answer) {
   Reception::Visit visit = reception.Enter(context, method, needed);
   absl::Status status = visit.status();
   GrpcCall call(context, Priority::kInteractive);
@@ -70,6 +97,7 @@ Detached AnswerUnary(const Reception& reception, absl::string_view method,
           return answer(call, request, response);
         });
   }
+  if (status.ok()) status = reactor->Prepare(reception, context, out->Length());
   reactor->Finish(visit.Leave(call, status));
 }
 

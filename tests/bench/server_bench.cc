@@ -69,9 +69,10 @@ class BenchServer {
   const Limits limits_;
   CallGate gate_;
   Budgets budgets_{limits_};
+  StallWatch stalls_{std::chrono::milliseconds(0)};
   Metrics metrics_{"bench"};
   const RequestLog log_{{}};
-  const Reception reception_{nullptr, gate_, budgets_, metrics_, log_};
+  const Reception reception_{nullptr, gate_, budgets_, stalls_, metrics_, log_};
   const std::unique_ptr<const ModelStore> store_;
   Batcher batcher_{{}};
   const std::unique_ptr<grpc::Service> service_;

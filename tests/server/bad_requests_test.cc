@@ -274,6 +274,7 @@ TEST_F(BadRequestsTest, Generate) {
       {"max_words: 21", kTooMuch, "max_words: 21, the limit is 20"},
       // The default is above this server's limit.
       {"max_words: 0", kTooMuch, "max_words: 100, the limit is 20"},
+      {"max_words: 1 top_k: 21", kTooMuch, "top_k: 21, the limit is 20"},
       {"stop_words: ['a', 'b', 'c']", kTooMuch,
        "stop_words: 3, the limit is 2"},
       {"stop_words: ['a', 'b c']", kInvalid, "stop_words[1]: expected a word"},

@@ -333,6 +333,16 @@ TEST_F(HeldBatcherTest, AFullQueueRefusesNewCallsAlone) {
   EXPECT_THAT(ended_, ElementsAre("refused", "second", "first"));
 }
 
+TEST_F(HeldBatcherTest, BulkWorkTakesNoPlaceInTheQueueFromOthers) {
+  Call bulk(Priority::kBulk), refused(Priority::kBulk), interactive;
+  Queue(&bulk, kQueueWords, "bulk");
+  Queue(&refused, 1, "refused");
+  EXPECT_THAT(ended_, ElementsAre("refused"));
+  Queue(&interactive, 1, "interactive");
+  Finish();
+  EXPECT_THAT(ended_, ElementsAre("refused", "interactive", "bulk"));
+}
+
 TEST_F(HeldBatcherTest, AnEmptyQueueTakesWhatIsTooLong) {
   Release();
   while (batcher_.queued_words() > 0) std::this_thread::yield();

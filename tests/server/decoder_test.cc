@@ -211,7 +211,7 @@ TEST_P(DecoderTest, TheQuotaIsOfLiveHandles) {
 }
 
 TEST_P(DecoderTest, TheStatesOfAllDecodersHaveALimit) {
-  limits_.all_decode_bytes = 3 * model().state_size();
+  limits_.all_state_bytes = 3 * model().state_size();
   serving_.emplace(*store_, limits_);
   Begin();
   Decoder other(**serving_, call_);
@@ -219,7 +219,7 @@ TEST_P(DecoderTest, TheStatesOfAllDecodersHaveALimit) {
       Parse<DecodeRequest>(absl::StrCat("start { model: '", GetParam(), "' }"));
   DecodeResponse response;
   ASSERT_TRUE(Wait(other.Answer(start, &response)).ok());
-  EXPECT_EQ(serving_->budgets().decode_bytes.taken(), 2 * model().state_size());
+  EXPECT_EQ(serving_->budgets().state_bytes.taken(), 2 * model().state_size());
   const absl::Status refused =
       TryAnswer(absl::StrCat("extend { handles: [", started_.handle(), ", ",
                              started_.handle(), "] words: [3, 3] }"))
@@ -227,7 +227,7 @@ TEST_P(DecoderTest, TheStatesOfAllDecodersHaveALimit) {
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(refused.message(), testing::HasSubstr("handles, bytes: "));
   decoder_.reset();
-  EXPECT_EQ(serving_->budgets().decode_bytes.taken(), model().state_size());
+  EXPECT_EQ(serving_->budgets().state_bytes.taken(), model().state_size());
 }
 
 TEST_P(DecoderTest, BadRequests) {

@@ -1,8 +1,10 @@
 #include "server/errors.h"
 
 #include <cstdint>
+#include <string>
 
 #include "gtest/gtest.h"
+#include "models/text.h"
 
 namespace lmserve {
 namespace {
@@ -36,6 +38,20 @@ TEST(ToGrpcStatusTest, SameCodeSameMessage) {
     EXPECT_EQ(status.error_message(), "why");
   }
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
+}
+
+// Clients take 8 KiB of metadata. "\u20AC" has three bytes, none of which is
+// left alone.
+TEST(ToGrpcStatusTest, LongMessagesLoseTheirMiddle) {
+  std::string euros;
+  for (int i = 0; i < 5000; ++i) euros += "\u20AC";
+  const std::string message =
+      ToGrpcStatus(absl::NotFoundError("first " + euros + " last"))
+          .error_message();
+  EXPECT_LE(message.size(), 2100u);
+  EXPECT_EQ(FindInvalidUtf8(message), absl::string_view::npos);
+  EXPECT_EQ(message.substr(0, 9), "first \u20AC");
+  EXPECT_EQ(message.substr(message.size() - 8), "\u20AC last");
 }
 
 TEST(InvalidFieldTest, NamesFieldAndProblem) {

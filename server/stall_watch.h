@@ -1,0 +1,63 @@
+#ifndef LMSERVE_SERVER_STALL_WATCH_H_
+#define LMSERVE_SERVER_STALL_WATCH_H_
+
+#include <grpcpp/server_context.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <thread>
+
+namespace lmserve {
+
+// Cancels calls whose clients do not take what is sent to them: else one that
+// is silent would hold what the call has for ever. Any number of threads may
+// use one; it must outlive the watches.
+class StallWatch {
+  struct Entry;
+
+ public:
+  // Calls are cancelled after `limit`, or up to a quarter of it later; 0:
+  // never.
+  explicit StallWatch(std::chrono::milliseconds limit);
+  ~StallWatch();
+
+  // Something is on its way to a call's client, as long as it lives.
+  class Watch {
+   public:
+    Watch(StallWatch& stalls, const grpc::CallbackServerContext& context);
+    ~Watch();
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+   private:
+    StallWatch& stalls_;
+    std::list<Entry>::iterator entry_;
+  };
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Entry {
+    const grpc::CallbackServerContext* call;
+    Clock::time_point since;
+    bool cancelled;
+  };
+
+  void Work();
+  void CancelStalled();
+
+  const std::chrono::milliseconds limit_;
+  // Recursive, for a call that is cancelled may end its watch at once.
+  std::recursive_mutex mutex_;
+  std::list<Entry> waiting_;    // oldest first; guarded by mutex_, as the next
+  std::list<Entry> cancelled_;  // and not ended yet
+  bool stopping_ = false;
+  std::condition_variable_any stop_;
+  std::thread thread_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_STALL_WATCH_H_
