@@ -18,12 +18,14 @@ StallWatch::~StallWatch() {
 StallWatch::Watch::Watch(StallWatch& stalls,
                          const grpc::CallbackServerContext& context)
     : stalls_(stalls) {
+  if (stalls_.limit_.count() == 0) return;
   const Entry entry = {&context, Clock::now(), false};
   const std::lock_guard<std::recursive_mutex> lock(stalls_.mutex_);
   entry_ = stalls_.waiting_.insert(stalls_.waiting_.end(), entry);
 }
 
 StallWatch::Watch::~Watch() {
+  if (stalls_.limit_.count() == 0) return;
   const std::lock_guard<std::recursive_mutex> lock(stalls_.mutex_);
   (entry_->cancelled ? stalls_.cancelled_ : stalls_.waiting_).erase(entry_);
 }

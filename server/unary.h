@@ -77,6 +77,10 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
  private:
   void OnDone() override { delete this; }
 
+  // The end is too short to be worth another thread, which would cost a cheap
+  // call a tenth of its time; so gRPC has it with its own DefaultReactor().
+  bool InternalInlineable() override { return true; }
+
   std::optional<Reception::Sending> sending_;
 };
 
