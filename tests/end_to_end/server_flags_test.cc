@@ -165,8 +165,8 @@ TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
         "lm_model_loaded{model=\"en\",version=\"1\"} 1\n",
         "lm_model_load_seconds{model=\"en\",version=\"1\"} 0.",
         "lm_request_bytes 0\n", "lm_generate_words_left 0\n",
-        "lm_state_bytes 0\n", "lm_calls_under_way 0\n",
-        "lm_queued_words 0\n", "process_open_fds ", "lm_build_info{version="}) {
+        "lm_state_bytes 0\n", "lm_calls_under_way 0\n", "lm_queued_words 0\n",
+        "process_open_fds ", "lm_build_info{version="}) {
     EXPECT_THAT(metrics, HasSubstr(expected));
   }
 }
