@@ -4,6 +4,7 @@
 
 #include <google/protobuf/stubs/logging.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "lm/v1/language_model.pb.h"
+#include "model_store/model_name.h"
 #include "server/decoder.h"
 #include "tests/fuzz/client_error.h"
 #include "tests/fuzz/fuzz_models.h"
