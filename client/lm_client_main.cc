@@ -26,26 +26,23 @@ std::string ReadFile(const std::string& path) {
 }
 
 void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
-  std::optional<lmserve::ClientTls>& tls = common->client.tls;
+  // What is said of an encrypted connection makes it one.
+  const auto tls = [common]() -> lmserve::ClientTls& {
+    std::optional<lmserve::ClientTls>& tls = common->client.tls;
+    return tls.has_value() ? *tls : tls.emplace();
+  };
   const auto add = [&](const std::string& name, const std::string& variable,
                        std::string lmserve::ClientTls::*text,
                        const std::string& what) {
     app.add_option_function<std::string>(
-           name,
-           [&tls, text](const std::string& path) {
-             if (!tls.has_value()) tls.emplace();
-             (*tls).*text = ReadFile(path);
-           },
+           name, [=](const std::string& path) { tls().*text = ReadFile(path); },
            what)
         ->envname(variable)
         ->check(CLI::ExistingFile)
         ->group("Security");
   };
   app.add_flag_callback(
-         "--tls",
-         [&tls] {
-           if (!tls.has_value()) tls.emplace();
-         },
+         "--tls", [=] { tls(); },
          "Encrypt the connection; the roots are the system's")
       ->group("Security");
   add("--tls-ca", "LMSERVE_TLS_CA", &lmserve::ClientTls::root,
@@ -57,10 +54,7 @@ void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
       "File of its key, in PEM");
   app.add_option_function<std::string>(
          "--tls-server-name",
-         [&tls](const std::string& name) {
-           if (!tls.has_value()) tls.emplace();
-           tls->server_name = name;
-         },
+         [=](const std::string& name) { tls().server_name = name; },
          "Name in the server's certificate, where it is not that of the "
          "address; encrypts the connection")
       ->envname("LMSERVE_TLS_SERVER_NAME")

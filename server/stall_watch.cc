@@ -19,7 +19,7 @@ StallWatch::Watch::Watch(StallWatch& stalls,
                          const grpc::CallbackServerContext& context)
     : stalls_(stalls) {
   if (stalls_.limit_.count() == 0) return;
-  const Entry entry = {&context, Clock::now(), false};
+  const Entry entry = {&context, Clock::now()};
   const std::lock_guard<std::recursive_mutex> lock(stalls_.mutex_);
   entry_ = stalls_.waiting_.insert(stalls_.waiting_.end(), entry);
 }
@@ -27,7 +27,7 @@ StallWatch::Watch::Watch(StallWatch& stalls,
 StallWatch::Watch::~Watch() {
   if (stalls_.limit_.count() == 0) return;
   const std::lock_guard<std::recursive_mutex> lock(stalls_.mutex_);
-  (entry_->cancelled ? stalls_.cancelled_ : stalls_.waiting_).erase(entry_);
+  stalls_.waiting_.erase(entry_);
 }
 
 void StallWatch::Work() {
@@ -37,12 +37,13 @@ void StallWatch::Work() {
   }
 }
 
+// To cancel a call that has not ended yet once more does nothing.
 void StallWatch::CancelStalled() {
-  const Clock::time_point latest = Clock::now() - limit_;
-  while (!waiting_.empty() && waiting_.front().since <= latest) {
+  const Clock::time_point now = Clock::now();
+  while (!waiting_.empty() && waiting_.front().since <= now - limit_) {
     Entry& entry = waiting_.front();
-    cancelled_.splice(cancelled_.end(), waiting_, waiting_.begin());
-    entry.cancelled = true;
+    waiting_.splice(waiting_.end(), waiting_, waiting_.begin());
+    entry.since = now;
     entry.call->TryCancel();  // entry may be gone after it
   }
 }

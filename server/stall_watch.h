@@ -41,8 +41,7 @@ class StallWatch {
 
   struct Entry {
     const grpc::CallbackServerContext* call;
-    Clock::time_point since;
-    bool cancelled;
+    Clock::time_point since;  // or since it was cancelled
   };
 
   void Work();
@@ -51,8 +50,7 @@ class StallWatch {
   const std::chrono::milliseconds limit_;
   // Recursive, for a call that is cancelled may end its watch at once.
   std::recursive_mutex mutex_;
-  std::list<Entry> waiting_;    // oldest first; guarded by mutex_, as the next
-  std::list<Entry> cancelled_;  // and not ended yet
+  std::list<Entry> waiting_;  // oldest first; guarded by mutex_, as the next
   bool stopping_ = false;
   std::condition_variable_any stop_;
   std::thread thread_;

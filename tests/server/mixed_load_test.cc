@@ -12,9 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 #include "lm/v1/language_model.grpc.pb.h"
-#include "server/server.h"
 #include "tests/server/raw_call.h"
-#include "tests/server/small_store.h"
+#include "tests/server/server_with_options.h"
 #include "tests/testing/neural_models.h"
 
 namespace lmserve {
@@ -22,22 +21,9 @@ namespace {
 
 constexpr char kText[] = "the cat is small\na dog barks at the cat\n";
 
-class MixedLoadTest : public testing::Test {
+class MixedLoadTest : public ServerWithOptions {
  protected:
-  MixedLoadTest() {
-    PublishRecurrentModel(files_.path(), "lstm", kText);
-    options_.listen = "localhost:0";
-  }
-
-  void StartServer() {
-    server_ = Server::Start(options_, files_.Open()).value();
-    channel_ = Connect(server_->address());
-  }
-
-  const SmallStore files_;
-  ServerOptions options_;
-  std::unique_ptr<Server> server_;
-  std::shared_ptr<grpc::Channel> channel_;
+  MixedLoadTest() { PublishRecurrentModel(files_.path(), "lstm", kText); }
 };
 
 std::string RandomText(std::mt19937& random) {

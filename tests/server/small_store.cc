@@ -7,6 +7,7 @@
 #include "tests/testing/ngram_models.h"
 
 namespace lmserve {
+
 void PublishArpa(const std::string& store, absl::string_view name,
                  absl::string_view arpa) {
   const BuiltNgramModel built = BuildFromArpa(arpa);

@@ -11,9 +11,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lm/v1/language_model.grpc.pb.h"
-#include "server/server.h"
 #include "tests/server/raw_call.h"
-#include "tests/server/small_store.h"
+#include "tests/server/server_with_options.h"
 
 namespace lmserve {
 namespace {
@@ -41,19 +40,7 @@ std::string LargeScore() {
   return request.SerializeAsString();
 }
 
-class StallTest : public testing::Test {
- protected:
-  void StartServer() {
-    options_.listen = "localhost:0";
-    server_ = Server::Start(options_, store_.Open()).value();
-    channel_ = Connect(server_->address());
-  }
-
-  const SmallStore store_;
-  ServerOptions options_;
-  std::unique_ptr<Server> server_;
-  std::shared_ptr<grpc::Channel> channel_;
-};
+using StallTest = ServerWithOptions;
 
 TEST_F(StallTest, AStreamWhoseAnswersNobodyTakesIsCancelled) {
   options_.stall = milliseconds(100);
