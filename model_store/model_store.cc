@@ -84,9 +84,7 @@ absl::StatusOr<ModelStore::Entry> ModelStore::GetEntry(
 }
 
 absl::StatusOr<ModelHandle> ModelStore::Get(absl::string_view spec) const {
-  absl::StatusOr<Entry> entry = GetEntry(spec);
-  if (!entry.ok()) return entry.status();
-  return std::move(entry->handle);
+  return served()->Get(spec);
 }
 
 void ModelStore::OnChange(std::function<void()> function) {

@@ -62,7 +62,7 @@ ServedModels::Entry MakeEntry(const ServedModels::Model& model,
 
 }  // namespace
 
-absl::StatusOr<ServedModels::Entry> ServedModels::GetEntry(
+absl::StatusOr<ServedModels::Found> ServedModels::Find(
     absl::string_view spec) const {
   const absl::StatusOr<ModelName> wanted = ParseModelName(spec);
   if (!wanted.ok()) return wanted.status();
@@ -74,7 +74,20 @@ absl::StatusOr<ServedModels::Entry> ServedModels::GetEntry(
     return NoSuchVersion(model, wanted->name,
                          spec.substr(wanted->name.size() + 1));
   }
-  return MakeEntry(model, version);
+  return Found{model, version};
+}
+
+absl::StatusOr<ModelHandle> ServedModels::Get(absl::string_view spec) const {
+  const absl::StatusOr<Found> found = Find(spec);
+  if (!found.ok()) return found.status();
+  return found->model.versions.at(found->version);
+}
+
+absl::StatusOr<ServedModels::Entry> ServedModels::GetEntry(
+    absl::string_view spec) const {
+  const absl::StatusOr<Found> found = Find(spec);
+  if (!found.ok()) return found.status();
+  return MakeEntry(found->model, found->version);
 }
 
 std::vector<ServedModels::Entry> ServedModels::List() const {

@@ -49,6 +49,9 @@ struct ServedModels {
   // Finds NAME (its newest loaded version), NAME@VERSION or NAME@ALIAS. Fails
   // with INVALID_ARGUMENT where the text has another form, and with NOT_FOUND,
   // telling the names there are, where nothing of that name is loaded.
+  absl::StatusOr<ModelHandle> Get(absl::string_view spec) const;
+
+  // Like Get(), with aliases.
   absl::StatusOr<Entry> GetEntry(absl::string_view spec) const;
 
   // All loaded versions, by name, then version.
@@ -59,6 +62,14 @@ struct ServedModels {
   std::map<std::string, Model, std::less<>> models;
   std::vector<Refused> refused;  // by name
   std::vector<Version> loading;  // read and verified at this moment
+
+ private:
+  // A model and one of its versions.
+  struct Found {
+    const Model& model;
+    uint64_t version;
+  };
+  absl::StatusOr<Found> Find(absl::string_view spec) const;
 };
 
 }  // namespace lmserve

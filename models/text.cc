@@ -1,13 +1,10 @@
 #include "models/text.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace lmserve {
 namespace {
-
-bool IsSpace(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r') || c == '\0';
-}
 
 // Length of the valid UTF-8 sequence that text starts with, or 0.
 size_t SequenceLength(absl::string_view text) {
@@ -38,14 +35,12 @@ size_t SequenceLength(absl::string_view text) {
 
 std::vector<absl::string_view> SplitWords(absl::string_view text) {
   std::vector<absl::string_view> words;
-  size_t i = 0;
-  while (i < text.size()) {
-    while (i < text.size() && IsSpace(text[i])) ++i;
-    const size_t start = i;
-    while (i < text.size() && !IsSpace(text[i])) ++i;
-    if (i > start) words.push_back(text.substr(start, i - start));
-  }
+  ForEachWord(text, [&](absl::string_view word) { words.push_back(word); });
   return words;
+}
+
+bool IsWord(absl::string_view text) {
+  return !text.empty() && std::none_of(text.begin(), text.end(), IsSpace);
 }
 
 size_t FindInvalidUtf8(absl::string_view text) {

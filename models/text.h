@@ -1,16 +1,42 @@
 #ifndef LMSERVE_MODELS_TEXT_H_
 #define LMSERVE_MODELS_TEXT_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 
 namespace lmserve {
 
-// Splits a text into words at ASCII white space (space, tab, CR, LF, VT, FF)
-// and NUL, exactly as training does: the tokeniser "whitespace". Other Unicode
-// spaces are part of a word. The views are parts of the text.
+// Whether a character parts words: ASCII white space (space, tab, CR, LF, VT,
+// FF) and NUL. Other Unicode spaces are part of a word.
+inline bool IsSpace(char c) {
+  constexpr uint64_t kSpaces = uint64_t{1} << '\0' | uint64_t{1} << '\t' |
+                               uint64_t{1} << '\n' | uint64_t{1} << '\v' |
+                               uint64_t{1} << '\f' | uint64_t{1} << '\r' |
+                               uint64_t{1} << ' ';
+  const auto byte = static_cast<unsigned char>(c);
+  return byte <= ' ' && (kSpaces >> byte & 1) != 0;
+}
+
+// Tells of each word of a text, void(absl::string_view), exactly as training
+// splits it: the tokeniser "whitespace". The views are parts of the text.
+template <typename Visit>
+void ForEachWord(absl::string_view text, const Visit& visit) {
+  for (size_t i = 0; i < text.size();) {
+    while (i < text.size() && IsSpace(text[i])) ++i;
+    const size_t begin = i;
+    while (i < text.size() && !IsSpace(text[i])) ++i;
+    if (i > begin) visit(text.substr(begin, i - begin));
+  }
+}
+
+// The words of a text, as ForEachWord() tells them.
 std::vector<absl::string_view> SplitWords(absl::string_view text);
+
+// Whether a text is one word and nothing else: no white space around it.
+bool IsWord(absl::string_view text);
 
 // Offset of the first byte that is not part of valid UTF-8 (no surrogates, no
 // over-long forms), or npos where all is well.

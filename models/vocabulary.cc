@@ -19,10 +19,7 @@ absl::Status LineError(size_t line, absl::string_view problem) {
 
 absl::Status CheckWord(absl::string_view word, size_t line) {
   if (word.empty()) return LineError(line, "the word is empty");
-  const std::vector<absl::string_view> parts = SplitWords(word);
-  if (parts.size() != 1 || parts[0].size() != word.size()) {
-    return LineError(line, "white space in a word");
-  }
+  if (!IsWord(word)) return LineError(line, "white space in a word");
   if (FindInvalidUtf8(word) != absl::string_view::npos) {
     return LineError(line, "invalid UTF-8");
   }

@@ -35,7 +35,7 @@ class Call {
   // threads may ask at a time.
   virtual bool IsCancelled() const { return false; }
 
-  Priority priority() const { return priority_; }
+  virtual Priority priority() const { return priority_; }
 
   // CANCELLED or DEADLINE_EXCEEDED where nobody waits for the answer any more.
   absl::Status CheckWanted() const {

@@ -21,7 +21,7 @@ absl::StatusOr<CallGate::Pass> CallGate::Enter(const std::string& client) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (closed_) return ShuttingDown();
   if (under_way_ >= options_.calls) return TooMany("calls", options_.calls);
-  if (options_.calls_per_client > 0) {
+  if (limits_clients()) {
     uint64_t& own = by_client_[client];
     if (own >= options_.calls_per_client) {
       return TooMany("calls of this client", options_.calls_per_client);
@@ -45,7 +45,7 @@ bool CallGate::CloseAndWait(std::chrono::milliseconds deadline) {
 
 void CallGate::Exit(const std::string& client) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (options_.calls_per_client > 0 && --by_client_[client] == 0) {
+  if (limits_clients() && --by_client_[client] == 0) {
     by_client_.erase(client);
   }
   if (--under_way_ == 0) changed_.notify_all();

@@ -33,6 +33,9 @@ class CallGate {
   };
   using Pass = std::unique_ptr<CallGate, Leave>;
 
+  // Whether clients are told apart; where not, any name does.
+  bool limits_clients() const { return options_.calls_per_client > 0; }
+
   // Lets a client's call in, or fails: UNAVAILABLE once it is closed,
   // RESOURCE_EXHAUSTED with a RetryInfo where there are too many.
   absl::StatusOr<Pass> Enter(const std::string& client);

@@ -6,11 +6,6 @@
 
 namespace lmserve {
 
-bool IsWord(absl::string_view text) {
-  const std::vector<absl::string_view> words = SplitWords(text);
-  return words.size() == 1 && words[0].size() == text.size();
-}
-
 absl::Status Encoder::Add(const lm::v1::Text& text, absl::string_view field,
                           int index, const Options& options) {
   const size_t begin = words_.size();
@@ -50,12 +45,15 @@ absl::Status Encoder::CheckLength(size_t words) const {
 }
 
 absl::Status Encoder::AddText(absl::string_view text) {
-  const std::vector<absl::string_view> words = SplitWords(text);
-  absl::Status status = CheckLength(words.size());
-  for (size_t i = 0; status.ok() && i < words.size(); ++i) {
-    status = AddWord(words[i], i);
-  }
-  return status;
+  absl::Status status;
+  size_t count = 0;
+  ForEachWord(text, [&](absl::string_view word) {
+    if (status.ok() && count < limits_.words_per_text) {
+      status = AddWord(word, count);
+    }
+    ++count;
+  });
+  return status.ok() ? CheckLength(count) : status;
 }
 
 absl::Status Encoder::AddWords(const lm::v1::WordList& words) {

@@ -1,8 +1,7 @@
 #ifndef LMSERVE_SERVER_ENCODER_H_
 #define LMSERVE_SERVER_ENCODER_H_
 
-#include <vector>
-
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -11,9 +10,6 @@
 #include "server/limits.h"
 
 namespace lmserve {
-
-// Whether a text is one word and nothing else: no white space around it.
-bool IsWord(absl::string_view text);
 
 // Turns the texts of one request into word ids, and refuses what may not be
 // asked. One thread at a time; vocabulary and limits must outlive it.
@@ -36,8 +32,14 @@ class Encoder {
 
   // The ids of text i; valid until the next Add().
   absl::Span<const WordId> words(size_t i) const {
+    return Part(all_words(), i);
+  }
+
+  // The part of text i in numbers of which there is one a word of all texts.
+  template <typename T>
+  absl::Span<T> Part(absl::Span<T> numbers, size_t i) const {
     const size_t begin = i == 0 ? 0 : ends_[i - 1];
-    return absl::MakeConstSpan(words_).subspan(begin, ends_[i] - begin);
+    return numbers.subspan(begin, ends_[i] - begin);
   }
 
   // The ids of all texts, one after the other.
@@ -54,8 +56,8 @@ class Encoder {
 
   const Vocabulary& vocabulary_;
   const Limits& limits_;
-  std::vector<WordId> words_;
-  std::vector<size_t> ends_;  // of each text, in words_
+  absl::InlinedVector<WordId, 40> words_;
+  absl::InlinedVector<size_t, 2> ends_;  // of each text, in words_
 };
 
 }  // namespace lmserve

@@ -28,6 +28,7 @@ std::string Shortened(absl::string_view message) {
 }  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status();
   // The codes have the same numbers.
   const auto code = static_cast<grpc::StatusCode>(status.code());
   const std::string message = Shortened(status.message());

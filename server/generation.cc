@@ -5,6 +5,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "models/text.h"
 #include "server/encoder.h"
 #include "server/errors.h"
 #include "server/score.h"

@@ -78,27 +78,28 @@ prometheus::Family<prometheus::Counter>& Metrics::AddCounter(
   return prometheus::BuildCounter().Name(name).Help(help).Register(*registry_);
 }
 
-void Metrics::OnCallStarted(absl::string_view method) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+Metrics::OfMethod& Metrics::OnCallStarted(absl::string_view method) {
+  const std::lock_guard<std::mutex> lock(methods_mutex_);
   auto found = by_method_.find(method);
   if (found == by_method_.end()) {
     const std::string name(method);
-    found = by_method_.emplace(name, &started_.Add({{"method", name}})).first;
+    found = by_method_.try_emplace(name, name, started_.Add({{"method", name}}))
+                .first;
   }
-  found->second->Increment();
+  found->second.started.Increment();
+  return found->second;
 }
 
 void Metrics::OnCallEnded(const EndedCall& call) {
-  Histogram* durations;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    Histogram*& found = by_call_[{std::string(call.method), call.code}];
-    if (found == nullptr) {
-      found = &durations_.Add({{"method", std::string(call.method)},
-                               {"code", absl::StatusCodeToString(call.code)}},
-                              SecondBuckets());
-    }
-    durations = found;
+  std::atomic<Histogram*>& found =
+      call.method.durations[static_cast<size_t>(call.code)];
+  Histogram* durations = found.load(std::memory_order_acquire);
+  if (durations == nullptr) {
+    // An equal family member is found, not made twice.
+    durations = &durations_.Add({{"method", call.method.name},
+                                 {"code", absl::StatusCodeToString(call.code)}},
+                                SecondBuckets());
+    found.store(durations, std::memory_order_release);
   }
   durations->Observe(call.seconds);
   const absl::string_view reason = RejectReason(call);
@@ -125,7 +126,6 @@ void Metrics::OnModel(const LoadedModel& model, const Observe& observe) {
   const prometheus::Labels labels = {
       {"model", model.name()}, {"version", absl::StrCat(model.version())}};
   const std::lock_guard<std::shared_mutex> lock(models_mutex_);
-  // An equal family member is found, not made twice.
   const auto [added, ignored] = by_model_.emplace(
       key, OfModel{queue_.Add(labels, SecondBuckets()),
                    compute_.Add(labels, SecondBuckets()),
@@ -170,10 +170,12 @@ void Metrics::KeepOnly(const ServedModels& served) {
 
 void Metrics::OnBatch(const BatcherOptions::Batch& batch) {
   OnModel(batch.model, [&](OfModel& metrics) {
-    for (double seconds : batch.queue_seconds) metrics.queue.Observe(seconds);
     metrics.compute.Observe(batch.seconds);
-    metrics.batch_calls.Observe(static_cast<double>(batch.calls));
-    metrics.batch_words.Observe(static_cast<double>(batch.words));
+    if (!batch.queue_seconds.empty()) {
+      for (double seconds : batch.queue_seconds) metrics.queue.Observe(seconds);
+      metrics.batch_calls.Observe(static_cast<double>(batch.calls));
+      metrics.batch_words.Observe(static_cast<double>(batch.words));
+    }
     metrics.words.Increment(static_cast<double>(batch.words));
   });
 }

@@ -6,7 +6,10 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <array>
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,15 +33,27 @@ class Metrics {
  public:
   explicit Metrics(absl::string_view server_version);
 
-  // A call that has ended, of a method such as "Score".
+  // What is counted of the calls of one method.
+  struct OfMethod {
+    std::string name;
+    prometheus::Counter& started;
+    // By code, found or made once, for to find a metric by its labels takes a
+    // microsecond.
+    std::array<std::atomic<prometheus::Histogram*>, 17> durations = {};
+  };
+
+  // A call of a method such as "Score" has come. What it returns lasts as long
+  // as this.
+  OfMethod& OnCallStarted(absl::string_view method);
+
+  // A call has ended.
   struct EndedCall {
-    absl::string_view method;
+    OfMethod& method;
     absl::StatusCode code;
     double seconds;
     bool was_computed;  // whether a model was asked before it ended
     bool may_retry;     // whether it was refused for now, rather than for good
   };
-  void OnCallStarted(absl::string_view method);
   void OnCallEnded(const EndedCall& call);
 
   // Work that was done for calls on one model.
@@ -90,11 +105,8 @@ class Metrics {
   prometheus::Family<prometheus::Histogram>& first_word_;
   prometheus::Family<prometheus::Histogram>& next_word_;
 
-  // Found once, for to find a metric by its labels takes a microsecond.
-  std::mutex mutex_;  // of the two that follow
-  std::map<std::pair<std::string, absl::StatusCode>, prometheus::Histogram*>
-      by_call_;
-  std::map<std::string, prometheus::Counter*, std::less<>> by_method_;
+  std::mutex methods_mutex_;
+  std::map<std::string, OfMethod, std::less<>> by_method_;  // guarded by it
   // Read by those who observe, written by those who add and forget.
   std::shared_mutex models_mutex_;
   std::map<ServedModels::Version, OfModel> by_model_;  // guarded by it

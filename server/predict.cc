@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "models/text.h"
 #include "server/encoder.h"
 #include "server/errors.h"
 #include "server/score.h"

@@ -1,5 +1,7 @@
 #include "server/reception.h"
 
+#include <string>
+
 #include "server/errors.h"
 
 namespace lmserve {
@@ -26,29 +28,28 @@ Reception::Visit::Visit(const Reception& reception,
                         const grpc::CallbackServerContext& context,
                         absl::string_view method, Role needed)
     : reception_(reception),
-      method_(method),
-      peer_(Client(context)),
+      context_(context),
+      method_(reception.metrics_.OnCallStarted(method)),
       start_(std::chrono::steady_clock::now()),
-      pass_(reception.LetIn(context, peer_, needed)) {
-  reception.metrics_.OnCallStarted(method);
-}
+      pass_(reception.LetIn(context, needed)) {}
 
 absl::StatusOr<CallGate::Pass> Reception::LetIn(
-    const grpc::CallbackServerContext& context, const std::string& peer,
-    Role needed) const {
+    const grpc::CallbackServerContext& context, Role needed) const {
   if (authenticator_ != nullptr) {
     absl::Status status =
         authenticator_->Check(Metadata(context, "authorization"), needed);
     if (!status.ok()) return status;
   }
-  return gate_.Enter(peer);
+  return gate_.Enter(gate_.limits_clients() ? Client(context) : "");
 }
 
-GrpcCall::GrpcCall(const grpc::CallbackServerContext& context,
-                   Priority priority)
-    : Call(ParsePriority(Metadata(context, "lm-priority"), priority),
-           context.deadline()),
-      context_(context) {}
+Priority GrpcCall::priority() const {
+  if (!priority_.has_value()) {
+    priority_ =
+        ParsePriority(Metadata(context_, "lm-priority"), Call::priority());
+  }
+  return *priority_;
+}
 
 double Reception::Visit::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() -
@@ -64,8 +65,8 @@ grpc::Status Reception::Visit::Leave(const Call& call,
                                    .seconds = seconds,
                                    .was_computed = call.compute_seconds > 0,
                                    .may_retry = MayRetry(status)});
-  reception_.log_.Write({.method = method_,
-                         .peer = peer_,
+  reception_.log_.Write({.method = method_.name,
+                         .client = [this] { return Client(context_); },
                          .status = status,
                          .seconds = seconds,
                          .queue_seconds = call.queue_seconds,

@@ -4,7 +4,7 @@
 #include <grpcpp/server_context.h>
 
 #include <chrono>
-#include <string>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -22,12 +22,18 @@ namespace lmserve {
 // before the priority that its method has.
 class GrpcCall final : public Call {
  public:
-  GrpcCall(const grpc::CallbackServerContext& context, Priority priority);
+  GrpcCall(const grpc::CallbackServerContext& context, Priority priority)
+      : Call(priority, context.deadline()), context_(context) {}
 
   bool IsCancelled() const override { return context_.IsCancelled(); }
 
+  // Looked up when first asked, for gRPC takes its time; what is done at once,
+  // as most is by models of look-ups, has no use for it.
+  Priority priority() const override;
+
  private:
   const grpc::CallbackServerContext& context_;
+  mutable std::optional<Priority> priority_;
 };
 
 // Where every call comes in and goes out: it is let in or refused, counted, and
@@ -89,13 +95,14 @@ class Reception {
           Role needed);
 
     const Reception& reception_;
-    const absl::string_view method_;
-    const std::string peer_;
+    const grpc::CallbackServerContext& context_;
+    Metrics::OfMethod& method_;
     const std::chrono::steady_clock::time_point start_;
     absl::StatusOr<CallGate::Pass> pass_;
   };
 
-  // Takes a call of a method such as "Score", which must be a literal.
+  // Takes a call of a method such as "Score". The context must outlive the
+  // visit.
   Visit Enter(const grpc::CallbackServerContext& context,
               absl::string_view method, Role needed = Role::kRead) const {
     return Visit(*this, context, method, needed);
@@ -103,8 +110,7 @@ class Reception {
 
  private:
   absl::StatusOr<CallGate::Pass> LetIn(
-      const grpc::CallbackServerContext& context, const std::string& peer,
-      Role needed) const;
+      const grpc::CallbackServerContext& context, Role needed) const;
 
   Authenticator* const authenticator_;
   CallGate& gate_;

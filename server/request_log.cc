@@ -26,7 +26,7 @@ void RequestLog::Write(const Call& call) const {
   spdlog::log(level,
               "{} of {}: {} in {:.3f} ms, queued {:.3f} ms, computed {:.3f} "
               "ms{}{}",
-              std::string(call.method), std::string(call.peer),
+              std::string(call.method), call.client(),
               absl::StatusCodeToString(call.status.code()),
               call.seconds * kMilliseconds, call.queue_seconds * kMilliseconds,
               call.compute_seconds * kMilliseconds,

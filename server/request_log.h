@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
@@ -23,7 +24,7 @@ class RequestLog {
 
   struct Call {
     absl::string_view method;
-    absl::string_view peer;
+    absl::FunctionRef<std::string()> client;  // asked where a line is written
     const absl::Status& status;
     double seconds;  // in all; of a stream the client's part is in it
     double queue_seconds;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "absl/container/inlined_vector.h"
 #include "server/errors.h"
 
 namespace lmserve {
@@ -47,40 +48,11 @@ void SetScores(const Vocabulary& vocabulary, const Encoder& texts,
   response->mutable_scores()->Reserve(static_cast<int>(texts.size()));
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> words = texts.words(i);
-    const absl::Span<const float> scores = log_probs.first(words.size());
-    log_probs.remove_prefix(words.size());
+    const absl::Span<const float> scores = texts.Part(log_probs, i);
     lm::v1::TextScore* score = response->add_scores();
     SetScore(vocabulary, words, scores, score);
     if (per_word) SetWords(vocabulary, words, scores, score->mutable_words());
   }
-}
-
-// Of each text its part of some numbers, one a word.
-std::vector<absl::Span<float>> Parts(const Encoder& texts,
-                                     absl::Span<float> numbers) {
-  std::vector<absl::Span<float>> parts;
-  parts.reserve(texts.size());
-  for (size_t i = 0; i < texts.size(); ++i) {
-    parts.push_back(numbers.first(texts.words(i).size()));
-    numbers.remove_prefix(texts.words(i).size());
-  }
-  return parts;
-}
-
-Task<absl::Status> ScoreLeftToRight(const Serving& serving, Call& call,
-                                    const LoadedModel& loaded,
-                                    const Encoder& texts,
-                                    absl::Span<float> log_probs) {
-  const LanguageModel& model = *loaded.model().left_to_right();
-  std::vector<std::byte> start(model.state_size());
-  model.Start(start.data());
-  std::vector<LanguageModel::Query> batch;
-  batch.reserve(texts.size());
-  for (absl::Span<float> part : Parts(texts, log_probs)) {
-    batch.push_back({start.data(), texts.words(batch.size()), nullptr, part});
-  }
-  const ModelWork work = {.model = loaded, .queries = batch};
-  co_return co_await serving.batcher.Run(call, work);
 }
 
 // ln P of words[begin] to words[end - 1] of a sentence, each given all others:
@@ -98,30 +70,6 @@ void ScoreGaps(const BidirectionalModel& model, absl::Span<const WordId> words,
   for (size_t i = 0; i < count; ++i) log_probs[i] = rated[i * count + i];
 }
 
-// As much of a sentence at a time as fits a batch, so that others have their
-// turn between.
-Task<absl::Status> ScoreBidirectional(const Serving& serving, Call& call,
-                                      const LoadedModel& loaded,
-                                      const Encoder& texts,
-                                      absl::Span<float> log_probs) {
-  const std::vector<absl::Span<float>> parts = Parts(texts, log_probs);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const absl::Span<const WordId> words = texts.words(i);
-    const size_t most = std::max<size_t>(
-        1, serving.batcher.batch_words() / std::max<size_t>(1, words.size()));
-    for (size_t begin = 0; begin < words.size(); begin += most) {
-      const absl::Span<float> part = parts[i].subspan(begin, most);
-      const auto score = [&] {
-        ScoreGaps(*loaded.model().bidirectional(), words, begin, part);
-      };
-      absl::Status status = co_await serving.batcher.Run(
-          call, loaded, part.size() * words.size(), score);
-      if (!status.ok()) co_return status;
-    }
-  }
-  co_return absl::OkStatus();
-}
-
 // A bidirectional model reads a text once for each of its words.
 uint64_t WordsRead(const Encoder& texts) {
   uint64_t read = 0;
@@ -129,6 +77,34 @@ uint64_t WordsRead(const Encoder& texts) {
     read += uint64_t{texts.words(i).size()} * texts.words(i).size();
   }
   return read;
+}
+
+// As much of a sentence at a time as fits a batch, so that others have their
+// turn between.
+Task<absl::Status> ScoreBidirectional(const Serving& serving, Call& call,
+                                      const LoadedModel& loaded,
+                                      const Encoder& texts,
+                                      absl::Span<float> log_probs) {
+  absl::Status status =
+      CheckLimit("words to read, n times n of a text of n words",
+                 WordsRead(texts), serving.limits.words_read);
+  if (!status.ok()) co_return status;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Span<const WordId> words = texts.words(i);
+    const size_t most = std::max<size_t>(
+        1, serving.batcher.batch_words() / std::max<size_t>(1, words.size()));
+    for (size_t begin = 0; begin < words.size(); begin += most) {
+      const absl::Span<float> part =
+          texts.Part(log_probs, i).subspan(begin, most);
+      const auto score = [&] {
+        ScoreGaps(*loaded.model().bidirectional(), words, begin, part);
+      };
+      status = co_await serving.batcher.Run(call, loaded,
+                                            part.size() * words.size(), score);
+      if (!status.ok()) co_return status;
+    }
+  }
+  co_return absl::OkStatus();
 }
 
 }  // namespace
@@ -147,17 +123,23 @@ Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
                                                     const LoadedModel& loaded,
                                                     const Encoder& texts) {
   std::vector<float> log_probs(texts.all_words().size());
-  absl::Status status;
-  if (loaded.model().left_to_right() != nullptr) {
-    status = co_await ScoreLeftToRight(serving, call, loaded, texts,
-                                       absl::MakeSpan(log_probs));
-  } else {
-    status = CheckLimit("words to read, n times n of a text of n words",
-                        WordsRead(texts), serving.limits.words_read);
+  const LanguageModel* model = loaded.model().left_to_right();
+  if (model == nullptr) {
+    absl::Status status = co_await ScoreBidirectional(
+        serving, call, loaded, texts, absl::MakeSpan(log_probs));
     if (!status.ok()) co_return status;
-    status = co_await ScoreBidirectional(serving, call, loaded, texts,
-                                         absl::MakeSpan(log_probs));
+    co_return log_probs;
   }
+  absl::InlinedVector<std::byte, 16> start(model->state_size());
+  model->Start(start.data());
+  absl::InlinedVector<LanguageModel::Query, 1> batch;
+  batch.reserve(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    batch.push_back({start.data(), texts.words(i), nullptr,
+                     texts.Part(absl::MakeSpan(log_probs), i)});
+  }
+  const ModelWork work = {.model = loaded, .queries = batch};
+  absl::Status status = co_await serving.batcher.Run(call, work);
   if (!status.ok()) co_return status;
   co_return log_probs;
 }

@@ -39,7 +39,11 @@ Task<absl::Status> AnswerOne(const Reception& reception,
                              const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
                              const Handle& answer) {
   Exchange<Request, Response> exchange(reception.request_bytes());
-  co_return co_await exchange.Answer(in, out, answer);
+  absl::Status status = exchange.Parse(in);
+  if (!status.ok()) co_return status;
+  status = co_await answer(exchange.request(), exchange.response());
+  if (status.ok()) exchange.Serialize(out);
+  co_return status;
 }
 
 // Reads a request, writes its answer, and so on until the client is done. The

@@ -28,20 +28,23 @@ class Exchange {
     response_ = google::protobuf::Arena::CreateMessage<Response>(&arena_);
   }
 
-  // Parses the request, has `handle` answer it, Task<absl::Status>(const
-  // Request&, Response*), and serialises the answer.
-  template <typename Handle>
-  Task<absl::Status> Answer(const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
-                            const Handle& handle) {
+  // Reads the request from what came.
+  absl::Status Parse(const grpc::ByteBuffer& in) {
     absl::Status status = share_.Resize("request bytes", in.Length());
     if (status.ok()) status = ParseMessage(in, request_);
     if (status.ok() && in.Length() > kLarge) {
       status = share_.Resize("request bytes, in memory",
                              in.Length() + request_->SpaceUsedLong());
     }
-    if (status.ok()) status = co_await handle(*request_, response_);
-    if (status.ok()) SerializeMessage(*response_, out);
-    co_return status;
+    return status;
+  }
+
+  const Request& request() const { return *request_; }
+  Response* response() { return response_; }
+
+  // Writes the answer for the wire.
+  void Serialize(grpc::ByteBuffer* out) const {
+    SerializeMessage(*response_, out);
   }
 
  private:
@@ -56,8 +59,12 @@ class Exchange {
     return options;
   }
 
+  // Holds a short text and its score; and a call's coroutine then is as small
+  // as malloc still keeps at hand for the next.
+  static constexpr size_t kBlock = 640;
+
   Budget::Share share_;
-  alignas(8) char block_[4096];
+  alignas(8) char block_[kBlock];
   google::protobuf::Arena arena_;
   Request* request_;
   Response* response_;
@@ -96,10 +103,11 @@ Detached AnswerUnary(const Reception& reception, absl::string_view method,
   GrpcCall call(context, Priority::kInteractive);
   if (status.ok()) {
     Exchange<Request, Response> exchange(reception.request_bytes());
-    status = co_await exchange.Answer(
-        in, out, [&](const Request& request, Response* response) {
-          return answer(call, request, response);
-        });
+    status = exchange.Parse(in);
+    if (status.ok()) {
+      status = co_await answer(call, exchange.request(), exchange.response());
+    }
+    if (status.ok()) exchange.Serialize(out);
   }
   if (status.ok()) status = reactor->Prepare(reception, context, out->Length());
   reactor->Finish(visit.Leave(call, status));

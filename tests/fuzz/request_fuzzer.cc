@@ -236,8 +236,12 @@ void AnswerWith(const grpc::ByteBuffer& in, const Handle& answer) {
   grpc::ByteBuffer out;
   Budget budget(kLimits.all_request_bytes);
   Exchange<Request, Response> exchange(budget);
-  const absl::Status status = Wait(exchange.Answer(in, &out, answer));
+  absl::Status status = exchange.Parse(in);
+  if (status.ok()) {
+    status = Wait(answer(exchange.request(), exchange.response()));
+  }
   if (!status.ok()) return RequireClientError(status);
+  exchange.Serialize(&out);
   Request request;
   Response response;
   RequireOk(ParseMessage(in, &request), "an answered request can be parsed");

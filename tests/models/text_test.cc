@@ -41,6 +41,15 @@ TEST(TextTest, OtherBytesAreWords) {
   }
 }
 
+TEST(TextTest, AWordIsOneAndNothingElse) {
+  for (const char* word : {"the", "</s>", "the\u00a0cat"}) {
+    EXPECT_TRUE(IsWord(word)) << word;
+  }
+  for (const char* text : {"", " ", "the cat", " the", "the\n"}) {
+    EXPECT_FALSE(IsWord(text)) << text;
+  }
+}
+
 TEST(TextTest, ViewsAreParts) {
   const std::string text = "the cat";
   const std::vector<absl::string_view> words = SplitWords(text);

@@ -31,15 +31,6 @@ class EncoderTest : public testing::Test {
   Encoder encoder_{vocabulary_, limits_};
 };
 
-TEST(IsWordTest, OneWordAndNothingElse) {
-  for (const char* word : {"the", "</s>", "the\u00a0cat"}) {
-    EXPECT_TRUE(IsWord(word)) << word;
-  }
-  for (const char* text : {"", " ", "the cat", " the", "the\n"}) {
-    EXPECT_FALSE(IsWord(text)) << text;
-  }
-}
-
 TEST_F(EncoderTest, TheThreeFormsAreOne) {
   for (const char* form :
        {"text: ' the\\tzebra  cat\\n'",
