@@ -35,7 +35,10 @@ class Metrics {
 
   // What is counted of the calls of one method.
   struct OfMethod {
-    std::string name;
+    OfMethod(absl::string_view name, prometheus::Counter& started)
+        : name(name), started(started) {}
+
+    const std::string name;
     prometheus::Counter& started;
     // By code, found or made once, for to find a metric by its labels takes a
     // microsecond.
