@@ -25,6 +25,7 @@ void AddConvertCommand(CLI::App& app, Work* work);
 void AddImportArpaCommand(CLI::App& app, Work* work);
 void AddExportArpaCommand(CLI::App& app, Work* work);
 void AddEvaluateCommand(CLI::App& app, Work* work);
+void AddEvaluateNbestCommand(CLI::App& app, Work* work);
 void AddInspectCommand(CLI::App& app, Work* work);
 void AddAliasCommand(CLI::App& app, Work* work);
 void AddDemoCorpusCommand(CLI::App& app, Work* work);

@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   lmserve::AddImportArpaCommand(app, &work);
   lmserve::AddExportArpaCommand(app, &work);
   lmserve::AddEvaluateCommand(app, &work);
+  lmserve::AddEvaluateNbestCommand(app, &work);
   lmserve::AddInspectCommand(app, &work);
   lmserve::AddAliasCommand(app, &work);
   lmserve::AddDemoCorpusCommand(app, &work);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -383,6 +384,68 @@ TEST_F(MixtureTest, MembersOfOtherWordsAreNamed) {
   EXPECT_EQ(outcome.errors,
             "lm_trainer: member tiny@1 has other words than en@1: word 4: "
             "expected '.', found 'a'\n");
+}
+
+// Two sentences of two candidates: the second ones are right.
+class EvaluateNbestTest : public testing::Test {
+ protected:
+  Outcome Run(Arguments options) {
+    Arguments arguments = {
+        "evaluate-nbest", "--nbest",     "-",   "--reference",
+        references_,      "--tokenizer", "none"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return RunTrainer(arguments,
+                      "0 ||| a b c d x ||| lm= -1 tm= -1 -2 ||| -2\n"
+                      "0 ||| a b c d e ||| lm= -1 tm= -2 -1 ||| -3\n"
+                      "1 ||| f g h y z ||| lm= -1 tm= -1 -2 ||| -2\n"
+                      "1 ||| f g h i j ||| lm= -1 tm= -2 -1 ||| -3\n");
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string references_ = directory_.File("references");
+  const bool written_ = [this] {
+    std::ofstream(references_) << "a b c d e\nf g h i j\n";
+    return true;
+  }();
+};
+
+TEST_F(EvaluateNbestTest, TellsWhatChoicesAreWorth) {
+  const Outcome outcome =
+      Run({"--metric", "wer", "--weights", "tm[1]=1", "--json"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.errors, "2 lists, 4 candidates\n");
+  std::map<std::string, nlohmann::json> rows;
+  for (absl::string_view line :
+       absl::StrSplit(outcome.output, '\n', absl::SkipEmpty())) {
+    const nlohmann::json row = nlohmann::json::parse(line);
+    rows[row["system"]] = row;
+  }
+  EXPECT_EQ(rows.size(), 4u);
+  EXPECT_NEAR(rows["first"]["score"], 30, 1e-9);
+  EXPECT_NEAR(rows["reranked"]["score"], 0, 1e-9);
+  EXPECT_NEAR(rows["oracle"]["score"], 0, 1e-9);
+  EXPECT_EQ(rows["first"]["metric"], "WER");
+  EXPECT_EQ(rows["first"]["signature"], "nrefs:1|case:mixed|tok:none");
+}
+
+TEST_F(EvaluateNbestTest, ATableForPeople) {
+  const Outcome outcome = Run({});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  for (const char* text :
+       {"BLEU", "chrF2", "WER", "first", "random", "oracle", "smooth:exp"}) {
+    EXPECT_THAT(outcome.output, HasSubstr(text));
+  }
+  EXPECT_THAT(outcome.output, Not(HasSubstr("reranked")));
+}
+
+TEST_F(EvaluateNbestTest, TellsWhatIsWrong) {
+  EXPECT_THAT(Run({"--weights", "lstm=1"}).errors,
+              HasSubstr("no feature 'lstm'; there are: lm tm[0] tm[1]"));
+  EXPECT_THAT(Run({"--weights", "lm"}).errors,
+              HasSubstr("expected NAME=NUMBER, found 'lm'"));
+  EXPECT_THAT(Run({"--first-id", "1"}).errors,
+              HasSubstr("id 0: the references are those of ids 1 to 2"));
+  EXPECT_EQ(Run({"--metric", "ter"}).exit_code, 2);
 }
 
 TEST(DemoCorpusTest, TheSameSeedTheSameText) {

@@ -19,8 +19,10 @@ ALLOWED = {
     "models": COMMON | {"models", "Eigen", "hwy", "dnnl.hpp", "oneapi",
                         "nlohmann"},
     "model_store": COMMON | {"model_store", "models", "openssl"} | MANIFEST,
-    "trainer": COMMON | {"trainer", "models", "model_store", "zlib.h",
-                         "lzma.h", "lm/v1/manifest.pb.h"} | COMMAND_LINE,
+    "reranking": COMMON | {"reranking"},
+    "trainer": COMMON | {"trainer", "models", "model_store", "reranking",
+                         "zlib.h", "lzma.h",
+                         "lm/v1/manifest.pb.h"} | COMMAND_LINE,
     "server": COMMON | GRPC | {"server", "models", "model_store", "CLI",
                                "spdlog", "google", "prometheus", "openssl",
                                "lm/v1/manifest.pb.h"},
@@ -40,8 +42,9 @@ LINKS = {
     "models": r"absl::|Eigen3::|hwy::|DNNL::|OpenMP::|nlohmann_json::|"
               r"lmserve_options$",
     "model_store": r"absl::|lm_models$|lm_manifest_proto$|OpenSSL::|Threads::",
-    "trainer": r"absl::|lm_models$|lm_model_store$|Threads::|ZLIB::|LibLZMA::|"
-               r"CLI11::|nlohmann_json::|lmserve_options$",
+    "reranking": r"absl::|lmserve_options$",
+    "trainer": r"absl::|lm_models$|lm_model_store$|lm_reranking$|Threads::|"
+               r"ZLIB::|LibLZMA::|CLI11::|nlohmann_json::|lmserve_options$",
     "server": r"absl::|lm_models$|lm_model_store$|lm_service_proto$|"
               r"lm_error_details_proto$|gRPC::|prometheus-cpp::|OpenSSL::|CLI11::|spdlog::|lmserve_options$|Threads::",
     "client": r"absl::|lm_service_proto$|lm_health_proto$|gRPC::|CLI11::|"
@@ -137,7 +140,9 @@ SELF_CHECKS = [
     ("model_store/a.cc", '#include "lm/v1/manifest.pb.h"', True),
     ("model_store/a.cc", '#include "lm/v1/language_model.pb.h"', False),
     ("model_store/a.cc", '#include "trainer/corpus.h"', False),
+    ("reranking/a.cc", '#include "models/text.h"', False),
     ("trainer/a.cc", '#include "model_store/publish.h"', True),
+    ("trainer/a.cc", '#include "reranking/metric.h"', True),
     ("trainer/a.cc", "#include <CLI/CLI.hpp>", True),
     ("trainer/ngram/a.cc", '#include "server/server.h"', False),
     ("trainer/a.cc", "#include <grpcpp/channel.h>", False),

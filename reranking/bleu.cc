@@ -1,0 +1,200 @@
+#include "reranking/bleu.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "reranking/unicode_text.h"
+
+namespace lmserve {
+namespace {
+
+bool IsDigit(char32_t c) { return c >= '0' && c <= '9'; }
+bool IsStopOrComma(char32_t c) { return c == '.' || c == ','; }
+
+// ASCII punctuation but for ' , - and .
+bool IsSymbol(char32_t c) {
+  return (c >= '{' && c <= '~') || (c >= '[' && c <= '`') ||
+         (c >= ' ' && c <= '&') || (c >= '(' && c <= '+') ||
+         (c >= ':' && c <= '@') || c == '/';
+}
+
+// Goes from left to right through pairs of neighbours for which `matches` holds
+// and that do not overlap, and puts spaces where the flags say: before the
+// first, between the two, after the second.
+struct Spaces {
+  bool before, between, after;
+};
+template <typename Matches>
+std::u32string SpacePairs(std::u32string_view text, Matches matches,
+                          Spaces spaces) {
+  std::u32string spaced;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (i + 1 == text.size() || !matches(text[i], text[i + 1])) {
+      spaced.push_back(text[i]);
+      continue;
+    }
+    if (spaces.before) spaced.push_back(' ');
+    spaced.push_back(text[i]);
+    if (spaces.between) spaced.push_back(' ');
+    spaced.push_back(text[++i]);
+    if (spaces.after) spaced.push_back(' ');
+  }
+  return spaced;
+}
+
+std::u32string SpaceSymbols(std::u32string_view text) {
+  std::u32string spaced;
+  for (char32_t c : text) {
+    if (IsSymbol(c)) {
+      spaced.insert(spaced.end(), {' ', c, ' '});
+    } else {
+      spaced.push_back(c);
+    }
+  }
+  return spaced;
+}
+
+// The number of each word among those of some texts, from 1 up.
+class WordNumbers {
+ public:
+  std::vector<uint32_t> Of(absl::Span<const std::string> words) {
+    std::vector<uint32_t> numbers;
+    for (const std::string& word : words) {
+      numbers.push_back(
+          numbers_.emplace(word, static_cast<uint32_t>(numbers_.size() + 1))
+              .first->second);
+    }
+    return numbers;
+  }
+
+ private:
+  absl::flat_hash_map<std::string, uint32_t> numbers_;
+};
+
+// How often a text has each of its n-grams of one order; the numbers of an
+// n-gram's words, then zeros.
+using Ngram = std::array<uint32_t, BleuCounts::kOrder>;
+using NgramCounts = absl::flat_hash_map<Ngram, uint64_t>;
+
+NgramCounts CountNgrams(absl::Span<const uint32_t> words, size_t order) {
+  NgramCounts counts;
+  for (size_t i = 0; i + order <= words.size(); ++i) {
+    Ngram ngram{};
+    std::copy_n(words.begin() + i, order, ngram.begin());
+    ++counts[ngram];
+  }
+  return counts;
+}
+
+// The length nearest to the system's; of two as near the shorter.
+uint64_t ClosestLength(size_t system,
+                       absl::Span<const std::vector<std::string>> references) {
+  const auto key = [&](const std::vector<std::string>& reference) {
+    const auto distance =
+        static_cast<int64_t>(reference.size()) - static_cast<int64_t>(system);
+    return std::pair(std::abs(distance), reference.size());
+  };
+  return std::min_element(
+             references.begin(), references.end(),
+             [&](const auto& a, const auto& b) { return key(a) < key(b); })
+      ->size();
+}
+
+}  // namespace
+
+std::string BleuSignature(int references, absl::string_view tokenizer) {
+  return absl::StrCat("nrefs:", references,
+                      "|case:mixed|eff:no|tok:", tokenizer, "|smooth:exp");
+}
+
+std::vector<std::string> Tokenize13a(absl::string_view text) {
+  // One after the other: "&amp;lt;" is "<".
+  std::string unescaped = absl::StrReplaceAll(text, {{"<skipped>", ""}});
+  for (const auto& [from, to] :
+       {std::pair("-\n", ""), std::pair("\n", " "), std::pair("&quot;", "\""),
+        std::pair("&amp;", "&"), std::pair("&lt;", "<"),
+        std::pair("&gt;", ">")}) {
+    unescaped = absl::StrReplaceAll(unescaped, {{from, to}});
+  }
+  std::u32string line =
+      SpaceSymbols(ToCodePoints(absl::StrCat(" ", unescaped, " ")));
+  line = SpacePairs(
+      line,
+      [](char32_t a, char32_t b) { return !IsDigit(a) && IsStopOrComma(b); },
+      {.before = false, .between = true, .after = true});
+  line = SpacePairs(
+      line,
+      [](char32_t a, char32_t b) { return IsStopOrComma(a) && !IsDigit(b); },
+      {.before = true, .between = true, .after = false});
+  line = SpacePairs(
+      line, [](char32_t a, char32_t b) { return IsDigit(a) && b == '-'; },
+      {.before = false, .between = true, .after = true});
+  return SplitAtUnicodeSpace(line);
+}
+
+BleuCounts& BleuCounts::operator+=(const BleuCounts& other) {
+  for (int n = 0; n < kOrder; ++n) {
+    correct[n] += other.correct[n];
+    total[n] += other.total[n];
+  }
+  system_words += other.system_words;
+  reference_words += other.reference_words;
+  return *this;
+}
+
+BleuCounts CountBleu(absl::Span<const std::string> system,
+                     absl::Span<const std::vector<std::string>> references) {
+  BleuCounts counts;
+  counts.system_words = system.size();
+  counts.reference_words = ClosestLength(system.size(), references);
+  WordNumbers numbers;
+  const std::vector<uint32_t> words = numbers.Of(system);
+  std::vector<std::vector<uint32_t>> reference_words;
+  for (const auto& reference : references) {
+    reference_words.push_back(numbers.Of(reference));
+  }
+  for (size_t order = 1; order <= BleuCounts::kOrder; ++order) {
+    NgramCounts most;
+    for (const std::vector<uint32_t>& reference : reference_words) {
+      for (const auto& [ngram, count] : CountNgrams(reference, order)) {
+        most[ngram] = std::max(most[ngram], count);
+      }
+    }
+    for (const auto& [ngram, count] : CountNgrams(words, order)) {
+      counts.total[order - 1] += count;
+      const auto found = most.find(ngram);
+      if (found != most.end()) {
+        counts.correct[order - 1] += std::min(count, found->second);
+      }
+    }
+  }
+  return counts;
+}
+
+double Bleu(const BleuCounts& counts, bool effective_order) {
+  const auto any = [](uint64_t count) { return count > 0; };
+  if (std::none_of(counts.correct.begin(), counts.correct.end(), any)) return 0;
+  double smoothing = 1;
+  double log_sum = 0;
+  int orders = 0;
+  for (; orders < BleuCounts::kOrder && counts.total[orders] > 0; ++orders) {
+    const auto total = static_cast<double>(counts.total[orders]);
+    if (counts.correct[orders] == 0) smoothing *= 2;
+    log_sum +=
+        std::log(counts.correct[orders] == 0
+                     ? 1 / (smoothing * total)
+                     : static_cast<double>(counts.correct[orders]) / total);
+  }
+  // An order without n-grams has the logarithm of nothing.
+  if (orders < BleuCounts::kOrder && !effective_order) return 0;
+  const double length_ratio = static_cast<double>(counts.reference_words) /
+                              static_cast<double>(counts.system_words);
+  const double brevity = std::exp(std::min(0.0, 1 - length_ratio));
+  return 100 * brevity * std::exp(log_sum / orders);
+}
+
+}  // namespace lmserve

@@ -1,0 +1,157 @@
+#include "reranking/nbest_line.h"
+
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace lmserve {
+namespace {
+
+constexpr absl::string_view kBar = "|||";
+
+// Whether the bar at an offset parts fields, rather than being part of a word.
+bool PartsFields(absl::string_view line, size_t bar) {
+  const size_t end = bar + kBar.size();
+  return bar == 0 || end == line.size() || absl::ascii_isspace(line[bar - 1]) ||
+         absl::ascii_isspace(line[end]);
+}
+
+std::vector<absl::string_view> SplitFields(absl::string_view line) {
+  std::vector<absl::string_view> fields;
+  size_t begin = 0;
+  for (size_t bar = line.find(kBar); bar != absl::string_view::npos;) {
+    if (PartsFields(line, bar)) {
+      fields.push_back(line.substr(begin, bar - begin));
+      begin = bar + kBar.size();
+    }
+    bar = line.find(kBar, bar + kBar.size());
+  }
+  fields.push_back(line.substr(begin));
+  return fields;
+}
+
+std::optional<double> ParseNumber(absl::string_view text) {
+  double value;
+  if (!absl::SimpleAtod(text, &value)) return std::nullopt;
+  return value;
+}
+
+// The field that holds the total, or the number of fields where none does.
+size_t FindTotal(absl::Span<const absl::string_view> fields) {
+  for (size_t i = 3; i < fields.size(); ++i) {
+    if (ParseNumber(fields[i]).has_value()) return i;
+  }
+  return fields.size();
+}
+
+// A field of features, value by value.
+class FeatureParser {
+ public:
+  absl::Status Parse(absl::string_view field) {
+    for (absl::string_view token :
+         absl::StrSplit(field, absl::ByAnyChar(" \t"), absl::SkipEmpty())) {
+      if (absl::Status status = AddToken(token); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  // A name of one value stands for it; one of several is numbered.
+  std::vector<Feature> Take() {
+    std::vector<Feature> features;
+    std::map<std::string, int> seen;
+    for (auto& [name, value] : values_) {
+      const bool alone = counts_[name] == 1 && !name.empty();
+      std::string full =
+          alone ? name : absl::StrCat(name, "[", seen[name]++, "]");
+      features.push_back({std::move(full), value});
+    }
+    return features;
+  }
+
+ private:
+  absl::Status AddToken(absl::string_view token) {
+    // "Name=", "Name=1.5" or "name:".
+    const size_t equals = token.find('=');
+    if (equals != absl::string_view::npos && equals > 0) {
+      name_ = std::string(token.substr(0, equals));
+      token.remove_prefix(equals + 1);
+      return token.empty() ? absl::OkStatus() : AddValue(token);
+    }
+    if (token.size() > 1 && absl::ConsumeSuffix(&token, ":")) {
+      name_ = std::string(token);
+      return absl::OkStatus();
+    }
+    return AddValue(token);
+  }
+
+  absl::Status AddValue(absl::string_view token) {
+    const std::optional<double> value = ParseNumber(token);
+    if (!value.has_value() || !std::isfinite(*value)) {
+      return absl::InvalidArgumentError(
+          name_.empty()
+              ? absl::StrCat("features: expected NAME= or a number, found '",
+                             token, "'")
+              : absl::StrCat("feature ", name_,
+                             ": expected a finite number, found '", token,
+                             "'"));
+    }
+    values_.emplace_back(name_, *value);
+    ++counts_[name_];
+    return absl::OkStatus();
+  }
+
+  std::string name_;
+  std::vector<std::pair<std::string, double>> values_;
+  std::map<std::string, int> counts_;
+};
+
+}  // namespace
+
+absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view text) {
+  NbestLine line;
+  line.line = std::string(text);
+  const std::vector<absl::string_view> fields = SplitFields(text);
+  line.id = std::string(absl::StripAsciiWhitespace(fields[0]));
+  if (fields.size() < 2 || line.id.empty()) {
+    return absl::InvalidArgumentError(
+        "expected ID ||| HYPOTHESIS ||| FEATURES ||| TOTAL");
+  }
+  line.hypothesis = std::string(absl::StripAsciiWhitespace(fields[1]));
+  const size_t total = FindTotal(fields);
+  if (total < fields.size()) line.total = ParseNumber(fields[total]);
+  line.has_features = fields.size() > 2;
+  const absl::string_view field = fields.size() == 2      ? fields[1]
+                                  : total < fields.size() ? fields[total - 1]
+                                                          : fields[2];
+  const absl::string_view trimmed = absl::StripTrailingAsciiWhitespace(field);
+  line.features_end = trimmed.data() + trimmed.size() - text.data();
+  if (line.has_features) {
+    FeatureParser parser;
+    if (absl::Status status = parser.Parse(field); !status.ok()) return status;
+    line.features = parser.Take();
+  }
+  return line;
+}
+
+std::string WithFeatures(const NbestLine& line,
+                         absl::Span<const Feature> features) {
+  if (features.empty()) return line.line;
+  const absl::string_view text = line.line;
+  std::string result(text.substr(0, line.features_end));
+  if (!line.has_features) absl::StrAppend(&result, " |||");
+  for (const Feature& feature : features) {
+    absl::StrAppendFormat(&result, " %s= %.9g", feature.name, feature.value);
+  }
+  absl::StrAppend(&result, text.substr(line.features_end));
+  return result;
+}
+
+}  // namespace lmserve
