@@ -26,6 +26,7 @@ void AddImportArpaCommand(CLI::App& app, Work* work);
 void AddExportArpaCommand(CLI::App& app, Work* work);
 void AddEvaluateCommand(CLI::App& app, Work* work);
 void AddEvaluateNbestCommand(CLI::App& app, Work* work);
+void AddTuneCommand(CLI::App& app, Work* work);
 void AddInspectCommand(CLI::App& app, Work* work);
 void AddAliasCommand(CLI::App& app, Work* work);
 void AddDemoCorpusCommand(CLI::App& app, Work* work);

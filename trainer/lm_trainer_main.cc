@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   lmserve::AddExportArpaCommand(app, &work);
   lmserve::AddEvaluateCommand(app, &work);
   lmserve::AddEvaluateNbestCommand(app, &work);
+  lmserve::AddTuneCommand(app, &work);
   lmserve::AddInspectCommand(app, &work);
   lmserve::AddAliasCommand(app, &work);
   lmserve::AddDemoCorpusCommand(app, &work);

@@ -387,12 +387,11 @@ TEST_F(MixtureTest, MembersOfOtherWordsAreNamed) {
 }
 
 // Two sentences of two candidates: the second ones are right.
-class EvaluateNbestTest : public testing::Test {
+class NbestCommandsTest : public testing::Test {
  protected:
-  Outcome Run(Arguments options) {
-    Arguments arguments = {
-        "evaluate-nbest", "--nbest",     "-",   "--reference",
-        references_,      "--tokenizer", "none"};
+  Outcome Run(const std::string& command, Arguments options) {
+    Arguments arguments = {command,     "--nbest",     "-",   "--reference",
+                           references_, "--tokenizer", "none"};
     arguments.insert(arguments.end(), options.begin(), options.end());
     return RunTrainer(arguments,
                       "0 ||| a b c d x ||| lm= -1 tm= -1 -2 ||| -2\n"
@@ -409,9 +408,9 @@ class EvaluateNbestTest : public testing::Test {
   }();
 };
 
-TEST_F(EvaluateNbestTest, TellsWhatChoicesAreWorth) {
-  const Outcome outcome =
-      Run({"--metric", "wer", "--weights", "tm[1]=1", "--json"});
+TEST_F(NbestCommandsTest, TellsWhatChoicesAreWorth) {
+  const Outcome outcome = Run(
+      "evaluate-nbest", {"--metric", "wer", "--weights", "tm[1]=1", "--json"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.errors, "2 lists, 4 candidates\n");
   std::map<std::string, nlohmann::json> rows;
@@ -428,8 +427,8 @@ TEST_F(EvaluateNbestTest, TellsWhatChoicesAreWorth) {
   EXPECT_EQ(rows["first"]["signature"], "nrefs:1|case:mixed|tok:none");
 }
 
-TEST_F(EvaluateNbestTest, ATableForPeople) {
-  const Outcome outcome = Run({});
+TEST_F(NbestCommandsTest, ATableForPeople) {
+  const Outcome outcome = Run("evaluate-nbest", {});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   for (const char* text :
        {"BLEU", "chrF2", "WER", "first", "random", "oracle", "smooth:exp"}) {
@@ -438,14 +437,29 @@ TEST_F(EvaluateNbestTest, ATableForPeople) {
   EXPECT_THAT(outcome.output, Not(HasSubstr("reranked")));
 }
 
-TEST_F(EvaluateNbestTest, TellsWhatIsWrong) {
-  EXPECT_THAT(Run({"--weights", "lstm=1"}).errors,
+// What tune prints is what evaluate-nbest reads.
+TEST_F(NbestCommandsTest, TunesWeights) {
+  const Outcome tuned = Run("tune", {"--metric", "wer"});
+  EXPECT_EQ(tuned.exit_code, 0) << tuned.errors;
+  EXPECT_THAT(tuned.errors,
+              HasSubstr("WER: first 30.00, tuned 0.00, oracle 0.00"));
+  EXPECT_THAT(tuned.errors, HasSubstr("the weight of lm cannot be told"));
+  EXPECT_THAT(tuned.errors, HasSubstr("the weight of tm[1] cannot be told"));
+  const Outcome outcome =
+      Run("evaluate-nbest", {"--metric", "wer", "--weights", tuned.output});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, ContainsRegex("reranked +0.00"));
+}
+
+TEST_F(NbestCommandsTest, TellsWhatIsWrong) {
+  const std::string evaluate = "evaluate-nbest";
+  EXPECT_THAT(Run(evaluate, {"--weights", "lstm=1"}).errors,
               HasSubstr("no feature 'lstm'; there are: lm tm[0] tm[1]"));
-  EXPECT_THAT(Run({"--weights", "lm"}).errors,
+  EXPECT_THAT(Run(evaluate, {"--weights", "lm"}).errors,
               HasSubstr("expected NAME=NUMBER, found 'lm'"));
-  EXPECT_THAT(Run({"--first-id", "1"}).errors,
+  EXPECT_THAT(Run(evaluate, {"--first-id", "1"}).errors,
               HasSubstr("id 0: the references are those of ids 1 to 2"));
-  EXPECT_EQ(Run({"--metric", "ter"}).exit_code, 2);
+  EXPECT_EQ(Run("tune", {"--metric", "ter"}).exit_code, 2);
 }
 
 TEST(DemoCorpusTest, TheSameSeedTheSameText) {
