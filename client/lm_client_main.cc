@@ -1,5 +1,6 @@
 // lm_client: asks lm_server from the command line.
 
+#include <google/protobuf/stubs/logging.h>
 #include <signal.h>
 
 #include <cstdio>
@@ -113,7 +114,8 @@ std::string WrongUse(const CLI::App& app, const CLI::ParseError& error) {
 // What CLI11 throws besides ParseError is a mistake of this program.
 // NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);  // a closed pipe is a failed write
+  signal(SIGPIPE, SIG_IGN);                  // a closed pipe is a failed write
+  google::protobuf::SetLogHandler(nullptr);  // the server tells what is wrong
   CLI::App app("Asks a language model server.", "lm_client");
   app.set_version_flag("--version",
                        std::string("lm_client ") + LMSERVE_VERSION);

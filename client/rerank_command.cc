@@ -1,14 +1,22 @@
-// lm_client rerank: candidates in the order of their worth.
+// lm_client rerank: candidates in the order of their worth, of one list or of a
+// whole n-best list.
 
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/command.h"
+#include "client/nbest_reranker.h"
 #include "client/output.h"
 
 namespace lmserve {
@@ -21,6 +29,8 @@ struct Options {
   lm::v1::Normalization normalization = lm::v1::SUM;
   double alpha = 0;
   uint32_t best = 0;
+  std::string nbest;
+  bool one_best = false;
 };
 
 // Takes NAME=VALUE apart.
@@ -64,18 +74,21 @@ absl::Status AddCandidate(absl::string_view line,
   return absl::OkStatus();
 }
 
-absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options) {
+// All but the candidates.
+absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options,
+                                                  const Client& client) {
   lm::v1::RerankRequest request;
+  for (const std::string& model : options.models) request.add_models(model);
+  if (options.models.empty()) {
+    const absl::StatusOr<std::string> model = ChooseModel(client, "");
+    if (!model.ok()) return model.status();
+    request.add_models(*model);
+  }
   request.set_normalization(options.normalization);
   request.set_alpha(options.alpha);
   request.set_best(options.best);
   for (const std::string& weight : options.weights) {
     absl::Status status = AddAssignment(weight, request.mutable_weights());
-    if (!status.ok()) return status;
-  }
-  TextSource source(options.candidates);
-  for (std::string line; source.Next(&line);) {
-    absl::Status status = AddCandidate(line, &request);
     if (!status.ok()) return status;
   }
   return request;
@@ -116,15 +129,80 @@ void PrintJson(const lm::v1::RerankRequest& request,
   }
 }
 
+// A line on a terminal that tells how far a list was read.
+class ProgressLine {
+ public:
+  // bytes: of the input, 0 where nobody knows.
+  explicit ProgressLine(uint64_t bytes) : bytes_(bytes) {}
+
+  void Update(const NbestReranker::Progress& progress) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!shown_ || now - last_ < std::chrono::milliseconds(200)) return;
+    last_ = now;
+    Print(progress, "");
+  }
+
+  void Finish(const NbestReranker::Progress& progress) const {
+    if (shown_) Print(progress, "\n");
+  }
+
+ private:
+  void Print(const NbestReranker::Progress& progress, const char* end) const {
+    std::cerr << "\r";
+    if (bytes_ > 0) std::cerr << progress.bytes * 100 / bytes_ << " %, ";
+    std::cerr << progress.lists << " lists, " << progress.candidates
+              << " candidates" << end << std::flush;
+  }
+
+  const uint64_t bytes_;
+  const bool shown_ = isatty(STDERR_FILENO) != 0;
+  std::chrono::steady_clock::time_point last_;
+};
+
+// Of a file that has a size; else 0.
+uint64_t FileSize(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? 0 : size;
+}
+
+absl::Status RunNbest(const Options& options, const Client& client,
+                      const lm::v1::RerankRequest& request) {
+  std::ifstream file;
+  if (options.nbest != "-") {
+    file.open(options.nbest, std::ios::binary);
+    if (!file.is_open()) {
+      return absl::NotFoundError(
+          absl::StrCat("--nbest: cannot read '", options.nbest, "'"));
+    }
+  }
+  NbestReranker reranker(client, request, {.one_best = options.one_best});
+  ProgressLine line(FileSize(options.nbest));
+  NbestReranker::Progress last;
+  absl::Status status =
+      reranker.Run(options.nbest == "-" ? std::cin : file, std::cout,
+                   [&](const NbestReranker::Progress& progress) {
+                     last = progress;
+                     line.Update(progress);
+                   });
+  line.Finish(last);
+  std::cout.flush();
+  return status;
+}
+
 absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
-  absl::StatusOr<lm::v1::RerankRequest> request = MakeRequest(options);
-  if (!request.ok()) return request.status();
   const Client client(common.client);
-  for (const std::string& model : options.models) request->add_models(model);
-  if (options.models.empty()) {
-    const absl::StatusOr<std::string> model = ChooseModel(client, "");
-    if (!model.ok()) return model.status();
-    request->add_models(*model);
+  absl::StatusOr<lm::v1::RerankRequest> request = MakeRequest(options, client);
+  if (!request.ok()) return request.status();
+  if (!options.nbest.empty()) {
+    absl::Status status = RunNbest(options, client, *request);
+    if (!status.ok()) return status;
+    return true;
+  }
+  TextSource source(options.candidates);
+  for (std::string line; source.Next(&line);) {
+    absl::Status status = AddCandidate(line, &*request);
+    if (!status.ok()) return status;
   }
   const auto response = client.Rerank(*request);
   if (!response.ok()) return response.status();
@@ -141,9 +219,26 @@ void AddRerankCommand(CLI::App& app, Work* work) {
       "Order the candidates of one list by models and features of their own.\n"
       "  lm_client rerank --model en 'i has' 'i have' 'me have'\n"
       "  lm_client rerank --model en --weights en=0.5,tm=1 < candidates.txt\n"
-      "where a line is a text, or: text ||| tm=-3.2 length=4");
-  command.add_option("candidate", options->candidates,
-                     "Candidates; none: the lines of the standard input");
+      "where a line is a text, or: text ||| tm=-3.2 length=4\n"
+      "Or give the candidates of many lists features of models, or take the "
+      "best of each:\n"
+      "  lm_client rerank --model en --nbest dev.nbest > dev.scored.nbest\n"
+      "  lm_client rerank --model en --nbest dev.nbest --one-best "
+      "--weights 'en=0.5,tm[0]=1'");
+  CLI::Option* candidates =
+      command.add_option("candidate", options->candidates,
+                         "Candidates; none: the lines of the standard input");
+  CLI::Option* nbest =
+      command
+          .add_option("--nbest", options->nbest,
+                      "An n-best list as Moses or Marian write it, or - for "
+                      "the standard input: print it with the models' features "
+                      "NAME, NAME.unknown and NAME.words appended")
+          ->excludes(candidates);
+  command
+      .add_flag("--one-best", options->one_best,
+                "Print the best text of each list instead")
+      ->needs(nbest);
   command
       .add_option("--model", options->models,
                   "Models whose scores to take; may be given several times")
@@ -166,6 +261,7 @@ void AddRerankCommand(CLI::App& app, Work* work) {
   command.add_option("--alpha", options->alpha, "Of --normalization power")
       ->check(CLI::Range(0.0, 100.0));
   command.add_option("--best", options->best, "How many to print; 0 for all")
+      ->excludes(nbest)
       ->capture_default_str();
   command.callback([=] {
     *work = [=](const CommonOptions& common) { return Run(*options, common); };

@@ -1,6 +1,5 @@
 // lm_server: serves the models of a store over gRPC.
 
-#include <google/protobuf/stubs/logging.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 
@@ -86,12 +85,6 @@ class ModelLog {
   Lines refused_;
 };
 
-// A request with invalid UTF-8 gets its answer; the log need not tell, too.
-void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
-                 int /*line*/, const std::string& message) {
-  spdlog::debug("protobuf: {}", message);
-}
-
 std::chrono::milliseconds Milliseconds(double seconds) {
   return std::chrono::milliseconds(
       static_cast<int64_t>(std::ceil(seconds * 1000)));
@@ -106,7 +99,6 @@ StoreOptions MakeStoreOptions(const Flags& flags) {
 
 // `config` tells the options in effect.
 int Run(const Flags& flags, const std::string& config) {
-  google::protobuf::SetLogHandler(LogProtobuf);
   const sigset_t signals = BlockSignals();  // for all threads to come
   auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags));
   if (!store.ok()) {

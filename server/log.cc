@@ -1,5 +1,7 @@
 #include "server/log.h"
 
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -31,6 +33,20 @@ class JsonMessage final : public spdlog::custom_flag_formatter {
   }
 };
 
+// What gRPC has to say is mostly about one connection: its errors are warnings.
+void LogGrpc(gpr_log_func_args* args) {
+  const auto level = args->severity == GPR_LOG_SEVERITY_ERROR
+                         ? spdlog::level::warn
+                         : spdlog::level::debug;
+  spdlog::log(level, "gRPC: {}", args->message);
+}
+
+// A request with invalid UTF-8 gets its answer; the log need not tell, too.
+void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
+                 int /*line*/, const std::string& message) {
+  spdlog::debug("protobuf: {}", message);
+}
+
 }  // namespace
 
 void SetUpLog(const std::string& format, const std::string& level) {
@@ -43,6 +59,8 @@ void SetUpLog(const std::string& format, const std::string& level) {
     logger->set_formatter(std::move(formatter));
   }
   spdlog::set_default_logger(std::move(logger));
+  gpr_set_log_function(LogGrpc);
+  google::protobuf::SetLogHandler(LogProtobuf);
 }
 
 }  // namespace lmserve

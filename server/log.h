@@ -6,8 +6,8 @@
 namespace lmserve {
 
 // Makes spdlog's default logger write to the standard error, as text, or as one
-// JSON object a line: time, level, message. The level is debug, info, warning
-// or error.
+// JSON object a line: time, level, message; what gRPC and protobuf have to say
+// goes the same way. The level is debug, info, warning or error.
 void SetUpLog(const std::string& format, const std::string& level);
 
 }  // namespace lmserve

@@ -37,11 +37,13 @@ class Reporter {
 
   void Report(const TrainingRecord& record, double share) {
     const bool last = record.valid_loss.has_value();
+    epoch_.Add(record);
+    const Epoch epoch = last ? std::exchange(epoch_, Epoch()) : epoch_;
     if (!terminal_ && !last && record.seconds < printed_ + 30) return;
     printed_ = record.seconds;
     std::string line = absl::StrFormat(
         "epoch %d/%d  %7.0f words/s  perplexity %9.2f", record.epoch, epochs_,
-        record.words_per_second, std::exp(record.train_loss));
+        epoch.WordsPerSecond(), std::exp(epoch.Loss()));
     if (record.valid_loss.has_value()) {
       absl::StrAppendFormat(&line, "  valid %9.2f",
                             std::exp(*record.valid_loss));
@@ -60,7 +62,27 @@ class Reporter {
   }
 
  private:
+  // What an epoch was like so far: means over its records, which are of equally
+  // many steps.
+  class Epoch {
+   public:
+    void Add(const TrainingRecord& record) {
+      ++records_;
+      losses_ += record.train_loss;
+      seconds_a_word_ += 1 / record.words_per_second;
+    }
+
+    double Loss() const { return losses_ / records_; }
+    double WordsPerSecond() const { return records_ / seconds_a_word_; }
+
+   private:
+    double records_ = 0;
+    double losses_ = 0;
+    double seconds_a_word_ = 0;
+  };
+
   const uint64_t epochs_;
+  Epoch epoch_;
   const bool terminal_ = isatty(STDERR_FILENO) != 0;
   double printed_ = 0;  // seconds of training
 };

@@ -370,5 +370,94 @@ TEST_F(ClientCommandsTest, UnknownModelsAndVersionsAreErrors) {
   }
 }
 
+// Two lists with all that may be odd about one: a gap in the ids, an empty
+// hypothesis, alignments, a blank line, lines that end with CR LF, no LF at the
+// end.
+const char kNbest[] =
+    "0 ||| the cat is small .  ||| tm= -1 -2 ||| -3 ||| 0-0 1-1\r\n"
+    "0 ||| a zebra .  ||| tm= -2 -1 ||| -3 ||| 0-0 1-1\n"
+    "\n"
+    "7 |||  ||| tm= 0 -3 ||| 0 ||| \n"
+    "7 ||| the dog sleeps . ||| tm= -9 -4 ||| 0 |||";
+
+TEST_F(ClientCommandsTest, NbestGetsFeaturesAndKeepsAllElse) {
+  const std::string output =
+      Client({"rerank", "--model", "demo", "--nbest", "-"}, kNbest);
+  const std::vector<std::string> texts = {"the cat is small .", "a zebra .", "",
+                                          "the dog sleeps ."};
+  std::vector<std::string> features;
+  for (const std::string& text : texts) {
+    const Expected expected = Score(text);
+    features.push_back(absl::StrFormat(
+        " demo= %.9g demo.unknown= %d demo.words= %d", expected.sum,
+        expected.unknown, expected.log_probs.size()));
+  }
+  EXPECT_EQ(
+      output,
+      absl::StrCat("0 ||| the cat is small .  ||| tm= -1 -2", features[0],
+                   " ||| -3 ||| 0-0 1-1\r\n", "0 ||| a zebra .  ||| tm= -2 -1",
+                   features[1], " ||| -3 ||| 0-0 1-1\n\n",
+                   "7 |||  ||| tm= 0 -3", features[2], " ||| 0 ||| \n",
+                   "7 ||| the dog sleeps . ||| tm= -9 -4", features[3],
+                   " ||| 0 |||"));
+}
+
+TEST_F(ClientCommandsTest, NbestOneBest) {
+  const Arguments rerank = {"rerank",  "--model", "demo",
+                            "--nbest", "-",       "--one-best"};
+  const auto best = [&](const std::string& weights) {
+    Arguments arguments = rerank;
+    arguments.insert(arguments.end(), {"--weights", weights});
+    return Client(arguments, kNbest);
+  };
+  EXPECT_EQ(best("tm[0]=1"), "the cat is small .\n\n");
+  EXPECT_EQ(best("tm[1]=1"), "a zebra .\n\n");
+  EXPECT_EQ(best("demo.words=1"), "the cat is small .\nthe dog sleeps .\n");
+  // Without weights the model's score counts alone.
+  EXPECT_EQ(Client(rerank, kNbest), best("demo=1"));
+}
+
+// More candidates than a call takes, and more lists than are asked at once.
+TEST_F(ClientCommandsTest, NbestOfAnyLength) {
+  std::string list, best;
+  for (int id = 0; id < 40; ++id) {
+    for (int candidate = 0; candidate < 600; ++candidate) {
+      absl::StrAppend(&list, id, " ||| the cat ", candidate,
+                      " ||| f= ", (candidate + id * 100) % 600, " ||| 0\n");
+    }
+    absl::StrAppend(&best, "the cat ", (599 + 600 * 7 - id * 100) % 600, "\n");
+  }
+  EXPECT_EQ(Client({"rerank", "--model", "demo", "--nbest", "-", "--one-best",
+                    "--weights", "f=1"},
+                   list),
+            best);
+}
+
+TEST_F(ClientCommandsTest, NbestTellsTheLine) {
+  const auto run = [&](const Arguments& more, const std::string& list) {
+    Arguments arguments = {"rerank", "--model", "demo", "--nbest", "-"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return server_->Client(arguments, list);
+  };
+  // The list before is answered.
+  const Outcome bad_line = run({"--one-best"}, "0 ||| a ||| f= 1 ||| 1\nb\n");
+  EXPECT_EQ(bad_line.exit_code, 1);
+  EXPECT_EQ(bad_line.output, "");
+  EXPECT_THAT(bad_line.errors, HasSubstr("line 2: expected ID ||| HYPOTHESIS"));
+  EXPECT_THAT(run({}, "0 ||| a ||| f= nan ||| 1\n").errors,
+              HasSubstr("line 1: feature f: expected a finite number"));
+  const Outcome unequal =
+      run({"--one-best", "--weights", "f=1"},
+          "0 ||| a ||| f= 1 ||| 1\n1 ||| a ||| f= 1 ||| 1\n"
+          "1 ||| b ||| g= 1 ||| 1\n2 ||| a ||| f= 1 ||| 1\n");
+  EXPECT_EQ(unequal.exit_code, 1);
+  EXPECT_EQ(unequal.output, "a\n");
+  EXPECT_THAT(unequal.errors,
+              HasSubstr("lines 2 to 3: candidates[1].features"));
+  EXPECT_THAT(server_->Client({"rerank", "--nbest", "/none"}).errors,
+              HasSubstr("--nbest: cannot read '/none'"));
+  EXPECT_EQ(server_->Client({"rerank", "--one-best", "a"}).exit_code, 2);
+}
+
 }  // namespace
 }  // namespace lmserve

@@ -26,7 +26,7 @@ ALLOWED = {
     "server": COMMON | GRPC | {"server", "models", "model_store", "CLI",
                                "spdlog", "google", "prometheus", "openssl",
                                "lm/v1/manifest.pb.h"},
-    "client": COMMON | GRPC | {"client", "google"} | COMMAND_LINE,
+    "client": COMMON | GRPC | {"client", "reranking", "google"} | COMMAND_LINE,
 }
 
 # Of the headers without a folder, those that a folder may not have: files,
@@ -47,8 +47,8 @@ LINKS = {
                r"ZLIB::|LibLZMA::|CLI11::|nlohmann_json::|lmserve_options$",
     "server": r"absl::|lm_models$|lm_model_store$|lm_service_proto$|"
               r"lm_error_details_proto$|gRPC::|prometheus-cpp::|OpenSSL::|CLI11::|spdlog::|lmserve_options$|Threads::",
-    "client": r"absl::|lm_service_proto$|lm_health_proto$|gRPC::|CLI11::|"
-              r"nlohmann_json::|lmserve_options$",
+    "client": r"absl::|lm_service_proto$|lm_health_proto$|lm_reranking$|"
+              r"gRPC::|CLI11::|nlohmann_json::|lmserve_options$",
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

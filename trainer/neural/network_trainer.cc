@@ -158,7 +158,9 @@ class Training {
       if (!status.ok()) return status;
       ++progress_.batch;
       if (progress_.batch == batches) break;
-      if (progress_.batch % between == 0) Record(std::nullopt);
+      // Where they are not as many as it takes, the first ones are fewer: an
+      // epoch's last record is of as many as the others.
+      if ((batches - progress_.batch) % between == 0) Record(std::nullopt);
       status = MaybeWriteCheckpoint();
       if (!status.ok()) return status;
     }
@@ -166,12 +168,13 @@ class Training {
   }
 
   absl::Status EndEpoch() {
+    const double training_seconds = SecondsSince(interval_.start);
     const double loss = ValidationLoss();
     if (!std::isfinite(loss)) return NotFinite("validation loss", loss);
     const double squares = SumOfSquares(values_);
     if (!std::isfinite(squares))
       return NotFinite("norm of the weights", squares);
-    Record(loss);
+    Record(loss, training_seconds);
     if (loss < progress_.best_valid_loss) {
       progress_.best_valid_loss = loss;
       progress_.best_epoch = progress_.epoch;
@@ -306,9 +309,13 @@ class Training {
   }
 
   void Record(std::optional<double> valid_loss) {
-    const double seconds = SecondsSince(interval_.start);
+    Record(valid_loss, SecondsSince(interval_.start));
+  }
+
+  // seconds: of training, without what validation took.
+  void Record(std::optional<double> valid_loss, double seconds) {
     const auto steps = static_cast<double>(interval_.steps);
-    progress_.seconds += seconds;
+    progress_.seconds += SecondsSince(interval_.start);
     TrainingRecord record;
     record.epoch = static_cast<int>(progress_.epoch);
     record.step = progress_.step;

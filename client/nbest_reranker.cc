@@ -1,0 +1,186 @@
+#include "client/nbest_reranker.h"
+
+#include <cmath>
+#include <deque>
+#include <istream>
+#include <ostream>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace lmserve {
+namespace {
+
+// The next line of the input, and how it ends. False at the end.
+bool ReadLine(std::istream& in, std::string* text, std::string* end) {
+  if (!std::getline(in, *text)) return false;
+  const bool is_last = in.eof();
+  const bool returns = !text->empty() && text->back() == '\r';
+  if (returns) text->pop_back();
+  *end = absl::StrCat(returns ? "\r" : "", is_last ? "" : "\n");
+  return true;
+}
+
+// The features that the models gave, as they are appended.
+std::vector<Feature> ModelFeatures(const lm::v1::RerankResponse& response,
+                                   const lm::v1::RankedCandidate& candidate) {
+  std::vector<Feature> features;
+  for (int i = 0; i < candidate.features_size(); ++i) {
+    const double value = candidate.features(i);
+    features.push_back(
+        {response.feature_names(i),
+         std::isinf(value) ? NbestReranker::kImpossible : value});
+  }
+  return features;
+}
+
+}  // namespace
+
+absl::StatusOr<NbestReranker::Line> NbestReranker::ParseLine(std::string text,
+                                                             std::string end) {
+  Line line = {std::move(end), absl::StripAsciiWhitespace(text).empty(), {}};
+  if (line.is_blank) {
+    line.candidate.line = std::move(text);
+    return line;
+  }
+  absl::StatusOr<NbestLine> candidate = ParseNbestLine(text);
+  if (!candidate.ok()) return candidate.status();
+  line.candidate = *std::move(candidate);
+  return line;
+}
+
+absl::Status NbestReranker::Run(
+    std::istream& in, std::ostream& out,
+    absl::FunctionRef<void(const Progress&)> progress) {
+  std::deque<List> asked;
+  const auto write_first = [&] {
+    absl::Status status = Write(asked.front(), out);
+    asked.pop_front();
+    progress(progress_);
+    return status;
+  };
+  List list = {1, {}, {}, {}};
+  // Asks about the list that has ended, when there is room.
+  const auto end_list = [&](uint64_t next_line) {
+    absl::Status status;
+    if (asked.size() == options_.lists_at_once) status = write_first();
+    asked.push_back(std::exchange(list, {next_line, {}, {}, {}}));
+    if (status.ok()) Ask(&asked.back());
+    return status;
+  };
+  absl::Status problem;  // of a line; the lists before its own are answered
+  std::string text, end, id;
+  for (uint64_t number = 1; ReadLine(in, &text, &end); ++number) {
+    progress_.bytes += text.size() + end.size();
+    absl::StatusOr<Line> line = ParseLine(std::move(text), std::move(end));
+    if (!line.ok()) {
+      problem = absl::InvalidArgumentError(
+          absl::StrCat("line ", number, ": ", line.status().message()));
+      break;
+    }
+    const bool begins = !line->is_blank && line->candidate.id != id;
+    if (begins && !list.lines.empty()) {
+      if (absl::Status status = end_list(number); !status.ok()) return status;
+    }
+    if (begins) id = line->candidate.id;
+    list.lines.push_back(*std::move(line));
+  }
+  if (problem.ok() && !list.lines.empty()) {
+    if (absl::Status status = end_list(0); !status.ok()) return status;
+  }
+  while (!asked.empty()) {
+    if (absl::Status status = write_first(); !status.ok()) return status;
+  }
+  return problem;
+}
+
+void NbestReranker::Ask(List* list) const {
+  for (const Line& line : list->lines) {
+    if (!line.is_blank) list->candidates.push_back(&line.candidate);
+  }
+  const auto candidates = absl::MakeConstSpan(list->candidates);
+  for (size_t begin = 0; begin < candidates.size();
+       begin += options_.candidates_per_call) {
+    const auto part = candidates.subspan(begin, options_.candidates_per_call);
+    list->responses.push_back(
+        std::async(std::launch::async, [this, part] { return AskPart(part); }));
+  }
+}
+
+NbestReranker::Response NbestReranker::AskPart(
+    absl::Span<const NbestLine* const> candidates) const {
+  lm::v1::RerankRequest request = request_;
+  if (options_.one_best) request.set_best(1);
+  for (const NbestLine* line : candidates) {
+    lm::v1::Candidate* candidate = request.add_candidates();
+    candidate->mutable_text()->set_text(line->hypothesis);
+    if (!options_.one_best) continue;
+    for (const Feature& feature : line->features) {
+      (*candidate->mutable_features())[feature.name] = feature.value;
+    }
+  }
+  return client_.Rerank(request);
+}
+
+absl::Status NbestReranker::Write(List& list, std::ostream& out) {
+  std::vector<lm::v1::RerankResponse> responses;
+  absl::Status status;
+  for (std::future<Response>& future : list.responses) {
+    Response response = future.get();
+    if (response.ok()) {
+      responses.push_back(*std::move(response));
+    } else if (status.ok()) {
+      status = response.status();
+    }
+  }
+  if (!status.ok()) {
+    return absl::Status(status.code(),
+                        absl::StrCat("lines ", list.first_line, " to ",
+                                     list.first_line + list.lines.size() - 1,
+                                     ": ", status.message()));
+  }
+  options_.one_best ? WriteBest(list, responses, out)
+                    : WriteAppended(list, responses, out);
+  progress_.lists += list.candidates.empty() ? 0 : 1;
+  progress_.candidates += list.candidates.size();
+  return out.good() ? absl::OkStatus()
+                    : absl::UnavailableError("the output cannot be written");
+}
+
+void NbestReranker::WriteAppended(
+    const List& list, absl::Span<const lm::v1::RerankResponse> responses,
+    std::ostream& out) const {
+  std::vector<std::vector<Feature>> features(list.candidates.size());
+  for (size_t part = 0; part < responses.size(); ++part) {
+    const size_t begin = part * options_.candidates_per_call;
+    for (const auto& candidate : responses[part].candidates()) {
+      features[begin + candidate.index()] =
+          ModelFeatures(responses[part], candidate);
+    }
+  }
+  size_t next = 0;
+  for (const Line& line : list.lines) {
+    out << (line.is_blank ? line.candidate.line
+                          : WithFeatures(line.candidate, features[next++]))
+        << line.end;
+  }
+}
+
+void NbestReranker::WriteBest(
+    const List& list, absl::Span<const lm::v1::RerankResponse> responses,
+    std::ostream& out) const {
+  if (list.candidates.empty()) return;
+  size_t best_part = 0;
+  for (size_t part = 1; part < responses.size(); ++part) {
+    if (responses[part].candidates(0).score() >
+        responses[best_part].candidates(0).score()) {
+      best_part = part;
+    }
+  }
+  const size_t best = best_part * options_.candidates_per_call +
+                      responses[best_part].candidates(0).index();
+  out << list.candidates[best]->hypothesis << "\n";
+}
+
+}  // namespace lmserve
