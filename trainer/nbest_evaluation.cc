@@ -26,7 +26,7 @@ double Interval(std::vector<double> values) {
   return (values[values.size() - outside - 1] - values[outside]) / 2;
 }
 
-// How likely samples differ from their mean by more than what was found.
+// How likely samples differ from their mean by what was found, or more.
 double PValue(absl::Span<const double> system,
               absl::Span<const double> baseline, double difference) {
   std::vector<double> differences;
@@ -36,7 +36,7 @@ double PValue(absl::Span<const double> system,
   const double mean = Mean(differences);
   const auto more =
       std::count_if(differences.begin(), differences.end(),
-                    [&](double d) { return d - mean > std::abs(difference); });
+                    [&](double d) { return d - mean >= std::abs(difference); });
   return static_cast<double>(more + 1) /
          static_cast<double>(differences.size() + 1);
 }

@@ -116,6 +116,7 @@ TEST(CompareChoicesTest, TheScoreIsThatOfTheChoice) {
   // What is the same does not differ; what is much better does.
   EXPECT_DOUBLE_EQ(rows[1].score, rows[0].score);
   EXPECT_DOUBLE_EQ(rows[1].mean, rows[0].mean);
+  EXPECT_EQ(rows[1].p_value, 1);
   EXPECT_LT(rows[2].p_value, 0.01);
   EXPECT_GT(rows[2].score, rows[0].score);
   const std::vector<NbestRow> again =
