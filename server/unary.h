@@ -18,7 +18,7 @@
 namespace lmserve {
 
 // A request and its answer, in an arena; the request's bytes count against a
-// budget. Must outlive the task.
+// budget.
 template <typename Request, typename Response>
 class Exchange {
  public:
