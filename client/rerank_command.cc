@@ -74,16 +74,9 @@ absl::Status AddCandidate(absl::string_view line,
   return absl::OkStatus();
 }
 
-// All but the candidates.
-absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options,
-                                                  const Client& client) {
+// All but the models and the candidates.
+absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options) {
   lm::v1::RerankRequest request;
-  for (const std::string& model : options.models) request.add_models(model);
-  if (options.models.empty()) {
-    const absl::StatusOr<std::string> model = ChooseModel(client, "");
-    if (!model.ok()) return model.status();
-    request.add_models(*model);
-  }
   request.set_normalization(options.normalization);
   request.set_alpha(options.alpha);
   request.set_best(options.best);
@@ -92,6 +85,25 @@ absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options,
     if (!status.ok()) return status;
   }
   return request;
+}
+
+absl::Status AddModels(const Options& options, const Client& client,
+                       lm::v1::RerankRequest* request) {
+  for (const std::string& model : options.models) request->add_models(model);
+  if (!options.models.empty()) return absl::OkStatus();
+  const absl::StatusOr<std::string> model = ChooseModel(client, "");
+  if (model.ok()) request->add_models(*model);
+  return model.status();
+}
+
+absl::Status AddCandidates(const Options& options,
+                           lm::v1::RerankRequest* request) {
+  TextSource source(options.candidates);
+  for (std::string line; source.Next(&line);) {
+    absl::Status status = AddCandidate(line, request);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 void Print(const lm::v1::RerankRequest& request,
@@ -190,23 +202,28 @@ absl::Status RunNbest(const Options& options, const Client& client,
   return status;
 }
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
-  const Client client(common.client);
-  absl::StatusOr<lm::v1::RerankRequest> request = MakeRequest(options, client);
-  if (!request.ok()) return request.status();
-  if (!options.nbest.empty()) {
-    absl::Status status = RunNbest(options, client, *request);
-    if (!status.ok()) return status;
-    return true;
-  }
-  TextSource source(options.candidates);
-  for (std::string line; source.Next(&line);) {
-    absl::Status status = AddCandidate(line, &*request);
-    if (!status.ok()) return status;
-  }
-  const auto response = client.Rerank(*request);
+absl::Status RunOneList(const CommonOptions& common, const Client& client,
+                        const lm::v1::RerankRequest& request) {
+  const auto response = client.Rerank(request);
   if (!response.ok()) return response.status();
-  common.json ? PrintJson(*request, *response) : Print(*request, *response);
+  common.json ? PrintJson(request, *response) : Print(request, *response);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+  const bool one_list = options.nbest.empty();
+  absl::StatusOr<lm::v1::RerankRequest> request = MakeRequest(options);
+  if (!request.ok()) return request.status();
+  absl::Status status;
+  if (one_list) status = AddCandidates(options, &*request);
+  if (!status.ok()) return status;
+  const Client client(common.client);
+  status = AddModels(options, client, &*request);
+  if (status.ok()) {
+    status = one_list ? RunOneList(common, client, *request)
+                      : RunNbest(options, client, *request);
+  }
+  if (!status.ok()) return status;
   return true;
 }
 

@@ -43,16 +43,18 @@ absl::StatusOr<lm::v1::Manifest> ReadManifest(const std::string& directory) {
 
 // Maps a file, and sees that it is the one that the manifest tells.
 absl::StatusOr<MappedFile> MapVerified(const std::string& directory,
-                                       const lm::v1::ModelFile& expected) {
+                                       const lm::v1::ModelFile& expected,
+                                       absl::FunctionRef<bool()> is_cancelled) {
   absl::StatusOr<MappedFile> file = Map(directory, expected.name());
   if (!file.ok()) return file;
   const uint64_t size = file->bytes().size();
   if (size != expected.size()) {
     return Differs(expected.name(), "size", expected.size(), size);
   }
-  const std::string sha256 = Sha256(file->bytes());
-  if (sha256 != expected.sha256()) {
-    return Differs(expected.name(), "SHA-256", expected.sha256(), sha256);
+  const std::optional<std::string> sha256 = Sha256(file->bytes(), is_cancelled);
+  if (!sha256.has_value()) return absl::CancelledError("loading was stopped");
+  if (*sha256 != expected.sha256()) {
+    return Differs(expected.name(), "SHA-256", expected.sha256(), *sha256);
   }
   return file;
 }
@@ -94,8 +96,8 @@ uint64_t LoadedModel::file_bytes() const {
 }
 
 absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
-                                      absl::string_view name,
-                                      uint64_t version) {
+                                      absl::string_view name, uint64_t version,
+                                      absl::FunctionRef<bool()> is_cancelled) {
   const auto start = std::chrono::steady_clock::now();
   const std::string directory = absl::StrCat(store, "/", name, "/", version);
   std::error_code ignored;
@@ -111,7 +113,8 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
   loaded->version_ = version;
   loaded->manifest_ = *std::move(manifest);
   for (const lm::v1::ModelFile& entry : loaded->manifest_.files()) {
-    absl::StatusOr<MappedFile> file = MapVerified(directory, entry);
+    absl::StatusOr<MappedFile> file =
+        MapVerified(directory, entry, is_cancelled);
     if (!file.ok()) return file.status();
     loaded->files_.push_back(*std::move(file));
   }

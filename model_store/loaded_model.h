@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lm/v1/manifest.pb.h"
@@ -36,7 +37,8 @@ class LoadedModel {
 
  private:
   friend absl::StatusOr<std::shared_ptr<const LoadedModel>> LoadModel(
-      absl::string_view store, absl::string_view name, uint64_t version);
+      absl::string_view store, absl::string_view name, uint64_t version,
+      absl::FunctionRef<bool()> is_cancelled);
 
   LoadedModel() = default;
 
@@ -55,9 +57,12 @@ using ModelHandle = std::shared_ptr<const LoadedModel>;
 // its size and SHA-256, makes the model, runs the self-test; every page has
 // then been touched, so the first request finds it warm. Fails with NOT_FOUND
 // where there is no such version, and with DATA_LOSS, naming file, offset,
-// expected and found, where anything in it is not as it should be.
-absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
-                                      absl::string_view name, uint64_t version);
+// expected and found, where anything in it is not as it should be. CANCELLED
+// where `is_cancelled`, asked again and again while files are verified, says
+// so.
+absl::StatusOr<ModelHandle> LoadModel(
+    absl::string_view store, absl::string_view name, uint64_t version,
+    absl::FunctionRef<bool()> is_cancelled = [] { return false; });
 
 }  // namespace lmserve
 

@@ -122,7 +122,8 @@ void ModelStore::Post(std::function<absl::Status()> change, Done done) {
 absl::StatusOr<ModelHandle> ModelStore::LoadUnlessStopped(
     const std::string& name, uint64_t version) const {
   if (stopped_) return Stopped();
-  absl::StatusOr<ModelHandle> handle = LoadModel(directory_, name, version);
+  absl::StatusOr<ModelHandle> handle =
+      LoadModel(directory_, name, version, [this] { return stopped_.load(); });
   if (!handle.ok()) return handle;
   return ReleasedBy(thread_, *std::move(handle));
 }

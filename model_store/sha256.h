@@ -1,14 +1,21 @@
 #ifndef LMSERVE_MODEL_STORE_SHA256_H_
 #define LMSERVE_MODEL_STORE_SHA256_H_
 
+#include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 
 namespace lmserve {
 
 // The SHA-256 of some bytes, as 64 lower-case hexadecimal digits.
 std::string Sha256(absl::string_view bytes);
+
+// The same, unless `is_cancelled`, asked every few milliseconds, says so: then
+// nothing.
+std::optional<std::string> Sha256(absl::string_view bytes,
+                                  absl::FunctionRef<bool()> is_cancelled);
 
 }  // namespace lmserve
 

@@ -49,6 +49,9 @@ class LanguageModel {
   // callers gain nothing by being brought together.
   virtual bool is_lookup() const { return false; }
 
+  // Whether TopK() finds the best words without a look at all others.
+  virtual bool has_fast_top_k() const { return false; }
+
   // Bytes of a state, a multiple of 4; states need the alignment of a float.
   virtual size_t state_size() const = 0;
 

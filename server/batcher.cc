@@ -33,8 +33,18 @@ size_t Cost(const LanguageModel::Query& query) {
   return std::max<size_t>(1, query.words.size());
 }
 
-size_t Cost(const ModelWork& work) {
-  size_t words = work.states.size();
+// Words that a state counts as. A word is a few look-ups; to look at every word
+// of the vocabulary takes a fraction of one of those each.
+size_t StateCost(const ModelWork& work) {
+  constexpr size_t kScannedInAWord = 32;
+  const LanguageModel& model = *work.model.model().left_to_right();
+  const bool scans = work.visit.has_value() || !model.has_fast_top_k();
+  if (!model.is_lookup() || !scans) return 1;
+  return 1 + model.vocabulary().size() / kScannedInAWord;
+}
+
+size_t Cost(const ModelWork& work, size_t state_cost) {
+  size_t words = work.states.size() * state_cost;
   for (const LanguageModel::Query& query : work.queries) words += Cost(query);
   return words;
 }
@@ -54,11 +64,17 @@ struct Batcher::Scratch {
 };
 
 Batcher::Operation::Operation(Call& call, const ModelWork& work)
-    : call(call), words_left(Cost(work)), work_(work) {}
+    : call(call), work_(work), state_cost_(StateCost(work)) {
+  words_left = Cost(work, state_cost_);
+}
 
 Batcher::Operation::Operation(Call& call, const LoadedModel& model,
                               size_t words, absl::FunctionRef<void()> work)
-    : call(call), words_left(words), work_({model}), alone_(work) {}
+    : call(call),
+      words_left(words),
+      work_({model}),
+      state_cost_(1),
+      alone_(work) {}
 
 // A text longer than the limit is cut, and its rest goes on from the state of
 // the first part.
@@ -163,6 +179,10 @@ bool Batcher::Enqueue(Operation* operation) {
     // What is too long for any queue still has its turn when that is empty.
     if (!call.is_admitted() && queued > 0 &&
         queued + words > options_.queue_words) {
+      if (call.waits_for_room) {
+        waiting_[static_cast<size_t>(call.priority())].push_back(operation);
+        return true;
+      }
       operation->status = Full(words, queued);
       return false;
     }
@@ -225,6 +245,7 @@ void Batcher::Work() {
     const size_t dropped = WordsLeft(done);
     lock.lock();
     queued_words_[priority] -= dropped + ran.words;
+    AdmitWaiting(priority);
     if (ran.words > 0) {
       seconds_per_word_ +=
           kNewShare *
@@ -234,6 +255,22 @@ void Batcher::Work() {
     lock.unlock();
     for (Operation* operation : done) operation->waiter.resume();
     lock.lock();
+  }
+}
+
+// Lets those into the queue that have waited for room there.
+void Batcher::AdmitWaiting(size_t priority) {
+  Queue& waiting = waiting_[priority];
+  size_t& queued = queued_words_[priority];
+  while (!waiting.empty() &&
+         (queued == 0 ||
+          queued + waiting.front()->words_left <= options_.queue_words)) {
+    Operation* operation = waiting.front();
+    waiting.pop_front();
+    operation->call.Admit();
+    queued += operation->words_left;
+    Push(operation);
+    work_came_.notify_one();
   }
 }
 
@@ -311,7 +348,7 @@ void Batcher::RunBatch(absl::Span<Operation* const> batch, size_t limit,
   }
   if (!scratch->queries.empty()) Model(first->work_).Score(scratch->queries);
   for (Operation* operation : batch) {
-    words += operation->TakeStates(limit - words);
+    words += operation->TakeStates(limit - words, words == 0);
   }
   RunBest(batch, scratch);
   RunVisits(batch, scratch);
@@ -319,13 +356,14 @@ void Batcher::RunBatch(absl::Span<Operation* const> batch, size_t limit,
 
 // The states of which next words are wanted are those from first_state_ to
 // state_.
-size_t Batcher::Operation::TakeStates(size_t limit) {
+size_t Batcher::Operation::TakeStates(size_t limit, bool is_empty) {
   first_state_ = state_;
   if (query_ < work_.queries.size()) return 0;
-  const size_t taken = std::min(limit, work_.states.size() - state_);
+  const size_t fitting = std::max<size_t>(is_empty, limit / state_cost_);
+  const size_t taken = std::min(fitting, work_.states.size() - state_);
   state_ += taken;
-  words_left -= taken;
-  return taken;
+  words_left -= taken * state_cost_;
+  return taken * state_cost_;
 }
 
 // The best words, with a call of the model for all that want equally many.

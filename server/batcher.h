@@ -41,7 +41,9 @@ struct ModelWork {
 struct BatcherOptions {
   size_t threads = 0;  // 0: one a processor
   // Words in a batch: what a cancelled call, or an urgent one, waits for at
-  // most. A state of which next words are asked counts as a word.
+  // most. A state of which next words are asked counts as a word or, where a
+  // model of look-ups goes through its whole vocabulary for it, as many as that
+  // takes.
   size_t batch_words = 1024;
   // The most that models of look-ups do on the caller's thread.
   size_t inline_words = 4096;
@@ -69,7 +71,8 @@ struct BatcherOptions {
 // queue that grows during one batch is the next. Interactive work goes before
 // bulk, but one batch in eight is bulk's while some waits. What does not fit a
 // batch goes on in the next, after the others have had their turn. Work whose
-// caller is gone is dropped unstarted.
+// caller is gone is dropped unstarted. Where the queue is full work is refused,
+// but that of a call that rather waits (Call::waits_for_room).
 //
 // Work of models of look-ups (LanguageModel::is_lookup) gains nothing from
 // company: it is done at once on the caller's thread, unless it is long.
@@ -114,9 +117,10 @@ class Batcher {
 
     // Adds queries of at most so many words to a batch; returns their words.
     size_t TakeQueries(size_t limit, std::vector<LanguageModel::Query>* batch);
-    // Has the next words of at most so many states told, once all queries were
-    // taken; returns how many.
-    size_t TakeStates(size_t limit);
+    // Has the next words of states told that count as so many words at most,
+    // once all queries were taken; returns those. A state that counts as more
+    // has a batch that is empty to itself.
+    size_t TakeStates(size_t limit, bool is_empty);
     absl::Span<const std::byte* const> states() const {
       return work_.states.subspan(first_state_, state_ - first_state_);
     }
@@ -132,6 +136,7 @@ class Batcher {
     friend class Batcher;
 
     const ModelWork work_;
+    const size_t state_cost_;  // of each, in words
     const std::optional<absl::FunctionRef<void()>> alone_;
     size_t query_ = 0;  // the next one, from word_ on
     size_t word_ = 0;
@@ -164,6 +169,7 @@ class Batcher {
                std::vector<Operation*>* done);
   void Push(Operation* operation);
   static size_t WordsLeft(absl::Span<Operation* const> batch);
+  void AdmitWaiting(size_t priority);
   Ran RunQueued(absl::Span<Operation* const> batch, Scratch* scratch) const;
 
   // On either: work of at most so many words.
@@ -179,7 +185,8 @@ class Batcher {
   std::condition_variable work_came_;
   std::array<Queues, 2> queues_;  // by priority; guarded by mutex_, as the next
   std::array<size_t, 2> queued_words_ = {};
-  double seconds_per_word_ = 0;  // of late
+  std::array<Queue, 2> waiting_;  // for room in the queue
+  double seconds_per_word_ = 0;   // of late
   unsigned batches_since_bulk_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;

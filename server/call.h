@@ -46,10 +46,18 @@ class Call {
     return absl::OkStatus();
   }
 
-  // A call whose first work was queued is seen through: only the first is
+  // A request whose first work was queued is seen through: only the first is
   // refused where the queue is full.
   bool is_admitted() const { return admitted_; }
   void Admit() { admitted_ = true; }
+
+  // A stream's next request begins. That of a stream waits where another would
+  // be refused, for a refusal would end the stream.
+  void BeginRequest() {
+    admitted_ = false;
+    waits_for_room = true;
+  }
+  bool waits_for_room = false;
 
   // Where its time went so far, in seconds.
   double queue_seconds = 0;

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -29,6 +30,15 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
+
+// As many files and connections as may be: where there are no more, gRPC stops
+// to accept connections for good.
+void RaiseFileLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 // The signals that end the server are waited for, not handled.
 sigset_t BlockSignals() {
@@ -99,6 +109,7 @@ StoreOptions MakeStoreOptions(const Flags& flags) {
 
 // `config` tells the options in effect.
 int Run(const Flags& flags, const std::string& config) {
+  RaiseFileLimit();
   const sigset_t signals = BlockSignals();  // for all threads to come
   auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags));
   if (!store.ok()) {

@@ -54,6 +54,10 @@ void SetConnectionOptions(grpc::ServerBuilder& builder) {
 // is to refuse first: gRPC, when it is short, ends any stream.
 constexpr uint64_t kConnectionBytes = 64 << 20;
 
+// What gRPC's own threads may be. Ours are the batcher's; but reflection, which
+// anybody may ask for, takes one a stream.
+constexpr int kMostThreads = 16;
+
 // Whether somebody listens on a Unix socket. gRPC itself would not ask, but
 // remove the socket and put its own in the place.
 bool IsTaken(absl::string_view path) {
@@ -176,7 +180,8 @@ absl::Status Server::Listener::Listen(
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetResourceQuota(
       grpc::ResourceQuota("requests")
-          .Resize(kConnectionBytes + 2 * limits.all_request_bytes));
+          .Resize(kConnectionBytes + 2 * limits.all_request_bytes)
+          .SetMaxThreads(kMostThreads));
   for (const auto& service : services) builder.RegisterService(service.get());
   if (MayListen(wanted)) server = builder.BuildAndStart();
   if (server == nullptr) {

@@ -66,6 +66,7 @@ Detached AnswerStream(const Reception& reception, absl::string_view method,
       status = call.CheckWanted();
       break;
     }
+    call.BeginRequest();
     status = co_await AnswerOne<Request, Response>(reception, in, &out, answer);
     if (!status.ok()) {
       status = Prefixed(absl::StrCat("request ", number, ": "), status);

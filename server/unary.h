@@ -31,11 +31,11 @@ class Exchange {
   // Reads the request from what came.
   absl::Status Parse(const grpc::ByteBuffer& in) {
     absl::Status status = share_.Resize("request bytes", in.Length());
-    if (status.ok()) status = ParseMessage(in, request_);
     if (status.ok() && in.Length() > kLarge) {
       status = share_.Resize("request bytes, in memory",
-                             in.Length() + request_->SpaceUsedLong());
+                             EstimateMemory(*Request::descriptor(), in));
     }
+    if (status.ok()) status = ParseMessage(in, request_);
     return status;
   }
 
@@ -48,9 +48,9 @@ class Exchange {
   }
 
  private:
-  // What a request takes in memory, which may be many times its length, is
+  // What a request takes in memory, which may be a hundred times its length, is
   // looked at from here on: a look costs some of the time that parsing does.
-  static constexpr size_t kLarge = 64 << 10;
+  static constexpr size_t kLarge = 4 << 10;
 
   static google::protobuf::ArenaOptions Options(char* block, size_t size) {
     google::protobuf::ArenaOptions options;

@@ -1,7 +1,9 @@
 #include "server/wire.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/unknown_field_set.h>
+#include <google/protobuf/wire_format_lite.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/slice.h>
 
@@ -22,6 +24,42 @@ std::string AllBytes(const grpc::ByteBuffer& bytes) {
     all.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   }
   return all;
+}
+
+// What a message is made of.
+struct Parts {
+  uint64_t objects = 0;       // messages and strings in it
+  uint64_t packed_bytes = 0;  // of repeated numbers
+};
+
+// Counts the parts of a message, as far as it can be read.
+void CountParts(const google::protobuf::Descriptor& type,
+                google::protobuf::io::CodedInputStream& in, Parts* parts) {
+  using google::protobuf::FieldDescriptor;
+  using google::protobuf::internal::WireFormatLite;
+  while (const uint32_t tag = in.ReadTag()) {
+    if (WireFormatLite::GetTagWireType(tag) !=
+        WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      if (!WireFormatLite::SkipField(&in, tag)) return;
+      continue;
+    }
+    ++parts->objects;
+    int length;
+    if (!in.ReadVarintSizeAsInt(&length)) return;
+    const FieldDescriptor* field =
+        type.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
+    if (field == nullptr || field->type() != FieldDescriptor::TYPE_MESSAGE) {
+      if (field != nullptr && field->is_packable()) {
+        parts->packed_bytes += length;
+      }
+      if (!in.Skip(length)) return;
+      continue;
+    }
+    const auto limit = in.PushLimit(length);
+    CountParts(*field->message_type(), in, parts);
+    if (in.BytesUntilLimit() != 0) return;
+    in.PopLimit(limit);
+  }
 }
 
 bool Parse(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
@@ -66,6 +104,23 @@ std::string FindInvalidString(const google::protobuf::Descriptor& type,
     }
   }
   return "";
+}
+
+uint64_t EstimateMemory(const google::protobuf::Descriptor& type,
+                        const grpc::ByteBuffer& bytes) {
+  // An object, the pointer to it, and what the arena adds.
+  constexpr uint64_t kObjectBytes = 160;
+  // A number that may be a byte long on the wire.
+  constexpr uint64_t kNumberBytes = 4;
+  grpc::ByteBuffer shared = bytes;
+  grpc::ProtoBufferReader reader(&shared);
+  Parts parts;
+  if (reader.status().ok()) {
+    google::protobuf::io::CodedInputStream in(&reader);
+    CountParts(type, in, &parts);
+  }
+  return 2 * bytes.Length() + kObjectBytes * parts.objects +
+         kNumberBytes * parts.packed_bytes;
 }
 
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes,

@@ -4,6 +4,7 @@
 #include <google/protobuf/message.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -18,6 +19,12 @@ namespace lmserve {
 // a string in it is not UTF-8 the error names the field and the byte.
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
                           google::protobuf::Message* message);
+
+// About the bytes that a message will take in memory when it is parsed, and
+// what is made to answer it, told before: many small parts take many times
+// their length.
+uint64_t EstimateMemory(const google::protobuf::Descriptor& type,
+                        const grpc::ByteBuffer& bytes);
 
 // Where a message's first string that is not UTF-8 stands and the offset of the
 // byte, as in "texts[2].text: invalid UTF-8 at byte 5"; empty where there is

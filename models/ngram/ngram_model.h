@@ -26,6 +26,7 @@ class NgramModel final : public LanguageModel {
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   bool is_lookup() const override { return true; }
+  bool has_fast_top_k() const override { return true; }
   size_t state_size() const override;
   void Start(std::byte* state) const override;
 

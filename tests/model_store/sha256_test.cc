@@ -30,5 +30,13 @@ TEST(Sha256Test, NulIsAByteLikeAnother) {
   EXPECT_NE(Sha256(std::string("a\0b", 3)), Sha256("a"));
 }
 
+TEST(Sha256Test, StopsWhereItIsTold) {
+  const std::string bytes(10 << 20, 'a');
+  EXPECT_EQ(Sha256(bytes, [] { return false; }), Sha256(bytes));
+  int asked = 0;
+  EXPECT_EQ(Sha256(bytes, [&] { return ++asked == 2; }), std::nullopt);
+  EXPECT_EQ(asked, 2);
+}
+
 }  // namespace
 }  // namespace lmserve

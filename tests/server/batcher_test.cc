@@ -333,6 +333,75 @@ TEST_F(HeldBatcherTest, AFullQueueRefusesNewCallsAlone) {
   EXPECT_THAT(ended_, ElementsAre("refused", "second", "first"));
 }
 
+// To tell all next words of a look-up model is to go through its vocabulary.
+TEST_F(HeldBatcherTest, AStateCountsAsWhatItCosts) {
+  Call call;
+  const auto ask = [&]() -> Task<absl::Status> {
+    const LanguageModel& model = *tiny_->model().left_to_right();
+    std::vector<std::byte> state(model.state_size());
+    model.Start(state.data());
+    const std::vector<const std::byte*> states(30, state.data());
+    size_t told = 0;
+    const auto visit = [&](size_t i, absl::Span<const float> /*log_probs*/) {
+      EXPECT_EQ(i, told++);
+    };
+    const ModelWork work = {.model = *tiny_, .states = states, .visit = visit};
+    absl::Status status = co_await batcher_.Run(call, work);
+    EXPECT_EQ(told, states.size());
+    co_return status;
+  };
+  Start(ask(), [this](absl::Status status) {
+    statuses_.push_back(std::move(status));
+  });
+  const size_t cost = 1 + tiny_->model().vocabulary().size() / 32;
+  EXPECT_EQ(batcher_.queued_words(), 1 + 30 * cost);  // and what is held
+  Finish();
+  EXPECT_THAT(statuses_, ElementsAre(absl::OkStatus()));
+}
+
+// A stream would end with a refusal.
+TEST_F(HeldBatcherTest, AStreamsRequestWaitsForRoom) {
+  Call first, refused, stream, other_stream;
+  Queue(&first, kQueueWords - 2, "first");
+  for (Call* call : {&stream, &other_stream}) {
+    call->BeginRequest();
+    Queue(call, 2, "stream");
+  }
+  EXPECT_THAT(ended_, ElementsAre());
+  EXPECT_EQ(batcher_.queued_words(), kQueueWords - 1);  // and what is held
+  Queue(&refused, 2, "refused");
+  EXPECT_THAT(ended_, ElementsAre("refused"));
+  Finish();
+  EXPECT_THAT(ended_, testing::UnorderedElementsAre("refused", "stream",
+                                                    "stream", "first"));
+  EXPECT_TRUE(statuses_[1].ok());
+}
+
+// That its first request was let in does not let in its next.
+TEST_F(HeldBatcherTest, EachRequestOfAStreamIsAskedFor) {
+  Call stream, first;
+  stream.BeginRequest();
+  Queue(&stream, 1, "stream");
+  Queue(&first, kQueueWords - 2, "first");
+  stream.BeginRequest();
+  Queue(&stream, 50, "stream");
+  EXPECT_EQ(batcher_.queued_words(), kQueueWords);
+  Finish();
+  EXPECT_EQ(ended_.size(), 3u);
+}
+
+TEST_F(HeldBatcherTest, AStreamThatIsCancelledWhileItWaitsForRoomIsDropped) {
+  CancelledCall stream;
+  Call first;
+  Queue(&first, kQueueWords, "first");
+  stream.BeginRequest();
+  Queue(&stream, 2, "stream");
+  stream.cancelled = true;
+  Finish();
+  EXPECT_THAT(ended_, testing::UnorderedElementsAre("stream", "first"));
+  EXPECT_EQ(stream.compute_seconds, 0);
+}
+
 TEST_F(HeldBatcherTest, BulkWorkTakesNoPlaceInTheQueueFromOthers) {
   Call bulk(Priority::kBulk), refused(Priority::kBulk), interactive;
   Queue(&bulk, kQueueWords, "bulk");

@@ -84,6 +84,47 @@ TEST(ParseMessageTest, NamesTheStringThatIsNoUtf8) {
   }
 }
 
+// What takes most memory is told before it does.
+TEST(EstimateMemoryTest, IsNotFarFromTheTruth) {
+  ScoreRequest lines, ids, empty;
+  for (int i = 0; i < 1000; ++i) {
+    lines.add_texts()->set_text("the cat is small and the dog is not");
+    empty.add_texts();
+  }
+  for (int i = 0; i < 20'000; ++i) {
+    if (i % 20 == 0) ids.add_texts();
+    ids.mutable_texts(i / 20)->mutable_ids()->add_ids(i % 100);
+  }
+  for (const ScoreRequest* request : {&lines, &ids, &empty}) {
+    const std::string bytes = request->SerializeAsString();
+    const uint64_t estimate =
+        EstimateMemory(*ScoreRequest::descriptor(), Buffer(bytes));
+    ScoreRequest parsed;
+    ASSERT_TRUE(parsed.ParseFromString(bytes));
+    EXPECT_GE(estimate, 0.8 * parsed.SpaceUsedLong());
+    EXPECT_LE(estimate, 5 * parsed.SpaceUsedLong());
+    for (size_t slice_size : {1, 7}) {
+      EXPECT_EQ(EstimateMemory(*ScoreRequest::descriptor(),
+                               Buffer(bytes, slice_size)),
+                estimate);
+    }
+  }
+}
+
+TEST(EstimateMemoryTest, EveryTruncationAndBytesThatAreNoMessage) {
+  const std::string bytes =
+      Parse<ScoreRequest>("model: 'tiny' texts { words { words: ['the'] } }")
+          .SerializeAsString();
+  const auto estimate = [](const std::string& some) {
+    return EstimateMemory(*ScoreRequest::descriptor(), Buffer(some));
+  };
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_LE(estimate(bytes.substr(0, size)), estimate(bytes));
+  }
+  EXPECT_LT(estimate("\xff\xff\xff\xff\xff\xff"), 1000u);
+  EXPECT_LT(estimate(std::string(100, '\0')), 1000u);
+}
+
 TEST(SerializeMessageTest, IsReadAgain) {
   const ScoreRequest sent = Parse<ScoreRequest>("model: 'tiny'");
   grpc::ByteBuffer buffer;

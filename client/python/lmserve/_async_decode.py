@@ -135,11 +135,13 @@ class AsyncDecodeSession:
     self._requests.put_nowait(None)
     assert self._reader is not None
     try:
+      # To wait for a task by itself would pass a cancellation on to it, and lose
+      # it there.
       if not at_once:
-        await self._reader
+        await asyncio.wait({self._reader})
     finally:
       self._call.cancel()
-      await self._reader
+      await asyncio.wait({self._reader})
 
 
 def _fail(future: asyncio.Future[Any], failure: LmserveError) -> None:

@@ -152,3 +152,23 @@ async def test_a_session_ends_with_its_task(client):
   with pytest.raises(asyncio.CancelledError):
     await task
   assert await client.health()
+
+
+@with_client
+async def test_leaving_a_session_may_be_cancelled(client):
+  inside = asyncio.Event()
+
+  async def decode():
+    async with client.decode("ab") as session:
+      # The server is never told of the end, so that it does not come.
+      session._requests = asyncio.Queue()
+      inside.set()
+
+  task = asyncio.create_task(decode())
+  await inside.wait()
+  await asyncio.sleep(0.05)
+  assert not task.done()
+  task.cancel()
+  with pytest.raises(asyncio.CancelledError):
+    await task
+  assert await client.health()
