@@ -1,5 +1,7 @@
 #include "server/stall_watch.h"
 
+#include <algorithm>
+
 namespace lmserve {
 
 StallWatch::StallWatch(std::chrono::milliseconds limit) : limit_(limit) {
@@ -32,7 +34,8 @@ StallWatch::Watch::~Watch() {
 
 void StallWatch::Work() {
   std::unique_lock<std::recursive_mutex> lock(mutex_);
-  while (!stop_.wait_for(lock, limit_ / 4, [this] { return stopping_; })) {
+  const auto pause = std::max(limit_ / 4, std::chrono::milliseconds(1));
+  while (!stop_.wait_for(lock, pause, [this] { return stopping_; })) {
     CancelStalled();
   }
 }
