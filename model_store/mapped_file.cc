@@ -29,8 +29,8 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
     return absl::DataLossError("expected a file, found something else");
   }
   if (info.st_size == 0) return MappedFile(nullptr, 0);
-  // Not MAP_POPULATE, which nobody can stop: whoever verifies the file has every
-  // page mapped, too.
+  // Not MAP_POPULATE, which nobody can stop: whoever verifies the file has
+  // every page mapped, too.
   void* data = mmap(nullptr, info.st_size, PROT_READ, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED) {
     return absl::ErrnoToStatus(errno, "cannot be mapped");
