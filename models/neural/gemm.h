@@ -2,6 +2,7 @@
 #define LMSERVE_MODELS_NEURAL_GEMM_H_
 
 #include <cstddef>
+#include <type_traits>
 
 namespace lmserve {
 
@@ -12,6 +13,10 @@ struct MatrixView {
   MatrixView(T* d, size_t r, size_t c) : MatrixView(d, r, c, c) {}
   MatrixView(T* d, size_t r, size_t c, size_t s)
       : data(d), rows(r), cols(c), stride(s) {}
+
+  operator MatrixView<const T>() const requires(!std::is_const_v<T>) {
+    return {data, rows, cols, stride};
+  }
 
   T* row(size_t i) const { return data + i * stride; }
   // The columns [begin, begin + count).

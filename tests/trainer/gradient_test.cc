@@ -17,6 +17,7 @@ namespace lmserve {
 namespace {
 
 constexpr WordId kVocabulary = 13;
+constexpr WordId kSourceVocabulary = 7;
 constexpr WordId kNever = 1;
 constexpr double kStep = 1e-5;
 // The differences are good to kStep^2 and, of a loss about 100, to
@@ -34,6 +35,7 @@ struct Case {
   bool drops = false;
   bool carries_state = false;
   bool has_targets_everywhere = false;
+  size_t source_steps = 0;  // of a translation network
 
   friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 };
@@ -61,6 +63,9 @@ class GradientTest : public testing::TestWithParam<Case> {
     batch_.streams = 5;
     for (size_t i = 0; i < batch_.steps * batch_.streams; ++i) {
       batch_.inputs.push_back(random->Below(kVocabulary));
+    }
+    for (size_t i = 0; i < GetParam().source_steps * batch_.streams; ++i) {
+      batch_.sources.push_back(random->Below(kSourceVocabulary));
     }
     const size_t targets =
         GetParam().is_window ? batch_.streams : batch_.inputs.size();
@@ -128,6 +133,12 @@ TEST_P(GradientTest, EveryParameterMatters) {
   const DoubleNetwork::Backward backward = {kScale, gradients.data()};
   Loss(&backward);
   for (const auto& p : network_->layout().parameters()) {
+    // All attention is on the only word, which is read after nothing.
+    if (GetParam().source_steps == 1 &&
+        (p.name == "attention.weight" ||
+         p.name.find("source.rnn.weight_hh") == 0)) {
+      continue;
+    }
     const double* first = gradients.data() + p.begin;
     EXPECT_TRUE(std::any_of(first, first + p.size(), [](double d) {
       return std::abs(d) > 1e-4;
@@ -240,6 +251,74 @@ Case WindowCase(const std::string& name, size_t window, bool direct,
   return c;
 }
 
+// A kind of cell, in the translation networks of each extension.
+void AddTranslationCases(const std::string& name, Cell cell,
+                         std::vector<Case>* cases) {
+  using Options = TranslationNetworkOptions;
+  const auto add = [&](const std::string& what,
+                       const std::function<void(Options*)>& change = nullptr) {
+    Options options;
+    options.source_vocabulary = kSourceVocabulary;
+    options.vocabulary = kVocabulary;
+    options.embedding = 4;
+    options.cell = cell;
+    options.units = 3;
+    if (change) change(&options);
+    Case c;
+    c.name = "translation_" + name + "_" + what;
+    c.make = [=] { return MakeTranslationNetwork<double>(options); };
+    c.source_steps = 4;
+    c.drops = options.dropout > 0;
+    cases->push_back(c);
+  };
+  add("plain", [](Options* o) {
+    o->shared = true;
+    o->reads_word = false;
+  });
+  add("plain_deep", [](Options* o) {
+    o->shared = true;
+    o->reads_word = false;
+    o->layers = 2;
+  });
+  add("shared", [](Options* o) { o->shared = true; });
+  add("separate", [](Options* o) { o->reads_word = false; });
+  add("word");
+  add("word_deep", [](Options* o) { o->layers = 3; });
+  add("context", [](Options* o) {
+    o->reads_word = false;
+    o->reads_context = true;
+  });
+  add("word_context", [](Options* o) {
+    o->reads_context = true;
+    o->layers = 2;
+    o->never = kNever;
+  });
+  add("bridge", [](Options* o) { o->bidirectional = true; });
+  add("bridge_deep", [](Options* o) {
+    o->bidirectional = true;
+    o->reads_context = true;
+    o->layers = 2;
+  });
+  add("attention", [](Options* o) { o->attention = true; });
+  add("everything", [](Options* o) {
+    o->bidirectional = true;
+    o->reads_context = true;
+    o->attention = true;
+    o->layers = 2;
+    o->dropout = 0.3;
+  });
+  add("one_source_word", [](Options* o) {
+    o->bidirectional = true;
+    o->attention = true;
+  });
+  cases->back().source_steps = 1;
+  add("tied", [](Options* o) {
+    o->tied = true;
+    o->embedding = o->units;
+    o->attention = true;
+  });
+}
+
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   AddRecurrentCases("sigmoid", Cell::kRnn, Activation::kSigmoid, &cases);
@@ -247,6 +326,9 @@ std::vector<Case> Cases() {
   AddRecurrentCases("relu", Cell::kRnn, Activation::kRelu, &cases);
   AddRecurrentCases("gru", Cell::kGru, Activation::kTanh, &cases);
   AddRecurrentCases("lstm", Cell::kLstm, Activation::kTanh, &cases);
+  AddTranslationCases("tanh", Cell::kRnn, &cases);
+  AddTranslationCases("gru", Cell::kGru, &cases);
+  AddTranslationCases("lstm", Cell::kLstm, &cases);
   for (bool direct : {false, true}) {
     const std::string suffix = direct ? "_direct" : "";
     cases.push_back(WindowCase("1" + suffix, 1, direct, 0, {}));

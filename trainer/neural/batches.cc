@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 namespace lmserve {
@@ -153,6 +154,76 @@ class ClozeBatches final : public SentenceBatches {
   const WordId blank_;
 };
 
+class TranslationBatches final : public BatchSource {
+ public:
+  TranslationBatches(std::vector<SentencePair> pairs,
+                     const TranslationBatchOptions& options)
+      : pairs_(std::move(pairs)), options_(options) {
+    if (!options.reverse_source) return;
+    for (SentencePair& pair : pairs_) {
+      std::reverse(pair.source.begin(), pair.source.end());
+    }
+  }
+
+  void StartEpoch(uint64_t epoch) override {
+    Random random(options_.batches.seed, {kOrder, epoch});
+    std::vector<size_t> order(pairs_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    random.Shuffle(&order);
+    std::stable_sort(order.begin(), order.end(), [this](size_t a, size_t b) {
+      return Lengths(a) < Lengths(b);
+    });
+    batches_.clear();
+    for (size_t i = 0; i < order.size();) {
+      std::vector<size_t>& batch = batches_.emplace_back();
+      const size_t length = pairs_[order[i]].source.size();
+      while (i < order.size() && batch.size() < options_.batches.streams &&
+             pairs_[order[i]].source.size() == length) {
+        batch.push_back(order[i++]);
+      }
+    }
+    random.Shuffle(&batches_);
+  }
+
+  size_t size() const override { return batches_.size(); }
+
+  Batch Get(size_t i) const override {
+    const std::vector<size_t>& pairs = batches_[i];
+    Batch batch;
+    batch.streams = pairs.size();
+    for (size_t pair : pairs) {
+      batch.steps = std::max(batch.steps, pairs_[pair].target.size() + 1);
+    }
+    for (size_t t = 0; t < batch.steps; ++t) {
+      for (size_t pair : pairs) {
+        const std::vector<WordId>& words = pairs_[pair].target;
+        const auto at = [&](size_t t) {
+          return t < words.size() ? words[t] : options_.end;
+        };
+        batch.inputs.push_back(t == 0 ? options_.begin : at(t - 1));
+        batch.targets.push_back(t <= words.size() ? at(t) : kNoTarget);
+      }
+    }
+    for (size_t t = 0; t <= pairs_[pairs[0]].source.size(); ++t) {
+      for (size_t pair : pairs) {
+        const std::vector<WordId>& words = pairs_[pair].source;
+        batch.sources.push_back(t < words.size() ? words[t]
+                                                 : options_.source_end);
+      }
+    }
+    return batch;
+  }
+
+ private:
+  std::pair<size_t, size_t> Lengths(size_t pair) const {
+    return {pairs_[pair].source.size(), pairs_[pair].target.size()};
+  }
+
+  std::vector<SentencePair> pairs_;
+  const TranslationBatchOptions options_;
+  std::vector<std::vector<size_t>> batches_;  // of an epoch
+};
+
 class WindowBatches final : public BatchSource {
  public:
   WindowBatches(absl::Span<const WordId> words, WordId begin, size_t window,
@@ -222,6 +293,11 @@ std::unique_ptr<BatchSource> MakeClozeBatches(absl::Span<const WordId> words,
   return std::make_unique<ClozeBatches>(words, begin, end, blank, options);
 }
 
+std::unique_ptr<BatchSource> MakeTranslationBatches(
+    std::vector<SentencePair> pairs, const TranslationBatchOptions& options) {
+  return std::make_unique<TranslationBatches>(std::move(pairs), options);
+}
+
 std::unique_ptr<BatchSource> MakeWindowBatches(absl::Span<const WordId> words,
                                                WordId begin, size_t window,
                                                const BatchOptions& options) {
@@ -237,7 +313,8 @@ std::vector<Batch> SplitBatch(const Batch& batch, size_t parts) {
     split[p].streams = end - begin;
     for (const auto& [from, to] :
          {std::pair{&batch.inputs, &split[p].inputs},
-          std::pair{&batch.targets, &split[p].targets}}) {
+          std::pair{&batch.targets, &split[p].targets},
+          std::pair{&batch.sources, &split[p].sources}}) {
       for (size_t row = 0; row < from->size(); row += batch.streams) {
         to->insert(to->end(), from->begin() + row + begin,
                    from->begin() + row + end);

@@ -58,6 +58,24 @@ std::unique_ptr<BatchSource> MakeClozeBatches(absl::Span<const WordId> words,
                                               WordId blank,
                                               const BatchOptions& options);
 
+// A sentence and its translation, without <s> and </s>.
+struct SentencePair {
+  std::vector<WordId> source;
+  std::vector<WordId> target;
+};
+
+struct TranslationBatchOptions {
+  BatchOptions batches;         // of their streams: pairs in a batch, at most
+  WordId begin = 0, end = 0;    // <s> and </s> of the translation
+  WordId source_end = 0;        // </s> of the source
+  bool reverse_source = false;  // its words come last to first, then </s>
+};
+
+// Pairs whose sources have one length, in random order; the shorter
+// translations of a batch have no targets at their ends.
+std::unique_ptr<BatchSource> MakeTranslationBatches(
+    std::vector<SentencePair> pairs, const TranslationBatchOptions& options);
+
 // Every word of the sentences with the `window` words before it, <s> where the
 // sentence has none, in random order, options.streams at a time.
 std::unique_ptr<BatchSource> MakeWindowBatches(absl::Span<const WordId> words,

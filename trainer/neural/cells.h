@@ -37,6 +37,14 @@ void GruCellBackward(size_t n, const T* gates, const T* recurrent,
                      const T* old_h, const T* dh, T* dinput, T* drecurrent,
                      T* d_old_h);
 
+// From dE/d(softmax), which becomes dE/d(what it is of).
+template <typename T>
+void SoftmaxBackward(size_t n, const T* softmax, T* d) {
+  T mean = 0;
+  for (size_t k = 0; k < n; ++k) mean += softmax[k] * d[k];
+  for (size_t k = 0; k < n; ++k) d[k] = softmax[k] * (d[k] - mean);
+}
+
 }  // namespace lmserve
 
 #endif  // LMSERVE_TRAINER_NEURAL_CELLS_H_

@@ -25,6 +25,8 @@ struct Batch {
   // (steps, streams) of a recurrent network, (streams) of a window; kNoTarget
   // where nothing is to be predicted.
   std::vector<WordId> targets;
+  // What is translated, (source steps, streams); else empty.
+  std::vector<WordId> sources;
 };
 
 // A network in training: what its parameters are, and the loss and gradient of
@@ -80,6 +82,37 @@ struct RecurrentNetworkOptions {
 template <typename T>
 std::unique_ptr<Network<T>> MakeRecurrentNetwork(
     const RecurrentNetworkOptions& options);
+
+// The RNN encoder-decoder (Cho et al. 2014, Sutskever et al. 2014) with each of
+// its extensions a switch.
+struct TranslationNetworkOptions {
+  WordId source_vocabulary = 0;
+  WordId vocabulary = 0;        // of the translation
+  std::optional<WordId> never;  // of probability 0: <s>
+  size_t embedding = 0;         // of both languages
+  Cell cell = Cell::kLstm;
+  Activation activation = Activation::kTanh;  // of Cell::kRnn
+  size_t units = 0;                           // of each direction
+  size_t layers = 1;                          // of encoder and decoder
+  // The decoder's recurrent weights are the encoder's. REQUIRES: the encoder
+  // has one direction, and the decoder reads no context.
+  bool shared = false;
+  bool reads_word = true;      // the decoder reads the word before
+  bool reads_context = false;  // and, at each step, the encoder's last state
+  bool bidirectional = false;  // the encoder
+  bool attention = false;  // the decoder looks at all of the encoder's states
+  // What is said of the source in the file: its words come last to first.
+  bool reverse_source = false;
+  bool tied = false;  // output weights are the embedding. REQUIRES: reads_word
+  double dropout = 0;
+  double initial_range = 0.1;  // of embeddings and output weights
+};
+
+// Makes the network. Its inputs are the words before, targets those to predict,
+// beside each other sources of one length.
+template <typename T>
+std::unique_ptr<Network<T>> MakeTranslationNetwork(
+    const TranslationNetworkOptions& options);
 
 struct WindowNetworkOptions {
   WordId vocabulary = 0;

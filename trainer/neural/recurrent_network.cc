@@ -1,7 +1,5 @@
-#include <cmath>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "models/neural/network_weights.h"
 #include "trainer/neural/embedding.h"
 #include "trainer/neural/network.h"
@@ -38,34 +36,17 @@ class RecurrentNetwork final : public Network<T> {
     return metadata;
   }
 
-  // Uniform in 1 / sqrt(units) for the layers, as PyTorch has it, but for the
-  // forget gate of an LSTM, which starts open (Jozefowicz et al. 2015); biases
-  // of the output 0. Le et al. 2015 start W_hh at the identity, its biases at
-  // 0.
   void Initialize(uint64_t seed, T* values) const override {
     Random random(seed, {0});
-    const double range =
-        1 / std::sqrt(static_cast<double>(options_.stack.units));
-    for (size_t i = 0; i < layout_.parameters().size(); ++i) {
-      const std::string& name = layout_.parameters()[i].name;
-      const auto parameter = layout_.View(values, i);
-      if (!absl::StartsWith(name, "rnn.")) {
-        const bool is_matrix = layout_.parameters()[i].is_matrix;
-        FillUniform(parameter, is_matrix ? options_.initial_range : 0, &random);
-        continue;
-      }
-      FillUniform(parameter, range, &random);
-      if (options_.stack.cell == Cell::kLstm &&
-          absl::StrContains(name, "bias_ih")) {
-        const size_t units = options_.stack.units;  // gates i f g o
-        for (size_t k = units; k < 2 * units; ++k) parameter.data[k] += 1;
-      }
-      if (!options_.identity) continue;
-      if (absl::StrContains(name, "weight_ih")) continue;
-      FillUniform(parameter, 0, &random);
-      if (!absl::StrContains(name, "weight_hh")) continue;
-      for (size_t k = 0; k < parameter.rows; ++k) parameter.row(k)[k] = 1;
+    FillUniform(layout_.View(values, embedding_), options_.initial_range,
+                &random);
+    stack_.Initialize(values, &random);
+    if (options_.identity) stack_.StartAtIdentity(values);
+    if (!options_.tied) {
+      FillUniform(layout_.View(values, output_), options_.initial_range,
+                  &random);
     }
+    loss_.Initialize(values, options_.initial_range, &random);
   }
 
   double Run(const T* values, const Batch& batch, Random* random,
@@ -91,7 +72,7 @@ class RecurrentNetwork final : public Network<T> {
         {{dx.data(), rows, stack_.outputs()}}};
     const double loss = loss_.Run(values, {x}, batch.targets, &gradients);
     const std::vector<T>& d_embedded =
-        stack_.Backward(values, std::move(dx), backward->gradients);
+        stack_.Backward(values, std::move(dx), nullptr, backward->gradients);
     AddEmbeddingGradient<T>(batch.inputs, d_embedded.data(),
                             layout_.View(backward->gradients, embedding_));
     return loss;

@@ -1,10 +1,12 @@
 #include "trainer/neural/recurrent_stack.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "models/neural/network_weights.h"
 #include "trainer/neural/cells.h"
+#include "trainer/neural/embedding.h"
 
 namespace lmserve {
 namespace {
@@ -38,11 +40,13 @@ RecurrentStack<T>::RecurrentStack(const RecurrentStackOptions& options,
     dropouts_.emplace_back(options.dropout);
     for (size_t d = 0; d < directions(); ++d) {
       const auto name = [&](const char* what) {
-        return LayerTensor(what, layer, d == 1);
+        return options.prefix + LayerTensor(what, layer, d == 1);
       };
       Parameters& added = parameters_.emplace_back();
-      added.weight_ih =
-          layout->AddMatrix(name("weight_ih"), gates(), inputs(layer));
+      if (inputs(layer) > 0) {
+        added.weight_ih =
+            layout->AddMatrix(name("weight_ih"), gates(), inputs(layer));
+      }
       added.weight_hh =
           layout->AddMatrix(name("weight_hh"), gates(), options.units);
       added.bias_ih = layout->AddVector(name("bias_ih"), gates());
@@ -52,6 +56,36 @@ RecurrentStack<T>::RecurrentStack(const RecurrentStackOptions& options,
   dropouts_.emplace_back(options.dropout);
   runs_.resize(parameters_.size());
   inputs_.resize(options.layers + 1);
+}
+
+template <typename T>
+void RecurrentStack<T>::Initialize(T* values, Random* random) const {
+  const size_t n = options_.units;
+  const double range = 1 / std::sqrt(static_cast<double>(n));
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameters& p = parameters_[i];
+    if (inputs(i / directions()) > 0) {
+      FillUniform(layout_.View(values, p.weight_ih), range, random);
+    }
+    FillUniform(layout_.View(values, p.weight_hh), range, random);
+    const auto bias_ih = layout_.View(values, p.bias_ih);
+    FillUniform(bias_ih, range, random);
+    FillUniform(layout_.View(values, p.bias_hh), range, random);
+    if (options_.cell != Cell::kLstm) continue;
+    for (size_t k = n; k < 2 * n; ++k) bias_ih.data[k] += 1;  // gates i f g o
+  }
+}
+
+template <typename T>
+void RecurrentStack<T>::StartAtIdentity(T* values) const {
+  for (const Parameters& p : parameters_) {
+    for (size_t parameter : {p.weight_hh, p.bias_ih, p.bias_hh}) {
+      const auto view = layout_.View(values, parameter);
+      std::fill_n(view.data, view.rows * view.cols, T{0});
+    }
+    const auto weight_hh = layout_.View(values, p.weight_hh);
+    for (size_t k = 0; k < options_.units; ++k) weight_hh.row(k)[k] = 1;
+  }
 }
 
 template <typename T>
@@ -107,9 +141,12 @@ void RecurrentStack<T>::ForwardDirection(const T* values, size_t layer,
   for (size_t r = 0; r < rows; ++r) {
     std::copy_n(bias_ih.data, gates(), run.gates.data() + r * gates());
   }
-  Gemm(Transpose::kNo, Transpose::kYes,
-       {inputs_[layer].data(), rows, inputs(layer)},
-       layout_.View(values, p.weight_ih), 1, {run.gates.data(), rows, gates()});
+  if (inputs(layer) > 0) {
+    Gemm(Transpose::kNo, Transpose::kYes,
+         {inputs_[layer].data(), rows, inputs(layer)},
+         layout_.View(values, p.weight_ih), 1,
+         {run.gates.data(), rows, gates()});
+  }
   const auto bias_hh = layout_.View(values, p.bias_hh);
   const auto weight_hh = layout_.View(values, p.weight_hh);
   for (size_t i = 0; i < steps_; ++i) {
@@ -162,12 +199,14 @@ void RecurrentStack<T>::Step(Run& run, size_t step, bool reverse) const {
 template <typename T>
 const std::vector<T>& RecurrentStack<T>::Backward(const T* values,
                                                   std::vector<T> d_output,
+                                                  State* d_state,
                                                   T* gradients) {
   dropouts_.back().Backward(d_output.data(), d_output.size());
   for (size_t layer = options_.layers; layer-- > 0;) {
     dx_.assign(steps_ * streams_ * inputs(layer), 0);
     for (size_t d = 0; d < directions(); ++d) {
-      BackwardDirection(values, layer, d == 1, d_output, &dx_, gradients);
+      BackwardDirection(values, layer, d == 1, d_output, d_state, &dx_,
+                        gradients);
     }
     dropouts_[layer].Backward(dx_.data(), dx_.size());
     if (layer > 0) d_output.swap(dx_);
@@ -179,7 +218,8 @@ template <typename T>
 void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
                                           bool reverse,
                                           const std::vector<T>& d_output,
-                                          std::vector<T>* dx, T* gradients) {
+                                          State* d_state, std::vector<T>* dx,
+                                          T* gradients) {
   const size_t index = layer * directions() + reverse;
   const Parameters& p = parameters_[index];
   const Run& run = runs_[index];
@@ -192,6 +232,10 @@ void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
       options_.cell == Cell::kGru ? d_recurrent_ : d_input_;
 
   std::vector<T> dh(block), next_dh(block), dc(block);
+  if (d_state != nullptr) {
+    next_dh = d_state->h[index];
+    if (has_cell_state()) dc = d_state->c[index];
+  }
   for (size_t i = steps_; i-- > 0;) {
     const size_t step = StepAt(i, reverse);
     for (size_t s = 0; s < streams_; ++s) {
@@ -205,17 +249,22 @@ void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
          {d_sums.data() + step * streams_ * gates(), streams_, gates()},
          weight_hh, 1, {next_dh.data(), streams_, n});
   }
+  if (d_state != nullptr) {
+    d_state->h[index] = next_dh;
+    if (has_cell_state()) d_state->c[index] = dc;
+  }
   const MatrixView<const T> d_in(d_input_.data(), rows, gates());
   const MatrixView<const T> d_rec(d_sums.data(), rows, gates());
-  const MatrixView<const T> x(inputs_[layer].data(), rows, inputs(layer));
   const MatrixView<const T> old_h(
       run.h.data() + BlockBefore(0, reverse) * block, rows, n);
-  Gemm(Transpose::kYes, Transpose::kNo, d_in, x, 1,
-       layout_.View(gradients, p.weight_ih));
   Gemm(Transpose::kYes, Transpose::kNo, d_rec, old_h, 1,
        layout_.View(gradients, p.weight_hh));
   AddColumnSums(d_input_, layout_.View(gradients, p.bias_ih));
   AddColumnSums(d_sums, layout_.View(gradients, p.bias_hh));
+  if (inputs(layer) == 0) return;
+  const MatrixView<const T> x(inputs_[layer].data(), rows, inputs(layer));
+  Gemm(Transpose::kYes, Transpose::kNo, d_in, x, 1,
+       layout_.View(gradients, p.weight_ih));
   Gemm(Transpose::kNo, Transpose::kNo, d_in, layout_.View(values, p.weight_ih),
        1, {dx->data(), rows, inputs(layer)});
 }

@@ -2,6 +2,7 @@
 #define LMSERVE_TRAINER_NEURAL_RECURRENT_STACK_H_
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "models/neural/recurrent_layer.h"
@@ -11,9 +12,10 @@
 namespace lmserve {
 
 struct RecurrentStackOptions {
+  std::string prefix = {};  // of the parameters' names
   Cell cell = Cell::kLstm;
   Activation activation = Activation::kTanh;  // of Cell::kRnn
-  size_t inputs = 0;
+  size_t inputs = 0;  // 0: each step reads the state before alone
   size_t units = 0;
   size_t layers = 1;
   bool bidirectional = false;  // each layer reads both states of that below
@@ -23,7 +25,8 @@ struct RecurrentStackOptions {
 // The recurrent layers of a network in training, with back-propagation through
 // time. Data are (steps * streams, width), a step's streams beside each other.
 // Products with the inputs of all steps are one; so are those for the
-// gradients. Keeps what the way back needs. One thread at a time.
+// gradients. Keeps what the way back needs. A copy has the same parameters, and
+// a way of its own. One thread at a time.
 template <typename T>
 class RecurrentStack {
  public:
@@ -36,6 +39,14 @@ class RecurrentStack {
   // Adds its parameters, under PyTorch's names, to the layout.
   RecurrentStack(const RecurrentStackOptions& options, ParameterLayout* layout);
 
+  // Writes where training starts from: uniform in 1 / sqrt(units), as PyTorch
+  // has it, but for the forget gate of an LSTM, which starts open (Jozefowicz
+  // et al. 2015).
+  void Initialize(T* values, Random* random) const;
+  // Sets W_hh of Cell::kRnn to the identity and the biases to 0 (Le et al.
+  // 2015).
+  void StartAtIdentity(T* values) const;
+
   size_t outputs() const { return options_.units * directions(); }
 
   // All zero.
@@ -47,14 +58,15 @@ class RecurrentStack {
                    std::vector<T> x, State* state, Random* random);
 
   // From dE/d(output), which it may change: dE/dx, and adds dE/d(parameter).
-  // Gradients end where the stretch begins.
+  // d_state, if it is not null, is dE/d(state after the stretch) and becomes
+  // dE/d(state before it); otherwise gradients end where the stretch begins.
   const std::vector<T>& Backward(const T* values, std::vector<T> d_output,
-                                 T* gradients);
+                                 State* d_state, T* gradients);
 
  private:
   // The parameters of a layer in one direction.
   struct Parameters {
-    size_t weight_ih, weight_hh, bias_ih, bias_hh;
+    size_t weight_ih = 0, weight_hh = 0, bias_ih = 0, bias_hh = 0;
   };
   // One direction of a layer on its way. h and c have a block of streams more
   // than there are steps, for the state before: the first, or, reversed, the
@@ -85,8 +97,8 @@ class RecurrentStack {
                         State* state);
   void Step(Run& run, size_t step, bool reverse) const;
   void BackwardDirection(const T* values, size_t layer, bool reverse,
-                         const std::vector<T>& d_output, std::vector<T>* dx,
-                         T* gradients);
+                         const std::vector<T>& d_output, State* d_state,
+                         std::vector<T>* dx, T* gradients);
   void StepBackward(const Run& run, size_t step, bool reverse, const T* dh,
                     T* dc, T* d_old_h);
 

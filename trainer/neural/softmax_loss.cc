@@ -8,6 +8,7 @@
 #include "models/neural/kernels.h"
 #include "models/neural/network_weights.h"
 #include "trainer/neural/cells.h"
+#include "trainer/neural/embedding.h"
 
 namespace lmserve {
 
@@ -32,6 +33,14 @@ SoftmaxLoss<T>::SoftmaxLoss(WordId size, const Cutoffs& cutoffs,
   }
   classes_.push_back({begin, size, size - begin});
   classes_[0].outputs += cutoffs.size();
+}
+
+template <typename T>
+void SoftmaxLoss<T>::Initialize(T* values, double range, Random* random) const {
+  FillUniform(layout_.View(values, bias_), 0, random);
+  if (classes_.size() == 1) return;
+  FillUniform(layout_.View(values, class_weight_), range, random);
+  FillUniform(layout_.View(values, class_bias_), 0, random);
 }
 
 template <typename T>

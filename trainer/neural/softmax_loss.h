@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "models/neural/output_layer.h"
 #include "trainer/neural/parameters.h"
+#include "trainer/neural/random.h"
 
 namespace lmserve {
 
@@ -31,6 +32,10 @@ class SoftmaxLoss {
   // `never`, if any, is a word of probability 0.
   SoftmaxLoss(WordId size, const Cutoffs& cutoffs, std::optional<WordId> never,
               std::vector<Part> parts, ParameterLayout* layout);
+
+  // Writes where training starts from: biases 0, classes uniform in the range
+  // around 0.
+  void Initialize(T* values, double range, Random* random) const;
 
   // What the way back needs and gives.
   struct Gradients {

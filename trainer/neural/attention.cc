@@ -1,0 +1,104 @@
+#include "trainer/neural/attention.h"
+
+#include <algorithm>
+#include <string>
+
+#include "models/neural/kernels.h"
+#include "models/neural/translation_weights.h"
+#include "trainer/neural/cells.h"
+
+namespace lmserve {
+
+template <typename T>
+Attention<T>::Attention(size_t units, size_t source_units,
+                        ParameterLayout* layout)
+    : units_(units),
+      source_units_(source_units),
+      layout_(*layout),
+      key_weight_(layout->AddMatrix(std::string(kAttentionTensor), units,
+                                    source_units)),
+      output_weight_(layout->AddMatrix(std::string(kAttentionOutputTensor),
+                                       units, source_units + units)) {}
+
+template <typename T>
+const std::vector<T>& Attention<T>::Forward(const T* values,
+                                            MatrixView<const T> h,
+                                            MatrixView<const T> source,
+                                            size_t streams) {
+  h_ = h;
+  source_ = source;
+  streams_ = streams;
+  keys_.resize(source.rows * units_);
+  weights_.resize(h.rows * source.rows / streams);
+  joined_.resize(h.rows * (source_units_ + units_));
+  y_.resize(h.rows * units_);
+
+  Gemm(Transpose::kNo, Transpose::kYes, source,
+       layout_.View(values, key_weight_), 0, Keys());
+  for (size_t s = 0; s < streams; ++s) {
+    const MatrixView<T> weights = Weights(s);
+    Gemm(Transpose::kNo, Transpose::kYes, Stream(h, s), Stream(Keys(), s), 0,
+         weights);
+    for (size_t t = 0; t < weights.rows; ++t) {
+      SoftmaxInPlace(absl::MakeSpan(weights.row(t), weights.cols));
+    }
+    Gemm(Transpose::kNo, Transpose::kNo, weights, Stream(source, s), 0,
+         Stream(Contexts(), s));
+  }
+  const MatrixView<T> joined = Joined();
+  for (size_t r = 0; r < h.rows; ++r) {
+    std::copy_n(h.row(r), units_, joined.row(r) + source_units_);
+  }
+  Gemm(Transpose::kNo, Transpose::kYes, joined,
+       layout_.View(values, output_weight_), 0, {y_.data(), h.rows, units_});
+  TanhInPlace(absl::MakeSpan(y_));
+  return y_;
+}
+
+template <typename T>
+void Attention<T>::Backward(const T* values, std::vector<T>* dy,
+                            MatrixView<T> dh, MatrixView<T> d_source,
+                            T* gradients) {
+  for (size_t i = 0; i < y_.size(); ++i) (*dy)[i] *= 1 - y_[i] * y_[i];
+  const MatrixView<const T> d_sum(dy->data(), h_.rows, units_);
+  Gemm(Transpose::kYes, Transpose::kNo, d_sum, Joined(), 1,
+       layout_.View(gradients, output_weight_));
+  d_joined_.resize(joined_.size());
+  const MatrixView<T> d_joined(d_joined_.data(), h_.rows,
+                               source_units_ + units_);
+  Gemm(Transpose::kNo, Transpose::kNo, d_sum,
+       layout_.View(values, output_weight_), 0, d_joined);
+  for (size_t r = 0; r < h_.rows; ++r) {
+    std::copy_n(d_joined.row(r) + source_units_, units_, dh.row(r));
+  }
+
+  d_keys_.resize(keys_.size());
+  const MatrixView<T> d_keys(d_keys_.data(), source_.rows, units_);
+  for (size_t s = 0; s < streams_; ++s) {
+    const MatrixView<T> weights = Weights(s);
+    const MatrixView<const T> d_context =
+        Stream(d_joined.Cols(0, source_units_), s);
+    Gemm(Transpose::kYes, Transpose::kNo, weights, d_context, 1,
+         Stream(d_source, s));
+    d_weights_.resize(weights.rows * weights.cols);
+    const MatrixView<T> d_scores(d_weights_.data(), weights.rows, weights.cols);
+    Gemm(Transpose::kNo, Transpose::kYes, d_context, Stream(source_, s), 0,
+         d_scores);
+    for (size_t t = 0; t < weights.rows; ++t) {
+      SoftmaxBackward(weights.cols, weights.row(t), d_scores.row(t));
+    }
+    Gemm(Transpose::kNo, Transpose::kNo, d_scores, Stream(Keys(), s), 1,
+         Stream(dh, s));
+    Gemm(Transpose::kYes, Transpose::kNo, d_scores, Stream(h_, s), 0,
+         Stream(d_keys, s));
+  }
+  Gemm(Transpose::kYes, Transpose::kNo, d_keys, source_, 1,
+       layout_.View(gradients, key_weight_));
+  Gemm(Transpose::kNo, Transpose::kNo, d_keys,
+       layout_.View(values, key_weight_), 1, d_source);
+}
+
+template class Attention<float>;
+template class Attention<double>;
+
+}  // namespace lmserve
