@@ -113,9 +113,10 @@ absl::StatusOr<std::string> MakeManifest(const NewVersion& version,
 }
 
 // The bytes of selftest.json, which the model agrees with once read again.
-absl::StatusOr<std::string> MakeSelfTestFile(
-    const AnyModel& model, absl::Span<const std::string> texts) {
-  std::string json = ToJson(MakeSelfTest(model, texts));
+absl::StatusOr<std::string> MakeSelfTestFile(const AnyModel& model,
+                                             const NewVersion& version) {
+  std::string json =
+      ToJson(MakeSelfTest(model, version.self_test, version.self_test_sources));
   lm::v1::SelfTest self_test;
   absl::Status status = FromJson(kSelfTestFile, json, &self_test);
   if (status.ok()) status = RunSelfTest(model, self_test);
@@ -218,7 +219,7 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
       CreateModel(version.family, version.files);
   if (!model.ok()) return model.status();
   const absl::StatusOr<std::string> self_test =
-      MakeSelfTestFile(*model, version.self_test);
+      MakeSelfTestFile(*model, version);
   if (!self_test.ok()) return self_test.status();
   ModelFiles files = version.files;
   files[std::string(kSelfTestFile)] = *self_test;

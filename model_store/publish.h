@@ -20,6 +20,8 @@ struct NewVersion {
   std::map<std::string, std::string> properties;  // for people
   ModelFiles files;                    // views of the caller's memory
   std::vector<std::string> self_test;  // texts; at least one
+  // Of a translation model, what each of them translates.
+  std::vector<std::string> self_test_sources = {};
 };
 
 // Writes the next version of <store>/<name>, and makes the directories it

@@ -1,6 +1,7 @@
 #include "model_store/self_test.h"
 
 #include <cmath>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -12,11 +13,19 @@ namespace {
 
 constexpr float kTolerance = 1e-4f;
 
+std::vector<WordId> Find(const Vocabulary& vocabulary, absl::string_view text) {
+  std::vector<WordId> words;
+  ForEachWord(text, [&](absl::string_view word) {
+    words.push_back(vocabulary.Find(word));
+  });
+  return words;
+}
+
+// The state must be that of a text of which only <s> was read.
 std::vector<float> Score(const LanguageModel& model,
+                         absl::Span<const std::byte> state,
                          std::vector<WordId> words) {
   words.push_back(model.vocabulary().end_sentence());
-  std::vector<std::byte> state(model.state_size());
-  model.Start(state.data());
   std::vector<float> log_probs(words.size());
   const LanguageModel::Query query = {state.data(), words, nullptr,
                                       absl::MakeSpan(log_probs)};
@@ -33,15 +42,22 @@ std::vector<float> Score(const BidirectionalModel& model,
   return log_probs;
 }
 
-std::vector<float> Score(const AnyModel& model, absl::string_view text) {
-  std::vector<WordId> words;
-  for (absl::string_view word : SplitWords(text)) {
-    words.push_back(model.vocabulary().Find(word));
-  }
+std::vector<float> Score(const AnyModel& model, absl::string_view source,
+                         absl::string_view text) {
+  std::vector<WordId> words = Find(model.vocabulary(), text);
   if (model.bidirectional() != nullptr) {
     return Score(*model.bidirectional(), words);
   }
-  return Score(*model.left_to_right(), std::move(words));
+  const LanguageModel& reader = *model.word_by_word();
+  std::vector<std::byte> state(reader.state_size());
+  std::unique_ptr<const TranslationModel::Source> read;
+  if (const TranslationModel* translation = model.translation()) {
+    read = translation->Read(Find(translation->source_vocabulary(), source));
+    read->Start(state.data());
+  } else {
+    reader.Start(state.data());
+  }
+  return Score(reader, state, std::move(words));
 }
 
 // Two infinities are equal, a NaN to nothing.
@@ -50,12 +66,16 @@ bool Same(float a, float b) { return a == b || std::abs(a - b) <= kTolerance; }
 }  // namespace
 
 lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
-                              absl::Span<const std::string> texts) {
+                              absl::Span<const std::string> texts,
+                              absl::Span<const std::string> sources) {
   lm::v1::SelfTest self_test;
-  for (const std::string& text : texts) {
+  for (size_t i = 0; i < texts.size(); ++i) {
     lm::v1::SelfTestCase& test = *self_test.add_cases();
-    test.set_text(text);
-    for (float log_prob : Score(model, text)) test.add_log_probs(log_prob);
+    test.set_text(texts[i]);
+    if (i < sources.size()) test.set_source(sources[i]);
+    for (float log_prob : Score(model, test.source(), test.text())) {
+      test.add_log_probs(log_prob);
+    }
   }
   return self_test;
 }
@@ -67,7 +87,7 @@ absl::Status RunSelfTest(const AnyModel& model,
   }
   for (int i = 0; i < self_test.cases_size(); ++i) {
     const lm::v1::SelfTestCase& test = self_test.cases(i);
-    const std::vector<float> found = Score(model, test.text());
+    const std::vector<float> found = Score(model, test.source(), test.text());
     if (found.size() != static_cast<size_t>(test.log_probs_size())) {
       return absl::DataLossError(absl::StrCat("self-test ", i, ": expected ",
                                               test.log_probs_size(),

@@ -8,6 +8,7 @@
 #include "models/mixture_file.h"
 #include "models/neural/recurrent_bidirectional_model.h"
 #include "models/neural/recurrent_model.h"
+#include "models/neural/recurrent_translation_model.h"
 #include "models/neural/window_model.h"
 #include "models/ngram/ngram_model.h"
 
@@ -49,6 +50,20 @@ absl::StatusOr<AnyModel> CreateMixtureModel(const ModelFiles& files) {
   return AnyModel(*std::move(model));
 }
 
+absl::StatusOr<AnyModel> CreateTranslation(const ModelFiles& files) {
+  absl::StatusOr<Vocabulary> source =
+      ReadVocabulary(files, kSourceVocabularyFile);
+  if (!source.ok()) return source.status();
+  absl::StatusOr<Vocabulary> vocabulary = ReadVocabulary(files);
+  if (!vocabulary.ok()) return vocabulary.status();
+  const absl::StatusOr<absl::string_view> bytes = FindFile(files, kWeightsFile);
+  if (!bytes.ok()) return bytes.status();
+  auto model = RecurrentTranslationModel::Create(
+      *std::move(source), *std::move(vocabulary), *bytes);
+  if (!model.ok()) return model.status();
+  return AnyModel(*std::move(model));
+}
+
 // A kind of model, and how one is made of its files.
 struct Family {
   absl::string_view name;
@@ -61,6 +76,7 @@ constexpr Family kFamilies[] = {
     {kBidirectionalFamily, CreateBidirectional},
     {kWindowFamily, CreateWindow},
     {kMixtureFamily, CreateMixtureModel},
+    {kTranslationFamily, CreateTranslation},
 };
 
 }  // namespace

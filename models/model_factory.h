@@ -15,6 +15,7 @@ inline constexpr absl::string_view kRecurrentFamily = "recurrent";
 inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
 inline constexpr absl::string_view kWindowFamily = "window";
 inline constexpr absl::string_view kMixtureFamily = "mixture";
+inline constexpr absl::string_view kTranslationFamily = "translation";
 
 // Makes the model of a family from its files, which says what kind it is. The
 // files are not trusted: every size and offset in them is checked. Fails with

@@ -15,9 +15,9 @@ absl::StatusOr<absl::string_view> FindFile(const ModelFiles& files,
   return found->second;
 }
 
-absl::StatusOr<Vocabulary> ReadVocabulary(const ModelFiles& files) {
-  const absl::StatusOr<absl::string_view> text =
-      FindFile(files, kVocabularyFile);
+absl::StatusOr<Vocabulary> ReadVocabulary(const ModelFiles& files,
+                                          absl::string_view name) {
+  const absl::StatusOr<absl::string_view> text = FindFile(files, name);
   if (!text.ok()) return text.status();
   return Vocabulary::Parse(std::string(*text));
 }

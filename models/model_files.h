@@ -12,6 +12,9 @@
 namespace lmserve {
 
 inline constexpr absl::string_view kVocabularyFile = "vocabulary.txt";
+// Of what a translation model translates; the other is of its translations.
+inline constexpr absl::string_view kSourceVocabularyFile =
+    "source_vocabulary.txt";
 
 // The files of a model by name, as views of the caller's memory.
 using ModelFiles = std::map<std::string, absl::string_view, std::less<>>;
@@ -20,8 +23,9 @@ using ModelFiles = std::map<std::string, absl::string_view, std::less<>>;
 absl::StatusOr<absl::string_view> FindFile(const ModelFiles& files,
                                            absl::string_view name);
 
-// The words of vocabulary.txt, which every family has.
-absl::StatusOr<Vocabulary> ReadVocabulary(const ModelFiles& files);
+// The words of vocabulary.txt, which every family has, or of another file.
+absl::StatusOr<Vocabulary> ReadVocabulary(
+    const ModelFiles& files, absl::string_view name = kVocabularyFile);
 
 }  // namespace lmserve
 

@@ -19,6 +19,7 @@ using Work = std::function<absl::Status()>;
 void AddNgramCommand(CLI::App& app, Work* work);
 void AddRecurrentCommand(CLI::App& app, Work* work);
 void AddWindowCommand(CLI::App& app, Work* work);
+void AddTranslationCommand(CLI::App& app, Work* work);
 void AddMixtureCommand(CLI::App& app, Work* work);
 void AddImportTorchCommand(CLI::App& app, Work* work);
 void AddConvertCommand(CLI::App& app, Work* work);

@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   lmserve::AddNgramCommand(app, &work);
   lmserve::AddRecurrentCommand(app, &work);
   lmserve::AddWindowCommand(app, &work);
+  lmserve::AddTranslationCommand(app, &work);
   lmserve::AddMixtureCommand(app, &work);
   lmserve::AddImportTorchCommand(app, &work);
   lmserve::AddConvertCommand(app, &work);

@@ -109,13 +109,6 @@ absl::StatusOr<std::vector<WordId>> ReadValid(const NeuralOptions& options,
   return ReadText(**lines, vocabulary, form);
 }
 
-// A number that tells one text from another.
-uint64_t Fingerprint(absl::Span<const WordId> words) {
-  uint64_t hash = words.size();
-  for (WordId word : words) hash = (hash ^ word) * 0x100000001B3;
-  return hash;
-}
-
 // The rates of a linear schedule depend on where it ends.
 std::string ScheduleDescription(const TrainingOptions& training) {
   return training.schedule == Schedule::kPlateau
@@ -123,32 +116,28 @@ std::string ScheduleDescription(const TrainingOptions& training) {
              : absl::StrCat(" schedule=linear epochs=", training.epochs);
 }
 
-std::string Describe(const NeuralOptions& options, const NetworkTask& task,
-                     absl::Span<const WordId> training,
-                     absl::Span<const WordId> validation) {
+std::string Describe(const NeuralOptions& options, const TrainingJob& job) {
   const TrainingOptions& t = options.training;
   return absl::StrCat(
-      task.family, " ",
-      absl::StrJoin(task.properties, " ", absl::PairFormatter("=")),
+      job.family, " ",
+      absl::StrJoin(job.properties, " ", absl::PairFormatter("=")),
       " optimizer=", options.optimizer, " learning_rate=", t.learning_rate,
       " clip=", t.clip, " weight_decay=", t.weight_decay, " decay=", t.decay,
       " patience=", t.patience, ScheduleDescription(t), " seed=", t.seed,
       " threads=", t.threads, " batch=", options.batches.streams,
-      " steps=", options.batches.steps, " text=", Fingerprint(training),
-      " valid=", Fingerprint(validation));
+      " steps=", options.batches.steps, " ", job.texts);
 }
 
 std::map<std::string, std::string> Properties(const NeuralOptions& options,
-                                              const NetworkTask& task,
-                                              const Corpus& corpus,
+                                              const TrainingJob& job,
                                               const TrainedNetwork& trained) {
-  std::map<std::string, std::string> properties = task.properties;
+  std::map<std::string, std::string> properties = job.properties;
   const TrainingOptions& t = options.training;
   const auto add = [&](const char* key, const auto& value) {
     properties[key] = absl::StrCat(value);
   };
-  add("sentences", corpus.sentences);
-  add("tokens", corpus.tokens());
+  add("sentences", job.sentences);
+  add("tokens", job.tokens);
   add("optimizer", options.optimizer);
   add("learning_rate", t.learning_rate);
   add("schedule", options.schedule);
@@ -173,26 +162,27 @@ void StartAfterEnd(const Vocabulary& vocabulary, const ParameterLayout& layout,
               embedding.row(vocabulary.begin_sentence()));
 }
 
-absl::Status PublishTrained(const NeuralOptions& options,
-                            const NetworkTask& task, const Corpus& corpus,
-                            TextForm form, TrainedNetwork trained) {
-  const std::unique_ptr<Network<float>> network = task.make_network();
-  if (form == TextForm::kStream) {
-    StartAfterEnd(corpus.vocabulary, network->layout(), &trained.values);
+absl::Status PublishTrained(const NeuralOptions& options, TrainingJob job,
+                            TrainedNetwork trained) {
+  const std::unique_ptr<Network<float>> network = job.make_network();
+  if (job.starts_after_end) {
+    StartAfterEnd(job.vocabulary, network->layout(), &trained.values);
   }
   NetworkVersion version;
-  version.family = task.family;
+  version.family = job.family;
   version.weights =
       MakeWeightsFile(network->layout(), trained.values, network->Metadata());
   version.precision = *ParsePrecision(options.precision);
-  version.properties = Properties(options, task, corpus, trained);
-  version.files = {{"training.jsonl", trained.log.ToJsonLines()},
-                   {"training.svg", DrawTrainingChart(options.target.model,
-                                                      trained.log.records())}};
-  version.self_test = FirstSentences(corpus.vocabulary, corpus.words);
+  version.properties = Properties(options, job, trained);
+  version.files = std::move(job.files);
+  version.files["training.jsonl"] = trained.log.ToJsonLines();
+  version.files["training.svg"] =
+      DrawTrainingChart(options.target.model, trained.log.records());
+  version.self_test = std::move(job.self_test);
+  version.self_test_sources = std::move(job.self_test_sources);
   const absl::StatusOr<uint64_t> number =
-      PublishNetwork(options.target.store, options.target.model,
-                     corpus.vocabulary, std::move(version));
+      PublishNetwork(options.target.store, options.target.model, job.vocabulary,
+                     std::move(version));
   if (!number.ok()) return number.status();
   std::cout << options.target.model << "@" << *number << std::endl;
   return absl::OkStatus();
@@ -293,7 +283,13 @@ void AddNeuralOptions(CLI::App& command, NeuralOptions* options) {
   AddModelOptions(command, "to publish", &options->target);
 }
 
-absl::Status TrainAndPublish(
+uint64_t Fingerprint(absl::Span<const WordId> words) {
+  uint64_t hash = words.size();
+  for (WordId word : words) hash = (hash ^ word) * 0x100000001B3;
+  return hash;
+}
+
+absl::Status TrainLanguageModel(
     const NeuralOptions& options,
     const std::function<absl::StatusOr<NetworkTask>(const Vocabulary&)>&
         make_task,
@@ -307,15 +303,32 @@ absl::Status TrainAndPublish(
   if (!valid.ok()) return valid.status();
   const absl::StatusOr<NetworkTask> task = make_task(corpus->vocabulary);
   if (!task.ok()) return task.status();
+  TrainingJob job = {.family = task->family,
+                     .properties = task->properties,
+                     .make_network = task->make_network,
+                     .training = task->make_batches(corpus->words),
+                     .validation = task->make_batches(*valid),
+                     .texts = absl::StrCat("text=", Fingerprint(corpus->words),
+                                           " valid=", Fingerprint(*valid)),
+                     .sentences = corpus->sentences,
+                     .tokens = corpus->tokens(),
+                     .vocabulary = std::move(corpus->vocabulary),
+                     .starts_after_end = form == TextForm::kStream,
+                     .files = {},
+                     .self_test = {}};
+  job.self_test = FirstSentences(job.vocabulary, corpus->words);
+  return TrainAndPublish(options, std::move(job));
+}
 
+absl::Status TrainAndPublish(const NeuralOptions& options, TrainingJob job) {
   TrainingOptions training = options.training;
   training.optimizer = *ParseOptimizer(options.optimizer);
   training.schedule =
       options.schedule == "linear" ? Schedule::kLinear : Schedule::kPlateau;
-  training.description = Describe(options, *task, corpus->words, *valid);
+  training.description = Describe(options, job);
   const std::string directory =
       absl::StrCat(options.target.store, "/.training");
-  status = MakeDirectories(directory);
+  absl::Status status = MakeDirectories(directory);
   if (!status.ok()) return status;
   training.checkpoint =
       absl::StrCat(directory, "/", options.target.model, ".safetensors");
@@ -323,18 +336,14 @@ absl::Status TrainAndPublish(
   training.report = [&](const TrainingRecord& record, double share) {
     reporter.Report(record, share);
   };
-  const size_t parameters = task->make_network()->layout().size();
+  const size_t parameters = job.make_network()->layout().size();
   Note(absl::StrFormat(
       "%d sentences, %d tokens, %d words in the vocabulary; %d parameters",
-      corpus->sentences, corpus->tokens(), corpus->vocabulary.size(),
-      parameters));
-  const std::unique_ptr<BatchSource> batches =
-      task->make_batches(corpus->words);
-  const std::unique_ptr<BatchSource> valid_batches = task->make_batches(*valid);
+      job.sentences, job.tokens, job.vocabulary.size(), parameters));
   absl::StatusOr<TrainedNetwork> trained =
-      TrainNetwork(task->make_network, *batches, *valid_batches, training);
+      TrainNetwork(job.make_network, *job.training, *job.validation, training);
   if (!trained.ok()) return trained.status();
-  status = PublishTrained(options, *task, *corpus, form, *std::move(trained));
+  status = PublishTrained(options, std::move(job), *std::move(trained));
   if (status.ok()) std::remove(training.checkpoint.c_str());
   return status;
 }

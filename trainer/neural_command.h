@@ -2,7 +2,9 @@
 #define LMSERVE_TRAINER_NEURAL_COMMAND_H_
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,13 +46,31 @@ struct NetworkTask {
 
 // Reads the texts, lets `make_task` say what to train over the vocabulary,
 // trains and publishes it. The model of a stream starts as the stream goes on
-// after
-// </s>.
-absl::Status TrainAndPublish(
+// after </s>.
+absl::Status TrainLanguageModel(
     const NeuralOptions& options,
     const std::function<absl::StatusOr<NetworkTask>(const Vocabulary&)>&
         make_task,
     TextForm form);
+
+// A network to train on texts that were read, and what to publish it with.
+struct TrainingJob {
+  std::string family;
+  std::map<std::string, std::string> properties;  // of its architecture
+  std::function<std::unique_ptr<Network<float>>()> make_network;
+  std::unique_ptr<BatchSource> training, validation;
+  std::string texts;  // tells them from others, for the checkpoint
+  uint64_t sentences = 0, tokens = 0;
+  Vocabulary vocabulary;
+  bool starts_after_end = false;             // <s> gets the embedding of </s>
+  std::map<std::string, std::string> files;  // more of them
+  std::vector<std::string> self_test;
+  std::vector<std::string> self_test_sources = {};
+};
+absl::Status TrainAndPublish(const NeuralOptions& options, TrainingJob job);
+
+// A number that tells one text from another.
+uint64_t Fingerprint(absl::Span<const WordId> words);
 
 }  // namespace lmserve
 

@@ -84,7 +84,7 @@ absl::Status Train(const Options& options) {
     return absl::InvalidArgumentError(
         "--stream: a bidirectional network reads sentences");
   }
-  return TrainAndPublish(
+  return TrainLanguageModel(
       options,
       [&](const Vocabulary& vocabulary) {
         return MakeTask(options, vocabulary);

@@ -44,7 +44,7 @@ absl::StatusOr<NetworkTask> MakeTask(const Options& options,
 }
 
 absl::Status Train(const Options& options) {
-  return TrainAndPublish(
+  return TrainLanguageModel(
       options,
       [&](const Vocabulary& vocabulary) {
         return MakeTask(options, vocabulary);

@@ -112,10 +112,14 @@ absl::Status WrongDirection(bool bidirectional) {
             "bidirectional one");
 }
 
-// One layer in one direction; `inputs` 0 stands for any.
-absl::Status AddLayer(const TensorFile& file, size_t layer, bool reverse,
-                      size_t inputs, RecurrentWeights* weights) {
-  const std::string name = LayerTensor("weight_hh", layer, reverse);
+// One layer in one direction; `inputs` 0 stands for any, and for none.
+absl::Status AddLayer(const TensorFile& file, absl::string_view prefix,
+                      size_t layer, bool reverse, size_t inputs,
+                      RecurrentWeights* weights) {
+  const auto tensor = [&](absl::string_view name) {
+    return absl::StrCat(prefix, LayerTensor(name, layer, reverse));
+  };
+  const std::string name = tensor("weight_hh");
   const absl::StatusOr<WeightMatrix> hh = ReadMatrix(file, name, 0, 0);
   if (!hh.ok()) return hh.status();
   const absl::StatusOr<Cell> cell = CellOf(name, hh->rows, hh->cols);
@@ -126,16 +130,20 @@ absl::Status AddLayer(const TensorFile& file, size_t layer, bool reverse,
                               ", found ", CellName(*cell)));
   }
   weights->cell = *cell;
-  const absl::StatusOr<WeightMatrix> ih = ReadMatrix(
-      file, LayerTensor("weight_ih", layer, reverse), hh->rows, inputs);
-  if (!ih.ok()) return ih.status();
+  WeightMatrix ih;
+  if (inputs > 0 || file.Find(tensor("weight_ih")) != nullptr) {
+    absl::StatusOr<WeightMatrix> read =
+        ReadMatrix(file, tensor("weight_ih"), hh->rows, inputs);
+    if (!read.ok()) return read.status();
+    ih = *read;
+  }
   for (const char* bias : {"bias_ih", "bias_hh"}) {
     absl::StatusOr<std::vector<float>> values =
-        ReadVector(file, LayerTensor(bias, layer, reverse), hh->rows);
+        ReadVector(file, tensor(bias), hh->rows);
     if (!values.ok()) return values.status();
     weights->biases.push_back(*std::move(values));
   }
-  weights->layers.push_back({*cell, weights->activation, *ih, *hh, {}, {}});
+  weights->layers.push_back({*cell, weights->activation, ih, *hh, {}, {}});
   return absl::OkStatus();
 }
 
@@ -264,18 +272,18 @@ absl::StatusOr<std::vector<float>> ReadVector(const TensorFile& file,
   return values;
 }
 
-absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(const TensorFile& file,
-                                                      size_t embedding_size) {
+absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(
+    const TensorFile& file, size_t inputs, absl::string_view prefix) {
   const absl::StatusOr<Activation> activation = ReadActivation(file);
   if (!activation.ok()) return activation.status();
   RecurrentWeights weights = {};
   weights.activation = *activation;
-  weights.bidirectional =
-      file.Find(LayerTensor("weight_hh", 0, true)) != nullptr;
-  size_t inputs = embedding_size;
-  for (size_t layer = 0; layer == 0 || file.Find(LayerTensor("weight_hh", layer,
-                                                             false)) != nullptr;
-       ++layer) {
+  const auto has_layer = [&](size_t layer, bool reverse) {
+    return file.Find(absl::StrCat(
+               prefix, LayerTensor("weight_hh", layer, reverse))) != nullptr;
+  };
+  weights.bidirectional = has_layer(0, true);
+  for (size_t layer = 0; layer == 0 || has_layer(layer, false); ++layer) {
     if (layer == kMaxLayers) {
       return absl::InvalidArgumentError(
           absl::StrCat("expected at most ", kMaxLayers, " layers, found more"));
@@ -283,7 +291,7 @@ absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(const TensorFile& file,
     const int directions = weights.bidirectional ? 2 : 1;
     for (int reverse = 0; reverse < directions; ++reverse) {
       absl::Status status =
-          AddLayer(file, layer, reverse == 1, inputs, &weights);
+          AddLayer(file, prefix, layer, reverse == 1, inputs, &weights);
       if (!status.ok()) return status;
     }
     inputs = 0;
@@ -297,6 +305,17 @@ absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(const TensorFile& file,
     weights.layers[i].bias_hh = weights.biases[2 * i + 1];
   }
   return weights;
+}
+
+absl::StatusOr<std::vector<RecurrentLayer>> CreateLayers(
+    const RecurrentWeights& weights) {
+  std::vector<RecurrentLayer> layers;
+  for (const RecurrentLayer::Weights& layer : weights.layers) {
+    absl::StatusOr<RecurrentLayer> made = RecurrentLayer::Create(layer);
+    if (!made.ok()) return made.status();
+    layers.push_back(*std::move(made));
+  }
+  return layers;
 }
 
 absl::StatusOr<WeightMatrix> ReadOutputWeights(const TensorFile& file,
@@ -353,22 +372,17 @@ absl::StatusOr<RecurrentParts> ReadRecurrentParts(absl::string_view bytes,
   if (weights->bidirectional != bidirectional) {
     return WrongDirection(bidirectional);
   }
-  std::vector<RecurrentLayer> layers;
-  size_t features = 0;  // of the last depth
-  for (const RecurrentLayer::Weights& layer : weights->layers) {
-    absl::StatusOr<RecurrentLayer> made = RecurrentLayer::Create(layer);
-    if (!made.ok()) return made.status();
-    const bool backward = bidirectional && layers.size() % 2 == 1;
-    features = made->units() + (backward ? features : 0);
-    layers.push_back(*std::move(made));
-  }
+  absl::StatusOr<std::vector<RecurrentLayer>> layers = CreateLayers(*weights);
+  if (!layers.ok()) return layers.status();
+  size_t features = layers->back().units();
+  if (bidirectional) features += (*layers)[layers->size() - 2].units();
   const absl::StatusOr<WeightMatrix> words =
       ReadOutputWeights(*file, vocabulary, features);
   if (!words.ok()) return words.status();
   absl::StatusOr<OutputLayer> output = ReadOutputLayer(
       *file, vocabulary, *words, NeverPredicted(vocabulary, bidirectional));
   if (!output.ok()) return output.status();
-  return RecurrentParts{*embedding, std::move(layers), *std::move(output)};
+  return RecurrentParts{*embedding, *std::move(layers), *std::move(output)};
 }
 
 }  // namespace lmserve

@@ -62,8 +62,9 @@ absl::StatusOr<std::vector<float>> ReadVector(const TensorFile& file,
                                               absl::string_view name,
                                               size_t size);
 
-// The layers of `rnn`, as many as there are; `cell` follows from the shapes. A
-// bidirectional network has two for each depth, forward first.
+// The layers of `rnn`, as many as there are, whose names may have a prefix;
+// `cell` follows from the shapes. A bidirectional network has two for each
+// depth, forward first.
 struct RecurrentWeights {
   Cell cell;
   Activation activation;
@@ -71,8 +72,12 @@ struct RecurrentWeights {
   std::vector<RecurrentLayer::Weights> layers;
   std::vector<std::vector<float>> biases;  // what the layers' spans view
 };
-absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(const TensorFile& file,
-                                                      size_t embedding_size);
+// `inputs` of the first layer: 0 stands for any number, and for none.
+absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(
+    const TensorFile& file, size_t inputs, absl::string_view prefix = "");
+
+absl::StatusOr<std::vector<RecurrentLayer>> CreateLayers(
+    const RecurrentWeights& weights);
 
 // The weights of the output layer over some features: decoder.weight, or, where
 // there is none, encoder.weight.

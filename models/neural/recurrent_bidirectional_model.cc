@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "models/neural/recurrent_reader.h"
 
 namespace lmserve {
 namespace {
@@ -32,85 +33,48 @@ size_t Position(const Gap& gap) { return gap.before.size() + 1; }
 // rows, width), a row a sentence. Keeps its memory for those that come after.
 class RecurrentBidirectionalModel::Pass {
  public:
-  explicit Pass(const RecurrentBidirectionalModel& model) : model_(model) {}
+  explicit Pass(const RecurrentBidirectionalModel& model)
+      : model_(model), reader_(model.parts_.layers, /*bidirectional=*/true) {}
 
-  // What the output layer reads of each gap: (rows, features); valid until the
-  // next call. REQUIRES: gaps is not empty, and all have one length.
+  // What the output layer reads of each gap, the states of the last layer:
+  // (rows, features); valid until the next call. REQUIRES: gaps is not empty,
+  // and all have one length.
   const float* Run(absl::Span<const Gap> gaps) {
-    gaps_ = gaps;
-    steps_ = Length(gaps[0]);
-    rows_ = gaps.size();
-    Embed();
-    size_t width = 0;
-    const std::vector<RecurrentLayer>& layers = model_.parts_.layers;
-    for (size_t i = 0; i < layers.size(); i += 2) {
-      const RecurrentLayer &forward = layers[i], &backward = layers[i + 1];
-      width = forward.units() + backward.units();
-      y_.resize(steps_ * rows_ * width);
-      RunDirection(forward, false, y_.data(), width);
-      RunDirection(backward, true, y_.data() + forward.units(), width);
-      x_.swap(y_);
+    const size_t steps = Length(gaps[0]), rows = gaps.size();
+    const size_t width = reader_.outputs();
+    const std::vector<float>& states = reader_.Read(Embed(gaps), steps, rows);
+    features_.resize(rows * width);
+    for (size_t r = 0; r < rows; ++r) {
+      std::copy_n(states.data() + (Position(gaps[r]) * rows + r) * width, width,
+                  features_.data() + r * width);
     }
-    TakeGaps(width);
     return features_.data();
   }
 
  private:
-  // Makes x_ the embeddings of all words.
-  void Embed() {
+  // The embeddings of all words.
+  std::vector<float> Embed(absl::Span<const Gap> gaps) const {
     const Vocabulary& vocabulary = model_.vocabulary_;
     const size_t size = model_.parts_.embedding.cols;
-    x_.resize(steps_ * rows_ * size);
-    for (size_t r = 0; r < rows_; ++r) {
-      float* to = x_.data() + r * size;
+    std::vector<float> x(Length(gaps[0]) * gaps.size() * size);
+    for (size_t r = 0; r < gaps.size(); ++r) {
+      float* to = x.data() + r * size;
       const auto add = [&](WordId word) {
         model_.parts_.embedding.CopyRow(word, to);
-        to += rows_ * size;
+        to += gaps.size() * size;
       };
       add(vocabulary.begin_sentence());
-      for (WordId word : gaps_[r].before) add(word);
+      for (WordId word : gaps[r].before) add(word);
       add(vocabulary.unknown());
-      for (WordId word : gaps_[r].after) add(word);
+      for (WordId word : gaps[r].after) add(word);
       add(vocabulary.end_sentence());
     }
-  }
-
-  // Reads x_; writes the states of one direction into rows of y, `width`
-  // numbers apart.
-  void RunDirection(const RecurrentLayer& layer, bool reverse, float* y,
-                    size_t width) {
-    const size_t units = layer.units(), block = rows_ * layer.gates();
-    projected_.resize(steps_ * block);
-    layer.Project(x_.data(), steps_ * rows_, projected_.data(), &scratch_);
-    h_.assign(rows_ * units, 0);
-    c_.assign(layer.has_cell_state() ? rows_ * units : 0, 0);
-    for (size_t i = 0; i < steps_; ++i) {
-      const size_t step = reverse ? steps_ - 1 - i : i;
-      layer.Step(projected_.data() + step * block, h_.data(), c_.data(), rows_,
-                 h_.data(), c_.data(), &scratch_);
-      float* to = y + step * rows_ * width;
-      for (size_t r = 0; r < rows_; ++r) {
-        std::copy_n(h_.data() + r * units, units, to + r * width);
-      }
-    }
-  }
-
-  // Of x_, the states of the last layer, takes those at the gaps.
-  void TakeGaps(size_t width) {
-    features_.resize(rows_ * width);
-    for (size_t r = 0; r < rows_; ++r) {
-      std::copy_n(x_.data() + (Position(gaps_[r]) * rows_ + r) * width, width,
-                  features_.data() + r * width);
-    }
+    return x;
   }
 
   const RecurrentBidirectionalModel& model_;
-  absl::Span<const Gap> gaps_;
-  size_t steps_ = 0;
-  size_t rows_ = 0;
-  std::vector<float> x_, y_;  // of a layer, what it reads and what it makes
-  std::vector<float> projected_, h_, c_, features_;
-  RecurrentLayer::Scratch scratch_;
+  RecurrentReader reader_;
+  std::vector<float> features_;
 };
 
 absl::StatusOr<std::unique_ptr<RecurrentBidirectionalModel>>

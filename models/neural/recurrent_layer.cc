@@ -29,21 +29,31 @@ absl::StatusOr<RecurrentLayer> RecurrentLayer::Create(const Weights& weights) {
       input_bias[i] += weights.bias_hh[i];
     }
   }
-  auto input = Linear::Create(weights.weight_ih, input_bias);
-  if (!input.ok()) return input.status();
   auto recurrent = Linear::Create(weights.weight_hh, recurrent_bias);
   if (!recurrent.ok()) return recurrent.status();
   RecurrentLayer layer;
   layer.cell_ = weights.cell;
   layer.activation_ = weights.activation;
-  layer.input_ = *std::move(input);
   layer.recurrent_ = *std::move(recurrent);
+  if (weights.weight_ih.cols == 0) {
+    layer.input_bias_ = std::move(input_bias);
+    return layer;
+  }
+  auto input = Linear::Create(weights.weight_ih, input_bias);
+  if (!input.ok()) return input.status();
+  layer.input_ = *std::move(input);
   return layer;
 }
 
 void RecurrentLayer::Project(const float* x, size_t rows, float* projected,
                              Scratch* scratch) const {
-  input_->Apply(x, rows, projected, &scratch->linear);
+  if (input_ != nullptr) {
+    input_->Apply(x, rows, projected, &scratch->linear);
+    return;
+  }
+  for (size_t r = 0; r < rows; ++r) {
+    std::copy_n(input_bias_.data(), gates(), projected + r * gates());
+  }
 }
 
 void RecurrentLayer::Step(const float* projected, const float* old_h,

@@ -26,9 +26,9 @@ class RecurrentLayer {
   // after the other in its order.
   struct Weights {
     Cell cell;
-    Activation activation;            // of Cell::kRnn
-    WeightMatrix weight_ih;           // (gates * units, inputs)
-    WeightMatrix weight_hh;           // (gates * units, units)
+    Activation activation;   // of Cell::kRnn
+    WeightMatrix weight_ih;  // (gates * units, inputs); empty: no inputs
+    WeightMatrix weight_hh;  // (gates * units, units)
     absl::Span<const float> bias_ih;  // (gates * units)
     absl::Span<const float> bias_hh;  // (gates * units)
   };
@@ -42,12 +42,13 @@ class RecurrentLayer {
   // Packs a copy of the weights. Fails with INTERNAL where Linear does.
   static absl::StatusOr<RecurrentLayer> Create(const Weights& weights);
 
-  size_t inputs() const { return input_->inputs(); }
+  size_t inputs() const { return input_ == nullptr ? 0 : input_->inputs(); }
   size_t units() const { return recurrent_->inputs(); }
-  size_t gates() const { return input_->outputs(); }  // of all units
+  size_t gates() const { return recurrent_->outputs(); }  // of all units
   bool has_cell_state() const { return cell_ == Cell::kLstm; }
 
-  // projected (rows, gates) = x W_ih^T + biases, for x (rows, inputs).
+  // projected (rows, gates) = x W_ih^T + biases, for x (rows, inputs), which is
+  // not read where there are no inputs.
   void Project(const float* x, size_t rows, float* projected,
                Scratch* scratch) const;
 
@@ -62,7 +63,8 @@ class RecurrentLayer {
 
   Cell cell_ = Cell::kRnn;
   Activation activation_ = Activation::kTanh;
-  std::unique_ptr<const Linear> input_;
+  std::unique_ptr<const Linear> input_;  // null: there are no inputs,
+  std::vector<float> input_bias_;        // but these
   std::unique_ptr<const Linear> recurrent_;
 };
 

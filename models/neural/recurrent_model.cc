@@ -12,6 +12,9 @@ namespace {
 // Texts of more words are scored one after the other: it bounds the memory.
 constexpr size_t kMaxWords = 2048;
 
+// What a decoder's state begins with, in floats.
+constexpr size_t kPointerFloats = sizeof(const EncodedSource*) / sizeof(float);
+
 }  // namespace
 
 // One batch on its way through the network: the states of all contexts of a
@@ -27,6 +30,7 @@ class RecurrentModel::Pass {
       rows += tree.states_end(d) - tree.begin(d);
     }
     rows_ = rows;
+    if (model.is_decoder_) FindSources();
   }
 
   // Computes the states of all rows.
@@ -42,7 +46,8 @@ class RecurrentModel::Pass {
   std::vector<float> ScoreNodes() const {
     const size_t features = model_.layers_.back().units();
     std::vector<float> x;
-    std::vector<size_t> begin;  // of each row's targets
+    std::vector<const EncodedSource*> sources;  // of its rows
+    std::vector<size_t> begin;                  // of each row's targets
     std::vector<PrefixTree::NodeId> nodes;
     std::vector<WordId> words;
     for (size_t d = 0; d <= tree_.depth(); ++d) {
@@ -51,12 +56,14 @@ class RecurrentModel::Pass {
         if (children.empty()) continue;
         const float* h = states_.back().h.data() + Row(d, node) * features;
         x.insert(x.end(), h, h + features);
+        if (model_.is_decoder_) sources.push_back(sources_[Row(d, node)]);
         begin.push_back(nodes.size());
         nodes.insert(nodes.end(), children.begin(), children.end());
       }
     }
     for (auto node : nodes) words.push_back(tree_.word(node));
     begin.push_back(nodes.size());
+    model_.Attend(sources, &x);
 
     std::vector<float> found(nodes.size());
     std::vector<OutputLayer::Targets> targets;
@@ -74,6 +81,11 @@ class RecurrentModel::Pass {
   // Writes the state of a node of a depth.
   void WriteState(size_t depth, PrefixTree::NodeId node,
                   std::byte* state) const {
+    if (model_.is_decoder_) {
+      const EncodedSource* source = sources_[Row(depth, node)];
+      std::memcpy(state, &source, sizeof(source));
+      state += sizeof(source);
+    }
     for (const LayerStates& layer : states_) {
       for (const std::vector<float>* values : {&layer.h, &layer.c}) {
         const size_t bytes = values->size() / rows_ * sizeof(float);
@@ -102,9 +114,22 @@ class RecurrentModel::Pass {
     return states_[layer].h.data() + roots() * model_.layers_[layer].units();
   }
 
+  // The sources of all rows: those of their roots.
+  void FindSources() {
+    for (size_t root = 0; root < roots(); ++root) {
+      sources_.push_back(SourceOf(tree_.root_state(root)));
+    }
+    for (size_t d = 1; d <= tree_.depth(); ++d) {
+      for (auto node = tree_.begin(d); node < tree_.states_end(d); ++node) {
+        sources_.push_back(sources_[Row(d - 1, tree_.parent(node))]);
+      }
+    }
+  }
+
   // The embeddings of the last words of all rows but the roots.
   std::vector<float> Embed() const {
     const size_t size = model_.embedding_.cols;
+    if (size == 0) return {};
     std::vector<float> embedded((rows_ - roots()) * size);
     float* to = embedded.data();
     for (size_t d = 1; d <= tree_.depth(); ++d) {
@@ -138,6 +163,7 @@ class RecurrentModel::Pass {
     LayerStates& states = states_[i];
     std::vector<float> projected((rows_ - roots()) * layer.gates());
     layer.Project(inputs, rows_ - roots(), projected.data(), &scratch_);
+    if (i == 0 && model_.is_decoder_) AddSourceGates(projected.data());
     for (size_t d = 1; d <= tree_.depth(); ++d) {
       const size_t rows = tree_.states_end(d) - tree_.begin(d);
       if (rows == 0) return;
@@ -149,6 +175,13 @@ class RecurrentModel::Pass {
           GatherParents(d, states.h, units, &old_h_),
           c == nullptr ? nullptr : GatherParents(d, states.c, units, &old_c_),
           rows, h, c, &scratch_);
+    }
+  }
+
+  // Adds what the sources say to the gates of all rows but the roots.
+  void AddSourceGates(float* projected) const {
+    for (size_t row = roots(); row < rows_; ++row) {
+      for (float gate : sources_[row]->gates) *projected++ += gate;
     }
   }
 
@@ -172,6 +205,7 @@ class RecurrentModel::Pass {
   const PrefixTree& tree_;
   std::vector<size_t> first_row_;  // of each depth
   size_t rows_ = 0;
+  std::vector<const EncodedSource*> sources_;  // of a decoder, by row
   std::vector<LayerStates> states_;
   std::vector<float> old_h_, old_c_;
   RecurrentLayer::Scratch scratch_;
@@ -198,8 +232,41 @@ RecurrentModel::RecurrentModel(Vocabulary vocabulary, RecurrentParts parts)
   Score({&read, 1});
 }
 
+RecurrentModel::RecurrentModel(Vocabulary vocabulary, RecurrentParts parts,
+                               std::optional<SourceAttention> attention)
+    : vocabulary_(std::move(vocabulary)),
+      embedding_(parts.embedding),
+      layers_(std::move(parts.layers)),
+      output_(std::move(parts.output)),
+      is_decoder_(true),
+      attention_(std::move(attention)),
+      start_(StateOffset(layers_.size())) {}
+
+void RecurrentModel::StartFrom(absl::Span<const float> before,
+                               EncodedSource* source) const {
+  source->start.resize(start_.size());
+  std::memcpy(source->start.data(), &source, sizeof(source));
+  std::copy(before.begin(), before.end(),
+            source->start.begin() + kPointerFloats);
+  auto* state = reinterpret_cast<std::byte*>(source->start.data());
+  const WordId begin = vocabulary_.begin_sentence();
+  const Query read = {state, {&begin, 1}, state, {}};
+  Score({&read, 1});
+}
+
+const EncodedSource* RecurrentModel::SourceOf(const std::byte* state) {
+  const EncodedSource* source = nullptr;
+  std::memcpy(&source, state, sizeof(source));
+  return source;
+}
+
+void RecurrentModel::Attend(absl::Span<const EncodedSource* const> sources,
+                            std::vector<float>* rows) const {
+  if (attention_.has_value()) attention_->Apply(sources, rows);
+}
+
 size_t RecurrentModel::StateOffset(size_t layer) const {
-  size_t floats = 0;
+  size_t floats = is_decoder_ ? kPointerFloats : 0;
   for (size_t i = 0; i < layer; ++i) floats += StateFloats(layers_[i]);
   return floats;
 }
@@ -269,10 +336,13 @@ void RecurrentModel::Distribution(absl::Span<const std::byte* const> states,
   const size_t features = layers_.back().units();
   const size_t offset = StateOffset(layers_.size() - 1) * sizeof(float);
   std::vector<float> x(states.size() * features);
+  std::vector<const EncodedSource*> sources;
   for (size_t i = 0; i < states.size(); ++i) {
+    if (is_decoder_) sources.push_back(SourceOf(states[i]));
     std::memcpy(x.data() + i * features, states[i] + offset,
                 features * sizeof(float));
   }
+  Attend(sources, &x);
   output_.Distribution(x.data(), states.size(), log_probs);
 }
 

@@ -2,6 +2,8 @@
 #define LMSERVE_MODELS_NEURAL_RECURRENT_MODEL_H_
 
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -10,6 +12,7 @@
 #include "models/neural/output_layer.h"
 #include "models/neural/prefix_tree.h"
 #include "models/neural/recurrent_layer.h"
+#include "models/neural/source_attention.h"
 
 namespace lmserve {
 
@@ -20,6 +23,10 @@ namespace lmserve {
 // A state is, layer by layer, h and, of an LSTM, c: all floats. A text starts
 // with all of them 0 and <s> read.
 //
+// It is the decoder of a translation model, too (Cho et al. 2014, Sutskever et
+// al. 2014): then a state begins with a pointer to its EncodedSource, which
+// must outlive it.
+//
 // Immutable: any number of threads may use one at a time.
 class RecurrentModel final : public LanguageModel {
  public:
@@ -28,6 +35,21 @@ class RecurrentModel final : public LanguageModel {
   // where they are not those of such a model over that vocabulary.
   static absl::StatusOr<std::unique_ptr<RecurrentModel>> Create(
       Vocabulary vocabulary, absl::string_view bytes);
+
+  // A decoder, of parts whose embedding may be empty: then it does not read the
+  // words before. Its texts start from source.start; what Start() writes is to
+  // be set.
+  RecurrentModel(Vocabulary vocabulary, RecurrentParts parts,
+                 std::optional<SourceAttention> attention);
+
+  // Sets source->start, reading <s>, from what the layers' states are before:
+  // layer by layer, h and c.
+  void StartFrom(absl::Span<const float> before, EncodedSource* source) const;
+  // Null: of none.
+  const SourceAttention* attention() const {
+    return attention_.has_value() ? &*attention_ : nullptr;
+  }
+  void set_start(std::vector<float> start) { start_ = std::move(start); }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   size_t state_size() const override;
@@ -48,6 +70,14 @@ class RecurrentModel final : public LanguageModel {
   void ScoreGroup(absl::Span<const Query> group) const;
   void ScoreInParts(const Query& query) const;
 
+  // The features that the output layer reads, from the states of the last layer
+  // (rows, units) and, of a decoder, the rows' sources.
+  void Attend(absl::Span<const EncodedSource* const> sources,
+              std::vector<float>* rows) const;
+
+  // Of a decoder.
+  static const EncodedSource* SourceOf(const std::byte* state);
+
   // Where layer i begins in a state, in floats.
   size_t StateOffset(size_t layer) const;
   size_t StateFloats(const RecurrentLayer& layer) const {
@@ -58,6 +88,8 @@ class RecurrentModel final : public LanguageModel {
   const WeightMatrix embedding_;
   const std::vector<RecurrentLayer> layers_;
   const OutputLayer output_;
+  const bool is_decoder_ = false;
+  const std::optional<SourceAttention> attention_;
   std::vector<float> start_;
 };
 

@@ -1,6 +1,5 @@
 #include "trainer/neural/attention.h"
 
-#include <algorithm>
 #include <string>
 
 #include "models/neural/kernels.h"
@@ -15,10 +14,12 @@ Attention<T>::Attention(size_t units, size_t source_units,
     : units_(units),
       source_units_(source_units),
       layout_(*layout),
-      key_weight_(layout->AddMatrix(std::string(kAttentionTensor), units,
+      key_weight_(layout->AddMatrix(std::string(kAttentionKeyTensor), units,
                                     source_units)),
-      output_weight_(layout->AddMatrix(std::string(kAttentionOutputTensor),
-                                       units, source_units + units)) {}
+      context_weight_(layout->AddMatrix(std::string(kAttentionContextTensor),
+                                        units, source_units)),
+      state_weight_(layout->AddMatrix(std::string(kAttentionStateTensor), units,
+                                      units)) {}
 
 template <typename T>
 const std::vector<T>& Attention<T>::Forward(const T* values,
@@ -30,7 +31,7 @@ const std::vector<T>& Attention<T>::Forward(const T* values,
   streams_ = streams;
   keys_.resize(source.rows * units_);
   weights_.resize(h.rows * source.rows / streams);
-  joined_.resize(h.rows * (source_units_ + units_));
+  contexts_.resize(h.rows * source_units_);
   y_.resize(h.rows * units_);
 
   Gemm(Transpose::kNo, Transpose::kYes, source,
@@ -45,12 +46,11 @@ const std::vector<T>& Attention<T>::Forward(const T* values,
     Gemm(Transpose::kNo, Transpose::kNo, weights, Stream(source, s), 0,
          Stream(Contexts(), s));
   }
-  const MatrixView<T> joined = Joined();
-  for (size_t r = 0; r < h.rows; ++r) {
-    std::copy_n(h.row(r), units_, joined.row(r) + source_units_);
-  }
-  Gemm(Transpose::kNo, Transpose::kYes, joined,
-       layout_.View(values, output_weight_), 0, {y_.data(), h.rows, units_});
+  const MatrixView<T> y(y_.data(), h.rows, units_);
+  Gemm(Transpose::kNo, Transpose::kYes, Contexts(),
+       layout_.View(values, context_weight_), 0, y);
+  Gemm(Transpose::kNo, Transpose::kYes, h, layout_.View(values, state_weight_),
+       1, y);
   TanhInPlace(absl::MakeSpan(y_));
   return y_;
 }
@@ -61,23 +61,22 @@ void Attention<T>::Backward(const T* values, std::vector<T>* dy,
                             T* gradients) {
   for (size_t i = 0; i < y_.size(); ++i) (*dy)[i] *= 1 - y_[i] * y_[i];
   const MatrixView<const T> d_sum(dy->data(), h_.rows, units_);
-  Gemm(Transpose::kYes, Transpose::kNo, d_sum, Joined(), 1,
-       layout_.View(gradients, output_weight_));
-  d_joined_.resize(joined_.size());
-  const MatrixView<T> d_joined(d_joined_.data(), h_.rows,
-                               source_units_ + units_);
+  Gemm(Transpose::kYes, Transpose::kNo, d_sum, Contexts(), 1,
+       layout_.View(gradients, context_weight_));
+  Gemm(Transpose::kYes, Transpose::kNo, d_sum, h_, 1,
+       layout_.View(gradients, state_weight_));
   Gemm(Transpose::kNo, Transpose::kNo, d_sum,
-       layout_.View(values, output_weight_), 0, d_joined);
-  for (size_t r = 0; r < h_.rows; ++r) {
-    std::copy_n(d_joined.row(r) + source_units_, units_, dh.row(r));
-  }
+       layout_.View(values, state_weight_), 0, dh);
+  d_contexts_.resize(contexts_.size());
+  const MatrixView<T> d_contexts(d_contexts_.data(), h_.rows, source_units_);
+  Gemm(Transpose::kNo, Transpose::kNo, d_sum,
+       layout_.View(values, context_weight_), 0, d_contexts);
 
   d_keys_.resize(keys_.size());
   const MatrixView<T> d_keys(d_keys_.data(), source_.rows, units_);
   for (size_t s = 0; s < streams_; ++s) {
     const MatrixView<T> weights = Weights(s);
-    const MatrixView<const T> d_context =
-        Stream(d_joined.Cols(0, source_units_), s);
+    const MatrixView<const T> d_context = Stream(d_contexts, s);
     Gemm(Transpose::kYes, Transpose::kNo, weights, d_context, 1,
          Stream(d_source, s));
     d_weights_.resize(weights.rows * weights.cols);

@@ -12,13 +12,13 @@ namespace lmserve {
 // Global attention of a decoder in training (Luong et al. 2015, "general"): the
 // decoder's state h looks at all states s_j of the encoder,
 //   a_j = softmax_j(h^T W_a s_j)     c = sum_j a_j s_j
-//   y = tanh(W_c [c; h])
+//   y = tanh(W_c c + W_h h)
 // Data are (steps * streams, width), a step's streams beside each other. Keeps
 // what the way back needs. One thread at a time.
 template <typename T>
 class Attention {
  public:
-  // Adds W_a (units, source_units) and W_c (units, source_units + units).
+  // Adds W_a and W_c (units, source_units), and W_h (units, units).
   Attention(size_t units, size_t source_units, ParameterLayout* layout);
 
   // y, of h's shape, from the decoder's states h (steps * streams, units) and
@@ -47,24 +47,23 @@ class Attention {
             source_steps};
   }
   MatrixView<T> Keys() { return {keys_.data(), source_.rows, units_}; }
-  // [c; h] of all rows, and its c.
-  MatrixView<T> Joined() {
-    return {joined_.data(), h_.rows, source_units_ + units_};
+  MatrixView<T> Contexts() {
+    return {contexts_.data(), h_.rows, source_units_};
   }
-  MatrixView<T> Contexts() { return Joined().Cols(0, source_units_); }
 
   const size_t units_;
   const size_t source_units_;
   const ParameterLayout& layout_;
   const size_t key_weight_;
-  const size_t output_weight_;
+  const size_t context_weight_;
+  const size_t state_weight_;
 
   size_t streams_ = 0;
   MatrixView<const T> h_ = {nullptr, 0, 0};
   MatrixView<const T> source_ = {nullptr, 0, 0};
   std::vector<T> keys_;  // W_a s of every row of the source
-  std::vector<T> weights_, joined_, y_;
-  std::vector<T> d_keys_, d_weights_, d_joined_;
+  std::vector<T> weights_, contexts_, y_;
+  std::vector<T> d_keys_, d_weights_, d_contexts_;
 };
 
 }  // namespace lmserve

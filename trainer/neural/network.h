@@ -106,6 +106,7 @@ struct TranslationNetworkOptions {
   bool tied = false;  // output weights are the embedding. REQUIRES: reads_word
   double dropout = 0;
   double initial_range = 0.1;  // of embeddings and output weights
+  Cutoffs cutoffs;
 };
 
 // Makes the network. Its inputs are the words before, targets those to predict,

@@ -35,13 +35,16 @@ size_t CountTargets(const Batch& batch) {
          std::count(batch.targets.begin(), batch.targets.end(), kNoTarget);
 }
 
-// The layer that a parameter is of, for the log: "encoder", "rnn.l0", ...
+// The layer that a parameter is of, for the log: "encoder", "rnn.l0",
+// "source.rnn.l0", ...
 std::string LayerName(const std::string& parameter) {
+  const size_t rnn = parameter.find("rnn.");
   const size_t layer = parameter.find("_l");
-  if (parameter.rfind("rnn.", 0) == 0 && layer != std::string::npos) {
-    return absl::StrCat("rnn.", parameter.substr(layer + 1));
+  if (rnn != std::string::npos && layer != std::string::npos) {
+    return absl::StrCat(parameter.substr(0, rnn), "rnn.",
+                        parameter.substr(layer + 1));
   }
-  return parameter.substr(0, parameter.find('.'));
+  return parameter.substr(0, parameter.rfind('.'));
 }
 
 // What happened since the last record.

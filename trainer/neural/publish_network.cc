@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "absl/strings/match.h"
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "model_store/publish.h"
 #include "models/model_factory.h"
@@ -33,7 +33,10 @@ std::string MakeWeightsFile(
     has_output |= p.name == kOutputTensor;
   }
   if (!has_output) {
-    const ParameterLayout::Parameter& tied = layout.parameters()[0];
+    const ParameterLayout::Parameter& tied = *absl::c_find_if(
+        layout.parameters(), [](const ParameterLayout::Parameter& p) {
+          return p.name == kEmbeddingTensor;
+        });
     writer.AddFloats(kOutputTensor, {Signed(tied.rows), Signed(tied.cols)},
                      values.subspan(tied.begin, tied.size()));
   }
@@ -85,6 +88,7 @@ absl::StatusOr<uint64_t> PublishNetwork(const std::string& store,
   version.properties["precision"] =
       std::string(PrecisionName(network.precision));
   version.self_test = std::move(network.self_test);
+  version.self_test_sources = std::move(network.self_test_sources);
   version.files[std::string(kVocabularyFile)] = vocabulary.text();
   version.files[std::string(kWeightsFile)] =
       converted.empty() ? network.weights : converted;

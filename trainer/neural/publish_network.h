@@ -32,6 +32,7 @@ struct NetworkVersion {
   std::map<std::string, std::string> properties;
   std::map<std::string, std::string> files;  // more of them, as the log
   std::vector<std::string> self_test;
+  std::vector<std::string> self_test_sources = {};
 };
 
 // Publishes a network as the next version of a model in a store, and returns

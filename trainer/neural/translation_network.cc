@@ -46,7 +46,7 @@ class TranslationNetwork final : public Network<T> {
                      : layout_.AddMatrix(std::string(kOutputTensor),
                                          options.vocabulary, options.units);
     loss_.emplace(
-        options.vocabulary, Cutoffs(), options.never,
+        options.vocabulary, options.cutoffs, options.never,
         std::vector<typename SoftmaxLoss<T>::Part>{{options.units, output}},
         &layout_);
   }
@@ -56,6 +56,9 @@ class TranslationNetwork final : public Network<T> {
     if (options_.cell == Cell::kRnn) {
       metadata[std::string(kNonlinearityKey)] =
           std::string(ActivationName(options_.activation));
+    }
+    if (!options_.cutoffs.empty()) {
+      metadata[std::string(kCutoffsKey)] = FormatCutoffs(options_.cutoffs);
     }
     if (options_.reverse_source) {
       metadata[std::string(kReverseSourceKey)] = "true";

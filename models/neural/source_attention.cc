@@ -1,0 +1,73 @@
+#include "models/neural/source_attention.h"
+
+#include <utility>
+
+#include "models/neural/kernels.h"
+
+namespace lmserve {
+namespace {
+
+// y (n) += a x (n)
+void AddScaled(float a, const float* x, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+
+}  // namespace
+
+absl::StatusOr<SourceAttention> SourceAttention::Create(
+    const Weights& weights) {
+  SourceAttention attention;
+  for (const auto& [matrix, linear] :
+       {std::pair{&weights.key, &attention.key_},
+        std::pair{&weights.context, &attention.context_},
+        std::pair{&weights.state, &attention.state_}}) {
+    auto made = Linear::Create(*matrix, {});
+    if (!made.ok()) return made.status();
+    *linear = *std::move(made);
+  }
+  return attention;
+}
+
+void SourceAttention::Read(const float* states, size_t steps,
+                           EncodedSource* source) const {
+  const size_t units = state_->outputs();
+  LinearScratch scratch;
+  source->steps = steps;
+  source->values.resize(steps * units);
+  context_->Apply(states, steps, source->values.data(), &scratch);
+  std::vector<float> keys(steps * units);
+  key_->Apply(states, steps, keys.data(), &scratch);
+  source->keys.resize(keys.size());
+  for (size_t j = 0; j < steps; ++j) {
+    for (size_t k = 0; k < units; ++k) {
+      source->keys[k * steps + j] = keys[j * units + k];
+    }
+  }
+}
+
+void SourceAttention::Apply(absl::Span<const EncodedSource* const> sources,
+                            std::vector<float>* rows) const {
+  const size_t units = state_->outputs();
+  std::vector<float> y(rows->size());
+  LinearScratch scratch;
+  state_->Apply(rows->data(), sources.size(), y.data(), &scratch);
+  std::vector<float> weights;
+  for (size_t r = 0; r < sources.size(); ++r) {
+    const EncodedSource& source = *sources[r];
+    const float* h = rows->data() + r * units;
+    weights.assign(source.steps, 0);
+    for (size_t k = 0; k < units; ++k) {
+      AddScaled(h[k], source.keys.data() + k * source.steps, source.steps,
+                weights.data());
+    }
+    SoftmaxInPlace(absl::MakeSpan(weights));
+    for (size_t j = 0; j < source.steps; ++j) {
+      AddScaled(weights[j], source.values.data() + j * units, units,
+                y.data() + r * units);
+    }
+  }
+  TanhInPlace(absl::MakeSpan(y));
+  rows->swap(y);
+}
+
+}  // namespace lmserve
