@@ -21,6 +21,7 @@
 #include "model_store/loaded_model.h"
 #include "model_store/publish.h"
 #include "models/language_model.h"
+#include "models/neural/network_weights.h"
 #include "models/text.h"
 #include "tests/testing/naive_ngram.h"
 #include "tests/testing/neural_models.h"
@@ -307,6 +308,72 @@ void AddWindowCases(std::vector<Case>* cases) {
       WindowCase(WindowOptions(1, true, false), Precision::kFloat));
 }
 
+// Encoder-decoders that have read a source: each extension alone and all of
+// them together, of every cell.
+void AddTranslationCases(std::vector<Case>* cases) {
+  using Options = TranslationNetworkOptions;
+  const auto add = [&](const std::string& name, Cell cell, Precision precision,
+                       const std::function<void(Options*)>& change) {
+    Options options;
+    options.embedding = 6;
+    options.units = 11;
+    options.cell = cell;
+    change(&options);
+    Case c;
+    c.name = absl::StrCat("translation_", name, "_", CellName(cell), "_",
+                          PrecisionName(precision));
+    c.text = DemoText(10, 2);
+    c.make = [=] {
+      return TranslationTestModel(VocabularyOf("a b c d e f g"),
+                                  VocabularyOf(TrainingText()), options,
+                                  precision);
+    };
+    c.reference = [=](const TestModel& served) {
+      return NetworkReference(&NaiveNetwork::Translation, served, options);
+    };
+    c.tolerance = 2 * Tolerance(precision);  // two networks, one upon the other
+    cases->push_back(c);
+  };
+  for (Cell cell : {Cell::kRnn, Cell::kGru, Cell::kLstm}) {
+    add("plain", cell, Precision::kFloat, [](Options* o) {
+      o->shared = true;
+      o->reads_word = false;
+    });
+    add("shared", cell, Precision::kFloat, [](Options* o) {
+      o->shared = true;
+      o->layers = 2;
+    });
+    add("separate", cell, Precision::kFloat,
+        [](Options* o) { o->reads_word = false; });
+    add("word", cell, Precision::kFloat, [](Options*) {});
+    add("context", cell, Precision::kFloat, [](Options* o) {
+      o->reads_word = false;
+      o->reads_context = true;
+    });
+    add("word_context", cell, Precision::kFloat,
+        [](Options* o) { o->reads_context = true; });
+    add("deep", cell, Precision::kFloat, [](Options* o) { o->layers = 3; });
+    add("bidirectional", cell, Precision::kFloat,
+        [](Options* o) { o->bidirectional = true; });
+    add("reverse", cell, Precision::kFloat,
+        [](Options* o) { o->reverse_source = true; });
+    add("attention", cell, Precision::kFloat,
+        [](Options* o) { o->attention = true; });
+    for (Precision precision : kPrecisions) {
+      add("everything", cell, precision, [](Options* o) {
+        o->layers = 2;
+        o->reads_context = true;
+        o->bidirectional = true;
+        o->reverse_source = true;
+        o->attention = true;
+        o->embedding = o->units;
+        o->tied = true;
+        o->cutoffs = {8, 40};
+      });
+    }
+  }
+}
+
 // An n-gram model with two networks.
 Case NeuralMixtureCase() {
   const RecurrentNetworkOptions lstm =
@@ -365,6 +432,7 @@ std::vector<Case> Cases() {
   AddMixtureCases(&cases);
   AddRecurrentCases(&cases);
   AddWindowCases(&cases);
+  AddTranslationCases(&cases);
   cases.push_back(NeuralMixtureCase());
   return cases;
 }
@@ -586,13 +654,21 @@ TEST_P(ConformanceTest, SaveLoadScoreGivesTheSameBits) {
   version.self_test = {"the cat is small ."};
   ASSERT_EQ(Publish(store.path(), "m", version).value(), 1u);
   const ModelHandle loaded = LoadModel(store.path(), "m", 1).value();
+  const TranslationModel* translation = loaded->model().translation();
+  const std::unique_ptr<LanguageModel> reading =
+      translation == nullptr ? nullptr : ReadTestSource(*translation);
+  const LanguageModel& read =
+      reading == nullptr ? *loaded->model().left_to_right() : *reading;
   for (const std::vector<WordId>& sentence : sentences_) {
-    State expected = Start(), state = Start();
+    State expected = Start(), state(read.state_size());
+    read.Start(state.data());
     std::vector<float> found(sentence.size());
     const LanguageModel::Query query = {state.data(), sentence, state.data(),
                                         absl::MakeSpan(found)};
-    loaded->model().left_to_right()->Score({&query, 1});
+    read.Score({&query, 1});
     ASSERT_TRUE(SameBits(found, Score(&expected, sentence)));
+    // A translation's refers to the source that its own model read.
+    if (translation != nullptr) continue;
     ASSERT_EQ(state, expected);
   }
 }

@@ -50,6 +50,81 @@ TestModel Serve(absl::string_view family, const std::string& vocabulary,
   return test;
 }
 
+TranslationNetworkOptions Fit(TranslationNetworkOptions options,
+                              const Vocabulary& source_vocabulary,
+                              const Vocabulary& vocabulary) {
+  options.source_vocabulary = source_vocabulary.size();
+  options.vocabulary = vocabulary.size();
+  options.never = vocabulary.begin_sentence();
+  return options;
+}
+
+std::map<std::string, std::string> MakeTranslationFiles(
+    const std::string& source_vocabulary, const std::string& vocabulary,
+    TranslationNetworkOptions options, Precision precision) {
+  options = Fit(options, Vocabulary::Parse(source_vocabulary).value(),
+                Vocabulary::Parse(vocabulary).value());
+  std::map<std::string, std::string> files =
+      MakeFiles(vocabulary, *MakeTranslationNetwork<float>(options), precision);
+  files[std::string(kSourceVocabularyFile)] = source_vocabulary;
+  return files;
+}
+
+// The decoder of a translation model that starts from one source.
+class SourceReadingModel final : public LanguageModel {
+ public:
+  explicit SourceReadingModel(const TranslationModel& model)
+      : model_(model.decoder()),
+        source_(model.Read(TestSource(model.source_vocabulary()))) {}
+
+  const Vocabulary& vocabulary() const override { return model_.vocabulary(); }
+  size_t state_size() const override { return model_.state_size(); }
+  void Start(std::byte* state) const override { source_->Start(state); }
+  void Score(absl::Span<const Query> batch) const override {
+    model_.Score(batch);
+  }
+  void Distribution(absl::Span<const std::byte* const> states,
+                    float* log_probs) const override {
+    model_.Distribution(states, log_probs);
+  }
+  void TopK(absl::Span<const std::byte* const> states, size_t k,
+            absl::Span<ScoredWord> best) const override {
+    model_.TopK(states, k, best);
+  }
+
+ private:
+  const LanguageModel& model_;
+  const std::unique_ptr<const TranslationModel::Source> source_;
+};
+
+// The same, with the translation model.
+class OwningModel final : public LanguageModel {
+ public:
+  explicit OwningModel(AnyModel model)
+      : model_(std::move(model)), reading_(*model_.translation()) {}
+
+  const Vocabulary& vocabulary() const override {
+    return reading_.vocabulary();
+  }
+  size_t state_size() const override { return reading_.state_size(); }
+  void Start(std::byte* state) const override { reading_.Start(state); }
+  void Score(absl::Span<const Query> batch) const override {
+    reading_.Score(batch);
+  }
+  void Distribution(absl::Span<const std::byte* const> states,
+                    float* log_probs) const override {
+    reading_.Distribution(states, log_probs);
+  }
+  void TopK(absl::Span<const std::byte* const> states, size_t k,
+            absl::Span<ScoredWord> best) const override {
+    reading_.TopK(states, k, best);
+  }
+
+ private:
+  const AnyModel model_;
+  const SourceReadingModel reading_;
+};
+
 // Sets what of the options the vocabulary tells.
 template <typename Options>
 Options Fit(Options options, const Vocabulary& vocabulary) {
@@ -118,6 +193,51 @@ BidirectionalTestModel MakeBidirectionalTestModel(
   return test;
 }
 
+TestModel TranslationTestModel(const std::string& source_vocabulary,
+                               const std::string& vocabulary,
+                               TranslationNetworkOptions options,
+                               Precision precision) {
+  TestModel test;
+  test.family = std::string(kTranslationFamily);
+  test.files =
+      MakeTranslationFiles(source_vocabulary, vocabulary, options, precision);
+  test.model = std::make_unique<OwningModel>(
+      CreateModel(test.family, test.Files()).value());
+  return test;
+}
+
+std::vector<WordId> TestSource(const Vocabulary& source_vocabulary) {
+  std::vector<WordId> words;
+  for (WordId word = 0; words.size() < 5; word = (word + 3)) {
+    if (word == source_vocabulary.end_sentence()) continue;
+    words.push_back(word % source_vocabulary.size());
+  }
+  return words;
+}
+
+std::unique_ptr<LanguageModel> ReadTestSource(const TranslationModel& model) {
+  return std::make_unique<SourceReadingModel>(model);
+}
+
+uint64_t PublishTranslationModel(const std::string& store,
+                                 absl::string_view name,
+                                 std::string source_text, std::string text) {
+  TranslationNetworkOptions options;
+  options.embedding = 6;
+  options.units = 5;
+  options.bidirectional = true;
+  options.attention = true;
+  const std::map<std::string, std::string> files = MakeTranslationFiles(
+      VocabularyOf(std::move(source_text)), VocabularyOf(std::move(text)),
+      options, Precision::kFloat);
+  NewVersion version;
+  version.family = std::string(kTranslationFamily);
+  version.files = ModelFiles(files.begin(), files.end());
+  version.self_test = {"the cat"};
+  version.self_test_sources = {"die katze"};
+  return Publish(store, name, version).value();
+}
+
 uint64_t PublishRecurrentModel(const std::string& store, absl::string_view name,
                                std::string text) {
   const TestModel made = RecurrentTestModel(VocabularyOf(std::move(text)),
@@ -160,6 +280,21 @@ NaiveNetwork NaiveNetwork::Window(const TestModel& served,
                       options.window);
 }
 
+NaiveNetwork NaiveNetwork::Translation(const TestModel& served,
+                                       TranslationNetworkOptions options) {
+  const Vocabulary source =
+      Vocabulary::Parse(served.files.at(std::string(kSourceVocabularyFile)))
+          .value();
+  options = Fit(options, source, served.model->vocabulary());
+  NaiveNetwork naive(MakeTranslationNetwork<double>(options), served.files, 0);
+  naive.source_ = TestSource(source);
+  if (options.reverse_source) {
+    std::reverse(naive.source_.begin(), naive.source_.end());
+  }
+  naive.source_.push_back(source.end_sentence());
+  return naive;
+}
+
 NaiveNetwork::NaiveNetwork(std::unique_ptr<Network<double>> network,
                            const std::map<std::string, std::string>& files,
                            size_t window)
@@ -195,6 +330,7 @@ double NaiveNetwork::LogProbabilityAt(size_t step,
   batch.inputs.assign(text.begin(), text.end());
   batch.targets.assign(text.size(), kNoTarget);
   batch.targets[step] = word;
+  batch.sources = source_;
   return -network_->Run(values_.data(), batch, nullptr, nullptr);
 }
 

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "models/bidirectional_model.h"
 #include "models/neural/weight_matrix.h"
+#include "models/translation_model.h"
 #include "tests/testing/test_model.h"
 #include "trainer/neural/network.h"
 
@@ -39,6 +40,26 @@ BidirectionalTestModel MakeBidirectionalTestModel(
     const std::string& vocabulary, RecurrentNetworkOptions options,
     Precision precision);
 
+// A translation network, as the language model that it is once it has read a
+// source; its files are a translation model's.
+TestModel TranslationTestModel(const std::string& source_vocabulary,
+                               const std::string& vocabulary,
+                               TranslationNetworkOptions options,
+                               Precision precision);
+
+// The words of that source.
+std::vector<WordId> TestSource(const Vocabulary& source_vocabulary);
+
+// The language model that a translation model, which must outlive it, is once
+// it has read that source.
+std::unique_ptr<LanguageModel> ReadTestSource(const TranslationModel& model);
+
+// Publishes a translation model with attention between the words of two texts;
+// returns the version.
+uint64_t PublishTranslationModel(const std::string& store,
+                                 absl::string_view name,
+                                 std::string source_text, std::string text);
+
 // Publish an LSTM, or a bidirectional network, over the words of a text; return
 // the version.
 uint64_t PublishRecurrentModel(const std::string& store, absl::string_view name,
@@ -55,6 +76,8 @@ class NaiveNetwork {
                                 RecurrentNetworkOptions options);
   static NaiveNetwork Window(const TestModel& served,
                              WindowNetworkOptions options);
+  static NaiveNetwork Translation(const TestModel& served,
+                                  TranslationNetworkOptions options);
 
   // ln P(word | history); histories begin with <s>.
   double LogProbability(absl::Span<const WordId> history, WordId word) const;
@@ -70,7 +93,8 @@ class NaiveNetwork {
 
   std::unique_ptr<Network<double>> network_;
   std::vector<double> values_;
-  size_t window_;  // words that count; 0: all
+  size_t window_;                    // words that count; 0: all
+  std::vector<WordId> source_ = {};  // of a translation network, as it reads it
 };
 
 }  // namespace lmserve
