@@ -37,7 +37,7 @@ size_t Cost(const LanguageModel::Query& query) {
 // of the vocabulary takes a fraction of one of those each.
 size_t StateCost(const ModelWork& work) {
   constexpr size_t kScannedInAWord = 32;
-  const LanguageModel& model = *work.model.model().left_to_right();
+  const LanguageModel& model = *work.model.model().word_by_word();
   const bool scans = work.visit.has_value() || !model.has_fast_top_k();
   if (!model.is_lookup() || !scans) return 1;
   return 1 + model.vocabulary().size() / kScannedInAWord;
@@ -50,7 +50,7 @@ size_t Cost(const ModelWork& work, size_t state_cost) {
 }
 
 const LanguageModel& Model(const ModelWork& work) {
-  return *work.model.model().left_to_right();
+  return *work.model.model().word_by_word();
 }
 
 }  // namespace

@@ -22,8 +22,8 @@
 
 namespace lmserve {
 
-// What a call asks of a left-to-right model at once, as views of memory that
-// lasts until it is answered.
+// What a call asks at once of a model that goes word by word, as views of
+// memory that lasts until it is answered.
 struct ModelWork {
   const LoadedModel& model;
   // First, texts are read and scored.

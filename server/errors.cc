@@ -76,12 +76,16 @@ absl::Status InvalidField(absl::string_view field, absl::string_view problem) {
 
 absl::Status CannotDo(absl::string_view field, const LoadedModel& model,
                       absl::string_view what) {
-  const bool bidirectional = model.model().bidirectional() != nullptr;
-  const absl::string_view kind =
-      bidirectional ? "is bidirectional" : "reads from left to right";
-  const absl::string_view can =
-      bidirectional ? "scores, reranks and fills gaps"
-                    : "scores, predicts the next word, reranks and generates";
+  absl::string_view kind = "reads from left to right";
+  absl::string_view can =
+      "scores, predicts the next word, reranks and generates";
+  if (model.model().bidirectional() != nullptr) {
+    kind = "is bidirectional";
+    can = "scores, reranks and fills gaps";
+  } else if (model.model().translation() != nullptr) {
+    kind = "translates";
+    can = "scores, reranks and generates, given a source";
+  }
   return absl::FailedPreconditionError(absl::StrCat(field, ": '", model.name(),
                                                     "' ", kind, ": it cannot ",
                                                     what, "; it ", can));

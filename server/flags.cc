@@ -192,6 +192,7 @@ void AddFlags(CLI::App& app, Flags* flags) {
            "Next words asked for, k times contexts");
   AddLimit(app, "--max-generated-words", &limits.generated_words,
            "Words generated");
+  AddLimit(app, "--max-beam", &limits.beam, "Hypotheses of a beam search");
   AddLimit(app, "--max-stop-words", &limits.stop_words, "Stop words");
   AddLimit(app, "--max-decode-bytes", &limits.decode_bytes,
            "Bytes of the states that a Decode stream holds");

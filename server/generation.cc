@@ -1,7 +1,9 @@
 #include "server/generation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
@@ -44,6 +46,62 @@ absl::StatusOr<SamplerOptions> ParseSampler(
   return options;
 }
 
+// A beam search draws nothing.
+absl::Status CheckDrawsNothing(const lm::v1::GenerateRequest& request) {
+  for (const auto& [field, is_set] :
+       {std::pair{"temperature", request.has_temperature()},
+        std::pair{"top_k", request.top_k() != 0},
+        std::pair{"top_p", request.has_top_p()},
+        std::pair{"repetition_penalty", request.has_repetition_penalty()},
+        std::pair{"seed", request.has_seed()},
+        std::pair{"stop_words", !request.stop_words().empty()}}) {
+    if (is_set) return InvalidField(field, "expected none with a beam_search");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BeamSearchOptions> ParseBeamSearch(
+    const lm::v1::GenerateRequest& request, const Limits& limits) {
+  const lm::v1::BeamSearch& search = request.beam_search();
+  absl::Status status = CheckDrawsNothing(request);
+  if (status.ok()) {
+    status = CheckRange("beam_search.size", search.size() > 0,
+                        "a number from 1 up", search.size());
+  }
+  if (status.ok()) {
+    status = CheckLimit("beam_search.size", search.size(), limits.beam);
+  }
+  if (status.ok()) {
+    status =
+        CheckRange("beam_search.best", search.best() <= search.size(),
+                   absl::StrCat("at most beam_search.size, ", search.size()),
+                   search.best());
+  }
+  if (status.ok()) {
+    status = CheckRange("beam_search.length_alpha", search.length_alpha() >= 0,
+                        "a number from 0 up", search.length_alpha());
+  }
+  if (!status.ok()) return status;
+  BeamSearchOptions options;
+  options.beam = search.size();
+  options.length_alpha = search.length_alpha();
+  options.allow_unknown = request.allow_unknown();
+  return options;
+}
+
+void SetHypothesis(const Vocabulary& vocabulary,
+                   const BeamSearch::Hypothesis& from, lm::v1::Hypothesis* to) {
+  for (WordId word : from.words) {
+    const absl::string_view text = vocabulary.word(word);
+    to->add_words(text.data(), text.size());
+  }
+  to->mutable_ids()->Add(from.words.begin(), from.words.end());
+  to->mutable_log_probs()->Add(from.log_probs.begin(), from.log_probs.end());
+  to->set_log_prob(from.log_prob);
+  to->set_score(from.score);
+  to->set_ended(from.ended);
+}
+
 }  // namespace
 
 absl::StatusOr<Generation::Options> Generation::ParseOptions(
@@ -52,6 +110,12 @@ absl::StatusOr<Generation::Options> Generation::ParseOptions(
   const absl::StatusOr<SamplerOptions> sampler = ParseSampler(request);
   if (!sampler.ok()) return sampler.status();
   Options options;
+  if (request.has_beam_search()) {
+    absl::StatusOr<BeamSearchOptions> search = ParseBeamSearch(request, limits);
+    if (!search.ok()) return search.status();
+    options.beam_search = *search;
+    options.best = std::max(1u, request.beam_search().best());
+  }
   options.sampler = *sampler;
   options.seed =
       request.has_seed() ? request.seed() : uint64_t{std::random_device()()};
@@ -83,36 +147,100 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
     const lm::v1::GenerateRequest& request) {
   absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
   if (!handle.ok()) return handle.status();
-  const LanguageModel* model = (*handle)->model().left_to_right();
+  const LanguageModel* model = (*handle)->model().word_by_word();
   if (model == nullptr) return CannotDo("model", **handle, "generate");
-  const absl::StatusOr<Options> options =
+  absl::StatusOr<Options> options =
       ParseOptions(*model, serving.limits, request);
   if (!options.ok()) return options.status();
-  Encoder prompt(model->vocabulary(), serving.limits);
+  if (options->beam_search.has_value()) {
+    options->beam_search->max_words = options->max_words;
+  }
+  std::vector<const lm::v1::Text*> sources;
+  if (request.has_source()) sources.push_back(&request.source());
+  std::optional<Encoder> source;
   absl::Status status =
-      prompt.Add(request.prompt(), "prompt", -1, {.may_be_empty = true});
+      EncodeSources("source", **handle, serving.limits, sources, &source);
   if (!status.ok()) return status;
-  auto generation = absl::WrapUnique(new Generation(
-      serving, call, *std::move(handle), *options, prompt.words(0)));
-  status = generation->words_.Resize("max_words", options->max_words);
+  Encoder prompt(model->vocabulary(), serving.limits);
+  status = prompt.Add(request.prompt(), "prompt", -1, {.may_be_empty = true});
+  if (!status.ok()) return status;
+  auto generation = absl::WrapUnique(
+      new Generation(serving, call, *std::move(handle), *options,
+                     std::move(source), prompt.words(0)));
+  status = generation->Reserve();
   if (!status.ok()) return status;
   return generation;
 }
 
 Generation::Generation(const Serving& serving, Call& call, ModelHandle handle,
-                       const Options& options, absl::Span<const WordId> prompt)
+                       const Options& options, std::optional<Encoder> source,
+                       absl::Span<const WordId> prompt)
     : serving_(serving),
       call_(call),
       handle_(std::move(handle)),
-      language_model_(*handle_->model().left_to_right()),
+      language_model_(*handle_->model().word_by_word()),
       options_(options),
       words_(serving.budgets.generated_words),
+      state_bytes_(serving.budgets.state_bytes),
+      source_(std::move(source)),
       sampler_(language_model_.vocabulary().unknown(), options.sampler,
                options.seed),
       state_(language_model_.state_size()),
       unread_(prompt.begin(), prompt.end()) {
-  language_model_.Start(state_.data());
   for (WordId word : prompt) sampler_.Use(word);
+}
+
+// A beam search has the states of its hypotheses before and after a step.
+absl::Status Generation::Reserve() {
+  const uint64_t beam =
+      options_.beam_search.has_value() ? options_.beam_search->beam : 1;
+  absl::Status status = words_.Resize("max_words", options_.max_words * beam);
+  if (!status.ok() || beam == 1) return status;
+  return state_bytes_.Resize("beam_search.size, bytes of its states",
+                             2 * beam * language_model_.state_size());
+}
+
+Task<absl::Status> Generation::Begin() {
+  begun_ = true;
+  if (!source_.has_value()) {
+    language_model_.Start(state_.data());
+    co_return absl::OkStatus();
+  }
+  absl::Status status =
+      co_await Read(serving_, call_, *handle_, *source_, 0, 1, &read_sources_);
+  if (status.ok()) read_sources_[0]->Start(state_.data());
+  co_return status;
+}
+
+// The prompt is read first; a step of the search is one turn of the batcher.
+Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
+  if (!unread_.empty()) {
+    const LanguageModel::Query query = {
+        state_.data(), unread_, state_.data(), {}};
+    absl::Status status = co_await serving_.batcher.Run(
+        call_, {.model = *handle_, .queries = {&query, 1}});
+    if (!status.ok()) co_return status;
+  }
+  BeamSearch search(language_model_, *options_.beam_search, state_.data());
+  while (!search.done()) {
+    const BeamSearch::Step step = search.Next();
+    std::vector<ScoredWord> best(step.states.size() * step.k);
+    const ModelWork work = {.model = *handle_,
+                            .queries = step.moves,
+                            .states = step.states,
+                            .k = step.k,
+                            .best = absl::MakeSpan(best)};
+    absl::Status status = co_await serving_.batcher.Run(call_, work);
+    if (!status.ok()) co_return status;
+    search.Take(best);
+  }
+  for (const BeamSearch::Hypothesis& hypothesis : search.Best(options_.best)) {
+    SetHypothesis(language_model_.vocabulary(), hypothesis,
+                  response->add_hypotheses());
+  }
+  SetModel(*handle_, response->mutable_model());
+  done_ = true;
+  co_return absl::OkStatus();
 }
 
 Task<absl::Status> Generation::Draw() {
@@ -141,11 +269,19 @@ Task<absl::Status> Generation::Draw() {
 Task<absl::StatusOr<bool>> Generation::Next(
     lm::v1::GenerateResponse* response) {
   if (done_) co_return false;
+  absl::Status status;
+  if (!begun_) status = co_await Begin();
+  if (!status.ok()) co_return status;
+  if (options_.beam_search.has_value()) {
+    status = co_await Search(response);
+    if (!status.ok()) co_return status;
+    co_return true;
+  }
   if (word_count_ == options_.max_words) {
     Finish(End::MAX_WORDS, response);
     co_return true;
   }
-  absl::Status status = co_await Draw();
+  status = co_await Draw();
   if (!status.ok()) co_return status;
   if (!drawn_.has_value()) {
     Finish(End::NO_WORD, response);

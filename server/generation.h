@@ -10,14 +10,18 @@
 #include "absl/status/statusor.h"
 #include "lm/v1/language_model.pb.h"
 #include "model_store/loaded_model.h"
+#include "models/beam_search.h"
 #include "models/sampler.h"
 #include "server/call.h"
+#include "server/encoder.h"
 #include "server/serving.h"
+#include "server/sources.h"
 #include "server/task.h"
 
 namespace lmserve {
 
-// One answer of LanguageModelService.Generate being written, a word at a time.
+// One answer of LanguageModelService.Generate being written, a word at a time
+// or, of a beam search, all at once.
 // Holds its model version. One thread at a time; serving and call must outlive
 // it.
 class Generation {
@@ -36,6 +40,8 @@ class Generation {
   using End = lm::v1::GenerateResponse::End;
 
   struct Options {
+    std::optional<BeamSearchOptions> beam_search;
+    size_t best = 1;  // hypotheses of it to return
     SamplerOptions sampler;
     uint64_t seed;
     uint32_t max_words;
@@ -43,12 +49,19 @@ class Generation {
   };
 
   Generation(const Serving& serving, Call& call, ModelHandle handle,
-             const Options& options, absl::Span<const WordId> prompt);
+             const Options& options, std::optional<Encoder> source,
+             absl::Span<const WordId> prompt);
 
   static absl::StatusOr<Options> ParseOptions(
       const LanguageModel& model, const Limits& limits,
       const lm::v1::GenerateRequest& request);
 
+  // Takes what the answer will hold of the budgets.
+  absl::Status Reserve();
+
+  // Sets the state that the text starts from.
+  Task<absl::Status> Begin();
+  Task<absl::Status> Search(lm::v1::GenerateResponse* response);
   // Reads unread_, and draws what comes next into drawn_.
   Task<absl::Status> Draw();
   void SetWord(lm::v1::GenerateResponse* response);
@@ -60,12 +73,16 @@ class Generation {
   const LanguageModel& language_model_;
   const Options options_;
   Budget::Share words_;
+  Budget::Share state_bytes_;
+  const std::optional<Encoder> source_;
+  ReadSources read_sources_;  // which the state refers to
   Sampler sampler_;
   std::vector<std::byte> state_;  // before unread_
   std::vector<WordId> unread_;    // the prompt, then the last word
   std::optional<ScoredWord> drawn_;
   uint32_t word_count_ = 0;
   double log_prob_ = 0;
+  bool begun_ = false;
   bool first_ = true;
   bool done_ = false;
 };

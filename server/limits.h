@@ -19,6 +19,7 @@ struct Limits {
   uint64_t predictions = 100'000;   // k times contexts
   uint64_t generated_words = 10'000;
   uint64_t stop_words = 100;
+  uint64_t beam = 100;                // hypotheses of a beam search
   uint64_t decode_bytes = 256 << 20;  // of the states of a Decode stream
 
   // Of all calls under way together (Budgets); more than is left is

@@ -242,6 +242,9 @@ Task<absl::Status> PredictGiven(const Vocabulary& vocabulary, Places& places,
 // Checks how much is asked for, and that the model can do it.
 absl::Status CheckRequest(const lm::v1::PredictRequest& request,
                           const LoadedModel& model, const Limits& limits) {
+  if (model.model().translation() != nullptr) {
+    return CannotDo("model", model, "predict");
+  }
   if (request.contexts().empty()) {
     return InvalidField("contexts", "expected a context, found none");
   }

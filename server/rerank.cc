@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "server/encoder.h"
 #include "server/errors.h"
 #include "server/score.h"
+#include "server/sources.h"
 
 namespace lmserve {
 namespace {
@@ -76,7 +78,7 @@ class FeatureTable {
 
 absl::Status CheckRequest(const lm::v1::RerankRequest& request,
                           const Limits& limits) {
-  if (request.models().empty()) {
+  if (request.models().empty() && request.reverse_models().empty()) {
     return InvalidField("models", "expected a model, found none");
   }
   if (request.candidates().empty()) {
@@ -91,13 +93,15 @@ absl::Status CheckRequest(const lm::v1::RerankRequest& request,
         "alpha", absl::StrCat("expected a finite number from 0 up, ", "found ",
                               request.alpha()));
   }
-  const std::set<std::string> models(request.models().begin(),
-                                     request.models().end());
-  if (models.size() != static_cast<size_t>(request.models_size())) {
+  std::set<std::string> models(request.models().begin(),
+                               request.models().end());
+  models.insert(request.reverse_models().begin(),
+                request.reverse_models().end());
+  const int count = request.models_size() + request.reverse_models_size();
+  if (models.size() != static_cast<size_t>(count)) {
     return InvalidField("models", "expected every model once");
   }
-  absl::Status status =
-      CheckLimit("models", request.models_size(), limits.models);
+  absl::Status status = CheckLimit("models", count, limits.models);
   if (!status.ok()) return status;
   return CheckLimit("candidates", request.candidates_size(), limits.texts);
 }
@@ -158,6 +162,18 @@ double Normalize(const lm::v1::RerankRequest& request, double log_prob,
   return log_prob / Divisor(request, words);
 }
 
+absl::Status AddModelColumn(const std::string& name, double default_weight,
+                            FeatureTable* table) {
+  const auto& names = table->names();
+  if (std::find(names.begin(), names.end(), name) != names.end()) {
+    return InvalidField(
+        "candidates[0].features",
+        absl::StrCat("'", name, "' is the name of a model's feature"));
+  }
+  table->AddColumn(name, default_weight);
+  return absl::OkStatus();
+}
+
 // The three features of one model.
 Task<absl::Status> AddModelFeatures(const Serving& serving, Call& call,
                                     const std::string& name,
@@ -165,31 +181,31 @@ Task<absl::Status> AddModelFeatures(const Serving& serving, Call& call,
                                     const lm::v1::RerankRequest& request,
                                     FeatureTable* table) {
   const AnyModel& model = loaded.model();
+  std::optional<Encoder> sources;
+  absl::Status status;
+  if (model.translation() != nullptr) {
+    std::vector<const lm::v1::Text*> source;
+    if (request.has_source()) source.push_back(&request.source());
+    status = EncodeSources("source", loaded, serving.limits, source, &sources);
+  }
   Encoder texts(model.vocabulary(), serving.limits);
-  for (int i = 0; i < request.candidates_size(); ++i) {
-    absl::Status status =
-        texts.Add(request.candidates(i).text(), "candidates", i,
-                  {.may_be_empty = true, .add_end = PredictsEnd(model)});
-    if (!status.ok()) co_return status;
+  for (int i = 0; status.ok() && i < request.candidates_size(); ++i) {
+    status = texts.Add(request.candidates(i).text(), "candidates", i,
+                       {.may_be_empty = true, .add_end = PredictsEnd(model)});
   }
   for (const char* suffix : {"", ".unknown", ".words"}) {
-    const std::string column = absl::StrCat(name, suffix);
-    const auto& names = table->names();
-    if (std::find(names.begin(), names.end(), column) != names.end()) {
-      co_return InvalidField(
-          "candidates[0].features",
-          absl::StrCat("'", column, "' is the name of a model's feature"));
-    }
-    table->AddColumn(column, suffix[0] == '\0' ? 1 : 0);
+    if (!status.ok()) co_return status;
+    status = AddModelColumn(absl::StrCat(name, suffix),
+                            suffix[0] == '\0' ? 1 : 0, table);
   }
-  const absl::StatusOr<std::vector<float>> log_probs =
-      co_await ScoreTexts(serving, call, loaded, texts);
+  if (!status.ok()) co_return status;
+  const absl::StatusOr<std::vector<float>> log_probs = co_await ScoreTexts(
+      serving, call, loaded, texts, sources.has_value() ? &*sources : nullptr);
   if (!log_probs.ok()) co_return log_probs.status();
-  absl::Span<const float> rest = *log_probs;
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> words = texts.words(i);
-    const absl::Span<const float> scores = rest.first(words.size());
-    rest.remove_prefix(words.size());
+    const absl::Span<const float> scores =
+        texts.Part(absl::MakeConstSpan(*log_probs), i);
     const double log_prob = std::accumulate(scores.begin(), scores.end(), 0.0);
     table->AddValue(i, Normalize(request, log_prob, words.size()));
     table->AddValue(i, std::count(words.begin(), words.end(),
@@ -197,6 +213,67 @@ Task<absl::Status> AddModelFeatures(const Serving& serving, Call& call,
     table->AddValue(i, words.size());
   }
   co_return absl::OkStatus();
+}
+
+// ln P(source | candidate) by one model: every candidate is a source, and of
+// each the request's source is the translation.
+Task<absl::Status> AddReverseFeature(const Serving& serving, Call& call,
+                                     const std::string& name,
+                                     const LoadedModel& loaded,
+                                     const lm::v1::RerankRequest& request,
+                                     FeatureTable* table) {
+  const AnyModel& model = loaded.model();
+  absl::Status status = CheckHasSource("reverse_models", loaded, true);
+  if (status.ok() && !request.has_source()) {
+    status = CheckHasSource("source", loaded, false);
+  }
+  if (!status.ok()) co_return status;
+  Encoder candidates(model.translation()->source_vocabulary(), serving.limits);
+  Encoder texts(model.vocabulary(), serving.limits);
+  for (int i = 0; status.ok() && i < request.candidates_size(); ++i) {
+    status = candidates.Add(request.candidates(i).text(), "candidates", i,
+                            {.may_be_empty = true});
+    if (!status.ok()) co_return status;
+    status = texts.Add(request.source(), "source", -1, {.add_end = true});
+  }
+  if (status.ok()) status = AddModelColumn(name, 1, table);
+  if (!status.ok()) co_return status;
+  const absl::StatusOr<std::vector<float>> log_probs =
+      co_await ScoreTexts(serving, call, loaded, texts, &candidates);
+  if (!log_probs.ok()) co_return log_probs.status();
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Span<const float> scores =
+        texts.Part(absl::MakeConstSpan(*log_probs), i);
+    const double log_prob = std::accumulate(scores.begin(), scores.end(), 0.0);
+    table->AddValue(i, Normalize(request, log_prob, scores.size()));
+  }
+  co_return absl::OkStatus();
+}
+
+absl::Status FindModels(
+    const Serving& serving,
+    const google::protobuf::RepeatedPtrField<std::string>& names,
+    std::vector<ModelHandle>* models) {
+  for (const std::string& name : names) {
+    absl::StatusOr<ModelHandle> handle = serving.store.Get(name);
+    if (!handle.ok()) return handle.status();
+    models->push_back(*std::move(handle));
+  }
+  return absl::OkStatus();
+}
+
+// A source that nothing reads is a mistake.
+absl::Status CheckSourceIsRead(const lm::v1::RerankRequest& request,
+                               absl::Span<const ModelHandle> models) {
+  if (!request.has_source() || !request.reverse_models().empty()) {
+    return absl::OkStatus();
+  }
+  for (const ModelHandle& model : models) {
+    if (model->model().translation() != nullptr) return absl::OkStatus();
+  }
+  return InvalidField("source",
+                      "no model is a translation model: expected no source, "
+                      "found one");
 }
 
 void SetRanking(const FeatureTable& table, size_t candidates, size_t best,
@@ -230,12 +307,13 @@ Task<absl::Status> Rerank(const Serving& serving, Call& call,
                           lm::v1::RerankResponse* response) {
   absl::Status status = CheckRequest(request, serving.limits);
   if (!status.ok()) co_return status;
-  std::vector<ModelHandle> models;
-  for (const std::string& name : request.models()) {
-    absl::StatusOr<ModelHandle> handle = serving.store.Get(name);
-    if (!handle.ok()) co_return handle.status();
-    models.push_back(*std::move(handle));
+  std::vector<ModelHandle> models, reverse_models;
+  status = FindModels(serving, request.models(), &models);
+  if (status.ok()) {
+    status = FindModels(serving, request.reverse_models(), &reverse_models);
   }
+  if (status.ok()) status = CheckSourceIsRead(request, models);
+  if (!status.ok()) co_return status;
   FeatureTable table(request.candidates_size());
   status = AddOwnFeatures(request, serving.limits, &table);
   for (size_t i = 0; status.ok() && i < models.size(); ++i) {
@@ -243,6 +321,12 @@ Task<absl::Status> Rerank(const Serving& serving, Call& call,
     status = co_await AddModelFeatures(serving, call,
                                        request.models(static_cast<int>(i)),
                                        *models[i], request, &table);
+  }
+  for (size_t i = 0; status.ok() && i < reverse_models.size(); ++i) {
+    SetModel(*reverse_models[i], response->add_models());
+    status = co_await AddReverseFeature(
+        serving, call, request.reverse_models(static_cast<int>(i)),
+        *reverse_models[i], request, &table);
   }
   if (status.ok()) status = table.SetWeights(request.weights());
   if (!status.ok()) co_return status;

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/strings/str_cat.h"
 #include "server/errors.h"
+#include "server/sources.h"
 
 namespace lmserve {
 namespace {
@@ -107,6 +110,63 @@ Task<absl::Status> ScoreBidirectional(const Serving& serving, Call& call,
   co_return absl::OkStatus();
 }
 
+// Texts, some of which or all of one source, of which so many are read at once
+// as fit a batch: it bounds the memory.
+Task<absl::Status> ScoreTranslations(const Serving& serving, Call& call,
+                                     const LoadedModel& loaded,
+                                     const Encoder& texts,
+                                     const Encoder& sources,
+                                     absl::Span<float> log_probs) {
+  const size_t state_size = loaded.model().word_by_word()->state_size();
+  const bool one_for_all = sources.size() == 1;
+  for (size_t begin = 0, end = 0; begin < texts.size(); begin = end) {
+    ReadSources read;
+    if (one_for_all) {
+      end = texts.size();
+    } else {
+      size_t words = 0;
+      do {
+        words += sources.words(end++).size();
+      } while (end < texts.size() && words + sources.words(end).size() <=
+                                         serving.batcher.batch_words());
+    }
+    absl::Status status =
+        one_for_all
+            ? co_await Read(serving, call, loaded, sources, 0, 1, &read)
+            : co_await Read(serving, call, loaded, sources, begin, end, &read);
+    if (!status.ok()) co_return status;
+    std::vector<std::byte> starts(read.size() * state_size);
+    for (size_t i = 0; i < read.size(); ++i) {
+      read[i]->Start(starts.data() + i * state_size);
+    }
+    std::vector<LanguageModel::Query> batch;
+    for (size_t i = begin; i < end; ++i) {
+      const size_t source = one_for_all ? 0 : i - begin;
+      batch.push_back({starts.data() + source * state_size, texts.words(i),
+                       nullptr, texts.Part(log_probs, i)});
+    }
+    const ModelWork work = {.model = loaded, .queries = batch};
+    status = co_await serving.batcher.Run(call, work);
+    if (!status.ok()) co_return status;
+  }
+  co_return absl::OkStatus();
+}
+
+absl::Status EncodeSources(const lm::v1::ScoreRequest& request,
+                           const LoadedModel& loaded, const Limits& limits,
+                           std::optional<Encoder>* words) {
+  if (request.sources_size() > 1 &&
+      request.sources_size() != request.texts_size()) {
+    return InvalidField(
+        "sources",
+        absl::StrCat("expected one, or one a text, ", request.texts_size(),
+                     ", found ", request.sources_size()));
+  }
+  const std::vector<const lm::v1::Text*> sources(
+      request.sources().pointer_begin(), request.sources().pointer_end());
+  return EncodeSources("sources", loaded, limits, sources, words);
+}
+
 }  // namespace
 
 void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version) {
@@ -115,18 +175,23 @@ void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version) {
 }
 
 bool PredictsEnd(const AnyModel& model) {
-  return model.left_to_right() != nullptr;
+  return model.bidirectional() == nullptr;
 }
 
 Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
                                                     Call& call,
                                                     const LoadedModel& loaded,
-                                                    const Encoder& texts) {
+                                                    const Encoder& texts,
+                                                    const Encoder* sources) {
   std::vector<float> log_probs(texts.all_words().size());
   const LanguageModel* model = loaded.model().left_to_right();
   if (model == nullptr) {
-    absl::Status status = co_await ScoreBidirectional(
-        serving, call, loaded, texts, absl::MakeSpan(log_probs));
+    absl::Status status =
+        sources == nullptr
+            ? co_await ScoreBidirectional(serving, call, loaded, texts,
+                                          absl::MakeSpan(log_probs))
+            : co_await ScoreTranslations(serving, call, loaded, texts, *sources,
+                                         absl::MakeSpan(log_probs));
     if (!status.ok()) co_return status;
     co_return log_probs;
   }
@@ -160,14 +225,17 @@ Task<absl::Status> Score(const Serving& serving, Call& call,
   if (request.no_end() && model.bidirectional() != nullptr) {
     co_return CannotDo("no_end", loaded, "score unfinished texts");
   }
+  std::optional<Encoder> sources;
+  status = EncodeSources(request, loaded, serving.limits, &sources);
+  if (!status.ok()) co_return status;
   const bool add_end = PredictsEnd(model) && !request.no_end();
   Encoder texts(model.vocabulary(), serving.limits);
   for (int i = 0; i < request.texts_size(); ++i) {
     status = texts.Add(request.texts(i), "texts", i, {.add_end = add_end});
     if (!status.ok()) co_return status;
   }
-  const absl::StatusOr<std::vector<float>> log_probs =
-      co_await ScoreTexts(serving, call, loaded, texts);
+  const absl::StatusOr<std::vector<float>> log_probs = co_await ScoreTexts(
+      serving, call, loaded, texts, sources.has_value() ? &*sources : nullptr);
   if (!log_probs.ok()) co_return log_probs.status();
 
   SetModel(loaded, response->mutable_model());

@@ -26,11 +26,14 @@ Task<absl::Status> Score(const Serving& serving, Call& call,
 bool PredictsEnd(const AnyModel& model);
 
 // ln P of every word of the texts, after <s> and those before it or, if the
-// model is bidirectional, given all others; parallel to texts.all_words().
+// model is bidirectional, given all others; parallel to texts.all_words(). Of a
+// translation model `sources` has what they translate, one for all or one a
+// text; of another it is null.
 Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
                                                     Call& call,
                                                     const LoadedModel& loaded,
-                                                    const Encoder& texts);
+                                                    const Encoder& texts,
+                                                    const Encoder* sources);
 
 // Who answered.
 void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version);
