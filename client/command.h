@@ -28,6 +28,7 @@ void AddScoreCommand(CLI::App& app, Work* work);
 void AddPredictCommand(CLI::App& app, Work* work);
 void AddRerankCommand(CLI::App& app, Work* work);
 void AddGenerateCommand(CLI::App& app, Work* work);
+void AddTranslateCommand(CLI::App& app, Work* work);
 void AddModelsCommand(CLI::App& app, Work* work);
 void AddHealthCommand(CLI::App& app, Work* work);
 void AddLoadCommand(CLI::App& app, Work* work);

@@ -128,6 +128,7 @@ int main(int argc, char** argv) {
   lmserve::AddPredictCommand(app, &work);
   lmserve::AddRerankCommand(app, &work);
   lmserve::AddGenerateCommand(app, &work);
+  lmserve::AddTranslateCommand(app, &work);
   lmserve::AddModelsCommand(app, &work);
   lmserve::AddHealthCommand(app, &work);
   lmserve::AddLoadCommand(app, &work);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace lmserve {
@@ -112,6 +113,16 @@ NbestReranker::Response NbestReranker::AskPart(
     absl::Span<const NbestLine* const> candidates) const {
   lm::v1::RerankRequest request = request_;
   if (options_.one_best) request.set_best(1);
+  if (!options_.sources.empty()) {
+    size_t id;
+    if (!absl::SimpleAtoi(candidates[0]->id, &id) ||
+        id >= options_.sources.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "id: expected the number of a source, from 0 to ",
+          options_.sources.size() - 1, ", found '", candidates[0]->id, "'"));
+    }
+    request.mutable_source()->set_text(options_.sources[id]);
+  }
   for (const NbestLine* line : candidates) {
     lm::v1::Candidate* candidate = request.add_candidates();
     candidate->mutable_text()->set_text(line->hypothesis);

@@ -22,6 +22,8 @@ struct NbestOptions {
   bool one_best = false;
   size_t candidates_per_call = 500;
   size_t lists_at_once = 16;  // asked before the first of them is written
+  // What the candidates with the ids 0, 1, ... translate; or none.
+  std::vector<std::string> sources = {};
 };
 
 // Sends n-best lists of any length to a server, list by list, and writes what
@@ -37,7 +39,9 @@ class NbestReranker {
   // client must outlive it.
   NbestReranker(const Client& client, lm::v1::RerankRequest request,
                 NbestOptions options)
-      : client_(client), request_(std::move(request)), options_(options) {}
+      : client_(client),
+        request_(std::move(request)),
+        options_(std::move(options)) {}
 
   // How far it has come.
   struct Progress {

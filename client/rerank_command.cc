@@ -29,6 +29,9 @@ struct Options {
   lm::v1::Normalization normalization = lm::v1::SUM;
   double alpha = 0;
   uint32_t best = 0;
+  std::vector<std::string> reverse_models;
+  std::string source;
+  std::string sources;  // a file
   std::string nbest;
   bool one_best = false;
 };
@@ -80,6 +83,11 @@ absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options) {
   request.set_normalization(options.normalization);
   request.set_alpha(options.alpha);
   request.set_best(options.best);
+  request.mutable_reverse_models()->Add(options.reverse_models.begin(),
+                                        options.reverse_models.end());
+  if (!options.source.empty()) {
+    request.mutable_source()->set_text(options.source);
+  }
   for (const std::string& weight : options.weights) {
     absl::Status status = AddAssignment(weight, request.mutable_weights());
     if (!status.ok()) return status;
@@ -90,7 +98,9 @@ absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options) {
 absl::Status AddModels(const Options& options, const Client& client,
                        lm::v1::RerankRequest* request) {
   for (const std::string& model : options.models) request->add_models(model);
-  if (!options.models.empty()) return absl::OkStatus();
+  if (!options.models.empty() || !options.reverse_models.empty()) {
+    return absl::OkStatus();
+  }
   const absl::StatusOr<std::string> model = ChooseModel(client, "");
   if (model.ok()) request->add_models(*model);
   return model.status();
@@ -178,6 +188,19 @@ uint64_t FileSize(const std::string& path) {
   return error ? 0 : size;
 }
 
+// The lines of the file of sources; none, where there is none.
+absl::StatusOr<std::vector<std::string>> ReadSources(const Options& options) {
+  std::vector<std::string> sources;
+  if (options.sources.empty()) return sources;
+  std::ifstream file(options.sources, std::ios::binary);
+  if (!file.is_open()) {
+    return absl::NotFoundError(
+        absl::StrCat("--sources: cannot read '", options.sources, "'"));
+  }
+  for (std::string line; std::getline(file, line);) sources.push_back(line);
+  return sources;
+}
+
 absl::Status RunNbest(const Options& options, const Client& client,
                       const lm::v1::RerankRequest& request) {
   std::ifstream file;
@@ -188,7 +211,11 @@ absl::Status RunNbest(const Options& options, const Client& client,
           absl::StrCat("--nbest: cannot read '", options.nbest, "'"));
     }
   }
-  NbestReranker reranker(client, request, {.one_best = options.one_best});
+  absl::StatusOr<std::vector<std::string>> sources = ReadSources(options);
+  if (!sources.ok()) return sources.status();
+  NbestReranker reranker(
+      client, request,
+      {.one_best = options.one_best, .sources = *std::move(sources)});
   ProgressLine line(FileSize(options.nbest));
   NbestReranker::Progress last;
   absl::Status status =
@@ -252,6 +279,20 @@ void AddRerankCommand(CLI::App& app, Work* work) {
                       "the standard input: print it with the models' features "
                       "NAME, NAME.unknown and NAME.words appended")
           ->excludes(candidates);
+  command
+      .add_option("--source", options->source,
+                  "What the candidates translate, for translation models")
+      ->excludes(nbest);
+  command
+      .add_option("--sources", options->sources,
+                  "File of what the candidates of --nbest translate: line N, "
+                  "from 0, of those with the id N")
+      ->needs(nbest);
+  command
+      .add_option("--reverse-model", options->reverse_models,
+                  "Translation model from the candidates' language into the "
+                  "source's; may be given several times")
+      ->allow_extra_args(false);
   command
       .add_flag("--one-best", options->one_best,
                 "Print the best text of each list instead")

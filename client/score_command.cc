@@ -21,6 +21,7 @@ constexpr int kTextsPerMessage = 256;
 struct Options {
   std::string model;
   std::vector<std::string> texts;
+  std::string source;
   bool per_word = false;
   bool no_end = false;
 };
@@ -35,6 +36,9 @@ class Sender {
     request->set_model(model_);
     request->set_per_word(options_.per_word);
     request->set_no_end(options_.no_end);
+    if (!options_.source.empty()) {
+      request->add_sources()->set_text(options_.source);
+    }
     std::string text;
     while (request->texts_size() < kTextsPerMessage && source_.Next(&text)) {
       request->add_texts()->set_text(text);
@@ -154,6 +158,8 @@ void AddScoreCommand(CLI::App& app, Work* work) {
                      "NAME, NAME@VERSION or NAME@ALIAS; not needed where the "
                      "server has one model");
   command.add_flag("--per-word", options->per_word, "Show every word's score");
+  command.add_option("--source", options->source,
+                     "What the texts translate, for a translation model");
   command.add_flag("--no-end", options->no_end,
                    "The texts are unfinished: leave out </s>");
   command.callback([=] {
