@@ -41,6 +41,7 @@ nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
                                            model.aliases().end())},
       {"family", model.family()},
       {"bidirectional", model.bidirectional()},
+      {"translation", model.translation()},
       {"properties", std::map<std::string, std::string>(
                          model.properties().begin(), model.properties().end())},
       {"vocabulary_size", model.vocabulary_size()},

@@ -21,8 +21,9 @@ void SetInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
   info->mutable_properties()->insert(loaded.manifest().properties().begin(),
                                      loaded.manifest().properties().end());
   info->set_vocabulary_size(loaded.model().vocabulary().size());
-  const LanguageModel* model = loaded.model().left_to_right();
+  const LanguageModel* model = loaded.model().word_by_word();
   if (model != nullptr) info->set_state_bytes(model->state_size());
+  info->set_translation(loaded.model().translation() != nullptr);
   info->set_bidirectional(loaded.model().bidirectional() != nullptr);
   info->set_file_bytes(loaded.file_bytes());
   info->set_load_seconds(loaded.load_seconds());

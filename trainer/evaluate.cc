@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -89,6 +90,40 @@ absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
                       model.vocabulary().unknown());
         }
       });
+}
+
+Evaluation Evaluate(const TranslationModel& model,
+                    absl::Span<const SentencePair> pairs) {
+  constexpr size_t kPairs = 64;  // that are scored at once
+  const LanguageModel& decoder = model.decoder();
+  const WordId end = decoder.vocabulary().end_sentence();
+  Evaluation result;
+  for (; !pairs.empty(); pairs.remove_prefix(std::min(kPairs, pairs.size()))) {
+    const auto some = pairs.subspan(0, kPairs);
+    const Clock::time_point started = Clock::now();
+    std::vector<std::unique_ptr<const TranslationModel::Source>> sources;
+    std::vector<std::byte> states(some.size() * decoder.state_size());
+    std::vector<std::vector<WordId>> texts;
+    std::vector<std::vector<float>> log_probs;
+    std::vector<LanguageModel::Query> batch;
+    for (const SentencePair& pair : some) {
+      sources.push_back(model.Read(pair.source));
+      texts.push_back(pair.target);
+      texts.back().push_back(end);
+      log_probs.emplace_back(texts.back().size());
+    }
+    for (size_t i = 0; i < some.size(); ++i) {
+      std::byte* state = states.data() + i * decoder.state_size();
+      sources[i]->Start(state);
+      batch.push_back({state, texts[i], nullptr, absl::MakeSpan(log_probs[i])});
+    }
+    decoder.Score(batch);
+    result.seconds += SecondsSince(started);
+    for (size_t i = 0; i < some.size(); ++i) {
+      result.Add(texts[i], log_probs[i], decoder.vocabulary().unknown());
+    }
+  }
+  return result;
 }
 
 }  // namespace lmserve

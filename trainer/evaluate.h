@@ -6,7 +6,9 @@
 #include "absl/status/statusor.h"
 #include "models/bidirectional_model.h"
 #include "models/language_model.h"
+#include "models/translation_model.h"
 #include "trainer/line_reader.h"
+#include "trainer/neural/batches.h"
 #include "trainer/progress.h"
 #include "trainer/sentences.h"
 
@@ -42,6 +44,10 @@ absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
 // that of a model that reads from left to right.
 absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
                                     LineReader& lines, Progress& progress);
+
+// The same of translations, each given its source.
+Evaluation Evaluate(const TranslationModel& model,
+                    absl::Span<const SentencePair> pairs);
 
 }  // namespace lmserve
 

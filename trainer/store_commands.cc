@@ -14,6 +14,7 @@
 #include "models/text.h"
 #include "trainer/command.h"
 #include "trainer/evaluate.h"
+#include "trainer/parallel_corpus.h"
 
 namespace lmserve {
 namespace {
@@ -21,6 +22,7 @@ namespace {
 struct EvaluateOptions {
   ModelOptions source;
   std::string corpus;
+  std::string translated;  // the file that the corpus translates
   bool stream = false;
   bool json = false;
 };
@@ -80,10 +82,35 @@ absl::StatusOr<Evaluation> Evaluate(const AnyModel& model, LineReader& lines,
   return Evaluate(*model.bidirectional(), lines, progress);
 }
 
+absl::StatusOr<Evaluation> EvaluateTranslation(const EvaluateOptions& options,
+                                               const TranslationModel& model) {
+  if (options.translated.empty() || options.stream) {
+    return absl::InvalidArgumentError(
+        "a translation model scores sentences given their sources: expected "
+        "--source, and no --stream");
+  }
+  const absl::StatusOr<std::vector<SentencePair>> pairs =
+      ReadSentencePairs(options.translated, model.source_vocabulary(),
+                        options.corpus, model.decoder().vocabulary());
+  if (!pairs.ok()) return pairs.status();
+  return Evaluate(model, *pairs);
+}
+
 absl::Status RunEvaluate(const EvaluateOptions& options) {
   absl::StatusOr<ModelHandle> handle =
       LoadNamed(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
+  if (const TranslationModel* model = (*handle)->model().translation()) {
+    const absl::StatusOr<Evaluation> result =
+        EvaluateTranslation(options, *model);
+    if (!result.ok()) return result.status();
+    options.json ? PrintJson(*result) : PrintText(*result, false);
+    return absl::OkStatus();
+  }
+  if (!options.translated.empty()) {
+    return absl::InvalidArgumentError(
+        "--source: the model is no translation model");
+  }
   absl::StatusOr<std::unique_ptr<LineReader>> lines =
       LineReader::Open(options.corpus);
   if (!lines.ok()) return lines.status();
@@ -103,7 +130,7 @@ void PrintVersion(const LoadedModel& loaded) {
             << "family      " << manifest.family() << "\n"
             << "created     " << manifest.created() << "\n"
             << "vocabulary  " << loaded.model().vocabulary().size() << "\n";
-  const LanguageModel* model = loaded.model().left_to_right();
+  const LanguageModel* model = loaded.model().word_by_word();
   if (model != nullptr) {
     std::cout << "state       " << model->state_size() << " bytes\n";
   }
@@ -157,6 +184,10 @@ absl::Status RunInspect(const InspectOptions& options) {
   absl::StatusOr<ModelHandle> handle =
       LoadNamed(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
+  if (options.next_words && (*handle)->model().translation() != nullptr) {
+    return absl::InvalidArgumentError(
+        "--next: a translation model predicts given a source alone");
+  }
   PrintVersion(**handle);
   if (options.next_words) PrintNextWords((*handle)->model(), options);
   return absl::OkStatus();
@@ -209,6 +240,9 @@ void AddEvaluateCommand(CLI::App& app, Work* work) {
                   "Text, a sentence a line: plain, .gz, .xz, or - for the "
                   "standard input")
       ->required();
+  command.add_option("--source", options->translated,
+                     "Text of which it is the translation, line by line, for "
+                     "a translation model");
   command.add_flag("--stream", options->stream,
                    "Let the model's state go on over the ends of sentences, "
                    "and count blank lines as empty ones");
