@@ -1,0 +1,175 @@
+// A translation model from the texts to the answer: lm_trainer makes it of
+// sentences and the same words in reverse, lm_server serves it, lm_client asks.
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "models/text.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+std::string Reverse(absl::string_view sentence) {
+  std::vector<absl::string_view> words = SplitWords(sentence);
+  std::reverse(words.begin(), words.end());
+  return absl::StrJoin(words, " ");
+}
+
+std::vector<std::string> Lines(const std::string& text) {
+  return absl::StrSplit(text, '\n', absl::SkipEmpty());
+}
+
+class TranslationCommandsTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    directory_ = std::make_unique<TemporaryDirectory>();
+    for (const auto& [file, sentences, seed] :
+         {std::tuple{"train", "3000", "1"}, {"valid", "200", "2"}}) {
+      const std::string text =
+          RunTrainer({"demo-corpus", "--sentences", sentences, "--seed", seed})
+              .output;
+      std::string reversed;
+      for (const std::string& line : Lines(text)) {
+        absl::StrAppend(&reversed, Reverse(line), "\n");
+      }
+      WriteText(directory_->File(file), text);
+      WriteText(directory_->File(absl::StrCat(file, ".reversed")), reversed);
+    }
+    for (const auto& [model, source, target] :
+         {std::tuple{"there", "", ".reversed"}, {"back", ".reversed", ""}}) {
+      const Outcome trained =
+          RunTrainer({"translation",
+                      "--bidirectional",
+                      "--attention",
+                      "--units",
+                      "24",
+                      "--dropout",
+                      "0",
+                      "--epochs",
+                      "8",
+                      "--learning-rate",
+                      "0.01",
+                      "--batch",
+                      "32",
+                      "--threads",
+                      "1",
+                      "--source",
+                      directory_->File(absl::StrCat("train", source)),
+                      "--corpus",
+                      directory_->File(absl::StrCat("train", target)),
+                      "--valid-source",
+                      directory_->File(absl::StrCat("valid", source)),
+                      "--valid",
+                      directory_->File(absl::StrCat("valid", target)),
+                      "--store",
+                      Store(),
+                      "--model",
+                      model});
+      ASSERT_EQ(trained.output, absl::StrCat(model, "@1\n")) << trained.errors;
+    }
+    server_ = std::make_unique<ServerProcess>(Store());
+    ASSERT_NE(server_->address(), "") << server_->process().Errors();
+  }
+
+  static void TearDownTestSuite() {
+    server_.reset();
+    directory_.reset();
+  }
+
+  static std::string Store() { return directory_->File("store"); }
+
+  static Outcome Client(const Arguments& arguments,
+                        const std::string& input = "") {
+    return server_->Client(arguments, input);
+  }
+
+  static inline std::unique_ptr<TemporaryDirectory> directory_;
+  static inline std::unique_ptr<ServerProcess> server_;
+};
+
+TEST_F(TranslationCommandsTest, ItHasLearntToTranslate) {
+  const std::string source = "the cat is small .";
+  EXPECT_EQ(Client({"translate", "--model", "there", source}).output,
+            absl::StrCat(Reverse(source), "\n"));
+}
+
+// A blank line has a blank translation, so that lines stay beside each other.
+TEST_F(TranslationCommandsTest, LinesOfTheInput) {
+  const Outcome outcome =
+      Client({"translate", "--model", "there"}, "the cat is small .\n\nthe\n");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const std::vector<std::string> lines = absl::StrSplit(outcome.output, '\n');
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[0], ". small is cat the");
+  EXPECT_EQ(lines[1], "");
+}
+
+TEST_F(TranslationCommandsTest, AListAndItsReranking) {
+  const std::string source = "the cat is small .";
+  WriteText(directory_->File("sources"), absl::StrCat(source, "\n"));
+  const Outcome list =
+      Client({"translate", "--model", "there", "--nbest", "6", source});
+  ASSERT_EQ(Lines(list.output).size(), 6u) << list.errors;
+  EXPECT_THAT(Lines(list.output)[0],
+              HasSubstr("0 ||| . small is cat the ||| there= -"));
+  WriteText(directory_->File("nbest"), list.output);
+  const Outcome scored = Client({"rerank", "--reverse-model", "back", "--nbest",
+                                 directory_->File("nbest"), "--sources",
+                                 directory_->File("sources")});
+  EXPECT_EQ(scored.exit_code, 0) << scored.errors;
+  EXPECT_THAT(scored.output, HasSubstr(" back= -"));
+  EXPECT_EQ(Client({"rerank", "--reverse-model", "back", "--one-best",
+                    "--nbest", directory_->File("nbest"), "--sources",
+                    directory_->File("sources")})
+                .output,
+            ". small is cat the\n");
+  WriteText(directory_->File("more"), "1 ||| the ||| there= -1 ||| -1\n");
+  EXPECT_THAT(Client({"rerank", "--reverse-model", "back", "--nbest",
+                      directory_->File("more"), "--sources",
+                      directory_->File("sources")})
+                  .errors,
+              HasSubstr("id: expected the number of a source, from 0 to 0, "
+                        "found '1'"));
+}
+
+TEST_F(TranslationCommandsTest, EvaluateAsksForTheSource) {
+  const Outcome evaluated =
+      RunTrainer({"evaluate", "--json", "--source", directory_->File("valid"),
+                  "--corpus", directory_->File("valid.reversed"), "--store",
+                  Store(), "--model", "there"});
+  ASSERT_EQ(evaluated.exit_code, 0) << evaluated.errors;
+  EXPECT_LT(json::parse(evaluated.output)["perplexity"], 20);
+  EXPECT_THAT(
+      RunTrainer({"evaluate", "--corpus", directory_->File("valid.reversed"),
+                  "--store", Store(), "--model", "there"})
+          .errors,
+      HasSubstr("expected --source"));
+}
+
+TEST_F(TranslationCommandsTest, TextsOfDifferentLengthsAreRefused) {
+  const Outcome outcome = RunTrainer(
+      {"translation", "--source", directory_->File("train"), "--corpus",
+       directory_->File("valid.reversed"), "--valid-source",
+       directory_->File("valid"), "--valid", directory_->File("valid.reversed"),
+       "--store", Store(), "--model", "uneven"});
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.errors, HasSubstr("expected as many lines as in"));
+  EXPECT_THAT(outcome.errors, HasSubstr("3000, found 200"));
+}
+
+}  // namespace
+}  // namespace lmserve
