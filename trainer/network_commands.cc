@@ -99,6 +99,12 @@ absl::Status RunConvert(const ConvertOptions& options) {
   version.properties["converted_from"] = VersionName(name, *number);
   const Vocabulary& vocabulary = (*handle)->model().vocabulary();
   version.self_test = AnyWords(vocabulary);
+  if (const TranslationModel* model = (*handle)->model().translation()) {
+    const Vocabulary& source_words = model->source_vocabulary();
+    version.files[std::string(kSourceVocabularyFile)] =
+        std::string(source_words.text());
+    version.self_test_sources = AnyWords(source_words);
+  }
   return Publish({source.store, options.as.empty() ? name : options.as},
                  vocabulary, std::move(version));
 }

@@ -420,5 +420,63 @@ TEST(BatchesTest, AllTargets) {
   expect_all(MakeWindowBatches(text, kBegin, 4, options));
 }
 
+// The shorter translation of a batch ends in inputs without targets.
+TEST(TranslationBatchesTest, ByHand) {
+  constexpr WordId kSourceEnd = 2;
+  TranslationBatchOptions options;
+  options.begin = kBegin;
+  options.end = kEnd;
+  options.source_end = kSourceEnd;
+  for (bool reverse : {false, true}) {
+    options.reverse_source = reverse;
+    const auto source = MakeTranslationBatches(
+        {{{20, 21}, {10, 11}}, {{22, 23}, {12}}, {{24}, {13}}}, options);
+    source->StartEpoch(1);
+    ASSERT_EQ(source->size(), 2u);  // sources of one length each
+    const std::vector<Batch> batches = {source->Get(0), source->Get(1)};
+    ExpectWhole(batches);
+    EXPECT_THAT(Targets(batches),
+                ElementsAre(kEnd, kEnd, kEnd, 10, 11, 12, 13));
+    const Batch& two = batches[batches[0].streams == 2 ? 0 : 1];
+    EXPECT_EQ(two.steps, 3u);
+    EXPECT_THAT(two.inputs, ElementsAre(kBegin, kBegin, 12, 10, kEnd, 11));
+    EXPECT_THAT(two.targets, ElementsAre(12, 10, kEnd, 11, kNoTarget, kEnd));
+    EXPECT_THAT(two.sources,
+                reverse ? ElementsAre(23, 21, 22, 20, kSourceEnd, kSourceEnd)
+                        : ElementsAre(22, 20, 23, 21, kSourceEnd, kSourceEnd));
+    const std::vector<Batch> parts = SplitBatch(two, 2);
+    EXPECT_EQ(parts[1].sources.size(), 3u);
+    EXPECT_EQ(parts[1].inputs[1], 10u);
+  }
+}
+
+// What an epoch predicts is what every epoch does, in another order.
+TEST(TranslationBatchesTest, EveryPairOnceAnEpoch) {
+  std::vector<SentencePair> pairs;
+  Words all;
+  for (WordId i = 0; i < 50; ++i) {
+    pairs.push_back({Words(1 + i % 4, 20 + i), Words(1 + i % 3, 100 + i)});
+    all.insert(all.end(), pairs.back().target.begin(),
+               pairs.back().target.end());
+    all.push_back(kEnd);
+  }
+  std::sort(all.begin(), all.end());
+  TranslationBatchOptions options;
+  options.batches.streams = 7;
+  options.begin = kBegin;
+  options.end = kEnd;
+  const auto source = MakeTranslationBatches(pairs, options);
+  for (uint64_t epoch : {1, 2}) {
+    source->StartEpoch(epoch);
+    std::vector<Batch> batches;
+    for (size_t i = 0; i < source->size(); ++i) {
+      batches.push_back(source->Get(i));
+      EXPECT_LE(batches.back().streams, 7u);
+    }
+    ExpectWhole(batches);
+    EXPECT_EQ(Targets(batches), all);
+  }
+}
+
 }  // namespace
 }  // namespace lmserve

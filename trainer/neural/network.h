@@ -26,7 +26,7 @@ struct Batch {
   // where nothing is to be predicted.
   std::vector<WordId> targets;
   // What is translated, (source steps, streams); else empty.
-  std::vector<WordId> sources;
+  std::vector<WordId> sources = {};
 };
 
 // A network in training: what its parameters are, and the loss and gradient of
