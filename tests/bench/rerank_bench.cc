@@ -1,0 +1,147 @@
+// The candidates of a list scored together, as Rerank does, against one by one:
+// an LSTM 2 x 200 on 100-best lists, real ones where they are at hand, else
+// variants of a sentence. The log-probabilities are equal to the bit.
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "models/neural/recurrent_model.h"
+#include "models/text.h"
+#include "reranking/nbest_line.h"
+#include "tests/testing/shared_data.h"
+#include "trainer/neural/network.h"
+#include "trainer/neural/publish_network.h"
+#include "trainer/neural/random.h"
+
+namespace lmserve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Lists = std::vector<std::vector<std::vector<WordId>>>;
+
+constexpr WordId kWords = 10'000;
+constexpr WordId kEnd = 2;
+
+// A word's id, any that stays the same.
+WordId IdOf(absl::string_view word) {
+  return static_cast<WordId>(3 + std::hash<std::string>()(std::string(word)) %
+                                     (kWords - 3));
+}
+
+Lists RealLists(const std::string& path) {
+  Lists lists;
+  std::string id;
+  for (const std::string& text : ReadSharedLines(path)) {
+    const NbestLine line = ParseNbestLine(text).value();
+    if (lists.empty() || line.id != id) lists.emplace_back();
+    id = line.id;
+    std::vector<WordId>& words = lists.back().emplace_back();
+    for (absl::string_view word : SplitWords(line.hypothesis)) {
+      words.push_back(IdOf(word));
+    }
+    words.push_back(kEnd);
+  }
+  return lists;
+}
+
+// 25 words, three of which may be others.
+Lists MadeLists() {
+  Random random(1, {});
+  Lists lists(10);
+  for (auto& list : lists) {
+    std::vector<WordId> words(25);
+    for (WordId& word : words) word = 3 + random.Below(kWords - 3);
+    words.push_back(kEnd);
+    for (int i = 0; i < 100; ++i) {
+      list.push_back(words);
+      for (int change = 0; change < 3; ++change) {
+        list.back()[random.Below(25)] = 3 + random.Below(3);
+      }
+    }
+  }
+  return lists;
+}
+
+// A model of random weights, with its file.
+struct Lstm {
+  Lstm() {
+    RecurrentNetworkOptions options;
+    options.vocabulary = kWords;
+    options.embedding = options.stack.units = 200;
+    options.stack.cell = Cell::kLstm;
+    options.stack.layers = 2;
+    options.tied = true;
+    const auto network = MakeRecurrentNetwork<float>(options);
+    std::vector<float> values(network->layout().size());
+    network->Initialize(1, values.data());
+    bytes = MakeWeightsFile(network->layout(), values, network->Metadata());
+    std::vector<std::string> words = {"<unk>", "<s>", "</s>"};
+    while (words.size() < kWords) words.push_back(absl::StrCat(words.size()));
+    model = RecurrentModel::Create(
+                Vocabulary::Create(
+                    std::vector<absl::string_view>(words.begin(), words.end()))
+                    .value(),
+                bytes)
+                .value();
+  }
+
+  std::string bytes;
+  std::unique_ptr<RecurrentModel> model;
+};
+
+// ln P of all words of the candidates, all in one call or a call each.
+std::vector<float> ScoreList(const LanguageModel& model,
+                             const std::vector<std::vector<WordId>>& list,
+                             bool together) {
+  std::vector<std::byte> start(model.state_size());
+  model.Start(start.data());
+  size_t words = 0;
+  for (const auto& candidate : list) words += candidate.size();
+  std::vector<float> log_probs(words);
+  absl::Span<float> rest = absl::MakeSpan(log_probs);
+  std::vector<LanguageModel::Query> batch;
+  for (const auto& candidate : list) {
+    batch.push_back(
+        {start.data(), candidate, nullptr, rest.first(candidate.size())});
+    rest.remove_prefix(candidate.size());
+    if (together) continue;
+    model.Score(batch);
+    batch.clear();
+  }
+  if (together) model.Score(batch);
+  return log_probs;
+}
+
+void RerankLists(benchmark::State& state) {
+  const std::string path = SharedFile("data/nbest/europarl-en.dev.nbest.xz");
+  const Lists lists = path.empty() ? MadeLists() : RealLists(path);
+  const Lstm lstm;
+  double together = 0, alone = 0;
+  size_t next = 0, candidates = 0;
+  for (auto _ : state) {
+    const auto& list = lists[next++ % lists.size()];
+    const auto start = Clock::now();
+    const std::vector<float> one_call = ScoreList(*lstm.model, list, true);
+    const auto middle = Clock::now();
+    const std::vector<float> calls = ScoreList(*lstm.model, list, false);
+    alone += std::chrono::duration<double>(Clock::now() - middle).count();
+    together += std::chrono::duration<double>(middle - start).count();
+    candidates += list.size();
+    if (one_call != calls) state.SkipWithError("the scores differ");
+  }
+  state.SetLabel(path.empty() ? "made lists" : "Europarl, phrase-based");
+  state.counters["candidates"] =
+      static_cast<double>(candidates) / static_cast<double>(next);
+  state.counters["ms_together"] = together / static_cast<double>(next) * 1e3;
+  state.counters["share_of_one_by_one"] = together / alone;
+}
+BENCHMARK(RerankLists)->Unit(benchmark::kMillisecond)->Iterations(50);
+
+}  // namespace
+}  // namespace lmserve
