@@ -3,7 +3,9 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace lmserve {
@@ -66,7 +68,9 @@ absl::Status ReadEncoder(const TensorFile& file, const Vocabulary& vocabulary,
 // The decoder's layers: of the file or, where it has none, the encoder's.
 absl::StatusOr<RecurrentWeights> ReadDecoderLayers(
     const TensorFile& file, const RecurrentWeights& encoder, bool reads_word) {
-  const bool shared = file.Find(LayerTensor("weight_hh", 0, false)) == nullptr;
+  const bool shared = absl::c_none_of(file.tensors(), [](const auto& tensor) {
+    return absl::StartsWith(tensor.first, "rnn.");
+  });
   if (!shared) return ReadRecurrentWeights(file, 0);
   if (encoder.bidirectional) {
     return absl::InvalidArgumentError(
