@@ -217,8 +217,8 @@ Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
   if (!unread_.empty()) {
     const LanguageModel::Query query = {
         state_.data(), unread_, state_.data(), {}};
-    absl::Status status = co_await serving_.batcher.Run(
-        call_, {.model = *handle_, .queries = {&query, 1}});
+    const ModelWork work = {.model = *handle_, .queries = {&query, 1}};
+    absl::Status status = co_await serving_.batcher.Run(call_, work);
     if (!status.ok()) co_return status;
   }
   BeamSearch search(language_model_, *options_.beam_search, state_.data());

@@ -130,10 +130,10 @@ Task<absl::Status> ScoreTranslations(const Serving& serving, Call& call,
       } while (end < texts.size() && words + sources.words(end).size() <=
                                          serving.batcher.batch_words());
     }
+    const size_t first = one_for_all ? 0 : begin;
+    const size_t last = one_for_all ? 1 : end;
     absl::Status status =
-        one_for_all
-            ? co_await Read(serving, call, loaded, sources, 0, 1, &read)
-            : co_await Read(serving, call, loaded, sources, begin, end, &read);
+        co_await Read(serving, call, loaded, sources, first, last, &read);
     if (!status.ok()) co_return status;
     std::vector<std::byte> starts(read.size() * state_size);
     for (size_t i = 0; i < read.size(); ++i) {
@@ -186,12 +186,14 @@ Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
   std::vector<float> log_probs(texts.all_words().size());
   const LanguageModel* model = loaded.model().left_to_right();
   if (model == nullptr) {
-    absl::Status status =
-        sources == nullptr
-            ? co_await ScoreBidirectional(serving, call, loaded, texts,
-                                          absl::MakeSpan(log_probs))
-            : co_await ScoreTranslations(serving, call, loaded, texts, *sources,
-                                         absl::MakeSpan(log_probs));
+    absl::Status status;
+    if (sources == nullptr) {
+      status = co_await ScoreBidirectional(serving, call, loaded, texts,
+                                           absl::MakeSpan(log_probs));
+    } else {
+      status = co_await ScoreTranslations(serving, call, loaded, texts,
+                                          *sources, absl::MakeSpan(log_probs));
+    }
     if (!status.ok()) co_return status;
     co_return log_probs;
   }
