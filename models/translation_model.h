@@ -35,9 +35,6 @@ class TranslationModel {
 
     // Writes the decoder's state when of the translation only <s> was read.
     virtual void Start(std::byte* state) const = 0;
-
-    // Bytes of memory.
-    virtual size_t size() const = 0;
   };
 
   // Reads a sentence, which comes without <s> and </s>; ids < vocabulary size.

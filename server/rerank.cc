@@ -174,6 +174,14 @@ absl::Status AddModelColumn(const std::string& name, double default_weight,
   return absl::OkStatus();
 }
 
+// The normalized sum of a text's ln P.
+double TextLogProb(const lm::v1::RerankRequest& request,
+                   absl::Span<const float> log_probs) {
+  return Normalize(request,
+                   std::accumulate(log_probs.begin(), log_probs.end(), 0.0),
+                   log_probs.size());
+}
+
 // The three features of one model.
 Task<absl::Status> AddModelFeatures(const Serving& serving, Call& call,
                                     const std::string& name,
@@ -204,10 +212,9 @@ Task<absl::Status> AddModelFeatures(const Serving& serving, Call& call,
   if (!log_probs.ok()) co_return log_probs.status();
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> words = texts.words(i);
-    const absl::Span<const float> scores =
-        texts.Part(absl::MakeConstSpan(*log_probs), i);
-    const double log_prob = std::accumulate(scores.begin(), scores.end(), 0.0);
-    table->AddValue(i, Normalize(request, log_prob, words.size()));
+    table->AddValue(
+        i,
+        TextLogProb(request, texts.Part(absl::MakeConstSpan(*log_probs), i)));
     table->AddValue(i, std::count(words.begin(), words.end(),
                                   model.vocabulary().unknown()));
     table->AddValue(i, words.size());
@@ -242,10 +249,9 @@ Task<absl::Status> AddReverseFeature(const Serving& serving, Call& call,
       co_await ScoreTexts(serving, call, loaded, texts, &candidates);
   if (!log_probs.ok()) co_return log_probs.status();
   for (size_t i = 0; i < texts.size(); ++i) {
-    const absl::Span<const float> scores =
-        texts.Part(absl::MakeConstSpan(*log_probs), i);
-    const double log_prob = std::accumulate(scores.begin(), scores.end(), 0.0);
-    table->AddValue(i, Normalize(request, log_prob, scores.size()));
+    table->AddValue(
+        i,
+        TextLogProb(request, texts.Part(absl::MakeConstSpan(*log_probs), i)));
   }
   co_return absl::OkStatus();
 }

@@ -156,6 +156,16 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
   return builder.Build(options.min_count);
 }
 
+absl::StatusOr<Corpus> ReadCorpusFile(const std::string& file,
+                                      const CorpusOptions& options) {
+  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
+  if (!lines.ok()) return lines.status();
+  Progress progress("reading");
+  absl::StatusOr<Corpus> corpus = ReadCorpus(**lines, options, progress);
+  if (corpus.ok()) progress.Finish(corpus->tokens());
+  return corpus;
+}
+
 std::vector<std::string> FirstSentences(const Vocabulary& vocabulary,
                                         absl::Span<const WordId> words) {
   constexpr size_t kSentences = 3, kWords = 100;

@@ -45,6 +45,10 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);
 
+// The same of a file, telling a person how it goes.
+absl::StatusOr<Corpus> ReadCorpusFile(const std::string& file,
+                                      const CorpusOptions& options);
+
 // The first sentences of a text, for the self-test of a version. Each ends with
 // </s>; <s> is passed over.
 std::vector<std::string> FirstSentences(const Vocabulary& vocabulary,

@@ -87,28 +87,6 @@ class Reporter {
   double printed_ = 0;  // seconds of training
 };
 
-absl::StatusOr<Corpus> Read(const NeuralOptions& options, TextForm form) {
-  absl::StatusOr<std::unique_ptr<LineReader>> lines =
-      LineReader::Open(options.corpus);
-  if (!lines.ok()) return lines.status();
-  CorpusOptions text = options.text;
-  text.form = form;
-  Progress progress("reading");
-  absl::StatusOr<Corpus> corpus = ReadCorpus(**lines, text, progress);
-  if (!corpus.ok()) return corpus;
-  progress.Finish(corpus->tokens());
-  return corpus;
-}
-
-absl::StatusOr<std::vector<WordId>> ReadValid(const NeuralOptions& options,
-                                              const Vocabulary& vocabulary,
-                                              TextForm form) {
-  absl::StatusOr<std::unique_ptr<LineReader>> lines =
-      LineReader::Open(options.valid);
-  if (!lines.ok()) return lines.status();
-  return ReadText(**lines, vocabulary, form);
-}
-
 // The rates of a linear schedule depend on where it ends.
 std::string ScheduleDescription(const TrainingOptions& training) {
   return training.schedule == Schedule::kPlateau
@@ -283,6 +261,34 @@ void AddNeuralOptions(CLI::App& command, NeuralOptions* options) {
   AddModelOptions(command, "to publish", &options->target);
 }
 
+void AddCellOptions(CLI::App& command, std::string* cell,
+                    std::string* nonlinearity) {
+  command.add_option("--cell", *cell, "rnn, gru or lstm")
+      ->check(CLI::IsMember({"rnn", "gru", "lstm"}))
+      ->capture_default_str();
+  command
+      .add_option("--nonlinearity", *nonlinearity,
+                  "Of the cell rnn: sigmoid, tanh or relu")
+      ->check(CLI::IsMember({"sigmoid", "tanh", "relu"}))
+      ->capture_default_str();
+}
+
+void AddVectorOptions(CLI::App& command, absl::string_view what,
+                      size_t* embedding, bool* tied, double* initial_range) {
+  command
+      .add_option("--embedding", *embedding,
+                  "Numbers of a word's vector; as many as units if not given")
+      ->check(CLI::Range(1, 16'384));
+  command.add_flag("--tied", *tied,
+                   "Use the words' vectors as the output weights, too");
+  command
+      .add_option("--initial-range", *initial_range,
+                  absl::StrCat(what, " and output weights start uniform in ",
+                               "this range around 0"))
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
 uint64_t Fingerprint(absl::Span<const WordId> words) {
   uint64_t hash = words.size();
   for (WordId word : words) hash = (hash ^ word) * 0x100000001B3;
@@ -296,10 +302,12 @@ absl::Status TrainLanguageModel(
     TextForm form) {
   absl::Status status = CheckModelName(options.target.model);
   if (!status.ok()) return status;
-  absl::StatusOr<Corpus> corpus = Read(options, form);
+  CorpusOptions text = options.text;
+  text.form = form;
+  absl::StatusOr<Corpus> corpus = ReadCorpusFile(options.corpus, text);
   if (!corpus.ok()) return corpus.status();
   const absl::StatusOr<std::vector<WordId>> valid =
-      ReadValid(options, corpus->vocabulary, form);
+      ReadTextFile(options.valid, corpus->vocabulary, form);
   if (!valid.ok()) return valid.status();
   const absl::StatusOr<NetworkTask> task = make_task(corpus->vocabulary);
   if (!task.ok()) return task.status();

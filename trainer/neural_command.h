@@ -34,6 +34,13 @@ struct NeuralOptions {
 
 void AddNeuralOptions(CLI::App& command, NeuralOptions* options);
 
+// --cell and --nonlinearity.
+void AddCellOptions(CLI::App& command, std::string* cell,
+                    std::string* nonlinearity);
+// --embedding, --tied and --initial-range, the last of the vectors `what`.
+void AddVectorOptions(CLI::App& command, absl::string_view what,
+                      size_t* embedding, bool* tied, double* initial_range);
+
 // A network to train, with the way to feed it.
 struct NetworkTask {
   std::string family;

@@ -38,13 +38,8 @@ struct Options {
 void Note(absl::string_view text) { std::cerr << text << std::endl; }
 
 absl::StatusOr<Corpus> Read(const Options& options) {
-  absl::StatusOr<std::unique_ptr<LineReader>> lines =
-      LineReader::Open(options.corpus);
-  if (!lines.ok()) return lines.status();
-  Progress progress("reading");
-  absl::StatusOr<Corpus> corpus = ReadCorpus(**lines, options.text, progress);
+  absl::StatusOr<Corpus> corpus = ReadCorpusFile(options.corpus, options.text);
   if (!corpus.ok()) return corpus;
-  progress.Finish(corpus->tokens());
   Note(absl::StrFormat(
       "%d sentences, %d tokens (%d unknown), %d words in the vocabulary%s",
       corpus->sentences, corpus->tokens(), corpus->unknown,

@@ -1,13 +1,10 @@
 #include "trainer/parallel_corpus.h"
 
-#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
-#include "trainer/line_reader.h"
-#include "trainer/progress.h"
 #include "trainer/sentences.h"
 
 namespace lmserve {
@@ -15,21 +12,11 @@ namespace {
 
 // A stream has blank lines, too, so that the lines of both texts stay beside
 // each other.
-absl::StatusOr<Corpus> Read(const std::string& file, CorpusOptions options) {
-  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
-  if (!lines.ok()) return lines.status();
-  options.form = TextForm::kStream;
-  Progress progress("reading");
-  absl::StatusOr<Corpus> corpus = ReadCorpus(**lines, options, progress);
-  if (corpus.ok()) progress.Finish(corpus->tokens());
-  return corpus;
-}
+constexpr TextForm kForm = TextForm::kStream;
 
-absl::StatusOr<std::vector<WordId>> Read(const std::string& file,
-                                         const Vocabulary& vocabulary) {
-  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
-  if (!lines.ok()) return lines.status();
-  return ReadText(**lines, vocabulary, TextForm::kStream);
+absl::StatusOr<Corpus> Read(const std::string& file, CorpusOptions options) {
+  options.form = kForm;
+  return ReadCorpusFile(file, options);
 }
 
 // Of <s> w1 ... wm </s> <s> ... the words of each sentence.
@@ -91,9 +78,10 @@ absl::StatusOr<std::vector<SentencePair>> ReadSentencePairs(
     const std::string& source_file, const Vocabulary& source_vocabulary,
     const std::string& file, const Vocabulary& vocabulary) {
   const absl::StatusOr<std::vector<WordId>> source =
-      Read(source_file, source_vocabulary);
+      ReadTextFile(source_file, source_vocabulary, kForm);
   if (!source.ok()) return source.status();
-  const absl::StatusOr<std::vector<WordId>> target = Read(file, vocabulary);
+  const absl::StatusOr<std::vector<WordId>> target =
+      ReadTextFile(file, vocabulary, kForm);
   if (!target.ok()) return target.status();
   return Join(source_file, Divide(*source, source_vocabulary), file,
               Divide(*target, vocabulary));

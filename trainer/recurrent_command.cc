@@ -107,14 +107,7 @@ void AddRecurrentCommand(CLI::App& app, Work* work) {
       "  lm_trainer recurrent --cell lstm --tied --corpus text.xz --valid "
       "valid.xz --store store --model lstm");
   AddNeuralOptions(command, options.get());
-  command.add_option("--cell", options->cell, "rnn, gru or lstm")
-      ->check(CLI::IsMember({"rnn", "gru", "lstm"}))
-      ->capture_default_str();
-  command
-      .add_option("--nonlinearity", options->nonlinearity,
-                  "Of the cell rnn: sigmoid, tanh or relu")
-      ->check(CLI::IsMember({"sigmoid", "tanh", "relu"}))
-      ->capture_default_str();
+  AddCellOptions(command, &options->cell, &options->nonlinearity);
   command.add_flag("--identity", network.identity,
                    "Start the cell rnn's recurrent weights at the identity");
   command.add_option("--layers", network.stack.layers, "Recurrent layers")
@@ -123,18 +116,8 @@ void AddRecurrentCommand(CLI::App& app, Work* work) {
   command.add_option("--units", network.stack.units, "Units of a layer")
       ->check(CLI::Range(1, 16'384))
       ->capture_default_str();
-  command
-      .add_option("--embedding", network.embedding,
-                  "Numbers of a word's vector; as many as units if not given")
-      ->check(CLI::Range(1, 16'384));
-  command.add_flag("--tied", network.tied,
-                   "Use the words' vectors as the output weights, too");
-  command
-      .add_option("--initial-range", network.initial_range,
-                  "Embedding and output weights start uniform in this range "
-                  "around 0")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  AddVectorOptions(command, "Embedding", &network.embedding, &network.tied,
+                   &network.initial_range);
   command.add_flag("--bidirectional", network.stack.bidirectional,
                    "Read sentences from both sides: fills blanks, does not "
                    "generate");

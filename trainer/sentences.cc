@@ -106,4 +106,12 @@ absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
   return words;
 }
 
+absl::StatusOr<std::vector<WordId>> ReadTextFile(const std::string& file,
+                                                 const Vocabulary& vocabulary,
+                                                 TextForm form) {
+  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
+  if (!lines.ok()) return lines.status();
+  return ReadText(**lines, vocabulary, form);
+}
+
 }  // namespace lmserve

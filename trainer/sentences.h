@@ -81,10 +81,14 @@ class TextScorer {
   std::vector<std::byte> state_;  // before the next batch
 };
 
-// A whole text, as Corpus::words has it: <s> w1 ... wm </s> <s> ...
+// A whole text, as Corpus::words has it: <s> w1 ... wm </s> <s> ...; or that of
+// a file.
 absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
                                              const Vocabulary& vocabulary,
                                              TextForm form);
+absl::StatusOr<std::vector<WordId>> ReadTextFile(const std::string& file,
+                                                 const Vocabulary& vocabulary,
+                                                 TextForm form);
 
 }  // namespace lmserve
 

@@ -176,14 +176,7 @@ void AddTranslationCommand(CLI::App& app, Work* work) {
       .add_option("--source-vocabulary", options->source_vocabulary_file,
                   "File of the words of the source to know")
       ->check(CLI::ExistingFile);
-  command.add_option("--cell", options->cell, "rnn, gru or lstm")
-      ->check(CLI::IsMember({"rnn", "gru", "lstm"}))
-      ->capture_default_str();
-  command
-      .add_option("--nonlinearity", options->nonlinearity,
-                  "Of the cell rnn: sigmoid, tanh or relu")
-      ->check(CLI::IsMember({"sigmoid", "tanh", "relu"}))
-      ->capture_default_str();
+  AddCellOptions(command, &options->cell, &options->nonlinearity);
   command
       .add_option("--layers", network.layers,
                   "Recurrent layers of encoder and decoder")
@@ -194,10 +187,8 @@ void AddTranslationCommand(CLI::App& app, Work* work) {
                   "Units of a layer, of each direction")
       ->check(CLI::Range(1, 16'384))
       ->capture_default_str();
-  command
-      .add_option("--embedding", network.embedding,
-                  "Numbers of a word's vector; as many as units if not given")
-      ->check(CLI::Range(1, 16'384));
+  AddVectorOptions(command, "Embeddings", &network.embedding, &network.tied,
+                   &network.initial_range);
   command
       .add_option("--decoder-reads", options->decoder_reads,
                   "Besides its own state: nothing, word (the word before), "
@@ -212,14 +203,6 @@ void AddTranslationCommand(CLI::App& app, Work* work) {
                    "The encoder reads the source last word first");
   command.add_flag("--attention", network.attention,
                    "The decoder looks at all states of the encoder");
-  command.add_flag("--tied", network.tied,
-                   "Use the words' vectors as the output weights, too");
-  command
-      .add_option("--initial-range", network.initial_range,
-                  "Embeddings and output weights start uniform in this range "
-                  "around 0")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
   command
       .add_option("--dropout", network.dropout,
                   "Of embeddings, between layers, and of what is predicted "

@@ -76,15 +76,6 @@ class RecurrentTranslationModel::ReadSource final : public Source {
                 encoded_.start.size() * sizeof(float));
   }
 
-  size_t size() const override {
-    size_t bytes = sizeof(*this);
-    for (const std::vector<float>* numbers :
-         {&encoded_.start, &encoded_.gates, &encoded_.keys, &encoded_.values}) {
-      bytes += numbers->size() * sizeof(float);
-    }
-    return bytes;
-  }
-
  private:
   EncodedSource encoded_;
 };

@@ -70,11 +70,14 @@ std::map<std::string, std::string> MakeTranslationFiles(
   return files;
 }
 
-// The decoder of a translation model that starts from one source.
+// The decoder of a translation model that starts from one source; it may own
+// the model.
 class SourceReadingModel final : public LanguageModel {
  public:
-  explicit SourceReadingModel(const TranslationModel& model)
-      : model_(model.decoder()),
+  explicit SourceReadingModel(const TranslationModel& model,
+                              std::unique_ptr<const AnyModel> owned = nullptr)
+      : owned_(std::move(owned)),
+        model_(model.decoder()),
         source_(model.Read(TestSource(model.source_vocabulary()))) {}
 
   const Vocabulary& vocabulary() const override { return model_.vocabulary(); }
@@ -93,36 +96,9 @@ class SourceReadingModel final : public LanguageModel {
   }
 
  private:
+  const std::unique_ptr<const AnyModel> owned_;
   const LanguageModel& model_;
   const std::unique_ptr<const TranslationModel::Source> source_;
-};
-
-// The same, with the translation model.
-class OwningModel final : public LanguageModel {
- public:
-  explicit OwningModel(AnyModel model)
-      : model_(std::move(model)), reading_(*model_.translation()) {}
-
-  const Vocabulary& vocabulary() const override {
-    return reading_.vocabulary();
-  }
-  size_t state_size() const override { return reading_.state_size(); }
-  void Start(std::byte* state) const override { reading_.Start(state); }
-  void Score(absl::Span<const Query> batch) const override {
-    reading_.Score(batch);
-  }
-  void Distribution(absl::Span<const std::byte* const> states,
-                    float* log_probs) const override {
-    reading_.Distribution(states, log_probs);
-  }
-  void TopK(absl::Span<const std::byte* const> states, size_t k,
-            absl::Span<ScoredWord> best) const override {
-    reading_.TopK(states, k, best);
-  }
-
- private:
-  const AnyModel model_;
-  const SourceReadingModel reading_;
 };
 
 // Sets what of the options the vocabulary tells.
@@ -201,8 +177,11 @@ TestModel TranslationTestModel(const std::string& source_vocabulary,
   test.family = std::string(kTranslationFamily);
   test.files =
       MakeTranslationFiles(source_vocabulary, vocabulary, options, precision);
-  test.model = std::make_unique<OwningModel>(
+  auto model = std::make_unique<const AnyModel>(
       CreateModel(test.family, test.Files()).value());
+  const TranslationModel& translation = *model->translation();
+  test.model =
+      std::make_unique<SourceReadingModel>(translation, std::move(model));
   return test;
 }
 
