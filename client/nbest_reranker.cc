@@ -1,5 +1,6 @@
 #include "client/nbest_reranker.h"
 
+#include <algorithm>
 #include <cmath>
 #include <deque>
 #include <istream>
@@ -23,15 +24,22 @@ bool ReadLine(std::istream& in, std::string* text, std::string* end) {
   return true;
 }
 
-// The features that the models gave, as they are appended.
+// The features that the models gave, as they are appended: those that the line
+// does not have itself.
 std::vector<Feature> ModelFeatures(const lm::v1::RerankResponse& response,
-                                   const lm::v1::RankedCandidate& candidate) {
+                                   const lm::v1::RankedCandidate& candidate,
+                                   absl::Span<const Feature> own) {
   std::vector<Feature> features;
   for (int i = 0; i < candidate.features_size(); ++i) {
+    const std::string& name = response.feature_names(i);
+    if (std::any_of(own.begin(), own.end(), [&](const Feature& feature) {
+          return feature.name == name;
+        })) {
+      continue;
+    }
     const double value = candidate.features(i);
     features.push_back(
-        {response.feature_names(i),
-         std::isinf(value) ? NbestReranker::kImpossible : value});
+        {name, std::isinf(value) ? NbestReranker::kImpossible : value});
   }
   return features;
 }
@@ -102,8 +110,8 @@ void NbestReranker::Ask(List* list) const {
   }
   const auto candidates = absl::MakeConstSpan(list->candidates);
   for (size_t begin = 0; begin < candidates.size();
-       begin += options_.candidates_per_call) {
-    const auto part = candidates.subspan(begin, options_.candidates_per_call);
+       begin += candidates_per_call_) {
+    const auto part = candidates.subspan(begin, candidates_per_call_);
     list->responses.push_back(
         std::async(std::launch::async, [this, part] { return AskPart(part); }));
   }
@@ -126,7 +134,7 @@ NbestReranker::Response NbestReranker::AskPart(
   for (const NbestLine* line : candidates) {
     lm::v1::Candidate* candidate = request.add_candidates();
     candidate->mutable_text()->set_text(line->hypothesis);
-    if (!options_.one_best) continue;
+    if (!SendsFeatures()) continue;
     for (const Feature& feature : line->features) {
       (*candidate->mutable_features())[feature.name] = feature.value;
     }
@@ -164,10 +172,12 @@ void NbestReranker::WriteAppended(
     std::ostream& out) const {
   std::vector<std::vector<Feature>> features(list.candidates.size());
   for (size_t part = 0; part < responses.size(); ++part) {
-    const size_t begin = part * options_.candidates_per_call;
+    const size_t begin = part * candidates_per_call_;
     for (const auto& candidate : responses[part].candidates()) {
-      features[begin + candidate.index()] =
-          ModelFeatures(responses[part], candidate);
+      const size_t i = begin + candidate.index();
+      features[i] = ModelFeatures(responses[part], candidate,
+                                  SendsFeatures() ? list.candidates[i]->features
+                                                  : std::vector<Feature>());
     }
   }
   size_t next = 0;
@@ -189,7 +199,7 @@ void NbestReranker::WriteBest(
       best_part = part;
     }
   }
-  const size_t best = best_part * options_.candidates_per_call +
+  const size_t best = best_part * candidates_per_call_ +
                       responses[best_part].candidates(0).index();
   out << list.candidates[best]->hypothesis << "\n";
 }

@@ -20,6 +20,7 @@ struct NbestOptions {
   // Write the best text of each list, rather than the list with features of the
   // models appended.
   bool one_best = false;
+  // Of a list; all where a reranker or the minimum Bayes risk may compare them.
   size_t candidates_per_call = 500;
   size_t lists_at_once = 16;  // asked before the first of them is written
   // What the candidates with the ids 0, 1, ... translate; or none.
@@ -41,7 +42,9 @@ class NbestReranker {
                 NbestOptions options)
       : client_(client),
         request_(std::move(request)),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        candidates_per_call_(IsOfWholeLists() ? SIZE_MAX
+                                              : options_.candidates_per_call) {}
 
   // How far it has come.
   struct Progress {
@@ -76,6 +79,14 @@ class NbestReranker {
     std::vector<std::future<Response>> responses;
   };
 
+  // Whether candidates may be compared with each other.
+  bool IsOfWholeLists() const {
+    return request_.has_minimum_bayes_risk() || !request_.reranker().empty();
+  }
+  // Whether the lines' own features are weighed.
+  bool SendsFeatures() const {
+    return options_.one_best || !request_.reranker().empty();
+  }
   static absl::StatusOr<Line> ParseLine(std::string text, std::string end);
   void Ask(List* list) const;
   Response AskPart(absl::Span<const NbestLine* const> candidates) const;
@@ -90,6 +101,7 @@ class NbestReranker {
   const Client& client_;
   const lm::v1::RerankRequest request_;
   const NbestOptions options_;
+  const size_t candidates_per_call_;
   Progress progress_;
 };
 

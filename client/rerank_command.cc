@@ -9,6 +9,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <system_error>
 
 #include "absl/strings/ascii.h"
@@ -28,6 +29,9 @@ struct Options {
   std::vector<std::string> weights;
   lm::v1::Normalization normalization = lm::v1::SUM;
   double alpha = 0;
+  std::optional<lm::v1::MinimumBayesRisk::Utility> utility;
+  double scale = 0;
+  std::string reranker;
   uint32_t best = 0;
   std::vector<std::string> reverse_models;
   std::string source;
@@ -82,6 +86,11 @@ absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options) {
   lm::v1::RerankRequest request;
   request.set_normalization(options.normalization);
   request.set_alpha(options.alpha);
+  if (options.utility.has_value()) {
+    request.mutable_minimum_bayes_risk()->set_utility(*options.utility);
+    request.mutable_minimum_bayes_risk()->set_scale(options.scale);
+  }
+  request.set_reranker(options.reranker);
   request.set_best(options.best);
   request.mutable_reverse_models()->Add(options.reverse_models.begin(),
                                         options.reverse_models.end());
@@ -98,7 +107,8 @@ absl::StatusOr<lm::v1::RerankRequest> MakeRequest(const Options& options) {
 absl::Status AddModels(const Options& options, const Client& client,
                        lm::v1::RerankRequest* request) {
   for (const std::string& model : options.models) request->add_models(model);
-  if (!options.models.empty() || !options.reverse_models.empty()) {
+  if (!options.models.empty() || !options.reverse_models.empty() ||
+      !options.reranker.empty()) {
     return absl::OkStatus();
   }
   const absl::StatusOr<std::string> model = ChooseModel(client, "");
@@ -145,6 +155,7 @@ void PrintJson(const lm::v1::RerankRequest& request,
     const nlohmann::ordered_json json = {
         {"index", ranked.index()},
         {"score", JsonNumber(ranked.score())},
+        {"expected_utility", ranked.expected_utility()},
         {"features", features},
         {"text", request.candidates(ranked.index()).text().text()}};
     std::cout << json.dump() << "\n";
@@ -268,7 +279,8 @@ void AddRerankCommand(CLI::App& app, Work* work) {
       "best of each:\n"
       "  lm_client rerank --model en --nbest dev.nbest > dev.scored.nbest\n"
       "  lm_client rerank --model en --nbest dev.nbest --one-best "
-      "--weights 'en=0.5,tm[0]=1'");
+      "--weights 'en=0.5,tm[0]=1'\n"
+      "  lm_client rerank --reranker mt --nbest dev.nbest --one-best");
   CLI::Option* candidates =
       command.add_option("candidate", options->candidates,
                          "Candidates; none: the lines of the standard input");
@@ -288,36 +300,62 @@ void AddRerankCommand(CLI::App& app, Work* work) {
                   "File of what the candidates of --nbest translate: line N, "
                   "from 0, of those with the id N")
       ->needs(nbest);
-  command
-      .add_option("--reverse-model", options->reverse_models,
-                  "Translation model from the candidates' language into the "
-                  "source's; may be given several times")
-      ->allow_extra_args(false);
+  CLI::Option* reverse_models =
+      command
+          .add_option(
+              "--reverse-model", options->reverse_models,
+              "Translation model from the candidates' language into the "
+              "source's; may be given several times")
+          ->allow_extra_args(false);
   command
       .add_flag("--one-best", options->one_best,
                 "Print the best text of each list instead")
       ->needs(nbest);
-  command
-      .add_option("--model", options->models,
-                  "Models whose scores to take; may be given several times")
-      ->allow_extra_args(false);
-  command
-      .add_option("--weights", options->weights,
-                  "Weights of the features, NAME=NUMBER parted by commas; "
-                  "without any, the models' scores count alone")
-      ->check(CheckAssignment)
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  CLI::Option* models =
+      command
+          .add_option("--model", options->models,
+                      "Models whose scores to take; may be given several times")
+          ->allow_extra_args(false);
+  CLI::Option* weights =
+      command
+          .add_option("--weights", options->weights,
+                      "Weights of the features, NAME=NUMBER parted by commas; "
+                      "without any, the models' scores count alone")
+          ->check(CheckAssignment)
+          ->delimiter(',')
+          ->allow_extra_args(false);
   const std::map<std::string, lm::v1::Normalization> normalizations = {
       {"sum", lm::v1::SUM}, {"mean", lm::v1::MEAN}, {"power", lm::v1::POWER}};
-  command
-      .add_option("--normalization", options->normalization,
-                  "Divide ln P by nothing (sum), the words (mean), or the "
-                  "words to the power of alpha (power)")
-      ->transform(CLI::CheckedTransformer(normalizations, CLI::ignore_case))
-      ->default_str("sum");
-  command.add_option("--alpha", options->alpha, "Of --normalization power")
-      ->check(CLI::Range(0.0, 100.0));
+  CLI::Option* normalization =
+      command
+          .add_option("--normalization", options->normalization,
+                      "Divide ln P by nothing (sum), the words (mean), or the "
+                      "words to the power of alpha (power)")
+          ->transform(CLI::CheckedTransformer(normalizations, CLI::ignore_case))
+          ->default_str("sum");
+  CLI::Option* alpha =
+      command.add_option("--alpha", options->alpha, "Of --normalization power")
+          ->check(CLI::Range(0.0, 100.0));
+  const std::map<std::string, lm::v1::MinimumBayesRisk::Utility> utilities = {
+      {"bleu", lm::v1::MinimumBayesRisk::BLEU},
+      {"chrf", lm::v1::MinimumBayesRisk::CHRF}};
+  CLI::Option* risk =
+      command
+          .add_option("--minimum-bayes-risk", options->utility,
+                      "Order by how like the others a candidate is, in bleu or "
+                      "chrf, each counted by exp(scale score)")
+          ->transform(CLI::CheckedTransformer(utilities, CLI::ignore_case));
+  command.add_option("--scale", options->scale, "Of --minimum-bayes-risk")
+      ->check(CLI::PositiveNumber)
+      ->default_str("1")
+      ->needs(risk);
+  CLI::Option* reranker = command.add_option(
+      "--reranker", options->reranker,
+      "Reranker of the server's store, which has models, weights and all");
+  for (CLI::Option* option :
+       {models, reverse_models, weights, normalization, alpha, risk}) {
+    reranker->excludes(option);
+  }
   command.add_option("--best", options->best, "How many to print; 0 for all")
       ->excludes(nbest)
       ->capture_default_str();

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "model_store/manifest.h"
+#include "model_store/reranker.h"
 #include "model_store/self_test.h"
 #include "model_store/sha256.h"
 #include "models/model_factory.h"
@@ -70,6 +71,12 @@ absl::StatusOr<AnyModel> MakeModel(const std::string& family,
   return absl::DataLossError(model.status().message());
 }
 
+absl::StatusOr<lm::v1::Reranker> MakeReranker(const ModelFiles& files) {
+  const absl::StatusOr<absl::string_view> json = FindFile(files, kRerankerFile);
+  if (!json.ok()) return absl::DataLossError(json.status().message());
+  return ParseReranker(*json);
+}
+
 absl::Status CheckSelfTest(const AnyModel& model, const ModelFiles& files) {
   lm::v1::SelfTest self_test;
   absl::Status status =
@@ -87,6 +94,19 @@ ModelFiles LoadedModel::files() const {
     files[manifest_.files(i).name()] = files_[i].bytes();
   }
   return files;
+}
+
+absl::Status LoadedModel::Make() {
+  const ModelFiles files = this->files();
+  if (manifest_.family() == kRerankerFamily) {
+    absl::StatusOr<lm::v1::Reranker> reranker = MakeReranker(files);
+    if (reranker.ok()) reranker_ = *std::move(reranker);
+    return reranker.status();
+  }
+  absl::StatusOr<AnyModel> model = MakeModel(manifest_.family(), files);
+  if (!model.ok()) return model.status();
+  model_ = *std::move(model);
+  return CheckSelfTest(*model_, files);
 }
 
 uint64_t LoadedModel::file_bytes() const {
@@ -118,12 +138,7 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
     if (!file.ok()) return file.status();
     loaded->files_.push_back(*std::move(file));
   }
-  const ModelFiles files = loaded->files();
-  absl::StatusOr<AnyModel> model = MakeModel(loaded->manifest_.family(), files);
-  if (!model.ok()) return model.status();
-  loaded->model_ = *std::move(model);
-  absl::Status status = CheckSelfTest(*loaded->model_, files);
-  if (!status.ok()) return status;
+  if (absl::Status status = loaded->Make(); !status.ok()) return status;
   loaded->load_seconds_ =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
           .count();

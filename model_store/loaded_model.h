@@ -11,19 +11,29 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lm/v1/manifest.pb.h"
+#include "lm/v1/reranker.pb.h"
 #include "model_store/mapped_file.h"
 #include "models/any_model.h"
 #include "models/model_files.h"
 
 namespace lmserve {
 
-// One version of a model, verified and ready to answer. Owns the model and the
-// mapped files it reads. Immutable: any number of threads may use one.
+// One version of a model, or of a reranker, verified and ready to answer. Owns
+// the model and the mapped files it reads. Immutable: any number of threads may
+// use one.
 class LoadedModel {
  public:
   const std::string& name() const { return name_; }
   uint64_t version() const { return version_; }
+
+  // REQUIRES: reranker() is null.
   const AnyModel& model() const { return *model_; }
+
+  // What a reranker is; null of a model.
+  const lm::v1::Reranker* reranker() const {
+    return reranker_.has_value() ? &*reranker_ : nullptr;
+  }
+
   const lm::v1::Manifest& manifest() const { return manifest_; }
 
   // The files the manifest lists, verified; views that live as long as this.
@@ -42,12 +52,16 @@ class LoadedModel {
 
   LoadedModel() = default;
 
+  absl::Status Make();  // of the files
+
   std::string name_;
   uint64_t version_ = 0;
   double load_seconds_ = 0;
   lm::v1::Manifest manifest_;
   std::vector<MappedFile> files_;  // outlive model_, which reads them in place
-  std::optional<AnyModel> model_;  // set in all that are handed out
+  // One of the two is set in all that are handed out.
+  std::optional<AnyModel> model_;
+  std::optional<lm::v1::Reranker> reranker_;
 };
 
 // Keeps a version in memory for as long as somebody holds it.
@@ -55,11 +69,12 @@ using ModelHandle = std::shared_ptr<const LoadedModel>;
 
 // Loads <store>/<name>/<version>: reads the manifest, maps every file, checks
 // its size and SHA-256, makes the model, runs the self-test; every page has
-// then been touched, so the first request finds it warm. Fails with NOT_FOUND
-// where there is no such version, and with DATA_LOSS, naming file, offset,
-// expected and found, where anything in it is not as it should be. CANCELLED
-// where `is_cancelled`, asked again and again while files are verified, says
-// so.
+// then been touched, so the first request finds it warm. Of a reranker the
+// members are not looked for: they come and go by themselves. Fails with
+// NOT_FOUND where there is no such version, and with DATA_LOSS, naming file,
+// offset, expected and found, where anything in it is not as it should be.
+// CANCELLED where `is_cancelled`, asked again and again while files are
+// verified, says so.
 absl::StatusOr<ModelHandle> LoadModel(
     absl::string_view store, absl::string_view name, uint64_t version,
     absl::FunctionRef<bool()> is_cancelled = [] { return false; });

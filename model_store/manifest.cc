@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "model_store/model_name.h"
+#include "model_store/reranker.h"
 
 namespace lmserve {
 namespace {
@@ -80,7 +81,8 @@ absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json) {
   for (const lm::v1::ModelFile& file : manifest.files()) {
     if (status = CheckFile(file, names); !status.ok()) return status;
   }
-  if (names.count(std::string(kSelfTestFile)) == 0) {
+  if (manifest.family() != kRerankerFamily &&
+      names.count(std::string(kSelfTestFile)) == 0) {
     return Broken("files", kSelfTestFile, "other files alone");
   }
   return manifest;

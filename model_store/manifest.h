@@ -26,7 +26,7 @@ absl::Status FromJson(absl::string_view file, absl::string_view json,
 
 // Reads a manifest, a mebibyte at most, and checks that it says what a version
 // needs: the format version, a tokeniser that this build has, files with plain
-// names, each once.
+// names, each once; of a model its self-test.
 absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json);
 
 }  // namespace lmserve

@@ -56,12 +56,8 @@ class ModelStore {
   // What is served at this moment.
   std::shared_ptr<const ServedModels> served() const;
 
-  // Finds NAME (its newest loaded version), NAME@VERSION or NAME@ALIAS. Fails
-  // with INVALID_ARGUMENT where the text has another form, and with NOT_FOUND,
-  // telling the names there are, where nothing of that name is loaded.
+  // As those of ServedModels, of what is served at this moment.
   absl::StatusOr<ModelHandle> Get(absl::string_view spec) const;
-
-  // Like Get(), with aliases.
   absl::StatusOr<Entry> GetEntry(absl::string_view spec) const;
 
   // All loaded versions, by name, then version.

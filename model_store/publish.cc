@@ -21,6 +21,7 @@
 #include "model_store/durable_file.h"
 #include "model_store/manifest.h"
 #include "model_store/model_name.h"
+#include "model_store/reranker.h"
 #include "model_store/self_test.h"
 #include "model_store/sha256.h"
 #include "model_store/store_directory.h"
@@ -124,6 +125,24 @@ absl::StatusOr<std::string> MakeSelfTestFile(const AnyModel& model,
   return json;
 }
 
+// Adds the self-test to the files of a model, kept in *self_test. What cannot
+// be loaded fails.
+absl::Status CompleteFiles(const NewVersion& version, std::string* self_test,
+                           ModelFiles* files) {
+  if (version.family == kRerankerFamily) {
+    const absl::StatusOr<absl::string_view> json =
+        FindFile(*files, kRerankerFile);
+    return json.ok() ? ParseReranker(*json).status() : json.status();
+  }
+  const absl::StatusOr<AnyModel> model = CreateModel(version.family, *files);
+  if (!model.ok()) return model.status();
+  absl::StatusOr<std::string> made = MakeSelfTestFile(*model, version);
+  if (!made.ok()) return made.status();
+  *self_test = *std::move(made);
+  (*files)[std::string(kSelfTestFile)] = *self_test;
+  return absl::OkStatus();
+}
+
 absl::Status WriteVersion(const std::string& directory,
                           const std::string& manifest,
                           const ModelFiles& files) {
@@ -215,14 +234,10 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
                                  const NewVersion& version) {
   absl::Status status = CheckModelName(name);
   if (!status.ok()) return status;
-  const absl::StatusOr<AnyModel> model =
-      CreateModel(version.family, version.files);
-  if (!model.ok()) return model.status();
-  const absl::StatusOr<std::string> self_test =
-      MakeSelfTestFile(*model, version);
-  if (!self_test.ok()) return self_test.status();
+  std::string self_test;
   ModelFiles files = version.files;
-  files[std::string(kSelfTestFile)] = *self_test;
+  status = CompleteFiles(version, &self_test, &files);
+  if (!status.ok()) return status;
   const absl::StatusOr<std::string> manifest = MakeManifest(version, files);
   if (!manifest.ok()) return manifest.status();
 

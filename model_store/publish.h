@@ -19,16 +19,17 @@ struct NewVersion {
   std::string family;
   std::map<std::string, std::string> properties;  // for people
   ModelFiles files;                    // views of the caller's memory
-  std::vector<std::string> self_test;  // texts; at least one
+  std::vector<std::string> self_test;  // texts; of a model at least one
   // Of a translation model, what each of them translates.
   std::vector<std::string> self_test_sources = {};
 };
 
 // Writes the next version of <store>/<name>, and makes the directories it
 // needs. The model is made from the files and scores the self-test texts first,
-// so what cannot be loaded is never published. The version is written under a
-// hidden name, synced, then renamed: it is there whole or not at all, also when
-// several writers publish at once. Returns its number.
+// and a reranker is read, so what cannot be loaded is never published. The
+// version is written under a hidden name, synced, then renamed: it is there
+// whole or not at all, also when several writers publish at once. Returns its
+// number.
 absl::StatusOr<uint64_t> Publish(const std::string& store,
                                  absl::string_view name,
                                  const NewVersion& version);

@@ -80,7 +80,20 @@ absl::StatusOr<ServedModels::Found> ServedModels::Find(
 absl::StatusOr<ModelHandle> ServedModels::Get(absl::string_view spec) const {
   const absl::StatusOr<Found> found = Find(spec);
   if (!found.ok()) return found.status();
-  return found->model.versions.at(found->version);
+  const ModelHandle& handle = found->model.versions.at(found->version);
+  if (handle->reranker() == nullptr) return handle;
+  return absl::FailedPreconditionError(
+      absl::StrCat("'", spec, "' is a reranker: expected a model"));
+}
+
+absl::StatusOr<ModelHandle> ServedModels::GetReranker(
+    absl::string_view spec) const {
+  const absl::StatusOr<Found> found = Find(spec);
+  if (!found.ok()) return found.status();
+  const ModelHandle& handle = found->model.versions.at(found->version);
+  if (handle->reranker() != nullptr) return handle;
+  return absl::FailedPreconditionError(
+      absl::StrCat("'", spec, "' is a model: expected a reranker"));
 }
 
 absl::StatusOr<ServedModels::Entry> ServedModels::GetEntry(

@@ -47,11 +47,15 @@ struct ServedModels {
   using Version = std::pair<std::string, uint64_t>;  // of a model
 
   // Finds NAME (its newest loaded version), NAME@VERSION or NAME@ALIAS. Fails
-  // with INVALID_ARGUMENT where the text has another form, and with NOT_FOUND,
-  // telling the names there are, where nothing of that name is loaded.
+  // with INVALID_ARGUMENT where the text has another form, with NOT_FOUND,
+  // telling the names there are, where nothing of that name is loaded, and with
+  // FAILED_PRECONDITION where it is a reranker.
   absl::StatusOr<ModelHandle> Get(absl::string_view spec) const;
 
-  // Like Get(), with aliases.
+  // The same of a reranker, where it is no model.
+  absl::StatusOr<ModelHandle> GetReranker(absl::string_view spec) const;
+
+  // Either of them, with aliases.
   absl::StatusOr<Entry> GetEntry(absl::string_view spec) const;
 
   // All loaded versions, by name, then version.

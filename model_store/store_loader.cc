@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
+#include "model_store/reranker.h"
 #include "model_store/store_directory.h"
 
 namespace lmserve {
@@ -35,6 +36,7 @@ absl::Status StoreLoader::Refresh() {
     for (const auto& entry : models_) names.insert(entry.first);
     for (const auto& entry : policy_.listed) names.insert(entry.first);
     for (const std::string& name : names) RefreshModel(name);
+    RefreshMembers();
   }
   Publish();
   return found.status();
@@ -54,6 +56,7 @@ void StoreLoader::RefreshModel(const std::string& name) {
     Plan plan;
     PlanAliases(&model, &plan);
     PlanPinned(&model, &plan);
+    PlanMembers(&model, &plan);
     policy_.listed.empty() ? PlanNewest(&model, &plan)
                            : PlanListed(&model, &plan);
     Apply(std::move(plan), &model);
@@ -62,6 +65,34 @@ void StoreLoader::RefreshModel(const std::string& name) {
   }
   if (model.versions.empty() && model.problems.empty()) models_.erase(name);
   Publish();
+}
+
+// Loads the members that rerankers have named since their own turn.
+void StoreLoader::RefreshMembers() {
+  std::set<std::string> names;
+  for (const auto& [member, reranker] : Members()) {
+    const auto& [name, number] = member;
+    const auto model = models_.find(name);
+    if (model == models_.end() || !IsOnDisk(model->second, number)) continue;
+    if (model->second.versions.at(number).handle == nullptr) names.insert(name);
+  }
+  for (const std::string& name : names) RefreshModel(name);
+}
+
+// The versions that loaded rerankers name, with the rerankers.
+std::multimap<ServedModels::Version, ServedModels::Version>
+StoreLoader::Members() const {
+  std::multimap<ServedModels::Version, ServedModels::Version> members;
+  for (const auto& [name, model] : models_) {
+    for (const auto& [number, version] : model.versions) {
+      const ModelHandle& handle = version.handle;
+      if (handle == nullptr || handle->reranker() == nullptr) continue;
+      for (const auto& member : FixedMembers(*handle->reranker())) {
+        members.emplace(member, ServedModels::Version(name, number));
+      }
+    }
+  }
+  return members;
 }
 
 bool StoreLoader::IsOnDisk(const Model& model, uint64_t number) {
@@ -114,6 +145,12 @@ void StoreLoader::PlanAliases(Model* model, Plan* plan) {
 void StoreLoader::PlanPinned(Model* model, Plan* plan) {
   for (const auto& [number, version] : model->versions) {
     if (version.pinned) PlanVersion(model, number, plan);
+  }
+}
+
+void StoreLoader::PlanMembers(Model* model, Plan* plan) {
+  for (const auto& [member, reranker] : Members()) {
+    if (member.first == model->name) PlanVersion(model, member.second, plan);
   }
 }
 
@@ -203,6 +240,7 @@ absl::Status StoreLoader::Load(const std::string& name, uint64_t version) {
   Version& found = GetModel(name).versions[*number];
   const absl::Status status = LoadNow(name, *number, &found);
   if (status.ok()) found.pinned = true;
+  RefreshMembers();
   Publish();
   return status;
 }
@@ -217,6 +255,14 @@ absl::Status StoreLoader::Unload(const std::string& name, uint64_t version) {
     return absl::FailedPreconditionError(absl::StrCat(
         VersionName(name, version), ": it has aliases, which must move first: ",
         absl::StrJoin(entry->aliases, ", ")));
+  }
+  const auto members = Members();
+  const auto member = members.find({name, version});
+  if (member != members.end()) {
+    const auto& [reranker, number] = member->second;
+    return absl::FailedPreconditionError(absl::StrCat(
+        VersionName(name, version), ": it is a member of the reranker ",
+        VersionName(reranker, number), ", which must go first"));
   }
   Version& found = GetModel(name).versions[version];
   found = Version();
@@ -240,6 +286,7 @@ absl::Status StoreLoader::SetAlias(const std::string& name,
   status = version == 0 ? RemoveAlias(directory_, name, alias, expected)
                         : MoveAlias(name, alias, version, expected);
   RefreshModel(name);  // the alias moves, or the version goes again
+  RefreshMembers();
   return WithoutPath(status);
 }
 

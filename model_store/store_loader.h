@@ -24,6 +24,7 @@ namespace lmserve {
 //  - what is served stays until what takes its place is, so a bad version or
 //    alias unseats nothing;
 //  - what is gone from the disk, or no longer wanted, is let go.
+// Versions that are members of a loaded reranker are kept as aliased ones are.
 // A version that was refused is tried again when its directory has changed.
 // One thread at a time.
 class StoreLoader {
@@ -49,7 +50,7 @@ class StoreLoader {
 
   // Lets a version go, and keeps it out until Load() or SetAlias() wants it; a
   // newer one is loaded as ever. NOT_FOUND where it is not loaded,
-  // FAILED_PRECONDITION where an alias names it.
+  // FAILED_PRECONDITION where an alias or a reranker names it.
   absl::Status Unload(const std::string& name, uint64_t version);
 
   // Loads a version, then lets an alias name it, here and on disk; version 0
@@ -90,9 +91,12 @@ class StoreLoader {
                                 uint64_t version) const;
   void RefreshModel(const std::string& name);
   absl::Status LookForVersions(Model* model) const;
+  void RefreshMembers();
+  std::multimap<ServedModels::Version, ServedModels::Version> Members() const;
   static bool IsOnDisk(const Model& model, uint64_t number);
   void PlanAliases(Model* model, Plan* plan);
   void PlanPinned(Model* model, Plan* plan);
+  void PlanMembers(Model* model, Plan* plan);
   void PlanNewest(Model* model, Plan* plan);
   void PlanListed(Model* model, Plan* plan);
   bool PlanVersion(Model* model, uint64_t number, Plan* plan);

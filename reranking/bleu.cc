@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "reranking/unicode_text.h"
@@ -56,38 +55,6 @@ std::u32string SpaceSymbols(std::u32string_view text) {
     }
   }
   return spaced;
-}
-
-// The number of each word among those of some texts, from 1 up.
-class WordNumbers {
- public:
-  std::vector<uint32_t> Of(absl::Span<const std::string> words) {
-    std::vector<uint32_t> numbers;
-    for (const std::string& word : words) {
-      numbers.push_back(
-          numbers_.emplace(word, static_cast<uint32_t>(numbers_.size() + 1))
-              .first->second);
-    }
-    return numbers;
-  }
-
- private:
-  absl::flat_hash_map<std::string, uint32_t> numbers_;
-};
-
-// How often a text has each of its n-grams of one order; the numbers of an
-// n-gram's words, then zeros.
-using Ngram = std::array<uint32_t, BleuCounts::kOrder>;
-using NgramCounts = absl::flat_hash_map<Ngram, uint64_t>;
-
-NgramCounts CountNgrams(absl::Span<const uint32_t> words, size_t order) {
-  NgramCounts counts;
-  for (size_t i = 0; i + order <= words.size(); ++i) {
-    Ngram ngram{};
-    std::copy_n(words.begin() + i, order, ngram.begin());
-    ++counts[ngram];
-  }
-  return counts;
 }
 
 // The length nearest to the system's; of two as near the shorter.
@@ -148,29 +115,24 @@ BleuCounts& BleuCounts::operator+=(const BleuCounts& other) {
 
 BleuCounts CountBleu(absl::Span<const std::string> system,
                      absl::Span<const std::vector<std::string>> references) {
-  BleuCounts counts;
-  counts.system_words = system.size();
-  counts.reference_words = ClosestLength(system.size(), references);
   WordNumbers numbers;
-  const std::vector<uint32_t> words = numbers.Of(system);
-  std::vector<std::vector<uint32_t>> reference_words;
-  for (const auto& reference : references) {
-    reference_words.push_back(numbers.Of(reference));
-  }
+  const auto count = [&](absl::Span<const std::string> words) {
+    return NgramCounts(numbers.Of(words), BleuCounts::kOrder);
+  };
+  const NgramCounts words = count(system);
+  NgramCounts most({}, BleuCounts::kOrder);
+  for (const auto& reference : references) most.TakeMost(count(reference));
+  return CountBleu(words, most, ClosestLength(system.size(), references));
+}
+
+BleuCounts CountBleu(const NgramCounts& system, const NgramCounts& reference,
+                     uint64_t reference_words) {
+  BleuCounts counts;
+  counts.system_words = system.total(1);
+  counts.reference_words = reference_words;
   for (size_t order = 1; order <= BleuCounts::kOrder; ++order) {
-    NgramCounts most;
-    for (const std::vector<uint32_t>& reference : reference_words) {
-      for (const auto& [ngram, count] : CountNgrams(reference, order)) {
-        most[ngram] = std::max(most[ngram], count);
-      }
-    }
-    for (const auto& [ngram, count] : CountNgrams(words, order)) {
-      counts.total[order - 1] += count;
-      const auto found = most.find(ngram);
-      if (found != most.end()) {
-        counts.correct[order - 1] += std::min(count, found->second);
-      }
-    }
+    counts.total[order - 1] = system.total(order);
+    counts.correct[order - 1] = system.Common(reference, order);
   }
   return counts;
 }

@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "reranking/ngram_counts.h"
 
 namespace lmserve {
 
@@ -40,6 +41,11 @@ struct BleuCounts {
 // Those of one text: its words, and those of one reference or more.
 BleuCounts CountBleu(absl::Span<const std::string> system,
                      absl::Span<const std::vector<std::string>> references);
+
+// The same of n-grams of words, up to kOrder, that were counted already; of
+// several references the reference has each as often as that which has most.
+BleuCounts CountBleu(const NgramCounts& system, const NgramCounts& reference,
+                     uint64_t reference_words);
 
 // With `effective_order` the orders of which the system has no n-gram are left
 // out: for single sentences.

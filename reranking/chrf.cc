@@ -1,8 +1,8 @@
 #include "reranking/chrf.h"
 
 #include <algorithm>
+#include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "reranking/unicode_text.h"
 
@@ -15,20 +15,6 @@ std::u32string WithoutSpace(absl::string_view text) {
       std::remove_if(code_points.begin(), code_points.end(), IsUnicodeSpace),
       code_points.end());
   return code_points;
-}
-
-using NgramCounts = absl::flat_hash_map<std::u32string_view, uint64_t>;
-
-NgramCounts CountNgrams(std::u32string_view text, size_t order) {
-  NgramCounts counts;
-  for (size_t i = 0; i + order <= text.size(); ++i) {
-    ++counts[text.substr(i, order)];
-  }
-  return counts;
-}
-
-uint64_t Ngrams(std::u32string_view text, size_t order) {
-  return text.size() < order ? 0 : text.size() - order + 1;
 }
 
 }  // namespace
@@ -47,21 +33,25 @@ ChrfCounts& ChrfCounts::operator+=(const ChrfCounts& other) {
   return *this;
 }
 
+NgramCounts CountCharacters(absl::string_view text) {
+  const std::u32string characters = WithoutSpace(text);
+  return NgramCounts(
+      std::vector<uint32_t>(characters.begin(), characters.end()),
+      ChrfCounts::kOrder);
+}
+
 ChrfCounts CountChrf(absl::string_view system, absl::string_view reference) {
-  const std::u32string hypothesis = WithoutSpace(system);
-  const std::u32string expected = WithoutSpace(reference);
+  return CountChrf(CountCharacters(system), CountCharacters(reference));
+}
+
+ChrfCounts CountChrf(const NgramCounts& system, const NgramCounts& reference) {
   ChrfCounts counts;
   for (size_t order = 1; order <= ChrfCounts::kOrder; ++order) {
-    const uint64_t in_reference = Ngrams(expected, order);
+    const uint64_t in_reference = reference.total(order);
     if (in_reference == 0) break;
     counts.reference[order - 1] = in_reference;
-    counts.system[order - 1] = Ngrams(hypothesis, order);
-    const NgramCounts theirs = CountNgrams(expected, order);
-    for (const auto& [ngram, count] : CountNgrams(hypothesis, order)) {
-      const auto found = theirs.find(ngram);
-      if (found == theirs.end()) continue;
-      counts.correct[order - 1] += std::min(count, found->second);
-    }
+    counts.system[order - 1] = system.total(order);
+    counts.correct[order - 1] = system.Common(reference, order);
   }
   return counts;
 }

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
+#include "reranking/ngram_counts.h"
 
 namespace lmserve {
 
@@ -29,6 +29,10 @@ struct ChrfCounts {
 };
 
 ChrfCounts CountChrf(absl::string_view system, absl::string_view reference);
+
+// The same in two steps, for texts that are compared with many.
+NgramCounts CountCharacters(absl::string_view text);
+ChrfCounts CountChrf(const NgramCounts& system, const NgramCounts& reference);
 
 double Chrf(const ChrfCounts& counts);
 

@@ -188,6 +188,9 @@ void AddFlags(CLI::App& app, Flags* flags) {
   AddLimit(app, "--max-texts", &limits.texts, "Texts, contexts or candidates");
   AddLimit(app, "--max-models", &limits.models, "Models of a reranking");
   AddLimit(app, "--max-features", &limits.features, "Features of a candidate");
+  AddLimit(app, "--max-bytes-compared", &limits.bytes_compared,
+           "Bytes of candidates, times candidates, to find the minimum Bayes "
+           "risk");
   AddLimit(app, "--max-predictions", &limits.predictions,
            "Next words asked for, k times contexts");
   AddLimit(app, "--max-generated-words", &limits.generated_words,

@@ -16,7 +16,9 @@ struct Limits {
   uint64_t texts = 10'000;          // or contexts, or candidates
   uint64_t models = 16;             // of a reranking
   uint64_t features = 256;          // a candidate's own
-  uint64_t predictions = 100'000;   // k times contexts
+  uint64_t bytes_compared = 50'000'000;  // for the minimum Bayes risk: n
+                                         // candidates' bytes n times
+  uint64_t predictions = 100'000;        // k times contexts
   uint64_t generated_words = 10'000;
   uint64_t stop_words = 100;
   uint64_t beam = 100;                // hypotheses of a beam search

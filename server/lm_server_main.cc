@@ -58,8 +58,11 @@ class ModelLog {
     for (const ServedModels::Entry& entry : served.List()) {
       const LoadedModel& model = *entry.handle;
       serving[VersionName(model.name(), model.version())] = absl::StrCat(
-          model.manifest().family(), ", ", model.model().vocabulary().size(),
-          " words, ", model.file_bytes(), " bytes, aliases: ",
+          model.manifest().family(), ", ",
+          model.reranker() != nullptr
+              ? absl::StrCat(model.reranker()->members_size(), " members")
+              : absl::StrCat(model.model().vocabulary().size(), " words"),
+          ", ", model.file_bytes(), " bytes, aliases: ",
           entry.aliases.empty() ? "none" : absl::StrJoin(entry.aliases, ", "));
     }
     for (const ServedModels::Refused& version : served.refused) {

@@ -20,13 +20,17 @@ void SetInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
   info->set_family(loaded.manifest().family());
   info->mutable_properties()->insert(loaded.manifest().properties().begin(),
                                      loaded.manifest().properties().end());
+  info->set_file_bytes(loaded.file_bytes());
+  info->set_load_seconds(loaded.load_seconds());
+  if (const lm::v1::Reranker* reranker = loaded.reranker()) {
+    *info->mutable_reranker() = *reranker;
+    return;
+  }
   info->set_vocabulary_size(loaded.model().vocabulary().size());
   const LanguageModel* model = loaded.model().word_by_word();
   if (model != nullptr) info->set_state_bytes(model->state_size());
   info->set_translation(loaded.model().translation() != nullptr);
   info->set_bidirectional(loaded.model().bidirectional() != nullptr);
-  info->set_file_bytes(loaded.file_bytes());
-  info->set_load_seconds(loaded.load_seconds());
 }
 
 // A change of the store, to be awaited: `begin` gets what is to be called when

@@ -41,7 +41,8 @@ struct ModelOptions {
 void AddModelOptions(CLI::App& command, absl::string_view what,
                      ModelOptions* options);
 
-// Loads a version of a store: NAME, NAME@VERSION or NAME@ALIAS.
+// Loads a version of a store: NAME, NAME@VERSION or NAME@ALIAS. Fails with
+// FAILED_PRECONDITION where it is a reranker.
 absl::StatusOr<ModelHandle> LoadNamed(const std::string& store,
                                       const std::string& spec);
 

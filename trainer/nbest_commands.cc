@@ -10,12 +10,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "model_store/model_name.h"
 #include "models/text.h"
 #include "reranking/metric.h"
 #include "trainer/command.h"
 #include "trainer/mert.h"
 #include "trainer/nbest_evaluation.h"
 #include "trainer/nbest_lists.h"
+#include "trainer/publish_reranker.h"
 
 namespace lmserve {
 namespace {
@@ -41,6 +43,7 @@ struct TuneOptions {
   InputOptions input;
   std::string metric = "bleu";
   MertOptions mert;
+  RerankerOptions reranker;
 };
 
 struct Input {
@@ -164,6 +167,33 @@ void WarnOfUnidentifiable(const NbestLists& lists) {
   }
 }
 
+void PrintWeights(const NbestLists& lists, absl::Span<const double> tuned) {
+  std::vector<std::string> weights;
+  for (size_t f = 0; f < tuned.size(); ++f) {
+    if (tuned[f] == 0) continue;
+    weights.push_back(
+        absl::StrFormat("%s=%.9g", lists.feature_names[f], tuned[f]));
+  }
+  std::cout << absl::StrJoin(weights, " ") << std::endl;
+}
+
+absl::Status Publish(const RerankerOptions& options, const NbestLists& lists,
+                     absl::Span<const double> tuned,
+                     const std::map<std::string, std::string>& properties) {
+  std::vector<std::string> left_out;
+  const absl::StatusOr<lm::v1::Reranker> reranker =
+      MakeReranker(options, lists.feature_names, tuned, &left_out);
+  if (!reranker.ok()) return reranker.status();
+  for (const std::string& member : left_out) {
+    std::cerr << "left out " << member << ": its weights are 0\n";
+  }
+  const absl::StatusOr<uint64_t> version =
+      PublishReranker(options, *reranker, properties);
+  if (!version.ok()) return version.status();
+  std::cout << VersionName(options.model, *version) << std::endl;
+  return absl::OkStatus();
+}
+
 absl::Status RunTune(const TuneOptions& options) {
   const absl::StatusOr<Input> input = Read(options.input);
   if (!input.ok()) return input.status();
@@ -177,17 +207,22 @@ absl::Status RunTune(const TuneOptions& options) {
   const auto score = [&](const NbestChoice& choice) {
     return absl::StrFormat("%.2f", counts.Score(choice));
   };
-  std::cerr << (*metric)->name() << ": first " << score(ChooseFirst(lists))
-            << ", tuned " << score(ChooseWeighted(lists, tuned)) << ", oracle "
-            << score(ChooseOracle(counts)) << "\n";
-  std::vector<std::string> weights;
-  for (size_t f = 0; f < tuned.size(); ++f) {
-    if (tuned[f] == 0) continue;
-    weights.push_back(
-        absl::StrFormat("%s=%.9g", lists.feature_names[f], tuned[f]));
-  }
-  std::cout << absl::StrJoin(weights, " ") << std::endl;
-  return absl::OkStatus();
+  const std::map<std::string, std::string> properties = {
+      {"tuned_for", absl::StrCat((*metric)->name(), " ",
+                                 (*metric)->signature(static_cast<int>(
+                                     options.input.references.size())))},
+      {"tuned_by", "MERT"},
+      {"lists", absl::StrCat(lists.lists.size())},
+      {"candidates", absl::StrCat(lists.candidates())},
+      {"first", score(ChooseFirst(lists))},
+      {"tuned", score(ChooseWeighted(lists, tuned))},
+      {"oracle", score(ChooseOracle(counts))}};
+  std::cerr << (*metric)->name() << ": first " << properties.at("first")
+            << ", tuned " << properties.at("tuned") << ", oracle "
+            << properties.at("oracle") << "\n";
+  PrintWeights(lists, tuned);
+  if (options.reranker.model.empty()) return absl::OkStatus();
+  return Publish(options.reranker, lists, tuned, properties);
 }
 
 void AddInputOptions(CLI::App& command, absl::string_view weights,
@@ -247,8 +282,11 @@ void AddTuneCommand(CLI::App& app, Work* work) {
   CLI::App& command = *app.add_subcommand(
       "tune",
       "Find the weights of an n-best list's features by which its best "
-      "candidates are best in a metric (MERT), and print them.\n"
-      "  lm_trainer tune --nbest dev.nbest --reference dev.en --metric bleu");
+      "candidates are best in a metric (MERT), and print them; with --model, "
+      "publish a reranker of them, too.\n"
+      "  lm_trainer tune --nbest dev.nbest --reference dev.en --metric bleu\n"
+      "  lm_trainer tune --nbest dev.nbest --reference dev.en --member en "
+      "--store store --model mt");
   AddInputOptions(command, "NAME=NUMBER to start from; else 0",
                   &options->input);
   command.add_option("--metric", options->metric, "bleu, chrf or wer")
@@ -262,6 +300,7 @@ void AddTuneCommand(CLI::App& app, Work* work) {
   command
       .add_option("--seed", options->mert.seed, "Of what is drawn at random")
       ->capture_default_str();
+  AddRerankerOptions(command, &options->reranker);
   command.callback([=] { *work = [=] { return RunTune(*options); }; });
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model_store/loaded_model.h"
+#include "model_store/manifest.h"
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "models/text.h"
@@ -124,16 +125,31 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
   return absl::OkStatus();
 }
 
+// A model or a reranker.
+absl::StatusOr<ModelHandle> LoadAny(const std::string& store,
+                                    const std::string& spec) {
+  const absl::StatusOr<uint64_t> version = FindVersion(store, spec);
+  if (!version.ok()) return version.status();
+  return LoadModel(store, ParseModelName(spec)->name, *version);
+}
+
+void PrintKind(const LoadedModel& loaded) {
+  if (const lm::v1::Reranker* reranker = loaded.reranker()) {
+    std::cout << ToJson(*reranker);
+    return;
+  }
+  std::cout << "vocabulary  " << loaded.model().vocabulary().size() << "\n";
+  const LanguageModel* model = loaded.model().word_by_word();
+  if (model == nullptr) return;
+  std::cout << "state       " << model->state_size() << " bytes\n";
+}
+
 void PrintVersion(const LoadedModel& loaded) {
   const lm::v1::Manifest& manifest = loaded.manifest();
   std::cout << loaded.name() << "@" << loaded.version() << "\n"
             << "family      " << manifest.family() << "\n"
-            << "created     " << manifest.created() << "\n"
-            << "vocabulary  " << loaded.model().vocabulary().size() << "\n";
-  const LanguageModel* model = loaded.model().word_by_word();
-  if (model != nullptr) {
-    std::cout << "state       " << model->state_size() << " bytes\n";
-  }
+            << "created     " << manifest.created() << "\n";
+  PrintKind(loaded);
   const std::map<std::string, std::string> properties(
       manifest.properties().begin(), manifest.properties().end());
   for (const auto& [key, value] : properties) {
@@ -182,7 +198,8 @@ void PrintNextWords(const AnyModel& model, const InspectOptions& options) {
 
 absl::Status RunInspect(const InspectOptions& options) {
   absl::StatusOr<ModelHandle> handle =
-      LoadNamed(options.source.store, options.source.model);
+      options.next_words ? LoadNamed(options.source.store, options.source.model)
+                         : LoadAny(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
   if (options.next_words && (*handle)->model().translation() != nullptr) {
     return absl::InvalidArgumentError(
@@ -220,9 +237,10 @@ void AddModelOptions(CLI::App& command, absl::string_view what,
 
 absl::StatusOr<ModelHandle> LoadNamed(const std::string& store,
                                       const std::string& spec) {
-  const absl::StatusOr<uint64_t> version = FindVersion(store, spec);
-  if (!version.ok()) return version.status();
-  return LoadModel(store, ParseModelName(spec)->name, *version);
+  absl::StatusOr<ModelHandle> handle = LoadAny(store, spec);
+  if (!handle.ok() || (*handle)->reranker() == nullptr) return handle;
+  return absl::FailedPreconditionError(
+      absl::StrCat("'", spec, "' is a reranker: expected a model"));
 }
 
 nlohmann::json JsonNumber(double value) {

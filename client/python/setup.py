@@ -15,8 +15,8 @@ from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROTOS = ["lm/v1/language_model.proto", "grpc/health/v1/health.proto",
-          "google/rpc/error_details.proto"]
+PROTOS = ["lm/v1/language_model.proto", "lm/v1/reranker.proto",
+          "grpc/health/v1/health.proto", "google/rpc/error_details.proto"]
 
 
 def proto_directory():

@@ -13,7 +13,7 @@ import tempfile
 COMMON = {"absl"}
 GRPC = {"grpcpp", "grpc", "lm/v1/language_model.pb.h",
         "lm/v1/language_model.grpc.pb.h"}
-MANIFEST = {"lm/v1/manifest.pb.h", "google"}
+MANIFEST = {"lm/v1/manifest.pb.h", "lm/v1/reranker.pb.h", "google"}
 COMMAND_LINE = {"CLI", "nlohmann"}
 ALLOWED = {
     "models": COMMON | {"models", "Eigen", "hwy", "dnnl.hpp", "oneapi",
@@ -22,10 +22,12 @@ ALLOWED = {
     "reranking": COMMON | {"reranking"},
     "trainer": COMMON | {"trainer", "models", "model_store", "reranking",
                          "zlib.h", "lzma.h",
-                         "lm/v1/manifest.pb.h"} | COMMAND_LINE,
-    "server": COMMON | GRPC | {"server", "models", "model_store", "CLI",
-                               "spdlog", "google", "prometheus", "openssl",
-                               "lm/v1/manifest.pb.h"},
+                         "lm/v1/manifest.pb.h",
+                         "lm/v1/reranker.pb.h"} | COMMAND_LINE,
+    "server": COMMON | GRPC | {"server", "models", "model_store", "reranking",
+                               "CLI", "spdlog", "google", "prometheus",
+                               "openssl", "lm/v1/manifest.pb.h",
+                               "lm/v1/reranker.pb.h"},
     "client": COMMON | GRPC | {"client", "reranking", "google"} | COMMAND_LINE,
 }
 
@@ -41,11 +43,12 @@ THREADS_OF_ABSEIL = re.compile(r"^absl/synchronization/")
 LINKS = {
     "models": r"absl::|Eigen3::|hwy::|DNNL::|OpenMP::|nlohmann_json::|"
               r"lmserve_options$",
-    "model_store": r"absl::|lm_models$|lm_manifest_proto$|OpenSSL::|Threads::",
+    "model_store": r"absl::|lm_models$|lm_manifest_proto$|lm_reranker_proto$|"
+                   r"OpenSSL::|Threads::",
     "reranking": r"absl::|lmserve_options$",
     "trainer": r"absl::|lm_models$|lm_model_store$|lm_reranking$|Threads::|"
                r"ZLIB::|LibLZMA::|CLI11::|nlohmann_json::|lmserve_options$",
-    "server": r"absl::|lm_models$|lm_model_store$|lm_service_proto$|"
+    "server": r"absl::|lm_models$|lm_model_store$|lm_reranking$|lm_service_proto$|"
               r"lm_error_details_proto$|gRPC::|prometheus-cpp::|OpenSSL::|CLI11::|spdlog::|lmserve_options$|Threads::",
     "client": r"absl::|lm_service_proto$|lm_health_proto$|lm_reranking$|"
               r"gRPC::|CLI11::|nlohmann_json::|lmserve_options$",

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model_store/loaded_model.h"
+#include "models/model_factory.h"
 #include "trainer/ngram/arpa.h"
 
 namespace lmserve {
@@ -28,16 +29,16 @@ absl::Status WriteArpaFile(const std::string& store, const std::string& name,
                            uint64_t version, const std::string& path) {
   absl::StatusOr<ModelHandle> handle = LoadModel(store, name, version);
   if (!handle.ok()) return handle.status();
-  const auto* model =
-      dynamic_cast<const NgramModel*>((*handle)->model().left_to_right());
-  if (model == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("model ", name, ": expected the family ngram, found ",
-                     (*handle)->manifest().family()));
+  const std::string& family = (*handle)->manifest().family();
+  if (family != kNgramFamily) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "model ", name, ": expected the family ngram, found ", family));
   }
-  if (path == "-") return WriteTo(*model, std::cout, "standard output");
+  const auto& model =
+      dynamic_cast<const NgramModel&>(*(*handle)->model().left_to_right());
+  if (path == "-") return WriteTo(model, std::cout, "standard output");
   std::ofstream file(path);
-  return WriteTo(*model, file, path);
+  return WriteTo(model, file, path);
 }
 
 }  // namespace lmserve

@@ -1,0 +1,94 @@
+#include "model_store/reranker.h"
+
+#include <cmath>
+#include <set>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "model_store/manifest.h"
+#include "model_store/model_name.h"
+
+namespace lmserve {
+namespace {
+
+template <typename Value>
+absl::Status Wrong(absl::string_view field, absl::string_view expected,
+                   const Value& found) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": expected ", expected, ", found ", found));
+}
+
+absl::Status CheckIsFinite(absl::string_view field, double value) {
+  if (std::isfinite(value)) return absl::OkStatus();
+  return Wrong(field, "a finite number", value);
+}
+
+absl::Status CheckIsNotNegative(absl::string_view field, double value) {
+  if (std::isfinite(value) && value >= 0) return absl::OkStatus();
+  return Wrong(field, "a finite number from 0 up", value);
+}
+
+absl::Status CheckMembers(const lm::v1::Reranker& reranker) {
+  if (reranker.members().empty()) return Wrong("members", "a member", "none");
+  std::set<std::string> features;
+  for (int i = 0; i < reranker.members_size(); ++i) {
+    const lm::v1::RerankerMember& member = reranker.members(i);
+    const std::string field = absl::StrCat("members[", i, "]");
+    const absl::Status status = ParseModelName(member.model()).status();
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, ".model: ", status.message()));
+    }
+    if (member.feature().empty() || !features.insert(member.feature()).second) {
+      return Wrong(absl::StrCat(field, ".feature"), "a name of its own",
+                   absl::StrCat("'", absl::CHexEscape(member.feature()), "'"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckWeighing(const lm::v1::Reranker& reranker) {
+  for (const auto& [name, weight] : reranker.weights()) {
+    absl::Status status =
+        CheckIsFinite(absl::StrCat("weights[", name, "]"), weight);
+    if (!status.ok()) return status;
+  }
+  if (!lm::v1::Normalization_IsValid(reranker.normalization())) {
+    return Wrong("normalization", "0 to 2", reranker.normalization());
+  }
+  const lm::v1::MinimumBayesRisk& risk = reranker.minimum_bayes_risk();
+  if (!lm::v1::MinimumBayesRisk::Utility_IsValid(risk.utility())) {
+    return Wrong("minimum_bayes_risk.utility", "0 or 1", risk.utility());
+  }
+  absl::Status status =
+      CheckIsNotNegative("minimum_bayes_risk.scale", risk.scale());
+  if (status.ok()) status = CheckIsNotNegative("alpha", reranker.alpha());
+  return status;
+}
+
+absl::StatusOr<lm::v1::Reranker> ParseReranker(absl::string_view json) {
+  lm::v1::Reranker reranker;
+  absl::Status status = FromJson(kRerankerFile, json, &reranker);
+  if (!status.ok()) return status;
+  status = CheckMembers(reranker);
+  if (status.ok()) status = CheckWeighing(reranker);
+  if (status.ok()) return reranker;
+  return absl::DataLossError(
+      absl::StrCat(kRerankerFile, ": ", status.message()));
+}
+
+std::vector<std::pair<std::string, uint64_t>> FixedMembers(
+    const lm::v1::Reranker& reranker) {
+  std::vector<std::pair<std::string, uint64_t>> members;
+  for (const lm::v1::RerankerMember& member : reranker.members()) {
+    const absl::StatusOr<ModelName> name = ParseModelName(member.model());
+    if (name.ok() && name->version != 0) {
+      members.emplace_back(name->name, name->version);
+    }
+  }
+  return members;
+}
+
+}  // namespace lmserve
