@@ -7,7 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "reranking/bleu.h"
 #include "reranking/chrf.h"
-#include "reranking/ngram_counts.h"
+#include "reranking/ngram_profile.h"
 #include "reranking/unicode_text.h"
 
 namespace lmserve {
@@ -44,21 +44,21 @@ DistinctTexts FindDistinct(absl::Span<const std::string> texts,
   return distinct;
 }
 
-std::vector<NgramCounts> CountAll(absl::Span<const absl::string_view> texts,
-                                  Utility utility) {
-  std::vector<NgramCounts> counts;
+std::vector<NgramProfile> CountAll(absl::Span<const absl::string_view> texts,
+                                   Utility utility) {
+  std::vector<NgramProfile> counts;
   WordNumbers numbers;
   for (absl::string_view text : texts) {
     counts.push_back(
         utility == Utility::kChrf
             ? CountCharacters(text)
-            : NgramCounts(numbers.Of(SplitAtUnicodeSpace(ToCodePoints(text))),
-                          BleuCounts::kOrder));
+            : NgramProfile(numbers.Of(SplitAtUnicodeSpace(ToCodePoints(text))),
+                           BleuCounts::kOrder));
   }
   return counts;
 }
 
-double Compare(const NgramCounts& text, const NgramCounts& reference,
+double Compare(const NgramProfile& text, const NgramProfile& reference,
                Utility utility) {
   if (utility == Utility::kChrf) return Chrf(CountChrf(text, reference));
   return Bleu(CountBleu(text, reference, reference.total(1)),
@@ -72,7 +72,7 @@ std::optional<std::vector<double>> ExpectedUtilities(
     double scale, Utility utility, absl::FunctionRef<bool()> is_cancelled) {
   if (texts.empty()) return std::vector<double>();
   const DistinctTexts distinct = FindDistinct(texts, scores, scale);
-  const std::vector<NgramCounts> counts = CountAll(distinct.texts, utility);
+  const std::vector<NgramProfile> counts = CountAll(distinct.texts, utility);
   std::vector<double> worth(counts.size());
   for (size_t i = 0; i < counts.size(); ++i) {
     if (is_cancelled()) return std::nullopt;

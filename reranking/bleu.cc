@@ -117,15 +117,15 @@ BleuCounts CountBleu(absl::Span<const std::string> system,
                      absl::Span<const std::vector<std::string>> references) {
   WordNumbers numbers;
   const auto count = [&](absl::Span<const std::string> words) {
-    return NgramCounts(numbers.Of(words), BleuCounts::kOrder);
+    return NgramProfile(numbers.Of(words), BleuCounts::kOrder);
   };
-  const NgramCounts words = count(system);
-  NgramCounts most({}, BleuCounts::kOrder);
+  const NgramProfile words = count(system);
+  NgramProfile most({}, BleuCounts::kOrder);
   for (const auto& reference : references) most.TakeMost(count(reference));
   return CountBleu(words, most, ClosestLength(system.size(), references));
 }
 
-BleuCounts CountBleu(const NgramCounts& system, const NgramCounts& reference,
+BleuCounts CountBleu(const NgramProfile& system, const NgramProfile& reference,
                      uint64_t reference_words) {
   BleuCounts counts;
   counts.system_words = system.total(1);

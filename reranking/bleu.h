@@ -8,7 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "reranking/ngram_counts.h"
+#include "reranking/ngram_profile.h"
 
 namespace lmserve {
 
@@ -44,7 +44,7 @@ BleuCounts CountBleu(absl::Span<const std::string> system,
 
 // The same of n-grams of words, up to kOrder, that were counted already; of
 // several references the reference has each as often as that which has most.
-BleuCounts CountBleu(const NgramCounts& system, const NgramCounts& reference,
+BleuCounts CountBleu(const NgramProfile& system, const NgramProfile& reference,
                      uint64_t reference_words);
 
 // With `effective_order` the orders of which the system has no n-gram are left

@@ -33,9 +33,9 @@ ChrfCounts& ChrfCounts::operator+=(const ChrfCounts& other) {
   return *this;
 }
 
-NgramCounts CountCharacters(absl::string_view text) {
+NgramProfile CountCharacters(absl::string_view text) {
   const std::u32string characters = WithoutSpace(text);
-  return NgramCounts(
+  return NgramProfile(
       std::vector<uint32_t>(characters.begin(), characters.end()),
       ChrfCounts::kOrder);
 }
@@ -44,7 +44,8 @@ ChrfCounts CountChrf(absl::string_view system, absl::string_view reference) {
   return CountChrf(CountCharacters(system), CountCharacters(reference));
 }
 
-ChrfCounts CountChrf(const NgramCounts& system, const NgramCounts& reference) {
+ChrfCounts CountChrf(const NgramProfile& system,
+                     const NgramProfile& reference) {
   ChrfCounts counts;
   for (size_t order = 1; order <= ChrfCounts::kOrder; ++order) {
     const uint64_t in_reference = reference.total(order);

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "reranking/ngram_counts.h"
+#include "reranking/ngram_profile.h"
 
 namespace lmserve {
 
@@ -31,8 +31,8 @@ struct ChrfCounts {
 ChrfCounts CountChrf(absl::string_view system, absl::string_view reference);
 
 // The same in two steps, for texts that are compared with many.
-NgramCounts CountCharacters(absl::string_view text);
-ChrfCounts CountChrf(const NgramCounts& system, const NgramCounts& reference);
+NgramProfile CountCharacters(absl::string_view text);
+ChrfCounts CountChrf(const NgramProfile& system, const NgramProfile& reference);
 
 double Chrf(const ChrfCounts& counts);
 

@@ -21,6 +21,7 @@
 #include "gtest/gtest.h"
 #include "model_store/model_store.h"
 #include "model_store/publish.h"
+#include "model_store/reranker.h"
 #include "model_store/self_test.h"
 #include "model_store/store_directory.h"
 #include "tests/model_store/version_files.h"
@@ -135,6 +136,21 @@ class LiveStoreTest : public testing::Test {
 
   std::map<std::string, uint64_t> AliasesOnDisk() const {
     return ReadAliases(directory_.path(), "m").value();
+  }
+
+  // A reranker with the members m@VERSION.
+  void PublishReranker(const std::vector<uint64_t>& members) const {
+    lm::v1::Reranker reranker;
+    for (uint64_t member : members) {
+      reranker.add_members()->set_model(absl::StrCat("m@", member));
+      reranker.mutable_members()->rbegin()->set_feature(
+          absl::StrCat("m", member));
+    }
+    const std::string json = ToJson(reranker);
+    NewVersion version;
+    version.family = std::string(kRerankerFamily);
+    version.files = {{std::string(kRerankerFile), json}};
+    Publish(directory_.path(), "reranker", version).value();
   }
 
   const TemporaryDirectory directory_;
@@ -628,6 +644,41 @@ TEST_F(ManyLoadsTest, LeaveNoMemoryAndNoDescriptors) {
 #ifndef __SANITIZE_ADDRESS__  // keeps what was freed for a while
   EXPECT_LT(ResidentBytes(), bytes + (16u << 20));
 #endif
+}
+
+// Versions that a reranker was tuned with stay while it does.
+TEST_F(LiveStoreTest, MembersOfRerankersAreKept) {
+  PublishTimes(3);
+  PublishReranker({2});
+  Open();
+  EXPECT_THAT(Loaded(), ElementsAre("2", "3*", "1*"));  // the last the reranker
+  PublishReranker({1, 3});
+  ASSERT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1", "3*", "2*"));
+}
+
+TEST_F(LiveStoreTest, AMemberCannotBeUnloadedBeforeItsReranker) {
+  PublishTimes(2);
+  PublishReranker({1});
+  Open();
+  EXPECT_EQ(Unload(1), absl::FailedPreconditionError(
+                           "m@1: it is a member of the reranker reranker@1, "
+                           "which must go first"));
+  const absl::Status status =
+      Wait([&](auto done) { store_->Unload("reranker", 1, std::move(done)); });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_TRUE(Unload(1).ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2*"));
+}
+
+// Members may come after their reranker, or not at all.
+TEST_F(LiveStoreTest, MembersMayComeLater) {
+  PublishReranker({1, 9});
+  Open();
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));  // the reranker
+  PublishTimes(2);
+  ASSERT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1", "2*", "1*"));
 }
 
 }  // namespace

@@ -2,12 +2,15 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "reranking/bayes_risk.h"
 #include "tests/server/small_store.h"
 #include "tests/server/test_serving.h"
 
@@ -35,7 +38,7 @@ class RerankTest : public testing::Test {
  protected:
   absl::StatusOr<RerankResponse> Try(const std::string& request) {
     RerankResponse response;
-    const absl::Status status = serving_.Answer(
+    const absl::Status status = serving_->Answer(
         lmserve::Rerank, Parse<RerankRequest>(request), &response);
     if (!status.ok()) return status;
     return response;
@@ -45,10 +48,12 @@ class RerankTest : public testing::Test {
     return Try(request).value();
   }
 
+  RerankTest() { serving_.emplace(*store_, limits_); }
+
   const SmallStore files_;
-  const std::unique_ptr<const ModelStore> store_ = files_.Open();
-  const Limits limits_;
-  const TestServing serving_{*store_, limits_};
+  std::unique_ptr<const ModelStore> store_ = files_.Open();
+  Limits limits_;
+  std::optional<TestServing> serving_;
 };
 
 std::vector<int> Order(const RerankResponse& response) {
@@ -186,6 +191,144 @@ TEST_F(RerankTest, TheImpossibleUnderSeveralModelsComesLast) {
       "models: 'flat' models: 'mute' candidates { text { text: 'never' } } "
       "weights { key: 'flat' value: 1 } weights { key: 'mute' value: -1 }");
   EXPECT_EQ(response.candidates(0).score(), -kInfinity);
+}
+
+TEST_F(RerankTest, ByTheMinimumBayesRisk) {
+  const RerankResponse response = Rerank(
+      "models: 'flat' weights { key: 'flat.words' value: 0 } "
+      "minimum_bayes_risk { utility: CHRF } "
+      "candidates { text { text: 'cat' } } "
+      "candidates { text { words { words: 'the' words: 'twin' } } } "
+      "candidates { text { text: 'the twins' } } ");
+  // All are as probable; two are alike, the longer one found more of the other.
+  EXPECT_THAT(Order(response), ElementsAre(2, 1, 0));
+  const std::vector<double> expected = *ExpectedUtilities(
+      {"cat", "the twin", "the twins"}, {0, 0, 0}, 1, Utility::kChrf);
+  for (const RankedCandidate& candidate : response.candidates()) {
+    EXPECT_EQ(candidate.score(), 0);
+    EXPECT_THAT(candidate.expected_utility(),
+                IsNear(expected[candidate.index()]));
+  }
+}
+
+// Ids stand for the words of the first model.
+TEST_F(RerankTest, UtilitiesOfIdsAreThoseOfTheirWords) {
+  const std::string flat = "models: 'flat' minimum_bayes_risk {} ";
+  const RerankResponse words =
+      Rerank(flat +
+             "candidates { text { text: 'the cat' } } "
+             "candidates { text { text: 'the twin' } }");
+  const RerankResponse ids =
+      Rerank(flat +
+             "candidates { text { ids { ids: 3 ids: 4 } } } "
+             "candidates { text { text: 'the twin' } }");
+  EXPECT_GT(words.candidates(0).expected_utility(), 0);
+  EXPECT_EQ(ids.candidates(0).expected_utility(),
+            words.candidates(0).expected_utility());
+}
+
+TEST_F(RerankTest, UtilitiesHaveALimit) {
+  limits_.bytes_compared = 2 * 12;
+  const std::string request =
+      absl::StrCat("models: 'tiny' ", kTwo, "minimum_bayes_risk {} ");
+  EXPECT_TRUE(Try(request).ok());  // "a dog" and "the cat"
+  limits_.bytes_compared = 23;
+  const absl::Status status = Try(request).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_EQ(status.message(),
+            "minimum_bayes_risk: candidates times their bytes: 24, the limit "
+            "is 23");
+}
+
+class NamedRerankerTest : public RerankTest {
+ protected:
+  NamedRerankerTest() {
+    PublishReranker(files_.path(), "mt",
+                    "members { model: 'tiny@1' feature: 't' } "
+                    "members { model: 'flat' feature: 'f' } "
+                    "weights { key: 't' value: 0.5 } "
+                    "weights { key: 'f.words' value: -0.25 } "
+                    "weights { key: 'tm' value: 2 } normalization: MEAN ");
+    store_ = files_.Open();
+    serving_.emplace(*store_, limits_);
+  }
+};
+
+constexpr char kTwoWithFeatures[] =
+    "candidates { text { text: 'a dog' } "
+    "  features { key: 'tm' value: -1 } } "
+    "candidates { text { text: 'the cat' } "
+    "  features { key: 'tm' value: -2 } } ";
+
+// As if the request itself had told all of it.
+TEST_F(NamedRerankerTest, BringsModelsWeightsAndNormalization) {
+  const RerankResponse named =
+      Rerank(absl::StrCat("reranker: 'mt' ", kTwoWithFeatures));
+  EXPECT_THAT(named.feature_names(),
+              ElementsAre("tm", "t", "t.unknown", "t.words", "f", "f.unknown",
+                          "f.words"));
+  EXPECT_EQ(named.reranker().name(), "mt");
+  EXPECT_EQ(named.reranker().version(), 1u);
+  ASSERT_EQ(named.models_size(), 2);
+  EXPECT_EQ(named.models(0).name(), "tiny");
+  EXPECT_EQ(named.models(0).version(), 1u);
+  const RerankResponse told =
+      Rerank(absl::StrCat("models: 'tiny@1' models: 'flat' normalization: MEAN "
+                          "weights { key: 'tiny@1' value: 0.5 } "
+                          "weights { key: 'flat.words' value: -0.25 } "
+                          "weights { key: 'tm' value: 2 } ",
+                          kTwoWithFeatures));
+  EXPECT_FALSE(told.has_reranker());
+  ASSERT_EQ(Order(named), Order(told));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(named.candidates(i).score(), told.candidates(i).score());
+    EXPECT_THAT(named.candidates(i).features(),
+                testing::ElementsAreArray(told.candidates(i).features()));
+  }
+}
+
+TEST_F(NamedRerankerTest, Refused) {
+  const std::string mt = absl::StrCat("reranker: 'mt' ", kTwoWithFeatures);
+  const struct {
+    std::string request;
+    absl::Status status;
+  } cases[] = {
+      {mt + "models: 'flat'",
+       absl::InvalidArgumentError(
+           "models: expected nothing beside a reranker")},
+      {mt + "weights { key: 't' value: 1 }",
+       absl::InvalidArgumentError(
+           "weights: expected nothing beside a reranker")},
+      {mt + "minimum_bayes_risk {}",
+       absl::InvalidArgumentError(
+           "minimum_bayes_risk: expected nothing beside a reranker")},
+      {absl::StrCat("reranker: 'tiny' ", kTwo),
+       absl::FailedPreconditionError(
+           "reranker: 'tiny' is a model: expected a reranker")},
+      {absl::StrCat("models: 'mt' ", kTwo),
+       absl::FailedPreconditionError("'mt' is a reranker: expected a model")},
+      {absl::StrCat("reranker: 'mt' ", kTwo),
+       absl::InvalidArgumentError(
+           "reranker 'mt': weights[tm]: no such feature; there are: t, "
+           "t.unknown, t.words, f, f.unknown, f.words")},
+      {"reranker: 'mt'", absl::InvalidArgumentError(
+                             "candidates: expected a candidate, found none")},
+  };
+  for (const auto& refused : cases) {
+    EXPECT_EQ(Try(refused.request).status(), refused.status) << refused.request;
+  }
+}
+
+TEST_F(NamedRerankerTest, AMemberThatIsNotServedIsNamed) {
+  PublishReranker(files_.path(), "lost",
+                  "members { model: 'gone@7' feature: 'g' }");
+  store_ = files_.Open();
+  serving_.emplace(*store_, limits_);
+  const absl::Status status =
+      Try(absl::StrCat("reranker: 'lost' ", kTwo)).status();
+  EXPECT_TRUE(absl::IsNotFound(status));
+  EXPECT_THAT(std::string(status.message()),
+              testing::StartsWith("reranker 'lost': model 'gone' is not"));
 }
 
 TEST_F(RerankTest, Refused) {

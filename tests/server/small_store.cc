@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "model_store/manifest.h"
 #include "model_store/publish.h"
+#include "model_store/reranker.h"
 #include "models/model_factory.h"
 #include "tests/testing/ngram_models.h"
 
@@ -17,6 +19,15 @@ void PublishArpa(const std::string& store, absl::string_view name,
       {std::string(kVocabularyFile), built.model->vocabulary().text()},
       {std::string(kNgramFile), built.bytes}};
   version.self_test = {"the cat"};
+  Publish(store, name, version).value();
+}
+
+void PublishReranker(const std::string& store, absl::string_view name,
+                     const std::string& reranker) {
+  const std::string json = ToJson(Parse<lm::v1::Reranker>(reranker));
+  NewVersion version;
+  version.family = std::string(kRerankerFamily);
+  version.files = {{std::string(kRerankerFile), json}};
   Publish(store, name, version).value();
 }
 

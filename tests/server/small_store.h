@@ -52,6 +52,10 @@ absl::string_view MuteArpa();
 void PublishArpa(const std::string& store, absl::string_view name,
                  absl::string_view arpa);
 
+// Publishes a reranker, from its text form.
+void PublishReranker(const std::string& store, absl::string_view name,
+                     const std::string& reranker);
+
 // A new store with the models tiny (TinyArpa(); versions 1, alias "stable",
 // and 2), flat, endless and mute.
 class SmallStore {

@@ -1,4 +1,4 @@
-#include "reranking/ngram_counts.h"
+#include "reranking/ngram_profile.h"
 
 #include <algorithm>
 
@@ -25,15 +25,15 @@ void ForEach(const Counts& a, const Counts& b, What what) {
 
 }  // namespace
 
-NgramCounts::NgramCounts(absl::Span<const uint32_t> symbols, size_t orders) {
+NgramProfile::NgramProfile(absl::Span<const uint32_t> symbols, size_t orders) {
   for (size_t order = 1; order <= orders; ++order) {
     counts_.push_back(Count(symbols, order, kKeyBits / orders));
     totals_.push_back(symbols.size() < order ? 0 : symbols.size() - order + 1);
   }
 }
 
-NgramCounts::Counts NgramCounts::Count(absl::Span<const uint32_t> symbols,
-                                       size_t order, size_t bits) {
+NgramProfile::Counts NgramProfile::Count(absl::Span<const uint32_t> symbols,
+                                         size_t order, size_t bits) {
   std::vector<absl::uint128> ngrams;
   for (size_t i = 0; i + order <= symbols.size(); ++i) {
     absl::uint128 ngram = 0;
@@ -53,7 +53,7 @@ NgramCounts::Counts NgramCounts::Count(absl::Span<const uint32_t> symbols,
   return counts;
 }
 
-uint64_t NgramCounts::Common(const NgramCounts& other, size_t order) const {
+uint64_t NgramProfile::Common(const NgramProfile& other, size_t order) const {
   const Counts& a = counts_[order - 1];
   const Counts& b = other.counts_[order - 1];
   uint64_t common = 0;
@@ -67,7 +67,7 @@ uint64_t NgramCounts::Common(const NgramCounts& other, size_t order) const {
   return common;
 }
 
-void NgramCounts::TakeMost(const NgramCounts& other) {
+void NgramProfile::TakeMost(const NgramProfile& other) {
   for (size_t n = 0; n < counts_.size(); ++n) {
     Counts most;
     totals_[n] = 0;

@@ -1,0 +1,128 @@
+#include "model_store/reranker.h"
+
+#include <string>
+
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model_store/loaded_model.h"
+#include "model_store/publish.h"
+#include "model_store/served_models.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
+
+constexpr char kReranker[] = R"({
+ "members": [{"model": "en@3", "feature": "en"},
+             {"model": "back", "feature": "b", "reverse": true},
+             {"model": "de-en@stable", "feature": "de-en"}],
+ "weights": {"en": 0.25, "b": -1e300, "tm[0]": 1},
+ "normalization": "POWER", "alpha": 0.5,
+ "minimum_bayes_risk": {"utility": "CHRF", "scale": 2}})";
+
+TEST(RerankerTest, ReadsEveryField) {
+  const absl::StatusOr<lm::v1::Reranker> reranker = ParseReranker(kReranker);
+  ASSERT_TRUE(reranker.ok()) << reranker.status();
+  ASSERT_EQ(reranker->members_size(), 3);
+  EXPECT_EQ(reranker->members(1).model(), "back");
+  EXPECT_EQ(reranker->members(1).feature(), "b");
+  EXPECT_TRUE(reranker->members(1).reverse());
+  EXPECT_EQ(reranker->weights().at("b"), -1e300);
+  EXPECT_EQ(reranker->normalization(), lm::v1::POWER);
+  EXPECT_EQ(reranker->alpha(), 0.5);
+  EXPECT_EQ(reranker->minimum_bayes_risk().utility(),
+            lm::v1::MinimumBayesRisk::CHRF);
+}
+
+TEST(RerankerTest, FixedMembersAreThoseWithTheirVersion) {
+  EXPECT_THAT(FixedMembers(*ParseReranker(kReranker)),
+              ElementsAre(Pair("en", 3)));
+}
+
+TEST(RerankerTest, Refused) {
+  const struct {
+    const char *from, *to, *message;
+  } cases[] = {
+      {kReranker, "{}", "members: expected a member, found none"},
+      {"\"en@3\"", "\"a/b\"", "members[0].model: "},
+      {"\"en@3\"", "\"\"", "members[0].model: "},
+      {"\"feature\": \"b\"", "\"feature\": \"en\"",
+       "members[1].feature: expected a name of its own, found 'en'"},
+      {", \"feature\": \"b\"", "",
+       "members[1].feature: expected a name of its own, found ''"},
+      {"0.25", "\"NaN\"", "weights[en]: expected a finite number, found nan"},
+      {"\"POWER\"", "7", "normalization: expected 0 to 2, found 7"},
+      {"\"alpha\": 0.5", "\"alpha\": -1",
+       "alpha: expected a finite number from 0 up, found -1"},
+      {"\"CHRF\"", "9", "minimum_bayes_risk.utility: expected 0 or 1, found 9"},
+      {"\"scale\": 2", "\"scale\": \"Infinity\"",
+       "minimum_bayes_risk.scale: expected a finite number from 0 up"},
+      {"\"members\"", "\"member\"", "not the JSON expected"},
+  };
+  for (const auto& refused : cases) {
+    const absl::Status status =
+        ParseReranker(
+            absl::StrReplaceAll(kReranker, {{refused.from, refused.to}}))
+            .status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << refused.message;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("reranker.json: "));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(refused.message));
+  }
+}
+
+class StoredRerankerTest : public testing::Test {
+ protected:
+  absl::StatusOr<uint64_t> TryPublish(const std::string& json) const {
+    NewVersion version;
+    version.family = std::string(kRerankerFamily);
+    version.properties = {{"tuned_by", "hand"}};
+    version.files = {{std::string(kRerankerFile), json}};
+    return Publish(store_.path(), "mt", version);
+  }
+
+  const TemporaryDirectory store_;
+};
+
+TEST_F(StoredRerankerTest, IsPublishedAndLoaded) {
+  ASSERT_EQ(TryPublish(kReranker).value(), 1u);
+  const ModelHandle handle = LoadModel(store_.path(), "mt", 1).value();
+  ASSERT_NE(handle->reranker(), nullptr);
+  EXPECT_EQ(handle->reranker()->members_size(), 3);
+  EXPECT_EQ(handle->manifest().properties().at("tuned_by"), "hand");
+  EXPECT_EQ(handle->files().size(), 1u);
+}
+
+TEST_F(StoredRerankerTest, WhatCannotBeReadIsNotPublished) {
+  EXPECT_TRUE(absl::IsDataLoss(TryPublish("{}").status()));
+  NewVersion version;
+  version.family = std::string(kRerankerFamily);
+  EXPECT_THAT(
+      std::string(Publish(store_.path(), "mt", version).status().message()),
+      HasSubstr("reranker.json"));
+}
+
+// Who asks for a model never gets a reranker, nor the other way round.
+TEST_F(StoredRerankerTest, IsNoModel) {
+  ASSERT_TRUE(TryPublish(kReranker).ok());
+  PublishTinyModel(store_.path(), "en");
+  ServedModels served;
+  served.models["mt"].versions[1] = LoadModel(store_.path(), "mt", 1).value();
+  served.models["en"].versions[1] = LoadModel(store_.path(), "en", 1).value();
+  EXPECT_EQ(
+      served.Get("mt").status(),
+      absl::FailedPreconditionError("'mt' is a reranker: expected a model"));
+  EXPECT_EQ(
+      served.GetReranker("en@1").status(),
+      absl::FailedPreconditionError("'en@1' is a model: expected a reranker"));
+  EXPECT_EQ(served.GetReranker("mt@1").value()->name(), "mt");
+  EXPECT_EQ(served.Get("en").value()->name(), "en");
+}
+
+}  // namespace
+}  // namespace lmserve
