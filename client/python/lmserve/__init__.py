@@ -8,8 +8,9 @@ from lmserve._async_decode import AsyncDecodeSession
 from lmserve._client import Client, Generation
 from lmserve._decode import DecodeSession, Pending
 from lmserve._errors import LmserveError
-from lmserve._types import (BestWords, Candidate, DecodeExtended, DecodeStarted,
-                            EndReason, GeneratedWord, GenerationEnd,
+from lmserve._types import (Batch, BeamSearchResponse, BestWords, Candidate,
+                            DecodeExtended, DecodeStarted, EndReason,
+                            GeneratedWord, GenerationEnd, Hypothesis,
                             ListModelsResponse, ModelInfo, ModelVersion,
                             NextWords, Normalization, PredictResponse,
                             RankedCandidate, RefusedVersion, RerankResponse,
@@ -19,6 +20,8 @@ __all__ = [
     "AsyncClient",
     "AsyncDecodeSession",
     "AsyncGeneration",
+    "Batch",
+    "BeamSearchResponse",
     "BestWords",
     "Candidate",
     "Client",
@@ -29,6 +32,7 @@ __all__ = [
     "GeneratedWord",
     "Generation",
     "GenerationEnd",
+    "Hypothesis",
     "ListModelsResponse",
     "LmserveError",
     "ModelInfo",

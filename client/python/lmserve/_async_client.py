@@ -15,9 +15,10 @@ from lmserve import _requests, _responses
 from lmserve._async_decode import AsyncDecodeSession
 from lmserve._connection import Connection, Settings
 from lmserve._errors import from_rpc_error
-from lmserve._types import (Candidate, GeneratedWord, ListModelsResponse,
-                            ModelInfo, Normalization, PredictResponse,
-                            RerankResponse, ScoreResponse, Text, Tls)
+from lmserve._types import (Batch, BeamSearchResponse, Candidate,
+                            GeneratedWord, ListModelsResponse, ModelInfo,
+                            Normalization, PredictResponse, RerankResponse,
+                            ScoreResponse, Text, Tls)
 
 
 class AsyncGeneration(_responses.GenerationState,
@@ -95,16 +96,18 @@ class AsyncClient:
     await self.close()
 
   async def score(self, model: str, texts: Sequence[Text], *,
-                  per_word: bool = False, no_end: bool = False,
+                  sources: Sequence[Text] = (), per_word: bool = False,
+                  no_end: bool = False,
                   deadline: float | None = None) -> ScoreResponse:
     """As Client.score."""
-    request = _requests.score(model, texts, per_word, no_end)
+    request = _requests.score(model, texts, sources, per_word, no_end)
     return _responses.score(
         await self._call(self._connection.score, request, deadline))
 
   async def score_stream(
       self, model: str,
-      batches: Iterable[Sequence[Text]] | AsyncIterable[Sequence[Text]], *,
+      batches: (Iterable[Sequence[Text] | Batch] |
+                AsyncIterable[Sequence[Text] | Batch]), *,
       per_word: bool = False, no_end: bool = False,
       deadline: float | None = None) -> AsyncIterator[ScoreResponse]:
     """As Client.score_stream; takes its batches in a task."""
@@ -112,8 +115,8 @@ class AsyncClient:
 
     async def requests() -> AsyncIterator[Any]:
       try:
-        async for texts in _asynchronous(batches):
-          yield _requests.score(model, texts, per_word, no_end)
+        async for batch in _asynchronous(batches):
+          yield _requests.score_batch(model, batch, per_word, no_end)
       except Exception as error:  # pylint: disable=broad-except
         failure.append(error)
 
@@ -144,26 +147,41 @@ class AsyncClient:
                    weights: Mapping[str, float] | None = None,
                    normalization: Normalization = Normalization.SUM,
                    alpha: float = 1.0, best: int = 0,
+                   source: Text | None = None,
+                   reverse_models: Sequence[str] = (),
                    deadline: float | None = None) -> RerankResponse:
     """As Client.rerank."""
     request = _requests.rerank(models, candidates, weights or {},
-                               normalization, alpha, best)
+                               normalization, alpha, best, source,
+                               reverse_models)
     return _responses.rerank(
         await self._call(self._connection.rerank, request, deadline))
 
   def generate(self, model: str, prompt: Text = "", *,
-               max_words: int = 0, temperature: float | None = None,
-               top_k: int = 0, top_p: float | None = None,
+               source: Text | None = None, max_words: int = 0,
+               temperature: float | None = None, top_k: int = 0,
+               top_p: float | None = None,
                repetition_penalty: float | None = None,
                seed: int | None = None, stop_words: Sequence[str] = (),
                allow_unknown: bool = False,
                deadline: float | None = None) -> AsyncGeneration:
     """As Client.generate: what it returns is for `async for`."""
-    request = _requests.generate(model, prompt, max_words, temperature, top_k,
-                                 top_p, repetition_penalty, seed, stop_words,
-                                 allow_unknown)
+    request = _requests.generate(model, prompt, source, max_words, temperature,
+                                 top_k, top_p, repetition_penalty, seed,
+                                 stop_words, allow_unknown)
     return AsyncGeneration(self._connection.generate(
         request, **self._connection.stream(deadline)))
+
+  async def beam_search(self, model: str, prompt: Text = "", *,
+                        source: Text | None = None, size: int = 5,
+                        best: int = 1, length_alpha: float = 1.0,
+                        max_words: int = 0, allow_unknown: bool = False,
+                        deadline: float | None = None) -> BeamSearchResponse:
+    """As Client.beam_search."""
+    request = _requests.beam_search(model, prompt, source, size, best,
+                                    length_alpha, max_words, allow_unknown)
+    return _responses.beam_search(
+        await self._call(_only(self._connection.generate), request, deadline))
 
   def decode(self, model: str, words: Sequence[str] = (), *,
              deadline: float | None = None) -> AsyncDecodeSession:
@@ -196,9 +214,20 @@ class AsyncClient:
       raise from_rpc_error(error) from error
 
 
+def _only(method: Any) -> Any:
+  """As that of Client."""
+
+  async def call(request: Any, **arguments: Any) -> Any:
+    message, = [message async for message in method(request, **arguments)]
+    return message
+
+  return call
+
+
 async def _asynchronous(
-    batches: Iterable[Sequence[Text]] | AsyncIterable[Sequence[Text]]
-) -> AsyncIterator[Sequence[Text]]:
+    batches: (Iterable[Sequence[Text] | Batch] |
+              AsyncIterable[Sequence[Text] | Batch])
+) -> AsyncIterator[Sequence[Text] | Batch]:
   if isinstance(batches, AsyncIterable):
     async for batch in batches:
       yield batch

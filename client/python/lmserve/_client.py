@@ -12,9 +12,10 @@ from lmserve import _requests, _responses
 from lmserve._connection import Connection, Settings
 from lmserve._decode import DecodeSession
 from lmserve._errors import from_rpc_error
-from lmserve._types import (Candidate, GeneratedWord, ListModelsResponse,
-                            ModelInfo, Normalization, PredictResponse,
-                            RerankResponse, ScoreResponse, Text, Tls)
+from lmserve._types import (Batch, BeamSearchResponse, Candidate,
+                            GeneratedWord, ListModelsResponse, ModelInfo,
+                            Normalization, PredictResponse, RerankResponse,
+                            ScoreResponse, Text, Tls)
 
 
 class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
@@ -84,8 +85,8 @@ class Client:
       deadline: seconds of a call, all its attempts together.
       stream_deadline: seconds of a stream as a whole; None for no end.
       attempts: how often a call is tried while the server is UNAVAILABLE, with
-        pauses of about 0.1 s, 0.2 s, ... between; 1 to 5. A stream is tried
-        once, but by AsyncClient.
+        pauses of about 0.1 s, 0.2 s, ... between; 1 to 5. A stream and
+        beam_search, whose answer is one, are tried once, but by AsyncClient.
       message_bytes: the longest message, in either direction.
       tls: how to encrypt; None for not at all.
       token: sent with each call as "authorization: Bearer TOKEN". Without TLS,
@@ -108,27 +109,32 @@ class Client:
     self.close()
 
   def score(self, model: str, texts: Sequence[Text], *,
-            per_word: bool = False, no_end: bool = False,
+            sources: Sequence[Text] = (), per_word: bool = False,
+            no_end: bool = False,
             deadline: float | None = None) -> ScoreResponse:
     """Tells how probable texts are.
 
     Args:
       model: which model.
       texts: at least one; none may be empty.
+      sources: of a translation model, and no other: what the texts translate,
+        one for all of them or one a text.
       per_word: fill TextScore.words.
       no_end: the texts are unfinished: do not predict </s>. Not of a
         bidirectional model.
       deadline: in seconds, of this call; None for the client's.
     """
-    request = _requests.score(model, texts, per_word, no_end)
+    request = _requests.score(model, texts, sources, per_word, no_end)
     return _responses.score(
         self._call(self._connection.score, request, deadline))
 
-  def score_stream(self, model: str, batches: Iterable[Sequence[Text]], *,
+  def score_stream(self, model: str,
+                   batches: Iterable[Sequence[Text] | Batch], *,
                    per_word: bool = False, no_end: bool = False,
                    deadline: float | None = None) -> Iterator[ScoreResponse]:
     """Scores a corpus too long for a message.
 
+    A batch is texts or, for a translation model, a Batch with their sources.
     Yields a response a batch, in order, as they come. Batches are taken ahead
     of the responses, on another thread. What they raise is raised here, after
     the responses to the batches before. An error of the server ends the
@@ -138,8 +144,8 @@ class Client:
 
     def requests() -> Iterator[Any]:
       try:
-        for texts in batches:
-          yield _requests.score(model, texts, per_word, no_end)
+        for batch in batches:
+          yield _requests.score_batch(model, batch, per_word, no_end)
       except Exception as error:  # pylint: disable=broad-except
         failure.append(error)
 
@@ -162,7 +168,7 @@ class Client:
     """Tells the likeliest next words, or how likely given ones are.
 
     Args:
-      model: which model.
+      model: which model; not a translation model.
       contexts: at least one; an empty one is the start of a sentence. Of a
         bidirectional model, the words before a gap.
       k: how many next words; 0 stands for 10, or all there are.
@@ -182,6 +188,7 @@ class Client:
              weights: Mapping[str, float] | None = None,
              normalization: Normalization = Normalization.SUM,
              alpha: float = 1.0, best: int = 0,
+             source: Text | None = None, reverse_models: Sequence[str] = (),
              deadline: float | None = None) -> RerankResponse:
     """Orders candidates by a log-linear combination of features.
 
@@ -195,16 +202,22 @@ class Client:
       normalization: of the models' log-probabilities.
       alpha: of Normalization.POWER.
       best: how many to return; 0 stands for all.
+      source: what the candidates translate, where translation models are among
+        the models, whose features are then given the source.
+      reverse_models: translation models the other way; each adds one feature,
+        under its name: ln P(source | candidate).
       deadline: in seconds, of this call; None for the client's.
     """
     request = _requests.rerank(models, candidates, weights or {},
-                               normalization, alpha, best)
+                               normalization, alpha, best, source,
+                               reverse_models)
     return _responses.rerank(
         self._call(self._connection.rerank, request, deadline))
 
   def generate(self, model: str, prompt: Text = "", *,
-               max_words: int = 0, temperature: float | None = None,
-               top_k: int = 0, top_p: float | None = None,
+               source: Text | None = None, max_words: int = 0,
+               temperature: float | None = None, top_k: int = 0,
+               top_p: float | None = None,
                repetition_penalty: float | None = None,
                seed: int | None = None, stop_words: Sequence[str] = (),
                allow_unknown: bool = False,
@@ -214,6 +227,7 @@ class Client:
     Args:
       model: which model; not a bidirectional one.
       prompt: empty: starts a sentence.
+      source: what a translation model, and no other, is to translate.
       max_words: how many at most; 0 stands for 100.
       temperature: None for 1; 0 takes the best word.
       top_k: of the k best words only; 0 stands for all.
@@ -224,11 +238,38 @@ class Client:
       allow_unknown: <unk> may be drawn.
       deadline: in seconds, of the whole; None for the client's for streams.
     """
-    request = _requests.generate(model, prompt, max_words, temperature, top_k,
-                                 top_p, repetition_penalty, seed, stop_words,
-                                 allow_unknown)
+    request = _requests.generate(model, prompt, source, max_words, temperature,
+                                 top_k, top_p, repetition_penalty, seed,
+                                 stop_words, allow_unknown)
     return Generation(self._connection.generate(
         request, **self._connection.stream(deadline)))
+
+  def beam_search(self, model: str, prompt: Text = "", *,
+                  source: Text | None = None, size: int = 5, best: int = 1,
+                  length_alpha: float = 1.0, max_words: int = 0,
+                  allow_unknown: bool = False,
+                  deadline: float | None = None) -> BeamSearchResponse:
+    """Looks for the likeliest texts; of a translation model, translations.
+
+        found = client.beam_search("de-en", source="ein hund läuft")
+        print(found.hypotheses[0].text)
+
+    Args:
+      model: which model; not a bidirectional one.
+      prompt: how the text begins; the hypotheses do not repeat it.
+      source: what a translation model, and no other, is to translate.
+      size: hypotheses that are followed.
+      best: how many to return, at most size.
+      length_alpha: ranks by ln P / n^length_alpha, n the words with </s>; 0:
+        by ln P.
+      max_words: cut off after so many; 0 stands for 100.
+      allow_unknown: <unk> may be among the words.
+      deadline: in seconds, of this call; None for the client's.
+    """
+    request = _requests.beam_search(model, prompt, source, size, best,
+                                    length_alpha, max_words, allow_unknown)
+    return _responses.beam_search(
+        self._call(_only(self._connection.generate), request, deadline))
 
   def decode(self, model: str, words: Sequence[str] = (), *,
              deadline: float | None = None) -> DecodeSession:
@@ -238,7 +279,7 @@ class Client:
           first = session.extend([session.start.handle], session.start.ids[:1])
 
     Args:
-      model: which model; not a bidirectional one.
+      model: which model; neither a bidirectional one nor one for translation.
       words: whose ids the decoder would know; they come in session.start.
       deadline: in seconds, of the whole; None for the client's for streams.
     """
@@ -266,3 +307,13 @@ class Client:
       return method(request, **self._connection.call(deadline))
     except grpc.RpcError as error:
       raise from_rpc_error(error) from error
+
+
+def _only(method: Any) -> Any:
+  """Of a method that streams its answers, one that returns the only answer."""
+
+  def call(request: Any, **arguments: Any) -> Any:
+    message, = method(request, **arguments)
+    return message
+
+  return call

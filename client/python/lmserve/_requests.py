@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmserve import _api
-from lmserve._types import Candidate, Ids, Normalization, Text
+from lmserve._types import Batch, Candidate, Ids, Normalization, Text
 
 _Text = _api.message_class("lm.v1.Text")
 _WordList = _api.message_class("lm.v1.WordList")
@@ -17,6 +17,7 @@ _ScoreRequest = _api.message_class("lm.v1.ScoreRequest")
 _PredictRequest = _api.message_class("lm.v1.PredictRequest")
 _RerankRequest = _api.message_class("lm.v1.RerankRequest")
 _GenerateRequest = _api.message_class("lm.v1.GenerateRequest")
+_BeamSearch = _api.message_class("lm.v1.BeamSearch")
 _DecodeRequest = _api.message_class("lm.v1.DecodeRequest")
 _DecodeStart = _api.message_class("lm.v1.DecodeStart")
 _DecodeExtend = _api.message_class("lm.v1.DecodeExtend")
@@ -36,6 +37,11 @@ def text(value: Text) -> Any:
   return _Text(words=_WordList(words=items))
 
 
+def _source(value: Text | None) -> Any:
+  """None is none at all, and not an empty one."""
+  return None if value is None else text(value)
+
+
 def _listed(field: str, values: Sequence[Any]) -> Sequence[Any]:
   """Refuses a str, which is a sequence, too, but never the one meant."""
   if isinstance(values, str):
@@ -47,10 +53,18 @@ def _texts(field: str, values: Sequence[Text]) -> list[Any]:
   return [text(value) for value in _listed(field, values)]
 
 
-def score(model: str, texts: Sequence[Text], per_word: bool,
-          no_end: bool) -> Any:
+def score(model: str, texts: Sequence[Text], sources: Sequence[Text],
+          per_word: bool, no_end: bool) -> Any:
   return _ScoreRequest(model=model, texts=_texts("texts", texts),
-                       per_word=per_word, no_end=no_end)
+                       sources=_texts("sources", sources), per_word=per_word,
+                       no_end=no_end)
+
+
+def score_batch(model: str, batch: Sequence[Text] | Batch, per_word: bool,
+                no_end: bool) -> Any:
+  if isinstance(batch, Batch):
+    return score(model, batch.texts, batch.sources, per_word, no_end)
+  return score(model, batch, (), per_word, no_end)
 
 
 def predict(model: str, contexts: Sequence[Text], k: int,
@@ -70,25 +84,37 @@ def _candidate(value: Text | Candidate) -> Any:
 
 def rerank(models: Sequence[str], candidates: Sequence[Text | Candidate],
            weights: Mapping[str, float], normalization: Normalization,
-           alpha: float, best: int) -> Any:
+           alpha: float, best: int, source: Text | None,
+           reverse_models: Sequence[str]) -> Any:
   return _RerankRequest(
       models=_listed("models", models),
       candidates=[_candidate(value)
                   for value in _listed("candidates", candidates)],
       weights=weights, normalization=normalization.value, alpha=alpha,
-      best=best)
+      best=best, source=_source(source),
+      reverse_models=_listed("reverse_models", reverse_models))
 
 
-def generate(model: str, prompt: Text, max_words: int,
+def generate(model: str, prompt: Text, source: Text | None, max_words: int,
              temperature: float | None, top_k: int, top_p: float | None,
              repetition_penalty: float | None, seed: int | None,
              stop_words: Sequence[str], allow_unknown: bool) -> Any:
   return _GenerateRequest(
-      model=model, prompt=text(prompt), max_words=max_words,
-      temperature=temperature, top_k=top_k, top_p=top_p,
+      model=model, prompt=text(prompt), source=_source(source),
+      max_words=max_words, temperature=temperature, top_k=top_k, top_p=top_p,
       repetition_penalty=repetition_penalty, seed=seed,
       stop_words=_listed("stop_words", stop_words),
       allow_unknown=allow_unknown)
+
+
+def beam_search(model: str, prompt: Text, source: Text | None, size: int,
+                best: int, length_alpha: float, max_words: int,
+                allow_unknown: bool) -> Any:
+  return _GenerateRequest(
+      model=model, prompt=text(prompt), source=_source(source),
+      max_words=max_words, allow_unknown=allow_unknown,
+      beam_search=_BeamSearch(size=size, best=best,
+                              length_alpha=length_alpha))
 
 
 def _ids(field: str, values: Ids) -> array.array[int]:

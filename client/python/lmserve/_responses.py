@@ -59,6 +59,19 @@ def rerank(message: Any) -> types.RerankResponse:
       candidates=tuple(map(_ranked_candidate, message.candidates)))
 
 
+def _hypothesis(message: Any) -> types.Hypothesis:
+  return types.Hypothesis(
+      words=tuple(message.words), ids=tuple(message.ids),
+      log_probs=tuple(message.log_probs), log_prob=message.log_prob,
+      score=message.score, ended=message.ended)
+
+
+def beam_search(message: Any) -> types.BeamSearchResponse:
+  return types.BeamSearchResponse(
+      model=_model_version(message.model),
+      hypotheses=tuple(map(_hypothesis, message.hypotheses)))
+
+
 def decode_started(message: Any) -> types.DecodeStarted:
   started = message.started
   return types.DecodeStarted(
@@ -105,7 +118,8 @@ def _model_info(message: Any) -> types.ModelInfo:
       vocabulary_size=message.vocabulary_size,
       state_bytes=message.state_bytes,
       file_bytes=message.file_bytes,
-      bidirectional=message.bidirectional)
+      bidirectional=message.bidirectional,
+      translation=message.translation)
 
 
 def _refused_version(message: Any) -> types.RefusedVersion:

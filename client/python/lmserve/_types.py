@@ -57,6 +57,14 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Batch:
+  """Texts to score with what they translate, one for all or one a text."""
+
+  texts: Sequence[Text]
+  sources: Sequence[Text]
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelVersion:
   """The model and version that answered."""
 
@@ -138,7 +146,10 @@ class RankedCandidate:
 
 @dataclasses.dataclass(frozen=True)
 class RerankResponse:
-  """The candidates, best first, and the weights that made them so."""
+  """The candidates, best first, and the weights that made them so.
+
+  Of the models, those in reverse come last.
+  """
 
   models: tuple[ModelVersion, ...]
   feature_names: tuple[str, ...]
@@ -185,6 +196,40 @@ class GenerationEnd:
   word_count: int
   log_prob: float
   seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Hypothesis:
+  """A text that a beam search found.
+
+  Attributes:
+    words: those after the prompt, without </s>.
+    ids: of the words.
+    log_probs: ln P of the words and, if it ended, of </s>.
+    log_prob: their sum.
+    score: what it is ranked by.
+    ended: with </s>; otherwise max_words cut it off.
+  """
+
+  words: tuple[str, ...]
+  ids: tuple[int, ...]
+  log_probs: tuple[float, ...]
+  log_prob: float
+  score: float
+  ended: bool
+
+  @property
+  def text(self) -> str:
+    """The words with spaces between."""
+    return " ".join(self.words)
+
+
+@dataclasses.dataclass(frozen=True)
+class BeamSearchResponse:
+  """The likeliest texts that were found, best first."""
+
+  model: ModelVersion
+  hypotheses: tuple[Hypothesis, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,6 +297,7 @@ class ModelInfo:
     state_bytes: the size of the model's state, if it has one.
     file_bytes: the size of its files.
     bidirectional: whether it fills gaps, and does not generate.
+    translation: whether it translates, and is asked with a source.
   """
 
   name: str
@@ -264,6 +310,7 @@ class ModelInfo:
   state_bytes: int
   file_bytes: int
   bidirectional: bool
+  translation: bool
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,16 +44,21 @@ def test_asyncio_retries_while_unavailable():
 
 
 def test_streams_of_asyncio_are_retried_too():
-  async def generate(address):
-    async with lmserve.AsyncClient(address) as client:
-      _ = [word async for word in client.generate("en")]
+  async def generate(client):
+    _ = [word async for word in client.generate("en")]
 
-  with fake_server.FakeServer(failures=2) as server:
-    asyncio.run(generate(server.address))
-    assert len(server.calls) == 3
+  async def run(address, call):
+    async with lmserve.AsyncClient(address, deadline=60) as client:
+      await call(client)
+
+  for call in (generate, lambda client: client.beam_search("en")):
+    with fake_server.FakeServer(failures=2) as server:
+      asyncio.run(run(server.address, call))
+      assert len(server.calls) == 3
 
 
-@pytest.mark.parametrize("method", ["generate", "score_stream", "decode"])
+@pytest.mark.parametrize("method", ["generate", "beam_search", "score_stream",
+                                    "decode"])
 def test_a_server_that_dies_before_it_answers(method):
   """With retries of gRPC such a stream would wait for ever."""
   server = subprocess.Popen(  # pylint: disable=consider-using-with
@@ -65,12 +70,14 @@ def test_a_server_that_dies_before_it_answers(method):
       stdout=subprocess.PIPE, text=True)
   killer = threading.Timer(0.5, server.kill)
   try:
-    with lmserve.Client(server.stdout.readline().strip(),
+    with lmserve.Client(server.stdout.readline().strip(), deadline=60,
                         stream_deadline=60) as client:
       killer.start()
       with pytest.raises(lmserve.LmserveError) as raised:
         if method == "generate":
           list(client.generate("en"))
+        elif method == "beam_search":
+          client.beam_search("en")
         elif method == "score_stream":
           list(client.score_stream("en", [["a"]]))
         else:
@@ -88,14 +95,16 @@ def test_a_server_that_does_not_answer():
     with lmserve.Client(server.address, deadline=0.2,
                         stream_deadline=0.3) as client:
       for call in (lambda: client.score("en", ["a"]),
+                   lambda: client.beam_search("en"),
                    lambda: list(client.generate("en")),
                    lambda: list(client.score_stream("en", [["a"]]))):
         with pytest.raises(lmserve.LmserveError) as raised:
           call()
         assert raised.value.code == STATUS.DEADLINE_EXCEEDED
-      with pytest.raises(lmserve.LmserveError) as raised:
-        client.score("en", ["a"], deadline=0.1)
-      assert raised.value.code == STATUS.DEADLINE_EXCEEDED
+      for method in (client.score, client.beam_search):
+        with pytest.raises(lmserve.LmserveError) as raised:
+          method("en", ["a"], deadline=0.1)
+        assert raised.value.code == STATUS.DEADLINE_EXCEEDED
 
 
 def test_a_token_goes_with_every_call():

@@ -145,11 +145,15 @@ def test_score_stream_raises_what_its_batches_raise(client):
 
 @pytest.mark.parametrize("call", [
     lambda client: client.score("ab", "a text"),
+    lambda client: client.score("ab", ["a"], sources="a source"),
     lambda client: client.predict("ab", "a context"),
     lambda client: client.predict("ab", [""], words="a"),
     lambda client: client.rerank("ab", ["a"]),
     lambda client: client.rerank(["ab"], "a text"),
+    lambda client: client.rerank(["ab"], ["a"], reverse_models="ab"),
     lambda client: client.generate("ab", stop_words="a"),
+    lambda client: client.generate("ab", source=3),
+    lambda client: client.beam_search("ab", source=3),
     lambda client: client.score("ab", [["a", 3]]),
     lambda client: client.score("ab", [[3, "a"]]),
     lambda client: list(client.score_stream("ab", ["a text"])),

@@ -32,6 +32,17 @@ def train_bidirectional(store, model, corpus):
       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def train_translation(store, model, source, target):
+  """Of files, line by line; learns few sentences by heart."""
+  subprocess.run(
+      [PROGRAMS / "lm_trainer", "translation", "--attention", "--units", "16",
+       "--dropout", "0", "--learning-rate", "0.03", "--batch", "4", "--epochs",
+       "60", "--threads", "1", "--source", source, "--corpus", target,
+       "--valid-source", source, "--valid", target, "--store", store, "--model",
+       model],
+      check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 class LiveServer:
   """Serves a store from here to the end of the block, then drains."""
 
