@@ -4,9 +4,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "model_store/manifest.h"
 #include "model_store/publish.h"
+#include "model_store/reranker.h"
 #include "models/model_factory.h"
 #include "tests/fuzz/require.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -48,6 +51,25 @@ uint64_t PublishModel(const std::string& store, const FuzzModel& model) {
   return *number;
 }
 
+void PublishReranker(const std::string& store) {
+  lm::v1::Reranker reranker;
+  for (const char* model : {"tiny@1", "de-en", "en-de"}) {
+    lm::v1::RerankerMember& member = *reranker.add_members();
+    member.set_model(model);
+    member.set_feature(model);
+    member.set_reverse(member.model() == "en-de");
+  }
+  (*reranker.mutable_weights())["en-de"] = 0.5;
+  (*reranker.mutable_weights())["tiny@1.words"] = -1;
+  reranker.mutable_minimum_bayes_risk();
+  const std::string json = ToJson(reranker);
+  NewVersion version;
+  version.family = std::string(kRerankerFamily);
+  version.files = {{std::string(kRerankerFile), json}};
+  RequireOk(Publish(store, "mt", version).status(),
+            "the fuzzers' reranker can be published");
+}
+
 // The store lives on when its directory is gone: its files are mapped.
 std::unique_ptr<const ModelStore> OpenStore() {
   const TemporaryDirectory directory;
@@ -57,6 +79,11 @@ std::unique_ptr<const ModelStore> OpenStore() {
     RequireOk(SetAlias(directory.path(), "tiny", "prod", version),
               "an alias can be set");
   }
+  const std::string german = "die katze ist klein hund";
+  const std::string english = "the cat is small dog";
+  PublishTranslationModel(directory.path(), "de-en", german, english);
+  PublishTranslationModel(directory.path(), "en-de", english, german);
+  PublishReranker(directory.path());
   auto store = ModelStore::Open(directory.path());
   RequireOk(store.status(), "the fuzzers' store can be opened");
   Require((*store)->refused().empty(), "the fuzzers' models are served");

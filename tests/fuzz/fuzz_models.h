@@ -21,7 +21,8 @@ struct FuzzModel {
 const std::vector<FuzzModel>& FuzzModels();
 
 // A store that serves them all. One has the alias "prod"; the name of another
-// is also that of a feature.
+// is also that of a feature. Beside them stand the translation models de-en and
+// en-de, and mt, a reranker of one of each kind.
 const ModelStore& FuzzStore();
 
 // A store of the tiny model alone, versions 1 and 2, that may be changed. It

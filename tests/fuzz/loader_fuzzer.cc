@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "model_store/manifest.h"
 #include "model_store/model_name.h"
+#include "model_store/reranker.h"
 #include "model_store/self_test.h"
 #include "models/ngram/ngram_model.h"
 #include "models/text.h"
@@ -241,6 +242,16 @@ void LoadModelName(absl::string_view text) {
   (void)FuzzStore().GetEntry(text);
 }
 
+void LoadReranker(absl::string_view json) {
+  const auto reranker = ParseReranker(json);
+  if (!reranker.ok()) return;
+  RequireOk(CheckWeighing(*reranker), "a reranker that is read can be used");
+  const auto again = ParseReranker(ToJson(*reranker));
+  RequireOk(again.status(), "a reranker that is written can be read");
+  Require(FixedMembers(*again) == FixedMembers(*reranker),
+          "a reranker is read as it was written");
+}
+
 void Load(absl::string_view input) {
   if (input.empty()) return;
   const absl::string_view rest = input.substr(1);
@@ -257,6 +268,8 @@ void Load(absl::string_view input) {
       return LoadAliases(rest);
     case Loader::kModelName:
       return LoadModelName(rest);
+    case Loader::kReranker:
+      return LoadReranker(rest);
   }
 }
 

@@ -18,8 +18,9 @@ enum class Loader : uint8_t {
   kSelfTest,
   kAliases,
   kModelName,
+  kReranker,
 };
-inline constexpr int kLoaders = 6;
+inline constexpr int kLoaders = 7;
 
 // The files of Loader::kModel: the length of the vocabulary in 4 bytes,
 // little-endian, the vocabulary, the rest.

@@ -63,6 +63,11 @@ void AddLoaderSeeds(const Seeds& seeds) {
   (*aliases.mutable_versions())["prod"] = 1;
   (*aliases.mutable_versions())["next"] = 2;
   seeds.Add("aliases", LoaderSeed(Loader::kAliases, ToJson(aliases)));
+  seeds.Add(
+      "reranker",
+      LoaderSeed(
+          Loader::kReranker,
+          ToJson(*(*FuzzStore().served()->GetReranker("mt"))->reranker())));
   for (const char* name : {"tiny", "tiny@1", "tiny@prod"}) {
     seeds.Add(absl::StrCat("name-", name),
               LoaderSeed(Loader::kModelName, name));
@@ -141,6 +146,45 @@ void AddRerankSeeds(const Seeds& seeds) {
   seeds.Add("rerank-weights", JoinRequest(Rpc::kRerank, rerank));
 }
 
+void AddTranslationSeeds(const Seeds& seeds) {
+  lm::v1::ScoreRequest score;
+  score.set_model("de-en");
+  score.add_texts()->set_text("the cat is small");
+  score.add_sources()->set_text("die katze ist klein");
+  seeds.Add("score-source", JoinRequest(Rpc::kScore, score));
+  score.add_texts()->set_text("the dog");
+  score.add_sources()->set_text("hund");
+  seeds.Add("score-sources", JoinRequest(Rpc::kScore, score));
+
+  lm::v1::GenerateRequest generate;
+  generate.set_model("de-en");
+  generate.mutable_source()->set_text("die katze");
+  generate.set_max_words(5);
+  generate.set_seed(1);
+  seeds.Add("generate-source", JoinRequest(Rpc::kGenerate, generate));
+  generate.clear_seed();
+  generate.mutable_beam_search()->set_size(4);
+  generate.mutable_beam_search()->set_best(3);
+  generate.mutable_beam_search()->set_length_alpha(1);
+  seeds.Add("beam-search", JoinRequest(Rpc::kGenerate, generate));
+
+  lm::v1::RerankRequest rerank;
+  rerank.mutable_source()->set_text("die katze ist klein");
+  for (const char* text : {"the cat is small", "the dog", "the cat is small"}) {
+    rerank.add_candidates()->mutable_text()->set_text(text);
+  }
+  rerank.set_reranker("mt");
+  seeds.Add("reranker", JoinRequest(Rpc::kRerank, rerank));
+  rerank.clear_reranker();
+  rerank.add_models("de-en");
+  rerank.add_reverse_models("en-de");
+  seeds.Add("rerank-reverse", JoinRequest(Rpc::kRerank, rerank));
+  rerank.mutable_minimum_bayes_risk()->set_utility(
+      lm::v1::MinimumBayesRisk::CHRF);
+  rerank.mutable_minimum_bayes_risk()->set_scale(0.5);
+  seeds.Add("rerank-risk", JoinRequest(Rpc::kRerank, rerank));
+}
+
 void AddRequestSeeds(const Seeds& seeds) {
   for (const FuzzModel& model : FuzzModels()) {
     AddScoreSeeds(seeds, model.name);
@@ -148,6 +192,7 @@ void AddRequestSeeds(const Seeds& seeds) {
     AddGenerateSeeds(seeds, model.name);
   }
   AddRerankSeeds(seeds);
+  AddTranslationSeeds(seeds);
   seeds.Add("list-models",
             JoinRequest(Rpc::kListModels, lm::v1::ListModelsRequest()));
   lm::v1::GetModelRequest get_model;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "lm/v1/language_model.pb.h"
 #include "model_store/model_name.h"
 #include "server/generation.h"
@@ -39,9 +40,11 @@ constexpr Limits kLimits = {.words_per_text = 50,
                             .texts = 20,
                             .models = 4,
                             .features = 8,
+                            .bytes_compared = 20'000,
                             .predictions = 500,
                             .generated_words = 100,
-                            .stop_words = 4};
+                            .stop_words = 4,
+                            .beam = 8};
 
 const TestServing& FuzzServing() {
   static const TestServing serving(FuzzStore(), kLimits);
@@ -118,10 +121,14 @@ void Check(const lm::v1::RerankRequest& request,
                        ? all
                        : static_cast<int>(request.best());
   Require(response.candidates_size() == best, "as many as asked for come back");
-  Require(response.models_size() == request.models_size(),
+  const bool named = !request.reranker().empty();
+  Require(named == response.has_reranker(), "a reranker says its version");
+  const int models = named ? 2 : request.models_size();
+  const int reverse_models = named ? 1 : request.reverse_models_size();
+  Require(response.models_size() == models + reverse_models,
           "every model says its version");
   const int features =
-      request.candidates(0).features_size() + 3 * request.models_size();
+      request.candidates(0).features_size() + 3 * models + reverse_models;
   Require(response.feature_names_size() == features &&
               response.weights_size() == features,
           "every feature has a name and a weight");
@@ -131,8 +138,11 @@ void Check(const lm::v1::RerankRequest& request,
     Require(candidate.index() < uint32_t(all) &&
                 seen.insert(candidate.index()).second,
             "the ranks are a permutation");
-    Require(candidate.score() <= last, "candidates come best first");
-    last = candidate.score();
+    const double value = named || request.has_minimum_bayes_risk()
+                             ? candidate.expected_utility()
+                             : candidate.score();
+    Require(value <= last, "candidates come best first");
+    last = value;
     Require(candidate.features_size() == features &&
                 AreLogProbs(candidate.features()),
             "every candidate has every feature");
@@ -141,7 +151,7 @@ void Check(const lm::v1::RerankRequest& request,
 
 void Check(const lm::v1::ListModelsRequest&,
            const lm::v1::ListModelsResponse& response) {
-  Require(response.models_size() == static_cast<int>(FuzzModels().size()),
+  Require(response.models_size() == static_cast<int>(FuzzModels().size()) + 3,
           "every model is listed");
 }
 
@@ -189,8 +199,40 @@ void Check(const lm::v1::SetAliasRequest& request,
           "an alias names what it was given");
 }
 
+// The best first, no two the same, none longer than asked for.
+void CheckHypotheses(const lm::v1::GenerateRequest& request,
+                     const lm::v1::GenerateResponse& response) {
+  const uint32_t most = request.max_words() == 0 ? 100 : request.max_words();
+  const lm::v1::BeamSearch& beam = request.beam_search();
+  Require(
+      response.hypotheses_size() <= static_cast<int>(std::max(beam.best(), 1u)),
+      "no more hypotheses than asked for");
+  std::set<std::string> seen;
+  bool ended = true;
+  double last = std::numeric_limits<double>::infinity();
+  for (const lm::v1::Hypothesis& hypothesis : response.hypotheses()) {
+    const int words = hypothesis.words_size();
+    Require(hypothesis.ids_size() == words &&
+                hypothesis.log_probs_size() == words + hypothesis.ended(),
+            "a hypothesis is parallel");
+    Require(words <= static_cast<int>(most), "no more words than asked for");
+    Require(std::isfinite(hypothesis.log_prob()), "a hypothesis is possible");
+    Require(hypothesis.ended() <= ended, "what ended comes first");
+    if (ended && !hypothesis.ended()) {
+      ended = false;
+      last = std::numeric_limits<double>::infinity();
+    }
+    Require(hypothesis.score() <= last, "hypotheses come best first");
+    last = hypothesis.score();
+    Require(seen.insert(absl::StrJoin(hypothesis.words(), " ") +
+                        (hypothesis.ended() ? "" : " ..."))
+                .second,
+            "no hypothesis comes twice");
+  }
+}
+
 // What came of a generation: at most max_words words, then why there are no
-// more.
+// more; or the hypotheses alone.
 void CheckGeneration(const lm::v1::GenerateRequest& request) {
   Call call;
   auto generation = Generation::Start(*FuzzServing(), call, request);
@@ -198,6 +240,13 @@ void CheckGeneration(const lm::v1::GenerateRequest& request) {
   const uint32_t most = request.max_words() == 0 ? 100 : request.max_words();
   uint32_t words = 0;
   lm::v1::GenerateResponse response;
+  if (request.has_beam_search()) {
+    Require(Wait((*generation)->Next(&response)).value(), "a search answers");
+    CheckHypotheses(request, response);
+    Require(!Wait((*generation)->Next(&response)).value(),
+            "nothing comes after the hypotheses");
+    return;
+  }
   while (Wait((*generation)->Next(&response)).value()) {
     grpc::ByteBuffer bytes;
     SerializeMessage(response, &bytes);

@@ -18,20 +18,24 @@ const T& Pick(std::minstd_rand& random, absl::Span<const T> values) {
 std::string String(std::minstd_rand& random, const FieldDescriptor& field) {
   static const std::string kModels[] = {
       "tiny",   "tiny.words", "kneser-ney", "additive", "stupid", "unigram",
-      "tiny@1", "tiny@prod",  "tiny@2",     "none",     "@",      "a/b"};
+      "tiny@1", "tiny@prod",  "tiny@2",     "none",     "@",      "a/b",
+      "de-en",  "en-de",      "mt",         "mt@1"};
   static const std::string kNames[] = {
-      "tiny", "tiny.unknown",     "tiny.words",   "tm",
-      "",     "kneser-ney.words", "tiny@1.words", "stupid"};
+      "tiny",  "tiny.unknown",     "tiny.words",   "tm",
+      "",      "kneser-ney.words", "tiny@1.words", "stupid",
+      "en-de", "de-en.words"};
   static const std::string kWords[] = {
-      "the",       "cat",     "is",
-      "small",     "dog",     "barks",
-      "aa",        "zebra",   "<unk>",
-      "<s>",       "</s>",    "",
-      "a dog",     "the the", "the cat is small",
-      "\xC2\xA0",  "\t",      std::string(200, 'x'),
-      "dog barks", "is small"};
+      "the",       "cat",      "is",
+      "small",     "dog",      "barks",
+      "aa",        "zebra",    "<unk>",
+      "<s>",       "</s>",     "",
+      "a dog",     "the the",  "the cat is small",
+      "\xC2\xA0",  "\t",       std::string(200, 'x'),
+      "dog barks", "is small", "die katze ist klein"};
   const bool is_model = field.name() == "model" || field.name() == "models" ||
-                        field.name() == "name" || field.name() == "alias";
+                        field.name() == "reverse_models" ||
+                        field.name() == "reranker" || field.name() == "name" ||
+                        field.name() == "alias";
   const absl::Span<const std::string> likely =
       is_model                ? absl::MakeConstSpan(kModels)
       : field.name() == "key" ? absl::MakeConstSpan(kNames)
