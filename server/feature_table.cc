@@ -50,7 +50,7 @@ absl::Status FeatureTable::AddOwnFeatures(
 }
 
 absl::Status FeatureTable::AddColumn(const std::string& name, double weight) {
-  if (std::find(names_.begin(), names_.end(), name) != names_.end()) {
+  if (Has(name)) {
     return InvalidField(
         "candidates[0].features",
         absl::StrCat("'", name, "' is the name of a model's feature"));

@@ -1,10 +1,12 @@
 #ifndef LMSERVE_SERVER_FEATURE_TABLE_H_
 #define LMSERVE_SERVER_FEATURE_TABLE_H_
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "lm/v1/language_model.pb.h"
 #include "server/limits.h"
 
@@ -27,6 +29,10 @@ class FeatureTable {
   // Adds a column of a model. INVALID_ARGUMENT where a candidate has a feature
   // of that name.
   absl::Status AddColumn(const std::string& name, double weight);
+
+  bool Has(absl::string_view name) const {
+    return std::find(names_.begin(), names_.end(), name) != names_.end();
+  }
 
   void AddValue(size_t candidate, double value) {
     rows_[candidate].push_back(value);

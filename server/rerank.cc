@@ -96,6 +96,7 @@ class Reranking {
     for (size_t i = 0; status.ok() && i < members_.size(); ++i) {
       const lm::v1::RerankerMember& member =
           reranker_.members(static_cast<int>(i));
+      if (IsBrought(member)) continue;
       Task<absl::Status> add = member.reverse()
                                    ? AddReverseFeature(member, *members_[i])
                                    : AddFeatures(member, *members_[i]);
@@ -146,6 +147,11 @@ class Reranking {
       members_.push_back(*std::move(handle));
     }
     return absl::OkStatus();
+  }
+
+  // Whether the candidates have themselves what a member would give them.
+  bool IsBrought(const lm::v1::RerankerMember& member) const {
+    return !request_.reranker().empty() && table_.Has(member.feature());
   }
 
   // A source that nothing reads is a mistake.

@@ -2,9 +2,11 @@
 // sentences and the same words in reverse, lm_server serves it, lm_client asks.
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -21,6 +23,8 @@ namespace lmserve {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
 
 std::string Reverse(absl::string_view sentence) {
@@ -144,6 +148,68 @@ TEST_F(TranslationCommandsTest, AListAndItsReranking) {
                   .errors,
               HasSubstr("id: expected the number of a source, from 0 to 0, "
                         "found '1'"));
+}
+
+// Tuned on lists that the model wrote, a reranker then needs candidates alone.
+TEST_F(TranslationCommandsTest, ATunedRerankerChoosesByItsName) {
+  const std::vector<std::string> sources =
+      Lines(ReadFile(directory_->File("valid")));
+  const std::string twenty =
+      absl::StrJoin(sources.begin(), sources.begin() + 20, "\n");
+  WriteText(directory_->File("sources"), twenty);
+  WriteText(directory_->File("references"),
+            absl::StrCat(
+                absl::StrJoin(
+                    Lines(ReadFile(directory_->File("valid.reversed"))), "\n"),
+                "\n"));
+  WriteText(
+      directory_->File("dev"),
+      Client({"translate", "--model", "there", "--nbest", "6"}, twenty).output);
+  const Outcome scored = Client({"rerank", "--reverse-model", "back", "--nbest",
+                                 directory_->File("dev"), "--sources",
+                                 directory_->File("sources")});
+  WriteText(directory_->File("dev.scored"), scored.output);
+  const Arguments tune = {"tune",
+                          "--nbest",
+                          directory_->File("dev.scored"),
+                          "--reference",
+                          directory_->File("references"),
+                          "--weights",
+                          "there=0.5 back=0.5",
+                          "--member",
+                          "there",
+                          "--store",
+                          Store(),
+                          "--model",
+                          "choice"};
+  Arguments with_reverse = tune;
+  with_reverse.insert(with_reverse.end(), {"--reverse-member", "back"});
+  const Outcome tuned = RunTrainer(with_reverse);
+  ASSERT_EQ(tuned.exit_code, 0) << tuned.errors;
+  EXPECT_THAT(tuned.output, EndsWith("\nchoice@1\n"));
+  EXPECT_THAT(
+      RunTrainer({"inspect", "--store", Store(), "--model", "choice"}).output,
+      AllOf(HasSubstr("family      reranker"), HasSubstr("there@1"),
+            HasSubstr("tuned_for   BLEU")));
+  Arguments unknown = tune;
+  unknown.insert(unknown.end(), {"--member", "nobody"});
+  EXPECT_THAT(RunTrainer(unknown).errors,
+              HasSubstr("model 'nobody' is not in the store"));
+
+  while (Client({"models"}).output.find("choice") == std::string::npos) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  const Outcome one = Client({"rerank", "--reranker", "choice", "--source",
+                              "the cat is small .", ". small is cat the",
+                              ". small is the cat"});
+  EXPECT_EQ(one.exit_code, 0) << one.errors;
+  EXPECT_THAT(Lines(one.output)[1], HasSubstr(". small is cat the"));
+  const Outcome list = Client({"rerank", "--reranker", "choice", "--nbest",
+                               directory_->File("dev"), "--one-best",
+                               "--sources", directory_->File("sources")});
+  EXPECT_EQ(Lines(list.output).size(), 20u) << list.errors;
+  EXPECT_THAT(Client({"score", "--model", "choice", "the"}).errors,
+              HasSubstr("'choice' is a reranker: expected a model"));
 }
 
 TEST_F(TranslationCommandsTest, EvaluateAsksForTheSource) {

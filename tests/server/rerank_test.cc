@@ -287,6 +287,16 @@ TEST_F(NamedRerankerTest, BringsModelsWeightsAndNormalization) {
   }
 }
 
+TEST_F(NamedRerankerTest, WhatTheCandidatesBringIsNotAskedFor) {
+  const RerankResponse response = Rerank(
+      "reranker: 'mt' candidates { text { text: 'a dog' } "
+      "  features { key: 'tm' value: -1 } features { key: 't' value: 7 } }");
+  EXPECT_THAT(response.feature_names(),
+              ElementsAre("t", "tm", "f", "f.unknown", "f.words"));
+  EXPECT_THAT(response.candidates(0).score(),
+              IsNear(0.5 * 7 + 2 * -1 + -0.25 * 3));
+}
+
 TEST_F(NamedRerankerTest, Refused) {
   const std::string mt = absl::StrCat("reranker: 'mt' ", kTwoWithFeatures);
   const struct {
