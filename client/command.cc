@@ -16,7 +16,9 @@ absl::StatusOr<std::string> ChooseModel(const Client& client,
   if (!models.ok()) return models.status();
   std::vector<std::string> names;
   for (const lm::v1::ModelInfo& model : models->models()) {
-    if (model.is_default()) names.push_back(model.name());
+    if (model.is_default() && !model.has_reranker()) {
+      names.push_back(model.name());
+    }
   }
   if (names.size() == 1) return names[0];
   return absl::InvalidArgumentError(absl::StrCat(
@@ -38,6 +40,7 @@ std::string CheckAddress(const std::string& address) {
 
 bool TextSource::Next(std::string* text) {
   for (;; ++blank_) {
+    ++read_;
     if (read_input_) {
       if (!std::getline(std::cin, *text)) return false;
       if (!text->empty() && text->back() == '\r') text->pop_back();

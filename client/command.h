@@ -55,11 +55,15 @@ class TextSource {
 
   uint64_t blank() const { return blank_; }
 
+  // The number of the last text that came, from 1 up, blank ones counted, too.
+  uint64_t number() const { return read_; }
+
  private:
   std::vector<std::string> arguments_;
   const bool read_input_;
   size_t next_ = 0;
   uint64_t blank_ = 0;
+  uint64_t read_ = 0;
 };
 
 }  // namespace lmserve

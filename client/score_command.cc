@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <deque>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <mutex>
@@ -22,6 +23,7 @@ struct Options {
   std::string model;
   std::vector<std::string> texts;
   std::string source;
+  std::string sources;  // a file
   bool per_word = false;
   bool no_end = false;
 };
@@ -30,7 +32,14 @@ struct Options {
 class Sender {
  public:
   Sender(const std::string& model, const Options& options)
-      : model_(model), options_(options), source_(options.texts) {}
+      : model_(model), options_(options), texts_(options.texts) {
+    if (options.sources.empty()) return;
+    sources_.open(options.sources, std::ios::binary);
+    if (!sources_.is_open()) {
+      status_ = absl::NotFoundError(
+          absl::StrCat("--sources: cannot read '", options.sources, "'"));
+    }
+  }
 
   bool Next(lm::v1::ScoreRequest* request) {
     request->set_model(model_);
@@ -40,7 +49,8 @@ class Sender {
       request->add_sources()->set_text(options_.source);
     }
     std::string text;
-    while (request->texts_size() < kTextsPerMessage && source_.Next(&text)) {
+    while (status_.ok() && request->texts_size() < kTextsPerMessage &&
+           texts_.Next(&text) && AddSource(request)) {
       request->add_texts()->set_text(text);
       const std::lock_guard<std::mutex> lock(mutex_);
       waiting_.push_back(text);
@@ -55,12 +65,34 @@ class Sender {
     return text;
   }
 
-  uint64_t blank() const { return source_.blank(); }
+  uint64_t blank() const { return texts_.blank(); }
+
+  // Why the sources do not go with the texts, if so.
+  const absl::Status& status() const { return status_; }
 
  private:
+  // The line of the sources that has the number of the last text. False where
+  // there is none.
+  bool AddSource(lm::v1::ScoreRequest* request) {
+    if (options_.sources.empty()) return true;
+    std::string source;
+    for (; sources_read_ < texts_.number(); ++sources_read_) {
+      if (std::getline(sources_, source)) continue;
+      status_ = absl::InvalidArgumentError(absl::StrCat(
+          "--sources: expected as many lines as there are texts, found ",
+          sources_read_));
+      return false;
+    }
+    request->add_sources()->set_text(source);
+    return true;
+  }
+
   const std::string model_;
   const Options& options_;
-  TextSource source_;
+  TextSource texts_;
+  std::ifstream sources_;
+  uint64_t sources_read_ = 0;
+  absl::Status status_;
   std::mutex mutex_;
   std::deque<std::string> waiting_;  // guarded by mutex_
 };
@@ -133,6 +165,7 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
   absl::Status status = client.ScoreStream(
       [&](lm::v1::ScoreRequest* request) { return sender.Next(request); },
       receive);
+  if (status.ok()) status = sender.status();
   if (!status.ok()) return status;
   if (!common.json && texts > 1) {
     PrintLine(log_prob, words, unknown, absl::StrCat("all ", texts, " texts"));
@@ -158,8 +191,13 @@ void AddScoreCommand(CLI::App& app, Work* work) {
                      "NAME, NAME@VERSION or NAME@ALIAS; not needed where the "
                      "server has one model");
   command.add_flag("--per-word", options->per_word, "Show every word's score");
-  command.add_option("--source", options->source,
-                     "What the texts translate, for a translation model");
+  CLI::Option* source =
+      command.add_option("--source", options->source,
+                         "What the texts translate, for a translation model");
+  command
+      .add_option("--sources", options->sources,
+                  "File of what they translate, line by line")
+      ->excludes(source);
   command.add_flag("--no-end", options->no_end,
                    "The texts are unfinished: leave out </s>");
   command.callback([=] {

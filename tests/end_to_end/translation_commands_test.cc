@@ -212,6 +212,30 @@ TEST_F(TranslationCommandsTest, ATunedRerankerChoosesByItsName) {
               HasSubstr("'choice' is a reranker: expected a model"));
 }
 
+// A blank text is left out with its source.
+TEST_F(TranslationCommandsTest, ScoresOfTextsGivenTheirSources) {
+  WriteText(directory_->File("sources"), "the cat is small .\nnothing\nthe");
+  const Outcome scored = Client({"score", "--json", "--model", "there",
+                                 "--sources", directory_->File("sources")},
+                                ". small is cat the\n\nthe\n");
+  ASSERT_EQ(Lines(scored.output).size(), 2u) << scored.errors;
+  for (const auto& [line, source] :
+       {std::pair{0, "the cat is small ."}, {1, "the"}}) {
+    const json score = json::parse(Lines(scored.output)[line]);
+    const Outcome alone =
+        Client({"score", "--json", "--model", "there", "--source", source,
+                score["text"].get<std::string>()});
+    EXPECT_EQ(json::parse(alone.output), score) << alone.errors;
+  }
+  const Outcome short_of = Client(
+      {"score", "--model", "there", "--sources", directory_->File("sources")},
+      "a\nb\nc\nd\n");
+  EXPECT_NE(short_of.exit_code, 0);
+  EXPECT_THAT(short_of.errors,
+              HasSubstr("--sources: expected as many lines as there are texts, "
+                        "found 3"));
+}
+
 TEST_F(TranslationCommandsTest, EvaluateAsksForTheSource) {
   const Outcome evaluated =
       RunTrainer({"evaluate", "--json", "--source", directory_->File("valid"),
