@@ -11,10 +11,12 @@ from lmserve._errors import LmserveError
 from lmserve._types import (Batch, BeamSearchResponse, BestWords, Candidate,
                             DecodeExtended, DecodeStarted, EndReason,
                             GeneratedWord, GenerationEnd, Hypothesis,
-                            ListModelsResponse, ModelInfo, ModelVersion,
-                            NextWords, Normalization, PredictResponse,
-                            RankedCandidate, RefusedVersion, RerankResponse,
-                            ScoreResponse, Text, TextScore, Tls, WordScores)
+                            ListModelsResponse, MinimumBayesRisk, ModelInfo,
+                            ModelVersion, NextWords, Normalization,
+                            PredictResponse, RankedCandidate, RefusedVersion,
+                            Reranker, RerankerMember, RerankResponse,
+                            ScoreResponse, Text, TextScore, Tls, Utility,
+                            WordScores)
 
 __all__ = [
     "AsyncClient",
@@ -35,6 +37,7 @@ __all__ = [
     "Hypothesis",
     "ListModelsResponse",
     "LmserveError",
+    "MinimumBayesRisk",
     "ModelInfo",
     "ModelVersion",
     "NextWords",
@@ -44,9 +47,12 @@ __all__ = [
     "RankedCandidate",
     "RefusedVersion",
     "RerankResponse",
+    "Reranker",
+    "RerankerMember",
     "ScoreResponse",
     "Text",
     "TextScore",
     "Tls",
+    "Utility",
     "WordScores",
 ]

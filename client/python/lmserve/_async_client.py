@@ -16,9 +16,10 @@ from lmserve._async_decode import AsyncDecodeSession
 from lmserve._connection import Connection, Settings
 from lmserve._errors import from_rpc_error
 from lmserve._types import (Batch, BeamSearchResponse, Candidate,
-                            GeneratedWord, ListModelsResponse, ModelInfo,
-                            Normalization, PredictResponse, RerankResponse,
-                            ScoreResponse, Text, Tls)
+                            GeneratedWord, ListModelsResponse,
+                            MinimumBayesRisk, ModelInfo, Normalization,
+                            PredictResponse, RerankResponse, ScoreResponse,
+                            Text, Tls)
 
 
 class AsyncGeneration(_responses.GenerationState,
@@ -149,11 +150,21 @@ class AsyncClient:
                    alpha: float = 1.0, best: int = 0,
                    source: Text | None = None,
                    reverse_models: Sequence[str] = (),
+                   minimum_bayes_risk: MinimumBayesRisk | None = None,
                    deadline: float | None = None) -> RerankResponse:
     """As Client.rerank."""
     request = _requests.rerank(models, candidates, weights or {},
                                normalization, alpha, best, source,
-                               reverse_models)
+                               reverse_models, minimum_bayes_risk)
+    return _responses.rerank(
+        await self._call(self._connection.rerank, request, deadline))
+
+  async def rerank_with(self, reranker: str,
+                        candidates: Sequence[Text | Candidate], *,
+                        best: int = 0, source: Text | None = None,
+                        deadline: float | None = None) -> RerankResponse:
+    """As Client.rerank_with."""
+    request = _requests.rerank_with(reranker, candidates, best, source)
     return _responses.rerank(
         await self._call(self._connection.rerank, request, deadline))
 

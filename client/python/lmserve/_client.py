@@ -13,9 +13,10 @@ from lmserve._connection import Connection, Settings
 from lmserve._decode import DecodeSession
 from lmserve._errors import from_rpc_error
 from lmserve._types import (Batch, BeamSearchResponse, Candidate,
-                            GeneratedWord, ListModelsResponse, ModelInfo,
-                            Normalization, PredictResponse, RerankResponse,
-                            ScoreResponse, Text, Tls)
+                            GeneratedWord, ListModelsResponse,
+                            MinimumBayesRisk, ModelInfo, Normalization,
+                            PredictResponse, RerankResponse, ScoreResponse,
+                            Text, Tls)
 
 
 class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
@@ -189,6 +190,7 @@ class Client:
              normalization: Normalization = Normalization.SUM,
              alpha: float = 1.0, best: int = 0,
              source: Text | None = None, reverse_models: Sequence[str] = (),
+             minimum_bayes_risk: MinimumBayesRisk | None = None,
              deadline: float | None = None) -> RerankResponse:
     """Orders candidates by a log-linear combination of features.
 
@@ -206,11 +208,35 @@ class Client:
         the models, whose features are then given the source.
       reverse_models: translation models the other way; each adds one feature,
         under its name: ln P(source | candidate).
+      minimum_bayes_risk: rank by how much a candidate is like all of them;
+        None: by the score.
       deadline: in seconds, of this call; None for the client's.
     """
     request = _requests.rerank(models, candidates, weights or {},
                                normalization, alpha, best, source,
-                               reverse_models)
+                               reverse_models, minimum_bayes_risk)
+    return _responses.rerank(
+        self._call(self._connection.rerank, request, deadline))
+
+  def rerank_with(self, reranker: str,
+                  candidates: Sequence[Text | Candidate], *,
+                  best: int = 0, source: Text | None = None,
+                  deadline: float | None = None) -> RerankResponse:
+    """Orders candidates as a reranker of the model store does.
+
+    It brings the models, the weights and all else that rerank is told;
+    get_model(reranker).reranker says what.
+
+    Args:
+      reranker: NAME, NAME@VERSION or NAME@ALIAS, as of a model.
+      candidates: at least one; texts, or Candidates with all features of their
+        own that the reranker has weights for.
+      best: how many to return; 0 stands for all.
+      source: what the candidates translate, where translation models are among
+        the reranker's members, and only there.
+      deadline: in seconds, of this call; None for the client's.
+    """
+    request = _requests.rerank_with(reranker, candidates, best, source)
     return _responses.rerank(
         self._call(self._connection.rerank, request, deadline))
 
@@ -286,13 +312,13 @@ class Client:
     return DecodeSession(self._connection, model, words, deadline)
 
   def list_models(self, *, deadline: float | None = None) -> ListModelsResponse:
-    """Tells which models the server has, and which it refused."""
+    """Tells what the server has, what it refused, and what it is loading."""
     return _responses.list_models(self._call(
         self._connection.list_models, _requests.list_models(), deadline))
 
   def get_model(self, model: str, *,
                 deadline: float | None = None) -> ModelInfo:
-    """Tells about one model."""
+    """Tells about one model or reranker."""
     return _responses.get_model(self._call(
         self._connection.get_model, _requests.get_model(model), deadline))
 

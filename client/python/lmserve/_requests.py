@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import array
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from lmserve import _api
-from lmserve._types import Batch, Candidate, Ids, Normalization, Text
+from lmserve._types import (Batch, Candidate, Ids, MinimumBayesRisk,
+                            Normalization, Text, Utility)
+
+T = TypeVar("T")
 
 _Text = _api.message_class("lm.v1.Text")
 _WordList = _api.message_class("lm.v1.WordList")
@@ -16,6 +19,7 @@ _Candidate = _api.message_class("lm.v1.Candidate")
 _ScoreRequest = _api.message_class("lm.v1.ScoreRequest")
 _PredictRequest = _api.message_class("lm.v1.PredictRequest")
 _RerankRequest = _api.message_class("lm.v1.RerankRequest")
+_MinimumBayesRisk = _api.message_class("lm.v1.MinimumBayesRisk")
 _GenerateRequest = _api.message_class("lm.v1.GenerateRequest")
 _BeamSearch = _api.message_class("lm.v1.BeamSearch")
 _DecodeRequest = _api.message_class("lm.v1.DecodeRequest")
@@ -47,6 +51,13 @@ def _listed(field: str, values: Sequence[Any]) -> Sequence[Any]:
   if isinstance(values, str):
     raise TypeError(f"{field}: expected a list, found the str {values!r}")
   return values
+
+
+def _checked(field: str, kind: type[T], value: T) -> T:
+  """Refuses what is not of a class of ours."""
+  if not isinstance(value, kind):
+    raise TypeError(f"{field}: expected {kind.__name__}, found {value!r}")
+  return value
 
 
 def _texts(field: str, values: Sequence[Text]) -> list[Any]:
@@ -82,17 +93,38 @@ def _candidate(value: Text | Candidate) -> Any:
   return _Candidate(text=text(value))
 
 
+def _candidates(values: Sequence[Text | Candidate]) -> list[Any]:
+  return [_candidate(value) for value in _listed("candidates", values)]
+
+
+def _minimum_bayes_risk(value: MinimumBayesRisk | None) -> Any:
+  if value is None:
+    return None
+  _checked("minimum_bayes_risk", MinimumBayesRisk, value)
+  utility = _checked("minimum_bayes_risk.utility", Utility, value.utility)
+  return _MinimumBayesRisk(utility=utility.value, scale=value.scale)
+
+
 def rerank(models: Sequence[str], candidates: Sequence[Text | Candidate],
            weights: Mapping[str, float], normalization: Normalization,
            alpha: float, best: int, source: Text | None,
-           reverse_models: Sequence[str]) -> Any:
+           reverse_models: Sequence[str],
+           minimum_bayes_risk: MinimumBayesRisk | None) -> Any:
+  _checked("normalization", Normalization, normalization)
   return _RerankRequest(
-      models=_listed("models", models),
-      candidates=[_candidate(value)
-                  for value in _listed("candidates", candidates)],
+      models=_listed("models", models), candidates=_candidates(candidates),
       weights=weights, normalization=normalization.value, alpha=alpha,
       best=best, source=_source(source),
-      reverse_models=_listed("reverse_models", reverse_models))
+      reverse_models=_listed("reverse_models", reverse_models),
+      minimum_bayes_risk=_minimum_bayes_risk(minimum_bayes_risk))
+
+
+def rerank_with(reranker: str, candidates: Sequence[Text | Candidate],
+                best: int, source: Text | None) -> Any:
+  if not reranker:  # on the wire: no reranker at all
+    raise ValueError("reranker: expected a name, found none")
+  return _RerankRequest(reranker=reranker, candidates=_candidates(candidates),
+                        best=best, source=_source(source))
 
 
 def generate(model: str, prompt: Text, source: Text | None, max_words: int,

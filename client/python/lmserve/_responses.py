@@ -48,7 +48,8 @@ def predict(message: Any) -> types.PredictResponse:
 
 def _ranked_candidate(message: Any) -> types.RankedCandidate:
   return types.RankedCandidate(index=message.index, score=message.score,
-                               features=tuple(message.features))
+                               features=tuple(message.features),
+                               expected_utility=message.expected_utility)
 
 
 def rerank(message: Any) -> types.RerankResponse:
@@ -56,7 +57,9 @@ def rerank(message: Any) -> types.RerankResponse:
       models=tuple(map(_model_version, message.models)),
       feature_names=tuple(message.feature_names),
       weights=tuple(message.weights),
-      candidates=tuple(map(_ranked_candidate, message.candidates)))
+      candidates=tuple(map(_ranked_candidate, message.candidates)),
+      reranker=(_model_version(message.reranker)
+                if message.HasField("reranker") else None))
 
 
 def _hypothesis(message: Any) -> types.Hypothesis:
@@ -107,6 +110,26 @@ def nothing(unused_message: Any) -> None:
   """Of a step whose answer tells only that it was done."""
 
 
+def _minimum_bayes_risk(message: Any) -> types.MinimumBayesRisk:
+  return types.MinimumBayesRisk(utility=types.Utility(message.utility),
+                                scale=message.scale or 1.0)
+
+
+def _reranker_member(message: Any) -> types.RerankerMember:
+  return types.RerankerMember(model=message.model, feature=message.feature,
+                              reverse=message.reverse)
+
+
+def _reranker(message: Any) -> types.Reranker:
+  return types.Reranker(
+      members=tuple(map(_reranker_member, message.members)),
+      weights=dict(message.weights),
+      normalization=types.Normalization(message.normalization),
+      alpha=message.alpha or 1.0,
+      minimum_bayes_risk=(_minimum_bayes_risk(message.minimum_bayes_risk)
+                          if message.HasField("minimum_bayes_risk") else None))
+
+
 def _model_info(message: Any) -> types.ModelInfo:
   return types.ModelInfo(
       name=message.name,
@@ -119,7 +142,10 @@ def _model_info(message: Any) -> types.ModelInfo:
       state_bytes=message.state_bytes,
       file_bytes=message.file_bytes,
       bidirectional=message.bidirectional,
-      translation=message.translation)
+      load_seconds=message.load_seconds,
+      translation=message.translation,
+      reranker=(_reranker(message.reranker)
+                if message.HasField("reranker") else None))
 
 
 def _refused_version(message: Any) -> types.RefusedVersion:
@@ -130,7 +156,8 @@ def _refused_version(message: Any) -> types.RefusedVersion:
 def list_models(message: Any) -> types.ListModelsResponse:
   return types.ListModelsResponse(
       models=tuple(map(_model_info, message.models)),
-      refused=tuple(map(_refused_version, message.refused)))
+      refused=tuple(map(_refused_version, message.refused)),
+      loading=tuple(map(_model_version, message.loading)))
 
 
 def get_model(message: Any) -> types.ModelInfo:

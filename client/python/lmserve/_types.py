@@ -46,6 +46,40 @@ class Normalization(enum.Enum):
   SUM = 0  # 1
   MEAN = 1  # n
   POWER = 2  # n^alpha
+  UNKNOWN = -1  # only in a Reranker
+
+  @classmethod
+  def _missing_(cls, value: Any) -> Normalization:
+    """One that only newer servers know."""
+    return cls.UNKNOWN
+
+
+class Utility(enum.Enum):
+  """How alike two texts are, from 0 to 100, as sacrebleu says of sentences."""
+
+  BLEU = 0  # words are what stands between white space
+  CHRF = 1
+  UNKNOWN = -1  # only in a Reranker
+
+  @classmethod
+  def _missing_(cls, value: Any) -> Utility:
+    """One that only newer servers know."""
+    return cls.UNKNOWN
+
+
+@dataclasses.dataclass(frozen=True)
+class MinimumBayesRisk:
+  """Chooses the candidate that is most like all, not that of the best score.
+
+  Each of all counts by how probable it is: one of score s by exp(scale s).
+
+  Attributes:
+    utility: what candidates are compared by.
+    scale: 0 stands for 1.
+  """
+
+  utility: Utility = Utility.BLEU
+  scale: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,24 +171,30 @@ class RankedCandidate:
     index: that position, from 0.
     score: the sum of weights times features.
     features: in the order of RerankResponse.feature_names.
+    expected_utility: with a minimum Bayes risk, what it ranks by; else 0.
   """
 
   index: int
   score: float
   features: tuple[float, ...]
+  expected_utility: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class RerankResponse:
   """The candidates, best first, and the weights that made them so.
 
-  Of the models, those in reverse come last.
+  Of the models, those in reverse come last; of a reranker they are its members.
+
+  Attributes:
+    reranker: which one answered, if one was asked.
   """
 
   models: tuple[ModelVersion, ...]
   feature_names: tuple[str, ...]
   weights: tuple[float, ...]
   candidates: tuple[RankedCandidate, ...]
+  reranker: ModelVersion | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,6 +326,41 @@ class BestWords(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class RerankerMember:
+  """A model, and what its features are named after.
+
+  Attributes:
+    model: NAME, NAME@VERSION or NAME@ALIAS.
+    feature: as the model's own name in Client.rerank.
+    reverse: whether it is one of rerank's reverse_models.
+  """
+
+  model: str
+  feature: str
+  reverse: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Reranker:
+  """How a reranker of the model store weighs candidates.
+
+  Attributes:
+    members: the models.
+    weights: by feature name; a feature without one has weight 0. Empty: the
+      members' log-probabilities have weight 1 each.
+    normalization: of the members' log-probabilities.
+    alpha: of Normalization.POWER.
+    minimum_bayes_risk: None: the best score is chosen.
+  """
+
+  members: tuple[RerankerMember, ...]
+  weights: Mapping[str, float]
+  normalization: Normalization
+  alpha: float
+  minimum_bayes_risk: MinimumBayesRisk | None
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelInfo:
   """What a server says about a version of a model.
 
@@ -297,7 +372,10 @@ class ModelInfo:
     state_bytes: the size of the model's state, if it has one.
     file_bytes: the size of its files.
     bidirectional: whether it fills gaps, and does not generate.
+    load_seconds: what loading took, verification and all.
     translation: whether it translates, and is asked with a source.
+    reranker: of the family "reranker", which is no model: it has no words, and
+      only Client.rerank_with takes its name. Of a model, None.
   """
 
   name: str
@@ -310,7 +388,9 @@ class ModelInfo:
   state_bytes: int
   file_bytes: int
   bidirectional: bool
+  load_seconds: float
   translation: bool
+  reranker: Reranker | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,7 +404,8 @@ class RefusedVersion:
 
 @dataclasses.dataclass(frozen=True)
 class ListModelsResponse:
-  """All versions a server has, and those it refused."""
+  """All versions a server has, those it refused, and those it is loading."""
 
   models: tuple[ModelInfo, ...]
   refused: tuple[RefusedVersion, ...]
+  loading: tuple[ModelVersion, ...]

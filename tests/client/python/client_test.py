@@ -3,6 +3,7 @@
 import math
 import threading
 
+import fake_server
 import lmserve
 import pytest
 
@@ -179,15 +180,24 @@ def test_generate_may_be_cancelled(client):
 def test_models(client):
   response = client.list_models()
   assert [model.name for model in response.models] == ["ab", "both", "long"]
-  assert response.refused == ()
+  assert (response.refused, response.loading) == ((), ())
   model = client.get_model("ab@1")
   assert model == response.models[0]
   assert (model.name, model.version, model.is_default) == ("ab", 1, True)
   assert (model.family, model.vocabulary_size) == ("ngram", 5)
   assert model.properties["smoothing"] == "additive"
   assert model.file_bytes > 0
+  assert model.load_seconds > 0
+  assert model.reranker is None
   assert not model.bidirectional
   assert client.get_model("both").bidirectional
+
+
+def test_versions_that_are_being_loaded():
+  answer = b"\x1a\x06\x0a\x02en\x10\x07"  # loading { name: "en" version: 7 }
+  with fake_server.FakeServer(answer=answer) as server:
+    with lmserve.Client(server.address, deadline=60) as client:
+      assert client.list_models().loading == (lmserve.ModelVersion("en", 7),)
 
 
 def test_health(client):

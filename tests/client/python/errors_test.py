@@ -151,6 +151,13 @@ def test_score_stream_raises_what_its_batches_raise(client):
     lambda client: client.rerank("ab", ["a"]),
     lambda client: client.rerank(["ab"], "a text"),
     lambda client: client.rerank(["ab"], ["a"], reverse_models="ab"),
+    lambda client: client.rerank(["ab"], ["a"], normalization="mean"),
+    lambda client: client.rerank(
+        ["ab"], ["a"], minimum_bayes_risk=lmserve.Utility.CHRF),
+    lambda client: client.rerank(
+        ["ab"], ["a"], minimum_bayes_risk=lmserve.MinimumBayesRisk("chrf")),
+    lambda client: client.rerank_with("mt", "a text"),
+    lambda client: client.rerank_with(["mt"], ["a"]),
     lambda client: client.generate("ab", stop_words="a"),
     lambda client: client.generate("ab", source=3),
     lambda client: client.beam_search("ab", source=3),

@@ -1,4 +1,4 @@
-"""A server that answers every call with the empty message, or not."""
+"""A server that answers every call with the same message, or not."""
 
 import concurrent.futures
 import threading
@@ -15,7 +15,9 @@ class FakeServer(grpc.GenericRpcHandler):
     gate: while it is not set, no call is answered.
   """
 
-  def __init__(self, *, failures=0, details=None, credentials=None):
+  def __init__(self, *, answer=b"", failures=0, details=None,
+               credentials=None):
+    self._answer = answer
     self._failures = failures
     self._details = details
     self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
@@ -57,7 +59,7 @@ class FakeServer(grpc.GenericRpcHandler):
         context.set_trailing_metadata(
             [("grpc-status-details-bin", self._details)])
       context.abort(grpc.StatusCode.UNAVAILABLE, "going away")
-    return b""
+    return self._answer
 
   def _stream(self, request, context):
     yield self._unary(request, context)

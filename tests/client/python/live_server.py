@@ -43,6 +43,22 @@ def train_translation(store, model, source, target):
       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def tune_reranker(store, model, directory, lists, references, *arguments):
+  """Of lists of candidates, each (text, features), for chrF."""
+  nbest, reference = directory / f"{model}.nbest", directory / f"{model}.txt"
+  nbest.write_text("".join(
+      f"{i} ||| {text} ||| " +
+      " ".join(f"{name}= {value}" for name, value in features.items()) + "\n"
+      for i, candidates in enumerate(lists) for text, features in candidates),
+                   encoding="utf-8")
+  reference.write_text("\n".join(references), encoding="utf-8")
+  subprocess.run(
+      [PROGRAMS / "lm_trainer", "tune", "--nbest", nbest, "--reference",
+       reference, "--metric", "chrf", "--store", store, "--model", model,
+       *arguments],
+      check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 class LiveServer:
   """Serves a store from here to the end of the block, then drains."""
 

@@ -22,6 +22,12 @@ SOURCES = [" ".join(words) for words in itertools.product(
 SOURCE = "the cat is small"
 TARGET = "small is cat the"
 
+# For a reranker: neither model finds both references alone.
+LISTS = [
+    [("b", {"there": -2, "back": -1}), ("a", {"there": -1, "back": -3})],
+    [("b", {"there": -2.5, "back": -3}), ("a", {"there": -3, "back": -1})],
+]
+
 
 def reverse(sentence):
   return " ".join(reversed(sentence.split()))
@@ -29,7 +35,7 @@ def reverse(sentence):
 
 @pytest.fixture(scope="module", name="address")
 def serve(tmp_path_factory):
-  """Serves a translation model, one the other way, and one that is neither."""
+  """Serves a translation model, one the other way, a reranker, and another."""
   directory = tmp_path_factory.mktemp("translation")
   source, target = directory / "source.txt", directory / "target.txt"
   source.write_text("\n".join(SOURCES), encoding="utf-8")
@@ -38,6 +44,9 @@ def serve(tmp_path_factory):
   live_server.train_translation(store, "there", source, target)
   live_server.train_translation(store, "back", target, source)
   live_server.train_ngram(store, "ab", live_server.AB)
+  live_server.tune_reranker(
+      store, "both", directory, LISTS, ["a", "a"], "--member", "there",
+      "--reverse-member", "back")
   with live_server.LiveServer(store) as server:
     yield server.address
 
@@ -55,7 +64,7 @@ def approx(value):
 def test_models_say_whether_they_translate(client):
   assert {model.name: model.translation
           for model in client.list_models().models} == {
-              "ab": False, "back": True, "there": True}
+              "ab": False, "back": True, "both": False, "there": True}
   assert client.get_model("there").translation
 
 
@@ -179,6 +188,20 @@ def test_rerank_by_a_reverse_model_alone(client):
   assert [ranked.index for ranked in response.candidates] == [1, 0]
 
 
+def test_a_reranker_may_have_members_of_both_ways(client):
+  reranker = client.get_model("both").reranker
+  assert reranker.members == (
+      lmserve.RerankerMember("there@1", "there", reverse=False),
+      lmserve.RerankerMember("back@1", "back", reverse=True))
+  candidates = list(map(reverse, SOURCES))
+  named = client.rerank_with("both", candidates, source=SOURCE)
+  told = client.rerank(["there"], candidates, source=SOURCE,
+                       reverse_models=["back"], weights=reranker.weights)
+  assert named.models == told.models
+  assert named.candidates == told.candidates
+  assert candidates[named.candidates[0].index] == TARGET
+
+
 @pytest.mark.parametrize("field, call", [
     ("sources", lambda client: client.score("there", ["a"])),
     ("source", lambda client: client.generate("there")),
@@ -186,6 +209,7 @@ def test_rerank_by_a_reverse_model_alone(client):
     ("source", lambda client: client.rerank(["there"], ["a"])),
     ("source", lambda client: client.rerank(
         [], ["a"], reverse_models=["back"])),
+    ("source", lambda client: client.rerank_with("both", ["a"])),
     ("sources", lambda client: client.score("ab", ["a"], sources=["a"])),
     ("source", lambda client: client.generate("ab", source="a")),
     ("source", lambda client: client.beam_search("ab", source="a")),
@@ -241,6 +265,9 @@ async def test_asyncio_has_the_same_arguments(client):
       reverse_models=["back"])
   assert [ranked.index for ranked in response.candidates] == [1, 0]
   assert response.feature_names[-1] == "back"
+  assert (await client.rerank_with(
+      "both", ["big is dog a", TARGET],
+      source=SOURCE)).candidates[0].index == 1
   response = await client.beam_search(
       "there", "small", source=SOURCE, size=2, best=2, length_alpha=0,
       max_words=1, allow_unknown=True)
