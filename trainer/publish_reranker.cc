@@ -85,6 +85,11 @@ absl::StatusOr<lm::v1::Reranker> MakeReranker(
       left_out->push_back(member.model());
     }
   }
+  if (reranker.members().empty()) {
+    return absl::InvalidArgumentError(
+        "a reranker needs a --member or --reverse-member with a weight that is "
+        "not 0, found none");
+  }
   reranker.set_normalization(ParseNormalization(options.normalization));
   reranker.set_alpha(options.alpha);
   if (!options.utility.empty()) {
