@@ -14,7 +14,9 @@
 #include "reranking/metric.h"
 #include "trainer/command.h"
 #include "trainer/mert.h"
+#include "trainer/mira.h"
 #include "trainer/nbest_evaluation.h"
+#include "trainer/nbest_features.h"
 #include "trainer/nbest_lists.h"
 
 namespace lmserve {
@@ -40,7 +42,10 @@ struct EvaluateOptions {
 struct TuneOptions {
   InputOptions input;
   std::string metric = "bleu";
+  std::string algorithm = "mert";
+  uint64_t seed = 1;
   MertOptions mert;
+  MiraOptions mira;
 };
 
 struct Input {
@@ -164,6 +169,14 @@ void WarnOfUnidentifiable(const NbestLists& lists) {
   }
 }
 
+std::vector<double> Tune(const Input& input, const NbestCounts& counts,
+                         TuneOptions options) {
+  options.mert.seed = options.mira.seed = options.seed;
+  return options.algorithm == "mira"
+             ? TuneByMira(input.lists, counts, input.weights, options.mira)
+             : TuneByMert(input.lists, counts, input.weights, options.mert);
+}
+
 absl::Status RunTune(const TuneOptions& options) {
   const absl::StatusOr<Input> input = Read(options.input);
   if (!input.ok()) return input.status();
@@ -172,8 +185,7 @@ absl::Status RunTune(const TuneOptions& options) {
   if (!metric.ok()) return metric.status();
   WarnOfUnidentifiable(lists);
   const NbestCounts counts(lists, input->references, **metric);
-  const std::vector<double> tuned =
-      TuneByMert(lists, counts, input->weights, options.mert);
+  const std::vector<double> tuned = Tune(*input, counts, options);
   const auto score = [&](const NbestChoice& choice) {
     return absl::StrFormat("%.2f", counts.Score(choice));
   };
@@ -214,6 +226,40 @@ void AddInputOptions(CLI::App& command, absl::string_view weights,
       ->capture_default_str();
 }
 
+// An option that goes with one algorithm alone.
+struct AlgorithmOption {
+  const CLI::Option* option;
+  std::string algorithm;
+};
+
+std::vector<AlgorithmOption> AddAlgorithmOptions(CLI::App& command,
+                                                 TuneOptions* options) {
+  command
+      .add_option("--algorithm", options->algorithm,
+                  "mert: minimum error rate training, an exact search for few "
+                  "features; mira: k-best batch MIRA, for many")
+      ->check(CLI::IsMember({"mert", "mira"}))
+      ->capture_default_str();
+  CLI::Option* restarts =
+      command
+          .add_option("--restarts", options->mert.restarts,
+                      "Of mert: searches from weights drawn at random, besides")
+          ->check(CLI::Range(0, 10'000))
+          ->capture_default_str();
+  CLI::Option* epochs = command
+                            .add_option("--epochs", options->mira.epochs,
+                                        "Of mira: passes over the lists")
+                            ->check(CLI::Range(1, 100'000))
+                            ->capture_default_str();
+  CLI::Option* c =
+      command
+          .add_option("--c", options->mira.c,
+                      "Of mira: how far one list moves the weights at most")
+          ->check(CLI::PositiveNumber)
+          ->capture_default_str();
+  return {{restarts, "mert"}, {epochs, "mira"}, {c, "mira"}};
+}
+
 }  // namespace
 
 void AddEvaluateNbestCommand(CLI::App& app, Work* work) {
@@ -247,22 +293,28 @@ void AddTuneCommand(CLI::App& app, Work* work) {
   CLI::App& command = *app.add_subcommand(
       "tune",
       "Find the weights of an n-best list's features by which its best "
-      "candidates are best in a metric (MERT), and print them.\n"
-      "  lm_trainer tune --nbest dev.nbest --reference dev.en --metric bleu");
+      "candidates are best in a metric, and print them.\n"
+      "  lm_trainer tune --nbest dev.nbest --reference dev.en --metric bleu\n"
+      "  lm_trainer tune --algorithm mira --nbest dev.nbest --reference "
+      "dev.en");
   AddInputOptions(command, "NAME=NUMBER to start from; else 0",
                   &options->input);
   command.add_option("--metric", options->metric, "bleu, chrf or wer")
       ->check(CLI::IsMember({"bleu", "chrf", "wer"}))
       ->capture_default_str();
-  command
-      .add_option("--restarts", options->mert.restarts,
-                  "Searches from weights drawn at random, besides")
-      ->check(CLI::Range(0, 10'000))
+  const std::vector<AlgorithmOption> of_algorithms =
+      AddAlgorithmOptions(command, options.get());
+  command.add_option("--seed", options->seed, "Of what is drawn at random")
       ->capture_default_str();
-  command
-      .add_option("--seed", options->mert.seed, "Of what is drawn at random")
-      ->capture_default_str();
-  command.callback([=] { *work = [=] { return RunTune(*options); }; });
+  command.callback([=] {
+    for (const auto& [option, algorithm] : of_algorithms) {
+      if (option->count() == 0 || algorithm == options->algorithm) continue;
+      throw CLI::ValidationError(
+          option->get_name(),
+          absl::StrCat("is of ", algorithm, ", not of ", options->algorithm));
+    }
+    *work = [=] { return RunTune(*options); };
+  });
 }
 
 }  // namespace lmserve

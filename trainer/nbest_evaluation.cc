@@ -100,16 +100,14 @@ NbestChoice ChooseWeighted(const NbestLists& lists,
 
 NbestChoice ChooseOracle(const NbestCounts& counts) {
   const Metric& metric = counts.metric();
-  const auto better = [&](double a, double b) {
-    return metric.higher_is_better() ? a > b : a < b;
-  };
   NbestChoice choice;
   Metric::Counts sum;
   for (size_t i = 0; i < counts.size(); ++i) {
     const auto list = counts.of_list(i);
     const auto best = std::min_element(
         list.begin(), list.end(), [&](const auto& a, const auto& b) {
-          return better(metric.SentenceScore(a), metric.SentenceScore(b));
+          return metric.IsBetter(metric.SentenceScore(a),
+                                 metric.SentenceScore(b));
         });
     choice.push_back(best - list.begin());
     AddCounts(*best, &sum);
@@ -125,7 +123,7 @@ NbestChoice ChooseOracle(const NbestCounts& counts) {
           other[k] += list[c][k] - list[choice[i]][k];
         }
         const double other_score = metric.Score(other);
-        if (!better(other_score, score)) continue;
+        if (!metric.IsBetter(other_score, score)) continue;
         sum = other;
         score = other_score;
         choice[i] = c;
