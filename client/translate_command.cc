@@ -22,6 +22,7 @@ struct Options {
   uint32_t beam = 5;
   uint32_t nbest = 0;
   double length_alpha = 1;
+  double coverage_beta = 0;
   uint32_t max_words = 0;
   size_t at_once = 16;
 };
@@ -47,6 +48,7 @@ Hypotheses Translate(const Client& client, const Options& options,
       std::max(options.beam, options.nbest));
   request.mutable_beam_search()->set_best(options.nbest);
   request.mutable_beam_search()->set_length_alpha(options.length_alpha);
+  request.mutable_beam_search()->set_coverage_beta(options.coverage_beta);
   std::vector<lm::v1::Hypothesis> hypotheses;
   absl::Status status =
       client.Generate(request, [&](const lm::v1::GenerateResponse& message) {
@@ -176,6 +178,12 @@ void AddTranslateCommand(CLI::App& app, Work* work) {
   command
       .add_option("--length-alpha", options->length_alpha,
                   "Rank by ln P / words^alpha; 0: by ln P")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--coverage-beta", options->coverage_beta,
+                  "Rank, of a model with attention, by so many times the "
+                  "coverage of the source as well")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--max-words", options->max_words,

@@ -8,6 +8,17 @@
 namespace lmserve {
 namespace {
 
+// What a word that nothing looks at counts as being looked at.
+constexpr float kLeastLook = 1e-10f;
+
+double Coverage(absl::Span<const float> looked_at) {
+  double coverage = 0;
+  for (float look : looked_at) {
+    coverage += std::log(double{std::clamp(look, kLeastLook, 1.0f)});
+  }
+  return coverage;
+}
+
 // A hypothesis and a word more.
 struct Extension {
   size_t parent;
@@ -19,7 +30,8 @@ struct Extension {
 
 // <unk> may be among the best words, and not be wanted.
 BeamSearch::BeamSearch(const LanguageModel& model,
-                       const BeamSearchOptions& options, const std::byte* start)
+                       const BeamSearchOptions& options, const std::byte* start,
+                       absl::Span<const float> looked_at)
     : options_(options),
       state_size_(model.state_size()),
       end_(model.vocabulary().end_sentence()),
@@ -27,7 +39,7 @@ BeamSearch::BeamSearch(const LanguageModel& model,
       k_(std::min<size_t>(options.beam + (options.allow_unknown ? 0 : 1),
                           model.vocabulary().size())),
       states_(start, start + state_size_) {
-  live_.push_back({});
+  live_.push_back({{}, {looked_at.begin(), looked_at.end()}, 0});
 }
 
 BeamSearch::Step BeamSearch::Next() {
@@ -47,7 +59,18 @@ BeamSearch::Step BeamSearch::Next() {
   return {moves_, asked_, k_};
 }
 
-void BeamSearch::Take(absl::Span<const ScoredWord> best) {
+void BeamSearch::AddAttention(absl::Span<const float> attention) {
+  const size_t size = attention.size() / live_.size();
+  for (size_t i = 0; i < live_.size(); ++i) {
+    std::vector<float>& looked_at = live_[i].looked_at;
+    looked_at.resize(size);
+    for (size_t j = 0; j < size; ++j) looked_at[j] += attention[i * size + j];
+  }
+}
+
+void BeamSearch::Take(absl::Span<const ScoredWord> best,
+                      absl::Span<const float> attention) {
+  if (options_.coverage_beta > 0) AddAttention(attention);
   std::vector<Extension> extensions;
   for (size_t i = 0; i < live_.size(); ++i) {
     for (const ScoredWord& word : best.subspan(i * k_, k_)) {
@@ -66,32 +89,37 @@ void BeamSearch::Take(absl::Span<const ScoredWord> best) {
       std::min(extensions.size(), options_.beam - finished_.size()));
   std::vector<Live> live;
   for (const Extension& extension : extensions) {
-    Hypothesis hypothesis = live_[extension.parent].hypothesis;
-    hypothesis.log_prob = extension.log_prob;
-    hypothesis.log_probs.push_back(extension.word.log_prob);
+    Live next = live_[extension.parent];
+    next.parent = extension.parent;
+    next.hypothesis.log_prob = extension.log_prob;
+    next.hypothesis.log_probs.push_back(extension.word.log_prob);
     if (extension.word.word == end_) {
-      Finish(std::move(hypothesis), true);
+      Finish(std::move(next), true);
       continue;
     }
-    hypothesis.words.push_back(extension.word.word);
-    live.push_back({std::move(hypothesis), extension.parent});
+    next.hypothesis.words.push_back(extension.word.word);
+    live.push_back(std::move(next));
   }
   const bool first = live_[0].hypothesis.words.empty();
   if (!first) states_.swap(next_states_);
   live_.clear();
   for (Live& next : live) {
     if (next.hypothesis.words.size() == options_.max_words) {
-      Finish(std::move(next.hypothesis), false);
+      Finish(std::move(next), false);
     } else {
       live_.push_back(std::move(next));
     }
   }
 }
 
-void BeamSearch::Finish(Hypothesis hypothesis, bool ended) {
+void BeamSearch::Finish(Live live, bool ended) {
+  Hypothesis& hypothesis = live.hypothesis;
   const double length = static_cast<double>(hypothesis.log_probs.size());
   hypothesis.score =
       hypothesis.log_prob / std::pow(length, options_.length_alpha);
+  if (options_.coverage_beta > 0) {
+    hypothesis.score += options_.coverage_beta * Coverage(live.looked_at);
+  }
   hypothesis.ended = ended;
   finished_.push_back(std::move(hypothesis));
 }

@@ -10,9 +10,10 @@
 namespace lmserve {
 
 struct BeamSearchOptions {
-  size_t beam = 5;          // hypotheses that are followed
-  size_t max_words = 100;   // of a hypothesis, without </s>
-  double length_alpha = 0;  // hypotheses are ranked by ln P / words^alpha
+  size_t beam = 5;           // hypotheses that are followed
+  size_t max_words = 100;    // of a hypothesis, without </s>
+  double length_alpha = 0;   // hypotheses are ranked by ln P / words^alpha
+  double coverage_beta = 0;  // and, where it is not 0, by beta times coverage
   bool allow_unknown = false;
 };
 
@@ -20,6 +21,14 @@ struct BeamSearchOptions {
 // 2014): follows the likeliest beginnings, as many as the beam is wide; each
 // that ends with </s> makes it narrower by one. A beam as wide as there are
 // texts finds the likeliest of all.
+//
+// A translation that leaves words of its source out can be told by attention:
+// its coverage is, of the source's words and </s>, the sum of
+//   ln min(1, a)
+// where a is how much all of the hypothesis looks at the word (Wu et al. 2016,
+// equation 14), but no less than 1e-10, so that a word that is not looked at
+// does not rule it out. It ranks what was found; what is followed is the
+// likeliest.
 //
 // It has no model: whoever runs it, alone or with others in a batch, moves and
 // asks the states as Step tells. One thread at a time.
@@ -29,16 +38,19 @@ class BeamSearch {
     std::vector<WordId> words;     // without </s>
     std::vector<float> log_probs;  // of the words and, if it ended, of </s>
     double log_prob = 0;           // their sum
-    double score = 0;              // log_prob / log_probs.size()^alpha
-    bool ended = false;            // with </s>; otherwise it was cut off
+    // log_prob / log_probs.size()^alpha + beta * coverage
+    double score = 0;
+    bool ended = false;  // with </s>; otherwise it was cut off
   };
 
-  // Goes on from a state, which is copied.
+  // Goes on from a state, which is copied. `looked_at` is how much each word of
+  // the source was looked at on the way there; empty: not at all.
   BeamSearch(const LanguageModel& model, const BeamSearchOptions& options,
-             const std::byte* start);
+             const std::byte* start, absl::Span<const float> looked_at = {});
 
   // What to do next: to move states by their words, then to ask each state for
-  // the k best words. All of it lasts until Take().
+  // the k best words and, with a coverage_beta, for its attention. All of it
+  // lasts until Take().
   struct Step {
     absl::Span<const LanguageModel::Query> moves;
     absl::Span<const std::byte* const> states;
@@ -47,8 +59,11 @@ class BeamSearch {
   // REQUIRES: !done().
   Step Next();
 
-  // Goes on from the best words of the states, (states, k).
-  void Take(absl::Span<const ScoredWord> best);
+  // Goes on from the best words of the states, (states, k), and their attention
+  // (TranslationModel::Attend), (states, words of the source and </s>). Without
+  // a coverage_beta it is not looked at.
+  void Take(absl::Span<const ScoredWord> best,
+            absl::Span<const float> attention = {});
 
   bool done() const { return live_.empty(); }
 
@@ -60,10 +75,12 @@ class BeamSearch {
   // A hypothesis on its way, whose last word its state has not read yet.
   struct Live {
     Hypothesis hypothesis;
-    size_t parent;  // whose state it goes on from, by its number
+    std::vector<float> looked_at;  // how much it has, of the source; or empty
+    size_t parent;                 // whose state it goes on from, by its number
   };
 
-  void Finish(Hypothesis hypothesis, bool ended);
+  void AddAttention(absl::Span<const float> attention);
+  void Finish(Live live, bool ended);
 
   const BeamSearchOptions options_;
   const size_t state_size_;

@@ -40,6 +40,20 @@ class TranslationModel {
   // Reads a sentence, which comes without <s> and </s>; ids < vocabulary size.
   virtual std::unique_ptr<const Source> Read(
       absl::Span<const WordId> words) const = 0;
+
+  // Whether the decoder looks at each word of its source.
+  virtual bool has_attention() const = 0;
+
+  // How much a state of the decoder looks at each word of its source to tell
+  // what comes next.
+  struct Look {
+    const std::byte* state;
+    absl::Span<float> weights;  // out: of its words and </s>; their sum is 1
+  };
+
+  // Tells it of many states at once, from nothing but the states. REQUIRES:
+  // has_attention(); weights are as many as the source has words, and one.
+  virtual void Attend(absl::Span<const Look> looks) const = 0;
 };
 
 }  // namespace lmserve

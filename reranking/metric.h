@@ -35,6 +35,9 @@ class Metric {
   }
 
   virtual bool higher_is_better() const { return true; }
+  bool IsBetter(double score, double other) const {
+    return higher_is_better() ? score > other : score < other;
+  }
 
   // "BLEU", say.
   virtual std::string name() const = 0;

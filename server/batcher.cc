@@ -350,6 +350,7 @@ void Batcher::RunBatch(absl::Span<Operation* const> batch, size_t limit,
   for (Operation* operation : batch) {
     words += operation->TakeStates(limit - words, words == 0);
   }
+  RunAttention(batch);
   RunBest(batch, scratch);
   RunVisits(batch, scratch);
 }
@@ -364,6 +365,20 @@ size_t Batcher::Operation::TakeStates(size_t limit, bool is_empty) {
   state_ += taken;
   words_left -= taken * state_cost_;
   return taken * state_cost_;
+}
+
+void Batcher::RunAttention(absl::Span<Operation* const> batch) {
+  std::vector<TranslationModel::Look> looks;
+  for (const Operation* operation : batch) {
+    const ModelWork& work = operation->work_;
+    if (work.attention.empty()) continue;
+    const size_t size = work.attention.size() / work.states.size();
+    for (size_t i = operation->first_state_; i < operation->state_; ++i) {
+      looks.push_back({work.states[i], work.attention.subspan(i * size, size)});
+    }
+  }
+  if (looks.empty()) return;
+  batch.front()->work_.model.model().translation()->Attend(looks);
 }
 
 // The best words, with a call of the model for all that want equally many.

@@ -30,7 +30,10 @@ struct ModelWork {
   absl::Span<const LanguageModel::Query> queries = {};
   // Then, of these states, among which may be those that the queries write:
   absl::Span<const std::byte* const> states = {};
-  // either the k best next words, (states.size(), k),
+  // how they look at the words of their source, each has as many and </s>,
+  // (states.size(), words), or empty (TranslationModel::Attend),
+  absl::Span<float> attention = {};
+  // and either the k best next words, (states.size(), k),
   size_t k = 0;
   absl::Span<ScoredWord> best = {};
   // or every word: told, state by state, its number and ln P of all words.
@@ -175,6 +178,7 @@ class Batcher {
   // On either: work of at most so many words.
   static void RunBatch(absl::Span<Operation* const> batch, size_t limit,
                        Scratch* scratch);
+  static void RunAttention(absl::Span<Operation* const> batch);
   static void RunBest(absl::Span<Operation* const> batch, Scratch* scratch);
   static void RunVisits(absl::Span<Operation* const> batch, Scratch* scratch);
 

@@ -81,12 +81,27 @@ absl::StatusOr<BeamSearchOptions> ParseBeamSearch(
     status = CheckRange("beam_search.length_alpha", search.length_alpha() >= 0,
                         "a number from 0 up", search.length_alpha());
   }
+  if (status.ok()) {
+    status =
+        CheckRange("beam_search.coverage_beta", search.coverage_beta() >= 0,
+                   "a number from 0 up", search.coverage_beta());
+  }
   if (!status.ok()) return status;
   BeamSearchOptions options;
   options.beam = search.size();
   options.length_alpha = search.length_alpha();
+  options.coverage_beta = search.coverage_beta();
   options.allow_unknown = request.allow_unknown();
   return options;
+}
+
+// Coverage is that of a source by attention.
+absl::Status CheckHasAttention(const LoadedModel& loaded) {
+  const TranslationModel* model = loaded.model().translation();
+  if (model != nullptr && model->has_attention()) return absl::OkStatus();
+  return InvalidField(
+      "beam_search.coverage_beta",
+      absl::StrCat("'", loaded.name(), "' has no attention: expected 0"));
 }
 
 void SetHypothesis(const Vocabulary& vocabulary,
@@ -154,6 +169,10 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
   if (!options.ok()) return options.status();
   if (options->beam_search.has_value()) {
     options->beam_search->max_words = options->max_words;
+    if (options->beam_search->coverage_beta > 0) {
+      absl::Status status = CheckHasAttention(**handle);
+      if (!status.ok()) return status;
+    }
   }
   std::vector<const lm::v1::Text*> sources;
   if (request.has_source()) sources.push_back(&request.source());
@@ -190,14 +209,23 @@ Generation::Generation(const Serving& serving, Call& call, ModelHandle handle,
   for (WordId word : prompt) sampler_.Use(word);
 }
 
-// A beam search has the states of its hypotheses before and after a step.
+// A beam search has the states of its hypotheses before and after a step, and
+// their attention, with what it adds up to.
 absl::Status Generation::Reserve() {
   const uint64_t beam =
       options_.beam_search.has_value() ? options_.beam_search->beam : 1;
   absl::Status status = words_.Resize("max_words", options_.max_words * beam);
   if (!status.ok() || beam == 1) return status;
-  return state_bytes_.Resize("beam_search.size, bytes of its states",
-                             2 * beam * language_model_.state_size());
+  return state_bytes_.Resize(
+      "beam_search.size, bytes of its states",
+      2 * beam *
+          (language_model_.state_size() + WordsToLookAt() * sizeof(float)));
+}
+
+size_t Generation::WordsToLookAt() const {
+  const bool looks = options_.beam_search.has_value() &&
+                     options_.beam_search->coverage_beta > 0;
+  return looks ? source_->words(0).size() + 1 : 0;
 }
 
 Task<absl::Status> Generation::Begin() {
@@ -212,27 +240,53 @@ Task<absl::Status> Generation::Begin() {
   co_return status;
 }
 
-// The prompt is read first; a step of the search is one turn of the batcher.
-Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
-  if (!unread_.empty()) {
+// At once or, where each word's attention counts, word by word.
+Task<absl::Status> Generation::ReadPrompt(std::vector<float>* looked_at) {
+  std::vector<std::byte> next(state_.size());
+  std::vector<float> attention(looked_at->size());
+  const size_t at_once = attention.empty() ? unread_.size() : 1;
+  for (size_t i = 0; i < unread_.size(); i += at_once) {
+    const std::byte* state = state_.data();
     const LanguageModel::Query query = {
-        state_.data(), unread_, state_.data(), {}};
-    const ModelWork work = {.model = *handle_, .queries = {&query, 1}};
+        state,
+        absl::MakeConstSpan(unread_).subspan(i, at_once),
+        next.data(),
+        {}};
+    ModelWork work = {.model = *handle_, .queries = {&query, 1}};
+    if (!attention.empty()) {
+      work.states = {&state, 1};
+      work.attention = absl::MakeSpan(attention);
+    }
     absl::Status status = co_await serving_.batcher.Run(call_, work);
     if (!status.ok()) co_return status;
+    state_.swap(next);
+    for (size_t j = 0; j < attention.size(); ++j) {
+      (*looked_at)[j] += attention[j];
+    }
   }
-  BeamSearch search(language_model_, *options_.beam_search, state_.data());
+  co_return absl::OkStatus();
+}
+
+// The prompt is read first; a step of the search is one turn of the batcher.
+Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
+  std::vector<float> looked_at(WordsToLookAt());
+  absl::Status read = co_await ReadPrompt(&looked_at);
+  if (!read.ok()) co_return read;
+  BeamSearch search(language_model_, *options_.beam_search, state_.data(),
+                    looked_at);
   while (!search.done()) {
     const BeamSearch::Step step = search.Next();
     std::vector<ScoredWord> best(step.states.size() * step.k);
+    std::vector<float> attention(step.states.size() * looked_at.size());
     const ModelWork work = {.model = *handle_,
                             .queries = step.moves,
                             .states = step.states,
+                            .attention = absl::MakeSpan(attention),
                             .k = step.k,
                             .best = absl::MakeSpan(best)};
     absl::Status status = co_await serving_.batcher.Run(call_, work);
     if (!status.ok()) co_return status;
-    search.Take(best);
+    search.Take(best, attention);
   }
   for (const BeamSearch::Hypothesis& hypothesis : search.Best(options_.best)) {
     SetHypothesis(language_model_.vocabulary(), hypothesis,

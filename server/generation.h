@@ -59,8 +59,13 @@ class Generation {
   // Takes what the answer will hold of the budgets.
   absl::Status Reserve();
 
+  // The words of the source, and </s>, whose attention counts; 0: none does.
+  size_t WordsToLookAt() const;
+
   // Sets the state that the text starts from.
   Task<absl::Status> Begin();
+  // Reads unread_; adds to *looked_at how much it looks at those words.
+  Task<absl::Status> ReadPrompt(std::vector<float>* looked_at);
   Task<absl::Status> Search(lm::v1::GenerateResponse* response);
   // Reads unread_, and draws what comes next into drawn_.
   Task<absl::Status> Draw();

@@ -7,13 +7,12 @@
 #include <numeric>
 #include <random>
 
+#include "trainer/nbest_features.h"
+
 namespace lmserve {
 namespace {
 
 using Vector = std::vector<double>;
-
-// What is left of a feature, of what it was, where it follows from others.
-constexpr double kDependent = 1e-10;
 
 // Steps that are nearer to each other than this, of their size, are one: the
 // sums of features would not tell them apart.
@@ -91,37 +90,6 @@ double Between(double left, double right) {
   return (left + right) / 2;
 }
 
-// Features as they differ from the mean of their list.
-std::vector<Vector> Centred(const NbestList& list) {
-  const size_t count = list.candidates[0].features.size();
-  Vector mean(count);
-  for (const NbestCandidate& candidate : list.candidates) {
-    for (size_t f = 0; f < count; ++f) mean[f] += candidate.features[f];
-  }
-  std::vector<Vector> centred;
-  for (const NbestCandidate& candidate : list.candidates) {
-    Vector& row = centred.emplace_back(candidate.features);
-    for (size_t f = 0; f < count; ++f) {
-      row[f] -= mean[f] / static_cast<double>(list.candidates.size());
-    }
-  }
-  return centred;
-}
-
-// How much the features vary together within the lists: sums of products.
-std::vector<Vector> Covariance(const NbestLists& lists) {
-  const size_t count = lists.feature_names.size();
-  std::vector<Vector> sums(count, Vector(count));
-  for (const NbestList& list : lists.lists) {
-    for (const Vector& row : Centred(list)) {
-      for (size_t f = 0; f < count; ++f) {
-        for (size_t g = 0; g < count; ++g) sums[f][g] += row[f] * row[g];
-      }
-    }
-  }
-  return sums;
-}
-
 // A search from one point after the other.
 class Mert {
  public:
@@ -131,14 +99,7 @@ class Mert {
         counts_(counts),
         options_(options),
         random_(options.seed),
-        identifiable_(FindIdentifiable(lists)) {
-    const std::vector<Vector> covariance = Covariance(lists);
-    for (size_t f = 0; f < identifiable_.size(); ++f) {
-      const double spread =
-          std::sqrt(covariance[f][f] / static_cast<double>(lists.candidates()));
-      unit_.push_back(identifiable_[f] ? 1 / spread : 0);
-    }
-  }
+        units_(FindUnits(lists)) {}
 
   Vector Run(absl::Span<const double> start) {
     Vector best(start.begin(), start.end());
@@ -150,12 +111,12 @@ class Mert {
       best = weights;
       best_score = score;
     }
-    return Normalized(best, best_score);
+    return NormalizeWeights(lists_, counts_, best);
   }
 
  private:
   bool IsBetter(double a, double b) const {
-    return counts_.metric().higher_is_better() ? a > b : a < b;
+    return counts_.metric().IsBetter(a, b);
   }
 
   double Score(absl::Span<const double> weights) const {
@@ -165,7 +126,7 @@ class Mert {
   // Normally distributed, in units in which all features vary as much.
   Vector Draw() {
     Vector drawn;
-    for (double unit : unit_) drawn.push_back(unit * Gaussian());
+    for (double unit : units_) drawn.push_back(unit * Gaussian());
     return drawn;
   }
 
@@ -205,9 +166,9 @@ class Mert {
 
   std::vector<Vector> Directions() {
     std::vector<Vector> directions;
-    for (size_t f = 0; f < unit_.size(); ++f) {
-      if (!identifiable_[f]) continue;
-      directions.emplace_back(unit_.size())[f] = unit_[f];
+    for (size_t f = 0; f < units_.size(); ++f) {
+      if (units_[f] == 0) continue;
+      directions.emplace_back(units_.size())[f] = units_[f];
     }
     for (int i = 0; i < options_.random_directions; ++i) {
       directions.push_back(Draw());
@@ -215,56 +176,19 @@ class Mert {
     return directions;
   }
 
-  // The same order of candidates by smaller numbers. Rounding may exchange two
-  // that are as good as equal: then the numbers stay.
-  Vector Normalized(const Vector& weights, double score) const {
-    double sum = 0;
-    for (double weight : weights) sum += std::abs(weight);
-    if (sum == 0) return weights;
-    Vector normalized = weights;
-    for (double& weight : normalized) weight /= sum;
-    return IsBetter(score, Score(normalized)) ? weights : normalized;
-  }
-
   const NbestLists& lists_;
   const NbestCounts& counts_;
   const MertOptions options_;
   std::mt19937_64 random_;
-  const std::vector<bool> identifiable_;
-  Vector unit_;  // of each feature: by how much a weight changes at a time
+  const Vector units_;  // by how much a weight changes at a time
 };
 
 }  // namespace
-
-// Gram and Schmidt's: a feature whose part that is orthogonal to those before
-// it is nothing follows from them.
-std::vector<bool> FindIdentifiable(const NbestLists& lists) {
-  std::vector<Vector> left = Covariance(lists);
-  const size_t count = left.size();
-  Vector variance;
-  for (size_t f = 0; f < count; ++f) variance.push_back(left[f][f]);
-  std::vector<bool> identifiable;
-  for (size_t f = 0; f < count; ++f) {
-    identifiable.push_back(variance[f] > 0 &&
-                           left[f][f] > kDependent * variance[f]);
-    if (!identifiable.back()) continue;
-    const Vector row = left[f];
-    for (size_t g = f + 1; g < count; ++g) {
-      for (size_t h = f + 1; h < count; ++h) {
-        left[g][h] -= row[g] * row[h] / row[f];
-      }
-    }
-  }
-  return identifiable;
-}
 
 double SearchLine(const NbestLists& lists, const NbestCounts& counts,
                   absl::Span<const double> weights,
                   absl::Span<const double> direction) {
   const Metric& metric = counts.metric();
-  const auto better = [&](double a, double b) {
-    return metric.higher_is_better() ? a > b : a < b;
-  };
   std::vector<Change> changes;
   Metric::Counts sum;
   for (size_t i = 0; i < lists.lists.size(); ++i) {
@@ -285,7 +209,7 @@ double SearchLine(const NbestLists& lists, const NbestCounts& counts,
         std::isfinite(left) && right - left <= kSameStep * std::abs(left);
     if (!is_point) {
       const double score = metric.Score(sum);
-      if (better(score, best_score)) {
+      if (metric.IsBetter(score, best_score)) {
         best_score = score;
         best_step = Between(left, right);
       }

@@ -19,11 +19,6 @@ struct MertOptions {
   uint64_t seed = 1;
 };
 
-// Which of the features matter to the order of candidates: not one that is the
-// same all over each list, nor one that, up to such, is a weighted sum of those
-// before it. Any weight of another could be had without it.
-std::vector<bool> FindIdentifiable(const NbestLists& lists);
-
 // The step from `weights` in a direction that is best in the metric, found
 // exactly: along the line each list's best candidate is that of an upper
 // envelope of straight lines (Macherey et al. 2008), so that the metric changes

@@ -19,6 +19,21 @@ double Mean(absl::Span<const double> values) {
          static_cast<double>(values.size());
 }
 
+size_t FindGreatest(absl::Span<const double> values) {
+  return std::max_element(values.begin(), values.end()) - values.begin();
+}
+
+// Of each candidate the weighted sum of its features.
+std::vector<double> WeightedSums(const NbestList& list,
+                                 absl::Span<const double> weights) {
+  std::vector<double> sums;
+  for (const NbestCandidate& candidate : list.candidates) {
+    sums.push_back(std::inner_product(weights.begin(), weights.end(),
+                                      candidate.features.begin(), 0.0));
+  }
+  return sums;
+}
+
 // Half the width of what holds 95 % of the values.
 double Interval(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -87,29 +102,36 @@ NbestChoice ChooseWeighted(const NbestLists& lists,
                            absl::Span<const double> weights) {
   NbestChoice choice;
   for (const NbestList& list : lists.lists) {
-    std::vector<double> scores;
+    choice.push_back(FindGreatest(WeightedSums(list, weights)));
+  }
+  return choice;
+}
+
+NbestChoice ChooseMinimumRisk(const NbestLists& lists,
+                              absl::Span<const double> weights, double scale,
+                              Utility utility) {
+  NbestChoice choice;
+  for (const NbestList& list : lists.lists) {
+    std::vector<std::string> texts;
     for (const NbestCandidate& candidate : list.candidates) {
-      scores.push_back(std::inner_product(weights.begin(), weights.end(),
-                                          candidate.features.begin(), 0.0));
+      texts.push_back(candidate.text);
     }
-    choice.push_back(std::max_element(scores.begin(), scores.end()) -
-                     scores.begin());
+    choice.push_back(FindGreatest(*ExpectedUtilities(
+        texts, WeightedSums(list, weights), scale, utility)));
   }
   return choice;
 }
 
 NbestChoice ChooseOracle(const NbestCounts& counts) {
   const Metric& metric = counts.metric();
-  const auto better = [&](double a, double b) {
-    return metric.higher_is_better() ? a > b : a < b;
-  };
   NbestChoice choice;
   Metric::Counts sum;
   for (size_t i = 0; i < counts.size(); ++i) {
     const auto list = counts.of_list(i);
     const auto best = std::min_element(
         list.begin(), list.end(), [&](const auto& a, const auto& b) {
-          return better(metric.SentenceScore(a), metric.SentenceScore(b));
+          return metric.IsBetter(metric.SentenceScore(a),
+                                 metric.SentenceScore(b));
         });
     choice.push_back(best - list.begin());
     AddCounts(*best, &sum);
@@ -125,7 +147,7 @@ NbestChoice ChooseOracle(const NbestCounts& counts) {
           other[k] += list[c][k] - list[choice[i]][k];
         }
         const double other_score = metric.Score(other);
-        if (!better(other_score, score)) continue;
+        if (!metric.IsBetter(other_score, score)) continue;
         sum = other;
         score = other_score;
         choice[i] = c;

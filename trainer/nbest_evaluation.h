@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "reranking/bayes_risk.h"
 #include "reranking/metric.h"
 #include "trainer/nbest_lists.h"
 
@@ -50,6 +51,12 @@ NbestChoice ChooseRandom(const NbestLists& lists, uint64_t seed);
 // which comes first. A weight a name of lists.feature_names.
 NbestChoice ChooseWeighted(const NbestLists& lists,
                            absl::Span<const double> weights);
+
+// Of each list what is most like all its candidates (ExpectedUtilities()), each
+// counted by that sum.
+NbestChoice ChooseMinimumRisk(const NbestLists& lists,
+                              absl::Span<const double> weights, double scale,
+                              Utility utility);
 
 // About the best that can be chosen: the best of each list alone, then single
 // candidates exchanged as long as the whole gains by it.

@@ -260,6 +260,18 @@ const EncodedSource* RecurrentModel::SourceOf(const std::byte* state) {
   return source;
 }
 
+void RecurrentModel::Look(const std::byte* state,
+                          absl::Span<float> weights) const {
+  std::vector<float> h(layers_.back().units());
+  CopyLast(state, h.data());
+  attention_->Look(*SourceOf(state), h.data(), weights);
+}
+
+void RecurrentModel::CopyLast(const std::byte* state, float* h) const {
+  const size_t offset = StateOffset(layers_.size() - 1) * sizeof(float);
+  std::memcpy(h, state + offset, layers_.back().units() * sizeof(float));
+}
+
 void RecurrentModel::Attend(absl::Span<const EncodedSource* const> sources,
                             std::vector<float>* rows) const {
   if (attention_.has_value()) attention_->Apply(sources, rows);
@@ -334,13 +346,11 @@ void RecurrentModel::ScoreGroup(absl::Span<const Query> group) const {
 void RecurrentModel::Distribution(absl::Span<const std::byte* const> states,
                                   float* log_probs) const {
   const size_t features = layers_.back().units();
-  const size_t offset = StateOffset(layers_.size() - 1) * sizeof(float);
   std::vector<float> x(states.size() * features);
   std::vector<const EncodedSource*> sources;
   for (size_t i = 0; i < states.size(); ++i) {
     if (is_decoder_) sources.push_back(SourceOf(states[i]));
-    std::memcpy(x.data() + i * features, states[i] + offset,
-                features * sizeof(float));
+    CopyLast(states[i], x.data() + i * features);
   }
   Attend(sources, &x);
   output_.Distribution(x.data(), states.size(), log_probs);

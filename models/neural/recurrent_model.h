@@ -49,6 +49,9 @@ class RecurrentModel final : public LanguageModel {
   const SourceAttention* attention() const {
     return attention_.has_value() ? &*attention_ : nullptr;
   }
+  // The attention of a state, by the steps of its source. REQUIRES:
+  // attention() is not null.
+  void Look(const std::byte* state, absl::Span<float> weights) const;
   void set_start(std::vector<float> start) { start_ = std::move(start); }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
@@ -77,6 +80,9 @@ class RecurrentModel final : public LanguageModel {
 
   // Of a decoder.
   static const EncodedSource* SourceOf(const std::byte* state);
+
+  // Copies the last layer's h of a state.
+  void CopyLast(const std::byte* state, float* h) const;
 
   // Where layer i begins in a state, in floats.
   size_t StateOffset(size_t layer) const;

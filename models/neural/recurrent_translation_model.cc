@@ -106,6 +106,15 @@ std::unique_ptr<const TranslationModel::Source> RecurrentTranslationModel::Read(
   return std::make_unique<ReadSource>(*this, words);
 }
 
+// The encoder reads </s> last in any case.
+void RecurrentTranslationModel::Attend(absl::Span<const Look> looks) const {
+  for (const Look& look : looks) {
+    decoder_.Look(look.state, look.weights);
+    if (!encoder_.reverse_source) continue;
+    std::reverse(look.weights.begin(), look.weights.end() - 1);
+  }
+}
+
 void RecurrentTranslationModel::Encode(absl::Span<const WordId> words,
                                        EncodedSource* source) const {
   std::vector<WordId> read(words.begin(), words.end());

@@ -34,6 +34,10 @@ class RecurrentTranslationModel final : public TranslationModel {
   const LanguageModel& decoder() const override { return decoder_; }
   std::unique_ptr<const Source> Read(
       absl::Span<const WordId> words) const override;
+  bool has_attention() const override {
+    return decoder_.attention() != nullptr;
+  }
+  void Attend(absl::Span<const Look> looks) const override;
 
  private:
   class ReadSource;

@@ -1,5 +1,6 @@
 #include "models/neural/source_attention.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "models/neural/kernels.h"
@@ -45,6 +46,16 @@ void SourceAttention::Read(const float* states, size_t steps,
   }
 }
 
+void SourceAttention::Look(const EncodedSource& source, const float* h,
+                           absl::Span<float> weights) const {
+  std::fill(weights.begin(), weights.end(), 0.0f);
+  for (size_t k = 0; k < state_->outputs(); ++k) {
+    AddScaled(h[k], source.keys.data() + k * source.steps, source.steps,
+              weights.data());
+  }
+  SoftmaxInPlace(weights);
+}
+
 void SourceAttention::Apply(absl::Span<const EncodedSource* const> sources,
                             std::vector<float>* rows) const {
   const size_t units = state_->outputs();
@@ -54,13 +65,8 @@ void SourceAttention::Apply(absl::Span<const EncodedSource* const> sources,
   std::vector<float> weights;
   for (size_t r = 0; r < sources.size(); ++r) {
     const EncodedSource& source = *sources[r];
-    const float* h = rows->data() + r * units;
-    weights.assign(source.steps, 0);
-    for (size_t k = 0; k < units; ++k) {
-      AddScaled(h[k], source.keys.data() + k * source.steps, source.steps,
-                weights.data());
-    }
-    SoftmaxInPlace(absl::MakeSpan(weights));
+    weights.resize(source.steps);
+    Look(source, rows->data() + r * units, absl::MakeSpan(weights));
     for (size_t j = 0; j < source.steps; ++j) {
       AddScaled(weights[j], source.values.data() + j * units, units,
                 y.data() + r * units);

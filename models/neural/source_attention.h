@@ -44,6 +44,10 @@ class SourceAttention {
   // outputs).
   void Read(const float* states, size_t steps, EncodedSource* source) const;
 
+  // Sets weights, source.steps of them, to the a_j of one h (units).
+  void Look(const EncodedSource& source, const float* h,
+            absl::Span<float> weights) const;
+
   // Sets each row h of (sources.size(), units), that looks at its own source,
   // to its y.
   void Apply(absl::Span<const EncodedSource* const> sources,

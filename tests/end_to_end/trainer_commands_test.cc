@@ -451,6 +451,14 @@ TEST_F(NbestCommandsTest, TunesWeights) {
   EXPECT_THAT(outcome.output, ContainsRegex("reranked +0.00"));
 }
 
+TEST_F(NbestCommandsTest, TunesByMira) {
+  const Outcome tuned =
+      Run("tune", {"--algorithm", "mira", "--metric", "wer", "--epochs", "5"});
+  EXPECT_EQ(tuned.exit_code, 0) << tuned.errors;
+  EXPECT_THAT(tuned.errors,
+              HasSubstr("WER: first 30.00, tuned 0.00, oracle 0.00"));
+}
+
 TEST_F(NbestCommandsTest, TellsWhatIsWrong) {
   const std::string evaluate = "evaluate-nbest";
   EXPECT_THAT(Run(evaluate, {"--weights", "lstm=1"}).errors,
@@ -460,6 +468,10 @@ TEST_F(NbestCommandsTest, TellsWhatIsWrong) {
   EXPECT_THAT(Run(evaluate, {"--first-id", "1"}).errors,
               HasSubstr("id 0: the references are those of ids 1 to 2"));
   EXPECT_EQ(Run("tune", {"--metric", "ter"}).exit_code, 2);
+  EXPECT_THAT(Run("tune", {"--c", "1"}).errors,
+              HasSubstr("--c: is of mira, not of mert"));
+  EXPECT_THAT(Run("tune", {"--algorithm", "mira", "--restarts", "1"}).errors,
+              HasSubstr("--restarts: is of mert, not of mira"));
 }
 
 TEST(DemoCorpusTest, TheSameSeedTheSameText) {

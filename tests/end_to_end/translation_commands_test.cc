@@ -111,6 +111,20 @@ TEST_F(TranslationCommandsTest, ItHasLearntToTranslate) {
             absl::StrCat(Reverse(source), "\n"));
 }
 
+// Whatever the list is ranked by, the best here has left nothing out.
+TEST_F(TranslationCommandsTest, RanksByCoverage) {
+  const auto translate = [](const std::string& beta) {
+    return Client({"translate", "--model", "there", "--nbest", "4",
+                   "--coverage-beta", beta, "the cat is small ."});
+  };
+  const std::vector<std::string> plain = Lines(translate("0").output);
+  const std::vector<std::string> covered = Lines(translate("0.2").output);
+  ASSERT_EQ(covered.size(), 4u);
+  EXPECT_THAT(covered[0], HasSubstr("0 ||| . small is cat the ||| there= -"));
+  EXPECT_NE(covered, plain);  // scores are others
+  EXPECT_EQ(translate("-1").exit_code, 2);
+}
+
 // A blank line has a blank translation, so that lines stay beside each other.
 TEST_F(TranslationCommandsTest, LinesOfTheInput) {
   const Outcome outcome =

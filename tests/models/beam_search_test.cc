@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "models/model_factory.h"
 #include "tests/testing/neural_models.h"
 
 namespace lmserve {
@@ -14,8 +16,24 @@ namespace {
 
 using Hypothesis = BeamSearch::Hypothesis;
 
+// How states look at the words of the test source and </s>, state by state.
+std::vector<float> Attention(const TranslationModel& translation,
+                             absl::Span<const std::byte* const> states) {
+  const size_t size = TestSource(translation.source_vocabulary()).size() + 1;
+  std::vector<float> weights(states.size() * size);
+  std::vector<TranslationModel::Look> looks;
+  for (size_t i = 0; i < states.size(); ++i) {
+    looks.push_back(
+        {states[i], absl::MakeSpan(weights).subspan(i * size, size)});
+  }
+  translation.Attend(looks);
+  return weights;
+}
+
+// The translation is that of the model, with attention; null: none is told.
 std::vector<Hypothesis> Search(const LanguageModel& model,
-                               const BeamSearchOptions& options, size_t count) {
+                               const BeamSearchOptions& options, size_t count,
+                               const TranslationModel* translation = nullptr) {
   std::vector<std::byte> start(model.state_size());
   model.Start(start.data());
   BeamSearch search(model, options, start.data());
@@ -24,7 +42,11 @@ std::vector<Hypothesis> Search(const LanguageModel& model,
     model.Score(step.moves);
     std::vector<ScoredWord> best(step.states.size() * step.k);
     model.TopK(step.states, step.k, absl::MakeSpan(best));
-    search.Take(best);
+    if (translation == nullptr) {
+      search.Take(best);
+    } else {
+      search.Take(best, Attention(*translation, step.states));
+    }
   }
   return search.Best(count);
 }
@@ -53,7 +75,27 @@ class BeamSearchTest : public testing::Test {
                                 options, Precision::kFloat);
   }
 
-  const LanguageModel& model() const { return *made_.model; }
+  const LanguageModel& model() const { return *reading_; }
+  const TranslationModel& translation() const { return *model_.translation(); }
+
+  // Of a text with </s>, word by word.
+  double Coverage(const std::vector<WordId>& text) const {
+    std::vector<std::byte> state(model().state_size());
+    model().Start(state.data());
+    std::vector<double> looked_at;
+    for (WordId word : text) {
+      const std::byte* row = state.data();
+      const std::vector<float> weights = Attention(translation(), {&row, 1});
+      looked_at.resize(weights.size());
+      for (size_t j = 0; j < weights.size(); ++j) looked_at[j] += weights[j];
+      const LanguageModel::Query query = {
+          state.data(), {&word, 1}, state.data(), {}};
+      model().Score({&query, 1});
+    }
+    double coverage = 0;
+    for (double look : looked_at) coverage += std::log(std::min(1.0, look));
+    return coverage;
+  }
 
   // All texts of at most so many words, likelier ones first by their score.
   std::vector<Hypothesis> Enumerate(const BeamSearchOptions& options) const {
@@ -68,8 +110,9 @@ class BeamSearchTest : public testing::Test {
         found.words = words;
         found.log_probs = ScoreWords(model(), text);
         for (float log_prob : found.log_probs) found.log_prob += log_prob;
-        found.score = found.log_prob /
-                      std::pow(found.log_probs.size(), options.length_alpha);
+        found.score = found.log_prob / std::pow(found.log_probs.size(),
+                                                options.length_alpha) +
+                      options.coverage_beta * Coverage(text);
         all.push_back(found);
         for (WordId word = 0; word < vocabulary.size(); ++word) {
           if (word == vocabulary.begin_sentence() ||
@@ -92,6 +135,9 @@ class BeamSearchTest : public testing::Test {
   }
 
   const TestModel made_ = Make();
+  const AnyModel model_ = CreateModel(made_.family, made_.Files()).value();
+  const std::unique_ptr<const LanguageModel> reading_ =
+      ReadTestSource(translation());
 };
 
 TEST_F(BeamSearchTest, AsWideAsThereAreTextsFindsTheBestOfAll) {
@@ -113,6 +159,58 @@ TEST_F(BeamSearchTest, AsWideAsThereAreTextsFindsTheBestOfAll) {
       EXPECT_EQ(found[0].words, expected[0].words);
     }
   }
+}
+
+TEST_F(BeamSearchTest, WithCoverageTooAsWideAsThereAreTexts) {
+  std::vector<std::vector<WordId>> firsts;
+  for (double beta : {0.0, 0.1, 0.8}) {
+    BeamSearchOptions options;
+    options.beam = 2000;
+    options.max_words = 4;
+    options.coverage_beta = beta;
+    const std::vector<Hypothesis> expected = Enumerate(options);
+    const std::vector<Hypothesis> found =
+        Search(model(), options, expected.size(), &translation());
+    ASSERT_EQ(found.size(), expected.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_NEAR(found[i].score, expected[i].score, 1e-5);
+    }
+    EXPECT_EQ(found[0].words, expected[0].words);
+    firsts.push_back(found[0].words);
+  }
+  EXPECT_NE(firsts.front(), firsts.back());
+}
+
+TEST_F(BeamSearchTest, WithoutABetaAttentionIsNotLookedAt) {
+  BeamSearchOptions options;
+  options.length_alpha = 0.6;
+  options.max_words = 12;
+  const std::vector<Hypothesis> expected = Search(model(), options, 5);
+  const std::vector<Hypothesis> found =
+      Search(model(), options, 5, &translation());
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].words, expected[i].words);
+    EXPECT_EQ(found[i].score, expected[i].score);
+  }
+}
+
+// What was looked at on the way there counts, up to all of a word; nothing does
+// not rule a hypothesis out.
+TEST_F(BeamSearchTest, CoverageStartsFromWhatWasLookedAt) {
+  BeamSearchOptions options;
+  options.beam = 1;
+  options.max_words = 1;
+  options.coverage_beta = 2;
+  std::vector<std::byte> start(model().state_size());
+  model().Start(start.data());
+  BeamSearch search(model(), options, start.data(), {0.25, 0.75, 0});
+  const size_t k = search.Next().k;
+  std::vector<ScoredWord> best(k, {model().vocabulary().end_sentence(), -1.0f});
+  search.Take(best, {0.25, 0.75, 0});
+  ASSERT_TRUE(search.done());
+  EXPECT_NEAR(search.Best(1)[0].score,
+              -1 + 2 * (std::log(0.5) + std::log(1e-10)), 1e-5);
 }
 
 TEST_F(BeamSearchTest, ScoresAreThoseOfScore) {

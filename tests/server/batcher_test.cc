@@ -172,6 +172,43 @@ TEST_F(BatcherTest, ManyTextsOfOneCall) {
   }
 }
 
+// The attention of states, which may be told in several batches.
+TEST_F(BatcherTest, AttentionIsThatOfTheModel) {
+  PublishTranslationModel(files_.path(), "de-en", "die katze ist", kText);
+  const std::unique_ptr<const ModelStore> store = files_.Open();
+  const ModelHandle handle = store->Get("de-en").value();
+  const TranslationModel& model = *handle->model().translation();
+  constexpr size_t kStates = 11;
+  const std::vector<WordId> source = {3, 4};
+  const auto read = model.Read(source);
+  const size_t state_size = model.decoder().state_size();
+  std::vector<std::byte> bytes(kStates * state_size);
+  std::vector<const std::byte*> states;
+  std::vector<float> expected(kStates * 3);
+  for (WordId i = 0; i < kStates; ++i) {
+    std::byte* state = &bytes[i * state_size];
+    read->Start(state);
+    const LanguageModel::Query query = {state, {&i, 1}, state, {}};
+    model.decoder().Score({&query, 1});
+    states.push_back(state);
+    const TranslationModel::Look look = {
+        state, absl::MakeSpan(expected).subspan(i * 3, 3)};
+    model.Attend({&look, 1});
+  }
+  for (size_t batch_words : {1, 4, 50}) {
+    std::vector<float> found(kStates * 3);
+    Batcher batcher({.threads = 1, .batch_words = batch_words});
+    Call call;
+    const ModelWork work = {
+        .model = *handle, .states = states, .attention = absl::MakeSpan(found)};
+    const auto run = [&]() -> Task<absl::Status> {
+      co_return co_await batcher.Run(call, work);
+    };
+    EXPECT_TRUE(Wait(run()).ok());
+    EXPECT_EQ(found, expected) << batch_words;
+  }
+}
+
 // A batcher of one thread, which is held up until Release().
 class HeldBatcherTest : public BatcherTest {
  protected:

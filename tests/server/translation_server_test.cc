@@ -1,5 +1,7 @@
 // Translation models in Score, Rerank, Generate and the rest.
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -9,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "models/text.h"
 #include "server/generation.h"
 #include "server/models.h"
 #include "server/predict.h"
@@ -39,6 +42,8 @@ class TranslationServerTest : public testing::Test {
                             "the cat dog is");
     PublishTranslationModel(files_.path(), "en-de", "the cat dog is",
                             "die katze hund ist");
+    PublishTranslationModel(files_.path(), "plain", "die katze", "the cat",
+                            /*attention=*/false);
     store_ = files_.Open();
     serving_.emplace(*store_, limits_);
   }
@@ -195,6 +200,66 @@ TEST_F(TranslationServerTest, BeamSearchScoresAreThoseOfScore) {
   }
 }
 
+// Beside ln P, by alpha 0, a score is beta times the coverage.
+TEST_F(TranslationServerTest, CoverageIsThatOfAttention) {
+  const ModelHandle handle = store_->Get("de-en").value();
+  const TranslationModel& model = *handle->model().translation();
+  const WordId source[] = {model.source_vocabulary().Find("die"),
+                           model.source_vocabulary().Find("katze")};
+  const auto read = model.Read(source);
+  // The prompt looks at the source, too.
+  for (const std::string prompt : {"", "the dog"}) {
+    const GenerateResponse response =
+        TryGenerate(absl::StrCat("model: 'de-en' source { text: 'die katze' } "
+                                 "prompt { text: '",
+                                 prompt,
+                                 "' } max_words: 4 "
+                                 "beam_search { size: 5 best: 5 "
+                                 "coverage_beta: 0.5 }"))
+            .value();
+    for (const lm::v1::Hypothesis& hypothesis : response.hypotheses()) {
+      std::vector<WordId> words;
+      for (absl::string_view word : SplitWords(prompt)) {
+        words.push_back(model.decoder().vocabulary().Find(word));
+      }
+      words.insert(words.end(), hypothesis.ids().begin(),
+                   hypothesis.ids().end());
+      // What was cut off has not looked for a word more.
+      if (!hypothesis.ended()) words.pop_back();
+      std::vector<std::byte> state(model.decoder().state_size());
+      read->Start(state.data());
+      double looked_at[3] = {};
+      for (size_t t = 0; t <= words.size(); ++t) {
+        float weights[3];
+        const TranslationModel::Look look = {state.data(),
+                                             absl::MakeSpan(weights)};
+        model.Attend({&look, 1});
+        for (size_t j = 0; j < 3; ++j) looked_at[j] += weights[j];
+        if (t == words.size()) break;
+        const LanguageModel::Query query = {
+            state.data(), {&words[t], 1}, state.data(), {}};
+        model.decoder().Score({&query, 1});
+      }
+      double coverage = 0;
+      for (double look : looked_at) coverage += std::log(std::min(1.0, look));
+      EXPECT_NEAR(hypothesis.score(), hypothesis.log_prob() + 0.5 * coverage,
+                  1e-4);
+    }
+  }
+}
+
+TEST_F(TranslationServerTest, CoverageNeedsAttention) {
+  constexpr char kSearch[] = " beam_search { size: 2 coverage_beta: 0.2 }";
+  for (const std::string model :
+       {"model: 'tiny'", "model: 'plain' source { text: 'katze' }"}) {
+    EXPECT_THAT(Message(TryGenerate(absl::StrCat(model, kSearch)).status()),
+                HasSubstr("has no attention: expected 0"));
+  }
+  EXPECT_THAT(
+      Message(TryGenerate(absl::StrCat("model: 'tiny'", kSearch)).status()),
+      HasSubstr("INVALID_ARGUMENT: beam_search.coverage_beta: 'tiny' has no"));
+}
+
 TEST_F(TranslationServerTest, ABeamOfOneIsTheBestWordEachTime) {
   const GenerateResponse beam =
       TryGenerate(
@@ -287,6 +352,15 @@ TEST_F(TranslationServerTest, ABeamSearchHasLimitsAndDrawsNothing) {
                                        "length_alpha: -1 }"))
                   .status()),
       HasSubstr("beam_search.length_alpha: expected a number from 0 up"));
+  for (const std::string beta : {"-0.1", "inf", "nan"}) {
+    EXPECT_THAT(Message(TryGenerate(absl::StrCat(kBegin,
+                                                 "beam_search { size: 2 "
+                                                 "coverage_beta: ",
+                                                 beta, " }"))
+                            .status()),
+                HasSubstr("beam_search.coverage_beta: expected a number from "
+                          "0 up, found "));
+  }
 }
 
 TEST_F(TranslationServerTest, ItDoesNotPredict) {

@@ -200,12 +200,13 @@ std::unique_ptr<LanguageModel> ReadTestSource(const TranslationModel& model) {
 
 uint64_t PublishTranslationModel(const std::string& store,
                                  absl::string_view name,
-                                 std::string source_text, std::string text) {
+                                 std::string source_text, std::string text,
+                                 bool attention) {
   TranslationNetworkOptions options;
   options.embedding = 6;
   options.units = 5;
   options.bidirectional = true;
-  options.attention = true;
+  options.attention = attention;
   const std::map<std::string, std::string> files = MakeTranslationFiles(
       VocabularyOf(std::move(source_text)), VocabularyOf(std::move(text)),
       options, Precision::kFloat);

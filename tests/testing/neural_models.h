@@ -54,11 +54,12 @@ std::vector<WordId> TestSource(const Vocabulary& source_vocabulary);
 // it has read that source.
 std::unique_ptr<LanguageModel> ReadTestSource(const TranslationModel& model);
 
-// Publishes a translation model with attention between the words of two texts;
-// returns the version.
+// Publishes a translation model between the words of two texts; returns the
+// version.
 uint64_t PublishTranslationModel(const std::string& store,
                                  absl::string_view name,
-                                 std::string source_text, std::string text);
+                                 std::string source_text, std::string text,
+                                 bool attention = true);
 
 // Publish an LSTM, or a bidirectional network, over the words of a text; return
 // the version.
