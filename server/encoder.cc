@@ -24,6 +24,16 @@ absl::Status Encoder::Add(const lm::v1::Text& text, absl::string_view field,
   return CheckLimit("words in the request", words_.size(), limits_.words);
 }
 
+Encoder Encoder::Select(absl::Span<const size_t> indexes) const {
+  Encoder selected(vocabulary_, limits_);
+  for (size_t i : indexes) {
+    const absl::Span<const WordId> words = this->words(i);
+    selected.words_.insert(selected.words_.end(), words.begin(), words.end());
+    selected.ends_.push_back(selected.words_.size());
+  }
+  return selected;
+}
+
 absl::Status Encoder::AddForm(const lm::v1::Text& text) {
   switch (text.form_case()) {
     case lm::v1::Text::kText:

@@ -35,6 +35,9 @@ class Encoder {
     return Part(all_words(), i);
   }
 
+  // Some of the texts, in the order of the indexes.
+  Encoder Select(absl::Span<const size_t> indexes) const;
+
   // The part of text i in numbers of which there is one a word of all texts.
   template <typename T>
   absl::Span<T> Part(absl::Span<T> numbers, size_t i) const {

@@ -106,6 +106,12 @@ void AddLoadFlags(CLI::App& app, Flags* flags) {
       ->group("Load");
   add("--max-calls-per-client", &flags->server.calls.calls_per_client,
       "The same of one address; 0: as many as all", 0);
+  app.add_option("--score-cache-bytes", flags->server.score_cache_bytes,
+                 "Memory for the scores of reranked candidates, so that other "
+                 "weights cost no work of a model; 0: none")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 50))
+      ->capture_default_str()
+      ->group("Load");
 }
 
 void AddLimit(CLI::App& app, const std::string& name, uint64_t* limit,

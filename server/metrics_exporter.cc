@@ -35,6 +35,16 @@ MetricFamily Gauge(const std::string& name, const std::string& help,
   return family;
 }
 
+MetricFamily Counter(const std::string& name, const std::string& help,
+                     double value) {
+  MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = prometheus::MetricType::Counter;
+  family.metric.emplace_back().counter.value = value;
+  return family;
+}
+
 void Add(const std::string& model, uint64_t version, double value,
          MetricFamily* family) {
   ClientMetric& metric = family->metric.emplace_back();
@@ -59,25 +69,34 @@ double OpenDescriptors() {
 // What is true at the moment of asking.
 class Present final : public prometheus::Collectable {
  public:
-  Present(const ModelStore& store, const Batcher& batcher, const CallGate& gate,
-          const Budgets& budgets)
-      : store_(store), batcher_(batcher), gate_(gate), budgets_(budgets) {}
+  Present(const Serving& serving, const CallGate& gate)
+      : serving_(serving), gate_(gate) {}
 
   std::vector<MetricFamily> Collect() const override {
+    const Budgets& budgets = serving_.budgets;
+    const ScoreCache::Counts cache = serving_.score_cache.counts();
     std::vector<MetricFamily> families = {
         Gauge("lm_queued_words", "Words that wait for a batch",
-              static_cast<double>(batcher_.queued_words())),
+              static_cast<double>(serving_.batcher.queued_words())),
         Gauge("lm_calls_under_way", "Calls that have come and not ended",
               static_cast<double>(gate_.under_way())),
         Gauge("lm_request_bytes", "Bytes of requests that are being answered",
-              static_cast<double>(budgets_.request_bytes.taken())),
+              static_cast<double>(budgets.request_bytes.taken())),
         Gauge("lm_answer_bytes", "Bytes of answers that are on their way",
-              static_cast<double>(budgets_.answer_bytes.taken())),
+              static_cast<double>(budgets.answer_bytes.taken())),
         Gauge("lm_generate_words_left",
               "Words that the Generate calls under way may write at most",
-              static_cast<double>(budgets_.generated_words.taken())),
+              static_cast<double>(budgets.generated_words.taken())),
         Gauge("lm_state_bytes", "Bytes of states of decoders and contexts",
-              static_cast<double>(budgets_.state_bytes.taken())),
+              static_cast<double>(budgets.state_bytes.taken())),
+        Counter("lm_score_cache_hits_total",
+                "Candidates that a model had scored before",
+                static_cast<double>(cache.hits)),
+        Counter("lm_score_cache_misses_total",
+                "Candidates that a model had to score",
+                static_cast<double>(cache.misses)),
+        Gauge("lm_score_cache_bytes", "Bytes of scores that are remembered",
+              static_cast<double>(cache.bytes)),
         Gauge("process_resident_memory_bytes", "Resident memory",
               ResidentBytes()),
         Gauge("process_open_fds", "Open file descriptors", OpenDescriptors())};
@@ -92,7 +111,7 @@ class Present final : public prometheus::Collectable {
     MetricFamily bytes = Gauges("lm_model_file_bytes", "Size of the files");
     MetricFamily seconds = Gauges(
         "lm_model_load_seconds", "How long loading took, verification and all");
-    const std::shared_ptr<const ServedModels> served = store_.served();
+    const std::shared_ptr<const ServedModels> served = serving_.store.served();
     for (const ModelStore::Entry& entry : served->List()) {
       const LoadedModel& model = *entry.handle;
       Add(model.name(), model.version(), 1, &loaded);
@@ -111,19 +130,17 @@ class Present final : public prometheus::Collectable {
     families->push_back(std::move(refused));
   }
 
-  const ModelStore& store_;
-  const Batcher& batcher_;
+  const Serving serving_;
   const CallGate& gate_;
-  const Budgets& budgets_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
-    const std::string& address, const Metrics& metrics, const ModelStore& store,
-    const Batcher& batcher, const CallGate& gate, const Budgets& budgets) {
+    const std::string& address, const Metrics& metrics, const Serving& serving,
+    const CallGate& gate) {
   auto exporter = absl::WrapUnique(new MetricsExporter);
-  exporter->present_ = std::make_shared<Present>(store, batcher, gate, budgets);
+  exporter->present_ = std::make_shared<Present>(serving, gate);
   // The library tells of an address that is taken by an exception.
   try {
     exporter->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);

@@ -8,25 +8,22 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "model_store/model_store.h"
-#include "server/batcher.h"
-#include "server/budget.h"
 #include "server/call_gate.h"
 #include "server/metrics.h"
+#include "server/serving.h"
 
 namespace lmserve {
 
 // Answers Prometheus at http://ADDRESS/metrics, on a thread of its own: what
-// the metrics counted, and what is true at that moment of models, queue, calls
-// and process.
+// the metrics counted, and what is true at that moment of models, queue, calls,
+// score cache and process.
 class MetricsExporter {
  public:
   // What it tells of must outlive it. Fails where the address, HOST:PORT, is
   // taken or is none; port 0 picks one.
   static absl::StatusOr<std::unique_ptr<MetricsExporter>> Start(
       const std::string& address, const Metrics& metrics,
-      const ModelStore& store, const Batcher& batcher, const CallGate& gate,
-      const Budgets& budgets);
+      const Serving& serving, const CallGate& gate);
 
   int port() const { return exposer_->GetListeningPorts().front(); }
 

@@ -97,8 +97,8 @@ class Reranking {
       const lm::v1::RerankerMember& member =
           reranker_.members(static_cast<int>(i));
       Task<absl::Status> add = member.reverse()
-                                   ? AddReverseFeature(member, *members_[i])
-                                   : AddFeatures(member, *members_[i]);
+                                   ? AddReverseFeature(member, members_[i])
+                                   : AddFeatures(member, members_[i]);
       status = co_await add;
     }
     if (status.ok()) {
@@ -173,17 +173,17 @@ class Reranking {
     }
   }
 
-  // The normalized sum of a text's ln P. A divisor that is infinite, too, makes
-  // the impossible no likelier; the log-probability of no words at all is 0.
-  double TextLogProb(absl::Span<const float> log_probs) const {
-    const double sum = std::accumulate(log_probs.begin(), log_probs.end(), 0.0);
-    if (std::isinf(sum) || log_probs.empty()) return sum;
-    return sum / Divisor(static_cast<double>(log_probs.size()));
+  // The normalized ln P of a text. A divisor that is infinite, too, makes the
+  // impossible no likelier; the log-probability of no words at all is 0.
+  double Normalized(double log_prob, size_t words) const {
+    if (std::isinf(log_prob) || words == 0) return log_prob;
+    return log_prob / Divisor(static_cast<double>(words));
   }
 
   // The three features of one model.
   Task<absl::Status> AddFeatures(const lm::v1::RerankerMember& member,
-                                 const LoadedModel& loaded) {
+                                 const ModelHandle& handle) {
+    const LoadedModel& loaded = *handle;
     const AnyModel& model = loaded.model();
     std::optional<Encoder> sources;
     absl::Status status;
@@ -204,14 +204,13 @@ class Reranking {
                                 suffix[0] == '\0' ? 1 : 0);
     }
     if (!status.ok()) co_return status;
-    const absl::StatusOr<std::vector<float>> log_probs =
-        co_await ScoreTexts(serving_, call_, loaded, texts,
-                            sources.has_value() ? &*sources : nullptr);
+    const absl::StatusOr<std::vector<double>> log_probs =
+        co_await SumLogProbs(serving_, call_, handle, texts,
+                             sources.has_value() ? &*sources : nullptr);
     if (!log_probs.ok()) co_return log_probs.status();
     for (size_t i = 0; i < texts.size(); ++i) {
       const absl::Span<const WordId> words = texts.words(i);
-      table_.AddValue(
-          i, TextLogProb(texts.Part(absl::MakeConstSpan(*log_probs), i)));
+      table_.AddValue(i, Normalized((*log_probs)[i], words.size()));
       table_.AddValue(i, std::count(words.begin(), words.end(),
                                     model.vocabulary().unknown()));
       table_.AddValue(i, words.size());
@@ -222,7 +221,8 @@ class Reranking {
   // ln P(source | candidate) by one model: every candidate is a source, and of
   // each the request's source is the translation.
   Task<absl::Status> AddReverseFeature(const lm::v1::RerankerMember& member,
-                                       const LoadedModel& loaded) {
+                                       const ModelHandle& handle) {
+    const LoadedModel& loaded = *handle;
     const AnyModel& model = loaded.model();
     absl::Status status = CheckHasSource("reverse_models", loaded, true);
     if (status.ok() && !request_.has_source()) {
@@ -240,12 +240,11 @@ class Reranking {
     }
     if (status.ok()) status = table_.AddColumn(member.feature(), 1);
     if (!status.ok()) co_return status;
-    const absl::StatusOr<std::vector<float>> log_probs =
-        co_await ScoreTexts(serving_, call_, loaded, texts, &candidates);
+    const absl::StatusOr<std::vector<double>> log_probs =
+        co_await SumLogProbs(serving_, call_, handle, texts, &candidates);
     if (!log_probs.ok()) co_return log_probs.status();
     for (size_t i = 0; i < texts.size(); ++i) {
-      table_.AddValue(
-          i, TextLogProb(texts.Part(absl::MakeConstSpan(*log_probs), i)));
+      table_.AddValue(i, Normalized((*log_probs)[i], texts.words(i).size()));
     }
     co_return absl::OkStatus();
   }

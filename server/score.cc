@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -167,6 +168,18 @@ absl::Status EncodeSources(const lm::v1::ScoreRequest& request,
   return EncodeSources("sources", loaded, limits, sources, words);
 }
 
+// What the cache knows texts by.
+std::vector<ScoreCache::Text> CachedTexts(const Encoder& texts,
+                                          const Encoder* sources) {
+  std::vector<ScoreCache::Text> cached(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    cached[i].words = texts.words(i);
+    if (sources == nullptr) continue;
+    cached[i].source = sources->words(sources->size() == 1 ? 0 : i);
+  }
+  return cached;
+}
+
 }  // namespace
 
 void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version) {
@@ -209,6 +222,33 @@ Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
   absl::Status status = co_await serving.batcher.Run(call, work);
   if (!status.ok()) co_return status;
   co_return log_probs;
+}
+
+Task<absl::StatusOr<std::vector<double>>> SumLogProbs(const Serving& serving,
+                                                      Call& call,
+                                                      const ModelHandle& model,
+                                                      const Encoder& texts,
+                                                      const Encoder* sources) {
+  std::vector<double> sums(texts.size());
+  const std::vector<size_t> missing = serving.score_cache.Find(
+      model, CachedTexts(texts, sources), absl::MakeSpan(sums));
+  if (missing.empty()) co_return sums;
+  const Encoder new_texts = texts.Select(missing);
+  std::optional<Encoder> new_sources;
+  if (sources != nullptr && sources->size() > 1) {
+    sources = &new_sources.emplace(sources->Select(missing));
+  }
+  const absl::StatusOr<std::vector<float>> log_probs =
+      co_await ScoreTexts(serving, call, *model, new_texts, sources);
+  if (!log_probs.ok()) co_return log_probs.status();
+  std::vector<double> new_sums;
+  for (size_t i = 0; i < missing.size(); ++i) {
+    const auto words = new_texts.Part(absl::MakeConstSpan(*log_probs), i);
+    new_sums.push_back(std::accumulate(words.begin(), words.end(), 0.0));
+    sums[missing[i]] = new_sums.back();
+  }
+  serving.score_cache.Insert(model, CachedTexts(new_texts, sources), new_sums);
+  co_return sums;
 }
 
 Task<absl::Status> Score(const Serving& serving, Call& call,

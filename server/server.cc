@@ -98,14 +98,15 @@ Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
       stalls_(options.stall),
       gate_(options.calls),
       budgets_(options.limits),
+      score_cache_(options.score_cache_bytes),
       reception_(authenticator_.get(), gate_, budgets_, stalls_, metrics_,
                  log_),
       admin_budgets_(options.limits),
       admin_reception_(authenticator_.get(), admin_gate_, admin_budgets_,
                        stalls_, metrics_, log_),
-      batcher_(CountedBatches(options.batcher)) {
-  const Serving serving = {*store_, options_.limits, batcher_, budgets_};
-  main_.services.push_back(MakeLanguageModelService(serving, reception_));
+      batcher_(CountedBatches(options.batcher)),
+      serving_{*store_, options_.limits, batcher_, budgets_, score_cache_} {
+  main_.services.push_back(MakeLanguageModelService(serving_, reception_));
   main_.services.push_back(MakeModelService(*store_, reception_));
   admin_.services.push_back(MakeAdminService(*store_, admin_reception_));
 }
@@ -131,9 +132,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   absl::Status status = server->Listen();
   if (!status.ok()) return status;
   if (!options.metrics_listen.empty()) {
-    auto exporter = MetricsExporter::Start(
-        options.metrics_listen, server->metrics_, *server->store_,
-        server->batcher_, server->gate_, server->budgets_);
+    auto exporter =
+        MetricsExporter::Start(options.metrics_listen, server->metrics_,
+                               server->serving_, server->gate_);
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }
@@ -204,12 +205,12 @@ void Server::FollowModels() {
   grpc::HealthCheckServiceInterface* health =
       main_.server->GetHealthCheckService();
   for (const std::string& name : names) {
-    if (serving_.count(name) == 0) health->SetServingStatus(name, true);
+    if (healthy_.count(name) == 0) health->SetServingStatus(name, true);
   }
-  for (const std::string& name : serving_) {
+  for (const std::string& name : healthy_) {
     if (names.count(name) == 0) health->SetServingStatus(name, false);
   }
-  serving_ = std::move(names);
+  healthy_ = std::move(names);
   metrics_.KeepOnly(*served);
   if (options_.on_models) options_.on_models(*served);
 }

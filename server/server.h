@@ -4,6 +4,7 @@
 #include <grpcpp/server.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>
@@ -20,6 +21,8 @@
 #include "server/metrics_exporter.h"
 #include "server/reception.h"
 #include "server/request_log.h"
+#include "server/score_cache.h"
+#include "server/serving.h"
 #include "server/stall_watch.h"
 #include "server/transport_security.h"
 
@@ -34,6 +37,7 @@ struct ServerOptions {
   Limits limits = {};
   CallGateOptions calls = {};
   BatcherOptions batcher = {};
+  uint64_t score_cache_bytes = 64 << 20;  // 0: none
   RequestLogOptions log = {};
   // How long a client may take for what it is sent; 0: for ever.
   std::chrono::milliseconds stall = std::chrono::minutes(1);
@@ -99,13 +103,15 @@ class Server {
   StallWatch stalls_;
   CallGate gate_;
   Budgets budgets_;
+  ScoreCache score_cache_;
   const Reception reception_;
   // Who changes models comes in past all others.
   CallGate admin_gate_;
   Budgets admin_budgets_;
   const Reception admin_reception_;
   Batcher batcher_;
-  std::set<std::string> serving_;  // models, for the store's callback alone
+  const Serving serving_;
+  std::set<std::string> healthy_;  // models, for the store's callback alone
   std::unique_ptr<MetricsExporter> exporter_;
   Listener main_;
   Listener admin_;

@@ -5,6 +5,7 @@
 #include "server/batcher.h"
 #include "server/budget.h"
 #include "server/limits.h"
+#include "server/score_cache.h"
 
 namespace lmserve {
 
@@ -14,6 +15,7 @@ struct Serving {
   const Limits& limits;
   Batcher& batcher;
   Budgets& budgets;
+  ScoreCache& score_cache;
 };
 
 }  // namespace lmserve

@@ -1,6 +1,9 @@
 // The candidates of a list scored together, as Rerank does, against one by one:
 // an LSTM 2 x 200 on 100-best lists, real ones where they are at hand, else
 // variants of a sentence. The log-probabilities are equal to the bit.
+//
+// Then Rerank itself, asked for the first time and again with other weights, of
+// that model and of an n-gram model.
 
 #include <benchmark/benchmark.h>
 
@@ -11,10 +14,16 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "model_store/model_store.h"
+#include "models/model_factory.h"
 #include "models/neural/recurrent_model.h"
 #include "models/text.h"
 #include "reranking/nbest_line.h"
+#include "server/rerank.h"
+#include "tests/bench/bench_data.h"
+#include "tests/server/test_serving.h"
 #include "tests/testing/shared_data.h"
+#include "tests/testing/temporary_directory.h"
 #include "trainer/neural/network.h"
 #include "trainer/neural/publish_network.h"
 #include "trainer/neural/random.h"
@@ -142,6 +151,89 @@ void RerankLists(benchmark::State& state) {
   state.counters["share_of_one_by_one"] = together / alone;
 }
 BENCHMARK(RerankLists)->Unit(benchmark::kMillisecond)->Iterations(50);
+
+// A request about a list, whose words are others where there are fewer.
+lm::v1::RerankRequest RequestOf(const std::string& model, WordId vocabulary,
+                                const std::vector<std::vector<WordId>>& list) {
+  lm::v1::RerankRequest request;
+  request.add_models(model);
+  for (const auto& candidate : list) {
+    auto& ids = *request.add_candidates()->mutable_text()->mutable_ids();
+    for (WordId word : candidate) {
+      if (word != kEnd) ids.add_ids(3 + (word - 3) % (vocabulary - 3));
+    }
+  }
+  return request;
+}
+
+// Returns how long the answer took, and sets ln P of the candidates in the
+// order of the list.
+double TimeRerank(const TestServing& serving,
+                  const lm::v1::RerankRequest& request,
+                  std::vector<double>* log_probs) {
+  lm::v1::RerankResponse response;
+  const auto start = Clock::now();
+  const absl::Status status = serving.Answer(Rerank, request, &response);
+  const auto end = Clock::now();
+  if (!status.ok()) return 0;
+  log_probs->resize(request.candidates_size());
+  for (const lm::v1::RankedCandidate& candidate : response.candidates()) {
+    (*log_probs)[candidate.index()] = candidate.features(0);
+  }
+  return std::chrono::duration<double>(end - start).count();
+}
+
+void RerankAgain(benchmark::State& state, const std::string& store_path,
+                 const std::string& model) {
+  const std::string path = SharedFile("data/nbest/europarl-en.dev.nbest.xz");
+  const Lists lists = path.empty() ? MadeLists() : RealLists(path);
+  const auto store = ModelStore::Open(store_path).value();
+  const WordId vocabulary = (*store->Get(model))->model().vocabulary().size();
+  const Limits limits;
+  const BatcherOptions one_thread = {.threads = 1};
+  const TestServing remembering(*store, limits, one_thread, 64 << 20);
+  const TestServing forgetful(*store, limits, one_thread, 0);
+  double first = 0, again = 0;
+  size_t next = 0, candidates = 0;
+  for (auto _ : state) {
+    lm::v1::RerankRequest request =
+        RequestOf(model, vocabulary, lists[next++ % lists.size()]);
+    std::vector<double> expected, found;
+    TimeRerank(forgetful, request, &expected);
+    first += TimeRerank(remembering, request, &found);
+    if (found.empty() || found != expected) {
+      state.SkipWithError("the scores differ");
+    }
+    candidates += expected.size();
+    (*request.mutable_weights())[model] = 0.5;
+    again += TimeRerank(remembering, request, &found);
+    if (found != expected) state.SkipWithError("the scores differ");
+  }
+  state.SetLabel(path.empty() ? "made lists" : "Europarl, phrase-based");
+  state.counters["candidates"] =
+      static_cast<double>(candidates) / static_cast<double>(next);
+  state.counters["ms_first"] = first / static_cast<double>(next) * 1e3;
+  state.counters["ms_again"] = again / static_cast<double>(next) * 1e3;
+  state.counters["share_of_first"] = again / first;
+}
+
+void RerankAgainLstm(benchmark::State& state) {
+  const TemporaryDirectory store;
+  const Lstm lstm;
+  NetworkVersion version;
+  version.family = std::string(kRecurrentFamily);
+  version.weights = lstm.bytes;
+  version.self_test = {"3 4"};
+  PublishNetwork(store.path(), "lstm", lstm.model->vocabulary(), version)
+      .value();
+  RerankAgain(state, store.path(), "lstm");
+}
+BENCHMARK(RerankAgainLstm)->Unit(benchmark::kMillisecond)->Iterations(10);
+
+void RerankAgainNgram(benchmark::State& state) {
+  RerankAgain(state, BenchData::Get().store(), "bench");
+}
+BENCHMARK(RerankAgainNgram)->Unit(benchmark::kMillisecond)->Iterations(10);
 
 }  // namespace
 }  // namespace lmserve

@@ -54,7 +54,7 @@ class BenchServer {
   BenchServer()
       : store_(ModelStore::Open(BenchData::Get().store()).value()),
         service_(MakeLanguageModelService(
-            {*store_, limits_, batcher_, budgets_}, reception_)) {
+            {*store_, limits_, batcher_, budgets_, score_cache_}, reception_)) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
@@ -75,6 +75,7 @@ class BenchServer {
   const Reception reception_{nullptr, gate_, budgets_, stalls_, metrics_, log_};
   const std::unique_ptr<const ModelStore> store_;
   Batcher batcher_{{}};
+  ScoreCache score_cache_{0};
   const std::unique_ptr<grpc::Service> service_;
   EmptyService empty_;
   std::unique_ptr<grpc::Server> server_;

@@ -151,6 +151,11 @@ TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
   EXPECT_EQ(server.Client({"score", "--model", "none", "the cat"}).exit_code,
             1);
   EXPECT_EQ(server.Client({"generate", "--max-words", "3"}).exit_code, 0);
+  for (const char* weight : {"en=1", "en=2"}) {
+    EXPECT_EQ(
+        server.Client({"rerank", "--weights", weight}, "the\ncat\n").exit_code,
+        0);
+  }
   const std::string metrics = Get(port, "/metrics");
   for (const char* expected :
        {"HTTP/1.1 200 OK",
@@ -166,7 +171,9 @@ TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
         "lm_model_load_seconds{model=\"en\",version=\"1\"} 0.",
         "lm_request_bytes 0\n", "lm_generate_words_left 0\n",
         "lm_state_bytes 0\n", "lm_calls_under_way 0\n", "lm_queued_words 0\n",
-        "process_open_fds ", "lm_build_info{version="}) {
+        "lm_score_cache_hits_total 2\n", "lm_score_cache_misses_total 2\n",
+        "lm_score_cache_bytes 2", "process_open_fds ",
+        "lm_build_info{version="}) {
     EXPECT_THAT(metrics, HasSubstr(expected));
   }
 }

@@ -52,6 +52,18 @@ TEST_F(EncoderTest, TextsStandOneAfterTheOther) {
   EXPECT_THAT(encoder_.all_words(), ElementsAre(4, 2, 3, 4));
 }
 
+TEST_F(EncoderTest, SomeOfTheTexts) {
+  ASSERT_TRUE(Add("text: 'cat'").ok());
+  ASSERT_TRUE(Add("text: 'the cat'").ok());
+  ASSERT_TRUE(Add("", {.may_be_empty = true}).ok());
+  const size_t indexes[] = {2, 1};
+  const Encoder some = encoder_.Select(indexes);
+  EXPECT_EQ(some.size(), 2);
+  EXPECT_THAT(some.words(0), IsEmpty());
+  EXPECT_THAT(some.words(1), ElementsAre(3, 4));
+  EXPECT_THAT(some.all_words(), ElementsAre(3, 4));
+}
+
 TEST_F(EncoderTest, AnEmptyTextMayBeEndedToo) {
   ASSERT_TRUE(Add("", {.may_be_empty = true, .add_end = true}).ok());
   EXPECT_THAT(encoder_.words(0), ElementsAre(2));

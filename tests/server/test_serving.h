@@ -1,11 +1,14 @@
 #ifndef LMSERVE_TESTS_SERVER_TEST_SERVING_H_
 #define LMSERVE_TESTS_SERVER_TEST_SERVING_H_
 
+#include <cstdint>
 #include <future>
 #include <utility>
 
 #include "server/batcher.h"
+#include "server/budget.h"
 #include "server/call.h"
+#include "server/score_cache.h"
 #include "server/serving.h"
 #include "server/task.h"
 
@@ -24,14 +27,17 @@ T Wait(Task<T> task) {
 class TestServing {
  public:
   TestServing(const ModelStore& store, const Limits& limits,
-              const BatcherOptions& options = {})
+              const BatcherOptions& options = {},
+              uint64_t score_cache_bytes = 1 << 20)
       : batcher_(options),
         budgets_(limits),
-        serving_{store, limits, batcher_, budgets_} {}
+        score_cache_(score_cache_bytes),
+        serving_{store, limits, batcher_, budgets_, score_cache_} {}
 
   const Serving& operator*() const { return serving_; }
   Batcher& batcher() { return batcher_; }
   Budgets& budgets() { return budgets_; }
+  ScoreCache& score_cache() { return score_cache_; }
 
   // Has a handler answer a request.
   template <typename Request, typename Response>
@@ -45,6 +51,7 @@ class TestServing {
  private:
   Batcher batcher_;
   Budgets budgets_;
+  ScoreCache score_cache_;
   const Serving serving_;
 };
 
