@@ -13,7 +13,7 @@ ScoreCache::Key::Key(Entries::iterator entry) : model(entry->model) {
 // index that may be half empty.
 uint64_t ScoreCache::Bytes(const Entry& entry) {
   constexpr size_t kLinks = 2 * sizeof(void*);
-  constexpr size_t kAllocator = 2 * 16;
+  constexpr size_t kAllocator = 2 * size_t{16};
   constexpr size_t kPlace = 2 * (sizeof(Entries::iterator) + 1);
   return sizeof(Entry) + kLinks + kAllocator + kPlace +
          entry.words.size() * sizeof(WordId);
