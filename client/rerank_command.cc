@@ -289,7 +289,8 @@ void AddRerankCommand(CLI::App& app, Work* work) {
           .add_option("--nbest", options->nbest,
                       "An n-best list as Moses or Marian write it, or - for "
                       "the standard input: print it with the models' features "
-                      "NAME, NAME.unknown and NAME.words appended")
+                      "NAME, NAME.unknown, NAME.words and NAME.end "
+                      "appended")
           ->excludes(candidates);
   command
       .add_option("--source", options->source,

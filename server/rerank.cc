@@ -186,7 +186,7 @@ class Reranking {
     return log_prob / Divisor(static_cast<double>(words));
   }
 
-  // The three features of one model.
+  // The four features of one model.
   Task<absl::Status> AddFeatures(const lm::v1::RerankerMember& member,
                                  const ModelHandle& handle) {
     const LoadedModel& loaded = *handle;
@@ -204,22 +204,23 @@ class Reranking {
       status = texts.Add(request_.candidates(i).text(), "candidates", i,
                          {.may_be_empty = true, .add_end = PredictsEnd(model)});
     }
-    for (const char* suffix : {"", ".unknown", ".words"}) {
+    for (const char* suffix : {"", ".unknown", ".words", ".end"}) {
       if (!status.ok()) co_return status;
       status = table_.AddColumn(absl::StrCat(member.feature(), suffix),
                                 suffix[0] == '\0' ? 1 : 0);
     }
     if (!status.ok()) co_return status;
-    const absl::StatusOr<std::vector<double>> log_probs =
-        co_await SumLogProbs(serving_, call_, handle, texts,
-                             sources.has_value() ? &*sources : nullptr);
-    if (!log_probs.ok()) co_return log_probs.status();
+    const absl::StatusOr<std::vector<ScoreCache::Score>> scores =
+        co_await ScoreWholeTexts(serving_, call_, handle, texts,
+                                 sources.has_value() ? &*sources : nullptr);
+    if (!scores.ok()) co_return scores.status();
     for (size_t i = 0; i < texts.size(); ++i) {
       const absl::Span<const WordId> words = texts.words(i);
-      table_.AddValue(i, Normalized((*log_probs)[i], words.size()));
+      table_.AddValue(i, Normalized((*scores)[i].log_prob, words.size()));
       table_.AddValue(i, std::count(words.begin(), words.end(),
                                     model.vocabulary().unknown()));
       table_.AddValue(i, words.size());
+      table_.AddValue(i, (*scores)[i].end);
     }
     co_return absl::OkStatus();
   }
@@ -246,11 +247,12 @@ class Reranking {
     }
     if (status.ok()) status = table_.AddColumn(member.feature(), 1);
     if (!status.ok()) co_return status;
-    const absl::StatusOr<std::vector<double>> log_probs =
-        co_await SumLogProbs(serving_, call_, handle, texts, &candidates);
-    if (!log_probs.ok()) co_return log_probs.status();
+    const absl::StatusOr<std::vector<ScoreCache::Score>> scores =
+        co_await ScoreWholeTexts(serving_, call_, handle, texts, &candidates);
+    if (!scores.ok()) co_return scores.status();
     for (size_t i = 0; i < texts.size(); ++i) {
-      table_.AddValue(i, Normalized((*log_probs)[i], texts.words(i).size()));
+      table_.AddValue(i,
+                      Normalized((*scores)[i].log_prob, texts.words(i).size()));
     }
     co_return absl::OkStatus();
   }

@@ -224,15 +224,13 @@ Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
   co_return log_probs;
 }
 
-Task<absl::StatusOr<std::vector<double>>> SumLogProbs(const Serving& serving,
-                                                      Call& call,
-                                                      const ModelHandle& model,
-                                                      const Encoder& texts,
-                                                      const Encoder* sources) {
-  std::vector<double> sums(texts.size());
+Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
+    const Serving& serving, Call& call, const ModelHandle& model,
+    const Encoder& texts, const Encoder* sources) {
+  std::vector<ScoreCache::Score> scores(texts.size());
   const std::vector<size_t> missing = serving.score_cache.Find(
-      model, CachedTexts(texts, sources), absl::MakeSpan(sums));
-  if (missing.empty()) co_return sums;
+      model, CachedTexts(texts, sources), absl::MakeSpan(scores));
+  if (missing.empty()) co_return scores;
   const Encoder new_texts = texts.Select(missing);
   std::optional<Encoder> new_sources;
   if (sources != nullptr && sources->size() > 1) {
@@ -241,14 +239,17 @@ Task<absl::StatusOr<std::vector<double>>> SumLogProbs(const Serving& serving,
   const absl::StatusOr<std::vector<float>> log_probs =
       co_await ScoreTexts(serving, call, *model, new_texts, sources);
   if (!log_probs.ok()) co_return log_probs.status();
-  std::vector<double> new_sums;
+  const bool has_end = PredictsEnd(model->model());
+  std::vector<ScoreCache::Score> new_scores;
   for (size_t i = 0; i < missing.size(); ++i) {
     const auto words = new_texts.Part(absl::MakeConstSpan(*log_probs), i);
-    new_sums.push_back(std::accumulate(words.begin(), words.end(), 0.0));
-    sums[missing[i]] = new_sums.back();
+    new_scores.push_back({std::accumulate(words.begin(), words.end(), 0.0),
+                          has_end ? words.back() : 0});
+    scores[missing[i]] = new_scores.back();
   }
-  serving.score_cache.Insert(model, CachedTexts(new_texts, sources), new_sums);
-  co_return sums;
+  serving.score_cache.Insert(model, CachedTexts(new_texts, sources),
+                             new_scores);
+  co_return scores;
 }
 
 Task<absl::Status> Score(const Serving& serving, Call& call,

@@ -35,14 +35,12 @@ Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
                                                     const Encoder& texts,
                                                     const Encoder* sources);
 
-// ln P of every text, the sum of its words' as above. Texts that
-// serving.score_cache knows cost no work; the others are scored in one batch,
-// and known from then on.
-Task<absl::StatusOr<std::vector<double>>> SumLogProbs(const Serving& serving,
-                                                      Call& call,
-                                                      const ModelHandle& model,
-                                                      const Encoder& texts,
-                                                      const Encoder* sources);
+// ln P of every text, the sum of its words' as above, and of its </s>. Texts
+// that serving.score_cache knows cost no work; the others are scored in one
+// batch, and known from then on.
+Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
+    const Serving& serving, Call& call, const ModelHandle& model,
+    const Encoder& texts, const Encoder* sources);
 
 // Who answered.
 void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version);

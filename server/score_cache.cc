@@ -30,7 +30,7 @@ uint64_t ScoreCache::Number(const ModelHandle& model) {
 
 std::vector<size_t> ScoreCache::Find(const ModelHandle& model,
                                      absl::Span<const Text> texts,
-                                     absl::Span<double> log_probs) {
+                                     absl::Span<Score> scores) {
   std::vector<size_t> missing;
   const std::lock_guard<std::mutex> lock(mutex_);
   const uint64_t number = Number(model);
@@ -41,7 +41,7 @@ std::vector<size_t> ScoreCache::Find(const ModelHandle& model,
       continue;
     }
     const Entries::iterator entry = *found;
-    log_probs[i] = entry->log_prob;
+    scores[i] = entry->score;
     entries_.splice(entries_.begin(), entries_, entry);
   }
   counts_.hits += texts.size() - missing.size();
@@ -50,12 +50,11 @@ std::vector<size_t> ScoreCache::Find(const ModelHandle& model,
 }
 
 void ScoreCache::Insert(const ModelHandle& model, absl::Span<const Text> texts,
-                        absl::Span<const double> log_probs) {
+                        absl::Span<const Score> scores) {
   Entries added, dropped;  // made and freed while others may have the mutex
   for (size_t i = 0; i < texts.size(); ++i) {
     const auto& [source, words] = texts[i];
-    Entry& entry =
-        added.emplace_back(Entry{0, log_probs[i], source.size(), {}});
+    Entry& entry = added.emplace_back(Entry{0, scores[i], source.size(), {}});
     entry.words.reserve(source.size() + words.size());
     entry.words.assign(source.begin(), source.end());
     entry.words.insert(entry.words.end(), words.begin(), words.end());

@@ -33,21 +33,29 @@ class ScoreCache {
   // Of 0 bytes, it never knows anything.
   explicit ScoreCache(uint64_t max_bytes) : max_bytes_(max_bytes) {}
 
+  // ln P of all words of a text, summed, and of </s>, where it is one of them.
+  struct Score {
+    double log_prob = 0;
+    float end = 0;
+
+    bool operator==(const Score& other) const = default;
+  };
+
   // Words that others own.
   struct Text {
     absl::Span<const WordId> source;  // of a translation
     absl::Span<const WordId> words;
   };
 
-  // Sets ln P of those texts that are known, and returns the indexes of the
-  // others, sorted. REQUIRES: log_probs is as long as texts.
+  // Sets the scores of those texts that are known, and returns the indexes of
+  // the others, sorted. REQUIRES: scores is as long as texts.
   std::vector<size_t> Find(const ModelHandle& model,
                            absl::Span<const Text> texts,
-                           absl::Span<double> log_probs);
+                           absl::Span<Score> scores);
 
-  // Remembers ln P of all the texts, unless they were known already.
+  // Remembers the scores of all the texts, unless they were known already.
   void Insert(const ModelHandle& model, absl::Span<const Text> texts,
-              absl::Span<const double> log_probs);
+              absl::Span<const Score> scores);
 
   struct Counts {
     uint64_t hits;    // texts that were asked and known,
@@ -59,7 +67,7 @@ class ScoreCache {
  private:
   struct Entry {
     uint64_t model;  // its number
-    double log_prob;
+    Score score;
     size_t source_words;
     std::vector<WordId> words;  // the source's, then the text's
   };

@@ -46,7 +46,8 @@ absl::StatusOr<std::vector<lm::v1::RerankerMember>> FindMembers(
 std::vector<std::string> FeaturesOf(const lm::v1::RerankerMember& member) {
   if (member.reverse()) return {member.feature()};
   return {member.feature(), absl::StrCat(member.feature(), ".unknown"),
-          absl::StrCat(member.feature(), ".words")};
+          absl::StrCat(member.feature(), ".words"),
+          absl::StrCat(member.feature(), ".end")};
 }
 
 lm::v1::Normalization ParseNormalization(const std::string& name) {

@@ -389,8 +389,9 @@ TEST_F(ClientCommandsTest, NbestGetsFeaturesAndKeepsAllElse) {
   for (const std::string& text : texts) {
     const Expected expected = Score(text);
     features.push_back(absl::StrFormat(
-        " demo= %.9g demo.unknown= %d demo.words= %d", expected.sum,
-        expected.unknown, expected.log_probs.size()));
+        " demo= %.9g demo.unknown= %d demo.words= %d demo.end= %.9g",
+        expected.sum, expected.unknown, expected.log_probs.size(),
+        expected.log_probs.back()));
   }
   EXPECT_EQ(
       output,

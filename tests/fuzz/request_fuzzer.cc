@@ -128,7 +128,7 @@ void Check(const lm::v1::RerankRequest& request,
   Require(response.models_size() == models + reverse_models,
           "every model says its version");
   const int features =
-      request.candidates(0).features_size() + 3 * models + reverse_models;
+      request.candidates(0).features_size() + 4 * models + reverse_models;
   Require(response.feature_names_size() == features &&
               response.weights_size() == features,
           "every feature has a name and a weight");

@@ -241,22 +241,24 @@ TEST_F(BidirectionalServerTest, RerankBesideALeftToRightModel) {
           .value();
   ASSERT_EQ(response.candidates_size(), 2);
   EXPECT_THAT(response.feature_names(),
-              ElementsAre("both", "both.unknown", "both.words", "tiny",
-                          "tiny.unknown", "tiny.words"));
+              ElementsAre("both", "both.unknown", "both.words", "both.end",
+                          "tiny", "tiny.unknown", "tiny.words", "tiny.end"));
   const auto& first = response.candidates(0).index() == 0
                           ? response.candidates(0)
                           : response.candidates(1);
   EXPECT_THAT(first.features(0),
               IsNear(PseudoLogLikelihood("the dog is small") / 4));
   EXPECT_EQ(first.features(2), 4);
-  EXPECT_EQ(first.features(5), 5);  // </s> is predicted, too
+  EXPECT_EQ(first.features(3), 0);  // it predicts no </s>
+  EXPECT_EQ(first.features(6), 5);  // </s> is predicted, too
   // No words at all: nothing is divided by their count.
   const auto& empty = response.candidates(0).index() == 1
                           ? response.candidates(0)
                           : response.candidates(1);
   EXPECT_EQ(empty.features(0), 0);
   EXPECT_EQ(empty.features(2), 0);
-  EXPECT_THAT(empty.features(3), IsNear(Ln({-0.4, -0.9})));
+  EXPECT_THAT(empty.features(4), IsNear(Ln({-0.4, -0.9})));
+  EXPECT_EQ(empty.features(7), empty.features(4));
 }
 
 TEST_F(BidirectionalServerTest, DoesNotGenerate) {

@@ -32,6 +32,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 const double kTinyTheCat = Ln({-0.3, -0.18, -0.2 + -0.25 + -0.9});
 const double kTinyADog = Ln({-0.6, -0.45 + -0.4, -0.15 + -0.9});
 const double kFlatTheCat = Ln({-0.6, -0.2, -0.4});
+const double kTinyEndOfTheCat = Ln({-0.2, -0.25, -0.9});
+const double kTinyEndOfADog = Ln({-0.15, -0.9});
+const double kFlatEnd = Ln({-0.4});
 const double kFlatADog = Ln({-0.5, -0.5, -0.4});  // two unknown words
 
 constexpr char kTwo[] =
@@ -71,14 +74,14 @@ std::vector<int> Order(const RerankResponse& response) {
 TEST_F(RerankTest, ByLogProbWithoutWeights) {
   const RerankResponse response = Rerank(absl::StrCat("models: 'tiny' ", kTwo));
   EXPECT_THAT(response.feature_names(),
-              ElementsAre("tiny", "tiny.unknown", "tiny.words"));
-  EXPECT_THAT(response.weights(), ElementsAre(1, 0, 0));
+              ElementsAre("tiny", "tiny.unknown", "tiny.words", "tiny.end"));
+  EXPECT_THAT(response.weights(), ElementsAre(1, 0, 0, 0));
   EXPECT_THAT(Order(response), ElementsAre(1, 0));
   EXPECT_THAT(response.candidates(0).score(), IsNear(kTinyTheCat));
   EXPECT_THAT(response.candidates(0).features(),
-              ElementsAre(IsNear(kTinyTheCat), 0, 3));
+              ElementsAre(IsNear(kTinyTheCat), 0, 3, IsNear(kTinyEndOfTheCat)));
   EXPECT_THAT(response.candidates(1).features(),
-              ElementsAre(IsNear(kTinyADog), 0, 3));
+              ElementsAre(IsNear(kTinyADog), 0, 3, IsNear(kTinyEndOfADog)));
 }
 
 TEST_F(RerankTest, LogLinearOverModelsAndOwnFeatures) {
@@ -92,20 +95,25 @@ TEST_F(RerankTest, LogLinearOverModelsAndOwnFeatures) {
       "weights { key: 'tiny.words' value: -0.25 } "
       "weights { key: 'flat@1' value: 0.125 } "
       "weights { key: 'flat@1.unknown' value: -3 } ");
-  EXPECT_THAT(response.feature_names(),
-              ElementsAre("am", "tm", "tiny", "tiny.unknown", "tiny.words",
-                          "flat@1", "flat@1.unknown", "flat@1.words"));
+  EXPECT_THAT(
+      response.feature_names(),
+      ElementsAre("am", "tm", "tiny", "tiny.unknown", "tiny.words", "tiny.end",
+                  "flat@1", "flat@1.unknown", "flat@1.words", "flat@1.end"));
   EXPECT_THAT(response.weights(),
-              ElementsAre(0, 2, 0.5, 0, -0.25, 0.125, -3, 0));
+              ElementsAre(0, 2, 0.5, 0, -0.25, 0, 0.125, -3, 0, 0));
   ASSERT_THAT(Order(response), ElementsAre(1, 0));
   const RankedCandidate& the_cat = response.candidates(0);
-  EXPECT_THAT(the_cat.features(), ElementsAre(0.5, -2, IsNear(kTinyTheCat), 0,
-                                              3, IsNear(kFlatTheCat), 0, 3));
+  EXPECT_THAT(
+      the_cat.features(),
+      ElementsAre(0.5, -2, IsNear(kTinyTheCat), 0, 3, IsNear(kTinyEndOfTheCat),
+                  IsNear(kFlatTheCat), 0, 3, IsNear(kFlatEnd)));
   EXPECT_THAT(the_cat.score(), IsNear(2 * -2 + 0.5 * kTinyTheCat + -0.25 * 3 +
                                       0.125 * kFlatTheCat));
   const RankedCandidate& a_dog = response.candidates(1);
-  EXPECT_THAT(a_dog.features(), ElementsAre(4, -1, IsNear(kTinyADog), 0, 3,
-                                            IsNear(kFlatADog), 2, 3));
+  EXPECT_THAT(
+      a_dog.features(),
+      ElementsAre(4, -1, IsNear(kTinyADog), 0, 3, IsNear(kTinyEndOfADog),
+                  IsNear(kFlatADog), 2, 3, IsNear(kFlatEnd)));
   EXPECT_THAT(a_dog.score(), IsNear(2 * -1 + 0.5 * kTinyADog + -0.25 * 3 +
                                     0.125 * kFlatADog + -3 * 2));
 }
@@ -144,7 +152,8 @@ TEST_F(RerankTest, Normalizations) {
     const RerankResponse response =
         Rerank(absl::StrCat("models: 'tiny' ", kTwo, expected.fields));
     EXPECT_THAT(response.candidates(0).features(),
-                ElementsAre(IsNear(kTinyTheCat / expected.divisor), 0, 3))
+                ElementsAre(IsNear(kTinyTheCat / expected.divisor), 0, 3,
+                            IsNear(kTinyEndOfTheCat)))
         << expected.fields;
   }
 }
@@ -166,8 +175,9 @@ TEST_F(RerankTest, EqualsStayAsTheyCame) {
 
 TEST_F(RerankTest, AnEmptyCandidateIsItsEnd) {
   const RerankResponse response = Rerank("models: 'tiny' candidates {}");
-  EXPECT_THAT(response.candidates(0).features(),
-              ElementsAre(IsNear(Ln({-0.4, -0.9})), 0, 1));
+  EXPECT_THAT(
+      response.candidates(0).features(),
+      ElementsAre(IsNear(Ln({-0.4, -0.9})), 0, 1, IsNear(Ln({-0.4, -0.9}))));
 }
 
 TEST_F(RerankTest, AWeightOfZeroTakesAnInfiniteFeatureOut) {
@@ -269,8 +279,8 @@ TEST_F(NamedRerankerTest, BringsModelsWeightsAndNormalization) {
   const RerankResponse named =
       Rerank(absl::StrCat("reranker: 'mt' ", kTwoWithFeatures));
   EXPECT_THAT(named.feature_names(),
-              ElementsAre("tm", "t", "t.unknown", "t.words", "f", "f.unknown",
-                          "f.words"));
+              ElementsAre("tm", "t", "t.unknown", "t.words", "t.end", "f",
+                          "f.unknown", "f.words", "f.end"));
   EXPECT_EQ(named.reranker().name(), "mt");
   EXPECT_EQ(named.reranker().version(), 1u);
   ASSERT_EQ(named.models_size(), 2);
@@ -296,7 +306,7 @@ TEST_F(NamedRerankerTest, WhatTheCandidatesBringIsNotAskedFor) {
       "reranker: 'mt' candidates { text { text: 'a dog' } "
       "  features { key: 'tm' value: -1 } features { key: 't' value: 7 } }");
   EXPECT_THAT(response.feature_names(),
-              ElementsAre("t", "tm", "f", "f.unknown", "f.words"));
+              ElementsAre("t", "tm", "f", "f.unknown", "f.words", "f.end"));
   EXPECT_THAT(response.candidates(0).score(),
               IsNear(0.5 * 7 + 2 * -1 + -0.25 * 3));
 }
@@ -324,7 +334,7 @@ TEST_F(NamedRerankerTest, Refused) {
       {absl::StrCat("reranker: 'mt' ", kTwo),
        absl::InvalidArgumentError(
            "reranker 'mt': weights[tm]: no such feature; there are: t, "
-           "t.unknown, t.words, f, f.unknown, f.words")},
+           "t.unknown, t.words, t.end, f, f.unknown, f.words, f.end")},
       {"reranker: 'mt'", absl::InvalidArgumentError(
                              "candidates: expected a candidate, found none")},
   };
@@ -369,7 +379,7 @@ TEST_F(RerankTest, Refused) {
        "weights[tiny]: expected a finite number, found -inf"},
       {tiny + kTwo + "weights { key: 'lm' value: 1 }",
        "weights[lm]: no such feature; there are: tiny, tiny.unknown, "
-       "tiny.words"},
+       "tiny.words, tiny.end"},
       {tiny + feature + "candidates {}",
        "candidates[1].features: expected the features of candidates[0], 1 of "
        "them, found 0"},

@@ -14,23 +14,36 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using Score = ScoreCache::Score;
 using Words = std::vector<WordId>;
+
+// One that is told from others by both of its numbers.
+Score MakeScore(double log_prob) {
+  return {log_prob, static_cast<float>(log_prob / 4)};
+}
+
+std::vector<Score> MakeScores(const std::vector<double>& log_probs) {
+  std::vector<Score> scores;
+  for (double log_prob : log_probs) scores.push_back(MakeScore(log_prob));
+  return scores;
+}
 
 class ScoreCacheTest : public testing::Test {
  protected:
-  // Of one text: its score, if it is known.
+  // Of one text: its ln P, if it is known.
   std::optional<double> Find(ScoreCache& cache, const ModelHandle& model,
                              const ScoreCache::Text& text) {
-    double log_prob = 0;
-    const bool is_missing =
-        !cache.Find(model, {&text, 1}, {&log_prob, 1}).empty();
+    Score score;
+    const bool is_missing = !cache.Find(model, {&text, 1}, {&score, 1}).empty();
     if (is_missing) return std::nullopt;
-    return log_prob;
+    EXPECT_EQ(score, MakeScore(score.log_prob));
+    return score.log_prob;
   }
 
   void Insert(ScoreCache& cache, const ModelHandle& model,
               const ScoreCache::Text& text, double log_prob) {
-    cache.Insert(model, {&text, 1}, {&log_prob, 1});
+    const Score score = MakeScore(log_prob);
+    cache.Insert(model, {&text, 1}, {&score, 1});
   }
 
   ModelHandle Load() const {
@@ -56,10 +69,10 @@ TEST_F(ScoreCacheTest, TellsWhatItKnowsAndWhatNot) {
   ScoreCache cache(kLarge);
   Insert(cache, model_, {{}, b_}, -2.5);
   const ScoreCache::Text texts[] = {{{}, a_}, {{}, b_}, {{}, c_}};
-  std::vector<double> log_probs(3, 7);
-  EXPECT_THAT(cache.Find(model_, texts, absl::MakeSpan(log_probs)),
+  std::vector<Score> scores = MakeScores({7, 7, 7});
+  EXPECT_THAT(cache.Find(model_, texts, absl::MakeSpan(scores)),
               ElementsAre(0, 2));
-  EXPECT_THAT(log_probs, ElementsAre(7, -2.5, 7));
+  EXPECT_EQ(scores, MakeScores({7, -2.5, 7}));
   EXPECT_EQ(cache.counts().hits, 1u);
   EXPECT_EQ(cache.counts().misses, 2u);
 }
@@ -68,11 +81,11 @@ TEST_F(ScoreCacheTest, EveryWordOfTextAndSourceCounts) {
   ScoreCache cache(kLarge);
   const ScoreCache::Text texts[] = {{a_, b_},    {b_, a_},    {a_, none_},
                                     {none_, a_}, {c_, none_}, {none_, none_}};
-  const std::vector<double> log_probs = {-1, -2, -3, -4, -5, -6};
-  cache.Insert(model_, texts, log_probs);
-  std::vector<double> found(6);
+  const std::vector<Score> scores = MakeScores({-1, -2, -3, -4, -5, -6});
+  cache.Insert(model_, texts, scores);
+  std::vector<Score> found(6);
   EXPECT_THAT(cache.Find(model_, texts, absl::MakeSpan(found)), IsEmpty());
-  EXPECT_EQ(found, log_probs);
+  EXPECT_EQ(found, scores);
   EXPECT_FALSE(Find(cache, model_, {c_, b_}).has_value());
   EXPECT_FALSE(Find(cache, model_, {a_, c_}).has_value());
 }
@@ -103,9 +116,9 @@ TEST_F(ScoreCacheTest, BytesStayWithinTheBound) {
 TEST_F(ScoreCacheTest, OneCallMayFillIt) {
   ScoreCache cache(2 * BytesOf(2));
   const ScoreCache::Text texts[] = {{{}, a_}, {{}, b_}, {a_, none_}};
-  const std::vector<double> log_probs = {-1, -2, -3};
-  cache.Insert(model_, texts, log_probs);
-  std::vector<double> found(3);
+  const std::vector<Score> scores = MakeScores({-1, -2, -3});
+  cache.Insert(model_, texts, scores);
+  std::vector<Score> found(3);
   EXPECT_THAT(cache.Find(model_, texts, absl::MakeSpan(found)), ElementsAre(0));
 }
 
@@ -129,9 +142,9 @@ TEST_F(ScoreCacheTest, OfNoBytesItKnowsNothing) {
 TEST_F(ScoreCacheTest, TheSameAgainTakesNoMoreRoom) {
   ScoreCache cache(kLarge);
   const ScoreCache::Text texts[] = {{{}, a_}, {{}, a_}};
-  const std::vector<double> log_probs = {-1, -1};
-  cache.Insert(model_, texts, log_probs);
-  cache.Insert(model_, texts, log_probs);
+  const std::vector<Score> scores = MakeScores({-1, -1});
+  cache.Insert(model_, texts, scores);
+  cache.Insert(model_, texts, scores);
   EXPECT_EQ(cache.counts().bytes, BytesOf(2));
 }
 
@@ -167,13 +180,13 @@ TEST_F(ScoreCacheTest, ManyThreadsFindWhatWasInserted) {
     const ModelHandle& model = models[begin % 2];
     for (WordId round = 0; round < 200; ++round) {
       std::vector<ScoreCache::Text> texts;
-      std::vector<double> expected;
+      std::vector<Score> expected;
       for (WordId i = 0; i < 20; ++i) {
         const WordId text = (begin * 7 + round * 5 + i) % kTexts;
         texts.push_back({words[text], words[(text + 1) % kTexts]});
-        expected.push_back(sign * text);
+        expected.push_back(MakeScore(sign * text));
       }
-      std::vector<double> found = expected;
+      std::vector<Score> found = expected;
       cache.Find(model, texts, absl::MakeSpan(found));
       EXPECT_EQ(found, expected);
       cache.Insert(model, texts, expected);

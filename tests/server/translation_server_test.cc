@@ -165,14 +165,15 @@ TEST_F(TranslationServerTest, RerankBothWays) {
           "candidates { text { text: 'the cat' } } "
           "candidates { text { text: '' } }")
           .value();
-  EXPECT_THAT(response.feature_names(),
-              ElementsAre("de-en", "de-en.unknown", "de-en.words", "tiny",
-                          "tiny.unknown", "tiny.words", "en-de"));
+  EXPECT_THAT(
+      response.feature_names(),
+      ElementsAre("de-en", "de-en.unknown", "de-en.words", "de-en.end", "tiny",
+                  "tiny.unknown", "tiny.words", "tiny.end", "en-de"));
   EXPECT_EQ(response.models_size(), 3);
   for (const lm::v1::RankedCandidate& candidate : response.candidates()) {
     if (candidate.index() != 0) continue;
     EXPECT_EQ(candidate.features(0), LogProb("de-en", "die katze", "the cat"));
-    EXPECT_EQ(candidate.features(6), LogProb("en-de", "the cat", "die katze"));
+    EXPECT_EQ(candidate.features(8), LogProb("en-de", "the cat", "die katze"));
   }
 }
 

@@ -195,8 +195,9 @@ class Client:
     """Orders candidates by a log-linear combination of features.
 
     Args:
-      models: each adds three features: its log-probability under its name, its
-        unknown words under NAME.unknown and its words under NAME.words.
+      models: each adds four features: its log-probability under its name, its
+        unknown words under NAME.unknown, its words under NAME.words, and
+        ln P(</s>) under NAME.end.
       candidates: at least one; texts, or Candidates with features of their
         own.
       weights: by feature name; a feature without one has weight 0. None: the

@@ -120,12 +120,13 @@ def test_rerank(client):
                 lmserve.Candidate(["b"], {"tm": -1})]
   response = client.rerank(["ab"], candidates, weights={"ab": 1, "tm": 2})
   assert response.models == (lmserve.ModelVersion("ab", 1),)
-  assert response.feature_names == ("tm", "ab", "ab.unknown", "ab.words")
-  assert response.weights == (2, 1, 0, 0)
+  assert response.feature_names == ("tm", "ab", "ab.unknown", "ab.words",
+                                    "ab.end")
+  assert response.weights == (2, 1, 0, 0, 0)
   first, second = response.candidates
   assert (first.index, second.index) == (1, 0)
   assert second.score == approx(-2 * LN3 - 6)
-  assert second.features == approx((-3, -2 * LN3, 0, 2))
+  assert second.features == approx((-3, -2 * LN3, 0, 2, -LN3))
 
 
 def test_rerank_normalizes(client):

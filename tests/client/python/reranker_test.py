@@ -83,7 +83,8 @@ def test_rerank_with_is_rerank_as_the_reranker_says(client):
   named = client.rerank_with("mt", CANDIDATES)
   assert named.reranker == lmserve.ModelVersion("mt", 1)
   assert named.models == (lmserve.ModelVersion("ab", 1),)
-  assert named.feature_names == ("tm", "ab", "ab.unknown", "ab.words")
+  assert named.feature_names == ("tm", "ab", "ab.unknown", "ab.words",
+                                 "ab.end")
   reranker = client.get_model("mt").reranker
   told = client.rerank(
       ["ab"], CANDIDATES, weights=reranker.weights,
@@ -130,7 +131,7 @@ def test_a_reranker_may_have_a_minimum_bayes_risk(client):
   told = client.rerank(
       ["ab"], TEXTS, weights={"ab": reranker.weights["lm"]},
       minimum_bayes_risk=reranker.minimum_bayes_risk)
-  assert named.feature_names == ("lm", "lm.unknown", "lm.words")
+  assert named.feature_names == ("lm", "lm.unknown", "lm.words", "lm.end")
   assert named.candidates == told.candidates
   assert named.candidates[0].expected_utility > 0
 

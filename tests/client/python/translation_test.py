@@ -169,15 +169,17 @@ def test_rerank_both_ways(client):
   assert response.models == (lmserve.ModelVersion("there", 1),
                              lmserve.ModelVersion("back", 1))
   assert response.feature_names == ("there", "there.unknown", "there.words",
-                                    "back")
+                                    "there.end", "back")
   assert len(response.candidates) == 3
   assert candidates[response.candidates[0].index] == TARGET
   for ranked in response.candidates:
     text = candidates[ranked.index]
-    there, = client.score("there", [text], sources=[SOURCE]).scores
+    there, = client.score("there", [text], sources=[SOURCE],
+                          per_word=True).scores
     back, = client.score("back", [SOURCE], sources=[text]).scores
     assert ranked.features == approx(
-        (there.log_prob, 0, there.word_count, back.log_prob))
+        (there.log_prob, 0, there.word_count, there.words.log_probs[-1],
+         back.log_prob))
     assert ranked.score == approx(there.log_prob + back.log_prob / 2)
 
 
