@@ -31,7 +31,8 @@ def make_stubs(proto, directory):
   subprocess.run(
       [protoc, f"--python_out={directory}", f"--grpc_out={directory}",
        f"--plugin=protoc-gen-grpc={plugin}", "-I", proto,
-       "lm/v1/language_model.proto", "grpc/health/v1/health.proto"],
+       "lm/v1/language_model.proto", "lm/v1/reranker.proto",
+       "grpc/health/v1/health.proto"],
       check=True)
 
 
