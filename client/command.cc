@@ -40,7 +40,6 @@ std::string CheckAddress(const std::string& address) {
 
 bool TextSource::Next(std::string* text) {
   for (;; ++blank_) {
-    ++read_;
     if (read_input_) {
       if (!std::getline(std::cin, *text)) return false;
       if (!text->empty() && text->back() == '\r') text->pop_back();
@@ -48,6 +47,7 @@ bool TextSource::Next(std::string* text) {
       if (next_ == arguments_.size()) return false;
       *text = arguments_[next_++];
     }
+    ++read_;
     if (text->find_first_not_of(" \t\r\v\f") != std::string::npos) return true;
   }
 }

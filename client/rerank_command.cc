@@ -129,6 +129,8 @@ absl::Status AddCandidates(const Options& options,
 void Print(const lm::v1::RerankRequest& request,
            const lm::v1::RerankResponse& response) {
   std::vector<std::string> header = {"rank", "line", "score"};
+  const bool by_utility = request.has_minimum_bayes_risk();
+  if (by_utility) header.push_back("utility");
   header.insert(header.end(), response.feature_names().begin(),
                 response.feature_names().end());
   header.push_back("text");
@@ -138,6 +140,7 @@ void Print(const lm::v1::RerankRequest& request,
     std::vector<std::string> row = {absl::StrCat(i + 1),
                                     absl::StrCat(ranked.index() + 1),
                                     Decimal(ranked.score())};
+    if (by_utility) row.push_back(Decimal(ranked.expected_utility()));
     for (double feature : ranked.features()) row.push_back(Decimal(feature));
     row.push_back(request.candidates(ranked.index()).text().text());
     table.Add(row);
@@ -152,12 +155,13 @@ void PrintJson(const lm::v1::RerankRequest& request,
     for (int i = 0; i < ranked.features_size(); ++i) {
       features[response.feature_names(i)] = JsonNumber(ranked.features(i));
     }
-    const nlohmann::ordered_json json = {
-        {"index", ranked.index()},
-        {"score", JsonNumber(ranked.score())},
-        {"expected_utility", ranked.expected_utility()},
-        {"features", features},
-        {"text", request.candidates(ranked.index()).text().text()}};
+    nlohmann::ordered_json json = {{"index", ranked.index()},
+                                   {"score", JsonNumber(ranked.score())}};
+    if (request.has_minimum_bayes_risk()) {
+      json["expected_utility"] = ranked.expected_utility();
+    }
+    json["features"] = features;
+    json["text"] = request.candidates(ranked.index()).text().text();
     std::cout << json.dump() << "\n";
   }
 }

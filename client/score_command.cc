@@ -67,8 +67,16 @@ class Sender {
 
   uint64_t blank() const { return texts_.blank(); }
 
-  // Why the sources do not go with the texts, if so.
-  const absl::Status& status() const { return status_; }
+  // Why the sources do not go with the texts, if so. REQUIRES: all were sent.
+  absl::Status CheckSources() {
+    std::string more;
+    if (status_.ok() && sources_.is_open() && std::getline(sources_, more)) {
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat("--sources: expected as many lines as there are texts, ",
+                       texts_.number(), ", found more"));
+    }
+    return status_;
+  }
 
  private:
   // The line of the sources that has the number of the last text. False where
@@ -165,7 +173,7 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
   absl::Status status = client.ScoreStream(
       [&](lm::v1::ScoreRequest* request) { return sender.Next(request); },
       receive);
-  if (status.ok()) status = sender.status();
+  if (status.ok()) status = sender.CheckSources();
   if (!status.ok()) return status;
   if (!common.json && texts > 1) {
     PrintLine(log_prob, words, unknown, absl::StrCat("all ", texts, " texts"));

@@ -11,6 +11,9 @@
 namespace lmserve {
 namespace {
 
+constexpr size_t kLargestFile = 1 << 16;
+constexpr int kMostMembers = 64;
+
 template <typename Value>
 absl::Status Wrong(absl::string_view field, absl::string_view expected,
                    const Value& found) {
@@ -30,6 +33,10 @@ absl::Status CheckIsNotNegative(absl::string_view field, double value) {
 
 absl::Status CheckMembers(const lm::v1::Reranker& reranker) {
   if (reranker.members().empty()) return Wrong("members", "a member", "none");
+  if (reranker.members_size() > kMostMembers) {
+    return Wrong("members", absl::StrCat("at most ", kMostMembers),
+                 reranker.members_size());
+  }
   std::set<std::string> features;
   for (int i = 0; i < reranker.members_size(); ++i) {
     const lm::v1::RerankerMember& member = reranker.members(i);
@@ -39,7 +46,10 @@ absl::Status CheckMembers(const lm::v1::Reranker& reranker) {
       return absl::InvalidArgumentError(
           absl::StrCat(field, ".model: ", status.message()));
     }
-    if (member.feature().empty() || !features.insert(member.feature()).second) {
+    for (const std::string& feature : FeaturesOf(member)) {
+      if (!member.feature().empty() && features.insert(feature).second) {
+        continue;
+      }
       return Wrong(absl::StrCat(field, ".feature"), "a name of its own",
                    absl::StrCat("'", absl::CHexEscape(member.feature()), "'"));
     }
@@ -68,7 +78,19 @@ absl::Status CheckWeighing(const lm::v1::Reranker& reranker) {
   return status;
 }
 
+std::vector<std::string> FeaturesOf(const lm::v1::RerankerMember& member) {
+  const std::string& name = member.feature();
+  if (member.reverse()) return {name};
+  return {name, absl::StrCat(name, ".unknown"), absl::StrCat(name, ".words"),
+          absl::StrCat(name, ".end")};
+}
+
 absl::StatusOr<lm::v1::Reranker> ParseReranker(absl::string_view json) {
+  if (json.size() > kLargestFile) {
+    return absl::DataLossError(
+        absl::StrCat(kRerankerFile, ": size: expected at most ", kLargestFile,
+                     ", found ", json.size()));
+  }
   lm::v1::Reranker reranker;
   absl::Status status = FromJson(kRerankerFile, json, &reranker);
   if (!status.ok()) return status;

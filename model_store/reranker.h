@@ -23,8 +23,12 @@ inline constexpr absl::string_view kRerankerFile = "reranker.json";
 // alpha are not finite numbers, or a choice is none of those there are.
 absl::Status CheckWeighing(const lm::v1::Reranker& reranker);
 
-// Reads reranker.json. DATA_LOSS, naming the field, where that fails, or the
-// members are not models with a feature each.
+// The names of the features that a member gives: its own and, unless it is
+// reverse, those that a RerankRequest tells of.
+std::vector<std::string> FeaturesOf(const lm::v1::RerankerMember& member);
+
+// Reads reranker.json, 64 KiB at most. DATA_LOSS, naming the field, where that
+// fails, or the members are not 1 to 64 models with features of their own.
 absl::StatusOr<lm::v1::Reranker> ParseReranker(absl::string_view json);
 
 // The members that are named with their version, as NAME@VERSION.

@@ -79,6 +79,15 @@ void StoreLoader::RefreshMembers() {
   for (const std::string& name : names) RefreshModel(name);
 }
 
+bool StoreLoader::IsReranker(const ServedModels::Version& version) const {
+  const auto model = models_.find(version.first);
+  if (model == models_.end()) return false;
+  const auto found = model->second.versions.find(version.second);
+  return found != model->second.versions.end() &&
+         found->second.handle != nullptr &&
+         found->second.handle->reranker() != nullptr;
+}
+
 // The versions that loaded rerankers name, with the rerankers.
 std::multimap<ServedModels::Version, ServedModels::Version>
 StoreLoader::Members() const {
@@ -88,6 +97,7 @@ StoreLoader::Members() const {
       const ModelHandle& handle = version.handle;
       if (handle == nullptr || handle->reranker() == nullptr) continue;
       for (const auto& member : FixedMembers(*handle->reranker())) {
+        if (IsReranker(member)) continue;  // it cannot be a member
         members.emplace(member, ServedModels::Version(name, number));
       }
     }

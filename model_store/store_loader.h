@@ -24,7 +24,8 @@ namespace lmserve {
 //  - what is served stays until what takes its place is, so a bad version or
 //    alias unseats nothing;
 //  - what is gone from the disk, or no longer wanted, is let go.
-// Versions that are members of a loaded reranker are kept as aliased ones are.
+// Versions that are members of a loaded reranker are kept as aliased ones are;
+// those of a new one are loaded right after it.
 // A version that was refused is tried again when its directory has changed.
 // One thread at a time.
 class StoreLoader {
@@ -92,6 +93,7 @@ class StoreLoader {
   void RefreshModel(const std::string& name);
   absl::Status LookForVersions(Model* model) const;
   void RefreshMembers();
+  bool IsReranker(const ServedModels::Version& version) const;
   std::multimap<ServedModels::Version, ServedModels::Version> Members() const;
   static bool IsOnDisk(const Model& model, uint64_t number);
   void PlanAliases(Model* model, Plan* plan);

@@ -44,11 +44,14 @@ DistinctTexts FindDistinct(absl::Span<const std::string> texts,
   return distinct;
 }
 
+// Those before what was counted when it was cancelled.
 std::vector<NgramProfile> CountAll(absl::Span<const absl::string_view> texts,
-                                   Utility utility) {
+                                   Utility utility,
+                                   absl::FunctionRef<bool()> is_cancelled) {
   std::vector<NgramProfile> counts;
   WordNumbers numbers;
   for (absl::string_view text : texts) {
+    if (is_cancelled()) break;
     counts.push_back(
         utility == Utility::kChrf
             ? CountCharacters(text)
@@ -72,7 +75,9 @@ std::optional<std::vector<double>> ExpectedUtilities(
     double scale, Utility utility, absl::FunctionRef<bool()> is_cancelled) {
   if (texts.empty()) return std::vector<double>();
   const DistinctTexts distinct = FindDistinct(texts, scores, scale);
-  const std::vector<NgramProfile> counts = CountAll(distinct.texts, utility);
+  const std::vector<NgramProfile> counts =
+      CountAll(distinct.texts, utility, is_cancelled);
+  if (counts.size() < distinct.texts.size()) return std::nullopt;
   std::vector<double> worth(counts.size());
   for (size_t i = 0; i < counts.size(); ++i) {
     if (is_cancelled()) return std::nullopt;

@@ -18,8 +18,8 @@ enum class Utility { kBleu, kChrf };
 // the probability exp(scale s_j) / (sum over all k of exp(scale s_k)), s being
 // the scores: the expectation of its utility, where the right one is the
 // reference (Kumar and Byrne 2004). To choose the greatest is to run the
-// minimum Bayes risk. Scores may be -infinity, but for one; equal texts are
-// compared once.
+// minimum Bayes risk. Scores may be -infinity: such a text is right where all
+// are so alone. Equal texts are compared once.
 //
 // Takes the time of reading every text as often as there are texts. Nothing
 // comes back where `is_cancelled`, asked between texts, says so. Pure.

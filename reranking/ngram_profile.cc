@@ -35,6 +35,7 @@ NgramProfile::NgramProfile(absl::Span<const uint32_t> symbols, size_t orders) {
 NgramProfile::Counts NgramProfile::Count(absl::Span<const uint32_t> symbols,
                                          size_t order, size_t bits) {
   std::vector<absl::uint128> ngrams;
+  ngrams.reserve(symbols.size());
   for (size_t i = 0; i + order <= symbols.size(); ++i) {
     absl::uint128 ngram = 0;
     for (uint32_t symbol : symbols.subspan(i, order)) {

@@ -34,6 +34,12 @@ class FeatureTable {
     return std::find(names_.begin(), names_.end(), name) != names_.end();
   }
 
+  // REQUIRES: there is such a feature.
+  void SetWeight(absl::string_view name, double weight) {
+    weights_[std::find(names_.begin(), names_.end(), name) - names_.begin()] =
+        weight;
+  }
+
   void AddValue(size_t candidate, double value) {
     rows_[candidate].push_back(value);
   }

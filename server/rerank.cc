@@ -22,6 +22,10 @@
 namespace lmserve {
 namespace {
 
+// Of all candidates, where they are compared with each other: what is counted
+// of them takes some hundred times as much.
+constexpr uint64_t kMostBytesCompared = 256 << 10;
+
 // The reranker that a request tells itself.
 lm::v1::Reranker TakeReranker(const lm::v1::RerankRequest& request) {
   lm::v1::Reranker reranker;
@@ -96,7 +100,10 @@ class Reranking {
     for (size_t i = 0; status.ok() && i < members_.size(); ++i) {
       const lm::v1::RerankerMember& member =
           reranker_.members(static_cast<int>(i));
-      if (IsBrought(member)) continue;
+      if (IsBrought(member)) {
+        table_.SetWeight(member.feature(), 1);
+        continue;
+      }
       Task<absl::Status> add = member.reverse()
                                    ? AddReverseFeature(member, members_[i])
                                    : AddFeatures(member, members_[i]);
@@ -131,7 +138,7 @@ class Reranking {
   absl::Status CheckRequest() const {
     absl::Status status = CheckMembers(reranker_, serving_.limits);
     if (status.ok()) status = CheckWeighing(reranker_);
-    if (!status.ok()) return status;
+    if (!status.ok()) return Prefixed(prefix_, status);
     if (request_.candidates().empty()) {
       return InvalidField("candidates", "expected a candidate, found none");
     }
@@ -143,15 +150,22 @@ class Reranking {
     for (const lm::v1::RerankerMember& member : reranker_.members()) {
       absl::StatusOr<ModelHandle> handle = served_->Get(member.model());
       if (!handle.ok()) return Prefixed(prefix_, handle.status());
+      absl::Status status;
+      if (member.reverse()) {
+        status = CheckHasSource("reverse_models", **handle, true);
+      }
+      if (!status.ok()) return Prefixed(prefix_, status);
       SetModel(**handle, response->add_models());
       members_.push_back(*std::move(handle));
     }
+    served_.reset();  // what else is served may go while this call runs
     return absl::OkStatus();
   }
 
   // Whether the candidates have themselves what a member would give them.
   bool IsBrought(const lm::v1::RerankerMember& member) const {
-    return !request_.reranker().empty() && table_.Has(member.feature());
+    return !request_.reranker().empty() &&
+           request_.candidates(0).features().contains(member.feature());
   }
 
   // A source that nothing reads is a mistake.
@@ -231,8 +245,8 @@ class Reranking {
                                        const ModelHandle& handle) {
     const LoadedModel& loaded = *handle;
     const AnyModel& model = loaded.model();
-    absl::Status status = CheckHasSource("reverse_models", loaded, true);
-    if (status.ok() && !request_.has_source()) {
+    absl::Status status;
+    if (!request_.has_source()) {
       status = CheckHasSource("source", loaded, false);
     }
     if (!status.ok()) co_return status;
@@ -257,38 +271,57 @@ class Reranking {
     co_return absl::OkStatus();
   }
 
-  // Text with a space between words, whichever form it came in; ids are those
-  // of the first member.
-  std::string CandidateText(const lm::v1::Candidate& candidate) const {
-    const lm::v1::Text& text = candidate.text();
-    if (text.has_words()) return absl::StrJoin(text.words().words(), " ");
-    if (!text.has_ids()) return text.text();
+  // The words of ids, whose form is that of the first member.
+  absl::Status FindWords(const lm::v1::WordIdList& ids,
+                         std::string* text) const {
     const AnyModel& model = members_[0]->model();
     const Vocabulary& vocabulary =
         reranker_.members(0).reverse()
             ? model.translation()->source_vocabulary()
             : model.vocabulary();
-    return absl::StrJoin(text.ids().ids(), " ",
-                         [&](std::string* out, WordId id) {
-                           absl::StrAppend(out, vocabulary.word(id));
-                         });
+    for (WordId id : ids.ids()) {
+      if (id >= vocabulary.size()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "expected ids below ", vocabulary.size(), ", found ", id));
+      }
+      absl::StrAppend(text, text->empty() ? "" : " ", vocabulary.word(id));
+    }
+    return absl::OkStatus();
   }
 
-  // By the minimum Bayes risk, each candidate's worth in place of its score.
-  absl::Status FindUtilities(std::vector<double>* values) const {
+  // The candidates' texts with a space between words, whichever form they came
+  // in.
+  absl::StatusOr<std::vector<std::string>> FindTexts() const {
     std::vector<std::string> texts;
     uint64_t bytes = 0;
-    for (const lm::v1::Candidate& candidate : request_.candidates()) {
-      texts.push_back(CandidateText(candidate));
-      bytes += texts.back().size();
+    for (int i = 0; i < request_.candidates_size(); ++i) {
+      const lm::v1::Text& text = request_.candidates(i).text();
+      std::string& found = texts.emplace_back(text.text());
+      absl::Status status;
+      if (text.has_words()) found = absl::StrJoin(text.words().words(), " ");
+      if (text.has_ids()) status = FindWords(text.ids(), &found);
+      if (!status.ok()) {
+        return Prefixed(absl::StrCat("candidates[", i, "]: "), status);
+      }
+      bytes += found.size();
+      status = CheckLimit("minimum_bayes_risk: bytes of the candidates", bytes,
+                          kMostBytesCompared);
+      if (!status.ok()) return status;
     }
     absl::Status status =
         CheckLimit("minimum_bayes_risk: candidates times their bytes",
                    bytes * texts.size(), serving_.limits.bytes_compared);
     if (!status.ok()) return status;
+    return texts;
+  }
+
+  // By the minimum Bayes risk, each candidate's worth in place of its score.
+  absl::Status FindUtilities(std::vector<double>* values) const {
+    const absl::StatusOr<std::vector<std::string>> texts = FindTexts();
+    if (!texts.ok()) return texts.status();
     const lm::v1::MinimumBayesRisk& risk = reranker_.minimum_bayes_risk();
     const std::optional<std::vector<double>> utilities = ExpectedUtilities(
-        texts, *values, risk.scale() == 0 ? 1 : risk.scale(),
+        *texts, *values, risk.scale() == 0 ? 1 : risk.scale(),
         risk.utility() == lm::v1::MinimumBayesRisk::CHRF ? Utility::kChrf
                                                          : Utility::kBleu,
         [&] { return !call_.CheckWanted().ok(); });

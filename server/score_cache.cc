@@ -4,9 +4,25 @@
 
 namespace lmserve {
 
-ScoreCache::Key::Key(Entries::iterator entry) : model(entry->model) {
+ScoreCache::Key::Key(Entries::iterator entry)
+    : model(entry->model), hash(entry->hash) {
   const absl::Span<const WordId> words = entry->words;
   text = {words.first(entry->source_words), words.subspan(entry->source_words)};
+}
+
+// Of their words, a source that several share once: before the mutex is taken.
+std::vector<size_t> ScoreCache::HashAll(absl::Span<const Text> texts) {
+  std::vector<size_t> hashes;
+  size_t of_source = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Span<const WordId> source = texts[i].source;
+    if (i == 0 || source.data() != texts[i - 1].source.data() ||
+        source.size() != texts[i - 1].source.size()) {
+      of_source = absl::HashOf(source);
+    }
+    hashes.push_back(absl::HashOf(of_source, texts[i].words));
+  }
+  return hashes;
 }
 
 // Two pieces of memory, of which the allocator keeps account, and a place in an
@@ -32,10 +48,11 @@ std::vector<size_t> ScoreCache::Find(const ModelHandle& model,
                                      absl::Span<const Text> texts,
                                      absl::Span<Score> scores) {
   std::vector<size_t> missing;
+  const std::vector<size_t> hashes = HashAll(texts);
   const std::lock_guard<std::mutex> lock(mutex_);
   const uint64_t number = Number(model);
   for (size_t i = 0; i < texts.size(); ++i) {
-    const auto found = index_.find(Key(number, texts[i]));
+    const auto found = index_.find(Key(number, hashes[i], texts[i]));
     if (found == index_.end()) {
       missing.push_back(i);
       continue;
@@ -52,13 +69,20 @@ std::vector<size_t> ScoreCache::Find(const ModelHandle& model,
 void ScoreCache::Insert(const ModelHandle& model, absl::Span<const Text> texts,
                         absl::Span<const Score> scores) {
   Entries added, dropped;  // made and freed while others may have the mutex
-  for (size_t i = 0; i < texts.size(); ++i) {
+  const std::vector<size_t> hashes = HashAll(texts);
+  uint64_t bytes = 0;  // no more than there is room for, the last texts first
+  for (size_t i = texts.size(); i-- > 0 && bytes <= max_bytes_;) {
     const auto& [source, words] = texts[i];
-    Entry& entry = added.emplace_back(Entry{0, scores[i], source.size(), {}});
+    Entry& entry =
+        added.emplace_front(Entry{0, hashes[i], scores[i], source.size(), {}});
     entry.words.reserve(source.size() + words.size());
     entry.words.assign(source.begin(), source.end());
     entry.words.insert(entry.words.end(), words.begin(), words.end());
-    if (Bytes(entry) > max_bytes_) added.pop_back();
+    if (Bytes(entry) > max_bytes_) {
+      added.pop_front();
+    } else {
+      bytes += Bytes(entry);
+    }
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   const uint64_t number = Number(model);

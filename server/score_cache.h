@@ -67,6 +67,7 @@ class ScoreCache {
  private:
   struct Entry {
     uint64_t model;  // its number
+    size_t hash;     // of the words
     Score score;
     size_t source_words;
     std::vector<WordId> words;  // the source's, then the text's
@@ -75,17 +76,19 @@ class ScoreCache {
 
   // What an entry is found by.
   struct Key {
-    Key(uint64_t model, const Text& text) : model(model), text(text) {}
+    Key(uint64_t model, size_t hash, const Text& text)
+        : model(model), hash(hash), text(text) {}
     // Implicit, so that the index takes either.
     Key(Entries::iterator entry);
 
     uint64_t model;
+    size_t hash;
     Text text;
   };
   struct Hash {
     using is_transparent = void;
     size_t operator()(const Key& key) const {
-      return absl::HashOf(key.model, key.text.source, key.text.words);
+      return absl::HashOf(key.model, key.hash);
     }
   };
   struct Equal {
@@ -96,6 +99,7 @@ class ScoreCache {
     }
   };
 
+  static std::vector<size_t> HashAll(absl::Span<const Text> texts);
   static uint64_t Bytes(const Entry& entry);
   uint64_t Number(const ModelHandle& model);
   void Drop(Entries* dropped);

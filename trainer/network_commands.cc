@@ -80,7 +80,7 @@ absl::Status RunConvert(const ConvertOptions& options) {
   if (!number.ok()) return number.status();
   const std::string name = ParseModelName(source.model)->name;
   const absl::StatusOr<ModelHandle> handle =
-      LoadModel(source.store, name, *number);
+      LoadNamed(source.store, VersionName(name, *number));
   if (!handle.ok()) return handle.status();
   const absl::StatusOr<MappedFile> weights = MappedFile::Open(
       absl::StrCat(source.store, "/", name, "/", *number, "/", kWeightsFile));

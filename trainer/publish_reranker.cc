@@ -42,14 +42,6 @@ absl::StatusOr<std::vector<lm::v1::RerankerMember>> FindMembers(
   return members;
 }
 
-// The features that a member gives.
-std::vector<std::string> FeaturesOf(const lm::v1::RerankerMember& member) {
-  if (member.reverse()) return {member.feature()};
-  return {member.feature(), absl::StrCat(member.feature(), ".unknown"),
-          absl::StrCat(member.feature(), ".words"),
-          absl::StrCat(member.feature(), ".end")};
-}
-
 lm::v1::Normalization ParseNormalization(const std::string& name) {
   if (name == "mean") return lm::v1::MEAN;
   return name == "power" ? lm::v1::POWER : lm::v1::SUM;
@@ -150,7 +142,10 @@ void AddRerankerOptions(CLI::App& command, RerankerOptions* options) {
                       "candidates, in bleu or chrf, instead of the best score")
           ->check(CLI::IsMember({"bleu", "chrf"}))
           ->needs(model);
-  command.add_option("--scale", options->scale, "Of --minimum-bayes-risk")
+  command
+      .add_option("--scale", options->scale,
+                  "Of --minimum-bayes-risk: the weights' absolute values add "
+                  "up to 1, so try 10 and more")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->needs(utility);

@@ -248,6 +248,11 @@ TEST_F(TranslationCommandsTest, ScoresOfTextsGivenTheirSources) {
   EXPECT_THAT(short_of.errors,
               HasSubstr("--sources: expected as many lines as there are texts, "
                         "found 3"));
+  const Outcome too_many = Client(
+      {"score", "--model", "there", "--sources", directory_->File("sources")},
+      "a\nb\n");
+  EXPECT_NE(too_many.exit_code, 0);
+  EXPECT_THAT(too_many.errors, HasSubstr("as there are texts, 2, found more"));
 }
 
 TEST_F(TranslationCommandsTest, EvaluateAsksForTheSource) {

@@ -127,8 +127,14 @@ void Check(const lm::v1::RerankRequest& request,
   const int reverse_models = named ? 1 : request.reverse_models_size();
   Require(response.models_size() == models + reverse_models,
           "every model says its version");
-  const int features =
+  int features =
       request.candidates(0).features_size() + 4 * models + reverse_models;
+  for (const auto& [member, brought] :
+       {std::pair{"tiny@1", 4}, {"de-en", 4}, {"en-de", 1}}) {
+    if (named && request.candidates(0).features().contains(member)) {
+      features -= brought;
+    }
+  }
   Require(response.feature_names_size() == features &&
               response.weights_size() == features,
           "every feature has a name and a weight");

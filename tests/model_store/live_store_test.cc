@@ -681,5 +681,21 @@ TEST_F(LiveStoreTest, MembersMayComeLater) {
   EXPECT_THAT(Loaded(), ElementsAre("1", "2*", "1*"));
 }
 
+// A reranker is no member, of itself neither.
+TEST_F(LiveStoreTest, ARerankerThatNamesItselfCanGo) {
+  lm::v1::Reranker reranker;
+  reranker.add_members()->set_model("reranker@1");
+  reranker.mutable_members(0)->set_feature("self");
+  const std::string json = ToJson(reranker);
+  NewVersion version;
+  version.family = std::string(kRerankerFamily);
+  version.files = {{std::string(kRerankerFile), json}};
+  Publish(directory_.path(), "reranker", version).value();
+  Open();
+  const absl::Status status =
+      Wait([&](auto done) { store_->Unload("reranker", 1, std::move(done)); });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 }  // namespace
 }  // namespace lmserve

@@ -2,10 +2,12 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model_store/loaded_model.h"
+#include "model_store/manifest.h"
 #include "model_store/publish.h"
 #include "model_store/served_models.h"
 #include "tests/testing/ngram_models.h"
@@ -74,6 +76,28 @@ TEST(RerankerTest, Refused) {
     EXPECT_THAT(std::string(status.message()), HasSubstr("reranker.json: "));
     EXPECT_THAT(std::string(status.message()), HasSubstr(refused.message));
   }
+}
+
+TEST(RerankerTest, FeaturesOfMembersAreTheirOwn) {
+  const char* derived = R"({"members": [
+      {"model": "a", "feature": "a"}, {"model": "b", "feature": "a.end"}]})";
+  EXPECT_THAT(std::string(ParseReranker(derived).status().message()),
+              HasSubstr("members[1].feature: expected a name of its own"));
+}
+
+TEST(RerankerTest, TooLarge) {
+  lm::v1::Reranker reranker;
+  for (int i = 0; i < 65; ++i) {
+    lm::v1::RerankerMember& member = *reranker.add_members();
+    member.set_model("en");
+    member.set_feature(absl::StrCat("en", i));
+  }
+  EXPECT_THAT(std::string(ParseReranker(ToJson(reranker)).status().message()),
+              HasSubstr("members: expected at most 64, found 65"));
+  EXPECT_THAT(
+      std::string(
+          ParseReranker(std::string((1 << 16) + 1, ' ')).status().message()),
+      HasSubstr("size: expected at most 65536, found 65537"));
 }
 
 class StoredRerankerTest : public testing::Test {

@@ -254,6 +254,17 @@ TEST_F(RerankTest, UtilitiesHaveALimit) {
             "is 23");
 }
 
+TEST_F(RerankTest, TextsThatAreComparedHaveALimit) {
+  limits_.bytes_compared = uint64_t{1} << 40;
+  RerankRequest request =
+      Parse<RerankRequest>("models: 'tiny' minimum_bayes_risk {}");
+  request.add_candidates()->mutable_text()->set_text(std::string(300'000, 'x'));
+  RerankResponse response;
+  const absl::Status status =
+      serving_->Answer(lmserve::Rerank, request, &response);
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+}
+
 class NamedRerankerTest : public RerankTest {
  protected:
   NamedRerankerTest() {
@@ -309,6 +320,52 @@ TEST_F(NamedRerankerTest, WhatTheCandidatesBringIsNotAskedFor) {
               ElementsAre("t", "tm", "f", "f.unknown", "f.words", "f.end"));
   EXPECT_THAT(response.candidates(0).score(),
               IsNear(0.5 * 7 + 2 * -1 + -0.25 * 3));
+}
+
+// Without weights a member's ln P has weight 1, whoever brings it; and what is
+// another member's feature was not brought.
+TEST_F(NamedRerankerTest, WhatIsBroughtWeighsAsWhatIsAskedFor) {
+  PublishReranker(files_.path(), "both",
+                  "members { model: 'tiny' feature: 't' } "
+                  "members { model: 'flat' feature: 'f' } ");
+  store_ = files_.Open();
+  serving_.emplace(*store_, limits_);
+  const RerankResponse response = Rerank(
+      "reranker: 'both' candidates { text { text: 'the cat' } "
+      "  features { key: 't' value: 7 } }");
+  EXPECT_THAT(response.candidates(0).score(), IsNear(7 + kFlatTheCat));
+}
+
+// Ids are looked up for the minimum Bayes risk where no member reads them.
+TEST_F(NamedRerankerTest, IdsThatNoMemberReadsAreCheckedAllTheSame) {
+  PublishReranker(files_.path(), "risk",
+                  "members { model: 'tiny' feature: 't' } "
+                  "minimum_bayes_risk {} ");
+  store_ = files_.Open();
+  serving_.emplace(*store_, limits_);
+  EXPECT_EQ(Try("reranker: 'risk' "
+                "candidates { text { ids { ids: 4000000000 } } "
+                "  features { key: 't' value: 7 } }")
+                .status(),
+            absl::InvalidArgumentError(absl::StrCat(
+                "candidates[0]: expected ids below ",
+                (*store_->Get("tiny"))->model().vocabulary().size(),
+                ", found 4000000000")));
+}
+
+TEST_F(NamedRerankerTest, OnlyATranslationModelIsReverse) {
+  PublishReranker(files_.path(), "wrong",
+                  "members { model: 'tiny' feature: 't' reverse: true } "
+                  "minimum_bayes_risk {} ");
+  store_ = files_.Open();
+  serving_.emplace(*store_, limits_);
+  const absl::Status status =
+      Try("reranker: 'wrong' candidates { text { ids { ids: 1 } } "
+          "  features { key: 't' value: 7 } }")
+          .status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              testing::StartsWith("reranker 'wrong': reverse_models: "));
 }
 
 TEST_F(NamedRerankerTest, Refused) {

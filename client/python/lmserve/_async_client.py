@@ -186,11 +186,12 @@ class AsyncClient:
   async def beam_search(self, model: str, prompt: Text = "", *,
                         source: Text | None = None, size: int = 5,
                         best: int = 1, length_alpha: float = 1.0,
-                        max_words: int = 0, allow_unknown: bool = False,
+                        coverage_beta: float = 0.0, max_words: int = 0, allow_unknown: bool = False,
                         deadline: float | None = None) -> BeamSearchResponse:
     """As Client.beam_search."""
     request = _requests.beam_search(model, prompt, source, size, best,
-                                    length_alpha, max_words, allow_unknown)
+                                    length_alpha, coverage_beta, max_words,
+                                    allow_unknown)
     return _responses.beam_search(
         await self._call(_only(self._connection.generate), request, deadline))
 

@@ -273,7 +273,8 @@ class Client:
 
   def beam_search(self, model: str, prompt: Text = "", *,
                   source: Text | None = None, size: int = 5, best: int = 1,
-                  length_alpha: float = 1.0, max_words: int = 0,
+                  length_alpha: float = 1.0, coverage_beta: float = 0.0,
+                  max_words: int = 0,
                   allow_unknown: bool = False,
                   deadline: float | None = None) -> BeamSearchResponse:
     """Looks for the likeliest texts; of a translation model, translations.
@@ -289,12 +290,15 @@ class Client:
       best: how many to return, at most size.
       length_alpha: ranks by ln P / n^length_alpha, n the words with </s>; 0:
         by ln P.
+      coverage_beta: of a model with attention, how much less what leaves out
+        words of the source is worth; 0: no less.
       max_words: cut off after so many; 0 stands for 100.
       allow_unknown: <unk> may be among the words.
       deadline: in seconds, of this call; None for the client's.
     """
     request = _requests.beam_search(model, prompt, source, size, best,
-                                    length_alpha, max_words, allow_unknown)
+                                    length_alpha, coverage_beta, max_words,
+                                    allow_unknown)
     return _responses.beam_search(
         self._call(_only(self._connection.generate), request, deadline))
 

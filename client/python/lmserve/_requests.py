@@ -140,13 +140,14 @@ def generate(model: str, prompt: Text, source: Text | None, max_words: int,
 
 
 def beam_search(model: str, prompt: Text, source: Text | None, size: int,
-                best: int, length_alpha: float, max_words: int,
-                allow_unknown: bool) -> Any:
+                best: int, length_alpha: float, coverage_beta: float,
+                max_words: int, allow_unknown: bool) -> Any:
   return _GenerateRequest(
       model=model, prompt=text(prompt), source=_source(source),
       max_words=max_words, allow_unknown=allow_unknown,
       beam_search=_BeamSearch(size=size, best=best,
-                              length_alpha=length_alpha))
+                              length_alpha=length_alpha,
+                              coverage_beta=coverage_beta))
 
 
 def _ids(field: str, values: Ids) -> array.array[int]:

@@ -308,3 +308,14 @@ def test_a_beam_search_is_cancelled_with_its_task():
   with fake_server.FakeServer() as server:
     server.gate.clear()
     asyncio.run(body(server))
+
+
+def test_coverage_ranks_too(client):
+  plain = client.beam_search("there", source=SOURCE, best=3)
+  covered = client.beam_search("there", source=SOURCE, best=3,
+                               coverage_beta=0.5)
+  assert [found.score for found in covered.hypotheses] != [
+      found.score for found in plain.hypotheses]
+  with pytest.raises(lmserve.Error) as error:
+    client.beam_search("there", source=SOURCE, coverage_beta=-1.0)
+  assert "beam_search.coverage_beta" in str(error.value)
