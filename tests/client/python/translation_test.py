@@ -316,6 +316,6 @@ def test_coverage_ranks_too(client):
                                coverage_beta=0.5)
   assert [found.score for found in covered.hypotheses] != [
       found.score for found in plain.hypotheses]
-  with pytest.raises(lmserve.Error) as error:
+  with pytest.raises(lmserve.LmserveError) as raised:
     client.beam_search("there", source=SOURCE, coverage_beta=-1.0)
-  assert "beam_search.coverage_beta" in str(error.value)
+  assert raised.value.message.startswith("beam_search.coverage_beta: ")
