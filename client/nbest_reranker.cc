@@ -175,9 +175,9 @@ void NbestReranker::WriteAppended(
     const size_t begin = part * candidates_per_call_;
     for (const auto& candidate : responses[part].candidates()) {
       const size_t i = begin + candidate.index();
-      features[i] = ModelFeatures(responses[part], candidate,
-                                  SendsFeatures() ? list.candidates[i]->features
-                                                  : std::vector<Feature>());
+      absl::Span<const Feature> own;
+      if (SendsFeatures()) own = list.candidates[i]->features;
+      features[i] = ModelFeatures(responses[part], candidate, own);
     }
   }
   size_t next = 0;

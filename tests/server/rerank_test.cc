@@ -268,12 +268,17 @@ TEST_F(RerankTest, TextsThatAreComparedHaveALimit) {
 class NamedRerankerTest : public RerankTest {
  protected:
   NamedRerankerTest() {
-    PublishReranker(files_.path(), "mt",
-                    "members { model: 'tiny@1' feature: 't' } "
-                    "members { model: 'flat' feature: 'f' } "
-                    "weights { key: 't' value: 0.5 } "
-                    "weights { key: 'f.words' value: -0.25 } "
-                    "weights { key: 'tm' value: 2 } normalization: MEAN ");
+    Serve("mt",
+          "members { model: 'tiny@1' feature: 't' } "
+          "members { model: 'flat' feature: 'f' } "
+          "weights { key: 't' value: 0.5 } "
+          "weights { key: 'f.words' value: -0.25 } "
+          "weights { key: 'tm' value: 2 } normalization: MEAN ");
+  }
+
+  // Publishes a reranker, and serves the store anew.
+  void Serve(absl::string_view name, const std::string& reranker) {
+    PublishReranker(files_.path(), name, reranker);
     store_ = files_.Open();
     serving_.emplace(*store_, limits_);
   }
@@ -325,11 +330,9 @@ TEST_F(NamedRerankerTest, WhatTheCandidatesBringIsNotAskedFor) {
 // Without weights a member's ln P has weight 1, whoever brings it; and what is
 // another member's feature was not brought.
 TEST_F(NamedRerankerTest, WhatIsBroughtWeighsAsWhatIsAskedFor) {
-  PublishReranker(files_.path(), "both",
-                  "members { model: 'tiny' feature: 't' } "
-                  "members { model: 'flat' feature: 'f' } ");
-  store_ = files_.Open();
-  serving_.emplace(*store_, limits_);
+  Serve("both",
+        "members { model: 'tiny' feature: 't' } "
+        "members { model: 'flat' feature: 'f' } ");
   const RerankResponse response = Rerank(
       "reranker: 'both' candidates { text { text: 'the cat' } "
       "  features { key: 't' value: 7 } }");
@@ -338,11 +341,9 @@ TEST_F(NamedRerankerTest, WhatIsBroughtWeighsAsWhatIsAskedFor) {
 
 // Ids are looked up for the minimum Bayes risk where no member reads them.
 TEST_F(NamedRerankerTest, IdsThatNoMemberReadsAreCheckedAllTheSame) {
-  PublishReranker(files_.path(), "risk",
-                  "members { model: 'tiny' feature: 't' } "
-                  "minimum_bayes_risk {} ");
-  store_ = files_.Open();
-  serving_.emplace(*store_, limits_);
+  Serve("risk",
+        "members { model: 'tiny' feature: 't' } "
+        "minimum_bayes_risk {} ");
   EXPECT_EQ(Try("reranker: 'risk' "
                 "candidates { text { ids { ids: 4000000000 } } "
                 "  features { key: 't' value: 7 } }")
@@ -354,11 +355,9 @@ TEST_F(NamedRerankerTest, IdsThatNoMemberReadsAreCheckedAllTheSame) {
 }
 
 TEST_F(NamedRerankerTest, OnlyATranslationModelIsReverse) {
-  PublishReranker(files_.path(), "wrong",
-                  "members { model: 'tiny' feature: 't' reverse: true } "
-                  "minimum_bayes_risk {} ");
-  store_ = files_.Open();
-  serving_.emplace(*store_, limits_);
+  Serve("wrong",
+        "members { model: 'tiny' feature: 't' reverse: true } "
+        "minimum_bayes_risk {} ");
   const absl::Status status =
       Try("reranker: 'wrong' candidates { text { ids { ids: 1 } } "
           "  features { key: 't' value: 7 } }")
@@ -401,10 +400,7 @@ TEST_F(NamedRerankerTest, Refused) {
 }
 
 TEST_F(NamedRerankerTest, AMemberThatIsNotServedIsNamed) {
-  PublishReranker(files_.path(), "lost",
-                  "members { model: 'gone@7' feature: 'g' }");
-  store_ = files_.Open();
-  serving_.emplace(*store_, limits_);
+  Serve("lost", "members { model: 'gone@7' feature: 'g' }");
   const absl::Status status =
       Try(absl::StrCat("reranker: 'lost' ", kTwo)).status();
   EXPECT_TRUE(absl::IsNotFound(status));

@@ -12,12 +12,6 @@ LN3 = math.log(3)
 LN9 = math.log(9)
 
 
-@pytest.fixture(name="client")
-def connect(address):
-  with lmserve.Client(address, deadline=60) as client:
-    yield client
-
-
 def approx(value):
   return pytest.approx(value, abs=1e-5)
 

@@ -2,6 +2,7 @@
 
 import certificates as openssl
 import live_server
+import lmserve
 import pytest
 
 
@@ -19,6 +20,13 @@ def make_store(tmp_path_factory):
 def serve(store):
   with live_server.LiveServer(store) as server:
     yield server.address
+
+
+@pytest.fixture(name="client")
+def connect(address):
+  """Of the address that the test's module has, if it has one."""
+  with lmserve.Client(address, deadline=60) as client:
+    yield client
 
 
 @pytest.fixture(scope="session", name="certificates")

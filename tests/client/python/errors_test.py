@@ -10,12 +10,6 @@ import pytest
 from grpc import StatusCode
 
 
-@pytest.fixture(name="client")
-def connect(address):
-  with lmserve.Client(address, deadline=60) as client:
-    yield client
-
-
 def error_of(call, *arguments, **keywords):
   """What a call raises, or, of a stream, taking all that comes."""
   with pytest.raises(lmserve.LmserveError) as raised:

@@ -40,12 +40,6 @@ def serve(tmp_path_factory):
     yield server.address
 
 
-@pytest.fixture(name="client")
-def connect(address):
-  with lmserve.Client(address, deadline=60) as client:
-    yield client
-
-
 def approx(value):
   return pytest.approx(value, abs=1e-5)
 
