@@ -64,6 +64,11 @@ ServedModels::Entry MakeEntry(const ServedModels::Model& model,
 
 absl::StatusOr<ServedModels::Found> ServedModels::Find(
     absl::string_view spec) const {
+  // A bare name, as most are, need not be taken apart.
+  if (const auto bare = models.find(spec); bare != models.end()) {
+    const Model& model = bare->second;
+    return Found{model, model.versions.rbegin()->first};
+  }
   const absl::StatusOr<ModelName> wanted = ParseModelName(spec);
   if (!wanted.ok()) return wanted.status();
   const auto found = models.find(wanted->name);

@@ -18,37 +18,57 @@ absl::Status TooMany(absl::string_view what, uint64_t limit) {
 }  // namespace
 
 absl::StatusOr<CallGate::Pass> CallGate::Enter(const std::string& client) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (closed_) return ShuttingDown();
-  if (under_way_ >= options_.calls) return TooMany("calls", options_.calls);
-  if (limits_clients()) {
-    uint64_t& own = by_client_[client];
-    if (own >= options_.calls_per_client) {
-      return TooMany("calls of this client", options_.calls_per_client);
-    }
-    ++own;
+  absl::Status status = Count();
+  if (!status.ok()) return status;
+  if (limits_clients() && !CountOf(client)) {
+    Uncount();
+    return TooMany("calls of this client", options_.calls_per_client);
   }
-  ++under_way_;
   return Pass(this, {client});
 }
 
-uint64_t CallGate::under_way() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return under_way_;
+absl::Status CallGate::Count() {
+  uint64_t state = state_;
+  do {
+    if ((state & kClosed) != 0) return ShuttingDown();
+    if (state >= options_.calls) return TooMany("calls", options_.calls);
+  } while (!state_.compare_exchange_weak(state, state + 1));
+  return absl::OkStatus();
 }
+
+bool CallGate::CountOf(const std::string& client) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  uint64_t& own = by_client_[client];
+  if (own >= options_.calls_per_client) return false;
+  ++own;
+  return true;
+}
+
+uint64_t CallGate::under_way() const { return state_ & ~kClosed; }
 
 bool CallGate::CloseAndWait(std::chrono::milliseconds deadline) {
   std::unique_lock<std::mutex> lock(mutex_);
-  closed_ = true;
-  return changed_.wait_for(lock, deadline, [this] { return under_way_ == 0; });
+  state_ |= kClosed;
+  return empty_.wait_for(lock, deadline, [this] { return under_way() == 0; });
 }
 
 void CallGate::Exit(const std::string& client) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (limits_clients() && --by_client_[client] == 0) {
-    by_client_.erase(client);
+  if (limits_clients()) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (--by_client_[client] == 0) by_client_.erase(client);
   }
-  if (--under_way_ == 0) changed_.notify_all();
+  Uncount();
+}
+
+// Once the gate is closed the last call is counted off under the mutex: who
+// waits for it may free the gate right then.
+void CallGate::Uncount() {
+  uint64_t state = state_;
+  while ((state & kClosed) == 0) {
+    if (state_.compare_exchange_weak(state, state - 1)) return;
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (--state_ == kClosed) empty_.notify_all();
 }
 
 }  // namespace lmserve

@@ -1,6 +1,7 @@
 #ifndef LMSERVE_SERVER_CALL_GATE_H_
 #define LMSERVE_SERVER_CALL_GATE_H_
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -48,14 +49,21 @@ class CallGate {
   bool CloseAndWait(std::chrono::milliseconds deadline);
 
  private:
+  // Set in state_ once the gate is closed; the rest is the calls under way.
+  static constexpr uint64_t kClosed = uint64_t{1} << 63;
+
   void Exit(const std::string& client);
+  // Of all calls, and of one client's; false where it has too many.
+  absl::Status Count();
+  bool CountOf(const std::string& client);
+  void Uncount();
 
   const CallGateOptions options_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  uint64_t under_way_ = 0;                     // guarded by mutex_, as the next
-  std::map<std::string, uint64_t> by_client_;  // where they are limited
-  bool closed_ = false;
+  std::atomic<uint64_t> state_ = 0;
+  std::mutex mutex_;
+  std::condition_variable empty_;
+  // Where they are limited; guarded by mutex_.
+  std::map<std::string, uint64_t> by_client_;
 };
 
 }  // namespace lmserve

@@ -10,6 +10,7 @@ absl::Status Encoder::Add(const lm::v1::Text& text, absl::string_view field,
                           int index, const Options& options) {
   const size_t begin = words_.size();
   absl::Status status = AddForm(text);
+  if (status.ok()) status = CheckNoMarker(all_words().subspan(begin));
   if (status.ok() && words_.size() == begin && !options.may_be_empty) {
     status = absl::InvalidArgumentError("expected a word, found none");
   }
@@ -55,54 +56,52 @@ absl::Status Encoder::CheckLength(size_t words) const {
 }
 
 absl::Status Encoder::AddText(absl::string_view text) {
-  absl::Status status;
   size_t count = 0;
   ForEachWord(text, [&](absl::string_view word) {
-    if (status.ok() && count < limits_.words_per_text) {
-      status = AddWord(word, count);
+    if (count++ < limits_.words_per_text) {
+      words_.push_back(vocabulary_.Find(word));
     }
-    ++count;
   });
-  return status.ok() ? CheckLength(count) : status;
+  return CheckLength(count);
 }
 
 absl::Status Encoder::AddWords(const lm::v1::WordList& words) {
   absl::Status status = CheckLength(words.words_size());
-  for (int i = 0; status.ok() && i < words.words_size(); ++i) {
+  if (!status.ok()) return status;
+  for (int i = 0; i < words.words_size(); ++i) {
     const std::string& word = words.words(i);
     if (!IsWord(word)) {
       return absl::InvalidArgumentError(
           absl::StrCat("word ", i, " is empty or has white space in it"));
     }
-    status = AddWord(word, i);
+    words_.push_back(vocabulary_.Find(word));
   }
-  return status;
+  return absl::OkStatus();
 }
 
 absl::Status Encoder::AddIds(const lm::v1::WordIdList& ids) {
   absl::Status status = CheckLength(ids.ids_size());
-  for (int i = 0; status.ok() && i < ids.ids_size(); ++i) {
+  if (!status.ok()) return status;
+  for (int i = 0; i < ids.ids_size(); ++i) {
     if (ids.ids(i) >= vocabulary_.size()) {
       return absl::InvalidArgumentError(
           absl::StrCat("id ", i, " is ", ids.ids(i), ", the vocabulary has ",
                        vocabulary_.size(), " words"));
     }
-    status = AddId(ids.ids(i), i);
+    words_.push_back(ids.ids(i));
   }
-  return status;
+  return absl::OkStatus();
 }
 
-absl::Status Encoder::AddWord(absl::string_view word, size_t position) {
-  return AddId(vocabulary_.Find(word), position);
-}
-
-absl::Status Encoder::AddId(WordId id, size_t position) {
-  if (id == vocabulary_.begin_sentence() || id == vocabulary_.end_sentence()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("word ", position, " is the sentence marker ",
-                     vocabulary_.word(id), "; a text comes without"));
+absl::Status Encoder::CheckNoMarker(absl::Span<const WordId> words) const {
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == vocabulary_.begin_sentence() ||
+        words[i] == vocabulary_.end_sentence()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("word ", i, " is the sentence marker ",
+                       vocabulary_.word(words[i]), "; a text comes without"));
+    }
   }
-  words_.push_back(id);
   return absl::OkStatus();
 }
 

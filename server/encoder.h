@@ -53,9 +53,8 @@ class Encoder {
   absl::Status AddText(absl::string_view text);
   absl::Status AddWords(const lm::v1::WordList& words);
   absl::Status AddIds(const lm::v1::WordIdList& ids);
-  absl::Status AddWord(absl::string_view word, size_t position);
-  absl::Status AddId(WordId id, size_t position);
   absl::Status CheckLength(size_t words) const;
+  absl::Status CheckNoMarker(absl::Span<const WordId> words) const;
 
   const Vocabulary& vocabulary_;
   const Limits& limits_;

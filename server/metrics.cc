@@ -1,8 +1,11 @@
 #include "server/metrics.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "lm/v1/language_model.pb.h"
 
 namespace lmserve {
 namespace {
@@ -65,6 +68,14 @@ Metrics::Metrics(absl::string_view server_version)
       .Register(*registry_)
       .Add({{"version", std::string(server_version)}})
       .Set(1);
+  const google::protobuf::FileDescriptor& api =
+      *lm::v1::ScoreRequest::descriptor()->file();
+  for (int i = 0; i < api.service_count(); ++i) {
+    for (int j = 0; j < api.service(i)->method_count(); ++j) {
+      const std::string& name = api.service(i)->method(j)->name();
+      by_method_.try_emplace(name, name, started_.Add({{"method", name}}));
+    }
+  }
 }
 
 prometheus::Family<Histogram>& Metrics::AddHistogram(const std::string& name,
@@ -79,15 +90,9 @@ prometheus::Family<prometheus::Counter>& Metrics::AddCounter(
 }
 
 Metrics::OfMethod& Metrics::OnCallStarted(absl::string_view method) {
-  const std::lock_guard<std::mutex> lock(methods_mutex_);
-  auto found = by_method_.find(method);
-  if (found == by_method_.end()) {
-    const std::string name(method);
-    found = by_method_.try_emplace(name, name, started_.Add({{"method", name}}))
-                .first;
-  }
-  found->second.started.Increment();
-  return found->second;
+  OfMethod& found = by_method_.find(method)->second;
+  found.started.Increment();
+  return found;
 }
 
 void Metrics::OnCallEnded(const EndedCall& call) {

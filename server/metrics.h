@@ -45,8 +45,8 @@ class Metrics {
     std::array<std::atomic<prometheus::Histogram*>, 17> durations = {};
   };
 
-  // A call of a method such as "Score" has come. What it returns lasts as long
-  // as this.
+  // A call of a method such as "Score" has come; REQUIRES: the API has it. What
+  // it returns lasts as long as this.
   OfMethod& OnCallStarted(absl::string_view method);
 
   // A call has ended.
@@ -108,8 +108,7 @@ class Metrics {
   prometheus::Family<prometheus::Histogram>& first_word_;
   prometheus::Family<prometheus::Histogram>& next_word_;
 
-  std::mutex methods_mutex_;
-  std::map<std::string, OfMethod, std::less<>> by_method_;  // guarded by it
+  std::map<std::string, OfMethod, std::less<>> by_method_;  // all of the API
   // Read by those who observe, written by those who add and forget.
   std::shared_mutex models_mutex_;
   std::map<ServedModels::Version, OfModel> by_model_;  // guarded by it

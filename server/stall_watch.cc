@@ -19,17 +19,28 @@ StallWatch::~StallWatch() {
 
 StallWatch::Watch::Watch(StallWatch& stalls,
                          const grpc::CallbackServerContext& context)
-    : stalls_(stalls) {
+    : stalls_(stalls), call_(context) {
   if (stalls_.limit_.count() == 0) return;
-  const Entry entry = {&context, Clock::now()};
+  since_ = Clock::now();
   const std::lock_guard<std::recursive_mutex> lock(stalls_.mutex_);
-  entry_ = stalls_.waiting_.insert(stalls_.waiting_.end(), entry);
+  stalls_.Append(this);
 }
 
 StallWatch::Watch::~Watch() {
   if (stalls_.limit_.count() == 0) return;
   const std::lock_guard<std::recursive_mutex> lock(stalls_.mutex_);
-  stalls_.waiting_.erase(entry_);
+  Remove(this);
+}
+
+void StallWatch::Append(Watch* watch) {
+  watch->before = waiting_.before;
+  watch->after = &waiting_;
+  watch->before->after = waiting_.before = watch;
+}
+
+void StallWatch::Remove(Watch* watch) {
+  watch->before->after = watch->after;
+  watch->after->before = watch->before;
 }
 
 void StallWatch::Work() {
@@ -43,11 +54,13 @@ void StallWatch::Work() {
 // To cancel a call that has not ended yet once more does nothing.
 void StallWatch::CancelStalled() {
   const Clock::time_point now = Clock::now();
-  while (!waiting_.empty() && waiting_.front().since <= now - limit_) {
-    Entry& entry = waiting_.front();
-    waiting_.splice(waiting_.end(), waiting_, waiting_.begin());
-    entry.since = now;
-    entry.call->TryCancel();  // entry may be gone after it
+  while (waiting_.after != &waiting_) {
+    Watch* oldest = static_cast<Watch*>(waiting_.after);
+    if (oldest->since_ > now - limit_) return;
+    Remove(oldest);
+    Append(oldest);
+    oldest->since_ = now;
+    oldest->call_.TryCancel();  // the watch may be gone after it
   }
 }
 

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <list>
 #include <mutex>
 #include <thread>
 
@@ -15,7 +14,11 @@ namespace lmserve {
 // is silent would hold what the call has for ever. Any number of threads may
 // use one; it must outlive the watches.
 class StallWatch {
-  struct Entry;
+  // Of the list of watches: a ring, which the list itself closes.
+  struct Link {
+    Link* before = this;
+    Link* after = this;
+  };
 
  public:
   // Calls are cancelled after `limit`, or up to a quarter of it later; 0:
@@ -24,7 +27,7 @@ class StallWatch {
   ~StallWatch();
 
   // Something is on its way to a call's client, as long as it lives.
-  class Watch {
+  class Watch : private Link {
    public:
     Watch(StallWatch& stalls, const grpc::CallbackServerContext& context);
     ~Watch();
@@ -32,25 +35,25 @@ class StallWatch {
     Watch& operator=(const Watch&) = delete;
 
    private:
+    friend class StallWatch;
+
     StallWatch& stalls_;
-    std::list<Entry>::iterator entry_;
+    const grpc::CallbackServerContext& call_;
+    std::chrono::steady_clock::time_point since_;  // or since it was cancelled
   };
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  struct Entry {
-    const grpc::CallbackServerContext* call;
-    Clock::time_point since;  // or since it was cancelled
-  };
-
+  void Append(Watch* watch);
+  static void Remove(Watch* watch);
   void Work();
   void CancelStalled();
 
   const std::chrono::milliseconds limit_;
   // Recursive, for a call that is cancelled may end its watch at once.
   std::recursive_mutex mutex_;
-  std::list<Entry> waiting_;  // oldest first; guarded by mutex_, as the next
+  Link waiting_;  // oldest first; guarded by mutex_, as the next
   bool stopping_ = false;
   std::condition_variable_any stop_;
   std::thread thread_;

@@ -69,8 +69,11 @@ class UnarySender {
     stubs_[number % stubs_.size()].UnaryCall(
         &call->context, load_.method, {},
         &load_.requests[number % load_.requests.size()], &call->response,
-        [this, call, due](const grpc::Status& status) {
+        [this, call, due](const grpc::Status& status) mutable {
           result_->Add(status.error_code(), SecondsSince(due));
+          // A call keeps its channel, and gRPC 1.51 crashes where the last
+          // channel dies on gRPC's own thread.
+          call.reset();
           under_way_.End();
         });
   }
