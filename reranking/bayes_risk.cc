@@ -7,51 +7,16 @@
 #include "absl/strings/string_view.h"
 #include "reranking/bleu.h"
 #include "reranking/chrf.h"
-#include "reranking/ngram_profile.h"
 #include "reranking/unicode_text.h"
 
 namespace lmserve {
 namespace {
 
-// The different ones among some texts, and how probable each is.
-struct DistinctTexts {
-  std::vector<size_t> number;  // of each text
-  std::vector<absl::string_view> texts;
-  std::vector<double> probabilities;
-};
-
-DistinctTexts FindDistinct(absl::Span<const std::string> texts,
-                           absl::Span<const double> scores, double scale) {
-  const double best = *std::max_element(scores.begin(), scores.end());
-  DistinctTexts distinct;
-  absl::flat_hash_map<absl::string_view, size_t> numbers;
-  double sum = 0;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    const auto [found, is_new] =
-        numbers.emplace(texts[i], distinct.texts.size());
-    if (is_new) {
-      distinct.texts.push_back(texts[i]);
-      distinct.probabilities.push_back(0);
-    }
-    // Equal scores are as probable, infinite or not, and whatever the scale.
-    const double weight =
-        scores[i] == best ? 1 : std::exp(scale * (scores[i] - best));
-    distinct.number.push_back(found->second);
-    distinct.probabilities[found->second] += weight;
-    sum += weight;
-  }
-  for (double& probability : distinct.probabilities) probability /= sum;
-  return distinct;
-}
-
-// Those before what was counted when it was cancelled.
 std::vector<NgramProfile> CountAll(absl::Span<const absl::string_view> texts,
-                                   Utility utility,
-                                   absl::FunctionRef<bool()> is_cancelled) {
+                                   Utility utility) {
   std::vector<NgramProfile> counts;
   WordNumbers numbers;
   for (absl::string_view text : texts) {
-    if (is_cancelled()) break;
     counts.push_back(
         utility == Utility::kChrf
             ? CountCharacters(text)
@@ -70,26 +35,52 @@ double Compare(const NgramProfile& text, const NgramProfile& reference,
 
 }  // namespace
 
-std::optional<std::vector<double>> ExpectedUtilities(
-    absl::Span<const std::string> texts, absl::Span<const double> scores,
-    double scale, Utility utility, absl::FunctionRef<bool()> is_cancelled) {
-  if (texts.empty()) return std::vector<double>();
-  const DistinctTexts distinct = FindDistinct(texts, scores, scale);
-  const std::vector<NgramProfile> counts =
-      CountAll(distinct.texts, utility, is_cancelled);
-  if (counts.size() < distinct.texts.size()) return std::nullopt;
-  std::vector<double> worth(counts.size());
-  for (size_t i = 0; i < counts.size(); ++i) {
-    if (is_cancelled()) return std::nullopt;
-    for (size_t j = 0; j < counts.size(); ++j) {
-      if (distinct.probabilities[j] == 0) continue;
-      worth[i] +=
-          distinct.probabilities[j] * Compare(counts[i], counts[j], utility);
+BayesRisk::BayesRisk(absl::Span<const std::string> texts,
+                     absl::Span<const double> scores, double scale,
+                     Utility utility)
+    : utility_(utility) {
+  if (texts.empty()) return;
+  const double best = *std::max_element(scores.begin(), scores.end());
+  absl::flat_hash_map<absl::string_view, size_t> numbers;
+  std::vector<absl::string_view> distinct;
+  double sum = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto [found, is_new] = numbers.emplace(texts[i], distinct.size());
+    if (is_new) {
+      distinct.push_back(texts[i]);
+      probabilities_.push_back(0);
     }
+    // Equal scores are as probable, infinite or not, and whatever the scale.
+    const double weight =
+        scores[i] == best ? 1 : std::exp(scale * (scores[i] - best));
+    number_.push_back(found->second);
+    probabilities_[found->second] += weight;
+    sum += weight;
   }
+  for (double& probability : probabilities_) probability /= sum;
+  counts_ = CountAll(distinct, utility);
+  worth_.resize(distinct.size());
+}
+
+void BayesRisk::Rate(size_t i) {
+  for (size_t j = 0; j < counts_.size(); ++j) {
+    if (probabilities_[j] == 0) continue;
+    worth_[i] += probabilities_[j] * Compare(counts_[i], counts_[j], utility_);
+  }
+}
+
+std::vector<double> BayesRisk::utilities() const {
   std::vector<double> utilities;
-  for (size_t number : distinct.number) utilities.push_back(worth[number]);
+  for (size_t number : number_) utilities.push_back(worth_[number]);
   return utilities;
+}
+
+std::vector<double> ExpectedUtilities(absl::Span<const std::string> texts,
+                                      absl::Span<const double> scores,
+                                      double scale, Utility utility) {
+  BayesRisk risk(texts, scores, scale, utility);
+  for (size_t i = 0; i < risk.size(); ++i) risk.Rate(i);
+  return risk.utilities();
 }
 
 }  // namespace lmserve

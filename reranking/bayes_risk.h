@@ -1,12 +1,12 @@
 #ifndef LMSERVE_RERANKING_BAYES_RISK_H_
 #define LMSERVE_RERANKING_BAYES_RISK_H_
 
-#include <optional>
+#include <cstddef>
 #include <string>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
+#include "reranking/ngram_profile.h"
 
 namespace lmserve {
 
@@ -21,12 +21,43 @@ enum class Utility { kBleu, kChrf };
 // minimum Bayes risk. Scores may be -infinity: such a text is right where all
 // are so alone. Equal texts are compared once.
 //
-// Takes the time of reading every text as often as there are texts. Nothing
-// comes back where `is_cancelled`, asked between texts, says so. Pure.
-std::optional<std::vector<double>> ExpectedUtilities(
-    absl::Span<const std::string> texts, absl::Span<const double> scores,
-    double scale, Utility utility,
-    absl::FunctionRef<bool()> is_cancelled = [] { return false; });
+// To be found a part at a time, for it takes the time of reading every text as
+// often as there are texts:
+//
+//   BayesRisk risk(texts, scores, 1, Utility::kBleu);
+//   for (size_t i = 0; i < risk.size(); ++i) risk.Rate(i);
+//   Use(risk.utilities());
+//
+// One thread at a time. The texts must outlive it.
+class BayesRisk {
+ public:
+  // Counts the n-grams of every text.
+  BayesRisk(absl::Span<const std::string> texts,
+            absl::Span<const double> scores, double scale, Utility utility);
+
+  // How many different texts there are.
+  size_t size() const { return counts_.size(); }
+
+  // Compares one of them with all: takes the time of reading every text.
+  void Rate(size_t i);
+
+  // The expected utility of each text, in the order that they were given.
+  // REQUIRES: each different one was rated once.
+  std::vector<double> utilities() const;
+
+ private:
+  const Utility utility_;
+  std::vector<size_t> number_;  // of each text, among the different ones
+  // Of the different ones.
+  std::vector<NgramProfile> counts_;
+  std::vector<double> probabilities_;
+  std::vector<double> worth_;
+};
+
+// All of it at once. Pure.
+std::vector<double> ExpectedUtilities(absl::Span<const std::string> texts,
+                                      absl::Span<const double> scores,
+                                      double scale, Utility utility);
 
 }  // namespace lmserve
 

@@ -26,6 +26,9 @@ namespace {
 // of them takes some hundred times as much.
 constexpr uint64_t kMostBytesCompared = 256 << 10;
 
+// Bytes that are compared in the time that a neural model takes for a word.
+constexpr size_t kBytesComparedInAWord = 1000;
+
 // The reranker that a request tells itself.
 lm::v1::Reranker TakeReranker(const lm::v1::RerankRequest& request) {
   lm::v1::Reranker reranker;
@@ -112,7 +115,8 @@ class Reranking {
     if (status.ok()) {
       status = Prefixed(prefix_, table_.SetWeights(reranker_.weights()));
     }
-    if (status.ok()) status = Rank(response);
+    if (status.ok()) status = co_await FindValues();
+    if (status.ok()) Rank(response);
     co_return status;
   }
 
@@ -315,33 +319,55 @@ class Reranking {
     return texts;
   }
 
-  // By the minimum Bayes risk, each candidate's worth in place of its score.
-  absl::Status FindUtilities(std::vector<double>* values) const {
+  // What the candidates are ranked by: their scores or, by the minimum Bayes
+  // risk, what they are worth.
+  Task<absl::Status> FindValues() {
+    for (size_t i = 0; i < table_.candidates(); ++i) {
+      scores_.push_back(table_.Score(i));
+    }
+    values_ = scores_;
+    if (!reranker_.has_minimum_bayes_risk()) co_return absl::OkStatus();
     const absl::StatusOr<std::vector<std::string>> texts = FindTexts();
-    if (!texts.ok()) return texts.status();
-    const lm::v1::MinimumBayesRisk& risk = reranker_.minimum_bayes_risk();
-    const std::optional<std::vector<double>> utilities = ExpectedUtilities(
-        *texts, *values, risk.scale() == 0 ? 1 : risk.scale(),
-        risk.utility() == lm::v1::MinimumBayesRisk::CHRF ? Utility::kChrf
-                                                         : Utility::kBleu,
-        [&] { return !call_.CheckWanted().ok(); });
-    if (!utilities.has_value()) return call_.CheckWanted();
-    *values = *utilities;
-    return absl::OkStatus();
+    if (!texts.ok()) co_return texts.status();
+    Task<absl::Status> find = FindUtilities(*texts);
+    co_return co_await find;
   }
 
-  absl::Status Rank(lm::v1::RerankResponse* response) const {
-    std::vector<double> scores(table_.candidates());
-    for (size_t i = 0; i < scores.size(); ++i) scores[i] = table_.Score(i);
-    std::vector<double> values = scores;
-    if (reranker_.has_minimum_bayes_risk()) {
-      absl::Status status = FindUtilities(&values);
-      if (!status.ok()) return status;
+  // A few candidates at a time, as batches of the first member, so that others
+  // have their turn between.
+  Task<absl::Status> FindUtilities(const std::vector<std::string>& texts) {
+    size_t bytes = 1;
+    for (const std::string& text : texts) bytes += text.size();
+    const lm::v1::MinimumBayesRisk& settings = reranker_.minimum_bayes_risk();
+    std::optional<BayesRisk> risk;
+    const auto count = [&] {
+      risk.emplace(texts, scores_, settings.scale() == 0 ? 1 : settings.scale(),
+                   settings.utility() == lm::v1::MinimumBayesRisk::CHRF
+                       ? Utility::kChrf
+                       : Utility::kBleu);
+    };
+    absl::Status status = co_await serving_.batcher.Run(
+        call_, *members_[0], 1 + bytes / kBytesComparedInAWord, count);
+    const size_t most = std::max<size_t>(
+        1, serving_.batcher.batch_words() * kBytesComparedInAWord / bytes);
+    for (size_t begin = 0; status.ok() && begin < risk->size(); begin += most) {
+      const size_t end = std::min(begin + most, risk->size());
+      const auto rate = [&] {
+        for (size_t i = begin; i < end; ++i) risk->Rate(i);
+      };
+      status = co_await serving_.batcher.Run(
+          call_, *members_[0],
+          1 + (end - begin) * bytes / kBytesComparedInAWord, rate);
     }
-    std::vector<uint32_t> order(values.size());
+    if (status.ok()) values_ = risk->utilities();
+    co_return status;
+  }
+
+  void Rank(lm::v1::RerankResponse* response) const {
+    std::vector<uint32_t> order(values_.size());
     std::iota(order.begin(), order.end(), 0u);
     std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-      return values[a] > values[b];
+      return values_[a] > values_[b];
     });
     if (request_.best() > 0) {
       order.resize(std::min<size_t>(request_.best(), order.size()));
@@ -353,14 +379,13 @@ class Reranking {
     for (uint32_t i : order) {
       lm::v1::RankedCandidate* candidate = response->add_candidates();
       candidate->set_index(i);
-      candidate->set_score(scores[i]);
+      candidate->set_score(scores_[i]);
       candidate->mutable_features()->Add(table_.row(i).begin(),
                                          table_.row(i).end());
       if (reranker_.has_minimum_bayes_risk()) {
-        candidate->set_expected_utility(values[i]);
+        candidate->set_expected_utility(values_[i]);
       }
     }
-    return absl::OkStatus();
   }
 
   const Serving& serving_;
@@ -371,6 +396,7 @@ class Reranking {
   std::string prefix_;  // of errors that are the reranker's
   std::vector<ModelHandle> members_;
   FeatureTable table_;
+  std::vector<double> scores_, values_;  // of the candidates
 };
 
 }  // namespace

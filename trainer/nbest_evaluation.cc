@@ -116,8 +116,8 @@ NbestChoice ChooseMinimumRisk(const NbestLists& lists,
     for (const NbestCandidate& candidate : list.candidates) {
       texts.push_back(candidate.text);
     }
-    choice.push_back(FindGreatest(*ExpectedUtilities(
-        texts, WeightedSums(list, weights), scale, utility)));
+    choice.push_back(FindGreatest(
+        ExpectedUtilities(texts, WeightedSums(list, weights), scale, utility)));
   }
   return choice;
 }

@@ -216,12 +216,31 @@ TEST_F(RerankTest, ByTheMinimumBayesRisk) {
       "candidates { text { text: 'the twins' } } ");
   // All are as probable; two are alike, the longer one found more of the other.
   EXPECT_THAT(Order(response), ElementsAre(2, 1, 0));
-  const std::vector<double> expected = *ExpectedUtilities(
+  const std::vector<double> expected = ExpectedUtilities(
       {"cat", "the twin", "the twins"}, {0, 0, 0}, 1, Utility::kChrf);
   for (const RankedCandidate& candidate : response.candidates()) {
     EXPECT_EQ(candidate.score(), 0);
     EXPECT_THAT(candidate.expected_utility(),
                 IsNear(expected[candidate.index()]));
+  }
+}
+
+// As many as take several batches to compare.
+TEST_F(RerankTest, UtilitiesOfManyCandidates) {
+  std::vector<std::string> texts;
+  std::string request = "models: 'tiny' minimum_bayes_risk {} ";
+  for (int i = 0; i < 200; ++i) {
+    std::string& text = texts.emplace_back();
+    for (int j = 0; j < 25; ++j) absl::StrAppend(&text, i * j % 23, " ");
+    absl::StrAppend(&request, "candidates { text { text: '", text, "' } } ");
+  }
+  const RerankResponse response =
+      Rerank(absl::StrCat(request, "weights { key: 'tiny' value: 0 }"));
+  const std::vector<double> expected = ExpectedUtilities(
+      texts, std::vector<double>(texts.size()), 1, Utility::kBleu);
+  ASSERT_EQ(response.candidates_size(), 200);
+  for (const RankedCandidate& candidate : response.candidates()) {
+    EXPECT_EQ(candidate.expected_utility(), expected[candidate.index()]);
   }
 }
 
