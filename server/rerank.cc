@@ -347,7 +347,7 @@ class Reranking {
                        : Utility::kBleu);
     };
     absl::Status status = co_await serving_.batcher.Run(
-        call_, *members_[0], 1 + bytes / kBytesComparedInAWord, count);
+        call_, *members_[0], bytes / kBytesComparedInAWord, count);
     const size_t most = std::max<size_t>(
         1, serving_.batcher.batch_words() * kBytesComparedInAWord / bytes);
     for (size_t begin = 0; status.ok() && begin < risk->size(); begin += most) {
@@ -356,8 +356,8 @@ class Reranking {
         for (size_t i = begin; i < end; ++i) risk->Rate(i);
       };
       status = co_await serving_.batcher.Run(
-          call_, *members_[0],
-          1 + (end - begin) * bytes / kBytesComparedInAWord, rate);
+          call_, *members_[0], (end - begin) * bytes / kBytesComparedInAWord,
+          rate);
     }
     if (status.ok()) values_ = risk->utilities();
     co_return status;
