@@ -28,7 +28,7 @@ enum class Utility { kBleu, kChrf };
 //   for (size_t i = 0; i < risk.size(); ++i) risk.Rate(i);
 //   Use(risk.utilities());
 //
-// One thread at a time. The texts must outlive it.
+// One thread at a time.
 class BayesRisk {
  public:
   // Counts the n-grams of every text.
@@ -38,7 +38,8 @@ class BayesRisk {
   // How many different texts there are.
   size_t size() const { return counts_.size(); }
 
-  // Compares one of them with all: takes the time of reading every text.
+  // Compares one of them with all: takes the time of reading it as often as
+  // there are texts, and every text once.
   void Rate(size_t i);
 
   // The expected utility of each text, in the order that they were given.

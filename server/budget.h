@@ -52,7 +52,7 @@ struct Budgets {
   Budget request_bytes;    // of requests that are being answered
   Budget answer_bytes;     // of answers that are on their way
   Budget generated_words;  // that Generate calls may still write
-  Budget state_bytes;      // of contexts, and of decoders' hypotheses
+  Budget state_bytes;      // of contexts, hypotheses, and candidates compared
 };
 
 }  // namespace lmserve

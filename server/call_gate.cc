@@ -21,8 +21,9 @@ absl::StatusOr<CallGate::Pass> CallGate::Enter(const std::string& client) {
   absl::Status status = Count();
   if (!status.ok()) return status;
   if (limits_clients() && !CountOf(client)) {
+    status = TooMany("calls of this client", options_.calls_per_client);
     Uncount();
-    return TooMany("calls of this client", options_.calls_per_client);
+    return status;
   }
   return Pass(this, {client});
 }

@@ -211,9 +211,11 @@ void AddFlags(CLI::App& app, Flags* flags) {
            "Words that all Generate calls under way may write", "Load");
   AddLimit(app, "--max-all-answer-bytes", &limits.all_answer_bytes,
            "Bytes of all answers that clients have not taken yet", "Load");
-  AddLimit(app, "--max-all-state-bytes", &limits.all_state_bytes,
-           "Bytes of the states of all Decode streams and Predict calls",
-           "Load");
+  AddLimit(
+      app, "--max-all-state-bytes", &limits.all_state_bytes,
+      "Bytes of the states of all Decode streams and Predict calls, and of "
+      "candidates that are compared",
+      "Load");
   for (CLI::Option* option : app.get_options()) {
     if (!option->get_configurable()) continue;
     option->envname(EnvironmentName(*option))->take_last();

@@ -87,7 +87,9 @@ class Present final : public prometheus::Collectable {
         Gauge("lm_generate_words_left",
               "Words that the Generate calls under way may write at most",
               static_cast<double>(budgets.generated_words.taken())),
-        Gauge("lm_state_bytes", "Bytes of states of decoders and contexts",
+        Gauge("lm_state_bytes",
+              "Bytes of states of decoders and contexts, and of candidates "
+              "compared",
               static_cast<double>(budgets.state_bytes.taken())),
         Counter("lm_score_cache_hits_total",
                 "Candidates that a model had scored before",

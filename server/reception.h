@@ -69,7 +69,7 @@ class Reception {
    private:
     Budget::Share share_;
     const absl::Status status_;
-    const StallWatch::Watch watch_;
+    StallWatch::Watch watch_;
   };
 
   Metrics& metrics() const { return metrics_; }

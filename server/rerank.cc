@@ -22,9 +22,12 @@
 namespace lmserve {
 namespace {
 
-// Of all candidates, where they are compared with each other: what is counted
-// of them takes some hundred times as much.
+// Of all candidates, where they are compared with each other.
 constexpr uint64_t kMostBytesCompared = 256 << 10;
+
+// What is counted of a byte of them takes as many: chrF, six n-grams a
+// character.
+constexpr uint64_t kBytesCountedOfAByte = 200;
 
 // Bytes that are compared in the time that a neural model takes for a word.
 constexpr size_t kBytesComparedInAWord = 1000;
@@ -338,6 +341,10 @@ class Reranking {
   Task<absl::Status> FindUtilities(const std::vector<std::string>& texts) {
     size_t bytes = 1;
     for (const std::string& text : texts) bytes += text.size();
+    Budget::Share memory(serving_.budgets.state_bytes);
+    absl::Status status = memory.Resize("minimum_bayes_risk: bytes in memory",
+                                        bytes * kBytesCountedOfAByte);
+    if (!status.ok()) co_return status;
     const lm::v1::MinimumBayesRisk& settings = reranker_.minimum_bayes_risk();
     std::optional<BayesRisk> risk;
     const auto count = [&] {
@@ -346,7 +353,7 @@ class Reranking {
                        ? Utility::kChrf
                        : Utility::kBleu);
     };
-    absl::Status status = co_await serving_.batcher.Run(
+    status = co_await serving_.batcher.Run(
         call_, *members_[0], bytes / kBytesComparedInAWord, count);
     const size_t most = std::max<size_t>(
         1, serving_.batcher.batch_words() * kBytesComparedInAWord / bytes);

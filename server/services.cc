@@ -27,7 +27,7 @@ template <typename Stream>
 Task<absl::Status> Send(const Reception& reception,
                         const grpc::CallbackServerContext& context,
                         const grpc::ByteBuffer* message, Stream* stream) {
-  const Reception::Sending sending(reception, context, message->Length());
+  Reception::Sending sending(reception, context, message->Length());
   if (!sending.status().ok()) co_return sending.status();
   const bool written = co_await stream->Write(message);
   co_return written ? absl::OkStatus() : ClientIsGone();

@@ -231,7 +231,7 @@ TEST_F(RerankTest, UtilitiesOfManyCandidates) {
   std::string request = "models: 'tiny' minimum_bayes_risk {} ";
   for (int i = 0; i < 200; ++i) {
     std::string& text = texts.emplace_back();
-    for (int j = 0; j < 25; ++j) absl::StrAppend(&text, i * j % 23, " ");
+    for (int j = 0; j < 25; ++j) absl::StrAppend(&text, i * j, " ");
     absl::StrAppend(&request, "candidates { text { text: '", text, "' } } ");
   }
   const RerankResponse response =
@@ -242,6 +242,18 @@ TEST_F(RerankTest, UtilitiesOfManyCandidates) {
   for (const RankedCandidate& candidate : response.candidates()) {
     EXPECT_EQ(candidate.expected_utility(), expected[candidate.index()]);
   }
+}
+
+TEST_F(RerankTest, UtilitiesTakeOfTheMemoryOfStates) {
+  limits_.all_state_bytes = 1000;
+  serving_.emplace(*store_, limits_);
+  const absl::Status status =
+      Try(absl::StrCat("models: 'tiny' ", kTwo, "minimum_bayes_risk {} "))
+          .status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_THAT(std::string(status.message()),
+              testing::StartsWith("minimum_bayes_risk: bytes in memory: "));
+  EXPECT_EQ(serving_->budgets().state_bytes.taken(), 0u);
 }
 
 // Ids stand for the words of the first model.
