@@ -5,7 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "models/mixture_file.h"
+#include "models/mixture/mixture_file.h"
 #include "models/neural/recurrent_bidirectional_model.h"
 #include "models/neural/recurrent_model.h"
 #include "models/neural/recurrent_translation_model.h"

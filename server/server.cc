@@ -20,8 +20,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "server/model_service.h"
-#include "server/services.h"
+#include "server/rpc/language_model_service.h"
+#include "server/rpc/model_management_service.h"
 
 namespace lmserve {
 namespace {

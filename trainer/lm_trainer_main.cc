@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "trainer/command.h"
+#include "trainer/commands/command.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 // there likeliest first, so the k best are the first k of their merge that no
 // longer context has: k look-ups or so, whatever the size of the vocabulary.
 //
-// Tested by tests/conformance and tests/models/ngram_model_test.cc.
+// Tested by tests/conformance and tests/models/ngram/ngram_model_test.cc.
 
 #include <algorithm>
 #include <limits>

@@ -11,8 +11,8 @@
 // will read. The longest N_k(t) has the probability, and the contexts
 // N_{k'}(t - 1), k' >= k, have the back-off weights.
 //
-// Tested by tests/conformance and tests/models/ngram_model_test.cc against
-// ScoreWord().
+// Tested by tests/conformance and tests/models/ngram/ngram_model_test.cc
+// against ScoreWord().
 
 #include <algorithm>
 #include <array>

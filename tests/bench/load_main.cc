@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "lm/v1/language_model.pb.h"
-#include "server/wire.h"
+#include "server/rpc/wire.h"
 #include "tests/bench/load_clients.h"
 
 namespace lmserve {

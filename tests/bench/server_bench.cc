@@ -19,8 +19,8 @@
 #include "absl/synchronization/mutex.h"
 #include "lm/v1/language_model.grpc.pb.h"
 #include "model_store/model_store.h"
-#include "server/services.h"
-#include "server/wire.h"
+#include "server/rpc/language_model_service.h"
+#include "server/rpc/wire.h"
 #include "tests/bench/bench_data.h"
 
 namespace lmserve {

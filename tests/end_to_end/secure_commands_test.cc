@@ -9,7 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/end_to_end/programs.h"
-#include "tests/server/certificates.h"
+#include "tests/server/rpc/certificates.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 

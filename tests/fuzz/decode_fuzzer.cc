@@ -14,11 +14,11 @@
 
 #include "lm/v1/language_model.pb.h"
 #include "model_store/model_name.h"
-#include "server/decoder.h"
+#include "server/handlers/decoder.h"
 #include "tests/fuzz/client_error.h"
 #include "tests/fuzz/fuzz_models.h"
 #include "tests/fuzz/request_input.h"
-#include "tests/server/test_serving.h"
+#include "tests/server/handlers/test_serving_context.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 

@@ -18,16 +18,16 @@
 #include "absl/strings/str_join.h"
 #include "lm/v1/language_model.pb.h"
 #include "model_store/model_name.h"
-#include "server/generation.h"
-#include "server/models.h"
-#include "server/predict.h"
-#include "server/rerank.h"
-#include "server/score.h"
-#include "server/unary.h"
+#include "server/handlers/generation.h"
+#include "server/handlers/model_management.h"
+#include "server/handlers/predict.h"
+#include "server/handlers/rerank.h"
+#include "server/handlers/score.h"
+#include "server/rpc/unary.h"
 #include "tests/fuzz/client_error.h"
 #include "tests/fuzz/fuzz_models.h"
 #include "tests/fuzz/request_input.h"
-#include "tests/server/test_serving.h"
+#include "tests/server/handlers/test_serving_context.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 

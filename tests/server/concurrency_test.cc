@@ -8,14 +8,14 @@
 #include <thread>
 #include <vector>
 
-#include "server/generation.h"
-#include "server/limits.h"
-#include "server/models.h"
-#include "server/predict.h"
-#include "server/rerank.h"
-#include "server/score.h"
+#include "server/call/limits.h"
+#include "server/handlers/generation.h"
+#include "server/handlers/model_management.h"
+#include "server/handlers/predict.h"
+#include "server/handlers/rerank.h"
+#include "server/handlers/score.h"
+#include "tests/server/handlers/test_serving_context.h"
 #include "tests/server/small_store.h"
-#include "tests/server/test_serving.h"
 
 namespace lmserve {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "lm/v1/language_model.grpc.pb.h"
 #include "server/server.h"
-#include "tests/server/raw_call.h"
+#include "tests/server/rpc/raw_call.h"
 #include "tests/server/small_store.h"
 
 namespace lmserve {

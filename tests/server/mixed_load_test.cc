@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 #include "lm/v1/language_model.grpc.pb.h"
-#include "tests/server/raw_call.h"
+#include "tests/server/rpc/raw_call.h"
 #include "tests/server/server_with_options.h"
 #include "tests/testing/neural_models.h"
 

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "server/server.h"
-#include "tests/server/raw_call.h"
+#include "tests/server/rpc/raw_call.h"
 #include "tests/server/small_store.h"
 
 namespace lmserve {

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "models/text.h"
-#include "trainer/line_reader.h"
+#include "trainer/text/line_reader.h"
 
 namespace lmserve {
 

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "models/mixture_file.h"
-#include "models/mixture_model.h"
+#include "models/mixture/mixture_file.h"
+#include "models/mixture/mixture_model.h"
 #include "models/model_factory.h"
 
 namespace lmserve {

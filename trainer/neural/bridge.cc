@@ -4,7 +4,7 @@
 
 #include "models/neural/kernels.h"
 #include "models/neural/translation_weights.h"
-#include "trainer/neural/cells.h"
+#include "trainer/neural/cell_gradients.h"
 
 namespace lmserve {
 

@@ -7,7 +7,7 @@
 
 #include "models/neural/kernels.h"
 #include "models/neural/network_weights.h"
-#include "trainer/neural/cells.h"
+#include "trainer/neural/cell_gradients.h"
 #include "trainer/neural/embedding.h"
 
 namespace lmserve {

@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "models/neural/network_weights.h"
-#include "trainer/neural/cells.h"
+#include "trainer/neural/cell_gradients.h"
 #include "trainer/neural/dropout.h"
 #include "trainer/neural/embedding.h"
 #include "trainer/neural/network.h"

@@ -10,7 +10,7 @@
 #include "models/ngram/ngram_model.h"
 #include "models/ngram/ngram_table.h"
 #include "models/vocabulary.h"
-#include "trainer/line_reader.h"
+#include "trainer/text/line_reader.h"
 
 namespace lmserve {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "trainer/corpus.h"
+#include "trainer/text/corpus.h"
 
 namespace lmserve {
 

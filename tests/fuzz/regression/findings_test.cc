@@ -15,12 +15,12 @@
 #include "models/model_factory.h"
 #include "models/ngram/ngram_builder.h"
 #include "models/ngram/ngram_model.h"
-#include "server/rerank.h"
-#include "tests/server/test_serving.h"
+#include "server/handlers/rerank.h"
+#include "tests/server/handlers/test_serving_context.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
-#include "trainer/line_reader.h"
 #include "trainer/ngram/arpa.h"
+#include "trainer/text/line_reader.h"
 
 namespace lmserve {
 namespace {

@@ -1,0 +1,85 @@
+#include "models/mixture/mixture_kernel.h"
+
+#include <limits>
+
+// Compiles what follows once for each kind of processor; the best is chosen
+// when the program runs.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "models/mixture/mixture_kernel.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+// After the above.
+#include "hwy/contrib/math/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lmserve {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Mixes as many words as a vector of doubles has lanes; those of the next
+// member are `words` floats further on.
+template <class D>
+HWY_ATTR void MixVector(D d, absl::Span<const double> weights,
+                        const float* log_probs, size_t words, float* mixed) {
+  const hn::Rebind<float, D> floats;
+  const auto impossible =
+      hn::Set(floats, -std::numeric_limits<float>::infinity());
+  auto best = impossible;
+  for (size_t m = 0; m < weights.size(); ++m) {
+    if (weights[m] == 0) continue;
+    best = hn::Max(best, hn::LoadU(floats, log_probs + m * words));
+  }
+  const auto best_in_double = hn::PromoteTo(d, best);
+  auto sum = hn::Zero(d);
+  for (size_t m = 0; m < weights.size(); ++m) {
+    if (weights[m] == 0) continue;
+    const auto log_prob =
+        hn::PromoteTo(d, hn::LoadU(floats, log_probs + m * words));
+    const auto ratio = hn::Exp(d, hn::Sub(log_prob, best_in_double));
+    sum = hn::Add(sum, hn::Mul(hn::Set(d, weights[m]), ratio));
+  }
+  // Rounded, the weights may sum to a little more than 1.
+  const auto log_mean = hn::Min(hn::Log(d, sum), hn::Zero(d));
+  const auto log_prob = hn::DemoteTo(floats, hn::Add(best_in_double, log_mean));
+  hn::StoreU(hn::IfThenElse(hn::Eq(best, impossible), impossible, log_prob),
+             floats, mixed);
+}
+
+void MixLogProbs(absl::Span<const double> weights, const float* log_probs,
+                 size_t words, float* mixed) {
+  const hn::ScalableTag<double> wide;
+  size_t t = 0;
+  for (; t + hn::Lanes(wide) <= words; t += hn::Lanes(wide)) {
+    MixVector(wide, weights, log_probs + t, words, mixed + t);
+  }
+  const hn::CappedTag<double, 1> one;
+  for (; t < words; ++t) {
+    MixVector(one, weights, log_probs + t, words, mixed + t);
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace lmserve
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace lmserve {
+namespace {
+
+HWY_EXPORT(MixLogProbs);
+
+}  // namespace
+
+void MixLogProbs(absl::Span<const double> weights, const float* log_probs,
+                 size_t words, float* mixed) {
+  HWY_DYNAMIC_DISPATCH(MixLogProbs)(weights, log_probs, words, mixed);
+}
+
+}  // namespace lmserve
+
+#endif  // HWY_ONCE

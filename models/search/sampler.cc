@@ -1,0 +1,173 @@
+#include "models/search/sampler.h"
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "models/neural/kernels.h"
+
+namespace lmserve {
+namespace {
+
+constexpr float kImpossible = -std::numeric_limits<float>::infinity();
+
+// A smaller temperature would leave the range of a float.
+bool IsGreedy(const SamplerOptions& options) {
+  return options.temperature < 1e-6f;
+}
+
+}  // namespace
+
+// Heavier first, equals by rising id.
+bool Sampler::Heavier(const Weighted& a, const Weighted& b) {
+  if (a.weight != b.weight) return a.weight > b.weight;
+  return a.word.word < b.word.word;
+}
+
+Sampler::Sampler(WordId unknown, const SamplerOptions& options, uint64_t seed)
+    : unknown_(unknown),
+      options_(options),
+      log_penalty_(std::log(options.repetition_penalty)),
+      random_(seed) {}
+
+void Sampler::Use(WordId word) {
+  if (options_.repetition_penalty != 1) used_.insert(word);
+}
+
+// The k best after the penalty are among the k and as many more as it can have
+// lowered; one more for <unk>. A penalty below 1 can raise any word.
+size_t Sampler::best_wanted(WordId vocabulary) const {
+  const size_t k = IsGreedy(options_) ? 1 : options_.top_k;
+  const bool raises_words = options_.repetition_penalty < 1 && !used_.empty();
+  if (k == 0 || raises_words) return 0;
+  return std::min<size_t>(vocabulary, k + used_.size() + 1);
+}
+
+std::optional<ScoredWord> Sampler::DrawFromBest(
+    absl::Span<const ScoredWord> best) {
+  words_.clear();
+  for (const ScoredWord& word : best) Collect(word);
+  return DrawCollected();
+}
+
+std::optional<ScoredWord> Sampler::DrawFromAll(
+    absl::Span<const float> log_probs) {
+  if (is_plain()) return DrawPlain(log_probs);
+  words_.clear();
+  words_.reserve(log_probs.size());
+  for (WordId w = 0; w < log_probs.size(); ++w) Collect({w, log_probs[w]});
+  return DrawCollected();
+}
+
+bool Sampler::is_plain() const {
+  return !IsGreedy(options_) && options_.top_k == 0 && options_.top_p == 1;
+}
+
+std::optional<ScoredWord> Sampler::DrawPlain(
+    absl::Span<const float> log_probs) {
+  odds_.assign(log_probs.begin(), log_probs.end());
+  if (!options_.allow_unknown) odds_[unknown_] = kImpossible;
+  for (WordId word : used_) odds_[word] -= log_penalty_;
+  Eigen::Map<Eigen::ArrayXf> odds(odds_.data(), odds_.size());
+  if (options_.temperature != 1) odds /= options_.temperature;
+  if (odds.maxCoeff() == kImpossible) return std::nullopt;
+  SoftmaxInPlace(absl::MakeSpan(odds_));
+  const auto word = static_cast<WordId>(Pick(odds_));
+  return ScoredWord{word, log_probs[word]};
+}
+
+void Sampler::Collect(const ScoredWord& word) {
+  if (word.log_prob == kImpossible) return;
+  if (!options_.allow_unknown && word.word == unknown_) return;
+  float weight = word.log_prob;
+  if (!used_.empty() && used_.contains(word.word)) weight -= log_penalty_;
+  if (!IsGreedy(options_)) weight /= options_.temperature;
+  words_.push_back({word, weight});
+}
+
+std::optional<ScoredWord> Sampler::DrawCollected() {
+  const size_t k = IsGreedy(options_) ? 1 : options_.top_k;
+  if (k > 0) KeepTopK(k);
+  if (words_.empty()) return std::nullopt;
+  if (options_.top_p < 1) KeepTopP();
+  Exponentiate();
+  return words_[Pick(odds_)].word;
+}
+
+void Sampler::KeepTopK(size_t k) {
+  const size_t kept = std::min(words_.size(), k);
+  std::partial_sort(words_.begin(), words_.begin() + kept, words_.end(),
+                    Heavier);
+  words_.resize(kept);
+}
+
+// Sorts no more of the words than it must.
+void Sampler::KeepTopP() {
+  const double target = Exponentiate() * options_.top_p;
+  const float most = std::max_element(words_.begin(), words_.end(),
+                                      [](const Weighted& a, const Weighted& b) {
+                                        return a.weight < b.weight;
+                                      })
+                         ->weight;
+  double mass = 0;
+  size_t kept = 0;
+  for (size_t block = 64; kept < words_.size(); block *= 8) {
+    const size_t end = std::min(words_.size(), kept + block);
+    std::partial_sort(words_.begin() + kept, words_.begin() + end, words_.end(),
+                      Heavier);
+    while (kept < end) {
+      mass += std::exp(words_[kept++].weight - most);
+      if (mass >= target) {
+        words_.resize(kept);
+        return;
+      }
+    }
+  }
+}
+
+// Sets odds_ to those of the words, the best having 1; returns their sum.
+double Sampler::Exponentiate() {
+  odds_.resize(words_.size());
+  for (size_t i = 0; i < words_.size(); ++i) odds_[i] = words_[i].weight;
+  Eigen::Map<Eigen::ArrayXf> odds(odds_.data(), odds_.size());
+  odds = (odds - odds.maxCoeff()).exp();
+  double total = 0;
+  for (float odd : odds_) total += odd;
+  return total;
+}
+
+// Draws one of some, in proportion to their odds: first a block of them, then
+// one of the block.
+size_t Sampler::Pick(absl::Span<const float> odds) {
+  constexpr size_t kBlock = 512;
+  std::vector<double> sums;
+  double total = 0;
+  for (size_t begin = 0; begin < odds.size(); begin += kBlock) {
+    const auto block = odds.subspan(begin, kBlock);
+    sums.push_back(
+        Eigen::Map<const Eigen::ArrayXf>(block.data(), block.size()).sum());
+    total += sums.back();
+  }
+  double left = Uniform() * total;
+  size_t block = 0;
+  while (block + 1 < sums.size() && left >= sums[block]) left -= sums[block++];
+  const size_t begin = block * kBlock;
+  const size_t end = std::min(odds.size(), begin + kBlock);
+  // Rounding can leave something at the end of a block; what is impossible is
+  // not drawn for that.
+  size_t chosen = begin;
+  for (size_t i = begin; i < end; ++i) {
+    if (odds[i] == 0) continue;
+    chosen = i;
+    if ((left -= odds[i]) < 0) break;
+  }
+  return chosen;
+}
+
+// Uniform in [0, 1), the same from the same seed everywhere.
+double Sampler::Uniform() {
+  return static_cast<double>(random_() >> 11) * 0x1p-53;
+}
+
+}  // namespace lmserve

@@ -1,0 +1,101 @@
+#ifndef LMSERVE_SERVER_CALL_TASK_H_
+#define LMSERVE_SERVER_CALL_TASK_H_
+
+#include <atomic>
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace lmserve {
+
+// A computation that may wait, for its turn on a model or for a client, without
+// a thread to wait on: a coroutine. It begins when it is awaited or detached,
+// and goes on on whatever thread ends its waiting; so it may change threads at
+// every co_await, but runs on one at a time.
+//
+//   Task<int> Half(int x) { co_await queue.Turn(); co_return x / 2; }
+//   Task<int> Quarter(int x) { co_return co_await Half(co_await Half(x)); }
+//
+// What the coroutine's arguments refer to must outlive it: take by reference
+// only what the caller keeps until the answer is there.
+template <typename T>
+class [[nodiscard]] Task {
+ public:
+  class promise_type {
+   public:
+    Task get_return_object() {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    auto final_suspend() noexcept { return Last(); }
+    template <typename Value>
+    void return_value(Value&& value) {
+      value_.emplace(std::forward<Value>(value));
+    }
+    void unhandled_exception() noexcept { std::terminate(); }
+
+   private:
+    friend class Task;
+
+    // Whoever comes second, the end of the task or the caller's suspension,
+    // lets the caller go on: no recursion where nothing waited.
+    struct Last {
+      bool await_ready() noexcept { return false; }
+      void await_suspend(std::coroutine_handle<promise_type> self) noexcept {
+        promise_type& promise = self.promise();
+        const std::coroutine_handle<> caller = promise.caller_;
+        if (promise.met_.exchange(true, std::memory_order_acq_rel)) {
+          caller.resume();
+        }
+      }
+      void await_resume() noexcept {}
+    };
+
+    std::optional<T> value_;
+    std::coroutine_handle<> caller_;
+    std::atomic<bool> met_ = false;
+  };
+
+  Task(Task&& other) noexcept : self_(std::exchange(other.self_, nullptr)) {}
+  Task& operator=(Task&&) = delete;
+  ~Task() {
+    if (self_) self_.destroy();
+  }
+
+  // Awaiting: starts it; the caller goes on when it has ended.
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> caller) {
+    self_.promise().caller_ = caller;
+    self_.resume();
+    return !self_.promise().met_.exchange(true, std::memory_order_acq_rel);
+  }
+  T await_resume() { return *std::move(self_.promise().value_); }
+
+ private:
+  explicit Task(std::coroutine_handle<promise_type> self) : self_(self) {}
+
+  std::coroutine_handle<promise_type> self_;
+};
+
+// A coroutine that nobody waits for: it begins at once, and frees itself at its
+// end.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() noexcept { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept { std::terminate(); }
+  };
+};
+
+// Starts a task; `done` gets what it returns, on the thread where it ends.
+template <typename T, typename Done>
+Detached Start(Task<T> task, Done done) {
+  done(co_await task);
+}
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_CALL_TASK_H_

@@ -1,0 +1,229 @@
+#include "server/handlers/decoder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "server/call/status.h"
+#include "server/handlers/encoded_texts.h"
+#include "server/handlers/score.h"
+
+namespace lmserve {
+namespace {
+
+constexpr uint32_t kDefaultK = 10;
+
+// FNV-1a over eight bytes at a time, mixed at the end: the same bytes have the
+// same key on every machine and in every run.
+uint64_t Key(absl::string_view bytes) {
+  constexpr uint64_t kPrime = 0x100000001B3;
+  uint64_t key = 0xCBF29CE484222325 ^ bytes.size();
+  for (; !bytes.empty();
+       bytes.remove_prefix(std::min<size_t>(8, bytes.size()))) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), std::min<size_t>(8, bytes.size()));
+    key = (key ^ word) * kPrime;
+    key ^= key >> 32;
+  }
+  key *= 0x9E3779B97F4A7C15;
+  return key ^ key >> 29;
+}
+
+absl::Status WrongStep(absl::string_view expected) {
+  return InvalidField("step", absl::StrCat("expected ", expected));
+}
+
+}  // namespace
+
+absl::Status Decoder::CheckHandle(absl::string_view field, int index,
+                                  StateTable::Handle handle) const {
+  if (states_->Contains(handle)) return absl::OkStatus();
+  return InvalidField(
+      absl::StrCat(field, "[", index, "]"),
+      absl::StrCat("expected a handle of this stream, found ", handle));
+}
+
+absl::Status Decoder::CheckHandles(absl::string_view field,
+                                   const Handles& handles) const {
+  for (int i = 0; i < handles.size(); ++i) {
+    absl::Status status = CheckHandle(field, i, handles[i]);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+Task<absl::Status> Decoder::Answer(const lm::v1::DecodeRequest& request,
+                                   lm::v1::DecodeResponse* response) {
+  using Step = lm::v1::DecodeRequest;
+  if (handle_ == nullptr) {
+    if (request.step_case() != Step::kStart) {
+      co_return WrongStep("start in the first request of a stream");
+    }
+    absl::Status status = Start(request.start(), response->mutable_started());
+    if (!status.ok()) co_return status;
+  } else if (request.step_case() == Step::kStart) {
+    co_return WrongStep("start in the first request of a stream alone");
+  }
+  absl::Status status = CheckHandles("retain", request.retain());
+  if (!status.ok()) co_return status;
+  for (uint32_t handle : request.retain()) states_->Retain(handle);
+  if (request.has_extend()) {
+    status = co_await Extend(request.extend(), response->mutable_extended());
+  } else if (request.has_best()) {
+    status = co_await Best(request.best(), response->mutable_best());
+  }
+  if (status.ok()) status = Release(request.release());
+  co_return status;
+}
+
+// One by one, for a handle may be released more than once.
+absl::Status Decoder::Release(const Handles& handles) {
+  for (int i = 0; i < handles.size(); ++i) {
+    absl::Status status = CheckHandle("release", i, handles[i]);
+    if (!status.ok()) return status;
+    states_->Release(handles[i]);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Decoder::Start(const lm::v1::DecodeStart& start,
+                            lm::v1::DecodeStarted* started) {
+  absl::StatusOr<ModelHandle> handle = serving_.store.Get(start.model());
+  if (!handle.ok()) return handle.status();
+  if ((*handle)->model().left_to_right() == nullptr) {
+    return CannotDo("start.model", **handle, "decode");
+  }
+  absl::Status status =
+      CheckLimit("start.words", start.words_size(), serving_.limits.words);
+  if (!status.ok()) return status;
+  handle_ = *std::move(handle);
+  states_.emplace(model().state_size());
+  most_handles_ =
+      std::max<size_t>(1, serving_.limits.decode_bytes /
+                              std::max<size_t>(1, model().state_size()));
+  status = Reserve(1);
+  if (!status.ok()) return status;
+  const StateTable::Handle first = states_->Add();
+  model().Start(states_->state(first));
+
+  const Vocabulary& vocabulary = model().vocabulary();
+  SetModel(*handle_, started->mutable_model());
+  started->set_handle(first);
+  started->set_vocabulary_size(vocabulary.size());
+  started->set_vocabulary_key(Key(vocabulary.text()));
+  started->set_unknown_id(vocabulary.unknown());
+  started->set_end_id(vocabulary.end_sentence());
+  started->set_most_handles(most_handles_);
+  for (const std::string& word : start.words()) {
+    started->add_ids(vocabulary.Find(word));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Decoder::Reserve(size_t more) {
+  absl::Status status =
+      state_bytes_.Resize("handles, bytes", states_->BytesWith(more));
+  if (status.ok()) states_->Reserve(more);
+  return status;
+}
+
+absl::Status Decoder::CheckExtend(const lm::v1::DecodeExtend& extend) const {
+  if (extend.words_size() != extend.handles_size()) {
+    return InvalidField("extend.words",
+                        absl::StrCat("expected ", extend.handles_size(),
+                                     ", one for each of extend.handles, found ",
+                                     extend.words_size()));
+  }
+  absl::Status status = CheckLimit("extend.handles", extend.handles_size(),
+                                   serving_.limits.words);
+  if (!status.ok()) return status;
+  const size_t added = extend.scores_only() ? 0 : extend.handles_size();
+  status = CheckLimit("handles, with those of extend", states_->size() + added,
+                      most_handles_);
+  if (!status.ok()) return status;
+  const Vocabulary& vocabulary = model().vocabulary();
+  for (int i = 0; i < extend.words_size(); ++i) {
+    if (extend.words(i) < vocabulary.size() &&
+        extend.words(i) != vocabulary.begin_sentence()) {
+      continue;
+    }
+    return InvalidField(
+        absl::StrCat("extend.words[", i, "]"),
+        absl::StrCat("expected the id of a word other than "
+                     "<s>, below ",
+                     vocabulary.size(), ", found ", extend.words(i)));
+  }
+  return CheckHandles("extend.handles", extend.handles());
+}
+
+Task<absl::Status> Decoder::Extend(const lm::v1::DecodeExtend& extend,
+                                   lm::v1::DecodeExtended* extended) {
+  absl::Status status = CheckExtend(extend);
+  if (!status.ok()) co_return status;
+  const int count = extend.handles_size();
+  const bool gives_out = !extend.scores_only();
+  extended->mutable_log_probs()->Resize(count, 0);
+  if (gives_out) status = Reserve(count);
+  if (!status.ok()) co_return status;
+  std::vector<LanguageModel::Query> batch;
+  batch.reserve(count);
+  for (int i = 0; i < count; ++i) {
+    std::byte* next = nullptr;
+    if (gives_out) {
+      const StateTable::Handle handle = states_->Add();
+      extended->add_handles(handle);
+      next = states_->state(handle);
+    }
+    batch.push_back({states_->state(extend.handles(i)),
+                     {extend.words().data() + i, 1},
+                     next,
+                     {extended->mutable_log_probs()->mutable_data() + i, 1}});
+  }
+  const ModelWork work = {.model = *handle_, .queries = batch};
+  status = co_await serving_.batcher.Run(call_, work);
+  if (!status.ok()) co_return status;
+  for (int i = 0; i < count; ++i) {
+    extended->add_unknown(extend.words(i) == model().vocabulary().unknown());
+  }
+  for (uint32_t handle : extended->handles()) {
+    extended->add_recombination_keys(
+        Key({reinterpret_cast<const char*>(states_->state(handle)),
+             model().state_size()}));
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Decoder::Best(const lm::v1::DecodeBest& best,
+                                 lm::v1::DecodedBest* found) {
+  const uint64_t vocabulary = model().vocabulary().size();
+  const uint64_t k =
+      best.k() == 0 ? std::min<uint64_t>(kDefaultK, vocabulary) : best.k();
+  if (k > vocabulary) {
+    co_return InvalidField(
+        "best.k", absl::StrCat("expected 1 to ", vocabulary,
+                               ", the words of the vocabulary, found ", k));
+  }
+  absl::Status status =
+      CheckLimit("best.k times best.handles", k * best.handles_size(),
+                 serving_.limits.predictions);
+  if (status.ok()) status = CheckHandles("best.handles", best.handles());
+  if (!status.ok()) co_return status;
+  std::vector<const std::byte*> states;
+  for (uint32_t handle : best.handles()) {
+    states.push_back(states_->state(handle));
+  }
+  std::vector<ScoredWord> words(states.size() * k);
+  const ModelWork work = {.model = *handle_,
+                          .states = states,
+                          .k = k,
+                          .best = absl::MakeSpan(words)};
+  status = co_await serving_.batcher.Run(call_, work);
+  if (!status.ok()) co_return status;
+  for (const ScoredWord& word : words) {
+    found->add_ids(word.word);
+    found->add_log_probs(word.log_prob);
+  }
+  co_return absl::OkStatus();
+}
+
+}  // namespace lmserve

@@ -1,0 +1,108 @@
+#include "server/handlers/encoded_texts.h"
+
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+#include "server/call/status.h"
+
+namespace lmserve {
+
+absl::Status Encoder::Add(const lm::v1::Text& text, absl::string_view field,
+                          int index, const Options& options) {
+  const size_t begin = words_.size();
+  absl::Status status = AddForm(text);
+  if (status.ok()) status = CheckNoMarker(all_words().subspan(begin));
+  if (status.ok() && words_.size() == begin && !options.may_be_empty) {
+    status = absl::InvalidArgumentError("expected a word, found none");
+  }
+  if (!status.ok()) {
+    const std::string name =
+        index < 0 ? std::string(field) : absl::StrCat(field, "[", index, "]");
+    return absl::Status(status.code(),
+                        absl::StrCat(name, ": ", status.message()));
+  }
+  if (options.add_end) words_.push_back(vocabulary_.end_sentence());
+  ends_.push_back(words_.size());
+  return CheckLimit("words in the request", words_.size(), limits_.words);
+}
+
+Encoder Encoder::Select(absl::Span<const size_t> indexes) const {
+  Encoder selected(vocabulary_, limits_);
+  for (size_t i : indexes) {
+    const absl::Span<const WordId> words = this->words(i);
+    selected.words_.insert(selected.words_.end(), words.begin(), words.end());
+    selected.ends_.push_back(selected.words_.size());
+  }
+  return selected;
+}
+
+absl::Status Encoder::AddForm(const lm::v1::Text& text) {
+  switch (text.form_case()) {
+    case lm::v1::Text::kText:
+      return AddText(text.text());
+    case lm::v1::Text::kWords:
+      return AddWords(text.words());
+    case lm::v1::Text::kIds:
+      return AddIds(text.ids());
+    case lm::v1::Text::FORM_NOT_SET:
+      return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Encoder::CheckLength(size_t words) const {
+  if (words <= limits_.words_per_text) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      words, " words, at most ", limits_.words_per_text, " in a text"));
+}
+
+absl::Status Encoder::AddText(absl::string_view text) {
+  size_t count = 0;
+  ForEachWord(text, [&](absl::string_view word) {
+    if (count++ < limits_.words_per_text) {
+      words_.push_back(vocabulary_.Find(word));
+    }
+  });
+  return CheckLength(count);
+}
+
+absl::Status Encoder::AddWords(const lm::v1::WordList& words) {
+  absl::Status status = CheckLength(words.words_size());
+  if (!status.ok()) return status;
+  for (int i = 0; i < words.words_size(); ++i) {
+    const std::string& word = words.words(i);
+    if (!IsWord(word)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("word ", i, " is empty or has white space in it"));
+    }
+    words_.push_back(vocabulary_.Find(word));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Encoder::AddIds(const lm::v1::WordIdList& ids) {
+  absl::Status status = CheckLength(ids.ids_size());
+  if (!status.ok()) return status;
+  for (int i = 0; i < ids.ids_size(); ++i) {
+    if (ids.ids(i) >= vocabulary_.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("id ", i, " is ", ids.ids(i), ", the vocabulary has ",
+                       vocabulary_.size(), " words"));
+    }
+    words_.push_back(ids.ids(i));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Encoder::CheckNoMarker(absl::Span<const WordId> words) const {
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == vocabulary_.begin_sentence() ||
+        words[i] == vocabulary_.end_sentence()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("word ", i, " is the sentence marker ",
+                       vocabulary_.word(words[i]), "; a text comes without"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace lmserve

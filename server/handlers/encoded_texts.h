@@ -1,0 +1,67 @@
+#ifndef LMSERVE_SERVER_HANDLERS_ENCODED_TEXTS_H_
+#define LMSERVE_SERVER_HANDLERS_ENCODED_TEXTS_H_
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "lm/v1/language_model.pb.h"
+#include "models/vocabulary.h"
+#include "server/call/limits.h"
+
+namespace lmserve {
+
+// Turns the texts of one request into word ids, and refuses what may not be
+// asked. One thread at a time; vocabulary and limits must outlive it.
+class Encoder {
+ public:
+  Encoder(const Vocabulary& vocabulary, const Limits& limits)
+      : vocabulary_(vocabulary), limits_(limits) {}
+
+  struct Options {
+    bool may_be_empty = false;
+    bool add_end = false;  // add </s>
+  };
+
+  // Adds a text. Errors name it by `field` and `index`, as in texts[3]; a
+  // negative index stands for a field that is not repeated.
+  absl::Status Add(const lm::v1::Text& text, absl::string_view field, int index,
+                   const Options& options);
+
+  size_t size() const { return ends_.size(); }
+
+  // The ids of text i; valid until the next Add().
+  absl::Span<const WordId> words(size_t i) const {
+    return Part(all_words(), i);
+  }
+
+  // Some of the texts, in the order of the indexes.
+  Encoder Select(absl::Span<const size_t> indexes) const;
+
+  // The part of text i in numbers of which there is one a word of all texts.
+  template <typename T>
+  absl::Span<T> Part(absl::Span<T> numbers, size_t i) const {
+    const size_t begin = i == 0 ? 0 : ends_[i - 1];
+    return numbers.subspan(begin, ends_[i] - begin);
+  }
+
+  // The ids of all texts, one after the other.
+  absl::Span<const WordId> all_words() const { return words_; }
+
+ private:
+  absl::Status AddForm(const lm::v1::Text& text);
+  absl::Status AddText(absl::string_view text);
+  absl::Status AddWords(const lm::v1::WordList& words);
+  absl::Status AddIds(const lm::v1::WordIdList& ids);
+  absl::Status CheckLength(size_t words) const;
+  absl::Status CheckNoMarker(absl::Span<const WordId> words) const;
+
+  const Vocabulary& vocabulary_;
+  const Limits& limits_;
+  absl::InlinedVector<WordId, 40> words_;
+  absl::InlinedVector<size_t, 2> ends_;  // of each text, in words_
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_HANDLERS_ENCODED_TEXTS_H_

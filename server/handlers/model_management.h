@@ -1,0 +1,33 @@
+#ifndef LMSERVE_SERVER_HANDLERS_MODEL_MANAGEMENT_H_
+#define LMSERVE_SERVER_HANDLERS_MODEL_MANAGEMENT_H_
+
+#include "absl/status/status.h"
+#include "lm/v1/language_model.pb.h"
+#include "model_store/model_store.h"
+#include "server/call/task.h"
+
+namespace lmserve {
+
+// Answer ModelService. Any number of threads may call them.
+absl::Status ListModels(const ModelStore& store,
+                        const lm::v1::ListModelsRequest& request,
+                        lm::v1::ListModelsResponse* response);
+absl::Status GetModel(const ModelStore& store,
+                      const lm::v1::GetModelRequest& request,
+                      lm::v1::GetModelResponse* response);
+
+// The same, for those that change the store; the answer comes from the store's
+// thread. The arguments must last until it is there.
+Task<absl::Status> LoadModel(ModelStore& store,
+                             const lm::v1::LoadModelRequest& request,
+                             lm::v1::LoadModelResponse* response);
+Task<absl::Status> UnloadModel(ModelStore& store,
+                               const lm::v1::UnloadModelRequest& request,
+                               lm::v1::UnloadModelResponse* response);
+Task<absl::Status> SetAlias(ModelStore& store,
+                            const lm::v1::SetAliasRequest& request,
+                            lm::v1::SetAliasResponse* response);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_HANDLERS_MODEL_MANAGEMENT_H_

@@ -1,0 +1,20 @@
+#ifndef LMSERVE_SERVER_HANDLERS_PREDICT_H_
+#define LMSERVE_SERVER_HANDLERS_PREDICT_H_
+
+#include "absl/status/status.h"
+#include "lm/v1/language_model.pb.h"
+#include "server/call/call.h"
+#include "server/call/task.h"
+#include "server/handlers/serving_context.h"
+
+namespace lmserve {
+
+// Answers LanguageModelService.Predict. Any number of threads may call it; the
+// arguments must last until it is done.
+Task<absl::Status> Predict(const Serving& serving, Call& call,
+                           const lm::v1::PredictRequest& request,
+                           lm::v1::PredictResponse* response);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_HANDLERS_PREDICT_H_

@@ -1,0 +1,49 @@
+#include "server/handlers/sources.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/call/status.h"
+
+namespace lmserve {
+
+absl::Status CheckHasSource(absl::string_view field, const LoadedModel& loaded,
+                            bool has_source) {
+  const bool translates = loaded.model().translation() != nullptr;
+  if (translates == has_source) return absl::OkStatus();
+  return InvalidField(
+      field, translates
+                 ? absl::StrCat("'", loaded.name(), "' translates: expected a ",
+                                "source, found none")
+                 : absl::StrCat("'", loaded.name(), "' is no translation ",
+                                "model: expected no source, found one"));
+}
+
+absl::Status EncodeSources(absl::string_view field, const LoadedModel& loaded,
+                           const Limits& limits,
+                           absl::Span<const lm::v1::Text* const> sources,
+                           std::optional<Encoder>* words) {
+  absl::Status status = CheckHasSource(field, loaded, !sources.empty());
+  if (!status.ok() || sources.empty()) return status;
+  words->emplace(loaded.model().translation()->source_vocabulary(), limits);
+  for (size_t i = 0; status.ok() && i < sources.size(); ++i) {
+    const int index = sources.size() == 1 ? -1 : static_cast<int>(i);
+    status = (*words)->Add(*sources[i], field, index, {});
+  }
+  return status;
+}
+
+Task<absl::Status> Read(const Serving& serving, Call& call,
+                        const LoadedModel& loaded, const Encoder& sources,
+                        size_t begin, size_t end, ReadSources* read) {
+  const auto work = [&] {
+    for (size_t i = begin; i < end; ++i) {
+      read->push_back(loaded.model().translation()->Read(sources.words(i)));
+    }
+  };
+  size_t words = 0;
+  for (size_t i = begin; i < end; ++i) words += sources.words(i).size() + 1;
+  co_return co_await serving.batcher.Run(call, loaded, words, work);
+}
+
+}  // namespace lmserve

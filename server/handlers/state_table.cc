@@ -1,0 +1,29 @@
+#include "server/handlers/state_table.h"
+
+#include <algorithm>
+
+namespace lmserve {
+
+size_t StateTable::BytesWith(size_t more) const {
+  if (more <= free_.size()) return states_.size();
+  const size_t wanted = references_.size() + more - free_.size();
+  if (wanted * state_size_ <= states_.size()) return states_.size();
+  return std::max(wanted * state_size_, 2 * states_.size());
+}
+
+StateTable::Handle StateTable::Add() {
+  if (free_.empty()) {
+    references_.push_back(1);
+    return static_cast<Handle>(references_.size() - 1);
+  }
+  const Handle handle = free_.back();
+  free_.pop_back();
+  references_[handle] = 1;
+  return handle;
+}
+
+void StateTable::Release(Handle handle) {
+  if (--references_[handle] == 0) free_.push_back(handle);
+}
+
+}  // namespace lmserve

@@ -1,0 +1,227 @@
+#include "server/rpc/language_model_service.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lm/v1/language_model.grpc.pb.h"
+#include "server/call/status.h"
+#include "server/handlers/decoder.h"
+#include "server/handlers/generation.h"
+#include "server/handlers/predict.h"
+#include "server/handlers/rerank.h"
+#include "server/handlers/score.h"
+#include "server/rpc/stream.h"
+#include "server/rpc/unary.h"
+
+namespace lmserve {
+namespace {
+
+using lm::v1::LanguageModelService;
+
+absl::Status ClientIsGone() {
+  return absl::CancelledError("the client is gone");
+}
+
+// Sends a message of a stream.
+template <typename Stream>
+Task<absl::Status> Send(const Reception& reception,
+                        const grpc::CallbackServerContext& context,
+                        const grpc::ByteBuffer* message, Stream* stream) {
+  Reception::Sending sending(reception, context, message->Length());
+  if (!sending.status().ok()) co_return sending.status();
+  const bool written = co_await stream->Write(message);
+  co_return written ? absl::OkStatus() : ClientIsGone();
+}
+
+// Answers a request of a stream.
+template <typename Request, typename Response, typename Handle>
+Task<absl::Status> AnswerOne(const Reception& reception,
+                             const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+                             const Handle& answer) {
+  Exchange<Request, Response> exchange(reception.request_bytes());
+  absl::Status status = exchange.Parse(in);
+  if (!status.ok()) co_return status;
+  status = co_await answer(exchange.request(), exchange.response());
+  if (status.ok()) exchange.Serialize(out);
+  co_return status;
+}
+
+// Reads a request, writes its answer, and so on until the client is done. The
+// first error ends the stream, and tells which request it is of, the first
+// being 0. `make_answer` makes of the call what answers each of its requests,
+// Task<absl::Status>(const Request&, Response*).
+template <typename Request, typename Response, typename MakeAnswer>
+Detached AnswerStream(const Reception& reception, absl::string_view method,
+                      const grpc::CallbackServerContext& context,
+                      Priority priority, BidiStream* stream,
+                      MakeAnswer make_answer) {
+  Reception::Visit visit = reception.Enter(context, method);
+  absl::Status status = visit.status();
+  GrpcCall call(context, priority);
+  const auto answer = make_answer(call);
+  for (uint64_t number = 0; status.ok(); ++number) {
+    grpc::ByteBuffer in, out;
+    const bool came = co_await stream->Read(&in);
+    if (!came) {
+      status = call.CheckWanted();
+      break;
+    }
+    call.BeginRequest();
+    status = co_await AnswerOne<Request, Response>(reception, in, &out, answer);
+    if (!status.ok()) {
+      status = Prefixed(absl::StrCat("request ", number, ": "), status);
+      break;
+    }
+    in.Clear();
+    status = co_await Send(reception, context, &out, stream);
+  }
+  stream->Finish(visit.Leave(call, status));
+}
+
+// gRPC keeps the bytes until the call ends: so does the share.
+absl::Status StartGeneration(const Serving& serving, Call& call,
+                             const grpc::ByteBuffer& bytes,
+                             Budget::Share* share,
+                             std::unique_ptr<Generation>* generation) {
+  lm::v1::GenerateRequest request;
+  absl::Status status = share->Resize("request bytes", bytes.Length());
+  if (status.ok()) status = ParseMessage(bytes, &request);
+  if (!status.ok()) return status;
+  auto started = Generation::Start(serving, call, request);
+  if (started.ok()) *generation = *std::move(started);
+  return started.status();
+}
+
+// Draws a word when the one before is on its way: a slow reader holds up its
+// own stream alone, and a cancelled one stops within a word.
+Detached AnswerGenerate(const Serving& serving, const Reception& reception,
+                        const grpc::CallbackServerContext& context,
+                        const grpc::ByteBuffer& in, WriteStream* stream) {
+  Reception::Visit visit = reception.Enter(context, "Generate");
+  GrpcCall call(context, Priority::kInteractive);
+  Budget::Share share(reception.request_bytes());
+  std::unique_ptr<Generation> generation;
+  absl::Status status = visit.status();
+  if (status.ok()) {
+    status = StartGeneration(serving, call, in, &share, &generation);
+  }
+  grpc::ByteBuffer out;
+  double last = 0;
+  for (bool first = true; status.ok(); first = false) {
+    lm::v1::GenerateResponse response;
+    const absl::StatusOr<bool> more = co_await generation->Next(&response);
+    status = more.status();
+    if (!status.ok() || !*more) break;
+    const double now = visit.seconds();
+    if (first) {
+      reception.metrics().OnFirstWord(generation->model(), now);
+    } else {
+      reception.metrics().OnNextWord(generation->model(), now - last);
+    }
+    last = now;
+    SerializeMessage(response, &out);
+    status = co_await Send(reception, context, &out, stream);
+  }
+  stream->Finish(visit.Leave(call, status));
+}
+
+using RawLanguageModelService =
+    LanguageModelService::WithRawCallbackMethod_Score<
+        LanguageModelService::WithRawCallbackMethod_ScoreStream<
+            LanguageModelService::WithRawCallbackMethod_Predict<
+                LanguageModelService::WithRawCallbackMethod_Rerank<
+                    LanguageModelService::WithRawCallbackMethod_Generate<
+                        LanguageModelService::WithRawCallbackMethod_Decode<
+                            LanguageModelService::Service>>>>>>;
+
+class LanguageModelServiceImpl final : public RawLanguageModelService {
+ public:
+  LanguageModelServiceImpl(const Serving& serving, const Reception& reception)
+      : serving_(serving), reception_(reception) {}
+
+  grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override {
+    return Answer<lm::v1::ScoreRequest, lm::v1::ScoreResponse>(
+        "Score", context, request, response, lmserve::Score);
+  }
+
+  grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context,
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override {
+    return Answer<lm::v1::PredictRequest, lm::v1::PredictResponse>(
+        "Predict", context, request, response, lmserve::Predict);
+  }
+
+  grpc::ServerUnaryReactor* Rerank(grpc::CallbackServerContext* context,
+                                   const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override {
+    return Answer<lm::v1::RerankRequest, lm::v1::RerankResponse>(
+        "Rerank", context, request, response, lmserve::Rerank);
+  }
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(
+      grpc::CallbackServerContext* context) override {
+    auto stream = std::make_unique<BidiStream>();
+    AnswerStream<lm::v1::ScoreRequest, lm::v1::ScoreResponse>(
+        reception_, "ScoreStream", *context, Priority::kBulk, stream.get(),
+        [this](Call& call) {
+          return [this, &call](const lm::v1::ScoreRequest& request,
+                               lm::v1::ScoreResponse* response) {
+            return lmserve::Score(serving_, call, request, response);
+          };
+        });
+    return stream.release();
+  }
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Decode(
+      grpc::CallbackServerContext* context) override {
+    auto stream = std::make_unique<BidiStream>();
+    AnswerStream<lm::v1::DecodeRequest, lm::v1::DecodeResponse>(
+        reception_, "Decode", *context, Priority::kInteractive, stream.get(),
+        [this](Call& call) {
+          return [decoder = std::make_unique<Decoder>(serving_, call)](
+                     const lm::v1::DecodeRequest& request,
+                     lm::v1::DecodeResponse* response) {
+            return decoder->Answer(request, response);
+          };
+        });
+    return stream.release();
+  }
+
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(
+      grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* request) override {
+    auto stream = std::make_unique<WriteStream>();
+    AnswerGenerate(serving_, reception_, *context, *request, stream.get());
+    return stream.release();
+  }
+
+ private:
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Answer(
+      absl::string_view method, grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* in, grpc::ByteBuffer* out,
+      Task<absl::Status> (*answer)(const Serving&, Call&, const Request&,
+                                   Response*)) {
+    auto reactor = std::make_unique<UnaryReactor>();
+    AnswerUnary<Request, Response>(
+        reception_, method, Role::kRead, *context, *in, out, reactor.get(),
+        [=, this](Call& call, const Request& request, Response* response) {
+          return answer(serving_, call, request, response);
+        });
+    return reactor.release();
+  }
+
+  const Serving serving_;
+  const Reception& reception_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeLanguageModelService(
+    const Serving& serving, const Reception& reception) {
+  return std::make_unique<LanguageModelServiceImpl>(serving, reception);
+}
+
+}  // namespace lmserve

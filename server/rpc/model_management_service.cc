@@ -1,0 +1,113 @@
+#include "server/rpc/model_management_service.h"
+
+#include <memory>
+
+#include "lm/v1/language_model.grpc.pb.h"
+#include "server/handlers/model_management.h"
+#include "server/rpc/unary.h"
+
+namespace lmserve {
+namespace {
+
+using lm::v1::ModelService;
+
+using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
+    ModelService::WithRawCallbackMethod_GetModel<
+        ModelService::WithRawCallbackMethod_LoadModel<
+            ModelService::WithRawCallbackMethod_UnloadModel<
+                ModelService::WithRawCallbackMethod_SetAlias<
+                    ModelService::Service>>>>>;
+
+absl::Status NotHere() {
+  return absl::UnimplementedError(
+      "models are changed on the server's admin address alone (lm_server "
+      "--admin-listen)");
+}
+
+class ModelServiceImpl final : public RawModelService {
+ public:
+  // Without `admin` nothing can be changed.
+  ModelServiceImpl(const ModelStore& store, ModelStore* admin,
+                   const Reception& reception)
+      : store_(store), admin_(admin), reception_(reception) {}
+
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* in,
+                                       grpc::ByteBuffer* out) override {
+    return Tell("ListModels", context, *in, out, lmserve::ListModels);
+  }
+
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* in,
+                                     grpc::ByteBuffer* out) override {
+    return Tell("GetModel", context, *in, out, lmserve::GetModel);
+  }
+
+  grpc::ServerUnaryReactor* LoadModel(grpc::CallbackServerContext* context,
+                                      const grpc::ByteBuffer* in,
+                                      grpc::ByteBuffer* out) override {
+    return Change("LoadModel", context, *in, out, lmserve::LoadModel);
+  }
+
+  grpc::ServerUnaryReactor* UnloadModel(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* in,
+                                        grpc::ByteBuffer* out) override {
+    return Change("UnloadModel", context, *in, out, lmserve::UnloadModel);
+  }
+
+  grpc::ServerUnaryReactor* SetAlias(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* in,
+                                     grpc::ByteBuffer* out) override {
+    return Change("SetAlias", context, *in, out, lmserve::SetAlias);
+  }
+
+ private:
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Tell(
+      absl::string_view method, grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+      absl::Status (*tell)(const ModelStore&, const Request&, Response*)) {
+    auto reactor = std::make_unique<UnaryReactor>();
+    AnswerUnary<Request, Response>(
+        reception_, method, Role::kRead, *context, in, out, reactor.get(),
+        [=, this](Call&, const Request& request,
+                  Response* response) -> Task<absl::Status> {
+          co_return tell(store_, request, response);
+        });
+    return reactor.release();
+  }
+
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Change(
+      absl::string_view method, grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+      Task<absl::Status> (*change)(ModelStore&, const Request&, Response*)) {
+    auto reactor = std::make_unique<UnaryReactor>();
+    AnswerUnary<Request, Response>(
+        reception_, method, Role::kAdmin, *context, in, out, reactor.get(),
+        [=, this](Call&, const Request& request,
+                  Response* response) -> Task<absl::Status> {
+          if (admin_ == nullptr) co_return NotHere();
+          co_return co_await change(*admin_, request, response);
+        });
+    return reactor.release();
+  }
+
+  const ModelStore& store_;
+  ModelStore* const admin_;
+  const Reception& reception_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
+                                                const Reception& reception) {
+  return std::make_unique<ModelServiceImpl>(store, nullptr, reception);
+}
+
+std::unique_ptr<grpc::Service> MakeAdminService(ModelStore& store,
+                                                const Reception& reception) {
+  return std::make_unique<ModelServiceImpl>(store, &store, reception);
+}
+
+}  // namespace lmserve

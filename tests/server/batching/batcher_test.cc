@@ -1,0 +1,490 @@
+#include "server/batching/batcher.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "google/rpc/error_details.pb.h"
+#include "tests/server/handlers/test_serving_context.h"
+#include "tests/server/small_store.h"
+#include "tests/testing/neural_models.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr char kText[] = "the cat is small\na dog barks at the cat\n";
+
+// A store with a look-up model, tiny, and one of products, lstm.
+class BatcherTest : public testing::Test {
+ protected:
+  BatcherTest() {
+    PublishRecurrentModel(files_.path(), "lstm", kText);
+    store_ = files_.Open();
+  }
+
+  ModelHandle Get(const std::string& name) const {
+    return store_->Get(name).value();
+  }
+
+  const SmallStore files_;
+  std::unique_ptr<const ModelStore> store_;
+};
+
+// What a caller wants of a model: a text to be read from the start, all its
+// words scored, then the best next words, and the distribution.
+struct Reading {
+  std::vector<WordId> words;
+  std::vector<float> log_probs;
+  std::vector<ScoredWord> best;
+  std::vector<float> distribution = {};
+
+  friend bool operator==(const Reading& a, const Reading& b) {
+    return a.log_probs == b.log_probs && a.best == b.best &&
+           a.distribution == b.distribution;
+  }
+};
+
+// Of the model alone.
+Reading Read(const LanguageModel& model, const std::vector<WordId>& words,
+             size_t k) {
+  Reading reading = {words, std::vector<float>(words.size()),
+                     std::vector<ScoredWord>(k),
+                     std::vector<float>(model.vocabulary().size())};
+  std::vector<std::byte> state(model.state_size());
+  model.Start(state.data());
+  const LanguageModel::Query query = {state.data(), words, state.data(),
+                                      absl::MakeSpan(reading.log_probs)};
+  model.Score({&query, 1});
+  const std::byte* end = state.data();
+  model.TopK({&end, 1}, k, absl::MakeSpan(reading.best));
+  model.Distribution({&end, 1}, reading.distribution.data());
+  return reading;
+}
+
+// Through a batcher.
+Task<absl::Status> Read(Batcher& batcher, const ModelHandle& handle,
+                        Reading* reading) {
+  const LanguageModel& model = *handle->model().left_to_right();
+  std::vector<std::byte> state(model.state_size());
+  model.Start(state.data());
+  const LanguageModel::Query query = {state.data(), reading->words,
+                                      state.data(),
+                                      absl::MakeSpan(reading->log_probs)};
+  const std::byte* end = state.data();
+  const ModelWork read = {.model = *handle,
+                          .queries = {&query, 1},
+                          .states = {&end, 1},
+                          .k = reading->best.size(),
+                          .best = absl::MakeSpan(reading->best)};
+  Call call;
+  absl::Status status = co_await batcher.Run(call, read);
+  if (!status.ok()) co_return status;
+  const auto keep = [&](size_t, absl::Span<const float> log_probs) {
+    reading->distribution.assign(log_probs.begin(), log_probs.end());
+  };
+  ModelWork rest = {.model = *handle, .states = {&end, 1}};
+  rest.visit.emplace(keep);
+  co_return co_await batcher.Run(call, rest);
+}
+
+// The same to the bit whatever the company: hundreds of texts of all lengths,
+// of two models, some longer than a batch and cut.
+TEST_F(BatcherTest, AnswersDoNotDependOnTheCompany) {
+  constexpr size_t kReadings = 300;
+  const std::vector<ModelHandle> models = {Get("lstm"), Get("tiny")};
+  std::mt19937 random(1);
+  std::vector<Reading> expected, found;
+  for (size_t i = 0; i < kReadings; ++i) {
+    const LanguageModel& model = *models[i % 2]->model().left_to_right();
+    std::vector<WordId> words(random() % 40);
+    for (WordId& word : words) word = random() % model.vocabulary().size();
+    expected.push_back(Read(model, words, 1 + random() % 3));
+    found.push_back({words, std::vector<float>(words.size()),
+                     std::vector<ScoredWord>(expected.back().best.size())});
+  }
+  for (size_t batch_words : {3, 17, 1024}) {
+    Batcher batcher(
+        {.threads = 2, .batch_words = batch_words, .inline_words = 0});
+    std::atomic<size_t> left = kReadings;
+    std::promise<void> all;
+    for (size_t i = 0; i < kReadings; ++i) {
+      Start(Read(batcher, models[i % 2], &found[i]), [&](absl::Status status) {
+        EXPECT_TRUE(status.ok()) << status;
+        if (--left == 0) all.set_value();
+      });
+    }
+    all.get_future().wait();
+    for (size_t i = 0; i < kReadings; ++i) {
+      EXPECT_EQ(found[i], expected[i]) << i << ", " << batch_words;
+    }
+  }
+}
+
+// Several texts of one call, and more states than there are texts.
+TEST_F(BatcherTest, ManyTextsOfOneCall) {
+  const ModelHandle handle = Get("lstm");
+  const LanguageModel& model = *handle->model().left_to_right();
+  constexpr size_t kTexts = 23, kWords = 9, kBest = 2;
+  std::vector<WordId> words;
+  for (size_t i = 0; i < kTexts * kWords; ++i) {
+    words.push_back(3 + i * i % (model.vocabulary().size() - 3));
+  }
+  std::vector<std::byte> start(model.state_size());
+  model.Start(start.data());
+  const auto read = [&](size_t batch_words) {
+    std::vector<std::byte> bytes(kTexts * model.state_size());
+    std::vector<float> log_probs(words.size());
+    std::vector<ScoredWord> best((kTexts + 1) * kBest);
+    std::vector<LanguageModel::Query> queries;
+    std::vector<const std::byte*> states = {start.data()};
+    for (size_t i = 0; i < kTexts; ++i) {
+      std::byte* state = &bytes[i * model.state_size()];
+      queries.push_back(
+          {start.data(), absl::MakeConstSpan(words).subspan(i * kWords, kWords),
+           state, absl::MakeSpan(log_probs).subspan(i * kWords, kWords)});
+      states.push_back(state);
+    }
+    Batcher batcher({.threads = 1, .batch_words = batch_words});
+    Call call;
+    const ModelWork work = {.model = *handle,
+                            .queries = queries,
+                            .states = states,
+                            .k = kBest,
+                            .best = absl::MakeSpan(best)};
+    const auto run = [&]() -> Task<absl::Status> {
+      co_return co_await batcher.Run(call, work);
+    };
+    EXPECT_TRUE(Wait(run()).ok());
+    EXPECT_EQ(batcher.queued_words(), 0u);
+    return std::pair(log_probs, best);
+  };
+  const auto expected = read(100000);
+  for (size_t batch_words : {1, 4, 9, 10, 50}) {
+    EXPECT_EQ(read(batch_words), expected) << batch_words;
+  }
+}
+
+// The attention of states, which may be told in several batches.
+TEST_F(BatcherTest, AttentionIsThatOfTheModel) {
+  PublishTranslationModel(files_.path(), "de-en", "die katze ist", kText);
+  const std::unique_ptr<const ModelStore> store = files_.Open();
+  const ModelHandle handle = store->Get("de-en").value();
+  const TranslationModel& model = *handle->model().translation();
+  constexpr size_t kStates = 11;
+  const std::vector<WordId> source = {3, 4};
+  const auto read = model.Read(source);
+  const size_t state_size = model.decoder().state_size();
+  std::vector<std::byte> bytes(kStates * state_size);
+  std::vector<const std::byte*> states;
+  std::vector<float> expected(kStates * 3);
+  for (WordId i = 0; i < kStates; ++i) {
+    std::byte* state = &bytes[i * state_size];
+    read->Start(state);
+    const LanguageModel::Query query = {state, {&i, 1}, state, {}};
+    model.decoder().Score({&query, 1});
+    states.push_back(state);
+    const TranslationModel::Look look = {
+        state, absl::MakeSpan(expected).subspan(i * 3, 3)};
+    model.Attend({&look, 1});
+  }
+  for (size_t batch_words : {1, 4, 50}) {
+    std::vector<float> found(kStates * 3);
+    Batcher batcher({.threads = 1, .batch_words = batch_words});
+    Call call;
+    const ModelWork work = {
+        .model = *handle, .states = states, .attention = absl::MakeSpan(found)};
+    const auto run = [&]() -> Task<absl::Status> {
+      co_return co_await batcher.Run(call, work);
+    };
+    EXPECT_TRUE(Wait(run()).ok());
+    EXPECT_EQ(found, expected) << batch_words;
+  }
+}
+
+// A batcher of one thread, which is held up until Release().
+class HeldBatcherTest : public BatcherTest {
+ protected:
+  static constexpr size_t kBatchWords = 20;
+  static constexpr size_t kQueueWords = 100;
+
+  HeldBatcherTest()
+      : batcher_({.threads = 1,
+                  .batch_words = kBatchWords,
+                  .inline_words = 0,
+                  .queue_words = kQueueWords,
+                  .on_batch = [this](const BatcherOptions::Batch& batch) {
+                    batches_.push_back(batch.calls);
+                    EXPECT_EQ(batch.queue_seconds.size(), batch.calls);
+                  }}) {
+    std::promise<void> held;
+    Start(Hold(&held), [](absl::Status) {});
+    held.get_future().wait();
+  }
+
+  ~HeldBatcherTest() override { Release(); }
+
+  void Release() {
+    if (!std::exchange(released_, true)) release_.set_value();
+  }
+
+  Task<absl::Status> Hold(std::promise<void>* held) {
+    Call call;
+    const auto hold = [&] {
+      held->set_value();
+      release_.get_future().wait();
+    };
+    co_return co_await batcher_.Run(call, *tiny_, 1, hold);
+  }
+
+  // Queues a text of so many words of a call, which must last.
+  void Queue(Call* call, size_t words, const std::string& name) {
+    Start(ReadOne(call, words), [this, name](absl::Status status) {
+      statuses_.push_back(std::move(status));
+      ended_.push_back(name);
+    });
+  }
+
+  Task<absl::Status> ReadOne(Call* call, size_t count) {
+    const LanguageModel& model = *tiny_->model().left_to_right();
+    const std::vector<WordId> words(count, 3);
+    std::vector<std::byte> state(model.state_size());
+    model.Start(state.data());
+    const LanguageModel::Query query = {state.data(), words, nullptr, {}};
+    const ModelWork work = {.model = *tiny_, .queries = {&query, 1}};
+    co_return co_await batcher_.Run(*call, work);
+  }
+
+  // Lets everything run, and waits for it.
+  void Finish() {
+    Release();
+    while (batcher_.queued_words() > 0) std::this_thread::yield();
+    Call last(Priority::kBulk);
+    EXPECT_TRUE(Wait(ReadOne(&last, 1)).ok());
+  }
+
+  const ModelHandle tiny_ = Get("tiny");
+  std::promise<void> release_;
+  bool released_ = false;
+  std::vector<size_t> batches_;
+  std::vector<absl::Status> statuses_;  // as calls ended
+  std::vector<std::string> ended_;
+  Batcher batcher_;
+};
+
+TEST_F(HeldBatcherTest, WhatWaitsIsOneBatch) {
+  std::vector<Call> calls(5);
+  for (Call& call : calls) Queue(&call, 4, "");
+  Finish();
+  // The one that was held, the five that fill a batch, and the last.
+  EXPECT_THAT(batches_, ElementsAre(1, 5, 1));
+}
+
+TEST_F(HeldBatcherTest, LongWorkLetsOthersPassBetween) {
+  Call large, small;
+  Queue(&large, 3 * kBatchWords, "large");
+  Queue(&small, 1, "small");
+  Finish();
+  EXPECT_THAT(ended_, ElementsAre("small", "large"));
+  EXPECT_GE(small.queue_seconds, 0);
+  EXPECT_GT(large.compute_seconds, 0);
+}
+
+TEST(PriorityTest, IsKnownByName) {
+  for (Priority otherwise : {Priority::kInteractive, Priority::kBulk}) {
+    EXPECT_EQ(ParsePriority("interactive", otherwise), Priority::kInteractive);
+    EXPECT_EQ(ParsePriority("bulk", otherwise), Priority::kBulk);
+    EXPECT_EQ(ParsePriority("", otherwise), otherwise);
+    EXPECT_EQ(ParsePriority("Bulk", otherwise), otherwise);
+  }
+}
+
+TEST_F(HeldBatcherTest, InteractiveGoesFirstButBulkIsNotStarved) {
+  Call bulk(Priority::kBulk);
+  std::vector<Call> interactive(20);
+  Queue(&bulk, 1, "bulk");
+  for (Call& call : interactive) {
+    call.Admit();
+    Queue(&call, kBatchWords, "interactive");
+  }
+  Finish();
+  // Seven batches of the others, and then one of its own.
+  EXPECT_EQ(ended_.size(), 21u);
+  EXPECT_EQ(ended_[7], "bulk");
+}
+
+struct CancelledCall : Call {
+  bool IsCancelled() const override { return cancelled; }
+  std::atomic<bool> cancelled = false;
+};
+
+TEST_F(HeldBatcherTest, WhatIsCancelledWhileItWaitsIsDropped) {
+  CancelledCall cancelled;
+  Call wanted;
+  Queue(&cancelled, 7, "cancelled");
+  Queue(&wanted, 7, "wanted");
+  cancelled.cancelled = true;
+  Finish();
+  EXPECT_THAT(ended_, ElementsAre("cancelled", "wanted"));
+  EXPECT_EQ(statuses_[0], absl::CancelledError("the client has cancelled"));
+  EXPECT_EQ(cancelled.compute_seconds, 0);
+  EXPECT_TRUE(statuses_[1].ok());
+}
+
+TEST_F(HeldBatcherTest, WhatIsLateIsDropped) {
+  Call late(Priority::kInteractive,
+            Call::Clock::now() - std::chrono::milliseconds(1));
+  Queue(&late, 7, "late");
+  ASSERT_THAT(ended_, ElementsAre("late"));
+  EXPECT_EQ(statuses_[0],
+            absl::DeadlineExceededError("the deadline has passed"));
+  EXPECT_EQ(batcher_.queued_words(), 1u);  // what is held
+}
+
+TEST_F(HeldBatcherTest, AFullQueueRefusesNewCallsAlone) {
+  Call first, refused;
+  Queue(&first, kQueueWords - 2, "first");
+  Queue(&refused, 2, "refused");
+  ASSERT_THAT(ended_, ElementsAre("refused"));
+  EXPECT_EQ(statuses_[0].code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(statuses_[0].message(),
+            "the queue: 99 words wait and 2 came, the limit is 100");
+  google::rpc::RetryInfo retry;
+  EXPECT_TRUE(retry.ParseFromString(
+      std::string(statuses_[0]
+                      .GetPayload("type.googleapis.com/google.rpc.RetryInfo")
+                      .value())));
+  // What was let in once is seen through.
+  Call second;
+  second.Admit();
+  Queue(&second, 2, "second");
+  EXPECT_EQ(ended_.size(), 1u);
+  Finish();
+  EXPECT_THAT(ended_, ElementsAre("refused", "second", "first"));
+}
+
+// To tell all next words of a look-up model is to go through its vocabulary.
+TEST_F(HeldBatcherTest, AStateCountsAsWhatItCosts) {
+  Call call;
+  const auto ask = [&]() -> Task<absl::Status> {
+    const LanguageModel& model = *tiny_->model().left_to_right();
+    std::vector<std::byte> state(model.state_size());
+    model.Start(state.data());
+    const std::vector<const std::byte*> states(30, state.data());
+    size_t told = 0;
+    const auto visit = [&](size_t i, absl::Span<const float> /*log_probs*/) {
+      EXPECT_EQ(i, told++);
+    };
+    const ModelWork work = {.model = *tiny_, .states = states, .visit = visit};
+    absl::Status status = co_await batcher_.Run(call, work);
+    EXPECT_EQ(told, states.size());
+    co_return status;
+  };
+  Start(ask(), [this](absl::Status status) {
+    statuses_.push_back(std::move(status));
+  });
+  const size_t cost = 1 + tiny_->model().vocabulary().size() / 32;
+  EXPECT_EQ(batcher_.queued_words(), 1 + 30 * cost);  // and what is held
+  Finish();
+  EXPECT_THAT(statuses_, ElementsAre(absl::OkStatus()));
+}
+
+// A stream would end with a refusal.
+TEST_F(HeldBatcherTest, AStreamsRequestWaitsForRoom) {
+  Call first, refused, stream, other_stream;
+  Queue(&first, kQueueWords - 2, "first");
+  for (Call* call : {&stream, &other_stream}) {
+    call->BeginRequest();
+    Queue(call, 2, "stream");
+  }
+  EXPECT_THAT(ended_, ElementsAre());
+  EXPECT_EQ(batcher_.queued_words(), kQueueWords - 1);  // and what is held
+  Queue(&refused, 2, "refused");
+  EXPECT_THAT(ended_, ElementsAre("refused"));
+  Finish();
+  EXPECT_THAT(ended_, testing::UnorderedElementsAre("refused", "stream",
+                                                    "stream", "first"));
+  EXPECT_TRUE(statuses_[1].ok());
+}
+
+// That its first request was let in does not let in its next.
+TEST_F(HeldBatcherTest, EachRequestOfAStreamIsAskedFor) {
+  Call stream, first;
+  stream.BeginRequest();
+  Queue(&stream, 1, "stream");
+  Queue(&first, kQueueWords - 2, "first");
+  stream.BeginRequest();
+  Queue(&stream, 50, "stream");
+  EXPECT_EQ(batcher_.queued_words(), kQueueWords);
+  Finish();
+  EXPECT_EQ(ended_.size(), 3u);
+}
+
+TEST_F(HeldBatcherTest, AStreamThatIsCancelledWhileItWaitsForRoomIsDropped) {
+  CancelledCall stream;
+  Call first;
+  Queue(&first, kQueueWords, "first");
+  stream.BeginRequest();
+  Queue(&stream, 2, "stream");
+  stream.cancelled = true;
+  Finish();
+  EXPECT_THAT(ended_, testing::UnorderedElementsAre("stream", "first"));
+  EXPECT_EQ(stream.compute_seconds, 0);
+}
+
+TEST_F(HeldBatcherTest, BulkWorkTakesNoPlaceInTheQueueFromOthers) {
+  Call bulk(Priority::kBulk), refused(Priority::kBulk), interactive;
+  Queue(&bulk, kQueueWords, "bulk");
+  Queue(&refused, 1, "refused");
+  EXPECT_THAT(ended_, ElementsAre("refused"));
+  Queue(&interactive, 1, "interactive");
+  Finish();
+  EXPECT_THAT(ended_, ElementsAre("refused", "interactive", "bulk"));
+}
+
+TEST_F(HeldBatcherTest, AnEmptyQueueTakesWhatIsTooLong) {
+  Release();
+  while (batcher_.queued_words() > 0) std::this_thread::yield();
+  Call call;
+  EXPECT_TRUE(Wait(ReadOne(&call, 3 * kQueueWords)).ok());
+}
+
+TEST_F(BatcherTest, LookUpsAreDoneOnTheCallersThread) {
+  Batcher batcher({.threads = 1, .on_batch = [](const auto& batch) {
+                     EXPECT_EQ(batch.calls, 1u);
+                     EXPECT_TRUE(batch.queue_seconds.empty());
+                   }});
+  Reading reading = {
+      {3, 4, 5}, std::vector<float>(3), std::vector<ScoredWord>(2)};
+  const std::thread::id here = std::this_thread::get_id();
+  Start(Read(batcher, Get("tiny"), &reading), [&](absl::Status status) {
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(std::this_thread::get_id(), here);
+  });
+  EXPECT_EQ(reading,
+            Read(*Get("tiny")->model().left_to_right(), reading.words, 2));
+}
+
+TEST_F(BatcherTest, TheEndSeesWhatIsQueuedThrough) {
+  const ModelHandle handle = Get("lstm");
+  std::atomic<int> done = 0;
+  std::vector<Reading> readings(
+      50, {{3, 4, 5}, std::vector<float>(3), std::vector<ScoredWord>(2)});
+  {
+    Batcher batcher({.threads = 2});
+    for (Reading& reading : readings) {
+      Start(Read(batcher, handle, &reading), [&](absl::Status) { ++done; });
+    }
+  }
+  EXPECT_EQ(done, 50);
+}
+
+}  // namespace
+}  // namespace lmserve

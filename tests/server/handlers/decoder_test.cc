@@ -1,0 +1,270 @@
+#include "server/handlers/decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "tests/server/handlers/test_serving_context.h"
+#include "tests/server/small_store.h"
+#include "tests/testing/neural_models.h"
+
+namespace lmserve {
+namespace {
+
+using lm::v1::DecodeRequest;
+using lm::v1::DecodeResponse;
+using testing::ElementsAre;
+
+constexpr char kText[] = "the cat is small\na dog barks at the cat\n";
+
+class DecoderTest : public testing::TestWithParam<std::string> {
+ protected:
+  DecoderTest() {
+    PublishRecurrentModel(files_.path(), "lstm", kText);
+    store_ = files_.Open();
+    serving_.emplace(*store_, limits_);
+  }
+
+  // A decoder that has started.
+  void Begin(const std::string& words = "") {
+    decoder_.emplace(**serving_, call_);
+    const DecodeResponse response =
+        Answer(absl::StrCat("start { model: '", GetParam(), "' ", words, " }"));
+    started_ = response.started();
+  }
+
+  absl::StatusOr<DecodeResponse> TryAnswer(const std::string& request) {
+    return TryAnswer(Parse<DecodeRequest>(request));
+  }
+  absl::StatusOr<DecodeResponse> TryAnswer(const DecodeRequest& request) {
+    DecodeResponse response;
+    absl::Status status = Wait(decoder_->Answer(request, &response));
+    if (!status.ok()) return status;
+    return response;
+  }
+  template <typename Request>
+  DecodeResponse Answer(const Request& request) {
+    absl::StatusOr<DecodeResponse> response = TryAnswer(request);
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? *response : DecodeResponse();
+  }
+  std::string Error(const std::string& request) {
+    return TryAnswer(request).status().ToString();
+  }
+
+  const LanguageModel& model() const {
+    return *store_->Get(GetParam()).value()->model().left_to_right();
+  }
+
+  const SmallStore files_;
+  std::unique_ptr<const ModelStore> store_;
+  Limits limits_;
+  std::optional<TestServing> serving_;
+  Call call_;
+  std::optional<Decoder> decoder_;
+  lm::v1::DecodeStarted started_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Models, DecoderTest, testing::Values("tiny", "lstm"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(DecoderTest, TheStartTellsTheVocabulary) {
+  Begin("words: 'cat' words: 'zebra' words: '</s>' words: '<unk>'");
+  const Vocabulary& vocabulary = model().vocabulary();
+  EXPECT_EQ(started_.model().name(), GetParam());
+  EXPECT_EQ(started_.vocabulary_size(), vocabulary.size());
+  EXPECT_EQ(started_.unknown_id(), vocabulary.unknown());
+  EXPECT_EQ(started_.end_id(), vocabulary.end_sentence());
+  EXPECT_THAT(started_.ids(),
+              ElementsAre(vocabulary.Find("cat"), vocabulary.unknown(),
+                          vocabulary.end_sentence(), vocabulary.unknown()));
+  EXPECT_EQ(started_.most_handles(),
+            limits_.decode_bytes / model().state_size());
+  const uint64_t key = started_.vocabulary_key();
+  Begin();
+  EXPECT_EQ(started_.vocabulary_key(), key);
+}
+
+// A beam search by hand: all hypotheses of two words, each extended in one
+// message; every score is that of the text scored at once, to the bit.
+TEST_P(DecoderTest, HypothesesScoreAsTheirTexts) {
+  Begin();
+  const WordId size = model().vocabulary().size();
+  std::map<uint32_t, std::vector<WordId>> texts = {{started_.handle(), {}}};
+  for (int length = 1; length <= 3; ++length) {
+    DecodeRequest request;
+    std::vector<std::vector<WordId>> extended_texts;
+    for (const auto& [handle, words] : texts) {
+      request.add_release(handle);
+      for (WordId word = 0; word < std::min<WordId>(size, 6); ++word) {
+        if (word == model().vocabulary().begin_sentence()) continue;
+        request.mutable_extend()->add_handles(handle);
+        request.mutable_extend()->add_words(word);
+        extended_texts.push_back(words);
+        extended_texts.back().push_back(word);
+      }
+    }
+    const lm::v1::DecodeExtended extended = Answer(request).extended();
+    ASSERT_EQ(extended.handles_size(), extended_texts.size());
+    texts.clear();
+    std::map<std::string, uint64_t> keys;  // by state
+    for (size_t i = 0; i < extended_texts.size(); ++i) {
+      const std::vector<WordId>& words = extended_texts[i];
+      std::vector<std::byte> state(model().state_size());
+      model().Start(state.data());
+      std::vector<float> log_probs(words.size());
+      const LanguageModel::Query query = {state.data(), words, state.data(),
+                                          absl::MakeSpan(log_probs)};
+      model().Score({&query, 1});
+      EXPECT_EQ(extended.log_probs(i), log_probs.back());
+      EXPECT_EQ(extended.unknown(i),
+                words.back() == model().vocabulary().unknown());
+      const std::string bytes(reinterpret_cast<const char*>(state.data()),
+                              state.size());
+      const uint64_t key = extended.recombination_keys(i);
+      EXPECT_EQ(keys.emplace(bytes, key).first->second, key);
+      EXPECT_TRUE(texts.emplace(extended.handles(i), words).second)
+          << "a handle that is in use";
+    }
+    std::set<uint64_t> distinct;
+    for (const auto& [state, key] : keys) distinct.insert(key);
+    EXPECT_EQ(distinct.size(), keys.size());
+  }
+}
+
+TEST_P(DecoderTest, BestIsTopK) {
+  Begin("words: 'the'");
+  const DecodeResponse extended =
+      Answer(absl::StrCat("extend { handles: ", started_.handle(),
+                          " words: ", started_.ids(0), " }"));
+  const uint32_t handle = extended.extended().handles(0);
+  const DecodeResponse best = Answer(absl::StrCat(
+      "best { handles: ", started_.handle(), " handles: ", handle, " k: 3 }"));
+  std::vector<std::byte> start(model().state_size()), state(start.size());
+  model().Start(start.data());
+  const WordId the = started_.ids(0);
+  const LanguageModel::Query query = {
+      start.data(), {&the, 1}, state.data(), {}};
+  model().Score({&query, 1});
+  const std::byte* states[] = {start.data(), state.data()};
+  std::vector<ScoredWord> expected(6);
+  model().TopK(states, 3, absl::MakeSpan(expected));
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(best.best().ids(i), expected[i].word);
+    EXPECT_EQ(best.best().log_probs(i), expected[i].log_prob);
+  }
+  EXPECT_EQ(best.best().ids_size(), 6);
+}
+
+TEST_P(DecoderTest, ScoresOnlyGivesOutNothing) {
+  Begin();
+  const DecodeResponse response =
+      Answer(absl::StrCat("extend { handles: ", started_.handle(),
+                          " words: 3 scores_only: true }"));
+  EXPECT_EQ(response.extended().log_probs_size(), 1);
+  EXPECT_EQ(response.extended().handles_size(), 0);
+  EXPECT_EQ(response.extended().recombination_keys_size(), 0);
+}
+
+TEST_P(DecoderTest, AHandleIsGoneWithItsLastReference) {
+  Begin();
+  const std::string handle = absl::StrCat(started_.handle());
+  const std::string expected = absl::StrCat(
+      "INVALID_ARGUMENT: best.handles[0]: expected a handle of this stream, "
+      "found ",
+      handle);
+  Answer(absl::StrCat("retain: ", handle));
+  Answer(absl::StrCat("release: ", handle));
+  Answer(absl::StrCat("best { handles: ", handle, " k: 1 } release: ", handle));
+  EXPECT_EQ(Error(absl::StrCat("best { handles: ", handle, " k: 1 }")),
+            expected);
+  EXPECT_EQ(Error(absl::StrCat("release: ", handle)),
+            absl::StrCat("INVALID_ARGUMENT: release[0]: expected a handle of "
+                         "this stream, found ",
+                         handle));
+}
+
+TEST_P(DecoderTest, TheQuotaIsOfLiveHandles) {
+  limits_.decode_bytes = 3 * model().state_size();
+  Begin();
+  EXPECT_EQ(started_.most_handles(), 3);
+  const std::string extend =
+      absl::StrCat("extend { handles: ", started_.handle(), " words: 3 ");
+  const DecodeResponse first = Answer(extend + "}");
+  const DecodeResponse second = Answer(extend + "}");
+  EXPECT_EQ(
+      Error(extend + "}"),
+      "RESOURCE_EXHAUSTED: handles, with those of extend: 4, the limit is "
+      "3");
+  Answer(extend + " scores_only: true }");
+  Answer(absl::StrCat("release: ", first.extended().handles(0)));
+  const DecodeResponse third = Answer(extend + "}");
+  EXPECT_EQ(third.extended().handles(0), first.extended().handles(0));
+}
+
+TEST_P(DecoderTest, TheStatesOfAllDecodersHaveALimit) {
+  limits_.all_state_bytes = 3 * model().state_size();
+  serving_.emplace(*store_, limits_);
+  Begin();
+  Decoder other(**serving_, call_);
+  const auto start =
+      Parse<DecodeRequest>(absl::StrCat("start { model: '", GetParam(), "' }"));
+  DecodeResponse response;
+  ASSERT_TRUE(Wait(other.Answer(start, &response)).ok());
+  EXPECT_EQ(serving_->budgets().state_bytes.taken(), 2 * model().state_size());
+  const absl::Status refused =
+      TryAnswer(absl::StrCat("extend { handles: [", started_.handle(), ", ",
+                             started_.handle(), "] words: [3, 3] }"))
+          .status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(refused.message(), testing::HasSubstr("handles, bytes: "));
+  decoder_.reset();
+  EXPECT_EQ(serving_->budgets().state_bytes.taken(), model().state_size());
+}
+
+TEST_P(DecoderTest, BadRequests) {
+  decoder_.emplace(**serving_, call_);
+  EXPECT_EQ(Error("best {}"),
+            "INVALID_ARGUMENT: step: expected start in the first request of a "
+            "stream");
+  EXPECT_THAT(Error("start { model: 'none' }"),
+              testing::HasSubstr("NOT_FOUND: model 'none' is not served"));
+  Begin();
+  const std::string handle = absl::StrCat("handles: ", started_.handle());
+  const uint32_t size = started_.vocabulary_size();
+  const std::pair<std::string, std::string> cases[] = {
+      {"start { model: 'tiny' }",
+       "step: expected start in the first request of a stream alone"},
+      {"retain: 7", "retain[0]: expected a handle of this stream, found 7"},
+      {"extend { words: 3 }",
+       "extend.words: expected 0, one for each of extend.handles, found 1"},
+      {absl::StrCat("extend { ", handle, " handles: 9 words: [3, 3] }"),
+       "extend.handles[1]: expected a handle of this stream, found 9"},
+      {absl::StrCat("extend { ", handle, " words: ", size, " }"),
+       absl::StrCat("extend.words[0]: expected the id of a word other than "
+                    "<s>, below ",
+                    size, ", found ", size)},
+      {absl::StrCat("extend { ", handle, " words: 1 }"),
+       absl::StrCat("extend.words[0]: expected the id of a word other than "
+                    "<s>, below ",
+                    size, ", found 1")},
+      {absl::StrCat("best { ", handle, " k: ", size + 1, " }"),
+       absl::StrCat("best.k: expected 1 to ", size,
+                    ", the words of the vocabulary, found ", size + 1)},
+  };
+  for (const auto& [request, error] : cases) {
+    EXPECT_EQ(Error(request), "INVALID_ARGUMENT: " + error);
+  }
+  EXPECT_EQ(model().vocabulary().begin_sentence(), 1u);
+}
+
+}  // namespace
+}  // namespace lmserve

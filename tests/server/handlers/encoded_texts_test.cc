@@ -1,0 +1,143 @@
+#include "server/handlers/encoded_texts.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/server/small_store.h"
+
+namespace lmserve {
+namespace {
+
+using lm::v1::Text;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// 0 <unk>, 1 <s>, 2 </s>, 3 the, 4 cat.
+Vocabulary SmallVocabulary() {
+  return Vocabulary::Create({"<unk>", "<s>", "</s>", "the", "cat"}).value();
+}
+
+class EncoderTest : public testing::Test {
+ protected:
+  absl::Status Add(const std::string& text,
+                   const Encoder::Options& options = {}) {
+    return encoder_.Add(Parse<Text>(text), "texts", encoder_.size(), options);
+  }
+
+  const Vocabulary vocabulary_ = SmallVocabulary();
+  const Limits limits_ = {.words_per_text = 3, .words = 7};
+  Encoder encoder_{vocabulary_, limits_};
+};
+
+TEST_F(EncoderTest, TheThreeFormsAreOne) {
+  for (const char* form :
+       {"text: ' the\\tzebra  cat\\n'",
+        "words { words: ['the', 'zebra', 'cat'] }", "ids { ids: [3, 0, 4] }"}) {
+    Encoder encoder(vocabulary_, limits_);
+    ASSERT_TRUE(encoder.Add(Parse<Text>(form), "texts", 0, {}).ok());
+    EXPECT_THAT(encoder.words(0), ElementsAre(3, 0, 4)) << form;
+  }
+}
+
+TEST_F(EncoderTest, TextsStandOneAfterTheOther) {
+  ASSERT_TRUE(Add("text: 'cat'", {.add_end = true}).ok());
+  ASSERT_TRUE(Add("", {.may_be_empty = true}).ok());
+  ASSERT_TRUE(Add("text: 'the cat'").ok());
+  EXPECT_EQ(encoder_.size(), 3);
+  EXPECT_THAT(encoder_.words(0), ElementsAre(4, 2));
+  EXPECT_THAT(encoder_.words(1), IsEmpty());
+  EXPECT_THAT(encoder_.words(2), ElementsAre(3, 4));
+  EXPECT_THAT(encoder_.all_words(), ElementsAre(4, 2, 3, 4));
+}
+
+TEST_F(EncoderTest, SomeOfTheTexts) {
+  ASSERT_TRUE(Add("text: 'cat'").ok());
+  ASSERT_TRUE(Add("text: 'the cat'").ok());
+  ASSERT_TRUE(Add("", {.may_be_empty = true}).ok());
+  const size_t indexes[] = {2, 1};
+  const Encoder some = encoder_.Select(indexes);
+  EXPECT_EQ(some.size(), 2);
+  EXPECT_THAT(some.words(0), IsEmpty());
+  EXPECT_THAT(some.words(1), ElementsAre(3, 4));
+  EXPECT_THAT(some.all_words(), ElementsAre(3, 4));
+}
+
+TEST_F(EncoderTest, AnEmptyTextMayBeEndedToo) {
+  ASSERT_TRUE(Add("", {.may_be_empty = true, .add_end = true}).ok());
+  EXPECT_THAT(encoder_.words(0), ElementsAre(2));
+}
+
+TEST_F(EncoderTest, UnknownIsAWordLikeAnother) {
+  ASSERT_TRUE(Add("text: '<unk>'").ok());
+  EXPECT_THAT(encoder_.words(0), ElementsAre(0));
+}
+
+// Other Unicode spaces are part of a word: one word, and unknown.
+TEST_F(EncoderTest, OnlyAsciiSpacesSplit) {
+  ASSERT_TRUE(Add("text: 'the\\302\\240cat'").ok());
+  EXPECT_THAT(encoder_.words(0), ElementsAre(0));
+}
+
+TEST_F(EncoderTest, TheFieldIsNamedWithoutAnIndexWhereItIsNotRepeated) {
+  EXPECT_EQ(encoder_.Add(Text(), "prompt", -1, {}),
+            absl::InvalidArgumentError("prompt: expected a word, found none"));
+}
+
+TEST_F(EncoderTest, TheLimitOfATextCountsItsOwnWordsAlone) {
+  ASSERT_TRUE(Add("text: 'the cat the'", {.add_end = true}).ok());
+  ASSERT_TRUE(Add("text: 'the cat the'").ok());
+  EXPECT_EQ(encoder_.all_words().size(), 7);
+}
+
+TEST_F(EncoderTest, TheLimitOfARequestCountsEnds) {
+  ASSERT_TRUE(Add("text: 'the cat the'", {.add_end = true}).ok());
+  EXPECT_EQ(
+      Add("text: 'the cat the'", {.add_end = true}),
+      absl::ResourceExhaustedError("words in the request: 8, the limit is 7"));
+}
+
+struct RefusedCase {
+  const char* text;
+  const char* message;
+};
+
+TEST_F(EncoderTest, Refused) {
+  const RefusedCase cases[] = {
+      {"", "texts[0]: expected a word, found none"},
+      {"text: ''", "texts[0]: expected a word, found none"},
+      {"text: ' \\t\\r\\n'", "texts[0]: expected a word, found none"},
+      {"words {}", "texts[0]: expected a word, found none"},
+      {"ids {}", "texts[0]: expected a word, found none"},
+      {"text: 'a b c d'", "texts[0]: 4 words, at most 3 in a text"},
+      {"words { words: ['a', 'b', 'c', 'd'] }",
+       "texts[0]: 4 words, at most 3 in a text"},
+      {"ids { ids: [3, 3, 3, 3] }", "texts[0]: 4 words, at most 3 in a text"},
+      {"words { words: ['the', ''] }",
+       "texts[0]: word 1 is empty or has white space in it"},
+      {"words { words: ['the cat'] }",
+       "texts[0]: word 0 is empty or has white space in it"},
+      {"words { words: ['the', 'cat '] }",
+       "texts[0]: word 1 is empty or has white space in it"},
+      {"ids { ids: [3, 5] }",
+       "texts[0]: id 1 is 5, the vocabulary has 5 words"},
+      {"ids { ids: [4294967295] }",
+       "texts[0]: id 0 is 4294967295, the vocabulary has 5 words"},
+      {"text: 'the <s>'",
+       "texts[0]: word 1 is the sentence marker <s>; a text comes without"},
+      {"text: 'the cat </s>'",
+       "texts[0]: word 2 is the sentence marker </s>; a text comes without"},
+      {"words { words: ['<s>'] }",
+       "texts[0]: word 0 is the sentence marker <s>; a text comes without"},
+      {"ids { ids: [3, 2] }",
+       "texts[0]: word 1 is the sentence marker </s>; a text comes without"},
+  };
+  for (const RefusedCase& refused : cases) {
+    EXPECT_EQ(Add(refused.text), absl::InvalidArgumentError(refused.message))
+        << refused.text;
+  }
+}
+
+}  // namespace
+}  // namespace lmserve

@@ -1,0 +1,161 @@
+#include "server/handlers/predict.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/server/handlers/test_serving_context.h"
+#include "tests/server/small_store.h"
+
+namespace lmserve {
+namespace {
+
+using lm::v1::NextWords;
+using lm::v1::PredictRequest;
+using lm::v1::PredictResponse;
+using testing::ElementsAre;
+using testing::ElementsAreArray;
+
+constexpr WordId kUnknown = 0;  // of the tiny model
+
+class PredictTest : public testing::Test {
+ protected:
+  PredictResponse Predict(const std::string& request) {
+    PredictResponse response;
+    const absl::Status status = serving_.Answer(
+        lmserve::Predict, Parse<PredictRequest>(request), &response);
+    EXPECT_TRUE(status.ok()) << status;
+    return response;
+  }
+
+  // The k best words after a context, from the whole distribution.
+  std::vector<ScoredWord> BruteForce(const std::vector<WordId>& context,
+                                     size_t k, bool exclude_unknown) {
+    const ModelHandle handle = store_->Get("tiny").value();
+    const LanguageModel& model = *handle->model().left_to_right();
+    std::vector<std::byte> state(model.state_size());
+    model.Start(state.data());
+    const LanguageModel::Query query = {
+        state.data(), context, state.data(), {}};
+    model.Score({&query, 1});
+    const std::byte* row = state.data();
+    std::vector<float> log_probs(model.vocabulary().size());
+    model.Distribution({&row, 1}, log_probs.data());
+    std::vector<ScoredWord> words;
+    for (WordId w = 0; w < log_probs.size(); ++w) {
+      if (std::isinf(log_probs[w])) continue;
+      if (exclude_unknown && w == kUnknown) continue;
+      words.push_back({w, log_probs[w]});
+    }
+    std::sort(words.begin(), words.end(), Likelier);
+    words.resize(std::min(words.size(), k));
+    return words;
+  }
+
+  const SmallStore files_;
+  const std::unique_ptr<const ModelStore> store_ = files_.Open();
+  const Limits limits_;
+  const TestServing serving_{*store_, limits_};
+};
+
+TEST_F(PredictTest, AfterTheStart) {
+  const NextWords best =
+      Predict("model: 'tiny' contexts {} k: 3").predictions(0);
+  EXPECT_THAT(best.words(), ElementsAre("the", "a", "</s>"));
+  EXPECT_THAT(best.ids(), ElementsAre(3, 4, 2));
+  EXPECT_THAT(best.log_probs(),
+              ElementsAre(IsNear(Ln({-0.3})), IsNear(Ln({-0.6})),
+                          IsNear(Ln({-0.4, -0.9}))));
+}
+
+TEST_F(PredictTest, EqualsTheSortedDistribution) {
+  const std::vector<std::vector<WordId>> contexts = {
+      {}, {3}, {3, 5}, {5, 7, 8}, {0}, {4, 6}, {9, 9}};
+  std::string request = "model: 'tiny'";
+  for (const std::vector<WordId>& context : contexts) {
+    absl::StrAppend(&request, " contexts { ids {");
+    for (WordId word : context) absl::StrAppend(&request, " ids: ", word);
+    absl::StrAppend(&request, " } }");
+  }
+  for (int k = 1; k <= 10; ++k) {
+    for (bool exclude : {false, true}) {
+      const PredictResponse response = Predict(
+          absl::StrCat(request, " k: ", k,
+                       " exclude_unknown: ", exclude ? "true" : "false"));
+      ASSERT_EQ(response.predictions_size(), contexts.size());
+      for (size_t i = 0; i < contexts.size(); ++i) {
+        const NextWords& best = response.predictions(i);
+        std::vector<ScoredWord> words;
+        for (int j = 0; j < best.ids_size(); ++j) {
+          words.push_back({best.ids(j), best.log_probs(j)});
+        }
+        EXPECT_THAT(words,
+                    ElementsAreArray(BruteForce(contexts[i], k, exclude)))
+            << "k " << k << ", context " << i;
+      }
+    }
+  }
+}
+
+TEST_F(PredictTest, EqualsByRisingIdAndNothingImpossible) {
+  EXPECT_THAT(Predict("model: 'flat' contexts {} k: 7").predictions(0).words(),
+              ElementsAre("cat", "</s>", "<unk>", "the", "twin"));
+}
+
+TEST_F(PredictTest, UnknownIsLeftOutOnRequest) {
+  EXPECT_THAT(Predict("model: 'flat' contexts {} k: 3 exclude_unknown: true")
+                  .predictions(0)
+                  .words(),
+              ElementsAre("cat", "</s>", "the"));
+}
+
+TEST_F(PredictTest, NoKStandsForTenOrWhatThereIs) {
+  // All of ten words but <s>.
+  EXPECT_EQ(Predict("model: 'tiny' contexts {}").predictions(0).ids_size(), 9);
+  EXPECT_EQ(Predict("model: 'flat' contexts {}").predictions(0).ids_size(), 5);
+}
+
+TEST_F(PredictTest, GivenWordsInTheirOrder) {
+  const NextWords rated = Predict(
+                              "model: 'tiny' contexts { text: 'the cat' } "
+                              "words: ['barks', 'is', '</s>', 'zebra', 'is']")
+                              .predictions(0);
+  EXPECT_THAT(rated.ids(), ElementsAre(9, 7, 2, 0, 7));
+  EXPECT_THAT(
+      rated.log_probs(),
+      ElementsAre(IsNear(Ln({-0.2, -0.25, -1.4})), IsNear(Ln({-0.22})),
+                  IsNear(Ln({-0.2, -0.25, -0.9})),
+                  IsNear(Ln({-0.2, -0.25, -1.5})), IsNear(Ln({-0.22}))));
+}
+
+TEST_F(PredictTest, GivenWordsForEveryContext) {
+  const PredictResponse response = Predict(
+      "model: 'tiny' contexts { text: 'the' } contexts {} words: ['a', 'dog']");
+  ASSERT_EQ(response.predictions_size(), 2);
+  EXPECT_THAT(
+      response.predictions(0).log_probs(),
+      ElementsAre(IsNear(Ln({-0.05, -0.3, -0.8})), IsNear(Ln({-0.05, -0.5}))));
+  EXPECT_THAT(response.predictions(1).log_probs(),
+              ElementsAre(IsNear(Ln({-0.6})), IsNear(Ln({-0.4, -1.1}))));
+}
+
+TEST_F(PredictTest, KIsNotReadWithGivenWords) {
+  EXPECT_EQ(Predict("model: 'tiny' contexts {} words: ['a'] k: 1000000")
+                .predictions(0)
+                .ids_size(),
+            1);
+}
+
+TEST_F(PredictTest, SaysWhoAnswered) {
+  const PredictResponse response =
+      Predict("model: 'tiny@stable' contexts {} k: 1");
+  EXPECT_EQ(response.model().name(), "tiny");
+  EXPECT_EQ(response.model().version(), 1);
+}
+
+}  // namespace
+}  // namespace lmserve

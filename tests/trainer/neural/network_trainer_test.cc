@@ -1,0 +1,526 @@
+// Training as a whole: the same bits again, also after being cut off anywhere;
+// what stops it; what it keeps.
+
+#include "trainer/neural/network_trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <ostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+#include "tests/trainer/neural/training.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Factory = std::function<std::unique_ptr<Network<float>>()>;
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() &&
+         std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::string ReadBytes(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// The batches of another source; tells when one is read, which is before a
+// step.
+class WatchedBatches final : public BatchSource {
+ public:
+  WatchedBatches(BatchSource* source, std::function<void()> on_get)
+      : source_(source), on_get_(std::move(on_get)) {}
+
+  void StartEpoch(uint64_t epoch) override { source_->StartEpoch(epoch); }
+  size_t size() const override { return source_->size(); }
+  Batch Get(size_t i) const override {
+    on_get_();
+    return source_->Get(i);
+  }
+
+ private:
+  BatchSource* const source_;
+  const std::function<void()> on_get_;
+};
+
+// A kind of training.
+struct Case {
+  std::string name;
+  std::function<std::unique_ptr<Network<float>>(const Vocabulary&)> make;
+  enum { kStream, kSentences, kCloze, kWindows } batches;
+  OptimizerKind optimizer = OptimizerKind::kSgd;
+  double learning_rate = 4;
+  size_t threads = 1;
+
+  friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+};
+
+constexpr size_t kWindow = 3;
+
+class TrainNetworkTest : public testing::TestWithParam<Case> {
+ protected:
+  TrainNetworkTest() {
+    options_.epochs = 3;
+    options_.optimizer = GetParam().optimizer;
+    options_.learning_rate = GetParam().learning_rate;
+    options_.weight_decay = 1e-3;
+    options_.threads = GetParam().threads;
+    options_.description = GetParam().name;
+  }
+
+  std::unique_ptr<BatchSource> MakeBatches(
+      const std::vector<WordId>& words) const {
+    const Vocabulary& vocabulary = corpus_.vocabulary;
+    const WordId begin = vocabulary.begin_sentence();
+    const WordId end = vocabulary.end_sentence();
+    BatchOptions options;
+    options.streams = GetParam().batches == Case::kWindows ? 64 : 7;
+    options.steps = 8;
+    switch (GetParam().batches) {
+      case Case::kStream:
+        return MakeStreamBatches(words, begin, end, options);
+      case Case::kSentences:
+        return MakeSentenceBatches(words, begin, end, options);
+      case Case::kCloze:
+        return MakeClozeBatches(words, begin, end, vocabulary.unknown(),
+                                options);
+      case Case::kWindows:
+        return MakeWindowBatches(words, begin, kWindow, options);
+    }
+    return nullptr;
+  }
+
+  Factory MakeNetwork() const {
+    return [this] { return GetParam().make(corpus_.vocabulary); };
+  }
+
+  absl::StatusOr<TrainedNetwork> Train(
+      const TrainingOptions& options,
+      const std::function<void()>& on_step = [] {}) const {
+    const std::unique_ptr<BatchSource> training = MakeBatches(corpus_.words);
+    const std::unique_ptr<BatchSource> valid = MakeBatches(valid_);
+    WatchedBatches watched(training.get(), on_step);
+    return TrainNetwork(MakeNetwork(), watched, *valid, options);
+  }
+
+  // Sentences of the text itself.
+  static std::vector<WordId> Validation(const Corpus& corpus) {
+    constexpr size_t kWords = 100;
+    const auto rest = corpus.words.begin() + kWords;
+    return {corpus.words.begin(), std::find(rest, corpus.words.end(),
+                                            corpus.vocabulary.end_sentence()) +
+                                      1};
+  }
+
+  static std::vector<double> ValidLosses(const TrainingLog& log) {
+    std::vector<double> losses;
+    for (const TrainingRecord& record : log.records()) {
+      if (record.valid_loss) losses.push_back(*record.valid_loss);
+    }
+    return losses;
+  }
+
+  static void ExpectSame(const TrainedNetwork& found,
+                         const TrainedNetwork& expected) {
+    EXPECT_TRUE(SameBits(found.values, expected.values));
+    EXPECT_EQ(found.progress.epoch, expected.progress.epoch);
+    EXPECT_EQ(found.progress.batch, expected.progress.batch);
+    EXPECT_EQ(found.progress.step, expected.progress.step);
+    EXPECT_EQ(found.progress.words, expected.progress.words);
+    EXPECT_EQ(found.progress.learning_rate, expected.progress.learning_rate);
+    EXPECT_EQ(found.progress.best_epoch, expected.progress.best_epoch);
+    EXPECT_EQ(found.progress.best_valid_loss,
+              expected.progress.best_valid_loss);
+    EXPECT_EQ(ValidLosses(found.log), ValidLosses(expected.log));
+  }
+
+  // Every checkpoint that there is on the way, as a crash would leave it.
+  void ExpectSameBitsFromAnyCheckpoint() {
+    options_.epochs = 2;
+    const TrainedNetwork expected = Train(options_).value();
+    options_.checkpoint = directory_.File("checkpoint");
+    options_.checkpoint_seconds = 0;
+    std::set<std::string> checkpoints;
+    size_t steps = 0;
+    const auto keep = [&] {
+      if (steps++ == 0) return;  // there is none yet
+      checkpoints.insert(ReadBytes(options_.checkpoint));
+    };
+    ExpectSame(Train(options_, keep).value(), expected);
+    checkpoints.insert(ReadBytes(options_.checkpoint));  // of the end
+    EXPECT_EQ(steps, expected.progress.step);
+    EXPECT_EQ(checkpoints.size(), steps);
+
+    options_.resume = true;
+    options_.checkpoint_seconds = 1e9;
+    for (const std::string& checkpoint : checkpoints) {
+      std::ofstream(options_.checkpoint, std::ios::binary) << checkpoint;
+      const TrainingProgress from =
+          ReadCheckpoint(options_.checkpoint, options_.description)
+              .value()
+              .progress;
+      SCOPED_TRACE(absl::StrCat("epoch ", from.epoch, ", batch ", from.batch));
+      size_t more = 0;
+      ExpectSame(Train(options_, [&] { ++more; }).value(), expected);
+      EXPECT_EQ(more, steps - from.step);
+    }
+  }
+
+  const TemporaryDirectory directory_;
+  const Corpus corpus_ = CorpusOf(DemoText(40, 1));
+  const std::vector<WordId> valid_ = Validation(corpus_);
+  TrainingOptions options_;
+};
+
+TEST_P(TrainNetworkTest, SameBitsAgain) {
+  const TrainedNetwork first = Train(options_).value();
+  ExpectSame(Train(options_).value(), first);
+  options_.seed = 2;
+  EXPECT_FALSE(SameBits(Train(options_).value().values, first.values));
+}
+
+TEST_P(TrainNetworkTest, Learns) {
+  options_.epochs = 20;
+  options_.patience = 0;
+  const std::vector<double> losses = ValidLosses(Train(options_).value().log);
+  ASSERT_EQ(losses.size(), 20u);
+  const double best = *std::min_element(losses.begin(), losses.end());
+  RecordProperty("gain", absl::StrCat(losses[0] - best));
+  EXPECT_LT(best, losses[0] - 0.1);
+  EXPECT_LT(losses[0], std::log(corpus_.vocabulary.size()));
+}
+
+TEST_P(TrainNetworkTest, GoesOnFromAnyCheckpointToTheSameBits) {
+  ExpectSameBitsFromAnyCheckpoint();
+}
+
+TEST_P(TrainNetworkTest, GoesOnFromAnyCheckpointOfALinearSchedule) {
+  options_.schedule = Schedule::kLinear;
+  ExpectSameBitsFromAnyCheckpoint();
+}
+
+// More epochs than were asked for at first.
+TEST_P(TrainNetworkTest, GoesOnAfterItsEnd) {
+  options_.checkpoint = directory_.File("checkpoint");
+  options_.epochs = 4;
+  const TrainedNetwork expected = Train(options_).value();
+  options_.epochs = 2;
+  ASSERT_TRUE(Train(options_).ok());
+  options_.epochs = 4;
+  options_.resume = true;
+  ExpectSame(Train(options_).value(), expected);
+}
+
+// Whatever goes wrong, what is not finite is not taken for a network.
+TEST_P(TrainNetworkTest, HugeLearningRates) {
+  options_.clip = 0;
+  for (double rate : {1e2, 1e4, 1e8, 1e16, 1e30, 1e38}) {
+    for (uint64_t epochs : {1, 2}) {
+      options_.learning_rate = rate;
+      options_.epochs = epochs;
+      const absl::StatusOr<TrainedNetwork> trained = Train(options_);
+      if (!trained.ok()) {
+        EXPECT_TRUE(absl::IsDataLoss(trained.status())) << trained.status();
+        continue;
+      }
+      EXPECT_TRUE(std::all_of(trained->values.begin(), trained->values.end(),
+                              [](float x) { return std::isfinite(x); }))
+          << rate;
+      EXPECT_TRUE(std::isfinite(trained->progress.best_valid_loss));
+    }
+  }
+}
+
+TEST_P(TrainNetworkTest, LossThatIsNotFinite) {
+  options_.clip = 0;
+  options_.weight_decay = 0;
+  options_.learning_rate = 1e38;
+  options_.checkpoint = directory_.File("checkpoint");
+  const absl::Status status = Train(options_).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("epoch 1, step 2: the"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("nothing is published. Try a smaller learning rate"));
+  EXPECT_FALSE(std::filesystem::exists(options_.checkpoint));
+}
+
+// A parameter's layer stands once.
+TEST_P(TrainNetworkTest, LayersOfTheLog) {
+  const TrainedNetwork trained = Train(options_).value();
+  std::set<std::string> expected;
+  const auto network = MakeNetwork()();
+  for (const auto& p : network->layout().parameters()) {
+    expected.insert(p.name.substr(0, p.name.find('.')));
+  }
+  for (const TrainingRecord& record : trained.log.records()) {
+    std::set<std::string> names, modules;
+    for (const auto& [name, norm] : record.layer_gradient_norms) {
+      EXPECT_TRUE(names.insert(name).second) << name << " stands twice";
+      modules.insert(name.substr(0, name.find('.')));
+      EXPECT_GT(norm, 0) << name;
+      EXPECT_LE(norm, record.gradient_norm * 1.0001) << name;
+    }
+    EXPECT_EQ(modules, expected);
+  }
+}
+
+TEST_P(TrainNetworkTest, CheckpointsThatDoNotFit) {
+  options_.checkpoint = directory_.File("checkpoint");
+  options_.resume = true;
+  EXPECT_TRUE(absl::IsNotFound(Train(options_).status()));
+  options_.resume = false;
+  ASSERT_TRUE(Train(options_).ok());
+  options_.resume = true;
+  options_.description = "another";
+  EXPECT_TRUE(absl::IsInvalidArgument(Train(options_).status()));
+  // Of the same description, but with a number less.
+  options_.description = GetParam().name;
+  Checkpoint checkpoint =
+      ReadCheckpoint(options_.checkpoint, options_.description).value();
+  checkpoint.arrays.at("values").pop_back();
+  ASSERT_TRUE(WriteCheckpoint(options_.checkpoint, checkpoint).ok());
+  const absl::Status status = Train(options_).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("'values': expected"));
+}
+
+using Made = std::unique_ptr<Network<float>>;
+
+RecurrentNetworkOptions Recurrent(const Vocabulary& vocabulary, Cell cell) {
+  RecurrentNetworkOptions options;
+  options.vocabulary = vocabulary.size();
+  options.never = vocabulary.begin_sentence();
+  options.embedding = 6;
+  options.stack.cell = cell;
+  options.stack.units = 5;
+  options.stack.dropout = 0.1;
+  return options;
+}
+
+Made StreamLstm(const Vocabulary& vocabulary) {
+  RecurrentNetworkOptions options = Recurrent(vocabulary, Cell::kLstm);
+  options.carry_state = true;
+  options.stack.layers = 2;
+  return MakeRecurrentNetwork<float>(options);
+}
+
+Made TiedGru(const Vocabulary& vocabulary) {
+  RecurrentNetworkOptions options = Recurrent(vocabulary, Cell::kGru);
+  options.tied = true;
+  options.embedding = options.stack.units;
+  options.cutoffs = {10, vocabulary.size() / 2};
+  return MakeRecurrentNetwork<float>(options);
+}
+
+Made IdentityRnn(const Vocabulary& vocabulary) {
+  RecurrentNetworkOptions options = Recurrent(vocabulary, Cell::kRnn);
+  options.stack.activation = Activation::kRelu;
+  options.identity = true;
+  return MakeRecurrentNetwork<float>(options);
+}
+
+Made ClozeLstm(const Vocabulary& vocabulary) {
+  RecurrentNetworkOptions options = Recurrent(vocabulary, Cell::kLstm);
+  options.stack.bidirectional = true;
+  return MakeRecurrentNetwork<float>(options);
+}
+
+Made DirectWindow(const Vocabulary& vocabulary) {
+  WindowNetworkOptions options;
+  options.vocabulary = vocabulary.size();
+  options.never = vocabulary.begin_sentence();
+  options.embedding = 6;
+  options.hidden = 5;
+  options.window = kWindow;
+  options.direct = true;
+  options.dropout = 0.1;
+  return MakeWindowNetwork<float>(options);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Networks, TrainNetworkTest,
+    testing::Values(
+        Case{"stream_lstm", StreamLstm, Case::kStream, OptimizerKind::kSgd, 20},
+        Case{"stream_lstm_adam_3_threads", StreamLstm, Case::kStream,
+             OptimizerKind::kAdam, 0.02, 3},
+        Case{"tied_gru", TiedGru, Case::kSentences},
+        Case{"identity_rnn_2_threads", IdentityRnn, Case::kSentences,
+             OptimizerKind::kSgd, 1, 2},
+        Case{"cloze_lstm", ClozeLstm, Case::kCloze, OptimizerKind::kAdam, 0.02},
+        Case{"window", DirectWindow, Case::kWindows}),
+    [](const auto& info) { return info.param.name; });
+
+// A network of one number, whose gradient is 1, and with the validation losses
+// that it is told, epoch by epoch.
+class ScriptedNetwork final : public Network<float> {
+ public:
+  explicit ScriptedNetwork(std::vector<double> losses)
+      : losses_(std::move(losses)) {
+    layout_.AddVector("number", 1);
+  }
+
+  std::map<std::string, std::string> Metadata() const override { return {}; }
+  void Initialize(uint64_t, float* values) const override { values[0] = 0; }
+  double Run(const float*, const Batch& batch, Random*,
+             const Backward* backward) override {
+    if (backward == nullptr) return losses_.at(epoch_++) * batch.targets.size();
+    backward->gradients[0] += 1;
+    return 2.0 * static_cast<double>(batch.targets.size());
+  }
+
+ private:
+  const std::vector<double> losses_;
+  size_t epoch_ = 0;
+};
+
+// One batch an epoch.
+class OneBatch final : public BatchSource {
+ public:
+  void StartEpoch(uint64_t) override {}
+  size_t size() const override { return 1; }
+  Batch Get(size_t) const override { return {1, 2, {0, 0}, {1, 1}}; }
+};
+
+absl::StatusOr<TrainedNetwork> TrainScripted(const std::vector<double>& losses,
+                                             const TrainingOptions& options) {
+  OneBatch training, validation;
+  return TrainNetwork([&] { return std::make_unique<ScriptedNetwork>(losses); },
+                      training, validation, options);
+}
+
+TrainingOptions ScriptedOptions() {
+  TrainingOptions options;
+  options.epochs = 20;
+  options.learning_rate = 1;
+  options.clip = 0;
+  options.decay = 0.5;
+  options.patience = 3;
+  return options;
+}
+
+std::vector<double> Rates(const TrainingLog& log) {
+  std::vector<double> rates;
+  for (const TrainingRecord& record : log.records()) {
+    rates.push_back(record.learning_rate);
+  }
+  return rates;
+}
+
+TEST(TrainNetworkScriptTest, PatienceAndDecay) {
+  // Better, better, as good as before, better, and no more.
+  const TrainedNetwork trained =
+      TrainScripted({5, 4, 4, 3, 3.5, 3.2, 3}, ScriptedOptions()).value();
+  EXPECT_THAT(Rates(trained.log), ElementsAre(1, 1, 1, 0.5, 0.5, 0.25, 0.125));
+  EXPECT_EQ(trained.progress.learning_rate, 0.0625);
+  EXPECT_EQ(trained.progress.best_epoch, 4u);
+  EXPECT_EQ(trained.progress.best_valid_loss, 3);
+  // The number after epoch 4, not after 7.
+  EXPECT_THAT(trained.values, ElementsAre(-3.5));
+}
+
+TEST(TrainNetworkScriptTest, LinearSchedule) {
+  TrainingOptions options = ScriptedOptions();
+  options.schedule = Schedule::kLinear;
+  options.epochs = 4;
+  // A step an epoch. What the validation loss does is no matter.
+  const TrainedNetwork trained = TrainScripted({5, 6, 4, 3}, options).value();
+  EXPECT_THAT(trained.values, ElementsAre(-(1 + 0.75 + 0.5 + 0.25)));
+  EXPECT_THAT(Rates(trained.log), ElementsAre(1, 0.75, 0.5, 0.25));
+}
+
+TEST(TrainNetworkScriptTest, WithoutPatience) {
+  TrainingOptions options = ScriptedOptions();
+  options.patience = 0;
+  options.epochs = 6;
+  const TrainedNetwork trained =
+      TrainScripted({1, 2, 3, 4, 5, 6}, options).value();
+  EXPECT_EQ(trained.log.records().size(), 6u);
+  EXPECT_THAT(trained.values, ElementsAre(-1));
+}
+
+TEST(TrainNetworkScriptTest, ClippedGradients) {
+  TrainingOptions options = ScriptedOptions();
+  options.clip = 0.25;
+  options.epochs = 2;
+  TrainedNetwork trained = TrainScripted({2, 1}, options).value();
+  EXPECT_THAT(trained.values, ElementsAre(-0.5));
+  EXPECT_EQ(trained.log.records()[0].clipped_share, 1);
+  EXPECT_EQ(trained.log.records()[0].gradient_norm, 1);
+  options.clip = 1;  // as long as the gradient
+  trained = TrainScripted({2, 1}, options).value();
+  EXPECT_THAT(trained.values, ElementsAre(-2));
+  EXPECT_EQ(trained.log.records()[0].clipped_share, 0);
+}
+
+TEST(TrainNetworkScriptTest, Records) {
+  TrainingOptions options = ScriptedOptions();
+  options.epochs = 4;
+  std::vector<double> shares;
+  options.report = [&](const TrainingRecord& record, double share) {
+    EXPECT_EQ(record.epoch, static_cast<int>(shares.size()) + 1);
+    shares.push_back(share);
+  };
+  const TrainedNetwork trained = TrainScripted({4, 3, 2, 1}, options).value();
+  EXPECT_THAT(shares, ElementsAre(0.25, 0.5, 0.75, 1));
+  ASSERT_EQ(trained.log.records().size(), 4u);
+  const TrainingRecord& last = trained.log.records().back();
+  EXPECT_EQ(last.train_loss, 2);
+  EXPECT_EQ(last.valid_loss, 1);
+  EXPECT_EQ(last.step, 4u);
+  EXPECT_EQ(last.words, 8u);
+}
+
+TEST(TrainNetworkScriptTest, ValidationLossThatIsNotFinite) {
+  const absl::Status status =
+      TrainScripted({5, std::nan("")}, ScriptedOptions()).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("epoch 2"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("the validation loss is nan"));
+}
+
+// The step after which nothing is trained any more is seen by nobody else.
+TEST(TrainNetworkScriptTest, WeightsThatAreNotFinite) {
+  TrainingOptions options = ScriptedOptions();
+  options.epochs = 1;
+  options.learning_rate = 1e300;
+  const absl::Status status = TrainScripted({5}, options).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("norm of the weights"));
+}
+
+// Patience goes on from a checkpoint where it was.
+TEST(TrainNetworkScriptTest, PatienceAfterACut) {
+  const TemporaryDirectory directory;
+  TrainingOptions options = ScriptedOptions();
+  options.checkpoint = directory.File("checkpoint");
+  options.epochs = 3;
+  ASSERT_TRUE(TrainScripted({1, 2, 3}, options).ok());
+  options.epochs = 20;
+  options.resume = true;
+  const TrainedNetwork trained = TrainScripted({4}, options).value();
+  EXPECT_EQ(trained.log.records().size(), 4u);
+  EXPECT_EQ(trained.progress.best_epoch, 1u);
+  EXPECT_THAT(trained.values, ElementsAre(-1));
+}
+
+}  // namespace
+}  // namespace lmserve

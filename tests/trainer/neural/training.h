@@ -1,0 +1,32 @@
+#ifndef LMSERVE_TESTS_TRAINER_NEURAL_TRAINING_H_
+#define LMSERVE_TESTS_TRAINER_NEURAL_TRAINING_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "trainer/ngram/ngram_counts.h"
+#include "trainer/text/corpus.h"
+#include "trainer/text/line_reader.h"
+
+namespace lmserve {
+
+// The steps of training over a text in memory, a sentence a line.
+
+inline absl::StatusOr<Corpus> TryReadCorpus(std::string text,
+                                            const CorpusOptions& options = {}) {
+  Progress quiet("", /*quiet=*/true);
+  return ReadCorpus(*LineReader::FromString(std::move(text)), options, quiet);
+}
+
+inline Corpus CorpusOf(std::string text) {
+  return TryReadCorpus(std::move(text)).value();
+}
+
+inline NgramCounts CountsOf(std::string text, int order) {
+  return CountNgrams(CorpusOf(std::move(text)), order, /*threads=*/1);
+}
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TESTS_TRAINER_NEURAL_TRAINING_H_

@@ -1,0 +1,226 @@
+#include "trainer/text/line_reader.h"
+
+#include <unistd.h>
+
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/temporary_directory.h"
+#include "tests/trainer/text/compress.h"
+
+namespace lmserve {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Lines = std::vector<std::string>;
+
+Lines ReadAll(LineReader& reader) {
+  Lines lines;
+  absl::string_view line;
+  while (reader.Next(&line)) lines.emplace_back(line);
+  return lines;
+}
+
+// Lines of 0 to 999 bytes, many blocks of them together.
+Lines ManyLines() {
+  std::mt19937 random(1);
+  Lines lines;
+  for (int i = 0; i < 2000; ++i) {
+    lines.emplace_back(random() % 1000, static_cast<char>('a' + i % 26));
+  }
+  return lines;
+}
+
+class LineReaderTest : public testing::Test {
+ protected:
+  std::unique_ptr<LineReader> Open(absl::string_view bytes) {
+    WriteBytes(path_, bytes);
+    return LineReader::Open(path_).value();
+  }
+
+  Lines Read(absl::string_view bytes) {
+    const std::unique_ptr<LineReader> reader = Open(bytes);
+    Lines lines = ReadAll(*reader);
+    EXPECT_TRUE(reader->status().ok()) << reader->status();
+    return lines;
+  }
+
+  // What is said of a file that cannot be read to its end.
+  std::string Failure(absl::string_view bytes) {
+    const std::unique_ptr<LineReader> reader = Open(bytes);
+    ReadAll(*reader);
+    EXPECT_EQ(reader->status().code(), absl::StatusCode::kDataLoss);
+    return std::string(reader->status().message());
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string path_ = directory_.File("text");
+};
+
+TEST_F(LineReaderTest, Lines) {
+  EXPECT_THAT(Read("one\ntwo words\n"), ElementsAre("one", "two words"));
+  EXPECT_THAT(Read("one\ntwo"), ElementsAre("one", "two"));
+  EXPECT_THAT(Read("\n\na\n\n"), ElementsAre("", "", "a", ""));
+  EXPECT_THAT(Read("a\r\nb"), ElementsAre("a\r", "b"));
+  EXPECT_THAT(Read(absl::string_view("a\0b\n", 4)),
+              ElementsAre(std::string("a\0b", 3)));
+}
+
+TEST_F(LineReaderTest, EmptyFiles) {
+  EXPECT_THAT(Read(""), IsEmpty());
+  EXPECT_THAT(Read(Gzip("")), IsEmpty());
+  EXPECT_THAT(Read(Xz("")), IsEmpty());
+}
+
+TEST_F(LineReaderTest, LineNumbersAndName) {
+  const std::unique_ptr<LineReader> reader = Open("a\n\nb");
+  EXPECT_EQ(reader->line_number(), 0u);
+  absl::string_view line;
+  for (uint64_t number = 1; reader->Next(&line); ++number) {
+    EXPECT_EQ(reader->line_number(), number);
+  }
+  EXPECT_EQ(reader->line_number(), 3u);
+  EXPECT_FALSE(reader->Next(&line));  // and stays at the end
+  EXPECT_EQ(reader->name(), path_);
+  const absl::Status error = LineError(*reader, "no good");
+  EXPECT_EQ(error.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(error.message(), path_ + " line 3: no good");
+}
+
+TEST_F(LineReaderTest, ManyBlocksAreTheSamePlainAndCompressed) {
+  const Lines lines = ManyLines();
+  const std::string text = absl::StrJoin(lines, "\n") + "\n";
+  EXPECT_EQ(Read(text), lines);
+  EXPECT_EQ(Read(Gzip(text)), lines);
+  EXPECT_EQ(Read(Xz(text)), lines);
+}
+
+TEST_F(LineReaderTest, BytesThatDoNotCompressAreManyBlocksToo) {
+  std::mt19937 random(2);
+  std::string text(1'000'000, '\0');
+  for (char& c : text) c = 'A' + random() % 32;
+  EXPECT_THAT(Read(Gzip(text)), ElementsAre(text));
+  EXPECT_THAT(Read(Xz(text)), ElementsAre(text));
+}
+
+TEST_F(LineReaderTest, VeryLongLine) {
+  const std::string line(10'000'000, 'x');
+  EXPECT_THAT(Read(line + "\nshort"), ElementsAre(line, "short"));
+  EXPECT_THAT(Read(Gzip(line)), ElementsAre(line));
+}
+
+// As `cat a.gz b.gz` makes them; a line may go on in the next member.
+TEST_F(LineReaderTest, ConcatenatedMembers) {
+  EXPECT_THAT(Read(Gzip("a\nb") + Gzip("") + Gzip("c\n")),
+              ElementsAre("a", "bc"));
+  EXPECT_THAT(Read(Xz("a\nb") + Xz("") + Xz("c\n")), ElementsAre("a", "bc"));
+}
+
+TEST_F(LineReaderTest, ArchivesThatEndTooEarly) {
+  const std::string gzip = Gzip("one\ntwo\n"), xz = Xz("one\ntwo\n");
+  for (size_t size = 2; size < gzip.size(); ++size) {
+    EXPECT_EQ(Failure(gzip.substr(0, size)),
+              path_ + ": the gzip data ends too early");
+  }
+  for (size_t size = 6; size < xz.size(); ++size) {
+    EXPECT_EQ(Failure(xz.substr(0, size)),
+              path_ + ": the xz data ends too early");
+  }
+  EXPECT_THAT(Failure(gzip + gzip.substr(0, 12)), HasSubstr("too early"));
+}
+
+TEST_F(LineReaderTest, BrokenArchives) {
+  std::string gzip = Gzip("one\ntwo\n"), xz = Xz("one\ntwo\n");
+  gzip[gzip.size() - 8] ^= 1;  // the check sum
+  xz[xz.size() / 2] ^= 1;
+  EXPECT_EQ(Failure(gzip), path_ + ": the gzip data is broken");
+  EXPECT_EQ(Failure(xz), path_ + ": the xz data is broken");
+  EXPECT_THAT(Failure(Gzip("one\n") + "no member"), HasSubstr("broken"));
+}
+
+TEST_F(LineReaderTest, NothingComesAfterAFailure) {
+  const std::string text = absl::StrJoin(ManyLines(), "\n");
+  const std::string gzip = Gzip(text);
+  const auto reader = Open(gzip.substr(0, gzip.size() - 20));
+  const size_t lines = ReadAll(*reader).size();
+  EXPECT_LT(lines, 2000u);
+  EXPECT_FALSE(reader->status().ok());
+  EXPECT_THAT(ReadAll(*reader), IsEmpty());
+}
+
+TEST_F(LineReaderTest, ProgressGoesFromNothingToAll) {
+  const auto reader = Open(absl::StrJoin(ManyLines(), "\n"));
+  absl::string_view line;
+  double last = 0;
+  while (reader->Next(&line)) {
+    EXPECT_GE(reader->Progress(), last);
+    last = reader->Progress();
+  }
+  EXPECT_EQ(last, 1);
+  EXPECT_EQ(Open("")->Progress(), -1);
+}
+
+TEST_F(LineReaderTest, WhatIsNoFile) {
+  const absl::Status missing =
+      LineReader::Open(directory_.File("missing")).status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(missing.message(), HasSubstr(directory_.File("missing")));
+  const absl::Status folder = LineReader::Open(directory_.path()).status();
+  EXPECT_EQ(folder.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(folder.message(), HasSubstr("directory"));
+}
+
+TEST(LineReaderFromString, Lines) {
+  const auto reader = LineReader::FromString("a\nb");
+  EXPECT_THAT(ReadAll(*reader), ElementsAre("a", "b"));
+  EXPECT_EQ(reader->name(), "text");
+  EXPECT_THAT(ReadAll(*LineReader::FromString("")), IsEmpty());
+}
+
+// The standard input, while it lives, is a pipe that gives its bytes one by
+// one.
+class StandardInput {
+ public:
+  explicit StandardInput(std::string bytes) : kept_(dup(STDIN_FILENO)) {
+    int ends[2];
+    if (pipe(ends) != 0) std::abort();
+    dup2(ends[0], STDIN_FILENO);
+    close(ends[0]);
+    writer_ = std::thread([bytes = std::move(bytes), end = ends[1]] {
+      for (char c : bytes) {
+        if (write(end, &c, 1) != 1) std::abort();
+      }
+      close(end);
+    });
+  }
+  ~StandardInput() {
+    writer_.join();
+    dup2(kept_, STDIN_FILENO);
+    close(kept_);
+  }
+
+ private:
+  const int kept_;
+  std::thread writer_;
+};
+
+TEST(LineReaderStandardInput, PlainAndCompressed) {
+  for (const std::string& bytes :
+       {std::string("one\ntwo"), Gzip("one\ntwo"), Xz("one\ntwo")}) {
+    const StandardInput input(bytes);
+    const auto reader = LineReader::Open("-").value();
+    EXPECT_THAT(ReadAll(*reader), ElementsAre("one", "two"));
+    EXPECT_EQ(reader->name(), "standard input");
+    EXPECT_EQ(reader->Progress(), -1);
+  }
+}
+
+}  // namespace
+}  // namespace lmserve

@@ -1,0 +1,131 @@
+// lm_trainer evaluate-nbest: what choosing from an n-best list is worth.
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "absl/strings/str_format.h"
+#include "reranking/bayes_risk.h"
+#include "reranking/metric.h"
+#include "trainer/commands/command.h"
+#include "trainer/commands/nbest_input.h"
+#include "trainer/tuning/nbest_evaluation.h"
+
+namespace lmserve {
+namespace {
+
+struct EvaluateOptions {
+  NbestInputOptions input;
+  std::vector<std::string> metrics = {"bleu", "chrf", "wer"};
+  size_t samples = 1000;
+  uint64_t seed = 1;
+  std::string utility;  // of a choice by the minimum Bayes risk, or none
+  double scale = 1;
+  bool json = false;
+};
+
+void PrintText(const Metric& metric, int references,
+               const std::vector<NbestRow>& rows) {
+  std::cout << absl::StreamFormat("%-9s %8s %8s %8s %8s  (%s)\n", metric.name(),
+                                  "score", "mean", "+/-", "p",
+                                  metric.signature(references));
+  for (const NbestRow& row : rows) {
+    std::cout << absl::StreamFormat("%-9s %8.2f %8.2f %8.2f", row.name,
+                                    row.score, row.mean, row.interval);
+    if (&row != &rows.front()) {
+      std::cout << absl::StreamFormat(" %8.4f", row.p_value);
+    }
+    std::cout << "\n";
+  }
+}
+
+void PrintJson(const Metric& metric, int references,
+               const std::vector<NbestRow>& rows) {
+  for (const NbestRow& row : rows) {
+    const nlohmann::ordered_json json = {
+        {"metric", metric.name()},
+        {"signature", metric.signature(references)},
+        {"system", row.name},
+        {"score", JsonNumber(row.score)},
+        {"mean", JsonNumber(row.mean)},
+        {"interval", JsonNumber(row.interval)},
+        {"p_value", row.p_value}};
+    std::cout << json.dump() << "\n";
+  }
+}
+
+absl::Status RunEvaluate(const EvaluateOptions& options) {
+  const absl::StatusOr<NbestInput> input = ReadNbestInput(options.input);
+  if (!input.ok()) return input.status();
+  const NbestLists& lists = input->lists;
+  std::optional<NbestChoice> minimum_risk;
+  if (!options.utility.empty()) {
+    minimum_risk = ChooseMinimumRisk(
+        lists, input->weights, options.scale,
+        options.utility == "chrf" ? Utility::kChrf : Utility::kBleu);
+  }
+  const int reference_count = static_cast<int>(options.input.references.size());
+  for (const std::string& name : options.metrics) {
+    const auto metric = MakeMetric(name, options.input.tokenizer);
+    if (!metric.ok()) return metric.status();
+    const NbestCounts counts(lists, input->references, **metric);
+    std::vector<std::pair<std::string, NbestChoice>> choices = {
+        {"first", ChooseFirst(lists)},
+        {"random", ChooseRandom(lists, options.seed)}};
+    if (!options.input.weights.empty()) {
+      choices.emplace_back("reranked", ChooseWeighted(lists, input->weights));
+    }
+    if (minimum_risk.has_value()) {
+      choices.emplace_back("min risk", *minimum_risk);
+    }
+    choices.emplace_back("oracle", ChooseOracle(counts));
+    const std::vector<NbestRow> rows =
+        CompareChoices(counts, choices, options.samples, options.seed);
+    options.json ? PrintJson(**metric, reference_count, rows)
+                 : PrintText(**metric, reference_count, rows);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddEvaluateNbestCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<EvaluateOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "evaluate-nbest",
+      "Tell what the candidates of an n-best list are worth: the first of each "
+      "list, one at random, the best by some weights, the best there is; with "
+      "95 % intervals and the p-value of the difference to the first, by "
+      "paired "
+      "bootstrap.\n"
+      "  lm_trainer evaluate-nbest --nbest test.nbest --reference test.en "
+      "--weights 'lm=0.5 tm[0]=1'");
+  AddNbestInputOptions(command,
+                       "NAME=NUMBER of features of the list; others have 0",
+                       &options->input);
+  command
+      .add_option("--metric", options->metrics, "bleu, chrf or wer; several")
+      ->check(CLI::IsMember({"bleu", "chrf", "wer"}))
+      ->capture_default_str();
+  CLI::Option* utility =
+      command
+          .add_option("--minimum-bayes-risk", options->utility,
+                      "Tell what it is worth to choose what is most like all "
+                      "candidates, in bleu or chrf, each counted by exp(scale "
+                      "times the sum that --weights make)")
+          ->check(CLI::IsMember({"bleu", "chrf"}));
+  command.add_option("--scale", options->scale, "Of --minimum-bayes-risk")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->needs(utility);
+  command.add_option("--samples", options->samples, "Samples of the bootstrap")
+      ->check(CLI::Range(40, 1'000'000))
+      ->capture_default_str();
+  command.add_option("--seed", options->seed, "Of what is drawn at random")
+      ->capture_default_str();
+  command.add_flag("--json", options->json, "Print a JSON object a row");
+  command.callback([=] { *work = [=] { return RunEvaluate(*options); }; });
+}
+
+}  // namespace lmserve

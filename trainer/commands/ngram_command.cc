@@ -1,0 +1,178 @@
+// lm_trainer ngram: counts a text, smooths the counts, publishes the model.
+
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "model_store/loaded_model.h"
+#include "model_store/model_name.h"
+#include "models/ngram/ngram_model.h"
+#include "trainer/commands/command.h"
+#include "trainer/evaluation/evaluate.h"
+#include "trainer/ngram/arpa_file.h"
+#include "trainer/ngram/estimate.h"
+#include "trainer/ngram/ngram_counts.h"
+#include "trainer/ngram/publish_ngram.h"
+#include "trainer/text/corpus.h"
+
+namespace lmserve {
+namespace {
+
+struct Options {
+  ModelOptions target;
+  std::string corpus;
+  std::string valid;
+  std::string arpa;
+  int order = 5;
+  int threads = std::max(1u, std::thread::hardware_concurrency());
+  CorpusOptions text;
+  EstimateOptions estimate;
+};
+
+void Note(absl::string_view text) { std::cerr << text << std::endl; }
+
+absl::StatusOr<Corpus> Read(const Options& options) {
+  absl::StatusOr<Corpus> corpus = ReadCorpusFile(options.corpus, options.text);
+  if (!corpus.ok()) return corpus;
+  Note(absl::StrFormat(
+      "%d sentences, %d tokens (%d unknown), %d words in the vocabulary%s",
+      corpus->sentences, corpus->tokens(), corpus->unknown,
+      corpus->vocabulary.size(),
+      corpus->blank_lines == 0
+          ? ""
+          : absl::StrCat(", ", corpus->blank_lines, " blank lines left out")));
+  return corpus;
+}
+
+std::map<std::string, std::string> Properties(const Options& options,
+                                              const Corpus& corpus) {
+  std::map<std::string, std::string> properties = {
+      {"smoothing", options.estimate.smoothing.method},
+      {"sentences", absl::StrCat(corpus.sentences)},
+      {"tokens", absl::StrCat(corpus.tokens())},
+  };
+  if (!options.estimate.prune.empty()) {
+    properties["prune"] = absl::StrJoin(options.estimate.prune, " ");
+  }
+  if (options.text.min_count > 1) {
+    properties["min_count"] = absl::StrCat(options.text.min_count);
+  }
+  return properties;
+}
+
+// Tells the perplexity of a published version on the validation text.
+absl::Status Validate(const Options& options, uint64_t version) {
+  absl::StatusOr<ModelHandle> handle =
+      LoadModel(options.target.store, options.target.model, version);
+  if (!handle.ok()) return handle.status();
+  absl::StatusOr<std::unique_ptr<LineReader>> lines =
+      LineReader::Open(options.valid);
+  if (!lines.ok()) return lines.status();
+  Progress progress("validating");
+  const absl::StatusOr<Evaluation> result =
+      Evaluate(*(*handle)->model().left_to_right(), **lines,
+               TextForm::kSentences, progress);
+  if (!result.ok()) return result.status();
+  Note(absl::StrFormat(
+      "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",
+      result->Perplexity(), result->PerplexityExcludingOov(), result->oov,
+      result->tokens));
+  return absl::OkStatus();
+}
+
+absl::Status Train(const Options& options) {
+  if (absl::Status status = CheckModelName(options.target.model);
+      !status.ok()) {
+    return status;
+  }
+  absl::StatusOr<Corpus> corpus = Read(options);
+  if (!corpus.ok()) return corpus.status();
+  absl::StatusOr<Estimate> estimate;
+  {
+    const NgramCounts counts =
+        CountNgrams(*corpus, options.order, options.threads);
+    estimate = EstimateModel(counts, options.estimate);
+  }
+  if (!estimate.ok()) return estimate.status();
+  for (const std::string& note : estimate->notes) Note(note);
+  const std::vector<std::string> self_test =
+      FirstSentences(corpus->vocabulary, corpus->words);
+  const std::map<std::string, std::string> properties =
+      Properties(options, *corpus);
+  corpus->words = {};
+  const absl::StatusOr<uint64_t> version =
+      PublishNgram(options.target.store, options.target.model,
+                   corpus->vocabulary, estimate->table, properties, self_test);
+  if (!version.ok()) return version.status();
+  Note(
+      absl::StrCat(absl::StrJoin(estimate->table.levels, " / ",
+                                 [](std::string* out, const NgramLevel& level) {
+                                   absl::StrAppend(out, level.size());
+                                 }),
+                   " n-grams of order 1 to ", options.order));
+  std::cout << options.target.model << "@" << *version << std::endl;
+  if (!options.arpa.empty()) {
+    absl::Status status = WriteArpaFile(
+        options.target.store, options.target.model, *version, options.arpa);
+    if (!status.ok()) return status;
+  }
+  return options.valid.empty() ? absl::OkStatus() : Validate(options, *version);
+}
+
+}  // namespace
+
+void AddNgramCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "ngram",
+      "Train an n-gram model on a text and publish it as the next version.\n"
+      "  lm_trainer ngram --corpus text.xz --order 5 --store store --model en");
+  command
+      .add_option("--corpus", options->corpus,
+                  "Text, a sentence a line: plain, .gz, .xz, or - for the "
+                  "standard input")
+      ->required();
+  command.add_option("--valid", options->valid,
+                     "Text to tell the perplexity of afterwards");
+  command.add_option("--order", options->order, "Words in an n-gram")
+      ->check(CLI::Range(1, kMaxNgramOrder))
+      ->capture_default_str();
+  SmoothingOptions& smoothing = options->estimate.smoothing;
+  const auto methods = SmoothingMethods();
+  command.add_option("--smoothing", smoothing.method, "How to smooth")
+      ->check(CLI::IsMember(
+          std::vector<std::string>(methods.begin(), methods.end())))
+      ->capture_default_str();
+  command.add_option("--delta", smoothing.delta, "Of additive smoothing")
+      ->capture_default_str();
+  command.add_option("--alpha", smoothing.alpha, "Of stupid back-off")
+      ->capture_default_str();
+  command.add_option("--prune", options->estimate.prune,
+                     "Leave out n-grams seen this often or less, a threshold "
+                     "an order, as in 0 0 1; the last holds for higher orders");
+  command
+      .add_option("--vocabulary", options->text.vocabulary_file,
+                  "File of the words to know; the rest becomes <unk>. May be "
+                  "a version's vocabulary.txt, to be mixed with it")
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--min-count", options->text.min_count,
+                  "Words seen less often become <unk>")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->capture_default_str();
+  command.add_option("--threads", options->threads, "Threads to count with")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command.add_option("--arpa", options->arpa,
+                     "Write the model as an ARPA file, too");
+  AddModelOptions(command, "to publish", &options->target);
+  command.callback([=] { *work = [=] { return Train(*options); }; });
+}
+
+}  // namespace lmserve

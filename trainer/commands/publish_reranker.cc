@@ -1,0 +1,154 @@
+#include "trainer/commands/publish_reranker.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "model_store/manifest.h"
+#include "model_store/model_name.h"
+#include "model_store/publish.h"
+#include "model_store/reranker.h"
+
+namespace lmserve {
+namespace {
+
+// Takes MODEL or FEATURE=MODEL apart, and finds the version in the store.
+absl::StatusOr<lm::v1::RerankerMember> FindMember(const std::string& store,
+                                                  const std::string& text,
+                                                  bool reverse) {
+  const size_t equals = text.rfind('=');
+  const std::string model =
+      equals == std::string::npos ? text : text.substr(equals + 1);
+  const absl::StatusOr<uint64_t> version = FindVersion(store, model);
+  if (!version.ok()) return version.status();
+  lm::v1::RerankerMember member;
+  member.set_model(VersionName(ParseModelName(model)->name, *version));
+  member.set_feature(text.substr(0, equals));
+  member.set_reverse(reverse);
+  return member;
+}
+
+absl::StatusOr<std::vector<lm::v1::RerankerMember>> FindMembers(
+    const RerankerOptions& options) {
+  std::vector<lm::v1::RerankerMember> members;
+  for (bool reverse : {false, true}) {
+    for (const std::string& text :
+         reverse ? options.reverse_members : options.members) {
+      auto member = FindMember(options.store, text, reverse);
+      if (!member.ok()) return member.status();
+      members.push_back(*std::move(member));
+    }
+  }
+  return members;
+}
+
+lm::v1::Normalization ParseNormalization(const std::string& name) {
+  if (name == "mean") return lm::v1::MEAN;
+  return name == "power" ? lm::v1::POWER : lm::v1::SUM;
+}
+
+}  // namespace
+
+absl::StatusOr<lm::v1::Reranker> MakeReranker(
+    const RerankerOptions& options, absl::Span<const std::string> feature_names,
+    absl::Span<const double> weights, std::vector<std::string>* left_out) {
+  lm::v1::Reranker reranker;
+  for (size_t f = 0; f < weights.size(); ++f) {
+    if (weights[f] != 0) {
+      (*reranker.mutable_weights())[feature_names[f]] = weights[f];
+    }
+  }
+  const auto members = FindMembers(options);
+  if (!members.ok()) return members.status();
+  for (const lm::v1::RerankerMember& member : *members) {
+    if (std::find(feature_names.begin(), feature_names.end(),
+                  member.feature()) == feature_names.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("member ", member.model(), ": the list has no feature '",
+                       member.feature(),
+                       "'; there are: ", absl::StrJoin(feature_names, " ")));
+    }
+    const std::vector<std::string> features = FeaturesOf(member);
+    if (std::any_of(features.begin(), features.end(),
+                    [&](const std::string& feature) {
+                      return reranker.weights().count(feature) > 0;
+                    })) {
+      *reranker.add_members() = member;
+    } else {
+      left_out->push_back(member.model());
+    }
+  }
+  if (reranker.members().empty()) {
+    return absl::InvalidArgumentError(
+        "a reranker needs a --member or --reverse-member with a weight that is "
+        "not 0, found none");
+  }
+  reranker.set_normalization(ParseNormalization(options.normalization));
+  reranker.set_alpha(options.alpha);
+  if (!options.utility.empty()) {
+    reranker.mutable_minimum_bayes_risk()->set_utility(
+        options.utility == "chrf" ? lm::v1::MinimumBayesRisk::CHRF
+                                  : lm::v1::MinimumBayesRisk::BLEU);
+    reranker.mutable_minimum_bayes_risk()->set_scale(options.scale);
+  }
+  return reranker;
+}
+
+absl::StatusOr<uint64_t> PublishReranker(
+    const RerankerOptions& options, const lm::v1::Reranker& reranker,
+    std::map<std::string, std::string> properties) {
+  const std::string json = ToJson(reranker);
+  NewVersion version;
+  version.family = std::string(kRerankerFamily);
+  version.properties = std::move(properties);
+  version.files[std::string(kRerankerFile)] = json;
+  return Publish(options.store, options.model, version);
+}
+
+void AddRerankerOptions(CLI::App& command, RerankerOptions* options) {
+  CLI::Option* model =
+      command.add_option("--model", options->model,
+                         "Publish a reranker of the weights under this name");
+  CLI::Option* store = command.add_option("--store", options->store,
+                                          "Directory of the model store");
+  model->needs(store);
+  store->needs(model);
+  command
+      .add_option("--member", options->members,
+                  "MODEL of the store that gave the list features under its "
+                  "name, or FEATURE=MODEL under another; again for each")
+      ->allow_extra_args(false)
+      ->needs(model);
+  command
+      .add_option("--reverse-member", options->reverse_members,
+                  "The same, of a translation model from the candidates' "
+                  "language into the source's")
+      ->allow_extra_args(false)
+      ->needs(model);
+  command
+      .add_option("--normalization", options->normalization,
+                  "What the members' ln P in the list were divided by: sum, "
+                  "mean or power")
+      ->check(CLI::IsMember({"sum", "mean", "power"}))
+      ->capture_default_str()
+      ->needs(model);
+  command.add_option("--alpha", options->alpha, "Of --normalization power")
+      ->check(CLI::Range(0.0, 100.0))
+      ->needs(model);
+  CLI::Option* utility =
+      command
+          .add_option("--minimum-bayes-risk", options->utility,
+                      "Let the reranker choose what is most like all "
+                      "candidates, in bleu or chrf, instead of the best score")
+          ->check(CLI::IsMember({"bleu", "chrf"}))
+          ->needs(model);
+  command
+      .add_option("--scale", options->scale,
+                  "Of --minimum-bayes-risk: the weights' absolute values add "
+                  "up to 1, so try 10 and more")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->needs(utility);
+}
+
+}  // namespace lmserve

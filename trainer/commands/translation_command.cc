@@ -1,0 +1,215 @@
+// lm_trainer translation: trains an RNN encoder-decoder on a text and its
+// translation, publishes it.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "model_store/model_name.h"
+#include "models/model_factory.h"
+#include "models/neural/network_weights.h"
+#include "trainer/commands/neural_command.h"
+#include "trainer/text/parallel_corpus.h"
+
+namespace lmserve {
+namespace {
+
+struct Options : NeuralOptions {
+  std::string source;
+  std::string valid_source;
+  std::string source_vocabulary_file;
+  std::string cell = "lstm";
+  std::string nonlinearity = "tanh";
+  std::string decoder_reads = "word";
+  TranslationNetworkOptions network;
+};
+
+std::string YesNo(bool value) { return value ? "yes" : "no"; }
+
+std::map<std::string, std::string> Properties(const Options& options) {
+  const TranslationNetworkOptions& n = options.network;
+  std::map<std::string, std::string> properties = {
+      {"cell", options.cell},
+      {"layers", absl::StrCat(n.layers)},
+      {"units", absl::StrCat(n.units)},
+      {"embedding", absl::StrCat(n.embedding)},
+      {"dropout", absl::StrCat(n.dropout)},
+      {"initial_range", absl::StrCat(n.initial_range)},
+      {"output", n.tied ? "tied" : "separate"},
+      {"decoder_reads", options.decoder_reads},
+      {"shared", YesNo(n.shared)},
+      {"bidirectional", YesNo(n.bidirectional)},
+      {"reverse_source", YesNo(n.reverse_source)},
+      {"attention", YesNo(n.attention)},
+  };
+  if (n.cell == Cell::kRnn) properties["nonlinearity"] = options.nonlinearity;
+  if (!options.cutoffs.empty()) properties["adaptive"] = options.cutoffs;
+  return properties;
+}
+
+// Completes the options of the network, and tells what they do not allow.
+absl::Status CompleteNetwork(Options* options) {
+  TranslationNetworkOptions& network = options->network;
+  network.cell = *ParseCell(options->cell);
+  network.activation = *ParseActivation(options->nonlinearity);
+  if (network.embedding == 0) network.embedding = network.units;
+  network.reads_word = options->decoder_reads == "word" ||
+                       options->decoder_reads == "word,context";
+  network.reads_context = options->decoder_reads == "context" ||
+                          options->decoder_reads == "word,context";
+  if (network.shared && (network.bidirectional || network.reads_context)) {
+    return absl::InvalidArgumentError(
+        "--shared: a bidirectional encoder, or a decoder that reads a context, "
+        "has weights that cannot be the other's");
+  }
+  if (network.tied && !network.reads_word) {
+    return absl::InvalidArgumentError(
+        "--tied: a decoder that reads no word has no embedding");
+  }
+  if (network.tied && network.embedding != network.units) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--tied: expected an embedding of as many numbers as units, ",
+        network.units, ", found ", network.embedding));
+  }
+  return absl::OkStatus();
+}
+
+uint64_t PairsFingerprint(const std::vector<SentencePair>& pairs) {
+  std::vector<WordId> words;
+  for (const SentencePair& pair : pairs) {
+    words.insert(words.end(), pair.source.begin(), pair.source.end());
+    words.insert(words.end(), pair.target.begin(), pair.target.end());
+  }
+  return Fingerprint(words);
+}
+
+std::string Text(const Vocabulary& vocabulary, absl::Span<const WordId> words) {
+  return absl::StrJoin(words, " ", [&](std::string* out, WordId word) {
+    absl::StrAppend(out, vocabulary.word(word));
+  });
+}
+
+// The first pairs of the corpus, whose vocabulary is the job's by now.
+void AddSelfTest(const ParallelCorpus& corpus, TrainingJob* job) {
+  constexpr size_t kPairs = 3;
+  for (const SentencePair& pair : corpus.pairs) {
+    job->self_test.push_back(Text(job->vocabulary, pair.target));
+    job->self_test_sources.push_back(
+        Text(corpus.source_vocabulary, pair.source));
+    if (job->self_test.size() == kPairs) break;
+  }
+}
+
+absl::Status Train(Options options) {
+  absl::Status status = CheckModelName(options.target.model);
+  if (!status.ok()) return status;
+  status = CompleteNetwork(&options);
+  if (!status.ok()) return status;
+  CorpusOptions source_text = options.text;
+  source_text.vocabulary_file = options.source_vocabulary_file;
+  absl::StatusOr<ParallelCorpus> corpus = ReadParallelCorpus(
+      options.source, source_text, options.corpus, options.text);
+  if (!corpus.ok()) return corpus.status();
+  const Vocabulary& vocabulary = corpus->vocabulary;
+  const absl::StatusOr<std::vector<SentencePair>> valid =
+      ReadSentencePairs(options.valid_source, corpus->source_vocabulary,
+                        options.valid, vocabulary);
+  if (!valid.ok()) return valid.status();
+  absl::StatusOr<Cutoffs> cutoffs =
+      ParseCutoffs(options.cutoffs, vocabulary,
+                   NeverPredicted(vocabulary, /*bidirectional=*/false));
+  if (!cutoffs.ok()) return cutoffs.status();
+
+  TranslationNetworkOptions& network = options.network;
+  network.source_vocabulary = corpus->source_vocabulary.size();
+  network.vocabulary = vocabulary.size();
+  network.never = vocabulary.begin_sentence();
+  network.cutoffs = *std::move(cutoffs);
+  const TranslationBatchOptions batches = {
+      options.batches, vocabulary.begin_sentence(), vocabulary.end_sentence(),
+      corpus->source_vocabulary.end_sentence(), network.reverse_source};
+  TrainingJob job = {
+      .family = std::string(kTranslationFamily),
+      .properties = Properties(options),
+      .make_network =
+          [network] { return MakeTranslationNetwork<float>(network); },
+      .training = MakeTranslationBatches(corpus->pairs, batches),
+      .validation = MakeTranslationBatches(*valid, batches),
+      .texts = absl::StrCat("text=", PairsFingerprint(corpus->pairs),
+                            " valid=", PairsFingerprint(*valid)),
+      .sentences = corpus->pairs.size(),
+      .tokens = corpus->tokens,
+      .vocabulary = std::move(corpus->vocabulary),
+      .starts_after_end = false,
+      .files = {{std::string(kSourceVocabularyFile),
+                 std::string(corpus->source_vocabulary.text())}},
+      .self_test = {}};
+  AddSelfTest(*corpus, &job);
+  return TrainAndPublish(options, std::move(job));
+}
+
+}  // namespace
+
+void AddTranslationCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<Options>();
+  TranslationNetworkOptions& network = options->network;
+  network.units = 256;
+  network.dropout = 0.3;
+  options->batches.streams = 64;
+  CLI::App& command = *app.add_subcommand(
+      "translation",
+      "Train an RNN encoder-decoder on a text and its translation and publish "
+      "it as the next version.\n"
+      "  lm_trainer translation --bidirectional --attention --source train.de "
+      "--corpus train.en --valid-source val.de --valid val.en --store store "
+      "--model de-en");
+  AddNeuralOptions(command, options.get());
+  command
+      .add_option("--source", options->source,
+                  "Text of which --corpus is the translation, line by line")
+      ->required();
+  command
+      .add_option("--valid-source", options->valid_source,
+                  "Text of which --valid is the translation")
+      ->required();
+  command
+      .add_option("--source-vocabulary", options->source_vocabulary_file,
+                  "File of the words of the source to know")
+      ->check(CLI::ExistingFile);
+  AddCellOptions(command, &options->cell, &options->nonlinearity);
+  command
+      .add_option("--layers", network.layers,
+                  "Recurrent layers of encoder and decoder")
+      ->check(CLI::Range(1, 8))
+      ->capture_default_str();
+  command
+      .add_option("--units", network.units,
+                  "Units of a layer, of each direction")
+      ->check(CLI::Range(1, 16'384))
+      ->capture_default_str();
+  AddVectorOptions(command, "Embeddings", &network.embedding, &network.tied,
+                   &network.initial_range);
+  command
+      .add_option("--decoder-reads", options->decoder_reads,
+                  "Besides its own state: nothing, word (the word before), "
+                  "context (the encoder's last state) or word,context")
+      ->check(CLI::IsMember({"nothing", "word", "context", "word,context"}))
+      ->capture_default_str();
+  command.add_flag("--shared", network.shared,
+                   "Encoder and decoder have the same recurrent weights");
+  command.add_flag("--bidirectional", network.bidirectional,
+                   "The encoder reads the source in both directions");
+  command.add_flag("--reverse-source", network.reverse_source,
+                   "The encoder reads the source last word first");
+  command.add_flag("--attention", network.attention,
+                   "The decoder looks at all states of the encoder");
+  command
+      .add_option("--dropout", network.dropout,
+                  "Of embeddings, between layers, and of what is predicted "
+                  "from")
+      ->check(CLI::Range(0.0, 0.99))
+      ->capture_default_str();
+  command.callback([=] { *work = [=] { return Train(*options); }; });
+}
+
+}  // namespace lmserve

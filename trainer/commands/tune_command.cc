@@ -1,0 +1,177 @@
+// lm_trainer tune: by which weights the best of an n-best list are chosen.
+
+#include <iostream>
+#include <map>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "model_store/model_name.h"
+#include "reranking/metric.h"
+#include "trainer/commands/command.h"
+#include "trainer/commands/nbest_input.h"
+#include "trainer/commands/publish_reranker.h"
+#include "trainer/tuning/mert.h"
+#include "trainer/tuning/mira.h"
+#include "trainer/tuning/nbest_evaluation.h"
+#include "trainer/tuning/nbest_features.h"
+
+namespace lmserve {
+namespace {
+
+struct TuneOptions {
+  NbestInputOptions input;
+  std::string metric = "bleu";
+  std::string algorithm = "mert";
+  uint64_t seed = 1;
+  MertOptions mert;
+  MiraOptions mira;
+  RerankerOptions reranker;
+};
+
+void WarnOfUnidentifiable(const NbestLists& lists) {
+  const std::vector<bool> identifiable = FindIdentifiable(lists);
+  for (size_t f = 0; f < identifiable.size(); ++f) {
+    if (identifiable[f]) continue;
+    std::cerr << "warning: the weight of " << lists.feature_names[f]
+              << " cannot be told: within each list it is the same all over, "
+                 "or follows from the features before it\n";
+  }
+}
+
+void PrintWeights(const NbestLists& lists, absl::Span<const double> tuned) {
+  std::vector<std::string> weights;
+  for (size_t f = 0; f < tuned.size(); ++f) {
+    if (tuned[f] == 0) continue;
+    weights.push_back(
+        absl::StrFormat("%s=%.9g", lists.feature_names[f], tuned[f]));
+  }
+  std::cout << absl::StrJoin(weights, " ") << std::endl;
+}
+
+absl::Status Publish(const RerankerOptions& options, const NbestLists& lists,
+                     absl::Span<const double> tuned,
+                     const std::map<std::string, std::string>& properties) {
+  std::vector<std::string> left_out;
+  const absl::StatusOr<lm::v1::Reranker> reranker =
+      MakeReranker(options, lists.feature_names, tuned, &left_out);
+  if (!reranker.ok()) return reranker.status();
+  for (const std::string& member : left_out) {
+    std::cerr << "left out " << member << ": its weights are 0\n";
+  }
+  const absl::StatusOr<uint64_t> version =
+      PublishReranker(options, *reranker, properties);
+  if (!version.ok()) return version.status();
+  std::cout << VersionName(options.model, *version) << std::endl;
+  return absl::OkStatus();
+}
+
+std::vector<double> Tune(const NbestInput& input, const NbestCounts& counts,
+                         TuneOptions options) {
+  options.mert.seed = options.mira.seed = options.seed;
+  return options.algorithm == "mira"
+             ? TuneByMira(input.lists, counts, input.weights, options.mira)
+             : TuneByMert(input.lists, counts, input.weights, options.mert);
+}
+
+absl::Status RunTune(const TuneOptions& options) {
+  const absl::StatusOr<NbestInput> input = ReadNbestInput(options.input);
+  if (!input.ok()) return input.status();
+  const NbestLists& lists = input->lists;
+  const auto metric = MakeMetric(options.metric, options.input.tokenizer);
+  if (!metric.ok()) return metric.status();
+  WarnOfUnidentifiable(lists);
+  const NbestCounts counts(lists, input->references, **metric);
+  const std::vector<double> tuned = Tune(*input, counts, options);
+  const auto score = [&](const NbestChoice& choice) {
+    return absl::StrFormat("%.2f", counts.Score(choice));
+  };
+  const std::map<std::string, std::string> properties = {
+      {"tuned_for", absl::StrCat((*metric)->name(), " ",
+                                 (*metric)->signature(static_cast<int>(
+                                     options.input.references.size())))},
+      {"tuned_by", options.algorithm},
+      {"lists", absl::StrCat(lists.lists.size())},
+      {"candidates", absl::StrCat(lists.candidates())},
+      {"first", score(ChooseFirst(lists))},
+      {"tuned", score(ChooseWeighted(lists, tuned))},
+      {"oracle", score(ChooseOracle(counts))}};
+  std::cerr << (*metric)->name() << ": first " << properties.at("first")
+            << ", tuned " << properties.at("tuned") << ", oracle "
+            << properties.at("oracle") << "\n";
+  PrintWeights(lists, tuned);
+  if (options.reranker.model.empty()) return absl::OkStatus();
+  return Publish(options.reranker, lists, tuned, properties);
+}
+
+// An option that goes with one algorithm alone.
+struct AlgorithmOption {
+  const CLI::Option* option;
+  std::string algorithm;
+};
+
+std::vector<AlgorithmOption> AddAlgorithmOptions(CLI::App& command,
+                                                 TuneOptions* options) {
+  command
+      .add_option("--algorithm", options->algorithm,
+                  "mert: minimum error rate training, an exact search for few "
+                  "features; mira: k-best batch MIRA, for many")
+      ->check(CLI::IsMember({"mert", "mira"}))
+      ->capture_default_str();
+  CLI::Option* restarts =
+      command
+          .add_option("--restarts", options->mert.restarts,
+                      "Of mert: searches from weights drawn at random, besides")
+          ->check(CLI::Range(0, 10'000))
+          ->capture_default_str();
+  CLI::Option* epochs = command
+                            .add_option("--epochs", options->mira.epochs,
+                                        "Of mira: passes over the lists")
+                            ->check(CLI::Range(1, 100'000))
+                            ->capture_default_str();
+  CLI::Option* c =
+      command
+          .add_option("--c", options->mira.c,
+                      "Of mira: how far one list moves the weights at most")
+          ->check(CLI::PositiveNumber)
+          ->capture_default_str();
+  return {{restarts, "mert"}, {epochs, "mira"}, {c, "mira"}};
+}
+
+}  // namespace
+
+void AddTuneCommand(CLI::App& app, Work* work) {
+  auto options = std::make_shared<TuneOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "tune",
+      "Find the weights of an n-best list's features by which its best "
+      "candidates are best in a metric, and print them; with --model, publish "
+      "a reranker of them, too.\n"
+      "  lm_trainer tune --nbest dev.nbest --reference dev.en --metric bleu\n"
+      "  lm_trainer tune --algorithm mira --nbest dev.nbest --reference "
+      "dev.en\n"
+      "  lm_trainer tune --nbest dev.nbest --reference dev.en --member en "
+      "--store store --model mt");
+  AddNbestInputOptions(command, "NAME=NUMBER to start from; else 0",
+                       &options->input);
+  command.add_option("--metric", options->metric, "bleu, chrf or wer")
+      ->check(CLI::IsMember({"bleu", "chrf", "wer"}))
+      ->capture_default_str();
+  const std::vector<AlgorithmOption> of_algorithms =
+      AddAlgorithmOptions(command, options.get());
+  command.add_option("--seed", options->seed, "Of what is drawn at random")
+      ->capture_default_str();
+  AddRerankerOptions(command, &options->reranker);
+  command.callback([=] {
+    for (const auto& [option, algorithm] : of_algorithms) {
+      if (option->count() == 0 || algorithm == options->algorithm) continue;
+      throw CLI::ValidationError(
+          option->get_name(),
+          absl::StrCat("is of ", algorithm, ", not of ", options->algorithm));
+    }
+    *work = [=] { return RunTune(*options); };
+  });
+}
+
+}  // namespace lmserve

@@ -1,0 +1,187 @@
+#include "trainer/text/corpus.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "models/text.h"
+
+namespace lmserve {
+namespace {
+
+constexpr WordId kUnknown = 0;
+constexpr WordId kBegin = 1;
+constexpr WordId kEnd = 2;
+constexpr WordId kMarkers = 3;
+
+// Reads the text with ids by first occurrence, then numbers them anew.
+class CorpusBuilder {
+ public:
+  CorpusBuilder(LineReader& lines, TextForm form) : lines_(lines), form_(form) {
+    for (absl::string_view marker :
+         {kUnknownWord, kBeginSentence, kEndSentence}) {
+      AddWord(marker);
+    }
+  }
+
+  // From here on other words are unknown.
+  absl::Status FixVocabulary(const std::string& file) {
+    absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
+    if (!lines.ok()) return lines.status();
+    absl::string_view line;
+    while ((*lines)->Next(&line)) {
+      for (absl::string_view word : SplitWords(line)) {
+        if (FindInvalidUtf8(word) != absl::string_view::npos) {
+          return LineError(**lines, "invalid UTF-8");
+        }
+        if (!ids_.contains(word)) AddWord(word);
+      }
+    }
+    fixed_ = true;
+    return (*lines)->status();
+  }
+
+  absl::Status Read(Progress& progress) {
+    absl::string_view line;
+    while (lines_.Next(&line)) {
+      absl::Status status = ReadSentence(SplitWords(line));
+      if (!status.ok()) return status;
+      progress.Update(words_.size(), lines_.Progress());
+    }
+    if (!lines_.status().ok()) return lines_.status();
+    return sentences_ == 0 ? NoSentenceError(lines_) : absl::OkStatus();
+  }
+
+  absl::StatusOr<Corpus> Build(uint64_t min_count) {
+    const std::vector<WordId> order = NewOrder(min_count);
+    std::vector<WordId> new_ids(names_.size(), kUnknown);
+    std::vector<absl::string_view> names;
+    for (WordId id : order) {
+      new_ids[id] = static_cast<WordId>(names.size());
+      names.push_back(names_[id]);
+    }
+    for (WordId& word : words_) word = new_ids[word];
+    absl::StatusOr<Vocabulary> vocabulary = Vocabulary::Create(names);
+    if (!vocabulary.ok()) return vocabulary.status();
+    Corpus corpus = {*std::move(vocabulary), std::move(words_)};
+    corpus.sentences = sentences_;
+    corpus.blank_lines = blank_lines_;
+    corpus.unknown =
+        std::count(corpus.words.begin(), corpus.words.end(), kUnknown);
+    return corpus;
+  }
+
+ private:
+  WordId AddWord(absl::string_view word) {
+    const WordId id = static_cast<WordId>(names_.size());
+    const auto added = ids_.emplace(word, id).first;
+    names_.push_back(added->first);
+    counts_.push_back(0);
+    return id;
+  }
+
+  absl::Status ReadSentence(absl::Span<const absl::string_view> sentence) {
+    if (sentence.empty()) {
+      ++blank_lines_;
+      if (form_ == TextForm::kSentences) return absl::OkStatus();
+    }
+    ++sentences_;
+    words_.push_back(kBegin);
+    for (absl::string_view word : sentence) {
+      const auto found = ids_.find(word);
+      WordId id = kUnknown;
+      if (found != ids_.end()) {
+        id = found->second;
+      } else if (FindInvalidUtf8(word) != absl::string_view::npos) {
+        return LineError(lines_, "invalid UTF-8");
+      } else if (!fixed_) {
+        id = AddWord(word);
+      }
+      if (id == kBegin || id == kEnd) return MarkerError(lines_, word);
+      ++counts_[id];
+      words_.push_back(id);
+    }
+    words_.push_back(kEnd);
+    if (words_.size() > std::numeric_limits<uint32_t>::max() / 2) {
+      return LineError(lines_, "the corpus has more than 2^31 words");
+    }
+    return absl::OkStatus();
+  }
+
+  // The ids to be, as they are now: the markers, then the words to keep, most
+  // frequent first, equals as they came. A fixed vocabulary keeps its order.
+  std::vector<WordId> NewOrder(uint64_t min_count) const {
+    std::vector<WordId> ids(names_.size());
+    std::iota(ids.begin(), ids.end(), 0u);
+    if (fixed_) return ids;
+    ids.erase(
+        std::remove_if(ids.begin() + kMarkers, ids.end(),
+                       [&](WordId id) { return counts_[id] < min_count; }),
+        ids.end());
+    std::stable_sort(
+        ids.begin() + kMarkers, ids.end(),
+        [&](WordId a, WordId b) { return counts_[a] > counts_[b]; });
+    return ids;
+  }
+
+  LineReader& lines_;
+  const TextForm form_;
+  bool fixed_ = false;
+  absl::node_hash_map<std::string, WordId> ids_;
+  std::vector<absl::string_view> names_;  // views of the keys of ids_
+  std::vector<uint64_t> counts_;
+  std::vector<WordId> words_;
+  uint64_t sentences_ = 0;
+  uint64_t blank_lines_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
+                                  const CorpusOptions& options,
+                                  Progress& progress) {
+  CorpusBuilder builder(lines, options.form);
+  if (!options.vocabulary_file.empty()) {
+    absl::Status status = builder.FixVocabulary(options.vocabulary_file);
+    if (!status.ok()) return status;
+  }
+  if (absl::Status status = builder.Read(progress); !status.ok()) {
+    return status;
+  }
+  return builder.Build(options.min_count);
+}
+
+absl::StatusOr<Corpus> ReadCorpusFile(const std::string& file,
+                                      const CorpusOptions& options) {
+  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
+  if (!lines.ok()) return lines.status();
+  Progress progress("reading");
+  absl::StatusOr<Corpus> corpus = ReadCorpus(**lines, options, progress);
+  if (corpus.ok()) progress.Finish(corpus->tokens());
+  return corpus;
+}
+
+std::vector<std::string> FirstSentences(const Vocabulary& vocabulary,
+                                        absl::Span<const WordId> words) {
+  constexpr size_t kSentences = 3, kWords = 100;
+  std::vector<std::string> sentences;
+  std::vector<absl::string_view> sentence;
+  for (WordId id : words) {
+    if (id == vocabulary.begin_sentence()) continue;
+    if (id != vocabulary.end_sentence()) {
+      if (sentence.size() < kWords) sentence.push_back(vocabulary.word(id));
+      continue;
+    }
+    sentences.push_back(absl::StrJoin(sentence, " "));
+    sentence.clear();
+    if (sentences.size() == kSentences) break;
+  }
+  return sentences;
+}
+
+}  // namespace lmserve

@@ -1,0 +1,90 @@
+#include "trainer/text/parallel_corpus.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "trainer/text/sentences.h"
+
+namespace lmserve {
+namespace {
+
+// A stream has blank lines, too, so that the lines of both texts stay beside
+// each other.
+constexpr TextForm kForm = TextForm::kStream;
+
+absl::StatusOr<Corpus> Read(const std::string& file, CorpusOptions options) {
+  options.form = kForm;
+  return ReadCorpusFile(file, options);
+}
+
+// Of <s> w1 ... wm </s> <s> ... the words of each sentence.
+std::vector<std::vector<WordId>> Divide(absl::Span<const WordId> words,
+                                        const Vocabulary& vocabulary) {
+  std::vector<std::vector<WordId>> sentences;
+  for (WordId word : words) {
+    if (word == vocabulary.begin_sentence()) {
+      sentences.emplace_back();
+    } else if (word != vocabulary.end_sentence()) {
+      sentences.back().push_back(word);
+    }
+  }
+  return sentences;
+}
+
+absl::StatusOr<std::vector<SentencePair>> Join(
+    const std::string& source_file, std::vector<std::vector<WordId>> sources,
+    const std::string& file, std::vector<std::vector<WordId>> targets) {
+  if (sources.size() != targets.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file, ": expected as many lines as in ", source_file, ", ",
+                     sources.size(), ", found ", targets.size()));
+  }
+  std::vector<SentencePair> pairs;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    if (sources[i].empty() || targets[i].empty()) continue;
+    pairs.push_back({std::move(sources[i]), std::move(targets[i])});
+  }
+  if (pairs.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file, ": expected a sentence with its translation, found ", "none"));
+  }
+  return pairs;
+}
+
+}  // namespace
+
+absl::StatusOr<ParallelCorpus> ReadParallelCorpus(
+    const std::string& source_file, const CorpusOptions& source_options,
+    const std::string& file, const CorpusOptions& options) {
+  absl::StatusOr<Corpus> source = Read(source_file, source_options);
+  if (!source.ok()) return source.status();
+  absl::StatusOr<Corpus> target = Read(file, options);
+  if (!target.ok()) return target.status();
+  absl::StatusOr<std::vector<SentencePair>> pairs =
+      Join(source_file, Divide(source->words, source->vocabulary), file,
+           Divide(target->words, target->vocabulary));
+  if (!pairs.ok()) return pairs.status();
+  ParallelCorpus corpus = {std::move(source->vocabulary),
+                           std::move(target->vocabulary), *std::move(pairs)};
+  for (const SentencePair& pair : corpus.pairs) {
+    corpus.tokens += pair.target.size() + 1;
+  }
+  return corpus;
+}
+
+absl::StatusOr<std::vector<SentencePair>> ReadSentencePairs(
+    const std::string& source_file, const Vocabulary& source_vocabulary,
+    const std::string& file, const Vocabulary& vocabulary) {
+  const absl::StatusOr<std::vector<WordId>> source =
+      ReadTextFile(source_file, source_vocabulary, kForm);
+  if (!source.ok()) return source.status();
+  const absl::StatusOr<std::vector<WordId>> target =
+      ReadTextFile(file, vocabulary, kForm);
+  if (!target.ok()) return target.status();
+  return Join(source_file, Divide(*source, source_vocabulary), file,
+              Divide(*target, vocabulary));
+}
+
+}  // namespace lmserve

@@ -1,0 +1,117 @@
+#include "trainer/text/sentences.h"
+
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+
+namespace lmserve {
+namespace {
+
+constexpr size_t kBatchWords = 1 << 16;
+
+}  // namespace
+
+absl::Status MarkerError(const LineReader& lines, absl::string_view word) {
+  return LineError(lines, absl::StrCat("expected plain words, found the ",
+                                       "sentence marker ", word));
+}
+
+absl::Status NoSentenceError(const LineReader& lines) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(lines.name(), ": no sentence in it, expected one at least"));
+}
+
+bool SentenceReader::Next(SentenceBatch* batch) {
+  batch->words.clear();
+  batch->ends.clear();
+  absl::string_view line;
+  while (status_.ok() && batch->words.size() < kBatchWords) {
+    if (!lines_.Next(&line)) break;
+    status_ = Add(line, batch);
+    progress_.Update(tokens_, lines_.Progress());
+  }
+  if (status_.ok() && batch->words.empty()) status_ = Finish();
+  return status_.ok() && !batch->words.empty();
+}
+
+absl::Status SentenceReader::Add(absl::string_view line, SentenceBatch* batch) {
+  const std::vector<absl::string_view> sentence = SplitWords(line);
+  if (sentence.empty()) {
+    ++blank_lines_;
+    if (form_ == TextForm::kSentences) return absl::OkStatus();
+  }
+  for (absl::string_view word : sentence) {
+    const WordId id = vocabulary_.Find(word);
+    if (id == vocabulary_.begin_sentence() ||
+        id == vocabulary_.end_sentence()) {
+      return MarkerError(lines_, word);
+    }
+    batch->words.push_back(id);
+  }
+  batch->words.push_back(vocabulary_.end_sentence());
+  batch->ends.push_back(batch->words.size());
+  tokens_ += sentence.size() + 1;
+  return absl::OkStatus();
+}
+
+// At the end of the lines.
+absl::Status SentenceReader::Finish() {
+  if (!lines_.status().ok()) return lines_.status();
+  if (tokens_ == 0) return NoSentenceError(lines_);
+  progress_.Finish(tokens_);
+  return absl::OkStatus();
+}
+
+TextScorer::TextScorer(const LanguageModel& model, TextForm form)
+    : model_(model), form_(form), state_(model.state_size()) {
+  model.Start(state_.data());
+}
+
+std::vector<float> TextScorer::Score(const SentenceBatch& batch) {
+  std::vector<float> log_probs(batch.words.size());
+  std::vector<LanguageModel::Query> queries;
+  if (form_ == TextForm::kStream) {
+    queries.push_back(
+        {state_.data(), batch.words, state_.data(), absl::MakeSpan(log_probs)});
+  } else {
+    size_t begin = 0;
+    for (size_t end : batch.ends) {
+      queries.push_back(
+          {state_.data(),
+           absl::MakeConstSpan(batch.words).subspan(begin, end - begin),
+           nullptr, absl::MakeSpan(log_probs).subspan(begin, end - begin)});
+      begin = end;
+    }
+  }
+  model_.Score(queries);
+  return log_probs;
+}
+
+absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
+                                             const Vocabulary& vocabulary,
+                                             TextForm form) {
+  Progress progress("reading");
+  SentenceReader reader(vocabulary, lines, form, progress);
+  SentenceBatch batch;
+  std::vector<WordId> words;
+  while (reader.Next(&batch)) {
+    size_t begin = 0;
+    for (size_t end : batch.ends) {
+      words.push_back(vocabulary.begin_sentence());
+      words.insert(words.end(), batch.words.begin() + begin,
+                   batch.words.begin() + end);
+      begin = end;
+    }
+  }
+  if (!reader.status().ok()) return reader.status();
+  return words;
+}
+
+absl::StatusOr<std::vector<WordId>> ReadTextFile(const std::string& file,
+                                                 const Vocabulary& vocabulary,
+                                                 TextForm form) {
+  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
+  if (!lines.ok()) return lines.status();
+  return ReadText(**lines, vocabulary, form);
+}
+
+}  // namespace lmserve
