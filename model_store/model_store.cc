@@ -24,9 +24,9 @@ void TrimMemory() {
 // of a large model to the thread.
 ModelHandle ReleasedBy(std::shared_ptr<BackgroundThread> thread,
                        ModelHandle handle) {
-  const LoadedModel* model = handle.get();
+  const LoadedVersion* model = handle.get();
   const auto release = [thread = std::move(thread), handle = std::move(handle)](
-                           const LoadedModel*) mutable {
+                           const LoadedVersion*) mutable {
     thread->Post([handle = std::move(handle)]() mutable {
       handle.reset();
       TrimMemory();

@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "model_store/background_thread.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "model_store/served_models.h"
 #include "model_store/store_loader.h"
 #include "model_store/version_policy.h"

@@ -38,7 +38,7 @@ absl::Status StoreLoader::Refresh() {
     for (const std::string& name : names) RefreshModel(name);
     RefreshMembers();
   }
-  Publish();
+  PublishSnapshot();
   return found.status();
 }
 
@@ -64,7 +64,7 @@ void StoreLoader::RefreshModel(const std::string& name) {
     model.problems = {{name, 0, WithoutPath(looked)}};
   }
   if (model.versions.empty() && model.problems.empty()) models_.erase(name);
-  Publish();
+  PublishSnapshot();
 }
 
 // Loads the members that rerankers have named since their own turn.
@@ -137,7 +137,7 @@ void StoreLoader::PlanAliases(Model* model, Plan* plan) {
     return;
   }
   for (const auto& [alias, number] : *aliases) {
-    if (PlanVersion(model, number, plan)) {
+    if (EnsureLoaded(model, number, plan)) {
       plan->aliases[alias] = number;
       continue;
     }
@@ -154,13 +154,13 @@ void StoreLoader::PlanAliases(Model* model, Plan* plan) {
 
 void StoreLoader::PlanPinned(Model* model, Plan* plan) {
   for (const auto& [number, version] : model->versions) {
-    if (version.pinned) PlanVersion(model, number, plan);
+    if (version.pinned) EnsureLoaded(model, number, plan);
   }
 }
 
 void StoreLoader::PlanMembers(Model* model, Plan* plan) {
   for (const auto& [member, reranker] : Members()) {
-    if (member.first == model->name) PlanVersion(model, member.second, plan);
+    if (member.first == model->name) EnsureLoaded(model, member.second, plan);
   }
 }
 
@@ -168,7 +168,7 @@ void StoreLoader::PlanNewest(Model* model, Plan* plan) {
   size_t count = 0;
   for (auto version = model->versions.rbegin();
        version != model->versions.rend() && count < policy_.newest; ++version) {
-    const bool loaded = PlanVersion(model, version->first, plan);
+    const bool loaded = EnsureLoaded(model, version->first, plan);
     // One that was unloaded is not made up for by an older one.
     if (loaded || (version->second.out && !version->second.gone)) ++count;
   }
@@ -178,7 +178,7 @@ void StoreLoader::PlanListed(Model* model, Plan* plan) {
   const auto listed = policy_.listed.find(model->name);
   if (listed == policy_.listed.end()) return;
   for (uint64_t number : listed->second) {
-    PlanVersion(model, number, plan);
+    EnsureLoaded(model, number, plan);
     if (IsOnDisk(*model, number)) continue;
     plan->problems.push_back(
         {model->name, number, absl::NotFoundError("there is no such version")});
@@ -186,7 +186,7 @@ void StoreLoader::PlanListed(Model* model, Plan* plan) {
 }
 
 // Whether the version is loaded, now or since long.
-bool StoreLoader::PlanVersion(Model* model, uint64_t number, Plan* plan) {
+bool StoreLoader::EnsureLoaded(Model* model, uint64_t number, Plan* plan) {
   if (!IsOnDisk(*model, number)) return false;
   Version& version = model->versions[number];
   if (version.out) return false;
@@ -215,7 +215,7 @@ void StoreLoader::LoadIfChanged(const std::string& name, uint64_t number,
   std::string stamp = StampVersion(directory_, name, number);
   if (stamp == version->stamp) return;
   loading_ = {{name, number}};
-  Publish();
+  PublishSnapshot();
   absl::StatusOr<ModelHandle> loaded = hooks_.load(name, number);
   loading_.clear();
   version->stamp = std::move(stamp);
@@ -251,7 +251,7 @@ absl::Status StoreLoader::Load(const std::string& name, uint64_t version) {
   const absl::Status status = LoadNow(name, *number, &found);
   if (status.ok()) found.pinned = true;
   RefreshMembers();
-  Publish();
+  PublishSnapshot();
   return status;
 }
 
@@ -277,7 +277,7 @@ absl::Status StoreLoader::Unload(const std::string& name, uint64_t version) {
   Version& found = GetModel(name).versions[version];
   found = Version();
   found.out = true;
-  Publish();
+  PublishSnapshot();
   return absl::OkStatus();
 }
 
@@ -323,7 +323,7 @@ absl::Status StoreLoader::WithoutPath(const absl::Status& status) const {
   return absl::Status(status.code(), message);
 }
 
-ServedModels StoreLoader::Serve() const {
+ServedModels StoreLoader::MakeSnapshot() const {
   ServedModels served;
   served.loading = loading_;
   if (!problem_.ok()) served.refused.push_back({"", 0, problem_});
@@ -347,8 +347,8 @@ ServedModels StoreLoader::Serve() const {
   return served;
 }
 
-void StoreLoader::Publish() {
-  ServedModels served = Serve();
+void StoreLoader::PublishSnapshot() {
+  ServedModels served = MakeSnapshot();
   if (served == *published_) return;
   published_ = std::make_shared<const ServedModels>(std::move(served));
   hooks_.publish(published_);

@@ -12,7 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "model_store/served_models.h"
 #include "model_store/version_policy.h"
 
@@ -101,7 +101,7 @@ class StoreLoader {
   void PlanMembers(Model* model, Plan* plan);
   void PlanNewest(Model* model, Plan* plan);
   void PlanListed(Model* model, Plan* plan);
-  bool PlanVersion(Model* model, uint64_t number, Plan* plan);
+  bool EnsureLoaded(Model* model, uint64_t number, Plan* plan);
   static void Apply(Plan plan, Model* model);
   void LoadIfChanged(const std::string& name, uint64_t number,
                      Version* version);
@@ -110,8 +110,8 @@ class StoreLoader {
   absl::Status MoveAlias(const std::string& name, const std::string& alias,
                          uint64_t version, std::optional<uint64_t> expected);
   absl::Status WithoutPath(const absl::Status& status) const;
-  ServedModels Serve() const;
-  void Publish();
+  ServedModels MakeSnapshot() const;
+  void PublishSnapshot();
 
   const std::string directory_;
   const VersionPolicy policy_;

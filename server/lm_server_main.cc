@@ -56,7 +56,7 @@ class ModelLog {
   void operator()(const ServedModels& served) {
     std::map<std::string, std::string> serving, refused;
     for (const ServedModels::Entry& entry : served.List()) {
-      const LoadedModel& model = *entry.handle;
+      const LoadedVersion& model = *entry.handle;
       serving[VersionName(model.name(), model.version())] = absl::StrCat(
           model.manifest().family(), ", ",
           model.reranker() != nullptr

@@ -95,19 +95,19 @@ Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
       authenticator_(std::move(authenticator)),
       metrics_(options.version),
       log_(options.log),
-      stalls_(options.stall),
-      gate_(options.calls),
+      watchdog_(options.stall),
+      limiter_(options.calls),
       budgets_(options.limits),
       score_cache_(options.score_cache_bytes),
-      reception_(authenticator_.get(), gate_, budgets_, stalls_, metrics_,
-                 log_),
+      interceptor_(authenticator_.get(), limiter_, budgets_, watchdog_,
+                   metrics_, log_),
       admin_budgets_(options.limits),
       admin_reception_(authenticator_.get(), admin_gate_, admin_budgets_,
-                       stalls_, metrics_, log_),
+                       watchdog_, metrics_, log_),
       batcher_(CountedBatches(options.batcher)),
       serving_{*store_, options_.limits, batcher_, budgets_, score_cache_} {
-  main_.services.push_back(MakeLanguageModelService(serving_, reception_));
-  main_.services.push_back(MakeModelService(*store_, reception_));
+  main_.services.push_back(MakeLanguageModelService(serving_, interceptor_));
+  main_.services.push_back(MakeModelService(*store_, interceptor_));
   admin_.services.push_back(MakeAdminService(*store_, admin_reception_));
 }
 
@@ -134,7 +134,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (!options.metrics_listen.empty()) {
     auto exporter =
         MetricsExporter::Start(options.metrics_listen, server->metrics_,
-                               server->serving_, server->gate_);
+                               server->serving_, server->limiter_);
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }
@@ -244,7 +244,7 @@ void Server::Drain(std::chrono::milliseconds deadline,
                     std::chrono::duration_cast<std::chrono::milliseconds>(
                         end - std::chrono::steady_clock::now()));
   };
-  gate_.CloseAndWait(deadline);
+  limiter_.CloseAndWait(deadline);
   admin_gate_.CloseAndWait(left());
   store_->Stop();
   WaitForAnswers(end);

@@ -100,17 +100,17 @@ class Server {
   const std::unique_ptr<Authenticator> authenticator_;  // or null
   Metrics metrics_;
   const RequestLog log_;
-  StallWatch stalls_;
-  CallGate gate_;
+  WriteWatchdog watchdog_;
+  CallLimiter limiter_;
   Budgets budgets_;
   ScoreCache score_cache_;
-  const Reception reception_;
+  const CallInterceptor interceptor_;
   // Who changes models comes in past all others.
-  CallGate admin_gate_;
+  CallLimiter admin_gate_;
   Budgets admin_budgets_;
-  const Reception admin_reception_;
+  const CallInterceptor admin_reception_;
   Batcher batcher_;
-  const Serving serving_;
+  const ServingContext serving_;
   std::set<std::string> healthy_;  // models, for the store's callback alone
   std::unique_ptr<MetricsExporter> exporter_;
   Listener main_;

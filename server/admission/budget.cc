@@ -11,7 +11,8 @@ constexpr absl::Duration kWait = absl::Seconds(1);
 
 }  // namespace
 
-absl::Status Budget::Share::Resize(absl::string_view field, uint64_t amount) {
+absl::Status Budget::Reservation::Resize(absl::string_view field,
+                                         uint64_t amount) {
   absl::Status status = CheckLimit(field, amount, budget_.limit_);
   if (!status.ok()) return status;
   uint64_t taken = budget_.taken_;

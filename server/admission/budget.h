@@ -17,12 +17,12 @@ class Budget {
   explicit Budget(uint64_t limit) : limit_(limit) {}
 
   // What one call has of it; given back when it dies. One thread at a time.
-  class Share {
+  class Reservation {
    public:
-    explicit Share(Budget& budget) : budget_(budget) {}
-    ~Share() { budget_.taken_ -= amount_; }
-    Share(const Share&) = delete;
-    Share& operator=(const Share&) = delete;
+    explicit Reservation(Budget& budget) : budget_(budget) {}
+    ~Reservation() { budget_.taken_ -= amount_; }
+    Reservation(const Reservation&) = delete;
+    Reservation& operator=(const Reservation&) = delete;
 
     // Takes more, or gives some back. Where the budget has not so much left,
     // RESOURCE_EXHAUSTED "FIELD: ...", with a RetryInfo unless it never has,

@@ -17,7 +17,8 @@ absl::Status TooMany(absl::string_view what, uint64_t limit) {
 
 }  // namespace
 
-absl::StatusOr<CallGate::Pass> CallGate::Enter(const std::string& client) {
+absl::StatusOr<CallLimiter::Permit> CallLimiter::Enter(
+    const std::string& client) {
   absl::Status status = Count();
   if (!status.ok()) return status;
   if (limits_clients() && !CountOf(client)) {
@@ -25,10 +26,10 @@ absl::StatusOr<CallGate::Pass> CallGate::Enter(const std::string& client) {
     Uncount();
     return status;
   }
-  return Pass(this, {client});
+  return Permit(this, {client});
 }
 
-absl::Status CallGate::Count() {
+absl::Status CallLimiter::Count() {
   uint64_t state = state_;
   do {
     if ((state & kClosed) != 0) return ShuttingDown();
@@ -37,7 +38,7 @@ absl::Status CallGate::Count() {
   return absl::OkStatus();
 }
 
-bool CallGate::CountOf(const std::string& client) {
+bool CallLimiter::CountOf(const std::string& client) {
   const std::lock_guard<std::mutex> lock(mutex_);
   uint64_t& own = by_client_[client];
   if (own >= options_.calls_per_client) return false;
@@ -45,15 +46,15 @@ bool CallGate::CountOf(const std::string& client) {
   return true;
 }
 
-uint64_t CallGate::under_way() const { return state_ & ~kClosed; }
+uint64_t CallLimiter::under_way() const { return state_ & ~kClosed; }
 
-bool CallGate::CloseAndWait(std::chrono::milliseconds deadline) {
+bool CallLimiter::CloseAndWait(std::chrono::milliseconds deadline) {
   std::unique_lock<std::mutex> lock(mutex_);
   state_ |= kClosed;
   return empty_.wait_for(lock, deadline, [this] { return under_way() == 0; });
 }
 
-void CallGate::Exit(const std::string& client) {
+void CallLimiter::Exit(const std::string& client) {
   if (limits_clients()) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (--by_client_[client] == 0) by_client_.erase(client);
@@ -63,7 +64,7 @@ void CallGate::Exit(const std::string& client) {
 
 // Once the gate is closed the last call is counted off under the mutex: who
 // waits for it may free the gate right then.
-void CallGate::Uncount() {
+void CallLimiter::Uncount() {
   uint64_t state = state_;
   while ((state & kClosed) == 0) {
     if (state_.compare_exchange_weak(state, state - 1)) return;

@@ -23,23 +23,24 @@ struct CallGateOptions {
 // closed, none: what a server needs to be bounded, and to go down without
 // cutting an answer short. Any number of threads may use one at a time; it must
 // outlive the passes.
-class CallGate {
+class CallLimiter {
  public:
-  explicit CallGate(const CallGateOptions& options = {}) : options_(options) {}
+  explicit CallLimiter(const CallGateOptions& options = {})
+      : options_(options) {}
 
   // A call under way, as long as it lives.
   struct Leave {
     std::string client;
-    void operator()(CallGate* gate) const { gate->Exit(client); }
+    void operator()(CallLimiter* limiter) const { limiter->Exit(client); }
   };
-  using Pass = std::unique_ptr<CallGate, Leave>;
+  using Permit = std::unique_ptr<CallLimiter, Leave>;
 
   // Whether clients are told apart; where not, any name does.
   bool limits_clients() const { return options_.calls_per_client > 0; }
 
   // Lets a client's call in, or fails: UNAVAILABLE once it is closed,
   // RESOURCE_EXHAUSTED with a RetryInfo where there are too many.
-  absl::StatusOr<Pass> Enter(const std::string& client);
+  absl::StatusOr<Permit> Enter(const std::string& client);
 
   // Calls under way.
   uint64_t under_way() const;

@@ -68,7 +68,7 @@ Batcher::Operation::Operation(Call& call, const ModelWork& work)
   words_left = Cost(work, state_cost_);
 }
 
-Batcher::Operation::Operation(Call& call, const LoadedModel& model,
+Batcher::Operation::Operation(Call& call, const LoadedVersion& model,
                               size_t words, absl::FunctionRef<void()> work)
     : call(call),
       words_left(words),
@@ -128,7 +128,7 @@ Batcher::Turn Batcher::Run(Call& call, const ModelWork& work) {
   return Turn(*this, call, work);
 }
 
-Batcher::Turn Batcher::Run(Call& call, const LoadedModel& model, size_t words,
+Batcher::Turn Batcher::Run(Call& call, const LoadedVersion& model, size_t words,
                            absl::FunctionRef<void()> work) {
   return Turn(*this, call, model, words, work);
 }

@@ -17,7 +17,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "server/call/call.h"
 
 namespace lmserve {
@@ -25,7 +25,7 @@ namespace lmserve {
 // What a call asks at once of a model that goes word by word, as views of
 // memory that lasts until it is answered.
 struct ModelWork {
-  const LoadedModel& model;
+  const LoadedVersion& model;
   // First, texts are read and scored.
   absl::Span<const LanguageModel::Query> queries = {};
   // Then, of these states, among which may be those that the queries write:
@@ -57,7 +57,7 @@ struct BatcherOptions {
   // What one batch was, for whoever counts; called on any thread. What is done
   // on the caller's own has waited for nothing: queue_seconds is empty.
   struct Batch {
-    const LoadedModel& model;
+    const LoadedVersion& model;
     size_t calls;
     size_t words;
     double seconds;
@@ -98,7 +98,7 @@ class Batcher {
 
   // The same for other work that costs about as much as `words` words of that
   // model: it makes up a batch of its own.
-  Turn Run(Call& call, const LoadedModel& model, size_t words,
+  Turn Run(Call& call, const LoadedVersion& model, size_t words,
            absl::FunctionRef<void()> work);
 
   // Words that wait, of either priority.
@@ -115,7 +115,7 @@ class Batcher {
   class Operation {
    public:
     Operation(Call& call, const ModelWork& work);
-    Operation(Call& call, const LoadedModel& model, size_t words,
+    Operation(Call& call, const LoadedVersion& model, size_t words,
               absl::FunctionRef<void()> work);
 
     // Adds queries of at most so many words to a batch; returns their words.
@@ -150,7 +150,7 @@ class Batcher {
 
   // The work for one model, of one priority.
   using Queue = std::deque<Operation*>;
-  using Queues = std::map<const LoadedModel*, Queue>;
+  using Queues = std::map<const LoadedVersion*, Queue>;
 
   struct Scratch;
 

@@ -74,7 +74,7 @@ absl::Status InvalidField(absl::string_view field, absl::string_view problem) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", problem));
 }
 
-absl::Status CannotDo(absl::string_view field, const LoadedModel& model,
+absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
                       absl::string_view what) {
   absl::string_view kind = "reads from left to right";
   absl::string_view can =

@@ -7,7 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "grpcpp/support/status.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 
 namespace lmserve {
 
@@ -33,7 +33,7 @@ absl::Status InvalidField(absl::string_view field, absl::string_view problem);
 
 // FAILED_PRECONDITION "FIELD: 'MODEL' is of this kind: it cannot WHAT; it ...",
 // which tells what it can.
-absl::Status CannotDo(absl::string_view field, const LoadedModel& model,
+absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
                       absl::string_view what);
 
 // OK up to the limit, else RESOURCE_EXHAUSTED "FIELD: COUNT, the limit is

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lm/v1/language_model.pb.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "server/call/call.h"
 #include "server/call/task.h"
 #include "server/handlers/serving_context.h"
@@ -21,7 +21,7 @@ namespace lmserve {
 // time; serving and call must outlive it.
 class Decoder {
  public:
-  Decoder(const Serving& serving, Call& call)
+  Decoder(const ServingContext& serving, Call& call)
       : serving_(serving),
         call_(call),
         state_bytes_(serving.budgets.state_bytes) {}
@@ -54,11 +54,11 @@ class Decoder {
     return *handle_->model().left_to_right();
   }
 
-  const Serving& serving_;
+  const ServingContext& serving_;
   Call& call_;
   ModelHandle handle_;  // null before the first request
   std::optional<StateTable> states_;
-  Budget::Share state_bytes_;
+  Budget::Reservation state_bytes_;
   size_t most_handles_ = 0;
 };
 

@@ -6,8 +6,9 @@
 
 namespace lmserve {
 
-absl::Status Encoder::Add(const lm::v1::Text& text, absl::string_view field,
-                          int index, const Options& options) {
+absl::Status EncodedTexts::Add(const lm::v1::Text& text,
+                               absl::string_view field, int index,
+                               const Options& options) {
   const size_t begin = words_.size();
   absl::Status status = AddForm(text);
   if (status.ok()) status = CheckNoMarker(all_words().subspan(begin));
@@ -25,8 +26,8 @@ absl::Status Encoder::Add(const lm::v1::Text& text, absl::string_view field,
   return CheckLimit("words in the request", words_.size(), limits_.words);
 }
 
-Encoder Encoder::Select(absl::Span<const size_t> indexes) const {
-  Encoder selected(vocabulary_, limits_);
+EncodedTexts EncodedTexts::Select(absl::Span<const size_t> indexes) const {
+  EncodedTexts selected(vocabulary_, limits_);
   for (size_t i : indexes) {
     const absl::Span<const WordId> words = this->words(i);
     selected.words_.insert(selected.words_.end(), words.begin(), words.end());
@@ -35,7 +36,7 @@ Encoder Encoder::Select(absl::Span<const size_t> indexes) const {
   return selected;
 }
 
-absl::Status Encoder::AddForm(const lm::v1::Text& text) {
+absl::Status EncodedTexts::AddForm(const lm::v1::Text& text) {
   switch (text.form_case()) {
     case lm::v1::Text::kText:
       return AddText(text.text());
@@ -49,13 +50,13 @@ absl::Status Encoder::AddForm(const lm::v1::Text& text) {
   return absl::OkStatus();
 }
 
-absl::Status Encoder::CheckLength(size_t words) const {
+absl::Status EncodedTexts::CheckLength(size_t words) const {
   if (words <= limits_.words_per_text) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       words, " words, at most ", limits_.words_per_text, " in a text"));
 }
 
-absl::Status Encoder::AddText(absl::string_view text) {
+absl::Status EncodedTexts::AddText(absl::string_view text) {
   size_t count = 0;
   ForEachWord(text, [&](absl::string_view word) {
     if (count++ < limits_.words_per_text) {
@@ -65,7 +66,7 @@ absl::Status Encoder::AddText(absl::string_view text) {
   return CheckLength(count);
 }
 
-absl::Status Encoder::AddWords(const lm::v1::WordList& words) {
+absl::Status EncodedTexts::AddWords(const lm::v1::WordList& words) {
   absl::Status status = CheckLength(words.words_size());
   if (!status.ok()) return status;
   for (int i = 0; i < words.words_size(); ++i) {
@@ -79,7 +80,7 @@ absl::Status Encoder::AddWords(const lm::v1::WordList& words) {
   return absl::OkStatus();
 }
 
-absl::Status Encoder::AddIds(const lm::v1::WordIdList& ids) {
+absl::Status EncodedTexts::AddIds(const lm::v1::WordIdList& ids) {
   absl::Status status = CheckLength(ids.ids_size());
   if (!status.ok()) return status;
   for (int i = 0; i < ids.ids_size(); ++i) {
@@ -93,7 +94,7 @@ absl::Status Encoder::AddIds(const lm::v1::WordIdList& ids) {
   return absl::OkStatus();
 }
 
-absl::Status Encoder::CheckNoMarker(absl::Span<const WordId> words) const {
+absl::Status EncodedTexts::CheckNoMarker(absl::Span<const WordId> words) const {
   for (size_t i = 0; i < words.size(); ++i) {
     if (words[i] == vocabulary_.begin_sentence() ||
         words[i] == vocabulary_.end_sentence()) {

@@ -13,9 +13,9 @@ namespace lmserve {
 
 // Turns the texts of one request into word ids, and refuses what may not be
 // asked. One thread at a time; vocabulary and limits must outlive it.
-class Encoder {
+class EncodedTexts {
  public:
-  Encoder(const Vocabulary& vocabulary, const Limits& limits)
+  EncodedTexts(const Vocabulary& vocabulary, const Limits& limits)
       : vocabulary_(vocabulary), limits_(limits) {}
 
   struct Options {
@@ -36,7 +36,7 @@ class Encoder {
   }
 
   // Some of the texts, in the order of the indexes.
-  Encoder Select(absl::Span<const size_t> indexes) const;
+  EncodedTexts Select(absl::Span<const size_t> indexes) const;
 
   // The part of text i in numbers of which there is one a word of all texts.
   template <typename T>

@@ -96,7 +96,7 @@ absl::StatusOr<BeamSearchOptions> ParseBeamSearch(
 }
 
 // Coverage is that of a source by attention.
-absl::Status CheckHasAttention(const LoadedModel& loaded) {
+absl::Status CheckHasAttention(const LoadedVersion& loaded) {
   const TranslationModel* model = loaded.model().translation();
   if (model != nullptr && model->has_attention()) return absl::OkStatus();
   return InvalidField(
@@ -158,7 +158,7 @@ absl::StatusOr<Generation::Options> Generation::ParseOptions(
 }
 
 absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
-    const Serving& serving, Call& call,
+    const ServingContext& serving, Call& call,
     const lm::v1::GenerateRequest& request) {
   absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
   if (!handle.ok()) return handle.status();
@@ -176,11 +176,11 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
   }
   std::vector<const lm::v1::Text*> sources;
   if (request.has_source()) sources.push_back(&request.source());
-  std::optional<Encoder> source;
+  std::optional<EncodedTexts> source;
   absl::Status status =
       EncodeSources("source", **handle, serving.limits, sources, &source);
   if (!status.ok()) return status;
-  Encoder prompt(model->vocabulary(), serving.limits);
+  EncodedTexts prompt(model->vocabulary(), serving.limits);
   status = prompt.Add(request.prompt(), "prompt", -1, {.may_be_empty = true});
   if (!status.ok()) return status;
   auto generation = absl::WrapUnique(
@@ -191,8 +191,9 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
   return generation;
 }
 
-Generation::Generation(const Serving& serving, Call& call, ModelHandle handle,
-                       const Options& options, std::optional<Encoder> source,
+Generation::Generation(const ServingContext& serving, Call& call,
+                       ModelHandle handle, const Options& options,
+                       std::optional<EncodedTexts> source,
                        absl::Span<const WordId> prompt)
     : serving_(serving),
       call_(call),
@@ -234,8 +235,8 @@ Task<absl::Status> Generation::Begin() {
     language_model_.Start(state_.data());
     co_return absl::OkStatus();
   }
-  absl::Status status =
-      co_await Read(serving_, call_, *handle_, *source_, 0, 1, &read_sources_);
+  absl::Status status = co_await ReadSources(serving_, call_, *handle_,
+                                             *source_, 0, 1, &read_sources_);
   if (status.ok()) read_sources_[0]->Start(state_.data());
   co_return status;
 }

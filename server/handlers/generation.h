@@ -9,7 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "lm/v1/language_model.pb.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "models/search/beam_search.h"
 #include "models/search/sampler.h"
 #include "server/call/call.h"
@@ -27,10 +27,10 @@ namespace lmserve {
 class Generation {
  public:
   static absl::StatusOr<std::unique_ptr<Generation>> Start(
-      const Serving& serving, Call& call,
+      const ServingContext& serving, Call& call,
       const lm::v1::GenerateRequest& request);
 
-  const LoadedModel& model() const { return *handle_; }
+  const LoadedVersion& model() const { return *handle_; }
 
   // Writes the next message: a word, or the end, after which it is false and
   // writes nothing. Fails as the batcher does.
@@ -48,8 +48,8 @@ class Generation {
     absl::flat_hash_set<WordId> stop_words;
   };
 
-  Generation(const Serving& serving, Call& call, ModelHandle handle,
-             const Options& options, std::optional<Encoder> source,
+  Generation(const ServingContext& serving, Call& call, ModelHandle handle,
+             const Options& options, std::optional<EncodedTexts> source,
              absl::Span<const WordId> prompt);
 
   static absl::StatusOr<Options> ParseOptions(
@@ -72,15 +72,15 @@ class Generation {
   void SetWord(lm::v1::GenerateResponse* response);
   void Finish(End::Reason reason, lm::v1::GenerateResponse* response);
 
-  const Serving& serving_;
+  const ServingContext& serving_;
   Call& call_;
   const ModelHandle handle_;
   const LanguageModel& language_model_;
   const Options options_;
-  Budget::Share words_;
-  Budget::Share state_bytes_;
-  const std::optional<Encoder> source_;
-  ReadSources read_sources_;  // which the state refers to
+  Budget::Reservation words_;
+  Budget::Reservation state_bytes_;
+  const std::optional<EncodedTexts> source_;
+  SourceStates read_sources_;  // which the state refers to
   Sampler sampler_;
   std::vector<std::byte> state_;  // before unread_
   std::vector<WordId> unread_;    // the prompt, then the last word

@@ -12,7 +12,7 @@ namespace lmserve {
 namespace {
 
 void SetInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
-  const LoadedModel& loaded = *entry.handle;
+  const LoadedVersion& loaded = *entry.handle;
   info->set_name(loaded.name());
   info->set_version(loaded.version());
   info->mutable_aliases()->Add(entry.aliases.begin(), entry.aliases.end());

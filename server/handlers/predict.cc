@@ -34,8 +34,8 @@ class Places {
 class Contexts final : public Places {
  public:
   // The texts are the contexts.
-  Contexts(const Serving& serving, Call& call, const LoadedModel& loaded,
-           const Encoder& texts)
+  Contexts(const ServingContext& serving, Call& call,
+           const LoadedVersion& loaded, const EncodedTexts& texts)
       : serving_(serving), call_(call), loaded_(loaded) {
     const LanguageModel& model = *loaded.model().left_to_right();
     start_.resize(model.state_size());
@@ -81,9 +81,9 @@ class Contexts final : public Places {
   }
 
  private:
-  const Serving& serving_;
+  const ServingContext& serving_;
   Call& call_;
-  const LoadedModel& loaded_;
+  const LoadedVersion& loaded_;
   std::vector<std::byte> start_;
   std::vector<std::byte> bytes_;  // (contexts, state_size)
   std::vector<const std::byte*> states_;
@@ -93,8 +93,8 @@ class Contexts final : public Places {
 class Gaps final : public Places {
  public:
   // The texts are the contexts, then their suffixes, unless all are empty.
-  Gaps(const Serving& serving, Call& call, const LoadedModel& loaded,
-       const Encoder& texts, size_t contexts)
+  Gaps(const ServingContext& serving, Call& call, const LoadedVersion& loaded,
+       const EncodedTexts& texts, size_t contexts)
       : serving_(serving), call_(call), loaded_(loaded) {
     const bool suffixes = texts.size() > contexts;
     for (size_t i = 0; i < contexts; ++i) {
@@ -139,15 +139,15 @@ class Gaps final : public Places {
     co_return absl::OkStatus();
   }
 
-  const Serving& serving_;
+  const ServingContext& serving_;
   Call& call_;
-  const LoadedModel& loaded_;
+  const LoadedVersion& loaded_;
   std::vector<BidirectionalModel::Gap> gaps_;
 };
 
-std::unique_ptr<Places> MakePlaces(const Serving& serving, Call& call,
-                                   const LoadedModel& loaded,
-                                   const Encoder& texts, size_t contexts) {
+std::unique_ptr<Places> MakePlaces(const ServingContext& serving, Call& call,
+                                   const LoadedVersion& loaded,
+                                   const EncodedTexts& texts, size_t contexts) {
   if (loaded.model().bidirectional() != nullptr) {
     return std::make_unique<Gaps>(serving, call, loaded, texts, contexts);
   }
@@ -241,7 +241,7 @@ Task<absl::Status> PredictGiven(const Vocabulary& vocabulary, Places& places,
 
 // Checks how much is asked for, and that the model can do it.
 absl::Status CheckRequest(const lm::v1::PredictRequest& request,
-                          const LoadedModel& model, const Limits& limits) {
+                          const LoadedVersion& model, const Limits& limits) {
   if (model.model().translation() != nullptr) {
     return CannotDo("model", model, "predict");
   }
@@ -268,7 +268,8 @@ absl::Status CheckRequest(const lm::v1::PredictRequest& request,
 }
 
 // Adds the contexts, then the suffixes.
-absl::Status AddTexts(const lm::v1::PredictRequest& request, Encoder* texts) {
+absl::Status AddTexts(const lm::v1::PredictRequest& request,
+                      EncodedTexts* texts) {
   for (const auto& [field, list] :
        {std::pair{"contexts", &request.contexts()},
         std::pair{"suffixes", &request.suffixes()}}) {
@@ -283,12 +284,12 @@ absl::Status AddTexts(const lm::v1::PredictRequest& request, Encoder* texts) {
 
 }  // namespace
 
-Task<absl::Status> Predict(const Serving& serving, Call& call,
+Task<absl::Status> Predict(const ServingContext& serving, Call& call,
                            const lm::v1::PredictRequest& request,
                            lm::v1::PredictResponse* response) {
   const absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
   if (!handle.ok()) co_return handle.status();
-  const LoadedModel& loaded = **handle;
+  const LoadedVersion& loaded = **handle;
   absl::Status status = CheckRequest(request, loaded, serving.limits);
   if (!status.ok()) co_return status;
   const AnyModel& model = loaded.model();
@@ -298,11 +299,11 @@ Task<absl::Status> Predict(const Serving& serving, Call& call,
   if (!k.ok()) co_return k.status();
   const absl::StatusOr<std::vector<WordId>> given = GivenWords(request, model);
   if (!given.ok()) co_return given.status();
-  Encoder texts(vocabulary, serving.limits);
+  EncodedTexts texts(vocabulary, serving.limits);
   status = AddTexts(request, &texts);
   if (!status.ok()) co_return status;
 
-  Budget::Share state_bytes(serving.budgets.state_bytes);
+  Budget::Reservation state_bytes(serving.budgets.state_bytes);
   if (model.left_to_right() != nullptr) {
     status = state_bytes.Resize(
         "contexts, bytes of their states",

@@ -88,7 +88,7 @@ absl::Status CheckMembers(const lm::v1::Reranker& reranker,
 // features, and weighs.
 class Reranking {
  public:
-  Reranking(const Serving& serving, Call& call,
+  Reranking(const ServingContext& serving, Call& call,
             const lm::v1::RerankRequest& request)
       : serving_(serving),
         call_(call),
@@ -210,9 +210,9 @@ class Reranking {
   // The four features of one model.
   Task<absl::Status> AddFeatures(const lm::v1::RerankerMember& member,
                                  const ModelHandle& handle) {
-    const LoadedModel& loaded = *handle;
+    const LoadedVersion& loaded = *handle;
     const AnyModel& model = loaded.model();
-    std::optional<Encoder> sources;
+    std::optional<EncodedTexts> sources;
     absl::Status status;
     if (model.translation() != nullptr) {
       std::vector<const lm::v1::Text*> source;
@@ -220,7 +220,7 @@ class Reranking {
       status =
           EncodeSources("source", loaded, serving_.limits, source, &sources);
     }
-    Encoder texts(model.vocabulary(), serving_.limits);
+    EncodedTexts texts(model.vocabulary(), serving_.limits);
     for (int i = 0; status.ok() && i < request_.candidates_size(); ++i) {
       status = texts.Add(request_.candidates(i).text(), "candidates", i,
                          {.may_be_empty = true, .add_end = PredictsEnd(model)});
@@ -250,16 +250,16 @@ class Reranking {
   // each the request's source is the translation.
   Task<absl::Status> AddReverseFeature(const lm::v1::RerankerMember& member,
                                        const ModelHandle& handle) {
-    const LoadedModel& loaded = *handle;
+    const LoadedVersion& loaded = *handle;
     const AnyModel& model = loaded.model();
     absl::Status status;
     if (!request_.has_source()) {
       status = CheckHasSource("source", loaded, false);
     }
     if (!status.ok()) co_return status;
-    Encoder candidates(model.translation()->source_vocabulary(),
-                       serving_.limits);
-    Encoder texts(model.vocabulary(), serving_.limits);
+    EncodedTexts candidates(model.translation()->source_vocabulary(),
+                            serving_.limits);
+    EncodedTexts texts(model.vocabulary(), serving_.limits);
     for (int i = 0; status.ok() && i < request_.candidates_size(); ++i) {
       status = candidates.Add(request_.candidates(i).text(), "candidates", i,
                               {.may_be_empty = true});
@@ -341,7 +341,7 @@ class Reranking {
   Task<absl::Status> FindUtilities(const std::vector<std::string>& texts) {
     size_t bytes = 1;
     for (const std::string& text : texts) bytes += text.size();
-    Budget::Share memory(serving_.budgets.state_bytes);
+    Budget::Reservation memory(serving_.budgets.state_bytes);
     absl::Status status = memory.Resize("minimum_bayes_risk: bytes in memory",
                                         bytes * kBytesCountedOfAByte);
     if (!status.ok()) co_return status;
@@ -395,7 +395,7 @@ class Reranking {
     }
   }
 
-  const Serving& serving_;
+  const ServingContext& serving_;
   Call& call_;
   const lm::v1::RerankRequest& request_;
   std::shared_ptr<const ServedModels> served_;
@@ -408,7 +408,7 @@ class Reranking {
 
 }  // namespace
 
-Task<absl::Status> Rerank(const Serving& serving, Call& call,
+Task<absl::Status> Rerank(const ServingContext& serving, Call& call,
                           const lm::v1::RerankRequest& request,
                           lm::v1::RerankResponse* response) {
   Reranking reranking(serving, call, request);

@@ -11,7 +11,7 @@ namespace lmserve {
 
 // Answers LanguageModelService.Rerank. Any number of threads may call it; the
 // arguments must last until it is done.
-Task<absl::Status> Rerank(const Serving& serving, Call& call,
+Task<absl::Status> Rerank(const ServingContext& serving, Call& call,
                           const lm::v1::RerankRequest& request,
                           lm::v1::RerankResponse* response);
 

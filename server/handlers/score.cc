@@ -46,7 +46,7 @@ void SetScore(const Vocabulary& vocabulary, absl::Span<const WordId> words,
                                          : std::exp(-known_log_prob / known));
 }
 
-void SetScores(const Vocabulary& vocabulary, const Encoder& texts,
+void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
                absl::Span<const float> log_probs, bool per_word,
                lm::v1::ScoreResponse* response) {
   response->mutable_scores()->Reserve(static_cast<int>(texts.size()));
@@ -75,7 +75,7 @@ void ScoreGaps(const BidirectionalModel& model, absl::Span<const WordId> words,
 }
 
 // A bidirectional model reads a text once for each of its words.
-uint64_t WordsRead(const Encoder& texts) {
+uint64_t WordsRead(const EncodedTexts& texts) {
   uint64_t read = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
     read += uint64_t{texts.words(i).size()} * texts.words(i).size();
@@ -85,9 +85,9 @@ uint64_t WordsRead(const Encoder& texts) {
 
 // As much of a sentence at a time as fits a batch, so that others have their
 // turn between.
-Task<absl::Status> ScoreBidirectional(const Serving& serving, Call& call,
-                                      const LoadedModel& loaded,
-                                      const Encoder& texts,
+Task<absl::Status> ScoreBidirectional(const ServingContext& serving, Call& call,
+                                      const LoadedVersion& loaded,
+                                      const EncodedTexts& texts,
                                       absl::Span<float> log_probs) {
   absl::Status status =
       CheckLimit("words to read, n times n of a text of n words",
@@ -113,15 +113,15 @@ Task<absl::Status> ScoreBidirectional(const Serving& serving, Call& call,
 
 // Texts, some of which or all of one source, of which so many are read at once
 // as fit a batch: it bounds the memory.
-Task<absl::Status> ScoreTranslations(const Serving& serving, Call& call,
-                                     const LoadedModel& loaded,
-                                     const Encoder& texts,
-                                     const Encoder& sources,
+Task<absl::Status> ScoreTranslations(const ServingContext& serving, Call& call,
+                                     const LoadedVersion& loaded,
+                                     const EncodedTexts& texts,
+                                     const EncodedTexts& sources,
                                      absl::Span<float> log_probs) {
   const size_t state_size = loaded.model().word_by_word()->state_size();
   const bool one_for_all = sources.size() == 1;
   for (size_t begin = 0, end = 0; begin < texts.size(); begin = end) {
-    ReadSources read;
+    SourceStates read;
     if (one_for_all) {
       end = texts.size();
     } else {
@@ -133,8 +133,8 @@ Task<absl::Status> ScoreTranslations(const Serving& serving, Call& call,
     }
     const size_t first = one_for_all ? 0 : begin;
     const size_t last = one_for_all ? 1 : end;
-    absl::Status status =
-        co_await Read(serving, call, loaded, sources, first, last, &read);
+    absl::Status status = co_await ReadSources(serving, call, loaded, sources,
+                                               first, last, &read);
     if (!status.ok()) co_return status;
     std::vector<std::byte> starts(read.size() * state_size);
     for (size_t i = 0; i < read.size(); ++i) {
@@ -154,8 +154,8 @@ Task<absl::Status> ScoreTranslations(const Serving& serving, Call& call,
 }
 
 absl::Status EncodeSources(const lm::v1::ScoreRequest& request,
-                           const LoadedModel& loaded, const Limits& limits,
-                           std::optional<Encoder>* words) {
+                           const LoadedVersion& loaded, const Limits& limits,
+                           std::optional<EncodedTexts>* words) {
   if (request.sources_size() > 1 &&
       request.sources_size() != request.texts_size()) {
     return InvalidField(
@@ -169,8 +169,8 @@ absl::Status EncodeSources(const lm::v1::ScoreRequest& request,
 }
 
 // What the cache knows texts by.
-std::vector<ScoreCache::Text> CachedTexts(const Encoder& texts,
-                                          const Encoder* sources) {
+std::vector<ScoreCache::Text> CachedTexts(const EncodedTexts& texts,
+                                          const EncodedTexts* sources) {
   std::vector<ScoreCache::Text> cached(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     cached[i].words = texts.words(i);
@@ -182,7 +182,7 @@ std::vector<ScoreCache::Text> CachedTexts(const Encoder& texts,
 
 }  // namespace
 
-void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version) {
+void SetModel(const LoadedVersion& loaded, lm::v1::ModelVersion* version) {
   version->set_name(loaded.name());
   version->set_version(loaded.version());
 }
@@ -191,11 +191,9 @@ bool PredictsEnd(const AnyModel& model) {
   return model.bidirectional() == nullptr;
 }
 
-Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
-                                                    Call& call,
-                                                    const LoadedModel& loaded,
-                                                    const Encoder& texts,
-                                                    const Encoder* sources) {
+Task<absl::StatusOr<std::vector<float>>> ScoreTexts(
+    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
+    const EncodedTexts& texts, const EncodedTexts* sources) {
   std::vector<float> log_probs(texts.all_words().size());
   const LanguageModel* model = loaded.model().left_to_right();
   if (model == nullptr) {
@@ -225,14 +223,14 @@ Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
 }
 
 Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
-    const Serving& serving, Call& call, const ModelHandle& model,
-    const Encoder& texts, const Encoder* sources) {
+    const ServingContext& serving, Call& call, const ModelHandle& model,
+    const EncodedTexts& texts, const EncodedTexts* sources) {
   std::vector<ScoreCache::Score> scores(texts.size());
   const std::vector<size_t> missing = serving.score_cache.Find(
       model, CachedTexts(texts, sources), absl::MakeSpan(scores));
   if (missing.empty()) co_return scores;
-  const Encoder new_texts = texts.Select(missing);
-  std::optional<Encoder> new_sources;
+  const EncodedTexts new_texts = texts.Select(missing);
+  std::optional<EncodedTexts> new_sources;
   if (sources != nullptr && sources->size() > 1) {
     sources = &new_sources.emplace(sources->Select(missing));
   }
@@ -252,12 +250,12 @@ Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
   co_return scores;
 }
 
-Task<absl::Status> Score(const Serving& serving, Call& call,
+Task<absl::Status> Score(const ServingContext& serving, Call& call,
                          const lm::v1::ScoreRequest& request,
                          lm::v1::ScoreResponse* response) {
   const absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
   if (!handle.ok()) co_return handle.status();
-  const LoadedModel& loaded = **handle;
+  const LoadedVersion& loaded = **handle;
   if (request.texts().empty()) {
     co_return InvalidField("texts", "expected a text, found none");
   }
@@ -268,11 +266,11 @@ Task<absl::Status> Score(const Serving& serving, Call& call,
   if (request.no_end() && model.bidirectional() != nullptr) {
     co_return CannotDo("no_end", loaded, "score unfinished texts");
   }
-  std::optional<Encoder> sources;
+  std::optional<EncodedTexts> sources;
   status = EncodeSources(request, loaded, serving.limits, &sources);
   if (!status.ok()) co_return status;
   const bool add_end = PredictsEnd(model) && !request.no_end();
-  Encoder texts(model.vocabulary(), serving.limits);
+  EncodedTexts texts(model.vocabulary(), serving.limits);
   for (int i = 0; i < request.texts_size(); ++i) {
     status = texts.Add(request.texts(i), "texts", i, {.add_end = add_end});
     if (!status.ok()) co_return status;

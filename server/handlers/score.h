@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lm/v1/language_model.pb.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "models/any_model.h"
 #include "server/call/call.h"
 #include "server/call/task.h"
@@ -17,7 +17,7 @@ namespace lmserve {
 
 // Answers LanguageModelService.Score. All texts are scored in one batch. Any
 // number of threads may call it; the arguments must last until it is done.
-Task<absl::Status> Score(const Serving& serving, Call& call,
+Task<absl::Status> Score(const ServingContext& serving, Call& call,
                          const lm::v1::ScoreRequest& request,
                          lm::v1::ScoreResponse* response);
 
@@ -29,21 +29,19 @@ bool PredictsEnd(const AnyModel& model);
 // model is bidirectional, given all others; parallel to texts.all_words(). Of a
 // translation model `sources` has what they translate, one for all or one a
 // text; of another it is null.
-Task<absl::StatusOr<std::vector<float>>> ScoreTexts(const Serving& serving,
-                                                    Call& call,
-                                                    const LoadedModel& loaded,
-                                                    const Encoder& texts,
-                                                    const Encoder* sources);
+Task<absl::StatusOr<std::vector<float>>> ScoreTexts(
+    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
+    const EncodedTexts& texts, const EncodedTexts* sources);
 
 // ln P of every text, the sum of its words' as above, and of its </s>. Texts
 // that serving.score_cache knows cost no work; the others are scored in one
 // batch, and known from then on.
 Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
-    const Serving& serving, Call& call, const ModelHandle& model,
-    const Encoder& texts, const Encoder* sources);
+    const ServingContext& serving, Call& call, const ModelHandle& model,
+    const EncodedTexts& texts, const EncodedTexts* sources);
 
 // Who answered.
-void SetModel(const LoadedModel& loaded, lm::v1::ModelVersion* version);
+void SetModel(const LoadedVersion& loaded, lm::v1::ModelVersion* version);
 
 }  // namespace lmserve
 

@@ -12,7 +12,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/types/span.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
@@ -110,7 +110,7 @@ class ScoreCache {
   absl::flat_hash_set<Entries::iterator, Hash, Equal> index_;
   // Models by who they are, not where: an address may be another's later, a
   // number never is.
-  std::map<std::weak_ptr<const LoadedModel>, uint64_t, std::owner_less<>>
+  std::map<std::weak_ptr<const LoadedVersion>, uint64_t, std::owner_less<>>
       numbers_;
   uint64_t next_number_ = 0;
   Counts counts_ = {};

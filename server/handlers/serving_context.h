@@ -10,7 +10,7 @@
 namespace lmserve {
 
 // What all calls are answered with.
-struct Serving {
+struct ServingContext {
   const ModelStore& store;
   const Limits& limits;
   Batcher& batcher;

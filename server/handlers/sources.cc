@@ -7,8 +7,8 @@
 
 namespace lmserve {
 
-absl::Status CheckHasSource(absl::string_view field, const LoadedModel& loaded,
-                            bool has_source) {
+absl::Status CheckHasSource(absl::string_view field,
+                            const LoadedVersion& loaded, bool has_source) {
   const bool translates = loaded.model().translation() != nullptr;
   if (translates == has_source) return absl::OkStatus();
   return InvalidField(
@@ -19,10 +19,10 @@ absl::Status CheckHasSource(absl::string_view field, const LoadedModel& loaded,
                                 "model: expected no source, found one"));
 }
 
-absl::Status EncodeSources(absl::string_view field, const LoadedModel& loaded,
+absl::Status EncodeSources(absl::string_view field, const LoadedVersion& loaded,
                            const Limits& limits,
                            absl::Span<const lm::v1::Text* const> sources,
-                           std::optional<Encoder>* words) {
+                           std::optional<EncodedTexts>* words) {
   absl::Status status = CheckHasSource(field, loaded, !sources.empty());
   if (!status.ok() || sources.empty()) return status;
   words->emplace(loaded.model().translation()->source_vocabulary(), limits);
@@ -33,9 +33,10 @@ absl::Status EncodeSources(absl::string_view field, const LoadedModel& loaded,
   return status;
 }
 
-Task<absl::Status> Read(const Serving& serving, Call& call,
-                        const LoadedModel& loaded, const Encoder& sources,
-                        size_t begin, size_t end, ReadSources* read) {
+Task<absl::Status> ReadSources(const ServingContext& serving, Call& call,
+                               const LoadedVersion& loaded,
+                               const EncodedTexts& sources, size_t begin,
+                               size_t end, SourceStates* read) {
   const auto work = [&] {
     for (size_t i = begin; i < end; ++i) {
       read->push_back(loaded.model().translation()->Read(sources.words(i)));

@@ -24,23 +24,24 @@ absl::string_view Metadata(const grpc::CallbackServerContext& context,
 
 }  // namespace
 
-Reception::Visit::Visit(const Reception& reception,
-                        const grpc::CallbackServerContext& context,
-                        absl::string_view method, Role needed)
-    : reception_(reception),
+CallInterceptor::CallScope::CallScope(
+    const CallInterceptor& interceptor,
+    const grpc::CallbackServerContext& context, absl::string_view method,
+    Role needed)
+    : interceptor_(interceptor),
       context_(context),
-      method_(reception.metrics_.OnCallStarted(method)),
+      method_(interceptor.metrics_.OnCallStarted(method)),
       start_(std::chrono::steady_clock::now()),
-      pass_(reception.LetIn(context, needed)) {}
+      permit_(interceptor.LetIn(context, needed)) {}
 
-absl::StatusOr<CallGate::Pass> Reception::LetIn(
+absl::StatusOr<CallLimiter::Permit> CallInterceptor::LetIn(
     const grpc::CallbackServerContext& context, Role needed) const {
   if (authenticator_ != nullptr) {
     absl::Status status =
         authenticator_->Check(Metadata(context, "authorization"), needed);
     if (!status.ok()) return status;
   }
-  return gate_.Enter(gate_.limits_clients() ? Client(context) : "");
+  return limiter_.Enter(limiter_.limits_clients() ? Client(context) : "");
 }
 
 Priority GrpcCall::priority() const {
@@ -51,27 +52,27 @@ Priority GrpcCall::priority() const {
   return *priority_;
 }
 
-double Reception::Visit::seconds() const {
+double CallInterceptor::CallScope::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() -
                                        start_)
       .count();
 }
 
-grpc::Status Reception::Visit::Leave(const Call& call,
-                                     const absl::Status& status) {
+grpc::Status CallInterceptor::CallScope::Leave(const Call& call,
+                                               const absl::Status& status) {
   const double seconds = this->seconds();
-  reception_.metrics_.OnCallEnded({.method = method_,
-                                   .code = status.code(),
-                                   .seconds = seconds,
-                                   .was_computed = call.compute_seconds > 0,
-                                   .may_retry = MayRetry(status)});
-  reception_.log_.Write({.method = method_.name,
-                         .client = [this] { return Client(context_); },
-                         .status = status,
-                         .seconds = seconds,
-                         .queue_seconds = call.queue_seconds,
-                         .compute_seconds = call.compute_seconds});
-  if (pass_.ok()) pass_->reset();
+  interceptor_.metrics_.OnCallEnded({.method = method_,
+                                     .code = status.code(),
+                                     .seconds = seconds,
+                                     .was_computed = call.compute_seconds > 0,
+                                     .may_retry = MayRetry(status)});
+  interceptor_.log_.Write({.method = method_.name,
+                           .client = [this] { return Client(context_); },
+                           .status = status,
+                           .seconds = seconds,
+                           .queue_seconds = call.queue_seconds,
+                           .compute_seconds = call.compute_seconds});
+  if (permit_.ok()) permit_->reset();
   return ToGrpcStatus(status);
 }
 

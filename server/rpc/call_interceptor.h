@@ -38,16 +38,17 @@ class GrpcCall final : public Call {
 
 // Where every call comes in and goes out: it is let in or refused, counted, and
 // told to the log. Any number of threads may use one.
-class Reception {
+class CallInterceptor {
  public:
   // What it is made with must outlive it. Without an authenticator everybody
   // may do everything.
-  Reception(Authenticator* authenticator, CallGate& gate, Budgets& budgets,
-            StallWatch& stalls, Metrics& metrics, const RequestLog& log)
+  CallInterceptor(Authenticator* authenticator, CallLimiter& limiter,
+                  Budgets& budgets, WriteWatchdog& watchdog, Metrics& metrics,
+                  const RequestLog& log)
       : authenticator_(authenticator),
-        gate_(gate),
+        limiter_(limiter),
         budgets_(budgets),
-        stalls_(stalls),
+        watchdog_(watchdog),
         metrics_(metrics),
         log_(log) {}
 
@@ -55,30 +56,30 @@ class Reception {
 
   // So many bytes on their way to a client, as long as it lives: a part of the
   // budget of answers, and cancelled where the client does not take them.
-  class Sending {
+  class PendingWrite {
    public:
-    Sending(const Reception& reception,
-            const grpc::CallbackServerContext& context, size_t bytes)
-        : share_(reception.budgets_.answer_bytes),
-          status_(share_.Resize("answer bytes", bytes)),
-          watch_(reception.stalls_, context) {}
+    PendingWrite(const CallInterceptor& interceptor,
+                 const grpc::CallbackServerContext& context, size_t bytes)
+        : reservation_(interceptor.budgets_.answer_bytes),
+          status_(reservation_.Resize("answer bytes", bytes)),
+          watch_(interceptor.watchdog_, context) {}
 
     // OK, or why they may not be sent.
     const absl::Status& status() const { return status_; }
 
    private:
-    Budget::Share share_;
+    Budget::Reservation reservation_;
     const absl::Status status_;
-    StallWatch::Watch watch_;
+    WriteWatchdog::Watch watch_;
   };
 
   Metrics& metrics() const { return metrics_; }
 
   // A call under way, until it leaves.
-  class Visit {
+  class CallScope {
    public:
     // OK, or why the call is refused.
-    const absl::Status& status() const { return pass_.status(); }
+    const absl::Status& status() const { return permit_.status(); }
 
     // Since it came.
     double seconds() const;
@@ -88,34 +89,34 @@ class Reception {
     grpc::Status Leave(const Call& call, const absl::Status& status);
 
    private:
-    friend class Reception;
+    friend class CallInterceptor;
 
-    Visit(const Reception& reception,
-          const grpc::CallbackServerContext& context, absl::string_view method,
-          Role needed);
+    CallScope(const CallInterceptor& interceptor,
+              const grpc::CallbackServerContext& context,
+              absl::string_view method, Role needed);
 
-    const Reception& reception_;
+    const CallInterceptor& interceptor_;
     const grpc::CallbackServerContext& context_;
     Metrics::OfMethod& method_;
     const std::chrono::steady_clock::time_point start_;
-    absl::StatusOr<CallGate::Pass> pass_;
+    absl::StatusOr<CallLimiter::Permit> permit_;
   };
 
   // Takes a call of a method such as "Score". The context must outlive the
   // visit.
-  Visit Enter(const grpc::CallbackServerContext& context,
-              absl::string_view method, Role needed = Role::kRead) const {
-    return Visit(*this, context, method, needed);
+  CallScope Enter(const grpc::CallbackServerContext& context,
+                  absl::string_view method, Role needed = Role::kRead) const {
+    return CallScope(*this, context, method, needed);
   }
 
  private:
-  absl::StatusOr<CallGate::Pass> LetIn(
+  absl::StatusOr<CallLimiter::Permit> LetIn(
       const grpc::CallbackServerContext& context, Role needed) const;
 
   Authenticator* const authenticator_;
-  CallGate& gate_;
+  CallLimiter& limiter_;
   Budgets& budgets_;
-  StallWatch& stalls_;
+  WriteWatchdog& watchdog_;
   Metrics& metrics_;
   const RequestLog& log_;
 };

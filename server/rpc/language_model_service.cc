@@ -24,21 +24,22 @@ absl::Status ClientIsGone() {
 
 // Sends a message of a stream.
 template <typename Stream>
-Task<absl::Status> Send(const Reception& reception,
+Task<absl::Status> Send(const CallInterceptor& interceptor,
                         const grpc::CallbackServerContext& context,
                         const grpc::ByteBuffer* message, Stream* stream) {
-  Reception::Sending sending(reception, context, message->Length());
-  if (!sending.status().ok()) co_return sending.status();
+  CallInterceptor::PendingWrite pending_write(interceptor, context,
+                                              message->Length());
+  if (!pending_write.status().ok()) co_return pending_write.status();
   const bool written = co_await stream->Write(message);
   co_return written ? absl::OkStatus() : ClientIsGone();
 }
 
 // Answers a request of a stream.
 template <typename Request, typename Response, typename Handle>
-Task<absl::Status> AnswerOne(const Reception& reception,
+Task<absl::Status> AnswerOne(const CallInterceptor& interceptor,
                              const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
                              const Handle& answer) {
-  Exchange<Request, Response> exchange(reception.request_bytes());
+  Exchange<Request, Response> exchange(interceptor.request_bytes());
   absl::Status status = exchange.Parse(in);
   if (!status.ok()) co_return status;
   status = co_await answer(exchange.request(), exchange.response());
@@ -51,12 +52,13 @@ Task<absl::Status> AnswerOne(const Reception& reception,
 // being 0. `make_answer` makes of the call what answers each of its requests,
 // Task<absl::Status>(const Request&, Response*).
 template <typename Request, typename Response, typename MakeAnswer>
-Detached AnswerStream(const Reception& reception, absl::string_view method,
+Detached AnswerStream(const CallInterceptor& interceptor,
+                      absl::string_view method,
                       const grpc::CallbackServerContext& context,
                       Priority priority, BidiStream* stream,
                       MakeAnswer make_answer) {
-  Reception::Visit visit = reception.Enter(context, method);
-  absl::Status status = visit.status();
+  CallInterceptor::CallScope scope = interceptor.Enter(context, method);
+  absl::Status status = scope.status();
   GrpcCall call(context, priority);
   const auto answer = make_answer(call);
   for (uint64_t number = 0; status.ok(); ++number) {
@@ -67,24 +69,25 @@ Detached AnswerStream(const Reception& reception, absl::string_view method,
       break;
     }
     call.BeginRequest();
-    status = co_await AnswerOne<Request, Response>(reception, in, &out, answer);
+    status =
+        co_await AnswerOne<Request, Response>(interceptor, in, &out, answer);
     if (!status.ok()) {
       status = Prefixed(absl::StrCat("request ", number, ": "), status);
       break;
     }
     in.Clear();
-    status = co_await Send(reception, context, &out, stream);
+    status = co_await Send(interceptor, context, &out, stream);
   }
-  stream->Finish(visit.Leave(call, status));
+  stream->Finish(scope.Leave(call, status));
 }
 
 // gRPC keeps the bytes until the call ends: so does the share.
-absl::Status StartGeneration(const Serving& serving, Call& call,
+absl::Status StartGeneration(const ServingContext& serving, Call& call,
                              const grpc::ByteBuffer& bytes,
-                             Budget::Share* share,
+                             Budget::Reservation* reservation,
                              std::unique_ptr<Generation>* generation) {
   lm::v1::GenerateRequest request;
-  absl::Status status = share->Resize("request bytes", bytes.Length());
+  absl::Status status = reservation->Resize("request bytes", bytes.Length());
   if (status.ok()) status = ParseMessage(bytes, &request);
   if (!status.ok()) return status;
   auto started = Generation::Start(serving, call, request);
@@ -94,16 +97,17 @@ absl::Status StartGeneration(const Serving& serving, Call& call,
 
 // Draws a word when the one before is on its way: a slow reader holds up its
 // own stream alone, and a cancelled one stops within a word.
-Detached AnswerGenerate(const Serving& serving, const Reception& reception,
+Detached AnswerGenerate(const ServingContext& serving,
+                        const CallInterceptor& interceptor,
                         const grpc::CallbackServerContext& context,
                         const grpc::ByteBuffer& in, WriteStream* stream) {
-  Reception::Visit visit = reception.Enter(context, "Generate");
+  CallInterceptor::CallScope scope = interceptor.Enter(context, "Generate");
   GrpcCall call(context, Priority::kInteractive);
-  Budget::Share share(reception.request_bytes());
+  Budget::Reservation reservation(interceptor.request_bytes());
   std::unique_ptr<Generation> generation;
-  absl::Status status = visit.status();
+  absl::Status status = scope.status();
   if (status.ok()) {
-    status = StartGeneration(serving, call, in, &share, &generation);
+    status = StartGeneration(serving, call, in, &reservation, &generation);
   }
   grpc::ByteBuffer out;
   double last = 0;
@@ -112,17 +116,17 @@ Detached AnswerGenerate(const Serving& serving, const Reception& reception,
     const absl::StatusOr<bool> more = co_await generation->Next(&response);
     status = more.status();
     if (!status.ok() || !*more) break;
-    const double now = visit.seconds();
+    const double now = scope.seconds();
     if (first) {
-      reception.metrics().OnFirstWord(generation->model(), now);
+      interceptor.metrics().OnFirstWord(generation->model(), now);
     } else {
-      reception.metrics().OnNextWord(generation->model(), now - last);
+      interceptor.metrics().OnNextWord(generation->model(), now - last);
     }
     last = now;
     SerializeMessage(response, &out);
-    status = co_await Send(reception, context, &out, stream);
+    status = co_await Send(interceptor, context, &out, stream);
   }
-  stream->Finish(visit.Leave(call, status));
+  stream->Finish(scope.Leave(call, status));
 }
 
 using RawLanguageModelService =
@@ -136,8 +140,9 @@ using RawLanguageModelService =
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
-  LanguageModelServiceImpl(const Serving& serving, const Reception& reception)
-      : serving_(serving), reception_(reception) {}
+  LanguageModelServiceImpl(const ServingContext& serving,
+                           const CallInterceptor& interceptor)
+      : serving_(serving), interceptor_(interceptor) {}
 
   grpc::ServerUnaryReactor* Score(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
@@ -164,7 +169,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       grpc::CallbackServerContext* context) override {
     auto stream = std::make_unique<BidiStream>();
     AnswerStream<lm::v1::ScoreRequest, lm::v1::ScoreResponse>(
-        reception_, "ScoreStream", *context, Priority::kBulk, stream.get(),
+        interceptor_, "ScoreStream", *context, Priority::kBulk, stream.get(),
         [this](Call& call) {
           return [this, &call](const lm::v1::ScoreRequest& request,
                                lm::v1::ScoreResponse* response) {
@@ -178,7 +183,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       grpc::CallbackServerContext* context) override {
     auto stream = std::make_unique<BidiStream>();
     AnswerStream<lm::v1::DecodeRequest, lm::v1::DecodeResponse>(
-        reception_, "Decode", *context, Priority::kInteractive, stream.get(),
+        interceptor_, "Decode", *context, Priority::kInteractive, stream.get(),
         [this](Call& call) {
           return [decoder = std::make_unique<Decoder>(serving_, call)](
                      const lm::v1::DecodeRequest& request,
@@ -193,7 +198,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* request) override {
     auto stream = std::make_unique<WriteStream>();
-    AnswerGenerate(serving_, reception_, *context, *request, stream.get());
+    AnswerGenerate(serving_, interceptor_, *context, *request, stream.get());
     return stream.release();
   }
 
@@ -202,26 +207,26 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
   grpc::ServerUnaryReactor* Answer(
       absl::string_view method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer* in, grpc::ByteBuffer* out,
-      Task<absl::Status> (*answer)(const Serving&, Call&, const Request&,
+      Task<absl::Status> (*answer)(const ServingContext&, Call&, const Request&,
                                    Response*)) {
     auto reactor = std::make_unique<UnaryReactor>();
     AnswerUnary<Request, Response>(
-        reception_, method, Role::kRead, *context, *in, out, reactor.get(),
+        interceptor_, method, Role::kRead, *context, *in, out, reactor.get(),
         [=, this](Call& call, const Request& request, Response* response) {
           return answer(serving_, call, request, response);
         });
     return reactor.release();
   }
 
-  const Serving serving_;
-  const Reception& reception_;
+  const ServingContext serving_;
+  const CallInterceptor& interceptor_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> MakeLanguageModelService(
-    const Serving& serving, const Reception& reception) {
-  return std::make_unique<LanguageModelServiceImpl>(serving, reception);
+    const ServingContext& serving, const CallInterceptor& interceptor) {
+  return std::make_unique<LanguageModelServiceImpl>(serving, interceptor);
 }
 
 }  // namespace lmserve

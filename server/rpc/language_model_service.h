@@ -14,7 +14,7 @@ namespace lmserve {
 // answers it, and send what it says. What it is made with must outlive it and
 // its calls.
 std::unique_ptr<grpc::Service> MakeLanguageModelService(
-    const Serving& serving, const Reception& reception);
+    const ServingContext& serving, const CallInterceptor& interceptor);
 
 }  // namespace lmserve
 

@@ -28,8 +28,8 @@ class ModelServiceImpl final : public RawModelService {
  public:
   // Without `admin` nothing can be changed.
   ModelServiceImpl(const ModelStore& store, ModelStore* admin,
-                   const Reception& reception)
-      : store_(store), admin_(admin), reception_(reception) {}
+                   const CallInterceptor& interceptor)
+      : store_(store), admin_(admin), interceptor_(interceptor) {}
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* in,
@@ -69,7 +69,7 @@ class ModelServiceImpl final : public RawModelService {
       absl::Status (*tell)(const ModelStore&, const Request&, Response*)) {
     auto reactor = std::make_unique<UnaryReactor>();
     AnswerUnary<Request, Response>(
-        reception_, method, Role::kRead, *context, in, out, reactor.get(),
+        interceptor_, method, Role::kRead, *context, in, out, reactor.get(),
         [=, this](Call&, const Request& request,
                   Response* response) -> Task<absl::Status> {
           co_return tell(store_, request, response);
@@ -84,7 +84,7 @@ class ModelServiceImpl final : public RawModelService {
       Task<absl::Status> (*change)(ModelStore&, const Request&, Response*)) {
     auto reactor = std::make_unique<UnaryReactor>();
     AnswerUnary<Request, Response>(
-        reception_, method, Role::kAdmin, *context, in, out, reactor.get(),
+        interceptor_, method, Role::kAdmin, *context, in, out, reactor.get(),
         [=, this](Call&, const Request& request,
                   Response* response) -> Task<absl::Status> {
           if (admin_ == nullptr) co_return NotHere();
@@ -95,19 +95,19 @@ class ModelServiceImpl final : public RawModelService {
 
   const ModelStore& store_;
   ModelStore* const admin_;
-  const Reception& reception_;
+  const CallInterceptor& interceptor_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
-                                                const Reception& reception) {
-  return std::make_unique<ModelServiceImpl>(store, nullptr, reception);
+std::unique_ptr<grpc::Service> MakeModelService(
+    const ModelStore& store, const CallInterceptor& interceptor) {
+  return std::make_unique<ModelServiceImpl>(store, nullptr, interceptor);
 }
 
-std::unique_ptr<grpc::Service> MakeAdminService(ModelStore& store,
-                                                const Reception& reception) {
-  return std::make_unique<ModelServiceImpl>(store, &store, reception);
+std::unique_ptr<grpc::Service> MakeAdminService(
+    ModelStore& store, const CallInterceptor& interceptor) {
+  return std::make_unique<ModelServiceImpl>(store, &store, interceptor);
 }
 
 }  // namespace lmserve

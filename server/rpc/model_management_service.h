@@ -14,12 +14,12 @@ namespace lmserve {
 // made with must outlive it and its calls.
 
 // For all: what changes the store is UNIMPLEMENTED.
-std::unique_ptr<grpc::Service> MakeModelService(const ModelStore& store,
-                                                const Reception& reception);
+std::unique_ptr<grpc::Service> MakeModelService(
+    const ModelStore& store, const CallInterceptor& interceptor);
 
 // For those who run the server: all of it. Changing needs the role admin.
-std::unique_ptr<grpc::Service> MakeAdminService(ModelStore& store,
-                                                const Reception& reception);
+std::unique_ptr<grpc::Service> MakeAdminService(
+    ModelStore& store, const CallInterceptor& interceptor);
 
 }  // namespace lmserve
 

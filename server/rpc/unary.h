@@ -23,17 +23,17 @@ template <typename Request, typename Response>
 class Exchange {
  public:
   explicit Exchange(Budget& request_bytes)
-      : share_(request_bytes), arena_(Options(block_, sizeof(block_))) {
+      : reservation_(request_bytes), arena_(Options(block_, sizeof(block_))) {
     request_ = google::protobuf::Arena::CreateMessage<Request>(&arena_);
     response_ = google::protobuf::Arena::CreateMessage<Response>(&arena_);
   }
 
   // Reads the request from what came.
   absl::Status Parse(const grpc::ByteBuffer& in) {
-    absl::Status status = share_.Resize("request bytes", in.Length());
+    absl::Status status = reservation_.Resize("request bytes", in.Length());
     if (status.ok() && in.Length() > kLarge) {
-      status = share_.Resize("request bytes, in memory",
-                             EstimateMemory(*Request::descriptor(), in));
+      status = reservation_.Resize("request bytes, in memory",
+                                   EstimateMemory(*Request::descriptor(), in));
     }
     if (status.ok()) status = ParseMessage(in, request_);
     return status;
@@ -63,7 +63,7 @@ class Exchange {
   // as malloc still keeps at hand for the next.
   static constexpr size_t kBlock = 640;
 
-  Budget::Share share_;
+  Budget::Reservation reservation_;
   alignas(8) char block_[kBlock];
   google::protobuf::Arena arena_;
   Request* request_;
@@ -75,10 +75,10 @@ class Exchange {
 class UnaryReactor final : public grpc::ServerUnaryReactor {
  public:
   // Once, at the end: makes ready to send an answer of so many bytes.
-  const absl::Status& Prepare(const Reception& reception,
+  const absl::Status& Prepare(const CallInterceptor& interceptor,
                               const grpc::CallbackServerContext& context,
                               size_t bytes) {
-    return sending_.emplace(reception, context, bytes).status();
+    return pending_write_.emplace(interceptor, context, bytes).status();
   }
 
  private:
@@ -88,29 +88,31 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
   // call a tenth of its time; so gRPC has it with its own DefaultReactor().
   bool InternalInlineable() override { return true; }
 
-  std::optional<Reception::Sending> sending_;
+  std::optional<CallInterceptor::PendingWrite> pending_write_;
 };
 
 // Answers a unary call on raw bytes, if the reception lets it in: `answer` is
 // Task<absl::Status>(Call&, const Request&, Response*).
 template <typename Request, typename Response, typename Answer>
-Detached AnswerUnary(const Reception& reception, absl::string_view method,
-                     Role needed, const grpc::CallbackServerContext& context,
+Detached AnswerUnary(const CallInterceptor& interceptor,
+                     absl::string_view method, Role needed,
+                     const grpc::CallbackServerContext& context,
                      const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
                      UnaryReactor* reactor, Answer answer) {
-  Reception::Visit visit = reception.Enter(context, method, needed);
-  absl::Status status = visit.status();
+  CallInterceptor::CallScope scope = interceptor.Enter(context, method, needed);
+  absl::Status status = scope.status();
   GrpcCall call(context, Priority::kInteractive);
   if (status.ok()) {
-    Exchange<Request, Response> exchange(reception.request_bytes());
+    Exchange<Request, Response> exchange(interceptor.request_bytes());
     status = exchange.Parse(in);
     if (status.ok()) {
       status = co_await answer(call, exchange.request(), exchange.response());
     }
     if (status.ok()) exchange.Serialize(out);
   }
-  if (status.ok()) status = reactor->Prepare(reception, context, out->Length());
-  reactor->Finish(visit.Leave(call, status));
+  if (status.ok())
+    status = reactor->Prepare(interceptor, context, out->Length());
+  reactor->Finish(scope.Leave(call, status));
 }
 
 }  // namespace lmserve

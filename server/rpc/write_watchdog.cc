@@ -4,11 +4,11 @@
 
 namespace lmserve {
 
-StallWatch::StallWatch(std::chrono::milliseconds limit) : limit_(limit) {
+WriteWatchdog::WriteWatchdog(std::chrono::milliseconds limit) : limit_(limit) {
   if (limit_.count() > 0) thread_ = std::thread([this] { Work(); });
 }
 
-StallWatch::~StallWatch() {
+WriteWatchdog::~WriteWatchdog() {
   {
     const std::lock_guard<std::recursive_mutex> lock(mutex_);
     stopping_ = true;
@@ -17,33 +17,33 @@ StallWatch::~StallWatch() {
   if (thread_.joinable()) thread_.join();
 }
 
-StallWatch::Watch::Watch(StallWatch& stalls,
-                         const grpc::CallbackServerContext& context)
-    : stalls_(stalls), call_(context) {
-  if (stalls_.limit_.count() == 0) return;
+WriteWatchdog::Watch::Watch(WriteWatchdog& watchdog,
+                            const grpc::CallbackServerContext& context)
+    : watchdog_(watchdog), call_(context) {
+  if (watchdog_.limit_.count() == 0) return;
   since_ = Clock::now();
-  const std::lock_guard<std::recursive_mutex> lock(stalls_.mutex_);
-  stalls_.Append(this);
+  const std::lock_guard<std::recursive_mutex> lock(watchdog_.mutex_);
+  watchdog_.Append(this);
 }
 
-StallWatch::Watch::~Watch() {
-  if (stalls_.limit_.count() == 0) return;
-  const std::lock_guard<std::recursive_mutex> lock(stalls_.mutex_);
+WriteWatchdog::Watch::~Watch() {
+  if (watchdog_.limit_.count() == 0) return;
+  const std::lock_guard<std::recursive_mutex> lock(watchdog_.mutex_);
   Remove(this);
 }
 
-void StallWatch::Append(Watch* watch) {
+void WriteWatchdog::Append(Watch* watch) {
   watch->before = waiting_.before;
   watch->after = &waiting_;
   watch->before->after = waiting_.before = watch;
 }
 
-void StallWatch::Remove(Watch* watch) {
+void WriteWatchdog::Remove(Watch* watch) {
   watch->before->after = watch->after;
   watch->after->before = watch->before;
 }
 
-void StallWatch::Work() {
+void WriteWatchdog::Work() {
   std::unique_lock<std::recursive_mutex> lock(mutex_);
   const auto pause = std::max(limit_ / 4, std::chrono::milliseconds(1));
   while (!stop_.wait_for(lock, pause, [this] { return stopping_; })) {
@@ -52,7 +52,7 @@ void StallWatch::Work() {
 }
 
 // To cancel a call that has not ended yet once more does nothing.
-void StallWatch::CancelStalled() {
+void WriteWatchdog::CancelStalled() {
   const Clock::time_point now = Clock::now();
   while (waiting_.after != &waiting_) {
     Watch* oldest = static_cast<Watch*>(waiting_.after);

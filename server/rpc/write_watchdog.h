@@ -13,7 +13,7 @@ namespace lmserve {
 // Cancels calls whose clients do not take what is sent to them: else one that
 // is silent would hold what the call has for ever. Any number of threads may
 // use one; it must outlive the watches.
-class StallWatch {
+class WriteWatchdog {
   // Of the list of watches: a ring, which the list itself closes.
   struct Link {
     Link* before = this;
@@ -23,21 +23,21 @@ class StallWatch {
  public:
   // Calls are cancelled after `limit`, or up to a quarter of it later; 0:
   // never.
-  explicit StallWatch(std::chrono::milliseconds limit);
-  ~StallWatch();
+  explicit WriteWatchdog(std::chrono::milliseconds limit);
+  ~WriteWatchdog();
 
   // Something is on its way to a call's client, as long as it lives.
   class Watch : private Link {
    public:
-    Watch(StallWatch& stalls, const grpc::CallbackServerContext& context);
+    Watch(WriteWatchdog& watchdog, const grpc::CallbackServerContext& context);
     ~Watch();
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
 
    private:
-    friend class StallWatch;
+    friend class WriteWatchdog;
 
-    StallWatch& stalls_;
+    WriteWatchdog& watchdog_;
     const grpc::CallbackServerContext& call_;
     std::chrono::steady_clock::time_point since_;  // or since it was cancelled
   };

@@ -121,7 +121,7 @@ void Metrics::OnCallEnded(const EndedCall& call) {
 // Has what one version counts told of something, under the mutex, so that it is
 // not forgotten meanwhile.
 template <typename Observe>
-void Metrics::OnModel(const LoadedModel& model, const Observe& observe) {
+void Metrics::OnModel(const LoadedVersion& model, const Observe& observe) {
   const ServedModels::Version key(model.name(), model.version());
   {
     const std::shared_lock<std::shared_mutex> lock(models_mutex_);
@@ -185,12 +185,12 @@ void Metrics::OnBatch(const BatcherOptions::Batch& batch) {
   });
 }
 
-void Metrics::OnFirstWord(const LoadedModel& model, double seconds) {
+void Metrics::OnFirstWord(const LoadedVersion& model, double seconds) {
   OnModel(model,
           [&](OfModel& metrics) { metrics.first_word.Observe(seconds); });
 }
 
-void Metrics::OnNextWord(const LoadedModel& model, double seconds) {
+void Metrics::OnNextWord(const LoadedVersion& model, double seconds) {
   OnModel(model, [&](OfModel& metrics) { metrics.next_word.Observe(seconds); });
 }
 

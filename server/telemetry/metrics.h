@@ -19,7 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "model_store/served_models.h"
 #include "server/batching/batcher.h"
 
@@ -64,8 +64,8 @@ class Metrics {
 
   // A word of a generated text was sent, so long after the call came, or after
   // the word before.
-  void OnFirstWord(const LoadedModel& model, double seconds);
-  void OnNextWord(const LoadedModel& model, double seconds);
+  void OnFirstWord(const LoadedVersion& model, double seconds);
+  void OnNextWord(const LoadedVersion& model, double seconds);
 
   // Forgets the versions that are served no longer: else whoever publishes
   // every hour would have ever more of them.
@@ -93,7 +93,7 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& AddCounter(const std::string& name,
                                                       const std::string& help);
   template <typename Observe>
-  void OnModel(const LoadedModel& model, const Observe& observe);
+  void OnModel(const LoadedVersion& model, const Observe& observe);
 
   const std::shared_ptr<prometheus::Registry> registry_;
   prometheus::Family<prometheus::Counter>& started_;

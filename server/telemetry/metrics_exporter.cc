@@ -67,10 +67,10 @@ double OpenDescriptors() {
 }
 
 // What is true at the moment of asking.
-class Present final : public prometheus::Collectable {
+class LiveGauges final : public prometheus::Collectable {
  public:
-  Present(const Serving& serving, const CallGate& gate)
-      : serving_(serving), gate_(gate) {}
+  LiveGauges(const ServingContext& serving, const CallLimiter& limiter)
+      : serving_(serving), limiter_(limiter) {}
 
   std::vector<MetricFamily> Collect() const override {
     const Budgets& budgets = serving_.budgets;
@@ -79,7 +79,7 @@ class Present final : public prometheus::Collectable {
         Gauge("lm_queued_words", "Words that wait for a batch",
               static_cast<double>(serving_.batcher.queued_words())),
         Gauge("lm_calls_under_way", "Calls that have come and not ended",
-              static_cast<double>(gate_.under_way())),
+              static_cast<double>(limiter_.under_way())),
         Gauge("lm_request_bytes", "Bytes of requests that are being answered",
               static_cast<double>(budgets.request_bytes.taken())),
         Gauge("lm_answer_bytes", "Bytes of answers that are on their way",
@@ -115,7 +115,7 @@ class Present final : public prometheus::Collectable {
         "lm_model_load_seconds", "How long loading took, verification and all");
     const std::shared_ptr<const ServedModels> served = serving_.store.served();
     for (const ModelStore::Entry& entry : served->List()) {
-      const LoadedModel& model = *entry.handle;
+      const LoadedVersion& model = *entry.handle;
       Add(model.name(), model.version(), 1, &loaded);
       Add(model.name(), model.version(),
           static_cast<double>(model.file_bytes()), &bytes);
@@ -132,17 +132,17 @@ class Present final : public prometheus::Collectable {
     families->push_back(std::move(refused));
   }
 
-  const Serving serving_;
-  const CallGate& gate_;
+  const ServingContext serving_;
+  const CallLimiter& limiter_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
-    const std::string& address, const Metrics& metrics, const Serving& serving,
-    const CallGate& gate) {
+    const std::string& address, const Metrics& metrics,
+    const ServingContext& serving, const CallLimiter& limiter) {
   auto exporter = absl::WrapUnique(new MetricsExporter);
-  exporter->present_ = std::make_shared<Present>(serving, gate);
+  exporter->live_gauges_ = std::make_shared<LiveGauges>(serving, limiter);
   // The library tells of an address that is taken by an exception.
   try {
     exporter->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
@@ -152,7 +152,7 @@ absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
                                                "taken, or is none"));
   }
   exporter->exposer_->RegisterCollectable(metrics.registry());
-  exporter->exposer_->RegisterCollectable(exporter->present_);
+  exporter->exposer_->RegisterCollectable(exporter->live_gauges_);
   return exporter;
 }
 

@@ -23,14 +23,14 @@ class MetricsExporter {
   // taken or is none; port 0 picks one.
   static absl::StatusOr<std::unique_ptr<MetricsExporter>> Start(
       const std::string& address, const Metrics& metrics,
-      const Serving& serving, const CallGate& gate);
+      const ServingContext& serving, const CallLimiter& limiter);
 
   int port() const { return exposer_->GetListeningPorts().front(); }
 
  private:
   MetricsExporter() = default;
 
-  std::shared_ptr<prometheus::Collectable> present_;
+  std::shared_ptr<prometheus::Collectable> live_gauges_;
   std::unique_ptr<prometheus::Exposer> exposer_;
 };
 

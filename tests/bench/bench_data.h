@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "models/ngram/ngram_model.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -29,7 +29,7 @@ class BenchData {
   // Tokens trained on, a </s> a sentence.
   size_t training_tokens() const { return training_tokens_; }
 
-  const LoadedModel& loaded() const { return *handle_; }
+  const LoadedVersion& loaded() const { return *handle_; }
   const NgramModel& model() const { return *model_; }
   size_t ngrams() const;
 

@@ -67,12 +67,13 @@ class BenchServer {
   }
 
   const Limits limits_;
-  CallGate gate_;
+  CallLimiter gate_;
   Budgets budgets_{limits_};
-  StallWatch stalls_{std::chrono::milliseconds(0)};
+  WriteWatchdog stalls_{std::chrono::milliseconds(0)};
   Metrics metrics_{"bench"};
   const RequestLog log_{{}};
-  const Reception reception_{nullptr, gate_, budgets_, stalls_, metrics_, log_};
+  const CallInterceptor reception_{nullptr, gate_,    budgets_,
+                                   stalls_, metrics_, log_};
   const std::unique_ptr<const ModelStore> store_;
   Batcher batcher_{{}};
   ScoreCache score_cache_{0};

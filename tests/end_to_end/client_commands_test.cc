@@ -13,7 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "models/text.h"
 #include "tests/end_to_end/programs.h"
 #include "tests/testing/temporary_directory.h"

@@ -40,7 +40,7 @@ class Seeds {
   const std::string directory_;
 };
 
-const LoadedModel& Loaded(const std::string& name) {
+const LoadedVersion& Loaded(const std::string& name) {
   return **FuzzStore().Get(name);
 }
 
@@ -54,7 +54,7 @@ void AddLoaderSeeds(const Seeds& seeds) {
   }
   seeds.Add("vocabulary",
             LoaderSeed(Loader::kVocabulary, FuzzModels()[0].vocabulary));
-  const LoadedModel& tiny = Loaded("tiny");
+  const LoadedVersion& tiny = Loaded("tiny");
   seeds.Add("manifest", LoaderSeed(Loader::kManifest, ToJson(tiny.manifest())));
   const std::string texts[] = {"the cat is small", "a zebra"};
   seeds.Add("selftest", LoaderSeed(Loader::kSelfTest,

@@ -306,8 +306,8 @@ void AnswerWith(const grpc::ByteBuffer& in, const Handle& answer) {
 
 template <typename Request, typename Response>
 void Answer(const grpc::ByteBuffer& in,
-            Task<absl::Status> (*handler)(const Serving&, Call&, const Request&,
-                                          Response*)) {
+            Task<absl::Status> (*handler)(const ServingContext&, Call&,
+                                          const Request&, Response*)) {
   Call call;
   AnswerWith<Request, Response>(
       in, [&](const Request& request, Response* response) {

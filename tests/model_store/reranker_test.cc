@@ -6,7 +6,7 @@
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "model_store/manifest.h"
 #include "model_store/publish.h"
 #include "model_store/served_models.h"

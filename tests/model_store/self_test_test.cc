@@ -7,7 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"

@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 
 namespace lmserve {
 

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "model_store/manifest.h"
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
@@ -53,7 +53,7 @@ struct Outcome {
 
 void Note(absl::string_view text) { std::cerr << text << std::endl; }
 
-std::string NameOf(const LoadedModel& loaded) {
+std::string NameOf(const LoadedVersion& loaded) {
   return VersionName(loaded.name(), loaded.version());
 }
 
@@ -68,7 +68,7 @@ absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
           "left to right, found a bidirectional one"));
     }
     members.push_back(*std::move(handle));
-    const LoadedModel &first = *members.front(), &last = *members.back();
+    const LoadedVersion &first = *members.front(), &last = *members.back();
     const absl::Status same =
         CheckSameWords(first.model().vocabulary(), last.model().vocabulary());
     if (!same.ok()) {

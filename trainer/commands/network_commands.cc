@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "model_store/mapped_file.h"
 #include "model_store/model_name.h"
 #include "model_store/publish.h"

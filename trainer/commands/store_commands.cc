@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "model_store/manifest.h"
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
@@ -133,7 +133,7 @@ absl::StatusOr<ModelHandle> LoadAny(const std::string& store,
   return LoadModel(store, ParseModelName(spec)->name, *version);
 }
 
-void PrintKind(const LoadedModel& loaded) {
+void PrintKind(const LoadedVersion& loaded) {
   if (const lm::v1::Reranker* reranker = loaded.reranker()) {
     std::cout << ToJson(*reranker);
     return;
@@ -144,7 +144,7 @@ void PrintKind(const LoadedModel& loaded) {
   std::cout << "state       " << model->state_size() << " bytes\n";
 }
 
-void PrintVersion(const LoadedModel& loaded) {
+void PrintVersion(const LoadedVersion& loaded) {
   const lm::v1::Manifest& manifest = loaded.manifest();
   std::cout << loaded.name() << "@" << loaded.version() << "\n"
             << "family      " << manifest.family() << "\n"

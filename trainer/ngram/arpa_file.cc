@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 #include "models/model_factory.h"
 #include "trainer/ngram/arpa.h"
 

@@ -13,8 +13,8 @@ namespace {
 
 TEST(BudgetTest, WhatIsTakenIsGivenBack) {
   Budget budget(10);
-  std::optional<Budget::Share> first(budget);
-  Budget::Share second(budget);
+  std::optional<Budget::Reservation> first(budget);
+  Budget::Reservation second(budget);
   EXPECT_TRUE(first->Resize("words", 7).ok());
   EXPECT_TRUE(second.Resize("words", 3).ok());
   EXPECT_EQ(budget.taken(), 10u);
@@ -26,7 +26,7 @@ TEST(BudgetTest, WhatIsTakenIsGivenBack) {
 
 TEST(BudgetTest, MoreThanIsLeftIsRefusedForAWhile) {
   Budget budget(10);
-  Budget::Share first(budget), second(budget);
+  Budget::Reservation first(budget), second(budget);
   ASSERT_TRUE(first.Resize("words", 7).ok());
   ASSERT_TRUE(second.Resize("words", 1).ok());
   const absl::Status refused = second.Resize("words", 4);
@@ -47,7 +47,7 @@ TEST(BudgetTest, ManyThreadsNeverTakeMoreThanThereIs) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 1000; ++i) {
-        Budget::Share share(budget);
+        Budget::Reservation share(budget);
         (void)share.Resize("words", 1 + i % kLimit);
         EXPECT_LE(budget.taken(), kLimit);
       }

@@ -13,56 +13,56 @@ namespace {
 
 using std::chrono::milliseconds;
 
-TEST(CallGateTest, OpenUntilClosed) {
-  CallGate gate;
-  EXPECT_TRUE(gate.Enter("a").ok());
-  EXPECT_TRUE(gate.CloseAndWait(milliseconds(0)));
-  EXPECT_EQ(gate.Enter("a").status(),
+TEST(CallLimiterTest, OpenUntilClosed) {
+  CallLimiter limiter;
+  EXPECT_TRUE(limiter.Enter("a").ok());
+  EXPECT_TRUE(limiter.CloseAndWait(milliseconds(0)));
+  EXPECT_EQ(limiter.Enter("a").status(),
             absl::UnavailableError("the server is shutting down"));
 }
 
-TEST(CallGateTest, TellsOfCallsLeftOver) {
-  CallGate gate;
-  CallGate::Pass first = gate.Enter("a").value();
-  CallGate::Pass second = std::move(first);
-  EXPECT_FALSE(gate.CloseAndWait(milliseconds(1)));
+TEST(CallLimiterTest, TellsOfCallsLeftOver) {
+  CallLimiter limiter;
+  CallLimiter::Permit first = limiter.Enter("a").value();
+  CallLimiter::Permit second = std::move(first);
+  EXPECT_FALSE(limiter.CloseAndWait(milliseconds(1)));
   second.reset();
-  EXPECT_TRUE(gate.CloseAndWait(milliseconds(0)));
+  EXPECT_TRUE(limiter.CloseAndWait(milliseconds(0)));
 }
 
-TEST(CallGateTest, NoMoreThanItsLimit) {
-  CallGate gate({.calls = 2});
-  CallGate::Pass first = gate.Enter("a").value();
-  const CallGate::Pass second = gate.Enter("b").value();
-  EXPECT_EQ(gate.under_way(), 2u);
-  const absl::Status refused = gate.Enter("c").status();
+TEST(CallLimiterTest, NoMoreThanItsLimit) {
+  CallLimiter limiter({.calls = 2});
+  CallLimiter::Permit first = limiter.Enter("a").value();
+  const CallLimiter::Permit second = limiter.Enter("b").value();
+  EXPECT_EQ(limiter.under_way(), 2u);
+  const absl::Status refused = limiter.Enter("c").status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(refused.message(), "calls: 2 are under way, the limit");
   EXPECT_TRUE(MayRetry(refused));
   first.reset();
-  EXPECT_TRUE(gate.Enter("c").ok());
+  EXPECT_TRUE(limiter.Enter("c").ok());
 }
 
-TEST(CallGateTest, NoMoreThanTheLimitOfAClient) {
-  CallGate gate({.calls_per_client = 1});
-  CallGate::Pass first = gate.Enter("a").value();
-  EXPECT_EQ(gate.Enter("a").status().message(),
+TEST(CallLimiterTest, NoMoreThanTheLimitOfAClient) {
+  CallLimiter limiter({.calls_per_client = 1});
+  CallLimiter::Permit first = limiter.Enter("a").value();
+  EXPECT_EQ(limiter.Enter("a").status().message(),
             "calls of this client: 1 are under way, the limit");
-  EXPECT_TRUE(gate.Enter("b").ok());
+  EXPECT_TRUE(limiter.Enter("b").ok());
   first.reset();
-  EXPECT_TRUE(gate.Enter("a").ok());
+  EXPECT_TRUE(limiter.Enter("a").ok());
 }
 
-TEST(CallGateTest, WaitsForAllCallsUnderWay) {
+TEST(CallLimiterTest, WaitsForAllCallsUnderWay) {
   constexpr int kCalls = 8;
-  CallGate gate;
+  CallLimiter limiter;
   std::vector<int> done(kCalls);
   std::vector<std::thread> calls;
   for (int i = 0; i < kCalls; ++i) {
     calls.emplace_back(
-        [&done, i, pass = gate.Enter("a").value()] { done[i] = 1; });
+        [&done, i, pass = limiter.Enter("a").value()] { done[i] = 1; });
   }
-  EXPECT_TRUE(gate.CloseAndWait(std::chrono::minutes(1)));
+  EXPECT_TRUE(limiter.CloseAndWait(std::chrono::minutes(1)));
   EXPECT_EQ(done, std::vector<int>(kCalls, 1));
   for (std::thread& call : calls) call.join();
 }

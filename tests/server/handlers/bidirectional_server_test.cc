@@ -43,11 +43,10 @@ class BidirectionalServerTest : public testing::Test {
 
   // Answers a request, or tells what is wrong with it.
   template <typename Request, typename Response>
-  absl::StatusOr<Response> Answer(Task<absl::Status> (*handler)(const Serving&,
-                                                                Call&,
-                                                                const Request&,
-                                                                Response*),
-                                  const std::string& request) const {
+  absl::StatusOr<Response> Answer(
+      Task<absl::Status> (*handler)(const ServingContext&, Call&,
+                                    const Request&, Response*),
+      const std::string& request) const {
     Response response;
     absl::Status status =
         TestServing(*store_, limits_)

@@ -19,29 +19,29 @@ Vocabulary SmallVocabulary() {
   return Vocabulary::Create({"<unk>", "<s>", "</s>", "the", "cat"}).value();
 }
 
-class EncoderTest : public testing::Test {
+class EncodedTextsTest : public testing::Test {
  protected:
   absl::Status Add(const std::string& text,
-                   const Encoder::Options& options = {}) {
+                   const EncodedTexts::Options& options = {}) {
     return encoder_.Add(Parse<Text>(text), "texts", encoder_.size(), options);
   }
 
   const Vocabulary vocabulary_ = SmallVocabulary();
   const Limits limits_ = {.words_per_text = 3, .words = 7};
-  Encoder encoder_{vocabulary_, limits_};
+  EncodedTexts encoder_{vocabulary_, limits_};
 };
 
-TEST_F(EncoderTest, TheThreeFormsAreOne) {
+TEST_F(EncodedTextsTest, TheThreeFormsAreOne) {
   for (const char* form :
        {"text: ' the\\tzebra  cat\\n'",
         "words { words: ['the', 'zebra', 'cat'] }", "ids { ids: [3, 0, 4] }"}) {
-    Encoder encoder(vocabulary_, limits_);
+    EncodedTexts encoder(vocabulary_, limits_);
     ASSERT_TRUE(encoder.Add(Parse<Text>(form), "texts", 0, {}).ok());
     EXPECT_THAT(encoder.words(0), ElementsAre(3, 0, 4)) << form;
   }
 }
 
-TEST_F(EncoderTest, TextsStandOneAfterTheOther) {
+TEST_F(EncodedTextsTest, TextsStandOneAfterTheOther) {
   ASSERT_TRUE(Add("text: 'cat'", {.add_end = true}).ok());
   ASSERT_TRUE(Add("", {.may_be_empty = true}).ok());
   ASSERT_TRUE(Add("text: 'the cat'").ok());
@@ -52,46 +52,46 @@ TEST_F(EncoderTest, TextsStandOneAfterTheOther) {
   EXPECT_THAT(encoder_.all_words(), ElementsAre(4, 2, 3, 4));
 }
 
-TEST_F(EncoderTest, SomeOfTheTexts) {
+TEST_F(EncodedTextsTest, SomeOfTheTexts) {
   ASSERT_TRUE(Add("text: 'cat'").ok());
   ASSERT_TRUE(Add("text: 'the cat'").ok());
   ASSERT_TRUE(Add("", {.may_be_empty = true}).ok());
   const size_t indexes[] = {2, 1};
-  const Encoder some = encoder_.Select(indexes);
+  const EncodedTexts some = encoder_.Select(indexes);
   EXPECT_EQ(some.size(), 2);
   EXPECT_THAT(some.words(0), IsEmpty());
   EXPECT_THAT(some.words(1), ElementsAre(3, 4));
   EXPECT_THAT(some.all_words(), ElementsAre(3, 4));
 }
 
-TEST_F(EncoderTest, AnEmptyTextMayBeEndedToo) {
+TEST_F(EncodedTextsTest, AnEmptyTextMayBeEndedToo) {
   ASSERT_TRUE(Add("", {.may_be_empty = true, .add_end = true}).ok());
   EXPECT_THAT(encoder_.words(0), ElementsAre(2));
 }
 
-TEST_F(EncoderTest, UnknownIsAWordLikeAnother) {
+TEST_F(EncodedTextsTest, UnknownIsAWordLikeAnother) {
   ASSERT_TRUE(Add("text: '<unk>'").ok());
   EXPECT_THAT(encoder_.words(0), ElementsAre(0));
 }
 
 // Other Unicode spaces are part of a word: one word, and unknown.
-TEST_F(EncoderTest, OnlyAsciiSpacesSplit) {
+TEST_F(EncodedTextsTest, OnlyAsciiSpacesSplit) {
   ASSERT_TRUE(Add("text: 'the\\302\\240cat'").ok());
   EXPECT_THAT(encoder_.words(0), ElementsAre(0));
 }
 
-TEST_F(EncoderTest, TheFieldIsNamedWithoutAnIndexWhereItIsNotRepeated) {
+TEST_F(EncodedTextsTest, TheFieldIsNamedWithoutAnIndexWhereItIsNotRepeated) {
   EXPECT_EQ(encoder_.Add(Text(), "prompt", -1, {}),
             absl::InvalidArgumentError("prompt: expected a word, found none"));
 }
 
-TEST_F(EncoderTest, TheLimitOfATextCountsItsOwnWordsAlone) {
+TEST_F(EncodedTextsTest, TheLimitOfATextCountsItsOwnWordsAlone) {
   ASSERT_TRUE(Add("text: 'the cat the'", {.add_end = true}).ok());
   ASSERT_TRUE(Add("text: 'the cat the'").ok());
   EXPECT_EQ(encoder_.all_words().size(), 7);
 }
 
-TEST_F(EncoderTest, TheLimitOfARequestCountsEnds) {
+TEST_F(EncodedTextsTest, TheLimitOfARequestCountsEnds) {
   ASSERT_TRUE(Add("text: 'the cat the'", {.add_end = true}).ok());
   EXPECT_EQ(
       Add("text: 'the cat the'", {.add_end = true}),
@@ -103,7 +103,7 @@ struct RefusedCase {
   const char* message;
 };
 
-TEST_F(EncoderTest, Refused) {
+TEST_F(EncodedTextsTest, Refused) {
   const RefusedCase cases[] = {
       {"", "texts[0]: expected a word, found none"},
       {"text: ''", "texts[0]: expected a word, found none"},

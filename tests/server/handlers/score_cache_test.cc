@@ -163,7 +163,7 @@ TEST_F(ScoreCacheTest, KeepsNoModelLoaded) {
   ScoreCache cache(kLarge);
   ModelHandle model = Load();
   Insert(cache, model, {{}, a_}, -1);
-  const std::weak_ptr<const LoadedModel> gone = model;
+  const std::weak_ptr<const LoadedVersion> gone = model;
   model.reset();
   EXPECT_TRUE(gone.expired());
 }

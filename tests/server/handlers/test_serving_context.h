@@ -34,15 +34,16 @@ class TestServing {
         score_cache_(score_cache_bytes),
         serving_{store, limits, batcher_, budgets_, score_cache_} {}
 
-  const Serving& operator*() const { return serving_; }
+  const ServingContext& operator*() const { return serving_; }
   Batcher& batcher() { return batcher_; }
   Budgets& budgets() { return budgets_; }
   ScoreCache& score_cache() { return score_cache_; }
 
   // Has a handler answer a request.
   template <typename Request, typename Response>
-  absl::Status Answer(Task<absl::Status> (*handler)(const Serving&, Call&,
-                                                    const Request&, Response*),
+  absl::Status Answer(Task<absl::Status> (*handler)(const ServingContext&,
+                                                    Call&, const Request&,
+                                                    Response*),
                       const Request& request, Response* response) const {
     Call call;
     return Wait(handler(serving_, call, request, response));
@@ -52,7 +53,7 @@ class TestServing {
   Batcher batcher_;
   Budgets budgets_;
   ScoreCache score_cache_;
-  const Serving serving_;
+  const ServingContext serving_;
 };
 
 }  // namespace lmserve

@@ -1,4 +1,4 @@
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 
 #include <chrono>
 #include <filesystem>
@@ -88,7 +88,7 @@ absl::Status CheckSelfTest(const AnyModel& model, const ModelFiles& files) {
 
 }  // namespace
 
-ModelFiles LoadedModel::files() const {
+ModelFiles LoadedVersion::files() const {
   ModelFiles files;
   for (int i = 0; i < manifest_.files_size(); ++i) {
     files[manifest_.files(i).name()] = files_[i].bytes();
@@ -96,7 +96,7 @@ ModelFiles LoadedModel::files() const {
   return files;
 }
 
-absl::Status LoadedModel::Make() {
+absl::Status LoadedVersion::Make() {
   const ModelFiles files = this->files();
   if (manifest_.family() == kRerankerFamily) {
     absl::StatusOr<lm::v1::Reranker> reranker = MakeReranker(files);
@@ -109,7 +109,7 @@ absl::Status LoadedModel::Make() {
   return CheckSelfTest(*model_, files);
 }
 
-uint64_t LoadedModel::file_bytes() const {
+uint64_t LoadedVersion::file_bytes() const {
   uint64_t bytes = 0;
   for (const lm::v1::ModelFile& file : manifest_.files()) bytes += file.size();
   return bytes;
@@ -128,7 +128,7 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
   absl::StatusOr<lm::v1::Manifest> manifest = ReadManifest(directory);
   if (!manifest.ok()) return manifest.status();
 
-  std::shared_ptr<LoadedModel> loaded = absl::WrapUnique(new LoadedModel);
+  std::shared_ptr<LoadedVersion> loaded = absl::WrapUnique(new LoadedVersion);
   loaded->name_ = std::string(name);
   loaded->version_ = version;
   loaded->manifest_ = *std::move(manifest);

@@ -21,7 +21,7 @@ namespace lmserve {
 // One version of a model, or of a reranker, verified and ready to answer. Owns
 // the model and the mapped files it reads. Immutable: any number of threads may
 // use one.
-class LoadedModel {
+class LoadedVersion {
  public:
   const std::string& name() const { return name_; }
   uint64_t version() const { return version_; }
@@ -46,11 +46,11 @@ class LoadedModel {
   uint64_t file_bytes() const;
 
  private:
-  friend absl::StatusOr<std::shared_ptr<const LoadedModel>> LoadModel(
+  friend absl::StatusOr<std::shared_ptr<const LoadedVersion>> LoadModel(
       absl::string_view store, absl::string_view name, uint64_t version,
       absl::FunctionRef<bool()> is_cancelled);
 
-  LoadedModel() = default;
+  LoadedVersion() = default;
 
   absl::Status Make();  // of the files
 
@@ -65,7 +65,7 @@ class LoadedModel {
 };
 
 // Keeps a version in memory for as long as somebody holds it.
-using ModelHandle = std::shared_ptr<const LoadedModel>;
+using ModelHandle = std::shared_ptr<const LoadedVersion>;
 
 // Loads <store>/<name>/<version>: reads the manifest, maps every file, checks
 // its size and SHA-256, makes the model, runs the self-test; every page has

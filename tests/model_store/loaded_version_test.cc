@@ -1,4 +1,4 @@
-#include "model_store/loaded_model.h"
+#include "model_store/loaded_version.h"
 
 #include <sys/stat.h>
 
@@ -30,9 +30,9 @@ constexpr const char* kFiles[] = {"manifest.json", "ngram.bin", "selftest.json",
 constexpr const char* kListedFiles[] = {"ngram.bin", "selftest.json",
                                         "vocabulary.txt"};
 
-class LoadedModelTest : public testing::Test {
+class LoadedVersionTest : public testing::Test {
  protected:
-  LoadedModelTest() { PublishTinyModel(store_.path(), "m"); }
+  LoadedVersionTest() { PublishTinyModel(store_.path(), "m"); }
 
   std::string Path(const std::string& file) const {
     return directory_ + "/" + file;
@@ -53,7 +53,7 @@ class LoadedModelTest : public testing::Test {
   const std::string directory_ = store_.File("m/1");
 };
 
-TEST_F(LoadedModelTest, AnswersAsPublished) {
+TEST_F(LoadedVersionTest, AnswersAsPublished) {
   const absl::StatusOr<ModelHandle> loaded = LoadModel(store_.path(), "m", 1);
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ((*loaded)->name(), "m");
@@ -76,18 +76,18 @@ TEST_F(LoadedModelTest, AnswersAsPublished) {
   EXPECT_NEAR(scores.cases(0).log_probs(1), -0.18 * kLn10, 1e-5);
 }
 
-TEST_F(LoadedModelTest, NoSuchVersionIsNotFound) {
+TEST_F(LoadedVersionTest, NoSuchVersionIsNotFound) {
   EXPECT_TRUE(absl::IsNotFound(LoadModel(store_.path(), "m", 2).status()));
   EXPECT_TRUE(absl::IsNotFound(LoadModel(store_.path(), "n", 1).status()));
   EXPECT_TRUE(absl::IsNotFound(LoadModel(store_.File("no"), "m", 1).status()));
 }
 
-TEST_F(LoadedModelTest, UnlistedFilesAreNotRead) {
+TEST_F(LoadedVersionTest, UnlistedFilesAreNotRead) {
   WriteBytes(Path("notes.txt"), "anything");
   EXPECT_TRUE(Load().ok()) << Load();
 }
 
-TEST_F(LoadedModelTest, MissingFile) {
+TEST_F(LoadedVersionTest, MissingFile) {
   for (const char* file : kFiles) {
     std::filesystem::rename(Path(file), store_.File("kept"));
     EXPECT_THAT(Error(), StartsWith(absl::StrCat("file '", file, "': ")));
@@ -97,7 +97,7 @@ TEST_F(LoadedModelTest, MissingFile) {
 }
 
 // A copy that is under way, or was broken off: some files are not there yet.
-TEST_F(LoadedModelTest, HalfCopiedDirectory) {
+TEST_F(LoadedVersionTest, HalfCopiedDirectory) {
   for (int subset = 0; subset < 15; ++subset) {
     const std::string copy = store_.File(absl::StrCat("m/", 2 + subset));
     std::filesystem::create_directory(copy);
@@ -112,7 +112,7 @@ TEST_F(LoadedModelTest, HalfCopiedDirectory) {
   }
 }
 
-TEST_F(LoadedModelTest, OneByteLessOrMore) {
+TEST_F(LoadedVersionTest, OneByteLessOrMore) {
   for (const char* file : kListedFiles) {
     const std::string bytes = ReadBytes(Path(file));
     for (size_t size : {bytes.size() - 1, bytes.size() + 1}) {
@@ -124,7 +124,7 @@ TEST_F(LoadedModelTest, OneByteLessOrMore) {
   }
 }
 
-TEST_F(LoadedModelTest, EveryByteOfTheFilesCounts) {
+TEST_F(LoadedVersionTest, EveryByteOfTheFilesCounts) {
   for (const char* file : kListedFiles) {
     const std::string bytes = ReadBytes(Path(file));
     const std::string expected = absl::StrCat(
@@ -140,7 +140,7 @@ TEST_F(LoadedModelTest, EveryByteOfTheFilesCounts) {
 }
 
 // What is for people alone may change; nothing else.
-TEST_F(LoadedModelTest, EveryByteOfTheManifestCounts) {
+TEST_F(LoadedVersionTest, EveryByteOfTheManifestCounts) {
   const std::string bytes = ReadBytes(Path("manifest.json"));
   lm::v1::Manifest expected = ParseManifest(bytes).value();
   expected.clear_properties();
@@ -166,7 +166,7 @@ TEST_F(LoadedModelTest, EveryByteOfTheManifestCounts) {
   EXPECT_GE(refused, 3 * 64);
 }
 
-TEST_F(LoadedModelTest, TruncatedManifest) {
+TEST_F(LoadedVersionTest, TruncatedManifest) {
   const std::string bytes = ReadBytes(Path("manifest.json"));
   for (size_t size = 0; size <= bytes.rfind('}'); ++size) {
     std::filesystem::resize_file(Path("manifest.json"), size);
@@ -175,7 +175,7 @@ TEST_F(LoadedModelTest, TruncatedManifest) {
   }
 }
 
-TEST_F(LoadedModelTest, ManifestThatSaysOtherwise) {
+TEST_F(LoadedVersionTest, ManifestThatSaysOtherwise) {
   const struct {
     void (*change)(lm::v1::Manifest&);
     const char* expected;
@@ -211,7 +211,7 @@ TEST_F(LoadedModelTest, ManifestThatSaysOtherwise) {
   }
 }
 
-TEST_F(LoadedModelTest, SelfTestThatDisagrees) {
+TEST_F(LoadedVersionTest, SelfTestThatDisagrees) {
   const struct {
     const char* json;
     const char* expected;
@@ -234,7 +234,7 @@ TEST_F(LoadedModelTest, SelfTestThatDisagrees) {
   }
 }
 
-TEST_F(LoadedModelTest, ModelFilesThatAreBrokenYetVerify) {
+TEST_F(LoadedVersionTest, ModelFilesThatAreBrokenYetVerify) {
   const std::string ngram = ReadBytes(Path("ngram.bin"));
   const std::string vocabulary = ReadBytes(Path("vocabulary.txt"));
   std::string high_order = ngram;
@@ -256,7 +256,7 @@ TEST_F(LoadedModelTest, ModelFilesThatAreBrokenYetVerify) {
   EXPECT_TRUE(Load().ok()) << Load();
 }
 
-TEST_F(LoadedModelTest, LinkInPlaceOfAFile) {
+TEST_F(LoadedVersionTest, LinkInPlaceOfAFile) {
   for (const char* file : kFiles) {
     std::filesystem::rename(Path(file), store_.File("kept"));
     std::filesystem::create_symlink(store_.File("kept"), Path(file));
@@ -267,7 +267,7 @@ TEST_F(LoadedModelTest, LinkInPlaceOfAFile) {
   }
 }
 
-TEST_F(LoadedModelTest, SomethingElseInPlaceOfAFile) {
+TEST_F(LoadedVersionTest, SomethingElseInPlaceOfAFile) {
   for (const char* file : kFiles) {
     std::filesystem::rename(Path(file), store_.File("kept"));
     std::filesystem::create_directory(Path(file));
@@ -279,7 +279,7 @@ TEST_F(LoadedModelTest, SomethingElseInPlaceOfAFile) {
   }
 }
 
-TEST_F(LoadedModelTest, HugeManifestIsNotParsed) {
+TEST_F(LoadedVersionTest, HugeManifestIsNotParsed) {
   std::filesystem::resize_file(Path("manifest.json"), (1 << 20) + 1);
   EXPECT_THAT(Error(), StartsWith("manifest.json: size: expected at most"));
 }
