@@ -1,0 +1,86 @@
+#ifndef LMSERVE_MODEL_STORE_MUTEX_H_
+#define LMSERVE_MODEL_STORE_MUTEX_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+#include "absl/base/thread_annotations.h"
+
+namespace lmserve {
+
+// A std::mutex whose use Clang checks at compile time (-Wthread-safety):
+// members that are ABSL_GUARDED_BY one may be touched only while it is held. It
+// wraps std::mutex and not absl::Mutex because ThreadSanitizer understands the
+// former in every build of the libraries.
+class ABSL_LOCKABLE Mutex {
+ public:
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
+  void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
+
+ private:
+  friend class ConditionVariable;
+
+  std::mutex mutex_;
+};
+
+// Holds a mutex as long as it lives.
+class ABSL_SCOPED_LOCKABLE MutexLock {
+ public:
+  explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
+      : mutex_(mutex) {
+    mutex_.Lock();
+  }
+  ~MutexLock() ABSL_UNLOCK_FUNCTION() { mutex_.Unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+// A std::condition_variable for Mutex. Waits may end without a notification:
+// call them in a loop that checks the condition, under the lock.
+//
+//   MutexLock lock(mutex_);
+//   while (queue_.empty()) not_empty_.Wait(mutex_);
+class ConditionVariable {
+ public:
+  void NotifyOne() { condition_.notify_one(); }
+  void NotifyAll() { condition_.notify_all(); }
+
+  // Releases the mutex, waits for a notification, and holds the mutex again
+  // when it returns.
+  void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    condition_.wait(lock);
+    lock.release();
+  }
+
+  // The same, for no longer than `duration` or until `deadline`. Returns false
+  // if the time ran out.
+  template <typename Rep, typename Period>
+  bool WaitFor(Mutex& mutex, const std::chrono::duration<Rep, Period>& duration)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    const std::cv_status status = condition_.wait_for(lock, duration);
+    lock.release();
+    return status == std::cv_status::no_timeout;
+  }
+  template <typename Clock, typename Duration>
+  bool WaitUntil(Mutex& mutex,
+                 const std::chrono::time_point<Clock, Duration>& deadline)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    const std::cv_status status = condition_.wait_until(lock, deadline);
+    lock.release();
+    return status == std::cv_status::no_timeout;
+  }
+
+ private:
+  std::condition_variable condition_;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_MODEL_STORE_MUTEX_H_
