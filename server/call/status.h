@@ -6,14 +6,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "grpcpp/support/status.h"
-#include "model_store/loaded_version.h"
 
 namespace lmserve {
-
-// The one way from our errors to those on the wire: same code, same message,
-// unless it is very long, same details.
-grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The same error with words before its message.
 absl::Status Prefixed(absl::string_view prefix, const absl::Status& status);
@@ -30,11 +24,6 @@ absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait);
 
 // INVALID_ARGUMENT "FIELD: PROBLEM".
 absl::Status InvalidField(absl::string_view field, absl::string_view problem);
-
-// FAILED_PRECONDITION "FIELD: 'MODEL' is of this kind: it cannot WHAT; it ...",
-// which tells what it can.
-absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
-                      absl::string_view what);
 
 // OK up to the limit, else RESOURCE_EXHAUSTED "FIELD: COUNT, the limit is
 // LIMIT".

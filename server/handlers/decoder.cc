@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/call/status.h"
+#include "server/handlers/cannot_do.h"
 #include "server/handlers/encoded_texts.h"
 #include "server/handlers/score.h"
 

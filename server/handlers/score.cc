@@ -9,6 +9,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "server/call/status.h"
+#include "server/handlers/cannot_do.h"
 #include "server/handlers/sources.h"
 
 namespace lmserve {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "server/call/status.h"
+#include "server/rpc/grpc_status.h"
 
 namespace lmserve {
 namespace {

@@ -1,0 +1,24 @@
+#include "server/handlers/cannot_do.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace lmserve {
+
+absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
+                      absl::string_view what) {
+  absl::string_view kind = "reads from left to right";
+  absl::string_view can =
+      "scores, predicts the next word, reranks and generates";
+  if (model.model().bidirectional() != nullptr) {
+    kind = "is bidirectional";
+    can = "scores, reranks and fills gaps";
+  } else if (model.model().translation() != nullptr) {
+    kind = "translates";
+    can = "scores, reranks and generates, given a source";
+  }
+  return absl::FailedPreconditionError(absl::StrCat(field, ": '", model.name(),
+                                                    "' ", kind, ": it cannot ",
+                                                    what, "; it ", can));
+}
+
+}  // namespace lmserve

@@ -1,0 +1,18 @@
+#ifndef LMSERVE_SERVER_HANDLERS_CANNOT_DO_H_
+#define LMSERVE_SERVER_HANDLERS_CANNOT_DO_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "model_store/loaded_version.h"
+
+namespace lmserve {
+
+// Returns FAILED_PRECONDITION for a request that a model of this kind cannot
+// answer. The message is "FIELD: 'MODEL' is of this kind: it cannot WHAT; it
+// ...", and ends with what such a model can do.
+absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
+                      absl::string_view what);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_HANDLERS_CANNOT_DO_H_

@@ -1,0 +1,15 @@
+#ifndef LMSERVE_SERVER_RPC_GRPC_STATUS_H_
+#define LMSERVE_SERVER_RPC_GRPC_STATUS_H_
+
+#include "absl/status/status.h"
+#include "grpcpp/support/status.h"
+
+namespace lmserve {
+
+// Returns the same status for gRPC: same code, same message, and the payloads
+// as details (google.rpc.Status). A message longer than 2 KiB loses its middle.
+grpc::Status ToGrpcStatus(const absl::Status& status);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_RPC_GRPC_STATUS_H_
