@@ -86,27 +86,40 @@ absl::Status CheckSelfTest(const AnyModel& model, const ModelFiles& files) {
   return status.ok() ? status : Broken(kSelfTestFile, status.message());
 }
 
-}  // namespace
-
-ModelFiles LoadedVersion::files() const {
+ModelFiles FilesByName(const lm::v1::Manifest& manifest,
+                       absl::Span<const MappedFile> mapped) {
   ModelFiles files;
-  for (int i = 0; i < manifest_.files_size(); ++i) {
-    files[manifest_.files(i).name()] = files_[i].bytes();
+  for (int i = 0; i < manifest.files_size(); ++i) {
+    files[manifest.files(i).name()] = mapped[i].bytes();
   }
   return files;
 }
 
-absl::Status LoadedVersion::Make() {
-  const ModelFiles files = this->files();
-  if (manifest_.family() == kRerankerFamily) {
-    absl::StatusOr<lm::v1::Reranker> reranker = MakeReranker(files);
-    if (reranker.ok()) reranker_ = *std::move(reranker);
-    return reranker.status();
-  }
-  absl::StatusOr<AnyModel> model = MakeModel(manifest_.family(), files);
+}  // namespace
+
+LoadedVersion::LoadedVersion(absl::string_view name, uint64_t version,
+                             lm::v1::Manifest manifest,
+                             std::vector<MappedFile> files, Content content,
+                             double load_seconds)
+    : name_(name),
+      version_(version),
+      manifest_(std::move(manifest)),
+      files_(std::move(files)),
+      content_(std::move(content)),
+      load_seconds_(load_seconds) {}
+
+ModelFiles LoadedVersion::files() const {
+  return FilesByName(manifest_, files_);
+}
+
+absl::StatusOr<LoadedVersion::Content> LoadedVersion::MakeContent(
+    const lm::v1::Manifest& manifest, const ModelFiles& files) {
+  if (manifest.family() == kRerankerFamily) return MakeReranker(files);
+  absl::StatusOr<AnyModel> model = MakeModel(manifest.family(), files);
   if (!model.ok()) return model.status();
-  model_ = *std::move(model);
-  return CheckSelfTest(*model_, files);
+  absl::Status status = CheckSelfTest(*model, files);
+  if (!status.ok()) return status;
+  return *std::move(model);
 }
 
 uint64_t LoadedVersion::file_bytes() const {
@@ -128,21 +141,21 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
   absl::StatusOr<lm::v1::Manifest> manifest = ReadManifest(directory);
   if (!manifest.ok()) return manifest.status();
 
-  std::shared_ptr<LoadedVersion> loaded = absl::WrapUnique(new LoadedVersion);
-  loaded->name_ = std::string(name);
-  loaded->version_ = version;
-  loaded->manifest_ = *std::move(manifest);
-  for (const lm::v1::ModelFile& entry : loaded->manifest_.files()) {
+  std::vector<MappedFile> files;
+  for (const lm::v1::ModelFile& entry : manifest->files()) {
     absl::StatusOr<MappedFile> file =
         MapVerified(directory, entry, is_cancelled);
     if (!file.ok()) return file.status();
-    loaded->files_.push_back(*std::move(file));
+    files.push_back(*std::move(file));
   }
-  if (absl::Status status = loaded->Make(); !status.ok()) return status;
-  loaded->load_seconds_ =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
-          .count();
-  return loaded;
+  absl::StatusOr<LoadedVersion::Content> content =
+      LoadedVersion::MakeContent(*manifest, FilesByName(*manifest, files));
+  if (!content.ok()) return content.status();
+  const std::chrono::duration<double> load_time =
+      std::chrono::steady_clock::now() - start;
+  return absl::WrapUnique(
+      new LoadedVersion(name, version, *std::move(manifest), std::move(files),
+                        *std::move(content), load_time.count()));
 }
 
 }  // namespace lmserve

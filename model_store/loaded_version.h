@@ -1,10 +1,10 @@
-#ifndef LMSERVE_MODEL_STORE_LOADED_MODEL_H_
-#define LMSERVE_MODEL_STORE_LOADED_MODEL_H_
+#ifndef LMSERVE_MODEL_STORE_LOADED_VERSION_H_
+#define LMSERVE_MODEL_STORE_LOADED_VERSION_H_
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -26,12 +26,16 @@ class LoadedVersion {
   const std::string& name() const { return name_; }
   uint64_t version() const { return version_; }
 
-  // REQUIRES: reranker() is null.
-  const AnyModel& model() const { return *model_; }
+  bool is_reranker() const {
+    return std::holds_alternative<lm::v1::Reranker>(content_);
+  }
 
-  // What a reranker is; null of a model.
-  const lm::v1::Reranker* reranker() const {
-    return reranker_.has_value() ? &*reranker_ : nullptr;
+  // REQUIRES: !is_reranker().
+  const AnyModel& model() const { return std::get<AnyModel>(content_); }
+
+  // REQUIRES: is_reranker().
+  const lm::v1::Reranker& reranker() const {
+    return std::get<lm::v1::Reranker>(content_);
   }
 
   const lm::v1::Manifest& manifest() const { return manifest_; }
@@ -50,18 +54,23 @@ class LoadedVersion {
       absl::string_view store, absl::string_view name, uint64_t version,
       absl::FunctionRef<bool()> is_cancelled);
 
-  LoadedVersion() = default;
+  using Content = std::variant<AnyModel, lm::v1::Reranker>;
 
-  absl::Status Make();  // of the files
+  LoadedVersion(absl::string_view name, uint64_t version,
+                lm::v1::Manifest manifest, std::vector<MappedFile> files,
+                Content content, double load_seconds);
 
-  std::string name_;
-  uint64_t version_ = 0;
-  double load_seconds_ = 0;
-  lm::v1::Manifest manifest_;
-  std::vector<MappedFile> files_;  // outlive model_, which reads them in place
-  // One of the two is set in all that are handed out.
-  std::optional<AnyModel> model_;
-  std::optional<lm::v1::Reranker> reranker_;
+  static absl::StatusOr<Content> MakeContent(const lm::v1::Manifest& manifest,
+                                             const ModelFiles& files);
+
+  const std::string name_;
+  const uint64_t version_;
+  const lm::v1::Manifest manifest_;
+  // The files in the order of the manifest. They outlive content_: a model
+  // reads them in place.
+  const std::vector<MappedFile> files_;
+  const Content content_;
+  const double load_seconds_;
 };
 
 // Keeps a version in memory for as long as somebody holds it.
@@ -81,4 +90,4 @@ absl::StatusOr<ModelHandle> LoadModel(
 
 }  // namespace lmserve
 
-#endif  // LMSERVE_MODEL_STORE_LOADED_MODEL_H_
+#endif  // LMSERVE_MODEL_STORE_LOADED_VERSION_H_

@@ -45,7 +45,7 @@ std::vector<float> Score(const BidirectionalModel& model,
 std::vector<float> Score(const AnyModel& model, absl::string_view source,
                          absl::string_view text) {
   std::vector<WordId> words = Find(model.vocabulary(), text);
-  if (model.bidirectional() != nullptr) {
+  if (model.kind() == ModelKind::kBidirectional) {
     return Score(*model.bidirectional(), words);
   }
   const LanguageModel& reader = *model.word_by_word();

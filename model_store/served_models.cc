@@ -86,7 +86,7 @@ absl::StatusOr<ModelHandle> ServedModels::Get(absl::string_view spec) const {
   const absl::StatusOr<Found> found = Find(spec);
   if (!found.ok()) return found.status();
   const ModelHandle& handle = found->model.versions.at(found->version);
-  if (handle->reranker() == nullptr) return handle;
+  if (!handle->is_reranker()) return handle;
   return absl::FailedPreconditionError(
       absl::StrCat("'", spec, "' is a reranker: expected a model"));
 }
@@ -96,7 +96,7 @@ absl::StatusOr<ModelHandle> ServedModels::GetReranker(
   const absl::StatusOr<Found> found = Find(spec);
   if (!found.ok()) return found.status();
   const ModelHandle& handle = found->model.versions.at(found->version);
-  if (handle->reranker() != nullptr) return handle;
+  if (handle->is_reranker()) return handle;
   return absl::FailedPreconditionError(
       absl::StrCat("'", spec, "' is a model: expected a reranker"));
 }

@@ -84,8 +84,7 @@ bool StoreLoader::IsReranker(const ServedModels::Version& version) const {
   if (model == models_.end()) return false;
   const auto found = model->second.versions.find(version.second);
   return found != model->second.versions.end() &&
-         found->second.handle != nullptr &&
-         found->second.handle->reranker() != nullptr;
+         found->second.handle != nullptr && found->second.handle->is_reranker();
 }
 
 // The versions that loaded rerankers name, with the rerankers.
@@ -95,8 +94,8 @@ StoreLoader::Members() const {
   for (const auto& [name, model] : models_) {
     for (const auto& [number, version] : model.versions) {
       const ModelHandle& handle = version.handle;
-      if (handle == nullptr || handle->reranker() == nullptr) continue;
-      for (const auto& member : FixedMembers(*handle->reranker())) {
+      if (handle == nullptr || !handle->is_reranker()) continue;
+      for (const auto& member : FixedMembers(handle->reranker())) {
         if (IsReranker(member)) continue;  // it cannot be a member
         members.emplace(member, ServedModels::Version(name, number));
       }

@@ -11,9 +11,18 @@
 
 namespace lmserve {
 
-// A model of one of three kinds. Whoever needs one asks for what it can do:
-// only a model that reads from left to right predicts and generates of itself,
-// only a bidirectional one fills gaps, only a translation model reads a source.
+// What a model reads, and so what it can do.
+enum class ModelKind {
+  // Reads a text from left to right: predicts the next word, and generates.
+  kLeftToRight,
+  // Reads a whole sentence in both directions: fills gaps.
+  kBidirectional,
+  // Reads a source sentence, then its translation from left to right.
+  kTranslation,
+};
+
+// Owns a model of one of the three kinds. All models score texts; kind() says
+// what else the model can do. Immutable: any number of threads may use it.
 class AnyModel {
  public:
   explicit AnyModel(std::unique_ptr<LanguageModel> model)
@@ -23,13 +32,20 @@ class AnyModel {
   explicit AnyModel(std::unique_ptr<TranslationModel> model)
       : model_(std::move(model)) {}
 
-  // Of the texts that it scores.
+  ModelKind kind() const { return static_cast<ModelKind>(model_.index()); }
+
+  // Whether the model predicts </s>. A bidirectional model does not: it is
+  // given whole sentences.
+  bool predicts_end() const { return kind() != ModelKind::kBidirectional; }
+
+  // The vocabulary of the texts that the model scores; for a translation model,
+  // that of the translations.
   const Vocabulary& vocabulary() const {
-    return bidirectional() != nullptr ? bidirectional()->vocabulary()
-                                      : word_by_word()->vocabulary();
+    return kind() == ModelKind::kBidirectional ? bidirectional()->vocabulary()
+                                               : word_by_word()->vocabulary();
   }
 
-  // Null where the model is of another kind.
+  // The model, or null if it is of another kind.
   const LanguageModel* left_to_right() const { return Get<LanguageModel>(); }
   const BidirectionalModel* bidirectional() const {
     return Get<BidirectionalModel>();
@@ -38,14 +54,15 @@ class AnyModel {
     return Get<TranslationModel>();
   }
 
-  // What goes on from a state, a word at a time: the model itself, or the
-  // decoder of a translation model. Null of a bidirectional one.
+  // The model that continues a text word by word: a left-to-right model itself,
+  // or the decoder of a translation model. Null for a bidirectional model.
   const LanguageModel* word_by_word() const {
-    return translation() != nullptr ? &translation()->decoder()
-                                    : left_to_right();
+    return kind() == ModelKind::kTranslation ? &translation()->decoder()
+                                             : left_to_right();
   }
 
-  // Hands the model over. REQUIRES: left_to_right() is not null.
+  // Gives up the ownership of the model.
+  // REQUIRES: kind() is ModelKind::kLeftToRight.
   std::unique_ptr<LanguageModel> TakeLeftToRight() && {
     return std::get<std::unique_ptr<LanguageModel>>(std::move(model_));
   }
@@ -57,6 +74,7 @@ class AnyModel {
     return model == nullptr ? nullptr : model->get();
   }
 
+  // The types are in the order of ModelKind.
   std::variant<std::unique_ptr<LanguageModel>,
                std::unique_ptr<BidirectionalModel>,
                std::unique_ptr<TranslationModel>>

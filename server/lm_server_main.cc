@@ -59,8 +59,8 @@ class ModelLog {
       const LoadedVersion& model = *entry.handle;
       serving[VersionName(model.name(), model.version())] = absl::StrCat(
           model.manifest().family(), ", ",
-          model.reranker() != nullptr
-              ? absl::StrCat(model.reranker()->members_size(), " members")
+          model.is_reranker()
+              ? absl::StrCat(model.reranker().members_size(), " members")
               : absl::StrCat(model.model().vocabulary().size(), " words"),
           ", ", model.file_bytes(), " bytes, aliases: ",
           entry.aliases.empty() ? "none" : absl::StrJoin(entry.aliases, ", "));

@@ -9,10 +9,10 @@ absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
   absl::string_view kind = "reads from left to right";
   absl::string_view can =
       "scores, predicts the next word, reranks and generates";
-  if (model.model().bidirectional() != nullptr) {
+  if (model.model().kind() == ModelKind::kBidirectional) {
     kind = "is bidirectional";
     can = "scores, reranks and fills gaps";
-  } else if (model.model().translation() != nullptr) {
+  } else if (model.model().kind() == ModelKind::kTranslation) {
     kind = "translates";
     can = "scores, reranks and generates, given a source";
   }

@@ -91,7 +91,7 @@ absl::Status Decoder::Start(const lm::v1::DecodeStart& start,
                             lm::v1::DecodeStarted* started) {
   absl::StatusOr<ModelHandle> handle = serving_.store.Get(start.model());
   if (!handle.ok()) return handle.status();
-  if ((*handle)->model().left_to_right() == nullptr) {
+  if ((*handle)->model().kind() != ModelKind::kLeftToRight) {
     return CannotDo("start.model", **handle, "decode");
   }
   absl::Status status =

@@ -163,8 +163,10 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
     const lm::v1::GenerateRequest& request) {
   absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
   if (!handle.ok()) return handle.status();
+  if ((*handle)->model().kind() == ModelKind::kBidirectional) {
+    return CannotDo("model", **handle, "generate");
+  }
   const LanguageModel* model = (*handle)->model().word_by_word();
-  if (model == nullptr) return CannotDo("model", **handle, "generate");
   absl::StatusOr<Options> options =
       ParseOptions(*model, serving.limits, request);
   if (!options.ok()) return options.status();

@@ -22,15 +22,17 @@ void SetInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
                                      loaded.manifest().properties().end());
   info->set_file_bytes(loaded.file_bytes());
   info->set_load_seconds(loaded.load_seconds());
-  if (const lm::v1::Reranker* reranker = loaded.reranker()) {
-    *info->mutable_reranker() = *reranker;
+  if (loaded.is_reranker()) {
+    *info->mutable_reranker() = loaded.reranker();
     return;
   }
-  info->set_vocabulary_size(loaded.model().vocabulary().size());
-  const LanguageModel* model = loaded.model().word_by_word();
-  if (model != nullptr) info->set_state_bytes(model->state_size());
-  info->set_translation(loaded.model().translation() != nullptr);
-  info->set_bidirectional(loaded.model().bidirectional() != nullptr);
+  const AnyModel& model = loaded.model();
+  info->set_vocabulary_size(model.vocabulary().size());
+  info->set_translation(model.kind() == ModelKind::kTranslation);
+  info->set_bidirectional(model.kind() == ModelKind::kBidirectional);
+  if (const LanguageModel* word_by_word = model.word_by_word()) {
+    info->set_state_bytes(word_by_word->state_size());
+  }
 }
 
 // A change of the store, to be awaited: `begin` gets what is to be called when

@@ -149,7 +149,7 @@ class Gaps final : public Places {
 std::unique_ptr<Places> MakePlaces(const ServingContext& serving, Call& call,
                                    const LoadedVersion& loaded,
                                    const EncodedTexts& texts, size_t contexts) {
-  if (loaded.model().bidirectional() != nullptr) {
+  if (loaded.model().kind() == ModelKind::kBidirectional) {
     return std::make_unique<Gaps>(serving, call, loaded, texts, contexts);
   }
   return std::make_unique<Contexts>(serving, call, loaded, texts);
@@ -218,7 +218,7 @@ absl::StatusOr<std::vector<WordId>> GivenWords(
     if (ids.back() == vocabulary.begin_sentence()) {
       return InvalidField(field, "<s> is never predicted");
     }
-    if (ids.back() == vocabulary.end_sentence() && !PredictsEnd(model)) {
+    if (ids.back() == vocabulary.end_sentence() && !model.predicts_end()) {
       return InvalidField(field, "</s> is never predicted in a gap");
     }
   }
@@ -243,7 +243,7 @@ Task<absl::Status> PredictGiven(const Vocabulary& vocabulary, Places& places,
 // Checks how much is asked for, and that the model can do it.
 absl::Status CheckRequest(const lm::v1::PredictRequest& request,
                           const LoadedVersion& model, const Limits& limits) {
-  if (model.model().translation() != nullptr) {
+  if (model.model().kind() == ModelKind::kTranslation) {
     return CannotDo("model", model, "predict");
   }
   if (request.contexts().empty()) {
@@ -253,7 +253,7 @@ absl::Status CheckRequest(const lm::v1::PredictRequest& request,
       CheckLimit("contexts", request.contexts_size(), limits.texts);
   if (!status.ok()) return status;
   if (!request.suffixes().empty()) {
-    if (model.model().bidirectional() == nullptr) {
+    if (model.model().kind() != ModelKind::kBidirectional) {
       return CannotDo("suffixes", model, "read what comes after a gap");
     }
     if (request.suffixes_size() != request.contexts_size()) {
@@ -305,7 +305,7 @@ Task<absl::Status> Predict(const ServingContext& serving, Call& call,
   if (!status.ok()) co_return status;
 
   Budget::Reservation state_bytes(serving.budgets.state_bytes);
-  if (model.left_to_right() != nullptr) {
+  if (model.kind() == ModelKind::kLeftToRight) {
     status = state_bytes.Resize(
         "contexts, bytes of their states",
         request.contexts_size() * model.left_to_right()->state_size());

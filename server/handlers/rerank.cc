@@ -136,7 +136,7 @@ class Reranking {
     const absl::StatusOr<ModelHandle> named =
         served_->GetReranker(request_.reranker());
     if (!named.ok()) return Prefixed("reranker: ", named.status());
-    reranker_ = *(*named)->reranker();
+    reranker_ = (*named)->reranker();
     prefix_ = absl::StrCat("reranker '", request_.reranker(), "': ");
     SetModel(**named, response->mutable_reranker());
     return absl::OkStatus();
@@ -180,7 +180,7 @@ class Reranking {
     if (!request_.has_source()) return absl::OkStatus();
     for (size_t i = 0; i < members_.size(); ++i) {
       if (reranker_.members(static_cast<int>(i)).reverse() ||
-          members_[i]->model().translation() != nullptr) {
+          members_[i]->model().kind() == ModelKind::kTranslation) {
         return absl::OkStatus();
       }
     }
@@ -214,7 +214,7 @@ class Reranking {
     const AnyModel& model = loaded.model();
     std::optional<EncodedTexts> sources;
     absl::Status status;
-    if (model.translation() != nullptr) {
+    if (model.kind() == ModelKind::kTranslation) {
       std::vector<const lm::v1::Text*> source;
       if (request_.has_source()) source.push_back(&request_.source());
       status =
@@ -222,8 +222,9 @@ class Reranking {
     }
     EncodedTexts texts(model.vocabulary(), serving_.limits);
     for (int i = 0; status.ok() && i < request_.candidates_size(); ++i) {
-      status = texts.Add(request_.candidates(i).text(), "candidates", i,
-                         {.may_be_empty = true, .add_end = PredictsEnd(model)});
+      status =
+          texts.Add(request_.candidates(i).text(), "candidates", i,
+                    {.may_be_empty = true, .add_end = model.predicts_end()});
     }
     for (const char* suffix : {"", ".unknown", ".words", ".end"}) {
       if (!status.ok()) co_return status;

@@ -188,10 +188,6 @@ void SetModel(const LoadedVersion& loaded, lm::v1::ModelVersion* version) {
   version->set_version(loaded.version());
 }
 
-bool PredictsEnd(const AnyModel& model) {
-  return model.bidirectional() == nullptr;
-}
-
 Task<absl::StatusOr<std::vector<float>>> ScoreTexts(
     const ServingContext& serving, Call& call, const LoadedVersion& loaded,
     const EncodedTexts& texts, const EncodedTexts* sources) {
@@ -238,7 +234,7 @@ Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
   const absl::StatusOr<std::vector<float>> log_probs =
       co_await ScoreTexts(serving, call, *model, new_texts, sources);
   if (!log_probs.ok()) co_return log_probs.status();
-  const bool has_end = PredictsEnd(model->model());
+  const bool has_end = model->model().predicts_end();
   std::vector<ScoreCache::Score> new_scores;
   for (size_t i = 0; i < missing.size(); ++i) {
     const auto words = new_texts.Part(absl::MakeConstSpan(*log_probs), i);
@@ -264,13 +260,13 @@ Task<absl::Status> Score(const ServingContext& serving, Call& call,
       CheckLimit("texts", request.texts_size(), serving.limits.texts);
   if (!status.ok()) co_return status;
   const AnyModel& model = loaded.model();
-  if (request.no_end() && model.bidirectional() != nullptr) {
+  if (request.no_end() && model.kind() == ModelKind::kBidirectional) {
     co_return CannotDo("no_end", loaded, "score unfinished texts");
   }
   std::optional<EncodedTexts> sources;
   status = EncodeSources(request, loaded, serving.limits, &sources);
   if (!status.ok()) co_return status;
-  const bool add_end = PredictsEnd(model) && !request.no_end();
+  const bool add_end = model.predicts_end() && !request.no_end();
   EncodedTexts texts(model.vocabulary(), serving.limits);
   for (int i = 0; i < request.texts_size(); ++i) {
     status = texts.Add(request.texts(i), "texts", i, {.add_end = add_end});

@@ -7,7 +7,6 @@
 #include "absl/status/statusor.h"
 #include "lm/v1/language_model.pb.h"
 #include "model_store/loaded_version.h"
-#include "models/any_model.h"
 #include "server/call/call.h"
 #include "server/call/task.h"
 #include "server/handlers/encoded_texts.h"
@@ -20,10 +19,6 @@ namespace lmserve {
 Task<absl::Status> Score(const ServingContext& serving, Call& call,
                          const lm::v1::ScoreRequest& request,
                          lm::v1::ScoreResponse* response);
-
-// Whether a text that is scored ends with </s>: to a bidirectional model that
-// is a given.
-bool PredictsEnd(const AnyModel& model);
 
 // ln P of every word of the texts, after <s> and those before it or, if the
 // model is bidirectional, given all others; parallel to texts.all_words(). Of a

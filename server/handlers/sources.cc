@@ -9,7 +9,7 @@ namespace lmserve {
 
 absl::Status CheckHasSource(absl::string_view field,
                             const LoadedVersion& loaded, bool has_source) {
-  const bool translates = loaded.model().translation() != nullptr;
+  const bool translates = loaded.model().kind() == ModelKind::kTranslation;
   if (translates == has_source) return absl::OkStatus();
   return InvalidField(
       field, translates

@@ -264,7 +264,7 @@ TEST_P(BidirectionalTest, SaveLoadScoreGivesTheSameBits) {
   version.self_test = {"the cat is small .", "", "zebra"};
   ASSERT_EQ(Publish(store.path(), "m", version).value(), 1u);
   const ModelHandle loaded = LoadModel(store.path(), "m", 1).value();
-  ASSERT_EQ(loaded->model().left_to_right(), nullptr);
+  ASSERT_EQ(loaded->model().kind(), ModelKind::kBidirectional);
   const auto expected = Score(model(), sentences_);
   const auto found = Score(*loaded->model().bidirectional(), sentences_);
   for (size_t i = 0; i < sentences_.size(); ++i) {

@@ -67,7 +67,7 @@ void AddLoaderSeeds(const Seeds& seeds) {
       "reranker",
       LoaderSeed(
           Loader::kReranker,
-          ToJson(*(*FuzzStore().served()->GetReranker("mt"))->reranker())));
+          ToJson((*FuzzStore().served()->GetReranker("mt"))->reranker())));
   for (const char* name : {"tiny", "tiny@1", "tiny@prod"}) {
     seeds.Add(absl::StrCat("name-", name),
               LoaderSeed(Loader::kModelName, name));

@@ -116,8 +116,8 @@ class StoredRerankerTest : public testing::Test {
 TEST_F(StoredRerankerTest, IsPublishedAndLoaded) {
   ASSERT_EQ(TryPublish(kReranker).value(), 1u);
   const ModelHandle handle = LoadModel(store_.path(), "mt", 1).value();
-  ASSERT_NE(handle->reranker(), nullptr);
-  EXPECT_EQ(handle->reranker()->members_size(), 3);
+  ASSERT_TRUE(handle->is_reranker());
+  EXPECT_EQ(handle->reranker().members_size(), 3);
   EXPECT_EQ(handle->manifest().properties().at("tuned_by"), "hand");
   EXPECT_EQ(handle->files().size(), 1u);
 }

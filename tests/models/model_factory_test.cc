@@ -37,6 +37,8 @@ TEST_F(ModelFactoryTest, MakesTheModelOfTheFiles) {
 
 TEST_F(ModelFactoryTest, TellsTheKindOfModel) {
   AnyModel left = CreateModel("ngram", files_).value();
+  EXPECT_EQ(left.kind(), ModelKind::kLeftToRight);
+  EXPECT_TRUE(left.predicts_end());
   EXPECT_NE(left.left_to_right(), nullptr);
   EXPECT_EQ(left.bidirectional(), nullptr);
   const LanguageModel* model = left.left_to_right();
@@ -48,6 +50,8 @@ TEST_F(ModelFactoryTest, TellsTheKindOfModel) {
   const BidirectionalTestModel made = MakeBidirectionalTestModel(
       std::string(files_.at("vocabulary.txt")), options, Precision::kFloat);
   const AnyModel both = CreateModel("bidirectional", made.Files()).value();
+  EXPECT_EQ(both.kind(), ModelKind::kBidirectional);
+  EXPECT_FALSE(both.predicts_end());
   EXPECT_EQ(both.left_to_right(), nullptr);
   EXPECT_NE(both.bidirectional(), nullptr);
   EXPECT_EQ(both.vocabulary().size(), 10u);

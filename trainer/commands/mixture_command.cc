@@ -62,7 +62,7 @@ absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
   for (const std::string& spec : options.members) {
     absl::StatusOr<ModelHandle> handle = LoadNamed(options.target.store, spec);
     if (!handle.ok()) return handle.status();
-    if ((*handle)->model().left_to_right() == nullptr) {
+    if ((*handle)->model().kind() != ModelKind::kLeftToRight) {
       return absl::InvalidArgumentError(absl::StrCat(
           "member ", NameOf(**handle), ": expected a model that reads from ",
           "left to right, found a bidirectional one"));

@@ -73,7 +73,7 @@ void PrintText(const Evaluation& result, bool bidirectional) {
 
 absl::StatusOr<Evaluation> Evaluate(const AnyModel& model, LineReader& lines,
                                     TextForm form, Progress& progress) {
-  if (model.left_to_right() != nullptr) {
+  if (model.kind() == ModelKind::kLeftToRight) {
     return Evaluate(*model.left_to_right(), lines, form, progress);
   }
   if (form == TextForm::kStream) {
@@ -120,7 +120,8 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
       (*handle)->model(), **lines,
       options.stream ? TextForm::kStream : TextForm::kSentences, progress);
   if (!result.ok()) return result.status();
-  const bool bidirectional = (*handle)->model().bidirectional() != nullptr;
+  const bool bidirectional =
+      (*handle)->model().kind() == ModelKind::kBidirectional;
   options.json ? PrintJson(*result) : PrintText(*result, bidirectional);
   return absl::OkStatus();
 }
@@ -134,8 +135,8 @@ absl::StatusOr<ModelHandle> LoadAny(const std::string& store,
 }
 
 void PrintKind(const LoadedVersion& loaded) {
-  if (const lm::v1::Reranker* reranker = loaded.reranker()) {
-    std::cout << ToJson(*reranker);
+  if (loaded.is_reranker()) {
+    std::cout << ToJson(loaded.reranker());
     return;
   }
   std::cout << "vocabulary  " << loaded.model().vocabulary().size() << "\n";
@@ -167,7 +168,7 @@ std::vector<ScoredWord> FindNextWords(const AnyModel& model,
                                       absl::Span<const WordId> context,
                                       size_t k) {
   std::vector<ScoredWord> best(std::min<size_t>(k, model.vocabulary().size()));
-  if (model.bidirectional() != nullptr) {
+  if (model.kind() == ModelKind::kBidirectional) {
     const BidirectionalModel::Gap gap = {context, {}};
     model.bidirectional()->Fill({&gap, 1}, best.size(), absl::MakeSpan(best));
     return best;
@@ -187,7 +188,7 @@ void PrintNextWords(const AnyModel& model, const InspectOptions& options) {
   for (absl::string_view word : SplitWords(options.context)) {
     context.push_back(model.vocabulary().Find(word));
   }
-  const bool gap = model.bidirectional() != nullptr;
+  const bool gap = model.kind() == ModelKind::kBidirectional;
   std::cout << (gap ? "in" : "after") << " <s> " << options.context
             << (gap ? " ___ </s>" : "") << "\n";
   for (const ScoredWord& next : FindNextWords(model, context, options.k)) {
@@ -201,7 +202,8 @@ absl::Status RunInspect(const InspectOptions& options) {
       options.next_words ? LoadNamed(options.source.store, options.source.model)
                          : LoadAny(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
-  if (options.next_words && (*handle)->model().translation() != nullptr) {
+  if (options.next_words &&
+      (*handle)->model().kind() == ModelKind::kTranslation) {
     return absl::InvalidArgumentError(
         "--next: a translation model predicts given a source alone");
   }
@@ -238,7 +240,7 @@ void AddModelOptions(CLI::App& command, absl::string_view what,
 absl::StatusOr<ModelHandle> LoadNamed(const std::string& store,
                                       const std::string& spec) {
   absl::StatusOr<ModelHandle> handle = LoadAny(store, spec);
-  if (!handle.ok() || (*handle)->reranker() == nullptr) return handle;
+  if (!handle.ok() || !(*handle)->is_reranker()) return handle;
   return absl::FailedPreconditionError(
       absl::StrCat("'", spec, "' is a reranker: expected a model"));
 }
