@@ -1,5 +1,5 @@
-// lm_client load, unload and alias: which models the server has, by its admin
-// address.
+// lm_client load, unload and alias: change which models the server has, through
+// its admin address. They share a file because they share their options.
 
 #include <iostream>
 #include <memory>
@@ -18,17 +18,17 @@ struct Options {
   std::string admin = "localhost:50052";
   std::string model;
   std::string alias;
-  std::optional<uint64_t> expected;
+  std::optional<uint64_t> expected;  // the version of the alias before
   bool remove = false;
 };
 
-// A version as a user names it.
+// A version of a model, NAME or NAME@VERSION on the command line.
 struct ModelVersion {
   std::string name;
-  uint64_t version = 0;  // 0: not given
+  uint64_t version = 0;  // 0 if not given
 };
 
-ModelVersion Split(const std::string& text) {
+ModelVersion ParseVersion(const std::string& text) {
   const size_t at = text.find('@');
   ModelVersion model = {text.substr(0, at)};
   if (at != std::string::npos) {
@@ -37,8 +37,10 @@ ModelVersion Split(const std::string& text) {
   return model;
 }
 
+// CheckVersion and CheckModel return what is wrong with an argument, or "" if
+// nothing is.
 std::string CheckVersion(const std::string& text) {
-  if (Split(text).version > 0) return "";
+  if (ParseVersion(text).version > 0) return "";
   return absl::StrCat("expected NAME@VERSION, found '", text, "'");
 }
 
@@ -51,9 +53,9 @@ std::string CheckModel(const std::string& text) {
                             "'");
 }
 
-// A request about a version.
+// Returns a request with the name and the version of a model.
 template <typename Request>
-Request RequestOf(const ModelVersion& model) {
+Request MakeRequest(const ModelVersion& model) {
   Request request;
   request.set_name(model.name);
   request.set_version(model.version);
@@ -66,7 +68,7 @@ Client Connect(const Options& options, const CommonOptions& common) {
   return Client(client);
 }
 
-// Prints what was done, for people or for machines.
+// Prints the result of a command, as text or, with --json, as JSON.
 void Print(const CommonOptions& common, const std::string& text,
            const nlohmann::ordered_json& json) {
   std::cout << (common.json ? json.dump() : text) << "\n";
@@ -74,9 +76,9 @@ void Print(const CommonOptions& common, const std::string& text,
 
 absl::StatusOr<bool> RunLoad(const Options& options,
                              const CommonOptions& common) {
-  const auto response =
-      Connect(options, common)
-          .LoadModel(RequestOf<lm::v1::LoadModelRequest>(Split(options.model)));
+  const auto response = Connect(options, common)
+                            .LoadModel(MakeRequest<lm::v1::LoadModelRequest>(
+                                ParseVersion(options.model)));
   if (!response.ok()) return response.status();
   const lm::v1::ModelInfo& info = response->model();
   Print(common,
@@ -90,10 +92,10 @@ absl::StatusOr<bool> RunLoad(const Options& options,
 
 absl::StatusOr<bool> RunUnload(const Options& options,
                                const CommonOptions& common) {
-  const ModelVersion model = Split(options.model);
+  const ModelVersion model = ParseVersion(options.model);
   const auto response =
       Connect(options, common)
-          .UnloadModel(RequestOf<lm::v1::UnloadModelRequest>(model));
+          .UnloadModel(MakeRequest<lm::v1::UnloadModelRequest>(model));
   if (!response.ok()) return response.status();
   Print(common, absl::StrCat("unloaded ", options.model),
         {{"name", model.name}, {"version", model.version}});
@@ -102,9 +104,9 @@ absl::StatusOr<bool> RunUnload(const Options& options,
 
 absl::StatusOr<bool> RunAlias(const Options& options,
                               const CommonOptions& common) {
-  ModelVersion model = Split(options.model);
+  ModelVersion model = ParseVersion(options.model);
   if (options.remove) model.version = 0;
-  auto request = RequestOf<lm::v1::SetAliasRequest>(model);
+  auto request = MakeRequest<lm::v1::SetAliasRequest>(model);
   request.set_alias(options.alias);
   if (options.expected) request.set_expected_version(*options.expected);
   const auto response = Connect(options, common).SetAlias(request);
@@ -119,11 +121,13 @@ absl::StatusOr<bool> RunAlias(const Options& options,
   return true;
 }
 
-using Run = absl::StatusOr<bool> (*)(const Options&, const CommonOptions&);
+using AdminFunction = absl::StatusOr<bool> (*)(const Options&,
+                                               const CommonOptions&);
 
-// Adds a command with what all three share.
+// Adds a command that calls `function`, with the options that all three share.
 CLI::App& AddCommand(CLI::App& app, const std::string& name,
-                     const std::string& help, Work* work, Run run,
+                     const std::string& help, CommandFunction* run,
+                     AdminFunction function,
                      const std::shared_ptr<Options>& options) {
   CLI::App& command = *app.add_subcommand(name, help);
   command
@@ -133,47 +137,55 @@ CLI::App& AddCommand(CLI::App& app, const std::string& name,
       ->check(CheckAddress)
       ->capture_default_str();
   command.callback([=] {
-    *work = [=](const CommonOptions& common) { return run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return function(*options, common);
+    };
   });
   return command;
 }
 
 }  // namespace
 
-void AddLoadCommand(CLI::App& app, Work* work) {
+void AddLoadCommand(CLI::App& app, CommandFunction* run) {
   const auto options = std::make_shared<Options>();
-  AddCommand(app, "load",
-             "Load a version, and keep it loaded; of a bare name the newest.\n"
-             "  lm_client load en@3",
-             work, RunLoad, options)
+  AddCommand(
+      app, "load",
+      "Load a version of a model and keep it loaded; the newest one if only "
+      "the name is given.\n"
+      "  lm_client load en@3",
+      run, RunLoad, options)
       .add_option("model", options->model, "NAME or NAME@VERSION")
       ->required()
       ->check(CheckModel);
 }
 
-void AddUnloadCommand(CLI::App& app, Work* work) {
+void AddUnloadCommand(CLI::App& app, CommandFunction* run) {
   const auto options = std::make_shared<Options>();
   AddCommand(app, "unload",
-             "Let a version go until it is loaded again, or a newer one "
-             "comes.\n  lm_client unload en@3",
-             work, RunUnload, options)
+             "Unload a version until it is loaded again or a newer one is "
+             "published.\n  lm_client unload en@3",
+             run, RunUnload, options)
       .add_option("model", options->model, "NAME@VERSION")
       ->required()
       ->check(CheckVersion);
 }
 
-void AddAliasCommand(CLI::App& app, Work* work) {
+void AddAliasCommand(CLI::App& app, CommandFunction* run) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = AddCommand(app, "alias",
-                                 "Load a version, then let an alias name it.\n"
+                                 "Load a version and point an alias to it.\n"
                                  "  lm_client alias en@3 stable --expect 2",
-                                 work, RunAlias, options);
-  command.add_option("model", options->model, "NAME@VERSION; to remove: NAME")
+                                 run, RunAlias, options);
+  command
+      .add_option("model", options->model, "NAME@VERSION; with --remove, NAME")
       ->required();
-  command.add_option("alias", options->alias, "The alias")->required();
-  command.add_option("--expect", options->expected,
-                     "Fail if it does not name this version now; 0: none");
-  command.add_flag("--remove", options->remove, "Take the alias away");
+  command.add_option("alias", options->alias, "The alias, such as stable")
+      ->required();
+  command.add_option(
+      "--expect", options->expected,
+      "Change the alias only if it points to this version now; 0 if "
+      "it must not exist yet");
+  command.add_flag("--remove", options->remove, "Remove the alias");
   command.parse_complete_callback([=] {
     const std::string problem =
         options->remove ? "" : CheckVersion(options->model);

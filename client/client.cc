@@ -16,7 +16,7 @@
 namespace lmserve {
 namespace {
 
-// The one way from errors on the wire to ours: same code, same message.
+// Converts an error of gRPC; its code and message stay the same.
 absl::Status ToAbslStatus(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
                       status.error_message());
@@ -26,7 +26,8 @@ grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.message_bytes);
   arguments.SetMaxSendMessageSize(options.message_bytes);
-  // A server that was refused a moment ago is asked again by the next attempt.
+  // Reconnect so soon that the next attempt of a call finds a server that has
+  // just started.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   if (options.tls.has_value() && !options.tls->server_name.empty()) {
     arguments.SetSslTargetNameOverride(options.tls->server_name);
@@ -50,12 +51,13 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(
                                .pem_cert_chain = options.tls->certificate});
 }
 
-// The calls of one client of the server, which begin alike.
+// Prepares the context of each call: its deadline and the client's token.
 class CallStarter {
  public:
   explicit CallStarter(const std::string& token)
       : authorization_(token.empty() ? "" : "Bearer " + token) {}
 
+  // Sets no deadline if `deadline` is 0.
   void Prepare(std::chrono::milliseconds deadline,
                grpc::ClientContext* context) const {
     if (deadline.count() > 0) {

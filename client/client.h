@@ -13,52 +13,58 @@
 
 namespace lmserve {
 
-// What a client knows its server by, and shows of itself: texts in PEM. An
-// empty root stands for those that the system trusts; the client's own
-// certificate and key are for servers that ask for one. The server's
-// certificate must be for server_name, or, where that is empty, for the host of
-// the address.
+// The TLS settings of a connection. Certificates and keys are PEM texts, not
+// paths.
 struct ClientTls {
+  // The root certificates to trust; empty for those of the system.
   std::string root = "";
+  // The client's own certificate and its key, for a server that requires one.
   std::string certificate = "";
   std::string key = "";
+  // The name that the server's certificate must have; empty for the host of
+  // the address.
   std::string server_name = "";
 };
 
 struct ClientOptions {
-  std::string address = "localhost:50051";
-  // Of a unary call, all its attempts together.
+  std::string address = "localhost:50051";  // HOST:PORT or unix:PATH
+  // The time limit of a unary call, all its attempts together.
   std::chrono::milliseconds deadline = std::chrono::seconds(10);
-  // Of a call that changes models: it may have to load one, or wait for that.
+  // The time limit of LoadModel, UnloadModel and SetAlias, which may load a
+  // model or wait until one is loaded.
   std::chrono::milliseconds load_deadline = std::chrono::minutes(10);
-  // Of a stream as a whole; 0 for none.
+  // The time limit of a whole stream; 0 for none.
   std::chrono::milliseconds stream_deadline = std::chrono::milliseconds(0);
-  // How often a call is tried while the server is UNAVAILABLE, with pauses of
-  // 0.1 s, 0.2 s, ... between; 1 to 5.
+  // How many times a call is tried while the server is UNAVAILABLE, with pauses
+  // of 0.1 s, 0.2 s, ... between the attempts; 1 to 5.
   int attempts = 4;
+  // The largest message that is sent or received.
   int message_bytes = 64 << 20;
-  std::optional<ClientTls> tls;  // none: the connection is not encrypted
-  std::string token;  // sent as "authorization: Bearer TOKEN"; empty: none
+  std::optional<ClientTls> tls;  // not encrypted without a value
+  // Sent with each call as "authorization: Bearer TOKEN" unless it is empty.
+  std::string token;
 };
 
-// A stream of LanguageModelService.Decode: requests are answered in their
-// order, and may be sent ahead. One thread may send while another receives.
+// A stream of LanguageModelService.Decode. The server answers requests in
+// order; a caller may send several before it receives the first answer. One
+// thread may send while another receives. The destructor cancels a stream that
+// has not ended.
 class DecodeStream {
  public:
   virtual ~DecodeStream() = default;
 
-  // False: the stream has ended, and Receive() tells why.
+  // Returns false if the stream has ended; Receive() then returns the reason.
   virtual bool Send(const lm::v1::DecodeRequest& request) = 0;
 
-  // The next answer, or why the stream has ended: OUT_OF_RANGE where all that
-  // was sent before Close() is answered.
+  // Waits for the next answer. Returns the server's error if it ended the
+  // stream, or OUT_OF_RANGE after Close() when all requests are answered.
   virtual absl::StatusOr<lm::v1::DecodeResponse> Receive() = 0;
 
-  // No more requests come.
+  // Tells the server that no more requests follow.
   virtual void Close() = 0;
 };
 
-// A connection to lm_server. Errors have the server's code and message.
+// A connection to lm_server. Errors carry the server's code and message.
 //
 //   lmserve::Client client({.address = "localhost:50051"});
 //   lm::v1::ScoreRequest request;
@@ -66,8 +72,8 @@ class DecodeStream {
 //   request.add_texts()->set_text("the cat is small");
 //   const auto response = client.Score(request);
 //
-// Cheap to share and meant to be: any number of threads may use one, and their
-// calls share its connection.
+// Any number of threads may use one client at the same time; their calls share
+// its connection.
 class Client {
  public:
   explicit Client(const ClientOptions& options);
@@ -83,7 +89,8 @@ class Client {
   absl::StatusOr<lm::v1::GetModelResponse> GetModel(
       const lm::v1::GetModelRequest& request) const;
 
-  // Change the models; for a connection to the server's admin address.
+  // Change which models the server has. They require a connection to the
+  // server's admin address.
   absl::StatusOr<lm::v1::LoadModelResponse> LoadModel(
       const lm::v1::LoadModelRequest& request) const;
   absl::StatusOr<lm::v1::UnloadModelResponse> UnloadModel(
@@ -91,24 +98,26 @@ class Client {
   absl::StatusOr<lm::v1::SetAliasResponse> SetAlias(
       const lm::v1::SetAliasRequest& request) const;
 
-  // Scores a stream of requests: `next` fills one, or says false at the end;
-  // `receive` gets the responses in the same order, or says false to stop. The
-  // two run at the same time, `next` on a thread of its own. Returns when a
-  // `next` that has begun has come back, also after an error.
+  // Scores a stream of requests. `next` fills a request, which is empty, or
+  // returns false at the end. `receive` gets the responses in the order of the
+  // requests; it returns false to stop early, which is not an error. `next`
+  // runs on a thread of its own, at the same time as `receive`. ScoreStream
+  // returns only after a running `next` has returned, even after an error.
   absl::Status ScoreStream(
       absl::FunctionRef<bool(lm::v1::ScoreRequest*)> next,
       absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive) const;
 
-  // Generates text: `receive` gets every message, or says false to stop, which
-  // is no error.
+  // Generates text. `receive` gets every message of the stream; it returns
+  // false to stop early, which is not an error.
   absl::Status Generate(
       const lm::v1::GenerateRequest& request,
       absl::FunctionRef<bool(const lm::v1::GenerateResponse&)> receive) const;
 
-  // Opens a stream for a decoder. The client must outlive it.
+  // Opens a stream for a decoder. The client must outlive the stream.
   std::unique_ptr<DecodeStream> Decode() const;
 
-  // Whether the server ("") or a model is SERVING, after grpc.health.v1.
+  // Returns whether the server ("") or the model of this name is SERVING,
+  // according to grpc.health.v1. NOT_FOUND if the server has no such model.
   absl::StatusOr<bool> Health(const std::string& service) const;
 
  private:

@@ -21,9 +21,12 @@ absl::StatusOr<std::string> ChooseModel(const Client& client,
     }
   }
   if (names.size() == 1) return names[0];
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the server has ", names.size(),
-      " models; choose one with --model: ", absl::StrJoin(names, ", ")));
+  if (names.empty()) {
+    return absl::InvalidArgumentError("the server has 0 models");
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--model is required because the server has ", names.size(),
+                   " models: ", absl::StrJoin(names, ", ")));
 }
 
 std::string CheckAddress(const std::string& address) {
@@ -38,18 +41,22 @@ std::string CheckAddress(const std::string& address) {
   return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
 }
 
+bool ArgumentsOrLines::Next(std::string* text) {
+  if (reads_lines()) return static_cast<bool>(std::getline(std::cin, *text));
+  if (next_ == arguments_.size()) return false;
+  *text = arguments_[next_++];
+  return true;
+}
+
 bool TextSource::Next(std::string* text) {
-  for (;; ++blank_) {
-    if (read_input_) {
-      if (!std::getline(std::cin, *text)) return false;
-      if (!text->empty() && text->back() == '\r') text->pop_back();
-    } else {
-      if (next_ == arguments_.size()) return false;
-      *text = arguments_[next_++];
+  for (; texts_.Next(text); ++blank_) {
+    if (texts_.reads_lines() && !text->empty() && text->back() == '\r') {
+      text->pop_back();
     }
     ++read_;
     if (text->find_first_not_of(" \t\r\v\f") != std::string::npos) return true;
   }
+  return false;
 }
 
 }  // namespace lmserve

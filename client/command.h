@@ -13,55 +13,80 @@
 
 namespace lmserve {
 
-// What all commands of lm_client share.
+// The options that all commands of lm_client have.
 struct CommonOptions {
   ClientOptions client;
   bool json = false;
 };
 
-// The work that the command line chose. False: done, but the answer is a no
-// (exit code 1).
-using Work = std::function<absl::StatusOr<bool>(const CommonOptions&)>;
+// Runs the command that the command line chose. Returns false, which becomes
+// exit code 1, if the command succeeded and its answer is no.
+using CommandFunction =
+    std::function<absl::StatusOr<bool>(const CommonOptions&)>;
 
-// Each adds a command of lm_client, which sets *work once it is parsed.
-void AddScoreCommand(CLI::App& app, Work* work);
-void AddPredictCommand(CLI::App& app, Work* work);
-void AddRerankCommand(CLI::App& app, Work* work);
-void AddGenerateCommand(CLI::App& app, Work* work);
-void AddTranslateCommand(CLI::App& app, Work* work);
-void AddModelsCommand(CLI::App& app, Work* work);
-void AddHealthCommand(CLI::App& app, Work* work);
-void AddLoadCommand(CLI::App& app, Work* work);
-void AddUnloadCommand(CLI::App& app, Work* work);
-void AddAliasCommand(CLI::App& app, Work* work);
+// Each adds a command to lm_client. When the command line has it, parsing sets
+// *run.
+void AddScoreCommand(CLI::App& app, CommandFunction* run);
+void AddPredictCommand(CLI::App& app, CommandFunction* run);
+void AddRerankCommand(CLI::App& app, CommandFunction* run);
+void AddGenerateCommand(CLI::App& app, CommandFunction* run);
+void AddTranslateCommand(CLI::App& app, CommandFunction* run);
+void AddModelsCommand(CLI::App& app, CommandFunction* run);
+void AddHealthCommand(CLI::App& app, CommandFunction* run);
+void AddLoadCommand(CLI::App& app, CommandFunction* run);
+void AddUnloadCommand(CLI::App& app, CommandFunction* run);
+void AddAliasCommand(CLI::App& app, CommandFunction* run);
 
-// What is wrong with the address of a server, or nothing.
+// The help text of --model, for commands that ask one model.
+inline constexpr char kModelHelp[] =
+    "NAME, NAME@VERSION or NAME@ALIAS; optional if the server has only one "
+    "model";
+
+// Returns what is wrong with the address of a server, or "" if nothing is.
 std::string CheckAddress(const std::string& address);
 
-// The name given, or, where it is empty, that of the one model the server has.
+// Returns `name` or, if it is empty, the name of the server's only model.
+// INVALID_ARGUMENT if the server does not have exactly one.
 absl::StatusOr<std::string> ChooseModel(const Client& client,
                                         const std::string& name);
 
-// Texts, one at a time: those of the command line or, where there are none, the
-// lines of the standard input. Blank ones are left out and counted. One thread
-// at a time.
+// Reads texts one by one: the arguments of a command or, without arguments, the
+// lines of standard input. Returns each as it is, blank ones too. Not
+// thread-safe.
+class ArgumentsOrLines {
+ public:
+  explicit ArgumentsOrLines(std::vector<std::string> arguments)
+      : arguments_(std::move(arguments)) {}
+
+  // Returns false at the end.
+  bool Next(std::string* text);
+
+  bool reads_lines() const { return arguments_.empty(); }
+
+ private:
+  const std::vector<std::string> arguments_;
+  size_t next_ = 0;
+};
+
+// Reads texts like ArgumentsOrLines, but skips and counts blank ones and
+// removes a carriage return from the end of a line. Not thread-safe.
 class TextSource {
  public:
   explicit TextSource(std::vector<std::string> arguments)
-      : arguments_(std::move(arguments)), read_input_(arguments_.empty()) {}
+      : texts_(std::move(arguments)) {}
 
-  // False at the end.
+  // Returns false at the end.
   bool Next(std::string* text);
 
+  // The number of blank texts that were skipped.
   uint64_t blank() const { return blank_; }
 
-  // The number of the last text that came, from 1 up, blank ones counted, too.
+  // The number of texts read so far, blank ones included; so it is the line
+  // number, from 1, of the last text that Next() returned.
   uint64_t number() const { return read_; }
 
  private:
-  std::vector<std::string> arguments_;
-  const bool read_input_;
-  size_t next_ = 0;
+  ArgumentsOrLines texts_;
   uint64_t blank_ = 0;
   uint64_t read_ = 0;
 };

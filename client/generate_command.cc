@@ -1,4 +1,4 @@
-// lm_client generate: text, as it comes.
+// lm_client generate: prints a generated text word by word.
 
 #include <iostream>
 #include <memory>
@@ -72,7 +72,8 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
   return true;
 }
 
-// What is wrong with a seed, or nothing; else -1 would be 2^64 - 1.
+// Returns what is wrong with a seed, or "" if nothing is. CLI11 itself would
+// accept -1 as 2^64 - 1.
 std::string CheckSeed(const std::string& text) {
   uint64_t seed;
   if (absl::SimpleAtoi(text, &seed)) return "";
@@ -92,34 +93,36 @@ CLI::Option* AddField(CLI::App& command, const std::string& name,
 
 }  // namespace
 
-void AddGenerateCommand(CLI::App& app, Work* work) {
+void AddGenerateCommand(CLI::App& app, CommandFunction* run) {
   using Request = lm::v1::GenerateRequest;
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
       "generate",
-      "Write on from a prompt; words appear as they come.\n"
+      "Generate a text that continues a prompt, and print it word by word.\n"
       "  lm_client generate --model en --seed 7 'the cat'\n"
       "  lm_client generate --model en --temperature 0.8 --top-k 50");
   command.add_option("prompt", options->prompt,
-                     "The beginning; none: a sentence of its own");
+                     "The beginning of the text [a new sentence]");
   command.add_option_function<std::string>(
       "--model",
       [=](const std::string& model) { options->request.set_model(model); },
-      "NAME, NAME@VERSION or NAME@ALIAS; not needed where the server has one "
-      "model");
+      kModelHelp);
   AddField(command, "--max-words", options, &Request::set_max_words,
-           "Stop after so many words [100]");
+           "Maximum number of words [100]");
   AddField(command, "--temperature", options, &Request::set_temperature,
-           "Flatter above 1, sharper below, 0 for the best word [1]");
+           "Temperature of the sampling: above 1 makes rare words more likely, "
+           "below 1 less likely; 0 always takes the most probable word [1]");
   AddField(command, "--top-k", options, &Request::set_top_k,
-           "Draw from the k best words [all]");
+           "Sample from the k most probable words only [all]");
   AddField(command, "--top-p", options, &Request::set_top_p,
-           "Draw from the fewest words of this mass [1]");
+           "Sample from the fewest words with at least this total probability "
+           "only [1]");
   AddField(command, "--repetition-penalty", options,
            &Request::set_repetition_penalty,
-           "Divide the odds of used words by this [1]");
+           "Divide the odds of words that the text already has by this number "
+           "[1]");
   AddField(command, "--seed", options, &Request::set_seed,
-           "The same seed, the same words")
+           "Seed of the sampling: the same seed gives the same text [random]")
       ->check(CheckSeed);
   command
       .add_option_function<std::vector<std::string>>(
@@ -129,13 +132,13 @@ void AddGenerateCommand(CLI::App& app, Work* work) {
               options->request.add_stop_words(word);
             }
           },
-          "Stop before this word; may be given several times")
+          "Stop before this word; may be repeated")
       ->allow_extra_args(false);
   command.add_flag_callback(
       "--allow-unknown", [=] { options->request.set_allow_unknown(true); },
-      "<unk> may be drawn");
+      "Allow the unknown word, <unk>, in the text");
   command.callback([=] {
-    *work = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) { return Run(*options, common); };
   });
 }
 

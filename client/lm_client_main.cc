@@ -1,4 +1,4 @@
-// lm_client: asks lm_server from the command line.
+// lm_client: calls lm_server from the command line.
 
 #include <google/protobuf/stubs/logging.h>
 #include <signal.h>
@@ -18,16 +18,16 @@
 namespace {
 
 constexpr int kFailed = 1;
-constexpr int kWrongUse = 2;
+constexpr int kUsageError = 2;
 
-// The text of a file; CLI11 has checked that there is one.
+// Returns the contents of a file; CLI11 has checked that it exists.
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
 void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
-  // What is said of an encrypted connection makes it one.
+  // Returns the TLS settings; the first option that sets one turns TLS on.
   const auto tls = [common]() -> lmserve::ClientTls& {
     std::optional<lmserve::ClientTls>& tls = common->client.tls;
     return tls.has_value() ? *tls : tls.emplace();
@@ -44,20 +44,22 @@ void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
   };
   app.add_flag_callback(
          "--tls", [=] { tls(); },
-         "Encrypt the connection; the roots are the system's")
+         "Encrypt the connection; trusts the system's root certificates "
+         "unless --tls-ca is given")
       ->group("Security");
   add("--tls-ca", "LMSERVE_TLS_CA", &lmserve::ClientTls::root,
-      "File of the roots to trust, in PEM; encrypts the connection");
+      "PEM file of the root certificates to trust; implies --tls");
   add("--tls-certificate", "LMSERVE_TLS_CERTIFICATE",
       &lmserve::ClientTls::certificate,
-      "File of the client's own certificate, in PEM");
+      "PEM file of the client's own certificate, if the server requires one; "
+      "implies --tls");
   add("--tls-key", "LMSERVE_TLS_KEY", &lmserve::ClientTls::key,
-      "File of its key, in PEM");
+      "PEM file of the private key of --tls-certificate; implies --tls");
   app.add_option_function<std::string>(
          "--tls-server-name",
          [=](const std::string& name) { tls().server_name = name; },
-         "Name in the server's certificate, where it is not that of the "
-         "address; encrypts the connection")
+         "Name in the server's certificate, if it differs from the host of "
+         "the address; implies --tls")
       ->envname("LMSERVE_TLS_SERVER_NAME")
       ->group("Security");
   app.add_option_function<std::string>(
@@ -66,7 +68,7 @@ void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
            common->client.token =
                std::string(absl::StripAsciiWhitespace(ReadFile(path)));
          },
-         "File of the token that the server knows the client by")
+         "File with the token that the server requires of clients")
       ->envname("LMSERVE_TOKEN_FILE")
       ->check(CLI::ExistingFile)
       ->group("Security");
@@ -85,25 +87,25 @@ void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
                std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
            common->client.stream_deadline = common->client.deadline;
          },
-         "Seconds a call may take [10, loading: 600, streams: no limit]")
+         "Time limit of a call in seconds [10; to load, unload or alias "
+         "models: 600; streams: none]")
       ->check(CLI::Range(0.001, 86400.0));
   AddSecurityOptions(app, common);
-  app.add_flag("--json", common->json,
-               "Print JSON, an object a line, for machines");
+  app.add_flag("--json", common->json, "Print JSON, one object per line");
 }
 
 std::string FirstLine(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
-// What a person can do about a command line that is wrong.
-std::string WrongUse(const CLI::App& app, const CLI::ParseError& error) {
+// Returns the error message for a wrong command line.
+std::string UsageError(const CLI::App& app, const CLI::ParseError& error) {
   const auto commands = app.get_subcommands();
   const std::vector<std::string> unknown = app.remaining();
   return absl::StrCat(
       "lm_client: ",
       commands.empty() && !unknown.empty()
-          ? absl::StrCat("no command or option '", unknown[0], "'")
+          ? absl::StrCat("unknown command or option '", unknown[0], "'")
           : FirstLine(error.what()),
       " (see lm_client", commands.empty() ? "" : " ",
       commands.empty() ? "" : commands[0]->get_name(), " --help)");
@@ -111,40 +113,44 @@ std::string WrongUse(const CLI::App& app, const CLI::ParseError& error) {
 
 }  // namespace
 
-// What CLI11 throws besides ParseError is a mistake of this program.
+// Any other exception of CLI11 than ParseError is a bug in this program.
 // NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);                  // a closed pipe is a failed write
-  google::protobuf::SetLogHandler(nullptr);  // the server tells what is wrong
-  CLI::App app("Asks a language model server.", "lm_client");
+  signal(SIGPIPE, SIG_IGN);  // writing to a closed pipe fails with an error
+  google::protobuf::SetLogHandler(nullptr);  // the server reports the errors
+  CLI::App app("Command-line client of lm_server, a language model server.",
+               "lm_client");
   app.set_version_flag("--version",
                        std::string("lm_client ") + LMSERVE_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
   lmserve::CommonOptions common;
   AddCommonOptions(app, &common);
-  lmserve::Work work;
-  lmserve::AddScoreCommand(app, &work);
-  lmserve::AddPredictCommand(app, &work);
-  lmserve::AddRerankCommand(app, &work);
-  lmserve::AddGenerateCommand(app, &work);
-  lmserve::AddTranslateCommand(app, &work);
-  lmserve::AddModelsCommand(app, &work);
-  lmserve::AddHealthCommand(app, &work);
-  lmserve::AddLoadCommand(app, &work);
-  lmserve::AddUnloadCommand(app, &work);
-  lmserve::AddAliasCommand(app, &work);
+  lmserve::CommandFunction run;
+  lmserve::AddScoreCommand(app, &run);
+  lmserve::AddPredictCommand(app, &run);
+  lmserve::AddRerankCommand(app, &run);
+  lmserve::AddGenerateCommand(app, &run);
+  lmserve::AddTranslateCommand(app, &run);
+  lmserve::AddModelsCommand(app, &run);
+  lmserve::AddHealthCommand(app, &run);
+  lmserve::AddLoadCommand(app, &run);
+  lmserve::AddUnloadCommand(app, &run);
+  lmserve::AddAliasCommand(app, &run);
+  for (CLI::App* command : app.get_subcommands({})) {
+    command->footer("All commands also have the options of lm_client --help.");
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    std::fprintf(stderr, "%s\n", WrongUse(app, error).c_str());
-    return kWrongUse;
+    std::fprintf(stderr, "%s\n", UsageError(app, error).c_str());
+    return kUsageError;
   }
-  const absl::StatusOr<bool> yes = work(common);
-  if (yes.ok()) return *yes ? 0 : kFailed;
+  const absl::StatusOr<bool> result = run(common);
+  if (result.ok()) return *result ? 0 : kFailed;
   std::fprintf(stderr, "lm_client: %s: %s\n",
-               absl::StatusCodeToString(yes.status().code()).c_str(),
-               FirstLine(std::string(yes.status().message())).c_str());
+               absl::StatusCodeToString(result.status().code()).c_str(),
+               FirstLine(std::string(result.status().message())).c_str());
   return kFailed;
 }

@@ -1,7 +1,9 @@
-// lm_client models and health: what the server has, and whether it serves.
+// lm_client models: lists the models of the server.
 
 #include <iostream>
-#include <memory>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -12,7 +14,7 @@ namespace lmserve {
 namespace {
 
 void Print(const lm::v1::ListModelsResponse& response) {
-  Table table({"model", "version", "family", "words", "bytes", "aliases"});
+  TextTable table({"model", "version", "family", "words", "bytes", "aliases"});
   for (const lm::v1::ModelInfo& model : response.models()) {
     std::vector<std::string> aliases(model.aliases().begin(),
                                      model.aliases().end());
@@ -71,50 +73,23 @@ void PrintJson(const lm::v1::ListModelsResponse& response) {
   std::cout << json.dump() << "\n";
 }
 
-absl::StatusOr<bool> RunModels(const CommonOptions& common) {
+absl::StatusOr<bool> Run(const CommonOptions& common) {
   const auto response = Client(common.client).ListModels();
   if (!response.ok()) return response.status();
   common.json ? PrintJson(*response) : Print(*response);
   return true;
 }
 
-absl::StatusOr<bool> RunHealth(const std::string& service,
-                               const CommonOptions& common) {
-  const absl::StatusOr<bool> serving = Client(common.client).Health(service);
-  if (absl::IsNotFound(serving.status())) {
-    return absl::NotFoundError(
-        absl::StrCat("the server knows no model '", service, "'"));
-  }
-  if (!serving.ok()) return serving.status();
-  const std::string text = *serving ? "SERVING" : "NOT_SERVING";
-  if (common.json) {
-    std::cout << nlohmann::ordered_json{{"status", text}}.dump() << "\n";
-  } else {
-    std::cout << text << "\n";
-  }
-  return *serving;
-}
-
 }  // namespace
 
-void AddModelsCommand(CLI::App& app, Work* work) {
-  CLI::App& command = *app.add_subcommand(
-      "models", "List the models that the server has.\n  lm_client models");
-  command.callback([=] { *work = RunModels; });
-}
-
-void AddHealthCommand(CLI::App& app, Work* work) {
-  auto service = std::make_shared<std::string>();
-  CLI::App& command = *app.add_subcommand(
-      "health",
-      "Tell whether the server, or a model of it, serves; exit code 0 if so.\n"
-      "  lm_client health en");
-  command.add_option("model", *service, "Name of a model");
-  command.callback([=] {
-    *work = [=](const CommonOptions& common) {
-      return RunHealth(*service, common);
-    };
-  });
+void AddModelsCommand(CLI::App& app, CommandFunction* run) {
+  CLI::App& command =
+      *app.add_subcommand("models",
+                          "List the models of the server, the versions that it "
+                          "refused to load, and "
+                          "those it is loading.\n"
+                          "  lm_client models");
+  command.callback([=] { *run = Run; });
 }
 
 }  // namespace lmserve

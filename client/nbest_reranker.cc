@@ -14,18 +14,18 @@
 namespace lmserve {
 namespace {
 
-// The next line of the input, and how it ends. False at the end.
+// Reads the next line and its end ("\n", "\r\n", or "" at the end of the
+// input). Returns false at the end of the input.
 bool ReadLine(std::istream& in, std::string* text, std::string* end) {
   if (!std::getline(in, *text)) return false;
   const bool is_last = in.eof();
-  const bool returns = !text->empty() && text->back() == '\r';
-  if (returns) text->pop_back();
-  *end = absl::StrCat(returns ? "\r" : "", is_last ? "" : "\n");
+  const bool has_return = !text->empty() && text->back() == '\r';
+  if (has_return) text->pop_back();
+  *end = absl::StrCat(has_return ? "\r" : "", is_last ? "" : "\n");
   return true;
 }
 
-// The features that the models gave, as they are appended: those that the line
-// does not have itself.
+// Returns the features of the models, without those that the line has already.
 std::vector<Feature> ModelFeatures(const lm::v1::RerankResponse& response,
                                    const lm::v1::RankedCandidate& candidate,
                                    absl::Span<const Feature> own) {
@@ -62,23 +62,24 @@ absl::StatusOr<NbestReranker::Line> NbestReranker::ParseLine(std::string text,
 absl::Status NbestReranker::Run(
     std::istream& in, std::ostream& out,
     absl::FunctionRef<void(const Progress&)> progress) {
-  std::deque<List> asked;
+  std::deque<List> sent;
   const auto write_first = [&] {
-    absl::Status status = Write(asked.front(), out);
-    asked.pop_front();
+    absl::Status status = Write(sent.front(), out);
+    sent.pop_front();
     progress(progress_);
     return status;
   };
   List list = {1, {}, {}, {}};
-  // Asks about the list that has ended, when there is room.
+  // Sends the list that has ended, after waiting for room.
   const auto end_list = [&](uint64_t next_line) {
     absl::Status status;
-    if (asked.size() == options_.lists_at_once) status = write_first();
-    asked.push_back(std::exchange(list, {next_line, {}, {}, {}}));
-    if (status.ok()) Ask(&asked.back());
+    if (sent.size() == options_.lists_at_once) status = write_first();
+    sent.push_back(std::exchange(list, {next_line, {}, {}, {}}));
+    if (status.ok()) Send(&sent.back());
     return status;
   };
-  absl::Status problem;  // of a line; the lists before its own are answered
+  // An invalid line ends the input; the lists before its own are written.
+  absl::Status problem;
   std::string text, end, id;
   for (uint64_t number = 1; ReadLine(in, &text, &end); ++number) {
     progress_.bytes += text.size() + end.size();
@@ -98,13 +99,13 @@ absl::Status NbestReranker::Run(
   if (problem.ok() && !list.lines.empty()) {
     if (absl::Status status = end_list(0); !status.ok()) return status;
   }
-  while (!asked.empty()) {
+  while (!sent.empty()) {
     if (absl::Status status = write_first(); !status.ok()) return status;
   }
   return problem;
 }
 
-void NbestReranker::Ask(List* list) const {
+void NbestReranker::Send(List* list) const {
   for (const Line& line : list->lines) {
     if (!line.is_blank) list->candidates.push_back(&line.candidate);
   }
@@ -113,11 +114,11 @@ void NbestReranker::Ask(List* list) const {
        begin += candidates_per_call_) {
     const auto part = candidates.subspan(begin, candidates_per_call_);
     list->responses.push_back(
-        std::async(std::launch::async, [this, part] { return AskPart(part); }));
+        std::async(std::launch::async, [this, part] { return Rerank(part); }));
   }
 }
 
-NbestReranker::Response NbestReranker::AskPart(
+NbestReranker::Response NbestReranker::Rerank(
     absl::Span<const NbestLine* const> candidates) const {
   lm::v1::RerankRequest request = request_;
   if (options_.one_best) request.set_best(1);
@@ -126,7 +127,7 @@ NbestReranker::Response NbestReranker::AskPart(
     if (!absl::SimpleAtoi(candidates[0]->id, &id) ||
         id >= options_.sources.size()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "id: expected the number of a source, from 0 to ",
+          "id: expected the number of a line of --sources, from 0 to ",
           options_.sources.size() - 1, ", found '", candidates[0]->id, "'"));
     }
     request.mutable_source()->set_text(options_.sources[id]);
@@ -164,7 +165,7 @@ absl::Status NbestReranker::Write(List& list, std::ostream& out) {
   progress_.lists += list.candidates.empty() ? 0 : 1;
   progress_.candidates += list.candidates.size();
   return out.good() ? absl::OkStatus()
-                    : absl::UnavailableError("the output cannot be written");
+                    : absl::UnavailableError("cannot write the output");
 }
 
 void NbestReranker::WriteAppended(

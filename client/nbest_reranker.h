@@ -17,79 +17,87 @@
 namespace lmserve {
 
 struct NbestOptions {
-  // Write the best text of each list, rather than the list with features of the
-  // models appended.
+  // Write only the best text of each list, instead of the list with the models'
+  // features appended.
   bool one_best = false;
-  // Of a list; all where a reranker or the minimum Bayes risk may compare them.
+  // The most candidates in one call. Ignored with a reranker or the minimum
+  // Bayes risk, which may compare all candidates of a list with each other.
   size_t candidates_per_call = 500;
-  size_t lists_at_once = 16;  // asked before the first of them is written
-  // What the candidates with the ids 0, 1, ... translate; or none.
+  // The number of lists that are sent before the first result is written.
+  size_t lists_at_once = 16;
+  // The source texts of the lists with the ids 0, 1, ...; empty for none.
   std::vector<std::string> sources = {};
 };
 
-// Sends n-best lists of any length to a server, list by list, and writes what
-// comes of them, in their order. Takes the memory of a few lists. One thread at
-// a time.
+// Sends n-best lists of any length to a server, list by list, and writes the
+// results in the same order. It keeps only a few lists in memory. Not
+// thread-safe.
 class NbestReranker {
  public:
-  // What a text that is impossible under a model gets in place of minus
-  // infinity, which is no number to those who read lists.
+  // Written instead of minus infinity, the log-probability of a text that is
+  // impossible under a model, because programs that read n-best lists do not
+  // accept infinity.
   static constexpr double kImpossible = -1e6;
 
-  // `request` has all but the candidates: models, weights, normalization. The
-  // client must outlive it.
+  // `request` has everything but the candidates. The client must outlive this
+  // object.
   NbestReranker(const Client& client, lm::v1::RerankRequest request,
                 NbestOptions options)
       : client_(client),
         request_(std::move(request)),
         options_(std::move(options)),
-        candidates_per_call_(IsOfWholeLists() ? SIZE_MAX
-                                              : options_.candidates_per_call) {}
+        candidates_per_call_(
+            ComparesCandidates() ? SIZE_MAX : options_.candidates_per_call) {}
 
-  // How far it has come.
+  // What has been processed so far.
   struct Progress {
-    uint64_t lists = 0;
-    uint64_t candidates = 0;
-    uint64_t bytes = 0;  // of the input
+    uint64_t lists = 0;       // written
+    uint64_t candidates = 0;  // of these lists
+    uint64_t bytes = 0;       // of the input that were read
   };
 
-  // Reads all of `in`, lists as Moses and Marian write them (nbest_line.h), the
-  // lines of each standing together. Blank lines and ends of lines, CR LF or
-  // LF, come back as they were; so does all of a line but the features
-  // appended. `progress` is called after each list. Errors name the line or the
-  // lines; the lists before those are written.
+  // Reads n-best lists in the format of Moses and Marian (see nbest_line.h)
+  // from `in` to its end; the lines of a list must be consecutive. The output
+  // keeps blank lines, line ends (CR LF or LF) and everything in a line, and
+  // appends features to it. Calls `progress` after each list. An error names
+  // the line or lines where it occurred; the lists before these are written.
   absl::Status Run(std::istream& in, std::ostream& out,
                    absl::FunctionRef<void(const Progress&)> progress);
 
  private:
-  // A line of the input. A blank one is no candidate.
+  // A line of the input.
   struct Line {
-    std::string end;  // "\n", "\r\n", or nothing at the end of the input
-    bool is_blank;
-    NbestLine candidate;  // of a blank one its text alone
+    std::string end;      // "\n", "\r\n", or "" at the end of the input
+    bool is_blank;        // a blank line is not a candidate
+    NbestLine candidate;  // only `line` is set if is_blank
   };
 
   using Response = absl::StatusOr<lm::v1::RerankResponse>;
 
-  // Lines of one id, and what was asked of them, a call for so many at a time.
+  // The lines with one id, and the calls made for them.
   struct List {
-    uint64_t first_line;
+    uint64_t first_line;  // its number in the input, from 1
     std::vector<Line> lines;
-    std::vector<const NbestLine*> candidates;
+    std::vector<const NbestLine*> candidates;  // in `lines`
+    // One for each candidates_per_call_ candidates.
     std::vector<std::future<Response>> responses;
   };
 
-  // Whether candidates may be compared with each other.
-  bool IsOfWholeLists() const {
+  // Whether a request must have all candidates of a list, because the server
+  // may compare them with each other.
+  bool ComparesCandidates() const {
     return request_.has_minimum_bayes_risk() || !request_.reranker().empty();
   }
-  // Whether the lines' own features are weighed.
+  // Whether requests contain the features of the lines themselves.
   bool SendsFeatures() const {
     return options_.one_best || !request_.reranker().empty();
   }
   static absl::StatusOr<Line> ParseLine(std::string text, std::string end);
-  void Ask(List* list) const;
-  Response AskPart(absl::Span<const NbestLine* const> candidates) const;
+  // Starts the calls for a list.
+  void Send(List* list) const;
+  // Makes one call and waits for its response.
+  Response Rerank(absl::Span<const NbestLine* const> candidates) const;
+  // Waits for the responses to a list and writes its result.
   absl::Status Write(List& list, std::ostream& out);
   void WriteAppended(const List& list,
                      absl::Span<const lm::v1::RerankResponse> responses,

@@ -9,7 +9,7 @@
 namespace lmserve {
 namespace {
 
-// Characters, not bytes, of UTF-8 text.
+// Returns the number of characters (code points) of a UTF-8 text.
 size_t Width(const std::string& text) {
   return std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
@@ -23,9 +23,11 @@ nlohmann::ordered_json JsonNumber(double value) {
   return value;
 }
 
-std::string Decimal(double value) { return absl::StrFormat("%.4f", value); }
+std::string FormatDecimal(double value) {
+  return absl::StrFormat("%.4f", value);
+}
 
-std::string Table::ToString() const {
+std::string TextTable::ToString() const {
   std::vector<size_t> widths;
   for (const auto& row : rows_) {
     widths.resize(std::max(widths.size(), row.size()));

@@ -7,20 +7,25 @@
 
 namespace lmserve {
 
-// A number of JSON, which has no infinity: null.
+// Returns the value, or null if it is infinite or not a number, which JSON
+// cannot express.
 nlohmann::ordered_json JsonNumber(double value);
 
-// A logarithm or the like for people: four decimals.
-std::string Decimal(double value);
+// Returns a log-probability or a similar value with four decimals.
+std::string FormatDecimal(double value);
 
-// Lines of cells, each column as wide as its widest cell. Numbers stand to the
-// right, the last column to the left.
-class Table {
+// Formats rows of cells as text with aligned columns. Each column is as wide as
+// its widest cell; the last column is left-aligned, the others right-aligned.
+class TextTable {
  public:
-  explicit Table(std::vector<std::string> header) { Add(std::move(header)); }
+  explicit TextTable(std::vector<std::string> header) {
+    Add(std::move(header));
+  }
 
+  // Adds a row, which may have fewer cells than the header.
   void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
 
+  // Returns the header and the rows, one a line.
   std::string ToString() const;
 
  private:

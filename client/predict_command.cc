@@ -1,4 +1,4 @@
-// lm_client predict: what comes next.
+// lm_client predict: prints the most probable next words of contexts.
 
 #include <algorithm>
 #include <cmath>
@@ -16,42 +16,42 @@ namespace {
 struct Options {
   std::string model;
   std::vector<std::string> contexts;
-  std::vector<std::string> suffixes;  // none, or one a context
+  std::vector<std::string> suffixes;  // empty, or one for each context
   uint32_t k = 10;
   std::vector<std::string> words;
   bool exclude_unknown = false;
 };
 
-// Where the words are to be: after a context or, with a suffix, between the
-// two.
-struct Place {
+// Where to predict a word: after a context or, if there is a suffix, between
+// the two.
+struct Position {
   std::string context;
   std::optional<std::string> suffix;
 };
 
-std::vector<Place> ReadPlaces(const Options& options) {
-  std::vector<Place> places;
-  // An empty argument is the start of a sentence, a blank line is none.
+std::vector<Position> ReadPositions(const Options& options) {
+  std::vector<Position> positions;
+  // An empty argument is the start of a sentence; a blank line is skipped.
   for (const std::string& context : options.contexts) {
-    places.push_back({context, std::nullopt});
+    positions.push_back({context, std::nullopt});
   }
-  if (places.empty()) {
+  if (positions.empty()) {
     TextSource source({});
     for (std::string text; source.Next(&text);) {
-      places.push_back({text, std::nullopt});
+      positions.push_back({text, std::nullopt});
     }
   }
-  const size_t count = std::min(places.size(), options.suffixes.size());
-  for (size_t i = 0; i < count; ++i) places[i].suffix = options.suffixes[i];
-  return places;
+  const size_t count = std::min(positions.size(), options.suffixes.size());
+  for (size_t i = 0; i < count; ++i) positions[i].suffix = options.suffixes[i];
+  return positions;
 }
 
-void Print(const Place& place, const lm::v1::NextWords& next) {
-  if (place.suffix.has_value()) {
-    std::cout << absl::StreamFormat("in: <s> %s ___ %s </s>\n", place.context,
-                                    *place.suffix);
+void Print(const Position& position, const lm::v1::NextWords& next) {
+  if (position.suffix.has_value()) {
+    std::cout << absl::StreamFormat("in: <s> %s ___ %s </s>\n",
+                                    position.context, *position.suffix);
   } else {
-    std::cout << "after: <s> " << place.context << "\n";
+    std::cout << "after: <s> " << position.context << "\n";
   }
   for (int i = 0; i < next.words_size(); ++i) {
     std::cout << absl::StreamFormat("%10.4f  %7.3f %%  %s\n", next.log_probs(i),
@@ -60,15 +60,15 @@ void Print(const Place& place, const lm::v1::NextWords& next) {
   }
 }
 
-void PrintJson(const Place& place, const lm::v1::NextWords& next) {
+void PrintJson(const Position& position, const lm::v1::NextWords& next) {
   nlohmann::ordered_json words = nlohmann::ordered_json::array();
   for (int i = 0; i < next.words_size(); ++i) {
     words.push_back({{"word", next.words(i)},
                      {"id", next.ids(i)},
                      {"log_prob", JsonNumber(next.log_probs(i))}});
   }
-  nlohmann::ordered_json json = {{"context", place.context}};
-  if (place.suffix.has_value()) json["suffix"] = *place.suffix;
+  nlohmann::ordered_json json = {{"context", position.context}};
+  if (position.suffix.has_value()) json["suffix"] = *position.suffix;
   json["next"] = words;
   std::cout << json.dump() << "\n";
 }
@@ -82,55 +82,55 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
   request.set_k(options.k);
   request.set_exclude_unknown(options.exclude_unknown);
   for (const std::string& word : options.words) request.add_words(word);
-  const std::vector<Place> places = ReadPlaces(options);
-  for (const Place& place : places) {
-    request.add_contexts()->set_text(place.context);
+  const std::vector<Position> positions = ReadPositions(options);
+  for (const Position& position : positions) {
+    request.add_contexts()->set_text(position.context);
   }
   for (const std::string& suffix : options.suffixes) {
     request.add_suffixes()->set_text(suffix);
   }
   const auto response = client.Predict(request);
   if (!response.ok()) return response.status();
-  for (size_t i = 0; i < places.size(); ++i) {
-    common.json ? PrintJson(places[i], response->predictions(i))
-                : Print(places[i], response->predictions(i));
+  for (size_t i = 0; i < positions.size(); ++i) {
+    common.json ? PrintJson(positions[i], response->predictions(i))
+                : Print(positions[i], response->predictions(i));
   }
   return true;
 }
 
 }  // namespace
 
-void AddPredictCommand(CLI::App& app, Work* work) {
+void AddPredictCommand(CLI::App& app, CommandFunction* run) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
       "predict",
-      "Tell the likeliest next words, or how likely given ones are.\n"
+      "Print the most probable next words, or the probabilities of given "
+      "ones.\n"
       "  lm_client predict --model en -k 5 'the cat is' ''\n"
       "  lm_client predict --model en --words small,big 'the cat is'\n"
       "  lm_client predict --model both --suffix 'is small .' 'the'");
   command.add_option("context", options->contexts,
-                     "Contexts, '' for the start of a sentence; none: the "
-                     "lines of the standard input");
-  command.add_option("--model", options->model,
-                     "NAME, NAME@VERSION or NAME@ALIAS; not needed where the "
-                     "server has one model");
+                     "The words before the predicted one; '' for the start "
+                     "of a sentence [the lines of standard input]");
+  command.add_option("--model", options->model, kModelHelp);
   command
       .add_option("--suffix", options->suffixes,
-                  "The words after the gap, of a bidirectional model; once for "
-                  "each context")
+                  "The words after the predicted one, once for each context; "
+                  "only for bidirectional models")
       ->allow_extra_args(false);
-  command.add_option("-k", options->k, "How many next words")
+  command.add_option("-k", options->k, "Number of words to print")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   command
       .add_option("--words", options->words,
-                  "Rate these words instead, parted by commas")
+                  "Print the probabilities of these words instead, separated "
+                  "by commas")
       ->delimiter(',')
       ->allow_extra_args(false);
   command.add_flag("--exclude-unknown", options->exclude_unknown,
-                   "Leave out <unk>");
+                   "Leave out the unknown word, <unk>");
   command.callback([=] {
-    *work = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) { return Run(*options, common); };
   });
 }
 

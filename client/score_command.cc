@@ -1,4 +1,4 @@
-// lm_client score: how probable texts are.
+// lm_client score: prints the log-probabilities of texts.
 
 #include <cmath>
 #include <deque>
@@ -15,20 +15,22 @@
 namespace lmserve {
 namespace {
 
-// Texts a message: enough that a call's cost is spread, few enough that a
-// person sees lines come.
+// Enough texts per message to make the cost of a message small, few enough that
+// results appear soon.
 constexpr int kTextsPerMessage = 256;
 
 struct Options {
   std::string model;
   std::vector<std::string> texts;
-  std::string source;
-  std::string sources;  // a file
+  std::string source;   // the text that all texts translate
+  std::string sources;  // the path of a file
   bool per_word = false;
   bool no_end = false;
 };
 
-// Sends the texts, and keeps those whose scores have not come yet.
+// Fills the requests of a stream and keeps the texts that wait for their
+// scores. One thread may call Next() while another calls TakeText(); the other
+// methods require that both are done.
 class Sender {
  public:
   Sender(const std::string& model, const Options& options)
@@ -41,6 +43,7 @@ class Sender {
     }
   }
 
+  // Fills the next request. Returns false at the end or after an error.
   bool Next(lm::v1::ScoreRequest* request) {
     request->set_model(model_);
     request->set_per_word(options_.per_word);
@@ -58,6 +61,7 @@ class Sender {
     return request->texts_size() > 0;
   }
 
+  // Returns the first text that waits for its score, and removes it.
   std::string TakeText() {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::string text = std::move(waiting_.front());
@@ -67,28 +71,28 @@ class Sender {
 
   uint64_t blank() const { return texts_.blank(); }
 
-  // Why the sources do not go with the texts, if so. REQUIRES: all were sent.
+  // Returns an error if the lines of --sources do not match the texts, or could
+  // not be read.
   absl::Status CheckSources() {
     std::string more;
     if (status_.ok() && sources_.is_open() && std::getline(sources_, more)) {
       status_ = absl::InvalidArgumentError(
-          absl::StrCat("--sources: expected as many lines as there are texts, ",
+          absl::StrCat("--sources: expected one line for each text, ",
                        texts_.number(), ", found more"));
     }
     return status_;
   }
 
  private:
-  // The line of the sources that has the number of the last text. False where
-  // there is none.
+  // Adds the line of --sources with the number of the last text. Returns false
+  // if there is none.
   bool AddSource(lm::v1::ScoreRequest* request) {
     if (options_.sources.empty()) return true;
     std::string source;
     for (; sources_read_ < texts_.number(); ++sources_read_) {
       if (std::getline(sources_, source)) continue;
       status_ = absl::InvalidArgumentError(absl::StrCat(
-          "--sources: expected as many lines as there are texts, found ",
-          sources_read_));
+          "--sources: expected one line for each text, found ", sources_read_));
       return false;
     }
     request->add_sources()->set_text(source);
@@ -179,37 +183,40 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
     PrintLine(log_prob, words, unknown, absl::StrCat("all ", texts, " texts"));
   }
   if (sender.blank() > 0) {
-    std::cerr << "lm_client: " << sender.blank() << " blank lines left out\n";
+    std::cerr << "lm_client: blank texts skipped: " << sender.blank() << "\n";
   }
   return true;
 }
 
 }  // namespace
 
-void AddScoreCommand(CLI::App& app, Work* work) {
+void AddScoreCommand(CLI::App& app, CommandFunction* run) {
   auto options = std::make_shared<Options>();
   CLI::App& command =
       *app.add_subcommand("score",
-                          "Tell how probable texts are.\n"
+                          "Print the log-probability of each text under a "
+                          "model.\n"
                           "  lm_client score --model en 'the cat is small'\n"
                           "  lm_client score --model en --json < corpus.txt");
   command.add_option("text", options->texts,
-                     "Texts; none: the lines of the standard input");
-  command.add_option("--model", options->model,
-                     "NAME, NAME@VERSION or NAME@ALIAS; not needed where the "
-                     "server has one model");
-  command.add_flag("--per-word", options->per_word, "Show every word's score");
+                     "Texts to score [the lines of standard input]");
+  command.add_option("--model", options->model, kModelHelp);
+  command.add_flag("--per-word", options->per_word,
+                   "Print the score of each word, too");
   CLI::Option* source =
       command.add_option("--source", options->source,
-                         "What the texts translate, for a translation model");
+                         "The source text that all texts translate; only for "
+                         "translation models");
   command
       .add_option("--sources", options->sources,
-                  "File of what they translate, line by line")
+                  "File with the source text of each text, one per line; "
+                  "only for translation models")
       ->excludes(source);
   command.add_flag("--no-end", options->no_end,
-                   "The texts are unfinished: leave out </s>");
+                   "Do not score the end of the sentence, </s>, because the "
+                   "texts are unfinished");
   command.callback([=] {
-    *work = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) { return Run(*options, common); };
   });
 }
 

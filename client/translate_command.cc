@@ -1,4 +1,5 @@
-// lm_client translate: translations of sentences, or lists of them.
+// lm_client translate: prints the translations of sentences, or n-best lists of
+// translations.
 
 #include <deque>
 #include <future>
@@ -24,17 +25,18 @@ struct Options {
   double length_alpha = 1;
   double coverage_beta = 0;
   uint32_t max_words = 0;
-  size_t at_once = 16;
+  size_t at_once = 16;  // calls at the same time
 };
 
 using Hypotheses = absl::StatusOr<std::vector<lm::v1::Hypothesis>>;
 
-// A sentence that the server was asked about. A blank one has no translation.
+// A sentence and the result of its call.
 struct Sentence {
   std::string source;
   std::future<Hypotheses> hypotheses;
 };
 
+// Returns the translations of a sentence, best first; none if it is blank.
 Hypotheses Translate(const Client& client, const Options& options,
                      const std::string& model, const std::string& source) {
   if (absl::StripAsciiWhitespace(source).empty()) {
@@ -60,7 +62,8 @@ Hypotheses Translate(const Client& client, const Options& options,
   return hypotheses;
 }
 
-// As Moses writes n-best lists, whose ids count the sources from 0.
+// Prints an n-best list in the format of Moses. `id` is the number of the
+// source sentence, from 0.
 void PrintList(const std::string& model, uint64_t id,
                absl::Span<const lm::v1::Hypothesis> hypotheses) {
   for (const lm::v1::Hypothesis& hypothesis : hypotheses) {
@@ -85,37 +88,17 @@ void PrintJson(const std::string& source,
   std::cout << json.dump() << "\n";
 }
 
-// Every sentence of the command line or line of the standard input; blank ones
-// too, whose translations are blank.
-class Sources {
- public:
-  explicit Sources(const std::vector<std::string>& arguments)
-      : arguments_(arguments) {}
-
-  bool Next(std::string* source) {
-    if (arguments_.empty()) {
-      return static_cast<bool>(std::getline(std::cin, *source));
-    }
-    if (next_ == arguments_.size()) return false;
-    *source = arguments_[next_++];
-    return true;
-  }
-
- private:
-  const std::vector<std::string>& arguments_;
-  size_t next_ = 0;
-};
-
 absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
   const Client client(common.client);
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
-  Sources sources(options.texts);
-  std::deque<Sentence> asked;
+  // Blank sentences are kept, so that there is one translation for each.
+  ArgumentsOrLines sources(options.texts);
+  std::deque<Sentence> pending;
   uint64_t printed = 0;
   const auto print_first = [&]() -> absl::Status {
-    Sentence sentence = std::move(asked.front());
-    asked.pop_front();
+    Sentence sentence = std::move(pending.front());
+    pending.pop_front();
     const Hypotheses hypotheses = sentence.hypotheses.get();
     if (!hypotheses.ok()) {
       return absl::Status(hypotheses.status().code(),
@@ -136,15 +119,15 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
     return absl::OkStatus();
   };
   for (std::string source; sources.Next(&source);) {
-    if (asked.size() == options.at_once) {
+    if (pending.size() == options.at_once) {
       absl::Status status = print_first();
       if (!status.ok()) return status;
     }
-    asked.push_back({source, std::async(std::launch::async, [&, source] {
-                       return Translate(client, options, *model, source);
-                     })});
+    pending.push_back({source, std::async(std::launch::async, [&, source] {
+                         return Translate(client, options, *model, source);
+                       })});
   }
-  while (!asked.empty()) {
+  while (!pending.empty()) {
     absl::Status status = print_first();
     if (!status.ok()) return status;
   }
@@ -154,47 +137,47 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 
 }  // namespace
 
-void AddTranslateCommand(CLI::App& app, Work* work) {
+void AddTranslateCommand(CLI::App& app, CommandFunction* run) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
       "translate",
-      "Translate sentences by a translation model and beam search.\n"
+      "Translate sentences with a translation model and beam search.\n"
       "  lm_client translate --model de-en 'ein hund läuft'\n"
       "  lm_client translate --model de-en < test.de > test.en\n"
       "  lm_client translate --model de-en --nbest 50 < test.de > test.nbest");
   command.add_option("text", options->texts,
-                     "Sentences; none: the lines of the standard input");
-  command.add_option("--model", options->model,
-                     "NAME, NAME@VERSION or NAME@ALIAS; not needed where the "
-                     "server has one model");
-  command.add_option("--beam", options->beam, "Hypotheses that are followed")
+                     "Sentences to translate [the lines of standard input]");
+  command.add_option("--model", options->model, kModelHelp);
+  command
+      .add_option("--beam", options->beam,
+                  "Beam size: hypotheses kept per step")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   command
       .add_option("--nbest", options->nbest,
-                  "Print so many translations of each, as an n-best list; the "
-                  "beam is as wide, at least")
+                  "Print this many translations of each sentence, as an n-best "
+                  "list; widens the beam to at least this number")
       ->check(CLI::Range(1, 1'000'000));
   command
       .add_option("--length-alpha", options->length_alpha,
-                  "Rank by ln P / words^alpha; 0: by ln P")
+                  "Rank translations by ln P / words^ALPHA; 0 ranks by ln P")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
       .add_option("--coverage-beta", options->coverage_beta,
-                  "Rank, of a model with attention, by so many times the "
-                  "coverage of the source as well")
+                  "Weight of the coverage of the source in the ranking; only "
+                  "for models with attention")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--max-words", options->max_words,
-                     "Cut off after so many words [100]");
+                     "Maximum number of words of a translation [100]");
   command
       .add_option("--at-once", options->at_once,
-                  "Sentences that are asked about at a time")
+                  "Sentences to send to the server at the same time")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
   command.callback([=] {
-    *work = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) { return Run(*options, common); };
   });
 }
 

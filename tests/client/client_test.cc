@@ -37,7 +37,7 @@ bool Endless(lm::v1::ScoreRequest* request) {
   return true;
 }
 
-TEST(ClientTest, EveryMethodArrivesWhereItShould) {
+TEST(ClientTest, MethodsCallTheMatchingRpcs) {
   FakeServer server({.models = {"en"}});
   const Client client({.address = server.address()});
   EXPECT_EQ(client.Score(Request())->model().name(), "Score");
@@ -50,7 +50,8 @@ TEST(ClientTest, EveryMethodArrivesWhereItShould) {
   EXPECT_EQ(client.SetAlias({})->model().name(), "SetAlias");
 }
 
-// How often a call is tried, by the attempts allowed and the failures to come.
+// How many times the client makes a call if the server fails the first
+// `failures` of them.
 struct RetryCase {
   int attempts;
   int failures;
@@ -60,7 +61,7 @@ struct RetryCase {
 
 class RetryTest : public testing::TestWithParam<RetryCase> {};
 
-TEST_P(RetryTest, WhileUnavailableAndUpToTheAttempts) {
+TEST_P(RetryTest, RetriesWhileUnavailable) {
   const RetryCase& expected = GetParam();
   FakeServer server({.failures = expected.failures, .failure = kUnavailable});
   const Client client(
@@ -83,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 class OtherCodeTest : public testing::TestWithParam<grpc::StatusCode> {};
 
-TEST_P(OtherCodeTest, IsToldAtOnce) {
+TEST_P(OtherCodeTest, IsNotRetried) {
   FakeServer server({.failures = 1, .failure = {GetParam(), "texts[3]: why"}});
   const Client client({.address = server.address()});
   const absl::Status status = client.Score(Request()).status();
@@ -100,12 +101,12 @@ INSTANTIATE_TEST_SUITE_P(
                     grpc::FAILED_PRECONDITION, grpc::ABORTED,
                     grpc::UNIMPLEMENTED, grpc::INTERNAL, grpc::DATA_LOSS));
 
-TEST(DeadlineTest, EndsACallWithoutAnswer) {
+TEST(DeadlineTest, EndsAnUnansweredCall) {
   FakeServer server({.hang = true});
   const Client client(
       {.address = server.address(), .deadline = milliseconds(100)});
-  // To connect may take so long by itself: the first call that gets through is
-  // the one that the server must see cancelled.
+  // Connecting alone may take longer than the deadline: the server must see a
+  // cancellation of the first call that reaches it.
   while (server.calls() == 0) {
     const absl::Status status = client.Score(Request()).status();
     ASSERT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
@@ -113,9 +114,9 @@ TEST(DeadlineTest, EndsACallWithoutAnswer) {
   EXPECT_TRUE(server.WaitForCancellation());
 }
 
-TEST(DeadlineTest, IsOfAllAttemptsTogether) {
+TEST(DeadlineTest, CoversAllAttemptsTogether) {
   FakeServer server({.failures = 100, .failure = kUnavailable});
-  // Five attempts, each in no time, would have pauses of 1.2 s at the least.
+  // Five attempts would take at least 1.2 s because of the pauses between them.
   const Client client({.address = server.address(),
                        .deadline = milliseconds(300),
                        .attempts = 5});
@@ -124,7 +125,7 @@ TEST(DeadlineTest, IsOfAllAttemptsTogether) {
   EXPECT_LT(server.calls(), 5);
 }
 
-TEST(DeadlineTest, OfUnaryCallsIsNotThatOfStreams) {
+TEST(DeadlineTest, OfUnaryCallsDoesNotLimitStreams) {
   FakeServer server;
   const Client client(
       {.address = server.address(), .deadline = milliseconds(1)});
@@ -139,7 +140,7 @@ TEST(DeadlineTest, OfUnaryCallsIsNotThatOfStreams) {
                   .ok());
 }
 
-TEST(DeadlineTest, OfStreams) {
+TEST(DeadlineTest, LimitsStreams) {
   FakeServer server({.hang = true});
   const Client client(
       {.address = server.address(), .stream_deadline = milliseconds(100)});
@@ -150,7 +151,7 @@ TEST(DeadlineTest, OfStreams) {
             absl::StatusCode::kDeadlineExceeded);
 }
 
-// A port that is taken, but nobody listens on: connections are refused.
+// A port that is bound but not listened on, so connections are refused.
 class ClosedPort {
  public:
   ClosedPort() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
@@ -174,7 +175,7 @@ class ClosedPort {
   int port_;
 };
 
-TEST(UnreachableTest, IsUnavailableLongBeforeTheDeadline) {
+TEST(UnreachableTest, FailsLongBeforeTheDeadline) {
   const ClosedPort port;
   const Client client({.address = port.address(),
                        .deadline = std::chrono::minutes(10),
@@ -188,7 +189,7 @@ TEST(UnreachableTest, IsUnavailableLongBeforeTheDeadline) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::minutes(1));
 }
 
-TEST(ConnectionTest, IsOneForAllThreads) {
+TEST(ConnectionTest, IsSharedByThreads) {
   FakeServer server;
   const Client client({.address = server.address()});
   std::vector<std::thread> threads;
@@ -206,14 +207,14 @@ TEST(ConnectionTest, IsOneForAllThreads) {
   EXPECT_THAT(server.peers(), SizeIs(1));
 }
 
-TEST(ScoreStreamTest, AnswersComeInTheOrderOfTheRequests) {
+TEST(ScoreStreamTest, ReturnsResponsesInOrder) {
   constexpr int kRequests = 5000;
   FakeServer server;
   const Client client({.address = server.address()});
   int sent = 0, received = 0;
   const absl::Status status = client.ScoreStream(
       [&](lm::v1::ScoreRequest* request) {
-        EXPECT_EQ(request->texts_size(), 0);  // nothing of the one before
+        EXPECT_EQ(request->texts_size(), 0);  // cleared
         *request = Request(sent);
         return sent++ < kRequests;
       },
@@ -227,7 +228,7 @@ TEST(ScoreStreamTest, AnswersComeInTheOrderOfTheRequests) {
   EXPECT_EQ(received, kRequests);
 }
 
-TEST(ScoreStreamTest, RequestsMayWaitForAnswers) {
+TEST(ScoreStreamTest, NextMayWaitForAResponse) {
   FakeServer server;
   const Client client({.address = server.address()});
   std::mutex mutex;
@@ -251,7 +252,7 @@ TEST(ScoreStreamTest, RequestsMayWaitForAnswers) {
   EXPECT_EQ(received, 20);
 }
 
-TEST(ScoreStreamTest, NoRequestAtAll) {
+TEST(ScoreStreamTest, NoRequests) {
   FakeServer server;
   const Client client({.address = server.address()});
   int received = 0;
@@ -262,7 +263,7 @@ TEST(ScoreStreamTest, NoRequestAtAll) {
   EXPECT_EQ(received, 0);
 }
 
-TEST(ScoreStreamTest, TheReceiverStops) {
+TEST(ScoreStreamTest, ReceiverStops) {
   FakeServer server;
   const Client client({.address = server.address()});
   int received = 0;
@@ -273,7 +274,7 @@ TEST(ScoreStreamTest, TheReceiverStops) {
   EXPECT_TRUE(server.WaitForCancellation());
 }
 
-TEST(ScoreStreamTest, TheServerFailsInTheMiddle) {
+TEST(ScoreStreamTest, ServerFailsInTheMiddle) {
   FakeServer server({.failure = {grpc::INVALID_ARGUMENT, "texts[0]: empty"},
                      .fail_stream_after = 10});
   const Client client({.address = server.address()});
@@ -284,7 +285,7 @@ TEST(ScoreStreamTest, TheServerFailsInTheMiddle) {
   EXPECT_EQ(received, 10);
 }
 
-TEST(GenerateTest, TheReceiverStops) {
+TEST(GenerateTest, ReceiverStops) {
   FakeServer server;
   const Client client({.address = server.address()});
   int words = 0;
@@ -298,7 +299,7 @@ TEST(GenerateTest, TheReceiverStops) {
   EXPECT_TRUE(server.WaitForCancellation());
 }
 
-TEST(GenerateTest, TheServerFailsInTheMiddleAndIsNotAskedAgain) {
+TEST(GenerateTest, DoesNotRetryAfterAWord) {
   FakeServer server({.failure = kUnavailable, .fail_stream_after = 3});
   const Client client({.address = server.address()});
   int words = 0;
@@ -308,14 +309,14 @@ TEST(GenerateTest, TheServerFailsInTheMiddleAndIsNotAskedAgain) {
   EXPECT_EQ(server.calls(), 1);
 }
 
-TEST(GenerateTest, IsTriedAgainWhileNoWordCame) {
+TEST(GenerateTest, RetriesBeforeTheFirstWord) {
   FakeServer server({.failures = 2, .failure = kUnavailable});
   const Client client({.address = server.address()});
   EXPECT_TRUE(client.Generate({}, [](const auto&) { return false; }).ok());
   EXPECT_EQ(server.calls(), 3);
 }
 
-TEST(HealthTest, YesNoUnknown) {
+TEST(HealthTest, ServingNotServingUnknown) {
   FakeServer server;
   const Client client({.address = server.address()});
   EXPECT_EQ(client.Health("").value(), true);
@@ -324,7 +325,7 @@ TEST(HealthTest, YesNoUnknown) {
   EXPECT_TRUE(absl::IsNotFound(client.Health("unknown").status()));
 }
 
-TEST(MessageSizeTest, LargerAnswersAreRefused) {
+TEST(MessageSizeTest, LargerResponsesFail) {
   FakeServer server({.answer_bytes = 2000});
   const Client client({.address = server.address(), .message_bytes = 1000});
   const absl::Status status = client.Score(Request()).status();
@@ -332,7 +333,7 @@ TEST(MessageSizeTest, LargerAnswersAreRefused) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("1000"));
 }
 
-TEST(MessageSizeTest, LargerRequestsAreRefused) {
+TEST(MessageSizeTest, LargerRequestsFail) {
   FakeServer server;
   const Client client({.address = server.address(), .message_bytes = 1000});
   lm::v1::ScoreRequest request;
@@ -343,7 +344,7 @@ TEST(MessageSizeTest, LargerRequestsAreRefused) {
   EXPECT_EQ(server.calls(), 0);
 }
 
-TEST(MessageSizeTest, TheDefaultHasRoomForMoreThanThatOfGrpc) {
+TEST(MessageSizeTest, TheDefaultIsLargerThanThatOfGrpc) {
   FakeServer server({.answer_bytes = 5 << 20});
   const Client client({.address = server.address()});
   EXPECT_TRUE(client.Score(Request()).ok());

@@ -14,7 +14,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Gives std::cin another text while it lives.
+// Replaces the contents of std::cin during its lifetime.
 class StandardInput {
  public:
   explicit StandardInput(const std::string& text)
@@ -30,31 +30,44 @@ class StandardInput {
   std::streambuf* const before_;
 };
 
-std::vector<std::string> Texts(TextSource& source) {
+template <typename Source>
+std::vector<std::string> Texts(Source& source) {
   std::vector<std::string> texts;
   for (std::string text; source.Next(&text);) texts.push_back(text);
   return texts;
 }
 
-TEST(TextSourceTest, ArgumentsWithoutTheBlankOnes) {
+TEST(TextSourceTest, SkipsBlankArguments) {
   StandardInput input("not read\n");
   TextSource source({"the cat", " \t", "a dog", ""});
   EXPECT_THAT(Texts(source), ElementsAre("the cat", "a dog"));
   EXPECT_EQ(source.blank(), 2);
 }
 
-TEST(TextSourceTest, LinesOfTheInputWhereThereAreNoArguments) {
+TEST(TextSourceTest, ReadsLinesWithoutArguments) {
   StandardInput input("the cat\r\n\n \t\r\n  a dog ");
   TextSource source({});
   EXPECT_THAT(Texts(source), ElementsAre("the cat", "  a dog "));
   EXPECT_EQ(source.blank(), 2);
 }
 
-TEST(TextSourceTest, AnEmptyInput) {
+TEST(TextSourceTest, EmptyInput) {
   StandardInput input("");
   TextSource source({});
   EXPECT_THAT(Texts(source), IsEmpty());
   EXPECT_EQ(source.blank(), 0);
+}
+
+TEST(ArgumentsOrLinesTest, ReturnsArgumentsUnchanged) {
+  StandardInput input("not read\n");
+  ArgumentsOrLines source({"the cat\r", ""});
+  EXPECT_THAT(Texts(source), ElementsAre("the cat\r", ""));
+}
+
+TEST(ArgumentsOrLinesTest, ReturnsLinesUnchanged) {
+  StandardInput input("the cat\r\n\n a dog");
+  ArgumentsOrLines source({});
+  EXPECT_THAT(Texts(source), ElementsAre("the cat\r", "", " a dog"));
 }
 
 absl::StatusOr<std::string> Choose(const std::vector<std::string>& models,
@@ -64,22 +77,22 @@ absl::StatusOr<std::string> Choose(const std::vector<std::string>& models,
   return ChooseModel(client, name);
 }
 
-TEST(ChooseModelTest, TheNameGivenWhateverThereIs) {
+TEST(ChooseModelTest, ReturnsTheGivenName) {
   EXPECT_EQ(Choose({"en", "de"}, "fr@2").value(), "fr@2");
 }
 
-TEST(ChooseModelTest, TheOnlyModel) {
+TEST(ChooseModelTest, ReturnsTheOnlyModel) {
   EXPECT_EQ(Choose({"en"}, "").value(), "en");
 }
 
-TEST(ChooseModelTest, SeveralAreNamed) {
+TEST(ChooseModelTest, NamesTheModelsIfThereAreSeveral) {
   const absl::Status status = Choose({"en", "de"}, "").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("2 models"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("en, de"));
 }
 
-TEST(ChooseModelTest, NoneIsAnError) {
+TEST(ChooseModelTest, FailsWithoutModels) {
   const absl::Status status = Choose({}, "").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("0 models"));

@@ -9,29 +9,29 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-TEST(JsonNumberTest, NumbersThatJsonHasNotAreNull) {
+TEST(JsonNumberTest, InfiniteAndNanAreNull) {
   EXPECT_EQ(JsonNumber(kInfinity).dump(), "null");
   EXPECT_EQ(JsonNumber(-kInfinity).dump(), "null");
   EXPECT_EQ(JsonNumber(std::numeric_limits<double>::quiet_NaN()).dump(),
             "null");
 }
 
-TEST(JsonNumberTest, OthersComeBackToTheBit) {
+TEST(JsonNumberTest, FiniteNumbersAreExact) {
   for (double value : {0.0, -1.5, 1.0 / 3, 1e300, -5e-324}) {
     const auto parsed = nlohmann::json::parse(JsonNumber(value).dump());
     EXPECT_EQ(parsed.get<double>(), value);
   }
 }
 
-TEST(DecimalTest, FourDecimals) {
-  EXPECT_EQ(Decimal(-1.5), "-1.5000");
-  EXPECT_EQ(Decimal(2.0 / 3), "0.6667");
-  EXPECT_EQ(Decimal(12345), "12345.0000");
-  EXPECT_EQ(Decimal(-kInfinity), "-inf");
+TEST(FormatDecimalTest, HasFourDecimals) {
+  EXPECT_EQ(FormatDecimal(-1.5), "-1.5000");
+  EXPECT_EQ(FormatDecimal(2.0 / 3), "0.6667");
+  EXPECT_EQ(FormatDecimal(12345), "12345.0000");
+  EXPECT_EQ(FormatDecimal(-kInfinity), "-inf");
 }
 
-TEST(TableTest, NumbersToTheRightTheLastColumnToTheLeft) {
-  Table table({"rank", "score", "text"});
+TEST(TextTableTest, AlignsTheLastColumnLeftAndOthersRight) {
+  TextTable table({"rank", "score", "text"});
   table.Add({"1", "-1.5000", "i have"});
   table.Add({"10", "-12.5000", "i"});
   EXPECT_EQ(table.ToString(),
@@ -40,12 +40,12 @@ TEST(TableTest, NumbersToTheRightTheLastColumnToTheLeft) {
             "  10  -12.5000  i\n");
 }
 
-TEST(TableTest, AHeaderAlone) {
-  EXPECT_EQ(Table({"model", "version"}).ToString(), "model  version\n");
+TEST(TextTableTest, HeaderOnly) {
+  EXPECT_EQ(TextTable({"model", "version"}).ToString(), "model  version\n");
 }
 
-TEST(TableTest, WidthIsOfCharactersNotBytes) {
-  Table table({"model", "x"});
+TEST(TextTableTest, MeasuresCharactersNotBytes) {
+  TextTable table({"model", "x"});
   table.Add({"caf\u00e9s", "1"});  // 5 characters, 6 bytes
   table.Add({"\u8a9e", "2"});
   EXPECT_EQ(table.ToString(),
@@ -54,8 +54,8 @@ TEST(TableTest, WidthIsOfCharactersNotBytes) {
             "    \u8a9e  2\n");
 }
 
-TEST(TableTest, AShortRow) {
-  Table table({"a", "b", "c"});
+TEST(TextTableTest, RowWithFewerCells) {
+  TextTable table({"a", "b", "c"});
   table.Add({"1"});
   EXPECT_EQ(table.ToString(), "a  b  c\n1\n");
 }

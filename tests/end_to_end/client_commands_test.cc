@@ -159,7 +159,7 @@ TEST_F(ClientCommandsTest, ScoreOfMoreLinesThanAMessageHas) {
 TEST_F(ClientCommandsTest, ScoreAsText) {
   const Outcome outcome =
       server_->Client({"score"}, absl::StrCat(kTexts[0], "\n\n", kTexts[1]));
-  EXPECT_EQ(outcome.errors, "lm_client: 1 blank lines left out\n");
+  EXPECT_EQ(outcome.errors, "lm_client: blank texts skipped: 1\n");
   const std::vector<std::string> lines =
       absl::StrSplit(outcome.output, '\n', absl::SkipEmpty());
   ASSERT_EQ(lines.size(), 4);
@@ -348,7 +348,7 @@ TEST_F(ClientCommandsTest, Health) {
   const Outcome unknown = server_->Client({"health", "nobody"});
   EXPECT_EQ(unknown.exit_code, 1);
   EXPECT_EQ(unknown.errors,
-            "lm_client: NOT_FOUND: the server knows no model 'nobody'\n");
+            "lm_client: NOT_FOUND: the server has no model 'nobody'\n");
 }
 
 TEST_F(ClientCommandsTest, TheServerIsNamedByTheEnvironment) {

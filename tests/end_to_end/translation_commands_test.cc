@@ -156,12 +156,13 @@ TEST_F(TranslationCommandsTest, AListAndItsReranking) {
                 .output,
             ". small is cat the\n");
   WriteText(directory_->File("more"), "1 ||| the ||| there= -1 ||| -1\n");
-  EXPECT_THAT(Client({"rerank", "--reverse-model", "back", "--nbest",
-                      directory_->File("more"), "--sources",
-                      directory_->File("sources")})
-                  .errors,
-              HasSubstr("id: expected the number of a source, from 0 to 0, "
-                        "found '1'"));
+  EXPECT_THAT(
+      Client({"rerank", "--reverse-model", "back", "--nbest",
+              directory_->File("more"), "--sources",
+              directory_->File("sources")})
+          .errors,
+      HasSubstr("id: expected the number of a line of --sources, from 0 "
+                "to 0, found '1'"));
 }
 
 // Tuned on lists that the model wrote, a reranker then needs candidates alone.
@@ -246,8 +247,7 @@ TEST_F(TranslationCommandsTest, ScoresOfTextsGivenTheirSources) {
       "a\nb\nc\nd\n");
   EXPECT_NE(short_of.exit_code, 0);
   EXPECT_THAT(short_of.errors,
-              HasSubstr("--sources: expected as many lines as there are texts, "
-                        "found 3"));
+              HasSubstr("--sources: expected one line for each text, found 3"));
   const Outcome too_many = Client(
       {"score", "--model", "there", "--sources", directory_->File("sources")},
       "a\nb\n");
