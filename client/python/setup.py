@@ -1,6 +1,6 @@
 """Compiles the wire API into the package, as lmserve/api.binpb.
 
-Needs protoc, or grpcio-tools, which brings one along. All else is said in
+Requires protoc, or grpcio-tools, which includes it. All other settings are in
 pyproject.toml.
 """
 
@@ -20,24 +20,26 @@ PROTOS = ["lm/v1/language_model.proto", "lm/v1/reranker.proto",
 
 
 def proto_directory():
-  """Where the .proto files are: in an sdist, or in a clone of lmserve."""
+  """Returns the directory of the .proto files, in an sdist or in a clone."""
   for directory in (HERE / "proto", HERE.parent.parent / "proto"):
     if all((directory / proto).is_file() for proto in PROTOS):
       return directory
-  sys.exit(f"expected {', '.join(PROTOS)} in {HERE}/proto or ../../proto")
+  sys.exit(f"proto: expected {', '.join(PROTOS)} in {HERE}/proto or "
+           f"{HERE.parent.parent}/proto")
 
 
 def protoc():
+  """Returns the command that runs protoc."""
   if importlib.util.find_spec("grpc_tools"):
     return [sys.executable, "-m", "grpc_tools.protoc"]
   program = shutil.which("protoc")
   if not program:
-    sys.exit("expected grpcio-tools, or protoc in PATH, to compile the API")
+    sys.exit("protoc: expected grpcio-tools or protoc in PATH, found neither")
   return [program]
 
 
 class BuildPackage(build_py):
-  """Adds the descriptors of the API to the modules."""
+  """Adds the compiled API to the Python modules."""
 
   def run(self):
     super().run()
@@ -52,7 +54,7 @@ class BuildPackage(build_py):
 
 
 class SourceDistribution(sdist):
-  """Takes the .proto files along, which lie outside the package's folder."""
+  """Adds the .proto files, which are outside the directory of the package."""
 
   def make_release_tree(self, base_dir, files):
     super().make_release_tree(base_dir, files)

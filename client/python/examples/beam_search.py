@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the likeliest sentence of a model, as far as a beam search finds it.
+"""Prints the most probable sentence of a model that a beam search finds.
 
     beam_search.py --server localhost:50051 --model en --beam 20 the cat
 
-The arguments are how the sentence begins. What a decoder of translation or
-speech does is the same, with scores of its own added to those of the model.
+The words on the command line are the beginning of the sentence. Decoders for
+translation or speech work in the same way, but add their own scores to those of
+the model.
 """
 
 import argparse
@@ -16,12 +17,12 @@ import lmserve
 
 @dataclasses.dataclass(frozen=True)
 class Hypothesis:
-  """A beginning of a sentence.
+  """The beginning of a sentence.
 
   Attributes:
-    log_prob: of its words, those that were given included.
-    handle: of the state that the server keeps for it.
-    ids: of its words.
+    log_prob: ln P of its words, including the given ones.
+    handle: The handle of its state in the server.
+    ids: The ids of its words.
   """
 
   log_prob: float
@@ -30,7 +31,7 @@ class Hypothesis:
 
 
 def read(session, ids):
-  """The hypothesis of the words that were given."""
+  """Returns the hypothesis of the words with these ids."""
   hypothesis = Hypothesis(0, session.start.handle, ())
   for word in ids:
     extended = session.extend([hypothesis.handle], [word],
@@ -41,8 +42,15 @@ def read(session, ids):
 
 
 def recombine(extended, candidates):
-  """Makes hypotheses of candidates, best first, and of those with the same
-  future keeps the best; tells which handles are left over."""
+  """Turns candidates into hypotheses and keeps the best of those with one key.
+
+  Args:
+    extended: The DecodeExtended of the candidates.
+    candidates: Tuples (log_prob, parent hypothesis, word id), best first.
+
+  Returns:
+    The hypotheses, best first, and the handles that are not needed any more.
+  """
   kept, left_over = {}, []
   for (log_prob, parent, word), handle, key in zip(
       candidates, extended.handles, extended.recombination_keys):
@@ -54,19 +62,21 @@ def recombine(extended, candidates):
 
 
 def search(session, beam, max_words):
-  """Returns the likeliest sentence found: ids without </s>, and ln P with it.
+  """Searches for the most probable sentence.
 
-  It may be None, where no sentence of so few words is possible.
+  Returns:
+    The word ids of the sentence, without </s>, and its ln P, with </s>. The ids
+    are None if no sentence of at most max_words words was found.
   """
   start = session.start
   hypotheses = [read(session, start.ids)]
   left_over = []
   best, best_log_prob = None, -float("inf")
-  # Of the likeliest next words </s> and <unk> make no hypotheses.
+  # Two more than the beam, because </s> and <unk> do not extend a hypothesis.
   k = min(beam + 2, start.vocabulary_size)
   while hypotheses:
     handles = [hypothesis.handle for hypothesis in hypotheses]
-    # Sent at once: how each hypothesis ends, and how it goes on.
+    # Send both steps before waiting: the scores of </s>, and the next words.
     ends = session.extend_later(handles, [start.end_id] * len(handles),
                                 scores_only=True, release=left_over)
     rows = session.best(handles, k)
@@ -74,7 +84,7 @@ def search(session, beam, max_words):
       if hypothesis.log_prob + log_prob > best_log_prob:
         best = hypothesis.ids
         best_log_prob = hypothesis.log_prob + log_prob
-    # A hypothesis loses with each word: only a better one may still win.
+    # Each word lowers ln P, so only hypotheses above the best sentence can win.
     candidates = [
         (hypothesis.log_prob + log_prob, hypothesis, word)
         for hypothesis, row in zip(hypotheses, rows)
@@ -93,13 +103,16 @@ def search(session, beam, max_words):
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("--server", default="localhost:50051")
-  parser.add_argument("--model", required=True)
+  parser.add_argument("--server", default="localhost:50051",
+                      help="address of the server [%(default)s]")
+  parser.add_argument("--model", required=True,
+                      help="NAME, NAME@VERSION or NAME@ALIAS")
   parser.add_argument("--beam", type=int, default=10,
-                      help="hypotheses of a length [%(default)s]")
+                      help="beam size: hypotheses kept per step "
+                      "[%(default)s]")
   parser.add_argument("--max-words", type=int, default=30,
-                      help="words of the sentence at most [%(default)s]")
-  parser.add_argument("words", nargs="*", help="how the sentence begins")
+                      help="maximum length of the sentence [%(default)s]")
+  parser.add_argument("words", nargs="*", help="beginning of the sentence")
   arguments = parser.parse_args()
   if arguments.beam < 1:
     parser.error("--beam: expected 1 or more")
@@ -110,7 +123,7 @@ def main():
       if ids is None:
         sys.exit("beam_search: no sentence found")
       words = ()
-      if ids:  # Ids become words where they are scored.
+      if ids:  # Scoring ids word by word returns the words.
         score = client.score(arguments.model, [ids], per_word=True).scores[0]
         words = score.words.words[:-1]
   except lmserve.LmserveError as error:

@@ -1,6 +1,6 @@
-"""A client of lmserve, a gRPC server for small, fast language models.
+"""Client of lmserve, a gRPC server for small, fast language models.
 
-Client blocks, AsyncClient is for asyncio; their methods are the same.
+Client is blocking; AsyncClient is for asyncio. Both have the same methods.
 """
 
 from lmserve._async_client import AsyncClient, AsyncGeneration

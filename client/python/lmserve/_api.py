@@ -1,10 +1,10 @@
-"""The messages and methods of the wire API, from its compiled .proto files.
+"""The messages and methods of the wire API.
 
-api.binpb is what protoc makes of them: descriptors, and no code. So the package
-works with the protobuf that a program has, from 4.21 on, whichever protoc it
-was built by; and as the descriptors go to a pool of their own, it gets along
-with all other generated code, grpcio-health-checking and stubs of other
-versions of this API included.
+They are built from api.binpb, the compiled .proto files, which holds
+descriptors and no code. Hence the package works with any protobuf from 4.21,
+whichever protoc compiled it. The descriptors are in a pool of their own, so
+they do not conflict with other generated code in the same program, such as
+grpcio-health-checking or stubs of other versions of this API.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _METHODS = _method_protos()
 
 
 def message_class(name: str) -> Any:
-  """The class of the messages of a name such as lm.v1.Text."""
+  """Returns the class of a message by its full name, such as lm.v1.Text."""
   descriptor = _POOL.FindMessageTypeByName(name.lstrip("."))
   if hasattr(message_factory, "GetMessageClass"):  # from protobuf 4.22
     return message_factory.GetMessageClass(descriptor)
@@ -50,7 +50,7 @@ def message_class(name: str) -> Any:
 
 
 def unary_methods() -> list[dict[str, str]]:
-  """The methods without streams, by the names of gRPC's service config."""
+  """Returns the unary methods as names for gRPC's service config."""
   methods = []
   for path, method in _METHODS.items():
     if not method.client_streaming and not method.server_streaming:
@@ -60,7 +60,12 @@ def unary_methods() -> list[dict[str, str]]:
 
 
 def stub(channel: Any, path: str) -> Any:
-  """What calls the method of a path such as /lm.v1.ModelService/GetModel."""
+  """Returns a callable for the method of a path.
+
+  Args:
+    channel: A channel of grpc or grpc.aio.
+    path: The path of the method, such as /lm.v1.ModelService/GetModel.
+  """
   method = _METHODS[path]
   kind = "_".join("stream" if streaming else "unary" for streaming in (
       method.client_streaming, method.server_streaming))

@@ -24,15 +24,18 @@ from lmserve._types import (Batch, BeamSearchResponse, Candidate,
 
 class AsyncGeneration(_responses.GenerationState,
                       AsyncIterator[GeneratedWord]):
-  """An asynchronous iterator of generated words, as they come.
+  """An asynchronous iterator over generated words.
+
+  It yields each word as soon as it arrives, and raises LmserveError if the call
+  fails.
 
   Attributes:
-    model: who generates, a ModelVersion; None before the first word.
-    end: a GenerationEnd, once there are no more words; None before.
+    model: The ModelVersion that generates; None before the first word.
+    end: A GenerationEnd after the last word; None before.
   """
 
   def __init__(self, call: Any) -> None:
-    """Made by AsyncClient.generate."""
+    """Only AsyncClient.generate creates one."""
     super().__init__()
     self._call = call
     self._messages = call.__aiter__()
@@ -57,7 +60,7 @@ class AsyncGeneration(_responses.GenerationState,
     raise StopAsyncIteration
 
   def cancel(self) -> None:
-    """Lets the server stop; the iteration ends."""
+    """Cancels the call, which ends the iteration."""
     self._cancelled = True
     self._call.cancel()
 
@@ -68,8 +71,9 @@ class AsyncClient:
       async with lmserve.AsyncClient("localhost:50051") as client:
         response = await client.score("en", ["the cat is small ."])
 
-  The methods and their arguments are those of Client. Belongs to the event loop
-  that it is made in, whose tasks share it.
+  The methods have the same arguments and results as those of Client. A client
+  belongs to the event loop in which it was created; any number of tasks of this
+  loop may use it at the same time.
   """
 
   def __init__(self, address: str = "localhost:50051", *,
@@ -79,13 +83,13 @@ class AsyncClient:
                message_bytes: int = 64 << 20,
                tls: Tls | None = None,
                token: str | None = None) -> None:
-    """As Client's. Call it where an event loop runs."""
+    """Has the arguments of Client. Requires a running event loop."""
     self._connection = Connection(grpc.aio, Settings(
         address, deadline, stream_deadline, attempts, message_bytes, tls,
         token))
 
   async def close(self) -> None:
-    """Closes the connection and cancels the calls that tasks wait for."""
+    """Closes the connection and cancels running calls."""
     await self._connection.channel.close()
 
   async def __aenter__(self) -> AsyncClient:
@@ -100,7 +104,7 @@ class AsyncClient:
                   sources: Sequence[Text] = (), per_word: bool = False,
                   no_end: bool = False,
                   deadline: float | None = None) -> ScoreResponse:
-    """As Client.score."""
+    """See Client.score."""
     request = _requests.score(model, texts, sources, per_word, no_end)
     return _responses.score(
         await self._call(self._connection.score, request, deadline))
@@ -111,7 +115,7 @@ class AsyncClient:
                 AsyncIterable[Sequence[Text] | Batch]), *,
       per_word: bool = False, no_end: bool = False,
       deadline: float | None = None) -> AsyncIterator[ScoreResponse]:
-    """As Client.score_stream; takes its batches in a task."""
+    """See Client.score_stream; a task iterates over the batches."""
     failure: list[Exception] = []
 
     async def requests() -> AsyncIterator[Any]:
@@ -137,7 +141,7 @@ class AsyncClient:
                     k: int = 0, exclude_unknown: bool = False,
                     words: Sequence[str] = (), suffixes: Sequence[Text] = (),
                     deadline: float | None = None) -> PredictResponse:
-    """As Client.predict."""
+    """See Client.predict."""
     request = _requests.predict(model, contexts, k, exclude_unknown, words,
                                 suffixes)
     return _responses.predict(
@@ -152,7 +156,7 @@ class AsyncClient:
                    reverse_models: Sequence[str] = (),
                    minimum_bayes_risk: MinimumBayesRisk | None = None,
                    deadline: float | None = None) -> RerankResponse:
-    """As Client.rerank."""
+    """See Client.rerank."""
     request = _requests.rerank(models, candidates, weights or {},
                                normalization, alpha, best, source,
                                reverse_models, minimum_bayes_risk)
@@ -163,7 +167,7 @@ class AsyncClient:
                         candidates: Sequence[Text | Candidate], *,
                         best: int = 0, source: Text | None = None,
                         deadline: float | None = None) -> RerankResponse:
-    """As Client.rerank_with."""
+    """See Client.rerank_with."""
     request = _requests.rerank_with(reranker, candidates, best, source)
     return _responses.rerank(
         await self._call(self._connection.rerank, request, deadline))
@@ -176,7 +180,7 @@ class AsyncClient:
                seed: int | None = None, stop_words: Sequence[str] = (),
                allow_unknown: bool = False,
                deadline: float | None = None) -> AsyncGeneration:
-    """As Client.generate: what it returns is for `async for`."""
+    """See Client.generate; use `async for` with the result."""
     request = _requests.generate(model, prompt, source, max_words, temperature,
                                  top_k, top_p, repetition_penalty, seed,
                                  stop_words, allow_unknown)
@@ -186,9 +190,10 @@ class AsyncClient:
   async def beam_search(self, model: str, prompt: Text = "", *,
                         source: Text | None = None, size: int = 5,
                         best: int = 1, length_alpha: float = 1.0,
-                        coverage_beta: float = 0.0, max_words: int = 0, allow_unknown: bool = False,
+                        coverage_beta: float = 0.0, max_words: int = 0,
+                        allow_unknown: bool = False,
                         deadline: float | None = None) -> BeamSearchResponse:
-    """As Client.beam_search."""
+    """See Client.beam_search."""
     request = _requests.beam_search(model, prompt, source, size, best,
                                     length_alpha, coverage_beta, max_words,
                                     allow_unknown)
@@ -197,24 +202,24 @@ class AsyncClient:
 
   def decode(self, model: str, words: Sequence[str] = (), *,
              deadline: float | None = None) -> AsyncDecodeSession:
-    """As Client.decode; for `async with`."""
+    """See Client.decode; use `async with` with the result."""
     return AsyncDecodeSession(self._connection, model, words, deadline)
 
   async def list_models(
       self, *, deadline: float | None = None) -> ListModelsResponse:
-    """As Client.list_models."""
+    """See Client.list_models."""
     return _responses.list_models(await self._call(
         self._connection.list_models, _requests.list_models(), deadline))
 
   async def get_model(self, model: str, *,
                       deadline: float | None = None) -> ModelInfo:
-    """As Client.get_model."""
+    """See Client.get_model."""
     return _responses.get_model(await self._call(
         self._connection.get_model, _requests.get_model(model), deadline))
 
   async def health(self, service: str = "", *,
                    deadline: float | None = None) -> bool:
-    """As Client.health."""
+    """See Client.health."""
     return _responses.health(await self._call(
         self._connection.health, _requests.health(service), deadline))
 
@@ -227,7 +232,7 @@ class AsyncClient:
 
 
 def _only(method: Any) -> Any:
-  """As that of Client."""
+  """Wraps a streaming method so that it returns the only message."""
 
   async def call(request: Any, **arguments: Any) -> Any:
     message, = [message async for message in method(request, **arguments)]

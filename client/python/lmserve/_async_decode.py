@@ -1,4 +1,4 @@
-"""The session of a decoder for asyncio."""
+"""The decode session for asyncio."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ T = TypeVar("T")
 
 
 class AsyncDecodeSession:
-  """As DecodeSession, for `async with`.
+  """A DecodeSession for `async with`.
 
       async with client.decode("en", words=["the", "cat"]) as session:
         the, cat = session.start.ids
         first = await session.extend([session.start.handle] * 2, [the, cat])
         rows = await session.best(first.handles, k=3)
 
-  A method sends its step when it is called, and returns what to await for the
-  result. So steps may be sent one after the other before the first is awaited,
-  also by several tasks. A step whose await is cancelled is done nevertheless.
+  A method sends its step when it is called, and returns an awaitable for the
+  result. So a task, or several tasks, can send many steps before awaiting the
+  first. Cancelling the await of a step does not cancel the step.
 
   Attributes:
-    start: a DecodeStarted, inside of the `async with`.
+    start: A DecodeStarted, inside the `async with` block.
   """
 
   start: DecodeStarted
 
   def __init__(self, connection: Connection, model: str, words: Sequence[str],
                deadline: float | None) -> None:
-    """Made by AsyncClient.decode."""
+    """Only AsyncClient.decode creates one."""
     self._connection = connection
     self._first = _requests.decode_start(model, words)
     self._deadline = deadline
@@ -54,7 +54,7 @@ class AsyncDecodeSession:
 
   async def __aenter__(self) -> AsyncDecodeSession:
     if self._call is not None:
-      raise ValueError("a session is for one `async with`")
+      raise ValueError("a session can be used in one `async with` block only")
     self._call = self._connection.decode(
         self._sent(), **self._connection.stream(self._deadline))
     self._reader = asyncio.create_task(self._receive())
@@ -73,25 +73,25 @@ class AsyncDecodeSession:
 
   def extend(self, handles: Ids, words: Ids, *, scores_only: bool = False,
              retain: Ids = (), release: Ids = ()) -> Awaitable[DecodeExtended]:
-    """As DecodeSession.extend."""
+    """See DecodeSession.extend."""
     request = _requests.decode_extend(handles, words, scores_only, retain,
                                       release)
     return self._send(request, _responses.decode_extended)
 
   def best(self, handles: Ids, k: int = 0, *, retain: Ids = (),
            release: Ids = ()) -> Awaitable[tuple[BestWords, ...]]:
-    """As DecodeSession.best."""
+    """See DecodeSession.best."""
     request = _requests.decode_best(handles, k, retain, release)
     return self._send(request, functools.partial(
         _responses.decoded_best, len(request.best.handles)))
 
   def retain(self, handles: Ids) -> Awaitable[None]:
-    """As DecodeSession.retain."""
+    """See DecodeSession.retain."""
     return self._send(_requests.decode_references(handles, ()),
                       _responses.nothing)
 
   def release(self, handles: Ids) -> Awaitable[None]:
-    """As DecodeSession.release."""
+    """See DecodeSession.release."""
     return self._send(_requests.decode_references((), handles),
                       _responses.nothing)
 
@@ -112,7 +112,7 @@ class AsyncDecodeSession:
       yield request
 
   async def _receive(self) -> None:
-    """Gives each answer to the oldest step pending, to the end."""
+    """Passes each answer to the oldest pending step, until the stream ends."""
     failure = LmserveError(grpc.StatusCode.UNAVAILABLE,
                            "the server has ended the session")
     try:
@@ -130,13 +130,18 @@ class AsyncDecodeSession:
     self._pending.clear()
 
   async def _close(self, at_once: bool) -> None:
-    """Lets the server end the stream, or, where answers are to come, ends it."""
+    """Ends the stream.
+
+    Args:
+      at_once: Whether to cancel the stream, because answers are still to come.
+        Otherwise waits until the server ends it.
+    """
     self._is_open = False
     self._requests.put_nowait(None)
     assert self._reader is not None
     try:
-      # To wait for a task by itself would pass a cancellation on to it, and lose
-      # it there.
+      # `await self._reader` would pass a cancellation on to the reader, which
+      # swallows it.
       if not at_once:
         await asyncio.wait({self._reader})
     finally:
@@ -147,4 +152,4 @@ class AsyncDecodeSession:
 def _fail(future: asyncio.Future[Any], failure: LmserveError) -> None:
   if not future.done():
     future.set_exception(failure)
-    future.exception()  # Nobody has to ask for each of them.
+    future.exception()  # Avoids a warning if nobody awaits this future.

@@ -1,4 +1,4 @@
-"""The client that blocks."""
+"""The blocking client."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from lmserve._types import (Batch, BeamSearchResponse, Candidate,
 
 
 class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
-  """An iterator of generated words, as they come.
+  """An iterator over generated words, which yields each as soon as it arrives.
+
+  Iterating raises LmserveError if the call fails.
 
   Attributes:
-    model: who generates, a ModelVersion; None before the first word.
-    end: a GenerationEnd, once there are no more words; None before.
+    model: The ModelVersion that generates; None before the first word.
+    end: A GenerationEnd after the last word; None before.
   """
 
   def __init__(self, call: Any) -> None:
-    """Made by Client.generate."""
+    """Only Client.generate creates one."""
     super().__init__()
     self._call = call
     self._cancelled = False
@@ -50,7 +52,7 @@ class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
     raise StopIteration
 
   def cancel(self) -> None:
-    """Lets the server stop; the iteration ends."""
+    """Cancels the call, which ends the iteration."""
     self._cancelled = True
     self._call.cancel()
 
@@ -62,14 +64,13 @@ class Client:
         print(client.score("en", ["the cat is small ."]).scores[0].log_prob)
 
   `model` is NAME, NAME@VERSION or NAME@ALIAS. A Text is a str, which the model
-  splits into words, a list of words or a list of ids of the vocabulary.
+  splits into words; a list of words; or a list of word ids.
 
-  What fails at the server, or on the way, raises LmserveError, with the
-  server's own message; a wrong argument TypeError or ValueError, before
-  anything is sent.
+  All methods raise LmserveError if the call fails, and TypeError or ValueError
+  for a wrong argument before anything is sent.
 
-  Meant to be shared: any number of threads may use one, and their calls share
-  its connection, which is made at the first call.
+  Any number of threads may use one client at the same time; their calls share
+  its connection, which is opened by the first call.
   """
 
   def __init__(self, address: str = "localhost:50051", *,
@@ -79,26 +80,27 @@ class Client:
                message_bytes: int = 64 << 20,
                tls: Tls | None = None,
                token: str | None = None) -> None:
-    """Connects when it is first used.
+    """Creates a client without connecting yet.
 
     Args:
-      address: HOST:PORT or unix:PATH.
-      deadline: seconds of a call, all its attempts together.
-      stream_deadline: seconds of a stream as a whole; None for no end.
-      attempts: how often a call is tried while the server is UNAVAILABLE, with
-        pauses of about 0.1 s, 0.2 s, ... between; 1 to 5. A stream and
-        beam_search, whose answer is one, are tried once, but by AsyncClient.
-      message_bytes: the longest message, in either direction.
-      tls: how to encrypt; None for not at all.
-      token: sent with each call as "authorization: Bearer TOKEN". Without TLS,
-        whoever is on the way can read it.
+      address: HOST:PORT or unix:PATH of the server.
+      deadline: Time limit of a call in seconds, all its attempts together.
+      stream_deadline: Time limit of a whole stream in seconds. None: no limit.
+      attempts: How many times a call is tried while the server is UNAVAILABLE,
+        with pauses of about 0.1 s, 0.2 s, ... between the attempts; 1 to 5.
+        Client tries streams and beam_search, which uses a stream, only once;
+        AsyncClient tries them like other calls.
+      message_bytes: The size of the largest message, sent or received.
+      tls: How to encrypt the connection. None: not encrypted.
+      token: Sent with each call as "authorization: Bearer TOKEN". Without TLS,
+        the network can read it.
     """
     self._connection = Connection(grpc, Settings(
         address, deadline, stream_deadline, attempts, message_bytes, tls,
         token))
 
   def close(self) -> None:
-    """Closes the connection; running calls are cancelled."""
+    """Closes the connection and cancels running calls."""
     self._connection.channel.close()
 
   def __enter__(self) -> Client:
@@ -113,17 +115,17 @@ class Client:
             sources: Sequence[Text] = (), per_word: bool = False,
             no_end: bool = False,
             deadline: float | None = None) -> ScoreResponse:
-    """Tells how probable texts are.
+    """Computes the log-probabilities of texts.
 
     Args:
-      model: which model.
-      texts: at least one; none may be empty.
-      sources: of a translation model, and no other: what the texts translate,
-        one for all of them or one a text.
-      per_word: fill TextScore.words.
-      no_end: the texts are unfinished: do not predict </s>. Not of a
-        bidirectional model.
-      deadline: in seconds, of this call; None for the client's.
+      model: The model.
+      texts: At least one text; none may be empty.
+      sources: The source texts, for a translation model only: one for each
+        text, or a single one for all.
+      per_word: Whether to fill TextScore.words.
+      no_end: Whether to leave out </s>, because the texts are unfinished. Not
+        for bidirectional models.
+      deadline: Time limit in seconds. None: the client's deadline.
     """
     request = _requests.score(model, texts, sources, per_word, no_end)
     return _responses.score(
@@ -133,13 +135,25 @@ class Client:
                    batches: Iterable[Sequence[Text] | Batch], *,
                    per_word: bool = False, no_end: bool = False,
                    deadline: float | None = None) -> Iterator[ScoreResponse]:
-    """Scores a corpus too long for a message.
+    """Scores a corpus that is too long for one message.
 
-    A batch is texts or, for a translation model, a Batch with their sources.
-    Yields a response a batch, in order, as they come. Batches are taken ahead
-    of the responses, on another thread. What they raise is raised here, after
-    the responses to the batches before. An error of the server ends the
-    stream; its message begins with "request N:", N from 0.
+    Args:
+      model: The model.
+      batches: Lists of texts or, for a translation model, Batches of texts and
+        sources. Another thread iterates over them, ahead of the responses. If
+        the iteration raises an exception, score_stream raises it after the
+        responses to the batches before it.
+      per_word: Whether to fill TextScore.words.
+      no_end: Whether to leave out </s>; see score.
+      deadline: Time limit of the stream in seconds. None: the client's
+        stream_deadline.
+
+    Yields:
+      A ScoreResponse for each batch, in order.
+
+    Raises:
+      LmserveError: The server failed. If it rejected a batch, the message
+        begins with "request N:", where N counts batches from 0.
     """
     failure: list[Exception] = []
 
@@ -166,18 +180,20 @@ class Client:
               k: int = 0, exclude_unknown: bool = False,
               words: Sequence[str] = (), suffixes: Sequence[Text] = (),
               deadline: float | None = None) -> PredictResponse:
-    """Tells the likeliest next words, or how likely given ones are.
+    """Predicts the next words of contexts.
 
     Args:
-      model: which model; not a translation model.
-      contexts: at least one; an empty one is the start of a sentence. Of a
-        bidirectional model, the words before a gap.
-      k: how many next words; 0 stands for 10, or all there are.
-      exclude_unknown: leave <unk> out of the best words.
-      words: not empty: rate these words; k is not read.
-      suffixes: of a bidirectional model: the words after the gap, one text a
-        context; no text at all stands for empty ones.
-      deadline: in seconds, of this call; None for the client's.
+      model: The model; not a translation model.
+      contexts: At least one context; an empty one is the start of a sentence.
+        For a bidirectional model, the words before the predicted one.
+      k: The number of words to return, the most probable ones; 0 means 10, or
+        the whole vocabulary if it is smaller.
+      exclude_unknown: Whether to leave <unk> out of the k words.
+      words: If not empty, return the probabilities of these words instead and
+        ignore k.
+      suffixes: The words after the predicted one, for a bidirectional model
+        only: one text for each context. Empty: all suffixes are empty.
+      deadline: Time limit in seconds. None: the client's deadline.
     """
     request = _requests.predict(model, contexts, k, exclude_unknown, words,
                                 suffixes)
@@ -192,26 +208,27 @@ class Client:
              source: Text | None = None, reverse_models: Sequence[str] = (),
              minimum_bayes_risk: MinimumBayesRisk | None = None,
              deadline: float | None = None) -> RerankResponse:
-    """Orders candidates by a log-linear combination of features.
+    """Ranks candidates by a log-linear combination of features.
 
     Args:
-      models: each adds four features: its log-probability under its name, its
-        unknown words under NAME.unknown, its words under NAME.words, and
-        ln P(</s>) under NAME.end.
-      candidates: at least one; texts, or Candidates with features of their
-        own.
-      weights: by feature name; a feature without one has weight 0. None: the
-        models' log-probabilities have weight 1 each.
-      normalization: of the models' log-probabilities.
-      alpha: of Normalization.POWER.
-      best: how many to return; 0 stands for all.
-      source: what the candidates translate, where translation models are among
-        the models, whose features are then given the source.
-      reverse_models: translation models the other way; each adds one feature,
-        under its name: ln P(source | candidate).
-      minimum_bayes_risk: rank by how much a candidate is like all of them;
-        None: by the score.
-      deadline: in seconds, of this call; None for the client's.
+      models: Models that score the candidates. Each model NAME adds four
+        features to a candidate: its log-probability, NAME; the number of its
+        unknown words, NAME.unknown; the number of its words, NAME.words; and
+        ln P(</s>), NAME.end.
+      candidates: At least one: a text, or a Candidate with features of its own.
+      weights: The weights by feature name; other features have weight 0. None:
+        the log-probability of each model has weight 1.
+      normalization: How the log-probabilities of the models are normalized.
+      alpha: The exponent of Normalization.POWER.
+      best: The number of candidates to return; 0 means all.
+      source: The source text that the candidates translate, if there are
+        translation models. Their features are computed given the source.
+      reverse_models: Translation models from the language of the candidates
+        into that of the source. Each adds one feature, its name:
+        ln P(source | candidate).
+      minimum_bayes_risk: Rank by the similarity to all candidates. None: rank
+        by score.
+      deadline: Time limit in seconds. None: the client's deadline.
     """
     request = _requests.rerank(models, candidates, weights or {},
                                normalization, alpha, best, source,
@@ -223,19 +240,20 @@ class Client:
                   candidates: Sequence[Text | Candidate], *,
                   best: int = 0, source: Text | None = None,
                   deadline: float | None = None) -> RerankResponse:
-    """Orders candidates as a reranker of the model store does.
+    """Ranks candidates with a reranker of the model store.
 
-    It brings the models, the weights and all else that rerank is told;
-    get_model(reranker).reranker says what.
+    The reranker defines the models, the weights and the other arguments of
+    rerank; get_model(reranker).reranker describes them.
 
     Args:
-      reranker: NAME, NAME@VERSION or NAME@ALIAS, as of a model.
-      candidates: at least one; texts, or Candidates with all features of their
-        own that the reranker has weights for.
-      best: how many to return; 0 stands for all.
-      source: what the candidates translate, where translation models are among
-        the reranker's members, and only there.
-      deadline: in seconds, of this call; None for the client's.
+      reranker: NAME, NAME@VERSION or NAME@ALIAS.
+      candidates: At least one: a text, or a Candidate. A Candidate must have
+        all features that the reranker has weights for, except those of its
+        members.
+      best: The number of candidates to return; 0 means all.
+      source: The source text that the candidates translate; only for rerankers
+        that have translation models.
+      deadline: Time limit in seconds. None: the client's deadline.
     """
     request = _requests.rerank_with(reranker, candidates, best, source)
     return _responses.rerank(
@@ -249,21 +267,26 @@ class Client:
                seed: int | None = None, stop_words: Sequence[str] = (),
                allow_unknown: bool = False,
                deadline: float | None = None) -> Generation:
-    """Writes on from a prompt.
+    """Generates a text that continues a prompt, word by word.
 
     Args:
-      model: which model; not a bidirectional one.
-      prompt: empty: starts a sentence.
-      source: what a translation model, and no other, is to translate.
-      max_words: how many at most; 0 stands for 100.
-      temperature: None for 1; 0 takes the best word.
-      top_k: of the k best words only; 0 stands for all.
-      top_p: of the fewest words of that mass; None for 1.
-      repetition_penalty: divides the odds of used words; None for 1.
-      seed: the same seed, the same words; None for one that is drawn.
-      stop_words: end the text before such a word.
-      allow_unknown: <unk> may be drawn.
-      deadline: in seconds, of the whole; None for the client's for streams.
+      model: The model; not a bidirectional one.
+      prompt: The beginning of the text. Empty: a new sentence.
+      source: The text to translate, for a translation model only.
+      max_words: The maximum number of words; 0 means 100.
+      temperature: Above 1 makes rare words more likely, below 1 less likely; 0
+        always takes the most probable word. None: 1.
+      top_k: Sample from the k most probable words only; 0 means all.
+      top_p: Sample only from the fewest words with at least this total
+        probability. None: 1.
+      repetition_penalty: Divides the odds of words that the text already has.
+        None: 1.
+      seed: The seed of the sampling; the same seed gives the same text. None: a
+        random one.
+      stop_words: The text ends before any of these words.
+      allow_unknown: Whether the text may have <unk>.
+      deadline: Time limit of the stream in seconds. None: the client's
+        stream_deadline.
     """
     request = _requests.generate(model, prompt, source, max_words, temperature,
                                  top_k, top_p, repetition_penalty, seed,
@@ -277,24 +300,24 @@ class Client:
                   max_words: int = 0,
                   allow_unknown: bool = False,
                   deadline: float | None = None) -> BeamSearchResponse:
-    """Looks for the likeliest texts; of a translation model, translations.
+    """Searches for the most probable texts, or translations of a source text.
 
         found = client.beam_search("de-en", source="ein hund läuft")
         print(found.hypotheses[0].text)
 
     Args:
-      model: which model; not a bidirectional one.
-      prompt: how the text begins; the hypotheses do not repeat it.
-      source: what a translation model, and no other, is to translate.
-      size: hypotheses that are followed.
-      best: how many to return, at most size.
-      length_alpha: ranks by ln P / n^length_alpha, n the words with </s>; 0:
-        by ln P.
-      coverage_beta: of a model with attention, how much less what leaves out
-        words of the source is worth; 0: no less.
-      max_words: cut off after so many; 0 stands for 100.
-      allow_unknown: <unk> may be among the words.
-      deadline: in seconds, of this call; None for the client's.
+      model: The model; not a bidirectional one.
+      prompt: The beginning of the text; the hypotheses do not repeat it.
+      source: The text to translate, for a translation model only.
+      size: The beam size: how many hypotheses each step keeps.
+      best: The number of hypotheses to return, at most `size`.
+      length_alpha: Rank by ln P / n^length_alpha, where n is the number of
+        words, </s> included; 0 ranks by ln P.
+      coverage_beta: The weight of the penalty for words of the source that the
+        translation leaves out; for models with attention. 0: no penalty.
+      max_words: The maximum number of words; 0 means 100.
+      allow_unknown: Whether the texts may have <unk>.
+      deadline: Time limit in seconds. None: the client's deadline.
     """
     request = _requests.beam_search(model, prompt, source, size, best,
                                     length_alpha, coverage_beta, max_words,
@@ -304,32 +327,37 @@ class Client:
 
   def decode(self, model: str, words: Sequence[str] = (), *,
              deadline: float | None = None) -> DecodeSession:
-    """Opens a session for a decoder, which keeps its states in the server.
+    """Opens a session for a decoder; the server keeps its states.
 
         with client.decode("en", words=["the", "cat"]) as session:
           first = session.extend([session.start.handle], session.start.ids[:1])
 
     Args:
-      model: which model; neither a bidirectional one nor one for translation.
-      words: whose ids the decoder would know; they come in session.start.
-      deadline: in seconds, of the whole; None for the client's for streams.
+      model: The model; neither a bidirectional nor a translation model.
+      words: Words whose ids the decoder needs; session.start has them.
+      deadline: Time limit of the stream in seconds. None: the client's
+        stream_deadline.
     """
     return DecodeSession(self._connection, model, words, deadline)
 
   def list_models(self, *, deadline: float | None = None) -> ListModelsResponse:
-    """Tells what the server has, what it refused, and what it is loading."""
+    """Lists the versions that the server has, refused and is loading."""
     return _responses.list_models(self._call(
         self._connection.list_models, _requests.list_models(), deadline))
 
   def get_model(self, model: str, *,
                 deadline: float | None = None) -> ModelInfo:
-    """Tells about one model or reranker."""
+    """Describes one model or reranker."""
     return _responses.get_model(self._call(
         self._connection.get_model, _requests.get_model(model), deadline))
 
   def health(self, service: str = "", *,
              deadline: float | None = None) -> bool:
-    """Whether the server, or the model of that name, is serving."""
+    """Returns whether the server ("") or the model of this name is serving.
+
+    Raises:
+      LmserveError: NOT_FOUND if there is no such model.
+    """
     return _responses.health(self._call(
         self._connection.health, _requests.health(service), deadline))
 
@@ -341,7 +369,7 @@ class Client:
 
 
 def _only(method: Any) -> Any:
-  """Of a method that streams its answers, one that returns the only answer."""
+  """Wraps a streaming method so that it returns the only message."""
 
   def call(request: Any, **arguments: Any) -> Any:
     message, = method(request, **arguments)

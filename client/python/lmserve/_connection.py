@@ -1,4 +1,4 @@
-"""The channel to a server, and how each call is made on it."""
+"""The gRPC channel to a server and the methods on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEALTH = "/grpc.health.v1.Health/"
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """The arguments that Client and AsyncClient have in common."""
+  """The arguments of Client and AsyncClient; see Client."""
 
   address: str
   deadline: float
@@ -32,12 +32,18 @@ class Settings:
 
 
 class Connection:
-  """A channel of grpc or grpc.aio, whichever `module` is, and the methods."""
+  """A channel and the methods of the API on it.
+
+  Args of __init__:
+    module: grpc or grpc.aio, which makes the channel.
+    settings: Its settings.
+  """
 
   def __init__(self, module: Any, settings: Settings) -> None:
     self._settings = settings
-    # Where a server dies before its first answer, a stream of grpc 1.51 that
-    # may be retried waits for ever, whatever its deadline; not of grpc.aio.
+    # Streams of grpc are not retried: with grpc 1.51, a stream with a retry
+    # policy hangs forever, despite its deadline, if the server dies before its
+    # first response. Streams of grpc.aio do not have this bug.
     retried = _api.unary_methods() if module is grpc else [{}]
     options = _channel_options(settings, retried)
     if settings.tls is None:
@@ -56,12 +62,20 @@ class Connection:
     self.health = _api.stub(self.channel, _HEALTH + "Check")
 
   def call(self, deadline: float | None) -> dict[str, Any]:
-    """How to make a unary call: its own deadline, or that of the client."""
+    """Returns the keyword arguments of a unary call.
+
+    Args:
+      deadline: Seconds; None: the deadline of the client.
+    """
     return self._arguments(
         self._settings.deadline if deadline is None else deadline)
 
   def stream(self, deadline: float | None) -> dict[str, Any]:
-    """The same of a stream."""
+    """Returns the keyword arguments of a stream.
+
+    Args:
+      deadline: Seconds; None: the stream_deadline of the client.
+    """
     return self._arguments(
         self._settings.stream_deadline if deadline is None else deadline)
 
@@ -77,8 +91,8 @@ def _channel_options(settings: Settings,
   options: list[tuple[str, Any]] = [
       ("grpc.max_receive_message_length", settings.message_bytes),
       ("grpc.max_send_message_length", settings.message_bytes),
-      # A server that was refused a moment ago is asked again by the next
-      # attempt.
+      # Reconnect so soon that the next attempt of a call finds a server that
+      # has just started.
       ("grpc.initial_reconnect_backoff_ms", 100),
   ]
   if settings.attempts > 1:

@@ -1,4 +1,4 @@
-"""The session of a decoder that blocks."""
+"""The blocking decode session."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ T = TypeVar("T")
 
 
 class Pending(Generic[T]):
-  """The result of a step that was sent, and may not have come yet."""
+  """The result of a step that was sent and may not be answered yet."""
 
   def __init__(self, session: DecodeSession,
                convert: Callable[[Any], T]) -> None:
-    """Made by DecodeSession.extend_later and best_later."""
+    """Only DecodeSession.extend_later and best_later create one."""
     self._session = session
     self._convert = convert
     self._results: list[T] = []
 
   def result(self) -> T:
-    """Waits for it, and for those of the steps before."""
+    """Waits until this step and all earlier ones are answered.
+
+    Raises:
+      LmserveError: This step or an earlier one failed.
+    """
     while not self._results:
       self._session._receive()  # pylint: disable=protected-access
     return self._results[0]
@@ -40,7 +44,7 @@ class Pending(Generic[T]):
 
 
 class DecodeSession:
-  """The states of a decoder's hypotheses, kept in the server by handle.
+  """A session in which the server keeps the states of a decoder's hypotheses.
 
       with client.decode("en", words=["the", "cat"]) as session:
         the, cat = session.start.ids
@@ -48,23 +52,26 @@ class DecodeSession:
         rows = session.best(first.handles, k=3)
         session.release(first.handles)
 
-  A handle has one reference when it is given out; without any it is gone, and
-  so are all with the session. What retains is done before a step, what
-  releases after it. The first error ends the session; its message begins with
-  "request N:", N from 0, which is the start.
+  A handle stands for a state. It has one reference when the server returns it;
+  the server drops the state when the last reference is released, and all states
+  at the end of the session. A step retains its `retain` before it does anything
+  else, and releases its `release` after everything else.
+
+  All methods raise LmserveError if a step fails, which ends the session. The
+  message begins with "request N:", where N counts steps from 0, the start.
 
   `extend_later` and `best_later` send their steps without waiting, so that the
-  server has work while answers are on their way. One thread at a time.
+  server can work while answers are on their way. Not thread-safe.
 
   Attributes:
-    start: a DecodeStarted, inside of the `with`.
+    start: A DecodeStarted, inside the `with` block.
   """
 
   start: DecodeStarted
 
   def __init__(self, connection: Connection, model: str, words: Sequence[str],
                deadline: float | None) -> None:
-    """Made by Client.decode."""
+    """Only Client.decode creates one."""
     self._connection = connection
     self._first = _requests.decode_start(model, words)
     self._deadline = deadline
@@ -76,7 +83,7 @@ class DecodeSession:
 
   def __enter__(self) -> DecodeSession:
     if self._call is not None:
-      raise ValueError("a session is for one `with`")
+      raise ValueError("a session can be used in one `with` block only")
     self._call = self._connection.decode(
         iter(self._requests.get, None),
         **self._connection.stream(self._deadline))
@@ -95,14 +102,14 @@ class DecodeSession:
 
   def extend(self, handles: Ids, words: Ids, *, scores_only: bool = False,
              retain: Ids = (), release: Ids = ()) -> DecodeExtended:
-    """Moves states on: each of handles by the word whose id is beside it.
+    """Extends states by a word each, and returns the new states.
 
     Args:
-      handles: of states, any number, in any order, more than once too.
-      words: as many ids of words; not of <s>.
-      scores_only: give out no handles.
-      retain: handles that get a reference more, before.
-      release: handles that lose one, after.
+      handles: The handles of the states; a handle may occur several times.
+      words: The id of a word for each handle; not the id of <s>.
+      scores_only: Whether to return only the scores, and no new states.
+      retain: Handles that get one more reference, before the step.
+      release: Handles that lose one reference, after the step.
     """
     return self.extend_later(handles, words, scores_only=scores_only,
                              retain=retain, release=release).result()
@@ -110,31 +117,38 @@ class DecodeSession:
   def extend_later(self, handles: Ids, words: Ids, *,
                    scores_only: bool = False, retain: Ids = (),
                    release: Ids = ()) -> Pending[DecodeExtended]:
-    """Sends what extend does, and does not wait."""
+    """Sends the step of extend without waiting for its result."""
     request = _requests.decode_extend(handles, words, scores_only, retain,
                                       release)
     return self._send(request, _responses.decode_extended)
 
   def best(self, handles: Ids, k: int = 0, *, retain: Ids = (),
            release: Ids = ()) -> tuple[BestWords, ...]:
-    """Tells the k likeliest next words of each state; 0 stands for 10."""
+    """Returns the k most probable next words of each state.
+
+    Args:
+      handles: The handles of the states.
+      k: The number of words; 0 means 10.
+      retain: Handles that get one more reference, before the step.
+      release: Handles that lose one reference, after the step.
+    """
     return self.best_later(handles, k, retain=retain,
                            release=release).result()
 
   def best_later(self, handles: Ids, k: int = 0, *, retain: Ids = (),
                  release: Ids = ()) -> Pending[tuple[BestWords, ...]]:
-    """Sends what best does, and does not wait."""
+    """Sends the step of best without waiting for its result."""
     request = _requests.decode_best(handles, k, retain, release)
     return self._send(request, functools.partial(
         _responses.decoded_best, len(request.best.handles)))
 
   def retain(self, handles: Ids) -> None:
-    """Gives each of handles a reference more."""
+    """Adds a reference to each handle."""
     request = _requests.decode_references(handles, ())
     self._send(request, _responses.nothing).result()
 
   def release(self, handles: Ids) -> None:
-    """Takes a reference from each of handles."""
+    """Releases a reference of each handle."""
     request = _requests.decode_references((), handles)
     self._send(request, _responses.nothing).result()
 
@@ -149,7 +163,7 @@ class DecodeSession:
     return pending
 
   def _receive(self) -> None:
-    """Waits for the next answer, which is of the oldest step pending."""
+    """Waits for the next answer, which belongs to the oldest pending step."""
     if self._failure is not None:
       raise self._failure
     try:
@@ -164,14 +178,19 @@ class DecodeSession:
     self._pending.popleft()._accept(message)
 
   def _close(self, at_once: bool) -> None:
-    """Lets the server end the stream, or, where answers are to come, ends it."""
+    """Ends the stream.
+
+    Args:
+      at_once: Whether to cancel the stream, because answers are still to come.
+        Otherwise waits until the server ends it.
+    """
     self._is_open = False
     self._requests.put(None)
     try:
       if not at_once and self._failure is None:
         next(self._call, None)
     except grpc.RpcError:
-      pass  # All answers have come.
+      pass  # Every step has been answered, so this error affects none.
     finally:
       self._call.cancel()
       if self._failure is None:

@@ -1,4 +1,4 @@
-"""The one exception of the package."""
+"""The exception that failed calls raise."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _RetryInfo = _api.message_class("google.rpc.RetryInfo")
 
 
 class LmserveError(Exception):
-  """A call failed.
+  """A failed call.
 
   Attributes:
-    code: the grpc.StatusCode, such as NOT_FOUND or DEADLINE_EXCEEDED.
-    message: what the server said, or gRPC where no server answered.
-    retry_after: seconds after which the server, too busy now, may be asked
-      again; None where it names none.
+    code: The grpc.StatusCode, such as NOT_FOUND or DEADLINE_EXCEEDED.
+    message: The message of the server, or of gRPC if no server answered.
+    retry_after: The seconds to wait before trying again, if a busy server said
+      so, else None.
   """
 
   def __init__(self, code: grpc.StatusCode, message: str,
@@ -35,7 +35,7 @@ class LmserveError(Exception):
 
 
 def from_rpc_error(error: grpc.RpcError) -> LmserveError:
-  """The same code, the same message, and what else the trailers tell."""
+  """Converts an error of gRPC, which must be that of a finished call."""
   return LmserveError(error.code(), error.details() or "",
                       _retry_after(error.trailing_metadata() or ()))
 
@@ -49,6 +49,6 @@ def _retry_after(metadata: Any) -> float | None:
         if detail.type_url.endswith("/google.rpc.RetryInfo"):
           delay = _RetryInfo.FromString(detail.value).retry_delay
           return float(delay.seconds + delay.nanos / 1e9)
-    except DecodeError:  # of a proxy: the error is one without it, too
+    except DecodeError:  # written by something other than lm_server
       pass
   return None

@@ -1,4 +1,4 @@
-"""From plain arguments to the messages of the wire."""
+"""Converts the arguments of methods to request messages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HealthCheckRequest = _api.message_class("grpc.health.v1.HealthCheckRequest")
 
 
 def text(value: Text) -> Any:
-  """A str is text, a list of str words, and a list of int ids."""
+  """Converts a str, a list of words or a list of ids to a Text message."""
   if isinstance(value, str):
     return _Text(text=value)
   items = list(value)
@@ -42,19 +42,19 @@ def text(value: Text) -> Any:
 
 
 def _source(value: Text | None) -> Any:
-  """None is none at all, and not an empty one."""
+  """Converts a source; None leaves the field unset."""
   return None if value is None else text(value)
 
 
 def _listed(field: str, values: Sequence[Any]) -> Sequence[Any]:
-  """Refuses a str, which is a sequence, too, but never the one meant."""
+  """Raises TypeError for a str, which is a Sequence but never a valid list."""
   if isinstance(values, str):
     raise TypeError(f"{field}: expected a list, found the str {values!r}")
   return values
 
 
 def _checked(field: str, kind: type[T], value: T) -> T:
-  """Refuses what is not of a class of ours."""
+  """Raises TypeError unless the value is a `kind`."""
   if not isinstance(value, kind):
     raise TypeError(f"{field}: expected {kind.__name__}, found {value!r}")
   return value
@@ -121,8 +121,8 @@ def rerank(models: Sequence[str], candidates: Sequence[Text | Candidate],
 
 def rerank_with(reranker: str, candidates: Sequence[Text | Candidate],
                 best: int, source: Text | None) -> Any:
-  if not reranker:  # on the wire: no reranker at all
-    raise ValueError("reranker: expected a name, found none")
+  if not reranker:  # an empty name would mean a request without reranker
+    raise ValueError("reranker: expected a name, found ''")
   return _RerankRequest(reranker=reranker, candidates=_candidates(candidates),
                         best=best, source=_source(source))
 
@@ -151,10 +151,10 @@ def beam_search(model: str, prompt: Text, source: Text | None, size: int,
 
 
 def _ids(field: str, values: Ids) -> array.array[int]:
-  """Checks and copies thousands of them without a line of Python for each."""
+  """Converts handles or ids, fast enough for thousands of them."""
   if isinstance(values, (str, bytes, bytearray)):
     raise TypeError(f"{field}: expected a list of int, found {values!r}")
-  # An array of NumPy makes all its int at once.
+  # The tolist() of a NumPy array converts all elements at once.
   to_list = getattr(values, "tolist", None)
   try:
     return array.array("I", to_list() if to_list is not None else values)
@@ -174,8 +174,8 @@ def decode_extend(handles: Ids, words: Ids, scores_only: bool, retain: Ids,
                   release: Ids) -> Any:
   handles, words = _ids("handles", handles), _ids("words", words)
   if len(handles) != len(words):
-    raise ValueError(f"words: expected {len(handles)}, one for each of handles,"
-                     f" found {len(words)}")
+    raise ValueError(f"words: expected {len(handles)}, one for each handle, "
+                     f"found {len(words)}")
   return _DecodeRequest(
       extend=_DecodeExtend(handles=handles, words=words,
                            scores_only=scores_only),
@@ -189,7 +189,7 @@ def decode_best(handles: Ids, k: int, retain: Ids, release: Ids) -> Any:
 
 
 def decode_references(retain: Ids, release: Ids) -> Any:
-  """A step that moves nothing."""
+  """Returns a request that only retains and releases handles."""
   return _DecodeRequest(retain=_ids("handles", retain),
                         release=_ids("handles", release))
 

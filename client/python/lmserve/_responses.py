@@ -1,4 +1,4 @@
-"""From the messages of the wire to plain results."""
+"""Converts response messages to the results of methods."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def decode_extended(message: Any) -> types.DecodeExtended:
 
 
 def decoded_best(rows: int, message: Any) -> tuple[types.BestWords, ...]:
-  """Cuts what comes as one into as many rows as there were handles."""
+  """Splits the result of DecodeBest into `rows`, one for each handle."""
   ids, log_probs = tuple(message.best.ids), tuple(message.best.log_probs)
   k = len(ids) // max(rows, 1)
   return tuple(types.BestWords(ids[i * k:(i + 1) * k],
@@ -107,7 +107,7 @@ def decoded_best(rows: int, message: Any) -> tuple[types.BestWords, ...]:
 
 
 def nothing(unused_message: Any) -> None:
-  """Of a step whose answer tells only that it was done."""
+  """Converts the empty response to a request that only moves references."""
 
 
 def _minimum_bayes_risk(message: Any) -> types.MinimumBayesRisk:
@@ -169,11 +169,11 @@ def health(message: Any) -> bool:
 
 
 class GenerationState:
-  """What the messages of a Generate call have told so far.
+  """What is known from the messages of a Generate call so far.
 
   Attributes:
-    model: who generates; None before the first word.
-    end: why there are no more words; None before the last.
+    model: The version that generates; None before the first message.
+    end: The contents of the last message; None before it.
   """
 
   def __init__(self) -> None:
@@ -181,7 +181,7 @@ class GenerationState:
     self.end: types.GenerationEnd | None = None
 
   def _accept(self, message: Any) -> types.GeneratedWord | None:
-    """Takes the next message; returns its word, if it has one."""
+    """Processes the next message and returns its word, if it has one."""
     if message.HasField("model"):
       self.model = _model_version(message.model)
     if message.HasField("end"):

@@ -1,7 +1,8 @@
-"""What goes into the clients' methods and what comes out of them.
+"""The argument and result types of the clients' methods.
 
-The names are those of the messages in proto/lm/v1/language_model.proto, whose
-comments say more. Log-probabilities are natural logarithms.
+The classes and fields have the same names as the messages in
+proto/lm/v1/language_model.proto, whose comments have the details.
+Log-probabilities are natural logarithms.
 """
 
 from __future__ import annotations
@@ -12,25 +13,29 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, SupportsIndex, Union
 
-# A text to split into words, words as they stand, or ids of the vocabulary.
+# A str, which the model splits into words; a list of words, which it takes as
+# they are; or a list of ids of the model's vocabulary.
 Text = Union[str, Sequence[str], Sequence[int]]
 
-# Handles or ids: a list, a tuple, an array.array, an array of NumPy ...
+# Handles or word ids: a list, a tuple, an array.array, a NumPy array, ...
 Ids = Iterable[SupportsIndex]
 
 
 @dataclasses.dataclass(frozen=True)
 class Tls:
-  """How a connection is encrypted and who its ends are.
+  """The TLS settings of a connection.
 
-  A str or path names a PEM file; bytes are its contents.
+  A str or path is the path of a PEM file; bytes are the contents of one.
 
   Attributes:
-    root_certificates: whom to trust; None for the authorities that gRPC knows.
-    private_key: the client's, for a server that asks for one.
-    certificate_chain: the client's certificate, which goes with the key.
-    server_name: the name that the server's certificate must have, where it is
-      not the host of the address.
+    root_certificates: The root certificates to trust. None: those that gRPC
+      comes with.
+    private_key: The private key of the client, for a server that requires
+      client certificates.
+    certificate_chain: The certificate of the client, which belongs to
+      `private_key`.
+    server_name: The name that the server's certificate must have. None: the
+      host of the address.
   """
 
   root_certificates: str | os.PathLike[str] | bytes | None = None
@@ -41,41 +46,50 @@ class Tls:
 
 
 class Normalization(enum.Enum):
-  """What Rerank divides a model's log-probability of n words by."""
+  """What rerank divides a model's log-probability of n words by.
+
+  UNKNOWN occurs only in a Reranker, if its server is newer than this package.
+  """
 
   SUM = 0  # 1
   MEAN = 1  # n
   POWER = 2  # n^alpha
-  UNKNOWN = -1  # only in a Reranker
+  UNKNOWN = -1
 
   @classmethod
   def _missing_(cls, value: Any) -> Normalization:
-    """One that only newer servers know."""
+    """Returns UNKNOWN for a value that only newer servers have."""
     return cls.UNKNOWN
 
 
 class Utility(enum.Enum):
-  """How alike two texts are, from 0 to 100, as sacrebleu says of sentences."""
+  """How similar two texts are, from 0 to 100.
 
-  BLEU = 0  # words are what stands between white space
+  The values equal those of sacrebleu's sentence-level metrics. UNKNOWN occurs
+  only in a Reranker, if its server is newer than this package.
+  """
+
+  BLEU = 0  # of words separated by white space
   CHRF = 1
-  UNKNOWN = -1  # only in a Reranker
+  UNKNOWN = -1
 
   @classmethod
   def _missing_(cls, value: Any) -> Utility:
-    """One that only newer servers know."""
+    """Returns UNKNOWN for a value that only newer servers have."""
     return cls.UNKNOWN
 
 
 @dataclasses.dataclass(frozen=True)
 class MinimumBayesRisk:
-  """Chooses the candidate that is most like all, not that of the best score.
+  """Ranks candidates by their similarity to all candidates, not by score.
 
-  Each of all counts by how probable it is: one of score s by exp(scale s).
+  A candidate's rank is its expected utility: the mean of its utility with each
+  candidate, where a candidate of score s has a weight proportional to
+  exp(scale * s).
 
   Attributes:
-    utility: what candidates are compared by.
-    scale: 0 stands for 1.
+    utility: The measure of similarity.
+    scale: The scale of the scores; 0 means 1.
   """
 
   utility: Utility = Utility.BLEU
@@ -84,7 +98,13 @@ class MinimumBayesRisk:
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-  """A text to rerank with features of its own, the same for all candidates."""
+  """A text to rerank.
+
+  Attributes:
+    text: The text.
+    features: Its own features by name, such as the score of the system that
+      proposed it. All candidates of a call must have the same names.
+  """
 
   text: Text
   features: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -92,7 +112,12 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-  """Texts to score with what they translate, one for all or one a text."""
+  """Texts to score under a translation model.
+
+  Attributes:
+    texts: The translations.
+    sources: The source texts: one for each text, or a single one for all.
+  """
 
   texts: Sequence[Text]
   sources: Sequence[Text]
@@ -100,7 +125,12 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True)
 class ModelVersion:
-  """The model and version that answered."""
+  """A version of a model.
+
+  Attributes:
+    name: The name of the model.
+    version: The number of the version.
+  """
 
   name: str
   version: int
@@ -108,7 +138,14 @@ class ModelVersion:
 
 @dataclasses.dataclass(frozen=True)
 class WordScores:
-  """Parallel tuples, an element a word scored; the last word may be </s>."""
+  """The scores of the words of a text, as tuples of the same length.
+
+  Attributes:
+    words: The words; the last one is </s> if it was scored. An unknown word is
+      "<unk>".
+    log_probs: ln P of each word.
+    unknown: Whether the word was scored as <unk>.
+  """
 
   words: tuple[str, ...]
   log_probs: tuple[float, ...]
@@ -117,16 +154,20 @@ class WordScores:
 
 @dataclasses.dataclass(frozen=True)
 class TextScore:
-  """How probable a text is; of a bidirectional model, its pseudo-likelihood.
+  """The score of a text.
+
+  A bidirectional model scores each word given all other words of the text, and
+  does not score </s>: log_prob is then the pseudo-log-likelihood, which is not
+  comparable with the log-probability of a left-to-right model.
 
   Attributes:
-    log_prob: the sum over all words, </s> included.
-    word_count: how many they are.
-    unknown_count: how many of them were scored as <unk>.
-    known_log_prob: the sum without those.
+    log_prob: The sum of the log-probabilities of all words, </s> included.
+    word_count: The number of words, </s> included.
+    unknown_count: The number of words that were scored as <unk>.
+    known_log_prob: The sum without the words scored as <unk>.
     perplexity: exp(-log_prob / word_count).
-    known_perplexity: the same over the known words; 0 if there are none.
-    words: word by word, if that was asked for.
+    known_perplexity: The perplexity of the known words; 0 if there are none.
+    words: The score of each word if `per_word` was set, else None.
   """
 
   log_prob: float
@@ -140,7 +181,12 @@ class TextScore:
 
 @dataclasses.dataclass(frozen=True)
 class ScoreResponse:
-  """A score for each text, in order."""
+  """The result of score.
+
+  Attributes:
+    model: The version that answered.
+    scores: One for each text, in the order of the texts.
+  """
 
   model: ModelVersion
   scores: tuple[TextScore, ...]
@@ -148,7 +194,14 @@ class ScoreResponse:
 
 @dataclasses.dataclass(frozen=True)
 class NextWords:
-  """Parallel tuples: the best words, best first, or the words asked about."""
+  """The next words of a context, as tuples of the same length.
+
+  Attributes:
+    words: The most probable words, best first, or the requested words in their
+      own order.
+    ids: The id of each word.
+    log_probs: ln P of each word.
+  """
 
   words: tuple[str, ...]
   ids: tuple[int, ...]
@@ -157,7 +210,12 @@ class NextWords:
 
 @dataclasses.dataclass(frozen=True)
 class PredictResponse:
-  """The next words of each context, in order."""
+  """The result of predict.
+
+  Attributes:
+    model: The version that answered.
+    predictions: One for each context, in the order of the contexts.
+  """
 
   model: ModelVersion
   predictions: tuple[NextWords, ...]
@@ -165,13 +223,14 @@ class PredictResponse:
 
 @dataclasses.dataclass(frozen=True)
 class RankedCandidate:
-  """A candidate by its position in the request.
+  """A ranked candidate.
 
   Attributes:
-    index: that position, from 0.
-    score: the sum of weights times features.
-    features: in the order of RerankResponse.feature_names.
-    expected_utility: with a minimum Bayes risk, what it ranks by; else 0.
+    index: The position of the candidate in the request, from 0.
+    score: The sum of weights times features.
+    features: The features, in the order of RerankResponse.feature_names.
+    expected_utility: What candidates are ranked by with a minimum Bayes risk;
+      0 without.
   """
 
   index: int
@@ -182,12 +241,15 @@ class RankedCandidate:
 
 @dataclasses.dataclass(frozen=True)
 class RerankResponse:
-  """The candidates, best first, and the weights that made them so.
-
-  Of the models, those in reverse come last; of a reranker they are its members.
+  """The result of rerank and rerank_with.
 
   Attributes:
-    reranker: which one answered, if one was asked.
+    models: The versions that scored the candidates: `models` and then
+      `reverse_models`, or the members of the reranker.
+    feature_names: The candidates' own features by name, then the models'.
+    weights: The weight of each feature.
+    candidates: The candidates, best first.
+    reranker: The version of the reranker if one answered, else None.
   """
 
   models: tuple[ModelVersion, ...]
@@ -199,7 +261,14 @@ class RerankResponse:
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedWord:
-  """A word and ln P of it under the model itself, whatever the sampling."""
+  """A generated word.
+
+  Attributes:
+    word: The word.
+    id: Its id.
+    log_prob: ln P of the word under the model, not changed by the sampling
+      options.
+  """
 
   word: str
   id: int
@@ -207,7 +276,7 @@ class GeneratedWord:
 
 
 class EndReason(enum.Enum):
-  """Why there are no more words."""
+  """Why the generation ended."""
 
   UNSPECIFIED = 0
   END_OF_SENTENCE = 1
@@ -217,19 +286,19 @@ class EndReason(enum.Enum):
 
   @classmethod
   def _missing_(cls, value: Any) -> EndReason:
-    """A reason that only newer servers know."""
+    """Returns UNSPECIFIED for a reason that only newer servers have."""
     return cls.UNSPECIFIED
 
 
 @dataclasses.dataclass(frozen=True)
 class GenerationEnd:
-  """What is known when the last word was generated.
+  """The last message of a generation.
 
   Attributes:
-    reason: why it was the last.
-    word_count: how many there were.
-    log_prob: ln P of them under the model, and of </s> if it was drawn.
-    seed: the seed used, given or drawn.
+    reason: Why it ended.
+    word_count: The number of generated words.
+    log_prob: ln P of these words under the model, and of </s> if it was drawn.
+    seed: The seed, whether it was given or drawn.
   """
 
   reason: EndReason
@@ -243,12 +312,12 @@ class Hypothesis:
   """A text that a beam search found.
 
   Attributes:
-    words: those after the prompt, without </s>.
-    ids: of the words.
-    log_probs: ln P of the words and, if it ended, of </s>.
-    log_prob: their sum.
-    score: what it is ranked by.
-    ended: with </s>; otherwise max_words cut it off.
+    words: The words after the prompt, without </s>.
+    ids: The id of each word.
+    log_probs: ln P of each word and, if `ended`, of </s>.
+    log_prob: The sum of `log_probs`.
+    score: What hypotheses are ranked by.
+    ended: Whether the text ended with </s>; otherwise it reached max_words.
   """
 
   words: tuple[str, ...]
@@ -260,13 +329,18 @@ class Hypothesis:
 
   @property
   def text(self) -> str:
-    """The words with spaces between."""
+    """The words, joined by spaces."""
     return " ".join(self.words)
 
 
 @dataclasses.dataclass(frozen=True)
 class BeamSearchResponse:
-  """The likeliest texts that were found, best first."""
+  """The result of beam_search.
+
+  Attributes:
+    model: The version that answered.
+    hypotheses: The texts that were found, best first.
+  """
 
   model: ModelVersion
   hypotheses: tuple[Hypothesis, ...]
@@ -274,17 +348,18 @@ class BeamSearchResponse:
 
 @dataclasses.dataclass(frozen=True)
 class DecodeStarted:
-  """What a decoder knows of its model when it starts.
+  """The facts about its model that a decode session starts with.
 
   Attributes:
-    model: which answers for the whole session.
-    handle: of the state in which only <s> was read.
-    vocabulary_size: ids are below it.
-    vocabulary_key: equal where vocabularies are, word by word.
-    unknown_id: of <unk>.
-    end_id: of </s>.
-    ids: of the words asked about; unknown_id where the model has none.
-    most_handles: that the session may have at a time.
+    model: The version that answers during the whole session.
+    handle: The handle of the initial state, in which only <s> was read.
+    vocabulary_size: The number of words; all ids are below it.
+    vocabulary_key: A key that is equal for models with equal vocabularies.
+    unknown_id: The id of <unk>.
+    end_id: The id of </s>.
+    ids: The ids of the requested words; unknown_id for a word that is not in
+      the vocabulary.
+    most_handles: The maximum number of handles of the session at a time.
   """
 
   model: ModelVersion
@@ -299,14 +374,14 @@ class DecodeStarted:
 
 @dataclasses.dataclass(frozen=True)
 class DecodeExtended:
-  """Parallel tuples, an element a pair of handle and word.
+  """The result of extend, as tuples with an element for each handle and word.
 
   Attributes:
-    handles: of the new states; empty if only scores were asked for.
-    log_probs: of the words.
-    unknown: whether the word is <unk>.
-    recombination_keys: of the new states: those with the same key give every
-      continuation the same probability. Empty if only scores were asked for.
+    handles: The handles of the new states; empty with `scores_only`.
+    log_probs: ln P of each word in its state.
+    unknown: Whether the word is <unk>.
+    recombination_keys: Keys of the new states. States with the same key give
+      every continuation the same probability. Empty with `scores_only`.
   """
 
   handles: tuple[int, ...]
@@ -316,9 +391,13 @@ class DecodeExtended:
 
 
 class BestWords(NamedTuple):
-  """The likeliest next words of a state, best first, and their log_probs.
+  """The most probable next words of a state, best first.
 
-  Where fewer are possible at all, the rest has log-probability -infinity.
+  If fewer than k words are possible, the others have log-probability -infinity.
+
+  Attributes:
+    ids: The ids of the words.
+    log_probs: ln P of each word.
   """
 
   ids: tuple[int, ...]
@@ -327,12 +406,13 @@ class BestWords(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RerankerMember:
-  """A model, and what its features are named after.
+  """A model of a reranker.
 
   Attributes:
     model: NAME, NAME@VERSION or NAME@ALIAS.
-    feature: as the model's own name in Client.rerank.
-    reverse: whether it is one of rerank's reverse_models.
+    feature: The name of its features, in place of the model's name in
+      Client.rerank.
+    reverse: Whether it is a reverse model; see reverse_models of Client.rerank.
   """
 
   model: str
@@ -342,15 +422,16 @@ class RerankerMember:
 
 @dataclasses.dataclass(frozen=True)
 class Reranker:
-  """How a reranker of the model store weighs candidates.
+  """How a reranker of the model store ranks candidates.
 
   Attributes:
-    members: the models.
-    weights: by feature name; a feature without one has weight 0. Empty: the
-      members' log-probabilities have weight 1 each.
-    normalization: of the members' log-probabilities.
-    alpha: of Normalization.POWER.
-    minimum_bayes_risk: None: the best score is chosen.
+    members: The models.
+    weights: The weights by feature name; other features have weight 0. Empty:
+      the log-probability of each member has weight 1.
+    normalization: How the log-probabilities of the members are normalized.
+    alpha: The exponent of Normalization.POWER.
+    minimum_bayes_risk: How candidates are compared with each other. None:
+      candidates are ranked by score.
   """
 
   members: tuple[RerankerMember, ...]
@@ -362,20 +443,24 @@ class Reranker:
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-  """What a server says about a version of a model.
+  """A version of a model, or of a reranker, that the server has.
 
   Attributes:
-    aliases: that point to this version.
-    is_default: whether the name alone stands for it.
-    family: "ngram", ...
-    properties: architecture and training, for people.
-    state_bytes: the size of the model's state, if it has one.
-    file_bytes: the size of its files.
-    bidirectional: whether it fills gaps, and does not generate.
-    load_seconds: what loading took, verification and all.
-    translation: whether it translates, and is asked with a source.
-    reranker: of the family "reranker", which is no model: it has no words, and
-      only Client.rerank_with takes its name. Of a model, None.
+    name: The name of the model.
+    version: The number of the version.
+    aliases: The aliases that point to this version.
+    is_default: Whether the name alone means this version.
+    family: The kind of model: "ngram", ..., or "reranker".
+    properties: The architecture and the training, for people to read.
+    vocabulary_size: The number of words; 0 for a reranker.
+    state_bytes: The size of a state in bytes; 0 for a model without states.
+    file_bytes: The size of the files in bytes.
+    bidirectional: Whether the model predicts words from both sides; it cannot
+      generate.
+    load_seconds: The time that loading took, including the verification.
+    translation: Whether this is a translation model, which requires sources.
+    reranker: What the reranker consists of; None for a model. Only
+      Client.rerank_with accepts the name of a reranker.
   """
 
   name: str
@@ -395,7 +480,13 @@ class ModelInfo:
 
 @dataclasses.dataclass(frozen=True)
 class RefusedVersion:
-  """A version that failed to load."""
+  """A version that failed to load.
+
+  Attributes:
+    name: The name of the model.
+    version: The number of the version.
+    reason: The error message.
+  """
 
   name: str
   version: int
@@ -404,7 +495,13 @@ class RefusedVersion:
 
 @dataclasses.dataclass(frozen=True)
 class ListModelsResponse:
-  """All versions a server has, those it refused, and those it is loading."""
+  """The result of list_models.
+
+  Attributes:
+    models: The versions that the server has, by name and version.
+    refused: The versions that failed to load.
+    loading: The versions that the server is loading now.
+  """
 
   models: tuple[ModelInfo, ...]
   refused: tuple[RefusedVersion, ...]

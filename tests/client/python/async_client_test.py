@@ -1,4 +1,4 @@
-"""The client for asyncio, against lm_server."""
+"""Tests of AsyncClient with a real lm_server."""
 
 import asyncio
 import functools
@@ -14,7 +14,7 @@ LN9 = math.log(9)
 
 
 def with_client(test):
-  """Gives the test a client, in an event loop of its own."""
+  """Runs an asynchronous test in its own event loop, with an AsyncClient."""
 
   @functools.wraps(test)
   def run(address):
@@ -59,7 +59,7 @@ async def test_generate(client):
 
 
 @with_client
-async def test_generate_may_be_cancelled(client):
+async def test_generate_can_be_cancelled(client):
   generation = client.generate("long", temperature=0, max_words=10_000)
   await generation.__anext__()
   generation.cancel()
@@ -67,7 +67,7 @@ async def test_generate_may_be_cancelled(client):
 
 
 @with_client
-async def test_generate_may_be_cancelled_while_it_waits(client):
+async def test_generate_can_be_cancelled_while_it_waits(client):
   generation = client.generate("long", temperature=0, max_words=10_000)
   asyncio.get_running_loop().call_later(0.05, generation.cancel)
   assert len([word async for word in generation]) < 10_000
@@ -82,7 +82,7 @@ async def test_score_stream_of_an_iterable(client):
 
 
 @with_client
-async def test_score_stream_answers_what_has_been_sent(client):
+async def test_score_stream_answers_before_the_last_batch(client):
   came = asyncio.Event()
 
   async def batches():
@@ -98,7 +98,7 @@ async def test_score_stream_answers_what_has_been_sent(client):
 
 
 @with_client
-async def test_score_stream_may_be_left(client):
+async def test_score_stream_can_be_closed_early(client):
   responses = client.score_stream("ab", (["a"] for _ in range(10**9)))
   assert (await responses.__anext__()).scores[0].word_count == 2
   await responses.aclose()

@@ -1,4 +1,4 @@
-"""Sessions of the client for asyncio, against lm_server."""
+"""Tests of AsyncDecodeSession with a real lm_server."""
 
 import asyncio
 import math
@@ -63,7 +63,7 @@ async def test_tasks_share_a_session(client):
 
 
 @with_client
-async def test_a_step_whose_await_is_cancelled_is_no_others(client):
+async def test_cancelling_a_step_does_not_shift_the_results(client):
   async with client.decode("ab", ["a"]) as session:
     handle, a = session.start.handle, session.start.ids[0]
     cancelled = asyncio.ensure_future(session.extend([handle], [a]))
@@ -87,7 +87,7 @@ async def test_wrong_arguments_and_errors(client):
 
 
 @with_client
-async def test_a_session_is_open_in_its_with_alone(client):
+async def test_a_session_is_open_only_inside_its_with(client):
   session = client.decode("ab")
   with pytest.raises(ValueError, match="not open"):
     session.best([0])
@@ -100,7 +100,7 @@ async def test_a_session_is_open_in_its_with_alone(client):
 
 
 async def patiently(call):
-  """As that of decode_test."""
+  """Calls again while the server is busy; see decode_test."""
   while True:
     try:
       return await call()
@@ -155,12 +155,12 @@ async def test_a_session_ends_with_its_task(client):
 
 
 @with_client
-async def test_leaving_a_session_may_be_cancelled(client):
+async def test_leaving_a_session_can_be_cancelled(client):
   inside = asyncio.Event()
 
   async def decode():
     async with client.decode("ab") as session:
-      # The server is never told of the end, so that it does not come.
+      # The server never learns of the end, so leaving the session waits.
       session._requests = asyncio.Queue()
       inside.set()
 

@@ -1,10 +1,10 @@
-"""Certificates that vouch for themselves."""
+"""Makes self-signed certificates."""
 
 import subprocess
 
 
 def make_certificate(directory, name, host):
-  """Makes NAME.pem and NAME.key."""
+  """Writes NAME.pem, a certificate for `host`, and NAME.key, its key."""
   subprocess.run(
       ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",

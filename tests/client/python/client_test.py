@@ -1,4 +1,4 @@
-"""The client that blocks, against lm_server."""
+"""Tests of Client with a real lm_server."""
 
 import math
 import threading
@@ -31,7 +31,7 @@ def test_score(client):
   assert second.log_prob == approx(LN2 - LN9 - LN3)
 
 
-def test_score_says_no_more_than_was_asked(client):
+def test_score_without_words_and_end(client):
   score = client.score("ab", ["a"], no_end=True).scores[0]
   assert (score.word_count, score.words) == (1, None)
   assert score.log_prob == approx(-LN3)
@@ -58,11 +58,11 @@ def test_score_stream(client):
   assert found == approx(expected)
 
 
-def test_score_stream_of_nothing(client):
+def test_score_stream_without_batches(client):
   assert not list(client.score_stream("ab", []))
 
 
-def test_score_stream_answers_what_has_been_sent(client):
+def test_score_stream_answers_before_the_last_batch(client):
   came = threading.Event()
 
   def batches():
@@ -77,7 +77,7 @@ def test_score_stream_answers_what_has_been_sent(client):
   assert not list(responses)
 
 
-def test_score_stream_may_be_left(client):
+def test_score_stream_can_be_closed_early(client):
   responses = client.score_stream("ab", (["a"] for _ in range(10**9)))
   assert next(responses).scores[0].log_prob == approx(-2 * LN3)
   responses.close()
@@ -95,7 +95,7 @@ def test_predict(client):
   assert set(known.words) == {"a", "b", "</s>"}
 
 
-def test_predict_rates_words(client):
+def test_predict_given_words(client):
   rated = client.predict("ab", ["a"], words=["b", "a"]).predictions[0]
   assert rated.words == ("b", "a")
   assert rated.log_probs == approx((LN2 - LN9, -LN3))
@@ -146,7 +146,7 @@ def test_generate(client):
   assert list(client.generate("ab", seed=5, max_words=20)) == words
 
 
-def test_generate_says_why_it_ended(client):
+def test_generate_returns_why_it_ended(client):
   def reason(**arguments):
     generation = client.generate("long", temperature=0, **arguments)
     for word in generation:
@@ -157,7 +157,7 @@ def test_generate_says_why_it_ended(client):
   assert reason(stop_words=["a"]) == lmserve.EndReason.STOP_WORD
 
 
-def test_every_option_of_generate_arrives(client):
+def test_generate_sends_every_option(client):
   generation = client.generate(
       "ab", ["a"], max_words=5, temperature=0.5, top_k=3, top_p=0.9,
       repetition_penalty=1.5, seed=0, stop_words=["b"], allow_unknown=True)
@@ -165,7 +165,7 @@ def test_every_option_of_generate_arrives(client):
   assert generation.end.seed == 0
 
 
-def test_generate_may_be_cancelled(client):
+def test_generate_can_be_cancelled(client):
   generation = client.generate("long", temperature=0, max_words=10_000)
   next(generation)
   generation.cancel()

@@ -1,4 +1,4 @@
-"""What the tests have in common: a store, its server, certificates."""
+"""Fixtures of all tests: a model store, a server of it, certificates."""
 
 import certificates as openssl
 import live_server
@@ -24,7 +24,7 @@ def serve(store):
 
 @pytest.fixture(name="client")
 def connect(address):
-  """Of the address that the test's module has, if it has one."""
+  """Returns a client of `address`, which a test module may override."""
   with lmserve.Client(address, deadline=60) as client:
     yield client
 

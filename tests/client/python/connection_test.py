@@ -1,4 +1,4 @@
-"""Retries, deadlines, TLS and tokens, against a server made for them."""
+"""Tests of retries, deadlines, TLS and tokens with a fake server."""
 
 import asyncio
 import pathlib
@@ -14,7 +14,8 @@ import pytest
 STATUS = grpc.StatusCode
 
 
-# Attempts allowed, failures to come; calls made, and whether the last was good.
+# A client that may try `attempts` times, with a server that fails the first
+# `failures` calls, makes `calls` calls; `good` tells whether the last succeeds.
 @pytest.mark.parametrize("attempts, failures, calls, good", [
     (4, 0, 1, True), (4, 1, 2, True), (4, 3, 4, True), (4, 4, 4, False),
     (2, 2, 2, False), (1, 1, 1, False), (5, 5, 5, False), (9, 9, 5, False),
@@ -60,7 +61,7 @@ def test_streams_of_asyncio_are_retried_too():
 @pytest.mark.parametrize("method", ["generate", "beam_search", "score_stream",
                                     "decode"])
 def test_a_server_that_dies_before_it_answers(method):
-  """With retries of gRPC such a stream would wait for ever."""
+  """With a retry policy of gRPC such a stream would wait forever."""
   server = subprocess.Popen(  # pylint: disable=consider-using-with
       [sys.executable, "-c",
        "import fake_server; server = fake_server.FakeServer()\n"
@@ -165,7 +166,7 @@ def test_tls_of_both_sides(certificates):
         certificate_chain=certificates / "elsewhere.pem"))
 
 
-def test_tls_under_another_name(certificates):
+def test_tls_with_another_server_name(certificates):
   roots = certificates / "elsewhere.pem"
   with tls_server(certificates, "elsewhere") as server:
     assert answers(server, lmserve.Tls(root_certificates=roots,
@@ -185,7 +186,7 @@ def test_tls_of_asyncio(certificates):
     assert server.metadata["authorization"] == "Bearer a"
 
 
-def test_a_certificate_that_is_not_there(tmp_path):
+def test_a_missing_certificate(tmp_path):
   with pytest.raises(FileNotFoundError):
     lmserve.Client(tls=lmserve.Tls(root_certificates=tmp_path / "none.pem"))
 

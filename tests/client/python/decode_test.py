@@ -1,4 +1,4 @@
-"""Sessions of the client that blocks, against lm_server."""
+"""Tests of DecodeSession with a real lm_server."""
 
 import array
 import dataclasses
@@ -29,7 +29,10 @@ def start(client):
 
 
 def patiently(call):
-  """A server tells of the end of a call before it lets the next one in."""
+  """Calls again while the server is busy.
+
+  The server reports the end of a call before it admits the next one.
+  """
   while True:
     try:
       return call()
@@ -73,7 +76,7 @@ def test_extend(session):
     scores.handles = (1,)
 
 
-def test_best_is_what_predict_says(client, session):
+def test_best_equals_predict(client, session):
   handle = session.start.handle
   a, b = session.start.ids
   after = session.extend([handle], [a]).handles
@@ -200,19 +203,19 @@ def test_a_wrong_argument_is_the_callers_error(session, call, error, message):
   assert session.best([session.start.handle], 1), "nothing was sent"
 
 
-def test_words_are_no_str(client):
+def test_words_must_not_be_a_str(client):
   with pytest.raises(TypeError, match="words: expected a list"):
     client.decode("ab", "the cat")
 
 
-def test_an_array_of_fractions_is_refused(session):
+def test_an_array_of_floats_is_refused(session):
   numpy = pytest.importorskip("numpy")
   for wrong in (numpy.array([0.0]), numpy.array([[0]]), numpy.array(0)):
     with pytest.raises(TypeError, match="handles: expected a list of int"):
       session.best(wrong)
 
 
-def test_a_session_is_open_in_its_with_alone(client):
+def test_a_session_is_open_only_inside_its_with(client):
   session = client.decode("ab")
   with pytest.raises(ValueError, match="not open"):
     session.best([0])
@@ -256,7 +259,7 @@ def test_too_many_handles_and_calls(store):
         assert raised.value.retry_after == pytest.approx(0.1)
         with pytest.raises(lmserve.LmserveError) as raised:
           with client.decode("ab"):
-            pytest.fail("let in")
+            pytest.fail("admitted")
         assert raised.value.retry_after == pytest.approx(0.1)
         with pytest.raises(lmserve.LmserveError) as raised:
           session.extend([session.start.handle], session.start.ids)
@@ -264,7 +267,7 @@ def test_too_many_handles_and_calls(store):
         assert raised.value.retry_after is None
 
 
-def test_a_deadline_is_of_the_whole(client):
+def test_a_deadline_limits_the_whole_session(client):
   with pytest.raises(lmserve.LmserveError) as raised:
     with client.decode("ab", deadline=0.3) as session:
       while True:
@@ -293,7 +296,7 @@ def test_a_server_that_dies(store):
 def test_a_server_that_ends_the_session():
   with fake_server.FakeServer() as server:
     with lmserve.Client(server.address, token="a", deadline=60) as client:
-      with client.decode("en") as session:  # the empty message, then the end
+      with client.decode("en") as session:  # an empty message, then the end
         assert server.metadata["authorization"] == "Bearer a"
         with pytest.raises(lmserve.LmserveError, match="has ended"):
           session.best([0])

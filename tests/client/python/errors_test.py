@@ -1,4 +1,4 @@
-"""What goes wrong, and how the client says so."""
+"""Tests of errors: their codes, messages and exception types."""
 
 import pickle
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from grpc import StatusCode
 
 
 def error_of(call, *arguments, **keywords):
-  """What a call raises, or, of a stream, taking all that comes."""
+  """Returns the LmserveError of a call; reads a stream to its end."""
   with pytest.raises(lmserve.LmserveError) as raised:
     result = call(*arguments, **keywords)
     if isinstance(result, Iterator):
@@ -60,7 +60,7 @@ def test_limits(store):
 
 
 def details_of(seconds, nanos):
-  """What a server sends as grpc-status-details-bin."""
+  """Returns a serialized google.rpc.Status with a RetryInfo."""
   delay = b"\x08" + bytes([seconds]) + b"\x10" + varint(nanos)
   info = b"\x0a" + bytes([len(delay)]) + delay
   url = b"type.googleapis.com/google.rpc.RetryInfo"
@@ -77,7 +77,7 @@ def varint(number):
     (None, None), (b"", None), (b"\x08\x0e", None), (b"not of ours", None),
     (details_of(1, 500_000_000)[:-1], None), (details_of(0, 0), 0),
     (details_of(1, 500_000_000), 1.5)])
-def test_when_to_come_again(details, seconds):
+def test_retry_after(details, seconds):
   with fake_server.FakeServer(failures=1, details=details) as server:
     with lmserve.Client(server.address, attempts=1, deadline=60) as client:
       error = error_of(client.score, "en", ["a"])
@@ -86,7 +86,7 @@ def test_when_to_come_again(details, seconds):
   assert pickle.loads(pickle.dumps(error)).retry_after == seconds
 
 
-def test_messages_that_are_too_long_for_the_client(address):
+def test_messages_longer_than_message_bytes(address):
   with lmserve.Client(address, message_bytes=1000) as client:
     error = error_of(client.score, "ab", ["a" * 2000])
     assert error.code == StatusCode.RESOURCE_EXHAUSTED

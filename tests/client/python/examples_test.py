@@ -1,4 +1,4 @@
-"""The examples, run as a reader of them would."""
+"""Runs the examples as a user would."""
 
 import itertools
 import pathlib
@@ -11,7 +11,7 @@ import pytest
 
 EXAMPLES = (pathlib.Path(__file__).resolve().parents[3] / "client" / "python" /
             "examples")
-# So that the likeliest sentence is not the one that is greedily found.
+# With this text, greedy search does not find the most probable sentence.
 TEXT = "a b c d\n" * 4 + "a c d\n" * 3 + "b c\n" * 8 + "b d a\n" * 6 + "d b\n"
 
 
@@ -30,8 +30,8 @@ def beam_search(server, *arguments):
       check=False, capture_output=True, text=True)
 
 
-def likeliest(server, beginning, max_words):
-  """By the scores of all sentences there are."""
+def most_probable(server, beginning, max_words):
+  """Finds the most probable sentence by scoring all sentences."""
   texts = [[*beginning, *words] for length in range(max_words + 1)
            for words in itertools.product("abcd", repeat=length)
            if 0 < length + len(beginning) <= max_words]
@@ -44,16 +44,16 @@ def likeliest(server, beginning, max_words):
 
 @pytest.mark.parametrize("beginning, max_words", [
     ((), 5), (("a",), 5), (("d", "c"), 5), (("c", "c"), 2)])
-def test_beam_search_finds_the_likeliest(server, beginning, max_words):
+def test_beam_search_finds_the_most_probable(server, beginning, max_words):
   run = beam_search(server, "--model", "bigrams", "--beam", "30",
                     "--max-words", str(max_words), *beginning)
   assert run.returncode == 0, run.stderr
   log_prob, *words = run.stdout.split()
-  best, text = likeliest(server, beginning, max_words)
+  best, text = most_probable(server, beginning, max_words)
   assert (float(log_prob), words) == (pytest.approx(best, abs=1e-3), text)
 
 
-def test_beam_search_says_what_is_wrong(server):
+def test_beam_search_reports_errors(server):
   run = beam_search(server, "--model", "nobody")
   assert run.returncode == 1
   assert run.stderr.startswith("beam_search: NOT_FOUND: ")

@@ -1,4 +1,4 @@
-"""A server that answers every call with the same message, or not."""
+"""A server for tests that answers every call with the same message."""
 
 import concurrent.futures
 import threading
@@ -7,16 +7,27 @@ import grpc
 
 
 class FakeServer(grpc.GenericRpcHandler):
-  """Good for what lm_server does not do when asked: fail, hang, use TLS.
+  """A server that can be made to fail, to hang and to use TLS.
+
+  It serves inside a `with` block.
 
   Attributes:
-    calls: the path of each call that came in.
-    metadata: of the last of them.
-    gate: while it is not set, no call is answered.
+    address: Its address.
+    calls: The path of each call so far.
+    metadata: The metadata of the last call.
+    gate: No call is answered while this event is not set.
   """
 
   def __init__(self, *, answer=b"", failures=0, details=None,
                credentials=None):
+    """Creates a server that listens on a free port.
+
+    Args:
+      answer: The serialized message that answers every call.
+      failures: The first calls, this many, fail with UNAVAILABLE.
+      details: Their grpc-status-details-bin, or None.
+      credentials: The credentials of the server; None: no TLS.
+    """
     self._answer = answer
     self._failures = failures
     self._details = details

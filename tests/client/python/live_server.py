@@ -1,4 +1,4 @@
-"""lm_server itself, as a process, and models for it."""
+"""Runs lm_server as a process and trains models for it."""
 
 import os
 import pathlib
@@ -7,10 +7,10 @@ import subprocess
 
 PROGRAMS = pathlib.Path(os.environ["LMSERVE_PROGRAMS"])
 
-# Of 5 tokens and 4 words that can come, an additive unigram model has
-# P(a) = P(</s>) = 3/9, P(b) = 2/9, P(<unk>) = 1/9.
+# An additive unigram model of this text, which has 5 tokens and 4 possible next
+# words: P(a) = P(</s>) = 3/9, P(b) = 2/9, P(<unk>) = 1/9.
 AB = "a b\na\n"
-# Here the best next word is always "a".
+# The most probable next word is always "a".
 LONG = "a " * 300
 SENTENCES = "a b c\nc b a\n" * 8
 
@@ -33,7 +33,7 @@ def train_bidirectional(store, model, corpus):
 
 
 def train_translation(store, model, source, target):
-  """Of files, line by line; learns few sentences by heart."""
+  """Trains on two parallel files, until the model knows them by heart."""
   subprocess.run(
       [PROGRAMS / "lm_trainer", "translation", "--attention", "--units", "16",
        "--dropout", "0", "--learning-rate", "0.03", "--batch", "4", "--epochs",
@@ -44,7 +44,7 @@ def train_translation(store, model, source, target):
 
 
 def tune_reranker(store, model, directory, lists, references, *arguments):
-  """Of lists of candidates, each (text, features), for chrF."""
+  """Tunes a reranker for chrF on lists of candidates (text, features)."""
   nbest, reference = directory / f"{model}.nbest", directory / f"{model}.txt"
   nbest.write_text("".join(
       f"{i} ||| {text} ||| " +
@@ -60,7 +60,7 @@ def tune_reranker(store, model, directory, lists, references, *arguments):
 
 
 class LiveServer:
-  """Serves a store from here to the end of the block, then drains."""
+  """Serves a store until the end of the `with` block, then drains."""
 
   def __init__(self, store, *arguments):
     # pylint: disable=consider-using-with

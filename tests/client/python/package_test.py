@@ -1,4 +1,4 @@
-"""The package as such: its two clients, its types, and what is shipped."""
+"""Tests of the package: its two clients, its types and its distribution."""
 
 import importlib.util
 import inspect
@@ -73,8 +73,8 @@ def test_types(tmp_path):
       check=True)
 
 
-def test_other_stubs_of_the_same_messages_do_no_harm(tmp_path):
-  """The pool of all generated code in a program is not ours."""
+def test_other_stubs_of_the_same_messages_do_not_conflict(tmp_path):
+  """The package does not use the default pool of descriptors."""
   proto = tmp_path / "health_of_others.proto"
   proto.write_text('syntax = "proto3"; package grpc.health.v1;'
                    "message HealthCheckRequest { string name = 7; }",
@@ -89,7 +89,7 @@ def test_other_stubs_of_the_same_messages_do_no_harm(tmp_path):
 
 
 def copy_of_the_sources(directory):
-  """What the package is made from, where a test may write."""
+  """Copies the sources of the package to where a test may write."""
   ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__",
                                    "*.binpb")
   copy = directory / "client" / "python"

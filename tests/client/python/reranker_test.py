@@ -1,4 +1,4 @@
-"""Rerankers of the store and the minimum Bayes risk, with both clients."""
+"""Tests of rerankers and minimum Bayes risk, with both clients."""
 
 import math
 
@@ -10,7 +10,7 @@ from async_client_test import with_client
 from errors_test import error_of
 from grpc import StatusCode
 
-# Two features, of which neither finds the references alone.
+# Neither of the two features alone ranks both references first.
 LISTS = [
     [("a", {"ab": -2.2, "tm": -3}), ("b a", {"ab": -3.7, "tm": -1})],
     [("a a b", {"ab": -4.8, "tm": -1}), ("a b", {"ab": -3.7, "tm": -2})],
@@ -19,13 +19,13 @@ REFERENCES = ["b a", "a b"]
 CANDIDATES = [lmserve.Candidate("a", {"tm": -3}),
               lmserve.Candidate(["b", "a"], {"tm": -1}),
               lmserve.Candidate("a c", {"tm": -0.5})]
-# Two that are alike, and one that is not.
+# The last two are similar to each other, the first is not.
 TEXTS = ["b", "a a a a", "a a a b"]
 
 
 @pytest.fixture(scope="module", name="address")
 def serve(tmp_path_factory):
-  """Serves a model and two rerankers of it."""
+  """Serves a model and two rerankers that use it."""
   directory = tmp_path_factory.mktemp("rerankers")
   store = directory / "store"
   live_server.train_ngram(store, "ab", live_server.AB)
@@ -48,7 +48,7 @@ def order(response):
   return [ranked.index for ranked in response.candidates]
 
 
-def test_models_say_what_a_reranker_is(client):
+def test_model_info_describes_a_reranker(client):
   models = client.list_models().models
   assert [(model.name, model.family) for model in models] == [
       ("ab", "ngram"), ("alike", "reranker"), ("mt", "reranker")]
@@ -63,7 +63,7 @@ def test_models_say_what_a_reranker_is(client):
   assert models[0].reranker is None
 
 
-def test_what_a_reranker_leaves_out_is_the_default(client):
+def test_a_reranker_has_defaults(client):
   reranker = client.get_model("alike").reranker
   assert reranker.members == (
       lmserve.RerankerMember("ab@1", "lm", reverse=False),)
@@ -73,19 +73,19 @@ def test_what_a_reranker_leaves_out_is_the_default(client):
       lmserve.Utility.CHRF, 0.25)
 
 
-def test_rerank_with_is_rerank_as_the_reranker_says(client):
+def test_rerank_with_equals_rerank_with_its_settings(client):
   named = client.rerank_with("mt", CANDIDATES)
   assert named.reranker == lmserve.ModelVersion("mt", 1)
   assert named.models == (lmserve.ModelVersion("ab", 1),)
   assert named.feature_names == ("tm", "ab", "ab.unknown", "ab.words",
                                  "ab.end")
   reranker = client.get_model("mt").reranker
-  told = client.rerank(
+  equivalent = client.rerank(
       ["ab"], CANDIDATES, weights=reranker.weights,
       normalization=reranker.normalization, alpha=reranker.alpha)
-  assert told.reranker is None
-  assert told.weights == named.weights
-  assert told.candidates == named.candidates
+  assert equivalent.reranker is None
+  assert equivalent.weights == named.weights
+  assert equivalent.candidates == named.candidates
   assert client.rerank_with("mt@1", CANDIDATES, best=2).candidates == (
       named.candidates[:2])
 
@@ -105,8 +105,8 @@ def test_rerank_by_the_minimum_bayes_risk(client):
       assert ranked.score == by_score.candidates[ranked.index].score
 
 
-def test_candidates_count_by_their_probability(client):
-  """The utility of a text to itself is 100, and of other words 0."""
+def test_candidates_are_weighted_by_probability(client):
+  """The utility of equal texts is 100, of texts without common words 0."""
   first, second = client.rerank(
       ["ab"], ["a", "b"],
       minimum_bayes_risk=lmserve.MinimumBayesRisk(scale=2)).candidates
@@ -119,14 +119,14 @@ def test_candidates_count_by_their_probability(client):
   assert default.candidates[0].expected_utility == approx(60)
 
 
-def test_a_reranker_may_have_a_minimum_bayes_risk(client):
+def test_a_reranker_can_have_a_minimum_bayes_risk(client):
   reranker = client.get_model("alike").reranker
   named = client.rerank_with("alike", TEXTS)
-  told = client.rerank(
+  equivalent = client.rerank(
       ["ab"], TEXTS, weights={"ab": reranker.weights["lm"]},
       minimum_bayes_risk=reranker.minimum_bayes_risk)
   assert named.feature_names == ("lm", "lm.unknown", "lm.words", "lm.end")
-  assert named.candidates == told.candidates
+  assert named.candidates == equivalent.candidates
   assert named.candidates[0].expected_utility > 0
 
 
@@ -158,18 +158,18 @@ def test_a_reranker_may_have_a_minimum_bayes_risk(client):
          ["ab"], TEXTS, minimum_bayes_risk=lmserve.MinimumBayesRisk(
              lmserve.Utility.UNKNOWN))),
 ])
-def test_what_cannot_be_reranked(client, code, message, call):
+def test_rerank_errors(client, code, message, call):
   error = error_of(call, client)
   assert error.code == code
   assert error.message.startswith(message)
 
 
-def test_a_reranker_has_a_name(client):
+def test_an_empty_reranker_name(client):
   with pytest.raises(ValueError, match="^reranker: "):
     client.rerank_with("", TEXTS)
 
 
-def test_what_only_newer_servers_know():
+def test_values_that_only_newer_servers_have():
   # models { reranker { normalization: 9 minimum_bayes_risk { utility: 9 } } }
   answer = b"\x0a\x08\x6a\x06\x18\x09\x2a\x02\x08\x09"
   with fake_server.FakeServer(answer=answer) as server:
@@ -184,10 +184,10 @@ async def test_asyncio_reranks_with_a_reranker(client):
   named = await client.rerank_with("mt", CANDIDATES, best=2)
   assert named.reranker == lmserve.ModelVersion("mt", 1)
   reranker = (await client.get_model("mt")).reranker
-  told = await client.rerank(
+  equivalent = await client.rerank(
       ["ab"], CANDIDATES, weights=reranker.weights,
       normalization=reranker.normalization, alpha=reranker.alpha, best=2)
-  assert told.candidates == named.candidates
+  assert equivalent.candidates == named.candidates
   response = await client.rerank(
       ["ab"], TEXTS,
       minimum_bayes_risk=lmserve.MinimumBayesRisk(lmserve.Utility.CHRF, 0.01))
@@ -198,7 +198,7 @@ async def test_asyncio_reranks_with_a_reranker(client):
 
 
 @with_client
-async def test_asyncio_says_what_cannot_be_reranked(client):
+async def test_asyncio_errors(client):
   for code, call in (
       (StatusCode.NOT_FOUND, client.rerank_with("nobody", CANDIDATES)),
       (StatusCode.FAILED_PRECONDITION, client.rerank_with("ab", CANDIDATES)),

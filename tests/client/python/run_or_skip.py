@@ -1,4 +1,4 @@
-"""Runs Python with the arguments given, or exits with 77 if it lacks a module.
+"""Runs Python with these arguments, or exits with 77 if a module is missing.
 
     run_or_skip.py -m pytest client_test.py
 """

@@ -1,4 +1,4 @@
-"""TLS, certificates of clients and tokens, with lm_server at the other end."""
+"""Tests of TLS, client certificates and tokens with a real lm_server."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ BOSS = "a-token-of-the-boss"
 @pytest.fixture(name="encrypted", params=[False, True],
                 ids=["tls", "mutual tls"])
 def serve(request, store, certificates, tmp_path):
-  """A server that knows tokens, and the arguments for a client of it."""
+  """Starts a server with tokens; returns its address and TLS arguments."""
   tokens = tmp_path / "tokens"
   tokens.write_text(f"# of the tests\nread {READER}\nadmin {BOSS}\n",
                     encoding="utf-8")
@@ -32,7 +32,7 @@ def serve(request, store, certificates, tmp_path):
 
 
 def code_of(address, tls, token=READER):
-  """How an attempt to score ends: the code of an error, or None."""
+  """Tries to score; returns the code of the error, or None."""
   with lmserve.Client(address, tls=tls, token=token, attempts=1,
                       deadline=60) as client:
     try:
@@ -77,7 +77,7 @@ def test_a_session(encrypted):
   with lmserve.Client(address, tls=tls) as client:
     with pytest.raises(lmserve.LmserveError) as raised:
       with client.decode("ab"):
-        pytest.fail("let in")
+        pytest.fail("admitted")
     assert raised.value.code == StatusCode.UNAUTHENTICATED
 
 

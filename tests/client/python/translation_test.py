@@ -1,4 +1,4 @@
-"""Translation models and beam search, with both clients, against lm_server."""
+"""Tests of translation models and beam search, with both clients."""
 
 import asyncio
 import itertools
@@ -16,13 +16,13 @@ LN2 = math.log(2)
 LN3 = math.log(3)
 LN9 = math.log(9)
 
-# The translation of a sentence has its words in reverse.
+# The translation of a sentence has its words in reverse order.
 SOURCES = [" ".join(words) for words in itertools.product(
     ["the", "a"], ["cat", "dog"], ["is"], ["small", "big"])]
 SOURCE = "the cat is small"
 TARGET = "small is cat the"
 
-# For a reranker: neither model finds both references alone.
+# For a reranker: neither model alone ranks both references first.
 LISTS = [
     [("b", {"there": -2, "back": -1}), ("a", {"there": -1, "back": -3})],
     [("b", {"there": -2.5, "back": -3}), ("a", {"there": -3, "back": -1})],
@@ -35,7 +35,7 @@ def reverse(sentence):
 
 @pytest.fixture(scope="module", name="address")
 def serve(tmp_path_factory):
-  """Serves a translation model, one the other way, a reranker, and another."""
+  """Serves translation models of both directions, an n-gram and a reranker."""
   directory = tmp_path_factory.mktemp("translation")
   source, target = directory / "source.txt", directory / "target.txt"
   source.write_text("\n".join(SOURCES), encoding="utf-8")
@@ -55,7 +55,7 @@ def approx(value):
   return pytest.approx(value, abs=1e-5)
 
 
-def test_models_say_whether_they_translate(client):
+def test_model_info_says_translation(client):
   assert {model.name: model.translation
           for model in client.list_models().models} == {
               "ab": False, "back": True, "both": False, "there": True}
@@ -110,7 +110,7 @@ def test_each_text_has_its_own_source(client):
   assert wrong[0].log_prob < scores[0].log_prob - 1
 
 
-def test_hypotheses_may_be_cut_off(client):
+def test_hypotheses_can_be_cut_off(client):
   hypothesis, = client.beam_search(
       "there", source=SOURCE, max_words=2).hypotheses
   assert (hypothesis.text, hypothesis.ended) == ("small is", False)
@@ -155,7 +155,7 @@ def test_score_stream_takes_sources(client):
   assert found == approx([score.log_prob for score in expected])
 
 
-def test_rerank_both_ways(client):
+def test_rerank_with_both_directions(client):
   candidates = [*map(reverse, SOURCES), "small"]
   response = client.rerank(
       ["there"], candidates, source=SOURCE, reverse_models=["back"],
@@ -184,7 +184,7 @@ def test_rerank_by_a_reverse_model_alone(client):
   assert [ranked.index for ranked in response.candidates] == [1, 0]
 
 
-def test_a_reranker_may_have_members_of_both_ways(client):
+def test_a_reranker_can_have_members_of_both_directions(client):
   reranker = client.get_model("both").reranker
   assert reranker.members == (
       lmserve.RerankerMember("there@1", "there", reverse=False),
