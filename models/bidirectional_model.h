@@ -9,17 +9,17 @@
 
 namespace lmserve {
 
-// A BidirectionalModel tells how probable a word of a sentence is, given all
-// the others: those before it and those after it. It fills gaps; it has no
-// state to go on from, and cannot generate.
+// A BidirectionalModel returns the probability of a word of a sentence given
+// all other words of the sentence, both before and after it. It fills gaps. It
+// has no state to continue from and cannot generate text.
 //
-// Sentences come without <s> and </s>, between which they are read. <unk>
-// stands in a gap, as for every word not in the vocabulary: so the word that
-// was there has no part in its own probability. All probabilities are natural
-// logarithms. <s> and </s> are in no gap: their log-probability is -infinity.
-// The answer to one query never depends on what else is in the batch.
+// Callers pass sentences without <s> and </s>; the model adds both. At the
+// position of a gap the model reads <unk>, so the word that stood there does
+// not influence its own probability. All probabilities are natural logarithms.
+// <s> and </s> never fill a gap: their log-probability is -infinity. The answer
+// to a query does not depend on the other queries in the batch.
 //
-// Immutable once made: any number of threads may use one at a time.
+// Immutable after construction: any number of threads may use one instance.
 class BidirectionalModel {
  public:
   virtual ~BidirectionalModel() = default;
@@ -27,31 +27,30 @@ class BidirectionalModel {
   virtual const Vocabulary& vocabulary() const = 0;
 
   // A sentence to score, as views of the caller's memory. The sum of the
-  // log-probabilities is its pseudo-log-likelihood. It costs a reading of the
-  // sentence a word.
+  // log-probabilities is the pseudo-log-likelihood of the sentence. Scoring
+  // reads the sentence once for each of its words.
   struct Sentence {
     absl::Span<const WordId> words;  // ids < vocabulary size
     absl::Span<float> log_probs;     // out: ln P(words[t] | all the others)
   };
 
-  // Scores whole sentences, many at once. REQUIRES: log_probs is as long as
-  // words.
+  // Scores a batch of whole sentences. REQUIRES: log_probs is as long as words.
   virtual void Score(absl::Span<const Sentence> batch) const = 0;
 
-  // A sentence less one word. Either side may be empty.
+  // A sentence with one word removed. Either side may be empty.
   struct Gap {
     absl::Span<const WordId> before;
     absl::Span<const WordId> after;
   };
 
-  // Writes ln P(words[i] | the gap's sentence): (gaps.size(), words.size()),
-  // row by row.
+  // Writes ln P(words[i] | rest of the sentence of gap g) for every g and i: a
+  // row-major matrix of shape (gaps.size(), words.size()).
   virtual void Rate(absl::Span<const Gap> gaps, absl::Span<const WordId> words,
                     float* log_probs) const = 0;
 
-  // Writes the k best words for each gap in the order of Likelier():
-  // (gaps.size(), k), row by row. REQUIRES: 1 <= k <= V; best.size() ==
-  // gaps.size() * k.
+  // Writes the k best words for each gap in the order of Likelier(), as a
+  // row-major matrix of shape (gaps.size(), k). V is the vocabulary size.
+  // REQUIRES: 1 <= k <= V; best.size() == gaps.size() * k.
   virtual void Fill(absl::Span<const Gap> gaps, size_t k,
                     absl::Span<ScoredWord> best) const = 0;
 };

@@ -6,8 +6,8 @@
 namespace lmserve {
 namespace {
 
-// Distributions in memory at once. Some models make several in little more time
-// than one.
+// Number of distributions computed at once. Some models compute several in
+// little more time than one.
 constexpr size_t kRows = 16;
 
 }  // namespace

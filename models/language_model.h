@@ -8,7 +8,7 @@
 
 namespace lmserve {
 
-// A word and ln P of it.
+// A word and the natural logarithm of its probability.
 struct ScoredWord {
   WordId word;
   float log_prob;
@@ -18,65 +18,69 @@ struct ScoredWord {
   }
 };
 
-// The order of predictions: likelier first, equals by rising id.
+// Orders predictions: higher probability first, equal ones by ascending id.
 inline bool Likelier(const ScoredWord& a, const ScoredWord& b) {
   if (a.log_prob != b.log_prob) return a.log_prob > b.log_prob;
   return a.word < b.word;
 }
 
-// Writes the best words of a distribution in that order. REQUIRES: best.size()
-// <= log_probs.size().
+// Writes the best words of a distribution in the order of Likelier();
+// log_probs[w] belongs to word id w. REQUIRES: best.size() <= log_probs.size().
 void TakeBest(absl::Span<const float> log_probs, absl::Span<ScoredWord> best);
 
-// A LanguageModel tells how probable each word of a text is, given the words
-// before it. What it remembers of a text is a state: state_size() plain bytes
-// that the caller owns, and may copy, compare, hash, store and send. Two states
-// with the same bytes give every continuation the same probabilities.
+// A LanguageModel returns the probability of each word of a text given the
+// words before it. It keeps what it needs to know of the words before in a
+// state: state_size() plain bytes that the caller owns, and may copy, compare,
+// hash, store and send. Two states with the same bytes give every continuation
+// the same probabilities.
 //
 // All probabilities are natural logarithms. <s> is never predicted: its
-// log-probability is -infinity wherever a distribution is asked for. The answer
-// to one query never depends on what else is in the batch.
+// log-probability is -infinity in every distribution. The answer to a query
+// does not depend on the other queries in the batch.
 //
-// Immutable once made: any number of threads may use one at a time.
+// Immutable after construction: any number of threads may use one instance.
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
 
   virtual const Vocabulary& vocabulary() const = 0;
 
-  // Whether an answer costs no more than a few looks into memory a word: then
-  // it is had sooner than another thread is woken, and requests of several
-  // callers gain nothing by being brought together.
+  // Whether an answer costs only a few memory accesses per word. Such an answer
+  // takes less time than waking another thread, and batching the requests of
+  // several callers gains nothing.
   virtual bool is_lookup() const { return false; }
 
-  // Whether TopK() finds the best words without a look at all others.
+  // Whether TopK() finds the best words without scoring the whole vocabulary.
   virtual bool has_fast_top_k() const { return false; }
 
-  // Bytes of a state, a multiple of 4; states need the alignment of a float.
+  // Size of a state in bytes, a multiple of 4. States must be aligned like a
+  // float.
   virtual size_t state_size() const = 0;
 
-  // Writes the state of a text of which only <s> was read.
+  // Writes the state after <s>, which is the start of every text.
   virtual void Start(std::byte* state) const = 0;
 
   // One text to score, as views of the caller's memory.
   struct Query {
-    const std::byte* state;          // in: the context
-    absl::Span<const WordId> words;  // what comes next; ids < vocabulary size
-    std::byte* next_state;           // out: after the words; may be null
+    const std::byte* state;          // in: the state before the words
+    absl::Span<const WordId> words;  // in: ids < vocabulary size
+    std::byte* next_state;        // out: the state after the words; may be null
     absl::Span<float> log_probs;  // out: ln P(words[t] | all before), or empty
   };
 
-  // Scores whole sequences, many at once. REQUIRES: log_probs is empty or as
-  // long as words; a next_state may be its own query's state, but overlaps no
-  // other memory of the batch.
+  // Scores a batch of whole sequences. REQUIRES: log_probs is empty or as long
+  // as words. next_state may point to the state of the same query, but must not
+  // overlap any other memory of the batch.
   virtual void Score(absl::Span<const Query> batch) const = 0;
 
-  // Writes ln P(w | state) of every word w: (states.size(), V), row by row.
+  // Writes ln P(w | state) for every word w of the vocabulary, as a row-major
+  // matrix of shape (states.size(), V), where V is the vocabulary size.
   virtual void Distribution(absl::Span<const std::byte* const> states,
                             float* log_probs) const = 0;
 
-  // Writes the k best next words of each state in the order of Likelier():
-  // (states.size(), k), row by row. The default sorts the distribution.
+  // Writes the k best next words of each state in the order of Likelier(), as a
+  // row-major matrix of shape (states.size(), k). The default implementation
+  // sorts the distribution.
   // REQUIRES: 1 <= k <= V; best.size() == states.size() * k.
   virtual void TopK(absl::Span<const std::byte* const> states, size_t k,
                     absl::Span<ScoredWord> best) const;

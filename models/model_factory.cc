@@ -15,7 +15,8 @@
 namespace lmserve {
 namespace {
 
-// A model of a vocabulary and one file more, which it reads in place.
+// Creates a model from vocabulary.txt and one more file, which the model uses
+// in place.
 template <typename Model>
 absl::StatusOr<AnyModel> CreateFromFile(absl::string_view file,
                                         const ModelFiles& files) {
@@ -64,7 +65,7 @@ absl::StatusOr<AnyModel> CreateTranslation(const ModelFiles& files) {
   return AnyModel(*std::move(model));
 }
 
-// A kind of model, and how one is made of its files.
+// The name of a model family and the function that creates its models.
 struct Family {
   absl::string_view name;
   absl::StatusOr<AnyModel> (*create)(const ModelFiles& files);

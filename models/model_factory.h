@@ -8,6 +8,8 @@
 
 namespace lmserve {
 
+// Names of files in a model version, and the families that the manifest of a
+// version names.
 inline constexpr absl::string_view kNgramFile = "ngram.bin";
 inline constexpr absl::string_view kWeightsFile = "weights.safetensors";
 inline constexpr absl::string_view kNgramFamily = "ngram";
@@ -17,12 +19,13 @@ inline constexpr absl::string_view kWindowFamily = "window";
 inline constexpr absl::string_view kMixtureFamily = "mixture";
 inline constexpr absl::string_view kTranslationFamily = "translation";
 
-// Makes the model of a family from its files, which says what kind it is. The
-// files are not trusted: every size and offset in them is checked. Fails with
-// NOT_FOUND for a family that this build does not know, and with
-// INVALID_ARGUMENT, naming the file, for a file that is missing or broken.
+// Creates a model from its files. The family selects the class and thereby the
+// kind of the AnyModel. The files are not trusted: every size and offset in
+// them is checked. Returns NOT_FOUND for an unknown family, and
+// INVALID_ARGUMENT, naming the file, for a missing or broken file.
 //
-// The model may use the memory of the files in place: it must outlive it.
+// The model may use the memory of the files in place, so that memory must
+// outlive the model. Thread-safe.
 absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
                                      const ModelFiles& files);
 

@@ -12,18 +12,21 @@
 namespace lmserve {
 
 inline constexpr absl::string_view kVocabularyFile = "vocabulary.txt";
-// Of what a translation model translates; the other is of its translations.
+// The words of the source language of a translation model, whose
+// vocabulary.txt has the words of the target language.
 inline constexpr absl::string_view kSourceVocabularyFile =
     "source_vocabulary.txt";
 
-// The files of a model by name, as views of the caller's memory.
+// The contents of the files of a model, by file name, as views of the caller's
+// memory.
 using ModelFiles = std::map<std::string, absl::string_view, std::less<>>;
 
-// The bytes of a file. INVALID_ARGUMENT, naming it, where it is missing.
+// Returns the bytes of a file, or INVALID_ARGUMENT with the name of the file if
+// it is missing.
 absl::StatusOr<absl::string_view> FindFile(const ModelFiles& files,
                                            absl::string_view name);
 
-// The words of vocabulary.txt, which every family has, or of another file.
+// Reads the vocabulary file `name`. Every family has vocabulary.txt.
 absl::StatusOr<Vocabulary> ReadVocabulary(
     const ModelFiles& files, absl::string_view name = kVocabularyFile);
 

@@ -6,7 +6,8 @@
 namespace lmserve {
 namespace {
 
-// Length of the valid UTF-8 sequence that text starts with, or 0.
+// Returns the length in bytes of the UTF-8 sequence at the start of the text,
+// or 0 if that sequence is not valid.
 size_t SequenceLength(absl::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const auto continues = [&](size_t i, uint8_t low, uint8_t high) {

@@ -9,8 +9,8 @@
 
 namespace lmserve {
 
-// Whether a character parts words: ASCII white space (space, tab, CR, LF, VT,
-// FF) and NUL. Other Unicode spaces are part of a word.
+// Whether a character separates words: ASCII white space (space, tab, CR, LF,
+// VT, FF) and NUL do. Other Unicode spaces are part of a word.
 inline bool IsSpace(char c) {
   constexpr uint64_t kSpaces = uint64_t{1} << '\0' | uint64_t{1} << '\t' |
                                uint64_t{1} << '\n' | uint64_t{1} << '\v' |
@@ -20,8 +20,8 @@ inline bool IsSpace(char c) {
   return byte <= ' ' && (kSpaces >> byte & 1) != 0;
 }
 
-// Tells of each word of a text, void(absl::string_view), exactly as training
-// splits it: the tokeniser "whitespace". The views are parts of the text.
+// Calls visit(absl::string_view) for each word of a text, split exactly as for
+// training, by the tokenizer "whitespace". The views point into the text.
 template <typename Visit>
 void ForEachWord(absl::string_view text, const Visit& visit) {
   for (size_t i = 0; i < text.size();) {
@@ -32,14 +32,14 @@ void ForEachWord(absl::string_view text, const Visit& visit) {
   }
 }
 
-// The words of a text, as ForEachWord() tells them.
+// Returns the words of a text, split as by ForEachWord().
 std::vector<absl::string_view> SplitWords(absl::string_view text);
 
-// Whether a text is one word and nothing else: no white space around it.
+// Whether a text is exactly one word, without white space around it.
 bool IsWord(absl::string_view text);
 
-// Offset of the first byte that is not part of valid UTF-8 (no surrogates, no
-// over-long forms), or npos where all is well.
+// Returns the offset of the first byte that is not part of valid UTF-8, or npos
+// if the text is valid. Surrogates and overlong forms are not valid.
 size_t FindInvalidUtf8(absl::string_view text);
 
 }  // namespace lmserve

@@ -10,50 +10,52 @@
 
 namespace lmserve {
 
-// A TranslationModel reads a sentence of one language, and is then a language
-// model of another: it tells how probable each word of a translation is, given
-// the source and the words before.
+// A TranslationModel reads a sentence of a source language. It is then a
+// language model of a target language: it returns the probability of each word
+// of a translation given the source sentence and the words before.
 //
-// Immutable once made: any number of threads may use one at a time.
+// Immutable after construction: any number of threads may use one instance.
 class TranslationModel {
  public:
   virtual ~TranslationModel() = default;
 
   virtual const Vocabulary& source_vocabulary() const = 0;
 
-  // The language model of translations. Its states come from a Source, and
-  // those of different sources may be in one batch. Its own Start() has read a
-  // source of no words.
+  // The language model of translations. Source::Start() writes its initial
+  // states. One batch may hold states of different sources. decoder().Start()
+  // writes the initial state for an empty source sentence.
   virtual const LanguageModel& decoder() const = 0;
 
-  // What is known of a source that was read. States that came from one refer to
-  // it: it must outlive their use. Immutable; any number of threads may use
-  // one.
+  // An encoded source sentence. States that come from a Source refer to it, so
+  // it must outlive their use. Immutable: any number of threads may use one
+  // instance.
   class Source {
    public:
     virtual ~Source() = default;
 
-    // Writes the decoder's state when of the translation only <s> was read.
+    // Writes the state of the decoder at the start of a translation, after <s>.
     virtual void Start(std::byte* state) const = 0;
   };
 
-  // Reads a sentence, which comes without <s> and </s>; ids < vocabulary size.
+  // Encodes a source sentence without <s> and </s>. REQUIRES: every id is less
+  // than source_vocabulary().size().
   virtual std::unique_ptr<const Source> Read(
       absl::Span<const WordId> words) const = 0;
 
-  // Whether the decoder looks at each word of its source.
+  // Whether the decoder has attention over the positions of its source.
   virtual bool has_attention() const = 0;
 
-  // How much a state of the decoder looks at each word of its source to tell
-  // what comes next.
-  struct Look {
+  // Asks for the attention weights with which a state of the decoder predicts
+  // the next word: one for each word of the source and one for </s>.
+  struct AttentionQuery {
     const std::byte* state;
-    absl::Span<float> weights;  // out: of its words and </s>; their sum is 1
+    absl::Span<float> weights;  // out: their sum is 1
   };
 
-  // Tells it of many states at once, from nothing but the states. REQUIRES:
-  // has_attention(); weights are as many as the source has words, and one.
-  virtual void Attend(absl::Span<const Look> looks) const = 0;
+  // Computes the attention weights of a batch of states.
+  // REQUIRES: has_attention(); weights.size() is the number of words in the
+  // source of the state, plus 1.
+  virtual void Attend(absl::Span<const AttentionQuery> batch) const = 0;
 };
 
 }  // namespace lmserve

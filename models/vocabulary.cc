@@ -19,9 +19,9 @@ absl::Status LineError(size_t line, absl::string_view problem) {
 
 absl::Status CheckWord(absl::string_view word, size_t line) {
   if (word.empty()) return LineError(line, "the word is empty");
-  if (!IsWord(word)) return LineError(line, "white space in a word");
+  if (!IsWord(word)) return LineError(line, "the word contains white space");
   if (FindInvalidUtf8(word) != absl::string_view::npos) {
-    return LineError(line, "invalid UTF-8");
+    return LineError(line, "the word is not valid UTF-8");
   }
   return absl::OkStatus();
 }
@@ -36,7 +36,7 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
     const size_t line = vocabulary.words_.size() + 1;
     const size_t end = rest.find('\n');
     if (end == absl::string_view::npos) {
-      return LineError(line, "the last line is not ended by LF");
+      return LineError(line, "the last line does not end with LF");
     }
     const absl::string_view word = rest.substr(0, end);
     rest.remove_prefix(end + 1);
@@ -44,12 +44,11 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
       return status;
     }
     if (line > std::numeric_limits<WordId>::max() / 2) {
-      return LineError(line, "more words than ids");
+      return LineError(line, "too many words for 32-bit ids");
     }
     const WordId id = static_cast<WordId>(vocabulary.words_.size());
     if (!vocabulary.ids_.emplace(word, id).second) {
-      return LineError(
-          line, absl::StrCat("the word '", word, "' stands there twice"));
+      return LineError(line, absl::StrCat("duplicate word '", word, "'"));
     }
     vocabulary.words_.push_back(word);
   }

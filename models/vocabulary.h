@@ -20,18 +20,20 @@ inline constexpr absl::string_view kUnknownWord = "<unk>";
 inline constexpr absl::string_view kBeginSentence = "<s>";
 inline constexpr absl::string_view kEndSentence = "</s>";
 
-// The words a model knows, numbered 0 to size() - 1. <unk>, <s> and </s> are
-// among them, under whatever ids.
+// The words that a model knows, with the ids 0 to size() - 1. They include
+// <unk>, <s> and </s>, whose ids may be any.
 //
-// Immutable once made: any number of threads may use one at a time.
+// Immutable after construction: any number of threads may use one instance.
 class Vocabulary {
  public:
-  // Reads vocabulary.txt: one word a line, in the order of the ids, every line
-  // ended by LF. Fails, naming the line, on an empty word, white space in a
-  // word, invalid UTF-8, a word given twice, or a missing marker.
+  // Parses the contents of vocabulary.txt: one word per line, in the order of
+  // the ids; every line ends with LF. Returns INVALID_ARGUMENT, naming the
+  // line, for an empty word, white space in a word, invalid UTF-8, a duplicate
+  // word, or a missing marker.
   static absl::StatusOr<Vocabulary> Parse(std::string text);
 
-  // The same from words. They are copied.
+  // Creates a vocabulary from words in the order of their ids; copies them.
+  // Fails as Parse() does.
   static absl::StatusOr<Vocabulary> Create(
       absl::Span<const absl::string_view> words);
 
@@ -40,7 +42,7 @@ class Vocabulary {
 
   WordId size() const { return static_cast<WordId>(words_.size()); }
 
-  // The id of a word, or unknown() where there is none.
+  // Returns the id of a word, or unknown() if the vocabulary does not have it.
   WordId Find(absl::string_view word) const;
 
   bool Contains(absl::string_view word) const { return ids_.contains(word); }
@@ -52,13 +54,14 @@ class Vocabulary {
   WordId begin_sentence() const { return begin_sentence_; }
   WordId end_sentence() const { return end_sentence_; }
 
-  // What Parse() reads; the bytes of vocabulary.txt.
+  // The contents of vocabulary.txt, which Parse() reads.
   absl::string_view text() const { return *text_; }
 
  private:
   Vocabulary() = default;
 
-  // Behind a pointer, so that the views stay valid when the object moves.
+  // The words and ids below are views of this string. It is on the heap so that
+  // they stay valid when the vocabulary is moved.
   std::unique_ptr<const std::string> text_;
   std::vector<absl::string_view> words_;
   absl::flat_hash_map<absl::string_view, WordId> ids_;
@@ -67,8 +70,8 @@ class Vocabulary {
   WordId end_sentence_ = 0;
 };
 
-// Whether two vocabularies have the same words under the same ids.
-// INVALID_ARGUMENT, telling the first difference, where not.
+// Returns OK if two vocabularies have the same words with the same ids, and
+// otherwise INVALID_ARGUMENT with the first difference.
 absl::Status CheckSameWords(const Vocabulary& expected,
                             const Vocabulary& found);
 

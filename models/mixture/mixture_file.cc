@@ -16,9 +16,9 @@ namespace {
 using Json = nlohmann::json;
 using ModelOr = absl::StatusOr<std::unique_ptr<LanguageModel>>;
 
-constexpr size_t kLargestFile = 1 << 16;
-constexpr size_t kMostMembers = 64;
-constexpr int kMostNested = 4;
+constexpr size_t kMaxFileSize = 1 << 16;
+constexpr size_t kMaxMembers = 64;
+constexpr int kMaxDepth = 4;
 
 constexpr char kMembers[] = "members";
 constexpr char kFamily[] = "family";
@@ -30,8 +30,8 @@ absl::Status Broken(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(kMixtureFile, ": ", parts...));
 }
 
-// A value for an error. Lists and objects, which may be deep, by their kind
-// alone.
+// Formats a value for an error message. For lists and objects, which may be
+// deep, it returns only the name of the type.
 std::string Found(const Json* value) {
   if (value == nullptr) return "none";
   if (value->is_structured()) return value->type_name();
@@ -66,13 +66,14 @@ absl::StatusOr<MixtureEntry> ParseMember(const Json& json) {
   }
   if (json.size() > 3) {
     return absl::InvalidArgumentError(
-        "expected the keys family, weight and name alone");
+        "expected only the keys family, weight and name");
   }
   return MixtureEntry{family->get<std::string>(), weight->get<double>(),
                       name->get<std::string>()};
 }
 
-// The files of a member under their own names, and the vocabulary of all.
+// Returns the files of a member under their names without the prefix, and the
+// vocabulary, which all members share.
 ModelFiles MemberFiles(const ModelFiles& files, size_t member,
                        absl::string_view vocabulary) {
   const std::string prefix = MemberFileName(member, "");
@@ -87,20 +88,21 @@ ModelFiles MemberFiles(const ModelFiles& files, size_t member,
 
 ModelOr CreateNested(const ModelFiles& files, int depth);
 
-// Makes a member of a mixture that stands in depth - 1 others.
+// Creates a member of a mixture at nesting depth `depth`; the outermost mixture
+// has depth 1.
 ModelOr CreateMember(const MixtureEntry& entry, const ModelFiles& files,
                      int depth) {
   if (entry.family == kMixtureFamily) {
-    if (depth < kMostNested) return CreateNested(files, depth + 1);
+    if (depth < kMaxDepth) return CreateNested(files, depth + 1);
     return absl::InvalidArgumentError(absl::StrCat(
-        "expected at most ", kMostNested, " mixtures one in the other"));
+        "expected at most ", kMaxDepth, " levels of nested mixtures"));
   }
   absl::StatusOr<AnyModel> model = CreateModel(entry.family, files);
   if (!model.ok()) return model.status();
   if (model->left_to_right() == nullptr) {
     return absl::InvalidArgumentError(
-        "expected a model that reads from left to right, found a "
-        "bidirectional one");
+        "expected a left-to-right model, found a bidirectional or translation "
+        "model");
   }
   return (*std::move(model)).TakeLeftToRight();
 }
@@ -146,20 +148,20 @@ std::string MakeMixtureFile(absl::Span<const MixtureEntry> members) {
 
 absl::StatusOr<std::vector<MixtureEntry>> ParseMixtureFile(
     absl::string_view json) {
-  if (json.size() > kLargestFile) {
-    return Broken("size: expected at most ", kLargestFile, ", found ",
+  if (json.size() > kMaxFileSize) {
+    return Broken("size: expected at most ", kMaxFileSize, ", found ",
                   json.size());
   }
   const Json root = Json::parse(json.begin(), json.end(), nullptr,
                                 /*allow_exceptions=*/false);
-  if (root.is_discarded()) return Broken("not JSON");
+  if (root.is_discarded()) return Broken("not valid JSON");
   if (!root.is_object() || root.size() != 1 || !root.contains(kMembers)) {
-    return Broken("expected an object with the key members alone");
+    return Broken("expected an object with only the key members");
   }
   const Json& members = root[kMembers];
-  if (!members.is_array() || members.empty() || members.size() > kMostMembers) {
+  if (!members.is_array() || members.empty() || members.size() > kMaxMembers) {
     return Broken(
-        "members: expected a list of 1 to ", kMostMembers, ", found ",
+        "members: expected a list of 1 to ", kMaxMembers, ", found ",
         members.is_array() ? absl::StrCat(members.size()) : Found(&members));
   }
   std::vector<MixtureEntry> entries;

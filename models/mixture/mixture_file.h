@@ -13,31 +13,35 @@
 
 namespace lmserve {
 
-// A mixture as files: mixture.json, the vocabulary, and the files of member i
-// under the names i.FILE. model_store/FORMAT.md has the details.
+// The files of a mixture are mixture.json, vocabulary.txt, and the files of
+// each member i under the names i.FILE. See model_store/FORMAT.md. All
+// functions here are thread-safe.
 
 inline constexpr absl::string_view kMixtureFile = "mixture.json";
 
-// What mixture.json says of a member.
+// The entry of one member in mixture.json.
 struct MixtureEntry {
   std::string family;
   double weight = 0;
-  std::string name;  // where it came from, for people: "en@3"
+  std::string name;  // origin, for people to read: "en@3"
 };
 
-// The bytes of mixture.json.
+// Returns the contents of mixture.json.
 std::string MakeMixtureFile(absl::Span<const MixtureEntry> members);
 
-// Reads them, trusting nothing. INVALID_ARGUMENT, naming the member and the
-// key, where they are not 1 to 64 members with a family and a weight each.
+// Parses the contents of mixture.json, which are not trusted. Returns
+// INVALID_ARGUMENT, naming the member and the key, unless there are 1 to 64
+// members, each with a family, a weight and a name.
 absl::StatusOr<std::vector<MixtureEntry>> ParseMixtureFile(
     absl::string_view json);
 
-// The name of a member's file among the files of the mixture: "0.ngram.bin".
+// Returns the name of a member's file among the files of the mixture, such as
+// "0.ngram.bin".
 std::string MemberFileName(size_t member, absl::string_view file);
 
-// Makes a mixture; for the rest as CreateModel(). A member may be a mixture,
-// too, but not more than four may stand one in the other.
+// Creates a mixture from its files; errors and ownership are those of
+// CreateModel(). A member may be a mixture itself, with at most four levels of
+// mixtures.
 absl::StatusOr<std::unique_ptr<LanguageModel>> CreateMixture(
     const ModelFiles& files);
 

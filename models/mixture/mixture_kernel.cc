@@ -2,14 +2,14 @@
 
 #include <limits>
 
-// Compiles what follows once for each kind of processor; the best is chosen
-// when the program runs.
+// Highway compiles the code below once for each instruction set, and chooses
+// the best version at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/mixture/mixture_kernel.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
-// After the above.
+// Highway requires this include after foreach_target.h.
 #include "hwy/contrib/math/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,8 +19,8 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Mixes as many words as a vector of doubles has lanes; those of the next
-// member are `words` floats further on.
+// Mixes as many words as a vector of doubles has lanes. log_probs points to
+// those of the first member; the ones of member m are m * words floats later.
 template <class D>
 HWY_ATTR void MixVector(D d, absl::Span<const double> weights,
                         const float* log_probs, size_t words, float* mixed) {
@@ -41,7 +41,7 @@ HWY_ATTR void MixVector(D d, absl::Span<const double> weights,
     const auto ratio = hn::Exp(d, hn::Sub(log_prob, best_in_double));
     sum = hn::Add(sum, hn::Mul(hn::Set(d, weights[m]), ratio));
   }
-  // Rounded, the weights may sum to a little more than 1.
+  // The mean must not exceed 1, but rounded weights may sum to slightly more.
   const auto log_mean = hn::Min(hn::Log(d, sum), hn::Zero(d));
   const auto log_prob = hn::DemoteTo(floats, hn::Add(best_in_double, log_mean));
   hn::StoreU(hn::IfThenElse(hn::Eq(best, impossible), impossible, log_prob),

@@ -7,14 +7,16 @@
 
 namespace lmserve {
 
-// Mixes the probabilities that members give some words:
+// Mixes the log-probabilities that the members m of a mixture give to words t:
 //
-//   mixed[t] = ln of the sum over m of weights[m] exp(log_probs[m * words + t])
+//   mixed[t] = ln sum_m weights[m] exp(log_probs[m * words + t])
 //
-// in double, scaled by the best member, so that no probability is too small;
-// -infinity is one. Never above the best member. The same numbers give the same
-// bits wherever they stand. mixed may be log_probs. Thread-safe.
-// REQUIRES: the weights are 0 or more and sum to 1.
+// log_probs has the shape (weights.size(), words). The sum is computed in
+// double relative to the largest term, so that small probabilities do not
+// underflow; -infinity is a valid input. A result is never above that of the
+// best member. Equal inputs give bit-identical results at any position t. mixed
+// may alias log_probs. Thread-safe.
+// REQUIRES: the weights are at least 0 and sum to 1.
 void MixLogProbs(absl::Span<const double> weights, const float* log_probs,
                  size_t words, float* mixed);
 

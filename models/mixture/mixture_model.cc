@@ -12,8 +12,10 @@
 namespace lmserve {
 namespace {
 
-constexpr double kMostOff = 1e-6;  // that the sum of the weights may be
-constexpr size_t kRows = 16;       // of distributions in memory at once
+// How far the sum of the weights may be from 1.
+constexpr double kSumTolerance = 1e-6;
+// Number of distributions computed at once.
+constexpr size_t kRows = 16;
 
 absl::Status MemberError(size_t member, absl::string_view problem) {
   return absl::InvalidArgumentError(
@@ -26,13 +28,13 @@ absl::Status CheckWeights(absl::Span<const MixtureModel::Member> members) {
     const double weight = members[m].weight;
     if (!std::isfinite(weight) || weight < 0) {
       return MemberError(
-          m, absl::StrCat("weight: expected 0 or more, found ", weight));
+          m, absl::StrCat("weight: expected at least 0, found ", weight));
     }
     sum += weight;
   }
-  if (std::abs(sum - 1) <= kMostOff) return absl::OkStatus();
+  if (std::abs(sum - 1) <= kSumTolerance) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("weights: expected the sum 1, found ", sum));
+      absl::StrCat("weights: expected a sum of 1, found ", sum));
 }
 
 }  // namespace
@@ -40,15 +42,16 @@ absl::Status CheckWeights(absl::Span<const MixtureModel::Member> members) {
 absl::StatusOr<std::unique_ptr<MixtureModel>> MixtureModel::Create(
     std::vector<Member> members) {
   if (members.empty()) {
-    return absl::InvalidArgumentError("members: expected 1 or more, found 0");
+    return absl::InvalidArgumentError("members: expected at least 1, found 0");
   }
   if (absl::Status status = CheckWeights(members); !status.ok()) return status;
   for (size_t m = 1; m < members.size(); ++m) {
     const absl::Status status = CheckSameWords(members[0].model->vocabulary(),
                                                members[m].model->vocabulary());
     if (!status.ok()) {
-      return MemberError(m, absl::StrCat("other words than those of member 0: ",
-                                         status.message()));
+      return MemberError(
+          m, absl::StrCat("the vocabulary differs from that of member 0: ",
+                          status.message()));
     }
   }
   return absl::WrapUnique(new MixtureModel(std::move(members)));
@@ -116,7 +119,8 @@ void MixtureModel::Distribution(absl::Span<const std::byte* const> states,
   }
 }
 
-// The scratch has room for the rows of every part: (part, state, word).
+// Computes the distributions of a few states. scratch holds those of all parts,
+// with the shape (parts, states, vocabulary size).
 void MixtureModel::MixRows(absl::Span<const std::byte* const> states,
                            absl::Span<float> scratch, float* log_probs) const {
   const size_t words = states.size() * vocabulary().size();

@@ -10,14 +10,15 @@
 
 namespace lmserve {
 
-// Models over one vocabulary, mixed word by word:
+// A linear interpolation of models over one vocabulary (Jelinek and Mercer
+// 1980). The probability of a word w after a history h is
 //
-//   P(w | h) = the sum over the members m of weight_m P_m(w | h)
+//   P(w | h) = sum_m weight_m P_m(w | h)
 //
-// A state is the states of the members, one after the other. A probability is
-// summed in double and in the order of the members.
+// over the members m. A state is the concatenation of the states of the
+// members. The sum is computed in double and in the order of the members.
 //
-// Immutable: any number of threads may use one at a time.
+// Owns its members. Immutable: any number of threads may use one instance.
 class MixtureModel final : public LanguageModel {
  public:
   struct Member {
@@ -25,10 +26,10 @@ class MixtureModel final : public LanguageModel {
     double weight;
   };
 
-  // Takes weights of 0 or more with the sum 1, give or take 1e-6, and scales
-  // them to it. Members of weight 0 are checked, then left out. Fails with
-  // INVALID_ARGUMENT, naming the member, for another weight and where a
-  // vocabulary is not that of the first member, word by word.
+  // Requires weights of at least 0 whose sum differs from 1 by at most 1e-6,
+  // and scales them to the sum 1. Checks members of weight 0, then drops them.
+  // Returns INVALID_ARGUMENT, naming the member, for an invalid weight or a
+  // vocabulary that differs from that of the first member.
   static absl::StatusOr<std::unique_ptr<MixtureModel>> Create(
       std::vector<Member> members);
 
@@ -44,7 +45,7 @@ class MixtureModel final : public LanguageModel {
                     float* log_probs) const override;
 
  private:
-  // A member, and where its part of a state begins.
+  // A member and the byte offset of its state within a state of the mixture.
   struct Part {
     std::unique_ptr<LanguageModel> model;
     size_t offset;
@@ -56,7 +57,7 @@ class MixtureModel final : public LanguageModel {
                absl::Span<float> scratch, float* log_probs) const;
 
   std::vector<Part> parts_;
-  std::vector<double> weights_;  // of the parts
+  std::vector<double> weights_;  // one for each part
   size_t state_size_ = 0;
 };
 

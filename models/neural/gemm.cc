@@ -23,11 +23,12 @@ Eigen::Map<const Matrix, 0, Strides> View(const MatrixView<const double>& m) {
 void Gemm(Transpose transpose_a, Transpose transpose_b,
           MatrixView<const float> a, MatrixView<const float> b, float beta,
           MatrixView<float> c) {
-  thread_local const bool alone = [] {
+  // oneDNN uses the OpenMP threads of the calling thread: allow only one.
+  thread_local const bool single_threaded = [] {
     omp_set_num_threads(1);
     return true;
   }();
-  static_cast<void>(alone);
+  static_cast<void>(single_threaded);
   const auto size = [](size_t n) { return static_cast<dnnl_dim_t>(n); };
   const auto letter = [](Transpose t) {
     return t == Transpose::kYes ? 'T' : 'N';

@@ -6,8 +6,8 @@
 
 namespace lmserve {
 
-// A matrix in row-major order in memory of someone else's; a row begins
-// `stride` numbers after the one before.
+// A view of a row-major matrix in the caller's memory. Each row begins `stride`
+// numbers after the previous row.
 template <typename T>
 struct MatrixView {
   MatrixView(T* d, size_t r, size_t c) : MatrixView(d, r, c, c) {}
@@ -34,9 +34,10 @@ struct MatrixView {
 
 enum class Transpose { kNo, kYes };
 
-// c = op(a) op(b) + beta c, where op transposes or does nothing: products of
-// weights that change, as in training, by oneDNN (float) or Eigen (double). On
-// the calling thread alone. REQUIRES: the shapes fit.
+// c = op(a) op(b) + beta c, where op(m) is m or its transpose. Serves training,
+// where weights change in each step; Linear multiplies by constant weights.
+// Uses oneDNN for float and Eigen for double, on the calling thread only.
+// Thread-safe. REQUIRES: the shapes match.
 void Gemm(Transpose transpose_a, Transpose transpose_b,
           MatrixView<const float> a, MatrixView<const float> b, float beta,
           MatrixView<float> c);

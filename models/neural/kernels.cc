@@ -3,17 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
-// The scalable vectors of Arm have no size, so there are no arrays of them.
+// Arm's scalable vector types have no size at compile time, so MultiplyPanel()
+// could not have arrays of them.
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 
-// Compiles what follows once for each kind of processor; the best is chosen
-// when the program runs.
+// Highway compiles the code below once for each instruction set, and chooses
+// the best version at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/neural/kernels.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
-// After the above.
+// Highway requires this include after foreach_target.h.
 #include "hwy/contrib/math/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -23,7 +24,8 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Calls step(tag, i) for vectors of floats, then for the floats that are left.
+// Calls step(tag, i) for whole vectors of floats, then for each remaining
+// float.
 template <typename Step>
 HWY_ATTR void ForEachVector(size_t n, const Step& step) {
   const hn::ScalableTag<float> wide;
@@ -32,7 +34,8 @@ HWY_ATTR void ForEachVector(size_t n, const Step& step) {
   for (; i < n; ++i) step(hn::CappedTag<float, 1>(), i);
 }
 
-// Exp() is no number to go by above 177, and 0 of NaN.
+// The exponent is limited because hn::Exp() is not reliable above 177. NaN is
+// handled separately because hn::Exp(NaN) is 0.
 template <class D, class V>
 HWY_INLINE V Sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
@@ -96,7 +99,7 @@ void GruCell(size_t n, const float* input, const float* recurrent,
     const auto r = Sigmoid(d, hn::Add(in(0), rec(0)));
     const auto z = Sigmoid(d, hn::Add(in(1), rec(1)));
     const auto candidate = hn::Tanh(d, hn::MulAdd(r, rec(2), in(2)));
-    // (1 - z) n + z h' = n + z (h' - n)
+    // (1 - z) * n + z * old_h = n + z * (old_h - n), with n = candidate
     const auto change = hn::Sub(hn::LoadU(d, old_h + k), candidate);
     hn::StoreU(hn::MulAdd(z, change, candidate), d, h + k);
     if (gates == nullptr) return;
@@ -124,7 +127,7 @@ float MaxOf(const float* x, size_t n) {
   return result;
 }
 
-// exp(x - shift), stored to `odds` unless it is null; returns the sum.
+// Returns sum_i exp(x_i - shift). Stores the terms to `odds` if it is not null.
 float ExpAndSum(const float* x, size_t n, float shift, float* odds) {
   const hn::ScalableTag<float> d;
   auto sum = hn::Zero(d);
@@ -164,12 +167,13 @@ float BlockSumOfSquares(const float* x, size_t n) {
   return result;
 }
 
-// kRows rows of one panel: a sum an output, in the order of the inputs.
+// Computes kRows rows of the outputs of one panel. Each sum adds its terms in
+// the order of the inputs.
 template <size_t kRows>
 HWY_INLINE void MultiplyPanel(const float* x, size_t inputs, const float* panel,
                               size_t stride, float* y) {
   const hn::CappedTag<float, 16> d;
-  constexpr size_t kMostVectors = 4;  // of 16 floats
+  constexpr size_t kMostVectors = 4;  // 16 floats have at most 4 vectors
   const size_t lanes = hn::Lanes(d);
   const size_t vectors = 16 / lanes;
   hn::Vec<decltype(d)> sums[kRows][kMostVectors];
@@ -275,7 +279,7 @@ float SoftmaxInPlace(absl::Span<float> x) {
 }
 
 double SumOfSquares(absl::Span<const float> x) {
-  constexpr size_t kBlock = 4096;  // floats lose little up to there
+  constexpr size_t kBlock = 4096;  // small enough to sum accurately in float
   double sum = 0;
   for (size_t i = 0; i < x.size(); i += kBlock) {
     sum += HWY_DYNAMIC_DISPATCH(BlockSumOfSquares)(

@@ -8,65 +8,72 @@
 
 namespace lmserve {
 
-// The elementwise functions of the networks, in the widest vectors that the
-// machine has. The same numbers give the same bits wherever they stand in a
-// batch; infinite sums of a gate have their limits, and NaN stays NaN through a
-// cell. Thread-safe; arrays need no alignment, and outputs overlap no inputs
-// unless it is said.
+// The elementwise functions of the networks, computed with the widest vector
+// instructions of the processor. Equal inputs give bit-identical results at any
+// position in a batch. A gate whose input sum is infinite has the limit of its
+// function as its value, and a NaN input of a cell gives a NaN output.
+// Thread-safe. Arrays need no alignment. Outputs must not overlap inputs unless
+// a function allows it.
 
 // The nonlinearity of a plain recurrent cell.
 enum class Activation { kSigmoid, kTanh, kRelu };
 
 // One step of n units of a plain recurrent cell (Elman 1990):
 //   h = f(input + recurrent)
-// input (n) is W_ih x with the biases, recurrent (n) is W_hh h'. h may be
-// either of them.
+// with input (n) = W_ih x + b_ih + b_hh and recurrent (n) = W_hh h', where h'
+// is the previous h. h may be the same array as either of them.
 void RnnCell(Activation f, size_t n, const float* input, const float* recurrent,
              float* h);
 
 // One step of n units of a long short-term memory (Hochreiter and Schmidhuber
-// 1997; Gers et al. 2000), the gates in PyTorch's order i f g o:
-//   i, f, o = sigmoid, g = tanh of input + recurrent
-//   c = f * c' + i * g          h = o * tanh(c)
-// input and recurrent are (4n). c may be old_c. gates (4n) gets i f g o, if it
-// is not null; it may be input.
+// 1997; Gers et al. 2000), with the gates in PyTorch's order i, f, g, o:
+//   i, f, o = sigmoid(input + recurrent)      g = tanh(input + recurrent)
+//   c = f * old_c + i * g                     h = o * tanh(c)
+// input and recurrent have the shape (4n) and the same meaning as in RnnCell().
+// c may be the same array as old_c. If gates is not null, it receives i, f, g,
+// o (4n); it may be the same array as input.
 void LstmCell(size_t n, const float* input, const float* recurrent,
               const float* old_c, float* gates, float* c, float* h);
 
-// One step of n units of a gated recurrent unit (Cho et al. 2014; the reset
-// gate after the product, as in PyTorch), the gates in PyTorch's order r z n:
+// One step of n units of a gated recurrent unit (Cho et al. 2014) with the
+// gates in PyTorch's order r, z, n. As in PyTorch, the reset gate r is applied
+// after the matrix product:
 //   r, z = sigmoid(input + recurrent)
 //   n = tanh(input + r * recurrent)
-//   h = (1 - z) * n + z * h'
-// input is W_ih x + b_ih, recurrent is W_hh h' + b_hh, both (3n). h may be
-// old_h. gates (3n) gets r z n, if it is not null; it may be input.
+//   h = (1 - z) * n + z * old_h
+// with input (3n) = W_ih x + b_ih and recurrent (3n) = W_hh old_h + b_hh. h may
+// be the same array as old_h. If gates is not null, it receives r, z, n (3n);
+// it may be the same array as input.
 void GruCell(size_t n, const float* input, const float* recurrent,
              const float* old_h, float* gates, float* h);
 
 // x = tanh(x), elementwise.
 void TanhInPlace(absl::Span<float> x);
 
-// ln sum exp of numbers that come piece by piece. What the pieces are matters
-// to the last bits, so the same pieces are used for the same row everywhere.
+// Computes ln sum_i exp(x_i) of numbers that are added in blocks. The division
+// into blocks affects the rounding, so callers that need bit-identical results
+// must use the same blocks.
 class LogSumExp {
  public:
   void Add(absl::Span<const float> x);
-  float value() const;  // -infinity where nothing was added
+  float value() const;  // -infinity if nothing was added
 
  private:
   float max_ = -std::numeric_limits<float>::infinity();
-  double sum_ = 0;  // of exp(x - max_)
+  double sum_ = 0;  // sum_i exp(x_i - max_)
 };
 
-// Sets x to softmax(x); returns ln sum exp of what it was. REQUIRES: not empty.
+// Sets x to softmax(x) and returns ln sum_i exp(x_i) of the previous values.
+// REQUIRES: x is not empty.
 float SoftmaxInPlace(absl::Span<float> x);
 
 double SumOfSquares(absl::Span<const float> x);
 
-// y (rows, 16 panels) += x (rows, inputs) W^T: the products of machines for
-// which oneDNN has no kernel that sums a row in the same order at any batch
-// size. packed is (panels, inputs, 16): 16 rows of W beside each other; y and x
-// are row by row.
+// y += x W^T, with y of shape (rows, panels * 16), x of shape (rows, inputs),
+// and W of shape (panels * 16, inputs). packed has the shape (panels, inputs,
+// 16): each panel holds 16 rows of W, interleaved. Serves processors for which
+// oneDNN has no kernel that sums a row in the same order for every number of
+// rows.
 void MultiplyPanels(const float* x, size_t rows, size_t inputs,
                     const float* packed, size_t panels, float* y);
 

@@ -22,11 +22,12 @@ namespace {
 using DataType = dnnl::memory::data_type;
 using FormatTag = dnnl::memory::format_tag;
 
-// The numbers of rows that a product is made for; others are done in parts.
+// The numbers of rows for which there is a compiled product. A product with
+// another number of rows is split into several of these.
 constexpr std::array<size_t, 21> kRowCounts = {
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 32, 48, 64};
 
-// Which of them is the largest not above.
+// Returns the index of the largest row count that is at most `rows`.
 size_t FindRowCount(size_t rows) {
   const auto* above =
       std::upper_bound(kRowCounts.begin(), kRowCounts.end(), rows);
@@ -39,7 +40,7 @@ const dnnl::engine& Engine() {
   return engine;
 }
 
-// The threads are ours to divide the work between: none of the library's.
+// oneDNN must not start threads of its own: callers divide work among threads.
 dnnl::stream& Stream() {
   thread_local dnnl::stream stream = [] {
     omp_set_num_threads(1);
@@ -54,16 +55,17 @@ dnnl::memory::desc RowMajor(size_t rows, size_t cols, DataType type) {
   return {{Signed(rows), Signed(cols)}, type, FormatTag::ab};
 }
 
-// Products by oneDNN with weights that were packed once.
+// A product by oneDNN with weights that are packed once.
 class PackedProduct {
  public:
   struct Types {
     DataType input, weights, output;
   };
 
-  // `weights` are (outputs, inputs) in types.weights, `bias` is empty or a
-  // float an output. None where oneDNN has no kernel that gives a row the same
-  // bits at every batch size: only those of its "brgemm" do.
+  // `weights` has the shape (outputs, inputs) and the type types.weights;
+  // `bias` is empty or has one float for each output. Returns nullopt if oneDNN
+  // has no kernel that gives a row the same bits for every number of rows; only
+  // its "brgemm" kernels do.
   static std::optional<PackedProduct> Create(const Types& types, size_t inputs,
                                              size_t outputs,
                                              const void* weights,
@@ -74,7 +76,7 @@ class PackedProduct {
     return product;
   }
 
-  // y (rows, outputs) from x (rows, inputs).
+  // Computes y (rows, outputs) from x (rows, inputs).
   void Apply(const void* x, size_t rows, void* y,
              LinearScratch* scratch) const {
     const auto* from = static_cast<const char*>(x);
@@ -104,7 +106,8 @@ class PackedProduct {
         weights_desc_({Signed(inputs), Signed(outputs)}, types.weights,
                       FormatTag::any) {}
 
-  // One for the most rows first: it says how the weights are packed for all.
+  // Creates the product with the most rows first. It determines the packing of
+  // the weights, which all products share.
   bool MakePrimitives() {
     primitives_.resize(kRowCounts.size());
     for (size_t i = kRowCounts.size(); i-- > 0;) {
@@ -131,7 +134,8 @@ class PackedProduct {
 
   void Pack(const void* weights, absl::Span<const float> bias) {
     weights_ = dnnl::memory(weights_desc_, Engine());
-    // (outputs, inputs) row by row is (inputs, outputs) column by column.
+    // A row-major (outputs, inputs) matrix is a column-major (inputs, outputs)
+    // matrix, which is the layout `ba`.
     dnnl::memory plain(
         {{Signed(inputs_), Signed(outputs_)}, types_.weights, FormatTag::ba},
         Engine(), const_cast<void*>(weights));
@@ -173,7 +177,7 @@ class PackedProduct {
   dnnl::memory bias_;
 };
 
-// Weights and inputs are floats.
+// Weights, inputs and outputs are floats.
 class FloatLinear final : public Linear {
  public:
   static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
@@ -198,7 +202,7 @@ class FloatLinear final : public Linear {
   const PackedProduct product_;
 };
 
-// Weights and inputs are bfloat16, sums and outputs floats.
+// Weights and inputs are bfloat16; sums and outputs are floats.
 class Bf16Linear final : public Linear {
  public:
   static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
@@ -227,8 +231,8 @@ class Bf16Linear final : public Linear {
   const PackedProduct product_;
 };
 
-// Weights are whole numbers with a scale a row, inputs are rounded to such. The
-// sums are exact.
+// Weights are int8 with one scale for each row. Inputs are rounded to 8-bit
+// integers with one scale for each row, too. The integer sums are exact.
 class Int8Linear final : public Linear {
  public:
   static std::unique_ptr<const Linear> Create(const WeightMatrix& weights,
@@ -259,7 +263,7 @@ class Int8Linear final : public Linear {
   }
 
  private:
-  // What is added to inputs so that they are not negative.
+  // The offset that is added to inputs, because oneDNN expects unsigned ones.
   static constexpr int32_t kZero = 128;
 
   Int8Linear(const WeightMatrix& weights, absl::Span<const float> bias,
@@ -275,13 +279,15 @@ class Int8Linear final : public Linear {
     }
   }
 
-  // Rounds a row to steps of a scale, which it returns.
+  // Rounds a row to integer multiples of a scale, and returns the scale. Writes
+  // the multiples with the offset kZero to `steps`.
   static float Round(const float* x, size_t n, uint8_t* steps) {
     float most = 0;
     for (size_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
     const float inverse = most > 0 ? 127 / most : 0;
     for (size_t i = 0; i < n; ++i) {
-      // In this order, NaN (of an infinite input) becomes a number.
+      // The order of max and min makes NaN, which an infinite input gives, a
+      // number: the conversion of NaN to an integer is undefined.
       const float rounded =
           std::max(-127.0f, std::min(127.0f, std::nearbyint(x[i] * inverse)));
       steps[i] = static_cast<uint8_t>(static_cast<int32_t>(rounded) + kZero);
@@ -289,6 +295,8 @@ class Int8Linear final : public Linear {
     return most / 127;
   }
 
+  // Converts the integer sums of one row to outputs: removes the offset,
+  // applies the scales of the inputs and of the weights, and adds the bias.
   void Restore(const int32_t* products, float scale, float* y) const {
     for (size_t j = 0; j < outputs(); ++j) {
       const auto steps = static_cast<float>(products[j] - zeros_[j]);
@@ -298,11 +306,12 @@ class Int8Linear final : public Linear {
 
   const PackedProduct product_;
   std::vector<float> bias_;
-  std::vector<float> scales_;   // of the rows of weights
-  std::vector<int32_t> zeros_;  // what kZero adds to each output
+  std::vector<float> scales_;   // one for each row of the weights
+  std::vector<int32_t> zeros_;  // the part of each sum that is due to kZero
 };
 
-// For machines that oneDNN has no such kernel for.
+// The fallback for processors for which PackedProduct::Create() returns
+// nullopt.
 class PortableLinear final : public Linear {
  public:
   PortableLinear(const WeightMatrix& weights, absl::Span<const float> bias)
@@ -335,7 +344,7 @@ class PortableLinear final : public Linear {
   }
 
  private:
-  static constexpr size_t kPanel = 16;  // outputs side by side
+  static constexpr size_t kPanel = 16;  // number of outputs in a panel
 
   const size_t panels_;
   std::vector<float> packed_;  // (panels, inputs, kPanel)

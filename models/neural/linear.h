@@ -11,24 +11,25 @@
 
 namespace lmserve {
 
-// Memory that products work in; grows to what was needed. One thread at a time.
+// Working memory of Linear::Apply(), which grows as needed. Not thread-safe:
+// each thread needs its own.
 struct LinearScratch {
-  std::vector<std::byte> inputs;   // in the precision of the weights
-  std::vector<int32_t> products;   // of whole numbers
-  std::vector<float> scales;       // of the rows of inputs
-  std::vector<std::byte> library;  // oneDNN's own
+  std::vector<std::byte> inputs;   // x in the precision of the weights
+  std::vector<int32_t> products;   // integer sums of int8 weights
+  std::vector<float> scales;       // one for each row of x
+  std::vector<std::byte> library;  // working memory of oneDNN
 };
 
-// y = x W^T + b, with the weights packed once for the machine at hand. A row of
-// y has the same bits in whatever batch it is computed. Immutable: any number
-// of threads may use one at a time.
+// A linear layer y = x W^T + b with constant weights, which are packed once for
+// the processor. A row of y has the same bits in a batch of any size. Owns its
+// weights. Immutable: any number of threads may use one instance.
 class Linear {
  public:
-  // Packs a copy of the weights, (outputs, inputs). The bias has a number an
-  // output, or is empty. Weights in bf16 and int8 are multiplied as such where
-  // the machine has instructions for it (x is then rounded, too: to bf16, or to
-  // 255 steps of a scale a row), and as floats elsewhere. Fails with INTERNAL
-  // where oneDNN does.
+  // Packs a copy of the weights W (outputs, inputs). The bias b has one number
+  // for each output, or is empty. If the processor has instructions for bf16 or
+  // int8 weights, they are multiplied in that precision, and x is rounded to
+  // it, too (for int8: to 255 steps with one scale for each row). Otherwise
+  // they are converted to float. Returns INTERNAL if oneDNN fails.
   static absl::StatusOr<std::unique_ptr<const Linear>> Create(
       const WeightMatrix& weights, absl::Span<const float> bias);
 
@@ -37,7 +38,7 @@ class Linear {
   size_t inputs() const { return inputs_; }
   size_t outputs() const { return outputs_; }
 
-  // y (rows, outputs) from x (rows, inputs), both row by row.
+  // Computes y (rows, outputs) from x (rows, inputs), both row-major.
   virtual void Apply(const float* x, size_t rows, float* y,
                      LinearScratch* scratch) const = 0;
 

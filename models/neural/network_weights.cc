@@ -37,7 +37,7 @@ absl::StatusOr<Precision> PrecisionOf(absl::string_view name,
   }
 }
 
-// "[800, 200]", with "any" for 0.
+// Formats a shape, such as "[800, 200]", with "any" for 0.
 std::string Shape(size_t rows, size_t cols) {
   const auto size = [](size_t n) {
     return n == 0 ? std::string("any") : absl::StrCat(n);
@@ -70,8 +70,9 @@ absl::StatusOr<Cell> CellOf(absl::string_view name, size_t rows, size_t units) {
   for (Cell cell : {Cell::kRnn, Cell::kGru, Cell::kLstm}) {
     if (rows == GateCount(cell) * units) return cell;
   }
-  return Wrong(name, absl::StrCat("expected 1, 3 or 4 times ", units,
-                                  " rows, found ", rows));
+  return Wrong(
+      name, absl::StrCat("expected ", units, ", ", 3 * units, " or ", 4 * units,
+                         " rows for ", units, " units, found ", rows));
 }
 
 absl::StatusOr<Activation> ReadActivation(const TensorFile& file) {
@@ -80,8 +81,8 @@ absl::StatusOr<Activation> ReadActivation(const TensorFile& file) {
   return ParseActivation(found->second);
 }
 
-// Fails where a class has no words but some that are never predicted: there is
-// none to get its probability.
+// Fails if all words of a class are in `never`, because no word could get the
+// probability of that class.
 absl::Status CheckClasses(const Cutoffs& cutoffs, const Vocabulary& vocabulary,
                           absl::Span<const WordId> never) {
   for (size_t i = 0; i < cutoffs.size(); ++i) {
@@ -96,9 +97,9 @@ absl::Status CheckClasses(const Cutoffs& cutoffs, const Vocabulary& vocabulary,
       absl::StrAppend(out, vocabulary.word(word));
     };
     return absl::InvalidArgumentError(absl::StrCat(
-        kCutoffsKey, ": expected a word besides ",
+        kCutoffsKey, ": expected a word other than ",
         absl::StrJoin(never, " and ", append_word), " in every class, found ",
-        "none from ", begin, " to ", end));
+        "none among the ids from ", begin, " to ", end - 1));
   }
   return absl::OkStatus();
 }
@@ -106,13 +107,12 @@ absl::Status CheckClasses(const Cutoffs& cutoffs, const Vocabulary& vocabulary,
 absl::Status WrongDirection(bool bidirectional) {
   return absl::InvalidArgumentError(
       bidirectional
-          ? "expected a bidirectional network, found one that reads from left "
-            "to right"
-          : "expected a network that reads from left to right, found a "
-            "bidirectional one");
+          ? "expected a bidirectional network, found a left-to-right one"
+          : "expected a left-to-right network, found a bidirectional one");
 }
 
-// One layer in one direction; `inputs` 0 stands for any, and for none.
+// Reads one layer in one direction and appends it to *weights. `inputs` has the
+// same meaning as in ReadRecurrentWeights().
 absl::Status AddLayer(const TensorFile& file, absl::string_view prefix,
                       size_t layer, bool reverse, size_t inputs,
                       RecurrentWeights* weights) {
@@ -126,7 +126,7 @@ absl::Status AddLayer(const TensorFile& file, absl::string_view prefix,
   if (!cell.ok()) return cell.status();
   if (!weights->layers.empty() && *cell != weights->cell) {
     return Wrong(name,
-                 absl::StrCat("expected a layer of ", CellName(weights->cell),
+                 absl::StrCat("expected the cell ", CellName(weights->cell),
                               ", found ", CellName(*cell)));
   }
   weights->cell = *cell;
@@ -216,9 +216,9 @@ absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
     WordId cutoff = 0;
     const WordId least = cutoffs.empty() ? 1 : cutoffs.back() + 1;
     if (!absl::SimpleAtoi(part, &cutoff) || cutoff < least || cutoff >= size) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          kCutoffsKey, ": expected numbers that rise between 0 ",
-          "and the vocabulary's size ", size, ", found '", part, "'"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(kCutoffsKey, ": expected ascending numbers from 1 to ",
+                       size - 1, ", found '", part, "'"));
     }
     cutoffs.push_back(cutoff);
   }
@@ -232,7 +232,7 @@ absl::StatusOr<WeightMatrix> ReadMatrix(const TensorFile& file,
                                         size_t cols) {
   const TensorView* tensor = file.Find(name);
   if (tensor == nullptr) {
-    return Wrong(name, "expected it in the file, found none");
+    return Wrong(name, "expected a tensor of this name, found none");
   }
   const absl::StatusOr<Precision> precision = PrecisionOf(name, *tensor);
   if (!precision.ok()) return precision.status();
@@ -299,7 +299,7 @@ absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(
       inputs += weights.layers[weights.layers.size() - i].weight_hh.cols;
     }
   }
-  // The biases stay where they are from now on.
+  // Views of the biases are safe from here on, because no more are added.
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     weights.layers[i].bias_ih = weights.biases[2 * i];
     weights.layers[i].bias_hh = weights.biases[2 * i + 1];

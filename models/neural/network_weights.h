@@ -14,9 +14,13 @@
 
 namespace lmserve {
 
-// The names of the tensors and metadata in weights.safetensors: PyTorch's
-// state_dict of a model with an Embedding `encoder`, an RNN, GRU or LSTM `rnn`
-// and a Linear `decoder`. See model_store/FORMAT.md.
+// Reads the weights of networks from weights.safetensors. All functions are
+// thread-safe. Functions that read a file return INVALID_ARGUMENT, naming the
+// tensor, if the file does not have the expected contents.
+//
+// The names of the tensors and metadata are those of PyTorch's state_dict for a
+// model with an Embedding `encoder`, an RNN, GRU or LSTM `rnn`, and a Linear
+// `decoder`. See model_store/FORMAT.md.
 inline constexpr absl::string_view kEmbeddingTensor = "encoder.weight";
 inline constexpr absl::string_view kOutputTensor = "decoder.weight";
 inline constexpr absl::string_view kOutputBiasTensor = "decoder.bias";
@@ -29,71 +33,79 @@ inline constexpr absl::string_view kScaleSuffix = ".scale";
 inline constexpr absl::string_view kNonlinearityKey = "nonlinearity";
 inline constexpr absl::string_view kCutoffsKey = "cutoffs";
 
-// "rnn.weight_ih_l0_reverse" and its like; name is "weight_ih" and so on.
+// Returns the name of a tensor of a recurrent layer, such as
+// "rnn.weight_ih_l0_reverse". `name` is "weight_ih", "weight_hh", "bias_ih" or
+// "bias_hh".
 std::string LayerTensor(absl::string_view name, size_t layer, bool reverse);
 
-// "sigmoid", "tanh", "relu".
+// Conversion between activations and the names "sigmoid", "tanh", "relu".
 absl::string_view ActivationName(Activation activation);
 absl::StatusOr<Activation> ParseActivation(absl::string_view name);
-// "rnn", "gru", "lstm".
+// Conversion between cells and the names "rnn", "gru", "lstm".
 absl::string_view CellName(Cell cell);
 absl::StatusOr<Cell> ParseCell(absl::string_view name);
 
-// The words of probability 0: <s> and, of a bidirectional network, </s>.
+// Returns the words that a network never predicts: <s> and, for a bidirectional
+// network, </s>.
 std::vector<WordId> NeverPredicted(const Vocabulary& vocabulary,
                                    bool bidirectional);
 
+// Formats cutoffs as a comma-separated list, as in the metadata of a file.
 std::string FormatCutoffs(const Cutoffs& cutoffs);
-// "" stands for none. Fails where they do not rise between 0 and the
-// vocabulary's size, or make a class of `never` predicted words alone.
+// Parses such a list; an empty text means no cutoffs. Returns INVALID_ARGUMENT
+// unless the numbers are ascending, greater than 0 and less than the vocabulary
+// size, and each class has a word that is not in `never`.
 absl::StatusOr<Cutoffs> ParseCutoffs(absl::string_view text,
                                      const Vocabulary& vocabulary,
                                      absl::Span<const WordId> never);
 
-// A matrix of the file in any precision, of the shape (rows, cols); 0 stands
-// for any size above 0. INVALID_ARGUMENT, naming the tensor, where it is
-// missing, has another shape, or a number in it is not finite.
+// Reads a matrix of any precision and of the shape (rows, cols), where 0 means
+// any size above 0. The matrix is a view of the file. Fails if the tensor is
+// missing, has another shape, or has a number that is not finite.
 absl::StatusOr<WeightMatrix> ReadMatrix(const TensorFile& file,
                                         absl::string_view name, size_t rows,
                                         size_t cols);
 
-// The same for a vector of floats.
+// Reads a vector of `size` floats. Fails as ReadMatrix() does.
 absl::StatusOr<std::vector<float>> ReadVector(const TensorFile& file,
                                               absl::string_view name,
                                               size_t size);
 
-// The layers of `rnn`, as many as there are, whose names may have a prefix;
-// `cell` follows from the shapes. A bidirectional network has two for each
-// depth, forward first.
+// The weights of all recurrent layers in a file. A bidirectional network has
+// two layers at each depth, the forward layer first.
 struct RecurrentWeights {
   Cell cell;
   Activation activation;
   bool bidirectional;
   std::vector<RecurrentLayer::Weights> layers;
-  std::vector<std::vector<float>> biases;  // what the layers' spans view
+  // The memory that bias_ih and bias_hh of the layers view.
+  std::vector<std::vector<float>> biases;
 };
-// `inputs` of the first layer: 0 stands for any number, and for none.
+// Reads all layers, whose tensor names start with `prefix`. The shapes of the
+// tensors determine the cell. `inputs` is the number of inputs of the first
+// layer, where 0 means any number, or that the layer has no weight_ih.
 absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(
     const TensorFile& file, size_t inputs, absl::string_view prefix = "");
 
 absl::StatusOr<std::vector<RecurrentLayer>> CreateLayers(
     const RecurrentWeights& weights);
 
-// The weights of the output layer over some features: decoder.weight, or, where
-// there is none, encoder.weight.
+// Reads the weights (V, features) of the output layer: decoder.weight or, if
+// the file does not have it, the tied encoder.weight. V is the vocabulary size.
 absl::StatusOr<WeightMatrix> ReadOutputWeights(const TensorFile& file,
                                                const Vocabulary& vocabulary,
                                                size_t features);
 
-// The output layer of these weights, with its biases and, where the file has
-// cutoffs, its classes. The words `never` get probability 0.
+// Creates the output layer from the weights `words`, and reads its biases and,
+// if the file has cutoffs, its classes. The words in `never` get probability 0.
 absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
                                             const Vocabulary& vocabulary,
                                             const WeightMatrix& words,
                                             absl::Span<const WordId> never);
 
-// What a recurrent model is made of: of weights.safetensors, whose bytes must
-// outlive it. Of a bidirectional one every depth has two layers, forward first.
+// The parts of a recurrent model. The embedding (V, embedding size) is a view
+// of the bytes of weights.safetensors, which must outlive it. A bidirectional
+// model has two layers at each depth, the forward layer first.
 struct RecurrentParts {
   WeightMatrix embedding;
   std::vector<RecurrentLayer> layers;

@@ -8,7 +8,8 @@
 namespace lmserve {
 namespace {
 
-// As many outputs as make a product efficient and stay in the second cache.
+// The size of a block: large enough for an efficient product, small enough for
+// the level 2 cache.
 constexpr size_t kBlockOutputs = 2048;
 constexpr size_t kBlockRows = 64;
 
@@ -83,7 +84,8 @@ void OutputLayer::Score(const float* x, absl::Span<const Targets> rows) const {
   }
 }
 
-// `wanted` is sorted by row.
+// Scores the requests in groups of at most kBlockRows distinct rows.
+// REQUIRES: `wanted` is sorted by row.
 void OutputLayer::ScoreClass(const Class& which, const float* x,
                              absl::Span<const Wanted> wanted) const {
   std::vector<float> rows(std::min(kBlockRows, wanted.size()) * features_);
@@ -146,8 +148,9 @@ void OutputLayer::Distribution(const float* x, size_t rows,
   }
 }
 
-// class_log_probs (rows, classes) is read for a class above 0, written for
-// class 0.
+// Writes ln P of the words of one class to log_probs (rows, V). For class 0, it
+// also writes ln P of the other classes to class_log_probs (rows, classes); for
+// the other classes it reads them there.
 void OutputLayer::FillClass(size_t which, const float* x, size_t rows,
                             float* log_probs,
                             std::vector<float>* class_log_probs) const {

@@ -15,7 +15,7 @@ PrefixTree::PrefixTree(absl::Span<const LanguageModel::Query> batch,
   CollectScored();
 }
 
-// A path begins at its root.
+// Adds a root for each distinct state, and starts the path of each text there.
 void PrefixTree::AddRoots(absl::Span<const LanguageModel::Query> batch,
                           size_t state_size) {
   absl::flat_hash_map<absl::string_view, NodeId> known;
@@ -60,7 +60,7 @@ void PrefixTree::AddWords(absl::Span<const LanguageModel::Query> batch) {
   OrderByDepth(node_depths);
 }
 
-// Renumbers the nodes.
+// Renumbers the nodes by depth, those whose state must be computed first.
 void PrefixTree::OrderByDepth(absl::Span<const size_t> node_depths) {
   std::vector<NodeId> order(nodes_.size());
   std::iota(order.begin(), order.end(), NodeId{0});
@@ -77,7 +77,7 @@ void PrefixTree::OrderByDepth(absl::Span<const size_t> node_depths) {
     const auto id = static_cast<NodeId>(ordered.size());
     new_ids[old_id] = id;
     Node node = nodes_[old_id];
-    node.parent = new_ids[node.parent];  // of a smaller depth: known
+    node.parent = new_ids[node.parent];  // set: the parent has a smaller depth
     if (node_depths[old_id] == depths_.size()) depths_.push_back({id, id});
     if (node.needs_state) depths_.back().states_end = id + 1;
     ordered.push_back(node);

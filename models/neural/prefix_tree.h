@@ -10,13 +10,18 @@
 
 namespace lmserve {
 
-// The texts of a batch as a tree, in which what they share at their beginnings
-// stands once: a list of translation candidates costs its distinct prefixes.
+// The texts of a batch as a tree of their distinct prefixes, so that the
+// prefixes that texts share are computed only once, as in a list of translation
+// candidates.
 //
-// A node is a context; the roots are the distinct states that the texts go on
-// from, a child is one word more. Nodes are numbered by depth, and within a
-// depth those whose state somebody needs come first: those are the ones to
-// compute. Immutable once made; the batch must outlive it.
+// A node is a context: a state and the words read after it. The roots are the
+// distinct initial states of the texts; a child has one more word than its
+// parent. Node ids are ordered by depth. Within a depth, nodes whose state must
+// be computed come first: those that have children and those whose state a
+// query asks for.
+//
+// The batch must outlive the tree. Immutable after construction: any number of
+// threads may use one instance.
 class PrefixTree {
  public:
   using NodeId = uint32_t;
@@ -25,11 +30,11 @@ class PrefixTree {
 
   size_t size() const { return nodes_.size(); }
 
-  // How many words the longest text has.
+  // The number of words in the longest text.
   size_t depth() const { return depths_.size() - 1; }
 
-  // The nodes of a depth are [begin(d), end(d)), those with a state
-  // [begin(d), states_end(d)). Depth 0 is the roots.
+  // The nodes of depth d are [begin(d), end(d)). Those whose state must be
+  // computed are [begin(d), states_end(d)). The nodes of depth 0 are the roots.
   NodeId begin(size_t depth) const { return depths_[depth].begin; }
   NodeId end(size_t depth) const {
     return depth + 1 < depths_.size() ? depths_[depth + 1].begin
@@ -37,21 +42,21 @@ class PrefixTree {
   }
   NodeId states_end(size_t depth) const { return depths_[depth].states_end; }
 
-  // The node's context less its last word. REQUIRES: not a root.
+  // Returns the node for the context without its last word, and that word.
+  // REQUIRES: `node` is not a root.
   NodeId parent(NodeId node) const { return nodes_[node].parent; }
   WordId word(NodeId node) const { return nodes_[node].word; }
 
-  // The state that a root stands for.
+  // Returns the initial state of a root.
   const std::byte* root_state(NodeId root) const { return roots_[root]; }
 
-  // The children of a node whose probabilities somebody wants, one after the
-  // other.
+  // Returns the children of a node whose log-probability a query asks for.
   absl::Span<const NodeId> scored_children(NodeId node) const {
     return absl::MakeConstSpan(scored_).subspan(
         scored_begin_[node], scored_begin_[node + 1] - scored_begin_[node]);
   }
 
-  // The node of text q of the batch after t of its words.
+  // Returns the node for the first t words of text q of the batch.
   NodeId node(size_t q, size_t t) const { return paths_[path_begin_[q] + t]; }
 
  private:
@@ -76,8 +81,8 @@ class PrefixTree {
   std::vector<Depth> depths_;
   std::vector<const std::byte*> roots_;
   std::vector<NodeId> paths_;       // the nodes of text 0, then of text 1, ...
-  std::vector<size_t> path_begin_;  // of each text, in paths_
-  std::vector<NodeId> scored_;      // children by parent
+  std::vector<size_t> path_begin_;  // start of each text in paths_
+  std::vector<NodeId> scored_;      // scored children, ordered by parent
   std::vector<size_t> scored_begin_;
 };
 

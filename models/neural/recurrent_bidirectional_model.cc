@@ -12,33 +12,34 @@ namespace {
 
 using Gap = BidirectionalModel::Gap;
 
-// Words that are read at once, unless a sentence alone has more: it bounds the
-// memory.
+// The maximum number of words in a group of sentences, which limits memory. A
+// longer sentence is a group of its own.
 constexpr size_t kMaxWords = 2048;
 
-// Distributions that are held at once.
+// The number of distributions computed at once.
 constexpr size_t kMaxDistributions = 16;
 
-// Steps of the network: the words, the gap, <s> and </s>.
+// The number of steps of the network: the words, the gap, <s> and </s>.
 size_t Length(const Gap& gap) {
   return gap.before.size() + gap.after.size() + 3;
 }
 
-// The step of the gap.
+// The index of the step at the gap.
 size_t Position(const Gap& gap) { return gap.before.size() + 1; }
 
 }  // namespace
 
-// Sentences of one length on their way through the network. Data are (steps,
-// rows, width), a row a sentence. Keeps its memory for those that come after.
+// Runs the network on groups of sentences of the same length. Arrays have the
+// shape (steps, rows, width), with one row for each sentence. Reuses its memory
+// for the next group. Not thread-safe.
 class RecurrentBidirectionalModel::Pass {
  public:
   explicit Pass(const RecurrentBidirectionalModel& model)
       : model_(model), reader_(model.parts_.layers, /*bidirectional=*/true) {}
 
-  // What the output layer reads of each gap, the states of the last layer:
-  // (rows, features); valid until the next call. REQUIRES: gaps is not empty,
-  // and all have one length.
+  // Returns the features (gaps.size(), features) of the gaps: the states of the
+  // last depth at each gap. They are valid until the next call. REQUIRES: gaps
+  // is not empty, and all sentences have the same length.
   const float* Run(absl::Span<const Gap> gaps) {
     const size_t steps = Length(gaps[0]), rows = gaps.size();
     const size_t width = reader_.outputs();
@@ -52,7 +53,7 @@ class RecurrentBidirectionalModel::Pass {
   }
 
  private:
-  // The embeddings of all words.
+  // Returns the embeddings of all steps, (steps, rows, embedding size).
   std::vector<float> Embed(absl::Span<const Gap> gaps) const {
     const Vocabulary& vocabulary = model_.vocabulary_;
     const size_t size = model_.parts_.embedding.cols;
@@ -87,8 +88,8 @@ RecurrentBidirectionalModel::Create(Vocabulary vocabulary,
                                                           *std::move(parts)));
 }
 
-void RecurrentBidirectionalModel::Read(absl::Span<const Gap> gaps,
-                                       Visit visit) const {
+void RecurrentBidirectionalModel::Encode(absl::Span<const Gap> gaps,
+                                         Visit visit) const {
   std::vector<size_t> order(gaps.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
@@ -120,7 +121,7 @@ void RecurrentBidirectionalModel::Score(
           {sentence.words.subspan(t, 1), sentence.log_probs.data() + t});
     }
   }
-  Read(gaps, [&](absl::Span<const size_t> group, const float* features) {
+  Encode(gaps, [&](absl::Span<const size_t> group, const float* features) {
     std::vector<OutputLayer::Targets> wanted;
     for (size_t gap : group) wanted.push_back(targets[gap]);
     parts_.output.Score(features, wanted);
@@ -130,7 +131,7 @@ void RecurrentBidirectionalModel::Score(
 void RecurrentBidirectionalModel::Rate(absl::Span<const Gap> gaps,
                                        absl::Span<const WordId> words,
                                        float* log_probs) const {
-  Read(gaps, [&](absl::Span<const size_t> group, const float* features) {
+  Encode(gaps, [&](absl::Span<const size_t> group, const float* features) {
     std::vector<OutputLayer::Targets> wanted;
     for (size_t gap : group) {
       wanted.push_back({words, log_probs + gap * words.size()});
@@ -144,7 +145,7 @@ void RecurrentBidirectionalModel::Fill(absl::Span<const Gap> gaps, size_t k,
   const size_t size = vocabulary_.size();
   const size_t width = parts_.output.features();
   std::vector<float> log_probs(std::min(gaps.size(), kMaxDistributions) * size);
-  Read(gaps, [&](absl::Span<const size_t> group, const float* features) {
+  Encode(gaps, [&](absl::Span<const size_t> group, const float* features) {
     for (; !group.empty(); features += kMaxDistributions * width) {
       const auto some = group.subspan(0, kMaxDistributions);
       parts_.output.Distribution(features, some.size(), log_probs.data());

@@ -11,19 +11,29 @@
 
 namespace lmserve {
 
-// A deep bidirectional recurrent network (Schuster and Paliwal 1997; Graves et
-// al. 2013) with a gap to fill: embedding, layers that each read a sentence in
-// both directions and hand both states to the next, and a softmax over the
-// vocabulary from both states of the last layer at the gap.
+// A deep bidirectional recurrent network that fills gaps in sentences (Schuster
+// and Paliwal 1997; Graves et al. 2013). At each depth, a forward and a
+// backward layer read the whole sentence x_1 ... x_T, which is <s>, the words
+// with <unk> at the gap, and </s>:
 //
-// Sentences of one length are read side by side, step by step.
+//   forward_t = cell(x_t, forward_{t-1})
+//   backward_t = cell(x_t, backward_{t+1})
 //
-// Immutable: any number of threads may use one at a time.
+// The first depth reads embeddings; each next depth reads [forward_t;
+// backward_t]. With t the position of the gap, the features of the last depth
+// give
+//
+//   P(w | rest of the sentence) = softmax(W [forward_t; backward_t] + b)_w
+//
+// Sentences of the same length are processed together, step by step.
+//
+// Owns its vocabulary and packed weights. Immutable: any number of threads may
+// use one instance.
 class RecurrentBidirectionalModel final : public BidirectionalModel {
  public:
-  // The bytes are weights.safetensors; they must outlive the model, which reads
-  // the embedding in place. Fails with INVALID_ARGUMENT, naming the tensor,
-  // where they are not those of such a model over that vocabulary.
+  // `bytes` is the contents of weights.safetensors. It must outlive the model,
+  // which uses the embedding in place. Returns INVALID_ARGUMENT, naming the
+  // tensor, if it is not a bidirectional network over the vocabulary.
   static absl::StatusOr<std::unique_ptr<RecurrentBidirectionalModel>> Create(
       Vocabulary vocabulary, absl::string_view bytes);
 
@@ -37,16 +47,17 @@ class RecurrentBidirectionalModel final : public BidirectionalModel {
  private:
   class Pass;
 
-  // Some gaps in sentences of one length, by number, and the features of each
-  // that the output layer reads: (gaps, features).
+  // Receives the indices of gaps in sentences of the same length, and the
+  // features (gaps.size(), features) of these gaps for the output layer.
   using Visit = absl::FunctionRef<void(absl::Span<const size_t> gaps,
                                        const float* features)>;
 
   RecurrentBidirectionalModel(Vocabulary vocabulary, RecurrentParts parts)
       : vocabulary_(std::move(vocabulary)), parts_(std::move(parts)) {}
 
-  // Reads all sentences, so many at once as may be held in memory.
-  void Read(absl::Span<const Gap> gaps, Visit visit) const;
+  // Computes the features of all gaps, and calls `visit` for each group of gaps
+  // that are processed together.
+  void Encode(absl::Span<const Gap> gaps, Visit visit) const;
 
   const Vocabulary vocabulary_;
   const RecurrentParts parts_;

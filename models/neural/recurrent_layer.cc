@@ -17,8 +17,9 @@ size_t GateCount(Cell cell) {
   return 0;
 }
 
-// A sum of both biases serves where both products are only ever added; of a GRU
-// they are not.
+// RNN and LSTM only add both products, so b_ih + b_hh is added to the first
+// one. A GRU multiplies W_hh h + b_hh by the reset gate, so it needs b_hh
+// apart.
 absl::StatusOr<RecurrentLayer> RecurrentLayer::Create(const Weights& weights) {
   std::vector<float> input_bias(weights.bias_ih.begin(), weights.bias_ih.end());
   absl::Span<const float> recurrent_bias;
@@ -63,6 +64,7 @@ void RecurrentLayer::Step(const float* projected, const float* old_h,
   scratch->recurrent.resize(
       std::max(scratch->recurrent.size(), rows * gates()));
   float* recurrent = scratch->recurrent.data();
+  // recurrent = old_h W_hh^T, for a GRU with b_hh added
   recurrent_->Apply(old_h, rows, recurrent, &scratch->linear);
   for (size_t r = 0; r < rows; ++r) {
     const float* input = projected + r * gates();

@@ -14,47 +14,57 @@ namespace lmserve {
 
 enum class Cell { kRnn, kGru, kLstm };
 
-// How many products W x a unit of a cell has: 1, 3, 4.
+// Returns the number of gates of a cell, which is the number of rows that each
+// unit has in W_ih and W_hh: 1 for an RNN, 3 for a GRU, 4 for an LSTM.
 size_t GateCount(Cell cell);
 
-// One layer of a recurrent network. Its products with the inputs of all steps
-// are made at once; what is left a step is the product with the state before.
-// Immutable: any number of threads may use one at a time.
+// One layer of a recurrent network in one direction:
+//
+//   h_t, c_t = cell(W_ih x_t + b_ih, W_hh h_{t-1} + b_hh, c_{t-1})
+//
+// where only an LSTM has a cell state c. kernels.h has the equations of the
+// cells. Project() computes W_ih x_t for all steps in one product; Step() does
+// the rest for one step.
+//
+// Owns its packed weights. Immutable: any number of threads may use one
+// instance.
 class RecurrentLayer {
  public:
-  // The weights under PyTorch's names and in its shapes; the gates' rows one
-  // after the other in its order.
+  // The weights with the names, the shapes and the order of gates of PyTorch.
   struct Weights {
     Cell cell;
-    Activation activation;   // of Cell::kRnn
+    Activation activation;   // used by Cell::kRnn only
     WeightMatrix weight_ih;  // (gates * units, inputs); empty: no inputs
     WeightMatrix weight_hh;  // (gates * units, units)
     absl::Span<const float> bias_ih;  // (gates * units)
     absl::Span<const float> bias_hh;  // (gates * units)
   };
 
-  // The memory that steps work in. One thread at a time.
+  // Working memory of Project() and Step(). Not thread-safe: each thread needs
+  // its own.
   struct Scratch {
     std::vector<float> recurrent;
     LinearScratch linear;
   };
 
-  // Packs a copy of the weights. Fails with INTERNAL where Linear does.
+  // Packs a copy of the weights. Fails as Linear::Create() does.
   static absl::StatusOr<RecurrentLayer> Create(const Weights& weights);
 
   size_t inputs() const { return input_ == nullptr ? 0 : input_->inputs(); }
   size_t units() const { return recurrent_->inputs(); }
-  size_t gates() const { return recurrent_->outputs(); }  // of all units
+  // The number of gates of all units: GateCount(cell) * units().
+  size_t gates() const { return recurrent_->outputs(); }
   bool has_cell_state() const { return cell_ == Cell::kLstm; }
 
-  // projected (rows, gates) = x W_ih^T + biases, for x (rows, inputs), which is
-  // not read where there are no inputs.
+  // Computes projected (rows, gates) = x W_ih^T + biases from x (rows, inputs).
+  // Does not read x if the layer has no inputs.
   void Project(const float* x, size_t rows, float* projected,
                Scratch* scratch) const;
 
-  // One step of some texts: from the projected inputs and the states before,
-  // old_h and old_c (rows, units), makes h and c, which may be old_h and old_c.
-  // c and old_c are read and written only where the cell has one.
+  // Computes one step of `rows` texts: the new states h and c (rows, units)
+  // from the projected inputs (rows, gates) and the previous states old_h and
+  // old_c (rows, units). h and c may be the same arrays as old_h and old_c. c
+  // and old_c are used only if has_cell_state().
   void Step(const float* projected, const float* old_h, const float* old_c,
             size_t rows, float* h, float* c, Scratch* scratch) const;
 
@@ -63,9 +73,9 @@ class RecurrentLayer {
 
   Cell cell_ = Cell::kRnn;
   Activation activation_ = Activation::kTanh;
-  std::unique_ptr<const Linear> input_;  // null: there are no inputs,
-  std::vector<float> input_bias_;        // but these
-  std::unique_ptr<const Linear> recurrent_;
+  std::unique_ptr<const Linear> input_;  // x W_ih^T + biases; null: no inputs
+  std::vector<float> input_bias_;        // the biases if there are no inputs
+  std::unique_ptr<const Linear> recurrent_;  // h W_hh^T, for a GRU with b_hh
 };
 
 }  // namespace lmserve

@@ -9,17 +9,18 @@
 namespace lmserve {
 namespace {
 
-// Texts of more words are scored one after the other: it bounds the memory.
+// The maximum number of words in one pass through the network, which limits
+// memory.
 constexpr size_t kMaxWords = 2048;
 
-// What a decoder's state begins with, in floats.
+// The size of the pointer at the start of a decoder's state, in floats.
 constexpr size_t kPointerFloats = sizeof(const EncodedSource*) / sizeof(float);
 
 }  // namespace
 
-// One batch on its way through the network: the states of all contexts of a
-// prefix tree, layer by layer. A row is a context whose state is needed, in the
-// order of the tree; the roots come first.
+// One pass of a batch through the network: computes the states of the nodes of
+// a prefix tree, layer by layer. A row is a node whose state is needed. Rows
+// have the order of the nodes in the tree, so the roots come first.
 class RecurrentModel::Pass {
  public:
   Pass(const RecurrentModel& model, const PrefixTree& tree)
@@ -42,12 +43,13 @@ class RecurrentModel::Pass {
     }
   }
 
-  // ln P of every scored node after its parent, by node.
+  // Returns, for every scored node, ln P of its last word after its parent,
+  // indexed by node.
   std::vector<float> ScoreNodes() const {
     const size_t features = model_.layers_.back().units();
     std::vector<float> x;
-    std::vector<const EncodedSource*> sources;  // of its rows
-    std::vector<size_t> begin;                  // of each row's targets
+    std::vector<const EncodedSource*> sources;  // one for each row of x
+    std::vector<size_t> begin;  // index of the first target of each row of x
     std::vector<PrefixTree::NodeId> nodes;
     std::vector<WordId> words;
     for (size_t d = 0; d <= tree_.depth(); ++d) {
@@ -63,7 +65,7 @@ class RecurrentModel::Pass {
     }
     for (auto node : nodes) words.push_back(tree_.word(node));
     begin.push_back(nodes.size());
-    model_.Attend(sources, &x);
+    model_.ApplyAttention(sources, &x);
 
     std::vector<float> found(nodes.size());
     std::vector<OutputLayer::Targets> targets;
@@ -78,7 +80,7 @@ class RecurrentModel::Pass {
     return log_probs;
   }
 
-  // Writes the state of a node of a depth.
+  // Writes the state of a node, which has the given depth.
   void WriteState(size_t depth, PrefixTree::NodeId node,
                   std::byte* state) const {
     if (model_.is_decoder_) {
@@ -102,7 +104,7 @@ class RecurrentModel::Pass {
  private:
   struct LayerStates {
     std::vector<float> h;  // (rows, units)
-    std::vector<float> c;  // the same, or empty
+    std::vector<float> c;  // (rows, units) for an LSTM, otherwise empty
   };
 
   size_t Row(size_t depth, PrefixTree::NodeId node) const {
@@ -114,7 +116,7 @@ class RecurrentModel::Pass {
     return states_[layer].h.data() + roots() * model_.layers_[layer].units();
   }
 
-  // The sources of all rows: those of their roots.
+  // Sets the source of each row to the source of its root.
   void FindSources() {
     for (size_t root = 0; root < roots(); ++root) {
       sources_.push_back(SourceOf(tree_.root_state(root)));
@@ -126,7 +128,7 @@ class RecurrentModel::Pass {
     }
   }
 
-  // The embeddings of the last words of all rows but the roots.
+  // Returns the embeddings of the last words of all rows except the roots.
   std::vector<float> Embed() const {
     const size_t size = model_.embedding_.cols;
     if (size == 0) return {};
@@ -141,6 +143,7 @@ class RecurrentModel::Pass {
     return embedded;
   }
 
+  // Copies the states of layer i from the roots to their rows.
   void ReadRoots(size_t i) {
     const RecurrentLayer& layer = model_.layers_[i];
     const size_t bytes = layer.units() * sizeof(float);
@@ -156,7 +159,8 @@ class RecurrentModel::Pass {
     }
   }
 
-  // inputs are those of all rows but the roots.
+  // Computes the states of layer i, one depth of the tree after the other.
+  // `inputs` has the inputs of all rows except the roots.
   void RunLayer(size_t i, const float* inputs) {
     const RecurrentLayer& layer = model_.layers_[i];
     const size_t units = layer.units();
@@ -178,14 +182,16 @@ class RecurrentModel::Pass {
     }
   }
 
-  // Adds what the sources say to the gates of all rows but the roots.
+  // Adds the gates of the sources to the projected inputs of all rows except
+  // the roots.
   void AddSourceGates(float* projected) const {
     for (size_t row = roots(); row < rows_; ++row) {
       for (float gate : sources_[row]->gates) *projected++ += gate;
     }
   }
 
-  // The rows of the parents of a depth's contexts, side by side.
+  // Returns the rows of `values` of the parents of all rows of a depth, as one
+  // contiguous matrix.
   const float* GatherParents(size_t depth, const std::vector<float>& values,
                              size_t units, std::vector<float>* gathered) {
     const auto begin = tree_.begin(depth), end = tree_.states_end(depth);
@@ -203,9 +209,9 @@ class RecurrentModel::Pass {
 
   const RecurrentModel& model_;
   const PrefixTree& tree_;
-  std::vector<size_t> first_row_;  // of each depth
+  std::vector<size_t> first_row_;  // the first row of each depth
   size_t rows_ = 0;
-  std::vector<const EncodedSource*> sources_;  // of a decoder, by row
+  std::vector<const EncodedSource*> sources_;  // by row; decoders only
   std::vector<LayerStates> states_;
   std::vector<float> old_h_, old_c_;
   RecurrentLayer::Scratch scratch_;
@@ -260,11 +266,11 @@ const EncodedSource* RecurrentModel::SourceOf(const std::byte* state) {
   return source;
 }
 
-void RecurrentModel::Look(const std::byte* state,
-                          absl::Span<float> weights) const {
+void RecurrentModel::ComputeAttention(const std::byte* state,
+                                      absl::Span<float> weights) const {
   std::vector<float> h(layers_.back().units());
   CopyLast(state, h.data());
-  attention_->Look(*SourceOf(state), h.data(), weights);
+  attention_->ComputeWeights(*SourceOf(state), h.data(), weights);
 }
 
 void RecurrentModel::CopyLast(const std::byte* state, float* h) const {
@@ -272,8 +278,9 @@ void RecurrentModel::CopyLast(const std::byte* state, float* h) const {
   std::memcpy(h, state + offset, layers_.back().units() * sizeof(float));
 }
 
-void RecurrentModel::Attend(absl::Span<const EncodedSource* const> sources,
-                            std::vector<float>* rows) const {
+void RecurrentModel::ApplyAttention(
+    absl::Span<const EncodedSource* const> sources,
+    std::vector<float>* rows) const {
   if (attention_.has_value()) attention_->Apply(sources, rows);
 }
 
@@ -352,7 +359,7 @@ void RecurrentModel::Distribution(absl::Span<const std::byte* const> states,
     if (is_decoder_) sources.push_back(SourceOf(states[i]));
     CopyLast(states[i], x.data() + i * features);
   }
-  Attend(sources, &x);
+  ApplyAttention(sources, &x);
   output_.Distribution(x.data(), states.size(), log_probs);
 }
 

@@ -16,49 +16,55 @@
 
 namespace lmserve {
 
-// A left-to-right recurrent language model (Mikolov et al. 2010): embedding,
-// layers of a plain, gated (GRU) or long short-term memory (LSTM) cell, and a
-// softmax over the vocabulary from the last layer's state.
+// A left-to-right recurrent language model (Mikolov et al. 2010) with layers of
+// plain, GRU or LSTM cells. With x_t the embedding of word w_t,
 //
-// A state is, layer by layer, h and, of an LSTM, c: all floats. A text starts
-// with all of them 0 and <s> read.
+//   h^1_t = cell(x_t, h^1_{t-1})        h^i_t = cell(h^{i-1}_t, h^i_{t-1})
+//   P(w_{t+1} | w_1 ... w_t) = softmax(W h^L_t + b)_{w_{t+1}}
 //
-// It is the decoder of a translation model, too (Cho et al. 2014, Sutskever et
-// al. 2014): then a state begins with a pointer to its EncodedSource, which
-// must outlive it.
+// for the layers i = 1 ... L. A state has, for each layer, the floats h and,
+// for an LSTM, c. The initial state is the one after reading <s> with all
+// floats 0.
 //
-// Immutable: any number of threads may use one at a time.
+// The class is also the decoder of a translation model (Cho et al. 2014,
+// Sutskever et al. 2014). Then a state begins with a pointer to its
+// EncodedSource, which must outlive the state.
+//
+// Owns its vocabulary and packed weights. Immutable: any number of threads may
+// use one instance.
 class RecurrentModel final : public LanguageModel {
  public:
-  // The bytes are weights.safetensors; they must outlive the model, which reads
-  // the embedding in place. Fails with INVALID_ARGUMENT, naming the tensor,
-  // where they are not those of such a model over that vocabulary.
+  // `bytes` is the contents of weights.safetensors. It must outlive the model,
+  // which uses the embedding in place. Returns INVALID_ARGUMENT, naming the
+  // tensor, if it is not a left-to-right network over the vocabulary.
   static absl::StatusOr<std::unique_ptr<RecurrentModel>> Create(
       Vocabulary vocabulary, absl::string_view bytes);
 
-  // A decoder, of parts whose embedding may be empty: then it does not read the
-  // words before. Its texts start from source.start; what Start() writes is to
-  // be set.
+  // Creates a decoder. If the embedding in `parts` is empty, the decoder does
+  // not read the words of the translation. Initial states come from
+  // EncodedSource::start. The caller must set the state that Start() writes
+  // with set_start().
   RecurrentModel(Vocabulary vocabulary, RecurrentParts parts,
                  std::optional<SourceAttention> attention);
 
-  // Sets source->start, reading <s>, from what the layers' states are before:
-  // layer by layer, h and c.
+  // Sets source->start to the state after <s>. `before` has the states of the
+  // layers before <s>: h and, for an LSTM, c of each layer.
   void StartFrom(absl::Span<const float> before, EncodedSource* source) const;
-  // Null: of none.
+  // Returns null if the model has no attention.
   const SourceAttention* attention() const {
     return attention_.has_value() ? &*attention_ : nullptr;
   }
-  // The attention of a state, by the steps of its source. REQUIRES:
-  // attention() is not null.
-  void Look(const std::byte* state, absl::Span<float> weights) const;
+  // Computes the attention weights of a state on the steps of its source.
+  // REQUIRES: attention() is not null.
+  void ComputeAttention(const std::byte* state,
+                        absl::Span<float> weights) const;
   void set_start(std::vector<float> start) { start_ = std::move(start); }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   size_t state_size() const override;
   void Start(std::byte* state) const override;
 
-  // Computes what the texts share at their beginnings once.
+  // Computes the prefixes that texts of the batch share only once.
   void Score(absl::Span<const Query> batch) const override;
 
   void Distribution(absl::Span<const std::byte* const> states,
@@ -69,22 +75,24 @@ class RecurrentModel final : public LanguageModel {
 
   RecurrentModel(Vocabulary vocabulary, RecurrentParts parts);
 
-  // Scores texts of few enough words to be held in memory at once.
+  // Scores a group of texts in one pass through the network.
   void ScoreGroup(absl::Span<const Query> group) const;
+  // Scores a long text in several passes.
   void ScoreInParts(const Query& query) const;
 
-  // The features that the output layer reads, from the states of the last layer
-  // (rows, units) and, of a decoder, the rows' sources.
-  void Attend(absl::Span<const EncodedSource* const> sources,
-              std::vector<float>* rows) const;
+  // Converts states h of the last layer (rows, units) to the features that the
+  // output layer reads: applies attention if the model has it. sources[r] is
+  // the source of row r.
+  void ApplyAttention(absl::Span<const EncodedSource* const> sources,
+                      std::vector<float>* rows) const;
 
-  // Of a decoder.
+  // Returns the source of a state. REQUIRES: the model is a decoder.
   static const EncodedSource* SourceOf(const std::byte* state);
 
-  // Copies the last layer's h of a state.
+  // Copies h of the last layer from a state.
   void CopyLast(const std::byte* state, float* h) const;
 
-  // Where layer i begins in a state, in floats.
+  // Returns the offset of a layer in a state, in floats.
   size_t StateOffset(size_t layer) const;
   size_t StateFloats(const RecurrentLayer& layer) const {
     return layer.units() * (layer.has_cell_state() ? 2 : 1);
@@ -96,7 +104,7 @@ class RecurrentModel final : public LanguageModel {
   const OutputLayer output_;
   const bool is_decoder_ = false;
   const std::optional<SourceAttention> attention_;
-  std::vector<float> start_;
+  std::vector<float> start_;  // the state that Start() writes
 };
 
 }  // namespace lmserve

@@ -36,7 +36,8 @@ const std::vector<float>& RecurrentReader::Read(std::vector<float> x,
   return x_;
 }
 
-// Reads x_; writes the states into rows of y, `width` numbers apart.
+// Runs layer i over x_ and writes its states h to y, whose rows have the stride
+// `width`.
 void RecurrentReader::ReadDirection(size_t i, float* y, size_t width) {
   const RecurrentLayer& layer = layers_[i];
   const bool reverse = i % directions_ == 1;

@@ -9,26 +9,29 @@
 
 namespace lmserve {
 
-// Reads whole sentences of one length side by side, in one direction or, where
-// there are two layers for each depth, in both, whose states then go to the
-// next depth together. Data are (steps, rows, width), a row a sentence. Keeps
-// its memory for those that come after. One thread at a time; the layers must
-// outlive it.
+// Runs recurrent layers over whole sentences of the same length, in one
+// direction or in both. If bidirectional, each depth has two layers, and the
+// next depth reads the concatenation of their states. Arrays have the shape
+// (steps, rows, width), with one row for each sentence. Reuses its memory for
+// the next call.
+//
+// Does not own the layers, which must outlive it. Not thread-safe.
 class RecurrentReader {
  public:
-  // The layers of a bidirectional network are forward and backward by turns.
+  // If bidirectional, the layers alternate between forward and backward.
   RecurrentReader(absl::Span<const RecurrentLayer> layers, bool bidirectional);
 
-  // Of the last depth, of both directions.
+  // The number of units of the last depth, in all directions.
   size_t outputs() const { return outputs_; }
 
-  // From the inputs x (steps, rows, inputs) the states of the last depth,
-  // (steps, rows, outputs), which are valid until the next call.
+  // Returns the states h of the last depth, (steps, rows, outputs), for the
+  // inputs x (steps, rows, inputs). They are valid until the next call.
   const std::vector<float>& Read(std::vector<float> x, size_t steps,
                                  size_t rows);
 
-  // Of the sentences read, what a layer's state was in the end: (rows, units).
-  // c is empty unless it is an LSTM.
+  // The state of a layer after its last step, (rows, units): at the end of the
+  // sentences or, for a backward layer, at their start. c is empty unless the
+  // layer is an LSTM.
   struct State {
     std::vector<float> h, c;
   };
@@ -43,7 +46,7 @@ class RecurrentReader {
 
   size_t steps_ = 0;
   size_t rows_ = 0;
-  std::vector<float> x_, y_;  // of a depth, what it reads and what it makes
+  std::vector<float> x_, y_;  // the inputs and the outputs of a depth
   std::vector<float> projected_;
   std::vector<State> last_;
   RecurrentLayer::Scratch scratch_;

@@ -11,14 +11,15 @@
 namespace lmserve {
 namespace {
 
-// [a; b]
-std::vector<float> Join(const std::vector<float>& a,
-                        const std::vector<float>& b) {
-  std::vector<float> joined = a;
-  joined.insert(joined.end(), b.begin(), b.end());
-  return joined;
+// Returns [a; b].
+std::vector<float> Concatenate(const std::vector<float>& a,
+                               const std::vector<float>& b) {
+  std::vector<float> both = a;
+  both.insert(both.end(), b.begin(), b.end());
+  return both;
 }
 
+// Returns y = W x + b.
 std::vector<float> Apply(const Linear& linear, const std::vector<float>& x) {
   LinearScratch scratch;
   std::vector<float> y(linear.outputs());
@@ -26,7 +27,8 @@ std::vector<float> Apply(const Linear& linear, const std::vector<float>& x) {
   return y;
 }
 
-// The decoder's states before <s>: layer by layer, h and c.
+// Returns the states of the decoder before <s>: h and, for an LSTM, c of each
+// layer.
 std::vector<float> FirstStates(const EncoderParts& parts,
                                const RecurrentReader& encoder) {
   std::vector<float> states;
@@ -44,30 +46,31 @@ std::vector<float> FirstStates(const EncoderParts& parts,
     const RecurrentReader::State& forward = encoder.last(2 * i);
     const RecurrentReader::State& backward = encoder.last(2 * i + 1);
     std::vector<float> h =
-        Apply(*parts.bridges[i].h, Join(forward.h, backward.h));
+        Apply(*parts.bridges[i].h, Concatenate(forward.h, backward.h));
     TanhInPlace(absl::MakeSpan(h));
     add(h);
     if (parts.bridges[i].c == nullptr) continue;
-    add(Apply(*parts.bridges[i].c, Join(forward.c, backward.c)));
+    add(Apply(*parts.bridges[i].c, Concatenate(forward.c, backward.c)));
   }
   return states;
 }
 
-// The encoder's last state: of its last layer, both directions.
+// Returns the final h of the last layer of the encoder, in both directions if
+// it is bidirectional.
 std::vector<float> Context(const EncoderParts& parts,
                            const RecurrentReader& encoder) {
   const size_t last = parts.layers.size() - 1;
   return parts.bidirectional
-             ? Join(encoder.last(last - 1).h, encoder.last(last).h)
+             ? Concatenate(encoder.last(last - 1).h, encoder.last(last).h)
              : encoder.last(last).h;
 }
 
 }  // namespace
 
-class RecurrentTranslationModel::ReadSource final : public Source {
+class RecurrentTranslationModel::RecurrentSource final : public Source {
  public:
-  ReadSource(const RecurrentTranslationModel& model,
-             absl::Span<const WordId> words) {
+  RecurrentSource(const RecurrentTranslationModel& model,
+                  absl::Span<const WordId> words) {
     model.Encode(words, &encoded_);
   }
 
@@ -103,15 +106,16 @@ RecurrentTranslationModel::RecurrentTranslationModel(
 
 std::unique_ptr<const TranslationModel::Source> RecurrentTranslationModel::Read(
     absl::Span<const WordId> words) const {
-  return std::make_unique<ReadSource>(*this, words);
+  return std::make_unique<RecurrentSource>(*this, words);
 }
 
-// The encoder reads </s> last in any case.
-void RecurrentTranslationModel::Attend(absl::Span<const Look> looks) const {
-  for (const Look& look : looks) {
-    decoder_.Look(look.state, look.weights);
+// With reverse_source, the encoder reads the words in reverse, but </s> last.
+void RecurrentTranslationModel::Attend(
+    absl::Span<const AttentionQuery> batch) const {
+  for (const AttentionQuery& query : batch) {
+    decoder_.ComputeAttention(query.state, query.weights);
     if (!encoder_.reverse_source) continue;
-    std::reverse(look.weights.begin(), look.weights.end() - 1);
+    std::reverse(query.weights.begin(), query.weights.end() - 1);
   }
 }
 
@@ -131,7 +135,7 @@ void RecurrentTranslationModel::Encode(absl::Span<const WordId> words,
     source->gates = Apply(*encoder_.context, Context(encoder_, reader));
   }
   if (const SourceAttention* attention = decoder_.attention()) {
-    attention->Read(states.data(), read.size(), source);
+    attention->Precompute(states.data(), read.size(), source);
   }
   decoder_.StartFrom(FirstStates(encoder_, reader), source);
 }

@@ -12,18 +12,26 @@
 
 namespace lmserve {
 
-// The RNN encoder-decoder (Cho et al. 2014, Sutskever et al. 2014): an encoder
-// of plain, gated or LSTM layers, in one direction or both, reads the source
-// and </s>; from its last states starts a decoder, a RecurrentModel, which may
-// read its last state at each step and look at all of its states (Bahdanau et
-// al. 2015, Luong et al. 2015). What it has of this follows from its tensors.
+// The recurrent encoder-decoder (Cho et al. 2014, Sutskever et al. 2014). An
+// encoder with layers of plain, GRU or LSTM cells, in one direction or in both,
+// reads the source and </s>:
 //
-// Immutable: any number of threads may use one at a time.
+//   s_j = encoder(embedding of source word j)
+//
+// The last states of its layers are the initial states of the decoder, which is
+// a RecurrentModel. If the encoder is bidirectional, a bridge maps them to the
+// sizes of the decoder: h = tanh(B_h [forward; backward] + b), and for an LSTM
+// c = B_c [forward; backward] + b'. The decoder may also read the last state of
+// the encoder at each step, and attend to all s_j (Bahdanau et al. 2015, Luong
+// et al. 2015). The tensors in the file determine which of these a model has.
+//
+// Owns its vocabularies and packed weights. Immutable: any number of threads
+// may use one instance.
 class RecurrentTranslationModel final : public TranslationModel {
  public:
-  // The bytes are weights.safetensors; they must outlive the model, which reads
-  // the embeddings in place. Fails with INVALID_ARGUMENT, naming the tensor,
-  // where they are not those of such a model over those vocabularies.
+  // `bytes` is the contents of weights.safetensors. It must outlive the model,
+  // which uses the embeddings in place. Returns INVALID_ARGUMENT, naming the
+  // tensor, if it is not a translation model over the vocabularies.
   static absl::StatusOr<std::unique_ptr<RecurrentTranslationModel>> Create(
       Vocabulary source_vocabulary, Vocabulary vocabulary,
       absl::string_view bytes);
@@ -37,10 +45,10 @@ class RecurrentTranslationModel final : public TranslationModel {
   bool has_attention() const override {
     return decoder_.attention() != nullptr;
   }
-  void Attend(absl::Span<const Look> looks) const override;
+  void Attend(absl::Span<const AttentionQuery> batch) const override;
 
  private:
-  class ReadSource;
+  class RecurrentSource;
 
   RecurrentTranslationModel(Vocabulary source_vocabulary, Vocabulary vocabulary,
                             TranslationParts parts);
@@ -50,7 +58,7 @@ class RecurrentTranslationModel final : public TranslationModel {
   const Vocabulary source_vocabulary_;
   const EncoderParts encoder_;
   RecurrentModel decoder_;
-  EncodedSource empty_;  // what the decoder's own Start() has read
+  EncodedSource empty_;  // the empty source, for the decoder's own Start()
 };
 
 }  // namespace lmserve

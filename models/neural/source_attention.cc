@@ -29,8 +29,8 @@ absl::StatusOr<SourceAttention> SourceAttention::Create(
   return attention;
 }
 
-void SourceAttention::Read(const float* states, size_t steps,
-                           EncodedSource* source) const {
+void SourceAttention::Precompute(const float* states, size_t steps,
+                                 EncodedSource* source) const {
   const size_t units = state_->outputs();
   LinearScratch scratch;
   source->steps = steps;
@@ -46,8 +46,10 @@ void SourceAttention::Read(const float* states, size_t steps,
   }
 }
 
-void SourceAttention::Look(const EncodedSource& source, const float* h,
-                           absl::Span<float> weights) const {
+// weights = softmax(sum_k h_k keys_k), with keys_k the row k of keys.
+void SourceAttention::ComputeWeights(const EncodedSource& source,
+                                     const float* h,
+                                     absl::Span<float> weights) const {
   std::fill(weights.begin(), weights.end(), 0.0f);
   for (size_t k = 0; k < state_->outputs(); ++k) {
     AddScaled(h[k], source.keys.data() + k * source.steps, source.steps,
@@ -56,6 +58,7 @@ void SourceAttention::Look(const EncodedSource& source, const float* h,
   SoftmaxInPlace(weights);
 }
 
+// y = tanh(sum_j weights_j values_j + W_h h)
 void SourceAttention::Apply(absl::Span<const EncodedSource* const> sources,
                             std::vector<float>* rows) const {
   const size_t units = state_->outputs();
@@ -66,7 +69,7 @@ void SourceAttention::Apply(absl::Span<const EncodedSource* const> sources,
   for (size_t r = 0; r < sources.size(); ++r) {
     const EncodedSource& source = *sources[r];
     weights.resize(source.steps);
-    Look(source, rows->data() + r * units, absl::MakeSpan(weights));
+    ComputeWeights(source, rows->data() + r * units, absl::MakeSpan(weights));
     for (size_t j = 0; j < source.steps; ++j) {
       AddScaled(weights[j], source.values.data() + j * units, units,
                 y.data() + r * units);

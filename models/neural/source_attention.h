@@ -11,45 +11,51 @@
 
 namespace lmserve {
 
-// What a decoder knows of a source: all of it follows from the encoder's states
-// and is computed once.
+// A source sentence as the decoder uses it. It is computed once from the states
+// of the encoder.
 struct EncodedSource {
-  // The decoder's state, as of a RecurrentModel, when <s> was read.
+  // The state of the decoder, a RecurrentModel, after <s>.
   std::vector<float> start;
-  // What the encoder's last state adds to the first layer's gates at each step;
-  // empty: nothing.
+  // The product of the encoder's last state that is added to the gates of the
+  // decoder's first layer at each step. Empty if the model has none.
   std::vector<float> gates;
-  // Of attention: (units, steps) and (steps, units).
+  // For attention: the number of encoder states s_j, the keys W_a s_j (units,
+  // steps) and the values W_c s_j (steps, units).
   size_t steps = 0;
   std::vector<float> keys, values;
 };
 
-// Global attention (Luong et al. 2015, "general"): a decoder's state h looks at
-// all states s_j of the encoder,
+// Global attention with the score "general" (Luong et al. 2015). A decoder
+// state h attends to all encoder states s_j:
 //   a_j = softmax_j(h^T W_a s_j)     y = tanh(W_c sum_j a_j s_j + W_h h)
-// The products W_a s_j and W_c s_j are those of the source. Immutable: any
-// number of threads may use one at a time.
+// The products W_a s_j and W_c s_j do not depend on h, and are computed once
+// for each source.
+//
+// Owns its packed weights. Immutable: any number of threads may use one
+// instance.
 class SourceAttention {
  public:
   struct Weights {
-    WeightMatrix key;      // W_a (units, encoder's outputs)
-    WeightMatrix context;  // W_c (units, encoder's outputs)
+    WeightMatrix key;      // W_a (units, encoder outputs)
+    WeightMatrix context;  // W_c (units, encoder outputs)
     WeightMatrix state;    // W_h (units, units)
   };
 
-  // Packs a copy of the weights. Fails with INTERNAL where Linear does.
+  // Packs a copy of the weights. Fails as Linear::Create() does.
   static absl::StatusOr<SourceAttention> Create(const Weights& weights);
 
-  // Sets what attention needs to know of the encoder's states, (steps,
-  // outputs).
-  void Read(const float* states, size_t steps, EncodedSource* source) const;
+  // Sets steps, keys and values of *source from the encoder states (steps,
+  // encoder outputs).
+  void Precompute(const float* states, size_t steps,
+                  EncodedSource* source) const;
 
-  // Sets weights, source.steps of them, to the a_j of one h (units).
-  void Look(const EncodedSource& source, const float* h,
-            absl::Span<float> weights) const;
+  // Computes the weights a_j of one decoder state h (units).
+  // REQUIRES: weights.size() == source.steps.
+  void ComputeWeights(const EncodedSource& source, const float* h,
+                      absl::Span<float> weights) const;
 
-  // Sets each row h of (sources.size(), units), that looks at its own source,
-  // to its y.
+  // Replaces each row h of `rows` (sources.size(), units) by its y. Row r
+  // attends to sources[r].
   void Apply(absl::Span<const EncodedSource* const> sources,
              std::vector<float>* rows) const;
 

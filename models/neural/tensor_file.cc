@@ -18,7 +18,7 @@ namespace lmserve {
 namespace {
 
 static_assert(std::endian::native == std::endian::little,
-              "the numbers are little-endian and used in place");
+              "safetensors is little-endian and used in place");
 
 constexpr uint64_t kMaxHeaderSize = 100'000'000;
 
@@ -36,8 +36,9 @@ absl::Status WrongTensor(absl::string_view name, absl::string_view type,
                        : TensorText(TensorTypeName(found->type), found->shape));
 }
 
-// The bytes of a tensor. Fails where its shape, without the dimensions of 0, is
-// too large to count in; so no part of a shape overflows either.
+// Returns the size of a tensor in bytes. Fails if the product of its dimensions
+// overflows; dimensions of 0 are left out of that check, so that no product of
+// some of the dimensions overflows either.
 absl::StatusOr<uint64_t> ByteSize(const TensorHeader::Tensor& tensor) {
   uint64_t left = std::numeric_limits<int64_t>::max();
   left /= TensorTypeSize(tensor.type);
@@ -55,8 +56,8 @@ absl::StatusOr<uint64_t> ByteSize(const TensorHeader::Tensor& tensor) {
   return size;
 }
 
-// Checks that a tensor is where the one before it ended, of the size that its
-// type and shape ask for, and in the file.
+// Checks that a tensor begins where the previous one ended, that its size
+// matches its type and shape, and that it ends within the file.
 absl::Status CheckOffsets(const TensorHeader::Tensor& tensor,
                           uint64_t expected_begin, uint64_t data_size) {
   const auto broken = [&](absl::string_view what, auto expected, auto found) {
@@ -65,8 +66,8 @@ absl::Status CheckOffsets(const TensorHeader::Tensor& tensor,
         absl::StrCat(expected), absl::StrCat(found));
   };
   if (tensor.begin != expected_begin) {
-    return broken("begin (tensors neither overlap nor leave holes)",
-                  expected_begin, tensor.begin);
+    return broken("begin (tensors must be contiguous)", expected_begin,
+                  tensor.begin);
   }
   if (tensor.end < tensor.begin || tensor.end > data_size) {
     return broken("end", absl::StrCat(tensor.begin, " to ", data_size),
@@ -84,7 +85,8 @@ absl::Status CheckOffsets(const TensorHeader::Tensor& tensor,
   return absl::OkStatus();
 }
 
-// Takes the header's text off the bytes, so that the tensors' are left.
+// Removes the header from the front of *bytes, so that the data of the tensors
+// remains, and returns its text.
 absl::StatusOr<absl::string_view> TakeHeader(absl::string_view* bytes) {
   uint64_t size;
   if (bytes->size() < sizeof(size)) {

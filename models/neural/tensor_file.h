@@ -14,11 +14,12 @@
 
 namespace lmserve {
 
-// The bytes of a safetensors file, as weights.safetensors is one: named tensors
-// of numbers. See model_store/FORMAT.md.
+// Reads and writes files in the safetensors format, which holds named tensors,
+// such as weights.safetensors. See model_store/FORMAT.md.
 
-// The types that are read and written, in the order in which the format's own
-// writer sorts them: what needs a wider alignment is greater.
+// The number types that are supported, in the order in which the reference
+// writer of the format sorts tensors: types with a larger alignment are
+// greater.
 enum class TensorType {
   kBool,
   kU8,
@@ -35,25 +36,24 @@ enum class TensorType {
   kU64,
 };
 
-// The dtype in a file, as "F32".
+// Returns the name of a type in a file, such as "F32".
 absl::string_view TensorTypeName(TensorType type);
 
-// Bytes of a number.
+// Returns the size of a number in bytes.
 size_t TensorTypeSize(TensorType type);
 
-// Whether it is F64, F32, F16 or BF16.
+// Whether a type is F64, F32, F16 or BF16.
 bool IsFloatType(TensorType type);
 
 inline constexpr size_t kMaxTensorRank = 64;
 
-// One tensor, row by row, in memory of someone else's. The numbers stand at any
-// address: they are aligned where is_aligned() says so, which holds for files
-// that TensorFileWriter or the format's own writer made, read at a multiple of
-// 8 bytes.
+// A view of one row-major tensor in the caller's memory. The numbers may be at
+// any address. They are aligned in files of TensorFileWriter and of the
+// reference writer if the start of the file is aligned to 8 bytes.
 struct TensorView {
   TensorType type;
-  std::vector<int64_t> shape;  // none below 0; empty: one number
-  absl::string_view bytes;     // as many as shape and type ask for
+  std::vector<int64_t> shape;  // sizes of at least 0; empty: one number
+  absl::string_view bytes;     // its size matches shape and type
 
   size_t size() const { return bytes.size() / TensorTypeSize(type); }
   bool is_aligned() const {
@@ -62,39 +62,42 @@ struct TensorView {
   }
 };
 
-// Writes a tensor's numbers as floats: F32, F16 and BF16 exactly, F64 rounded
-// to the nearest. REQUIRES: IsFloatType(tensor.type), and
-// floats.size() == tensor.size(). The bytes need no alignment.
+// Converts the numbers of a tensor to float: F32, F16 and BF16 exactly, F64
+// rounded to nearest. The bytes need no alignment. Thread-safe.
+// REQUIRES: IsFloatType(tensor.type); floats.size() == tensor.size().
 void CopyFloats(const TensorView& tensor, absl::Span<float> floats);
 
-// Views of a file's tensors. Copies share the bytes, which must outlive them.
-// Immutable once made: any number of threads may use one at a time.
+// Views of the tensors of a file. Does not own the bytes of the file, which
+// must outlive all copies. Immutable after construction: any number of threads
+// may use one instance.
 class TensorFile {
  public:
   using Tensors = std::map<std::string, TensorView, std::less<>>;
 
-  // Checks the whole header against the bytes, so that nothing that reads the
-  // tensors later has to. Fails with INVALID_ARGUMENT, naming the tensor, the
-  // expected and the found. The numbers themselves may be any, NaN too.
+  // Checks the whole header against the bytes, so that later reads of tensors
+  // need no checks. Returns INVALID_ARGUMENT with the tensor, the expected and
+  // the found value. Does not check the numbers in tensors, which may be NaN.
   static absl::StatusOr<TensorFile> Parse(absl::string_view bytes);
 
-  // By name.
+  // All tensors by name.
   const Tensors& tensors() const { return tensors_; }
 
-  // What the header says besides.
+  // The metadata in the header.
   const std::map<std::string, std::string>& metadata() const {
     return metadata_;
   }
 
-  // Null where there is none. The view lives as long as this object.
+  // Returns a tensor, or null if the file does not have it. The pointer is
+  // valid as long as this object.
   const TensorView* Find(absl::string_view name) const;
 
-  // The tensor of that very type and shape, else INVALID_ARGUMENT:
+  // Returns the tensor of the given type and shape, or INVALID_ARGUMENT:
   // "safetensors: tensor 'a': expected F32 [2, 3], found F32 [3, 2]".
   absl::StatusOr<TensorView> Get(absl::string_view name, TensorType type,
                                  absl::Span<const int64_t> shape) const;
 
-  // The same for a tensor of any type of float, converted by CopyFloats().
+  // Returns a tensor of the given shape and any floating-point type, converted
+  // by CopyFloats(). Fails as Get() does.
   absl::StatusOr<std::vector<float>> GetFloats(
       absl::string_view name, absl::Span<const int64_t> shape) const;
 
@@ -105,21 +108,21 @@ class TensorFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// Makes the bytes of a file, to the byte those of the format's own writer. All
-// text must be UTF-8. For one thread.
+// Builds the bytes of a file, identical to those of the reference writer of the
+// format. All text must be UTF-8. Not thread-safe.
 class TensorFileWriter {
  public:
-  // Adds a tensor. REQUIRES: the name is new and not "__metadata__"; the bytes
-  // are as many as type and shape ask for, and live until Finish().
+  // Adds a tensor. REQUIRES: the name is new and not "__metadata__"; the size
+  // of the bytes matches type and shape; the bytes stay valid until Finish().
   void Add(absl::string_view name, TensorView tensor);
 
-  // Adds a tensor of type F32. REQUIRES: as Add().
+  // Adds a tensor of type F32. REQUIRES: see Add().
   void AddFloats(absl::string_view name, std::vector<int64_t> shape,
                  absl::Span<const float> floats);
 
   void SetMetadata(absl::string_view key, absl::string_view value);
 
-  // The file: its tensors stand by falling type, then by name.
+  // Returns the file. Its tensors are sorted by descending type, then by name.
   std::string Finish() const;
 
  private:

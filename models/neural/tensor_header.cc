@@ -29,8 +29,8 @@ std::optional<TensorType> TypeOf(absl::string_view name) {
   return std::nullopt;
 }
 
-// Takes the parser's events one by one, so that no event but the expected one
-// is ever stored: depth and memory are bounded by the form itself.
+// Handles the events of the JSON parser one by one and stops at the first
+// unexpected event. So the form of a header bounds depth and memory.
 class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
  public:
   absl::StatusOr<TensorHeader> Read(absl::string_view json) {
@@ -72,17 +72,17 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     if (place_ == Place::kNames) {
       name_ = key;
       field_.clear();
-      if (!names_.insert(key).second) return Twice("name");
+      if (!names_.insert(key).second) return Duplicate("name");
       return true;
     }
     field_ = key;
     if (place_ == Place::kMetadata) {
-      return !header_.metadata.contains(key) || Twice("key");
+      return !header_.metadata.contains(key) || Duplicate("key");
     }
     if (key != "dtype" && key != "shape" && key != "data_offsets") {
       return Fail("dtype, shape and data_offsets", QuoteTensor(key));
     }
-    return fields_.insert(key).second || Twice("field");
+    return fields_.insert(key).second || Duplicate("field");
   }
 
   bool string(std::string& value) override {
@@ -148,7 +148,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
   bool parse_error(size_t position, const std::string& text,
                    const nlohmann::json::exception&) override {
-    constexpr size_t kShown = 20;  // the end is what is wrong
+    constexpr size_t kShown = 20;  // bytes before the error
     status_ = TensorFileError(
         absl::StrCat("header before byte ", sizeof(uint64_t) + position),
         "JSON",
@@ -157,13 +157,13 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
  private:
-  // What the parser is inside of.
+  // The innermost JSON value that the parser is in.
   enum class Place {
-    kOutside,
-    kNames,     // the header: names and tensors
-    kMetadata,  // keys and strings
-    kTensor,    // the three fields
-    kNumbers,   // the list of one of them
+    kOutside,   // none
+    kNames,     // the header: an object from names to tensors
+    kMetadata,  // an object from keys to strings
+    kTensor,    // an object with the three fields of a tensor
+    kNumbers,   // the list in one of these fields
   };
 
   static constexpr uint64_t kMaxNumber = std::numeric_limits<int64_t>::max();
@@ -180,8 +180,8 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     return false;
   }
 
-  bool Twice(absl::string_view what) {
-    return Fail(absl::StrCat("a ", what, " once"), "it twice");
+  bool Duplicate(absl::string_view what) {
+    return Fail(absl::StrCat("a unique ", what), "a duplicate");
   }
 
   bool Unexpected(absl::string_view found) {
@@ -194,16 +194,16 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       case Place::kTensor:
         return Fail(field_ == "dtype" ? "a string" : "a list", found);
       case Place::kNumbers:
-        return Fail("whole numbers from 0 to 2^63 - 1", found);
+        return Fail("integers from 0 to 2^63 - 1", found);
     }
     return false;
   }
 
   Place place_ = Place::kOutside;
-  std::string name_;   // of the tensor
-  std::string field_;  // in the tensor, or in the metadata
+  std::string name_;   // the current tensor, or "__metadata__"
+  std::string field_;  // the current field or key in it
   absl::flat_hash_set<std::string> names_;
-  absl::flat_hash_set<std::string> fields_;  // that the tensor has
+  absl::flat_hash_set<std::string> fields_;  // fields found in the tensor
   std::vector<int64_t> numbers_;
   TensorHeader header_;
   absl::Status status_;
@@ -213,11 +213,11 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
 absl::StatusOr<TensorHeader> TensorHeader::Parse(absl::string_view json) {
   if (json.empty() || json[0] != '{') {
-    return TensorFileError("header", "'{' in front", QuoteTensor(json));
+    return TensorFileError("header", "'{' at the start", QuoteTensor(json));
   }
-  // The parser takes it for the end.
+  // The parser would take a NUL byte for the end of the text.
   if (json.find('\0') != json.npos) {
-    return TensorFileError("header", "JSON", "a byte 0");
+    return TensorFileError("header", "JSON", "a NUL byte");
   }
   return HeaderReader().Read(json);
 }

@@ -13,33 +13,35 @@
 
 namespace lmserve {
 
-// The JSON in front of a safetensors file's numbers.
+// The JSON header of a safetensors file.
 struct TensorHeader {
   struct Tensor {
     std::string name;
     TensorType type;
     std::vector<int64_t> shape;
-    uint64_t begin;  // where its bytes are, counted from the header's end
+    uint64_t begin;  // offsets of its bytes, relative to the end of the header
     uint64_t end;
   };
 
   std::vector<Tensor> tensors;
   std::map<std::string, std::string> metadata;
 
-  // Reads what is UTF-8 JSON of the form of a header, and no more than that:
-  // every field once, no name twice, no number below 0. What the numbers tell
-  // is not checked. Memory is in proportion to the text; nothing recurs. Fails
-  // with TensorFileError().
+  // Parses the text of a header. It must be UTF-8 JSON with exactly the fields
+  // of a header, without duplicate names and negative numbers. The numbers are
+  // not checked further. Needs memory in proportion to the text, and does not
+  // recurse. Fails with TensorFileError().
   static absl::StatusOr<TensorHeader> Parse(absl::string_view json);
 
-  // The tensors as they stand, without padding.
+  // Returns the text of the header, with the tensors in their order, without
+  // padding.
   std::string ToJson() const;
 };
 
-// A name in quotation marks for a message, cut and escaped where need be.
+// Quotes a name for an error message: escapes it and cuts it if it is long.
 std::string QuoteTensor(absl::string_view name);
 
-// INVALID_ARGUMENT: "safetensors: WHERE: expected EXPECTED, found FOUND".
+// Returns INVALID_ARGUMENT with the message
+// "safetensors: WHERE: expected EXPECTED, found FOUND".
 absl::Status TensorFileError(absl::string_view where,
                              absl::string_view expected,
                              absl::string_view found);

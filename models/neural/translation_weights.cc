@@ -11,7 +11,8 @@
 namespace lmserve {
 namespace {
 
-// A copy of some columns of a matrix, and the matrix that views it.
+// A copy of a range of columns of a matrix: their bytes, and a matrix that
+// views the bytes.
 struct Columns {
   std::string bytes;
   WeightMatrix matrix;
@@ -44,7 +45,8 @@ absl::StatusOr<std::unique_ptr<const Linear>> ReadLinear(
   return Linear::Create(*matrix, *numbers);
 }
 
-// Sets all but what depends on the decoder, and the weights of the layers.
+// Reads the parts of *encoder that do not depend on the decoder, and the
+// weights of its layers.
 absl::Status ReadEncoder(const TensorFile& file, const Vocabulary& vocabulary,
                          EncoderParts* encoder, RecurrentWeights* weights) {
   const absl::StatusOr<WeightMatrix> embedding =
@@ -65,7 +67,8 @@ absl::Status ReadEncoder(const TensorFile& file, const Vocabulary& vocabulary,
   return absl::OkStatus();
 }
 
-// The decoder's layers: of the file or, where it has none, the encoder's.
+// Reads the layers of the decoder. If the file has none, the decoder shares the
+// layers of the encoder.
 absl::StatusOr<RecurrentWeights> ReadDecoderLayers(
     const TensorFile& file, const RecurrentWeights& encoder, bool reads_word) {
   const bool shared = absl::c_none_of(file.tensors(), [](const auto& tensor) {
@@ -74,26 +77,28 @@ absl::StatusOr<RecurrentWeights> ReadDecoderLayers(
   if (!shared) return ReadRecurrentWeights(file, 0);
   if (encoder.bidirectional) {
     return absl::InvalidArgumentError(
-        "expected a decoder's own layers beside a bidirectional encoder, found "
-        "none");
+        "decoder: expected tensors rnn.*, because the encoder is "
+        "bidirectional, found none");
   }
   RecurrentWeights weights = encoder;
   if (!reads_word) weights.layers[0].weight_ih = WeightMatrix();
   return weights;
 }
 
-// Divides what the first layer reads in the word before and the context.
-absl::Status DivideInputs(size_t embedding, size_t outputs,
-                          RecurrentWeights* weights,
-                          std::unique_ptr<const Columns>* word,
-                          EncoderParts* encoder) {
+// Splits weight_ih of the decoder's first layer into the columns for the
+// embedding of the previous word, which stay in *weights, and the columns for
+// the context, the last state of the encoder, which become encoder->context.
+absl::Status SplitInputs(size_t embedding, size_t outputs,
+                         RecurrentWeights* weights,
+                         std::unique_ptr<const Columns>* word,
+                         EncoderParts* encoder) {
   WeightMatrix& weight_ih = weights->layers[0].weight_ih;
   if (weight_ih.cols == embedding) return absl::OkStatus();
   if (weight_ih.cols != embedding + outputs) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("tensor '", LayerTensor("weight_ih", 0, false),
-                     "': expected ", embedding, " columns or, with a context, ",
-                     embedding + outputs, ", found ", weight_ih.cols));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor '", LayerTensor("weight_ih", 0, false), "': expected ",
+        embedding, " columns, or ", embedding + outputs,
+        " with a context, found ", weight_ih.cols));
   }
   auto context =
       Linear::Create(CopyColumns(weight_ih, embedding, outputs)->matrix, {});
@@ -108,16 +113,24 @@ absl::Status DivideInputs(size_t embedding, size_t outputs,
   return absl::OkStatus();
 }
 
-// The states that the decoder starts from must be those that the encoder ends
-// with, or what the bridge makes of them.
+// Checks that the last states of the encoder fit the initial states of the
+// decoder or, if the encoder is bidirectional, reads the bridges between them.
 absl::Status ReadBridges(const TensorFile& file,
                          absl::Span<const RecurrentLayer> decoder,
                          EncoderParts* encoder) {
   const size_t directions = encoder->bidirectional ? 2 : 1;
   if (decoder.size() * directions != encoder->layers.size() ||
       decoder[0].has_cell_state() != encoder->layers[0].has_cell_state()) {
+    const auto describe = [](size_t layers, bool has_cell_state) {
+      return absl::StrCat(layers, has_cell_state ? " LSTM" : " RNN or GRU",
+                          " layers");
+    };
     return absl::InvalidArgumentError(
-        "expected a decoder of as many layers as the encoder and of its cell");
+        absl::StrCat("decoder: expected ",
+                     describe(encoder->layers.size() / directions,
+                              encoder->layers[0].has_cell_state()),
+                     ", as in the encoder, found ",
+                     describe(decoder.size(), decoder[0].has_cell_state())));
   }
   for (size_t i = 0; i < decoder.size(); ++i) {
     const size_t units = decoder[i].units();
@@ -128,8 +141,8 @@ absl::Status ReadBridges(const TensorFile& file,
     if (!encoder->bidirectional) {
       if (encoded == units) continue;
       return absl::InvalidArgumentError(
-          absl::StrCat("layer ", i, ": expected a decoder of as many units as ",
-                       "the encoder, ", encoded, ", found ", units));
+          absl::StrCat("decoder layer ", i, ": expected ", encoded,
+                       " units, as in the encoder, found ", units));
     }
     EncoderParts::Bridge& bridge = encoder->bridges.emplace_back();
     for (const auto& [state, linear] :
@@ -144,7 +157,7 @@ absl::Status ReadBridges(const TensorFile& file,
   return absl::OkStatus();
 }
 
-// None, where the file has none.
+// Reads the attention; returns nullopt if the file has none.
 absl::StatusOr<std::optional<SourceAttention>> ReadAttention(
     const TensorFile& file, size_t units, size_t outputs) {
   if (file.Find(kAttentionKeyTensor) == nullptr) return std::nullopt;
@@ -163,7 +176,7 @@ absl::StatusOr<std::optional<SourceAttention>> ReadAttention(
   return *std::move(attention);
 }
 
-// Sets of the encoder what depends on the decoder, too.
+// Reads the decoder, and the parts of *encoder that depend on it.
 absl::StatusOr<RecurrentParts> ReadDecoder(const TensorFile& file,
                                            const Vocabulary& vocabulary,
                                            const RecurrentWeights& encoded,
@@ -180,11 +193,11 @@ absl::StatusOr<RecurrentParts> ReadDecoder(const TensorFile& file,
   if (!weights.ok()) return weights.status();
   if (weights->bidirectional) {
     return absl::InvalidArgumentError(
-        "expected a decoder of one direction, found a bidirectional one");
+        "decoder: expected layers of one direction, found bidirectional ones");
   }
   std::unique_ptr<const Columns> word;
-  absl::Status status = DivideInputs(embedding.cols, encoder->outputs(),
-                                     &*weights, &word, encoder);
+  absl::Status status = SplitInputs(embedding.cols, encoder->outputs(),
+                                    &*weights, &word, encoder);
   if (!status.ok()) return status;
   absl::StatusOr<std::vector<RecurrentLayer>> layers = CreateLayers(*weights);
   if (!layers.ok()) return layers.status();

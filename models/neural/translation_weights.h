@@ -17,8 +17,9 @@
 
 namespace lmserve {
 
-// What weights.safetensors of a translation model has besides the tensors of a
-// language model, which are the decoder's. See model_store/FORMAT.md.
+// The names of the tensors and metadata that weights.safetensors of a
+// translation model has in addition to those of a language model, which belong
+// to the decoder. See model_store/FORMAT.md.
 inline constexpr absl::string_view kSourcePrefix = "source.";
 inline constexpr absl::string_view kSourceEmbeddingTensor =
     "source.encoder.weight";
@@ -29,41 +30,44 @@ inline constexpr absl::string_view kAttentionStateTensor =
     "attention.state.weight";
 inline constexpr absl::string_view kReverseSourceKey = "reverse_source";
 
-// "bridge.weight_h_l0" and its like; what is "weight" or "bias", state "h" or
-// "c".
+// Returns the name of a tensor of the bridge, such as "bridge.weight_h_l0".
+// `what` is "weight" or "bias"; `state` is "h" or "c".
 std::string BridgeTensor(absl::string_view what, absl::string_view state,
                          size_t layer);
 
-// What reads a source and makes of it what the decoder starts from.
+// The parts that encode a source and compute the initial state of the decoder.
 struct EncoderParts {
-  // From the last states of both directions of a layer to the decoder's first.
+  // Maps the last states of both directions of an encoder layer to the initial
+  // state of the decoder layer at the same depth.
   struct Bridge {
     std::unique_ptr<const Linear> h;
-    std::unique_ptr<const Linear> c;  // of an LSTM; else null
+    std::unique_ptr<const Linear> c;  // null unless the cell is an LSTM
   };
 
-  bool reverse_source;  // words are read last to first
-  WeightMatrix embedding;
+  bool reverse_source;     // whether the words are read in reverse order
+  WeightMatrix embedding;  // (source vocabulary size, embedding size)
   bool bidirectional;
   std::vector<RecurrentLayer> layers;
-  // By layer; none where there is one direction: then its states are the
-  // decoder's.
+  // One for each depth. Empty if the encoder has one direction: then the
+  // decoder starts from the last states of the encoder.
   std::vector<Bridge> bridges;
-  // From the last state to what it adds to the gates of the decoder's first
-  // layer; or null.
+  // Maps the last state of the encoder to its contribution to the gates of the
+  // decoder's first layer. Null if the decoder does not read that state.
   std::unique_ptr<const Linear> context;
 
-  // Of the last layer, of both directions.
+  // The number of units of the last depth, in all directions.
   size_t outputs() const;
 };
 
-// What a translation model is made of: of weights.safetensors, whose bytes must
-// outlive it.
+// The parts of a translation model. The embeddings are views of the bytes of
+// weights.safetensors, which must outlive them.
 struct TranslationParts {
   EncoderParts encoder;
-  RecurrentParts decoder;  // its embedding is empty if it reads no word
+  RecurrentParts decoder;  // its embedding is empty if it reads no words
   std::optional<SourceAttention> attention;
 };
+// Returns INVALID_ARGUMENT, naming the tensor, if the file is not a translation
+// model over the vocabularies. Thread-safe.
 absl::StatusOr<TranslationParts> ReadTranslationParts(
     absl::string_view bytes, const Vocabulary& source_vocabulary,
     const Vocabulary& vocabulary);

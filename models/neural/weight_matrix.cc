@@ -136,7 +136,7 @@ WeightMatrix WeightMatrix::Rows(size_t begin, size_t count) const {
   return part;
 }
 
-ConvertedMatrix Convert(const WeightMatrix& matrix, Precision precision) {
+ConvertedMatrix ConvertMatrix(const WeightMatrix& matrix, Precision precision) {
   ConvertedMatrix out;
   out.bytes.reserve(matrix.rows * matrix.cols * PrecisionSize(precision));
   std::vector<float> row(matrix.cols);

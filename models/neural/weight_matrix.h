@@ -12,57 +12,60 @@
 
 namespace lmserve {
 
-// How the numbers of a matrix of weights are kept.
+// The representation of the numbers of a weight matrix.
 enum class Precision {
   kFloat,  // 32 bits
-  kBf16,   // the upper 16 bits of a float
-  kInt8,   // whole numbers from -127 to 127, times a scale a row
+  kBf16,   // bfloat16: the upper 16 bits of a float
+  kInt8,   // integers from -127 to 127, times one scale for each row
 };
 
-// "float", "bf16", "int8".
+// Conversion between precisions and the names "float", "bf16", "int8".
 absl::string_view PrecisionName(Precision precision);
 absl::StatusOr<Precision> ParsePrecision(absl::string_view name);
 
-// Bytes of a number.
+// Returns the size of a number in bytes.
 size_t PrecisionSize(Precision precision);
 
-// The nearest bfloat16, ties to even; NaN stays NaN.
+// Conversion between float and bfloat16. ToBf16() rounds to nearest, ties to
+// even; NaN stays NaN.
 uint16_t ToBf16(float x);
 float FromBf16(uint16_t x);
 
-// A matrix of weights in row-major order, as a view of the caller's memory,
-// which need not be aligned. Immutable: any number of threads may use one.
+// A view of a row-major weight matrix in the caller's memory, which may be
+// unaligned and must outlive the view. Its methods are thread-safe.
 struct WeightMatrix {
   Precision precision = Precision::kFloat;
   size_t rows = 0;
   size_t cols = 0;
   absl::string_view bytes;   // rows * cols numbers
-  absl::string_view scales;  // of kInt8: a float a row; else empty
+  absl::string_view scales;  // for kInt8 a float for each row, otherwise empty
 
-  // The matrix of some floats.
+  // Returns a view of floats, row by row.
   static WeightMatrix Of(absl::Span<const float> values, size_t rows,
                          size_t cols);
 
-  // Writes a row's `cols` numbers as floats.
+  // Writes the `cols` numbers of a row as floats.
   void CopyRow(size_t row, float* out) const;
 
-  // All rows as floats.
+  // Returns all rows as floats.
   std::vector<float> ToFloats() const;
 
+  // Returns the scale of a row. REQUIRES: precision is kInt8.
   float Scale(size_t row) const;
 
-  // The rows [begin, begin + count).
+  // Returns a view of the rows [begin, begin + count).
   WeightMatrix Rows(size_t begin, size_t count) const;
 };
 
-// A matrix in another precision, with its bytes.
+// The memory of a matrix that was converted to another precision.
 struct ConvertedMatrix {
   std::string bytes;
   std::string scales;
 };
 
-// Rounds to nearest; of kInt8 each row's largest number becomes 127.
-ConvertedMatrix Convert(const WeightMatrix& matrix, Precision precision);
+// Converts a matrix to another precision. Rounds to nearest. For kInt8, the
+// scale of a row is its largest absolute value divided by 127.
+ConvertedMatrix ConvertMatrix(const WeightMatrix& matrix, Precision precision);
 
 }  // namespace lmserve
 

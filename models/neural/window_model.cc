@@ -14,11 +14,11 @@
 namespace lmserve {
 namespace {
 
-// So many contexts are worked on at once: it bounds the memory.
+// The maximum number of contexts computed at once, which limits memory.
 constexpr size_t kMaxContexts = 2048;
 
-// Each word's embedding times the part of W1 of each place: (V, window,
-// hidden).
+// Returns the products of each word's embedding with the columns of W1 for each
+// position in the window, with the shape (V, window, hidden).
 absl::StatusOr<std::vector<float>> Premultiply(const WeightMatrix& embedding,
                                                const WeightMatrix& w1) {
   const size_t hidden = w1.rows, size = embedding.cols;
@@ -46,7 +46,7 @@ absl::StatusOr<std::vector<float>> Premultiply(const WeightMatrix& embedding,
   return table;
 }
 
-// [W2 W3], in the precision of W2.
+// Returns [W2 W3] in the precision of W2, so that W2 h + W3 x = [W2 W3] [h; x].
 ConvertedMatrix Concatenate(const WeightMatrix& w2, const WeightMatrix& w3) {
   const size_t cols = w2.cols + w3.cols;
   std::vector<float> both(w2.rows * cols);
@@ -54,7 +54,7 @@ ConvertedMatrix Concatenate(const WeightMatrix& w2, const WeightMatrix& w3) {
     w2.CopyRow(r, both.data() + r * cols);
     w3.CopyRow(r, both.data() + r * cols + w2.cols);
   }
-  return Convert(WeightMatrix::Of(both, w2.rows, cols), w2.precision);
+  return ConvertMatrix(WeightMatrix::Of(both, w2.rows, cols), w2.precision);
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ class WindowModel::Contexts {
   size_t size() const { return targets_.size(); }
   absl::Span<const WordId> words() const { return words_; }
 
-  // A word to score after the last words of `read`.
+  // Adds a word to score after the last window_ words of `read`.
   void Add(absl::Span<const WordId> read, WordId target, float* log_prob) {
     const absl::Span<const WordId> context =
         read.subspan(read.size() - window_);
@@ -86,7 +86,7 @@ class WindowModel::Contexts {
     targets_.clear();
   }
 
-  // Scores after the features of each context.
+  // Scores the targets of each context, from the features of the contexts.
   void Score(const OutputLayer& output, const float* features) const {
     std::vector<WordId> words;
     for (const auto& targets : targets_) {
@@ -115,7 +115,7 @@ class WindowModel::Contexts {
 
   const size_t window_;
   absl::flat_hash_map<std::string, size_t> known_;
-  std::vector<WordId> words_;  // window_ of each context
+  std::vector<WordId> words_;  // window_ words for each context
   std::vector<std::vector<Target>> targets_;
 };
 
@@ -184,7 +184,7 @@ std::vector<float> WindowModel::Features(
   std::vector<float> features(contexts.size() / window_ * width);
   float* to = features.data();
   for (size_t begin = 0; begin < contexts.size(); begin += window_) {
-    // h = tanh(b1 + W1 x)
+    // h = tanh(b1 + W1 x), followed by x if there are direct connections
     std::copy(hidden_bias_.begin(), hidden_bias_.end(), to);
     for (size_t place = 0; place < window_; ++place) {
       const float* row = table_.data() +

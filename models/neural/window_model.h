@@ -11,20 +11,25 @@
 
 namespace lmserve {
 
-// The window-based network of Bengio et al. 2003:
-//   y = softmax(W2 tanh(W1 x + b1) + W3 x + b3)
-// with x the embeddings of the last n words, the farthest first; W3, the direct
-// connections, may be absent. W1 times the embedding of every word at every
-// place is multiplied beforehand, (V, n, hidden) floats, so that the hidden
-// layer costs n sums of rows.
+// The feed-forward network over a window of words of Bengio et al. 2003,
+// equation 1:
 //
-// A state is the ids of the last n words; a text starts after n times <s>.
-// Immutable: any number of threads may use one at a time.
+//   P(w | last n words) = softmax(W2 tanh(W1 x + b1) + W3 x + b3)_w
+//
+// where x is the concatenation of the embeddings of the last n words, oldest
+// first. The direct connections W3 are optional. The products of W1 with the
+// embedding of every word at every position in the window are precomputed as a
+// table of (V, n, hidden) floats, so that W1 x is a sum of n rows of the table.
+//
+// A state is the ids of the last n words; the initial state is n times <s>.
+//
+// Owns its vocabulary and packed weights. Immutable: any number of threads may
+// use one instance.
 class WindowModel final : public LanguageModel {
  public:
-  // The bytes are weights.safetensors; they must outlive the model, which reads
-  // the embedding in place. Fails with INVALID_ARGUMENT, naming the tensor,
-  // where they are not those of such a model over that vocabulary.
+  // `bytes` is the contents of weights.safetensors. It must outlive the model,
+  // which uses the embedding in place. Returns INVALID_ARGUMENT, naming the
+  // tensor, if it is not a window network over the vocabulary.
   static absl::StatusOr<std::unique_ptr<WindowModel>> Create(
       Vocabulary vocabulary, absl::string_view bytes);
 
@@ -32,17 +37,17 @@ class WindowModel final : public LanguageModel {
   size_t state_size() const override { return window_ * sizeof(WordId); }
   void Start(std::byte* state) const override;
 
-  // Computes equal contexts of the batch once.
+  // Computes each distinct context of the batch only once.
   void Score(absl::Span<const Query> batch) const override;
 
   void Distribution(absl::Span<const std::byte* const> states,
                     float* log_probs) const override;
 
-  // Words of context.
+  // The number n of words in a context.
   size_t window() const { return window_; }
 
  private:
-  // The contexts of some words to score.
+  // The distinct contexts in a group of words to score.
   class Contexts;
 
   WindowModel(Vocabulary vocabulary, WeightMatrix embedding, bool direct,
@@ -51,13 +56,14 @@ class WindowModel final : public LanguageModel {
 
   size_t hidden() const { return hidden_bias_.size(); }
 
-  // The features (count, width) of contexts of window_ words each.
+  // Returns the features of contexts of window_ words each, with the shape
+  // (contexts, features): tanh(W1 x + b1) and, with direct connections, x.
   std::vector<float> Features(absl::Span<const WordId> contexts) const;
   void ScoreContexts(const Contexts& contexts) const;
 
   const Vocabulary vocabulary_;
   const WeightMatrix embedding_;
-  const bool direct_;
+  const bool direct_;  // whether there are direct connections
   const std::vector<float> hidden_bias_;
   const size_t window_;
   const std::vector<float> table_;  // (V, window, hidden)

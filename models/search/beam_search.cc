@@ -8,18 +8,20 @@
 namespace lmserve {
 namespace {
 
-// What a word that nothing looks at counts as being looked at.
-constexpr float kLeastLook = 1e-10f;
+// Lower bound of the attention on a word, so that its logarithm is finite.
+constexpr float kMinAttention = 1e-10f;
 
-double Coverage(absl::Span<const float> looked_at) {
+// The coverage of a source: sum_j ln min(1, attention[j]), where attention[j]
+// is the total attention on source position j.
+double Coverage(absl::Span<const float> attention) {
   double coverage = 0;
-  for (float look : looked_at) {
-    coverage += std::log(double{std::clamp(look, kLeastLook, 1.0f)});
+  for (float total : attention) {
+    coverage += std::log(double{std::clamp(total, kMinAttention, 1.0f)});
   }
   return coverage;
 }
 
-// A hypothesis and a word more.
+// A hypothesis extended by one word.
 struct Extension {
   size_t parent;
   ScoredWord word;
@@ -28,10 +30,11 @@ struct Extension {
 
 }  // namespace
 
-// <unk> may be among the best words, and not be wanted.
+// Asks for one word more than the beam if <unk>, which may be among the best
+// words, is not allowed.
 BeamSearch::BeamSearch(const LanguageModel& model,
                        const BeamSearchOptions& options, const std::byte* start,
-                       absl::Span<const float> looked_at)
+                       absl::Span<const float> attention)
     : options_(options),
       state_size_(model.state_size()),
       end_(model.vocabulary().end_sentence()),
@@ -39,7 +42,7 @@ BeamSearch::BeamSearch(const LanguageModel& model,
       k_(std::min<size_t>(options.beam + (options.allow_unknown ? 0 : 1),
                           model.vocabulary().size())),
       states_(start, start + state_size_) {
-  live_.push_back({{}, {looked_at.begin(), looked_at.end()}, 0});
+  live_.push_back({{}, {attention.begin(), attention.end()}, 0});
 }
 
 BeamSearch::Step BeamSearch::Next() {
@@ -62,9 +65,9 @@ BeamSearch::Step BeamSearch::Next() {
 void BeamSearch::AddAttention(absl::Span<const float> attention) {
   const size_t size = attention.size() / live_.size();
   for (size_t i = 0; i < live_.size(); ++i) {
-    std::vector<float>& looked_at = live_[i].looked_at;
-    looked_at.resize(size);
-    for (size_t j = 0; j < size; ++j) looked_at[j] += attention[i * size + j];
+    std::vector<float>& total = live_[i].attention;
+    total.resize(size);
+    for (size_t j = 0; j < size; ++j) total[j] += attention[i * size + j];
   }
 }
 
@@ -80,7 +83,7 @@ void BeamSearch::Take(absl::Span<const ScoredWord> best,
           {i, word, live_[i].hypothesis.log_prob + word.log_prob});
     }
   }
-  // Equals stay in their order.
+  // A stable sort makes the order of equally probable extensions deterministic.
   std::stable_sort(extensions.begin(), extensions.end(),
                    [](const Extension& a, const Extension& b) {
                      return a.log_prob > b.log_prob;
@@ -118,7 +121,7 @@ void BeamSearch::Finish(Live live, bool ended) {
   hypothesis.score =
       hypothesis.log_prob / std::pow(length, options_.length_alpha);
   if (options_.coverage_beta > 0) {
-    hypothesis.score += options_.coverage_beta * Coverage(live.looked_at);
+    hypothesis.score += options_.coverage_beta * Coverage(live.attention);
   }
   hypothesis.ended = ended;
   finished_.push_back(std::move(hypothesis));

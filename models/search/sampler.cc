@@ -12,14 +12,14 @@ namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
-// A smaller temperature would leave the range of a float.
+// Dividing log-probabilities by a smaller temperature could overflow a float.
 bool IsGreedy(const SamplerOptions& options) {
   return options.temperature < 1e-6f;
 }
 
 }  // namespace
 
-// Heavier first, equals by rising id.
+// Orders by descending weight, equal ones by ascending id.
 bool Sampler::Heavier(const Weighted& a, const Weighted& b) {
   if (a.weight != b.weight) return a.weight > b.weight;
   return a.word.word < b.word.word;
@@ -35,8 +35,10 @@ void Sampler::Use(WordId word) {
   if (options_.repetition_penalty != 1) used_.insert(word);
 }
 
-// The k best after the penalty are among the k and as many more as it can have
-// lowered; one more for <unk>. A penalty below 1 can raise any word.
+// A penalty above 1 lowers only the used words, so the k best words after the
+// penalty are among the k + used_.size() best before it. One more word makes up
+// for <unk>, which is not drawn. A penalty below 1 can raise any word: then all
+// words are needed.
 size_t Sampler::best_wanted(WordId vocabulary) const {
   const size_t k = IsGreedy(options_) ? 1 : options_.top_k;
   const bool raises_words = options_.repetition_penalty < 1 && !used_.empty();
@@ -102,7 +104,7 @@ void Sampler::KeepTopK(size_t k) {
   words_.resize(kept);
 }
 
-// Sorts no more of the words than it must.
+// Sorts the words in growing blocks, and only until their mass reaches top_p.
 void Sampler::KeepTopP() {
   const double target = Exponentiate() * options_.top_p;
   const float most = std::max_element(words_.begin(), words_.end(),
@@ -126,7 +128,8 @@ void Sampler::KeepTopP() {
   }
 }
 
-// Sets odds_ to those of the words, the best having 1; returns their sum.
+// Sets odds_ to exp(weight) of each of words_, scaled so that the largest is 1.
+// Returns their sum.
 double Sampler::Exponentiate() {
   odds_.resize(words_.size());
   for (size_t i = 0; i < words_.size(); ++i) odds_[i] = words_[i].weight;
@@ -137,8 +140,8 @@ double Sampler::Exponentiate() {
   return total;
 }
 
-// Draws one of some, in proportion to their odds: first a block of them, then
-// one of the block.
+// Draws an index with a probability proportional to its odds: first a block of
+// indices, then one index in the block.
 size_t Sampler::Pick(absl::Span<const float> odds) {
   constexpr size_t kBlock = 512;
   std::vector<double> sums;
@@ -154,8 +157,8 @@ size_t Sampler::Pick(absl::Span<const float> odds) {
   while (block + 1 < sums.size() && left >= sums[block]) left -= sums[block++];
   const size_t begin = block * kBlock;
   const size_t end = std::min(odds.size(), begin + kBlock);
-  // Rounding can leave something at the end of a block; what is impossible is
-  // not drawn for that.
+  // Because of rounding, `left` may stay positive to the end of the block. The
+  // last index with positive odds is drawn then, never one with odds of 0.
   size_t chosen = begin;
   for (size_t i = begin; i < end; ++i) {
     if (odds[i] == 0) continue;
@@ -165,7 +168,8 @@ size_t Sampler::Pick(absl::Span<const float> odds) {
   return chosen;
 }
 
-// Uniform in [0, 1), the same from the same seed everywhere.
+// Returns a uniform number in [0, 1). Unlike std::uniform_real_distribution, it
+// gives the same numbers for a seed with every standard library.
 double Sampler::Uniform() {
   return static_cast<double>(random_() >> 11) * 0x1p-53;
 }

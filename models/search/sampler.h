@@ -12,35 +12,39 @@
 
 namespace lmserve {
 
-// How a word is drawn. The steps, in this order: the odds of words already used
-// are divided by the penalty; every probability is taken to the power of
-// 1 / temperature; of the words only the top_k best, and of these the fewest
-// best with the mass top_p, are left.
+// How a word is drawn. The steps are applied in this order: divide the
+// probability of each word that was already used by repetition_penalty; raise
+// every probability to the power of 1 / temperature; keep the top_k best words;
+// keep the smallest set of best words whose share of the remaining mass is at
+// least top_p (Holtzman et al. 2020).
 struct SamplerOptions {
-  float temperature = 1;         // >= 0; below 1e-6 takes the best word
+  float temperature = 1;         // >= 0; below 1e-6: always the best word
   uint32_t top_k = 0;            // 0: all
   float top_p = 1;               // in (0, 1]
   float repetition_penalty = 1;  // > 0
-  bool allow_unknown = false;    // else <unk> is never drawn
+  bool allow_unknown = false;    // false: <unk> is never drawn
 };
 
-// Draws words from a model's distributions. The defaults sample them exactly,
-// but for <unk>. The same seed draws the same words, every time. One thread at
-// a time.
+// Draws words from the distributions of a model. With the default options it
+// samples from the exact distribution without <unk>. The same seed draws the
+// same words. Not thread-safe.
 class Sampler {
  public:
   Sampler(WordId unknown, const SamplerOptions& options, uint64_t seed);
 
-  // What the next draw is made from: this many of the best words, as
-  // LanguageModel::TopK() tells them, or, where it is 0, all.
+  // Returns how many of the best words, in the order of LanguageModel::TopK(),
+  // DrawFromBest() needs for the next draw. 0 means that the draw needs the
+  // whole distribution: call DrawFromAll(). `vocabulary` is the vocabulary
+  // size.
   size_t best_wanted(WordId vocabulary) const;
 
-  // Draw the next word, with ln P of it under the model itself; or none, where
-  // every word that is left has probability 0. log_probs are of all words.
+  // Draws the next word. Returns it with its log-probability under the model,
+  // before penalty and temperature, or nullopt if every remaining word has
+  // probability 0. log_probs has one element for each word of the vocabulary.
   std::optional<ScoredWord> DrawFromBest(absl::Span<const ScoredWord> best);
   std::optional<ScoredWord> DrawFromAll(absl::Span<const float> log_probs);
 
-  // Counts a word as used, for the penalty.
+  // Marks a word as used, for repetition_penalty.
   void Use(WordId word);
 
  private:
@@ -52,7 +56,7 @@ class Sampler {
 
   static bool Heavier(const Weighted& a, const Weighted& b);
 
-  // Whether a draw takes all words as they are, save their odds.
+  // Whether a draw needs no selection or order of words: no top_k, no top_p.
   bool is_plain() const;
   std::optional<ScoredWord> DrawPlain(absl::Span<const float> log_probs);
   std::optional<ScoredWord> DrawCollected();
@@ -68,7 +72,8 @@ class Sampler {
   const float log_penalty_;
   std::mt19937_64 random_;
   absl::flat_hash_set<WordId> used_;
-  std::vector<Weighted> words_;  // of the draw being made
+  // Buffers of the current draw.
+  std::vector<Weighted> words_;
   std::vector<float> odds_;
 };
 

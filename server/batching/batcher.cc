@@ -368,7 +368,7 @@ size_t Batcher::Operation::TakeStates(size_t limit, bool is_empty) {
 }
 
 void Batcher::RunAttention(absl::Span<Operation* const> batch) {
-  std::vector<TranslationModel::Look> looks;
+  std::vector<TranslationModel::AttentionQuery> looks;
   for (const Operation* operation : batch) {
     const ModelWork& work = operation->work_;
     if (work.attention.empty()) continue;

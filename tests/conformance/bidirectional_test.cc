@@ -1,5 +1,5 @@
-// What every bidirectional model must do: one suite over small networks of each
-// kind, with random weights.
+// The contract of BidirectionalModel: one test suite, run over small networks
+// of each kind with random weights.
 
 #include <cmath>
 #include <cstring>
@@ -45,7 +45,7 @@ bool SameBits(absl::Span<const float> a, absl::Span<const float> b) {
          std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Sentences of many lengths, with words that the model does not know.
+// Returns sentences of many lengths, some with unknown words.
 std::vector<Words> Sentences(const Vocabulary& vocabulary) {
   std::vector<Words> sentences;
   const std::string text = absl::StrCat(DemoText(25, 2), "zebra\nthe\n");
@@ -92,7 +92,7 @@ class BidirectionalTest : public testing::TestWithParam<Case> {
     return best;
   }
 
-  // All gaps of all sentences.
+  // Returns all gaps of all sentences.
   std::vector<Gap> Gaps() const {
     std::vector<Gap> gaps;
     for (const Words& words : sentences_) {
@@ -104,7 +104,8 @@ class BidirectionalTest : public testing::TestWithParam<Case> {
     return gaps;
   }
 
-  // ln P by the network in training, which gives </s> a probability, too.
+  // Computes ln P(word | gap) with the network for training, which gives </s> a
+  // probability, too: normalizes without it.
   double Naive(const NaiveNetwork& network, const Gap& gap, WordId word) const {
     Words text = {vocabulary().begin_sentence()};
     text.insert(text.end(), gap.before.begin(), gap.before.end());
@@ -144,7 +145,7 @@ TEST_P(BidirectionalTest, ABatchEqualsItsSentencesToTheBit) {
   }
 }
 
-TEST_P(BidirectionalTest, ManyGapsEqualEachToTheBit) {
+TEST_P(BidirectionalTest, ABatchOfGapsEqualsSingleGapsToTheBit) {
   const std::vector<Gap> gaps = Gaps();
   const Words words = {vocabulary().unknown(), 5, 3, 5};
   const std::vector<float> rated = Rate(gaps, words);
@@ -157,7 +158,6 @@ TEST_P(BidirectionalTest, ManyGapsEqualEachToTheBit) {
   }
 }
 
-// The same numbers, whichever way one asks.
 TEST_P(BidirectionalTest, ScoreRateAndFillAgreeToTheBit) {
   for (const Words& words : sentences_) {
     const std::vector<float> found = Score(words);
@@ -173,7 +173,7 @@ TEST_P(BidirectionalTest, ScoreRateAndFillAgreeToTheBit) {
   }
 }
 
-// What is written at a place has no part in the probabilities there.
+// The probability of a word does not depend on the word at its own position.
 TEST_P(BidirectionalTest, NoWordSeesItself) {
   Words words = sentences_[0];
   const size_t t = words.size() / 2;
@@ -223,7 +223,7 @@ TEST_P(BidirectionalTest, FillsWithADistributionInOrder) {
   }
 }
 
-TEST_P(BidirectionalTest, NoMarkerIsInAGap) {
+TEST_P(BidirectionalTest, MarkersNeverFillAGap) {
   const WordId markers[] = {vocabulary().begin_sentence(),
                             vocabulary().end_sentence()};
   for (float log_prob : Rate(Gaps(), markers)) {
@@ -231,14 +231,14 @@ TEST_P(BidirectionalTest, NoMarkerIsInAGap) {
   }
 }
 
-TEST_P(BidirectionalTest, NothingIsAnswered) {
+TEST_P(BidirectionalTest, EmptyBatches) {
   EXPECT_TRUE(Score(Words()).empty());
   EXPECT_TRUE(Score(model(), {}).empty());
   EXPECT_TRUE(Rate({}, {}).empty());
   EXPECT_TRUE(Fill({}, 1).empty());
 }
 
-// More words than are read at once, in one sentence and in many.
+// More words than the model processes at once, in one sentence and in many.
 TEST_P(BidirectionalTest, LongTexts) {
   Words words;
   while (words.size() < 3000) {
@@ -299,8 +299,8 @@ Case MakeCase(const std::string& name, Cell cell, size_t layers,
   return c;
 }
 
-// Where the machine has instructions for it, what the rounded weights are
-// multiplied with is rounded as well.
+// For bf16 and int8, the tolerance is larger: the reference has the rounded
+// weights, but the model may round their inputs, too (linear.h).
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (size_t layers : {1, 2, 3}) {
@@ -327,7 +327,7 @@ INSTANTIATE_TEST_SUITE_P(Models, BidirectionalTest, testing::ValuesIn(Cases()),
                            return info.param.name;
                          });
 
-// Files of the other kind, and broken ones.
+// Files of left-to-right networks, and broken files.
 class BidirectionalFilesTest : public testing::Test {
  protected:
   static RecurrentNetworkOptions Options() {
@@ -341,7 +341,7 @@ class BidirectionalFilesTest : public testing::Test {
   const std::string words_ = VocabularyOf("the cat is small .");
 };
 
-TEST_F(BidirectionalFilesTest, EachFamilyHasItsOwn) {
+TEST_F(BidirectionalFilesTest, EachFamilyRefusesTheOther) {
   const BidirectionalTestModel both =
       MakeBidirectionalTestModel(words_, Options(), Precision::kFloat);
   const TestModel left =
@@ -349,11 +349,11 @@ TEST_F(BidirectionalFilesTest, EachFamilyHasItsOwn) {
   EXPECT_EQ(Error(kBidirectionalFamily, both.Files()), "OK");
   EXPECT_EQ(Error(kRecurrentFamily, left.Files()), "OK");
   EXPECT_EQ(Error(kRecurrentFamily, both.Files()),
-            "INVALID_ARGUMENT: expected a network that reads from left to "
-            "right, found a bidirectional one");
+            "INVALID_ARGUMENT: expected a left-to-right network, found a "
+            "bidirectional one");
   EXPECT_EQ(Error(kBidirectionalFamily, left.Files()),
-            "INVALID_ARGUMENT: expected a bidirectional network, found one "
-            "that reads from left to right");
+            "INVALID_ARGUMENT: expected a bidirectional network, found a "
+            "left-to-right one");
 }
 
 TEST_F(BidirectionalFilesTest, AMissingDirectionIsNamed) {
@@ -370,7 +370,7 @@ TEST_F(BidirectionalFilesTest, AMissingDirectionIsNamed) {
               testing::HasSubstr("tensor 'rnn.bias_hh_l0_reverse': expected"));
 }
 
-// <s> and </s> are next to each other here, and neither is predicted.
+// A class that has only <s> and </s>, which are never predicted, is refused.
 TEST_F(BidirectionalFilesTest, ClassesNeedAWord) {
   const Vocabulary vocabulary = Vocabulary::Parse(words_).value();
   const WordId begin = vocabulary.begin_sentence();
@@ -379,9 +379,9 @@ TEST_F(BidirectionalFilesTest, ClassesNeedAWord) {
                          NeverPredicted(vocabulary, true))
                 .status()
                 .message(),
-            absl::StrCat("cutoffs: expected a word besides <s> and </s> in "
-                         "every class, found none from ",
-                         begin, " to ", begin + 2));
+            absl::StrCat("cutoffs: expected a word other than <s> and </s> in "
+                         "every class, found none among the ids from ",
+                         begin, " to ", begin + 1));
   EXPECT_TRUE(ParseCutoffs(absl::StrCat(begin, ",", begin + 2), vocabulary,
                            NeverPredicted(vocabulary, false))
                   .ok());

@@ -1,6 +1,5 @@
-// What every language model must do, whatever its family: one suite over a
-// small model of each kind. A family is finished when it is on the list below
-// and the suite passes.
+// The contract of LanguageModel: one test suite, run over small models of every
+// family. A new family must be added to Cases() and pass the suite.
 
 #include <algorithm>
 #include <cmath>
@@ -34,7 +33,7 @@ namespace {
 
 constexpr int kSentences = 400;
 
-// P(word | history) by simpler means than the model's; histories begin with
+// Computes P(word | history) with a simple implementation. Histories begin with
 // <s>.
 using Words = std::vector<std::string>;
 using Reference =
@@ -42,13 +41,13 @@ using Reference =
 
 struct Case {
   std::string name;
-  // Texts to score, a line each: words of the model and others.
+  // Texts to score, one per line, with known and unknown words.
   std::string text;
   std::function<TestModel()> make;
-  bool normalized = true;  // its probabilities sum to 1
-  // The naive reference that the model must agree with, or none.
+  bool normalized = true;  // whether the probabilities sum to 1
+  // Makes the naive reference that the model must agree with; null: none.
   std::function<Reference(const TestModel&)> reference = nullptr;
-  double tolerance = 1e-5;  // relative, of the reference's probabilities
+  double tolerance = 1e-5;  // relative to the probability of the reference
 
   friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 };
@@ -57,7 +56,7 @@ std::vector<std::string> Lines(const std::string& text) {
   return absl::StrSplit(text, '\n', absl::SkipEmpty());
 }
 
-// What the n-gram models are trained on.
+// The text on which the n-gram models are trained.
 std::string TrainingText() { return DemoText(kSentences, 1); }
 
 Reference NgramReference(const std::string& method, int order) {
@@ -103,17 +102,17 @@ Case ArpaCase() {
   c.text = "the cat is small\na dog barks\nthe zebra is cat\nis is </s>";
   c.text = c.text.substr(0, c.text.rfind('\n'));
   c.make = [] { return NgramTestModel(BuildFromArpa(TinyArpa())); };
-  c.normalized = false;  // its numbers are made up
+  c.normalized = false;  // its probabilities do not sum to 1
   return c;
 }
 
+// A member of a mixture of n-gram models.
 struct Share {
   std::string method;
   int order;
   double weight;
 };
 
-// A mixture of n-gram models.
 TestModel MakeMixture(const std::vector<Share>& shares) {
   std::vector<TestModel> members;
   std::vector<double> weights;
@@ -147,7 +146,7 @@ Case MixtureCase(const std::string& name, const std::vector<Share>& shares) {
   return c;
 }
 
-// A mixture of a model with 8 bytes of state and of a mixture.
+// A mixture whose members are a model with a state of 8 bytes and a mixture.
 Case NestedMixtureCase() {
   Case c;
   c.name = "mixture_nested";
@@ -165,7 +164,7 @@ Case NestedMixtureCase() {
 void AddMixtureCases(std::vector<Case>* cases) {
   cases->push_back(MixtureCase(
       "pair", {{"modified-kneser-ney", 5, 0.625}, {"witten-bell", 2, 0.375}}));
-  // What a member rules out, the other may allow, and what both rule out.
+  // Some words have probability 0 in one member, some in both.
   cases->push_back(MixtureCase("infinities", {{"maximum-likelihood", 3, 0.1},
                                               {"maximum-likelihood", 1, 0.9}}));
   cases->push_back(MixtureCase(
@@ -177,8 +176,9 @@ void AddMixtureCases(std::vector<Case>* cases) {
 constexpr Precision kPrecisions[] = {Precision::kFloat, Precision::kBf16,
                                      Precision::kInt8};
 
-// The rounded weights are the reference's, too; but where the machine has
-// instructions for it, what they are multiplied with is rounded as well.
+// The tolerance for a network whose weights have the given precision. The
+// reference has the rounded weights, but the model may round their inputs, too
+// (linear.h).
 double Tolerance(Precision precision) {
   switch (precision) {
     case Precision::kFloat:
@@ -191,7 +191,7 @@ double Tolerance(Precision precision) {
   return 0;
 }
 
-// Of a network, whose probabilities hang on ids.
+// Returns a reference for a network, which needs the ids of words.
 template <typename Options>
 Reference NetworkReference(NaiveNetwork (*make)(const TestModel&, Options),
                            const TestModel& served, const Options& options) {
@@ -206,7 +206,8 @@ Reference NetworkReference(NaiveNetwork (*make)(const TestModel&, Options),
   };
 }
 
-// The variants: a tied output, an adaptive one, or both.
+// Returns options for a network with a plain, a tied or an adaptive output, or
+// one that is both.
 RecurrentNetworkOptions RecurrentOptions(Cell cell, Activation activation,
                                          size_t layers, bool tied,
                                          bool adaptive) {
@@ -267,8 +268,8 @@ Case WindowCase(const WindowNetworkOptions& options, Precision precision) {
   return c;
 }
 
-// Every cell in every depth and precision, each with an output of another kind
-// in turn; and a LSTM in all.
+// Adds every combination of cell, number of layers and precision. The kind of
+// output alternates between them, except that a two-layer LSTM has all kinds.
 void AddRecurrentCases(std::vector<Case>* cases) {
   struct Kind {
     std::string name;
@@ -308,8 +309,8 @@ void AddWindowCases(std::vector<Case>* cases) {
       WindowCase(WindowOptions(1, true, false), Precision::kFloat));
 }
 
-// Encoder-decoders that have read a source: each extension alone and all of
-// them together, of every cell.
+// Adds the decoders of translation models that have read a source: for every
+// cell, each extension alone and all of them together.
 void AddTranslationCases(std::vector<Case>* cases) {
   using Options = TranslationNetworkOptions;
   const auto add = [&](const std::string& name, Cell cell, Precision precision,
@@ -331,7 +332,7 @@ void AddTranslationCases(std::vector<Case>* cases) {
     c.reference = [=](const TestModel& served) {
       return NetworkReference(&NaiveNetwork::Translation, served, options);
     };
-    c.tolerance = 2 * Tolerance(precision);  // two networks, one upon the other
+    c.tolerance = 2 * Tolerance(precision);  // errors of encoder and decoder
     cases->push_back(c);
   };
   for (Cell cell : {Cell::kRnn, Cell::kGru, Cell::kLstm}) {
@@ -374,7 +375,7 @@ void AddTranslationCases(std::vector<Case>* cases) {
   }
 }
 
-// An n-gram model with two networks.
+// A mixture of an n-gram model and two networks.
 Case NeuralMixtureCase() {
   const RecurrentNetworkOptions lstm =
       RecurrentOptions(Cell::kLstm, Activation::kTanh, 2, false, false);
@@ -399,7 +400,7 @@ Case NeuralMixtureCase() {
     return MixtureTestModel(std::move(members), weights);
   };
   c.reference = [=](const TestModel&) -> Reference {
-    // The references look words up in the members.
+    // The references use the vocabularies of these models: keep them alive.
     const auto lstm_model = std::make_shared<TestModel>(make_lstm());
     const auto window_model = std::make_shared<TestModel>(make_window());
     const Reference members[] = {
@@ -461,7 +462,7 @@ class ConformanceTest : public testing::TestWithParam<Case> {
     return state;
   }
 
-  // Scores words from a state, which moves.
+  // Scores words and advances the state.
   std::vector<float> Score(State* state, absl::Span<const WordId> words) const {
     std::vector<float> log_probs(words.size());
     const LanguageModel::Query query = {state->data(), words, state->data(),
@@ -477,7 +478,7 @@ class ConformanceTest : public testing::TestWithParam<Case> {
     return log_probs;
   }
 
-  // Calls visit(state) for the states on the way through the sentences.
+  // Calls visit(state) for the state before each word of the sentences.
   void ForEachState(const std::function<void(const State&)>& visit) const {
     for (const std::vector<WordId>& sentence : sentences_) {
       State state = Start();
@@ -488,7 +489,7 @@ class ConformanceTest : public testing::TestWithParam<Case> {
     }
   }
 
-  // Each sentence scored alone.
+  // Scores each sentence in a batch of its own.
   std::vector<std::vector<float>> ScoreEach() const {
     std::vector<std::vector<float>> all;
     for (const std::vector<WordId>& sentence : sentences_) {
@@ -502,13 +503,14 @@ class ConformanceTest : public testing::TestWithParam<Case> {
   std::vector<std::vector<WordId>> sentences_;
 };
 
-// Bits, so that NaN would show and -0 were not 0.
+// Compares bits rather than numbers, so that NaN equals NaN, but -0 differs
+// from 0.
 bool SameBits(absl::Span<const float> a, absl::Span<const float> b) {
   return a.size() == b.size() &&
          std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// The models whose probabilities sum to 1.
+// Runs on the models whose probabilities sum to 1.
 class NormalizedModelTest : public ConformanceTest {};
 
 TEST_P(NormalizedModelTest, DistributionSumsToOne) {
@@ -625,7 +627,7 @@ TEST_P(ConformanceTest, TopKEqualsSortedDistribution) {
   });
 }
 
-// Rows of many states at once, against each state alone.
+// Compares a batch of states with each state alone.
 TEST_P(ConformanceTest, RowsOfABatchEqualSingles) {
   const size_t size = vocabulary().size(), k = std::min<size_t>(size, 10);
   std::vector<State> states;
@@ -667,7 +669,8 @@ TEST_P(ConformanceTest, SaveLoadScoreGivesTheSameBits) {
                                         absl::MakeSpan(found)};
     read.Score({&query, 1});
     ASSERT_TRUE(SameBits(found, Score(&expected, sentence)));
-    // A translation's refers to the source that its own model read.
+    // The state of a translation model has a pointer to the source, which
+    // differs between the two models.
     if (translation != nullptr) continue;
     ASSERT_EQ(state, expected);
   }
@@ -688,7 +691,7 @@ TEST_P(ConformanceTest, EightThreadsOneModel) {
   }
 }
 
-// The models that the naive reference has too.
+// Runs on the models that have a naive reference.
 class NaiveReferenceTest : public ConformanceTest {};
 
 TEST_P(NaiveReferenceTest, EqualsNaiveReference) {

@@ -24,7 +24,7 @@ class ModelFactoryTest : public testing::Test {
   ModelFiles files_ = {
       {"vocabulary.txt", tiny_.model->vocabulary().text()},
       {"ngram.bin", tiny_.bytes},
-      {"notes.txt", "no business of a model's"},
+      {"notes.txt", "a file that no model reads"},
   };
 };
 
@@ -35,7 +35,7 @@ TEST_F(ModelFactoryTest, MakesTheModelOfTheFiles) {
   EXPECT_EQ(model->vocabulary().text(), tiny_.model->vocabulary().text());
 }
 
-TEST_F(ModelFactoryTest, TellsTheKindOfModel) {
+TEST_F(ModelFactoryTest, ReturnsTheKindOfModel) {
   AnyModel left = CreateModel("ngram", files_).value();
   EXPECT_EQ(left.kind(), ModelKind::kLeftToRight);
   EXPECT_TRUE(left.predicts_end());
@@ -82,7 +82,7 @@ TEST_F(ModelFactoryTest, BrokenFileIsNamed) {
               HasSubstr("INVALID_ARGUMENT: vocabulary line 10: "));
 }
 
-// Each is fine, but they are of two models.
+// Each file is valid, but they belong to two different models.
 TEST_F(ModelFactoryTest, FilesThatDoNotFit) {
   files_["vocabulary.txt"] = "<unk>\n<s>\n</s>\n";
   EXPECT_THAT(Error("ngram"), HasSubstr("words: expected 3, found 10"));

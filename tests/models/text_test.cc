@@ -41,7 +41,7 @@ TEST(TextTest, OtherBytesAreWords) {
   }
 }
 
-TEST(TextTest, AWordIsOneAndNothingElse) {
+TEST(TextTest, IsWordAcceptsExactlyOneWord) {
   for (const char* word : {"the", "</s>", "the\u00a0cat"}) {
     EXPECT_TRUE(IsWord(word)) << word;
   }
@@ -57,8 +57,8 @@ TEST(TextTest, ViewsAreParts) {
   EXPECT_EQ(words[1].data(), text.data() + 4);
 }
 
-// Table 3-7 of the Unicode Standard, "Well-Formed UTF-8 Byte Sequences", a
-// line of it a line here: the lowest and highest value of each byte.
+// One line of table 3-7 of the Unicode Standard, "Well-Formed UTF-8 Byte
+// Sequences": the lowest and highest value of each byte.
 struct Line {
   std::vector<std::pair<int, int>> bytes;
 };
@@ -89,15 +89,15 @@ bool InTable(const std::string& bytes) {
   return false;
 }
 
-// The values next to every border in the table.
+// The byte values on both sides of every limit in the table, and some others.
 const int kBorders[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF,
                         0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE,
                         0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xF8, 0xFF};
 
-TEST(TextTest, Utf8IsThatOfTheTable) {
+TEST(TextTest, ValidUtf8IsWhatTheTableAllows) {
   int valid = 0, invalid = 0;
-  // Sequences of up to 4 bytes; they cannot be taken apart into shorter ones
-  // where they begin with no ASCII byte and their other bytes begin nothing.
+  // Checks one sequence of up to 4 bytes. The loops below only make sequences
+  // that are not a concatenation of shorter valid sequences.
   const auto check = [&](const std::string& bytes) {
     const bool expected = InTable(bytes);
     ASSERT_EQ(FindInvalidUtf8(bytes), expected ? kValid : 0u)
@@ -125,7 +125,7 @@ TEST(TextTest, Utf8IsThatOfTheTable) {
   EXPECT_GT(invalid, 50000);
 }
 
-TEST(TextTest, TellsWhereUtf8Ends) {
+TEST(TextTest, FindsTheFirstInvalidByte) {
   const struct {
     const char* text;
     size_t expected;
@@ -139,8 +139,8 @@ TEST(TextTest, TellsWhereUtf8Ends) {
       {"a\xe2\x82", 1},
       {"a\xf0\x9f\x90", 1},
       {"a\xed\xa0\x80", 1},        // a surrogate
-      {"ab\xc0\xaf", 2},           // over-long
-      {"abc\xf4\x90\x80\x80", 3},  // past U+10FFFF
+      {"ab\xc0\xaf", 2},           // overlong
+      {"abc\xf4\x90\x80\x80", 3},  // above U+10FFFF
       {"\xc3\xa9\x80", 2},
   };
   for (const auto& c : kCases) {

@@ -37,7 +37,7 @@ TEST(VocabularyTest, OtherWordsAreUnknown) {
   EXPECT_TRUE(vocabulary.Contains("<unk>"));
 }
 
-TEST(VocabularyTest, RefusesTellingTheLine) {
+TEST(VocabularyTest, ErrorsNameTheLine) {
   using namespace std::string_literals;
   const struct {
     std::string text;
@@ -45,15 +45,16 @@ TEST(VocabularyTest, RefusesTellingTheLine) {
   } kCases[] = {
       {"<unk>\n\n<s>\n</s>\n", "line 2: the word is empty"},
       {"<unk>\n<s>\n</s>\n\n", "line 4: the word is empty"},
-      {"<unk>\n<s>\n</s>\na b\n", "line 4: white space"},
-      {"<unk>\n<s>\n</s>\n a\n", "line 4: white space"},
-      {"<unk>\r\n<s>\r\n</s>\r\n", "line 1: white space"},
-      {"<unk>\n<s>\n</s>\na\0b\n"s, "line 4: white space"},
-      {"<unk>\n<s>\n</s>\na\xff\n", "line 4: invalid UTF-8"},
-      {"<unk>\n\xed\xa0\x80\n<s>\n</s>\n", "line 2: invalid UTF-8"},
-      {"<unk>\n<s>\na\n</s>\na\n", "line 5: the word 'a' stands there twice"},
-      {"<unk>\n<s>\n</s>\n<s>\n", "line 4: the word '<s>' stands there twice"},
-      {"<unk>\n<s>\n</s>\na", "line 4: the last line is not ended by LF"},
+      {"<unk>\n<s>\n</s>\na b\n", "line 4: the word contains white space"},
+      {"<unk>\n<s>\n</s>\n a\n", "line 4: the word contains white space"},
+      {"<unk>\r\n<s>\r\n</s>\r\n", "line 1: the word contains white space"},
+      {"<unk>\n<s>\n</s>\na\0b\n"s, "line 4: the word contains white space"},
+      {"<unk>\n<s>\n</s>\na\xff\n", "line 4: the word is not valid UTF-8"},
+      {"<unk>\n\xed\xa0\x80\n<s>\n</s>\n",
+       "line 2: the word is not valid UTF-8"},
+      {"<unk>\n<s>\na\n</s>\na\n", "line 5: duplicate word 'a'"},
+      {"<unk>\n<s>\n</s>\n<s>\n", "line 4: duplicate word '<s>'"},
+      {"<unk>\n<s>\n</s>\na", "line 4: the last line does not end with LF"},
       {"<s>\n</s>\n", "the marker <unk> is missing"},
       {"<unk>\n</s>\n", "the marker <s> is missing"},
       {"<unk>\n<s>\n", "the marker </s> is missing"},
@@ -76,8 +77,8 @@ TEST(VocabularyTest, CreateCopiesTheWords) {
   EXPECT_EQ(vocabulary.text(), "<unk>\n<s>\n</s>\ncat\n");
 }
 
-// A word with an LF in it would be two lines.
-TEST(VocabularyTest, CreateRefusesWhatNoLineCanHold) {
+// For example, a word that contains LF would become two lines.
+TEST(VocabularyTest, CreateRefusesInvalidWords) {
   for (absl::string_view word : {"", "a\nb", "\n", "a b", "\xff", "cat"}) {
     const std::vector<absl::string_view> words = {"<unk>", "<s>", "</s>", "cat",
                                                   word};
@@ -86,8 +87,9 @@ TEST(VocabularyTest, CreateRefusesWhatNoLineCanHold) {
   }
 }
 
-TEST(VocabularyTest, ViewsOutliveAMove) {
-  // Short enough that a moved string would carry its bytes along.
+TEST(VocabularyTest, ViewsStayValidAfterAMove) {
+  // The text fits into the small-string buffer of std::string: if the string
+  // were a direct member, moving it would move the bytes.
   Vocabulary first = Vocabulary::Parse("<unk>\n<s>\n</s>\n").value();
   const absl::string_view word = first.word(2);
   const Vocabulary second = std::move(first);
@@ -96,7 +98,7 @@ TEST(VocabularyTest, ViewsOutliveAMove) {
   EXPECT_EQ(second.Find("<s>"), 1u);
 }
 
-TEST(VocabularyTest, TheSameWordsUnderTheSameIds) {
+TEST(VocabularyTest, CheckSameWordsReportsTheFirstDifference) {
   const Vocabulary expected =
       Vocabulary::Parse("<unk>\n<s>\n</s>\na\n").value();
   const auto error = [&](std::string text) {

@@ -57,8 +57,8 @@ std::string ConvertWeightsFile(const TensorFile& file, Precision precision) {
       writer.AddFloats(name, tensor.shape, values);
       continue;
     }
-    const ConvertedMatrix& matrix =
-        converted.emplace_back(Convert(AsMatrix(tensor, values), precision));
+    const ConvertedMatrix& matrix = converted.emplace_back(
+        ConvertMatrix(AsMatrix(tensor, values), precision));
     writer.Add(name, {precision == Precision::kBf16 ? TensorType::kBf16
                                                     : TensorType::kI8,
                       tensor.shape, matrix.bytes});

@@ -25,7 +25,7 @@ TEST(MixtureFileTest, WhatWasWrittenIsRead) {
   EXPECT_EQ(read[0].weight, 1.0 / 3);
   EXPECT_EQ(read[0].name, "en@3");
   EXPECT_EQ(read[1].weight, 2e-300);
-  EXPECT_EQ(read[1].name, "n\"\n\xef\xbf\xbd");  // was no UTF-8
+  EXPECT_EQ(read[1].name, "n\"\n\xef\xbf\xbd");  // "\xe4" is not valid UTF-8
 }
 
 std::string Member(const std::string& fields) {
@@ -47,8 +47,8 @@ TEST(MixtureFileTest, WrongMembersAreNamed) {
   EXPECT_EQ(Member(R"({"family":"ngram","weight":1,"name":{}})"),
             "mixture.json: member 0: name: expected a string, found object");
   EXPECT_EQ(Member(good + "," + R"({"family":"a","weight":1,"name":"","x":1})"),
-            "mixture.json: member 1: expected the keys family, weight and name "
-            "alone");
+            "mixture.json: member 1: expected only the keys family, weight and "
+            "name");
   EXPECT_EQ(Member("[]"),
             "mixture.json: member 0: expected an object, found array");
 }
@@ -60,12 +60,12 @@ TEST(MixtureFileTest, OtherFilesAreRefused) {
   const std::string name = "INVALID_ARGUMENT: mixture.json: ";
   for (const char* json :
        {"", "{", "{\"members\":[{]}", "{\"members\":[1e999]}", "\xff"}) {
-    EXPECT_EQ(error(json), name + "not JSON") << json;
+    EXPECT_EQ(error(json), name + "not valid JSON") << json;
   }
   for (const char* json : {"null", "[]", "{}", "{\"Members\":[]}",
                            "{\"members\":[],\"more\":1}"}) {
     EXPECT_EQ(error(json),
-              name + "expected an object with the key members alone");
+              name + "expected an object with only the key members");
   }
   EXPECT_EQ(error("{\"members\":{}}"),
             name + "members: expected a list of 1 to 64, found object");
@@ -77,7 +77,7 @@ TEST(MixtureFileTest, OtherFilesAreRefused) {
             name + "size: expected at most 65536, found 65537");
 }
 
-// Neither parsing nor complaining may take stack for each level.
+// Neither parsing nor formatting an error may recurse for each level.
 TEST(MixtureFileTest, DeepJson) {
   const std::string lists = std::string(30'000, '[') + std::string(30'000, ']');
   EXPECT_FALSE(ParseMixtureFile(lists).ok());
@@ -141,12 +141,12 @@ TEST(CreateMixtureTest, BrokenMembersAreNamed) {
   pair.files["mixture.json"] = MakeMixtureFile(
       std::vector<MixtureEntry>{{"ngram", 0.5, "a"}, {"ngram", 0.25, "b"}});
   EXPECT_EQ(Error(pair),
-            "INVALID_ARGUMENT: mixture.json: weights: expected the sum 1, "
+            "INVALID_ARGUMENT: mixture.json: weights: expected a sum of 1, "
             "found 0.75");
 }
 
-// It has no P(w | h) to mix.
-TEST(CreateMixtureTest, NoMemberIsBidirectional) {
+// A bidirectional model has no P(w | h) to mix.
+TEST(CreateMixtureTest, RefusesABidirectionalMember) {
   TestModel pair = Pair();
   RecurrentNetworkOptions options;
   options.embedding = 3;
@@ -157,14 +157,14 @@ TEST(CreateMixtureTest, NoMemberIsBidirectional) {
   pair.files["mixture.json"] = MakeMixtureFile(std::vector<MixtureEntry>{
       {"ngram", 0.5, "a"}, {"bidirectional", 0.5, "b"}});
   EXPECT_EQ(Error(pair),
-            "INVALID_ARGUMENT: mixture.json: member 1 (b): expected a model "
-            "that reads from left to right, found a bidirectional one");
+            "INVALID_ARGUMENT: mixture.json: member 1 (b): expected a "
+            "left-to-right model, found a bidirectional or translation model");
 }
 
-// The vocabulary of a mixture is that of all; there are no others.
+// All members share the vocabulary of the mixture.
 TEST(CreateMixtureTest, AMembersOwnVocabularyIsNotRead) {
   TestModel pair = Pair();
-  pair.files["1.vocabulary.txt"] = "no business of a model's";
+  pair.files["1.vocabulary.txt"] = "not a vocabulary";
   EXPECT_EQ(Error(pair), "OK");
 }
 
@@ -178,7 +178,7 @@ TEST(CreateMixtureTest, MixturesInMixtures) {
       EXPECT_EQ(Error(model), "OK") << depth;
     } else {
       EXPECT_THAT(Error(model),
-                  HasSubstr("expected at most 4 mixtures one in the other"));
+                  HasSubstr("expected at most 4 levels of nested mixtures"));
     }
   }
 }

@@ -20,7 +20,8 @@ std::vector<float> Mix(const std::vector<double>& weights,
   return mixed;
 }
 
-// Down to e^-60, and some impossible: (members, words).
+// Returns log-probabilities from 0 to -60, and 10 % of -infinity, with the
+// shape (members, words).
 std::vector<float> RandomLogProbs(size_t members, size_t words) {
   std::mt19937 random(1);
   std::vector<float> log_probs(members * words);
@@ -49,8 +50,9 @@ TEST(MixtureKernelTest, EqualsThePlainSum) {
   }
 }
 
-// Wherever a word stands in a vector, and beside whatever others.
-TEST(MixtureKernelTest, SameBitsInEveryPlace) {
+// The result for a word depends neither on its position within a SIMD vector
+// nor on the words beside it.
+TEST(MixtureKernelTest, SameBitsAtEveryPosition) {
   const std::vector<double> weights = {0.7, 0.3};
   constexpr size_t kWords = 100;
   const std::vector<float> log_probs = RandomLogProbs(2, kWords);
@@ -78,7 +80,7 @@ TEST(MixtureKernelTest, InPlace) {
   EXPECT_EQ(log_probs, expected);
 }
 
-TEST(MixtureKernelTest, ANeverAskedMemberMayBeAnything) {
+TEST(MixtureKernelTest, MembersOfWeight0AreIgnored) {
   const std::vector<float> mixed =
       Mix({0, 1}, {0, -1, -kInfinity, -5000, -2, -3});
   EXPECT_EQ(mixed, std::vector<float>({-5000, -2, -3}));

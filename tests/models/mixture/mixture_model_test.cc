@@ -19,8 +19,8 @@ using testing::HasSubstr;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Gives every word the probability that it is told, whatever the state: 4
-// bytes, how many words were read. Counts the calls of Score().
+// A model that gives each word a fixed probability, whatever the state. The
+// state is the number of words read, 4 bytes. Counts the calls of Score().
 class TableModel final : public LanguageModel {
  public:
   TableModel(Vocabulary vocabulary, std::vector<float> log_probs)
@@ -68,7 +68,7 @@ class TableModel final : public LanguageModel {
 
 const std::vector<absl::string_view> kWords = {"<unk>", "<s>", "</s>", "a"};
 
-// ln of each.
+// Returns the natural logarithm of each probability.
 std::vector<float> Logs(const std::vector<double>& probabilities) {
   std::vector<float> logs;
   for (double p : probabilities) logs.push_back(std::log(p));
@@ -100,7 +100,8 @@ std::vector<float> Distribution(const LanguageModel& model) {
   return log_probs;
 }
 
-// Of a mixture of models that know one word each, how it takes two values.
+// Returns the log-probability of a word that has the log-probabilities a and b
+// in the two members of a mixture.
 float MixTwo(float a, double weight_of_a, float b) {
   return Distribution(*Mix({{0, -kInfinity, 0, a}, {0, -kInfinity, 0, b}},
                            {weight_of_a, 1 - weight_of_a}))[3];
@@ -116,14 +117,14 @@ TEST(MixtureModelTest, SumsByHand) {
   EXPECT_FLOAT_EQ(log_probs[3], std::log(.75 * .25 + .25 * .75));
 }
 
-TEST(MixtureModelTest, InfinitiesAreNoTrouble) {
+TEST(MixtureModelTest, MixesInfinities) {
   EXPECT_FLOAT_EQ(MixTwo(-kInfinity, 0.25, -1), std::log(0.75) - 1);
   EXPECT_FLOAT_EQ(MixTwo(-1, 0.25, -kInfinity), std::log(0.25) - 1);
   EXPECT_EQ(MixTwo(-kInfinity, 0.25, -kInfinity), -kInfinity);
 }
 
-// exp() of these is 0 in double.
-TEST(MixtureModelTest, TinyProbabilitiesDoNotVanish) {
+// exp() of these log-probabilities is 0 in double.
+TEST(MixtureModelTest, TinyProbabilitiesDoNotUnderflow) {
   EXPECT_FLOAT_EQ(MixTwo(-2000, 0.25, -2001),
                   -2000 + std::log(0.25 + 0.75 * std::exp(-1.0)));
   EXPECT_FLOAT_EQ(MixTwo(-3000, 0.25, -1), std::log(0.75) - 1);
@@ -200,25 +201,25 @@ std::string Error(const std::vector<double>& weights,
 
 TEST(MixtureModelTest, Errors) {
   EXPECT_EQ(Error({}),
-            "INVALID_ARGUMENT: members: expected 1 or more, found 0");
+            "INVALID_ARGUMENT: members: expected at least 1, found 0");
   EXPECT_EQ(
       Error({0.5, -0.5, 1}),
-      "INVALID_ARGUMENT: member 1: weight: expected 0 or more, found -0.5");
+      "INVALID_ARGUMENT: member 1: weight: expected at least 0, found -0.5");
   EXPECT_EQ(
       Error({0.5, std::nan("")}),
-      "INVALID_ARGUMENT: member 1: weight: expected 0 or more, found nan");
+      "INVALID_ARGUMENT: member 1: weight: expected at least 0, found nan");
   EXPECT_THAT(Error({kInfinity}), HasSubstr("member 0: weight"));
   EXPECT_EQ(Error({0.5, 0.25}),
-            "INVALID_ARGUMENT: weights: expected the sum 1, found 0.75");
-  EXPECT_THAT(Error({0.5, 0.5 + 2e-6}), HasSubstr("expected the sum 1"));
-  EXPECT_THAT(Error({0, 0}), HasSubstr("expected the sum 1, found 0"));
+            "INVALID_ARGUMENT: weights: expected a sum of 1, found 0.75");
+  EXPECT_THAT(Error({0.5, 0.5 + 2e-6}), HasSubstr("expected a sum of 1"));
+  EXPECT_THAT(Error({0, 0}), HasSubstr("expected a sum of 1, found 0"));
 }
 
 TEST(MixtureModelTest, VocabulariesMustBeTheSame) {
   EXPECT_EQ(Error({0.5, 0.5}, {"<unk>", "<s>", "</s>", "b"}),
-            "INVALID_ARGUMENT: member 1: other words than those of member 0: "
-            "word 3: expected 'a', found 'b'");
-  // Also of a member without weight.
+            "INVALID_ARGUMENT: member 1: the vocabulary differs from that of "
+            "member 0: word 3: expected 'a', found 'b'");
+  // This holds for a member of weight 0, too.
   EXPECT_THAT(Error({1, 0}, {"<unk>", "<s>", "</s>"}), HasSubstr("member 1"));
 }
 

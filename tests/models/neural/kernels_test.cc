@@ -1,5 +1,5 @@
-// The elementwise functions against the standard library's in double, as they
-// are compiled for each kind of processor that this one can stand in for.
+// Compares the elementwise functions with those of the standard library in
+// double, for each instruction set that this processor supports.
 
 #include "models/neural/kernels.h"
 
@@ -20,7 +20,7 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr double kTolerance = 1e-6;  // absolute, or relative above 1
-constexpr size_t kSizes = 70;        // past four of the widest vectors
+constexpr size_t kSizes = 70;        // more than four of the widest vectors
 
 using Floats = std::vector<float>;
 
@@ -43,7 +43,7 @@ bool SameBits(absl::Span<const float> a, absl::Span<const float> b) {
          std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// ln sum exp.
+// Computes ln sum_i exp(x_i) in double.
 double NaiveLogSumExp(absl::Span<const float> x) {
   const double max = *std::max_element(x.begin(), x.end());
   if (max == -kInfinity) return -kInfinity;
@@ -52,7 +52,7 @@ double NaiveLogSumExp(absl::Span<const float> x) {
   return max + std::log(sum);
 }
 
-// The parameter is the kind of processor, as Highway numbers it.
+// The parameter is the instruction set: a target of Highway.
 class KernelsTest : public testing::TestWithParam<int64_t> {
  protected:
   void SetUp() override { Choose(GetParam()); }
@@ -63,7 +63,7 @@ class KernelsTest : public testing::TestWithParam<int64_t> {
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   }
 
-  // Numbers in [-range, range).
+  // Returns random numbers in [-range, range).
   Floats Uniform(size_t n, float range) {
     std::uniform_real_distribution<float> uniform(-range, range);
     Floats x(n);
@@ -71,7 +71,7 @@ class KernelsTest : public testing::TestWithParam<int64_t> {
     return x;
   }
 
-  // Sums of gates: most of a common size, some that no function minds.
+  // Returns inputs of gates: most are of typical size, one in three is extreme.
   Floats Sums(size_t n) {
     const Floats extremes = {0,    -0.0f,     20,    -20,   80,        -80,
                              88.5, -88.5,     100,   -100,  170,       -170,
@@ -110,7 +110,7 @@ TEST_P(KernelsTest, RnnCell) {
       Floats h(n);
       RnnCell(f, n, input.data(), recurrent.data(), h.data());
       ExpectNear(h, expected);
-      // In the place of either input.
+      // h may be the same array as either input.
       Floats over_input = input, over_recurrent = recurrent;
       RnnCell(f, n, over_input.data(), recurrent.data(), over_input.data());
       RnnCell(f, n, input.data(), over_recurrent.data(), over_recurrent.data());
@@ -140,7 +140,7 @@ TEST_P(KernelsTest, LstmCell) {
     ExpectNear(found_gates, gates);
     ExpectNear(found_c, c);
     ExpectNear(found_h, h);
-    // c in the place of the old one, the gates in that of the input, or none.
+    // c may be old_c, and gates may be input or null.
     Floats input_and_gates = input, both_c = old_c, again_h(n);
     LstmCell(n, input_and_gates.data(), recurrent.data(), both_c.data(),
              input_and_gates.data(), both_c.data(), again_h.data());
@@ -174,7 +174,7 @@ TEST_P(KernelsTest, GruCell) {
             found_h.data());
     ExpectNear(found_gates, gates);
     ExpectNear(found_h, h);
-    // h in the place of the old one, the gates in that of the input, or none.
+    // h may be old_h, and gates may be input or null.
     Floats input_and_gates = input, both_h = old_h;
     GruCell(n, input_and_gates.data(), recurrent.data(), both_h.data(),
             input_and_gates.data(), both_h.data());
@@ -187,7 +187,7 @@ TEST_P(KernelsTest, GruCell) {
   }
 }
 
-// A network that went wrong must not look sound.
+// NaN must reach the output, so that a broken network is noticed.
 TEST_P(KernelsTest, CellsKeepNan) {
   for (size_t n = 1; n <= 20; ++n) {
     const Floats nan(4 * n, kNan), zero(4 * n);
@@ -225,7 +225,7 @@ TEST_P(KernelsTest, TanhInPlace) {
   }
 }
 
-// Small numbers keep their digits: tanh(x) = x there.
+// For small numbers, where tanh(x) is close to x, the relative error is small.
 TEST_P(KernelsTest, TanhOfSmallNumbers) {
   Floats x = {1e-7f, -1e-7f, 1e-12f, -1e-30f, 3e-5f,  1e-3f, -1e-2f,
               0.1f,  0.3f,   0.34f,  0.35f,   -0.36f, 0.5f,  1e-38f};
@@ -237,17 +237,17 @@ TEST_P(KernelsTest, TanhOfSmallNumbers) {
   }
 }
 
-TEST_P(KernelsTest, LogSumExpInAnyPieces) {
+TEST_P(KernelsTest, LogSumExpInBlocksOfAnySize) {
   for (size_t n = 1; n <= kSizes; ++n) {
     for (float shift : {0.0f, 500.0f, -500.0f}) {
       Floats x = Uniform(n, 8);
       for (float& value : x) value += shift;
       for (size_t i = 0; i < n; i += 7) x[i] = -kInfinity;
       const double expected = NaiveLogSumExp(x);
-      for (size_t piece : {size_t{1}, size_t{5}, size_t{16}, n}) {
+      for (size_t block : {size_t{1}, size_t{5}, size_t{16}, n}) {
         LogSumExp sum;
-        for (size_t i = 0; i < n; i += piece) {
-          sum.Add(absl::MakeConstSpan(x).subspan(i, piece));
+        for (size_t i = 0; i < n; i += block) {
+          sum.Add(absl::MakeConstSpan(x).subspan(i, block));
         }
         ExpectNear({sum.value()}, {expected});
       }
@@ -267,8 +267,8 @@ TEST_P(KernelsTest, LogSumExpOfNothingAndOfInfinities) {
   EXPECT_EQ(sum.value(), 3);
 }
 
-// Pieces far above those before, and far below.
-TEST_P(KernelsTest, LogSumExpOfFarPieces) {
+// Blocks whose numbers are far above or far below those before.
+TEST_P(KernelsTest, LogSumExpOfDistantBlocks) {
   for (const Floats& x :
        {Floats{-300, 300}, Floats{300, -300}, Floats{1e30f, -1e30f},
         Floats{0, 90, 180, 90, 0}, Floats{-1e4f, -1e4f}}) {
@@ -332,7 +332,7 @@ TEST_P(KernelsTest, MultiplyPanels) {
             }
             ASSERT_NEAR(y[r * outputs + j], sum, 1e-6 * size);
           }
-          // A row's bits are its own.
+          // The bits of a row do not depend on the other rows.
           Floats alone(before.begin() + r * outputs,
                        before.begin() + (r + 1) * outputs);
           MultiplyPanels(&x[r * inputs], 1, inputs, packed.data(), panels,

@@ -1,6 +1,7 @@
-// Products with packed weights: near the naive one in double, and of each row
-// the same bits in any batch. What oneDNN has no kernel for goes another way,
-// so the tests are also run as if the processor knew less (CMakeLists.txt).
+// Products with packed weights must be close to a naive product in double, and
+// each row must have the same bits in any batch. CMakeLists.txt also runs these
+// tests with fewer instruction sets, where oneDNN has no suitable kernel and
+// Linear uses a fallback.
 
 #include "models/neural/linear.h"
 
@@ -40,7 +41,8 @@ class LinearTest : public testing::TestWithParam<Case> {
   LinearTest() {
     const auto [precision, inputs, outputs, has_bias] = GetParam();
     const Floats floats = Uniform(outputs * inputs, 0.7f);
-    converted_ = Convert(WeightMatrix::Of(floats, outputs, inputs), precision);
+    converted_ =
+        ConvertMatrix(WeightMatrix::Of(floats, outputs, inputs), precision);
     weights_.precision = precision;
     weights_.rows = outputs;
     weights_.cols = inputs;
@@ -49,7 +51,7 @@ class LinearTest : public testing::TestWithParam<Case> {
     if (has_bias) bias_ = Uniform(outputs, 1);
     linear_ = Linear::Create(weights_, bias_).value();
     x_ = Uniform(kRows * inputs, 1);
-    // Rows of other sizes, and one of zeros.
+    // Rows of different magnitudes, and one of zeros.
     for (size_t r = 0; r < kRows; ++r) {
       const float factor = r == 3 ? 0 : r % 5 == 0 ? 30 : 1;
       for (size_t k = 0; k < inputs; ++k) x_[r * inputs + k] *= factor;
@@ -72,7 +74,7 @@ class LinearTest : public testing::TestWithParam<Case> {
     return y;
   }
 
-  // How far y may be from the product of the floats x.
+  // Returns how far y may be from the exact product with x.
   double Tolerance(const float* x, const Floats& w, double bias) const {
     double sum = std::abs(bias), of_weights = 0, most = 0;
     for (size_t k = 0; k < inputs(); ++k) {
@@ -83,9 +85,9 @@ class LinearTest : public testing::TestWithParam<Case> {
     switch (GetParam().precision) {
       case Precision::kFloat:
         return 1e-6 * sum;
-      case Precision::kBf16:  // x is rounded to 8 bits, where it is
+      case Precision::kBf16:  // x may be rounded to 8 bits
         return (1e-6 + 0x1p-8) * sum;
-      case Precision::kInt8:  // x is rounded to 255 steps, where it is
+      case Precision::kInt8:  // x may be rounded to 255 steps
         return 1e-6 * sum + most / 127 / 2 * of_weights;
     }
     return 0;
@@ -118,8 +120,7 @@ TEST_P(LinearTest, EqualsNaiveProduct) {
   }
 }
 
-// Any number of rows, with one scratch for all: what is left in it does not
-// matter.
+// All products use one scratch, whose previous contents must not matter.
 TEST_P(LinearTest, RowsHaveTheSameBitsInAnyBatch) {
   LinearScratch scratch;
   Floats alone;
@@ -128,7 +129,7 @@ TEST_P(LinearTest, RowsHaveTheSameBitsInAnyBatch) {
     alone.insert(alone.end(), y.begin(), y.end());
   }
   for (size_t rows = 1; rows <= kRows; ++rows) {
-    // From another row on, so that rows stand at other places, too.
+    // A different first row for each size, so that rows change their position.
     const size_t first = (kRows - rows) / 2;
     const Floats y = Apply(&x_[first * inputs()], rows, &scratch);
     for (size_t r = 0; r < rows; ++r) {
@@ -155,7 +156,7 @@ TEST_P(LinearTest, ThreadsShareIt) {
   for (const Floats& mine : found) EXPECT_EQ(mine, expected);
 }
 
-// -infinity as a bias rules an output out.
+// A bias of -infinity gives an output of -infinity.
 TEST_P(LinearTest, BiasOfMinusInfinity) {
   Floats bias(outputs());
   bias.back() = -std::numeric_limits<float>::infinity();
@@ -171,7 +172,7 @@ TEST_P(LinearTest, BiasOfMinusInfinity) {
   }
 }
 
-// A row that is infinite, or NaN, leaves the others alone.
+// Infinity or NaN in one row does not change other rows.
 TEST_P(LinearTest, RowsThatAreNotFinite) {
   LinearScratch scratch;
   Floats x = x_;

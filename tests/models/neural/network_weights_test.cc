@@ -1,4 +1,4 @@
-// What weights.safetensors may hold: what is broken is refused, and told.
+// Tests which files weights.safetensors may be, and the errors for others.
 
 #include "models/neural/network_weights.h"
 
@@ -34,7 +34,7 @@ Vocabulary MakeVocabulary() {
   return Vocabulary::Create(views).value();
 }
 
-// A file whose parts can be changed.
+// The contents of a file, which tests change.
 class Weights {
  public:
   struct Tensor {
@@ -62,7 +62,7 @@ class Weights {
     return writer.Finish();
   }
 
-  // Sets a tensor of floats, all 0.
+  // Sets a tensor of floats that are all 0.
   void Set(const std::string& name, std::vector<int64_t> shape) {
     size_t size = 1;
     for (int64_t n : shape) size *= static_cast<size_t>(n);
@@ -95,7 +95,7 @@ RecurrentNetworkOptions RecurrentOptions() {
   return options;
 }
 
-// The error of a changed file, or "OK".
+// Returns the error of a changed file, or "OK".
 std::string RecurrentError(const RecurrentNetworkOptions& options,
                            Precision precision, const Change& change) {
   Weights weights = WeightsOf(*MakeRecurrentNetwork<float>(options), precision);
@@ -127,7 +127,7 @@ std::string WindowError(const Change& change) {
 
 void Unchanged(Weights*) {}
 
-TEST(NetworkWeightsTest, WholeFilesAreTaken) {
+TEST(NetworkWeightsTest, CompleteFilesAreAccepted) {
   for (Precision precision :
        {Precision::kFloat, Precision::kBf16, Precision::kInt8}) {
     EXPECT_EQ(RecurrentError(RecurrentOptions(), precision, Unchanged), "OK");
@@ -135,7 +135,7 @@ TEST(NetworkWeightsTest, WholeFilesAreTaken) {
   EXPECT_EQ(WindowError(Unchanged), "OK");
 }
 
-// Each of the tensors that a model asks for.
+// Every tensor that a model needs is required.
 TEST(NetworkWeightsTest, MissingTensors) {
   const std::string of_recurrent[] = {
       "encoder.weight",   "rnn.weight_hh_l0", "rnn.weight_ih_l0",
@@ -161,7 +161,8 @@ TEST(NetworkWeightsTest, MissingTensors) {
   }
 }
 
-// A file without decoder.weight is tied, and then the embedding must fit.
+// A file without decoder.weight has tied weights: then the embedding must have
+// the shape of decoder.weight.
 TEST(NetworkWeightsTest, TiedOutput) {
   const auto without_decoder = [](Weights* weights) {
     weights->tensors.erase("decoder.weight");
@@ -192,10 +193,10 @@ TEST(NetworkWeightsTest, WrongShapes) {
             "INVALID_ARGUMENT: tensor 'encoder.weight': expected the shape "
             "[12, any], found [12]");
   EXPECT_EQ(RecurrentError(set("rnn.weight_hh_l0", {8, 4})),
-            "INVALID_ARGUMENT: tensor 'rnn.weight_hh_l0': expected 1, 3 or 4 "
-            "times 4 rows, found 8");
+            "INVALID_ARGUMENT: tensor 'rnn.weight_hh_l0': expected 4, 12 or 16 "
+            "rows for 4 units, found 8");
   EXPECT_EQ(RecurrentError(set("rnn.weight_hh_l1", {12, 4})),
-            "INVALID_ARGUMENT: tensor 'rnn.weight_hh_l1': expected a layer of "
+            "INVALID_ARGUMENT: tensor 'rnn.weight_hh_l1': expected the cell "
             "lstm, found gru");
   EXPECT_EQ(RecurrentError(set("rnn.weight_ih_l1", {16, 5})),
             "INVALID_ARGUMENT: tensor 'rnn.weight_ih_l1': expected the shape "
@@ -219,7 +220,7 @@ TEST(NetworkWeightsTest, WrongShapes) {
   EXPECT_EQ(WindowError(set("decoder.weight", {12, 19})),
             "INVALID_ARGUMENT: tensor 'decoder.weight': expected the shape "
             "[12, 4], found [12, 19]");
-  // The classes see the direct connections, too.
+  // The classes have direct connections, too.
   EXPECT_EQ(WindowError(set("classes.weight", {2, 4})),
             "INVALID_ARGUMENT: tensor 'classes.weight': expected the shape "
             "[2, 19], found [2, 4]");
@@ -236,7 +237,7 @@ TEST(NetworkWeightsTest, WrongTypes) {
   EXPECT_EQ(RecurrentError(make_wide("rnn.weight_ih_l0")),
             "INVALID_ARGUMENT: tensor 'rnn.weight_ih_l0': expected F32, BF16 "
             "or I8, found F64");
-  // Vectors may be of any float.
+  // Vectors may have any floating-point type.
   EXPECT_EQ(RecurrentError(make_wide("decoder.bias")), "OK");
   EXPECT_THAT(RecurrentError([](Weights* weights) {
                 weights->tensors.at("decoder.bias").type = TensorType::kI32;
@@ -300,19 +301,18 @@ TEST(NetworkWeightsTest, BadCutoffs) {
        {"0,8", "8,4", "4,4", "4,12", "4,99", "4,x", "-1,8", "4,8.5", "4;8",
         "4,99999999999", "4,,8", ",4,8", "4,8,", ","}) {
     EXPECT_THAT(error(cutoffs),
-                StartsWith("INVALID_ARGUMENT: cutoffs: expected numbers that "
-                           "rise between 0 and the vocabulary's size 12, "
-                           "found '"))
+                StartsWith("INVALID_ARGUMENT: cutoffs: expected ascending "
+                           "numbers from 1 to 11, found '"))
         << cutoffs;
   }
   EXPECT_EQ(error(""), "OK");  // the full softmax
-  // As many classes as the file has.
+  // The number of classes must match the tensors of the file.
   EXPECT_EQ(error("4"),
             "INVALID_ARGUMENT: tensor 'classes.weight': expected the shape "
             "[1, 4], found [2, 4]");
 }
 
-// A class of <s> alone would have no probability to give.
+// No word could get the probability of a class that only has <s>.
 TEST(NetworkWeightsTest, ClassesNeedAWord) {
   const auto error = [](const std::string& cutoffs) {
     return RecurrentError(
@@ -320,8 +320,8 @@ TEST(NetworkWeightsTest, ClassesNeedAWord) {
   };
   ASSERT_EQ(MakeVocabulary().begin_sentence(), kBegin);
   EXPECT_EQ(error("1,2"),
-            "INVALID_ARGUMENT: cutoffs: expected a word besides <s> in every "
-            "class, found none from 1 to 2");
+            "INVALID_ARGUMENT: cutoffs: expected a word other than <s> in "
+            "every class, found none among the ids from 1 to 1");
   EXPECT_EQ(error("1,3"), "OK");
   EXPECT_EQ(error("2,3"), "OK");
 }
@@ -344,12 +344,12 @@ TEST(NetworkWeightsTest, BidirectionalIsNotLeftToRight) {
   RecurrentNetworkOptions options = RecurrentOptions();
   options.stack.bidirectional = true;
   EXPECT_EQ(RecurrentError(options, Precision::kFloat, Unchanged),
-            "INVALID_ARGUMENT: expected a network that reads from left to "
-            "right, found a bidirectional one");
+            "INVALID_ARGUMENT: expected a left-to-right network, found a "
+            "bidirectional one");
 }
 
-// A backward layer that only some depths have.
-TEST(NetworkWeightsTest, HalfABidirectionalNetwork) {
+// Only some depths have a backward layer.
+TEST(NetworkWeightsTest, MissingBackwardLayer) {
   RecurrentNetworkOptions options = RecurrentOptions();
   options.stack.bidirectional = true;
   EXPECT_THAT(
@@ -357,7 +357,8 @@ TEST(NetworkWeightsTest, HalfABidirectionalNetwork) {
                      [](Weights* weights) {
                        weights->tensors.erase("rnn.weight_hh_l1_reverse");
                      }),
-      HasSubstr("'rnn.weight_hh_l1_reverse': expected it in the file"));
+      HasSubstr("'rnn.weight_hh_l1_reverse': expected a tensor of this name, "
+                "found none"));
 }
 
 TEST(NetworkWeightsTest, TooManyLayers) {
@@ -369,8 +370,7 @@ TEST(NetworkWeightsTest, TooManyLayers) {
             "INVALID_ARGUMENT: expected at most 8 layers, found more");
 }
 
-// Other tensors than a model asks for are no trouble.
-TEST(NetworkWeightsTest, OtherTensors) {
+TEST(NetworkWeightsTest, OtherTensorsAndMetadataAreIgnored) {
   EXPECT_EQ(RecurrentError([](Weights* weights) {
               weights->Set("more", {2});
               weights->metadata["made"] = "by hand";
@@ -378,7 +378,7 @@ TEST(NetworkWeightsTest, OtherTensors) {
             "OK");
 }
 
-TEST(NetworkWeightsTest, NoSafetensors) {
+TEST(NetworkWeightsTest, NotASafetensorsFile) {
   EXPECT_THAT(
       RecurrentModel::Create(MakeVocabulary(), "junk").status().ToString(),
       StartsWith("INVALID_ARGUMENT: safetensors"));

@@ -1,4 +1,4 @@
-// The full and the adaptive softmax against naive ones in double.
+// Compares the full and the adaptive softmax with naive ones in double.
 
 #include "models/neural/output_layer.h"
 
@@ -39,7 +39,7 @@ class OutputLayerTest : public testing::TestWithParam<Case> {
     expected_ = NaiveDistributions();
   }
 
-  static constexpr size_t kRows = 140;  // more than are worked on at once
+  static constexpr size_t kRows = 140;  // more than are computed at once
 
   size_t size() const { return GetParam().size; }
   size_t features() const { return GetParam().features; }
@@ -51,11 +51,12 @@ class OutputLayerTest : public testing::TestWithParam<Case> {
     return numbers;
   }
 
-  // A matrix in the precision of the case; `converted` keeps its bytes.
+  // Returns a random matrix in the precision of the case. *converted owns its
+  // bytes.
   WeightMatrix RandomMatrix(size_t rows, ConvertedMatrix* converted) {
     const Floats floats = Uniform(rows * features(), 1);
-    *converted = Convert(WeightMatrix::Of(floats, rows, features()),
-                         GetParam().precision);
+    *converted = ConvertMatrix(WeightMatrix::Of(floats, rows, features()),
+                               GetParam().precision);
     WeightMatrix matrix;
     matrix.precision = GetParam().precision;
     matrix.rows = rows;
@@ -95,7 +96,8 @@ class OutputLayerTest : public testing::TestWithParam<Case> {
     return max + std::log(sum);
   }
 
-  // ln P of all words after a row, as the equations stand.
+  // Computes ln P of all words for one row of features, directly from the
+  // equations in output_layer.h.
   std::vector<double> NaiveDistribution(const float* x) const {
     const Cutoffs& cutoffs = GetParam().cutoffs;
     std::vector<double> logits;
@@ -138,8 +140,9 @@ class OutputLayerTest : public testing::TestWithParam<Case> {
     return found;
   }
 
-  // Floats but for order: exact. What is rounded of the features moves a logit
-  // by so much of their sizes, and a difference of logits by twice that.
+  // Float products only differ in the order of summation. For the other
+  // precisions, this is an upper bound for the effect of rounding the features
+  // on the difference of two logits: twice that on a single logit.
   double Tolerance() const {
     switch (GetParam().precision) {
       case Precision::kFloat:
@@ -190,7 +193,7 @@ TEST_P(OutputLayerTest, SumsToOne) {
   }
 }
 
-// Rows with all words, some, one many times, and none.
+// Rows ask for all words, for some, for one word several times, or for none.
 TEST_P(OutputLayerTest, ScoreHasTheBitsOfDistribution) {
   const Floats distributions = Distributions(kRows);
   std::vector<std::vector<WordId>> words(kRows);
@@ -236,16 +239,16 @@ std::vector<Case> Cases() {
   std::vector<Case> cases = {
       {"full_small", 5, 3},
       {"full", 70, 12},
-      // Several blocks, one of them of one output.
+      // Several blocks, the last of which has one output.
       {"full_blocks", 2 * 2048 + 1, 8},
       {"full_last_word_never", 2049, 4, {}, Precision::kFloat, 2048},
       {"adaptive_small", 5, 3, {2}},
-      {"adaptive_one_word_in_front", 20, 6, {1}, Precision::kFloat, 2},
-      {"adaptive_one_word_in_the_end", 20, 6, {19}},
+      {"adaptive_one_word_in_head", 20, 6, {1}, Precision::kFloat, 2},
+      {"adaptive_one_word_in_tail", 20, 6, {19}},
       {"adaptive_never_in_a_tail", 30, 6, {10, 20}, Precision::kFloat, 15},
       {"adaptive_never_last", 30, 6, {10, 20}, Precision::kFloat, 29},
       {"adaptive_many", 30, 6, {2, 3, 4, 20, 29}},
-      // The head's words fill its block, the classes are in another.
+      // The words of the head fill one block; its classes are in another.
       {"adaptive_blocks", 6000, 5, {2048, 4097}},
   };
   for (Precision precision : {Precision::kBf16, Precision::kInt8}) {

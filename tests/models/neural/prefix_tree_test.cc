@@ -1,4 +1,4 @@
-// The tree of a batch against a map of its distinct beginnings.
+// Compares the tree of a batch with a map of its distinct prefixes.
 
 #include "models/neural/prefix_tree.h"
 
@@ -21,12 +21,12 @@ using testing::IsEmpty;
 using testing::UnorderedElementsAreArray;
 
 using Words = std::vector<WordId>;
-// A context: the state that the text goes on from, and the words after it.
+// A context: the initial state of a text, and the words after it.
 using Context = std::pair<std::string, Words>;
 
 constexpr size_t kStateSize = 4;
 
-// A text of a batch, with its memory.
+// A text of a batch, with the memory of its state and words.
 struct Text {
   std::string state;
   Words words;
@@ -65,7 +65,7 @@ Words First(const Words& words, size_t n) {
   return {words.begin(), words.begin() + n};
 }
 
-// What is needed of each context of the texts.
+// What the queries need for a context.
 struct Need {
   bool state = false;
   bool score = false;
@@ -84,7 +84,7 @@ std::map<Context, Need> NaiveContexts(const std::vector<Text>& texts) {
   return contexts;
 }
 
-// The context of every node, by the paths of the texts.
+// Returns the context of every node, derived from the paths of the texts.
 std::map<PrefixTree::NodeId, Context> ContextsOf(const PrefixTree& tree,
                                                  const Batch& batch) {
   std::map<PrefixTree::NodeId, Context> contexts;
@@ -147,7 +147,7 @@ TEST(PrefixTreeTest, OneText) {
   EXPECT_EQ(tree.depth(), 3u);
   for (size_t t = 0; t <= 3; ++t) EXPECT_EQ(tree.node(0, t), t);
   EXPECT_THAT(tree.scored_children(1), ElementsAre(2));
-  // Nobody needs the state after the last word.
+  // The state after the last word is not needed.
   EXPECT_EQ(tree.states_end(3), tree.begin(3));
   EXPECT_EQ(tree.states_end(2), tree.end(2));
 }
@@ -163,7 +163,7 @@ TEST(PrefixTreeTest, SharedBeginnings) {
               ElementsAre(tree.node(0, 3), tree.node(1, 3)));
 }
 
-// The same words after other states are other contexts.
+// The same words after different states are different contexts.
 TEST(PrefixTreeTest, StatesAreRoots) {
   const Batch batch({{"abcd", {1}}, {"abce", {1}}, {"abcd", {2}}});
   const PrefixTree tree(batch.queries(), kStateSize);
@@ -182,7 +182,7 @@ TEST(PrefixTreeTest, TextsWithoutWords) {
   EXPECT_THAT(tree.scored_children(0), IsEmpty());
 }
 
-// Of two texts alike, one wants a score and the other a state.
+// Two equal texts, of which one needs a score and the other a state.
 TEST(PrefixTreeTest, NeedsAddUp) {
   ExpectEqualsNaive({{"abcd", {1, 2}, false, true},
                      {"abcd", {1, 2}, true, false},
@@ -197,7 +197,7 @@ TEST(PrefixTreeTest, RandomBatches) {
     for (Text& text : texts) {
       text.state = states[random() % (1 + round % 3)];
       text.words.resize(random() % 6);
-      // The largest id, too.
+      // Include a very large id.
       for (WordId& word : text.words) {
         word = random() % 3 == 2 ? 0xFFFFFFFE : random() % 3;
       }

@@ -1,4 +1,4 @@
-// How a translation model looks at its source.
+// Tests of the attention of a translation model on its source.
 
 #include "models/neural/recurrent_translation_model.h"
 
@@ -36,7 +36,7 @@ TranslationNetworkOptions Options(Cell cell, bool bidirectional) {
   return options;
 }
 
-// A model with the files that it reads.
+// A model and the memory of its files.
 class Translator {
  public:
   explicit Translator(const TranslationNetworkOptions& options)
@@ -68,8 +68,9 @@ class Translator {
 
   std::vector<float> Attention(const State& state, size_t source_words) const {
     std::vector<float> weights(source_words + 1);
-    const TranslationModel::Look look = {state.data(), absl::MakeSpan(weights)};
-    model().Attend({&look, 1});
+    const TranslationModel::AttentionQuery query = {state.data(),
+                                                    absl::MakeSpan(weights)};
+    model().Attend({&query, 1});
     return weights;
   }
 
@@ -78,7 +79,7 @@ class Translator {
   const AnyModel model_;
 };
 
-// y = A x
+// Returns A x.
 std::vector<double> Times(const std::vector<float>& a,
                           const std::vector<double>& x) {
   std::vector<double> y(a.size() / x.size());
@@ -89,7 +90,8 @@ std::vector<double> Times(const std::vector<float>& a,
   return y;
 }
 
-// The keys W_a s_j of a plain encoder's states, from its weights.
+// Computes the keys W_a s_j of the states of a plain RNN encoder from its
+// weights.
 std::vector<std::vector<double>> Keys(const Translator& translator,
                                       Words source) {
   const auto layer = [&](absl::string_view name) {
@@ -123,7 +125,7 @@ TEST(AttendTest, IsTheSoftmaxOfProducts) {
     const auto read = translator.model().Read(source);
     for (const Words& words : {Words{}, Words{3}, Words{5, 4, 3}}) {
       const State state = translator.After(*read, words);
-      // After a pointer to the source.
+      // In a state, h follows a pointer to the source.
       float h[4];
       ASSERT_EQ(state.size(), sizeof(void*) + sizeof(h));
       std::memcpy(h, state.data() + sizeof(void*), sizeof(h));
@@ -154,8 +156,8 @@ TEST(AttendTest, AddsUpToOneAndDiffersBetweenStates) {
   }
 }
 
-// Of sources of several lengths.
-TEST(AttendTest, ManyEqualEachAlone) {
+// The states of the batch have sources of different lengths.
+TEST(AttendTest, ABatchEqualsSingleQueries) {
   const Translator translator(Options(Cell::kGru, true));
   std::vector<std::unique_ptr<const TranslationModel::Source>> sources;
   std::vector<State> states;
@@ -167,17 +169,17 @@ TEST(AttendTest, ManyEqualEachAlone) {
     alone.push_back(translator.Attention(states.back(), source.size()));
     together.emplace_back(source.size() + 1);
   }
-  std::vector<TranslationModel::Look> looks;
+  std::vector<TranslationModel::AttentionQuery> batch;
   for (size_t i = 0; i < states.size(); ++i) {
-    looks.push_back({states[i].data(), absl::MakeSpan(together[i])});
+    batch.push_back({states[i].data(), absl::MakeSpan(together[i])});
   }
-  translator.model().Attend(looks);
+  translator.model().Attend(batch);
   EXPECT_EQ(together, alone);
 }
 
-// Weights are those of the words as they stand, though they are read last to
-// first.
-TEST(AttendTest, AReversedSourceHasItsWordsInOrder) {
+// The weights are in the order of the words in the source, even if the encoder
+// reads them in reverse order.
+TEST(AttendTest, WeightsOfAReversedSourceAreInOrder) {
   TranslationNetworkOptions options = Options(Cell::kLstm, false);
   const Translator plain(options);
   options.reverse_source = true;
@@ -193,7 +195,7 @@ TEST(AttendTest, AReversedSourceHasItsWordsInOrder) {
             expected);
 }
 
-TEST(AttendTest, AModelMayHaveNone) {
+TEST(AttendTest, AttentionIsOptional) {
   TranslationNetworkOptions options = Options(Cell::kLstm, false);
   EXPECT_TRUE(Translator(options).model().has_attention());
   options.attention = false;

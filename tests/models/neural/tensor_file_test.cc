@@ -1,5 +1,5 @@
-// Safetensors: what is written is read, to the byte what others write; what is
-// broken is refused, and told.
+// Tests of safetensors files: what is written can be read, the bytes equal
+// those of the reference writer, and broken files are refused with an error.
 
 #include "models/neural/tensor_file.h"
 
@@ -31,7 +31,8 @@ using Shape = std::vector<int64_t>;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Memory of exactly this size, so that a sanitizer sees a read past its end.
+// Copies bytes to memory of exactly their size, so that a sanitizer detects
+// reads past the end.
 std::vector<char> Exactly(absl::string_view bytes) {
   return {bytes.begin(), bytes.end()};
 }
@@ -46,12 +47,13 @@ std::string Bytes(const std::vector<T>& numbers) {
           numbers.size() * sizeof(T)};
 }
 
-// A file of any header and data.
+// Returns a file with any header and data.
 std::string File(absl::string_view header, absl::string_view data) {
   return absl::StrCat(Bytes<uint64_t>({header.size()}), header, data);
 }
 
-// A file of one tensor, or of anything else in the header's braces.
+// Returns a file with the given entries in the object of the header, and
+// data_size bytes of data.
 std::string FileOf(absl::string_view entries, size_t data_size = 0) {
   return File(absl::StrCat("{", entries, "}"), std::string(data_size, '\1'));
 }
@@ -63,7 +65,7 @@ std::string ErrorOf(const std::string& file) {
   return std::string(status.message());
 }
 
-// Tensors of several types, whose order in a file is a, c, b, d.
+// Returns a file with tensors of several types, in the order a, c, b, d.
 std::string SmallFile() {
   TensorFileWriter writer;
   const std::vector<float> floats = {1.5, -2, 0.25, kInfinity, -0.0f, 7};
@@ -79,7 +81,7 @@ std::string SmallFile() {
   return writer.Finish();
 }
 
-TEST(TensorFileWriterTest, WritesWhatTheFormatsOwnWriterDoes) {
+TEST(TensorFileWriterTest, WritesTheBytesOfTheReferenceWriter) {
   const std::string header =
       R"({"__metadata__":{"format":"pt","seed":"1"},)"
       R"("a":{"dtype":"I64","shape":[2],"data_offsets":[0,16]},)"
@@ -107,7 +109,7 @@ TEST(TensorFileWriterTest, NumbersBeginAtAMultipleOf8) {
   }
 }
 
-TEST(TensorFileWriterTest, NothingIsAFileToo) {
+TEST(TensorFileWriterTest, AFileMayBeEmpty) {
   const std::string file = TensorFileWriter().Finish();
   EXPECT_EQ(file, File("{}      ", ""));
   const auto read = TensorFile::Parse(file);
@@ -187,7 +189,7 @@ TEST(TensorFileTest, EveryTypeIsWrittenAlignedAndRead) {
   }
 }
 
-TEST(TensorFileTest, SaysWhatIsNotAligned) {
+TEST(TensorFileTest, ReportsAlignment) {
   const std::string file =
       FileOf(R"("a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},)"
              R"("b":{"dtype":"F32","shape":[1],"data_offsets":[1,5]})",
@@ -203,7 +205,7 @@ TEST(TensorFileTest, SaysWhatIsNotAligned) {
             std::bit_cast<float>(uint32_t{0x01010101}));
 }
 
-TEST(TensorFileTest, GetWantsTypeAndShape) {
+TEST(TensorFileTest, GetChecksTypeAndShape) {
   const std::string file = SmallFile();
   const auto read = TensorFile::Parse(file).value();
   EXPECT_TRUE(read.Get("c", TensorType::kF32, {2, 3}).ok());
@@ -226,7 +228,7 @@ TEST(TensorFileTest, GetWantsTypeAndShape) {
             "safetensors: tensor 'e': expected floats [2], found none");
 }
 
-// The floats of numbers of a type, from every alignment.
+// Converts numbers of a type to float, at every alignment.
 template <typename T>
 std::vector<float> Converted(TensorType type, const std::vector<T>& numbers) {
   const std::string bytes = Bytes(numbers);
@@ -264,7 +266,7 @@ TEST(CopyFloatsTest, ConvertsEveryTypeOfFloat) {
       ElementsAre(1, -3.140625, 0x1p-24, 0x1.FF8p-15, 65504, -kInfinity));
 }
 
-// Every number of 16 bits, against the definition.
+// Compares every 16-bit number with the definition of its type.
 TEST(CopyFloatsTest, ConvertsAllShortFloatsExactly) {
   std::vector<uint16_t> all(65536);
   for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<uint16_t>(i);
@@ -307,15 +309,15 @@ TEST(BrokenTensorFileTest, HeaderSize) {
             "found 100000001");
 }
 
-TEST(BrokenTensorFileTest, HeaderIsNoJsonObject) {
+TEST(BrokenTensorFileTest, HeaderIsNotAJsonObject) {
   EXPECT_EQ(ErrorOf(File("", "")),
-            "safetensors: header: expected '{' in front, found ''");
+            "safetensors: header: expected '{' at the start, found ''");
   EXPECT_EQ(ErrorOf(File(" {}", "")),
-            "safetensors: header: expected '{' in front, found ' {}'");
+            "safetensors: header: expected '{' at the start, found ' {}'");
   EXPECT_EQ(ErrorOf(File("[]", "")),
-            "safetensors: header: expected '{' in front, found '[]'");
+            "safetensors: header: expected '{' at the start, found '[]'");
   EXPECT_EQ(ErrorOf(File(absl::string_view("{}\0x", 4), "")),
-            "safetensors: header: expected JSON, found a byte 0");
+            "safetensors: header: expected JSON, found a NUL byte");
   EXPECT_EQ(ErrorOf(File("{}{}", "")),
             "safetensors: header before byte 11: expected JSON, found '{}{'");
   for (const char* json :
@@ -325,7 +327,7 @@ TEST(BrokenTensorFileTest, HeaderIsNoJsonObject) {
   }
 }
 
-// Deep JSON is refused at once, wherever it stands.
+// Deeply nested JSON is refused early, wherever it is in the header.
 TEST(BrokenTensorFileTest, DepthIsBounded) {
   for (const char* nested : {"[", "{\"a\":"}) {
     for (const char* prefix :
@@ -357,7 +359,7 @@ TEST(BrokenTensorFileTest, Form) {
        "tensor 'a': 'type': expected dtype, shape and data_offsets, found "
        "'type'"},
       {R"("a":{"dtype":"F32","dtype":"F32"})",
-       "tensor 'a': 'dtype': expected a field once, found it twice"},
+       "tensor 'a': 'dtype': expected a unique field, found a duplicate"},
       {R"("a":{"dtype":"F8_E4M3"})",
        "tensor 'a': 'dtype': expected a known dtype, found 'F8_E4M3'"},
       {R"("a":{"dtype":"f32"})",
@@ -374,25 +376,25 @@ TEST(BrokenTensorFileTest, Form) {
       {R"("a":{"shape":{}})",
        "tensor 'a': 'shape': expected a list, found an object"},
       {R"("a":{"shape":[-1]})",
-       "tensor 'a': 'shape': expected whole numbers from 0 to 2^63 - 1, found "
+       "tensor 'a': 'shape': expected integers from 0 to 2^63 - 1, found "
        "-1"},
       {R"("a":{"shape":[1.0]})",
-       "tensor 'a': 'shape': expected whole numbers from 0 to 2^63 - 1, found "
+       "tensor 'a': 'shape': expected integers from 0 to 2^63 - 1, found "
        "1.0"},
       {R"("a":{"shape":[9223372036854775808]})",
-       "tensor 'a': 'shape': expected whole numbers from 0 to 2^63 - 1, found "
+       "tensor 'a': 'shape': expected integers from 0 to 2^63 - 1, found "
        "9223372036854775808"},
       {R"("a":{"shape":[99999999999999999999]})",
-       "tensor 'a': 'shape': expected whole numbers from 0 to 2^63 - 1, found "
+       "tensor 'a': 'shape': expected integers from 0 to 2^63 - 1, found "
        "99999999999999999999"},
       {R"("a":{"shape":[true]})",
-       "tensor 'a': 'shape': expected whole numbers from 0 to 2^63 - 1, found "
+       "tensor 'a': 'shape': expected integers from 0 to 2^63 - 1, found "
        "a boolean"},
       {R"("a":{"shape":["1"]})",
-       "tensor 'a': 'shape': expected whole numbers from 0 to 2^63 - 1, found "
+       "tensor 'a': 'shape': expected integers from 0 to 2^63 - 1, found "
        "a string"},
       {R"("a":{"shape":[[1]]})",
-       "tensor 'a': 'shape': expected whole numbers from 0 to 2^63 - 1, found "
+       "tensor 'a': 'shape': expected integers from 0 to 2^63 - 1, found "
        "a list"},
       {R"("a":{"data_offsets":[]})",
        "tensor 'a': 'data_offsets': expected 2 numbers, found 0"},
@@ -406,9 +408,9 @@ TEST(BrokenTensorFileTest, Form) {
       {R"("__metadata__":{"a":1})",
        "'__metadata__': 'a': expected a string, found 1"},
       {R"("__metadata__":{"a":"","a":""})",
-       "'__metadata__': 'a': expected a key once, found it twice"},
+       "'__metadata__': 'a': expected a unique key, found a duplicate"},
       {R"("__metadata__":{},"__metadata__":{})",
-       "'__metadata__': expected a name once, found it twice"},
+       "'__metadata__': expected a unique name, found a duplicate"},
   };
   for (const BrokenHeader& broken : kBroken) {
     EXPECT_EQ(ErrorOf(FileOf(broken.entries)),
@@ -431,12 +433,12 @@ TEST(BrokenTensorFileTest, TooManyDimensions) {
             "more");
 }
 
-TEST(BrokenTensorFileTest, NamesOnce) {
+TEST(BrokenTensorFileTest, DuplicateNames) {
   EXPECT_EQ(
       ErrorOf(FileOf(R"("a":{"dtype":"I8","shape":[1],"data_offsets":[0,1]},)"
                      R"("a":{"dtype":"I8","shape":[1],"data_offsets":[1,2]})",
                      2)),
-      "safetensors: tensor 'a': expected a name once, found it twice");
+      "safetensors: tensor 'a': expected a unique name, found a duplicate");
 }
 
 TEST(BrokenTensorFileTest, LongAndOddNamesAreCut) {
@@ -447,7 +449,8 @@ TEST(BrokenTensorFileTest, LongAndOddNamesAreCut) {
                    "...': expected an object, found 1"));
 }
 
-// Offsets and shapes of two tensors "a" and "b" over 8 bytes.
+// Returns a file with two tensors "a" and "b" that have the given shapes and
+// offsets, and 8 bytes of data.
 std::string TwoTensors(absl::string_view a, absl::string_view b) {
   return FileOf(absl::StrCat(R"("a":{"dtype":"F32",)", a,
                              R"(},"b":{"dtype":"F32",)", b, "}"),
@@ -461,13 +464,13 @@ TEST(BrokenTensorFileTest, Offsets) {
   EXPECT_EQ(ErrorOf(TwoTensors(second, first)), "");
   static constexpr BrokenHeader kBroken[] = {
       {R"("shape":[1],"data_offsets":[0,4])",
-       "tensor 'b': begin (tensors neither overlap nor leave holes): expected "
+       "tensor 'b': begin (tensors must be contiguous): expected "
        "4, found 0"},
       {R"("shape":[1],"data_offsets":[3,7])",
-       "tensor 'b': begin (tensors neither overlap nor leave holes): expected "
+       "tensor 'b': begin (tensors must be contiguous): expected "
        "4, found 3"},
       {R"("shape":[0],"data_offsets":[5,5])",
-       "tensor 'b': begin (tensors neither overlap nor leave holes): expected "
+       "tensor 'b': begin (tensors must be contiguous): expected "
        "4, found 5"},
       {R"("shape":[1],"data_offsets":[4,3])",
        "tensor 'b': end: expected 4 to 8, found 3"},
@@ -510,7 +513,7 @@ TEST(BrokenTensorFileTest, EveryTruncationIsRefused) {
   EXPECT_THAT(ErrorOf(file + "x"), HasSubstr("end of the tensors"));
 }
 
-// What is let through must be in the bytes.
+// The tensors of an accepted file must be within its bytes.
 TEST(BrokenTensorFileTest, RandomChangesAreRefusedOrHarmless) {
   const std::string file = SmallFile();
   const absl::string_view likely = "{}[]\",:0123456789eFIB ";
@@ -541,13 +544,14 @@ std::string ReadFile(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Files that PyTorch made, of a vocabulary of 37 words and 6 inputs.
+// Reads files written by PyTorch, with a vocabulary of 37 words and embeddings
+// of 6 numbers.
 TEST(TensorFileTest, ReadsPyTorchsFiles) {
   for (const char* name : {"bigru_1", "bilstm_2", "gru_1", "gru_2", "lstm_1",
                            "lstm_2", "rnn_relu_2", "rnn_tanh_1"}) {
     const std::string path =
         SharedFile(absl::StrCat("reference/torch/", name, ".safetensors"));
-    if (path.empty()) GTEST_SKIP() << "PyTorch's files are not here";
+    if (path.empty()) GTEST_SKIP() << "the files of PyTorch are not available";
     const std::string bytes = ReadFile(path);
     const auto file = TensorFile::Parse(bytes);
     ASSERT_TRUE(file.ok()) << name << ": " << file.status();

@@ -1,4 +1,4 @@
-// Weights in less than 32 bits: what is lost, and that no more is.
+// Tests of weights in less than 32 bits, and of their rounding errors.
 
 #include "models/neural/weight_matrix.h"
 
@@ -30,7 +30,7 @@ Floats Row(const WeightMatrix& matrix, size_t row) {
   return numbers;
 }
 
-// The matrix that a conversion made.
+// Returns a view of a converted matrix.
 WeightMatrix Of(const ConvertedMatrix& converted, Precision precision,
                 size_t rows, size_t cols) {
   WeightMatrix matrix;
@@ -42,7 +42,7 @@ WeightMatrix Of(const ConvertedMatrix& converted, Precision precision,
   return matrix;
 }
 
-// Numbers of many sizes, row by row.
+// Returns random numbers of many magnitudes.
 Floats RandomFloats(size_t n) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
@@ -51,7 +51,7 @@ Floats RandomFloats(size_t n) {
   return numbers;
 }
 
-TEST(Bf16Test, EveryOneComesBack) {
+TEST(Bf16Test, EveryNumberSurvivesARoundTrip) {
   for (uint32_t bits = 0; bits <= 0xFFFF; ++bits) {
     const auto x = static_cast<uint16_t>(bits);
     const float wide = FromBf16(x);
@@ -63,8 +63,8 @@ TEST(Bf16Test, EveryOneComesBack) {
   }
 }
 
-// Every one and its neighbour of greater size: what is between goes to the
-// nearer, what is in the middle to the even one.
+// Checks the floats between every bfloat16 and the next larger one: they are
+// rounded to the nearer one, and the midpoint to the even one.
 TEST(Bf16Test, RoundsToNearestTiesToEven) {
   for (uint32_t low = 0; low <= 0xFFFF; ++low) {
     const auto x = static_cast<uint16_t>(low);
@@ -87,16 +87,16 @@ TEST(Bf16Test, SpecialNumbers) {
   EXPECT_EQ(ToBf16(kInfinity), 0x7F80);
   EXPECT_EQ(ToBf16(-kInfinity), 0xFF80);
   EXPECT_EQ(FromBf16(ToBf16(std::numeric_limits<float>::max())), kInfinity);
-  // Of NaN with only low bits set, too.
+  // Include NaNs of which only low bits of the fraction are set.
   for (uint32_t bits : {0x7F800001u, 0xFF800001u, 0x7FC00000u, 0x7FFFFFFFu}) {
     EXPECT_TRUE(std::isnan(FromBf16(ToBf16(FromBits(bits))))) << bits;
   }
 }
 
-TEST(WeightMatrixTest, FloatsComeBack) {
+TEST(WeightMatrixTest, FloatsSurviveARoundTrip) {
   const Floats numbers = RandomFloats(7 * 5);
   const WeightMatrix matrix = WeightMatrix::Of(numbers, 7, 5);
-  const ConvertedMatrix same = Convert(matrix, Precision::kFloat);
+  const ConvertedMatrix same = ConvertMatrix(matrix, Precision::kFloat);
   EXPECT_EQ(same.bytes, matrix.bytes);
   EXPECT_EQ(same.scales, "");
   EXPECT_THAT(Row(matrix, 6),
@@ -106,7 +106,7 @@ TEST(WeightMatrixTest, FloatsComeBack) {
 TEST(WeightMatrixTest, Bf16IsTheNearest) {
   const Floats numbers = RandomFloats(50 * 40);
   const ConvertedMatrix converted =
-      Convert(WeightMatrix::Of(numbers, 50, 40), Precision::kBf16);
+      ConvertMatrix(WeightMatrix::Of(numbers, 50, 40), Precision::kBf16);
   EXPECT_EQ(converted.bytes.size(), 50u * 40 * 2);
   EXPECT_EQ(converted.scales, "");
   const WeightMatrix matrix = Of(converted, Precision::kBf16, 50, 40);
@@ -120,10 +120,10 @@ TEST(WeightMatrixTest, Bf16IsTheNearest) {
   }
 }
 
-TEST(WeightMatrixTest, Int8IsOffByHalfAStepAtMost) {
+TEST(WeightMatrixTest, Int8ErrorIsAtMostHalfAStep) {
   const Floats numbers = RandomFloats(50 * 40);
   const ConvertedMatrix converted =
-      Convert(WeightMatrix::Of(numbers, 50, 40), Precision::kInt8);
+      ConvertMatrix(WeightMatrix::Of(numbers, 50, 40), Precision::kInt8);
   EXPECT_EQ(converted.bytes.size(), 50u * 40);
   EXPECT_EQ(converted.scales.size(), 50 * sizeof(float));
   const WeightMatrix matrix = Of(converted, Precision::kInt8, 50, 40);
@@ -147,10 +147,10 @@ TEST(WeightMatrixTest, Int8IsOffByHalfAStepAtMost) {
 TEST(WeightMatrixTest, Int8ByHand) {
   const Floats numbers = {-1.27f, 0, 0.635f, 1, 0, 0, 0, 0, -254, 1, 2, 126};
   const ConvertedMatrix converted =
-      Convert(WeightMatrix::Of(numbers, 3, 4), Precision::kInt8);
+      ConvertMatrix(WeightMatrix::Of(numbers, 3, 4), Precision::kInt8);
   std::vector<int> steps;
   for (char c : converted.bytes) steps.push_back(static_cast<int8_t>(c));
-  // 63.5 steps lie between two, ties go to the even one.
+  // 0.635 is 63.5 steps, which may be rounded either way.
   EXPECT_THAT(steps, ElementsAre(-127, 0, testing::AnyOf(63, 64), 100,  //
                                  0, 0, 0, 0,                            //
                                  -127, 0, 1, 63));
@@ -160,12 +160,12 @@ TEST(WeightMatrixTest, Int8ByHand) {
   EXPECT_THAT(Row(matrix, 2), ElementsAre(-254, 0, 2, 126));
 }
 
-// Numbers so small that the scale is 0 or has few digits.
+// The numbers are so small that the scale is 0 or has few significant digits.
 TEST(WeightMatrixTest, Int8OfTinyNumbers) {
   for (float most : {1e-45f, 1e-44f, 3e-43f, 1e-40f, 1e-38f}) {
     const Floats numbers = {most, -most, most / 2, 0};
     const ConvertedMatrix converted =
-        Convert(WeightMatrix::Of(numbers, 1, 4), Precision::kInt8);
+        ConvertMatrix(WeightMatrix::Of(numbers, 1, 4), Precision::kInt8);
     const Floats row = Row(Of(converted, Precision::kInt8, 1, 4), 0);
     for (size_t c = 0; c < 4; ++c) {
       EXPECT_LE(std::abs(row[c] - numbers[c]), most) << most;
@@ -178,7 +178,7 @@ TEST(WeightMatrixTest, RowsAreViews) {
   const WeightMatrix floats = WeightMatrix::Of(numbers, 9, 3);
   for (Precision precision :
        {Precision::kFloat, Precision::kBf16, Precision::kInt8}) {
-    const ConvertedMatrix converted = Convert(floats, precision);
+    const ConvertedMatrix converted = ConvertMatrix(floats, precision);
     const WeightMatrix whole = Of(converted, precision, 9, 3);
     const WeightMatrix part = whole.Rows(4, 3);
     EXPECT_EQ(part.rows, 3u);
@@ -191,13 +191,13 @@ TEST(WeightMatrixTest, RowsAreViews) {
   }
 }
 
-// At an odd address, as within a file.
+// In a file, the bytes of a matrix may be at an odd address.
 TEST(WeightMatrixTest, NeedsNoAlignment) {
   const Floats numbers = RandomFloats(4 * 3);
   for (Precision precision :
        {Precision::kFloat, Precision::kBf16, Precision::kInt8}) {
     const ConvertedMatrix converted =
-        Convert(WeightMatrix::Of(numbers, 4, 3), precision);
+        ConvertMatrix(WeightMatrix::Of(numbers, 4, 3), precision);
     const std::string bytes = "x" + converted.bytes;
     const std::string scales = "x" + converted.scales;
     const WeightMatrix aligned = Of(converted, precision, 4, 3);

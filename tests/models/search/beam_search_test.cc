@@ -16,21 +16,23 @@ namespace {
 
 using Hypothesis = BeamSearch::Hypothesis;
 
-// How states look at the words of the test source and </s>, state by state.
+// Returns the attention of each state on the words of the test source and </s>,
+// with the shape (states, source words + 1).
 std::vector<float> Attention(const TranslationModel& translation,
                              absl::Span<const std::byte* const> states) {
   const size_t size = TestSource(translation.source_vocabulary()).size() + 1;
   std::vector<float> weights(states.size() * size);
-  std::vector<TranslationModel::Look> looks;
+  std::vector<TranslationModel::AttentionQuery> batch;
   for (size_t i = 0; i < states.size(); ++i) {
-    looks.push_back(
+    batch.push_back(
         {states[i], absl::MakeSpan(weights).subspan(i * size, size)});
   }
-  translation.Attend(looks);
+  translation.Attend(batch);
   return weights;
 }
 
-// The translation is that of the model, with attention; null: none is told.
+// Runs a beam search. `translation` is the model whose decoder `model` is; if
+// it is not null, the search gets its attention.
 std::vector<Hypothesis> Search(const LanguageModel& model,
                                const BeamSearchOptions& options, size_t count,
                                const TranslationModel* translation = nullptr) {
@@ -51,7 +53,7 @@ std::vector<Hypothesis> Search(const LanguageModel& model,
   return search.Best(count);
 }
 
-// ln P of each of the words, from the start.
+// Returns ln P of each word of a text, scored from the initial state.
 std::vector<float> ScoreWords(const LanguageModel& model,
                               const std::vector<WordId>& words) {
   std::vector<std::byte> start(model.state_size());
@@ -78,26 +80,27 @@ class BeamSearchTest : public testing::Test {
   const LanguageModel& model() const { return *reading_; }
   const TranslationModel& translation() const { return *model_.translation(); }
 
-  // Of a text with </s>, word by word.
+  // Computes the coverage of a text with </s>, word by word.
   double Coverage(const std::vector<WordId>& text) const {
     std::vector<std::byte> state(model().state_size());
     model().Start(state.data());
-    std::vector<double> looked_at;
+    std::vector<double> attention;
     for (WordId word : text) {
       const std::byte* row = state.data();
       const std::vector<float> weights = Attention(translation(), {&row, 1});
-      looked_at.resize(weights.size());
-      for (size_t j = 0; j < weights.size(); ++j) looked_at[j] += weights[j];
+      attention.resize(weights.size());
+      for (size_t j = 0; j < weights.size(); ++j) attention[j] += weights[j];
       const LanguageModel::Query query = {
           state.data(), {&word, 1}, state.data(), {}};
       model().Score({&query, 1});
     }
     double coverage = 0;
-    for (double look : looked_at) coverage += std::log(std::min(1.0, look));
+    for (double total : attention) coverage += std::log(std::min(1.0, total));
     return coverage;
   }
 
-  // All texts of at most so many words, likelier ones first by their score.
+  // Returns all texts with at most max_words tokens, </s> included, in order of
+  // descending score.
   std::vector<Hypothesis> Enumerate(const BeamSearchOptions& options) const {
     std::vector<Hypothesis> all;
     const Vocabulary& vocabulary = model().vocabulary();
@@ -140,7 +143,7 @@ class BeamSearchTest : public testing::Test {
       ReadTestSource(translation());
 };
 
-TEST_F(BeamSearchTest, AsWideAsThereAreTextsFindsTheBestOfAll) {
+TEST_F(BeamSearchTest, ExhaustiveBeamFindsTheBestText) {
   for (double alpha : {0.0, 0.6, 1.0}) {
     for (bool allow_unknown : {false, true}) {
       BeamSearchOptions options;
@@ -161,7 +164,7 @@ TEST_F(BeamSearchTest, AsWideAsThereAreTextsFindsTheBestOfAll) {
   }
 }
 
-TEST_F(BeamSearchTest, WithCoverageTooAsWideAsThereAreTexts) {
+TEST_F(BeamSearchTest, ExhaustiveBeamFindsTheBestTextWithCoverage) {
   std::vector<std::vector<WordId>> firsts;
   for (double beta : {0.0, 0.1, 0.8}) {
     BeamSearchOptions options;
@@ -181,7 +184,7 @@ TEST_F(BeamSearchTest, WithCoverageTooAsWideAsThereAreTexts) {
   EXPECT_NE(firsts.front(), firsts.back());
 }
 
-TEST_F(BeamSearchTest, WithoutABetaAttentionIsNotLookedAt) {
+TEST_F(BeamSearchTest, WithoutCoverageBetaAttentionIsIgnored) {
   BeamSearchOptions options;
   options.length_alpha = 0.6;
   options.max_words = 12;
@@ -195,9 +198,9 @@ TEST_F(BeamSearchTest, WithoutABetaAttentionIsNotLookedAt) {
   }
 }
 
-// What was looked at on the way there counts, up to all of a word; nothing does
-// not rule a hypothesis out.
-TEST_F(BeamSearchTest, CoverageStartsFromWhatWasLookedAt) {
+// The attention of the words before the start counts, at most 1 for each source
+// position. A position without attention does not exclude a hypothesis.
+TEST_F(BeamSearchTest, CoverageStartsFromTheGivenAttention) {
   BeamSearchOptions options;
   options.beam = 1;
   options.max_words = 1;
@@ -213,7 +216,7 @@ TEST_F(BeamSearchTest, CoverageStartsFromWhatWasLookedAt) {
               -1 + 2 * (std::log(0.5) + std::log(1e-10)), 1e-5);
 }
 
-TEST_F(BeamSearchTest, ScoresAreThoseOfScore) {
+TEST_F(BeamSearchTest, LogProbabilitiesEqualScore) {
   BeamSearchOptions options;
   options.max_words = 12;
   const std::vector<Hypothesis> found = Search(model(), options, 5);
@@ -251,12 +254,12 @@ TEST_F(BeamSearchTest, ABeamOfOneTakesTheBestWords) {
   }
 }
 
-TEST_F(BeamSearchTest, WhatIsCutOffComesLastAndSaysSo) {
+TEST_F(BeamSearchTest, TextsThatAreCutOffComeLast) {
   BeamSearchOptions options;
   options.beam = 20;
   options.max_words = 1;
   const std::vector<Hypothesis> found = Search(model(), options, 20);
-  // "" has ended, x, y and z have not.
+  // The empty text has ended; x, y and z have been cut off.
   ASSERT_EQ(found.size(), 4u);
   EXPECT_TRUE(found[0].ended);
   for (size_t i = 1; i < 4; ++i) {

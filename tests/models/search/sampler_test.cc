@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kDraws = 100000;
 
-// As the server draws.
+// Draws a word in the same way as the server.
 std::optional<ScoredWord> DrawNext(const LanguageModel& model,
                                    const std::byte* state, Sampler* sampler) {
   const size_t size = model.vocabulary().size();
@@ -32,8 +32,8 @@ std::optional<ScoredWord> DrawNext(const LanguageModel& model,
   return sampler->DrawFromAll(log_probs);
 }
 
-// The tiny model's numbers are made up and do not sum to 1; what is drawn is in
-// proportion to them.
+// The probabilities of the tiny model do not sum to 1. The sampler draws words
+// in proportion to them.
 class SamplerTest : public testing::Test {
  protected:
   SamplerTest() : state_(model_.state_size()) { model_.Start(state_.data()); }
@@ -63,7 +63,8 @@ class SamplerTest : public testing::Test {
     return words;
   }
 
-  // The probabilities of SamplerOptions' steps, in double, in their order.
+  // Computes the distribution of the sampler in double, step by step in the
+  // order that SamplerOptions documents.
   std::map<WordId, double> Expected(const SamplerOptions& options,
                                     const std::set<WordId>& used) const {
     struct Odds {
@@ -100,8 +101,8 @@ class SamplerTest : public testing::Test {
     return expected;
   }
 
-  // Pearson's chi-squared test of 100,000 draws, refusing one in a million
-  // right samplers, were it not that the seed is fixed.
+  // Pearson's chi-squared test on 100,000 draws with a significance level of
+  // 1e-6. The seed is fixed, so the result is deterministic.
   void ExpectFits(const SamplerOptions& options,
                   const std::set<WordId>& used = {}) const {
     const std::map<WordId, double> expected = Expected(options, used);
@@ -117,7 +118,7 @@ class SamplerTest : public testing::Test {
       EXPECT_TRUE(count == 0 || expected.count(word) > 0)
           << model_.vocabulary().word(word);
     }
-    // The quantiles at 1 - 1e-6 of 0, 1, ... 9 degrees of freedom.
+    // The quantiles at 1 - 1e-6 for 0, 1, ..., 9 degrees of freedom.
     const double kLimits[] = {1e-9,  23.93, 27.63, 30.66, 33.38,
                               35.89, 38.26, 40.52, 42.70, 44.81};
     ASSERT_LE(expected.size(), std::size(kLimits));
@@ -173,8 +174,8 @@ TEST_F(SamplerTest, AllAtOnce) {
   ExpectFits(options, {Id("the"), Id("cat"), Id("small")});
 }
 
-// With <s> never drawn and all others raised above it, the best before the
-// penalty are not the best after it.
+// The penalty lowers the best words below others, so the best words before the
+// penalty are not the best words after it.
 TEST_F(SamplerTest, PenaltyComesBeforeTopK) {
   SamplerOptions options;
   options.top_k = 2;
@@ -182,8 +183,8 @@ TEST_F(SamplerTest, PenaltyComesBeforeTopK) {
   ExpectFits(options, {Id("the"), Id("a"), Id("</s>")});
 }
 
-// A word that a penalty below 1 raises need not be among the first by the
-// model's own probability.
+// A penalty below 1 may raise a word into the top k that is not among the best
+// words of the model.
 TEST_F(SamplerTest, PenaltyBelowOneRaisesIntoTopK) {
   SamplerOptions options;
   options.top_k = 2;
@@ -209,7 +210,7 @@ TEST_F(SamplerTest, BeginOfSentenceIsNeverDrawn) {
   EXPECT_EQ(std::count(words.begin(), words.end(), Id("<s>")), 0);
 }
 
-TEST_F(SamplerTest, TellsTheModelsOwnProbability) {
+TEST_F(SamplerTest, ReturnsTheProbabilityOfTheModel) {
   const std::vector<float> log_probs = Distribution();
   SamplerOptions options;
   options.temperature = 3;
@@ -225,7 +226,7 @@ TEST_F(SamplerTest, TellsTheModelsOwnProbability) {
   }
 }
 
-TEST_F(SamplerTest, TheSeedIsAllThereIs) {
+TEST_F(SamplerTest, TheSeedDeterminesTheWords) {
   for (uint32_t k : {0, 3}) {
     SamplerOptions options;
     options.top_k = k;
@@ -237,7 +238,7 @@ TEST_F(SamplerTest, TheSeedIsAllThereIs) {
 TEST_F(SamplerTest, TemperatureZeroTakesTheBest) {
   SamplerOptions options;
   options.temperature = 0;
-  // After <s> "the" -0.3 is the best, "a" -0.6 the next.
+  // After <s>, "the" is the best word (log10 P = -0.3), then "a" (-0.6).
   EXPECT_THAT(Draw(options, 20), testing::Each(Id("the")));
   options.repetition_penalty = 10;
   EXPECT_THAT(Draw(options, 20, 1, {Id("the")}), testing::Each(Id("a")));
@@ -245,15 +246,14 @@ TEST_F(SamplerTest, TemperatureZeroTakesTheBest) {
   EXPECT_THAT(Draw(options, 20, 1, {Id("the")}), testing::Each(Id("the")));
 }
 
-// In a penalty of 1 a word counts for nothing, used or not.
-TEST_F(SamplerTest, PenaltyOfOneIsNone) {
+TEST_F(SamplerTest, PenaltyOfOneHasNoEffect) {
   EXPECT_EQ(Draw({}, 1000, 1, {Id("the"), Id("a")}), Draw({}, 1000, 1));
 }
 
-// A model where <unk> alone may come next.
-class HopelessSamplerTest : public testing::TestWithParam<SamplerOptions> {};
+// Draws from a model that gives all probability to <unk>.
+class OnlyUnknownSamplerTest : public testing::TestWithParam<SamplerOptions> {};
 
-TEST_P(HopelessSamplerTest, NothingIsLeft) {
+TEST_P(OnlyUnknownSamplerTest, NoWordIsLeft) {
   const float kNever = -std::numeric_limits<float>::infinity();
   NgramTable table;
   table.levels.resize(1);
@@ -271,7 +271,7 @@ TEST_P(HopelessSamplerTest, NothingIsLeft) {
   EXPECT_EQ(DrawNext(*built.model, state.data(), &lenient), (ScoredWord{0, 0}));
 }
 
-INSTANTIATE_TEST_SUITE_P(Options, HopelessSamplerTest,
+INSTANTIATE_TEST_SUITE_P(Options, OnlyUnknownSamplerTest,
                          testing::Values(SamplerOptions{},
                                          SamplerOptions{.temperature = 0},
                                          SamplerOptions{.top_k = 2},

@@ -191,7 +191,7 @@ TEST_F(BatcherTest, AttentionIsThatOfTheModel) {
     const LanguageModel::Query query = {state, {&i, 1}, state, {}};
     model.decoder().Score({&query, 1});
     states.push_back(state);
-    const TranslationModel::Look look = {
+    const TranslationModel::AttentionQuery look = {
         state, absl::MakeSpan(expected).subspan(i * 3, 3)};
     model.Attend({&look, 1});
   }

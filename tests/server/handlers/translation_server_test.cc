@@ -232,8 +232,8 @@ TEST_F(TranslationServerTest, CoverageIsThatOfAttention) {
       double looked_at[3] = {};
       for (size_t t = 0; t <= words.size(); ++t) {
         float weights[3];
-        const TranslationModel::Look look = {state.data(),
-                                             absl::MakeSpan(weights)};
+        const TranslationModel::AttentionQuery look = {state.data(),
+                                                       absl::MakeSpan(weights)};
         model.Attend({&look, 1});
         for (size_t j = 0; j < 3; ++j) looked_at[j] += weights[j];
         if (t == words.size()) break;
