@@ -16,7 +16,8 @@
 namespace lmserve {
 namespace {
 
-// Sums of rounded numbers pass 0 by a little; ARPA files carry 7 digits.
+// Log-probabilities may exceed 0 by this much because of rounding: ARPA files
+// have 7 digits.
 constexpr float kRounding = 1e-4f;
 
 absl::Status CheckLevel(const NgramTable& table, int order) {
@@ -36,7 +37,7 @@ absl::Status CheckLevel(const NgramTable& table, int order) {
   return absl::OkStatus();
 }
 
-// The children of large contexts, which the slots hold.
+// Counts the children of large contexts, which are stored in the slots.
 uint64_t CountHashed(const NgramTable& table) {
   uint64_t hashed = 0;
   for (const NgramLevel& level : table.levels) {
@@ -48,7 +49,8 @@ uint64_t CountHashed(const NgramTable& table) {
   return hashed;
 }
 
-// Filled to two thirds at most, and never full.
+// The size of a hash table for `hashed` children: a power of two, at most two
+// thirds full and with at least one empty slot.
 uint64_t SlotsFor(uint64_t hashed) { return std::bit_ceil(hashed * 3 / 2 + 1); }
 
 absl::Status CheckTable(const NgramTable& table) {
@@ -63,7 +65,7 @@ absl::Status CheckTable(const NgramTable& table) {
   }
   if (total > kMax || SlotsFor(CountHashed(table)) > kMax) {
     return absl::ResourceExhaustedError(
-        "too many n-grams for 32 bits; use a lower order or pruning");
+        "too many n-grams for 32-bit ids: use a lower order or pruning");
   }
   return absl::OkStatus();
 }
@@ -82,7 +84,7 @@ NgramHeader MakeHeader(const NgramTable& table) {
   return header;
 }
 
-// Writes one file, section by section.
+// Builds the contents of one file, section by section.
 class Builder {
  public:
   explicit Builder(const NgramTable& table)
@@ -116,7 +118,7 @@ class Builder {
     return reinterpret_cast<T*>(bytes_.data() + offset);
   }
 
-  // The sections as far as FindChild() and ContextAfter() read them.
+  // A view of the sections that FindChild() and ContextAfter() read.
   NgramFile View() {
     NgramFile view = {};
     view.nodes = {nodes(), layout_.nodes + 1};
@@ -135,8 +137,8 @@ class Builder {
     for (uint32_t i = 0; i < unigrams.size(); ++i) Write(1, 1 + i, i);
   }
 
-  // Places the n-grams of order k: context by context, as the contexts were
-  // placed, the children of each likeliest first.
+  // Places the n-grams of order k, context by context in the order of the
+  // contexts, and the children of each context in the order of Likelier().
   void PlaceLevel(int k) {
     const NgramLevel& contexts = table_.levels[k - 2];
     const NgramLevel& level = table_.levels[k - 1];
@@ -164,8 +166,8 @@ class Builder {
 
   static float Clamp(float log_prob) { return std::min(log_prob, 0.0f); }
 
-  // Writes n-gram i of order k as node or leaf id; its children and link come
-  // later.
+  // Writes n-gram i of order k as the node or leaf `id`. PlaceLevel() and
+  // LinkChildren() set its children and link later.
   void Write(int k, NodeId id, uint32_t i) {
     const NgramLevel& level = table_.levels[k - 1];
     const float log_prob = Clamp(level.log_probs[i]);
@@ -175,7 +177,7 @@ class Builder {
       return;
     }
     const bool is_context = level.children[i] != level.children[i + 1];
-    // Only an ARPA-like model gives a weight to a context without children.
+    // Only kBackOff uses the back-off weight of an n-gram without children.
     const bool has_backoff = is_context || table_.rule == UnseenRule::kBackOff;
     nodes()[id] = {log_prob, has_backoff ? level.backoffs[i] : 0.0f, 0, kRoot};
   }
@@ -201,7 +203,8 @@ class Builder {
     }
   }
 
-  // Contexts come in rising order, so the links of shorter ones are there.
+  // Contexts are visited in ascending order, so the links of shorter contexts
+  // have been set.
   void LinkChildren(NodeId context) {
     const NodeId end = nodes()[context + 1].first_child;
     for (NodeId child = nodes()[context].first_child; child < end; ++child) {
@@ -214,7 +217,8 @@ class Builder {
     }
   }
 
-  // The longest suffix of suffix + word that is a context.
+  // Returns the longest suffix of the n-gram `suffix` + `word` that is a
+  // context.
   NodeId LongestContext(NodeId suffix, WordId word) const {
     for (;; suffix = view_.nodes[suffix].link) {
       const NodeId found = view_.FindChild(suffix, word);
@@ -227,8 +231,9 @@ class Builder {
   const NgramLayout layout_;
   std::string bytes_;
   NgramFile view_;
-  NodeId level_begin_ = 0;        // id of the first n-gram of the last order
-  std::vector<uint32_t> placed_;  // which n-gram of the table stands where
+  NodeId level_begin_ = 0;  // id of the first n-gram of the order placed last
+  // The index in the table of each n-gram of that order, by position.
+  std::vector<uint32_t> placed_;
 };
 
 }  // namespace

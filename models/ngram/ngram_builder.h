@@ -8,15 +8,16 @@
 
 namespace lmserve {
 
-// Makes the bytes of ngram.bin from a table: orders the children of each
-// context likeliest first, hashes those of the large contexts, and links each
-// n-gram to the longest suffix that is a context. n-grams may lack suffixes (a
-// pruned model), but not their contexts: the form of the table sees to that.
+// Builds the contents of ngram.bin from a table: sorts the children of each
+// context by Likelier(), hashes the children of large contexts, and links each
+// n-gram to its longest suffix that is a context. Suffixes of an n-gram may be
+// missing, as in a pruned model. Its context always exists, because the table
+// is a tree.
 //
-// Takes about 17 bytes an n-gram beside the table. Fails with
-// INVALID_ARGUMENT where a number in the table is none (NaN, a probability
-// above 1 by more than rounding, a back-off above kMaxBackOff), and with
-// RESOURCE_EXHAUSTED where 32 bits do not number the n-grams.
+// Needs about 17 bytes of memory per n-gram in addition to the table. Returns
+// INVALID_ARGUMENT for a NaN, a probability above 1 by more than rounding, or a
+// back-off weight above kMaxBackOff, and RESOURCE_EXHAUSTED if 32-bit ids are
+// too small for the number of n-grams. Thread-safe.
 absl::StatusOr<std::string> BuildNgramFile(const NgramTable& table);
 
 }  // namespace lmserve

@@ -28,11 +28,12 @@ absl::Status Broken(Offset offset, absl::string_view what, Expected expected,
                                                  expected, ", found ", found));
 }
 
-// No n-gram is without its context, and none is longer than the order.
+// Checks that every order that has n-grams is at most the order of the model,
+// and that the order below it has n-grams, too.
 absl::Status CheckCounts(const NgramHeader& header) {
   for (uint32_t k = 1; k < kMaxNgramOrder; ++k) {
-    const bool may_be_some = k < header.order && header.counts[k - 1] > 0;
-    if (header.counts[k] > 0 && !may_be_some) {
+    const bool allowed = k < header.order && header.counts[k - 1] > 0;
+    if (header.counts[k] > 0 && !allowed) {
       return Broken(offsetof(NgramHeader, counts) + k * sizeof(uint32_t),
                     absl::StrCat(k + 1, "-grams"), 0, header.counts[k]);
     }
@@ -55,7 +56,7 @@ absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
   }
   if (!std::isfinite(header.log_alpha) || header.log_alpha > 0) {
     return Broken(offsetof(NgramHeader, log_alpha), "ln alpha",
-                  "a finite number up to 0", header.log_alpha);
+                  "a finite number of at most 0", header.log_alpha);
   }
   if (!std::has_single_bit(header.slots)) {
     return Broken(offsetof(NgramHeader, slots), "slots", "a power of two",
@@ -70,7 +71,7 @@ absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
   const NgramLayout layout(header);
   if (layout.nodes + layout.leaves > std::numeric_limits<NodeId>::max()) {
     return Broken(offsetof(NgramHeader, counts), "n-grams",
-                  "fewer than 2^32 in all", layout.nodes + layout.leaves);
+                  "fewer than 2^32 in total", layout.nodes + layout.leaves);
   }
   if (header.file_size != layout.file_size) {
     return Broken(offsetof(NgramHeader, file_size), "file size",
@@ -83,8 +84,8 @@ absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
   return absl::OkStatus();
 }
 
-// Checks the numbers of a node or leaf of the given order, and that its link
-// leads to a context of a lower order, so that every chain of links ends.
+// Checks the log-probability of a node or leaf of the given order, and that its
+// link refers to a context of a lower order, so that every chain of links ends.
 absl::Status CheckEntry(const NgramFile& file, uint64_t offset, int order,
                         float log_prob, NodeId link) {
   if (!(log_prob <= 0)) {
@@ -140,8 +141,8 @@ absl::Status CheckLeaves(const NgramFile& file, const NgramLayout& layout) {
   return absl::OkStatus();
 }
 
-// Every word is in the vocabulary; order 1 is the vocabulary; the children of
-// each context are in order.
+// Checks that every word is in the vocabulary, that order 1 is the vocabulary,
+// and that the children of each context are sorted by Likelier().
 absl::Status CheckWords(const NgramFile& file, const NgramLayout& layout) {
   const WordId size = file.header->counts[0];
   for (NodeId id = 1; id < file.words.size(); ++id) {
@@ -161,16 +162,17 @@ absl::Status CheckWords(const NgramFile& file, const NgramLayout& layout) {
     const NodeId end = file.nodes[id + 1].first_child;
     for (NodeId child = file.nodes[id].first_child + 1; child < end; ++child) {
       if (!Likelier(entry(child - 1), entry(child))) {
-        return Broken(layout.words_at + child * sizeof(WordId),
-                      "children of a context", "likeliest first",
-                      "another order");
+        return Broken(
+            layout.words_at + child * sizeof(WordId), "children of a context",
+            "descending probability, then ascending id", "another order");
       }
     }
   }
   return absl::OkStatus();
 }
 
-// Slots name children, and one at least is empty, so that every search ends.
+// Checks that slots hold valid ids, and that at least one slot is empty, so
+// that every search ends.
 absl::Status CheckSlots(const NgramFile& file, const NgramLayout& layout) {
   bool empty = false;
   for (size_t i = 0; i < file.slots.size(); ++i) {
@@ -180,7 +182,9 @@ absl::Status CheckSlots(const NgramFile& file, const NgramLayout& layout) {
                     absl::StrCat("below ", file.words.size()), file.slots[i]);
     }
   }
-  if (!empty) return Broken(layout.slots_at, "slots", "an empty one", "none");
+  if (!empty) {
+    return Broken(layout.slots_at, "slots", "at least one empty slot", "none");
+  }
   return absl::OkStatus();
 }
 
@@ -200,7 +204,8 @@ absl::Status CheckBestWords(const NgramFile& file, const NgramLayout& layout) {
   for (size_t i = 1; i < file.best_words.size(); ++i) {
     if (!Likelier(entry(file.best_words[i - 1]), entry(file.best_words[i]))) {
       return Broken(layout.best_words_at + i * sizeof(WordId), "best words",
-                    "likeliest first", "another order");
+                    "descending probability, then ascending id",
+                    "another order");
     }
   }
   return absl::OkStatus();
@@ -226,7 +231,8 @@ absl::StatusOr<NgramFile> NgramFile::Parse(absl::string_view bytes,
                   bytes.size());
   }
   if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(uint64_t) != 0) {
-    return absl::InvalidArgumentError("ngram.bin: the bytes are not aligned");
+    return absl::InvalidArgumentError(
+        "ngram.bin: expected memory aligned to 8 bytes");
   }
   const auto* header = reinterpret_cast<const NgramHeader*>(bytes.data());
   absl::Status status = CheckHeader(*header, bytes.size(), vocabulary_size);

@@ -11,21 +11,23 @@
 
 namespace lmserve {
 
-// The bytes of ngram.bin, used in place. See model_store/FORMAT.md.
+// The structures of ngram.bin, which are used in place. model_store/FORMAT.md
+// specifies the format.
 //
-// The n-grams form a tree of contexts: the children of a node are the words
-// seen after it, in the order of Likelier(). Nodes are numbered order by order
-// from the root (the empty context) = 0, so that the children of a node are
-// neighbours. The word w alone is node 1 + w. N-grams of the highest order have
-// no children: they are leaves, and numbered on after the nodes.
+// The n-grams form a tree. A node is an n-gram; its children are the n-grams
+// that extend it by one word, in the order of Likelier(). The root, node 0, is
+// the empty context. Ids are assigned order by order, so that the children of a
+// node have consecutive ids; the unigram of word w is node 1 + w. N-grams of
+// the highest order have no children. They are stored as leaves, whose ids
+// follow those of the nodes.
 using NodeId = uint32_t;
 
 inline constexpr NodeId kRoot = 0;
 
 struct NgramNode {
   float log_prob;      // ln P(last word | context)
-  float backoff;       // ln of the back-off weight, or of the floor
-  NodeId first_child;  // the last child is before the next node's first
+  float backoff;       // ln of the back-off weight, or for kFloor of the floor
+  NodeId first_child;  // the children end at the first_child of the next node
   NodeId link;         // the longest proper suffix that is a context
 };
 
@@ -34,14 +36,15 @@ struct NgramLeaf {
   NodeId link;
 };
 
-// The first bytes of the file. Sections follow, each beginning at a multiple of
-// 64 bytes: nodes and one to end them, leaves, words, slots, best_words.
+// The start of the file. The sections follow, each at an offset that is a
+// multiple of 64 bytes: nodes with one sentinel node, leaves, words, slots,
+// best_words.
 struct NgramHeader {
   std::array<char, 8> magic;
   uint32_t order;
   uint32_t rule;       // an UnseenRule
-  float log_alpha;     // of UnseenRule::kStupid, else 0
-  uint32_t slots;      // a power of two
+  float log_alpha;     // for UnseenRule::kStupid; otherwise 0
+  uint32_t slots;      // number of slots, a power of two
   uint64_t file_size;  // bytes
   std::array<uint32_t, kMaxNgramOrder> counts;  // n-grams of order 1, 2, ...
 };
@@ -49,43 +52,48 @@ struct NgramHeader {
 inline constexpr std::array<char, 8> kNgramMagic = {'l', 'm', 'n', 'g',
                                                     'r', 'a', 'm', '1'};
 
-// A context with more children than this finds them through the slots.
+// A context with more children than this is large: its children are found by
+// hashing, in the slots. Those of other contexts are found by a linear search.
 inline constexpr uint32_t kMaxScannedChildren = 16;
 
-// The largest ln of a back-off weight. Far above what any method gives; sums of
-// such stay finite.
+// The upper limit of the logarithm of a back-off weight. It is far above what
+// any smoothing method gives, and sums of such logarithms stay finite.
 inline constexpr float kMaxBackOff = 1000;
 
-// Where each section of a file lies.
+// The sizes and byte offsets of the sections of a file.
 struct NgramLayout {
   explicit NgramLayout(const NgramHeader& header);
 
-  uint64_t nodes;   // how many, the root and the inner n-grams
-  uint64_t leaves;  // how many
+  uint64_t nodes;   // number of nodes with the root, without the sentinel
+  uint64_t leaves;  // number of leaves
   uint64_t nodes_at, leaves_at, words_at, slots_at, best_words_at;
   uint64_t file_size;
 };
 
-// Views of the sections. Copies share the bytes, which must outlive them.
+// Views of the sections of a file. Does not own the bytes, which must outlive
+// all copies. Immutable after Parse(): any number of threads may use it.
 struct NgramFile {
   const NgramHeader* header;
-  absl::Span<const NgramNode> nodes;    // and one more, whose first_child ends
-  absl::Span<const NgramLeaf> leaves;   // the children of the last
+  // The nodes and a sentinel, whose first_child ends the children of the last
+  // node.
+  absl::Span<const NgramNode> nodes;
+  absl::Span<const NgramLeaf> leaves;
   absl::Span<const WordId> words;       // the last word of each node and leaf
-  absl::Span<const NodeId> slots;       // children by hash; 0: none
-  absl::Span<const WordId> best_words;  // the vocabulary, likeliest first
-  std::array<NodeId, kMaxNgramOrder + 2> level_begin;  // first node of order k
+  absl::Span<const NodeId> slots;       // hash table of children; 0: empty
+  absl::Span<const WordId> best_words;  // the vocabulary sorted by Likelier()
+  // The id of the first node or leaf of order k.
+  std::array<NodeId, kMaxNgramOrder + 2> level_begin;
 
-  // Checks every count, offset, id and number in the bytes, so that nothing
-  // that reads them later has to. Fails with INVALID_ARGUMENT, telling the
-  // offset, the expected and the found.
+  // Checks every count, offset, id and number in the bytes, so that later reads
+  // need no checks. Returns INVALID_ARGUMENT with the offset, the expected and
+  // the found value if one is wrong. REQUIRES: bytes are aligned to 8 bytes.
   static absl::StatusOr<NgramFile> Parse(absl::string_view bytes,
                                          WordId vocabulary_size);
 
   int order() const { return static_cast<int>(header->order); }
   UnseenRule rule() const { return static_cast<UnseenRule>(header->rule); }
 
-  // The number of words in the n-gram that a node or leaf stands for.
+  // Returns the number of words in the n-gram of a node or leaf.
   int OrderOf(NodeId id) const;
 
   bool IsLeaf(NodeId id) const { return id >= nodes.size() - 1; }
@@ -96,19 +104,20 @@ struct NgramFile {
     return IsLeaf(id) ? Leaf(id).log_prob : nodes[id].log_prob;
   }
 
-  // Where a child of a large context may stand in slots: here or, past other
-  // children, in the next ones, before an empty one.
+  // Returns the index in `slots` where the search for a child of a large
+  // context starts. The child is at this index or a later one (modulo the
+  // size), before the first empty slot.
   uint64_t Slot(NodeId context, WordId word) const {
     uint64_t hash = (uint64_t{context} << 32 | word) * 0x9E3779B97F4A7C15;
     hash = (hash ^ hash >> 32) * 0xD6E8FEB86659FD93;
     return hash >> 32 & (slots.size() - 1);
   }
 
-  // The n-gram context + word, or kRoot where there is none.
+  // Returns the n-gram context + word, or kRoot if it does not exist.
   NodeId FindChild(NodeId context, WordId word) const;
 
-  // What is left of an n-gram once it is read: the longest suffix of it that
-  // matters to the words that follow.
+  // Returns the longest suffix of an n-gram that matters for the words after
+  // it: one that has children or a back-off weight.
   NodeId ContextAfter(NodeId id) const {
     if (IsLeaf(id)) return Leaf(id).link;
     const NgramNode& node = nodes[id];

@@ -23,8 +23,10 @@ absl::StatusOr<std::unique_ptr<NgramModel>> NgramModel::Create(
   const WordId begin = vocabulary.begin_sentence();
   if (file->LogProb(1 + begin) != -std::numeric_limits<float>::infinity() ||
       std::count(file->words.begin() + 1, file->words.end(), begin) != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "ngram.bin: ", kBeginSentence, " has a probability; it never may"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ngram.bin: ", kBeginSentence,
+                     ": expected probability 0 and no n-grams that end with "
+                     "it"));
   }
   return absl::WrapUnique(new NgramModel(std::move(vocabulary), *file));
 }
@@ -76,7 +78,7 @@ NgramModel::Step NgramModel::ScoreWord(std::byte* state, WordId word) const {
     case UnseenRule::kBackOff:
       break;
     case UnseenRule::kFloor:
-      // The search went on for the next state alone.
+      // Beyond the first context, the search only served the next state.
       if (context != before.node) return {file_.nodes[before.node].backoff, 0};
       break;
     case UnseenRule::kStupid:
@@ -89,7 +91,7 @@ NgramModel::Step NgramModel::ScoreWord(std::byte* state, WordId word) const {
 void NgramModel::ForEach(int order,
                          absl::FunctionRef<void(const Ngram&)> visit) const {
   std::vector<WordId> words(order);
-  // The path from the root to the n-gram, and past its end at each depth.
+  // The nodes on the path from the root to the current n-gram.
   std::vector<NodeId> path(order + 1, kRoot);
   const auto visit_children = [&](auto& self, int depth) -> void {
     const NodeId end = file_.nodes[path[depth] + 1].first_child;

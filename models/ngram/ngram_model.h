@@ -13,14 +13,18 @@
 
 namespace lmserve {
 
-// An n-gram model over the bytes of ngram.bin, which it reads in place. A state
-// is the longest context that matters to what follows: the number of its node,
-// 4 bytes; for stupid back-off also the number of words before it, 8 bytes.
+// An n-gram model that uses the contents of ngram.bin in place. A state is the
+// longest context that matters for the words after it, stored as its node id in
+// 4 bytes. With stupid back-off, a state has 4 more bytes for the number of
+// words that were read before that context.
 //
-// Immutable: any number of threads may use one at a time.
+// Owns its vocabulary, not the bytes of the file. Immutable: any number of
+// threads may use one instance.
 class NgramModel final : public LanguageModel {
  public:
-  // Checks the bytes in full. They must outlive the model, 8-byte aligned.
+  // Checks all of the bytes, and fails as NgramFile::Parse() does, or if <s>
+  // has a probability. The bytes must be aligned to 8 bytes and outlive the
+  // model.
   static absl::StatusOr<std::unique_ptr<NgramModel>> Create(
       Vocabulary vocabulary, absl::string_view bytes);
 
@@ -30,31 +34,31 @@ class NgramModel final : public LanguageModel {
   size_t state_size() const override;
   void Start(std::byte* state) const override;
 
-  // Walks several texts at once, so that the memory accesses of one overlap the
-  // work on the others; each answer is what the text alone would get.
+  // Looks up the words of several texts at once, so that memory accesses
+  // overlap. See ngram_score.cc.
   void Score(absl::Span<const Query> batch) const override;
 
   void Distribution(absl::Span<const std::byte* const> states,
                     float* log_probs) const override;
 
-  // Merges the children of the context and of its suffixes, each likeliest
-  // first; never looks at the whole vocabulary for a small k.
+  // Merges the sorted children of the context and of its suffixes. For a small
+  // k it reads only a few entries, not the whole vocabulary.
   void TopK(absl::Span<const std::byte* const> states, size_t k,
             absl::Span<ScoredWord> best) const override;
 
   int order() const { return file_.order(); }
   UnseenRule rule() const { return file_.rule(); }
 
-  // How many n-grams there are of an order.
+  // Returns the number of n-grams of an order.
   size_t Count(int order) const { return file_.header->counts[order - 1]; }
 
-  // How one word was scored.
+  // The score of one word.
   struct Step {
     float log_prob;
-    int order;  // words in the n-gram found, the word included
+    int order;  // length of the n-gram that was found, with the word
   };
 
-  // Scores one word and moves the state.
+  // Scores one word and advances the state in place.
   Step ScoreWord(std::byte* state, WordId word) const;
 
   // One n-gram of the model. backoff is 0 at the highest order.
@@ -64,21 +68,23 @@ class NgramModel final : public LanguageModel {
     float backoff;
   };
 
-  // Visits the n-grams of an order, context by context, likeliest first.
+  // Calls visit for the n-grams of an order, context by context, and in the
+  // order of Likelier() within a context.
   void ForEach(int order, absl::FunctionRef<void(const Ngram&)> visit) const;
 
  private:
   friend class NgramScorer;
   friend class NgramMerger;
 
-  // A state taken apart.
+  // The decoded fields of a state.
   struct Context {
     NodeId node = kRoot;
-    uint32_t missing = 0;  // words read before the node's; kStupid only
+    uint32_t missing = 0;  // words read before those of node; kStupid only
   };
 
-  // A list of next words, likeliest first: the children of a context, or, of
-  // the root, the vocabulary. The weight is added to their log-probabilities.
+  // A list of next words, sorted by Likelier(): the children of a context, or
+  // the whole vocabulary for the root. `weight` is added to their
+  // log-probabilities.
   struct Source {
     NodeId node;
     float weight;
@@ -89,22 +95,24 @@ class NgramModel final : public LanguageModel {
   Context Read(const std::byte* state) const;
   void Write(const Context& context, std::byte* state) const;
 
-  // The number of words that a context stands for, and the other way round.
+  // Returns the number of words that a context remembers, up to order() - 1.
   int Remembered(const Context& context) const {
     return file_.OrderOf(context.node) + static_cast<int>(context.missing);
   }
+  // Creates the context of a node after `remembered` words.
   Context MakeContext(NodeId node, int remembered) const;
 
-  // Of kStupid: ln of what it costs to go from a context of `remembered` words
-  // to one of `used`.
+  // For kStupid: the log-weight for backing off from a context of `remembered`
+  // words to one of `used` words.
   float StupidWeight(int remembered, int used) const {
     return (remembered - used) * file_.header->log_alpha;
   }
-  // The context after a text of the context `before` was ended by the n-gram
-  // `found`.
+
+  // Returns the context after a word that was read in the context `before` and
+  // found as the n-gram `found`.
   Context After(const Context& before, NodeId found) const;
 
-  // The context and all it backs off to, longest first, the root last.
+  // Returns the context and its suffixes, longest first, the root last.
   std::vector<Source> Sources(const Context& context) const;
   size_t SourceSize(const Source& source) const;
   ScoredWord SourceWord(const Source& source, size_t i) const;

@@ -1,10 +1,11 @@
-// NgramModel::Distribution() and TopK(): what comes next.
+// NgramModel::Distribution() and TopK(): prediction of the next word.
 //
-// The next words of a context h are its children, and, weighted by the
-// back-off, those of its suffix h', and so on down to the vocabulary; of a word
-// in several of these lists the longest context's entry counts. Each list lies
-// there likeliest first, so the k best are the first k of their merge that no
-// longer context has: k look-ups or so, whatever the size of the vocabulary.
+// The candidates for the next word after a context h are the children of h, the
+// children of its suffix h' with the back-off weight of h added, and so on to
+// the unigrams. A word that is in several of these lists gets its probability
+// from the longest context. Each list is stored in the order of Likelier(), so
+// merging the lists and skipping words that a longer context has yields the k
+// best words after about k steps, whatever the size of the vocabulary.
 //
 // Tested by tests/conformance and tests/models/ngram/ngram_model_test.cc.
 
@@ -75,9 +76,10 @@ void NgramModel::FillDistribution(const Context& context,
   }
 }
 
-// Lists the next words of a context, each once, likeliest first. Of equals that
-// stand in different lists, or that only the rounding of the weighted sum makes
-// equal, any may come first.
+// Iterates over the next words of a context, each word once, in order of
+// descending probability. The order of words with equal probability is
+// unspecified if they come from different lists, or if they are equal only
+// because the weighted sum was rounded.
 class NgramMerger {
  public:
   NgramMerger(const NgramModel& model, const NgramModel::Context& context)
@@ -90,7 +92,7 @@ class NgramMerger {
   // Whether there are words left.
   bool HasNext() const { return likeliest_ < sources_.size(); }
 
-  // The likeliest of them. REQUIRES: HasNext().
+  // Returns the current word. REQUIRES: HasNext().
   const ScoredWord& Next() const { return heads_[likeliest_].word; }
 
   void Advance() {
@@ -99,14 +101,14 @@ class NgramMerger {
   }
 
  private:
-  // The first word of a list that was not listed yet.
+  // The current word of a list and its position in the list.
   struct Head {
     ScoredWord word;
     size_t position;
   };
 
-  // Reads the next word of a list, from a position on, that no longer context
-  // has.
+  // Moves the head of a list to the first word at or after `position` that no
+  // longer context has.
   void ReadFrom(size_t source, size_t position) {
     const size_t size = model_.SourceSize(sources_[source]);
     Head& head = heads_[source];
@@ -138,13 +140,13 @@ class NgramMerger {
   const NgramModel& model_;
   const std::vector<NgramModel::Source> sources_;
   std::vector<Head> heads_;
-  size_t likeliest_ = 0;  // the list that Next() stands in
+  size_t likeliest_ = 0;  // index of the list whose head is Next()
 };
 
 namespace {
 
-// Adds the first words by id that are not there yet, with a log-probability
-// that they all have, up to `size` words of it.
+// Adds up to `size` words that are not in *words yet, in ascending order of
+// ids, all with the same log-probability.
 void AddEquals(float log_prob, size_t size, WordId vocabulary,
                std::vector<ScoredWord>* words) {
   absl::flat_hash_set<WordId> taken;
@@ -157,7 +159,8 @@ void AddEquals(float log_prob, size_t size, WordId vocabulary,
   }
 }
 
-// Of words that hold the best ones, and all that equal the last of these.
+// Copies the best words. REQUIRES: `words` contains the best.size() best words
+// and all words with the same probability as the last of them.
 void CopyBest(std::vector<ScoredWord> words, absl::Span<ScoredWord> best) {
   std::sort(words.begin(), words.end(), Likelier);
   std::copy_n(words.begin(), best.size(), best.begin());
@@ -194,7 +197,7 @@ void NgramModel::FillTopKFloor(NodeId context,
   for (size_t i = 0; i < count; ++i) words.push_back(SourceWord(children, i));
   const float floor = file_.nodes[context].backoff;
   const WordId begin = vocabulary_.begin_sentence();
-  // One more than asked for: <s> may be among them.
+  // Adds one word more than needed, because <s> may be among them.
   for (WordId w = 0; w < vocabulary_.size(); ++w) {
     if (words.size() > count + best.size()) break;
     if (file_.FindChild(context, w) != kRoot) continue;

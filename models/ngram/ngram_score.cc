@@ -1,15 +1,16 @@
-// NgramModel::Score(): many words looked up at once.
+// NgramModel::Score(): looks up many words at once.
 //
-// A look-up waits for memory, not for arithmetic, so the addresses of many must
-// be known at a time. The words of the batch are known beforehand; hence, with
-// N_k(t) the n-gram of order k that ends with word t, or none,
+// The time of a lookup is the latency of memory, so many lookups must be in
+// flight at the same time. All words w_t of the batch are known in advance. Let
+// N_k(t) be the n-gram of order k that ends at word t, if it exists. Then
 //
 //   N_1(t) = w_t,   N_k(t) = child of N_{k-1}(t - 1) for the word w_t,
 //
-// all look-ups of one order are independent of each other. A block of words is
-// taken through the orders; in each, one pass asks for the memory that the next
-// will read. The longest N_k(t) has the probability, and the contexts
-// N_{k'}(t - 1), k' >= k, have the back-off weights.
+// and all lookups of one order are independent of each other. A block of words
+// is processed order by order; for each order, one pass prefetches the memory
+// that the next pass reads. With k the order of the longest N_k(t) that exists,
+//
+//   ln P(w_t) = log_prob(N_k(t)) + sum_{j >= k} backoff(N_j(t - 1)).
 //
 // Tested by tests/conformance and tests/models/ngram/ngram_model_test.cc
 // against ScoreWord().
@@ -34,30 +35,32 @@ class NgramScorer {
   }
 
  private:
-  // Enough look-ups to keep the memory busy, few enough to stay in the cache.
+  // Words in a block: enough lookups to hide the latency of memory, few enough
+  // that prefetched data stays in the cache.
   static constexpr int kSlots = 128;
   static constexpr int kMaxPieces = kSlots / 2;
 
-  // Words of one text that stand in the block, in slots [begin, end); the slot
-  // before them holds the context that the text has there.
+  // A part of one text in the block, in the slots [begin, end). The slot before
+  // `begin` holds the context of its first word.
   struct Piece {
     const LanguageModel::Query* query;
     size_t first_word;
     int begin, end;
   };
 
-  // A context whose suffixes are still to be found.
+  // A context whose suffixes have not been found yet.
   struct Link {
     int slot;
     NodeId node;
   };
 
-  // What is to be looked up: the children of a context for a slot's word.
-  struct LookUp {
+  // A search for the word of a slot among the children [begin, end) of a
+  // context. The last two fields are used for large contexts only.
+  struct Lookup {
     int slot;
     NodeId begin, end;
-    NodeId candidate;   // of a large context, as is
-    uint64_t position;  // in file_.slots
+    NodeId candidate;   // a child that may have the word
+    uint64_t position;  // of the candidate in file_.slots
   };
 
   void Add(const LanguageModel::Query& query) {
@@ -83,7 +86,7 @@ class NgramScorer {
     }
   }
 
-  // The slot before a text: its context. The suffixes come with ReadLinks().
+  // Adds a slot for the context before a text. ReadLinks() adds its suffixes.
   void AddContext(const NgramModel::Context& context) {
     const int slot = used_++;
     for (int k = 1; k < order_; ++k) nodes_[k][slot] = kRoot;
@@ -98,7 +101,7 @@ class NgramScorer {
     links_[link_count_++] = {slot, node};
   }
 
-  // Follows the links of all contexts at a time, a step each.
+  // Follows the links of all contexts in parallel, one link of each per pass.
   void ReadLinks() {
     while (link_count_ > 0) {
       const int count = link_count_;
@@ -126,7 +129,8 @@ class NgramScorer {
     remembered_[slot] = std::min(remembered_[slot - 1] + 1, order_ - 1);
   }
 
-  // Where a text goes on in the next block, its last slot is the first there.
+  // Copies the last slot to the first one, as the context of a text that
+  // continues in the next block.
   void KeepLastSlot() {
     for (int k = 1; k < order_; ++k) nodes_[k][0] = nodes_[k][kSlots - 1];
     remembered_[0] = remembered_[kSlots - 1];
@@ -153,10 +157,10 @@ class NgramScorer {
       }
     }
     for (int i = 0; i < small_count_; ++i) {
-      const LookUp& look_up = small_[i];
-      for (NodeId child = look_up.begin; child < look_up.end; ++child) {
-        if (file_.words[child] == words_[look_up.slot]) {
-          Found(k, look_up.slot, child);
+      const Lookup& lookup = small_[i];
+      for (NodeId child = lookup.begin; child < lookup.end; ++child) {
+        if (file_.words[child] == words_[lookup.slot]) {
+          SetFound(k, lookup.slot, child);
           break;
         }
       }
@@ -183,30 +187,32 @@ class NgramScorer {
     }
   }
 
-  // Finds the next slot that holds a child of the context, or an empty one.
-  void ReadSlots(LookUp& look_up) {
+  // Advances a lookup to the next child of its context in file_.slots, or to an
+  // empty slot.
+  void ReadSlots(Lookup& lookup) {
     for (;;
-         look_up.position = (look_up.position + 1) & (file_.slots.size() - 1)) {
-      const NodeId child = file_.slots[look_up.position];
-      look_up.candidate = child;
+         lookup.position = (lookup.position + 1) & (file_.slots.size() - 1)) {
+      const NodeId child = file_.slots[lookup.position];
+      lookup.candidate = child;
       if (child == kRoot) return;
-      if (child < look_up.begin || child >= look_up.end) continue;
+      if (child < lookup.begin || child >= lookup.end) continue;
       __builtin_prefetch(&file_.words[child]);
       return;
     }
   }
 
-  void Verify(int k, LookUp& look_up) {
-    while (look_up.candidate != kRoot) {
-      if (file_.words[look_up.candidate] == words_[look_up.slot]) {
-        return Found(k, look_up.slot, look_up.candidate);
+  // Compares the words of the candidates until one matches or none is left.
+  void Verify(int k, Lookup& lookup) {
+    while (lookup.candidate != kRoot) {
+      if (file_.words[lookup.candidate] == words_[lookup.slot]) {
+        return SetFound(k, lookup.slot, lookup.candidate);
       }
-      look_up.position = (look_up.position + 1) & (file_.slots.size() - 1);
-      ReadSlots(look_up);
+      lookup.position = (lookup.position + 1) & (file_.slots.size() - 1);
+      ReadSlots(lookup);
     }
   }
 
-  void Found(int k, int slot, NodeId child) {
+  void SetFound(int k, int slot, NodeId child) {
     nodes_[k][slot] = found_[slot] = child;
     found_order_[slot] = k;
     Prefetch(k, child);
@@ -248,7 +254,7 @@ class NgramScorer {
     return log_prob;
   }
 
-  // The context that matters to what follows a slot.
+  // Returns the longest context that matters for the word after a slot.
   NgramModel::Context ContextAfter(int slot) const {
     int k = order_ - 1;
     while (k > 0 && (nodes_[k][slot] == kRoot ||
@@ -266,21 +272,22 @@ class NgramScorer {
   const NgramFile& file_;
   const int order_;
 
-  int used_ = 0;
+  int used_ = 0;  // number of slots in use
   int piece_count_ = 0;
   std::array<Piece, kMaxPieces> pieces_;
   int link_count_ = 0;
   std::array<Link, kMaxPieces> links_;
-  // By order, then slot: N_k, and the weight of the context of k words before.
+  // By order k, then slot: N_k(t), or kRoot if it does not exist, and the
+  // back-off weight of the context N_k(t - 1).
   std::array<Slots<NodeId>, kMaxNgramOrder + 1> nodes_;
   std::array<Slots<float>, kMaxNgramOrder> backoffs_;
   Slots<WordId> words_;
-  Slots<NodeId> found_;  // the longest N_k
-  Slots<int> found_order_;
-  Slots<int> longest_;     // words in the longest context that matters
-  Slots<int> remembered_;  // words read up to here, the word itself counted
+  Slots<NodeId> found_;     // the longest N_k(t)
+  Slots<int> found_order_;  // its order k
+  Slots<int> longest_;      // order of the longest context that matters
+  Slots<int> remembered_;   // words read so far, at most order - 1
   int small_count_, large_count_;
-  Slots<LookUp> small_, large_;
+  Slots<Lookup> small_, large_;  // lookups in small and in large contexts
 };
 
 void NgramModel::Score(absl::Span<const Query> batch) const {

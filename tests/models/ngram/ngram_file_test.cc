@@ -1,5 +1,5 @@
-// ngram.bin is checked once, when it is read, and trusted ever after: so what
-// is wrong must be found then, and what is let through must be harmless.
+// ngram.bin is checked once, when it is parsed, and trusted afterwards. So
+// Parse() must refuse every file that a model could not use safely.
 
 #include "models/ngram/ngram_file.h"
 
@@ -26,7 +26,8 @@ using testing::StartsWith;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-// Memory of exactly this size, so that a sanitizer sees a read past its end.
+// Copies bytes to memory of exactly their size, so that a sanitizer detects
+// reads past the end.
 std::vector<char> Exactly(absl::string_view bytes) {
   return {bytes.begin(), bytes.end()};
 }
@@ -47,9 +48,10 @@ uint32_t Get(absl::string_view bytes, size_t offset) {
   return value;
 }
 
-// Where things lie in the file of TinyArpa(), by FORMAT.md: 10 words, 9
-// bigrams, 5 trigrams, 1 slot. The bigrams are the nodes 11 to 19: <s> the, <s>
-// a, the cat, the dog, a dog, cat is, dog barks, is small, small </s>.
+// The offsets of the sections in the file of TinyArpa(), computed from
+// FORMAT.md: 10 words, 9 bigrams, 5 trigrams, 1 slot. The bigrams are the nodes
+// 11 to 19: <s> the, <s> a, the cat, the dog, a dog, cat is, dog barks, is
+// small, small </s>.
 constexpr size_t kNodes = 128, kLeaves = 512, kWords = 576, kSlots = 704,
                  kBestWords = 768, kSize = 808;
 
@@ -69,7 +71,7 @@ class TinyFileTest : public testing::Test {
   const std::vector<char> tiny_ = Exactly(built_.bytes);
 };
 
-TEST_F(TinyFileTest, LiesAsTheFormatSays) {
+TEST_F(TinyFileTest, HasTheDocumentedLayout) {
   const absl::string_view bytes = View(tiny_);
   ASSERT_EQ(bytes.size(), kSize);
   EXPECT_EQ(bytes.substr(0, 8), "lmngram1");
@@ -85,7 +87,7 @@ TEST_F(TinyFileTest, LiesAsTheFormatSays) {
   EXPECT_EQ(Get(bytes, Node(13) + 8), 21u);
   EXPECT_EQ(Get(bytes, Node(13) + 12), 1u + 5);
   EXPECT_EQ(Get(bytes, Word(13)), 5u);
-  // The trigram "<s> the cat" goes on as "the cat".
+  // The context after the trigram "<s> the cat" is "the cat".
   EXPECT_FLOAT_EQ(std::bit_cast<float>(Get(bytes, Leaf(20))), -0.18 * ln10);
   EXPECT_EQ(Get(bytes, Leaf(20) + 4), 13u);
   // the -0.7, a -0.8, </s> -0.9, ..., <s> last.
@@ -97,11 +99,11 @@ TEST_F(TinyFileTest, LiesAsTheFormatSays) {
 struct Mutation {
   size_t offset;
   uint32_t value;
-  size_t told;           // the offset in the message
-  const char* expected;  // in it
+  size_t reported;       // the offset in the error message
+  const char* expected;  // the start of the message after the offset
 };
 
-// Of every field of the header and of every section.
+// Mutations of every field of the header and of every section.
 const Mutation kMutations[] = {
     {0, 0, 0, "magic: expected lmngram1"},
     {4, 0x326d6172, 0, "magic"},  // "lmngram2"
@@ -113,7 +115,7 @@ const Mutation kMutations[] = {
     {12, 3, 12, "rule for unseen words: expected 0 to 2, found 3"},
     {16, Bits(kNan), 16, "ln alpha"},
     {16, Bits(-kInfinity), 16, "ln alpha"},
-    {16, Bits(0.5f), 16, "ln alpha: expected a finite number up to 0"},
+    {16, Bits(0.5f), 16, "ln alpha: expected a finite number of at most 0"},
     {20, 0, 20, "slots: expected a power of two, found 0"},
     {20, 3, 20, "slots: expected a power of two, found 3"},
     {20, 0x80000000, 24, "file size"},
@@ -153,11 +155,11 @@ const Mutation kMutations[] = {
     {Word(10), 10, Word(10), "word: expected 9, found 10"},
     {Word(11), 10, Word(11), "word: expected below 10, found 10"},
     {Word(24), 0xffffffff, Word(24), "word: expected below 10"},
-    // "<s> the" no longer before "<s> a"; nor in the order of the ids.
+    // "<s> the" is less probable than "<s> a", which follows it.
     {Node(11), Bits(-9), Word(12), "children of a context"},
     {Node(12), Bits(-0.1f), Word(12), "children of a context"},
     {kSlots, 25, kSlots, "slot: expected below 25, found 25"},
-    {kSlots, 1, kSlots, "slots: expected an empty one, found none"},
+    {kSlots, 1, kSlots, "slots: expected at least one empty slot, found none"},
     {kBestWords, 10, kBestWords, "best word: expected every word once"},
     {kBestWords, 0xffffffff, kBestWords, "best word"},
     {kBestWords + 4, 3, kBestWords + 4, "best word"},
@@ -169,13 +171,13 @@ TEST_F(TinyFileTest, EveryFieldIsChecked) {
     Put(bytes, mutation.offset, mutation.value);
     const std::string error = Error(bytes);
     const std::string prefix =
-        absl::StrCat("ngram.bin at byte ", mutation.told, ": ");
+        absl::StrCat("ngram.bin at byte ", mutation.reported, ": ");
     EXPECT_THAT(error, StartsWith(prefix + mutation.expected))
         << mutation.value << " at " << mutation.offset;
   }
 }
 
-TEST_F(TinyFileTest, EqualsStandByRisingId) {
+TEST_F(TinyFileTest, EquallyProbableChildrenAreOrderedById) {
   std::vector<char> bytes = tiny_;
   Put(bytes, Node(11), Get(View(bytes), Node(12)));
   EXPECT_TRUE(NgramFile::Parse(View(bytes), 10).ok());  // the 3, a 4
@@ -215,13 +217,13 @@ TEST_F(TinyFileTest, BeginOfSentenceHasNoProbability) {
                 .value(),
             View(bytes))
             .status();
-    EXPECT_THAT(status.ToString(), HasSubstr("<s> has a probability"));
+    EXPECT_THAT(status.ToString(), HasSubstr("<s>: expected probability 0"));
   }
 }
 
-// An order without n-grams, and one above it with some: they would be the
-// children of n-grams of the wrong order.
-TEST(NgramFileTest, LevelsWithoutALevelBetween) {
+// There are no bigrams, but trigrams, which would be the children of n-grams of
+// the wrong order.
+TEST(NgramFileTest, RefusesAnEmptyOrderBelowAnother) {
   std::vector<char> bytes(460);
   std::memcpy(bytes.data(), "lmngram1", 8);
   const uint32_t header[] = {3, 0, 0, 1, 460, 0, 3, 0, 2};
@@ -240,7 +242,7 @@ TEST(NgramFileTest, LevelsWithoutALevelBetween) {
   EXPECT_FALSE(NgramFile::Parse(View(bytes), 3).ok());
 }
 
-// Two back-offs whose sum is no number any more.
+// The sum of two such back-off weights would be infinite.
 TEST_F(TinyFileTest, BackOffsThatOverflow) {
   std::vector<char> bytes = tiny_;
   for (NodeId id : {6, 13}) {  // "cat", "the cat"

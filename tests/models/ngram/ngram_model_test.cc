@@ -1,7 +1,6 @@
-// The query traps of n-gram models, each with a hand-sized model and numbers
-// written as sums of what its ARPA text says. The traps' numbers are those of
-// the acceptance list for n-gram queries. tests/conformance has the properties
-// that hold for every model.
+// Known pitfalls ("traps") of n-gram queries, each tested with a tiny model and
+// expected values written as sums of numbers in its ARPA text.
+// tests/conformance tests the properties that hold for every model.
 
 #include "models/ngram/ngram_model.h"
 
@@ -23,7 +22,7 @@ namespace {
 using State = std::vector<std::byte>;
 using testing::ElementsAre;
 
-// A model that is asked with words, and answers in log10 as ARPA files do.
+// A model whose queries are words and whose scores are log10, as in ARPA files.
 class Model {
  public:
   explicit Model(absl::string_view arpa) : built_(BuildFromArpa(arpa)) {}
@@ -44,7 +43,7 @@ class Model {
     return state;
   }
 
-  // The state after <s> and some words.
+  // Returns the state after <s> and the words of a text.
   State After(absl::string_view text) const {
     State state = Start();
     const std::vector<WordId> words = Encode(text);
@@ -53,7 +52,8 @@ class Model {
     return state;
   }
 
-  // log10 P of each word after <s>; both ways to score agree to the bit.
+  // Returns log10 P of each word of a text. Checks that Score() and ScoreWord()
+  // give the same bits.
   std::vector<double> Score(absl::string_view text) const {
     const std::vector<WordId> words = Encode(text);
     const State start = Start();
@@ -72,7 +72,7 @@ class Model {
     return scores;
   }
 
-  // Words of the n-gram that each word was found in.
+  // Returns the order of the n-gram that was found for each word.
   std::vector<int> Orders(absl::string_view text) const {
     State state = Start();
     std::vector<int> orders;
@@ -82,7 +82,7 @@ class Model {
     return orders;
   }
 
-  // The k best next words of a state.
+  // Returns the k best next words after a state.
   std::vector<std::string> Best(const State& state, size_t k) const {
     std::vector<ScoredWord> best(k);
     const std::byte* row = state.data();
@@ -108,25 +108,26 @@ class TinyModelTest : public testing::Test {
   const Model tiny_{TinyArpa()};
 };
 
-// Trap 10: the longest match, and the back-offs of the longer contexts alone.
+// Trap 10: the score is the log-probability of the longest match plus the
+// back-off weights of the longer contexts only.
 TEST_F(TinyModelTest, LongestMatchAndBackOffsOfLongerContexts) {
   EXPECT_THAT(tiny_.Score("the cat is small </s>"),
               ElementsAre(IsNear(-0.3), IsNear(-0.18), IsNear(-0.22),
                           IsNear(-0.17), IsNear(-0.21)));
   EXPECT_THAT(tiny_.Orders("the cat is small </s>"),
               ElementsAre(2, 3, 3, 3, 3));
-  // "<s> a cat" and "a cat" are not there.
+  // The model has neither "<s> a cat" nor "a cat".
   EXPECT_THAT(tiny_.Score("a cat </s>"),
               ElementsAre(IsNear(-0.6), IsNear(-0.45 + -0.2 + -1.0),
                           IsNear(-0.25 + -0.9)));
   EXPECT_THAT(tiny_.Orders("a cat </s>"), ElementsAre(2, 1, 1));
-  // "the dog" is found after <s>: of the contexts "<s> the" alone is longer.
+  // "the dog" is the longest match; the only longer context is "<s> the".
   EXPECT_THAT(tiny_.Score("the dog"),
               ElementsAre(IsNear(-0.3), IsNear(-0.05 + -0.5)));
 }
 
-// Trap 11: an unknown word pays the back-offs of its context; nothing passes
-// over it to the words that follow.
+// Trap 11: the score of an unknown word includes the back-off weights of its
+// context, and the words before it do not influence the words after it.
 TEST_F(TinyModelTest, UnknownWordIsChargedAndForgets) {
   EXPECT_THAT(tiny_.Score("the zebra is small"),
               ElementsAre(IsNear(-0.3), IsNear(-0.05 + -0.3 + -1.5),
@@ -154,20 +155,22 @@ ngram 2=2
               ElementsAre(IsNear(-0.7), IsNear(-0.5 + -1)));
 }
 
-// Trap 12: a state is the longest context that has an extension or a back-off;
-// words before it are dropped, so that equal futures have equal bytes.
+// Trap 12: a state is the longest context that has children or a back-off
+// weight. Words before it are dropped, so that states with the same
+// continuations have the same bytes.
 TEST_F(TinyModelTest, StateDropsWhatDoesNotMatter) {
-  // "a dog" has neither, "dog" has both.
+  // "a dog" has neither children nor a back-off weight, "dog" has both.
   EXPECT_EQ(tiny_.After("a dog"), tiny_.After("zebra dog"));
   EXPECT_NE(tiny_.After("a dog"), tiny_.After("the dog"));
-  // "dog barks" has a back-off of 0, which is none, and "barks" nothing at all.
+  // "dog barks" has a back-off weight of 0, which is the same as none, and
+  // "barks" has no back-off weight and no children.
   EXPECT_EQ(tiny_.After("the dog barks"), tiny_.After("zebra"));
-  // "small </s>" never goes on.
+  // "small </s>" has no children.
   EXPECT_EQ(tiny_.After("is small </s>"), tiny_.After("zebra"));
 }
 
 TEST_F(TinyModelTest, StateKeepsAContextForItsBackOffAlone) {
-  // "<s> a" has no extension; its back-off of -0.45 still counts.
+  // "<s> a" has no children, but its back-off weight of -0.45 counts.
   EXPECT_NE(tiny_.After("a"), tiny_.After("zebra a"));
   EXPECT_THAT(tiny_.Score("a dog").back(), IsNear(-0.45 + -0.4));
 }
@@ -195,7 +198,7 @@ ngram 3=1
 }
 
 TEST(NgramModelTest, ExtensionWithoutBackOffIsKept) {
-  // With a back-off of 0, "a b" still leads to "a b c".
+  // "a b" has a back-off weight of 0, but the child "a b c".
   const Model model(TwoBigrams(" 0"));
   EXPECT_THAT(model.Score("a b c"),
               ElementsAre(IsNear(-1), IsNear(-0.5), IsNear(-0.2)));
@@ -234,18 +237,18 @@ ngram 3=2
 -0.7 a b d
 \end\
 )");
-  // After "a b c" the longest context is "c": "b c" is no n-gram.
+  // After "a b c" the longest context is "c", because "b c" is not an n-gram.
   EXPECT_THAT(model.Score("a b c d"),
               ElementsAre(IsNear(-0.3 + -1.1), IsNear(-0.5), IsNear(-0.2),
                           IsNear(-0.6)));
   EXPECT_THAT(model.Orders("a b c d"), ElementsAre(1, 2, 3, 2));
   EXPECT_EQ(model.After("a b c"), model.After("zebra c"));
-  // "b d" is no n-gram either: "d" has the back-off of "b" alone.
+  // "b d" is not an n-gram either: "d" only gets the back-off weight of "b".
   EXPECT_THAT(model.Score("zebra b d").back(), IsNear(-0.2 + -1.4));
 }
 
-// Trap 15: a state may be scored in place, and nothing of a state is read
-// before it was written.
+// Trap 15: next_state may be the same memory as state, and Start() must write
+// all bytes of a state.
 TEST_F(TinyModelTest, StateMayBeScoredInPlace) {
   const std::vector<WordId> words = tiny_.Encode("the cat is");
   State state(tiny_.model().state_size(), std::byte{0xAB});
@@ -256,9 +259,10 @@ TEST_F(TinyModelTest, StateMayBeScoredInPlace) {
   EXPECT_EQ(state, tiny_.After("the cat is"));
 }
 
-// Trap 17: an n-gram is found by its words, not by a hash of them. The context
-// has enough children to be hashed; of the others many share a slot with one.
-TEST(NgramModelTest, HashedContextFindsItsChildrenAlone) {
+// Trap 17: an n-gram is identified by its words, not only by their hash. The
+// context has enough children to be hashed, and many other words hash to the
+// slot of a child.
+TEST(NgramModelTest, HashedContextFindsOnlyItsChildren) {
   constexpr int kWords = 5000, kChildren = 300;
   std::string arpa =
       absl::StrCat("\\data\\\nngram 1=", kWords + 3, "\nngram 2=", kChildren,
@@ -278,8 +282,8 @@ TEST(NgramModelTest, HashedContextFindsItsChildrenAlone) {
   }
 }
 
-// Trap 20: a word has the probability of the longest context that has it, also
-// where a shorter one would give it more.
+// Trap 20: a word gets its probability from the longest context that has it,
+// even if a shorter context would give it a higher one.
 TEST(NgramModelTest, LongestContextWinsInTopK) {
   const Model model(R"(\data\
 ngram 1=6
@@ -302,7 +306,7 @@ ngram 2=2
               ElementsAre("a", "</s>", "b"));
 }
 
-// Traps 6 and 20: <s> is never predicted, </s> is.
+// Traps 6 and 20: <s> is never predicted; </s> is predicted like a word.
 TEST_F(TinyModelTest, BeginIsLastAndEndIsAWord) {
   const std::vector<std::string> best = tiny_.Best(tiny_.After("is small"), 10);
   EXPECT_EQ(best.front(), "</s>");
@@ -315,20 +319,21 @@ TEST_F(TinyModelTest, BeginIsLastAndEndIsAWord) {
       -std::numeric_limits<float>::infinity());
 }
 
-// Texts longer than a block of the scorer, and many of them, split anywhere.
+// Scores texts of many lengths, up to several blocks of the scorer.
 TEST_F(TinyModelTest, LongTextsEqualWordByWord) {
   std::string text = "the";
   for (int i = 0; i < 700; ++i) {
     const char* const words[] = {"the", "cat", "is", "small", "dog", "zebra"};
     absl::StrAppend(&text, " ", words[i * i % 6]);
-    if (i > 100 && i < 400) continue;  // some lengths are enough
+    if (i > 100 && i < 400) continue;  // saves time
     tiny_.Score(text);
   }
 }
 
-// Stupid back-off (Brants et al. 2007, equation 5): alpha for each word less,
-// whether the longer context was seen or not.
-TEST(NgramModelTest, StupidBackOffPaysForEveryStep) {
+// Stupid back-off (Brants et al. 2007, equation 5): a factor alpha for each
+// word that is dropped from the context, whether the model has the longer
+// context or not.
+TEST(NgramModelTest, StupidBackOffAppliesAlphaForEveryStep) {
   EstimateOptions options;
   options.smoothing.method = "stupid-back-off";
   options.smoothing.alpha = 0.4;
@@ -345,7 +350,7 @@ TEST(NgramModelTest, StupidBackOffPaysForEveryStep) {
     }
     return score;
   };
-  // 10 tokens: a 2, b 2, c 2, d 2, </s> 3, less <s>: 11 with the markers.
+  // The unigram counts are a 2, b 2, c 2, d 2, </s> 3: 11 tokens without <s>.
   EXPECT_NEAR(score("a b c"), 1. / 2, 1e-6);       // count(a b c) / count(a b)
   EXPECT_NEAR(score("d b c"), 0.4 * 1 / 2, 1e-6);  // "d b" was never seen
   EXPECT_NEAR(score("a c b"), 0.4 * 0.4 * 2 / 11, 1e-6);

@@ -1,5 +1,5 @@
-// ngram.bin over random tables: what is built is what was given, and what is
-// changed is refused, or harmless.
+// Tests of ngram.bin with random tables: the file has the n-grams of the table,
+// and a file with random changes is refused or safe to use.
 
 #include <algorithm>
 #include <array>
@@ -28,11 +28,11 @@ Vocabulary MakeVocabulary(WordId size) {
   return Vocabulary::Parse(text).value();
 }
 
-// A table over `size` words with contexts of all widths: none, few, as many
-// children as are scanned, and more. Many n-grams lack their suffixes.
+// Returns a table over `size` words whose contexts have no children, few, up to
+// kMaxScannedChildren, and more. Many suffixes of n-grams are missing.
 NgramTable RandomTable(WordId size, UnseenRule rule, uint32_t seed) {
   std::mt19937 random(seed);
-  const auto quantised = [&] { return -0.5f * (1 + random() % 20); };
+  const auto quantized = [&] { return -0.5f * (1 + random() % 20); };
   NgramTable table;
   table.rule = rule;
   if (rule == UnseenRule::kStupid) table.log_alpha = -0.75f;
@@ -40,21 +40,21 @@ NgramTable RandomTable(WordId size, UnseenRule rule, uint32_t seed) {
   std::vector<WordId> words(size);
   for (WordId w = 0; w < size; ++w) words[w] = w;
   table.levels[0].words = words;
-  words.erase(words.begin() + 1);  // no n-gram but the first ends in <s>
+  words.erase(words.begin() + 1);  // only the unigram of <s> ends with <s>
   const std::array<uint32_t, 12> kWidths = {0,  1,  2,  15, 16, 17,
                                             18, 40, 33, 0,  0,  3};
   for (int k = 0; k < 4; ++k) {
     NgramLevel& level = table.levels[k];
     for (size_t i = 0; i < level.size(); ++i) {
-      level.log_probs.push_back(quantised());
+      level.log_probs.push_back(quantized());
     }
     if (k == 0) level.log_probs[1] = -kInfinity;
     if (k == 3) break;
     NgramLevel& next = table.levels[k + 1];
     for (size_t i = 0; i < level.size(); ++i) {
-      level.backoffs.push_back(random() % 3 == 0 ? 0 : quantised());
+      level.backoffs.push_back(random() % 3 == 0 ? 0 : quantized());
       level.children.push_back(next.size());
-      // Fewer the higher the order.
+      // The higher the order, the fewer contexts have children.
       if (random() % (1 + 3 * k) != 0) continue;
       std::shuffle(words.begin(), words.end(), random);
       const uint32_t width =
@@ -72,10 +72,10 @@ using Words = std::vector<WordId>;
 
 struct Ngram {
   float log_prob;
-  bool matters;  // as a context: it has children, or a weight
+  bool matters;  // as a context: has children or a back-off weight
 };
 
-// The n-grams of a table by their words.
+// Returns the n-grams of a table, keyed by their words.
 std::map<Words, Ngram> ByWords(const NgramTable& table) {
   std::map<Words, Ngram> ngrams;
   std::vector<Words> contexts = {{}};
@@ -136,12 +136,12 @@ TEST_P(RandomTableTest, FindChildEqualsTheMap) {
     }
     ++contexts[width > kMaxScannedChildren];
   }
-  // Both ways to find a child were taken.
+  // The test covered both ways to find a child.
   EXPECT_GT(contexts[false], 100);
   EXPECT_GT(contexts[true], 100);
 }
 
-TEST_P(RandomTableTest, GoesOnFromTheLongestSuffixThatMatters) {
+TEST_P(RandomTableTest, ContextAfterIsTheLongestSuffixThatMatters) {
   for (const auto& [words, ngram] : ngrams_) {
     Words suffix = words;
     while (!suffix.empty()) {
@@ -153,7 +153,7 @@ TEST_P(RandomTableTest, GoesOnFromTheLongestSuffixThatMatters) {
   }
 }
 
-// Asks a model everything, from the states that some texts lead to.
+// Calls all query methods of a model from the states after random texts.
 void Exercise(const NgramModel& model, std::mt19937& random) {
   const WordId size = model.vocabulary().size();
   std::vector<std::byte> state(model.state_size());
@@ -181,12 +181,13 @@ void Exercise(const NgramModel& model, std::mt19937& random) {
   }
 }
 
-// Some bytes of a file changed: a bit, a byte, or a small number put there.
-// The memory is of exactly their size, so that a sanitizer sees a read past it.
+// Returns a copy of a file with 1 to 3 random changes: a flipped bit, a random
+// byte, or a small number. The copy has exactly the size of the file, so that a
+// sanitizer detects reads past the end.
 std::vector<char> Changed(const std::string& bytes, std::mt19937& random) {
   std::vector<char> changed(bytes.begin(), bytes.end());
   for (uint32_t left = 1 + random() % 3; left > 0; --left) {
-    // Half of them in the header and the first nodes.
+    // About half of the changes are in the header and the first nodes.
     const size_t end = random() % 2 ? bytes.size() : size_t{512};
     const size_t at = random() % std::min(end, bytes.size());
     switch (random() % 3) {
