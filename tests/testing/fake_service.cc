@@ -13,7 +13,7 @@
 
 namespace lmserve {
 
-// A call without an answer. Deletes itself.
+// A call that is never answered. Deletes itself when it is done.
 class FakeServer::Hanging final : public grpc::ServerUnaryReactor {
  public:
   explicit Hanging(FakeServer& server) : server_(server) {}
@@ -28,7 +28,7 @@ class FakeServer::Hanging final : public grpc::ServerUnaryReactor {
   FakeServer& server_;
 };
 
-// Answers one request after the other. Deletes itself.
+// Answers the requests of a stream one by one. Deletes itself when it is done.
 class FakeServer::ScoreStreamReactor final
     : public grpc::ServerBidiReactor<lm::v1::ScoreRequest,
                                      lm::v1::ScoreResponse> {
@@ -78,7 +78,8 @@ class FakeServer::ScoreStreamReactor final
   lm::v1::ScoreResponse response_;
 };
 
-// Writes words until the client has enough. Deletes itself.
+// Writes words until the client cancels or the script lets the stream fail.
+// Deletes itself when it is done.
 class FakeServer::GenerateReactor final
     : public grpc::ServerWriteReactor<lm::v1::GenerateResponse> {
  public:

@@ -14,23 +14,24 @@
 
 namespace lmserve {
 
-// What a FakeServer does with the calls it gets.
+// How a FakeServer responds to calls.
 struct FakeScript {
-  int failures = 0;  // so many calls, the first ones, end with `failure`
+  int failures = 0;  // number of initial calls that end with `failure`
   grpc::Status failure = {};
-  bool hang = false;  // never answers; a call ends when it is cancelled
-  // A stream ends with `failure` after so many answers; negative: it does not.
+  bool hang = false;  // never answer; a call ends when it is cancelled
+  // Number of answers after which a stream ends with `failure`; negative: the
+  // stream does not fail.
   int fail_stream_after = -1;
-  size_t answer_bytes = 0;  // at least so large is a Score answer
-  // What ListModels tells of, each version 1 and default.
+  size_t answer_bytes = 0;  // minimum size of an answer to Score
+  // The models that ListModels returns, each with version 1 as the default.
   std::vector<std::string> models = {};
 };
 
-// The services of lm_server without a model, scripted. Every answer tells in
-// its model's name which method gave it. The score of a text has the text's
-// number as its log_prob; Generate writes "word" without end. Health: "" and
-// "up" serve, "down" does not. Listens on a free port of 127.0.0.1. Any number
-// of threads may use one.
+// A server with the services of lm_server, but without models. Every answer has
+// the name of its method as the name of its model. The score of a text has the
+// index of the text as its log_prob. Generate writes "word" endlessly. The
+// health service reports "" and "up" as serving and "down" as not serving. The
+// server listens on a free port of 127.0.0.1. Thread-safe.
 class FakeServer {
  public:
   explicit FakeServer(FakeScript script = {});
@@ -38,11 +39,12 @@ class FakeServer {
 
   const std::string& address() const { return address_; }
 
-  // Calls that arrived, streams too.
+  // The number of calls received, including streams.
   int calls() const;
-  // The connections they came on.
+  // The addresses of the clients.
   std::set<std::string> peers() const;
-  // Waits until some call was cancelled, a minute at most. False: none was.
+  // Waits for at most a minute until a call is cancelled. Returns whether one
+  // was.
   bool WaitForCancellation() const;
 
  private:
@@ -52,7 +54,7 @@ class FakeServer {
   class ScoreStreamReactor;
   class GenerateReactor;
 
-  // Counts the call, and tells what is to become of it.
+  // Counts a call and decides how to respond to it.
   enum class Fate { kAnswer, kFail, kHang };
   Fate Arrive(const grpc::CallbackServerContext& context);
   void NoteCancellation();

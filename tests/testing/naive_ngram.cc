@@ -110,7 +110,8 @@ double NaiveNgram::Recurse(Words context, const std::string& word) const {
   return (count + types * below) / (sum + types);
 }
 
-// Chen and Goodman 1998, equation 26; where it has no answer, 0.5, 1, 1.5.
+// Chen and Goodman 1998, equation 26. If it gives no valid discounts, they are
+// 0.5, 1 and 1.5.
 std::vector<double> NaiveNgram::KneserNeyDiscounts(size_t order) const {
   const std::vector<double> n = CountsOfCounts(order, /*adjusted=*/true);
   const double y = n[1] / (n[1] + 2 * n[2]);
@@ -139,8 +140,8 @@ double NaiveNgram::KneserNey(const Words& context,
   return (count - d[std::min<int>(count, 3)]) / sum + gamma / sum * below;
 }
 
-// Katz 1987, equation 8 and what follows it: counts up to 5 are discounted, or
-// up to as many as give factors in (0, 1].
+// Katz 1987, from equation 8 on. Discounts the counts up to k, the largest
+// number up to 5 for which all factors are in (0, 1].
 std::vector<double> NaiveNgram::KatzFactors(size_t order) const {
   const std::vector<double> n = CountsOfCounts(order, /*adjusted=*/false);
   for (int k = 5; k > 0; --k) {
@@ -162,8 +163,8 @@ double NaiveNgram::KatzDiscounted(const Words& ngram) const {
   return small ? count * factors[count - 1] : count;
 }
 
-// What the counts after a context are divided by: their sum, and one more where
-// none of them is discounted, so that unseen words keep something.
+// Returns the divisor of the counts after a context: their sum, plus 1 if none
+// of them is discounted, so that some probability remains for unseen words.
 double NaiveNgram::KatzSum(const Words& context) const {
   const double sum = Sum(context);
   double kept = 0;
@@ -186,8 +187,9 @@ NaiveNgram::KatzRest NaiveNgram::KatzLeft(const Words& context) const {
   return katz_rests_[context] = rest;
 }
 
-// Where the words seen have all the probability below, there is nobody to back
-// off to: they keep what is left, in proportion.
+// If the seen words have all the probability of the shorter context, there is
+// no unseen word to back off to. Then the leftover mass is distributed to the
+// seen words in proportion to their probabilities.
 double NaiveNgram::Katz(const Words& context, const std::string& word) const {
   if (Followers(context).empty()) return Katz(Shorten(context), word);
   const Words ngram = Join(context, word);

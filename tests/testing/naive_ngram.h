@@ -8,10 +8,9 @@
 
 namespace lmserve {
 
-// The smoothing methods written down once more, as slowly and plainly as their
-// equations stand in the papers: in double, from counts in maps, by recursion.
-// What the trainer and the serving structure make together must equal it. One
-// thread at a time.
+// A naive reference for the smoothing methods: a direct and slow implementation
+// of the equations in the papers, in double, recursively, from counts in maps.
+// Models of the trainer must give the same probabilities. Not thread-safe.
 class NaiveNgram {
  public:
   using Words = std::vector<std::string>;
@@ -19,7 +18,7 @@ class NaiveNgram {
   NaiveNgram(const std::vector<Words>& sentences, int order,
              std::string method);
 
-  // P(word | history), the history as read so far, <s> first.
+  // Returns P(word | history). The history begins with <s>.
   double Probability(const Words& history, const std::string& word) const;
 
  private:
@@ -28,8 +27,9 @@ class NaiveNgram {
   double Katz(const Words& context, const std::string& word) const;
   double KatzDiscounted(const Words& ngram) const;
   double KatzSum(const Words& context) const;
-  // What the words seen after a context leave, and what those not seen have
-  // below.
+  // Katz 1987: the probability mass that the words seen after a context leave
+  // for unseen words, and the mass that the shorter context gives to the unseen
+  // words.
   struct KatzRest {
     double leftover, unseen_below;
   };
@@ -38,12 +38,14 @@ class NaiveNgram {
 
   double Count(const Words& ngram) const;
   double Adjusted(const Words& ngram) const;
-  // The words seen after a context.
+  // Returns the words seen after a context.
   std::set<std::string> Followers(const Words& context) const;
   double Sum(const Words& context) const;
-  // n[c]: how many n-grams of an order have the count c, adjusted or not.
+  // Returns n, where n[c] is the number of n-grams of an order with the count
+  // c, either the adjusted count or the plain one.
   std::vector<double> CountsOfCounts(size_t order, bool adjusted) const;
-  // Of one order: the discounts for 0, 1, 2, and 3 or more, or Katz's factors.
+  // Return, for one order, the discounts for the counts 0, 1, 2, and 3 or more,
+  // or the factors of Katz for the counts 1, 2, ...
   std::vector<double> KneserNeyDiscounts(size_t order) const;
   std::vector<double> KatzFactors(size_t order) const;
 
@@ -54,8 +56,7 @@ class NaiveNgram {
   std::map<Words, std::set<std::string>> predecessors_;
   std::set<std::string> vocabulary_;  // with <unk> and </s>, without <s>
   std::vector<std::vector<double>> discounts_;  // or factors, by order
-  // Those of the contexts asked for so far; else they would be found again for
-  // every word.
+  // A cache of KatzLeft(), which would otherwise be computed for every word.
   mutable std::map<Words, KatzRest> katz_rests_;
 };
 

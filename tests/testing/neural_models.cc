@@ -17,7 +17,8 @@ namespace {
 
 constexpr uint64_t kSeed = 17;
 
-// Sums of products of a typical size, however many they are of.
+// Returns random weights, scaled so that the sums of products have a typical
+// magnitude for any number of inputs.
 std::vector<float> RandomWeights(const ParameterLayout& layout) {
   Random random(kSeed, {});
   std::vector<float> values(layout.size());
@@ -70,8 +71,8 @@ std::map<std::string, std::string> MakeTranslationFiles(
   return files;
 }
 
-// The decoder of a translation model that starts from one source; it may own
-// the model.
+// The decoder of a translation model whose initial state is that for
+// TestSource(). Owns the translation model if it is given `owned`.
 class SourceReadingModel final : public LanguageModel {
  public:
   explicit SourceReadingModel(const TranslationModel& model,
@@ -101,7 +102,7 @@ class SourceReadingModel final : public LanguageModel {
   const std::unique_ptr<const TranslationModel::Source> source_;
 };
 
-// Sets what of the options the vocabulary tells.
+// Sets the options that depend on the vocabulary.
 template <typename Options>
 Options Fit(Options options, const Vocabulary& vocabulary) {
   options.vocabulary = vocabulary.size();
@@ -117,7 +118,7 @@ RecurrentNetworkOptions SmallNetwork() {
   return options;
 }
 
-// The numbers of a tensor of the file.
+// Returns the numbers of a tensor of the file as floats.
 std::vector<float> ReadParameter(const TensorFile& file,
                                  const ParameterLayout::Parameter& p) {
   if (!p.is_matrix) return ReadVector(file, p.name, p.rows).value();
@@ -294,7 +295,7 @@ double NaiveNetwork::LogProbability(absl::Span<const WordId> history,
   batch.steps = window_;
   batch.streams = 1;
   batch.inputs.assign(history.begin(), history.end());
-  // What is missing in front is <s>.
+  // The window before the start of the history is filled with <s>.
   batch.inputs.insert(batch.inputs.begin(), window_, history.front());
   batch.inputs.erase(batch.inputs.begin(), batch.inputs.end() - window_);
   batch.targets = {word};

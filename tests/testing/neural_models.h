@@ -16,20 +16,21 @@
 
 namespace lmserve {
 
-// Small networks with random weights: all of them, biases too, and larger than
-// those that training begins with, so that every one matters.
+// Small networks for tests. All of their weights and biases are random, and
+// larger than the initial weights of training, so that each one matters.
 
-// The text of the vocabulary that a text has.
+// Returns vocabulary.txt for the words of a text.
 std::string VocabularyOf(std::string text);
 
-// The vocabulary of the options is set to that of the text.
+// Create models over a vocabulary, which is the contents of vocabulary.txt. The
+// functions set the vocabulary size in the options.
 TestModel RecurrentTestModel(const std::string& vocabulary,
                              RecurrentNetworkOptions options,
                              Precision precision);
 TestModel WindowTestModel(const std::string& vocabulary,
                           WindowNetworkOptions options, Precision precision);
 
-// A bidirectional network with its files, which it reads in place.
+// A bidirectional network and its files, which it uses in place.
 struct BidirectionalTestModel {
   std::map<std::string, std::string> files;
   std::unique_ptr<BidirectionalModel> model;
@@ -40,35 +41,36 @@ BidirectionalTestModel MakeBidirectionalTestModel(
     const std::string& vocabulary, RecurrentNetworkOptions options,
     Precision precision);
 
-// A translation network, as the language model that it is once it has read a
-// source; its files are a translation model's.
+// Creates a translation network. `model` is its decoder after reading
+// TestSource(); `files` are those of the translation model.
 TestModel TranslationTestModel(const std::string& source_vocabulary,
                                const std::string& vocabulary,
                                TranslationNetworkOptions options,
                                Precision precision);
 
-// The words of that source.
+// Returns the words of the source sentence that tests use.
 std::vector<WordId> TestSource(const Vocabulary& source_vocabulary);
 
-// The language model that a translation model, which must outlive it, is once
-// it has read that source.
+// Returns the decoder of a translation model after reading TestSource(). The
+// translation model must outlive it.
 std::unique_ptr<LanguageModel> ReadTestSource(const TranslationModel& model);
 
-// Publishes a translation model between the words of two texts; returns the
-// version.
+// Publishes a translation model whose vocabularies are the words of two texts.
+// Returns the version.
 uint64_t PublishTranslationModel(const std::string& store,
                                  absl::string_view name,
                                  std::string source_text, std::string text,
                                  bool attention = true);
 
-// Publish an LSTM, or a bidirectional network, over the words of a text; return
-// the version.
+// Publish an LSTM or a bidirectional network whose vocabulary is the words of a
+// text. Return the version.
 uint64_t PublishRecurrentModel(const std::string& store, absl::string_view name,
                                std::string text);
 uint64_t PublishBidirectionalModel(const std::string& store,
                                    absl::string_view name, std::string text);
 
-// A network in training, in double, with the weights of a served one.
+// A naive reference for a served network: the network of the trainer, in
+// double, with the weights of the served one.
 class NaiveNetwork {
  public:
   static NaiveNetwork Bidirectional(const BidirectionalTestModel& served,
@@ -80,11 +82,11 @@ class NaiveNetwork {
   static NaiveNetwork Translation(const TestModel& served,
                                   TranslationNetworkOptions options);
 
-  // ln P(word | history); histories begin with <s>.
+  // Returns ln P(word | history). Histories begin with <s>.
   double LogProbability(absl::Span<const WordId> history, WordId word) const;
 
-  // What a recurrent network makes, at a step, of a text with its markers:
-  // ln P(word).
+  // Returns ln P(word) that a recurrent network predicts at a step of a text,
+  // which contains the markers <s> and </s>.
   double LogProbabilityAt(size_t step, absl::Span<const WordId> text,
                           WordId word) const;
 
@@ -94,8 +96,9 @@ class NaiveNetwork {
 
   std::unique_ptr<Network<double>> network_;
   std::vector<double> values_;
-  size_t window_;                    // words that count; 0: all
-  std::vector<WordId> source_ = {};  // of a translation network, as it reads it
+  size_t window_;  // number of words that a window network reads; 0: all
+  // The source of a translation network, in the order in which it is read.
+  std::vector<WordId> source_ = {};
 };
 
 }  // namespace lmserve

@@ -13,31 +13,33 @@
 
 namespace lmserve {
 
-// A hand-sized trigram model over 10 words: <unk> <s> </s> the a cat dog is
-// small barks. Its ARPA text says all there is to know of it.
+// Returns the ARPA text of a tiny trigram model over 10 words: <unk> <s> </s>
+// the a cat dog is small barks.
 absl::string_view TinyArpa();
 
-// A model with the bytes it reads.
+// A model and the bytes of ngram.bin, which it uses in place.
 struct BuiltNgramModel {
   std::string bytes;
   std::unique_ptr<NgramModel> model;
 };
 
-// Aborts the test program where the table or the text is wrong.
+// Build a model from a table or from ARPA text. Abort the test program on an
+// error.
 BuiltNgramModel BuildModel(Vocabulary vocabulary, const NgramTable& table);
 BuiltNgramModel BuildFromArpa(absl::string_view arpa);
 
-// Trains on a text, a sentence a line. The notes are those of the estimate.
+// Trains a model on a text with one sentence per line. `notes` are those of the
+// estimate.
 struct TrainedNgramModel : BuiltNgramModel {
   std::vector<std::string> notes;
 };
 TrainedNgramModel TrainModel(std::string text, int order,
                              const EstimateOptions& options = {});
 
-// Sentences of the demo corpus, a line each.
+// Returns sentences of the demo corpus, one per line.
 std::string DemoText(int sentences, uint64_t seed);
 
-// Publishes the tiny model into a store; returns the version.
+// Publishes the model of TinyArpa() to a store. Returns the version.
 uint64_t PublishTinyModel(const std::string& store, absl::string_view name);
 
 }  // namespace lmserve

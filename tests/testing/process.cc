@@ -10,7 +10,7 @@
 namespace lmserve {
 namespace {
 
-// A file without a name, closed on exec.
+// Opens a temporary file without a name, which is closed on exec.
 FILE* TemporaryFile() {
   FILE* file = tmpfile();
   if (file == nullptr) abort();
@@ -21,7 +21,7 @@ FILE* TemporaryFile() {
 std::string Contents(FILE* file) {
   std::string text;
   char buffer[4096];
-  // Not read(): the position is the child's, too.
+  // read() would move the file position, which the child process shares.
   for (ssize_t size;
        (size = pread(fileno(file), buffer, sizeof buffer, text.size())) > 0;) {
     text.append(buffer, size);
@@ -29,10 +29,11 @@ std::string Contents(FILE* file) {
   return text;
 }
 
-// Starts a program with these files as its standard ones. In the child of a
-// test with threads only system calls are safe.
-pid_t Start(const std::vector<std::string>& command, int input, int output,
-            int errors) {
+// Starts a program with the given standard input, output and error. Between
+// fork() and exec, the child only makes system calls: others are not safe if
+// the test has threads.
+pid_t StartProgram(const std::vector<std::string>& command, int input,
+                   int output, int errors) {
   std::vector<char*> arguments;
   for (const std::string& argument : command) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -62,10 +63,10 @@ int WaitFor(pid_t pid) {
 
 Process::Process(const std::vector<std::string>& command)
     : errors_(TemporaryFile()) {
-  signal(SIGPIPE, SIG_IGN);  // Write() tells
+  signal(SIGPIPE, SIG_IGN);  // Write() returns false instead
   int in[2], out[2];
   if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) abort();
-  pid_ = Start(command, in[0], out[1], fileno(errors_));
+  pid_ = StartProgram(command, in[0], out[1], fileno(errors_));
   close(in[0]);
   close(out[1]);
   input_ = fdopen(in[1], "w");
@@ -120,7 +121,7 @@ Outcome RunProgram(const std::vector<std::string>& command,
   FILE* err = TemporaryFile();
   if (fwrite(input.data(), 1, input.size(), in) != input.size()) abort();
   rewind(in);
-  const pid_t pid = Start(command, fileno(in), fileno(out), fileno(err));
+  const pid_t pid = StartProgram(command, fileno(in), fileno(out), fileno(err));
   const int exit_code = WaitFor(pid);
   Outcome outcome = {exit_code, Contents(out), Contents(err)};
   for (FILE* file : {in, out, err}) fclose(file);

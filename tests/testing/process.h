@@ -11,36 +11,39 @@
 
 namespace lmserve {
 
-// A program that runs beside the test. What it says on the standard error is
-// kept in a file. Killed at the end, and where the test ends first. One thread
-// at a time.
+// A program that a test runs in parallel. Its standard error is written to a
+// file. The program is killed by the destructor, and when the test process
+// ends. Not thread-safe.
 class Process {
  public:
-  // Starts a program, found in $PATH where it has no slash, with its standard
-  // input and output in our hands. Aborts where no process can be made; one
-  // that cannot be executed exits with 127.
+  // Starts a program with pipes for its standard input and output. Searches it
+  // in $PATH if the name has no slash. Aborts the test if no process can be
+  // created. A program that cannot be executed exits with 127.
   explicit Process(const std::vector<std::string>& command);
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();
 
-  // Writes to its standard input. False where nobody reads it any more.
+  // Writes to the standard input of the program. Returns false if the program
+  // has closed it.
   bool Write(absl::string_view text);
   void CloseInput();
 
-  // The next line of its standard output, without its LF; false at the end.
+  // Reads the next line of the standard output, without LF. Returns false at
+  // its end.
   bool ReadLine(std::string* line);
-  // All that is left of it.
+  // Returns the rest of the standard output.
   std::string ReadAll();
 
   void Signal(int signal);
 
   pid_t id() const { return pid_; }
 
-  // Waits for its end: the exit code, or the signal that ended it, negative.
+  // Waits until the program ends. Returns the exit code or, if a signal ended
+  // it, the negative number of the signal.
   int Wait();
 
-  // What it has said on the standard error.
+  // Returns the standard error that the program has written so far.
   std::string Errors() const;
 
  private:
@@ -52,14 +55,15 @@ class Process {
   FILE* errors_;
 };
 
-// What a program left behind.
+// The result of a program.
 struct Outcome {
-  int exit_code;  // or the signal that ended it, negative
+  int exit_code;  // as returned by Process::Wait()
   std::string output;
   std::string errors;
 };
 
-// Runs a program to its end with a text as its standard input.
+// Runs a program with `input` as its standard input, and waits until it ends.
+// Thread-safe.
 Outcome RunProgram(const std::vector<std::string>& command,
                    absl::string_view input = "");
 

@@ -8,13 +8,14 @@
 
 namespace lmserve {
 
-// Real corpora and reference results, which are no part of the project: a file
-// in $LMSERVE_SHARED, or else in the folder shared/ beside the project. Empty
-// where it is not there; the test that needs it skips then.
+// Returns the path of a file with real corpora or reference results, which are
+// not part of the project. It is searched in $LMSERVE_SHARED or, if that is not
+// set, in the folder shared/ beside the project. Returns "" if the file does
+// not exist; then the test that needs it must be skipped.
 std::string SharedFile(absl::string_view name);
 
-// The lines of a file, plain or compressed, that are not blank; the word <unk>
-// in them is written _UNK_, an ordinary word.
+// Returns the lines of a plain or compressed file that are not blank. Replaces
+// <unk> in them by the ordinary word _UNK_.
 std::vector<std::string> ReadSharedLines(const std::string& path);
 
 }  // namespace lmserve

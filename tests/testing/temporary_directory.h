@@ -9,7 +9,7 @@
 
 namespace lmserve {
 
-// A new directory, removed with all that is in it at the end.
+// Creates a new directory, and deletes it with its contents when destroyed.
 class TemporaryDirectory {
  public:
   TemporaryDirectory()

@@ -18,7 +18,7 @@ TestModel NgramTestModel(BuiltNgramModel built) {
   test.family = std::string(kNgramFamily);
   test.files[std::string(kVocabularyFile)] =
       std::string(built.model->vocabulary().text());
-  // Moved, the bytes stay where the model reads them.
+  // Moving the string does not move the bytes, which the model uses in place.
   test.files[std::string(kNgramFile)] = std::move(built.bytes);
   test.model = std::move(built.model);
   return test;
@@ -33,7 +33,7 @@ TestModel MixtureTestModel(std::vector<TestModel> members,
   for (size_t m = 0; m < members.size(); ++m) {
     TestModel& member = members[m];
     entries.push_back({member.family, weights[m], absl::StrCat("m@", m)});
-    // As nodes, the bytes stay where the models read them.
+    // Moving map nodes does not move the bytes, which the models use in place.
     auto vocabulary = member.files.extract(std::string(kVocabularyFile));
     if (m == 0) test.files.insert(std::move(vocabulary));
     while (!member.files.empty()) {

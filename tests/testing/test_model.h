@@ -12,19 +12,21 @@
 
 namespace lmserve {
 
-// A model of any family, with all that a store keeps of it.
+// A model of any family, and what a store has of it.
 struct TestModel {
-  // The files as CreateModel() takes them; they live as long as the TestModel.
+  // Returns views of the files for CreateModel(). They are valid as long as the
+  // TestModel.
   ModelFiles Files() const;
 
   std::string family;
-  std::map<std::string, std::string> files;  // model may read them in place
+  std::map<std::string, std::string> files;  // may be used by model in place
   std::unique_ptr<LanguageModel> model;
 };
 
 TestModel NgramTestModel(BuiltNgramModel built);
 
-// The members must have one vocabulary, and weights that sum to 1.
+// Creates a mixture. The members must have the same vocabulary, and the weights
+// must sum to 1.
 TestModel MixtureTestModel(std::vector<TestModel> members,
                            const std::vector<double>& weights);
 
