@@ -99,10 +99,11 @@ ModelOr CreateMember(const MixtureEntry& entry, const ModelFiles& files,
   }
   absl::StatusOr<AnyModel> model = CreateModel(entry.family, files);
   if (!model.ok()) return model.status();
-  if (model->left_to_right() == nullptr) {
-    return absl::InvalidArgumentError(
-        "expected a left-to-right model, found a bidirectional or translation "
-        "model");
+  if (model->kind() != ModelKind::kLeftToRight) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "expected a left-to-right model, found a ",
+        model->kind() == ModelKind::kBidirectional ? "bidirectional one"
+                                                   : "translation model"));
   }
   return (*std::move(model)).TakeLeftToRight();
 }
