@@ -1,5 +1,5 @@
-// lm_client, command by command, against a server over what lm_trainer made.
-// The numbers must be those of the model itself, called in this process.
+// Tests the commands of lm_client with a server and a model of lm_trainer. The
+// numbers must equal those of the model, called in this process.
 
 #include <algorithm>
 #include <cmath>
@@ -25,9 +25,9 @@ using nlohmann::json;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// What a model says of a text.
+// The scores that a model gives a text.
 struct Expected {
-  std::vector<float> log_probs;  // of each word and of </s>
+  std::vector<float> log_probs;  // of each word, then of </s>
   double sum = 0;
   int unknown = 0;
 };
@@ -54,7 +54,7 @@ class ClientCommandsTest : public testing::Test {
     store_.reset();
   }
 
-  // Runs a command, which must succeed.
+  // Runs a command, which must succeed, and returns its output.
   static std::string Client(const Arguments& arguments,
                             absl::string_view input = "") {
     const Outcome outcome = server_->Client(arguments, input);
@@ -62,7 +62,7 @@ class ClientCommandsTest : public testing::Test {
     return outcome.output;
   }
 
-  // The same with --json; an object a line.
+  // Runs a command with --json and returns the object of each line.
   static std::vector<json> ClientJson(Arguments arguments,
                                       absl::string_view input = "") {
     arguments.insert(arguments.begin(), "--json");
@@ -135,7 +135,7 @@ std::unique_ptr<TemporaryDirectory> ClientCommandsTest::store_;
 ModelHandle ClientCommandsTest::model_;
 std::unique_ptr<ServerProcess> ClientCommandsTest::server_;
 
-// The last is full of unknown words.
+// The last one has unknown words.
 const std::vector<std::string> kTexts = {
     "the cat is small .", "small is the cat .", "zyx the cat qqq ."};
 
@@ -148,7 +148,7 @@ TEST_F(ClientCommandsTest, ScoreOfArguments) {
   EXPECT_EQ(lines[2]["unknown"], 2);
 }
 
-TEST_F(ClientCommandsTest, ScoreOfMoreLinesThanAMessageHas) {
+TEST_F(ClientCommandsTest, ScoreMoreLinesThanOneMessageHas) {
   std::string input;
   for (int i = 0; i < 1000; ++i) absl::StrAppend(&input, kTexts[i % 3], "\n\n");
   const std::vector<json> lines = ClientJson({"score"}, input);
@@ -276,7 +276,7 @@ TEST_F(ClientCommandsTest, RerankAsText) {
   EXPECT_THAT(lines[1], testing::EndsWith("  " + kTexts[0]));
 }
 
-TEST_F(ClientCommandsTest, GenerateTheSameForASeed) {
+TEST_F(ClientCommandsTest, GenerateIsRepeatableWithASeed) {
   const Arguments arguments = {"generate", "--seed", "7", "the cat"};
   const std::vector<json> lines = ClientJson(arguments);
   ASSERT_GE(lines.size(), 2);
@@ -295,7 +295,7 @@ TEST_F(ClientCommandsTest, GenerateTheSameForASeed) {
   const Vocabulary& vocabulary = model_->model().vocabulary();
   sum += Distribution(text)[vocabulary.end_sentence()];
   EXPECT_NEAR(lines.back()["log_prob"], sum, 1e-5);
-  // And as text.
+  // The output without --json is the same text.
   const Outcome outcome = server_->Client(arguments);
   EXPECT_EQ(outcome.output, text + "\n");
   EXPECT_THAT(outcome.errors, HasSubstr("seed 7)"));
@@ -351,7 +351,7 @@ TEST_F(ClientCommandsTest, Health) {
             "lm_client: NOT_FOUND: the server has no model 'nobody'\n");
 }
 
-TEST_F(ClientCommandsTest, TheServerIsNamedByTheEnvironment) {
+TEST_F(ClientCommandsTest, TheEnvironmentSetsTheServer) {
   Arguments command = Command("lm_client", {"health"});
   command.insert(command.begin(),
                  {"env", "LMSERVE_SERVER=" + server_->address()});
@@ -370,9 +370,9 @@ TEST_F(ClientCommandsTest, UnknownModelsAndVersionsAreErrors) {
   }
 }
 
-// Two lists with all that may be odd about one: a gap in the ids, an empty
-// hypothesis, alignments, a blank line, lines that end with CR LF, no LF at the
-// end.
+// Two lists with everything unusual that is allowed: a gap in the ids, an empty
+// hypothesis, alignments, a blank line, a line that ends with CR LF, and no LF
+// at the end.
 const char kNbest[] =
     "0 ||| the cat is small .  ||| tm= -1 -2 ||| -3 ||| 0-0 1-1\r\n"
     "0 ||| a zebra .  ||| tm= -2 -1 ||| -3 ||| 0-0 1-1\n"
@@ -380,7 +380,7 @@ const char kNbest[] =
     "7 |||  ||| tm= 0 -3 ||| 0 ||| \n"
     "7 ||| the dog sleeps . ||| tm= -9 -4 ||| 0 |||";
 
-TEST_F(ClientCommandsTest, NbestGetsFeaturesAndKeepsAllElse) {
+TEST_F(ClientCommandsTest, NbestAppendsFeaturesOnly) {
   const std::string output =
       Client({"rerank", "--model", "demo", "--nbest", "-"}, kNbest);
   const std::vector<std::string> texts = {"the cat is small .", "a zebra .", "",
@@ -418,7 +418,7 @@ TEST_F(ClientCommandsTest, NbestOneBest) {
   EXPECT_EQ(Client(rerank, kNbest), best("demo=1"));
 }
 
-// More candidates than a call takes, and more lists than are asked at once.
+// More candidates than one call has, and more lists than are sent at once.
 TEST_F(ClientCommandsTest, NbestOfAnyLength) {
   std::string list, best;
   for (int id = 0; id < 40; ++id) {
@@ -434,13 +434,13 @@ TEST_F(ClientCommandsTest, NbestOfAnyLength) {
             best);
 }
 
-TEST_F(ClientCommandsTest, NbestTellsTheLine) {
+TEST_F(ClientCommandsTest, NbestErrorsNameTheLine) {
   const auto run = [&](const Arguments& more, const std::string& list) {
     Arguments arguments = {"rerank", "--model", "demo", "--nbest", "-"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return server_->Client(arguments, list);
   };
-  // The list before is answered.
+  // The line may belong to the list before it, so nothing is written.
   const Outcome bad_line = run({"--one-best"}, "0 ||| a ||| f= 1 ||| 1\nb\n");
   EXPECT_EQ(bad_line.exit_code, 1);
   EXPECT_EQ(bad_line.output, "");

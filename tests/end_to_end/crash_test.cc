@@ -1,4 +1,4 @@
-// lm_trainer killed in the middle of publishing.
+// Tests that a lm_trainer that is killed while it publishes does no damage.
 
 #include <signal.h>
 #include <sys/inotify.h>
@@ -20,20 +20,21 @@
 namespace lmserve {
 namespace {
 
-// Tells when something appears in a directory.
-class Watch {
+// Watches a directory for new entries.
+class DirectoryWatch {
  public:
-  explicit Watch(const std::string& directory)
+  explicit DirectoryWatch(const std::string& directory)
       : descriptor_(inotify_init1(IN_CLOEXEC)) {
     if (inotify_add_watch(descriptor_, directory.c_str(),
                           IN_CREATE | IN_MOVED_TO) < 0) {
       abort();
     }
   }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-  ~Watch() { close(descriptor_); }
+  DirectoryWatch(const DirectoryWatch&) = delete;
+  DirectoryWatch& operator=(const DirectoryWatch&) = delete;
+  ~DirectoryWatch() { close(descriptor_); }
 
+  // Waits for an entry that was created since construction.
   void Wait() {
     alignas(inotify_event) char event[4096];
     if (read(descriptor_, event, sizeof event) <= 0) abort();
@@ -43,7 +44,7 @@ class Watch {
   const int descriptor_;
 };
 
-// How many directories of unfinished versions there are.
+// Returns the number of directories of unfinished versions.
 int Unfinished(const std::string& model) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(model)) {
@@ -58,12 +59,12 @@ TEST(CrashTest, AKilledTrainerLeavesAStoreThatOpens) {
   const Arguments train = {"ngram",   "--corpus",   "-",       "--order", "4",
                            "--store", store.path(), "--model", "en"};
   ASSERT_EQ(RunTrainer(train, text).exit_code, 0);
-  // It is killed when the first file system call of publishing shows; should
-  // it be done by then, there is another round.
+  // Each round kills the trainer when the first file of the new version
+  // appears. If the trainer has finished by then, another round follows.
   constexpr int kRounds = 50;
   int rounds = 0;
   while (Unfinished(store.File("en")) == 0 && ++rounds <= kRounds) {
-    Watch watch(store.File("en"));
+    DirectoryWatch watch(store.File("en"));
     Process trainer(Command("lm_trainer", train));
     trainer.Write(text);
     trainer.CloseInput();
@@ -71,13 +72,13 @@ TEST(CrashTest, AKilledTrainerLeavesAStoreThatOpens) {
     trainer.Signal(SIGKILL);
     trainer.Wait();
   }
-  ASSERT_LE(rounds, kRounds) << "never caught in the middle";
+  ASSERT_LE(rounds, kRounds) << "never killed before the end";
 
   const auto opened = ModelStore::Open(store.path());
   ASSERT_TRUE(opened.ok()) << opened.status();
   EXPECT_TRUE((*opened)->refused().empty());
   const uint64_t newest = (*opened)->Get("en").value()->version();
-  // Rounds that came to their end have published.
+  // Only the rounds before the last one have published a version.
   EXPECT_EQ(newest, rounds);
   const Outcome next = RunTrainer(train, text);
   EXPECT_EQ(next.output, absl::StrCat("en@", newest + 1, "\n"));

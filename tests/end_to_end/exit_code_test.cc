@@ -1,5 +1,5 @@
-// What every program does with a command line that is wrong, and how it fails:
-// one line on the standard error, exit code 2 and 1.
+// Tests that every program reports a wrong command line with exit code 2 and a
+// failure with exit code 1, each with one line on standard error.
 
 #include <string>
 #include <vector>
@@ -20,7 +20,7 @@ struct Case {
   std::string name;
   std::string program;
   Arguments arguments;
-  std::string message;  // part of what is said
+  std::string message;  // a part of the message
 };
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {

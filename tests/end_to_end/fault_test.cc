@@ -1,5 +1,5 @@
-// A server in bad company: garbage on its port, clients that vanish or stall by
-// the thousand, signals under load.
+// Tests lm_server under faults: garbage on its port, thousands of idle
+// connections and streams, signals under load, and a full disk.
 
 #include <arpa/inet.h>
 #include <grpcpp/client_context.h>
@@ -61,7 +61,7 @@ class FaultTest : public testing::Test {
   const TemporaryDirectory store_;
 };
 
-// A TCP connection to 127.0.0.1:PORT, as it stands in an address.
+// Opens a TCP connection to a server, whose address is 127.0.0.1:PORT.
 int ConnectRaw(const std::string& server) {
   int port = 0;
   EXPECT_TRUE(absl::SimpleAtoi(server.substr(server.rfind(':') + 1), &port));
@@ -93,7 +93,7 @@ TEST_F(FaultTest, GarbageOnThePort) {
   EXPECT_TRUE(Score(Connect(server.address())).ok());
 }
 
-TEST_F(FaultTest, ConnectionsThatSayNothing) {
+TEST_F(FaultTest, IdleConnections) {
   constexpr int kConnections = 500;
   ServerProcess server(store_.path());
   std::vector<int> idle;
@@ -105,8 +105,7 @@ TEST_F(FaultTest, ConnectionsThatSayNothing) {
   EXPECT_TRUE(Score(Connect(server.address())).ok());
 }
 
-// A ScoreStream that was opened, and over which nothing is sent. Deletes
-// itself.
+// An open ScoreStream that sends nothing. Counts itself in *open until it ends.
 class OpenStream final : public grpc::ClientBidiReactor<lm::v1::ScoreRequest,
                                                         lm::v1::ScoreResponse> {
  public:
@@ -129,7 +128,7 @@ class OpenStream final : public grpc::ClientBidiReactor<lm::v1::ScoreRequest,
   lm::v1::ScoreResponse response_;
 };
 
-TEST_F(FaultTest, TenThousandStreamsThatSayNothing) {
+TEST_F(FaultTest, TenThousandIdleStreams) {
   constexpr int kStreams = 10'000, kConnections = 16;
   ServerProcess server(store_.path(), {"--max-calls", "20000"});
   std::vector<std::unique_ptr<LanguageModelService::Stub>> stubs;
@@ -151,8 +150,8 @@ TEST_F(FaultTest, TenThousandStreamsThatSayNothing) {
   EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
 }
 
-// The most memory that a process has had, in MiB.
-double MostMemory(pid_t process) {
+// Returns the peak memory of a process in MiB.
+double PeakMemory(pid_t process) {
   std::ifstream status(absl::StrCat("/proc/", process, "/status"));
   for (std::string line; std::getline(status, line);) {
     uint64_t kilobytes;
@@ -164,8 +163,8 @@ double MostMemory(pid_t process) {
   return 0;
 }
 
-// Whether the programs are built with a sanitizer, which takes memory of its
-// own.
+// Returns whether the programs are built with a sanitizer, which itself uses
+// much memory.
 bool IsSanitized() {
   std::ifstream maps("/proc/self/maps");
   const std::string text(std::istreambuf_iterator<char>(maps), {});
@@ -173,7 +172,8 @@ bool IsSanitized() {
          text.find("libtsan") != std::string::npos;
 }
 
-// A gigabyte of requests at once: what does not fit is refused, not held.
+// Sends a gigabyte of requests at once. The server must refuse requests that
+// exceed its budget instead of holding them in memory.
 TEST_F(FaultTest, LargeRequestsAtOnceDoNotFillTheMemory) {
   constexpr int kCalls = 128, kBytes = 8 << 20;
   ServerProcess server(store_.path(),
@@ -208,16 +208,16 @@ TEST_F(FaultTest, LargeRequestsAtOnceDoNotFillTheMemory) {
   }
   while (answered + refused < kCalls) std::this_thread::yield();
   EXPECT_GT(answered, 0);
-  if (!IsSanitized()) EXPECT_LT(MostMemory(server.process().id()), 450);
+  if (!IsSanitized()) EXPECT_LT(PeakMemory(server.process().id()), 450);
   EXPECT_TRUE(Score(Connect(server.address())).ok());
 }
 
-// Callers without pause, who count what comes of it.
+// Threads that call Score without pause and count the results.
 class Callers {
  public:
   static constexpr int kCallers = 4;
 
-  // Where they are refused, they go on asking, or go away.
+  // After a refused call, the threads continue if `go_on` is set, or end.
   Callers(const std::string& address, bool go_on) {
     for (int i = 0; i < kCallers; ++i) {
       threads_.emplace_back([this, address, go_on] {
@@ -236,7 +236,7 @@ class Callers {
   }
   ~Callers() { Stop(); }
 
-  // Waits for so many more.
+  // Waits for `count` more answers.
   void WaitForAnswers(int count) const {
     const int before = answered_;
     while (answered_ < before + count) std::this_thread::yield();
@@ -256,7 +256,7 @@ class Callers {
   std::vector<std::thread> threads_;
 };
 
-// What is let in is answered; what comes later is told to go elsewhere.
+// Calls that were accepted are answered; later ones fail with UNAVAILABLE.
 TEST_F(FaultTest, SigtermUnderLoadLosesNothing) {
   ServerProcess server(store_.path());
   Callers callers(server.address(), /*go_on=*/false);
@@ -266,7 +266,7 @@ TEST_F(FaultTest, SigtermUnderLoadLosesNothing) {
   EXPECT_EQ(callers.refused(), Callers::kCallers);
 }
 
-TEST_F(FaultTest, SigkillUnderLoadAndAServerInItsPlace) {
+TEST_F(FaultTest, SigkillUnderLoadAndANewServer) {
   std::string address;
   {
     ServerProcess server(store_.path());
@@ -281,12 +281,12 @@ TEST_F(FaultTest, SigkillUnderLoadAndAServerInItsPlace) {
   callers.WaitForAnswers(100);
 }
 
-// Versions come and go under load: every call is answered, by one version, of
-// which its scores are.
+// Versions change under load: every call is answered, and all its scores are
+// those of one version, which the response names.
 TEST_F(FaultTest, SwapsUnderLoadLoseNothing) {
   constexpr uint64_t kSwaps = 20;
   ServerProcess server(store_.path(), {"--poll-seconds", "0.02"});
-  std::atomic<uint64_t> newest = 0;  // that has answered
+  std::atomic<uint64_t> newest = 0;  // version that has answered
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&] {
@@ -303,7 +303,7 @@ TEST_F(FaultTest, SwapsUnderLoadLoseNothing) {
         ASSERT_TRUE(status.ok()) << status.error_message();
         const uint64_t version = response.model().version();
         for (const lm::v1::TextScore& score : response.scores()) {
-          // Those of the tiny model have odd numbers, those of the flat even.
+          // Odd versions are the tiny model, even ones the flat model.
           EXPECT_NEAR(score.log_prob(), version % 2 == 1 ? -2.4868 : -5.0657,
                       1e-3)
               << version;
@@ -323,8 +323,8 @@ TEST_F(FaultTest, SwapsUnderLoadLoseNothing) {
   for (std::thread& caller : callers) caller.join();
 }
 
-// Programs that are started meanwhile cannot write files beyond a size: as on a
-// full disk, where a write fails in the middle.
+// Imitates a full disk, where a write fails in the middle: programs started
+// during its lifetime cannot write files larger than `bytes`.
 class FullDisk {
  public:
   explicit FullDisk(rlim_t bytes) : action_(signal(SIGXFSZ, SIG_IGN)) {
@@ -342,7 +342,7 @@ class FullDisk {
   void (*action_)(int);
 };
 
-TEST_F(FaultTest, OnAFullDiskNothingIsPublishedAndNothingIsLost) {
+TEST_F(FaultTest, AFullDiskPublishesNothingAndLosesNothing) {
   ServerProcess server(store_.path(), {"--poll-seconds", "0.05"});
   const TemporaryDirectory texts;
   WriteText(texts.File("text"), DemoText(1000, 1));
@@ -360,17 +360,17 @@ TEST_F(FaultTest, OnAFullDiskNothingIsPublishedAndNothingIsLost) {
   EXPECT_THAT(models, testing::Not(testing::HasSubstr("refused")));
 }
 
-TEST_F(FaultTest, AnUnreadableStoreServesOnWhatIsLoaded) {
+TEST_F(FaultTest, LoadedModelsServeWhileTheStoreIsUnreadable) {
   ServerProcess server(store_.path(), {"--poll-seconds", "0.05"});
   const std::string moved = store_.path() + "-moved";
   ASSERT_EQ(rename(store_.path().c_str(), moved.c_str()), 0);
-  const auto told = [&] {
+  const auto is_reported = [&] {
     return server.Client({"models"}).output.find("efused") != std::string::npos;
   };
-  while (!told()) std::this_thread::yield();
+  while (!is_reported()) std::this_thread::yield();
   EXPECT_TRUE(Score(Connect(server.address())).ok());
   ASSERT_EQ(rename(moved.c_str(), store_.path().c_str()), 0);
-  while (told()) std::this_thread::yield();
+  while (is_reported()) std::this_thread::yield();
   EXPECT_TRUE(Score(Connect(server.address())).ok());
 }
 

@@ -24,7 +24,8 @@ namespace {
 Arguments ServerArguments(const std::string& store,
                           const Arguments& more_arguments,
                           const std::string& listen) {
-  // Servers run side by side: none has the admin port unless a test wants it.
+  // Several servers run at the same time, so none listens on the default admin
+  // address unless a test asks for it.
   Arguments arguments = {"--store",        store, "--listen", listen,
                          "--admin-listen", ""};
   arguments.insert(arguments.end(), more_arguments.begin(),

@@ -11,30 +11,34 @@ namespace lmserve {
 
 using Arguments = std::vector<std::string>;
 
-// The command that runs a program of the project: "lm_client", ...
+// Returns the command line that runs a program of the project, such as
+// "lm_client".
 Arguments Command(absl::string_view program, const Arguments& arguments);
 
+// Runs lm_trainer to its end.
 Outcome RunTrainer(const Arguments& arguments, absl::string_view input = "");
 
-// A lm_server over a store that listens.
+// A running lm_server that serves a store.
 class ServerProcess {
  public:
+  // Starts the server and waits until it listens or has failed.
   explicit ServerProcess(const std::string& store,
                          const Arguments& more_arguments = {},
                          const std::string& listen = "127.0.0.1:0");
 
+  // The address on which it listens; empty if it failed to start.
   const std::string& address() const { return address_; }
   Process& process() { return process_; }
 
-  // Runs lm_client against it.
+  // Runs lm_client with this server to its end.
   Outcome Client(const Arguments& arguments, absl::string_view input = "");
 
  private:
   Process process_;
-  std::string address_;  // empty where it does not listen
+  std::string address_;
 };
 
-// A lm_client that runs on against a server.
+// Returns the command line that runs lm_client with a server.
 Arguments ClientCommand(const ServerProcess& server,
                         const Arguments& arguments);
 

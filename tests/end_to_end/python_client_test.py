@@ -1,9 +1,9 @@
-"""The server as a Python program sees it, through stubs made from our .proto.
+"""Tests the server from Python, with stubs generated from the .proto files.
 
     python_client_test.py PROGRAMS PROTO
 
 PROGRAMS is the directory of lm_trainer and lm_server, PROTO that of the .proto
-files. Exit code 77: something is missing here that the test needs.
+files. Exits with 77 if a program or module that the test needs is missing.
 """
 
 import math
@@ -47,7 +47,7 @@ except ImportError as error:
 STUBS = tempfile.TemporaryDirectory()
 make_stubs(PROTO, STUBS.name)
 sys.path.insert(0, STUBS.name)
-# The health protocol lives in a package inside that of gRPC.
+# The health protocol is in a subpackage of the package grpc.
 grpc.__path__.append(os.path.join(STUBS.name, "grpc"))
 # pylint: disable=wrong-import-position
 from grpc.health.v1 import health_pb2
@@ -55,8 +55,8 @@ from grpc.health.v1 import health_pb2_grpc
 from lm.v1 import language_model_pb2 as lm
 from lm.v1 import language_model_pb2_grpc as lm_grpc
 
-# An additive unigram model of "a b" and "a": of 5 tokens and 4 words that can
-# come, P(a) = P(</s>) = 3/9, P(b) = 2/9, P(<unk>) = 1/9.
+# An additive unigram model of this text, which has 5 tokens and 4 possible next
+# words: P(a) = P(</s>) = 3/9, P(b) = 2/9, P(<unk>) = 1/9.
 CORPUS = "a b\na\n"
 LN3 = math.log(3)
 LN9 = math.log(9)

@@ -1,5 +1,5 @@
-// lm_client and lm_server over encrypted connections, with certificates and
-// tokens; and the C++ client's Decode.
+// Tests lm_client and lm_server with TLS, certificates and tokens, and Decode
+// of the C++ client.
 
 #include <cstdlib>
 #include <string>
@@ -22,14 +22,14 @@ class SecureCommandsTest : public testing::Test {
  protected:
   SecureCommandsTest() { PublishTinyModel(files_.path(), "en"); }
 
-  // Writes a file; its path.
+  // Writes a file and returns its path.
   std::string File(const std::string& name, const std::string& text) const {
     const std::string path = files_.File(name);
     WriteText(path, text);
     return path;
   }
 
-  // The server is known as localhost, and listens there.
+  // The certificate of the server is for localhost.
   Arguments ServerFlags() const {
     return {"--tls-certificate", File("server.pem", server_.certificate),
             "--tls-key", File("server.key", server_.key)};
@@ -42,7 +42,7 @@ class SecureCommandsTest : public testing::Test {
   const std::string ca_ = File("root.pem", root_.certificate);
 };
 
-TEST_F(SecureCommandsTest, ACommandTrustsTheRootItIsGiven) {
+TEST_F(SecureCommandsTest, ClientTrustsTheGivenRoot) {
   ServerProcess server(files_.path(), ServerFlags(), "localhost:0");
   EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 1);
   const Outcome trusting = server.Client({"--tls-ca", ca_, "score", "the cat"});
@@ -50,8 +50,9 @@ TEST_F(SecureCommandsTest, ACommandTrustsTheRootItIsGiven) {
   EXPECT_EQ(server.Client({"--tls-ca", ca_, "health"}).exit_code, 0);
 }
 
-// As in a container, whose health check knows the server by its address.
-TEST_F(SecureCommandsTest, TheEnvironmentTellsOfTheServer) {
+// A container's health check uses the address of the server, which differs from
+// the name in its certificate.
+TEST_F(SecureCommandsTest, TheEnvironmentSetsTlsOptions) {
   ServerProcess server(files_.path(), ServerFlags(), "127.0.0.1:0");
   setenv("LMSERVE_TLS_CA", ca_.c_str(), 1);
   EXPECT_EQ(server.Client({"health"}).exit_code, 1);
@@ -62,7 +63,7 @@ TEST_F(SecureCommandsTest, TheEnvironmentTellsOfTheServer) {
   unsetenv("LMSERVE_TLS_SERVER_NAME");
 }
 
-TEST_F(SecureCommandsTest, ACommandShowsItsCertificateAndToken) {
+TEST_F(SecureCommandsTest, ClientSendsItsCertificateAndToken) {
   Arguments flags = ServerFlags();
   for (const std::string& flag :
        {std::string("--tls-client-ca"), ca_, std::string("--tokens"),
@@ -70,12 +71,12 @@ TEST_F(SecureCommandsTest, ACommandShowsItsCertificateAndToken) {
     flags.push_back(flag);
   }
   ServerProcess server(files_.path(), flags, "localhost:0");
-  const Arguments shown = {
+  const Arguments credentials = {
       "--tls-ca",          ca_,
       "--tls-certificate", File("client.pem", client_.certificate),
       "--tls-key",         File("client.key", client_.key)};
   const auto score = [&](const Arguments& more) {
-    Arguments arguments = shown;
+    Arguments arguments = credentials;
     arguments.insert(arguments.end(), more.begin(), more.end());
     arguments.insert(arguments.end(), {"score", "the cat"});
     return server.Client(arguments);

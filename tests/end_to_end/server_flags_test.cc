@@ -1,4 +1,5 @@
-// What lm_server is told by flags, environment and file; its log and metrics.
+// Tests the settings of lm_server from flags, environment and file, and its log
+// and metrics.
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// What a HTTP server on loopback answers to a GET.
+// Sends a GET request to an HTTP server on 127.0.0.1 and returns its answer.
 std::string Get(int port, const std::string& path) {
   const int connection = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address = {};
@@ -48,7 +49,7 @@ std::string Get(int port, const std::string& path) {
   return answer;
 }
 
-// The port that a server says its metrics have.
+// Returns the port on which a server prints that its metrics are.
 int MetricsPort(ServerProcess& server) {
   std::string line;
   int port = 0;
@@ -65,7 +66,7 @@ class ServerFlagsTest : public testing::Test {
  protected:
   ServerFlagsTest() { PublishTinyModel(store_.path(), "en"); }
 
-  // Of lm_server with more arguments: --check-config says what is in effect.
+  // Runs lm_server with --check-config, which prints the settings in effect.
   Outcome CheckConfig(Arguments arguments) const {
     arguments.push_back("--check-config");
     return RunProgram(Command("lm_server", arguments));
@@ -80,7 +81,7 @@ class ServerFlagsTest : public testing::Test {
   const TemporaryDirectory store_;
 };
 
-TEST_F(ServerFlagsTest, FlagsGoBeforeTheEnvironmentAndThatBeforeTheFile) {
+TEST_F(ServerFlagsTest, FlagsOverrideTheEnvironmentWhichOverridesTheFile) {
   const std::string file =
       ConfigFile("drain-seconds=1\nbatch-words=11\nmax-calls=111\n");
   setenv("LM_SERVER_DRAIN_SECONDS", "2", 1);
@@ -96,8 +97,8 @@ TEST_F(ServerFlagsTest, FlagsGoBeforeTheEnvironmentAndThatBeforeTheFile) {
   EXPECT_THAT(outcome.errors, HasSubstr("serving en@1"));
 }
 
-// What is printed can be read again, and says the same.
-TEST_F(ServerFlagsTest, WhatIsInEffectIsAFile) {
+// The printed settings are a valid config file with the same settings.
+TEST_F(ServerFlagsTest, CheckConfigPrintsAConfigFile) {
   const Outcome first = CheckConfig(
       {"--store", store_.path(), "--max-texts", "7", "--log-format", "json"});
   const std::string file = store_.File("again");
@@ -105,7 +106,7 @@ TEST_F(ServerFlagsTest, WhatIsInEffectIsAFile) {
   EXPECT_EQ(CheckConfig({"--config", file}).output, first.output);
 }
 
-TEST_F(ServerFlagsTest, WrongOnesAreTold) {
+TEST_F(ServerFlagsTest, ReportsInvalidSettings) {
   const auto error = [&](const Arguments& arguments) {
     const Outcome outcome = CheckConfig(arguments);
     EXPECT_EQ(outcome.exit_code, 2);
@@ -144,7 +145,7 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
               HasSubstr("ScoreStream of ipv4:127.0.0.1: INVALID_ARGUMENT"));
 }
 
-TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
+TEST_F(ServerFlagsTest, MetricsCountCallsAndModels) {
   ServerProcess server(store_.path(), {"--metrics-listen", "127.0.0.1:0"});
   const int port = MetricsPort(server);
   EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 0);
@@ -178,7 +179,7 @@ TEST_F(ServerFlagsTest, MetricsTellOfCallsAndModels) {
   }
 }
 
-TEST_F(ServerFlagsTest, ATakenPortOfMetricsIsAnError) {
+TEST_F(ServerFlagsTest, ReportsAMetricsPortInUse) {
   ServerProcess first(store_.path(), {"--metrics-listen", "127.0.0.1:0"});
   const std::string address = absl::StrCat("127.0.0.1:", MetricsPort(first));
   const Outcome second = RunProgram(Command(

@@ -1,4 +1,5 @@
-// lm_server as a process: its end, its address, and the stores it finds.
+// Tests the process lm_server: how it stops, where it listens, and how it
+// handles damaged and empty stores.
 
 #include <signal.h>
 
@@ -21,11 +22,11 @@ using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// The answer of the tiny model: ln(10) * -1.08.
+// The log-probability of this text under the tiny model is ln(10) * -1.08.
 constexpr char kTinyText[] = "the cat is small";
 constexpr char kTinyScore[] = "-2.4868";
 
-// As many texts as lm_client sends in one message.
+// The number of texts that lm_client sends in one message.
 constexpr int kTextsPerMessage = 256;
 
 std::string Texts(int count) {
@@ -43,8 +44,8 @@ void FlipABit(const std::string& path, size_t byte) {
 
 class ServerProcessTest : public testing::Test {
  protected:
-  // Starts scoring, and returns when the first scores are there: a header and
-  // a line a text.
+  // Sends texts to a running `lm_client score` and waits for the scores, which
+  // are a header and one line for each text.
   static void StartScoring(Process& client) {
     ASSERT_TRUE(client.Write(Texts(kTextsPerMessage)));
     std::string line;
@@ -54,7 +55,7 @@ class ServerProcessTest : public testing::Test {
     ASSERT_THAT(line, HasSubstr(kTinyScore));
   }
 
-  // Sends SIGTERM, and returns when the server takes no new calls.
+  // Sends SIGTERM and waits until the server accepts no new calls.
   static void StartDraining(ServerProcess& server) {
     server.process().Signal(SIGTERM);
     while (server.Client({"health"}).exit_code == 0) {
@@ -70,7 +71,7 @@ TEST_F(ServerProcessTest, DrainsOnSigterm) {
   Process client(ClientCommand(server, {"score", "--model", "en"}));
   StartScoring(client);
   StartDraining(server);
-  // The stream that runs goes on to its end.
+  // The server still answers the running stream.
   EXPECT_TRUE(client.Write(Texts(10)));
   client.CloseInput();
   const std::string rest = client.ReadAll();
@@ -81,7 +82,7 @@ TEST_F(ServerProcessTest, DrainsOnSigterm) {
   EXPECT_THAT(server.process().Errors(), HasSubstr("stopped"));
 }
 
-TEST_F(ServerProcessTest, CancelsWhatDrainsTooLong) {
+TEST_F(ServerProcessTest, CancelsCallsAfterTheDrainTime) {
   PublishTinyModel(store_.path(), "en");
   ServerProcess server(store_.path(), {"--drain-seconds", "0"});
   Process client(ClientCommand(server, {"score", "--model", "en"}));
@@ -99,7 +100,7 @@ TEST_F(ServerProcessTest, StopsOnSigint) {
   EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
 }
 
-TEST_F(ServerProcessTest, ASecondOneOnTheSameAddressFails) {
+TEST_F(ServerProcessTest, FailsIfTheAddressIsInUse) {
   PublishTinyModel(store_.path(), "en");
   ServerProcess server(store_.path());
   const Outcome second = RunProgram(
@@ -124,7 +125,7 @@ TEST_F(ServerProcessTest, ListensOnAUnixSocket) {
               HasSubstr(kTinyScore));
 }
 
-TEST_F(ServerProcessTest, ACorruptedVersionIsRefusedAndTheOneBeforeServed) {
+TEST_F(ServerProcessTest, RefusesACorruptedVersionAndServesTheOneBefore) {
   PublishTinyModel(store_.path(), "en");
   PublishTinyModel(store_.path(), "en");
   FlipABit(store_.File("en/2/ngram.bin"), 100);
@@ -156,7 +157,7 @@ TEST_F(ServerProcessTest, ACorruptedVersionIsRefusedAndTheOneBeforeServed) {
   }
 }
 
-TEST_F(ServerProcessTest, AVersionCutShortIsRefused) {
+TEST_F(ServerProcessTest, RefusesATruncatedVersion) {
   PublishTinyModel(store_.path(), "en");
   PublishTinyModel(store_.path(), "en");
   const std::string path = store_.File("en/2/ngram.bin");
@@ -169,7 +170,7 @@ TEST_F(ServerProcessTest, AVersionCutShortIsRefused) {
                                      size, ", found ", size - 1)));
 }
 
-TEST_F(ServerProcessTest, AnEmptyStoreIsServed) {
+TEST_F(ServerProcessTest, ServesAnEmptyStore) {
   ServerProcess server(store_.path());
   EXPECT_EQ(server.Client({"health"}).exit_code, 0);
   const auto json =
