@@ -1,7 +1,5 @@
 #include "client/command.h"
 
-#include <iostream>
-
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -39,24 +37,6 @@ std::string CheckAddress(const std::string& address) {
     return "";
   }
   return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
-}
-
-bool ArgumentsOrLines::Next(std::string* text) {
-  if (reads_lines()) return static_cast<bool>(std::getline(std::cin, *text));
-  if (next_ == arguments_.size()) return false;
-  *text = arguments_[next_++];
-  return true;
-}
-
-bool TextSource::Next(std::string* text) {
-  for (; texts_.Next(text); ++blank_) {
-    if (texts_.reads_lines() && !text->empty() && text->back() == '\r') {
-      text->pop_back();
-    }
-    ++read_;
-    if (text->find_first_not_of(" \t\r\v\f") != std::string::npos) return true;
-  }
-  return false;
 }
 
 }  // namespace lmserve

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "client/command.h"
 #include "client/output.h"
+#include "client/text_source.h"
 
 namespace lmserve {
 namespace {

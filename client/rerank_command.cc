@@ -12,6 +12,7 @@
 #include "client/nbest_files.h"
 #include "client/output.h"
 #include "client/rerank_request.h"
+#include "client/text_source.h"
 
 namespace lmserve {
 namespace {
@@ -60,8 +61,9 @@ void Print(const lm::v1::RerankRequest& request,
                                     absl::StrCat(ranked.index() + 1),
                                     FormatDecimal(ranked.score())};
     if (by_utility) row.push_back(FormatDecimal(ranked.expected_utility()));
-    for (double feature : ranked.features())
+    for (double feature : ranked.features()) {
       row.push_back(FormatDecimal(feature));
+    }
     row.push_back(request.candidates(ranked.index()).text().text());
     table.Add(row);
   }

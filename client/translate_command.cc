@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "client/command.h"
 #include "client/output.h"
+#include "client/text_source.h"
 
 namespace lmserve {
 namespace {
