@@ -440,7 +440,7 @@ TEST_F(ClientCommandsTest, NbestErrorsNameTheLine) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return server_->Client(arguments, list);
   };
-  // The line may belong to the list before it, so nothing is written.
+  // Line 2 could belong to the list of line 1, so that list is not written.
   const Outcome bad_line = run({"--one-best"}, "0 ||| a ||| f= 1 ||| 1\nb\n");
   EXPECT_EQ(bad_line.exit_code, 1);
   EXPECT_EQ(bad_line.output, "");

@@ -141,7 +141,7 @@ class AsyncDecodeSession:
     assert self._reader is not None
     try:
       # `await self._reader` would pass a cancellation on to the reader, which
-      # swallows it.
+      # does not raise it again.
       if not at_once:
         await asyncio.wait({self._reader})
     finally:

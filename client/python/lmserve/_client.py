@@ -126,6 +126,9 @@ class Client:
       no_end: Whether to leave out </s>, because the texts are unfinished. Not
         for bidirectional models.
       deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      A ScoreResponse with a TextScore for each text.
     """
     request = _requests.score(model, texts, sources, per_word, no_end)
     return _responses.score(
@@ -194,6 +197,9 @@ class Client:
       suffixes: The words after the predicted one, for a bidirectional model
         only: one text for each context. Empty: all suffixes are empty.
       deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      A PredictResponse with a NextWords for each context.
     """
     request = _requests.predict(model, contexts, k, exclude_unknown, words,
                                 suffixes)
@@ -229,6 +235,9 @@ class Client:
       minimum_bayes_risk: Rank by the similarity to all candidates. None: rank
         by score.
       deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      A RerankResponse with the candidates, best first.
     """
     request = _requests.rerank(models, candidates, weights or {},
                                normalization, alpha, best, source,
@@ -254,6 +263,9 @@ class Client:
       source: The source text that the candidates translate; only for rerankers
         that have translation models.
       deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      A RerankResponse with the candidates, best first.
     """
     request = _requests.rerank_with(reranker, candidates, best, source)
     return _responses.rerank(
@@ -287,6 +299,9 @@ class Client:
       allow_unknown: Whether the text may have <unk>.
       deadline: Time limit of the stream in seconds. None: the client's
         stream_deadline.
+
+    Returns:
+      A Generation, which iterates over the words.
     """
     request = _requests.generate(model, prompt, source, max_words, temperature,
                                  top_k, top_p, repetition_penalty, seed,
@@ -318,6 +333,9 @@ class Client:
       max_words: The maximum number of words; 0 means 100.
       allow_unknown: Whether the texts may have <unk>.
       deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      A BeamSearchResponse with the hypotheses, best first.
     """
     request = _requests.beam_search(model, prompt, source, size, best,
                                     length_alpha, coverage_beta, max_words,
@@ -337,6 +355,9 @@ class Client:
       words: Words whose ids the decoder needs; session.start has them.
       deadline: Time limit of the stream in seconds. None: the client's
         stream_deadline.
+
+    Returns:
+      A DecodeSession for a `with` block.
     """
     return DecodeSession(self._connection, model, words, deadline)
 

@@ -32,14 +32,15 @@ class Settings:
 
 
 class Connection:
-  """A channel and the methods of the API on it.
-
-  Args of __init__:
-    module: grpc or grpc.aio, which makes the channel.
-    settings: Its settings.
-  """
+  """A channel and the methods of the API on it."""
 
   def __init__(self, module: Any, settings: Settings) -> None:
+    """Creates the channel without connecting yet.
+
+    Args:
+      module: grpc or grpc.aio, which makes the channel.
+      settings: The settings of the channel.
+    """
     self._settings = settings
     # Streams of grpc are not retried: with grpc 1.51, a stream with a retry
     # policy hangs forever, despite its deadline, if the server dies before its

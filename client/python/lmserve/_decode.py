@@ -110,6 +110,9 @@ class DecodeSession:
       scores_only: Whether to return only the scores, and no new states.
       retain: Handles that get one more reference, before the step.
       release: Handles that lose one reference, after the step.
+
+    Returns:
+      A DecodeExtended with the scores and the new handles.
     """
     return self.extend_later(handles, words, scores_only=scores_only,
                              retain=retain, release=release).result()
@@ -131,6 +134,9 @@ class DecodeSession:
       k: The number of words; 0 means 10.
       retain: Handles that get one more reference, before the step.
       release: Handles that lose one reference, after the step.
+
+    Returns:
+      A BestWords for each handle.
     """
     return self.best_later(handles, k, retain=retain,
                            release=release).result()

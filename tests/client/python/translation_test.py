@@ -191,10 +191,11 @@ def test_a_reranker_can_have_members_of_both_directions(client):
       lmserve.RerankerMember("back@1", "back", reverse=True))
   candidates = list(map(reverse, SOURCES))
   named = client.rerank_with("both", candidates, source=SOURCE)
-  told = client.rerank(["there"], candidates, source=SOURCE,
-                       reverse_models=["back"], weights=reranker.weights)
-  assert named.models == told.models
-  assert named.candidates == told.candidates
+  equivalent = client.rerank(["there"], candidates, source=SOURCE,
+                             reverse_models=["back"],
+                             weights=reranker.weights)
+  assert named.models == equivalent.models
+  assert named.candidates == equivalent.candidates
   assert candidates[named.candidates[0].index] == TARGET
 
 
