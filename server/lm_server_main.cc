@@ -22,8 +22,8 @@
 #include "model_store/model_name.h"
 #include "model_store/model_store.h"
 #include "server/flags.h"
+#include "server/log.h"
 #include "server/server.h"
-#include "server/telemetry/log.h"
 
 namespace lmserve {
 namespace {

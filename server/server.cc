@@ -102,13 +102,13 @@ Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
       interceptor_(authenticator_.get(), limiter_, budgets_, watchdog_,
                    metrics_, log_),
       admin_budgets_(options.limits),
-      admin_reception_(authenticator_.get(), admin_gate_, admin_budgets_,
-                       watchdog_, metrics_, log_),
+      admin_interceptor_(authenticator_.get(), admin_limiter_, admin_budgets_,
+                         watchdog_, metrics_, log_),
       batcher_(CountedBatches(options.batcher)),
       serving_{*store_, options_.limits, batcher_, budgets_, score_cache_} {
   main_.services.push_back(MakeLanguageModelService(serving_, interceptor_));
   main_.services.push_back(MakeModelService(*store_, interceptor_));
-  admin_.services.push_back(MakeAdminService(*store_, admin_reception_));
+  admin_.services.push_back(MakeAdminService(*store_, admin_interceptor_));
 }
 
 BatcherOptions Server::CountedBatches(BatcherOptions options) {
@@ -245,7 +245,7 @@ void Server::Drain(std::chrono::milliseconds deadline,
                         end - std::chrono::steady_clock::now()));
   };
   limiter_.CloseAndWait(deadline);
-  admin_gate_.CloseAndWait(left());
+  admin_limiter_.CloseAndWait(left());
   store_->Stop();
   WaitForAnswers(end);
   const auto linger = std::min(left(), kLinger);

@@ -19,12 +19,12 @@
 #include "server/call/limits.h"
 #include "server/handlers/score_cache.h"
 #include "server/handlers/serving_context.h"
-#include "server/rpc/call_interceptor.h"
 #include "server/rpc/transport_security.h"
-#include "server/rpc/write_watchdog.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/metrics_exporter.h"
 #include "server/telemetry/request_log.h"
+#include "server/transport/call_interceptor.h"
+#include "server/transport/write_watchdog.h"
 
 namespace lmserve {
 
@@ -35,7 +35,7 @@ struct ServerOptions {
   std::string tokens_file = "";     // empty: no client needs a token
   std::string metrics_listen = "";  // HOST:PORT for Prometheus; or none
   Limits limits = {};
-  CallGateOptions calls = {};
+  CallLimiterOptions calls = {};
   BatcherOptions batcher = {};
   uint64_t score_cache_bytes = 64 << 20;  // 0: none
   RequestLogOptions log = {};
@@ -106,9 +106,9 @@ class Server {
   ScoreCache score_cache_;
   const CallInterceptor interceptor_;
   // Who changes models comes in past all others.
-  CallLimiter admin_gate_;
+  CallLimiter admin_limiter_;
   Budgets admin_budgets_;
-  const CallInterceptor admin_reception_;
+  const CallInterceptor admin_interceptor_;
   Batcher batcher_;
   const ServingContext serving_;
   std::set<std::string> healthy_;  // models, for the store's callback alone

@@ -14,7 +14,7 @@
 
 namespace lmserve {
 
-struct CallGateOptions {
+struct CallLimiterOptions {
   uint64_t calls = 10'000;        // under way at a time, streams included
   uint64_t calls_per_client = 0;  // of one address; 0: as many as all
 };
@@ -25,7 +25,7 @@ struct CallGateOptions {
 // outlive the passes.
 class CallLimiter {
  public:
-  explicit CallLimiter(const CallGateOptions& options = {})
+  explicit CallLimiter(const CallLimiterOptions& options = {})
       : options_(options) {}
 
   // A call under way, as long as it lives.
@@ -59,7 +59,7 @@ class CallLimiter {
   bool CountOf(const std::string& client);
   void Uncount();
 
-  const CallGateOptions options_;
+  const CallLimiterOptions options_;
   std::atomic<uint64_t> state_ = 0;
   std::mutex mutex_;
   std::condition_variable empty_;

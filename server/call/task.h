@@ -78,11 +78,11 @@ class [[nodiscard]] Task {
   std::coroutine_handle<promise_type> self_;
 };
 
-// A coroutine that nobody waits for: it begins at once, and frees itself at its
-// end.
-struct Detached {
+// The return type of a coroutine that nobody waits for. It starts at once and
+// frees itself when it ends.
+struct DetachedTask {
   struct promise_type {
-    Detached get_return_object() noexcept { return {}; }
+    DetachedTask get_return_object() noexcept { return {}; }
     std::suspend_never initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
     void return_void() noexcept {}
@@ -90,9 +90,10 @@ struct Detached {
   };
 };
 
-// Starts a task; `done` gets what it returns, on the thread where it ends.
+// Starts a task and does not wait for it. Calls `done` with what the task
+// returns, on the thread where the task ends.
 template <typename T, typename Done>
-Detached Start(Task<T> task, Done done) {
+DetachedTask RunDetached(Task<T> task, Done done) {
   done(co_await task);
 }
 

@@ -1,5 +1,6 @@
 #include "server/rpc/language_model_service.h"
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,9 @@
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
 #include "server/handlers/score.h"
+#include "server/rpc/grpc_call.h"
+#include "server/rpc/grpc_status.h"
+#include "server/rpc/request_reader.h"
 #include "server/rpc/stream.h"
 #include "server/rpc/unary.h"
 
@@ -18,23 +22,19 @@ namespace {
 
 using lm::v1::LanguageModelService;
 
-absl::Status ClientIsGone() {
-  return absl::CancelledError("the client is gone");
-}
-
 // Sends a message of a stream.
 template <typename Stream>
 Task<absl::Status> Send(const CallInterceptor& interceptor,
-                        const grpc::CallbackServerContext& context,
+                        const TransportCall& call,
                         const grpc::ByteBuffer* message, Stream* stream) {
-  CallInterceptor::PendingWrite pending_write(interceptor, context,
-                                              message->Length());
+  PendingWrite pending_write(interceptor, call, message->Length());
   if (!pending_write.status().ok()) co_return pending_write.status();
   const bool written = co_await stream->Write(message);
-  co_return written ? absl::OkStatus() : ClientIsGone();
+  co_return written ? absl::OkStatus()
+                    : absl::CancelledError("the client is gone");
 }
 
-// Answers a request of a stream.
+// Answers one request of a stream.
 template <typename Request, typename Response, typename Handle>
 Task<absl::Status> AnswerOne(const CallInterceptor& interceptor,
                              const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
@@ -47,24 +47,25 @@ Task<absl::Status> AnswerOne(const CallInterceptor& interceptor,
   co_return status;
 }
 
-// Reads a request, writes its answer, and so on until the client is done. The
-// first error ends the stream, and tells which request it is of, the first
-// being 0. `make_answer` makes of the call what answers each of its requests,
+// Reads a request, writes its response, and repeats this until the client sends
+// no more requests. The first error ends the stream; its message begins with
+// the number of the request, counted from 0. `make_answer` gets the call and
+// returns the function that answers each request,
 // Task<absl::Status>(const Request&, Response*).
 template <typename Request, typename Response, typename MakeAnswer>
-Detached AnswerStream(const CallInterceptor& interceptor,
-                      absl::string_view method,
-                      const grpc::CallbackServerContext& context,
-                      Priority priority, BidiStream* stream,
-                      MakeAnswer make_answer) {
-  CallInterceptor::CallScope scope = interceptor.Enter(context, method);
-  absl::Status status = scope.status();
+DetachedTask AnswerStream(const CallInterceptor& interceptor,
+                          absl::string_view method,
+                          const grpc::CallbackServerContext& context,
+                          Priority priority, BidiStream* stream,
+                          MakeAnswer make_answer) {
   GrpcCall call(context, priority);
+  CallScope scope(interceptor, call, method);
+  absl::Status status = scope.status();
   const auto answer = make_answer(call);
   for (uint64_t number = 0; status.ok(); ++number) {
     grpc::ByteBuffer in, out;
-    const bool came = co_await stream->Read(&in);
-    if (!came) {
+    const bool has_request = co_await stream->Read(&in);
+    if (!has_request) {
       status = call.CheckWanted();
       break;
     }
@@ -76,38 +77,43 @@ Detached AnswerStream(const CallInterceptor& interceptor,
       break;
     }
     in.Clear();
-    status = co_await Send(interceptor, context, &out, stream);
+    status = co_await Send(interceptor, call, &out, stream);
   }
-  stream->Finish(scope.Leave(call, status));
+  scope.Leave(status);
+  stream->Finish(ToGrpcStatus(status));
 }
 
-// gRPC keeps the bytes until the call ends: so does the share.
-absl::Status StartGeneration(const ServingContext& serving, Call& call,
-                             const grpc::ByteBuffer& bytes,
-                             Budget::Reservation* reservation,
-                             std::unique_ptr<Generation>* generation) {
-  lm::v1::GenerateRequest request;
-  absl::Status status = reservation->Resize("request bytes", bytes.Length());
-  if (status.ok()) status = ParseMessage(bytes, &request);
-  if (!status.ok()) return status;
-  auto started = Generation::Start(serving, call, request);
-  if (started.ok()) *generation = *std::move(started);
-  return started.status();
+// Parses a request and starts its generation. Frees the parsed request; the
+// reader keeps the bytes reserved, because gRPC holds them until the call ends.
+absl::StatusOr<std::unique_ptr<Generation>> StartGeneration(
+    const ServingContext& serving, Call& call, const grpc::ByteBuffer& in,
+    RequestReader* reader) {
+  absl::StatusOr<std::unique_ptr<Generation>> generation;
+  {
+    lm::v1::GenerateRequest request;
+    absl::Status status = reader->Read(in, &request);
+    if (!status.ok()) return status;
+    generation = Generation::Start(serving, call, request);
+  }
+  reader->OnRequestFreed(in);
+  return generation;
 }
 
-// Draws a word when the one before is on its way: a slow reader holds up its
-// own stream alone, and a cancelled one stops within a word.
-Detached AnswerGenerate(const ServingContext& serving,
-                        const CallInterceptor& interceptor,
-                        const grpc::CallbackServerContext& context,
-                        const grpc::ByteBuffer& in, WriteStream* stream) {
-  CallInterceptor::CallScope scope = interceptor.Enter(context, "Generate");
+// Draws a word only when the word before is written. So a slow client delays
+// only its own stream, and a cancelled call stops within one word.
+DetachedTask AnswerGenerate(const ServingContext& serving,
+                            const CallInterceptor& interceptor,
+                            const grpc::CallbackServerContext& context,
+                            const grpc::ByteBuffer& in, WriteStream* stream) {
   GrpcCall call(context, Priority::kInteractive);
-  Budget::Reservation reservation(interceptor.request_bytes());
+  CallScope scope(interceptor, call, "Generate");
+  RequestReader reader(interceptor.request_bytes());
   std::unique_ptr<Generation> generation;
   absl::Status status = scope.status();
   if (status.ok()) {
-    status = StartGeneration(serving, call, in, &reservation, &generation);
+    auto started = StartGeneration(serving, call, in, &reader);
+    status = started.status();
+    if (status.ok()) generation = *std::move(started);
   }
   grpc::ByteBuffer out;
   double last = 0;
@@ -124,9 +130,10 @@ Detached AnswerGenerate(const ServingContext& serving,
     }
     last = now;
     SerializeMessage(response, &out);
-    status = co_await Send(interceptor, context, &out, stream);
+    status = co_await Send(interceptor, call, &out, stream);
   }
-  stream->Finish(scope.Leave(call, status));
+  scope.Leave(status);
+  stream->Finish(ToGrpcStatus(status));
 }
 
 using RawLanguageModelService =
@@ -209,9 +216,10 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       const grpc::ByteBuffer* in, grpc::ByteBuffer* out,
       Task<absl::Status> (*answer)(const ServingContext&, Call&, const Request&,
                                    Response*)) {
-    auto reactor = std::make_unique<UnaryReactor>();
+    auto reactor =
+        std::make_unique<UnaryReactor>(*context, Priority::kInteractive);
     AnswerUnary<Request, Response>(
-        interceptor_, method, Role::kRead, *context, *in, out, reactor.get(),
+        interceptor_, method, Role::kRead, *in, out, reactor.get(),
         [=, this](Call& call, const Request& request, Response* response) {
           return answer(serving_, call, request, response);
         });

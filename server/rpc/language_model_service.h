@@ -6,13 +6,13 @@
 #include <memory>
 
 #include "server/handlers/serving_context.h"
-#include "server/rpc/call_interceptor.h"
+#include "server/transport/call_interceptor.h"
 
 namespace lmserve {
 
-// LanguageModelService: shims that parse a request, call the function that
-// answers it, and send what it says. What it is made with must outlive it and
-// its calls.
+// Returns the gRPC service lm.v1.LanguageModelService. Each of its methods
+// parses the request, calls the handler, and sends what the handler returns.
+// The arguments must outlive the service and its calls.
 std::unique_ptr<grpc::Service> MakeLanguageModelService(
     const ServingContext& serving, const CallInterceptor& interceptor);
 

@@ -18,15 +18,15 @@ using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
                 ModelService::WithRawCallbackMethod_SetAlias<
                     ModelService::Service>>>>>;
 
-absl::Status NotHere() {
+absl::Status OnlyOnAdminAddress() {
   return absl::UnimplementedError(
-      "models are changed on the server's admin address alone (lm_server "
+      "models can be changed only on the server's admin address (lm_server "
       "--admin-listen)");
 }
 
 class ModelServiceImpl final : public RawModelService {
  public:
-  // Without `admin` nothing can be changed.
+  // If `admin` is null, the methods that change the store are UNIMPLEMENTED.
   ModelServiceImpl(const ModelStore& store, ModelStore* admin,
                    const CallInterceptor& interceptor)
       : store_(store), admin_(admin), interceptor_(interceptor) {}
@@ -34,13 +34,13 @@ class ModelServiceImpl final : public RawModelService {
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* in,
                                        grpc::ByteBuffer* out) override {
-    return Tell("ListModels", context, *in, out, lmserve::ListModels);
+    return Query("ListModels", context, *in, out, lmserve::ListModels);
   }
 
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* in,
                                      grpc::ByteBuffer* out) override {
-    return Tell("GetModel", context, *in, out, lmserve::GetModel);
+    return Query("GetModel", context, *in, out, lmserve::GetModel);
   }
 
   grpc::ServerUnaryReactor* LoadModel(grpc::CallbackServerContext* context,
@@ -63,16 +63,17 @@ class ModelServiceImpl final : public RawModelService {
 
  private:
   template <typename Request, typename Response>
-  grpc::ServerUnaryReactor* Tell(
+  grpc::ServerUnaryReactor* Query(
       absl::string_view method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
-      absl::Status (*tell)(const ModelStore&, const Request&, Response*)) {
-    auto reactor = std::make_unique<UnaryReactor>();
+      absl::Status (*query)(const ModelStore&, const Request&, Response*)) {
+    auto reactor =
+        std::make_unique<UnaryReactor>(*context, Priority::kInteractive);
     AnswerUnary<Request, Response>(
-        interceptor_, method, Role::kRead, *context, in, out, reactor.get(),
+        interceptor_, method, Role::kRead, in, out, reactor.get(),
         [=, this](Call&, const Request& request,
                   Response* response) -> Task<absl::Status> {
-          co_return tell(store_, request, response);
+          co_return query(store_, request, response);
         });
     return reactor.release();
   }
@@ -82,12 +83,13 @@ class ModelServiceImpl final : public RawModelService {
       absl::string_view method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
       Task<absl::Status> (*change)(ModelStore&, const Request&, Response*)) {
-    auto reactor = std::make_unique<UnaryReactor>();
+    auto reactor =
+        std::make_unique<UnaryReactor>(*context, Priority::kInteractive);
     AnswerUnary<Request, Response>(
-        interceptor_, method, Role::kAdmin, *context, in, out, reactor.get(),
+        interceptor_, method, Role::kAdmin, in, out, reactor.get(),
         [=, this](Call&, const Request& request,
                   Response* response) -> Task<absl::Status> {
-          if (admin_ == nullptr) co_return NotHere();
+          if (admin_ == nullptr) co_return OnlyOnAdminAddress();
           co_return co_await change(*admin_, request, response);
         });
     return reactor.release();

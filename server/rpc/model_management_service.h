@@ -6,18 +6,21 @@
 #include <memory>
 
 #include "model_store/model_store.h"
-#include "server/rpc/call_interceptor.h"
+#include "server/transport/call_interceptor.h"
 
 namespace lmserve {
 
-// ModelService, as shims around the functions of models.h. What a service is
-// made with must outlive it and its calls.
+// Both functions return the gRPC service lm.v1.ModelService, whose methods call
+// the functions of server/handlers/model_management.h. The arguments must
+// outlive the service and its calls.
 
-// For all: what changes the store is UNIMPLEMENTED.
+// The service for all clients: methods that change the store are
+// UNIMPLEMENTED.
 std::unique_ptr<grpc::Service> MakeModelService(
     const ModelStore& store, const CallInterceptor& interceptor);
 
-// For those who run the server: all of it. Changing needs the role admin.
+// The service for administrators, with all methods. Those that change the store
+// require the role admin.
 std::unique_ptr<grpc::Service> MakeAdminService(
     ModelStore& store, const CallInterceptor& interceptor);
 

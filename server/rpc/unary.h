@@ -9,49 +9,41 @@
 #include <optional>
 
 #include "absl/status/status.h"
-#include "server/admission/budget.h"
 #include "server/call/call.h"
 #include "server/call/task.h"
-#include "server/rpc/call_interceptor.h"
+#include "server/rpc/grpc_call.h"
+#include "server/rpc/grpc_status.h"
+#include "server/rpc/request_reader.h"
 #include "server/rpc/wire.h"
+#include "server/transport/call_interceptor.h"
 
 namespace lmserve {
 
-// A request and its answer, in an arena; the request's bytes count against a
-// budget.
+// A request and its response, in one arena. The request's memory counts against
+// a budget.
 template <typename Request, typename Response>
 class Exchange {
  public:
   explicit Exchange(Budget& request_bytes)
-      : reservation_(request_bytes), arena_(Options(block_, sizeof(block_))) {
+      : reader_(request_bytes), arena_(Options(block_, sizeof(block_))) {
     request_ = google::protobuf::Arena::CreateMessage<Request>(&arena_);
     response_ = google::protobuf::Arena::CreateMessage<Response>(&arena_);
   }
 
-  // Reads the request from what came.
+  // Parses the request.
   absl::Status Parse(const grpc::ByteBuffer& in) {
-    absl::Status status = reservation_.Resize("request bytes", in.Length());
-    if (status.ok() && in.Length() > kLarge) {
-      status = reservation_.Resize("request bytes, in memory",
-                                   EstimateMemory(*Request::descriptor(), in));
-    }
-    if (status.ok()) status = ParseMessage(in, request_);
-    return status;
+    return reader_.Read(in, request_);
   }
 
   const Request& request() const { return *request_; }
   Response* response() { return response_; }
 
-  // Writes the answer for the wire.
+  // Serializes the response.
   void Serialize(grpc::ByteBuffer* out) const {
     SerializeMessage(*response_, out);
   }
 
  private:
-  // What a request takes in memory, which may be a hundred times its length, is
-  // looked at from here on: a look costs some of the time that parsing does.
-  static constexpr size_t kLarge = 4 << 10;
-
   static google::protobuf::ArenaOptions Options(char* block, size_t size) {
     google::protobuf::ArenaOptions options;
     options.initial_block = block;
@@ -59,60 +51,68 @@ class Exchange {
     return options;
   }
 
-  // Holds a short text and its score; and a call's coroutine then is as small
-  // as malloc still keeps at hand for the next.
+  // Enough for a short text and its score, and so small that malloc keeps the
+  // memory of the call's coroutine in its thread cache.
   static constexpr size_t kBlock = 640;
 
-  Budget::Reservation reservation_;
+  RequestReader reader_;
   alignas(8) char block_[kBlock];
   google::protobuf::Arena arena_;
   Request* request_;
   Response* response_;
 };
 
-// The end of a unary call. Frees itself once the client has what it was
-// answered, or is gone.
+// A unary call. Frees itself when the client has received the response or is
+// gone.
 class UnaryReactor final : public grpc::ServerUnaryReactor {
  public:
-  // Once, at the end: makes ready to send an answer of so many bytes.
-  const absl::Status& Prepare(const CallInterceptor& interceptor,
-                              const grpc::CallbackServerContext& context,
-                              size_t bytes) {
-    return pending_write_.emplace(interceptor, context, bytes).status();
+  // The context must outlive OnDone().
+  UnaryReactor(const grpc::CallbackServerContext& context, Priority priority)
+      : call_(context, priority) {}
+
+  GrpcCall& call() { return call_; }
+
+  // Reserves what a response of this many bytes needs until the client has
+  // received it. To be called once at most, right before Finish().
+  const absl::Status& BeginWrite(const CallInterceptor& interceptor,
+                                 size_t bytes) {
+    return pending_write_.emplace(interceptor, call_, bytes).status();
   }
 
  private:
   void OnDone() override { delete this; }
 
-  // The end is too short to be worth another thread, which would cost a cheap
-  // call a tenth of its time; so gRPC has it with its own DefaultReactor().
+  // OnDone() is too short to be worth another thread, which would cost a cheap
+  // call a tenth of its time. gRPC does the same for its DefaultReactor().
   bool InternalInlineable() override { return true; }
 
-  std::optional<CallInterceptor::PendingWrite> pending_write_;
+  GrpcCall call_;
+  std::optional<PendingWrite> pending_write_;
 };
 
-// Answers a unary call on raw bytes, if the reception lets it in: `answer` is
-// Task<absl::Status>(Call&, const Request&, Response*).
+// Answers a unary call whose request and response are bytes. `answer` is
+// Task<absl::Status>(Call&, const Request&, Response*); it is not called if the
+// interceptor refuses the call or the request cannot be parsed. `in`, `out`,
+// the interceptor and the reactor must last until the reactor's OnDone().
 template <typename Request, typename Response, typename Answer>
-Detached AnswerUnary(const CallInterceptor& interceptor,
-                     absl::string_view method, Role needed,
-                     const grpc::CallbackServerContext& context,
-                     const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
-                     UnaryReactor* reactor, Answer answer) {
-  CallInterceptor::CallScope scope = interceptor.Enter(context, method, needed);
+DetachedTask AnswerUnary(const CallInterceptor& interceptor,
+                         absl::string_view method, Role needed,
+                         const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+                         UnaryReactor* reactor, Answer answer) {
+  CallScope scope(interceptor, reactor->call(), method, needed);
   absl::Status status = scope.status();
-  GrpcCall call(context, Priority::kInteractive);
   if (status.ok()) {
     Exchange<Request, Response> exchange(interceptor.request_bytes());
     status = exchange.Parse(in);
     if (status.ok()) {
-      status = co_await answer(call, exchange.request(), exchange.response());
+      status = co_await answer(reactor->call(), exchange.request(),
+                               exchange.response());
     }
     if (status.ok()) exchange.Serialize(out);
   }
-  if (status.ok())
-    status = reactor->Prepare(interceptor, context, out->Length());
-  reactor->Finish(scope.Leave(call, status));
+  if (status.ok()) status = reactor->BeginWrite(interceptor, out->Length());
+  scope.Leave(status);
+  reactor->Finish(ToGrpcStatus(status));
 }
 
 }  // namespace lmserve

@@ -54,7 +54,8 @@ class BenchServer {
   BenchServer()
       : store_(ModelStore::Open(BenchData::Get().store()).value()),
         service_(MakeLanguageModelService(
-            {*store_, limits_, batcher_, budgets_, score_cache_}, reception_)) {
+            {*store_, limits_, batcher_, budgets_, score_cache_},
+            interceptor_)) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
@@ -67,13 +68,13 @@ class BenchServer {
   }
 
   const Limits limits_;
-  CallLimiter gate_;
+  CallLimiter limiter_;
   Budgets budgets_{limits_};
-  WriteWatchdog stalls_{std::chrono::milliseconds(0)};
+  WriteWatchdog watchdog_{std::chrono::milliseconds(0)};
   Metrics metrics_{"bench"};
   const RequestLog log_{{}};
-  const CallInterceptor reception_{nullptr, gate_,    budgets_,
-                                   stalls_, metrics_, log_};
+  const CallInterceptor interceptor_{nullptr,   limiter_, budgets_,
+                                     watchdog_, metrics_, log_};
   const std::unique_ptr<const ModelStore> store_;
   Batcher batcher_{{}};
   ScoreCache score_cache_{0};

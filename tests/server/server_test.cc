@@ -242,6 +242,44 @@ TEST(LimitTest, TheRequestsUnderWayHaveASizeInAll) {
       absl::StrCat("request bytes: ", refused.bytes, ", the limit is 1000"));
 }
 
+// The bytes of a request with 20,000 empty values of a field, which are two
+// bytes each on the wire and more than a hundred in memory.
+std::string ManyEmptyValues(int field_number) {
+  std::string bytes;
+  for (int i = 0; i < 20'000; ++i) {
+    bytes.push_back(static_cast<char>(field_number << 3 | 2));
+    bytes.push_back(0);
+  }
+  return bytes;
+}
+
+TEST(LimitTest, TheMemoryOfRequestsIsLimitedForEveryMethod) {
+  LiveServer live({.texts = 100'000,
+                   .stop_words = 100'000,
+                   .all_request_bytes = 1'000'000});
+  const struct {
+    const char* method;
+    int field_number;
+  } cases[] = {
+      {"Score", lm::v1::ScoreRequest::kTextsFieldNumber},
+      {"Predict", lm::v1::PredictRequest::kContextsFieldNumber},
+      {"Rerank", lm::v1::RerankRequest::kCandidatesFieldNumber},
+      {"Generate", lm::v1::GenerateRequest::kStopWordsFieldNumber},
+      {"ScoreStream", lm::v1::ScoreRequest::kTextsFieldNumber},
+      {"Decode", lm::v1::DecodeRequest::kReleaseFieldNumber},
+  };
+  for (const auto& request : cases) {
+    const RawAnswer refused =
+        CallRaw(live.channel(), absl::StrCat(kLanguageModel, request.method),
+                ManyEmptyValues(request.field_number));
+    EXPECT_EQ(refused.status.error_code(), grpc::RESOURCE_EXHAUSTED)
+        << request.method;
+    EXPECT_THAT(refused.status.error_message(),
+                HasSubstr("request bytes, in memory: "))
+        << request.method;
+  }
+}
+
 struct Call {
   const char* method;
   std::string request;

@@ -116,10 +116,11 @@ TEST_F(BatcherTest, AnswersDoNotDependOnTheCompany) {
     std::atomic<size_t> left = kReadings;
     std::promise<void> all;
     for (size_t i = 0; i < kReadings; ++i) {
-      Start(Read(batcher, models[i % 2], &found[i]), [&](absl::Status status) {
-        EXPECT_TRUE(status.ok()) << status;
-        if (--left == 0) all.set_value();
-      });
+      RunDetached(Read(batcher, models[i % 2], &found[i]),
+                  [&](absl::Status status) {
+                    EXPECT_TRUE(status.ok()) << status;
+                    if (--left == 0) all.set_value();
+                  });
     }
     all.get_future().wait();
     for (size_t i = 0; i < kReadings; ++i) {
@@ -225,7 +226,7 @@ class HeldBatcherTest : public BatcherTest {
                     EXPECT_EQ(batch.queue_seconds.size(), batch.calls);
                   }}) {
     std::promise<void> held;
-    Start(Hold(&held), [](absl::Status) {});
+    RunDetached(Hold(&held), [](absl::Status) {});
     held.get_future().wait();
   }
 
@@ -246,7 +247,7 @@ class HeldBatcherTest : public BatcherTest {
 
   // Queues a text of so many words of a call, which must last.
   void Queue(Call* call, size_t words, const std::string& name) {
-    Start(ReadOne(call, words), [this, name](absl::Status status) {
+    RunDetached(ReadOne(call, words), [this, name](absl::Status status) {
       statuses_.push_back(std::move(status));
       ended_.push_back(name);
     });
@@ -387,7 +388,7 @@ TEST_F(HeldBatcherTest, AStateCountsAsWhatItCosts) {
     EXPECT_EQ(told, states.size());
     co_return status;
   };
-  Start(ask(), [this](absl::Status status) {
+  RunDetached(ask(), [this](absl::Status status) {
     statuses_.push_back(std::move(status));
   });
   const size_t cost = 1 + tiny_->model().vocabulary().size() / 32;
@@ -464,7 +465,7 @@ TEST_F(BatcherTest, LookUpsAreDoneOnTheCallersThread) {
   Reading reading = {
       {3, 4, 5}, std::vector<float>(3), std::vector<ScoredWord>(2)};
   const std::thread::id here = std::this_thread::get_id();
-  Start(Read(batcher, Get("tiny"), &reading), [&](absl::Status status) {
+  RunDetached(Read(batcher, Get("tiny"), &reading), [&](absl::Status status) {
     EXPECT_TRUE(status.ok()) << status;
     EXPECT_EQ(std::this_thread::get_id(), here);
   });
@@ -480,7 +481,8 @@ TEST_F(BatcherTest, TheEndSeesWhatIsQueuedThrough) {
   {
     Batcher batcher({.threads = 2});
     for (Reading& reading : readings) {
-      Start(Read(batcher, handle, &reading), [&](absl::Status) { ++done; });
+      RunDetached(Read(batcher, handle, &reading),
+                  [&](absl::Status) { ++done; });
     }
   }
   EXPECT_EQ(done, 50);

@@ -18,7 +18,8 @@ namespace lmserve {
 template <typename T>
 T Wait(Task<T> task) {
   std::promise<T> result;
-  Start(std::move(task), [&](T value) { result.set_value(std::move(value)); });
+  RunDetached(std::move(task),
+              [&](T value) { result.set_value(std::move(value)); });
   return result.get_future().get();
 }
 

@@ -1,5 +1,5 @@
-#ifndef LMSERVE_SERVER_TELEMETRY_LOG_H_
-#define LMSERVE_SERVER_TELEMETRY_LOG_H_
+#ifndef LMSERVE_SERVER_LOG_H_
+#define LMSERVE_SERVER_LOG_H_
 
 #include <string>
 
@@ -12,4 +12,4 @@ void SetUpLog(const std::string& format, const std::string& level);
 
 }  // namespace lmserve
 
-#endif  // LMSERVE_SERVER_TELEMETRY_LOG_H_
+#endif  // LMSERVE_SERVER_LOG_H_

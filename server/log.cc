@@ -1,4 +1,4 @@
-#include "server/telemetry/log.h"
+#include "server/log.h"
 
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
