@@ -8,12 +8,12 @@
 
 namespace lmserve {
 
-// What lm_server is told: by a flag; where there is none by the environment
-// variable of its name, as in LM_SERVER_DRAIN_SECONDS; where that is not set by
-// a line of the file that --config names, as in drain-seconds=10.
-struct Flags {
-  std::string store;
-  std::string keep = "1";
+// The options of lm_server. A flag such as --drain-seconds overrides the
+// environment variable LM_SERVER_DRAIN_SECONDS, and that overrides a line
+// drain-seconds=10 in the file of --config.
+struct ServerFlags {
+  std::string store;       // directory
+  std::string keep = "1";  // a version policy, see ParseVersionPolicy()
   double poll_seconds = 1;
   ServerOptions server;
   double stall_seconds = 60;
@@ -24,14 +24,15 @@ struct Flags {
   bool check_config = false;
 };
 
-// Adds all flags to a command line.
-void AddFlags(CLI::App& app, Flags* flags);
+// Adds all flags to a command line. Parsing it later sets `flags`, which must
+// outlive `app`.
+void AddServerFlags(CLI::App& app, ServerFlags* flags);
 
-// Parses the arguments, and what the environment says of the flags that they do
-// not have. Throws as CLI::App::parse() does.
-void ParseFlags(CLI::App& app, int argc, const char* const* argv);
+// Parses the arguments, and the environment variables of the flags that are not
+// among the arguments. Throws the exceptions of CLI::App::parse().
+void ParseServerFlags(CLI::App& app, int argc, const char* const* argv);
 
-// The configuration in effect, a line an option, as --config reads it.
+// Returns the options in effect, one per line, in the format of --config.
 std::string EffectiveConfig(const CLI::App& app);
 
 }  // namespace lmserve

@@ -1,4 +1,4 @@
-// lm_server: serves the models of a store over gRPC.
+// lm_server serves the models of a store over gRPC.
 
 #include <signal.h>
 #include <spdlog/spdlog.h>
@@ -28,11 +28,12 @@
 namespace lmserve {
 namespace {
 
+// Exit codes.
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
 
-// As many files and connections as may be: where there are no more, gRPC stops
-// to accept connections for good.
+// Raises the limit of open files and connections to the maximum. When a process
+// reaches its limit, gRPC stops accepting connections forever.
 void RaiseFileLimit() {
   rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -40,7 +41,7 @@ void RaiseFileLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// The signals that end the server are waited for, not handled.
+// Blocks the signals that end the server, and returns them for sigwait().
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -50,7 +51,8 @@ sigset_t BlockSignals() {
   return signals;
 }
 
-// Tells what has changed since it last was called. One thread at a time.
+// Logs which versions were loaded, unloaded or refused since the last call. For
+// one thread at a time.
 class ModelLog {
  public:
   void operator()(const ServedModels& served) {
@@ -69,7 +71,7 @@ class ModelLog {
       absl::StrAppend(&refused[VersionName(version.name, version.version)],
                       version.reason.message(), "; ");
     }
-    for (const auto& [version, what] : NewIn(serving, serving_)) {
+    for (const auto& [version, what] : Added(serving, serving_)) {
       spdlog::info("serving {}: {}", version, what);
     }
     for (const auto& entry : serving_) {
@@ -77,7 +79,7 @@ class ModelLog {
         spdlog::info("unloaded {}", entry.first);
       }
     }
-    for (const auto& [version, why] : NewIn(refused, refused_)) {
+    for (const auto& [version, why] : Added(refused, refused_)) {
       spdlog::warn("refused {}: {}", version, why.substr(0, why.size() - 2));
     }
     serving_ = std::move(serving);
@@ -87,7 +89,7 @@ class ModelLog {
  private:
   using Lines = std::map<std::string, std::string>;
 
-  static Lines NewIn(const Lines& now, const Lines& before) {
+  static Lines Added(const Lines& now, const Lines& before) {
     Lines lines;
     std::set_difference(now.begin(), now.end(), before.begin(), before.end(),
                         std::inserter(lines, lines.end()));
@@ -103,17 +105,18 @@ std::chrono::milliseconds Milliseconds(double seconds) {
       static_cast<int64_t>(std::ceil(seconds * 1000)));
 }
 
-StoreOptions MakeStoreOptions(const Flags& flags) {
+StoreOptions MakeStoreOptions(const ServerFlags& flags) {
   StoreOptions options;
   options.keep = *ParseVersionPolicy(flags.keep);
   options.poll = Milliseconds(flags.poll_seconds);
   return options;
 }
 
-// `config` tells the options in effect.
-int Run(const Flags& flags, const std::string& config) {
+// Runs the server until a signal ends it. `config` has the options in effect.
+// Returns the exit code.
+int Run(const ServerFlags& flags, const std::string& config) {
   RaiseFileLimit();
-  const sigset_t signals = BlockSignals();  // for all threads to come
+  const sigset_t signals = BlockSignals();  // in all threads started later, too
   auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags));
   if (!store.ok()) {
     spdlog::error("store: {}", std::string(store.status().message()));
@@ -146,7 +149,7 @@ int Run(const Flags& flags, const std::string& config) {
   }
   int signal = 0;
   sigwait(&signals, &signal);
-  spdlog::info("signal {}: draining for {} s at most", signal,
+  spdlog::info("received signal {}: draining for at most {} s", signal,
                flags.drain_seconds);
   (*server)->Drain(std::chrono::seconds(flags.drain_seconds),
                    std::chrono::seconds(flags.grace_seconds));
@@ -159,24 +162,24 @@ int Run(const Flags& flags, const std::string& config) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Serves the language models of a store over gRPC, new versions as they "
-      "come.\n"
+      "Serves the language models of a store over gRPC, and loads new versions "
+      "as they are published.\n"
       "  lm_server --store store --listen 0.0.0.0:50051",
       "lm_server");
   app.set_version_flag("--version",
                        std::string("lm_server ") + LMSERVE_VERSION);
-  lmserve::Flags flags;
-  lmserve::AddFlags(app, &flags);
+  lmserve::ServerFlags flags;
+  lmserve::AddServerFlags(app, &flags);
   try {
-    lmserve::ParseFlags(app, argc, argv);
+    lmserve::ParseServerFlags(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::fprintf(stderr, "lm_server: %s (see lm_server --help)\n",
                  error.what());
     return lmserve::kWrongUse;
   }
-  // A check of gRPC's own locks, for those who work on gRPC: distributions
-  // leave it on, and it takes a twentieth of a cheap call.
+  // Turns off a deadlock check that serves the developers of gRPC. It is on in
+  // the packages of distributions, and takes a twentieth of a cheap call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   lmserve::SetUpLog(flags.log_format, flags.log_level);
   return lmserve::Run(flags, lmserve::EffectiveConfig(app));

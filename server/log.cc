@@ -11,7 +11,7 @@
 namespace lmserve {
 namespace {
 
-// The message as the inside of a JSON string.
+// Formats the message as the contents of a JSON string.
 class JsonMessage final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm& /*time*/,
@@ -33,7 +33,7 @@ class JsonMessage final : public spdlog::custom_flag_formatter {
   }
 };
 
-// What gRPC has to say is mostly about one connection: its errors are warnings.
+// An error of gRPC mostly concerns one connection, so it is a warning here.
 void LogGrpc(gpr_log_func_args* args) {
   const auto level = args->severity == GPR_LOG_SEVERITY_ERROR
                          ? spdlog::level::warn
@@ -41,7 +41,8 @@ void LogGrpc(gpr_log_func_args* args) {
   spdlog::log(level, "gRPC: {}", args->message);
 }
 
-// A request with invalid UTF-8 gets its answer; the log need not tell, too.
+// protobuf logs invalid UTF-8 as an error. The client gets that error, so it is
+// a debug message here.
 void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
                  int /*line*/, const std::string& message) {
   spdlog::debug("protobuf: {}", message);

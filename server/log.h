@@ -5,9 +5,10 @@
 
 namespace lmserve {
 
-// Makes spdlog's default logger write to the standard error, as text, or as one
-// JSON object a line: time, level, message; what gRPC and protobuf have to say
-// goes the same way. The level is debug, info, warning or error.
+// Makes spdlog's default logger write to standard error, and sends the messages
+// of gRPC and protobuf to it. `format` is text or json; json writes one object
+// per line, with time, level and message. `level` is debug, info, warning or
+// error. To be called once, before other threads log.
 void SetUpLog(const std::string& format, const std::string& level);
 
 }  // namespace lmserve

@@ -26,7 +26,7 @@
 namespace lmserve {
 namespace {
 
-// Both are switches of the process, to be thrown before the first builder.
+// Both are settings of the process and must precede the first ServerBuilder.
 void EnablePlugins() {
   static absl::once_flag once;
   absl::call_once(once, [] {
@@ -35,8 +35,9 @@ void EnablePlugins() {
   });
 }
 
-// A client that is gone is noticed; one that pings too much is told to stop; a
-// connection ends now and then, so that load balancers can spread anew.
+// Closes connections to clients that do not answer pings, limits the pings of
+// clients, and closes old connections, so that load balancers can distribute
+// clients again.
 void SetConnectionOptions(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
@@ -49,41 +50,42 @@ void SetConnectionOptions(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
 }
 
-// What gRPC may have for connections and for requests that were received and
-// not looked at yet. The budget of requests counts what is being answered, and
-// is to refuse first: gRPC, when it is short, ends any stream.
+// Memory that gRPC may use for connections, besides that for the requests that
+// it has received. The budget of requests must refuse calls before gRPC reaches
+// its quota, because gRPC then ends an arbitrary stream.
 constexpr uint64_t kConnectionBytes = 64 << 20;
 
-// What gRPC's own threads may be. Ours are the batcher's; but reflection, which
-// anybody may ask for, takes one a stream.
-constexpr int kMostThreads = 16;
+// The limit for gRPC's own threads. Our methods compute on the threads of the
+// batcher, but reflection, which any client may call, uses a thread per stream.
+constexpr int kMaxGrpcThreads = 16;
 
-// Whether somebody listens on a Unix socket. gRPC itself would not ask, but
-// remove the socket and put its own in the place.
-bool IsTaken(absl::string_view path) {
+// Whether a process listens on a Unix socket. gRPC does not check this: it
+// would replace the socket by its own.
+bool IsSocketInUse(absl::string_view path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) return false;
   std::memcpy(address.sun_path, path.data(), path.size());
   const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (socket < 0) return false;
-  const bool taken = connect(socket, reinterpret_cast<sockaddr*>(&address),
-                             sizeof(address)) == 0;
+  const bool in_use = connect(socket, reinterpret_cast<sockaddr*>(&address),
+                              sizeof(address)) == 0;
   close(socket);
-  return taken;
+  return in_use;
 }
 
-// Whether an address can be tried: gRPC would take a port modulo 65,536.
+// Whether gRPC may try to listen on an address. gRPC itself would take a port
+// above 65535 modulo 65536.
 bool MayListen(absl::string_view address) {
-  if (absl::ConsumePrefix(&address, "unix:")) return !IsTaken(address);
+  if (absl::ConsumePrefix(&address, "unix:")) return !IsSocketInUse(address);
   uint64_t port = 0;
   return !absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port) ||
          port <= 65'535;
 }
 
-// How long clients have to read the ends of their calls: gRPC closes a
-// connection with its last call, and then what was not read may be lost. Health
-// watches are cut off after it, too.
+// After the last call has ended, clients have this long to read its end: gRPC
+// closes a connection with its last call, and data that the client has not read
+// may be lost. Streams of health.Watch are then cut off, too.
 constexpr std::chrono::milliseconds kLinger(200);
 
 }  // namespace
@@ -138,7 +140,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }
-  server->store_->OnChange([server = server.get()] { server->FollowModels(); });
+  server->store_->OnChange(
+      [server = server.get()] { server->OnModelsChanged(); });
   return server;
 }
 
@@ -168,28 +171,29 @@ absl::Status Server::Listen() {
 }
 
 absl::Status Server::Listener::Listen(
-    const std::string& wanted,
-    const std::shared_ptr<grpc::ServerCredentials>& how, const Limits& limits) {
+    const std::string& requested_address,
+    const std::shared_ptr<grpc::ServerCredentials>& credentials,
+    const Limits& limits) {
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(wanted, how, &port);
+  builder.AddListeningPort(requested_address, credentials, &port);
   builder.SetMaxReceiveMessageSize(limits.message_bytes);
   SetConnectionOptions(builder);
-  // A small message may be of any size when it is unpacked, and that happens
-  // before anybody is asked.
+  // gRPC would decompress a message before the server sees it, and a small
+  // message may decompress to any size.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetResourceQuota(
       grpc::ResourceQuota("requests")
           .Resize(kConnectionBytes + 2 * limits.all_request_bytes)
-          .SetMaxThreads(kMostThreads));
+          .SetMaxThreads(kMaxGrpcThreads));
   for (const auto& service : services) builder.RegisterService(service.get());
-  if (MayListen(wanted)) server = builder.BuildAndStart();
+  if (MayListen(requested_address)) server = builder.BuildAndStart();
   if (server == nullptr) {
     return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", wanted, ": the address is taken, or is none"));
+        "cannot listen on ", requested_address, ": it is in use or not valid"));
   }
-  address = wanted;
+  address = requested_address;
   if (absl::EndsWith(address, ":0")) {
     address.resize(address.size() - 1);
     absl::StrAppend(&address, port);
@@ -197,8 +201,7 @@ absl::Status Server::Listener::Listen(
   return absl::OkStatus();
 }
 
-// Lets the health of models follow what is loaded.
-void Server::FollowModels() {
+void Server::OnModelsChanged() {
   const std::shared_ptr<const ServedModels> served = store_->served();
   std::set<std::string> names;
   for (const auto& entry : served->models) names.insert(entry.first);
@@ -223,7 +226,6 @@ std::vector<grpc::Server*> Server::Servers() const {
   return servers;
 }
 
-// Until clients have taken all answers.
 void Server::WaitForAnswers(std::chrono::steady_clock::time_point end) const {
   while (budgets_.answer_bytes.taken() + admin_budgets_.answer_bytes.taken() >
              0 &&

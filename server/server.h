@@ -29,61 +29,69 @@
 namespace lmserve {
 
 struct ServerOptions {
-  std::string listen = "localhost:50051";  // HOST:PORT, port 0 picks; unix:PATH
-  std::string admin_listen = "";  // the same, for what changes models; or none
+  // HOST:PORT, where port 0 chooses a free port, or unix:PATH.
+  std::string listen = "localhost:50051";
+  // The same, for the methods that change which models are served. Empty: these
+  // methods are not available.
+  std::string admin_listen = "";
   TlsOptions tls = {};
-  std::string tokens_file = "";     // empty: no client needs a token
-  std::string metrics_listen = "";  // HOST:PORT for Prometheus; or none
+  std::string tokens_file = "";     // empty: clients need no token
+  std::string metrics_listen = "";  // HOST:PORT for Prometheus; empty: none
   Limits limits = {};
   CallLimiterOptions calls = {};
   BatcherOptions batcher = {};
-  uint64_t score_cache_bytes = 64 << 20;  // 0: none
+  uint64_t score_cache_bytes = 64 << 20;  // 0: no cache
   RequestLogOptions log = {};
-  // How long a client may take for what it is sent; 0: for ever.
+  // A call is cancelled if its client takes longer than this to read a message.
+  // 0: no limit.
   std::chrono::milliseconds stall = std::chrono::minutes(1);
-  std::string version = "unknown";  // of the program
-  // Called with what is served, when that has changed; not twice at a time.
+  std::string version = "unknown";  // of the program, for the metrics
+  // Called after each change of the served models, by one thread at a time.
   std::function<void(const ServedModels&)> on_models = nullptr;
 };
 
-// A running server: the two services, health (grpc.health.v1: "" and the names
-// of services and models; a model serves while a version of it is loaded) and
-// reflection. One thread at a time.
+// A running server with LanguageModelService, ModelService, reflection, and
+// health (grpc.health.v1), which knows "", the names of the services and those
+// of the models; a model is SERVING while a version of it is loaded. For one
+// thread at a time.
 class Server {
  public:
-  // Listens, then serves. Fails where the address is taken or is none, and
-  // where the files of TLS or of tokens are not as they should be.
+  // Returns a server that answers calls. Returns UNAVAILABLE if it cannot
+  // listen on an address, and INVALID_ARGUMENT if a file of TLS or the file of
+  // tokens has an error.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const ServerOptions& options, std::unique_ptr<ModelStore> store);
 
-  // Stops at once whatever still runs.
+  // Cancels the calls that are still running.
   ~Server();
 
-  // Where it listens, with the port that was picked.
+  // The addresses on which it listens, with the port that it chose for port 0.
   const std::string& address() const { return main_.address; }
   const std::string& admin_address() const { return admin_.address; }
 
-  // The port of the metrics; 0: there are none.
+  // The port of the metrics, or 0 if there are none.
   int metrics_port() const {
     return exporter_ == nullptr ? 0 : exporter_->port();
   }
 
-  // Says NOT_SERVING, goes on for the grace, in which load balancers look
-  // elsewhere, then refuses new calls, and waits for those that run; what is
-  // left when the time is up is cancelled.
+  // Shuts the server down. Reports NOT_SERVING and continues for `grace`, so
+  // that load balancers can choose another server. Then refuses new calls,
+  // waits up to `deadline` for the running ones, and cancels the rest.
   void Drain(std::chrono::milliseconds deadline,
              std::chrono::milliseconds grace = {});
 
  private:
-  // Services on an address of their own.
+  // One address and the services on it.
   struct Listener {
-    absl::Status Listen(const std::string& wanted,
-                        const std::shared_ptr<grpc::ServerCredentials>& how,
-                        const Limits& limits);
+    // Sets address and server.
+    absl::Status Listen(
+        const std::string& requested_address,
+        const std::shared_ptr<grpc::ServerCredentials>& credentials,
+        const Limits& limits);
 
     std::vector<std::unique_ptr<grpc::Service>> services;
     std::string address = "";
-    std::unique_ptr<grpc::Server> server = nullptr;  // null: does not listen
+    std::unique_ptr<grpc::Server> server = nullptr;  // null: not listening
   };
 
   Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
@@ -91,7 +99,9 @@ class Server {
 
   BatcherOptions CountedBatches(BatcherOptions options);
   absl::Status Listen();
-  void FollowModels();
+  // Adapts health and metrics to the models that are served now.
+  void OnModelsChanged();
+  // Waits until clients have read all answers, or until `end`.
   void WaitForAnswers(std::chrono::steady_clock::time_point end) const;
   std::vector<grpc::Server*> Servers() const;
 
@@ -105,13 +115,15 @@ class Server {
   Budgets budgets_;
   ScoreCache score_cache_;
   const CallInterceptor interceptor_;
-  // Who changes models comes in past all others.
+  // Calls of administrators do not count against the limits of other calls.
   CallLimiter admin_limiter_;
   Budgets admin_budgets_;
   const CallInterceptor admin_interceptor_;
   Batcher batcher_;
   const ServingContext serving_;
-  std::set<std::string> healthy_;  // models, for the store's callback alone
+  // Models that health reports as SERVING. Only the thread of the store uses
+  // it.
+  std::set<std::string> healthy_;
   std::unique_ptr<MetricsExporter> exporter_;
   Listener main_;
   Listener admin_;

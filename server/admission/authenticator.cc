@@ -18,18 +18,19 @@
 namespace lmserve {
 namespace {
 
-// How often to look whether the file has changed.
-constexpr std::chrono::seconds kLookEvery(1);
+// How often to check whether the file has changed.
+constexpr std::chrono::seconds kCheckInterval(1);
 
 // Shorter tokens can be guessed.
-constexpr size_t kLeastTokenLength = 16;
+constexpr size_t kMinTokenLength = 16;
 
-std::filesystem::file_time_type WrittenAt(const std::string& path) {
+std::filesystem::file_time_type ModificationTime(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::last_write_time(path, ignored);
 }
 
-absl::Status Wrong(const std::string& path, int line, absl::string_view what) {
+absl::Status LineError(const std::string& path, int line,
+                       absl::string_view what) {
   return absl::InvalidArgumentError(
       absl::StrCat("tokens: ", path, ", line ", line, ": ", what));
 }
@@ -38,16 +39,14 @@ absl::Status Wrong(const std::string& path, int line, absl::string_view what) {
 
 absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::Create(
     const std::string& path) {
-  auto authenticator = absl::WrapUnique(new Authenticator(path));
-  authenticator->written_ = WrittenAt(path);
-  authenticator->looked_ = std::chrono::steady_clock::now();
-  absl::StatusOr<Roles> roles = Read(path);
+  // Before the file is read, so that a change in between is noticed.
+  const auto written = ModificationTime(path);
+  absl::StatusOr<Roles> roles = ReadRoles(path);
   if (!roles.ok()) return roles.status();
-  authenticator->roles_ = *std::move(roles);
-  return authenticator;
+  return absl::WrapUnique(new Authenticator(path, *std::move(roles), written));
 }
 
-absl::StatusOr<Authenticator::Roles> Authenticator::Read(
+absl::StatusOr<Authenticator::Roles> Authenticator::ReadRoles(
     const std::string& path) {
   std::ifstream file(path);
   if (!file) {
@@ -62,12 +61,12 @@ absl::StatusOr<Authenticator::Roles> Authenticator::Read(
     const std::vector<std::string> parts =
         absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
     if (parts.size() != 2 || (parts[0] != "read" && parts[0] != "admin")) {
-      return Wrong(path, number, "expected 'read TOKEN' or 'admin TOKEN'");
+      return LineError(path, number, "expected 'read TOKEN' or 'admin TOKEN'");
     }
-    if (parts[1].size() < kLeastTokenLength) {
-      return Wrong(
+    if (parts[1].size() < kMinTokenLength) {
+      return LineError(
           path, number,
-          absl::StrCat("expected a token of ", kLeastTokenLength,
+          absl::StrCat("expected a token of ", kMinTokenLength,
                        " characters or more, found ", parts[1].size()));
     }
     roles[Sha256(parts[1])] = parts[0] == "admin" ? Role::kAdmin : Role::kRead;
@@ -82,36 +81,37 @@ absl::Status Authenticator::Check(absl::string_view authorization,
     return absl::UnauthenticatedError(
         "authorization: expected 'Bearer TOKEN', found none");
   }
-  // By its hash: how long the search takes tells nothing of the tokens.
+  // Tokens are compared by their hashes, so that the time that the search takes
+  // reveals nothing about them.
   const std::string hash = Sha256(token);
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   ReadAgainIfChanged();
   const auto found = roles_.find(hash);
   if (found == roles_.end()) {
-    return absl::UnauthenticatedError("authorization: the token is unknown");
+    return absl::UnauthenticatedError("authorization: unknown token");
   }
   if (needed == Role::kAdmin && found->second != Role::kAdmin) {
     return absl::PermissionDeniedError(
-        "authorization: the call needs the role admin, the token has read");
+        "authorization: the call requires the role admin, the token has read");
   }
   return absl::OkStatus();
 }
 
 void Authenticator::ReadAgainIfChanged() {
-  const auto now = std::chrono::steady_clock::now();
-  if (now < looked_ + kLookEvery) return;
-  looked_ = now;
-  const auto written = WrittenAt(path_);
+  const Clock::time_point now = Clock::now();
+  if (now < checked_ + kCheckInterval) return;
+  checked_ = now;
+  const auto written = ModificationTime(path_);
   if (written == written_) return;
   written_ = written;
-  absl::StatusOr<Roles> roles = Read(path_);
+  absl::StatusOr<Roles> roles = ReadRoles(path_);
   if (!roles.ok()) {
-    spdlog::error("{}; the tokens stay as they were",
+    spdlog::error("{}; the old tokens stay valid",
                   std::string(roles.status().message()));
     return;
   }
   roles_ = *std::move(roles);
-  spdlog::info("tokens: read {} from {}", roles_.size(), path_);
+  spdlog::info("tokens: read {} tokens from {}", roles_.size(), path_);
 }
 
 }  // namespace lmserve

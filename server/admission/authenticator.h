@@ -5,46 +5,53 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
+#include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "model_store/mutex.h"
 
 namespace lmserve {
 
-// What a client may do: ask models, or also change which are served.
+// What a client may do: call the models, or also change which are served.
 enum class Role { kRead, kAdmin };
 
-// Knows clients by the bearer tokens of a file, a line each: ROLE TOKEN, where
-// the role is read or admin; blank lines and those that begin with # are passed
-// over. The file is read anew where it changes; where it then is wrong, the
-// tokens stay as they were. Any number of threads may use one.
+// Knows clients by the bearer tokens in a file. Each line of the file is
+// ROLE TOKEN, with the role read or admin; blank lines and lines that begin
+// with # are ignored. The file is read again when it changes; if it then has an
+// error, the old tokens stay valid. Thread-safe.
 class Authenticator {
  public:
-  // Fails, with file and line, where the file cannot be read or is wrong.
+  // Returns an error with the file and the line if the file cannot be read or
+  // has an error.
   static absl::StatusOr<std::unique_ptr<Authenticator>> Create(
       const std::string& path);
 
-  // Checks what a call brings as `authorization`, "Bearer TOKEN":
-  // UNAUTHENTICATED where it has no token of the file, PERMISSION_DENIED where
-  // its role is less than what the call needs.
+  // Checks the header `authorization` of a call, "Bearer TOKEN". Returns
+  // UNAUTHENTICATED if it has no token of the file, and PERMISSION_DENIED if
+  // the call needs kAdmin and the token has kRead.
   absl::Status Check(absl::string_view authorization, Role needed);
 
  private:
   using Roles = std::map<std::string, Role>;  // by SHA-256 of the token
+  using Clock = std::chrono::steady_clock;
 
-  explicit Authenticator(std::string path) : path_(std::move(path)) {}
+  // `written` is the time of modification of the file before it was read.
+  Authenticator(std::string path, Roles roles,
+                std::filesystem::file_time_type written)
+      : path_(std::move(path)), roles_(std::move(roles)), written_(written) {}
 
-  static absl::StatusOr<Roles> Read(const std::string& path);
-  void ReadAgainIfChanged();
+  static absl::StatusOr<Roles> ReadRoles(const std::string& path);
+  void ReadAgainIfChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string path_;
-  std::mutex mutex_;  // of what follows
-  Roles roles_;
-  std::filesystem::file_time_type written_;
-  std::chrono::steady_clock::time_point looked_;
+  Mutex mutex_;
+  Roles roles_ ABSL_GUARDED_BY(mutex_);
+  std::filesystem::file_time_type written_ ABSL_GUARDED_BY(mutex_);
+  Clock::time_point checked_ ABSL_GUARDED_BY(mutex_) = Clock::now();
 };
 
 }  // namespace lmserve

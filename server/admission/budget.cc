@@ -6,8 +6,8 @@
 namespace lmserve {
 namespace {
 
-// When what others have may be free again.
-constexpr absl::Duration kWait = absl::Seconds(1);
+// After this time other calls may have ended.
+constexpr absl::Duration kRetryDelay = absl::Seconds(1);
 
 }  // namespace
 
@@ -21,9 +21,9 @@ absl::Status Budget::Reservation::Resize(absl::string_view field,
     others = taken - amount_;
     if (amount > amount_ && others + amount > budget_.limit_) {
       return ResourceExhausted(
-          absl::StrCat(field, ": ", amount, ", other calls have ", others,
-                       ", the limit of all is ", budget_.limit_),
-          kWait);
+          absl::StrCat(field, ": ", amount, " requested, ", others, " of ",
+                       budget_.limit_, " used by other calls"),
+          kRetryDelay);
     }
   } while (!budget_.taken_.compare_exchange_weak(taken, others + amount));
   amount_ = amount;

@@ -10,13 +10,14 @@
 
 namespace lmserve {
 
-// What all calls together may take of something, such as memory. Any number of
-// threads may use one; it must outlive the shares.
+// A limit on the amount of something, such as memory, that all calls together
+// may use. Thread-safe; it must outlive its reservations.
 class Budget {
  public:
   explicit Budget(uint64_t limit) : limit_(limit) {}
 
-  // What one call has of it; given back when it dies. One thread at a time.
+  // The part of the budget that one call uses; the destructor returns it. For
+  // one thread at a time.
   class Reservation {
    public:
     explicit Reservation(Budget& budget) : budget_(budget) {}
@@ -24,9 +25,9 @@ class Budget {
     Reservation(const Reservation&) = delete;
     Reservation& operator=(const Reservation&) = delete;
 
-    // Takes more, or gives some back. Where the budget has not so much left,
-    // RESOURCE_EXHAUSTED "FIELD: ...", with a RetryInfo unless it never has,
-    // and nothing changes.
+    // Changes the reservation to `amount`. If the budget has too little left,
+    // returns RESOURCE_EXHAUSTED "FIELD: ..." and changes nothing. The error
+    // has a RetryInfo, unless the amount exceeds the whole budget.
     absl::Status Resize(absl::string_view field, uint64_t amount);
 
    private:
@@ -41,7 +42,7 @@ class Budget {
   std::atomic<uint64_t> taken_ = 0;
 };
 
-// Those of a server.
+// The budgets of a server.
 struct Budgets {
   explicit Budgets(const Limits& limits)
       : request_bytes(limits.all_request_bytes),
@@ -49,10 +50,11 @@ struct Budgets {
         generated_words(limits.all_generated_words),
         state_bytes(limits.all_state_bytes) {}
 
-  Budget request_bytes;    // of requests that are being answered
-  Budget answer_bytes;     // of answers that are on their way
-  Budget generated_words;  // that Generate calls may still write
-  Budget state_bytes;      // of contexts, hypotheses, and candidates compared
+  Budget request_bytes;    // memory of requests that are being answered
+  Budget answer_bytes;     // bytes that clients have not yet read
+  Budget generated_words;  // words that running Generate calls may still write
+  Budget state_bytes;      // memory of contexts and hypotheses, and of the
+                           // candidates that are compared
 };
 
 }  // namespace lmserve

@@ -6,13 +6,14 @@
 namespace lmserve {
 namespace {
 
-// When a client whose call was one too many may come again: about as long as a
-// call takes that waits its turn.
-constexpr absl::Duration kWait = absl::Milliseconds(100);
+// After this time a refused client may try again. A call that waits in the
+// queue takes about as long.
+constexpr absl::Duration kRetryDelay = absl::Milliseconds(100);
 
-absl::Status TooMany(absl::string_view what, uint64_t limit) {
-  return ResourceExhausted(
-      absl::StrCat(what, ": ", limit, " are under way, the limit"), kWait);
+absl::Status TooManyCalls(absl::string_view of_whom, uint64_t limit) {
+  return ResourceExhausted(absl::StrCat("too many calls", of_whom, " at once: ",
+                                        limit, " of ", limit, " allowed"),
+                           kRetryDelay);
 }
 
 }  // namespace
@@ -21,9 +22,9 @@ absl::StatusOr<CallLimiter::Permit> CallLimiter::Enter(
     const std::string& client) {
   absl::Status status = Count();
   if (!status.ok()) return status;
-  if (limits_clients() && !CountOf(client)) {
-    status = TooMany("calls of this client", options_.calls_per_client);
-    Uncount();
+  if (limits_clients() && !CountForClient(client)) {
+    status = TooManyCalls(" of this client", options_.calls_per_client);
+    Uncount();  // after the last use of this object
     return status;
   }
   return Permit(this, {client});
@@ -33,44 +34,48 @@ absl::Status CallLimiter::Count() {
   uint64_t state = state_;
   do {
     if ((state & kClosed) != 0) return ShuttingDown();
-    if (state >= options_.calls) return TooMany("calls", options_.calls);
+    if (state >= options_.calls) return TooManyCalls("", options_.calls);
   } while (!state_.compare_exchange_weak(state, state + 1));
   return absl::OkStatus();
 }
 
-bool CallLimiter::CountOf(const std::string& client) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  uint64_t& own = by_client_[client];
-  if (own >= options_.calls_per_client) return false;
-  ++own;
+bool CallLimiter::CountForClient(const std::string& client) {
+  const MutexLock lock(mutex_);
+  uint64_t& calls = calls_by_client_[client];
+  if (calls >= options_.calls_per_client) return false;
+  ++calls;
   return true;
 }
 
 uint64_t CallLimiter::under_way() const { return state_ & ~kClosed; }
 
 bool CallLimiter::CloseAndWait(std::chrono::milliseconds deadline) {
-  std::unique_lock<std::mutex> lock(mutex_);
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  const MutexLock lock(mutex_);
   state_ |= kClosed;
-  return empty_.wait_for(lock, deadline, [this] { return under_way() == 0; });
+  while (under_way() > 0) {
+    if (!empty_.WaitUntil(mutex_, end)) return under_way() == 0;
+  }
+  return true;
 }
 
 void CallLimiter::Exit(const std::string& client) {
   if (limits_clients()) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (--by_client_[client] == 0) by_client_.erase(client);
+    const MutexLock lock(mutex_);
+    if (--calls_by_client_[client] == 0) calls_by_client_.erase(client);
   }
   Uncount();
 }
 
-// Once the gate is closed the last call is counted off under the mutex: who
-// waits for it may free the gate right then.
+// When the limiter is closed, the last call is counted under the mutex, because
+// the thread that waits for it may destroy the limiter right afterwards.
 void CallLimiter::Uncount() {
   uint64_t state = state_;
   while ((state & kClosed) == 0) {
     if (state_.compare_exchange_weak(state, state - 1)) return;
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (--state_ == kClosed) empty_.notify_all();
+  const MutexLock lock(mutex_);
+  if (--state_ == kClosed) empty_.NotifyAll();
 }
 
 }  // namespace lmserve

@@ -3,68 +3,70 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model_store/mutex.h"
 
 namespace lmserve {
 
 struct CallLimiterOptions {
-  uint64_t calls = 10'000;        // under way at a time, streams included
-  uint64_t calls_per_client = 0;  // of one address; 0: as many as all
+  uint64_t calls = 10'000;        // at the same time, streams included
+  uint64_t calls_per_client = 0;  // of one address; 0: as many as `calls`
 };
 
-// Counts the calls under way, lets in no more than so many and, once it is
-// closed, none: what a server needs to be bounded, and to go down without
-// cutting an answer short. Any number of threads may use one at a time; it must
-// outlive the passes.
+// Limits how many calls run at the same time and, once it is closed, lets the
+// running calls end and refuses new ones. A server needs it to bound its memory
+// and to shut down without cutting off an answer. Thread-safe; it must outlive
+// its permits.
 class CallLimiter {
  public:
   explicit CallLimiter(const CallLimiterOptions& options = {})
       : options_(options) {}
 
-  // A call under way, as long as it lives.
+  // A running call. The destructor of the permit ends it.
   struct Leave {
     std::string client;
     void operator()(CallLimiter* limiter) const { limiter->Exit(client); }
   };
   using Permit = std::unique_ptr<CallLimiter, Leave>;
 
-  // Whether clients are told apart; where not, any name does.
+  // Whether there is a limit per client. If not, Enter() ignores the client.
   bool limits_clients() const { return options_.calls_per_client > 0; }
 
-  // Lets a client's call in, or fails: UNAVAILABLE once it is closed,
-  // RESOURCE_EXHAUSTED with a RetryInfo where there are too many.
+  // Counts a call of a client. Returns UNAVAILABLE after CloseAndWait(), and
+  // RESOURCE_EXHAUSTED with a RetryInfo if too many calls are running.
   absl::StatusOr<Permit> Enter(const std::string& client);
 
-  // Calls under way.
+  // The number of running calls.
   uint64_t under_way() const;
 
-  // Refuses new calls, and waits for those under way. False where some were
-  // left when the time was up.
+  // Refuses new calls and waits until the running ones have ended. Returns
+  // false if some are still running after `deadline`.
   bool CloseAndWait(std::chrono::milliseconds deadline);
 
  private:
-  // Set in state_ once the gate is closed; the rest is the calls under way.
+  // This bit of state_ is set when the limiter is closed; the other bits are
+  // the number of running calls.
   static constexpr uint64_t kClosed = uint64_t{1} << 63;
 
   void Exit(const std::string& client);
-  // Of all calls, and of one client's; false where it has too many.
   absl::Status Count();
-  bool CountOf(const std::string& client);
+  // Returns false if the client has too many calls.
+  bool CountForClient(const std::string& client);
   void Uncount();
 
   const CallLimiterOptions options_;
   std::atomic<uint64_t> state_ = 0;
-  std::mutex mutex_;
-  std::condition_variable empty_;
-  // Where they are limited; guarded by mutex_.
-  std::map<std::string, uint64_t> by_client_;
+  Mutex mutex_;
+  ConditionVariable empty_;
+  // Empty unless there is a limit per client.
+  std::map<std::string, uint64_t> calls_by_client_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace lmserve

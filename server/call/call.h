@@ -8,18 +8,19 @@
 
 namespace lmserve {
 
-// What is served first: people and decoders who wait, or corpora.
+// The work of interactive calls, for which a person or a decoder waits,
+// precedes the work of bulk calls, such as the scoring of a corpus.
 enum class Priority { kInteractive, kBulk };
 
-// Of "interactive" and "bulk"; of anything else `otherwise`.
+// Parses "interactive" or "bulk". Returns `otherwise` for any other name.
 inline Priority ParsePriority(absl::string_view name, Priority otherwise) {
   if (name == "interactive") return Priority::kInteractive;
   if (name == "bulk") return Priority::kBulk;
   return otherwise;
 }
 
-// A client's call, as those see it that work for it. One thread at a time,
-// but for what is said to be otherwise.
+// A client's call, as handlers and the batcher see it. For one thread at a
+// time, except where a member says otherwise.
 class Call {
  public:
   using Clock = std::chrono::system_clock;
@@ -31,13 +32,13 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  // Whether the client is gone, or no longer wants an answer. Any number of
-  // threads may ask at a time.
+  // Whether the client has disconnected or cancelled the call. Thread-safe.
   virtual bool IsCancelled() const { return false; }
 
   virtual Priority priority() const { return priority_; }
 
-  // CANCELLED or DEADLINE_EXCEEDED where nobody waits for the answer any more.
+  // Returns CANCELLED or DEADLINE_EXCEEDED if nobody waits for the answer any
+  // more.
   absl::Status CheckWanted() const {
     if (IsCancelled()) return absl::CancelledError("the client has cancelled");
     if (deadline_ != Clock::time_point::max() && Clock::now() > deadline_) {
@@ -46,20 +47,20 @@ class Call {
     return absl::OkStatus();
   }
 
-  // A request whose first work was queued is seen through: only the first is
-  // refused where the queue is full.
+  // Whether some work of the current request has been queued. A full queue
+  // refuses only the first work of a request, not the rest.
   bool is_admitted() const { return admitted_; }
   void Admit() { admitted_ = true; }
 
-  // A stream's next request begins. That of a stream waits where another would
-  // be refused, for a refusal would end the stream.
+  // Begins the next request of a stream. Requests of a stream wait for room in
+  // a full queue, because a refusal would end the stream.
   void BeginRequest() {
     admitted_ = false;
     waits_for_room = true;
   }
   bool waits_for_room = false;
 
-  // Where its time went so far, in seconds.
+  // The time that the call has spent in the queue and on models so far.
   double queue_seconds = 0;
   double compute_seconds = 0;
 

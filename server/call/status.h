@@ -9,24 +9,26 @@
 
 namespace lmserve {
 
-// The same error with words before its message.
+// Returns the same error, with the same payloads and `prefix` before its
+// message.
 absl::Status Prefixed(absl::string_view prefix, const absl::Status& status);
 
-// UNAVAILABLE: the call came too late. Clients may try another server.
+// Returns UNAVAILABLE, for calls that begin during the shutdown. Clients may
+// try another server.
 absl::Status ShuttingDown();
 
-// Whether the error says that the same call may succeed in a while.
+// Whether the same call may succeed later: the error has a RetryInfo.
 bool MayRetry(const absl::Status& status);
 
-// RESOURCE_EXHAUSTED, with a google.rpc.RetryInfo: how long to wait before
-// trying again.
+// Returns RESOURCE_EXHAUSTED with a google.rpc.RetryInfo, which asks the client
+// to wait for `wait` before it retries.
 absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait);
 
-// INVALID_ARGUMENT "FIELD: PROBLEM".
+// Returns INVALID_ARGUMENT "FIELD: PROBLEM".
 absl::Status InvalidField(absl::string_view field, absl::string_view problem);
 
-// OK up to the limit, else RESOURCE_EXHAUSTED "FIELD: COUNT, the limit is
-// LIMIT".
+// Returns OK if `count` is at most `limit`, otherwise RESOURCE_EXHAUSTED
+// "FIELD: COUNT, the limit is LIMIT".
 absl::Status CheckLimit(absl::string_view field, uint64_t count,
                         uint64_t limit);
 

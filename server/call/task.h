@@ -9,16 +9,16 @@
 
 namespace lmserve {
 
-// A computation that may wait, for its turn on a model or for a client, without
-// a thread to wait on: a coroutine. It begins when it is awaited or detached,
-// and goes on on whatever thread ends its waiting; so it may change threads at
-// every co_await, but runs on one at a time.
+// A coroutine that can wait for a model or for a client without blocking a
+// thread. It starts when it is awaited or passed to RunDetached(). After a wait
+// it continues on the thread that ended the wait: it may change threads at
+// every co_await, but runs on one thread at a time.
 //
 //   Task<int> Half(int x) { co_await queue.Turn(); co_return x / 2; }
 //   Task<int> Quarter(int x) { co_return co_await Half(co_await Half(x)); }
 //
-// What the coroutine's arguments refer to must outlive it: take by reference
-// only what the caller keeps until the answer is there.
+// Objects that the coroutine takes by reference must outlive it, so the caller
+// must keep them until the task ends.
 template <typename T>
 class [[nodiscard]] Task {
  public:
@@ -28,7 +28,7 @@ class [[nodiscard]] Task {
       return Task(std::coroutine_handle<promise_type>::from_promise(*this));
     }
     std::suspend_always initial_suspend() noexcept { return {}; }
-    auto final_suspend() noexcept { return Last(); }
+    auto final_suspend() noexcept { return FinalAwaiter(); }
     template <typename Value>
     void return_value(Value&& value) {
       value_.emplace(std::forward<Value>(value));
@@ -38,14 +38,14 @@ class [[nodiscard]] Task {
    private:
     friend class Task;
 
-    // Whoever comes second, the end of the task or the caller's suspension,
-    // lets the caller go on: no recursion where nothing waited.
-    struct Last {
+    // The second one of the end of the task and the suspension of the caller
+    // resumes the caller. So a task that never waits does not recurse.
+    struct FinalAwaiter {
       bool await_ready() noexcept { return false; }
       void await_suspend(std::coroutine_handle<promise_type> self) noexcept {
         promise_type& promise = self.promise();
         const std::coroutine_handle<> caller = promise.caller_;
-        if (promise.met_.exchange(true, std::memory_order_acq_rel)) {
+        if (promise.one_arrived_.exchange(true, std::memory_order_acq_rel)) {
           caller.resume();
         }
       }
@@ -54,7 +54,7 @@ class [[nodiscard]] Task {
 
     std::optional<T> value_;
     std::coroutine_handle<> caller_;
-    std::atomic<bool> met_ = false;
+    std::atomic<bool> one_arrived_ = false;
   };
 
   Task(Task&& other) noexcept : self_(std::exchange(other.self_, nullptr)) {}
@@ -63,12 +63,13 @@ class [[nodiscard]] Task {
     if (self_) self_.destroy();
   }
 
-  // Awaiting: starts it; the caller goes on when it has ended.
+  // co_await starts the task. The caller continues when the task has ended.
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> caller) {
     self_.promise().caller_ = caller;
     self_.resume();
-    return !self_.promise().met_.exchange(true, std::memory_order_acq_rel);
+    return !self_.promise().one_arrived_.exchange(true,
+                                                  std::memory_order_acq_rel);
   }
   T await_resume() { return *std::move(self_.promise().value_); }
 

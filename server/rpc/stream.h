@@ -9,17 +9,18 @@
 
 namespace lmserve {
 
-// One kind of operation of a stream, of which one is under way at a time.
+// Operations of one kind, such as the reads of a stream. One of them runs at a
+// time.
 class StreamOperation {
  public:
-  // co_await what it returns: whether the operation that `start` begins
-  // succeeded.
+  // Returns an awaitable. co_await of it calls `start`, waits for End(), and
+  // returns whether the operation succeeded.
   template <typename Start>
   auto Begin(Start start) {
     struct Awaiter {
       bool await_ready() const noexcept { return false; }
-      // Once it is begun it may end, and the coroutine with this, at any
-      // moment.
+      // From start() on, the operation may end on another thread and destroy
+      // this awaiter. Nothing must be used afterwards.
       void await_suspend(std::coroutine_handle<> waiter) {
         operation.waiter_ = waiter;
         start();
@@ -32,7 +33,7 @@ class StreamOperation {
     return Awaiter{*this, std::move(start)};
   }
 
-  // It has ended.
+  // Reports the end of the operation and resumes the coroutine.
   void End(bool ok) {
     ok_ = ok;
     waiter_.resume();
@@ -43,9 +44,9 @@ class StreamOperation {
   bool ok_ = false;
 };
 
-// A call's stream of answers, for a coroutine: co_await Write() for whether the
-// client is still there. Finish() ends the call; thereafter the stream frees
-// itself, and may not be touched.
+// The stream of responses of a call, for a coroutine. co_await Write() returns
+// false if the client is gone. Finish() ends the call; the stream then frees
+// itself and must not be used again.
 class WriteStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   auto Write(const grpc::ByteBuffer* message) {
@@ -59,8 +60,8 @@ class WriteStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   StreamOperation writing_;
 };
 
-// The same with a stream of requests: co_await Read() for whether one came. A
-// read and a write may be under way at a time, in two coroutines.
+// A WriteStream with a stream of requests. co_await Read() returns false if
+// there are no more. Two coroutines may read and write at the same time.
 class BidiStream final
     : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:

@@ -20,30 +20,30 @@ using File = std::unique_ptr<BIO, FreeOpenSsl>;
 using Certificate = std::unique_ptr<X509, FreeOpenSsl>;
 using Key = std::unique_ptr<EVP_PKEY, FreeOpenSsl>;
 
-absl::Status Wrong(const std::string& path, absl::string_view what) {
+absl::Status FileError(const std::string& path, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("TLS: ", path, ": ", what));
 }
 
 absl::StatusOr<File> Open(const std::string& path) {
   File file(BIO_new_file(path.c_str(), "r"));
-  if (file == nullptr) return Wrong(path, "cannot be read");
+  if (file == nullptr) return FileError(path, "cannot be read");
   return file;
 }
 
-// The first certificate of a file, which must be in force.
+// Reads the first certificate of a file, which must be valid at this time.
 absl::StatusOr<Certificate> ReadCertificate(const std::string& path) {
   const absl::StatusOr<File> file = Open(path);
   if (!file.ok()) return file.status();
   Certificate certificate(
       PEM_read_bio_X509(file->get(), nullptr, nullptr, nullptr));
   if (certificate == nullptr) {
-    return Wrong(path, "expected a certificate in PEM, found none");
+    return FileError(path, "expected a certificate in PEM, found none");
   }
   if (X509_cmp_current_time(X509_get0_notAfter(certificate.get())) < 0) {
-    return Wrong(path, "the certificate has expired");
+    return FileError(path, "the certificate has expired");
   }
   if (X509_cmp_current_time(X509_get0_notBefore(certificate.get())) > 0) {
-    return Wrong(path, "the certificate is not yet in force");
+    return FileError(path, "the certificate is not yet valid");
   }
   return certificate;
 }
@@ -52,11 +52,14 @@ absl::StatusOr<Key> ReadKey(const std::string& path) {
   const absl::StatusOr<File> file = Open(path);
   if (!file.ok()) return file.status();
   Key key(PEM_read_bio_PrivateKey(file->get(), nullptr, nullptr, nullptr));
-  if (key == nullptr) return Wrong(path, "expected a key in PEM, found none");
+  if (key == nullptr) {
+    return FileError(path, "expected a key in PEM, found none");
+  }
   return key;
 }
 
-// gRPC reads the files by itself, and does not tell what is wrong with them.
+// Checks the files before gRPC reads them, because gRPC does not report what is
+// wrong with them.
 absl::Status CheckFiles(const TlsOptions& options) {
   const absl::StatusOr<Certificate> certificate =
       ReadCertificate(options.certificate);
@@ -64,8 +67,8 @@ absl::Status CheckFiles(const TlsOptions& options) {
   const absl::StatusOr<Key> key = ReadKey(options.key);
   if (!key.ok()) return key.status();
   if (X509_check_private_key(certificate->get(), key->get()) != 1) {
-    return Wrong(options.key,
-                 absl::StrCat("is not the key of ", options.certificate));
+    return FileError(options.key,
+                     absl::StrCat("is not the key of ", options.certificate));
   }
   if (options.client_ca.empty()) return absl::OkStatus();
   return ReadCertificate(options.client_ca).status();
@@ -80,7 +83,10 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
   if (encrypts != !options.key.empty() ||
       (!encrypts && !options.client_ca.empty())) {
     return absl::InvalidArgumentError(
-        "TLS: expected a certificate and its key, found one of them");
+        absl::StrCat("TLS: expected a certificate and its key, found only ",
+                     encrypts               ? "a certificate"
+                     : !options.key.empty() ? "a key"
+                                            : "roots of clients"));
   }
   if (!encrypts) return grpc::InsecureServerCredentials();
   absl::Status status = CheckFiles(options);

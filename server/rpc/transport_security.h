@@ -10,19 +10,20 @@
 
 namespace lmserve {
 
-// Files in PEM. All empty: connections are not encrypted.
+// Paths of PEM files. If all are empty, connections are not encrypted.
 struct TlsOptions {
-  std::string certificate;  // of the server, with those that lead to its root
+  std::string certificate;  // the server's, then the chain to its root
   std::string key;          // of the certificate
-  std::string client_ca;    // roots: each client must have a certificate of one
-  unsigned refresh_seconds = 10;  // how often changed files are read anew
+  std::string client_ca;    // roots; clients need a certificate signed by one
+  unsigned refresh_seconds = 10;  // time between checks for changed files
 };
 
-// How connections are made. The files are read anew where they change, so that
-// certificates can be renewed while the server runs; new connections use the
-// new ones. Fails where there is a key without certificate or the other way
-// round, and with the name of the file where one of them cannot be read, is
-// none, is expired, or is of another key.
+// Returns the credentials of a server. gRPC reads the files again when they
+// change, so certificates can be renewed while the server runs; new connections
+// use the new files. Returns INVALID_ARGUMENT if there is a key without a
+// certificate or the reverse. Returns INVALID_ARGUMENT with the name of the
+// file if it cannot be read, has no certificate or key, has an expired
+// certificate, or has the key of another certificate.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     const TlsOptions& options);
 

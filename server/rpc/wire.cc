@@ -26,13 +26,13 @@ std::string AllBytes(const grpc::ByteBuffer& bytes) {
   return all;
 }
 
-// What a message is made of.
+// The parts of a message that take more memory than bytes on the wire.
 struct Parts {
   uint64_t objects = 0;       // messages and strings in it
   uint64_t packed_bytes = 0;  // of repeated numbers
 };
 
-// Counts the parts of a message, as far as it can be read.
+// Counts the parts of a message, up to the first error in it.
 void CountParts(const google::protobuf::Descriptor& type,
                 google::protobuf::io::CodedInputStream& in, Parts* parts) {
   using google::protobuf::FieldDescriptor;
@@ -80,7 +80,7 @@ std::string FindInvalidString(const google::protobuf::Descriptor& type,
   using google::protobuf::UnknownField;
   google::protobuf::UnknownFieldSet fields;
   if (!fields.ParseFromArray(bytes.data(), bytes.size())) return "";
-  std::map<int, int> seen;  // how many of a repeated field came before
+  std::map<int, int> seen;  // number of previous values of a repeated field
   for (int i = 0; i < fields.field_count(); ++i) {
     const UnknownField& value = fields.field(i);
     const FieldDescriptor* field = type.FindFieldByNumber(value.number());
@@ -108,9 +108,9 @@ std::string FindInvalidString(const google::protobuf::Descriptor& type,
 
 uint64_t EstimateMemory(const google::protobuf::Descriptor& type,
                         const grpc::ByteBuffer& bytes) {
-  // An object, the pointer to it, and what the arena adds.
+  // An object, the pointer to it, and the overhead of the arena.
   constexpr uint64_t kObjectBytes = 160;
-  // A number that may be a byte long on the wire.
+  // A 32-bit number, which may be one byte on the wire.
   constexpr uint64_t kNumberBytes = 4;
   grpc::ByteBuffer shared = bytes;
   grpc::ProtoBufferReader reader(&shared);
@@ -129,7 +129,7 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
   const google::protobuf::Descriptor& type = *message->GetDescriptor();
   std::string problem = FindInvalidString(type, AllBytes(bytes));
   if (problem.empty()) {
-    problem = absl::StrCat("the bytes are no ", type.full_name());
+    problem = absl::StrCat("the bytes are not a valid ", type.full_name());
   }
   return absl::InvalidArgumentError(problem);
 }

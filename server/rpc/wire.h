@@ -12,23 +12,24 @@
 
 namespace lmserve {
 
-// Messages as they come over the wire. Parsed here rather than by gRPC, so that
-// what is wrong with a request gets a clear answer, and an arena can hold it.
+// Parsing and serialization of messages. The services do this themselves, not
+// gRPC, so that clients get precise errors and requests can be in an arena.
 
-// Parses a request. INVALID_ARGUMENT where the bytes are no such message; where
-// a string in it is not UTF-8 the error names the field and the byte.
+// Parses a request. Returns INVALID_ARGUMENT if the bytes are not such a
+// message. If a string in it is not UTF-8, the error names the field and the
+// byte.
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
                           google::protobuf::Message* message);
 
-// About the bytes that a message will take in memory when it is parsed, and
-// what is made to answer it, told before: many small parts take many times
-// their length.
+// Estimates the bytes of memory that a message of this type, and the response
+// to it, will take, without parsing it. A message with many small parts takes
+// many times its length.
 uint64_t EstimateMemory(const google::protobuf::Descriptor& type,
                         const grpc::ByteBuffer& bytes);
 
-// Where a message's first string that is not UTF-8 stands and the offset of the
-// byte, as in "texts[2].text: invalid UTF-8 at byte 5"; empty where there is
-// none, or the bytes are no message at all.
+// Returns the position of the first string in a message that is not UTF-8, such
+// as "texts[2].text: invalid UTF-8 at byte 5". Returns an empty string if there
+// is none, or if the bytes are not a message.
 std::string FindInvalidString(const google::protobuf::Descriptor& type,
                               absl::string_view bytes);
 

@@ -2,8 +2,6 @@
 
 #include <google/protobuf/descriptor.h>
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "lm/v1/language_model.pb.h"
 
@@ -12,7 +10,7 @@ namespace {
 
 using prometheus::Histogram;
 
-// Those of gRPC's own metrics (proposal A66), as far as they make sense here.
+// The buckets of gRPC's own metrics (gRPC proposal A66) up to 100 seconds.
 Histogram::BucketBoundaries SecondBuckets() {
   return {10e-6, 50e-6, 100e-6, 300e-6, 600e-6, 1e-3,   2e-3,
           5e-3,  10e-3, 20e-3,  50e-3,  100e-3, 200e-3, 500e-3,
@@ -23,7 +21,7 @@ Histogram::BucketBoundaries CountBuckets() {
   return {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384};
 }
 
-// Why a call was not served, or nothing where it is no matter of the server.
+// Returns why the server refused a call, or an empty string if it did not.
 absl::string_view RejectReason(const Metrics::EndedCall& call) {
   switch (call.code) {
     case absl::StatusCode::kResourceExhausted:
@@ -44,27 +42,29 @@ absl::string_view RejectReason(const Metrics::EndedCall& call) {
 Metrics::Metrics(absl::string_view server_version)
     : registry_(std::make_shared<prometheus::Registry>()),
       started_(AddCounter("grpc_server_call_started_total",
-                          "Calls that came, by method")),
+                          "Calls that have started, by method")),
       durations_(AddHistogram("grpc_server_call_duration_seconds",
-                              "How long calls took, by method and code")),
-      rejects_(AddCounter("lm_rejected_total",
-                          "Calls that were not served, by reason")),
+                              "Duration of calls, by method and status code")),
+      rejects_(AddCounter("lm_rejected_total", "Refused calls, by reason")),
       cancellations_(AddCounter("lm_cancelled_total",
-                                "Calls that were cancelled or late, by where: "
-                                "before, or while they were computed")),
+                                "Calls that were cancelled or passed their "
+                                "deadline, by where they were: in the queue, "
+                                "or running on a model")),
       queue_(AddHistogram("lm_queue_seconds",
-                          "How long work waited for its batch")),
-      compute_(AddHistogram("lm_compute_seconds", "How long batches took")),
-      batch_calls_(AddHistogram("lm_batch_calls", "Calls in a batch")),
-      batch_words_(AddHistogram("lm_batch_words", "Words in a batch")),
+                          "Time that work waited for its batch")),
+      compute_(AddHistogram("lm_compute_seconds", "Compute time of batches")),
+      batch_calls_(AddHistogram("lm_batch_calls", "Calls per batch")),
+      batch_words_(AddHistogram("lm_batch_words", "Words per batch")),
       words_(AddCounter("lm_words_total", "Words that models have read")),
       first_word_(AddHistogram("lm_first_word_seconds",
-                               "From a Generate call to its first word")),
+                               "Time from the start of a Generate call to its "
+                               "first word")),
       next_word_(AddHistogram("lm_next_word_seconds",
-                              "From one word of a Generate to the next")) {
+                              "Time from one word of a Generate call to the "
+                              "next")) {
   prometheus::BuildGauge()
       .Name("lm_build_info")
-      .Help("Which server this is; 1")
+      .Help("Version of the server; the value is always 1")
       .Register(*registry_)
       .Add({{"version", std::string(server_version)}})
       .Set(1);
@@ -89,8 +89,8 @@ prometheus::Family<prometheus::Counter>& Metrics::AddCounter(
   return prometheus::BuildCounter().Name(name).Help(help).Register(*registry_);
 }
 
-Metrics::OfMethod& Metrics::OnCallStarted(absl::string_view method) {
-  OfMethod& found = by_method_.find(method)->second;
+Metrics::MethodMetrics& Metrics::OnCallStarted(absl::string_view method) {
+  MethodMetrics& found = by_method_.find(method)->second;
   found.started.Increment();
   return found;
 }
@@ -100,7 +100,7 @@ void Metrics::OnCallEnded(const EndedCall& call) {
       call.method.durations[static_cast<size_t>(call.code)];
   Histogram* durations = found.load(std::memory_order_acquire);
   if (durations == nullptr) {
-    // An equal family member is found, not made twice.
+    // Another thread may do the same: Add() returns the same histogram.
     durations = &durations_.Add({{"method", call.method.name},
                                  {"code", absl::StatusCodeToString(call.code)}},
                                 SecondBuckets());
@@ -118,21 +118,20 @@ void Metrics::OnCallEnded(const EndedCall& call) {
   }
 }
 
-// Has what one version counts told of something, under the mutex, so that it is
-// not forgotten meanwhile.
 template <typename Observe>
-void Metrics::OnModel(const LoadedVersion& model, const Observe& observe) {
+void Metrics::ForModel(const LoadedVersion& model, const Observe& observe) {
   const ServedModels::Version key(model.name(), model.version());
   {
-    const std::shared_lock<std::shared_mutex> lock(models_mutex_);
+    const ReaderMutexLock lock(models_mutex_);
     const auto found = by_model_.find(key);
     if (found != by_model_.end()) return observe(found->second);
   }
   const prometheus::Labels labels = {
       {"model", model.name()}, {"version", absl::StrCat(model.version())}};
-  const std::lock_guard<std::shared_mutex> lock(models_mutex_);
+  const WriterMutexLock lock(models_mutex_);
   const auto [added, ignored] = by_model_.emplace(
-      key, OfModel{queue_.Add(labels, SecondBuckets()),
+      key,
+      ModelMetrics{queue_.Add(labels, SecondBuckets()),
                    compute_.Add(labels, SecondBuckets()),
                    batch_calls_.Add(labels, CountBuckets()),
                    batch_words_.Add(labels, CountBuckets()), words_.Add(labels),
@@ -148,20 +147,20 @@ void Metrics::KeepOnly(const ServedModels& served) {
            model->second.versions.count(version.second) > 0;
   };
   {
-    const std::shared_lock<std::shared_mutex> lock(models_mutex_);
-    if (std::all_of(by_model_.begin(), by_model_.end(), [&](const auto& entry) {
-          return is_served(entry.first);
-        })) {
-      return;
-    }
+    // Most changes of the store do not remove a version. Then the batches that
+    // are being counted must not wait.
+    const ReaderMutexLock lock(models_mutex_);
+    bool all_served = true;
+    for (const auto& entry : by_model_) all_served &= is_served(entry.first);
+    if (all_served) return;
   }
-  const std::lock_guard<std::shared_mutex> lock(models_mutex_);
+  const WriterMutexLock lock(models_mutex_);
   for (auto it = by_model_.begin(); it != by_model_.end();) {
     if (is_served(it->first)) {
       ++it;
       continue;
     }
-    OfModel& metrics = it->second;
+    ModelMetrics& metrics = it->second;
     queue_.Remove(&metrics.queue);
     compute_.Remove(&metrics.compute);
     batch_calls_.Remove(&metrics.batch_calls);
@@ -174,7 +173,7 @@ void Metrics::KeepOnly(const ServedModels& served) {
 }
 
 void Metrics::OnBatch(const BatcherOptions::Batch& batch) {
-  OnModel(batch.model, [&](OfModel& metrics) {
+  ForModel(batch.model, [&](ModelMetrics& metrics) {
     metrics.compute.Observe(batch.seconds);
     if (!batch.queue_seconds.empty()) {
       for (double seconds : batch.queue_seconds) metrics.queue.Observe(seconds);
@@ -186,12 +185,13 @@ void Metrics::OnBatch(const BatcherOptions::Batch& batch) {
 }
 
 void Metrics::OnFirstWord(const LoadedVersion& model, double seconds) {
-  OnModel(model,
-          [&](OfModel& metrics) { metrics.first_word.Observe(seconds); });
+  ForModel(model,
+           [&](ModelMetrics& metrics) { metrics.first_word.Observe(seconds); });
 }
 
 void Metrics::OnNextWord(const LoadedVersion& model, double seconds) {
-  OnModel(model, [&](OfModel& metrics) { metrics.next_word.Observe(seconds); });
+  ForModel(model,
+           [&](ModelMetrics& metrics) { metrics.next_word.Observe(seconds); });
 }
 
 }  // namespace lmserve

@@ -12,73 +12,73 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
-#include <shared_mutex>
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "model_store/loaded_version.h"
+#include "model_store/mutex.h"
 #include "model_store/served_models.h"
 #include "server/batching/batcher.h"
 
 namespace lmserve {
 
-// What the server counts and measures, for Prometheus: durations in seconds, as
-// histograms; labels are names of methods and of loaded models alone, so that
-// no client can make new ones. Described in server/README.md. Any number of
-// threads may use one.
+// The counters and histograms of the server, for Prometheus; server/README.md
+// describes each. Durations are in seconds. Label values are names of methods
+// and of loaded models only, so that clients cannot create new ones.
+// Thread-safe.
 class Metrics {
  public:
   explicit Metrics(absl::string_view server_version);
 
-  // What is counted of the calls of one method.
-  struct OfMethod {
-    OfMethod(absl::string_view name, prometheus::Counter& started)
+  // The metrics of one method.
+  struct MethodMetrics {
+    MethodMetrics(absl::string_view name, prometheus::Counter& started)
         : name(name), started(started) {}
 
     const std::string name;
     prometheus::Counter& started;
-    // By code, found or made once, for to find a metric by its labels takes a
-    // microsecond.
+    // By status code. A histogram is looked up by its labels only once, because
+    // a look-up takes a microsecond.
     std::array<std::atomic<prometheus::Histogram*>, 17> durations = {};
   };
 
-  // A call of a method such as "Score" has come; REQUIRES: the API has it. What
-  // it returns lasts as long as this.
-  OfMethod& OnCallStarted(absl::string_view method);
+  // Counts the beginning of a call of a method such as "Score". REQUIRES: the
+  // API has the method. What it returns lasts as long as this object.
+  MethodMetrics& OnCallStarted(absl::string_view method);
 
-  // A call has ended.
+  // Counts the end of a call.
   struct EndedCall {
-    OfMethod& method;
+    MethodMetrics& method;
     absl::StatusCode code;
     double seconds;
-    bool was_computed;  // whether a model was asked before it ended
-    bool may_retry;     // whether it was refused for now, rather than for good
+    bool was_computed;  // whether a model computed something for it
+    bool may_retry;     // whether a refused call may succeed later
   };
   void OnCallEnded(const EndedCall& call);
 
-  // Work that was done for calls on one model.
+  // Counts a batch that one model has computed.
   void OnBatch(const BatcherOptions::Batch& batch);
 
-  // A word of a generated text was sent, so long after the call came, or after
-  // the word before.
+  // Counts a word that Generate has sent, `seconds` after the beginning of the
+  // call or after the previous word.
   void OnFirstWord(const LoadedVersion& model, double seconds);
   void OnNextWord(const LoadedVersion& model, double seconds);
 
-  // Forgets the versions that are served no longer: else whoever publishes
-  // every hour would have ever more of them.
+  // Deletes the metrics of versions that are no longer served. Otherwise a
+  // store with a new version every hour would get more and more of them.
   void KeepOnly(const ServedModels& served);
 
-  // What can be scraped.
+  // All of the metrics, for the exporter.
   const std::shared_ptr<prometheus::Registry>& registry() const {
     return registry_;
   }
 
  private:
-  // Those of one model version.
-  struct OfModel {
+  // The metrics of one version of a model.
+  struct ModelMetrics {
     prometheus::Histogram& queue;
     prometheus::Histogram& compute;
     prometheus::Histogram& batch_calls;
@@ -92,8 +92,10 @@ class Metrics {
       const std::string& name, const std::string& help);
   prometheus::Family<prometheus::Counter>& AddCounter(const std::string& name,
                                                       const std::string& help);
+  // Calls `observe` with the metrics of a model, which it creates if necessary.
+  // They are not deleted before `observe` returns.
   template <typename Observe>
-  void OnModel(const LoadedVersion& model, const Observe& observe);
+  void ForModel(const LoadedVersion& model, const Observe& observe);
 
   const std::shared_ptr<prometheus::Registry> registry_;
   prometheus::Family<prometheus::Counter>& started_;
@@ -108,10 +110,11 @@ class Metrics {
   prometheus::Family<prometheus::Histogram>& first_word_;
   prometheus::Family<prometheus::Histogram>& next_word_;
 
-  std::map<std::string, OfMethod, std::less<>> by_method_;  // all of the API
-  // Read by those who observe, written by those who add and forget.
-  std::shared_mutex models_mutex_;
-  std::map<ServedModels::Version, OfModel> by_model_;  // guarded by it
+  // Has all methods of the API and does not change after construction.
+  std::map<std::string, MethodMetrics, std::less<>> by_method_;
+  SharedMutex models_mutex_;
+  std::map<ServedModels::Version, ModelMetrics> by_model_
+      ABSL_GUARDED_BY(models_mutex_);
 };
 
 }  // namespace lmserve

@@ -20,7 +20,7 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 
-MetricFamily Gauges(const std::string& name, const std::string& help) {
+MetricFamily GaugeFamily(const std::string& name, const std::string& help) {
   MetricFamily family;
   family.name = name;
   family.help = help;
@@ -30,7 +30,7 @@ MetricFamily Gauges(const std::string& name, const std::string& help) {
 
 MetricFamily Gauge(const std::string& name, const std::string& help,
                    double value) {
-  MetricFamily family = Gauges(name, help);
+  MetricFamily family = GaugeFamily(name, help);
   family.metric.emplace_back().gauge.value = value;
   return family;
 }
@@ -45,8 +45,8 @@ MetricFamily Counter(const std::string& name, const std::string& help,
   return family;
 }
 
-void Add(const std::string& model, uint64_t version, double value,
-         MetricFamily* family) {
+void AddGauge(const std::string& model, uint64_t version, double value,
+              MetricFamily* family) {
   ClientMetric& metric = family->metric.emplace_back();
   metric.label = {{"model", model}, {"version", absl::StrCat(version)}};
   metric.gauge.value = value;
@@ -66,7 +66,7 @@ double OpenDescriptors() {
       std::distance(begin(open), std::filesystem::directory_iterator()));
 }
 
-// What is true at the moment of asking.
+// The gauges, read at the moment of each scrape.
 class LiveGauges final : public prometheus::Collectable {
  public:
   LiveGauges(const ServingContext& serving, const CallLimiter& limiter)
@@ -76,30 +76,32 @@ class LiveGauges final : public prometheus::Collectable {
     const Budgets& budgets = serving_.budgets;
     const ScoreCache::Counts cache = serving_.score_cache.counts();
     std::vector<MetricFamily> families = {
-        Gauge("lm_queued_words", "Words that wait for a batch",
+        Gauge("lm_queued_words", "Words that are waiting for a batch",
               static_cast<double>(serving_.batcher.queued_words())),
-        Gauge("lm_calls_under_way", "Calls that have come and not ended",
+        Gauge("lm_calls_under_way", "Running calls",
               static_cast<double>(limiter_.under_way())),
-        Gauge("lm_request_bytes", "Bytes of requests that are being answered",
+        Gauge("lm_request_bytes",
+              "Memory of the requests that are being answered",
               static_cast<double>(budgets.request_bytes.taken())),
-        Gauge("lm_answer_bytes", "Bytes of answers that are on their way",
+        Gauge("lm_answer_bytes",
+              "Bytes of answers that clients have not yet read",
               static_cast<double>(budgets.answer_bytes.taken())),
         Gauge("lm_generate_words_left",
-              "Words that the Generate calls under way may write at most",
+              "Words that the running Generate calls may still write",
               static_cast<double>(budgets.generated_words.taken())),
         Gauge("lm_state_bytes",
-              "Bytes of states of decoders and contexts, and of candidates "
-              "compared",
+              "Memory of the states of Decode streams and Predict contexts, "
+              "and of candidates that are compared",
               static_cast<double>(budgets.state_bytes.taken())),
         Counter("lm_score_cache_hits_total",
-                "Candidates that a model had scored before",
+                "Candidates whose scores were in the cache",
                 static_cast<double>(cache.hits)),
         Counter("lm_score_cache_misses_total",
                 "Candidates that a model had to score",
                 static_cast<double>(cache.misses)),
-        Gauge("lm_score_cache_bytes", "Bytes of scores that are remembered",
+        Gauge("lm_score_cache_bytes", "Memory of the score cache",
               static_cast<double>(cache.bytes)),
-        Gauge("process_resident_memory_bytes", "Resident memory",
+        Gauge("process_resident_memory_bytes", "Resident memory of the process",
               ResidentBytes()),
         Gauge("process_open_fds", "Open file descriptors", OpenDescriptors())};
     AddModels(&families);
@@ -109,22 +111,24 @@ class LiveGauges final : public prometheus::Collectable {
  private:
   void AddModels(std::vector<MetricFamily>* families) const {
     MetricFamily loaded =
-        Gauges("lm_model_loaded", "Versions that are served; 1");
-    MetricFamily bytes = Gauges("lm_model_file_bytes", "Size of the files");
-    MetricFamily seconds = Gauges(
-        "lm_model_load_seconds", "How long loading took, verification and all");
+        GaugeFamily("lm_model_loaded", "1 for each version that is served");
+    MetricFamily bytes =
+        GaugeFamily("lm_model_file_bytes", "Size of the files of a version");
+    MetricFamily seconds = GaugeFamily("lm_model_load_seconds",
+                                       "Time to verify and load a version");
     const std::shared_ptr<const ServedModels> served = serving_.store.served();
     for (const ModelStore::Entry& entry : served->List()) {
       const LoadedVersion& model = *entry.handle;
-      Add(model.name(), model.version(), 1, &loaded);
-      Add(model.name(), model.version(),
-          static_cast<double>(model.file_bytes()), &bytes);
-      Add(model.name(), model.version(), model.load_seconds(), &seconds);
+      AddGauge(model.name(), model.version(), 1, &loaded);
+      AddGauge(model.name(), model.version(),
+               static_cast<double>(model.file_bytes()), &bytes);
+      AddGauge(model.name(), model.version(), model.load_seconds(), &seconds);
     }
-    MetricFamily refused = Gauges(
-        "lm_model_refused", "Versions of the store that failed to load; 1");
+    MetricFamily refused =
+        GaugeFamily("lm_model_refused",
+                    "1 for each version of the store that failed to load");
     for (const ModelStore::Refused& version : served->refused) {
-      Add(version.name, version.version, 1, &refused);
+      AddGauge(version.name, version.version, 1, &refused);
     }
     families->push_back(std::move(loaded));
     families->push_back(std::move(bytes));
@@ -143,13 +147,13 @@ absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
     const ServingContext& serving, const CallLimiter& limiter) {
   auto exporter = absl::WrapUnique(new MetricsExporter);
   exporter->live_gauges_ = std::make_shared<LiveGauges>(serving, limiter);
-  // The library tells of an address that is taken by an exception.
+  // The library throws an exception if it cannot listen.
   try {
     exporter->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
   } catch (const std::exception& error) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", address,
-                                               " for metrics: the address is "
-                                               "taken, or is none"));
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", address,
+                     " for metrics: it is in use or not valid"));
   }
   exporter->exposer_->RegisterCollectable(metrics.registry());
   exporter->exposer_->RegisterCollectable(exporter->live_gauges_);

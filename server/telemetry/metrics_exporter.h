@@ -14,13 +14,13 @@
 
 namespace lmserve {
 
-// Answers Prometheus at http://ADDRESS/metrics, on a thread of its own: what
-// the metrics counted, and what is true at that moment of models, queue, calls,
-// score cache and process.
+// Serves the metrics for Prometheus at http://ADDRESS/metrics, on a thread of
+// its own: the counters of Metrics, and gauges of the loaded models, the queue,
+// the running calls, the score cache and the process.
 class MetricsExporter {
  public:
-  // What it tells of must outlive it. Fails where the address, HOST:PORT, is
-  // taken or is none; port 0 picks one.
+  // The arguments must outlive the exporter. `address` is HOST:PORT; port 0
+  // chooses a free port. Returns UNAVAILABLE if it cannot listen there.
   static absl::StatusOr<std::unique_ptr<MetricsExporter>> Start(
       const std::string& address, const Metrics& metrics,
       const ServingContext& serving, const CallLimiter& limiter);

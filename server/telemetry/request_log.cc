@@ -9,7 +9,7 @@ constexpr double kMilliseconds = 1e3;
 
 }  // namespace
 
-void RequestLog::Write(const Call& call) const {
+void RequestLog::Write(const EndedCall& call) const {
   spdlog::level::level_enum level = spdlog::level::debug;
   if (call.status.code() == absl::StatusCode::kInternal ||
       call.status.code() == absl::StatusCode::kUnknown) {
@@ -24,7 +24,7 @@ void RequestLog::Write(const Call& call) const {
     return;
   }
   spdlog::log(level,
-              "{} of {}: {} in {:.3f} ms, queued {:.3f} ms, computed {:.3f} "
+              "{} from {}: {} in {:.3f} ms, queued {:.3f} ms, computed {:.3f} "
               "ms{}{}",
               std::string(call.method), call.client(),
               absl::StatusCodeToString(call.status.code()),

@@ -12,28 +12,28 @@
 namespace lmserve {
 
 struct RequestLogOptions {
-  double slow_seconds = 1;    // calls that work longer are told as warnings
-  uint64_t sample_every = 1;  // of the others one in so many, at debug level
+  double slow_seconds = 1;    // calls that take longer are logged as warnings
+  uint64_t sample_every = 1;  // logs 1 of this many other calls, at debug level
 };
 
-// The lines of the log about calls that have ended. Any number of threads may
-// use one.
+// Writes a line to the log when a call ends. Thread-safe.
 class RequestLog {
  public:
   explicit RequestLog(const RequestLogOptions& options) : options_(options) {}
 
-  struct Call {
+  struct EndedCall {
     absl::string_view method;
-    absl::FunctionRef<std::string()> client;  // asked where a line is written
+    absl::FunctionRef<std::string()>
+        client;  // called only if a line is written
     const absl::Status& status;
-    double seconds;  // in all; of a stream the client's part is in it
+    double seconds;  // from beginning to end; a stream waits for its client too
     double queue_seconds;
     double compute_seconds;
   };
 
-  // Internal errors are told as errors; what is slow is what waits and computes
-  // for long.
-  void Write(const Call& call) const;
+  // Logs INTERNAL and UNKNOWN as errors, and calls whose waiting in the queue
+  // and computing took slow_seconds or more as warnings.
+  void Write(const EndedCall& call) const;
 
  private:
   const RequestLogOptions options_;

@@ -80,7 +80,7 @@ class CallScope {
  private:
   const CallInterceptor& interceptor_;
   const TransportCall& call_;
-  Metrics::OfMethod& method_;
+  Metrics::MethodMetrics& method_;
   const std::chrono::steady_clock::time_point start_;
   absl::StatusOr<CallLimiter::Permit> permit_;
 };

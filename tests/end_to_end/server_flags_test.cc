@@ -140,9 +140,9 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
       absl::StrAppend(&calls, parsed["message"].get<std::string>(), "\n");
     }
   }
-  EXPECT_THAT(calls, HasSubstr("ScoreStream of ipv4:127.0.0.1: OK in "));
+  EXPECT_THAT(calls, HasSubstr("ScoreStream from ipv4:127.0.0.1: OK in "));
   EXPECT_THAT(calls,
-              HasSubstr("ScoreStream of ipv4:127.0.0.1: INVALID_ARGUMENT"));
+              HasSubstr("ScoreStream from ipv4:127.0.0.1: INVALID_ARGUMENT"));
 }
 
 TEST_F(ServerFlagsTest, MetricsCountCallsAndModels) {

@@ -279,8 +279,10 @@ void CheckGeneration(const lm::v1::GenerateRequest& request) {
 
 // As the server does it, but for the stream that the words go out on.
 void AnswerGenerate(const grpc::ByteBuffer& in) {
+  Budget budget(kLimits.all_request_bytes);
+  RequestReader reader(budget);
   lm::v1::GenerateRequest request;
-  const absl::Status status = ParseMessage(in, &request);
+  const absl::Status status = reader.Read(in, &request);
   if (!status.ok()) return RequireClientError(status);
   CheckGeneration(request);
 }

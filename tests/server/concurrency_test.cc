@@ -1,6 +1,6 @@
-// Many threads and one store, without gRPC between: what handlers share may be
-// read by all at once. Under ThreadSanitizer this is the test that counts, for
-// it sees every lock and atomic that is involved.
+// Many threads call the handlers of one store at once, without gRPC. Under
+// ThreadSanitizer this test checks everything that the handlers share, because
+// ThreadSanitizer sees every lock and atomic involved.
 
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@
 namespace lmserve {
 namespace {
 
-// One answer of every kind, as bytes.
+// Returns the serialized answers of all handlers.
 std::string AnswerAll(const TestServing& serving, int seed) {
   const auto score = Parse<lm::v1::ScoreRequest>(
       "model: 'tiny' texts { text: 'the cat is small' } "

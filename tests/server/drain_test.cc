@@ -1,4 +1,4 @@
-// How a server ends: Drain() and the destructor.
+// The end of a server: Drain() and the destructor.
 
 #include <chrono>
 #include <string>
@@ -21,7 +21,7 @@ constexpr char kScore[] = "/lm.v1.LanguageModelService/Score";
 constexpr char kScoreStream[] = "/lm.v1.LanguageModelService/ScoreStream";
 constexpr char kGenerate[] = "/lm.v1.LanguageModelService/Generate";
 
-// Far longer than a test may take: a drain that returns has not waited for it.
+// Far longer than a test may take, so a drain that returns did not use it up.
 constexpr milliseconds kLong = std::chrono::minutes(5);
 
 const Limits kUnending = {.generated_words = 1'000'000'000,
@@ -37,7 +37,7 @@ std::string GenerateBytes(const std::string& more) {
       .SerializeAsString();
 }
 
-// grpc.health.v1.Health.Watch of one name.
+// A call of grpc.health.v1.Health.Watch for one service.
 class Watch {
  public:
   Watch(const LiveServer& live, const std::string& service)
@@ -58,7 +58,7 @@ class Watch {
   RawCall call_;
 };
 
-TEST(DrainTest, WatchersSeeIt) {
+TEST(DrainTest, WatchersOfHealthAreNotified) {
   LiveServer live;
   std::thread drain;
   {
@@ -72,7 +72,7 @@ TEST(DrainTest, WatchersSeeIt) {
   drain.join();
 }
 
-// Waits until a server refuses new calls; tells how.
+// Waits until a server refuses a new call, and returns the error.
 grpc::Status WaitForRefusal(const LiveServer& live) {
   grpc::Status status;
   while (status.ok()) {
@@ -81,7 +81,7 @@ grpc::Status WaitForRefusal(const LiveServer& live) {
   return status;
 }
 
-TEST(DrainTest, ARunningScoreStreamGoesOnToItsEnd) {
+TEST(DrainTest, ARunningScoreStreamContinuesToItsEnd) {
   LiveServer live;
   RawCall scores(live.channel(), kScoreStream);
   scores.Write(ScoreBytes());
@@ -113,7 +113,8 @@ TEST(DrainTest, ANewConnectionIsUnavailable) {
   drain.join();
 }
 
-// UNAVAILABLE, unlike CANCELLED, clients try again elsewhere.
+// The status must be UNAVAILABLE: unlike CANCELLED, clients retry it on another
+// server.
 TEST(DrainTest, NewCallsOnAnOpenConnectionAreUnavailable) {
   LiveServer live;
   RawCall scores(live.channel(), kScoreStream);
@@ -126,8 +127,8 @@ TEST(DrainTest, NewCallsOnAnOpenConnectionAreUnavailable) {
   drain.join();
 }
 
-// The last words are not lost when the connection closes behind them.
-TEST(DrainTest, ARunningGenerateGoesOnToItsEnd) {
+// The connection closes right after the last words, which must not be lost.
+TEST(DrainTest, ARunningGenerateContinuesToItsEnd) {
   LiveServer live;
   RawCall words(live.channel(), kGenerate);
   words.Write(GenerateBytes("max_words: 5000"));
@@ -137,13 +138,13 @@ TEST(DrainTest, ARunningGenerateGoesOnToItsEnd) {
   WaitForRefusal(live);
   int messages = 1;
   while (words.Read()) ++messages;
-  EXPECT_EQ(messages, 5000 + 1);  // and the end
+  EXPECT_EQ(messages, 5000 + 1);  // with the end
   const grpc::Status status = words.Finish();
   EXPECT_TRUE(status.ok()) << status.error_message();
   drain.join();
 }
 
-TEST(DrainTest, AWatcherDoesNotHoldItUp) {
+TEST(DrainTest, AWatcherOfHealthDoesNotDelayIt) {
   LiveServer live;
   Watch server(live, "");
   EXPECT_EQ(server.Next(), HealthCheckResponse::SERVING);
@@ -152,7 +153,7 @@ TEST(DrainTest, AWatcherDoesNotHoldItUp) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(1500));
 }
 
-TEST(DrainTest, WhatIsLeftAtTheDeadlineIsCancelled) {
+TEST(DrainTest, CancelsCallsThatRunAfterTheDeadline) {
   LiveServer live(kUnending);
   RawCall scores(live.channel(), kScoreStream);
   RawCall words(live.channel(), kGenerate);
@@ -170,7 +171,7 @@ TEST(DrainTest, WhatIsLeftAtTheDeadlineIsCancelled) {
   EXPECT_FALSE(words.Finish().ok());
 }
 
-TEST(DrainTest, WithNothingRunningItIsOverAtOnce) {
+TEST(DrainTest, EndsAtOnceWithoutCalls) {
   LiveServer live;
   EXPECT_TRUE(CallRaw(live.channel(), kScore, ScoreBytes()).status.ok());
   live.server().Drain(kLong);
@@ -178,13 +179,13 @@ TEST(DrainTest, WithNothingRunningItIsOverAtOnce) {
             grpc::UNAVAILABLE);
 }
 
-TEST(DrainTest, TwiceIsOnce) {
+TEST(DrainTest, ASecondDrainHasNoEffect) {
   LiveServer live;
   live.server().Drain(kLong);
   live.server().Drain(kLong);
 }
 
-TEST(DestructorTest, StopsWhatRuns) {
+TEST(DestructorTest, CancelsRunningCalls) {
   LiveServer live(kUnending);
   std::vector<std::unique_ptr<RawCall>> calls;
   for (int i = 0; i < 8; ++i) {

@@ -13,7 +13,7 @@
 
 namespace lmserve {
 
-// A server of a SmallStore on a free port, or where `listen` says, with a
+// A server of a SmallStore, on a free port or the address `listen`, with a
 // connection to it.
 class LiveServer {
  public:
@@ -28,7 +28,7 @@ class LiveServer {
   lm::v1::LanguageModelService::Stub& stub() const { return *stub_; }
   const std::string& address() const { return server_->address(); }
 
-  // Ends the server at once, as its destructor does.
+  // Destroys the server.
   void Destroy() { server_.reset(); }
 
  private:

@@ -1,4 +1,4 @@
-// Many calls at a time, through a running server.
+// Many calls at once, through a running server.
 
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
@@ -36,7 +36,7 @@ std::string RandomText(std::mt19937& random) {
   return text;
 }
 
-// A call of some kind, and all that is answered, as bytes.
+// Makes a random call and returns all of its answer, as bytes.
 std::string RandomCall(const std::shared_ptr<grpc::Channel>& channel,
                        uint32_t seed) {
   std::mt19937 random(seed);
@@ -97,7 +97,7 @@ std::string RandomCall(const std::shared_ptr<grpc::Channel>& channel,
   return answer;
 }
 
-// Every answer has the bits that it has when its call is alone.
+// Every answer is bitwise equal to the answer of the same call alone.
 TEST_F(MixedLoadTest, AnswersDoNotDependOnTheLoad) {
   constexpr uint32_t kCalls = 300, kThreads = 30;
   options_.batcher.batch_words = 100;
@@ -118,8 +118,8 @@ TEST_F(MixedLoadTest, AnswersDoNotDependOnTheLoad) {
   for (uint32_t i = 0; i < kCalls; ++i) EXPECT_EQ(together[i], alone[i]) << i;
 }
 
-// What the queue does not take is refused at once, with the time to come again;
-// what it takes is answered.
+// The server refuses calls at once when the queue is full, with a RetryInfo,
+// and answers all others.
 TEST_F(MixedLoadTest, OverloadIsRefusedWithARetryHint) {
   constexpr int kCalls = 40;
   options_.batcher.threads = 1;
@@ -180,7 +180,7 @@ TEST_F(MixedLoadTest, NoMoreCallsThanTheLimit) {
   const grpc::Status refused =
       CallRaw(channel_, "/lm.v1.LanguageModelService/Score", "").status;
   EXPECT_EQ(refused.error_code(), grpc::RESOURCE_EXHAUSTED);
-  EXPECT_EQ(refused.error_message(), "calls: 3 are under way, the limit");
+  EXPECT_EQ(refused.error_message(), "too many calls at once: 3 of 3 allowed");
   for (auto& stream : streams) {
     stream->Cancel();
     while (stream->Read()) continue;

@@ -68,7 +68,7 @@ TEST(ServerTest, EveryMethodEndToEnd) {
     lm::v1::GenerateResponse response;
     while (words->Read(&response)) absl::StrAppend(&text, response.word(), "/");
     EXPECT_TRUE(words->Finish().ok());
-    EXPECT_EQ(text, "cat/is/small//");  // the last is the end
+    EXPECT_EQ(text, "cat/is/small//");  // the last message is the end
     EXPECT_EQ(response.end().word_count(), 3);
   }
   {
@@ -106,7 +106,7 @@ bool Answers(const Server& server) {
       .status.ok();
 }
 
-TEST(ServerTest, TellsThePortThatItPicked) {
+TEST(ServerTest, ReportsThePortThatItChose) {
   for (const char* host : {"localhost:", "127.0.0.1:"}) {
     LiveServer live({}, absl::StrCat(host, "0"));
     EXPECT_THAT(live.address(), StartsWith(host));
@@ -131,25 +131,25 @@ absl::Status TryListen(const std::string& address) {
 }
 
 absl::Status CannotListen(const std::string& address) {
-  return absl::UnavailableError(absl::StrCat(
-      "cannot listen on ", address, ": the address is taken, or is none"));
+  return absl::UnavailableError(absl::StrCat("cannot listen on ", address,
+                                             ": it is in use or not valid"));
 }
 
-TEST(ServerTest, ATakenAddressIsRefused) {
+TEST(ServerTest, AnAddressInUseIsRefused) {
   LiveServer live;
   EXPECT_EQ(TryListen(live.address()), CannotListen(live.address()));
   EXPECT_TRUE(Answers(live.server()));
 }
 
-TEST(ServerTest, ATakenSocketIsRefused) {
+TEST(ServerTest, ASocketInUseIsRefused) {
   const TemporaryDirectory directory;
   LiveServer live({}, absl::StrCat("unix:", directory.File("socket")));
   EXPECT_EQ(TryListen(live.address()), CannotListen(live.address()));
   EXPECT_TRUE(Answers(live.server()));
 }
 
-// As a server leaves it that was killed.
-TEST(ServerTest, ASocketThatNobodyListensOnIsTakenOver) {
+// A killed server leaves such a socket.
+TEST(ServerTest, ASocketThatNobodyListensOnIsReplaced) {
   const TemporaryDirectory directory;
   const std::string address = absl::StrCat("unix:", directory.File("socket"));
   const std::string kept = directory.File("kept");
@@ -162,7 +162,7 @@ TEST(ServerTest, ASocketThatNobodyListensOnIsTakenOver) {
   EXPECT_TRUE(Answers(live.server()));
 }
 
-TEST(ServerTest, AnAddressThatIsNoneIsRefused) {
+TEST(ServerTest, AnInvalidAddressIsRefused) {
   for (const char* address :
        {"", "localhost:port", "localhost:99999", "unix:/no/such/folder/x"}) {
     EXPECT_EQ(TryListen(address), CannotListen(address));
@@ -181,7 +181,7 @@ grpc::StatusCode Health(const LiveServer& live, const std::string& service,
   return status.error_code();
 }
 
-TEST(HealthTest, OfServerServicesAndModels) {
+TEST(HealthTest, KnowsServerServicesAndModels) {
   LiveServer live;
   HealthCheckResponse::ServingStatus serving;
   for (const char* service :
@@ -193,8 +193,8 @@ TEST(HealthTest, OfServerServicesAndModels) {
   EXPECT_EQ(Health(live, "nobody", &serving), grpc::NOT_FOUND);
 }
 
-// Asks for the list of services: field 7 of ServerReflectionRequest. The names
-// stand in the answer as they are.
+// Requests the list of services, field 7 of ServerReflectionRequest. The answer
+// contains their names as plain text.
 TEST(ReflectionTest, ListsTheServices) {
   LiveServer live;
   const RawAnswer answer =
@@ -208,12 +208,13 @@ TEST(ReflectionTest, ListsTheServices) {
                                         HasSubstr("grpc.health.v1.Health")));
 }
 
-// A server's answer to a Score of so many bytes; what it can answer it goes on
-// answering.
+// The size of a large Score request and the error that it got.
 struct TooLarge {
   size_t bytes;
   grpc::Status status;
 };
+// Sends a large Score request, which the server must refuse, and then a small
+// one, which it must answer.
 TooLarge RefuseLargeScore(const LiveServer& live) {
   const std::string method = absl::StrCat(kLanguageModel, "Score");
   lm::v1::ScoreRequest request =
@@ -234,7 +235,7 @@ TEST(LimitTest, AMessageAboveTheSizeIsRefusedWithBothSizes) {
               AllOf(HasSubstr(absl::StrCat(refused.bytes)), HasSubstr("1000")));
 }
 
-TEST(LimitTest, TheRequestsUnderWayHaveASizeInAll) {
+TEST(LimitTest, TheBytesOfAllRequestsAreLimited) {
   const TooLarge refused =
       RefuseLargeScore(LiveServer({.all_request_bytes = 1000}));
   EXPECT_EQ(
@@ -310,7 +311,7 @@ std::vector<Call> MixedCalls() {
        Parse<lm::v1::ScoreRequest>("model: 'tiny' texts { text: 'a small' }")
            .SerializeAsString()},
       {"Score", Parse<lm::v1::ScoreRequest>("model: 'tiny' texts {}")
-                    .SerializeAsString()},  // refused, and that is an answer
+                    .SerializeAsString()},  // refused with an error
   };
 }
 
@@ -323,7 +324,7 @@ std::vector<std::string> Answer(const std::shared_ptr<grpc::Channel>& channel,
   return answer.messages;
 }
 
-TEST(ConcurrencyTest, EveryAnswerIsThatOfTheCallAlone) {
+TEST(ConcurrencyTest, EveryAnswerEqualsThatOfTheCallAlone) {
   LiveServer live;
   const std::vector<Call> calls = MixedCalls();
   std::vector<std::vector<std::string>> expected;

@@ -12,8 +12,8 @@
 
 namespace lmserve {
 
-// Tests that set options of a server of a SmallStore, and then start it on a
-// free port.
+// A fixture for tests that set options of a server and then start it with a
+// SmallStore on a free port.
 class ServerWithOptions : public testing::Test {
  protected:
   ServerWithOptions() { options_.listen = "localhost:0"; }

@@ -17,8 +17,8 @@
 
 namespace lmserve {
 
-// The natural logarithm of a product, of which an ARPA file gives log10 of each
-// factor.
+// Returns the natural logarithm of a product from the log10 of its factors, as
+// ARPA files have them.
 inline double Ln(const std::vector<double>& log10s) {
   return std::log(10) * std::accumulate(log10s.begin(), log10s.end(), 0.0);
 }
@@ -27,8 +27,8 @@ MATCHER_P(IsNear, expected, "") {
   return std::abs(arg - expected) <= 1e-6 * std::max(1.0, std::abs(expected));
 }
 
-// A message from its text form, where 'model' quotes as well as "model".
-// Aborts the test program where the text is wrong.
+// Parses the text form of a message. Strings may be in single quotes. Aborts
+// the test program if the text is not valid.
 template <typename Message>
 Message Parse(const std::string& text) {
   Message message;
@@ -38,21 +38,22 @@ Message Parse(const std::string& text) {
   return message;
 }
 
-// "<unk> <s> </s> the cat twin never": every word as likely as without a
-// history. "twin" is as likely as "the", "never" impossible.
+// Returns a unigram model of "<unk> <s> </s> the cat twin never". "twin" has
+// the probability of "the", and "never" is impossible.
 absl::string_view FlatArpa();
 
-// "the" and "cat" in turn by chance, without end: </s> is impossible.
+// Returns a model in which only "the" and "cat" are possible: </s> is not, so
+// texts have no end.
 absl::string_view EndlessArpa();
 
-// Every word but <unk> is impossible.
+// Returns a model in which every word except <unk> is impossible.
 absl::string_view MuteArpa();
 
 // Publishes the model of an ARPA text.
 void PublishArpa(const std::string& store, absl::string_view name,
                  absl::string_view arpa);
 
-// Publishes a reranker, from its text form.
+// Publishes a reranker in text form.
 void PublishReranker(const std::string& store, absl::string_view name,
                      const std::string& reranker);
 
@@ -62,7 +63,7 @@ class SmallStore {
  public:
   SmallStore();
 
-  // The store opened anew.
+  // Opens the store.
   std::unique_ptr<ModelStore> Open(const StoreOptions& options = {}) const;
 
   const std::string& path() const { return directory_.path(); }

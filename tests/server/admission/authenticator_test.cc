@@ -25,7 +25,7 @@ class AuthenticatorTest : public testing::Test {
 };
 
 TEST_F(AuthenticatorTest, KnowsTheTokensAndRolesOfTheFile) {
-  Write("# the two\n\nread  0123456789abcdef\n\tadmin fedcba9876543210  \n");
+  Write("# two tokens\n\nread  0123456789abcdef\n\tadmin fedcba9876543210  \n");
   const auto authenticator = Authenticator::Create(path_).value();
   const auto check = [&](const std::string& authorization, Role role) {
     return authenticator->Check(authorization, role);
@@ -33,9 +33,10 @@ TEST_F(AuthenticatorTest, KnowsTheTokensAndRolesOfTheFile) {
   EXPECT_TRUE(check("Bearer 0123456789abcdef", Role::kRead).ok());
   EXPECT_TRUE(check("Bearer fedcba9876543210", Role::kRead).ok());
   EXPECT_TRUE(check("Bearer fedcba9876543210", Role::kAdmin).ok());
-  EXPECT_EQ(check("Bearer 0123456789abcdef", Role::kAdmin),
-            absl::PermissionDeniedError("authorization: the call needs the "
-                                        "role admin, the token has read"));
+  EXPECT_EQ(
+      check("Bearer 0123456789abcdef", Role::kAdmin),
+      absl::PermissionDeniedError("authorization: the call requires the role "
+                                  "admin, the token has read"));
   for (const char* none : {"", "0123456789abcdef", "Basic 0123456789abcdef"}) {
     EXPECT_EQ(check(none, Role::kRead),
               absl::UnauthenticatedError(
@@ -43,13 +44,12 @@ TEST_F(AuthenticatorTest, KnowsTheTokensAndRolesOfTheFile) {
   }
   for (const char* unknown :
        {"Bearer ", "Bearer 0123456789abcdeF", "Bearer 0123456789abcdef "}) {
-    EXPECT_EQ(
-        check(unknown, Role::kRead),
-        absl::UnauthenticatedError("authorization: the token is unknown"));
+    EXPECT_EQ(check(unknown, Role::kRead),
+              absl::UnauthenticatedError("authorization: unknown token"));
   }
 }
 
-TEST_F(AuthenticatorTest, TellsWhatIsWrongWithTheFile) {
+TEST_F(AuthenticatorTest, ReportsErrorsInTheFile) {
   EXPECT_EQ(Error(), absl::StrCat("tokens: ", path_, ": cannot be read"));
   Write("read 0123456789abcdef\nwrite 0123456789abcdef\n");
   EXPECT_EQ(Error(), absl::StrCat("tokens: ", path_,
@@ -61,7 +61,7 @@ TEST_F(AuthenticatorTest, TellsWhatIsWrongWithTheFile) {
                                   "characters or more, found 5"));
 }
 
-TEST_F(AuthenticatorTest, ReadsTheFileAnewWhereItChanges) {
+TEST_F(AuthenticatorTest, ReadsTheFileAgainWhenItChanges) {
   Write("read 0123456789abcdef\n");
   const auto authenticator = Authenticator::Create(path_).value();
   const auto is_known = [&](const std::string& token) {

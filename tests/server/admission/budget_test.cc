@@ -11,7 +11,7 @@
 namespace lmserve {
 namespace {
 
-TEST(BudgetTest, WhatIsTakenIsGivenBack) {
+TEST(BudgetTest, ReservationsAreReturned) {
   Budget budget(10);
   std::optional<Budget::Reservation> first(budget);
   Budget::Reservation second(budget);
@@ -24,7 +24,7 @@ TEST(BudgetTest, WhatIsTakenIsGivenBack) {
   EXPECT_EQ(budget.taken(), 6u);
 }
 
-TEST(BudgetTest, MoreThanIsLeftIsRefusedForAWhile) {
+TEST(BudgetTest, RefusesMoreThanIsLeft) {
   Budget budget(10);
   Budget::Reservation first(budget), second(budget);
   ASSERT_TRUE(first.Resize("words", 7).ok());
@@ -32,7 +32,7 @@ TEST(BudgetTest, MoreThanIsLeftIsRefusedForAWhile) {
   const absl::Status refused = second.Resize("words", 4);
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(refused.message(),
-            "words: 4, other calls have 7, the limit of all is 10");
+            "words: 4 requested, 7 of 10 used by other calls");
   EXPECT_TRUE(MayRetry(refused));
   EXPECT_EQ(budget.taken(), 8u);
   const absl::Status never = first.Resize("words", ~uint64_t{0});
@@ -40,15 +40,15 @@ TEST(BudgetTest, MoreThanIsLeftIsRefusedForAWhile) {
   EXPECT_FALSE(MayRetry(never));
 }
 
-TEST(BudgetTest, ManyThreadsNeverTakeMoreThanThereIs) {
+TEST(BudgetTest, ManyThreadsNeverExceedTheLimit) {
   constexpr uint64_t kLimit = 10;
   Budget budget(kLimit);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 1000; ++i) {
-        Budget::Reservation share(budget);
-        (void)share.Resize("words", 1 + i % kLimit);
+        Budget::Reservation reservation(budget);
+        (void)reservation.Resize("words", 1 + i % kLimit);
         EXPECT_LE(budget.taken(), kLimit);
       }
     });

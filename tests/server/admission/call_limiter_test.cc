@@ -21,7 +21,7 @@ TEST(CallLimiterTest, OpenUntilClosed) {
             absl::UnavailableError("the server is shutting down"));
 }
 
-TEST(CallLimiterTest, TellsOfCallsLeftOver) {
+TEST(CallLimiterTest, ReportsCallsThatHaveNotEnded) {
   CallLimiter limiter;
   CallLimiter::Permit first = limiter.Enter("a").value();
   CallLimiter::Permit second = std::move(first);
@@ -30,37 +30,37 @@ TEST(CallLimiterTest, TellsOfCallsLeftOver) {
   EXPECT_TRUE(limiter.CloseAndWait(milliseconds(0)));
 }
 
-TEST(CallLimiterTest, NoMoreThanItsLimit) {
+TEST(CallLimiterTest, RefusesCallsAboveItsLimit) {
   CallLimiter limiter({.calls = 2});
   CallLimiter::Permit first = limiter.Enter("a").value();
   const CallLimiter::Permit second = limiter.Enter("b").value();
   EXPECT_EQ(limiter.under_way(), 2u);
   const absl::Status refused = limiter.Enter("c").status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(refused.message(), "calls: 2 are under way, the limit");
+  EXPECT_EQ(refused.message(), "too many calls at once: 2 of 2 allowed");
   EXPECT_TRUE(MayRetry(refused));
   first.reset();
   EXPECT_TRUE(limiter.Enter("c").ok());
 }
 
-TEST(CallLimiterTest, NoMoreThanTheLimitOfAClient) {
+TEST(CallLimiterTest, RefusesCallsAboveTheLimitOfAClient) {
   CallLimiter limiter({.calls_per_client = 1});
   CallLimiter::Permit first = limiter.Enter("a").value();
   EXPECT_EQ(limiter.Enter("a").status().message(),
-            "calls of this client: 1 are under way, the limit");
+            "too many calls of this client at once: 1 of 1 allowed");
   EXPECT_TRUE(limiter.Enter("b").ok());
   first.reset();
   EXPECT_TRUE(limiter.Enter("a").ok());
 }
 
-TEST(CallLimiterTest, WaitsForAllCallsUnderWay) {
+TEST(CallLimiterTest, WaitsForAllRunningCalls) {
   constexpr int kCalls = 8;
   CallLimiter limiter;
   std::vector<int> done(kCalls);
   std::vector<std::thread> calls;
   for (int i = 0; i < kCalls; ++i) {
     calls.emplace_back(
-        [&done, i, pass = limiter.Enter("a").value()] { done[i] = 1; });
+        [&done, i, permit = limiter.Enter("a").value()] { done[i] = 1; });
   }
   EXPECT_TRUE(limiter.CloseAndWait(std::chrono::minutes(1)));
   EXPECT_EQ(done, std::vector<int>(kCalls, 1));

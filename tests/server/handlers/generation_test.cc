@@ -140,7 +140,7 @@ TEST_F(GenerationTest, TheWordsOfAllHaveALimit) {
   auto first = start(6);
   ASSERT_TRUE(first.ok());
   EXPECT_EQ(start(5).status().message(),
-            "max_words: 5, other calls have 6, the limit of all is 10");
+            "max_words: 5 requested, 6 of 10 used by other calls");
   EXPECT_TRUE(start(4).ok());
   first->reset();
   EXPECT_TRUE(start(10).ok());

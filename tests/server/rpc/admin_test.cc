@@ -1,4 +1,4 @@
-// Changing what is served, through a running server.
+// Loads, unloads and aliases models through a running server.
 
 #include <grpcpp/client_context.h>
 #include <gtest/gtest.h>
@@ -38,7 +38,7 @@ class AdminTest : public testing::Test {
     admin_ = Connect(server_->admin_address());
   }
 
-  // Makes a call; what comes of it.
+  // Makes a call and returns its status.
   template <typename Request, typename Response>
   grpc::Status Call(grpc::Status (lm::v1::ModelService::Stub::*method)(
                         grpc::ClientContext*, const Request&, Response*),
@@ -65,7 +65,7 @@ class AdminTest : public testing::Test {
                 admin_);
   }
 
-  // The version that answers for a name; 0: none does.
+  // Returns the version that answers for a name, or 0 if there is none.
   uint64_t Answering(const std::string& model) {
     lm::v1::LanguageModelService::Stub stub(main_);
     grpc::ClientContext context;
@@ -97,7 +97,7 @@ TEST_F(AdminTest, LoadsAndUnloads) {
             grpc::INVALID_ARGUMENT);
 }
 
-TEST_F(AdminTest, MovesAnAliasIfItIsWhereItWasThoughtToBe) {
+TEST_F(AdminTest, MovesAnAliasIfItsVersionIsTheExpectedOne) {
   StartServer();
   EXPECT_EQ(Answering("tiny@stable"), 1u);
   EXPECT_EQ(Alias("name: 'tiny' alias: 'stable' version: 2 expected_version: 2")
@@ -119,11 +119,11 @@ TEST_F(AdminTest, ChangesNothingOnTheMainAddress) {
                                    "name: 'tiny'", &loaded_, main_);
   EXPECT_EQ(status.error_code(), grpc::UNIMPLEMENTED);
   EXPECT_EQ(status.error_message(),
-            "models are changed on the server's admin address alone "
+            "models can be changed only on the server's admin address "
             "(lm_server --admin-listen)");
 }
 
-TEST_F(AdminTest, ChangingNeedsTheRoleAdmin) {
+TEST_F(AdminTest, ChangesRequireTheRoleAdmin) {
   StartServer(kTokens);
   EXPECT_EQ(Load("name: 'tiny'").error_code(), grpc::UNAUTHENTICATED);
   EXPECT_EQ(Load("name: 'tiny'", "0123456789abcdef").error_code(),
@@ -131,7 +131,7 @@ TEST_F(AdminTest, ChangingNeedsTheRoleAdmin) {
   EXPECT_TRUE(Load("name: 'tiny'", "fedcba9876543210").ok());
 }
 
-TEST_F(AdminTest, HealthFollowsWhatIsLoaded) {
+TEST_F(AdminTest, HealthFollowsTheLoadedModels) {
   StartServer();
   const auto stub = grpc::health::v1::Health::NewStub(main_);
   const auto check = [&] {
@@ -149,7 +149,8 @@ TEST_F(AdminTest, HealthFollowsWhatIsLoaded) {
   EXPECT_EQ(check(), HealthCheckResponse::SERVING);
 }
 
-// Calls all the while versions come and go: each is answered, by one version.
+// While versions are loaded and unloaded, every call is answered by one
+// version.
 TEST_F(AdminTest, NoCallIsLostWhileAnAliasMoves) {
   StartServer();
   std::atomic<bool> stop = false;

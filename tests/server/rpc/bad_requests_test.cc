@@ -1,5 +1,5 @@
-// Every request that must be refused, a table an RPC: what the client is told,
-// and that nothing else happens.
+// Tables of the requests that each RPC must refuse: the error that the client
+// gets, and that there is no other effect.
 
 #include <algorithm>
 #include <string>
@@ -19,8 +19,8 @@ constexpr auto kInvalid = grpc::INVALID_ARGUMENT;
 constexpr auto kTooMuch = grpc::RESOURCE_EXHAUSTED;
 constexpr auto kNotFound = grpc::NOT_FOUND;
 
-// A request in text form, where '~' stands for a byte that UTF-8 never has, and
-// what it must be answered.
+// A request in text form, and the error that it must get. '~' stands for a byte
+// that is never valid in UTF-8.
 struct BadRequest {
   std::string request;
   grpc::StatusCode code;
@@ -33,8 +33,8 @@ std::vector<BadRequest> operator+(std::vector<BadRequest> a,
   return a;
 }
 
-// What every request with a model's name must refuse, in a field `name`, with
-// the rest of a good request.
+// Returns the bad names of models, each in the field `field` of a request that
+// has `rest` besides and is otherwise valid.
 std::vector<BadRequest> BadModels(const std::string& field,
                                   const std::string& rest) {
   const auto bad = [&](const std::string& model, grpc::StatusCode code,
@@ -64,8 +64,8 @@ std::vector<BadRequest> BadModels(const std::string& field,
 
 class BadRequestsTest : public testing::Test {
  protected:
-  // Sends the requests of a table; after each the server must answer the good
-  // one as it did before, to the bit.
+  // Sends the requests of a table. After each one the server must give the same
+  // answer to a good request, bit by bit.
   template <typename Request>
   void Check(const std::string& method, const std::string& good,
              const std::vector<BadRequest>& table) {
@@ -84,7 +84,7 @@ class BadRequestsTest : public testing::Test {
           good_bytes.substr(0, good_bytes.size() - 1)}) {
       requests.push_back({broken,
                           {"truncated", kInvalid,
-                           absl::StrCat("the bytes are no ",
+                           absl::StrCat("the bytes are not a valid ",
                                         Request::descriptor()->full_name())}});
     }
     for (const auto& [bytes, bad] : requests) {
@@ -327,7 +327,7 @@ TEST_F(BadRequestsTest, ListModels) {
       CallRaw(live_.channel(), "/lm.v1.ModelService/ListModels", "\x0a\x05ti");
   EXPECT_EQ(answer.status.error_code(), kInvalid);
   EXPECT_EQ(answer.status.error_message(),
-            "the bytes are no lm.v1.ListModelsRequest");
+            "the bytes are not a valid lm.v1.ListModelsRequest");
 }
 
 }  // namespace

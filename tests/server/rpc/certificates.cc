@@ -63,15 +63,15 @@ void Extend(X509* certificate, X509* issuer, int kind, const char* value) {
   X509_add_ext(certificate, extension.get(), -1);
 }
 
-// An unsigned one of a new key, in force from an hour ago.
-Certificate Blank(const std::string& name, std::chrono::seconds in_force,
+// Makes an unsigned certificate of `key`, valid from an hour ago.
+Certificate Blank(const std::string& name, std::chrono::seconds validity,
                   EVP_PKEY* key) {
   static std::atomic<long> serial = 1;
   Certificate certificate(X509_new());
   X509_set_version(certificate.get(), 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), serial++);
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), in_force.count());
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), validity.count());
   X509_set_pubkey(certificate.get(), key);
   X509_NAME_add_entry_by_txt(
       X509_get_subject_name(certificate.get()), "CN", MBSTRING_ASC,
@@ -91,11 +91,11 @@ CertifiedKey MakeRoot(const std::string& name) {
 }
 
 CertifiedKey MakeCertificate(const CertifiedKey& root,
-                             std::chrono::seconds in_force) {
+                             std::chrono::seconds validity) {
   const Certificate issuer = ParseCertificate(root.certificate);
   const Key issuer_key = ParseKey(root.key);
   const Key key(EVP_EC_gen("P-256"));
-  const Certificate certificate = Blank("localhost", in_force, key.get());
+  const Certificate certificate = Blank("localhost", validity, key.get());
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get()));
   Extend(certificate.get(), issuer.get(), NID_subject_alt_name,
          "DNS:localhost");

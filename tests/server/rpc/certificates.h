@@ -12,14 +12,14 @@ struct CertifiedKey {
   std::string key;
 };
 
-// A root that certifies itself.
+// Makes a root certificate, which signs itself.
 CertifiedKey MakeRoot(const std::string& name);
 
-// One for "localhost", from a root, in force until so long from now, which may
-// be over.
+// Makes a certificate for "localhost" that `root` signs. It is valid for
+// `validity` from now; a negative value makes an expired one.
 CertifiedKey MakeCertificate(
     const CertifiedKey& root,
-    std::chrono::seconds in_force = std::chrono::hours(1));
+    std::chrono::seconds validity = std::chrono::hours(1));
 
 }  // namespace lmserve
 

@@ -14,8 +14,8 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(-1);
-  // Else the window grows with the speed of the machine, and takes megabytes
-  // that nobody reads.
+  // Otherwise the window of flow control grows on a fast machine, and accepts
+  // megabytes that the client does not read.
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
                                    arguments);
@@ -55,7 +55,7 @@ std::optional<std::string> RawCall::Read() {
   if (!Wait()) return std::nullopt;
   std::vector<grpc::Slice> slices;
   std::string message;
-  if (!buffer.Dump(&slices).ok()) return message;  // an empty one
+  if (!buffer.Dump(&slices).ok()) return message;  // empty buffer
   for (const grpc::Slice& slice : slices) {
     message.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   }
@@ -70,7 +70,7 @@ grpc::Status RawCall::Finish() {
   return status;
 }
 
-// Of the one step under way: whether it went well.
+// Waits for the step that was started, and returns whether it succeeded.
 bool RawCall::Wait() {
   void* tag = nullptr;
   bool ok = false;

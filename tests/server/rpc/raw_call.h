@@ -13,22 +13,23 @@
 
 namespace lmserve {
 
-// A connection of its own to an address, for tests that look at connections.
+// Returns a new connection to an address; no other channel shares it.
 std::shared_ptr<grpc::Channel> Connect(const std::string& address);
 
-// A call of any method by its name, on bytes, whatever they are: a generated
-// stub would not send them. Waits for each step. One thread at a time. A call
-// that is not finished is cancelled at the end.
+// A call of any method, by its name, whose requests are arbitrary bytes. (A
+// generated stub sends only valid messages.) Every member waits until its step
+// is done. For one thread at a time. The destructor cancels a call that is not
+// finished.
 class RawCall {
  public:
-  // `method` as in "/lm.v1.ModelService/GetModel".
+  // `method` is a full name such as "/lm.v1.ModelService/GetModel".
   RawCall(const std::shared_ptr<grpc::Channel>& channel,
           const std::string& method);
   ~RawCall();
 
   bool Write(const std::string& message);
   bool WritesDone();
-  // The next answer; none at the end.
+  // Returns the next answer, or nullopt at the end of the stream.
   std::optional<std::string> Read();
   grpc::Status Finish();
 
@@ -44,13 +45,13 @@ class RawCall {
   bool finished_ = false;
 };
 
-// What a call answered.
+// All that a call returned.
 struct RawAnswer {
   std::vector<std::string> messages;
   grpc::Status status;
 };
 
-// Makes a call of one request, to its end.
+// Makes a call with one request and waits for its end.
 RawAnswer CallRaw(const std::shared_ptr<grpc::Channel>& channel,
                   const std::string& method, const std::string& request);
 

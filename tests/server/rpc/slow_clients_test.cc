@@ -1,5 +1,5 @@
-// Clients that take their time with what they are sent, and what is sent so
-// that nobody knows how much it is.
+// Clients that read their answers slowly or not at all, and clients that send
+// compressed requests.
 
 #include <chrono>
 #include <memory>
@@ -23,7 +23,8 @@ using testing::HasSubstr;
 constexpr char kPredict[] = "/lm.v1.LanguageModelService/Predict";
 constexpr char kScoreStream[] = "/lm.v1.LanguageModelService/ScoreStream";
 
-// Answered with some megabytes, of which a connection takes a part unread.
+// Returns a request with an answer of some megabytes, which is more than a
+// connection accepts before the client reads.
 std::string LargePredict() {
   lm::v1::PredictRequest request;
   request.set_model("tiny");
@@ -40,19 +41,19 @@ std::string LargeScore() {
   return request.SerializeAsString();
 }
 
-using StallTest = ServerWithOptions;
+using SlowClientsTest = ServerWithOptions;
 
-TEST_F(StallTest, AStreamWhoseAnswersNobodyTakesIsCancelled) {
+TEST_F(SlowClientsTest, AStreamWhoseAnswersNobodyReadsIsCancelled) {
   options_.stall = milliseconds(100);
   StartServer();
   RawCall call(channel_, kScoreStream);
   const std::string request = LargeScore();
-  while (call.Write(request)) continue;  // until the server is tired of it
+  while (call.Write(request)) continue;  // until the server cancels the call
   while (call.Read()) continue;
   EXPECT_EQ(call.Finish().error_code(), grpc::CANCELLED);
 }
 
-TEST_F(StallTest, OneThatIsReadSlowlyIsNot) {
+TEST_F(SlowClientsTest, AStreamThatIsReadSlowlyIsNotCancelled) {
   options_.stall = milliseconds(1000);
   StartServer();
   RawCall call(channel_, kScoreStream);
@@ -65,7 +66,7 @@ TEST_F(StallTest, OneThatIsReadSlowlyIsNot) {
   EXPECT_TRUE(call.Finish().ok());
 }
 
-TEST_F(StallTest, AnswersThatNobodyTakesHaveALimitAndAnEnd) {
+TEST_F(SlowClientsTest, AnswersThatNobodyReadsAreLimitedAndEnd) {
   options_.limits.all_answer_bytes = 3'000'000;
   options_.stall = milliseconds(2000);
   StartServer();
@@ -89,12 +90,12 @@ TEST_F(StallTest, AnswersThatNobodyTakesHaveALimitAndAnEnd) {
   }
 }
 
-TEST_F(StallTest, TheEndOfTheServerWaitsForWhatIsOnItsWay) {
+TEST_F(SlowClientsTest, DrainWaitsForAnswersThatClientsHaveNotRead) {
   StartServer();
   RawCall call(channel_, kPredict);
   call.Write(LargePredict());
   call.WritesDone();
-  std::this_thread::sleep_for(milliseconds(300));  // it is answered
+  std::this_thread::sleep_for(milliseconds(300));  // the server has answered
   std::thread drain([&] { server_->Drain(std::chrono::minutes(5)); });
   std::this_thread::sleep_for(milliseconds(1000));
   EXPECT_TRUE(call.Read().has_value());
@@ -102,7 +103,7 @@ TEST_F(StallTest, TheEndOfTheServerWaitsForWhatIsOnItsWay) {
   drain.join();
 }
 
-TEST_F(StallTest, ACompressedRequestIsNotUnpacked) {
+TEST_F(SlowClientsTest, CompressedRequestsAreNotDecompressed) {
   StartServer();
   const auto stub = lm::v1::LanguageModelService::NewStub(channel_);
   for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {

@@ -1,4 +1,4 @@
-// ScoreStream and Generate of a running server.
+// The streaming methods of a running server.
 
 #include <string>
 #include <thread>
@@ -22,7 +22,7 @@ using lm::v1::ScoreRequest;
 using lm::v1::ScoreResponse;
 using std::chrono::milliseconds;
 
-// The i-th of many requests that differ.
+// Returns the i-th of many different requests.
 ScoreRequest Request(int i) {
   const char* words[] = {"the", "cat", "is", "small", "zebra"};
   ScoreRequest request;
@@ -35,8 +35,8 @@ ScoreRequest Request(int i) {
   return request;
 }
 
-// Far longer than any time a test waits: a drain returns before it because
-// nothing runs any more.
+// Far longer than a test waits. A drain with this deadline returns early
+// because no calls are running.
 constexpr milliseconds kLong = std::chrono::minutes(5);
 
 TEST(ScoreStreamTest, ThousandsOfAnswersInOrder) {
@@ -79,7 +79,7 @@ TEST(ScoreStreamTest, AnswersEachRequestAtOnce) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
-TEST(ScoreStreamTest, AnErrorEndsItAndTellsTheRequest) {
+TEST(ScoreStreamTest, AnErrorEndsItAndNamesTheRequest) {
   LiveServer live;
   RawCall call(live.channel(), "/lm.v1.LanguageModelService/ScoreStream");
   for (int i = 0; i < 100; ++i) {
@@ -110,8 +110,8 @@ TEST(ScoreStreamTest, NoRequestsNoAnswers) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
-// The drain ends at once only where no call is left behind.
-TEST(ScoreStreamTest, CancelledInTheMiddleItIsGone) {
+// The drain ends at once only if no call is left.
+TEST(ScoreStreamTest, ACancelledCallEnds) {
   LiveServer live;
   {
     RawCall call(live.channel(), "/lm.v1.LanguageModelService/ScoreStream");
@@ -123,7 +123,7 @@ TEST(ScoreStreamTest, CancelledInTheMiddleItIsGone) {
   live.server().Drain(kLong);
 }
 
-// Requests are sent ahead of the answers, as a decoder would.
+// Sends requests before it reads the answers, as a decoder does.
 TEST(DecodeTest, AnswersEachRequestInOrder) {
   LiveServer live;
   grpc::ClientContext context;
@@ -152,7 +152,7 @@ TEST(DecodeTest, AnswersEachRequestInOrder) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
-TEST(DecodeTest, AnErrorEndsItAndTellsTheRequest) {
+TEST(DecodeTest, AnErrorEndsItAndNamesTheRequest) {
   LiveServer live;
   grpc::ClientContext context;
   auto stream = live.stub().Decode(&context);
@@ -168,7 +168,7 @@ TEST(DecodeTest, AnErrorEndsItAndTellsTheRequest) {
             "found 5");
 }
 
-TEST(DecodeTest, CancelledInTheMiddleItIsGone) {
+TEST(DecodeTest, ACancelledCallEnds) {
   LiveServer live;
   {
     grpc::ClientContext context;
@@ -190,7 +190,7 @@ std::string EndlessRequest() {
 const Limits kNoEnd = {.generated_words = 1'000'000'000,
                        .all_generated_words = 100'000'000'000};
 
-TEST(GenerateTest, CancelledInTheMiddleItIsGone) {
+TEST(GenerateTest, ACancelledCallEnds) {
   LiveServer live(kNoEnd);
   {
     RawCall call(live.channel(), "/lm.v1.LanguageModelService/Generate");
@@ -201,14 +201,14 @@ TEST(GenerateTest, CancelledInTheMiddleItIsGone) {
     while (call.Read()) continue;
     EXPECT_EQ(call.Finish().error_code(), grpc::CANCELLED);
   }
-  // The server goes on.
+  // The server still answers.
   grpc::ClientContext context;
   ScoreResponse response;
   EXPECT_TRUE(live.stub().Score(&context, Request(1), &response).ok());
   live.server().Drain(kLong);
 }
 
-TEST(GenerateTest, AReaderThatDoesNotReadHoldsUpNobody) {
+TEST(GenerateTest, AClientThatDoesNotReadDelaysNobody) {
   LiveServer live(kNoEnd);
   RawCall idle(live.channel(), "/lm.v1.LanguageModelService/Generate");
   idle.Write(EndlessRequest());

@@ -30,7 +30,7 @@ class TlsTest : public testing::Test {
     WriteServer(MakeCertificate(root_));
   }
 
-  // In the way in which renewals are written: whole files are renamed.
+  // Replaces the file as a whole by a rename, as a renewal does.
   void Write(const std::string& path, const std::string& text) const {
     std::ofstream(path + ".new") << text;
     std::rename((path + ".new").c_str(), path.c_str());
@@ -52,7 +52,7 @@ class TlsTest : public testing::Test {
         Server::Start(options_, store_.Open()).status().message());
   }
 
-  // The code of a call of a client that trusts a root.
+  // Returns the status code of a call by a client that trusts `root`.
   grpc::StatusCode Call(const CertifiedKey& root,
                         const CertifiedKey& client = {}) const {
     return Call(grpc::SslCredentials(
@@ -85,14 +85,14 @@ class TlsTest : public testing::Test {
   std::unique_ptr<Server> server_;
 };
 
-TEST_F(TlsTest, ClientsThatTrustTheRoot) {
+TEST_F(TlsTest, AnswersClientsThatTrustTheRoot) {
   StartServer();
   EXPECT_EQ(Call(root_), grpc::OK);
   EXPECT_EQ(Call(other_root_), grpc::UNAVAILABLE);
   EXPECT_EQ(Call(grpc::InsecureChannelCredentials()), grpc::UNAVAILABLE);
 }
 
-TEST_F(TlsTest, ClientsNeedACertificateWhereItIsAsked) {
+TEST_F(TlsTest, WithClientRootsClientsNeedACertificate) {
   RequireClients(other_root_);
   StartServer();
   EXPECT_EQ(Call(root_, MakeCertificate(other_root_)), grpc::OK);
@@ -102,7 +102,7 @@ TEST_F(TlsTest, ClientsNeedACertificateWhereItIsAsked) {
             grpc::UNAVAILABLE);
 }
 
-TEST_F(TlsTest, RenewedFilesAreTakenWithoutARestart) {
+TEST_F(TlsTest, UsesRenewedFilesWithoutARestart) {
   StartServer();
   EXPECT_EQ(Call(root_), grpc::OK);
   WriteServer(MakeCertificate(other_root_));
@@ -114,7 +114,7 @@ TEST_F(TlsTest, RenewedFilesAreTakenWithoutARestart) {
   EXPECT_EQ(Call(root_), grpc::UNAVAILABLE);
 }
 
-TEST_F(TlsTest, TellsWhatIsWrongWithTheFiles) {
+TEST_F(TlsTest, ReportsErrorsInTheFiles) {
   const std::string certificate = options_.tls.certificate;
   const std::string key = options_.tls.key;
   WriteServer(MakeCertificate(root_, std::chrono::seconds(-1)));
@@ -132,10 +132,10 @@ TEST_F(TlsTest, TellsWhatIsWrongWithTheFiles) {
             absl::StrCat("TLS: ", store_.File("none"), ": cannot be read"));
   options_.tls.certificate.clear();
   EXPECT_EQ(StartError(),
-            "TLS: expected a certificate and its key, found one of them");
+            "TLS: expected a certificate and its key, found only a key");
 }
 
-TEST_F(TlsTest, TokensOfTheFile) {
+TEST_F(TlsTest, ChecksTheTokensOfTheFile) {
   options_.tokens_file = store_.File("tokens");
   Write(options_.tokens_file, "read 0123456789abcdef\n");
   StartServer();

@@ -18,7 +18,7 @@ using google::protobuf::Descriptor;
 using lm::v1::GenerateRequest;
 using lm::v1::ScoreRequest;
 
-// A buffer of the bytes, cut into slices of some size.
+// Returns a buffer with the bytes in slices of a given size.
 grpc::ByteBuffer Buffer(const std::string& bytes, size_t slice_size = 1000) {
   std::vector<grpc::Slice> slices;
   for (size_t i = 0; i < bytes.size(); i += slice_size) {
@@ -27,7 +27,8 @@ grpc::ByteBuffer Buffer(const std::string& bytes, size_t slice_size = 1000) {
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
-// The bytes of a message where every '~' is a byte that UTF-8 never has.
+// Returns the bytes of a message with every '~' replaced by a byte that is
+// never valid in UTF-8.
 template <typename Message>
 std::string Corrupt(const std::string& text) {
   std::string bytes = Parse<Message>(text).SerializeAsString();
@@ -63,16 +64,17 @@ TEST(ParseMessageTest, EveryTruncationIsRefusedOrAShorterMessage) {
       ScoreRequest received;
       const absl::Status status =
           ParseMessage(Buffer(bytes.substr(0, size), slice_size), &received);
-      EXPECT_EQ(status, size == 0 || size == whole
-                            ? absl::OkStatus()
-                            : absl::InvalidArgumentError(
-                                  "the bytes are no lm.v1.ScoreRequest"))
+      EXPECT_EQ(status,
+                size == 0 || size == whole
+                    ? absl::OkStatus()
+                    : absl::InvalidArgumentError(
+                          "the bytes are not a valid lm.v1.ScoreRequest"))
           << size << " bytes";
     }
   }
 }
 
-TEST(ParseMessageTest, NamesTheStringThatIsNoUtf8) {
+TEST(ParseMessageTest, NamesTheStringThatIsNotUtf8) {
   for (size_t slice_size : {1, 1000}) {
     ScoreRequest received;
     EXPECT_EQ(
@@ -84,8 +86,8 @@ TEST(ParseMessageTest, NamesTheStringThatIsNoUtf8) {
   }
 }
 
-// What takes most memory is told before it does.
-TEST(EstimateMemoryTest, IsNotFarFromTheTruth) {
+// The types of messages whose memory exceeds their bytes the most.
+TEST(EstimateMemoryTest, IsCloseToTheMemoryUsed) {
   ScoreRequest lines, ids, empty;
   for (int i = 0; i < 1000; ++i) {
     lines.add_texts()->set_text("the cat is small and the dog is not");
@@ -111,7 +113,7 @@ TEST(EstimateMemoryTest, IsNotFarFromTheTruth) {
   }
 }
 
-TEST(EstimateMemoryTest, EveryTruncationAndBytesThatAreNoMessage) {
+TEST(EstimateMemoryTest, AcceptsTruncatedAndInvalidMessages) {
   const std::string bytes =
       Parse<ScoreRequest>("model: 'tiny' texts { words { words: ['the'] } }")
           .SerializeAsString();
@@ -125,14 +127,14 @@ TEST(EstimateMemoryTest, EveryTruncationAndBytesThatAreNoMessage) {
   EXPECT_LT(estimate(std::string(100, '\0')), 1000u);
 }
 
-TEST(SerializeMessageTest, IsReadAgain) {
+TEST(SerializeMessageTest, CanBeParsed) {
   const ScoreRequest sent = Parse<ScoreRequest>("model: 'tiny'");
   grpc::ByteBuffer buffer;
   SerializeMessage(sent, &buffer);
   ScoreRequest received;
   ASSERT_TRUE(ParseMessage(buffer, &received).ok());
   EXPECT_EQ(received.model(), "tiny");
-  SerializeMessage(ScoreRequest(), &buffer);  // replaces what was there
+  SerializeMessage(ScoreRequest(), &buffer);  // replaces the old contents
   ASSERT_TRUE(ParseMessage(buffer, &received).ok());
   EXPECT_EQ(received.model(), "");
 }
@@ -208,7 +210,7 @@ TEST(FindInvalidStringTest, TheFirstOfSeveral) {
             "model: invalid UTF-8 at byte 1");
 }
 
-TEST(FindInvalidStringTest, NoneWhereAllIsWell) {
+TEST(FindInvalidStringTest, EmptyIfAllStringsAreValid) {
   EXPECT_EQ(FindInvalidString(
                 *ScoreRequest::descriptor(),
                 Parse<ScoreRequest>("model: '\303\251\342\202\254' texts {}")
@@ -216,12 +218,12 @@ TEST(FindInvalidStringTest, NoneWhereAllIsWell) {
             "");
 }
 
-TEST(FindInvalidStringTest, NoneWhereTheBytesAreNoMessage) {
+TEST(FindInvalidStringTest, EmptyIfTheBytesAreNotAMessage) {
   EXPECT_EQ(FindInvalidString(*ScoreRequest::descriptor(), "\x0a\x05\xff"), "");
 }
 
-// Field 99 is no field; a number in the place of `model` is none either.
-TEST(FindInvalidStringTest, WhatIsNoStringOfTheMessageIsPassedOver) {
+// Field 99 does not exist, and `model` is not a number.
+TEST(FindInvalidStringTest, IgnoresUnknownFieldsAndWrongTypes) {
   EXPECT_EQ(FindInvalidString(*ScoreRequest::descriptor(),
                               "\x9a\x06\x01\xff\x08\x07"),
             "");

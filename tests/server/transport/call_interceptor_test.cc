@@ -102,18 +102,16 @@ TEST_F(CallInterceptorTest, RefusesCallsWithoutToken) {
             absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(Begin(interceptor, FakeTransportCall("a", kReadToken), Role::kRead),
             absl::OkStatus());
-  EXPECT_EQ(
-      Begin(interceptor, FakeTransportCall("a", kReadToken), Role::kAdmin)
-          .code(),
-      absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(Begin(interceptor, FakeTransportCall("a", kReadToken), Role::kAdmin)
+                .code(),
+            absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(Metric("lm_rejected_total", "unauthenticated"), 1);
   EXPECT_EQ(Metric("lm_rejected_total", "forbidden"), 1);
   EXPECT_EQ(limiter_.under_way(), 0u);
 }
 
 TEST_F(CallInterceptorTest, WithoutAuthenticatorNoCallNeedsAToken) {
-  EXPECT_TRUE(
-      Begin(MakeInterceptor(), FakeTransportCall(), Role::kAdmin).ok());
+  EXPECT_TRUE(Begin(MakeInterceptor(), FakeTransportCall(), Role::kAdmin).ok());
 }
 
 TEST_F(CallInterceptorTest, LimitsTheCallsUntilTheyLeave) {
