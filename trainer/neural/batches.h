@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "models/vocabulary.h"
 #include "trainer/neural/network.h"
+#include "trainer/text/sentence_pair.h"
 
 namespace lmserve {
 
@@ -57,12 +58,6 @@ std::unique_ptr<BatchSource> MakeClozeBatches(absl::Span<const WordId> words,
                                               WordId begin, WordId end,
                                               WordId blank,
                                               const BatchOptions& options);
-
-// A sentence and its translation, without <s> and </s>.
-struct SentencePair {
-  std::vector<WordId> source;
-  std::vector<WordId> target;
-};
 
 struct TranslationBatchOptions {
   BatchOptions batches;         // of their streams: pairs in a batch, at most

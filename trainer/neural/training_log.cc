@@ -8,17 +8,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "trainer/text/finite_or_null.h"
 
 namespace lmserve {
 namespace {
 
 using Json = nlohmann::ordered_json;
 using LayerNorms = std::vector<std::pair<std::string, double>>;
-
-// JSON has no infinity: null.
-Json JsonNumber(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
 
 // One line, whatever bytes its strings have.
 std::string Dump(const Json& json) {
@@ -27,7 +23,7 @@ std::string Dump(const Json& json) {
 
 Json JsonOf(const LayerNorms& norms) {
   Json json = Json::object();
-  for (const auto& [layer, norm] : norms) json[layer] = JsonNumber(norm);
+  for (const auto& [layer, norm] : norms) json[layer] = FiniteOrNull(norm);
   return json;
 }
 
@@ -128,20 +124,20 @@ std::string ToJsonLine(const TrainingRecord& record) {
   Json json = {
       {"epoch", record.epoch},
       {"step", record.step},
-      {"seconds", JsonNumber(record.seconds)},
+      {"seconds", FiniteOrNull(record.seconds)},
       {"words", record.words},
-      {"words_per_second", JsonNumber(record.words_per_second)},
-      {"learning_rate", JsonNumber(record.learning_rate)},
-      {"train_loss", JsonNumber(record.train_loss)},
-      {"train_perplexity", JsonNumber(std::exp(record.train_loss))},
+      {"words_per_second", FiniteOrNull(record.words_per_second)},
+      {"learning_rate", FiniteOrNull(record.learning_rate)},
+      {"train_loss", FiniteOrNull(record.train_loss)},
+      {"train_perplexity", FiniteOrNull(std::exp(record.train_loss))},
   };
   if (record.valid_loss.has_value()) {
-    json["valid_loss"] = JsonNumber(*record.valid_loss);
-    json["valid_perplexity"] = JsonNumber(std::exp(*record.valid_loss));
+    json["valid_loss"] = FiniteOrNull(*record.valid_loss);
+    json["valid_perplexity"] = FiniteOrNull(std::exp(*record.valid_loss));
   }
-  json["gradient_norm"] = JsonNumber(record.gradient_norm);
-  json["max_gradient_norm"] = JsonNumber(record.max_gradient_norm);
-  json["clipped_share"] = JsonNumber(record.clipped_share);
+  json["gradient_norm"] = FiniteOrNull(record.gradient_norm);
+  json["max_gradient_norm"] = FiniteOrNull(record.max_gradient_norm);
+  json["clipped_share"] = FiniteOrNull(record.clipped_share);
   json["layer_gradient_norms"] = JsonOf(record.layer_gradient_norms);
   json["note"] = record.note;
   return Dump(json) + "\n";

@@ -184,4 +184,16 @@ std::vector<std::string> FirstSentences(const Vocabulary& vocabulary,
   return sentences;
 }
 
+std::string FirstWords(const Vocabulary& vocabulary) {
+  constexpr WordId kIds = 20;
+  std::vector<absl::string_view> words;
+  for (WordId id = 0; id < std::min(vocabulary.size(), kIds); ++id) {
+    if (id == vocabulary.begin_sentence() || id == vocabulary.end_sentence()) {
+      continue;
+    }
+    words.push_back(vocabulary.word(id));
+  }
+  return absl::StrJoin(words, " ");
+}
+
 }  // namespace lmserve

@@ -49,10 +49,14 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
 absl::StatusOr<Corpus> ReadCorpusFile(const std::string& file,
                                       const CorpusOptions& options);
 
-// The first sentences of a text, for the self-test of a version. Each ends with
-// </s>; <s> is passed over.
+// Returns the first sentences of a text, for the self-test of a version. The
+// words are in the form of Corpus::words.
 std::vector<std::string> FirstSentences(const Vocabulary& vocabulary,
                                         absl::Span<const WordId> words);
+
+// Returns a text of the first words of a vocabulary, for the self-test of a
+// model without a training text.
+std::string FirstWords(const Vocabulary& vocabulary);
 
 }  // namespace lmserve
 

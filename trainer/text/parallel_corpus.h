@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "models/vocabulary.h"
-#include "trainer/neural/batches.h"
 #include "trainer/text/corpus.h"
+#include "trainer/text/sentence_pair.h"
 
 namespace lmserve {
 

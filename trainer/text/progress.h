@@ -6,40 +6,43 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "trainer/text/status_line.h"
 
 namespace lmserve {
 
-// Tells a person how far a long work has come, on the standard error: a line
-// that is written over on a terminal, a plain line every ten seconds elsewhere.
-// One thread at a time.
+// Shows on the standard error how many words a long operation has processed: at
+// most every 0.2 seconds on a terminal, every 10 seconds elsewhere. Not
+// thread-safe.
 class Progress {
  public:
-  // The label names the work, "reading"; quiet says nothing at all.
+  // The label names the operation, as in "reading". A quiet Progress prints
+  // nothing.
   explicit Progress(std::string label, bool quiet = false);
 
-  // Call as often as you like. The share is what is done, 0 to 1, or negative
-  // where nobody knows.
-  void Update(uint64_t words, double share) {
-    if (--countdown_ == 0) Check(words, share);
+  // Reports the number of words processed so far, and the fraction of the
+  // operation that is done, from 0 to 1; a negative fraction is unknown. Cheap
+  // enough to be called for every line of a text.
+  void Update(uint64_t words, double fraction) {
+    if (--countdown_ == 0) Check(words, fraction);
   }
 
-  // Says how much was done in which time.
+  // Prints the total number of words and the time that they took.
   void Finish(uint64_t words);
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  static constexpr int kCallsAClockReading = 256;
+  static constexpr int kCallsPerClockReading = 256;
 
-  void Check(uint64_t words, double share);
-  void Print(absl::string_view text, bool last);
+  void Check(uint64_t words, double fraction);
+  void Print(absl::string_view text, bool is_last) const;
 
   const std::string label_;
   const bool quiet_;
-  const bool terminal_;
+  const StatusLine line_;
   const Clock::time_point start_;
   Clock::time_point printed_;
-  int countdown_ = kCallsAClockReading;
+  int countdown_ = kCallsPerClockReading;
 };
 
 }  // namespace lmserve
