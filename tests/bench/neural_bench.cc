@@ -33,7 +33,7 @@ double PeakMegabytes() {
 }
 
 std::vector<float> RandomFloats(size_t n, uint64_t seed) {
-  Random random(seed, {});
+  Random random(seed);
   std::vector<float> values(n);
   for (float& value : values) value = static_cast<float>(random.Uniform(0.1));
   return values;
@@ -92,7 +92,7 @@ RecurrentNetworkOptions Lstm(WordId vocabulary, size_t units) {
 }
 
 std::vector<WordId> RandomWords(size_t n, WordId vocabulary, uint64_t seed) {
-  Random random(seed, {});
+  Random random(seed);
   std::vector<WordId> words(n);
   for (WordId& word : words) {
     word = static_cast<WordId>(3 + random.Below(vocabulary - 3));
@@ -125,7 +125,7 @@ void TrainLstm(benchmark::State& state) {
   const auto start = Clock::now();
   for (auto _ : state) {
     std::fill(gradients.begin(), gradients.end(), 0.0f);
-    Random random(1, {step});
+    Random random(1, RandomPurpose::kDropout, {step});
     const Network<float>::Backward backward = {1.0f / kRows, gradients.data()};
     network->Run(values.data(), batch, &random, &backward);
     benchmark::DoNotOptimize(SumOfSquares(gradients));

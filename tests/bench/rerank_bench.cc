@@ -61,7 +61,7 @@ Lists RealLists(const std::string& path) {
 
 // 25 words, three of which may be others.
 Lists MadeLists() {
-  Random random(1, {});
+  Random random(1);
   Lists lists(10);
   for (auto& list : lists) {
     std::vector<WordId> words(25);

@@ -20,7 +20,7 @@ constexpr uint64_t kSeed = 17;
 // Returns random weights, scaled so that the sums of products have a typical
 // magnitude for any number of inputs.
 std::vector<float> RandomWeights(const ParameterLayout& layout) {
-  Random random(kSeed, {});
+  Random random(kSeed);
   std::vector<float> values(layout.size());
   for (const ParameterLayout::Parameter& p : layout.parameters()) {
     const double range =

@@ -8,9 +8,6 @@
 namespace lmserve {
 namespace {
 
-// What a random order is for, so that no two are the same.
-enum Purpose : uint64_t { kOrder = 1, kBlanks = 2 };
-
 class StreamBatches final : public BatchSource {
  public:
   StreamBatches(absl::Span<const WordId> words, WordId begin, WordId end,
@@ -62,7 +59,7 @@ class SentenceBatches : public BatchSource {
 
   void StartEpoch(uint64_t epoch) override {
     epoch_ = epoch;
-    Random random(options_.seed, {kOrder, epoch});
+    Random random(options_.seed, RandomPurpose::kBatchOrder, {epoch});
     std::vector<size_t> order = sentences_;
     random.Shuffle(&order);
     std::stable_sort(order.begin(), order.end(), [this](size_t a, size_t b) {
@@ -127,7 +124,7 @@ class ClozeBatches final : public SentenceBatches {
     batch.streams = sentences.size();
     batch.inputs.resize(batch.steps * batch.streams);
     batch.targets.assign(batch.inputs.size(), kNoTarget);
-    Random random(options_.seed, {kBlanks, epoch_, i});
+    Random random(options_.seed, RandomPurpose::kClozeBlanks, {epoch_, i});
     for (size_t s = 0; s < batch.streams; ++s) {
       for (size_t t = 0; t < batch.steps; ++t) {
         batch.inputs[t * batch.streams + s] = words_[sentences[s] + t];
@@ -166,7 +163,7 @@ class TranslationBatches final : public BatchSource {
   }
 
   void StartEpoch(uint64_t epoch) override {
-    Random random(options_.batches.seed, {kOrder, epoch});
+    Random random(options_.batches.seed, RandomPurpose::kBatchOrder, {epoch});
     std::vector<size_t> order(pairs_.size());
     std::iota(order.begin(), order.end(), size_t{0});
     random.Shuffle(&order);
@@ -239,7 +236,7 @@ class WindowBatches final : public BatchSource {
 
   void StartEpoch(uint64_t epoch) override {
     order_ = positions_;
-    Random(options_.seed, {kOrder, epoch}).Shuffle(&order_);
+    Random(options_.seed, RandomPurpose::kBatchOrder, {epoch}).Shuffle(&order_);
   }
 
   size_t size() const override {

@@ -39,7 +39,8 @@ class Network {
 
   const ParameterLayout& layout() const { return layout_; }
 
-  // What the file says besides its tensors, as kNonlinearityKey.
+  // Returns what a weights file records besides its tensors, such as
+  // kNonlinearityKey.
   virtual std::map<std::string, std::string> Metadata() const = 0;
 
   // Writes where training starts from.

@@ -15,7 +15,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uint64_t kDropoutPurpose = 3;  // after those of batches.cc
 constexpr uint64_t kRecordsAnEpoch = 20;
 
 double SecondsSince(Clock::time_point start) {
@@ -198,7 +197,8 @@ class Training {
     OnThreads(workers_.size(), [&](size_t i) {
       Worker& worker = workers_[i];
       std::fill(worker.gradients.begin(), worker.gradients.end(), 0.0f);
-      Random random(options_.seed, {kDropoutPurpose, progress_.step, i});
+      Random random(options_.seed, RandomPurpose::kDropout,
+                    {progress_.step, i});
       const Network<float>::Backward backward = {1 / static_cast<float>(words),
                                                  worker.gradients.data()};
       worker.loss =

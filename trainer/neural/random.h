@@ -8,14 +8,30 @@
 
 namespace lmserve {
 
-// Random numbers that follow from a seed and from what they are for, such as
-// the step and the layer: a training that goes on from a checkpoint draws what
-// it would have drawn (SplitMix64, Steele et al. 2014). One thread at a time.
+// What random numbers are used for. Each purpose has a stream of numbers of its
+// own, so that draws for one never shift those for another. The values are part
+// of the result of a training: the same seed gives the same weights only while
+// they stay as they are.
+enum class RandomPurpose : uint64_t {
+  kInitialWeights = 0,
+  kBatchOrder = 1,   // indexed by the epoch
+  kClozeBlanks = 2,  // indexed by the epoch and the batch
+  kDropout = 3,      // indexed by the step and the worker
+};
+
+// Random numbers that depend only on a seed, a purpose and indices such as the
+// step. A training that is resumed from a checkpoint therefore draws the same
+// numbers that it would have drawn without the interruption. The generator is
+// SplitMix64 (Steele, Lea and Flood 2014). Not thread-safe.
 class Random {
  public:
-  Random(uint64_t seed, std::initializer_list<uint64_t> purpose)
+  explicit Random(uint64_t seed) : state_(seed) {}
+
+  Random(uint64_t seed, RandomPurpose purpose,
+         std::initializer_list<uint64_t> indices = {})
       : state_(seed) {
-    for (uint64_t part : purpose) state_ = Next() ^ part;
+    MixIn(static_cast<uint64_t>(purpose));
+    for (uint64_t index : indices) MixIn(index);
   }
 
   uint64_t Next() {
@@ -25,13 +41,13 @@ class Random {
     return z ^ z >> 31;
   }
 
-  // Uniform in [0, 1).
+  // Returns a number that is uniform in [0, 1).
   double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
 
-  // Uniform in [-range, range).
+  // Returns a number that is uniform in [-range, range).
   double Uniform(double range) { return range * (2 * Uniform() - 1); }
 
-  // Uniform below n. REQUIRES: n > 0.
+  // Returns a whole number in [0, n), nearly uniform. REQUIRES: n > 0.
   uint64_t Below(uint64_t n) { return Next() % n; }
 
   template <typename T>
@@ -42,6 +58,8 @@ class Random {
   }
 
  private:
+  void MixIn(uint64_t part) { state_ = Next() ^ part; }
+
   uint64_t state_;
 };
 

@@ -25,19 +25,11 @@ class RecurrentNetwork final : public Network<T> {
               {{stack_.outputs(), output_}}, &layout_) {}
 
   std::map<std::string, std::string> Metadata() const override {
-    std::map<std::string, std::string> metadata;
-    if (options_.stack.cell == Cell::kRnn) {
-      metadata[std::string(kNonlinearityKey)] =
-          std::string(ActivationName(options_.stack.activation));
-    }
-    if (!options_.cutoffs.empty()) {
-      metadata[std::string(kCutoffsKey)] = FormatCutoffs(options_.cutoffs);
-    }
-    return metadata;
+    return RecurrentMetadata(options_.stack, options_.cutoffs);
   }
 
   void Initialize(uint64_t seed, T* values) const override {
-    Random random(seed, {0});
+    Random random(seed, RandomPurpose::kInitialWeights);
     FillUniform(layout_.View(values, embedding_), options_.initial_range,
                 &random);
     stack_.Initialize(values, &random);

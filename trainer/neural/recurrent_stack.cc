@@ -32,6 +32,19 @@ void CopyColumns(const T* from, size_t from_width, T* to, size_t to_width,
 
 }  // namespace
 
+std::map<std::string, std::string> RecurrentMetadata(
+    const RecurrentStackOptions& options, const Cutoffs& cutoffs) {
+  std::map<std::string, std::string> metadata;
+  if (options.cell == Cell::kRnn) {
+    metadata[std::string(kNonlinearityKey)] =
+        std::string(ActivationName(options.activation));
+  }
+  if (!cutoffs.empty()) {
+    metadata[std::string(kCutoffsKey)] = FormatCutoffs(cutoffs);
+  }
+  return metadata;
+}
+
 template <typename T>
 RecurrentStack<T>::RecurrentStack(const RecurrentStackOptions& options,
                                   ParameterLayout* layout)

@@ -2,9 +2,11 @@
 #define LMSERVE_TRAINER_NEURAL_RECURRENT_STACK_H_
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "models/neural/output_layer.h"
 #include "models/neural/recurrent_layer.h"
 #include "trainer/neural/dropout.h"
 #include "trainer/neural/parameters.h"
@@ -21,6 +23,11 @@ struct RecurrentStackOptions {
   bool bidirectional = false;  // each layer reads both states of that below
   double dropout = 0;          // of every layer's input and of the output
 };
+
+// Returns the metadata of a weights file that describe a network of recurrent
+// layers and a softmax: see kNonlinearityKey and kCutoffsKey.
+std::map<std::string, std::string> RecurrentMetadata(
+    const RecurrentStackOptions& options, const Cutoffs& cutoffs);
 
 // The recurrent layers of a network in training, with back-propagation through
 // time. Data are (steps * streams, width), a step's streams beside each other.

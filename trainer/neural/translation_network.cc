@@ -52,14 +52,8 @@ class TranslationNetwork final : public Network<T> {
   }
 
   std::map<std::string, std::string> Metadata() const override {
-    std::map<std::string, std::string> metadata;
-    if (options_.cell == Cell::kRnn) {
-      metadata[std::string(kNonlinearityKey)] =
-          std::string(ActivationName(options_.activation));
-    }
-    if (!options_.cutoffs.empty()) {
-      metadata[std::string(kCutoffsKey)] = FormatCutoffs(options_.cutoffs);
-    }
+    std::map<std::string, std::string> metadata =
+        RecurrentMetadata(EncoderOptions(options_), options_.cutoffs);
     if (options_.reverse_source) {
       metadata[std::string(kReverseSourceKey)] = "true";
     }
@@ -69,7 +63,7 @@ class TranslationNetwork final : public Network<T> {
   // Embeddings and output weights start uniform in initial_range, other
   // matrices in 1 / sqrt(inputs).
   void Initialize(uint64_t seed, T* values) const override {
-    Random random(seed, {0});
+    Random random(seed, RandomPurpose::kInitialWeights);
     for (size_t i = 0; i < layout_.parameters().size(); ++i) {
       const ParameterLayout::Parameter& parameter = layout_.parameters()[i];
       const bool is_of_words = parameter.name == kSourceEmbeddingTensor ||

@@ -39,7 +39,7 @@ class WindowNetwork final : public Network<T> {
   }
 
   void Initialize(uint64_t seed, T* values) const override {
-    Random random(seed, {0});
+    Random random(seed, RandomPurpose::kInitialWeights);
     for (size_t i = 0; i < layout_.parameters().size(); ++i) {
       const ParameterLayout::Parameter& p = layout_.parameters()[i];
       double range = 1 / std::sqrt(static_cast<double>(p.cols));

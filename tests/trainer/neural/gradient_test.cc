@@ -45,7 +45,7 @@ class GradientTest : public testing::TestWithParam<Case> {
   // Larger weights than training begins with: cells far from their linear
   // part, states that matter, biases that are not 0.
   void SetUp() override {
-    Random random(7, {1});
+    Random random(7, RandomPurpose::kInitialWeights);
     values_.resize(network_->layout().size());
     for (double& value : values_) value = random.Uniform(0.8);
     FillBatch(&random);
@@ -80,7 +80,7 @@ class GradientTest : public testing::TestWithParam<Case> {
 
   double Loss(const DoubleNetwork::Backward* backward = nullptr) {
     network_->set_state(state_);
-    Random random(11, {2});
+    Random random(11, RandomPurpose::kDropout);
     return network_->Run(values_.data(), batch_,
                          GetParam().drops ? &random : nullptr, backward);
   }
