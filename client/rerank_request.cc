@@ -1,25 +1,20 @@
 #include "client/rerank_request.h"
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "reranking/nbest_line.h"
 
 namespace lmserve {
 namespace {
 
-// Parses NAME=NUMBER. NAME may contain "=".
+// Parses NAME=NUMBER and adds it to the numbers.
 absl::Status AddNamedNumber(
     absl::string_view text,
     google::protobuf::Map<std::string, double>* numbers) {
-  const size_t equals = text.rfind('=');
-  double number;
-  if (equals == absl::string_view::npos || equals == 0 ||
-      !absl::SimpleAtod(text.substr(equals + 1), &number)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("expected NAME=NUMBER, found '", text, "'"));
-  }
-  (*numbers)[std::string(text.substr(0, equals))] = number;
+  const absl::StatusOr<Feature> feature = ParseFeature(text);
+  if (!feature.ok()) return feature.status();
+  (*numbers)[feature->name] = feature->value;
   return absl::OkStatus();
 }
 

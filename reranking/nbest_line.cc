@@ -115,6 +115,18 @@ class FeatureParser {
 
 }  // namespace
 
+absl::StatusOr<Feature> ParseFeature(absl::string_view text) {
+  const size_t equals = text.rfind('=');
+  if (equals != absl::string_view::npos && equals > 0) {
+    const std::optional<double> value = ParseNumber(text.substr(equals + 1));
+    if (value.has_value()) {
+      return Feature{std::string(text.substr(0, equals)), *value};
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("expected NAME=NUMBER, found '", text, "'"));
+}
+
 absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view text) {
   NbestLine line;
   line.line = std::string(text);

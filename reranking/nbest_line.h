@@ -19,6 +19,10 @@ struct Feature {
   bool operator==(const Feature& other) const = default;
 };
 
+// Parses "NAME=NUMBER" of a command line. NAME may contain "=". Fails with
+// INVALID_ARGUMENT.
+absl::StatusOr<Feature> ParseFeature(absl::string_view text);
+
 // A line of an n-best list as Moses and Marian write them:
 //
 //   ID ||| HYPOTHESIS ||| FEATURES ||| TOTAL ||| ALIGNMENT ...      Moses
