@@ -1,4 +1,5 @@
-// lm_trainer: makes model versions from text, offline.
+// lm_trainer: trains, imports and evaluates models, and publishes them as
+// versions in a model store.
 
 #include <cstdio>
 #include <string>
@@ -10,10 +11,10 @@
 namespace {
 
 constexpr int kFailed = 1;
-constexpr int kWrongUse = 2;
+constexpr int kWrongCommandLine = 2;
 
-// What a person can do about a command line that is wrong.
-void PrintWrongUse(const CLI::App& app, const CLI::ParseError& error) {
+// Prints what is wrong with a command line, and the command that prints help.
+void PrintUsageError(const CLI::App& app, const CLI::ParseError& error) {
   std::string help = "lm_trainer";
   for (const CLI::App* command : app.get_subcommands()) {
     absl::StrAppend(&help, " ", command->get_name());
@@ -22,7 +23,7 @@ void PrintWrongUse(const CLI::App& app, const CLI::ParseError& error) {
   message = message.substr(0, message.find('\n'));
   const std::vector<std::string> unknown = app.remaining();
   if (app.get_subcommands().empty() && !unknown.empty()) {
-    message = absl::StrCat("no command or option '", unknown[0], "'");
+    message = absl::StrCat("unknown command or option '", unknown[0], "'");
   }
   std::fprintf(stderr, "lm_trainer: %s (see %s --help)\n", message.c_str(),
                help.c_str());
@@ -31,35 +32,35 @@ void PrintWrongUse(const CLI::App& app, const CLI::ParseError& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Makes language models from text for lm_server to serve.",
+  CLI::App app("Trains and evaluates language models for lm_server.",
                "lm_trainer");
   app.set_version_flag("--version",
                        std::string("lm_trainer ") + LMSERVE_VERSION);
   app.require_subcommand(1);
-  lmserve::Work work;
-  lmserve::AddNgramCommand(app, &work);
-  lmserve::AddRecurrentCommand(app, &work);
-  lmserve::AddWindowCommand(app, &work);
-  lmserve::AddTranslationCommand(app, &work);
-  lmserve::AddMixtureCommand(app, &work);
-  lmserve::AddImportTorchCommand(app, &work);
-  lmserve::AddConvertCommand(app, &work);
-  lmserve::AddImportArpaCommand(app, &work);
-  lmserve::AddExportArpaCommand(app, &work);
-  lmserve::AddEvaluateCommand(app, &work);
-  lmserve::AddEvaluateNbestCommand(app, &work);
-  lmserve::AddTuneCommand(app, &work);
-  lmserve::AddInspectCommand(app, &work);
-  lmserve::AddAliasCommand(app, &work);
-  lmserve::AddDemoCorpusCommand(app, &work);
+  lmserve::CommandAction action;
+  lmserve::AddNgramCommand(app, &action);
+  lmserve::AddRecurrentCommand(app, &action);
+  lmserve::AddWindowCommand(app, &action);
+  lmserve::AddTranslationCommand(app, &action);
+  lmserve::AddMixtureCommand(app, &action);
+  lmserve::AddImportTorchCommand(app, &action);
+  lmserve::AddConvertCommand(app, &action);
+  lmserve::AddImportArpaCommand(app, &action);
+  lmserve::AddExportArpaCommand(app, &action);
+  lmserve::AddEvaluateCommand(app, &action);
+  lmserve::AddEvaluateNbestCommand(app, &action);
+  lmserve::AddTuneCommand(app, &action);
+  lmserve::AddInspectCommand(app, &action);
+  lmserve::AddAliasCommand(app, &action);
+  lmserve::AddDemoCorpusCommand(app, &action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    PrintWrongUse(app, error);
-    return kWrongUse;
+    PrintUsageError(app, error);
+    return kWrongCommandLine;
   }
-  const absl::Status status = work();
+  const absl::Status status = action();
   if (status.ok()) return 0;
   std::fprintf(stderr, "lm_trainer: %s\n",
                std::string(status.message()).c_str());

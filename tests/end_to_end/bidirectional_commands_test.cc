@@ -149,7 +149,8 @@ TEST_F(BidirectionalCommandsTest, EvaluateSaysPseudo) {
       Store({"evaluate", "--stream", "--corpus", directory_->File("valid")}));
   EXPECT_NE(stream.exit_code, 0);
   EXPECT_THAT(stream.errors,
-              HasSubstr("--stream: a bidirectional model reads sentences"));
+              HasSubstr("--stream: a bidirectional model scores sentence by "
+                        "sentence"));
 }
 
 TEST_F(BidirectionalCommandsTest, InspectFillsAGapAtTheEnd) {

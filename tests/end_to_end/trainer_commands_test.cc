@@ -381,9 +381,10 @@ TEST_F(MixtureTest, MembersOfOtherWordsAreNamed) {
                  "a\n");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.output, "");
-  EXPECT_EQ(outcome.errors,
-            "lm_trainer: member tiny@1 has other words than en@1: word 4: "
-            "expected '.', found 'a'\n");
+  EXPECT_EQ(
+      outcome.errors,
+      "lm_trainer: member tiny@1: expected the vocabulary of en@1: word 4: "
+      "expected '.', found 'a'\n");
 }
 
 // Two sentences of two candidates: the second ones are right.
@@ -443,8 +444,8 @@ TEST_F(NbestCommandsTest, TunesWeights) {
   EXPECT_EQ(tuned.exit_code, 0) << tuned.errors;
   EXPECT_THAT(tuned.errors,
               HasSubstr("WER: first 30.00, tuned 0.00, oracle 0.00"));
-  EXPECT_THAT(tuned.errors, HasSubstr("the weight of lm cannot be told"));
-  EXPECT_THAT(tuned.errors, HasSubstr("the weight of tm[1] cannot be told"));
+  EXPECT_THAT(tuned.errors, HasSubstr("the weight of lm is undetermined"));
+  EXPECT_THAT(tuned.errors, HasSubstr("the weight of tm[1] is undetermined"));
   const Outcome outcome =
       Run("evaluate-nbest", {"--metric", "wer", "--weights", tuned.output});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
@@ -461,17 +462,18 @@ TEST_F(NbestCommandsTest, TunesByMira) {
 
 TEST_F(NbestCommandsTest, TellsWhatIsWrong) {
   const std::string evaluate = "evaluate-nbest";
-  EXPECT_THAT(Run(evaluate, {"--weights", "lstm=1"}).errors,
-              HasSubstr("no feature 'lstm'; there are: lm tm[0] tm[1]"));
+  EXPECT_THAT(
+      Run(evaluate, {"--weights", "lstm=1"}).errors,
+      HasSubstr("expected one of the features lm tm[0] tm[1], found 'lstm'"));
   EXPECT_THAT(Run(evaluate, {"--weights", "lm"}).errors,
               HasSubstr("expected NAME=NUMBER, found 'lm'"));
   EXPECT_THAT(Run(evaluate, {"--first-id", "1"}).errors,
               HasSubstr("id 0: the references are those of ids 1 to 2"));
   EXPECT_EQ(Run("tune", {"--metric", "ter"}).exit_code, 2);
   EXPECT_THAT(Run("tune", {"--c", "1"}).errors,
-              HasSubstr("--c: is of mira, not of mert"));
+              HasSubstr("--c: applies to --algorithm mira, found mert"));
   EXPECT_THAT(Run("tune", {"--algorithm", "mira", "--restarts", "1"}).errors,
-              HasSubstr("--restarts: is of mert, not of mira"));
+              HasSubstr("--restarts: applies to --algorithm mert, found mira"));
 }
 
 TEST(DemoCorpusTest, TheSameSeedTheSameText) {

@@ -3,51 +3,31 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
-#include <nlohmann/json.hpp>
-#include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "model_store/loaded_version.h"
 
 namespace lmserve {
 
-// The work that the command line chose.
-using Work = std::function<absl::Status()>;
+// What a command does after the command line has been parsed.
+using CommandAction = std::function<absl::Status()>;
 
-// Each adds a command of lm_trainer, which sets *work once it is parsed.
-void AddNgramCommand(CLI::App& app, Work* work);
-void AddRecurrentCommand(CLI::App& app, Work* work);
-void AddWindowCommand(CLI::App& app, Work* work);
-void AddTranslationCommand(CLI::App& app, Work* work);
-void AddMixtureCommand(CLI::App& app, Work* work);
-void AddImportTorchCommand(CLI::App& app, Work* work);
-void AddConvertCommand(CLI::App& app, Work* work);
-void AddImportArpaCommand(CLI::App& app, Work* work);
-void AddExportArpaCommand(CLI::App& app, Work* work);
-void AddEvaluateCommand(CLI::App& app, Work* work);
-void AddEvaluateNbestCommand(CLI::App& app, Work* work);
-void AddTuneCommand(CLI::App& app, Work* work);
-void AddInspectCommand(CLI::App& app, Work* work);
-void AddAliasCommand(CLI::App& app, Work* work);
-void AddDemoCorpusCommand(CLI::App& app, Work* work);
-
-// The options --store and --model that most commands have.
-struct ModelOptions {
-  std::string store;
-  std::string model;
-};
-
-void AddModelOptions(CLI::App& command, absl::string_view what,
-                     ModelOptions* options);
-
-// Loads a version of a store: NAME, NAME@VERSION or NAME@ALIAS. Fails with
-// FAILED_PRECONDITION where it is a reranker.
-absl::StatusOr<ModelHandle> LoadNamed(const std::string& store,
-                                      const std::string& spec);
-
-// JSON has no infinity: null.
-nlohmann::json JsonNumber(double value);
+// Each function adds one command to lm_trainer. Parsing a command line that
+// names the command sets *action; main() then runs it.
+void AddAliasCommand(CLI::App& app, CommandAction* action);
+void AddConvertCommand(CLI::App& app, CommandAction* action);
+void AddDemoCorpusCommand(CLI::App& app, CommandAction* action);
+void AddEvaluateCommand(CLI::App& app, CommandAction* action);
+void AddEvaluateNbestCommand(CLI::App& app, CommandAction* action);
+void AddExportArpaCommand(CLI::App& app, CommandAction* action);
+void AddImportArpaCommand(CLI::App& app, CommandAction* action);
+void AddImportTorchCommand(CLI::App& app, CommandAction* action);
+void AddInspectCommand(CLI::App& app, CommandAction* action);
+void AddMixtureCommand(CLI::App& app, CommandAction* action);
+void AddNgramCommand(CLI::App& app, CommandAction* action);
+void AddRecurrentCommand(CLI::App& app, CommandAction* action);
+void AddTranslationCommand(CLI::App& app, CommandAction* action);
+void AddTuneCommand(CLI::App& app, CommandAction* action);
+void AddWindowCommand(CLI::App& app, CommandAction* action);
 
 }  // namespace lmserve
 

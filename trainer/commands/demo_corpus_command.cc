@@ -1,4 +1,4 @@
-// lm_trainer demo-corpus: text to train on where no corpus is at hand.
+// lm_trainer demo-corpus: generates a text to train on.
 
 #include <iostream>
 #include <memory>
@@ -14,29 +14,32 @@ struct Options {
   uint64_t seed = 1;
 };
 
-absl::Status Write(const Options& options) {
+absl::Status WriteCorpus(const Options& options) {
   DemoCorpus corpus(options.seed);
   for (uint64_t i = 0; i < options.sentences && std::cout; ++i) {
     std::cout << corpus.Next() << '\n';
   }
   if (std::cout.flush()) return absl::OkStatus();
-  return absl::DataLossError("standard output: could not be written");
+  return absl::DataLossError("standard output: cannot write");
 }
 
 }  // namespace
 
-void AddDemoCorpusCommand(CLI::App& app, Work* work) {
+void AddDemoCorpusCommand(CLI::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
       "demo-corpus",
-      "Write English-like sentences of a small grammar, for tries and tests.\n"
+      "Write sentences that a small English-like grammar generates, for "
+      "experiments and tests.\n"
       "  lm_trainer demo-corpus --sentences 20000 --seed 2 > valid.txt");
-  command.add_option("--sentences", options->sentences, "How many")
+  command.add_option("--sentences", options->sentences, "Number of sentences")
       ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str();
-  command.add_option("--seed", options->seed, "The same seed, the same text")
+  command
+      .add_option("--seed", options->seed,
+                  "Random seed; the same seed gives the same text")
       ->capture_default_str();
-  command.callback([=] { *work = [=] { return Write(*options); }; });
+  command.callback([=] { *action = [=] { return WriteCorpus(*options); }; });
 }
 
 }  // namespace lmserve

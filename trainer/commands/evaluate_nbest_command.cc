@@ -1,4 +1,4 @@
-// lm_trainer evaluate-nbest: what choosing from an n-best list is worth.
+// lm_trainer evaluate-nbest: scores several ways to choose from n-best lists.
 
 #include <iostream>
 #include <memory>
@@ -10,6 +10,7 @@
 #include "reranking/metric.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/nbest_input.h"
+#include "trainer/text/finite_or_null.h"
 #include "trainer/tuning/nbest_evaluation.h"
 
 namespace lmserve {
@@ -20,7 +21,7 @@ struct EvaluateOptions {
   std::vector<std::string> metrics = {"bleu", "chrf", "wer"};
   size_t samples = 1000;
   uint64_t seed = 1;
-  std::string utility;  // of a choice by the minimum Bayes risk, or none
+  std::string utility;  // of minimum-Bayes-risk decoding; empty: none
   double scale = 1;
   bool json = false;
 };
@@ -47,9 +48,9 @@ void PrintJson(const Metric& metric, int references,
         {"metric", metric.name()},
         {"signature", metric.signature(references)},
         {"system", row.name},
-        {"score", JsonNumber(row.score)},
-        {"mean", JsonNumber(row.mean)},
-        {"interval", JsonNumber(row.interval)},
+        {"score", FiniteOrNull(row.score)},
+        {"mean", FiniteOrNull(row.mean)},
+        {"interval", FiniteOrNull(row.interval)},
         {"p_value", row.p_value}};
     std::cout << json.dump() << "\n";
   }
@@ -90,42 +91,45 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
 
 }  // namespace
 
-void AddEvaluateNbestCommand(CLI::App& app, Work* work) {
+void AddEvaluateNbestCommand(CLI::App& app, CommandAction* action) {
   auto options = std::make_shared<EvaluateOptions>();
   CLI::App& command = *app.add_subcommand(
       "evaluate-nbest",
-      "Tell what the candidates of an n-best list are worth: the first of each "
-      "list, one at random, the best by some weights, the best there is; with "
-      "95 % intervals and the p-value of the difference to the first, by "
-      "paired "
-      "bootstrap.\n"
+      "Score several choices from n-best lists: the first candidate of each "
+      "list, a random one, the best by --weights, and the best by the "
+      "reference (oracle). Paired bootstrap gives 95 % intervals and the "
+      "p-value of the difference to the first candidate.\n"
       "  lm_trainer evaluate-nbest --nbest test.nbest --reference test.en "
       "--weights 'lm=0.5 tm[0]=1'");
-  AddNbestInputOptions(command,
-                       "NAME=NUMBER of features of the list; others have 0",
+  AddNbestInputOptions(command, "Feature weights, as NAME=NUMBER (default: 0)",
                        &options->input);
   command
-      .add_option("--metric", options->metrics, "bleu, chrf or wer; several")
+      .add_option("--metric", options->metrics,
+                  "One or more of bleu, chrf and wer")
       ->check(CLI::IsMember({"bleu", "chrf", "wer"}))
       ->capture_default_str();
   CLI::Option* utility =
       command
-          .add_option("--minimum-bayes-risk", options->utility,
-                      "Tell what it is worth to choose what is most like all "
-                      "candidates, in bleu or chrf, each counted by exp(scale "
-                      "times the sum that --weights make)")
+          .add_option(
+              "--minimum-bayes-risk", options->utility,
+              "Also score minimum-Bayes-risk decoding, which chooses the "
+              "candidate most similar to all others, in bleu or chrf; "
+              "each candidate counts with exp(scale * score), where "
+              "--weights give the score")
           ->check(CLI::IsMember({"bleu", "chrf"}));
-  command.add_option("--scale", options->scale, "Of --minimum-bayes-risk")
+  command
+      .add_option("--scale", options->scale, "Scale of --minimum-bayes-risk")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->needs(utility);
-  command.add_option("--samples", options->samples, "Samples of the bootstrap")
+  command
+      .add_option("--samples", options->samples, "Number of bootstrap samples")
       ->check(CLI::Range(40, 1'000'000))
       ->capture_default_str();
-  command.add_option("--seed", options->seed, "Of what is drawn at random")
+  command.add_option("--seed", options->seed, "Random seed")
       ->capture_default_str();
-  command.add_flag("--json", options->json, "Print a JSON object a row");
-  command.callback([=] { *work = [=] { return RunEvaluate(*options); }; });
+  command.add_flag("--json", options->json, "Print each row as a JSON object");
+  command.callback([=] { *action = [=] { return RunEvaluate(*options); }; });
 }
 
 }  // namespace lmserve

@@ -1,5 +1,5 @@
-// lm_trainer mixture: weighs versions of a store by a held-out text, publishes
-// their mixture.
+// lm_trainer mixture: publishes a mixture of models, with weights that are
+// fitted to a held-out text.
 
 #include <algorithm>
 #include <cmath>
@@ -19,10 +19,14 @@
 #include "models/mixture/mixture_kernel.h"
 #include "models/model_factory.h"
 #include "trainer/commands/command.h"
+#include "trainer/commands/common_options.h"
+#include "trainer/commands/load_version.h"
 #include "trainer/evaluation/evaluate.h"
 #include "trainer/evaluation/mixture_weights.h"
 #include "trainer/text/corpus.h"
+#include "trainer/text/finite_or_null.h"
 #include "trainer/text/sentences.h"
+#include "trainer/text/status_line.h"
 
 namespace lmserve {
 namespace {
@@ -37,35 +41,34 @@ struct Options {
   bool json = false;
 };
 
-// A text, and ln P of each of its words under each member.
-struct HeldOut {
+// A text and ln P of each of its words under each member.
+struct ScoredText {
   std::vector<WordId> words;
   std::vector<std::vector<float>> log_probs;  // (member, word)
 };
 
-// What comes of it.
-struct Outcome {
-  std::vector<std::string> names;   // of the members, NAME@VERSION
-  std::vector<Evaluation> members;  // each alone
+struct MixtureResult {
+  std::vector<std::string> names;   // of the members, as NAME@VERSION
+  std::vector<Evaluation> members;  // of each member alone
   MixtureFit fit;
   Evaluation mixture;
 };
 
-void Note(absl::string_view text) { std::cerr << text << std::endl; }
-
-std::string NameOf(const LoadedVersion& loaded) {
+std::string FullName(const LoadedVersion& loaded) {
   return VersionName(loaded.name(), loaded.version());
 }
 
 absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
   std::vector<ModelHandle> members;
   for (const std::string& spec : options.members) {
-    absl::StatusOr<ModelHandle> handle = LoadNamed(options.target.store, spec);
+    absl::StatusOr<ModelHandle> handle =
+        LoadModelVersion(options.target.store, spec);
     if (!handle.ok()) return handle.status();
     if ((*handle)->model().kind() != ModelKind::kLeftToRight) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "member ", NameOf(**handle), ": expected a model that reads from ",
-          "left to right, found a bidirectional one"));
+          "member ", FullName(**handle), ": expected a model that predicts ",
+          "words from left to right, found the family ",
+          (*handle)->manifest().family()));
     }
     members.push_back(*std::move(handle));
     const LoadedVersion &first = *members.front(), &last = *members.back();
@@ -73,15 +76,15 @@ absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
         CheckSameWords(first.model().vocabulary(), last.model().vocabulary());
     if (!same.ok()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("member ", NameOf(last), " has other words than ",
-                       NameOf(first), ": ", same.message()));
+          absl::StrCat("member ", FullName(last), ": expected the vocabulary ",
+                       "of ", FullName(first), ": ", same.message()));
     }
   }
   return members;
 }
 
-absl::StatusOr<HeldOut> ScoreText(const Options& options,
-                                  absl::Span<const ModelHandle> members) {
+absl::StatusOr<ScoredText> ScoreText(const Options& options,
+                                     absl::Span<const ModelHandle> members) {
   absl::StatusOr<std::unique_ptr<LineReader>> lines =
       LineReader::Open(options.corpus);
   if (!lines.ok()) return lines.status();
@@ -95,7 +98,7 @@ absl::StatusOr<HeldOut> ScoreText(const Options& options,
     scorers.emplace_back(*member->model().left_to_right(), form);
   }
   SentenceBatch batch;
-  HeldOut text;
+  ScoredText text;
   text.log_probs.resize(members.size());
   while (reader.Next(&batch)) {
     text.words.insert(text.words.end(), batch.words.begin(), batch.words.end());
@@ -109,8 +112,9 @@ absl::StatusOr<HeldOut> ScoreText(const Options& options,
   return text;
 }
 
-// The weights that were asked for, scaled to the sum 1; or those that fit best.
-MixtureFit Weigh(const Options& options, const HeldOut& text) {
+// Returns the weights of --weights, scaled to the sum 1, or fits weights to the
+// text if there are none.
+MixtureFit FindWeights(const Options& options, const ScoredText& text) {
   if (options.weights.empty()) {
     return FitMixtureWeights(text.log_probs, options.fit);
   }
@@ -122,8 +126,8 @@ MixtureFit Weigh(const Options& options, const HeldOut& text) {
   return fixed;
 }
 
-// ln P of each word under the mixture.
-std::vector<float> MixText(const HeldOut& text,
+// Returns ln P of each word under the mixture.
+std::vector<float> MixText(const ScoredText& text,
                            absl::Span<const double> weights) {
   std::vector<float> mixed;
   for (const std::vector<float>& member : text.log_probs) {
@@ -134,46 +138,47 @@ std::vector<float> MixText(const HeldOut& text,
   return mixed;
 }
 
-Outcome Assess(const Options& options, absl::Span<const ModelHandle> members,
-               const HeldOut& text) {
+MixtureResult Assess(const Options& options,
+                     absl::Span<const ModelHandle> members,
+                     const ScoredText& text) {
   const WordId unknown = members[0]->model().vocabulary().unknown();
-  Outcome outcome;
+  MixtureResult result;
   for (size_t m = 0; m < members.size(); ++m) {
-    outcome.names.push_back(NameOf(*members[m]));
-    outcome.members.emplace_back().Add(text.words, text.log_probs[m], unknown);
+    result.names.push_back(FullName(*members[m]));
+    result.members.emplace_back().Add(text.words, text.log_probs[m], unknown);
   }
-  outcome.fit = Weigh(options, text);
-  outcome.mixture.Add(text.words, MixText(text, outcome.fit.weights), unknown);
-  return outcome;
+  result.fit = FindWeights(options, text);
+  result.mixture.Add(text.words, MixText(text, result.fit.weights), unknown);
+  return result;
 }
 
-std::map<std::string, std::string> Properties(const Outcome& outcome) {
+std::map<std::string, std::string> Properties(const MixtureResult& result) {
   std::map<std::string, std::string> properties = {
-      {"members", absl::StrJoin(outcome.names, " ")},
-      {"weights", absl::StrJoin(outcome.fit.weights, " ")},
-      {"tokens", absl::StrCat(outcome.mixture.tokens)},
-      {"perplexity", absl::StrCat(outcome.mixture.Perplexity())},
+      {"members", absl::StrJoin(result.names, " ")},
+      {"weights", absl::StrJoin(result.fit.weights, " ")},
+      {"tokens", absl::StrCat(result.mixture.tokens)},
+      {"perplexity", absl::StrCat(result.mixture.Perplexity())},
   };
-  if (outcome.fit.iterations > 0) {
-    properties["iterations"] = absl::StrCat(outcome.fit.iterations);
+  if (result.fit.iterations > 0) {
+    properties["iterations"] = absl::StrCat(result.fit.iterations);
   }
   return properties;
 }
 
 absl::StatusOr<uint64_t> PublishMixture(const Options& options,
                                         absl::Span<const ModelHandle> members,
-                                        const Outcome& outcome,
-                                        const HeldOut& text) {
+                                        const MixtureResult& result,
+                                        const ScoredText& text) {
   const Vocabulary& vocabulary = members[0]->model().vocabulary();
   NewVersion version;
   version.family = std::string(kMixtureFamily);
-  version.properties = Properties(outcome);
+  version.properties = Properties(result);
   version.self_test = FirstSentences(vocabulary, text.words);
   version.files[std::string(kVocabularyFile)] = vocabulary.text();
   std::vector<MixtureEntry> entries;
   for (size_t m = 0; m < members.size(); ++m) {
-    entries.push_back({members[m]->manifest().family(), outcome.fit.weights[m],
-                       outcome.names[m]});
+    entries.push_back({members[m]->manifest().family(), result.fit.weights[m],
+                       result.names[m]});
     for (const auto& [name, bytes] : members[m]->files()) {
       if (name == kVocabularyFile || name == kSelfTestFile) continue;
       version.files[MemberFileName(m, name)] = bytes;
@@ -184,22 +189,22 @@ absl::StatusOr<uint64_t> PublishMixture(const Options& options,
   return Publish(options.target.store, options.target.model, version);
 }
 
-nlohmann::ordered_json ToJson(const Evaluation& result) {
-  return {{"perplexity", JsonNumber(result.Perplexity())},
+nlohmann::ordered_json ToJson(const Evaluation& evaluation) {
+  return {{"perplexity", FiniteOrNull(evaluation.Perplexity())},
           {"perplexity_excluding_oov",
-           JsonNumber(result.PerplexityExcludingOov())}};
+           FiniteOrNull(evaluation.PerplexityExcludingOov())}};
 }
 
-void PrintJson(const Outcome& outcome, const std::string& version) {
+void PrintJson(const MixtureResult& result, const std::string& version) {
   nlohmann::ordered_json json = {{"model", version},
-                                 {"tokens", outcome.mixture.tokens},
-                                 {"oov", outcome.mixture.oov},
-                                 {"iterations", outcome.fit.iterations}};
-  json.update(ToJson(outcome.mixture));
-  for (size_t m = 0; m < outcome.names.size(); ++m) {
-    nlohmann::ordered_json member = {{"name", outcome.names[m]},
-                                     {"weight", outcome.fit.weights[m]}};
-    member.update(ToJson(outcome.members[m]));
+                                 {"tokens", result.mixture.tokens},
+                                 {"oov", result.mixture.oov},
+                                 {"iterations", result.fit.iterations}};
+  json.update(ToJson(result.mixture));
+  for (size_t m = 0; m < result.names.size(); ++m) {
+    nlohmann::ordered_json member = {{"name", result.names[m]},
+                                     {"weight", result.fit.weights[m]}};
+    member.update(ToJson(result.members[m]));
     json["members"].push_back(std::move(member));
   }
   std::cout << json.dump() << std::endl;
@@ -207,20 +212,21 @@ void PrintJson(const Outcome& outcome, const std::string& version) {
 
 void PrintRow(const std::string& name, double weight,
               const Evaluation& result) {
-  Note(absl::StrFormat("%-20s %8.6f %12.4f %12.4f", name, weight,
-                       result.Perplexity(), result.PerplexityExcludingOov()));
+  PrintMessage(absl::StrFormat("%-20s %8.6f %12.4f %12.4f", name, weight,
+                               result.Perplexity(),
+                               result.PerplexityExcludingOov()));
 }
 
-void PrintText(const Outcome& outcome, const std::string& version) {
-  Note(absl::StrFormat("%d iterations over %d tokens, %d unknown",
-                       outcome.fit.iterations, outcome.mixture.tokens,
-                       outcome.mixture.oov));
-  Note(absl::StrFormat("%-20s %8s %12s %12s", "", "weight", "perplexity",
-                       "without oov"));
-  for (size_t m = 0; m < outcome.names.size(); ++m) {
-    PrintRow(outcome.names[m], outcome.fit.weights[m], outcome.members[m]);
+void PrintText(const MixtureResult& result, const std::string& version) {
+  PrintMessage(absl::StrFormat("%d iterations over %d tokens, %d unknown",
+                               result.fit.iterations, result.mixture.tokens,
+                               result.mixture.oov));
+  PrintMessage(absl::StrFormat("%-20s %8s %12s %12s", "", "weight",
+                               "perplexity", "without oov"));
+  for (size_t m = 0; m < result.names.size(); ++m) {
+    PrintRow(result.names[m], result.fit.weights[m], result.members[m]);
   }
-  PrintRow("mixture", 1, outcome.mixture);
+  PrintRow("mixture", 1, result.mixture);
   std::cout << version << std::endl;
 }
 
@@ -229,19 +235,19 @@ absl::Status MakeMixture(const Options& options) {
   if (!status.ok()) return status;
   const absl::StatusOr<std::vector<ModelHandle>> members = LoadMembers(options);
   if (!members.ok()) return members.status();
-  const absl::StatusOr<HeldOut> text = ScoreText(options, *members);
+  const absl::StatusOr<ScoredText> text = ScoreText(options, *members);
   if (!text.ok()) return text.status();
-  const Outcome outcome = Assess(options, *members, *text);
+  const MixtureResult result = Assess(options, *members, *text);
   const absl::StatusOr<uint64_t> number =
-      PublishMixture(options, *members, outcome, *text);
+      PublishMixture(options, *members, result, *text);
   if (!number.ok()) return number.status();
   const std::string version = VersionName(options.target.model, *number);
-  options.json ? PrintJson(outcome, version) : PrintText(outcome, version);
+  options.json ? PrintJson(result, version) : PrintText(result, version);
   return absl::OkStatus();
 }
 
-// Throws what CLI11 takes for wrong use.
-void CheckUse(const Options& options) {
+// Throws the exception by which CLI11 reports a wrong command line.
+void CheckOptions(const Options& options) {
   const size_t members = options.members.size();
   if (members < 2) {
     throw CLI::ValidationError("--members", "expected 2 or more, found 1");
@@ -249,59 +255,56 @@ void CheckUse(const Options& options) {
   if (options.weights.empty()) return;
   if (options.weights.size() != members) {
     throw CLI::ValidationError(
-        "--weights", absl::StrCat("expected one a member, ", members,
+        "--weights", absl::StrCat("expected one per member, ", members,
                                   ", found ", options.weights.size()));
   }
   const double sum =
       std::accumulate(options.weights.begin(), options.weights.end(), 0.0);
   if (!(std::abs(sum - 1) <= 1e-6)) {
-    throw CLI::ValidationError("--weights",
-                               absl::StrCat("expected the sum 1, found ", sum));
+    throw CLI::ValidationError(
+        "--weights", absl::StrCat("expected a sum of 1, found ", sum));
   }
 }
 
 }  // namespace
 
-void AddMixtureCommand(CLI::App& app, Work* work) {
+void AddMixtureCommand(CLI::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
       "mixture",
-      "Mix models of one vocabulary, weighed by a held-out text, and publish\n"
-      "the mixture as the next version.\n"
+      "Mix models that share a vocabulary, with weights that are fitted to a "
+      "held-out text, and publish the mixture as a new version.\n"
       "  lm_trainer mixture --members en,news@2 --corpus valid.xz "
       "--store store --model mixed");
   command
       .add_option("--members,--member", options->members,
-                  "Models to mix: NAME, NAME@VERSION or NAME@ALIAS, parted by "
-                  "commas; or the option again for each")
+                  "Models to mix, separated by commas, each NAME, NAME@VERSION "
+                  "or NAME@ALIAS; the option may be repeated")
       ->delimiter(',')
       ->required();
-  command
-      .add_option("--corpus", options->corpus,
-                  "Held-out text, a sentence a line: plain, .gz, .xz, or - for "
-                  "the standard input")
-      ->required();
+  AddCorpusOption(command, "Held-out text", &options->corpus);
   command.add_flag("--stream", options->stream,
-                   "Let the models' states go on over the ends of sentences, "
-                   "and count blank lines as empty ones");
+                   "Score the text as one stream: keep the models' states from "
+                   "one sentence to the next, and count a blank line as an "
+                   "empty sentence");
   CLI::Option* weights =
       command
           .add_option("--weights", options->weights,
-                      "Take these, parted by commas, instead of fitting them "
-                      "to the text")
+                      "Weights of the members, separated by commas, instead of "
+                      "fitted ones")
           ->delimiter(',')
           ->check(CLI::Range(0.0, 1.0));
   command
       .add_option("--iterations", options->fit.iterations,
-                  "Steps of the fit at the most")
+                  "Maximum number of iterations of the fit")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str()
       ->excludes(weights);
-  command.add_flag("--json", options->json, "Print a JSON object");
-  AddModelOptions(command, "to publish", &options->target);
+  command.add_flag("--json", options->json, "Print the result as JSON");
+  AddTargetOptions(command, &options->target);
   command.callback([=] {
-    CheckUse(*options);
-    *work = [=] { return MakeMixture(*options); };
+    CheckOptions(*options);
+    *action = [=] { return MakeMixture(*options); };
   });
 }
 

@@ -1,42 +1,33 @@
 #include "trainer/commands/nbest_input.h"
 
-#include <iostream>
 #include <map>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "models/text.h"
+#include "reranking/nbest_line.h"
 #include "trainer/text/line_reader.h"
+#include "trainer/text/status_line.h"
 
 namespace lmserve {
 namespace {
 
-// Takes NAME=NUMBER apart.
-absl::Status AddWeight(absl::string_view text,
-                       std::map<std::string, double>* weights) {
-  const size_t equals = text.rfind('=');
-  double value;
-  if (equals == absl::string_view::npos || equals == 0 ||
-      !absl::SimpleAtod(text.substr(equals + 1), &value)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--weights: expected NAME=NUMBER, found '", text, "'"));
-  }
-  (*weights)[std::string(text.substr(0, equals))] = value;
-  return absl::OkStatus();
-}
-
-// One of each feature; of those that are not named 0.
+// Returns the weight of each feature. Features that are not named have weight
+// 0.
 absl::StatusOr<std::vector<double>> ParseWeights(
     const std::vector<std::string>& texts,
     const std::vector<std::string>& feature_names) {
   std::map<std::string, double> weights;
   for (const std::string& text : texts) {
     for (absl::string_view weight : SplitWords(text)) {
-      absl::Status status = AddWeight(weight, &weights);
-      if (!status.ok()) return status;
+      absl::StatusOr<Feature> parsed = ParseFeature(weight);
+      if (!parsed.ok()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("--weights: ", parsed.status().message()));
+      }
+      weights[parsed->name] = parsed->value;
     }
   }
   std::vector<double> parsed;
@@ -46,8 +37,9 @@ absl::StatusOr<std::vector<double>> ParseWeights(
   }
   if (weights.empty()) return parsed;
   return absl::InvalidArgumentError(
-      absl::StrCat("--weights: no feature '", weights.begin()->first,
-                   "'; there are: ", absl::StrJoin(feature_names, " ")));
+      absl::StrCat("--weights: expected one of the features ",
+                   absl::StrJoin(feature_names, " "), ", found '",
+                   weights.begin()->first, "'"));
 }
 
 }  // namespace
@@ -62,33 +54,35 @@ absl::StatusOr<NbestInput> ReadNbestInput(const NbestInputOptions& options) {
   if (!references.ok()) return references.status();
   auto weights = ParseWeights(options.weights, lists->feature_names);
   if (!weights.ok()) return weights.status();
-  std::cerr << lists->lists.size() << " lists, " << lists->candidates()
-            << " candidates\n";
+  PrintMessage(absl::StrCat(lists->lists.size(), " lists, ",
+                            lists->candidates(), " candidates"));
   return NbestInput{*std::move(lists), *std::move(references),
                     *std::move(weights)};
 }
 
-void AddNbestInputOptions(CLI::App& command, absl::string_view weights,
+void AddNbestInputOptions(CLI::App& command, absl::string_view weights_help,
                           NbestInputOptions* options) {
   command
-      .add_option(
-          "--nbest", options->nbest,
-          "The list, as Moses or Marian write it: plain, .gz, .xz, or - "
-          "for the standard input")
+      .add_option("--nbest", options->nbest,
+                  "N-best lists in the format of Moses or Marian: a plain, .gz "
+                  "or .xz file, or - for the standard input")
       ->required();
   command
       .add_option("--reference", options->references,
-                  "A reference a line; several files for several references")
+                  "References, one per line; several files for several "
+                  "references per list")
       ->required();
   command
       .add_option("--tokenizer", options->tokenizer,
-                  "Of BLEU and WER: 13a, or none where the texts are tokenised")
+                  "Tokenizer of BLEU and WER: 13a, or none if the texts are "
+                  "tokenized already")
       ->check(CLI::IsMember({"13a", "none"}))
       ->capture_default_str();
-  command.add_option("--weights", options->weights, std::string(weights));
+  command.add_option("--weights", options->weights, std::string(weights_help));
   command
       .add_option("--first-id", options->first_id,
-                  "The id of the first line of the references")
+                  "Id of the list that the first line of the references "
+                  "belongs to")
       ->capture_default_str();
 }
 

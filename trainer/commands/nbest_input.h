@@ -12,7 +12,7 @@
 
 namespace lmserve {
 
-// What evaluate-nbest and tune read, as the command line names it.
+// Options of the commands that read n-best lists.
 struct NbestInputOptions {
   std::string nbest;
   std::vector<std::string> references;
@@ -21,18 +21,19 @@ struct NbestInputOptions {
   int64_t first_id = 0;
 };
 
-// `weights` is the help text of --weights.
-void AddNbestInputOptions(CLI::App& command, absl::string_view weights,
+// Adds these options. `weights_help` is the help text of --weights.
+void AddNbestInputOptions(CLI::App& command, absl::string_view weights_help,
                           NbestInputOptions* options);
 
 struct NbestInput {
   NbestLists lists;
-  std::vector<std::vector<std::string>> references;  // by list
-  std::vector<double> weights;                       // one of each feature
+  std::vector<std::vector<std::string>> references;  // of each list
+  std::vector<double> weights;                       // of each feature
 };
 
-// Reads it, and tells how much it is on the standard error. Fails, naming file,
-// line, id or option, as ReadNbestLists() and ReadReferences() do.
+// Reads the lists, the references and the weights, and prints the number of
+// lists to the standard error. Error messages name the file and line, the id or
+// the option.
 absl::StatusOr<NbestInput> ReadNbestInput(const NbestInputOptions& options);
 
 }  // namespace lmserve

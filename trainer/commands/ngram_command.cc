@@ -1,4 +1,4 @@
-// lm_trainer ngram: counts a text, smooths the counts, publishes the model.
+// lm_trainer ngram: trains an n-gram model on a text.
 
 #include <algorithm>
 #include <fstream>
@@ -14,12 +14,14 @@
 #include "model_store/model_name.h"
 #include "models/ngram/ngram_model.h"
 #include "trainer/commands/command.h"
+#include "trainer/commands/common_options.h"
 #include "trainer/evaluation/evaluate.h"
 #include "trainer/ngram/arpa_file.h"
 #include "trainer/ngram/estimate.h"
 #include "trainer/ngram/ngram_counts.h"
 #include "trainer/ngram/publish_ngram.h"
 #include "trainer/text/corpus.h"
+#include "trainer/text/status_line.h"
 
 namespace lmserve {
 namespace {
@@ -35,18 +37,16 @@ struct Options {
   EstimateOptions estimate;
 };
 
-void Note(absl::string_view text) { std::cerr << text << std::endl; }
-
-absl::StatusOr<Corpus> Read(const Options& options) {
+absl::StatusOr<Corpus> ReadTrainingText(const Options& options) {
   absl::StatusOr<Corpus> corpus = ReadCorpusFile(options.corpus, options.text);
   if (!corpus.ok()) return corpus;
-  Note(absl::StrFormat(
+  PrintMessage(absl::StrFormat(
       "%d sentences, %d tokens (%d unknown), %d words in the vocabulary%s",
       corpus->sentences, corpus->tokens(), corpus->unknown,
       corpus->vocabulary.size(),
       corpus->blank_lines == 0
           ? ""
-          : absl::StrCat(", ", corpus->blank_lines, " blank lines left out")));
+          : absl::StrCat(", ", corpus->blank_lines, " blank lines ignored")));
   return corpus;
 }
 
@@ -66,7 +66,7 @@ std::map<std::string, std::string> Properties(const Options& options,
   return properties;
 }
 
-// Tells the perplexity of a published version on the validation text.
+// Reports the perplexity of a published version on the validation text.
 absl::Status Validate(const Options& options, uint64_t version) {
   absl::StatusOr<ModelHandle> handle =
       LoadModel(options.target.store, options.target.model, version);
@@ -79,7 +79,7 @@ absl::Status Validate(const Options& options, uint64_t version) {
       Evaluate(*(*handle)->model().left_to_right(), **lines,
                TextForm::kSentences, progress);
   if (!result.ok()) return result.status();
-  Note(absl::StrFormat(
+  PrintMessage(absl::StrFormat(
       "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",
       result->Perplexity(), result->PerplexityExcludingOov(), result->oov,
       result->tokens));
@@ -91,7 +91,7 @@ absl::Status Train(const Options& options) {
       !status.ok()) {
     return status;
   }
-  absl::StatusOr<Corpus> corpus = Read(options);
+  absl::StatusOr<Corpus> corpus = ReadTrainingText(options);
   if (!corpus.ok()) return corpus.status();
   absl::StatusOr<Estimate> estimate;
   {
@@ -100,7 +100,7 @@ absl::Status Train(const Options& options) {
     estimate = EstimateModel(counts, options.estimate);
   }
   if (!estimate.ok()) return estimate.status();
-  for (const std::string& note : estimate->notes) Note(note);
+  for (const std::string& note : estimate->notes) PrintMessage(note);
   const std::vector<std::string> self_test =
       FirstSentences(corpus->vocabulary, corpus->words);
   const std::map<std::string, std::string> properties =
@@ -110,13 +110,13 @@ absl::Status Train(const Options& options) {
       PublishNgram(options.target.store, options.target.model,
                    corpus->vocabulary, estimate->table, properties, self_test);
   if (!version.ok()) return version.status();
-  Note(
+  PrintMessage(
       absl::StrCat(absl::StrJoin(estimate->table.levels, " / ",
                                  [](std::string* out, const NgramLevel& level) {
                                    absl::StrAppend(out, level.size());
                                  }),
                    " n-grams of order 1 to ", options.order));
-  std::cout << options.target.model << "@" << *version << std::endl;
+  PrintPublished(options.target.model, *version);
   if (!options.arpa.empty()) {
     absl::Status status = WriteArpaFile(
         options.target.store, options.target.model, *version, options.arpa);
@@ -127,52 +127,49 @@ absl::Status Train(const Options& options) {
 
 }  // namespace
 
-void AddNgramCommand(CLI::App& app, Work* work) {
+void AddNgramCommand(CLI::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
       "ngram",
-      "Train an n-gram model on a text and publish it as the next version.\n"
+      "Train an n-gram model on a text and publish it as a new version.\n"
       "  lm_trainer ngram --corpus text.xz --order 5 --store store --model en");
-  command
-      .add_option("--corpus", options->corpus,
-                  "Text, a sentence a line: plain, .gz, .xz, or - for the "
-                  "standard input")
-      ->required();
+  AddCorpusOption(command, "Text to train on", &options->corpus);
   command.add_option("--valid", options->valid,
-                     "Text to tell the perplexity of afterwards");
-  command.add_option("--order", options->order, "Words in an n-gram")
+                     "Report the perplexity on this text after training");
+  command
+      .add_option("--order", options->order,
+                  "Maximum number of words in an n-gram")
       ->check(CLI::Range(1, kMaxNgramOrder))
       ->capture_default_str();
   SmoothingOptions& smoothing = options->estimate.smoothing;
   const auto methods = SmoothingMethods();
-  command.add_option("--smoothing", smoothing.method, "How to smooth")
+  command.add_option("--smoothing", smoothing.method, "Smoothing method")
       ->check(CLI::IsMember(
           std::vector<std::string>(methods.begin(), methods.end())))
       ->capture_default_str();
-  command.add_option("--delta", smoothing.delta, "Of additive smoothing")
-      ->capture_default_str();
-  command.add_option("--alpha", smoothing.alpha, "Of stupid back-off")
-      ->capture_default_str();
-  command.add_option("--prune", options->estimate.prune,
-                     "Leave out n-grams seen this often or less, a threshold "
-                     "an order, as in 0 0 1; the last holds for higher orders");
   command
-      .add_option("--vocabulary", options->text.vocabulary_file,
-                  "File of the words to know; the rest becomes <unk>. May be "
-                  "a version's vocabulary.txt, to be mixed with it")
-      ->check(CLI::ExistingFile);
-  command
-      .add_option("--min-count", options->text.min_count,
-                  "Words seen less often become <unk>")
-      ->check(CLI::Range(1, 1'000'000'000))
+      .add_option("--delta", smoothing.delta,
+                  "With --smoothing additive: added to every count")
       ->capture_default_str();
-  command.add_option("--threads", options->threads, "Threads to count with")
+  command
+      .add_option("--alpha", smoothing.alpha,
+                  "With --smoothing stupid-back-off: factor of each back-off")
+      ->capture_default_str();
+  command.add_option(
+      "--prune", options->estimate.prune,
+      "Omit n-grams that occur at most this often: one threshold "
+      "per order, as in 0 0 1; the last one also applies to all "
+      "higher orders");
+  AddVocabularyOptions(command, &options->text);
+  command
+      .add_option("--threads", options->threads,
+                  "Number of threads that count n-grams")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command.add_option("--arpa", options->arpa,
-                     "Write the model as an ARPA file, too");
-  AddModelOptions(command, "to publish", &options->target);
-  command.callback([=] { *work = [=] { return Train(*options); }; });
+                     "Also write the model to this ARPA file");
+  AddTargetOptions(command, &options->target);
+  command.callback([=] { *action = [=] { return Train(*options); }; });
 }
 
 }  // namespace lmserve

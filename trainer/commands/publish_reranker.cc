@@ -12,7 +12,7 @@
 namespace lmserve {
 namespace {
 
-// Takes MODEL or FEATURE=MODEL apart, and finds the version in the store.
+// Parses MODEL or FEATURE=MODEL and finds the version in the store.
 absl::StatusOr<lm::v1::RerankerMember> FindMember(const std::string& store,
                                                   const std::string& text,
                                                   bool reverse) {
@@ -64,9 +64,9 @@ absl::StatusOr<lm::v1::Reranker> MakeReranker(
     if (std::find(feature_names.begin(), feature_names.end(),
                   member.feature()) == feature_names.end()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("member ", member.model(), ": the list has no feature '",
-                       member.feature(),
-                       "'; there are: ", absl::StrJoin(feature_names, " ")));
+          absl::StrCat("member ", member.model(), ": expected one of the ",
+                       "features ", absl::StrJoin(feature_names, " "),
+                       ", found '", member.feature(), "'"));
     }
     const std::vector<std::string> features = FeaturesOf(member);
     if (std::any_of(features.begin(), features.end(),
@@ -80,8 +80,8 @@ absl::StatusOr<lm::v1::Reranker> MakeReranker(
   }
   if (reranker.members().empty()) {
     return absl::InvalidArgumentError(
-        "a reranker needs a --member or --reverse-member with a weight that is "
-        "not 0, found none");
+        "--member: expected at least one --member or --reverse-member whose "
+        "weight is not 0, found none");
   }
   reranker.set_normalization(ParseNormalization(options.normalization));
   reranker.set_alpha(options.alpha);
@@ -106,46 +106,52 @@ absl::StatusOr<uint64_t> PublishReranker(
 }
 
 void AddRerankerOptions(CLI::App& command, RerankerOptions* options) {
-  CLI::Option* model =
-      command.add_option("--model", options->model,
-                         "Publish a reranker of the weights under this name");
+  CLI::Option* model = command.add_option(
+      "--model", options->model,
+      "Publish a reranker with the tuned weights under this name");
   CLI::Option* store = command.add_option("--store", options->store,
                                           "Directory of the model store");
   model->needs(store);
   store->needs(model);
   command
       .add_option("--member", options->members,
-                  "MODEL of the store that gave the list features under its "
-                  "name, or FEATURE=MODEL under another; again for each")
+                  "Model of the store that computed a feature of the lists: "
+                  "MODEL if the feature has the model's name, else "
+                  "FEATURE=MODEL; may be repeated")
       ->allow_extra_args(false)
       ->needs(model);
   command
       .add_option("--reverse-member", options->reverse_members,
-                  "The same, of a translation model from the candidates' "
-                  "language into the source's")
+                  "Like --member, for a translation model from the language of "
+                  "the candidates to the language of the source")
       ->allow_extra_args(false)
       ->needs(model);
   command
-      .add_option("--normalization", options->normalization,
-                  "What the members' ln P in the list were divided by: sum, "
-                  "mean or power")
+      .add_option(
+          "--normalization", options->normalization,
+          "How the members' ln P in the lists were normalized: sum (not "
+          "at all), mean (divided by the number of words) or power "
+          "(divided by that number to the power of --alpha)")
       ->check(CLI::IsMember({"sum", "mean", "power"}))
       ->capture_default_str()
       ->needs(model);
-  command.add_option("--alpha", options->alpha, "Of --normalization power")
+  command
+      .add_option("--alpha", options->alpha,
+                  "Exponent of --normalization power")
       ->check(CLI::Range(0.0, 100.0))
       ->needs(model);
   CLI::Option* utility =
       command
           .add_option("--minimum-bayes-risk", options->utility,
-                      "Let the reranker choose what is most like all "
-                      "candidates, in bleu or chrf, instead of the best score")
+                      "Make the reranker choose the candidate most similar to "
+                      "all others, in bleu or chrf, instead of the one with "
+                      "the best score")
           ->check(CLI::IsMember({"bleu", "chrf"}))
           ->needs(model);
   command
       .add_option("--scale", options->scale,
-                  "Of --minimum-bayes-risk: the weights' absolute values add "
-                  "up to 1, so try 10 and more")
+                  "Scale of the scores in --minimum-bayes-risk. The absolute "
+                  "values of the weights sum to 1, so try 10 or more")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->needs(utility);

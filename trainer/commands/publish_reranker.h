@@ -14,30 +14,30 @@
 
 namespace lmserve {
 
-// What makes a reranker of tuned weights, as the command line has it.
+// Options of a reranker that is published with tuned weights.
 struct RerankerOptions {
   std::string store;
-  std::string model;                 // empty: publish none
+  std::string model;                 // empty: publish no reranker
   std::vector<std::string> members;  // MODEL or FEATURE=MODEL
   std::vector<std::string> reverse_members;
   std::string normalization = "sum";
   double alpha = 0;
-  std::string utility;  // empty: the best score wins
+  std::string utility;  // of minimum-Bayes-risk decoding; empty: none
   double scale = 1;
 };
 
 void AddRerankerOptions(CLI::App& command, RerankerOptions* options);
 
-// The reranker of these weights, one a feature. Its members are versions that
-// are in the store; those whose features all have weight 0 are left out, and
-// told of in *left_out. What is not a member's is the candidates' own. Fails
-// where the list has no feature of a member, or the store no such version.
+// Makes a reranker with the given weights, one per feature. Members whose
+// features all have weight 0 are left out and added to *left_out. Features that
+// no member computes must come with the candidates. Fails if the lists lack the
+// feature of a member or the store lacks its version.
 absl::StatusOr<lm::v1::Reranker> MakeReranker(
     const RerankerOptions& options, absl::Span<const std::string> feature_names,
     absl::Span<const double> weights, std::vector<std::string>* left_out);
 
-// Publishes it as the next version, whose number it returns; `properties` tell
-// of the tuning.
+// Publishes a reranker as the next version of options.model and returns the
+// version's number. `properties` describe the tuning.
 absl::StatusOr<uint64_t> PublishReranker(
     const RerankerOptions& options, const lm::v1::Reranker& reranker,
     std::map<std::string, std::string> properties);

@@ -1,11 +1,13 @@
-// lm_trainer recurrent: trains an RNN, GRU or LSTM on a text, publishes it.
+// lm_trainer recurrent: trains an RNN, GRU or LSTM language model.
 
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "models/model_factory.h"
 #include "models/neural/network_weights.h"
-#include "trainer/commands/neural_command.h"
+#include "trainer/commands/command.h"
+#include "trainer/commands/neural_options.h"
+#include "trainer/commands/train_network.h"
 
 namespace lmserve {
 namespace {
@@ -37,64 +39,72 @@ std::map<std::string, std::string> Properties(const Options& options) {
   return properties;
 }
 
-absl::StatusOr<NetworkTask> MakeTask(Options options,
-                                     const Vocabulary& vocabulary) {
-  RecurrentNetworkOptions& network = options.network;
+// Sets the options of the network that follow from the vocabulary and from
+// other options.
+absl::Status CompleteNetwork(const Vocabulary& vocabulary, Options* options) {
+  RecurrentNetworkOptions& network = options->network;
   absl::StatusOr<Cutoffs> cutoffs =
-      ParseCutoffs(options.cutoffs, vocabulary,
+      ParseCutoffs(options->cutoffs, vocabulary,
                    NeverPredicted(vocabulary, network.stack.bidirectional));
   if (!cutoffs.ok()) return cutoffs.status();
   network.vocabulary = vocabulary.size();
   network.never = vocabulary.begin_sentence();
   network.cutoffs = *std::move(cutoffs);
-  network.stack.cell = *ParseCell(options.cell);
-  network.stack.activation = *ParseActivation(options.nonlinearity);
+  network.stack.cell = *ParseCell(options->cell);
+  network.stack.activation = *ParseActivation(options->nonlinearity);
   if (network.embedding == 0) network.embedding = network.stack.units;
-  network.carry_state = options.stream;
+  network.carry_state = options->stream;
   const size_t directions = network.stack.bidirectional ? 2 : 1;
   if (network.tied && network.embedding != network.stack.units * directions) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--tied: expected an embedding as wide as the features ",
-                     "of the output, ", network.stack.units * directions,
-                     ", found ", network.embedding));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--tied: expected --embedding ", network.stack.units * directions,
+        ", the size of the last layer's output, found ", network.embedding));
   }
-  NetworkTask task;
-  task.family = std::string(network.stack.bidirectional ? kBidirectionalFamily
-                                                        : kRecurrentFamily);
-  task.properties = Properties(options);
-  task.make_network = [network] {
-    return MakeRecurrentNetwork<float>(network);
-  };
+  return absl::OkStatus();
+}
+
+// Returns a function that makes the batches of a text.
+auto BatchMaker(const Options& options, const Vocabulary& vocabulary) {
   const WordId begin = vocabulary.begin_sentence();
   const WordId end = vocabulary.end_sentence();
   const WordId unknown = vocabulary.unknown();
-  task.make_batches = [=](absl::Span<const WordId> words) {
-    if (network.stack.bidirectional) {
+  return [=, &options](absl::Span<const WordId> words) {
+    if (options.network.stack.bidirectional) {
       return MakeClozeBatches(words, begin, end, unknown, options.batches);
     }
     return options.stream
                ? MakeStreamBatches(words, begin, end, options.batches)
                : MakeSentenceBatches(words, begin, end, options.batches);
   };
-  return task;
 }
 
-absl::Status Train(const Options& options) {
-  if (options.stream && options.network.stack.bidirectional) {
+absl::Status Train(Options options) {
+  const bool bidirectional = options.network.stack.bidirectional;
+  if (options.stream && bidirectional) {
     return absl::InvalidArgumentError(
-        "--stream: a bidirectional network reads sentences");
+        "--stream: a bidirectional network reads sentence by sentence");
   }
-  return TrainLanguageModel(
-      options,
-      [&](const Vocabulary& vocabulary) {
-        return MakeTask(options, vocabulary);
-      },
-      options.stream ? TextForm::kStream : TextForm::kSentences);
+  absl::StatusOr<TrainingTexts> texts = ReadTrainingTexts(
+      options, options.stream ? TextForm::kStream : TextForm::kSentences);
+  if (!texts.ok()) return texts.status();
+  const Vocabulary& vocabulary = texts->corpus.vocabulary;
+  absl::Status status = CompleteNetwork(vocabulary, &options);
+  if (!status.ok()) return status;
+  const auto make_batches = BatchMaker(options, vocabulary);
+  TrainingJob job = MakeTrainingJob(*std::move(texts), make_batches);
+  job.version.family =
+      std::string(bidirectional ? kBidirectionalFamily : kRecurrentFamily);
+  job.version.properties = Properties(options);
+  job.make_network = [network = options.network] {
+    return MakeRecurrentNetwork<float>(network);
+  };
+  job.starts_after_end = options.stream;
+  return TrainAndPublish(options, std::move(job));
 }
 
 }  // namespace
 
-void AddRecurrentCommand(CLI::App& app, Work* work) {
+void AddRecurrentCommand(CLI::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   RecurrentNetworkOptions& network = options->network;
   network.stack.units = 200;
@@ -102,40 +112,44 @@ void AddRecurrentCommand(CLI::App& app, Work* work) {
   network.stack.dropout = 0.2;
   CLI::App& command = *app.add_subcommand(
       "recurrent",
-      "Train an RNN, GRU or LSTM on a text and publish it as the next "
+      "Train an RNN, GRU or LSTM on a text and publish it as a new "
       "version.\n"
       "  lm_trainer recurrent --cell lstm --tied --corpus text.xz --valid "
       "valid.xz --store store --model lstm");
   AddNeuralOptions(command, options.get());
   AddCellOptions(command, &options->cell, &options->nonlinearity);
   command.add_flag("--identity", network.identity,
-                   "Start the cell rnn's recurrent weights at the identity");
-  command.add_option("--layers", network.stack.layers, "Recurrent layers")
+                   "With --cell rnn: initialize the recurrent weights with the "
+                   "identity matrix");
+  command
+      .add_option("--layers", network.stack.layers,
+                  "Number of recurrent layers")
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
-  command.add_option("--units", network.stack.units, "Units of a layer")
+  command.add_option("--units", network.stack.units, "Units per layer")
       ->check(CLI::Range(1, 16'384))
       ->capture_default_str();
-  AddVectorOptions(command, "Embedding", &network.embedding, &network.tied,
-                   &network.initial_range);
+  AddEmbeddingOptions(command, "Embeddings", &network.embedding, &network.tied,
+                      &network.initial_range);
   command.add_flag("--bidirectional", network.stack.bidirectional,
-                   "Read sentences from both sides: fills blanks, does not "
-                   "generate");
+                   "Read each sentence in both directions. The model predicts "
+                   "a word from all other words of the sentence: it can fill "
+                   "gaps, but not generate text");
   command
       .add_option("--dropout", network.stack.dropout,
-                  "Of embedding, between layers, and of the last")
+                  "Dropout rate of the embeddings and of every layer's output")
       ->check(CLI::Range(0.0, 0.99))
       ->capture_default_str();
   command.add_flag("--stream", options->stream,
-                   "Read the text as one stream, the state going on over the "
-                   "ends of sentences, instead of sentence by sentence");
+                   "Read the text as one stream: the state is kept from one "
+                   "sentence to the next");
   command
       .add_option("--steps", options->batches.steps,
-                  "Words of a stream between two updates (truncated "
-                  "back-propagation through time)")
+                  "Words of each stream per update (truncated "
+                  "backpropagation through time)")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
-  command.callback([=] { *work = [=] { return Train(*options); }; });
+  command.callback([=] { *action = [=] { return Train(*options); }; });
 }
 
 }  // namespace lmserve

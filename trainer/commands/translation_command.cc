@@ -1,5 +1,5 @@
 // lm_trainer translation: trains an RNN encoder-decoder on a text and its
-// translation, publishes it.
+// translation.
 
 #include <utility>
 
@@ -8,7 +8,9 @@
 #include "model_store/model_name.h"
 #include "models/model_factory.h"
 #include "models/neural/network_weights.h"
-#include "trainer/commands/neural_command.h"
+#include "trainer/commands/command.h"
+#include "trainer/commands/neural_options.h"
+#include "trainer/commands/train_network.h"
 #include "trainer/text/parallel_corpus.h"
 
 namespace lmserve {
@@ -47,7 +49,8 @@ std::map<std::string, std::string> Properties(const Options& options) {
   return properties;
 }
 
-// Completes the options of the network, and tells what they do not allow.
+// Sets the options of the network that follow from other options. Fails if the
+// options contradict each other.
 absl::Status CompleteNetwork(Options* options) {
   TranslationNetworkOptions& network = options->network;
   network.cell = *ParseCell(options->cell);
@@ -59,17 +62,18 @@ absl::Status CompleteNetwork(Options* options) {
                           options->decoder_reads == "word,context";
   if (network.shared && (network.bidirectional || network.reads_context)) {
     return absl::InvalidArgumentError(
-        "--shared: a bidirectional encoder, or a decoder that reads a context, "
-        "has weights that cannot be the other's");
+        "--shared: expected an encoder with one direction and a decoder that "
+        "does not read the context, found weights of different shapes");
   }
   if (network.tied && !network.reads_word) {
     return absl::InvalidArgumentError(
-        "--tied: a decoder that reads no word has no embedding");
+        "--tied: expected a decoder that reads words, because only that has "
+        "word embeddings");
   }
   if (network.tied && network.embedding != network.units) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--tied: expected an embedding of as many numbers as units, ",
-        network.units, ", found ", network.embedding));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--tied: expected --embedding ", network.units,
+                     ", the number of units, found ", network.embedding));
   }
   return absl::OkStatus();
 }
@@ -83,20 +87,21 @@ uint64_t PairsFingerprint(const std::vector<SentencePair>& pairs) {
   return Fingerprint(words);
 }
 
-std::string Text(const Vocabulary& vocabulary, absl::Span<const WordId> words) {
+std::string JoinWords(const Vocabulary& vocabulary,
+                      absl::Span<const WordId> words) {
   return absl::StrJoin(words, " ", [&](std::string* out, WordId word) {
     absl::StrAppend(out, vocabulary.word(word));
   });
 }
 
-// The first pairs of the corpus, whose vocabulary is the job's by now.
-void AddSelfTest(const ParallelCorpus& corpus, TrainingJob* job) {
+// Makes the first pairs of the corpus the self-test of the version.
+void AddSelfTest(const ParallelCorpus& corpus, NetworkVersion* version) {
   constexpr size_t kPairs = 3;
   for (const SentencePair& pair : corpus.pairs) {
-    job->self_test.push_back(Text(job->vocabulary, pair.target));
-    job->self_test_sources.push_back(
-        Text(corpus.source_vocabulary, pair.source));
-    if (job->self_test.size() == kPairs) break;
+    version->self_test.push_back(JoinWords(corpus.vocabulary, pair.target));
+    version->self_test_sources.push_back(
+        JoinWords(corpus.source_vocabulary, pair.source));
+    if (version->self_test.size() == kPairs) break;
   }
 }
 
@@ -128,29 +133,29 @@ absl::Status Train(Options options) {
   const TranslationBatchOptions batches = {
       options.batches, vocabulary.begin_sentence(), vocabulary.end_sentence(),
       corpus->source_vocabulary.end_sentence(), network.reverse_source};
+  NetworkVersion version;
+  version.family = std::string(kTranslationFamily);
+  version.properties = Properties(options);
+  version.files = {{std::string(kSourceVocabularyFile),
+                    std::string(corpus->source_vocabulary.text())}};
+  AddSelfTest(*corpus, &version);
   TrainingJob job = {
-      .family = std::string(kTranslationFamily),
-      .properties = Properties(options),
+      .version = std::move(version),
+      .vocabulary = std::move(corpus->vocabulary),
       .make_network =
           [network] { return MakeTranslationNetwork<float>(network); },
       .training = MakeTranslationBatches(corpus->pairs, batches),
       .validation = MakeTranslationBatches(*valid, batches),
-      .texts = absl::StrCat("text=", PairsFingerprint(corpus->pairs),
-                            " valid=", PairsFingerprint(*valid)),
+      .fingerprint = absl::StrCat("text=", PairsFingerprint(corpus->pairs),
+                                  " valid=", PairsFingerprint(*valid)),
       .sentences = corpus->pairs.size(),
-      .tokens = corpus->tokens,
-      .vocabulary = std::move(corpus->vocabulary),
-      .starts_after_end = false,
-      .files = {{std::string(kSourceVocabularyFile),
-                 std::string(corpus->source_vocabulary.text())}},
-      .self_test = {}};
-  AddSelfTest(*corpus, &job);
+      .tokens = corpus->tokens};
   return TrainAndPublish(options, std::move(job));
 }
 
 }  // namespace
 
-void AddTranslationCommand(CLI::App& app, Work* work) {
+void AddTranslationCommand(CLI::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   TranslationNetworkOptions& network = options->network;
   network.units = 256;
@@ -159,57 +164,59 @@ void AddTranslationCommand(CLI::App& app, Work* work) {
   CLI::App& command = *app.add_subcommand(
       "translation",
       "Train an RNN encoder-decoder on a text and its translation and publish "
-      "it as the next version.\n"
+      "it as a new version.\n"
       "  lm_trainer translation --bidirectional --attention --source train.de "
       "--corpus train.en --valid-source val.de --valid val.en --store store "
       "--model de-en");
   AddNeuralOptions(command, options.get());
   command
       .add_option("--source", options->source,
-                  "Text of which --corpus is the translation, line by line")
+                  "Source text: line i of --corpus is the translation of its "
+                  "line i")
       ->required();
   command
       .add_option("--valid-source", options->valid_source,
-                  "Text of which --valid is the translation")
+                  "Source text of --valid")
       ->required();
   command
       .add_option("--source-vocabulary", options->source_vocabulary_file,
-                  "File of the words of the source to know")
+                  "File with the source words that the model knows; all other "
+                  "words become <unk>")
       ->check(CLI::ExistingFile);
   AddCellOptions(command, &options->cell, &options->nonlinearity);
   command
       .add_option("--layers", network.layers,
-                  "Recurrent layers of encoder and decoder")
+                  "Recurrent layers of the encoder, and of the decoder")
       ->check(CLI::Range(1, 8))
       ->capture_default_str();
-  command
-      .add_option("--units", network.units,
-                  "Units of a layer, of each direction")
+  command.add_option("--units", network.units, "Units per layer and direction")
       ->check(CLI::Range(1, 16'384))
       ->capture_default_str();
-  AddVectorOptions(command, "Embeddings", &network.embedding, &network.tied,
-                   &network.initial_range);
+  AddEmbeddingOptions(command, "Embeddings", &network.embedding, &network.tied,
+                      &network.initial_range);
   command
       .add_option("--decoder-reads", options->decoder_reads,
-                  "Besides its own state: nothing, word (the word before), "
-                  "context (the encoder's last state) or word,context")
+                  "Input of the decoder at each step: nothing, word (the "
+                  "previous word), context (the last state of the encoder) or "
+                  "word,context")
       ->check(CLI::IsMember({"nothing", "word", "context", "word,context"}))
       ->capture_default_str();
   command.add_flag("--shared", network.shared,
-                   "Encoder and decoder have the same recurrent weights");
+                   "Use the same recurrent weights in the encoder and the "
+                   "decoder");
   command.add_flag("--bidirectional", network.bidirectional,
                    "The encoder reads the source in both directions");
   command.add_flag("--reverse-source", network.reverse_source,
-                   "The encoder reads the source last word first");
+                   "The encoder reads the source from the last word to the "
+                   "first");
   command.add_flag("--attention", network.attention,
-                   "The decoder looks at all states of the encoder");
+                   "The decoder attends to all states of the encoder");
   command
       .add_option("--dropout", network.dropout,
-                  "Of embeddings, between layers, and of what is predicted "
-                  "from")
+                  "Dropout rate of the embeddings and of every layer's output")
       ->check(CLI::Range(0.0, 0.99))
       ->capture_default_str();
-  command.callback([=] { *work = [=] { return Train(*options); }; });
+  command.callback([=] { *action = [=] { return Train(*options); }; });
 }
 
 }  // namespace lmserve

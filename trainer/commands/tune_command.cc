@@ -1,4 +1,5 @@
-// lm_trainer tune: by which weights the best of an n-best list are chosen.
+// lm_trainer tune: finds feature weights that choose good candidates from
+// n-best lists.
 
 #include <iostream>
 #include <map>
@@ -7,11 +8,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "model_store/model_name.h"
 #include "reranking/metric.h"
 #include "trainer/commands/command.h"
+#include "trainer/commands/common_options.h"
 #include "trainer/commands/nbest_input.h"
 #include "trainer/commands/publish_reranker.h"
+#include "trainer/text/status_line.h"
 #include "trainer/tuning/mert.h"
 #include "trainer/tuning/mira.h"
 #include "trainer/tuning/nbest_evaluation.h"
@@ -30,13 +32,14 @@ struct TuneOptions {
   RerankerOptions reranker;
 };
 
-void WarnOfUnidentifiable(const NbestLists& lists) {
+void WarnAboutUnidentifiable(const NbestLists& lists) {
   const std::vector<bool> identifiable = FindIdentifiable(lists);
   for (size_t f = 0; f < identifiable.size(); ++f) {
     if (identifiable[f]) continue;
-    std::cerr << "warning: the weight of " << lists.feature_names[f]
-              << " cannot be told: within each list it is the same all over, "
-                 "or follows from the features before it\n";
+    PrintMessage(absl::StrCat(
+        "warning: the weight of ", lists.feature_names[f],
+        " is undetermined: within each list, the feature is the same for all "
+        "candidates or a linear combination of the features before it"));
   }
 }
 
@@ -58,12 +61,12 @@ absl::Status Publish(const RerankerOptions& options, const NbestLists& lists,
       MakeReranker(options, lists.feature_names, tuned, &left_out);
   if (!reranker.ok()) return reranker.status();
   for (const std::string& member : left_out) {
-    std::cerr << "left out " << member << ": its weights are 0\n";
+    PrintMessage(absl::StrCat("left out ", member, ": its weights are 0"));
   }
   const absl::StatusOr<uint64_t> version =
       PublishReranker(options, *reranker, properties);
   if (!version.ok()) return version.status();
-  std::cout << VersionName(options.model, *version) << std::endl;
+  PrintPublished(options.model, *version);
   return absl::OkStatus();
 }
 
@@ -81,7 +84,7 @@ absl::Status RunTune(const TuneOptions& options) {
   const NbestLists& lists = input->lists;
   const auto metric = MakeMetric(options.metric, options.input.tokenizer);
   if (!metric.ok()) return metric.status();
-  WarnOfUnidentifiable(lists);
+  WarnAboutUnidentifiable(lists);
   const NbestCounts counts(lists, input->references, **metric);
   const std::vector<double> tuned = Tune(*input, counts, options);
   const auto score = [&](const NbestChoice& choice) {
@@ -97,15 +100,15 @@ absl::Status RunTune(const TuneOptions& options) {
       {"first", score(ChooseFirst(lists))},
       {"tuned", score(ChooseWeighted(lists, tuned))},
       {"oracle", score(ChooseOracle(counts))}};
-  std::cerr << (*metric)->name() << ": first " << properties.at("first")
-            << ", tuned " << properties.at("tuned") << ", oracle "
-            << properties.at("oracle") << "\n";
+  PrintMessage(absl::StrCat(
+      (*metric)->name(), ": first ", properties.at("first"), ", tuned ",
+      properties.at("tuned"), ", oracle ", properties.at("oracle")));
   PrintWeights(lists, tuned);
   if (options.reranker.model.empty()) return absl::OkStatus();
   return Publish(options.reranker, lists, tuned, properties);
 }
 
-// An option that goes with one algorithm alone.
+// An option that applies to one algorithm only.
 struct AlgorithmOption {
   const CLI::Option* option;
   std::string algorithm;
@@ -114,26 +117,28 @@ struct AlgorithmOption {
 std::vector<AlgorithmOption> AddAlgorithmOptions(CLI::App& command,
                                                  TuneOptions* options) {
   command
-      .add_option("--algorithm", options->algorithm,
-                  "mert: minimum error rate training, an exact search for few "
-                  "features; mira: k-best batch MIRA, for many")
+      .add_option(
+          "--algorithm", options->algorithm,
+          "mert (minimum error rate training: an exact line search, for "
+          "few features) or mira (k-best batch MIRA, for many)")
       ->check(CLI::IsMember({"mert", "mira"}))
       ->capture_default_str();
   CLI::Option* restarts =
       command
           .add_option("--restarts", options->mert.restarts,
-                      "Of mert: searches from weights drawn at random, besides")
+                      "With mert: additional searches that start from random "
+                      "weights")
           ->check(CLI::Range(0, 10'000))
           ->capture_default_str();
   CLI::Option* epochs = command
                             .add_option("--epochs", options->mira.epochs,
-                                        "Of mira: passes over the lists")
+                                        "With mira: passes over the lists")
                             ->check(CLI::Range(1, 100'000))
                             ->capture_default_str();
   CLI::Option* c =
       command
           .add_option("--c", options->mira.c,
-                      "Of mira: how far one list moves the weights at most")
+                      "With mira: limits how far one list moves the weights")
           ->check(CLI::PositiveNumber)
           ->capture_default_str();
   return {{restarts, "mert"}, {epochs, "mira"}, {c, "mira"}};
@@ -141,36 +146,38 @@ std::vector<AlgorithmOption> AddAlgorithmOptions(CLI::App& command,
 
 }  // namespace
 
-void AddTuneCommand(CLI::App& app, Work* work) {
+void AddTuneCommand(CLI::App& app, CommandAction* action) {
   auto options = std::make_shared<TuneOptions>();
   CLI::App& command = *app.add_subcommand(
       "tune",
-      "Find the weights of an n-best list's features by which its best "
-      "candidates are best in a metric, and print them; with --model, publish "
-      "a reranker of them, too.\n"
+      "Find the feature weights whose choices from n-best lists score best in "
+      "a metric, and print them. With --model, also publish a reranker that "
+      "uses them.\n"
       "  lm_trainer tune --nbest dev.nbest --reference dev.en --metric bleu\n"
       "  lm_trainer tune --algorithm mira --nbest dev.nbest --reference "
       "dev.en\n"
       "  lm_trainer tune --nbest dev.nbest --reference dev.en --member en "
       "--store store --model mt");
-  AddNbestInputOptions(command, "NAME=NUMBER to start from; else 0",
+  AddNbestInputOptions(command, "Initial weights, as NAME=NUMBER (default: 0)",
                        &options->input);
-  command.add_option("--metric", options->metric, "bleu, chrf or wer")
+  command
+      .add_option("--metric", options->metric,
+                  "Metric to optimize: bleu, chrf or wer")
       ->check(CLI::IsMember({"bleu", "chrf", "wer"}))
       ->capture_default_str();
-  const std::vector<AlgorithmOption> of_algorithms =
+  const std::vector<AlgorithmOption> algorithm_options =
       AddAlgorithmOptions(command, options.get());
-  command.add_option("--seed", options->seed, "Of what is drawn at random")
+  command.add_option("--seed", options->seed, "Random seed")
       ->capture_default_str();
   AddRerankerOptions(command, &options->reranker);
   command.callback([=] {
-    for (const auto& [option, algorithm] : of_algorithms) {
+    for (const auto& [option, algorithm] : algorithm_options) {
       if (option->count() == 0 || algorithm == options->algorithm) continue;
       throw CLI::ValidationError(
-          option->get_name(),
-          absl::StrCat("is of ", algorithm, ", not of ", options->algorithm));
+          option->get_name(), absl::StrCat("applies to --algorithm ", algorithm,
+                                           ", found ", options->algorithm));
     }
-    *work = [=] { return RunTune(*options); };
+    *action = [=] { return RunTune(*options); };
   });
 }
 

@@ -1,11 +1,15 @@
-// lm_trainer window: trains a window network on a text, publishes it.
+// lm_trainer window: trains a network that predicts a word from a fixed number
+// of words before it.
 
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "models/model_factory.h"
 #include "models/neural/network_weights.h"
-#include "trainer/commands/neural_command.h"
+#include "trainer/commands/command.h"
+#include "trainer/commands/neural_options.h"
+#include "trainer/commands/train_network.h"
 
 namespace lmserve {
 namespace {
@@ -14,47 +18,46 @@ struct Options : NeuralOptions {
   WindowNetworkOptions network;
 };
 
-absl::StatusOr<NetworkTask> MakeTask(const Options& options,
-                                     const Vocabulary& vocabulary) {
-  WindowNetworkOptions network = options.network;
-  absl::StatusOr<Cutoffs> cutoffs =
-      ParseCutoffs(options.cutoffs, vocabulary,
-                   NeverPredicted(vocabulary, /*bidirectional=*/false));
-  if (!cutoffs.ok()) return cutoffs.status();
-  network.vocabulary = vocabulary.size();
-  network.never = vocabulary.begin_sentence();
-  network.cutoffs = *std::move(cutoffs);
-  NetworkTask task;
-  task.family = std::string(kWindowFamily);
-  task.properties = {
+std::map<std::string, std::string> Properties(const Options& options) {
+  const WindowNetworkOptions& network = options.network;
+  std::map<std::string, std::string> properties = {
       {"window", absl::StrCat(network.window)},
       {"embedding", absl::StrCat(network.embedding)},
       {"hidden", absl::StrCat(network.hidden)},
       {"direct", network.direct ? "true" : "false"},
       {"dropout", absl::StrCat(network.dropout)},
   };
-  if (!options.cutoffs.empty()) task.properties["adaptive"] = options.cutoffs;
-  task.make_network = [network] { return MakeWindowNetwork<float>(network); };
-  const WordId begin = vocabulary.begin_sentence();
-  task.make_batches = [=, batches =
-                              options.batches](absl::Span<const WordId> words) {
-    return MakeWindowBatches(words, begin, network.window, batches);
-  };
-  return task;
+  if (!options.cutoffs.empty()) properties["adaptive"] = options.cutoffs;
+  return properties;
 }
 
-absl::Status Train(const Options& options) {
-  return TrainLanguageModel(
-      options,
-      [&](const Vocabulary& vocabulary) {
-        return MakeTask(options, vocabulary);
-      },
-      TextForm::kSentences);
+absl::Status Train(Options options) {
+  absl::StatusOr<TrainingTexts> texts =
+      ReadTrainingTexts(options, TextForm::kSentences);
+  if (!texts.ok()) return texts.status();
+  const Vocabulary& vocabulary = texts->corpus.vocabulary;
+  absl::StatusOr<Cutoffs> cutoffs =
+      ParseCutoffs(options.cutoffs, vocabulary,
+                   NeverPredicted(vocabulary, /*bidirectional=*/false));
+  if (!cutoffs.ok()) return cutoffs.status();
+  const WordId begin = vocabulary.begin_sentence();
+  WindowNetworkOptions& network = options.network;
+  network.vocabulary = vocabulary.size();
+  network.never = begin;
+  network.cutoffs = *std::move(cutoffs);
+  TrainingJob job =
+      MakeTrainingJob(*std::move(texts), [&](absl::Span<const WordId> words) {
+        return MakeWindowBatches(words, begin, network.window, options.batches);
+      });
+  job.version.family = std::string(kWindowFamily);
+  job.version.properties = Properties(options);
+  job.make_network = [network] { return MakeWindowNetwork<float>(network); };
+  return TrainAndPublish(options, std::move(job));
 }
 
 }  // namespace
 
-void AddWindowCommand(CLI::App& app, Work* work) {
+void AddWindowCommand(CLI::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   WindowNetworkOptions& network = options->network;
   network.embedding = 60;
@@ -62,30 +65,29 @@ void AddWindowCommand(CLI::App& app, Work* work) {
   options->batches.streams = 256;
   CLI::App& command = *app.add_subcommand(
       "window",
-      "Train a network on windows of words (Bengio et al. 2003) and publish "
-      "it as the next version.\n"
+      "Train a feed-forward network that predicts a word from the words before "
+      "it (Bengio et al. 2003) and publish it as a new version.\n"
       "  lm_trainer window --window 4 --corpus text.xz --valid valid.xz "
       "--store store --model window");
   AddNeuralOptions(command, options.get());
-  command.add_option("--window", network.window, "Words of context")
+  command.add_option("--window", network.window, "Number of context words")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command
-      .add_option("--embedding", network.embedding,
-                  "Numbers of a word's vector")
+      .add_option("--embedding", network.embedding, "Size of a word embedding")
       ->check(CLI::Range(1, 16'384))
       ->capture_default_str();
-  command.add_option("--hidden", network.hidden, "Hidden units")
+  command.add_option("--hidden", network.hidden, "Number of hidden units")
       ->check(CLI::Range(1, 16'384))
       ->capture_default_str();
   command.add_flag("--direct", network.direct,
-                   "Connect the words' vectors to the output, too");
+                   "Connect the word embeddings directly to the output, too");
   command
       .add_option("--dropout", network.dropout,
-                  "Of the words' vectors and of the hidden layer")
+                  "Dropout rate of the word embeddings and of the hidden layer")
       ->check(CLI::Range(0.0, 0.99))
       ->capture_default_str();
-  command.callback([=] { *work = [=] { return Train(*options); }; });
+  command.callback([=] { *action = [=] { return Train(*options); }; });
 }
 
 }  // namespace lmserve

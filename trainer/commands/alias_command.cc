@@ -1,0 +1,49 @@
+// lm_trainer alias: gives a version another name.
+
+#include <iostream>
+#include <memory>
+
+#include "model_store/model_name.h"
+#include "model_store/publish.h"
+#include "trainer/commands/command.h"
+#include "trainer/commands/common_options.h"
+
+namespace lmserve {
+namespace {
+
+struct AliasOptions {
+  ModelOptions model;
+  std::string alias;
+};
+
+absl::Status RunAlias(const AliasOptions& options) {
+  const absl::StatusOr<uint64_t> version =
+      FindVersion(options.model.store, options.model.model);
+  if (!version.ok()) return version.status();
+  const std::string name = ParseModelName(options.model.model)->name;
+  absl::Status status =
+      SetAlias(options.model.store, name, options.alias, *version);
+  if (!status.ok()) return status;
+  std::cout << name << "@" << options.alias << " = "
+            << VersionName(name, *version) << std::endl;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddAliasCommand(CLI::App& app, CommandAction* action) {
+  auto options = std::make_shared<AliasOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "alias",
+      "Set an alias of a version, as in en@stable. An alias that exists is "
+      "moved.\n"
+      "  lm_trainer alias stable --store store --model en@3");
+  command
+      .add_option("alias", options->alias,
+                  "Letters, digits, '.', '_' and '-'; not only digits")
+      ->required();
+  AddSourceOptions(command, &options->model);
+  command.callback([=] { *action = [=] { return RunAlias(*options); }; });
+}
+
+}  // namespace lmserve

@@ -1,0 +1,66 @@
+#include "trainer/commands/common_options.h"
+
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "model_store/model_name.h"
+
+namespace lmserve {
+namespace {
+
+void AddModelOptions(CLI::App& command, const std::string& model_help,
+                     ModelOptions* options) {
+  command.add_option("--store", options->store, "Directory of the model store")
+      ->required();
+  command.add_option("--model", options->model, model_help)->required();
+}
+
+}  // namespace
+
+void AddTargetOptions(CLI::App& command, ModelOptions* options) {
+  AddModelOptions(command, "Name of the model to publish", options);
+}
+
+void AddSourceOptions(CLI::App& command, ModelOptions* options) {
+  AddModelOptions(command,
+                  "Model to read: NAME (its newest version), NAME@VERSION or "
+                  "NAME@ALIAS",
+                  options);
+}
+
+void AddCorpusOption(CLI::App& command, absl::string_view what,
+                     std::string* corpus) {
+  command
+      .add_option("--corpus", *corpus,
+                  absl::StrCat(what,
+                               ", one sentence per line: a plain, .gz or .xz "
+                               "file, or - for the standard input"))
+      ->required();
+}
+
+void AddVocabularyOptions(CLI::App& command, CorpusOptions* options) {
+  command
+      .add_option("--vocabulary", options->vocabulary_file,
+                  "File with the words that the model knows; all other words "
+                  "become <unk>. To mix the model with another one, pass the "
+                  "vocabulary.txt of that model's version")
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--min-count", options->min_count,
+                  "Words that occur less often become <unk>")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->capture_default_str();
+}
+
+CLI::Option* AddPrecisionOption(CLI::App& command, std::string* precision) {
+  return command
+      .add_option("--precision", *precision,
+                  "Precision of the published weights: float, bf16 or int8")
+      ->check(CLI::IsMember({"float", "bf16", "int8"}));
+}
+
+void PrintPublished(absl::string_view name, uint64_t version) {
+  std::cout << VersionName(name, version) << std::endl;
+}
+
+}  // namespace lmserve

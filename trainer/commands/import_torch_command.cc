@@ -1,0 +1,89 @@
+// lm_trainer import-torch: publishes a network that PyTorch trained.
+
+#include <memory>
+#include <utility>
+
+#include "model_store/mapped_file.h"
+#include "model_store/model_name.h"
+#include "models/neural/network_weights.h"
+#include "trainer/commands/command.h"
+#include "trainer/commands/common_options.h"
+#include "trainer/neural/import_torch.h"
+#include "trainer/neural/publish_network.h"
+#include "trainer/text/corpus.h"
+
+namespace lmserve {
+namespace {
+
+struct ImportOptions {
+  ModelOptions target;
+  std::string file;
+  std::string vocabulary;
+  std::string nonlinearity = "tanh";
+  std::string precision = "float";
+  TorchOptions torch;
+};
+
+absl::Status RunImport(ImportOptions options) {
+  absl::Status status = CheckModelName(options.target.model);
+  if (!status.ok()) return status;
+  const absl::StatusOr<MappedFile> file = MappedFile::Open(options.file);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<MappedFile> words = MappedFile::Open(options.vocabulary);
+  if (!words.ok()) return words.status();
+  options.torch.activation = *ParseActivation(options.nonlinearity);
+  absl::StatusOr<TorchModel> model =
+      ImportTorch(file->bytes(), words->bytes(), options.torch);
+  if (!model.ok()) return model.status();
+  NetworkVersion version;
+  version.family = model->family;
+  version.weights = std::move(model->weights);
+  version.precision = *ParsePrecision(options.precision);
+  version.properties = {{"source", "PyTorch"}};
+  version.self_test = {FirstWords(model->vocabulary)};
+  const absl::StatusOr<uint64_t> number =
+      PublishNetwork(options.target.store, options.target.model,
+                     model->vocabulary, std::move(version));
+  if (!number.ok()) return number.status();
+  PrintPublished(options.target.model, *number);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddImportTorchCommand(CLI::App& app, CommandAction* action) {
+  auto options = std::make_shared<ImportOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "import-torch",
+      "Publish a network that PyTorch trained: the state_dict of a module with "
+      "the parts encoder, rnn and decoder, saved as safetensors.\n"
+      "  lm_trainer import-torch model.safetensors --vocabulary words.txt "
+      "--store store --model lstm");
+  command.add_option("file", options->file, "Safetensors file to import")
+      ->required()
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--vocabulary", options->vocabulary,
+                  "File with the words of the network, one per line, in the "
+                  "order of their ids")
+      ->required()
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--unknown", options->torch.unknown,
+                  "Word of the vocabulary that stands for unknown words")
+      ->capture_default_str();
+  command
+      .add_option("--end", options->torch.end,
+                  "Word of the vocabulary that ends a sentence")
+      ->capture_default_str();
+  command
+      .add_option("--nonlinearity", options->nonlinearity,
+                  "For a torch.nn.RNN: tanh or relu")
+      ->check(CLI::IsMember({"tanh", "relu"}))
+      ->capture_default_str();
+  AddPrecisionOption(command, &options->precision)->capture_default_str();
+  AddTargetOptions(command, &options->target);
+  command.callback([=] { *action = [=] { return RunImport(*options); }; });
+}
+
+}  // namespace lmserve
