@@ -1,0 +1,44 @@
+#ifndef LMSERVE_CLIENT_ADMIN_H_
+#define LMSERVE_CLIENT_ADMIN_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "client/client.h"
+#include "client/command.h"
+
+// What the commands of lm_client have in common that change which models the
+// server has: load, unload and alias.
+namespace lmserve {
+
+inline constexpr char kDefaultAdminAddress[] = "localhost:50052";
+
+// A version of a model: NAME or NAME@VERSION on the command line.
+struct VersionArgument {
+  std::string name;
+  uint64_t version = 0;  // 0 if not given
+};
+
+VersionArgument ParseVersion(const std::string& text);
+
+// Returns what is wrong with NAME@VERSION, or "" if nothing is.
+std::string CheckVersion(const std::string& text);
+
+// Returns what is wrong with NAME or NAME@VERSION, or "" if nothing is.
+std::string CheckModel(const std::string& text);
+
+// Adds --admin, the address of the server for these commands.
+void AddAdminOption(CLI::App& command, std::string* address);
+
+// Returns a client like that of the other commands, for an admin address.
+Client ConnectToAdmin(const std::string& address, const CommonOptions& common);
+
+// Prints the result of a command as text or, with --json, as JSON.
+void PrintResult(const CommonOptions& common, const std::string& text,
+                 const nlohmann::ordered_json& json);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_CLIENT_ADMIN_H_

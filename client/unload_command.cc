@@ -1,0 +1,48 @@
+// lm_client unload: unloads a version of a model.
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/admin.h"
+#include "client/command.h"
+
+namespace lmserve {
+namespace {
+
+struct Options {
+  std::string admin = kDefaultAdminAddress;
+  std::string model;
+};
+
+absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+  const VersionArgument model = ParseVersion(options.model);
+  lm::v1::UnloadModelRequest request;
+  request.set_name(model.name);
+  request.set_version(model.version);
+  const auto response =
+      ConnectToAdmin(options.admin, common).UnloadModel(request);
+  if (!response.ok()) return response.status();
+  PrintResult(common, absl::StrCat("unloaded ", options.model),
+              {{"name", model.name}, {"version", model.version}});
+  return true;
+}
+
+}  // namespace
+
+void AddUnloadCommand(CLI::App& app, CommandFunction* run) {
+  const auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "unload",
+      "Unload a version until it is loaded again or a newer one is published.\n"
+      "  lm_client unload en@3");
+  AddAdminOption(command, &options->admin);
+  command.add_option("model", options->model, "NAME@VERSION")
+      ->required()
+      ->check(CheckVersion);
+  command.callback([=] {
+    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+  });
+}
+
+}  // namespace lmserve
