@@ -11,7 +11,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Linux has a nice value a thread, and takes a thread's id for a process's.
+// On Linux each thread has a nice value of its own, and setpriority() accepts a
+// thread id as a process id.
 void LowerPriority() {
   setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 19);
 }
@@ -23,50 +24,63 @@ BackgroundThread::BackgroundThread() : thread_([this] { Run(); }) {}
 BackgroundThread::~BackgroundThread() { Stop(); }
 
 bool BackgroundThread::Post(Task task) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   if (stopped_) return false;
   tasks_.push_back(std::move(task));
-  changed_.notify_all();
+  changed_.NotifyAll();
   return true;
 }
 
 void BackgroundThread::RepeatEvery(std::chrono::milliseconds pause, Task task) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   repeated_ = std::move(task);
   pause_ = pause;
   due_ = Clock::now() + pause;
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 void BackgroundThread::Stop() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     stopped_ = true;
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
 }
 
+BackgroundThread::Task BackgroundThread::WaitForPosted() {
+  while (tasks_.empty() && !stopped_) {
+    if (repeated_ == nullptr) {
+      changed_.Wait(mutex_);
+    } else if (!changed_.WaitUntil(mutex_, due_)) {
+      break;
+    }
+  }
+  if (tasks_.empty()) return nullptr;
+  Task task = std::move(tasks_.front());
+  tasks_.pop_front();
+  return task;
+}
+
 void BackgroundThread::Run() {
   LowerPriority();
-  std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
-    while (!HasWork()) {
-      if (repeated_ == nullptr) {
-        changed_.wait(lock);
-      } else if (changed_.wait_until(lock, due_) == std::cv_status::timeout) {
-        break;
+    Task task;
+    bool is_posted = true;
+    {
+      const MutexLock lock(mutex_);
+      task = WaitForPosted();
+      if (task == nullptr) {
+        if (stopped_) return;
+        task = repeated_;
+        is_posted = false;
       }
     }
-    if (tasks_.empty() && stopped_) return;
-    const bool posted = !tasks_.empty();
-    Task task = posted ? std::move(tasks_.front()) : repeated_;
-    if (posted) tasks_.pop_front();
-    lock.unlock();
     task();
-    task = nullptr;  // what it holds ends here, not under the lock
-    lock.lock();
-    if (!posted) due_ = Clock::now() + pause_;
+    task = nullptr;  // destroys what the task owns before the next wait
+    if (is_posted) continue;
+    const MutexLock lock(mutex_);
+    due_ = Clock::now() + pause_;
   }
 }
 

@@ -49,7 +49,7 @@ absl::Status Sync(const std::string& path) {
 
 absl::Status ReplaceFile(const std::string& path, absl::string_view bytes) {
   const std::string written = absl::StrCat(path, ".new");
-  unlink(written.c_str());  // what a crash left
+  unlink(written.c_str());  // a crash may have left it
   absl::Status status = WriteFile(written, bytes);
   if (!status.ok()) return status;
   if (rename(written.c_str(), path.c_str()) != 0) return Failed(path);

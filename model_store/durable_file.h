@@ -8,19 +8,22 @@
 
 namespace lmserve {
 
-// Writing that survives a crash. Errors name the path. Thread-safe.
+// Functions that write files so that they survive a crash. Errors name the
+// path. Thread-safe.
 
-// Makes a directory and those above it, where they are not there.
+// Creates a directory and its parents if they do not exist.
 absl::Status MakeDirectories(const std::string& path);
 
-// Writes a new file and syncs it; its directory is the caller's to sync.
+// Creates a file and syncs it. Fails if the file exists. The caller must sync
+// the directory.
 absl::Status WriteFile(const std::string& path, absl::string_view bytes);
 
 // Syncs a file or directory.
 absl::Status Sync(const std::string& path);
 
-// Puts a file in the place of the one that is there, if any: after a crash
-// there is the old one or the new one, whole. One writer at a time.
+// Replaces a file, or creates it. After a crash the file has either its
+// complete old content or its complete new content. Two writers must not
+// replace the same file at the same time.
 absl::Status ReplaceFile(const std::string& path, absl::string_view bytes);
 
 }  // namespace lmserve

@@ -24,12 +24,12 @@ absl::Status Broken(absl::string_view field, absl::string_view expected,
 
 absl::Status CheckFile(const lm::v1::ModelFile& file,
                        std::set<std::string>& names) {
-  // The rules for the names of models are those for plain file names.
+  // File names follow the same rules as model names.
   if (!CheckModelName(file.name()).ok() || file.name() == kManifestFile) {
     return Broken("files.name", "a plain file name", file.name());
   }
   if (!names.insert(file.name()).second) {
-    return Broken("files.name", "every file once", file.name());
+    return Broken("files.name", "each name once", file.name());
   }
   if (file.sha256().size() != 64) {
     return Broken("files.sha256", "64 hexadecimal digits", file.sha256());
@@ -46,7 +46,7 @@ std::string ToJson(const google::protobuf::Message& message) {
   std::string json;
   const auto status =
       google::protobuf::util::MessageToJsonString(message, &json, options);
-  (void)status;  // fails for messages of unknown types alone
+  (void)status;  // fails only for messages that contain unknown types
   return json;
 }
 
@@ -55,10 +55,11 @@ absl::Status FromJson(absl::string_view file, absl::string_view json,
   const auto status = google::protobuf::util::JsonStringToMessage(
       {json.data(), json.size()}, message);
   if (status.ok()) return absl::OkStatus();
-  // The parser quotes what it read; the first line says where and why.
+  // Of the parser's message, the first line has the position and the reason;
+  // the others quote the input.
   const std::string text = status.ToString();
   return absl::DataLossError(
-      absl::StrCat(file, ": not the JSON expected: ",
+      absl::StrCat(file, ": cannot parse the JSON: ",
                    absl::CHexEscape(text.substr(0, text.find('\n')))));
 }
 
@@ -83,7 +84,7 @@ absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json) {
   }
   if (manifest.family() != kRerankerFamily &&
       names.count(std::string(kSelfTestFile)) == 0) {
-    return Broken("files", kSelfTestFile, "other files alone");
+    return Broken("files", absl::StrCat("an entry ", kSelfTestFile), "none");
   }
   return manifest;
 }

@@ -16,17 +16,18 @@ inline constexpr absl::string_view kAliasesFile = "aliases.json";
 inline constexpr absl::string_view kTokenizer = "whitespace";
 inline constexpr uint32_t kFormatVersion = 1;
 
-// The bytes of manifest.json and its like: proto3 JSON, indented.
+// Returns a message as proto3 JSON, indented, such as the content of
+// manifest.json.
 std::string ToJson(const google::protobuf::Message& message);
 
-// Reads what ToJson() writes. DATA_LOSS, naming the file, for other bytes and
-// for fields that this build does not know.
+// Parses proto3 JSON. DATA_LOSS, naming the file, if the text is not valid JSON
+// or has unknown fields.
 absl::Status FromJson(absl::string_view file, absl::string_view json,
                       google::protobuf::Message* message);
 
-// Reads a manifest, a mebibyte at most, and checks that it says what a version
-// needs: the format version, a tokeniser that this build has, files with plain
-// names, each once; of a model its self-test.
+// Parses a manifest of at most 1 MiB. DATA_LOSS, naming the field, if the
+// format version or the tokenizer is unknown, a file name is not plain or
+// occurs twice, or a model lists no self-test.
 absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json);
 
 }  // namespace lmserve

@@ -17,23 +17,24 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   const int fd =
       open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0 && errno == ELOOP) {
-    return absl::DataLossError("expected a file, found a symbolic link");
+    return absl::DataLossError(
+        "expected a regular file, found a symbolic link");
   }
-  if (fd < 0) return absl::ErrnoToStatus(errno, "cannot be opened");
+  if (fd < 0) return absl::ErrnoToStatus(errno, "cannot open the file");
   absl::Cleanup close_fd = [fd] { close(fd); };
   struct stat info;
   if (fstat(fd, &info) != 0) {
-    return absl::ErrnoToStatus(errno, "cannot be read");
+    return absl::ErrnoToStatus(errno, "cannot read the file attributes");
   }
   if (!S_ISREG(info.st_mode)) {
-    return absl::DataLossError("expected a file, found something else");
+    return absl::DataLossError("expected a regular file, found something else");
   }
   if (info.st_size == 0) return MappedFile(nullptr, 0);
-  // Not MAP_POPULATE, which nobody can stop: whoever verifies the file has
-  // every page mapped, too.
+  // Without MAP_POPULATE, which cannot be interrupted. The caller maps every
+  // page anyway when it verifies the file.
   void* data = mmap(nullptr, info.st_size, PROT_READ, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED) {
-    return absl::ErrnoToStatus(errno, "cannot be mapped");
+    return absl::ErrnoToStatus(errno, "cannot map the file");
   }
   return MappedFile(static_cast<const char*>(data), info.st_size);
 }

@@ -9,12 +9,13 @@
 
 namespace lmserve {
 
-// A file mapped for reading. Owns the mapping; the bytes are shared with the
-// page cache and must not change while it lives. Movable, immutable.
+// A file that is mapped into memory for reading. Owns the mapping. The memory
+// is shared with the page cache, so nobody may change the file while it is
+// mapped. Movable and immutable.
 class MappedFile {
  public:
-  // Maps a regular file, following no symbolic link. An empty file maps to no
-  // bytes.
+  // Maps a regular file. Does not follow symbolic links. The errors do not name
+  // the file.
   static absl::StatusOr<MappedFile> Open(const std::string& path);
 
   MappedFile(MappedFile&& other) noexcept;

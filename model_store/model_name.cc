@@ -16,7 +16,7 @@ bool AllDigits(absl::string_view text) {
   return std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
 }
 
-absl::Status Check(absl::string_view what, absl::string_view name) {
+absl::Status CheckName(absl::string_view field, absl::string_view name) {
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
   });
@@ -24,24 +24,24 @@ absl::Status Check(absl::string_view what, absl::string_view name) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      what, ": expected 1 to ", kLongestName,
-      " characters of A-Z a-z 0-9 . _ -, the first no dot, found '",
+      field, ": expected 1 to ", kLongestName,
+      " characters of A-Z a-z 0-9 . _ -, not beginning with a dot, found '",
       absl::CHexEscape(name.substr(0, kLongestName)), "'"));
 }
 
 }  // namespace
 
 absl::Status CheckModelName(absl::string_view name) {
-  return Check("model", name);
+  return CheckName("model", name);
 }
 
 absl::Status CheckAlias(absl::string_view alias) {
-  if (absl::Status status = Check("alias", alias); !status.ok()) {
+  if (absl::Status status = CheckName("alias", alias); !status.ok()) {
     return status;
   }
   if (!AllDigits(alias)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      "alias: expected a character that is no digit, found '", alias, "'"));
+      "alias: expected a character that is not a digit, found '", alias, "'"));
 }
 
 std::string VersionName(absl::string_view name, uint64_t version) {
@@ -61,7 +61,7 @@ absl::StatusOr<ModelName> ParseModelName(absl::string_view text) {
       return parsed;
     }
     return absl::InvalidArgumentError(absl::StrCat(
-        "model: expected a version from 1 up, found '", rest, "'"));
+        "model: expected a version from 1 to 2^64 - 1, found '", rest, "'"));
   }
   if (status = CheckAlias(rest); !status.ok()) return status;
   parsed.alias = std::string(rest);

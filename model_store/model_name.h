@@ -10,22 +10,25 @@
 
 namespace lmserve {
 
-// A model as a user names it: NAME, NAME@VERSION or NAME@ALIAS.
+// The parts of NAME, NAME@VERSION or NAME@ALIAS, the forms in which users name
+// a model.
 struct ModelName {
   std::string name;
   uint64_t version = 0;  // 0: not given
   std::string alias;     // empty: not given
 };
 
-// OK for 1 to 64 characters of [A-Za-z0-9._-], the first no dot. An alias is
-// the same and not all digits.
+// Return INVALID_ARGUMENT unless the name has 1 to 64 characters of
+// [A-Za-z0-9._-] and does not begin with a dot. An alias must also not consist
+// of digits only.
 absl::Status CheckModelName(absl::string_view name);
 absl::Status CheckAlias(absl::string_view alias);
 
-// NAME@VERSION.
+// Returns NAME@VERSION.
 std::string VersionName(absl::string_view name, uint64_t version);
 
-// Takes the text apart; fails with INVALID_ARGUMENT, telling the three forms.
+// Parses NAME, NAME@VERSION or NAME@ALIAS. INVALID_ARGUMENT if the text has
+// another form.
 absl::StatusOr<ModelName> ParseModelName(absl::string_view text);
 
 }  // namespace lmserve

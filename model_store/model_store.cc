@@ -13,17 +13,17 @@ absl::Status Stopped() {
   return absl::UnavailableError("the server is shutting down");
 }
 
-// Gives memory that was freed back to the system.
+// Returns freed memory to the operating system.
 void TrimMemory() {
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
 }
 
-// A handle whose last holder, maybe in the midst of an answer, leaves the end
-// of a large model to the thread.
-ModelHandle ReleasedBy(std::shared_ptr<BackgroundThread> thread,
-                       ModelHandle handle) {
+// Returns a handle that destroys its version on the thread. The last owner may
+// be answering a request, and destroying a large model takes time.
+ModelHandle DestroyedBy(std::shared_ptr<BackgroundThread> thread,
+                        ModelHandle handle) {
   const LoadedVersion* model = handle.get();
   const auto release = [thread = std::move(thread), handle = std::move(handle)](
                            const LoadedVersion*) mutable {
@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<ModelStore>> ModelStore::Open(
   if (!status.ok()) return status;
   if (options.poll.count() > 0) {
     store->thread_->RepeatEvery(options.poll, [store = store.get()] {
-      // What went wrong is in refused().
+      // refused() reports the error.
       if (!store->stopped_) store->loader_.Refresh().IgnoreError();
     });
   }
@@ -74,7 +74,7 @@ void ModelStore::Stop() {
 }
 
 std::shared_ptr<const ServedModels> ModelStore::served() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   return served_;
 }
 
@@ -88,7 +88,7 @@ absl::StatusOr<ModelHandle> ModelStore::Get(absl::string_view spec) const {
 }
 
 void ModelStore::OnChange(std::function<void()> function) {
-  const std::lock_guard<std::mutex> lock(on_change_mutex_);
+  const MutexLock lock(on_change_mutex_);
   on_change_ = std::move(function);
   if (on_change_) on_change_();
 }
@@ -125,15 +125,15 @@ absl::StatusOr<ModelHandle> ModelStore::LoadUnlessStopped(
   absl::StatusOr<ModelHandle> handle =
       LoadModel(directory_, name, version, [this] { return stopped_.load(); });
   if (!handle.ok()) return handle;
-  return ReleasedBy(thread_, *std::move(handle));
+  return DestroyedBy(thread_, *std::move(handle));
 }
 
 void ModelStore::Publish(std::shared_ptr<const ServedModels> served) {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     served_.swap(served);
   }
-  const std::lock_guard<std::mutex> lock(on_change_mutex_);
+  const MutexLock lock(on_change_mutex_);
   if (on_change_) on_change_();
 }
 

@@ -10,10 +10,11 @@
 
 namespace lmserve {
 
-// A std::mutex whose use Clang checks at compile time (-Wthread-safety):
-// members that are ABSL_GUARDED_BY one may be touched only while it is held. It
-// wraps std::mutex and not absl::Mutex because ThreadSanitizer understands the
-// former in every build of the libraries.
+// A std::mutex whose use Clang checks at compile time (-Wthread-safety): code
+// may access a member that is ABSL_GUARDED_BY a Mutex only while it holds that
+// Mutex. The class wraps std::mutex instead of absl::Mutex because
+// ThreadSanitizer also understands std::mutex if Abseil was built without
+// ThreadSanitizer.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -25,7 +26,7 @@ class ABSL_LOCKABLE Mutex {
   std::mutex mutex_;
 };
 
-// Holds a mutex as long as it lives.
+// Locks a mutex in its constructor and unlocks it in its destructor.
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
@@ -40,8 +41,8 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex& mutex_;
 };
 
-// A std::condition_variable for Mutex. Waits may end without a notification:
-// call them in a loop that checks the condition, under the lock.
+// A std::condition_variable for Mutex. A wait may end without a notification,
+// so callers wait in a loop that checks the condition:
 //
 //   MutexLock lock(mutex_);
 //   while (queue_.empty()) not_empty_.Wait(mutex_);
@@ -50,16 +51,15 @@ class ConditionVariable {
   void NotifyOne() { condition_.notify_one(); }
   void NotifyAll() { condition_.notify_all(); }
 
-  // Releases the mutex, waits for a notification, and holds the mutex again
-  // when it returns.
+  // Releases the mutex, waits for a notification and acquires the mutex again.
   void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     condition_.wait(lock);
     lock.release();
   }
 
-  // The same, for no longer than `duration` or until `deadline`. Returns false
-  // if the time ran out.
+  // Like Wait(), but waits at most for `duration` or until `deadline`. Return
+  // false if the time ran out.
   template <typename Rep, typename Period>
   bool WaitFor(Mutex& mutex, const std::chrono::duration<Rep, Period>& duration)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {

@@ -33,7 +33,8 @@ absl::Status Failed(absl::string_view what) {
   return absl::ErrnoToStatus(errno, what);
 }
 
-// A hidden directory in a model's directory, removed unless it was renamed.
+// A hidden directory in a model's directory. The destructor removes it unless
+// it was renamed.
 class HiddenDirectory {
  public:
   static absl::StatusOr<std::unique_ptr<HiddenDirectory>> Make(
@@ -54,7 +55,7 @@ class HiddenDirectory {
 
   const std::string& path() const { return path_; }
 
-  // False where the name is taken.
+  // Returns false if the name is in use.
   absl::StatusOr<bool> RenameTo(const std::string& path) {
     if (rename(path_.c_str(), path.c_str()) == 0) {
       path_.clear();
@@ -70,8 +71,8 @@ class HiddenDirectory {
   std::string path_;
 };
 
-// Renames the directory to the first version that is free. Versions are there
-// with their files from the first moment on, so a rename never replaces one.
+// Renames the directory to the first unused version. A version is never an
+// empty directory, so a rename cannot replace one.
 absl::StatusOr<uint64_t> TakeVersion(const std::string& store,
                                      absl::string_view name,
                                      HiddenDirectory& directory) {
@@ -80,7 +81,7 @@ absl::StatusOr<uint64_t> TakeVersion(const std::string& store,
        ++version) {
     if (version == 0) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("model '", name, "' has the last version there can be"));
+          absl::StrCat("model '", name, "' has version 2^64 - 1, the last"));
     }
     const absl::StatusOr<bool> taken =
         directory.RenameTo(absl::StrCat(store, "/", name, "/", version));
@@ -89,7 +90,7 @@ absl::StatusOr<uint64_t> TakeVersion(const std::string& store,
   }
 }
 
-// The bytes of manifest.json, which a reader would accept.
+// Returns the content of manifest.json. Fails if a reader would reject it.
 absl::StatusOr<std::string> MakeManifest(const NewVersion& version,
                                          const ModelFiles& files) {
   lm::v1::Manifest manifest;
@@ -113,7 +114,8 @@ absl::StatusOr<std::string> MakeManifest(const NewVersion& version,
   return json;
 }
 
-// The bytes of selftest.json, which the model agrees with once read again.
+// Returns the content of selftest.json, after checking that the model passes
+// the test as a reader would parse it.
 absl::StatusOr<std::string> MakeSelfTestFile(const AnyModel& model,
                                              const NewVersion& version) {
   std::string json =
@@ -125,8 +127,8 @@ absl::StatusOr<std::string> MakeSelfTestFile(const AnyModel& model,
   return json;
 }
 
-// Adds the self-test to the files of a model, kept in *self_test. What cannot
-// be loaded fails.
+// Checks that the version can be loaded, and adds the self-test, whose content
+// *self_test owns, to the files of a model.
 absl::Status CompleteFiles(const NewVersion& version, std::string* self_test,
                            ModelFiles* files) {
   if (version.family == kRerankerFamily) {
@@ -155,7 +157,7 @@ absl::Status WriteVersion(const std::string& directory,
   return status.ok() ? Sync(directory) : status;
 }
 
-// Writes the file beside the one that is there, and then in its place.
+// Writes the new file into a hidden directory and renames it over the old one.
 absl::Status WriteAliases(const std::string& parent,
                           const std::map<std::string, uint64_t>& aliases) {
   lm::v1::Aliases message;
@@ -172,8 +174,8 @@ absl::Status WriteAliases(const std::string& parent,
   return Sync(parent);
 }
 
-// Waits while another has a lock of the directory, which may be in another
-// process; where the file system has no locks, is none.
+// An exclusive lock on a directory, against threads and other processes. The
+// constructor waits for it. Has no effect on file systems without locks.
 class DirectoryLock {
  public:
   explicit DirectoryLock(const std::string& path)
@@ -190,7 +192,7 @@ class DirectoryLock {
   const int fd_;
 };
 
-std::string VersionText(uint64_t version) {
+std::string DescribeVersion(uint64_t version) {
   return version == 0 ? "none" : absl::StrCat("version ", version);
 }
 
@@ -200,12 +202,12 @@ absl::Status CheckAliasIs(const std::map<std::string, uint64_t>& aliases,
   const auto found = aliases.find(std::string(alias));
   const uint64_t version = found == aliases.end() ? 0 : found->second;
   if (version == expected) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("alias '", alias, "' of model '", name, "': expected ",
-                   VersionText(expected), ", found ", VersionText(version)));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "alias '", alias, "' of model '", name, "': expected ",
+      DescribeVersion(expected), ", found ", DescribeVersion(version)));
 }
 
-// Version 0 takes the alias away.
+// Points an alias to a version; version 0 removes the alias.
 absl::Status ChangeAlias(const std::string& store, absl::string_view name,
                          absl::string_view alias, uint64_t version,
                          std::optional<uint64_t> expected) {
@@ -250,7 +252,7 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
   if (!status.ok()) return status;
   const absl::StatusOr<uint64_t> number = TakeVersion(store, name, **directory);
   if (!number.ok()) return number;
-  // The store too: the model's directory may be new in it.
+  // The store is synced too, because the model's directory may be new.
   for (const std::string& changed : {parent, store}) {
     if (status = Sync(changed); !status.ok()) return status;
   }
@@ -296,9 +298,9 @@ absl::StatusOr<uint64_t> FindVersion(const std::string& store,
     const absl::StatusOr<std::vector<std::string>> names =
         ListModelNames(store);
     if (!names.ok()) return names.status();
-    return absl::NotFoundError(
-        absl::StrCat("model '", wanted->name, "' is not in the store; there ",
-                     "are: ", absl::StrJoin(*names, ", ")));
+    return absl::NotFoundError(absl::StrCat(
+        "model '", wanted->name,
+        "' is not in the store; found: ", absl::StrJoin(*names, ", ")));
   }
   uint64_t version = wanted->version;
   if (!wanted->alias.empty()) {
@@ -313,10 +315,10 @@ absl::StatusOr<uint64_t> FindVersion(const std::string& store,
   if (std::binary_search(versions.begin(), versions.end(), version)) {
     return version;
   }
-  return absl::NotFoundError(absl::StrCat(
-      "model '", wanted->name, "' has no version or alias '",
-      spec.substr(wanted->name.size() + 1), "'; there are the versions ",
-      absl::StrJoin(versions, ", ")));
+  return absl::NotFoundError(
+      absl::StrCat("model '", wanted->name, "' has no version or alias '",
+                   spec.substr(wanted->name.size() + 1),
+                   "'; versions: ", absl::StrJoin(versions, ", ")));
 }
 
 }  // namespace lmserve

@@ -14,45 +14,48 @@
 
 namespace lmserve {
 
-// What goes into a new version of a model.
+// The content of a new version of a model or a reranker.
 struct NewVersion {
   std::string family;
   std::map<std::string, std::string> properties;  // for people
-  ModelFiles files;                    // views of the caller's memory
-  std::vector<std::string> self_test;  // texts; of a model at least one
-  // Of a translation model, what each of them translates.
+  ModelFiles files;  // views of memory that the caller owns
+  // Texts of the self-test; a model needs at least one.
+  std::vector<std::string> self_test;
+  // For a translation model: the source of each text.
   std::vector<std::string> self_test_sources = {};
 };
 
-// Writes the next version of <store>/<name>, and makes the directories it
-// needs. The model is made from the files and scores the self-test texts first,
-// and a reranker is read, so what cannot be loaded is never published. The
-// version is written under a hidden name, synced, then renamed: it is there
-// whole or not at all, also when several writers publish at once. Returns its
-// number.
+// Writes the next version of <store>/<name> and returns its number. Creates the
+// directories if they do not exist. First creates the model from the files and
+// scores the self-test texts, or parses the reranker, so that a version that
+// cannot be loaded is not published. Writes the version under a hidden name,
+// syncs and renames it: it exists completely or not at all, even if several
+// writers publish at once. Thread-safe, like all functions below.
 absl::StatusOr<uint64_t> Publish(const std::string& store,
                                  absl::string_view name,
                                  const NewVersion& version);
 
-// Lets an alias name a version that is there, whatever it named before; or
-// fails as CheckAliasIs() if it is not to be that. Writers, also those of other
-// processes, take turns.
+// Points an alias to a version, which must exist. If `expected` is given, first
+// checks like CheckAliasIs() what the alias points to now. Holds a lock against
+// other writers, including those in other processes.
 absl::Status SetAlias(const std::string& store, absl::string_view name,
                       absl::string_view alias, uint64_t version,
                       std::optional<uint64_t> expected = std::nullopt);
 
-// Takes an alias away, in the same manner. NOT_FOUND where there is none.
+// Removes an alias, like SetAlias(). NOT_FOUND if it does not exist.
 absl::Status RemoveAlias(const std::string& store, absl::string_view name,
                          absl::string_view alias,
                          std::optional<uint64_t> expected = std::nullopt);
 
-// FAILED_PRECONDITION, telling what it names, where an alias does not name the
-// version expected; 0 stands for no such alias.
+// FAILED_PRECONDITION if an alias does not point to the version `expected`,
+// where 0 means that the alias does not exist. The message says what it points
+// to.
 absl::Status CheckAliasIs(const std::string& store, absl::string_view name,
                           absl::string_view alias, uint64_t expected);
 
-// The number of a version on disk: of NAME the newest. NOT_FOUND, telling what
-// there is, where there is none.
+// Returns the number of the version on disk that NAME (the newest),
+// NAME@VERSION or NAME@ALIAS stands for. NOT_FOUND, with what exists, if there
+// is none.
 absl::StatusOr<uint64_t> FindVersion(const std::string& store,
                                      absl::string_view spec);
 

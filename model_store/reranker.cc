@@ -28,7 +28,7 @@ absl::Status CheckIsFinite(absl::string_view field, double value) {
 
 absl::Status CheckIsNotNegative(absl::string_view field, double value) {
   if (std::isfinite(value) && value >= 0) return absl::OkStatus();
-  return Wrong(field, "a finite number from 0 up", value);
+  return Wrong(field, "a finite number of at least 0", value);
 }
 
 absl::Status CheckMembers(const lm::v1::Reranker& reranker) {
@@ -46,11 +46,11 @@ absl::Status CheckMembers(const lm::v1::Reranker& reranker) {
       return absl::InvalidArgumentError(
           absl::StrCat(field, ".model: ", status.message()));
     }
-    for (const std::string& feature : FeaturesOf(member)) {
+    for (const std::string& feature : FeatureNames(member)) {
       if (!member.feature().empty() && features.insert(feature).second) {
         continue;
       }
-      return Wrong(absl::StrCat(field, ".feature"), "a name of its own",
+      return Wrong(absl::StrCat(field, ".feature"), "a unique, non-empty name",
                    absl::StrCat("'", absl::CHexEscape(member.feature()), "'"));
     }
   }
@@ -59,7 +59,7 @@ absl::Status CheckMembers(const lm::v1::Reranker& reranker) {
 
 }  // namespace
 
-absl::Status CheckWeighing(const lm::v1::Reranker& reranker) {
+absl::Status CheckWeighting(const lm::v1::Reranker& reranker) {
   for (const auto& [name, weight] : reranker.weights()) {
     absl::Status status =
         CheckIsFinite(absl::StrCat("weights[", name, "]"), weight);
@@ -78,7 +78,7 @@ absl::Status CheckWeighing(const lm::v1::Reranker& reranker) {
   return status;
 }
 
-std::vector<std::string> FeaturesOf(const lm::v1::RerankerMember& member) {
+std::vector<std::string> FeatureNames(const lm::v1::RerankerMember& member) {
   const std::string& name = member.feature();
   if (member.reverse()) return {name};
   return {name, absl::StrCat(name, ".unknown"), absl::StrCat(name, ".words"),
@@ -95,7 +95,7 @@ absl::StatusOr<lm::v1::Reranker> ParseReranker(absl::string_view json) {
   absl::Status status = FromJson(kRerankerFile, json, &reranker);
   if (!status.ok()) return status;
   status = CheckMembers(reranker);
-  if (status.ok()) status = CheckWeighing(reranker);
+  if (status.ok()) status = CheckWeighting(reranker);
   if (status.ok()) return reranker;
   return absl::DataLossError(
       absl::StrCat(kRerankerFile, ": ", status.message()));

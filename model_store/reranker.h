@@ -13,25 +13,25 @@
 
 namespace lmserve {
 
-// A reranker stands in the store beside the models, under names and versions
-// like theirs, and has nothing but reranker.json. All functions are pure.
+// A reranker is stored like a model, with a name and versions, but its only
+// file is reranker.json. All functions are pure.
 
 inline constexpr absl::string_view kRerankerFamily = "reranker";
 inline constexpr absl::string_view kRerankerFile = "reranker.json";
 
-// INVALID_ARGUMENT "FIELD: expected ..., found ..." where weights, scale or
-// alpha are not finite numbers, or a choice is none of those there are.
-absl::Status CheckWeighing(const lm::v1::Reranker& reranker);
+// INVALID_ARGUMENT "FIELD: expected ..., found ..." if a weight is not finite,
+// scale or alpha is negative or not finite, or an enum has an unknown value.
+absl::Status CheckWeighting(const lm::v1::Reranker& reranker);
 
-// The names of the features that a member gives: its own and, unless it is
-// reverse, those that a RerankRequest tells of.
-std::vector<std::string> FeaturesOf(const lm::v1::RerankerMember& member);
+// Returns the names of the features that a member adds to a candidate; see
+// RerankRequest.models and RerankRequest.reverse_models.
+std::vector<std::string> FeatureNames(const lm::v1::RerankerMember& member);
 
-// Reads reranker.json, 64 KiB at most. DATA_LOSS, naming the field, where that
-// fails, or the members are not 1 to 64 models with features of their own.
+// Parses reranker.json, of at most 64 KiB. DATA_LOSS, naming the field, if it
+// is not valid: there must be 1 to 64 members, with distinct feature names.
 absl::StatusOr<lm::v1::Reranker> ParseReranker(absl::string_view json);
 
-// The members that are named with their version, as NAME@VERSION.
+// Returns name and version of the members that are named as NAME@VERSION.
 std::vector<std::pair<std::string, uint64_t>> FixedMembers(
     const lm::v1::Reranker& reranker);
 

@@ -13,7 +13,8 @@ namespace {
 
 constexpr float kTolerance = 1e-4f;
 
-std::vector<WordId> Find(const Vocabulary& vocabulary, absl::string_view text) {
+std::vector<WordId> FindWords(const Vocabulary& vocabulary,
+                              absl::string_view text) {
   std::vector<WordId> words;
   ForEachWord(text, [&](absl::string_view word) {
     words.push_back(vocabulary.Find(word));
@@ -21,7 +22,7 @@ std::vector<WordId> Find(const Vocabulary& vocabulary, absl::string_view text) {
   return words;
 }
 
-// The state must be that of a text of which only <s> was read.
+// `state` is the state after <s>.
 std::vector<float> Score(const LanguageModel& model,
                          absl::Span<const std::byte> state,
                          std::vector<WordId> words) {
@@ -44,7 +45,7 @@ std::vector<float> Score(const BidirectionalModel& model,
 
 std::vector<float> Score(const AnyModel& model, absl::string_view source,
                          absl::string_view text) {
-  std::vector<WordId> words = Find(model.vocabulary(), text);
+  std::vector<WordId> words = FindWords(model.vocabulary(), text);
   if (model.kind() == ModelKind::kBidirectional) {
     return Score(*model.bidirectional(), words);
   }
@@ -52,7 +53,8 @@ std::vector<float> Score(const AnyModel& model, absl::string_view source,
   std::vector<std::byte> state(reader.state_size());
   std::unique_ptr<const TranslationModel::Source> read;
   if (const TranslationModel* translation = model.translation()) {
-    read = translation->Read(Find(translation->source_vocabulary(), source));
+    read =
+        translation->Read(FindWords(translation->source_vocabulary(), source));
     read->Start(state.data());
   } else {
     reader.Start(state.data());
@@ -60,8 +62,10 @@ std::vector<float> Score(const AnyModel& model, absl::string_view source,
   return Score(reader, state, std::move(words));
 }
 
-// Two infinities are equal, a NaN to nothing.
-bool Same(float a, float b) { return a == b || std::abs(a - b) <= kTolerance; }
+// Equal infinities are equal; NaN is equal to nothing.
+bool IsClose(float a, float b) {
+  return a == b || std::abs(a - b) <= kTolerance;
+}
 
 }  // namespace
 
@@ -94,7 +98,7 @@ absl::Status RunSelfTest(const AnyModel& model,
                                               " words, found ", found.size()));
     }
     for (size_t t = 0; t < found.size(); ++t) {
-      if (Same(found[t], test.log_probs(t))) continue;
+      if (IsClose(found[t], test.log_probs(t))) continue;
       return absl::DataLossError(absl::StrCat(
           "self-test ", i, ", word ", t, ": log-probability: expected ",
           test.log_probs(t), ", found ", found[t]));

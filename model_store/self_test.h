@@ -10,16 +10,18 @@
 
 namespace lmserve {
 
-// A few texts with the log-probabilities that a model gives their words and,
-// unless it is bidirectional, </s>. Loading ends with it: a model that answers
-// otherwise never serves. Of a translation model, texts[i] translates
-// sources[i], or nothing where there are fewer.
+// Returns a self-test: texts with the log-probabilities that the model gives
+// their words and, unless it is bidirectional, </s>. Loading a version ends
+// with its self-test, and a model that computes other numbers is not served.
+// For a translation model, texts[i] is a translation of sources[i], or of an
+// empty text if there are fewer sources.
 lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
                               absl::Span<const std::string> texts,
                               absl::Span<const std::string> sources = {});
 
-// Scores the texts anew. DATA_LOSS, naming the text and the word, where there
-// is no text, or a number differs by more than 1e-4.
+// Scores the texts of a self-test again. DATA_LOSS, naming the text and the
+// word, if a number differs by more than 1e-4, or if the self-test has no
+// texts.
 absl::Status RunSelfTest(const AnyModel& model,
                          const lm::v1::SelfTest& self_test);
 

@@ -9,15 +9,15 @@
 namespace lmserve {
 namespace {
 
-constexpr size_t kMostNamesTold = 20;
+constexpr size_t kMaxListedNames = 20;
 
-// "a, b and 3 more" for a message.
-std::string Names(const std::vector<std::string>& names) {
+// Returns "a, b and 3 more" for an error message.
+std::string JoinNames(const std::vector<std::string>& names) {
   if (names.empty()) return "none";
-  const size_t told = std::min(names.size(), kMostNamesTold);
-  std::string text = absl::StrJoin(names.begin(), names.begin() + told, ", ");
-  if (told < names.size()) {
-    absl::StrAppend(&text, " and ", names.size() - told, " more");
+  const size_t listed = std::min(names.size(), kMaxListedNames);
+  std::string text = absl::StrJoin(names.begin(), names.begin() + listed, ", ");
+  if (listed < names.size()) {
+    absl::StrAppend(&text, " and ", names.size() - listed, " more");
   }
   return text;
 }
@@ -26,7 +26,7 @@ absl::Status NoSuchModel(const ServedModels& served, absl::string_view name) {
   std::vector<std::string> names;
   for (const auto& [known, model] : served.models) names.push_back(known);
   return absl::NotFoundError(absl::StrCat(
-      "model '", name, "' is not served; there are: ", Names(names)));
+      "model '", name, "' is not served; served: ", JoinNames(names)));
 }
 
 absl::Status NoSuchVersion(const ServedModels::Model& model,
@@ -37,11 +37,11 @@ absl::Status NoSuchVersion(const ServedModels::Model& model,
   }
   for (const auto& entry : model.aliases) names.push_back(entry.first);
   return absl::NotFoundError(
-      absl::StrCat("model '", name, "' has no version or alias '", wanted,
-                   "' that is served; there are: ", Names(names)));
+      absl::StrCat("model '", name, "' has no served version or alias '",
+                   wanted, "'; served: ", JoinNames(names)));
 }
 
-// The version that a name stands for; 0 where its alias is none.
+// Returns the version that a name stands for, or 0 if its alias does not exist.
 uint64_t Resolve(const ServedModels::Model& model, const ModelName& wanted) {
   if (wanted.version != 0) return wanted.version;
   if (wanted.alias.empty()) return model.versions.rbegin()->first;
@@ -64,7 +64,7 @@ ServedModels::Entry MakeEntry(const ServedModels::Model& model,
 
 absl::StatusOr<ServedModels::Found> ServedModels::Find(
     absl::string_view spec) const {
-  // A bare name, as most are, need not be taken apart.
+  // Most names have no '@', so look up the whole text before parsing it.
   if (const auto bare = models.find(spec); bare != models.end()) {
     const Model& model = bare->second;
     return Found{model, model.versions.rbegin()->first};

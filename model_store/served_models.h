@@ -15,11 +15,11 @@
 
 namespace lmserve {
 
-// What a store serves at one moment: a value, which those who build it fill in
-// and those who ask it only read.
+// A snapshot of what a store serves. A plain value: StoreLoader fills it, then
+// publishes it as const. The const functions are thread-safe.
 struct ServedModels {
-  // The versions of a model that are loaded, one at least, and its aliases,
-  // which name no others.
+  // The loaded versions of a model, at least one, and the aliases that stand
+  // for them.
   struct Model {
     std::map<uint64_t, ModelHandle> versions;
     std::map<std::string, uint64_t, std::less<>> aliases;
@@ -27,8 +27,8 @@ struct ServedModels {
     bool operator==(const Model& other) const = default;
   };
 
-  // What was not loaded, and why: a version, or, of version 0, the aliases of a
-  // model; without a name, too, the store.
+  // Something that could not be loaded, and the reason: a version; with version
+  // 0, the aliases or the directory of a model; with an empty name, the store.
   struct Refused {
     std::string name;
     uint64_t version;
@@ -37,35 +37,35 @@ struct ServedModels {
     bool operator==(const Refused& other) const = default;
   };
 
-  // A loaded version with what the store says of it.
+  // A loaded version and the names that stand for it.
   struct Entry {
     ModelHandle handle;
-    std::vector<std::string> aliases;  // that name it, sorted
-    bool is_default;                   // what the bare name stands for
+    std::vector<std::string> aliases;  // sorted
+    bool is_default;                   // NAME alone stands for this version
   };
 
-  using Version = std::pair<std::string, uint64_t>;  // of a model
+  using Version = std::pair<std::string, uint64_t>;  // name and version
 
-  // Finds NAME (its newest loaded version), NAME@VERSION or NAME@ALIAS. Fails
-  // with INVALID_ARGUMENT where the text has another form, with NOT_FOUND,
-  // telling the names there are, where nothing of that name is loaded, and with
-  // FAILED_PRECONDITION where it is a reranker.
+  // Finds a model by NAME (its newest loaded version), NAME@VERSION or
+  // NAME@ALIAS. INVALID_ARGUMENT if `spec` has another form; NOT_FOUND, with
+  // the names that exist, if it is not loaded; FAILED_PRECONDITION if it is a
+  // reranker.
   absl::StatusOr<ModelHandle> Get(absl::string_view spec) const;
 
-  // The same of a reranker, where it is no model.
+  // Like Get(), for a reranker. FAILED_PRECONDITION if it is a model.
   absl::StatusOr<ModelHandle> GetReranker(absl::string_view spec) const;
 
-  // Either of them, with aliases.
+  // Finds a model or a reranker, with its aliases.
   absl::StatusOr<Entry> GetEntry(absl::string_view spec) const;
 
-  // All loaded versions, by name, then version.
+  // Returns all loaded versions, sorted by name, then by version.
   std::vector<Entry> List() const;
 
   bool operator==(const ServedModels& other) const = default;
 
   std::map<std::string, Model, std::less<>> models;
-  std::vector<Refused> refused;  // by name
-  std::vector<Version> loading;  // read and verified at this moment
+  std::vector<Refused> refused;  // sorted by name
+  std::vector<Version> loading;  // being read and verified
 
  private:
   // A model and one of its versions.

@@ -9,11 +9,11 @@
 
 namespace lmserve {
 
-// The SHA-256 of some bytes, as 64 lower-case hexadecimal digits.
+// Returns the SHA-256 of `bytes` as 64 lower-case hexadecimal digits.
 std::string Sha256(absl::string_view bytes);
 
-// The same, unless `is_cancelled`, asked every few milliseconds, says so: then
-// nothing.
+// Like the function above, but returns nullopt if `is_cancelled` returns true.
+// It is called every few milliseconds.
 std::optional<std::string> Sha256(absl::string_view bytes,
                                   absl::FunctionRef<bool()> is_cancelled);
 

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "model_store/manifest.h"
 #include "model_store/mapped_file.h"
 #include "model_store/model_name.h"
@@ -18,8 +19,8 @@
 namespace lmserve {
 namespace {
 
-// The names of the directories in a directory.
-absl::StatusOr<std::vector<std::string>> Directories(
+// Returns the names of the directories in a directory.
+absl::StatusOr<std::vector<std::string>> ListDirectories(
     const std::string& directory) {
   std::error_code error;
   std::filesystem::directory_iterator entry(directory, error);
@@ -35,8 +36,8 @@ absl::StatusOr<std::vector<std::string>> Directories(
   return names;
 }
 
-// What tells a file from the same one changed. The mode counts, for it tells
-// whether the file can be read.
+// Returns a text that changes when the file changes. It includes the mode,
+// because a change of permissions can make the file readable.
 std::string Stamp(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return absl::StrCat("error ", errno);
@@ -49,7 +50,7 @@ std::string Stamp(const std::string& path) {
 
 absl::StatusOr<std::vector<std::string>> ListModelNames(
     const std::string& store) {
-  absl::StatusOr<std::vector<std::string>> names = Directories(store);
+  absl::StatusOr<std::vector<std::string>> names = ListDirectories(store);
   if (!names.ok()) return names;
   names->erase(std::remove_if(names->begin(), names->end(),
                               [](const std::string& name) {
@@ -63,13 +64,13 @@ absl::StatusOr<std::vector<std::string>> ListModelNames(
 absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
                                                    absl::string_view name) {
   const absl::StatusOr<std::vector<std::string>> names =
-      Directories(absl::StrCat(store, "/", name));
+      ListDirectories(absl::StrCat(store, "/", name));
   std::vector<uint64_t> versions;
   if (absl::IsNotFound(names.status())) return versions;
   if (!names.ok()) return names.status();
   for (const std::string& text : *names) {
     uint64_t version;
-    // The decimal form alone: no sign, no zero before it.
+    // Rejects a sign and leading zeros.
     if (absl::SimpleAtoi(text, &version) && version > 0 &&
         absl::StrCat(version) == text) {
       versions.push_back(version);
@@ -125,6 +126,17 @@ absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(
     aliases[alias] = version;
   }
   return aliases;
+}
+
+absl::Status WithoutStorePath(const std::string& store,
+                              const absl::Status& status) {
+  if (status.ok()) return status;
+  absl::string_view message = status.message();
+  if (!absl::ConsumePrefix(&message, store)) return status;
+  if (!absl::ConsumePrefix(&message, "/")) {
+    return absl::Status(status.code(), absl::StrCat("the store", message));
+  }
+  return absl::Status(status.code(), message);
 }
 
 }  // namespace lmserve

@@ -6,36 +6,45 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace lmserve {
 
-// What is in a store on disk, by names alone; nothing is opened but
-// aliases.json. Entries with other names than a model's or a version's, hidden
-// ones above all, are passed over.
+// Lists what a store directory contains. These functions read names and file
+// attributes and open no file except aliases.json. They ignore entries whose
+// names are not valid for a model or a version, such as hidden ones.
+// Thread-safe.
 
-// The models, sorted. Fails where the directory cannot be read.
+// Returns the names of the models, sorted. Fails if the directory cannot be
+// read.
 absl::StatusOr<std::vector<std::string>> ListModelNames(
     const std::string& store);
 
-// The versions of a model, rising; none where it is not there. Fails where the
-// model's directory cannot be read.
+// Returns the versions of a model in ascending order; none if the model does
+// not exist. Fails if the model's directory cannot be read.
 absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
                                                    absl::string_view name);
 
-// The same; none where it cannot be read.
+// Like ReadVersions(), but returns none if the directory cannot be read.
 std::vector<uint64_t> ListVersions(const std::string& store,
                                    absl::string_view name);
 
-// What a version's directory looks like from outside: the name, size, time and
-// number of each file. Another text where one of them has changed; never empty.
+// Returns a text that changes when a file of the version changes: the name,
+// size, modification time, mode and inode number of each file. Never empty.
 std::string StampVersion(const std::string& store, absl::string_view name,
                          uint64_t version);
 
-// The aliases of a model. DATA_LOSS where aliases.json is broken.
+// Returns the aliases of a model and the versions that they stand for.
+// DATA_LOSS if aliases.json is not valid.
 absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(
     const std::string& store, absl::string_view name);
+
+// Removes the path of the store from the beginning of an error message, because
+// clients of a server must not see it.
+absl::Status WithoutStorePath(const std::string& store,
+                              const absl::Status& status);
 
 }  // namespace lmserve
 

@@ -6,118 +6,86 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "model_store/loaded_version.h"
+#include "model_store/model_versions.h"
 #include "model_store/served_models.h"
 #include "model_store/version_policy.h"
 
 namespace lmserve {
 
-// Brings what is served in line with what is on disk. What it makes of the two
-// it publishes, step by step, and each step is fit to be served:
-//  - a version is served once it is loaded and verified;
-//  - what is served stays until what takes its place is, so a bad version or
-//    alias unseats nothing;
-//  - what is gone from the disk, or no longer wanted, is let go.
-// Versions that are members of a loaded reranker are kept as aliased ones are;
-// those of a new one are loaded right after it.
-// A version that was refused is tried again when its directory has changed.
-// One thread at a time.
+// Keeps what is served in line with a store directory. It publishes a new
+// snapshot after every step, and each snapshot can be served:
+//  - A version is served after it was loaded and verified.
+//  - A version or alias is served until its replacement is, so a version that
+//    fails to load replaces nothing.
+//  - A version that is no longer on disk, or no longer wanted, is released.
+// The members of loaded rerankers stay loaded like versions that an alias
+// names; those of a new reranker are loaded right after it. A version that
+// failed to load is tried again when its directory has changed.
+//
+// Must be used by one thread at a time.
 class StoreLoader {
  public:
   struct Hooks {
-    // Loads a version, as LoadModel() does.
-    std::function<absl::StatusOr<ModelHandle>(const std::string& name,
-                                              uint64_t version)>
-        load;
-    // Gets what is served from now on, whenever that changes.
+    // Loads a version like LoadModel().
+    ModelVersions::LoadFunction load;
+    // Receives every new snapshot that differs from the previous one.
     std::function<void(std::shared_ptr<const ServedModels>)> publish;
   };
 
   StoreLoader(std::string directory, VersionPolicy policy, Hooks hooks);
+  StoreLoader(const StoreLoader&) = delete;
+  StoreLoader& operator=(const StoreLoader&) = delete;
 
-  // Looks at the disk. Fails where the store cannot be read; then all stays as
-  // it is.
+  // Scans the disk, loads new versions and releases old ones. Fails if the
+  // store directory cannot be read; then nothing changes.
   absl::Status Refresh();
 
-  // Loads a version, version 0 being the newest on disk, and keeps it until
-  // Unload(). NOT_FOUND where there is none, DATA_LOSS where it is bad.
+  // Loads a version and keeps it until Unload(). Version 0 means the newest one
+  // on disk. NOT_FOUND if the version does not exist; DATA_LOSS if it cannot be
+  // verified.
   absl::Status Load(const std::string& name, uint64_t version);
 
-  // Lets a version go, and keeps it out until Load() or SetAlias() wants it; a
-  // newer one is loaded as ever. NOT_FOUND where it is not loaded,
-  // FAILED_PRECONDITION where an alias or a reranker names it.
+  // Releases a version and keeps it from being loaded until Load() or
+  // SetAlias(). Newer versions are still loaded by Refresh(). NOT_FOUND if the
+  // version is not loaded; FAILED_PRECONDITION if an alias or a loaded reranker
+  // names it.
   absl::Status Unload(const std::string& name, uint64_t version);
 
-  // Loads a version, then lets an alias name it, here and on disk; version 0
-  // takes the alias away. Where this fails nothing has changed: as Load(), and
-  // with FAILED_PRECONDITION where the alias does not name `expected` on disk,
-  // if that is given; 0 stands for no such alias.
+  // Loads a version, then points an alias to it, in the store and here. Version
+  // 0 removes the alias. Fails with the errors of Load(), and with
+  // FAILED_PRECONDITION if `expected` is given and the alias does not point to
+  // it on disk, where 0 means that the alias must not exist. Changes nothing if
+  // it fails.
   absl::Status SetAlias(const std::string& name, const std::string& alias,
                         uint64_t version, std::optional<uint64_t> expected);
 
  private:
-  using Aliases = std::map<std::string, uint64_t, std::less<>>;
-  using Problems = std::vector<ServedModels::Refused>;
-
-  // A version on disk.
-  struct Version {
-    std::string stamp;     // of the directory, when last read; empty: never
-    ModelHandle handle;    // null: not loaded
-    absl::Status problem;  // why the directory, as it is, was refused
-    bool pinned = false;   // by Load()
-    bool out = false;      // by Unload()
-    bool gone = false;     // from the disk
-  };
-  struct Model {
-    std::string name;
-    std::map<uint64_t, Version> versions;
-    Aliases aliases;    // as they serve, so maybe not as they are on disk
-    Problems problems;  // not those of versions
-  };
-  // What becomes of a model once all of it is loaded.
-  struct Plan {
-    std::set<uint64_t> versions;
-    Aliases aliases;
-    Problems problems;
-  };
-
-  Model& GetModel(const std::string& name);
-  absl::StatusOr<uint64_t> Find(const std::string& name,
-                                uint64_t version) const;
+  ModelVersions& GetModel(const std::string& name);
+  absl::StatusOr<ModelHandle> LoadVersion(const std::string& name,
+                                          uint64_t version);
   void RefreshModel(const std::string& name);
-  absl::Status LookForVersions(Model* model) const;
   void RefreshMembers();
   bool IsReranker(const ServedModels::Version& version) const;
-  std::multimap<ServedModels::Version, ServedModels::Version> Members() const;
-  static bool IsOnDisk(const Model& model, uint64_t number);
-  void PlanAliases(Model* model, Plan* plan);
-  void PlanPinned(Model* model, Plan* plan);
-  void PlanMembers(Model* model, Plan* plan);
-  void PlanNewest(Model* model, Plan* plan);
-  void PlanListed(Model* model, Plan* plan);
-  bool EnsureLoaded(Model* model, uint64_t number, Plan* plan);
-  static void Apply(Plan plan, Model* model);
-  void LoadIfChanged(const std::string& name, uint64_t number,
-                     Version* version);
-  absl::Status LoadNow(const std::string& name, uint64_t number,
-                       Version* version);
+  std::multimap<ServedModels::Version, ServedModels::Version> FindMembers()
+      const;
+  absl::StatusOr<uint64_t> FindOnDisk(const std::string& name,
+                                      uint64_t version) const;
   absl::Status MoveAlias(const std::string& name, const std::string& alias,
                          uint64_t version, std::optional<uint64_t> expected);
-  absl::Status WithoutPath(const absl::Status& status) const;
   ServedModels MakeSnapshot() const;
   void PublishSnapshot();
 
   const std::string directory_;
   const VersionPolicy policy_;
   const Hooks hooks_;
-  std::map<std::string, Model> models_;
-  absl::Status problem_;  // of the store itself
+  std::map<std::string, ModelVersions> models_;
+  absl::Status problem_;  // why the store directory cannot be read
   std::vector<ServedModels::Version> loading_;
   std::shared_ptr<const ServedModels> published_;
 };

@@ -21,8 +21,8 @@ absl::StatusOr<VersionPolicy> ParseVersionPolicy(absl::string_view text) {
     const absl::StatusOr<ModelName> listed = ParseModelName(spec);
     if (!listed.ok() || listed->version == 0) {
       return absl::InvalidArgumentError(
-          absl::StrCat("expected a number above 0, all or NAME@VERSION,..., "
-                       "found '",
+          absl::StrCat("expected a number greater than 0, all or "
+                       "NAME@VERSION,..., found '",
                        text, "'"));
     }
     policy.listed[listed->name].insert(listed->version);

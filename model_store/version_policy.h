@@ -13,20 +13,21 @@
 
 namespace lmserve {
 
-// Which versions are kept loaded, besides those that aliases name and those
-// that somebody asked for.
+// Which versions a store keeps loaded, in addition to those that aliases name,
+// those that were loaded explicitly and the members of rerankers.
 struct VersionPolicy {
   static constexpr size_t kAll = std::numeric_limits<size_t>::max();
 
-  // Of each model so many good ones, the newest.
+  // Number of versions to load per model, the newest that can be loaded. Not
+  // used if `listed` is not empty.
   size_t newest = 1;
 
-  // Where not empty: these, by model, and no others.
+  // If not empty, load exactly these versions, by model.
   std::map<std::string, std::set<uint64_t>> listed = {};
 };
 
-// Reads a number above 0, "all", or NAME@VERSION,NAME@VERSION,...; fails with
-// INVALID_ARGUMENT, telling the forms.
+// Parses a number greater than 0, "all", or NAME@VERSION,NAME@VERSION,...
+// INVALID_ARGUMENT if the text has another form.
 absl::StatusOr<VersionPolicy> ParseVersionPolicy(absl::string_view text);
 
 }  // namespace lmserve

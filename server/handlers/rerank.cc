@@ -144,7 +144,7 @@ class Reranking {
 
   absl::Status CheckRequest() const {
     absl::Status status = CheckMembers(reranker_, serving_.limits);
-    if (status.ok()) status = CheckWeighing(reranker_);
+    if (status.ok()) status = CheckWeighting(reranker_);
     if (!status.ok()) return Prefixed(prefix_, status);
     if (request_.candidates().empty()) {
       return InvalidField("candidates", "expected a candidate, found none");

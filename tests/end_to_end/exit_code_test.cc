@@ -212,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(
              "lm_trainer",
              {"mixture", "--members", "en,de", "--corpus", "-", "--store",
               "STORE", "--model", "mixed"},
-             "model 'de' is not in the store; there are: en"},
+             "model 'de' is not in the store; found: en"},
         Case{"NoCorpus",
              "lm_trainer",
              {"ngram", "--corpus", "/nowhere/text", "--store", "STORE",

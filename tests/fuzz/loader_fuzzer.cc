@@ -245,7 +245,7 @@ void LoadModelName(absl::string_view text) {
 void LoadReranker(absl::string_view json) {
   const auto reranker = ParseReranker(json);
   if (!reranker.ok()) return;
-  RequireOk(CheckWeighing(*reranker), "a reranker that is read can be used");
+  RequireOk(CheckWeighting(*reranker), "a reranker that is read can be used");
   const auto again = ParseReranker(ToJson(*reranker));
   RequireOk(again.status(), "a reranker that is written can be read");
   Require(FixedMembers(*again) == FixedMembers(*reranker),

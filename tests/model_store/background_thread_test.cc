@@ -14,7 +14,7 @@ namespace {
 
 using testing::ElementsAre;
 
-TEST(BackgroundThreadTest, RunsTasksInTheirOrder) {
+TEST(BackgroundThreadTest, RunsTasksInOrder) {
   std::vector<int> ran;
   BackgroundThread thread;
   for (int i = 0; i < 3; ++i) thread.Post([&ran, i] { ran.push_back(i); });
@@ -22,7 +22,7 @@ TEST(BackgroundThreadTest, RunsTasksInTheirOrder) {
   EXPECT_THAT(ran, ElementsAre(0, 1, 2));
 }
 
-TEST(BackgroundThreadTest, HasTheLowestPriorityAndLeavesOthersTheirs) {
+TEST(BackgroundThreadTest, HasTheLowestPriority) {
   const int own = getpriority(PRIO_PROCESS, gettid());
   int priority = 0;
   BackgroundThread thread;
@@ -51,7 +51,7 @@ TEST(BackgroundThreadTest, ATaskMayPost) {
   done.get_future().wait();
 }
 
-TEST(BackgroundThreadTest, OnceStoppedTakesNothing) {
+TEST(BackgroundThreadTest, AcceptsNoTasksAfterStop) {
   BackgroundThread thread;
   thread.Stop();
   thread.Stop();

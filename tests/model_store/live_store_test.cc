@@ -1,4 +1,4 @@
-// A store that changes while it serves.
+// Tests of a store whose directory changes while it serves.
 
 #include <algorithm>
 #include <atomic>
@@ -39,30 +39,31 @@ using testing::Pair;
 using testing::SizeIs;
 using testing::StartsWith;
 
-constexpr auto kLongest = std::chrono::seconds(60);
+constexpr auto kTimeout = std::chrono::seconds(60);
 
-// What a change comes to.
+// Starts a change, waits until it is done and returns its status.
 absl::Status Wait(absl::FunctionRef<void(ModelStore::Done)> change) {
   std::promise<absl::Status> promise;
   change([&](const absl::Status& status) { promise.set_value(status); });
   return promise.get_future().get();
 }
 
-// Waits until a store is as a test wants it; false where it never comes to be.
-bool WaitUntil(ModelStore& store, const std::function<bool()>& wanted) {
+// Waits until a condition holds that depends on a store. Returns false after
+// the timeout.
+bool WaitUntil(ModelStore& store, const std::function<bool()>& condition) {
   std::mutex mutex;
   std::condition_variable changed;
   store.OnChange([&] {
     const std::lock_guard<std::mutex> lock(mutex);
     changed.notify_all();
   });
-  bool is = false;
+  bool holds = false;
   {
     std::unique_lock<std::mutex> lock(mutex);
-    is = changed.wait_for(lock, kLongest, wanted);
+    holds = changed.wait_for(lock, kTimeout, condition);
   }
   store.OnChange(nullptr);
-  return is;
+  return holds;
 }
 
 class LiveStoreTest : public testing::Test {
@@ -78,7 +79,7 @@ class LiveStoreTest : public testing::Test {
     for (int i = 0; i < times; ++i) PublishModel();
   }
 
-  // A version that is not in the store yet: publishing writes it elsewhere.
+  // Publishes a version to another store and returns its directory.
   std::string MakeElsewhere() {
     PublishTinyModel(elsewhere_.path(), "m");
     return elsewhere_.File("m/1");
@@ -111,7 +112,7 @@ class LiveStoreTest : public testing::Test {
     });
   }
 
-  // "VERSION aliases..." of what is loaded, "*" after the default.
+  // Returns "VERSION ALIAS..." for each loaded version, "*" after the default.
   std::vector<std::string> Loaded() const {
     std::vector<std::string> list;
     for (const ModelStore::Entry& entry : store_->List()) {
@@ -124,7 +125,7 @@ class LiveStoreTest : public testing::Test {
     return list;
   }
 
-  // "VERSION: reason" of what is refused.
+  // Returns "VERSION: REASON" for everything that was refused.
   std::vector<std::string> Refused() const {
     std::vector<std::string> list;
     for (const ModelStore::Refused& refused : store_->refused()) {
@@ -138,7 +139,7 @@ class LiveStoreTest : public testing::Test {
     return ReadAliases(directory_.path(), "m").value();
   }
 
-  // A reranker with the members m@VERSION.
+  // Publishes a reranker with the members m@VERSION.
   void PublishReranker(const std::vector<uint64_t>& members) const {
     lm::v1::Reranker reranker;
     for (uint64_t member : members) {
@@ -158,7 +159,7 @@ class LiveStoreTest : public testing::Test {
   std::unique_ptr<ModelStore> store_;
 };
 
-TEST_F(LiveStoreTest, ANewVersionTakesThePlaceOfTheOld) {
+TEST_F(LiveStoreTest, ANewVersionReplacesTheOldOne) {
   PublishModel();
   Open();
   const ModelHandle old = store_->Get("m").value();
@@ -188,7 +189,7 @@ TEST_F(LiveStoreTest, TheDirectoryIsWatched) {
   EXPECT_TRUE(WaitUntil(*store_, [&] { return store_->List().empty(); }));
 }
 
-TEST_F(LiveStoreTest, WhoAsksWhileVersionsChangeIsAlwaysAnswered) {
+TEST_F(LiveStoreTest, EveryLookupSucceedsWhileVersionsChange) {
   PublishModel();
   Open({.poll = std::chrono::milliseconds(1)});
   const lm::v1::SelfTest expected = MakeSelfTest(
@@ -215,10 +216,10 @@ TEST_F(LiveStoreTest, WhoAsksWhileVersionsChangeIsAlwaysAnswered) {
   EXPECT_THAT(wrong, testing::Each(0));
 }
 
-// What may be wrong with a version that appears, and part of the reason.
+// A way to damage a new version, and part of the reason that is reported.
 struct BrokenCase {
   std::string name;
-  std::function<void(const std::string& directory)> spoil;
+  std::function<void(const std::string& directory)> damage;
   std::string reason;
 };
 
@@ -231,13 +232,13 @@ void FlipABit(const std::string& path) {
 class BrokenVersionTest : public LiveStoreTest,
                           public testing::WithParamInterface<BrokenCase> {};
 
-TEST_P(BrokenVersionTest, UnseatsNothingUntilItIsWhole) {
+TEST_P(BrokenVersionTest, ReplacesNothingUntilItIsComplete) {
   const std::string good = MakeElsewhere();
   PublishModel();
   AliasOnDisk("stable", 1);
   Open();
   CopyTo(good, "m/2");
-  GetParam().spoil(directory_.File("m/2"));
+  GetParam().damage(directory_.File("m/2"));
   for (int i = 0; i < 2; ++i) {
     EXPECT_TRUE(Refresh().ok());
     EXPECT_THAT(Loaded(), ElementsAre("1* stable"));
@@ -293,7 +294,7 @@ INSTANTIATE_TEST_SUITE_P(
       return info.param.name;
     });
 
-TEST_F(LiveStoreTest, AVersionThatGrowsFileByFileServesOnceItIsWhole) {
+TEST_F(LiveStoreTest, AVersionCopiedFileByFileIsServedOnceComplete) {
   const std::string good = MakeElsewhere();
   PublishModel();
   Open();
@@ -330,7 +331,7 @@ TEST_F(LiveStoreTest, AVersionThatIsGoneIsUnloaded) {
   EXPECT_THAT(Refused(), IsEmpty());
 }
 
-TEST_F(LiveStoreTest, AStoreThatCannotBeReadServesOn) {
+TEST_F(LiveStoreTest, AStoreThatCannotBeReadKeepsServing) {
   PublishModel();
   Open();
   std::filesystem::rename(directory_.path(), elsewhere_.File("moved"));
@@ -342,7 +343,7 @@ TEST_F(LiveStoreTest, AStoreThatCannotBeReadServesOn) {
   EXPECT_THAT(Refused(), IsEmpty());
 }
 
-TEST_F(LiveStoreTest, AVersionRewrittenForTheWorseServesOnAsItWas) {
+TEST_F(LiveStoreTest, ADamagedLoadedVersionIsStillServed) {
   const std::string good = MakeElsewhere();
   PublishModel();
   Open();
@@ -372,7 +373,7 @@ TEST_F(LiveStoreTest, AliasesFollowTheDisk) {
   EXPECT_THAT(Refused(), IsEmpty());
 }
 
-TEST_F(LiveStoreTest, AnAliasOnDiskMovesToAGoodVersionAlone) {
+TEST_F(LiveStoreTest, AnAliasOnDiskMovesOnlyToAGoodVersion) {
   PublishTimes(3);
   AliasOnDisk("stable", 1);
   Open();
@@ -391,7 +392,7 @@ TEST_F(LiveStoreTest, TheNewestGoodOnesAreKept) {
   PublishModel();
   EXPECT_TRUE(Refresh().ok());
   EXPECT_THAT(Loaded(), ElementsAre("4", "5*"));
-  EXPECT_THAT(Refused(), IsEmpty());  // nobody wants 3 any more
+  EXPECT_THAT(Refused(), IsEmpty());  // version 3 is no longer wanted
 }
 
 TEST_F(LiveStoreTest, AllAreKept) {
@@ -408,14 +409,15 @@ TEST_F(LiveStoreTest, ListedOnesAreKept) {
   AliasOnDisk("stable", 1);
   Open({.keep = {.newest = 1, .listed = {{"m", {2, 7}}, {"none", {1}}}}});
   EXPECT_THAT(Loaded(), ElementsAre("1 stable", "2*"));
-  EXPECT_THAT(Refused(), ElementsAre("7: NOT_FOUND: there is no such version",
-                                     "1: NOT_FOUND: there is no such version"));
+  EXPECT_THAT(Refused(),
+              ElementsAre("7: NOT_FOUND: the version does not exist",
+                          "1: NOT_FOUND: the version does not exist"));
   std::filesystem::rename(directory_.File("m/3"), directory_.File("m/7"));
   EXPECT_TRUE(Refresh().ok());
   EXPECT_THAT(Loaded(), ElementsAre("1 stable", "2", "7*"));
 }
 
-TEST_F(LiveStoreTest, WhatIsLoadedStays) {
+TEST_F(LiveStoreTest, LoadedVersionsStay) {
   PublishTimes(3);
   Open();
   EXPECT_TRUE(Load(1).ok());
@@ -428,7 +430,7 @@ TEST_F(LiveStoreTest, WhatIsLoadedStays) {
   EXPECT_THAT(Loaded(), ElementsAre("4*"));
 }
 
-TEST_F(LiveStoreTest, WhatIsUnloadedStaysOut) {
+TEST_F(LiveStoreTest, UnloadedVersionsStayUnloaded) {
   PublishTimes(2);
   Open();
   EXPECT_TRUE(Unload(2).ok());
@@ -437,7 +439,8 @@ TEST_F(LiveStoreTest, WhatIsUnloadedStaysOut) {
   AliasOnDisk("latest", 2);
   EXPECT_TRUE(Refresh().ok());
   EXPECT_THAT(Loaded(), IsEmpty());
-  EXPECT_THAT(Refused(), ElementsAre(HasSubstr("'latest': it was unloaded")));
+  EXPECT_THAT(Refused(),
+              ElementsAre(HasSubstr("'latest': the version was unloaded")));
   EXPECT_TRUE(Load(2).ok());
   EXPECT_TRUE(Refresh().ok());
   EXPECT_THAT(Loaded(), ElementsAre("2* latest"));
@@ -460,22 +463,21 @@ TEST_F(LiveStoreTest, LoadWithoutAVersionLoadsTheNewest) {
   EXPECT_EQ(store_->Get("m").value()->version(), 2u);
 }
 
-TEST_F(LiveStoreTest, LoadAndUnloadTellWhatIsMissing) {
+TEST_F(LiveStoreTest, LoadAndUnloadReportWhatIsMissing) {
   PublishTimes(2);
   AliasOnDisk("stable", 1);
   Open();
   EXPECT_THAT(Load(7).ToString(),
               HasSubstr("NOT_FOUND: model 'm' has no version or alias '7'"));
-  EXPECT_THAT(
-      Wait([&](auto done) { store_->Load("n", 1, done); }).ToString(),
-      HasSubstr("NOT_FOUND: model 'n' is not in the store; there are: m"));
+  EXPECT_THAT(Wait([&](auto done) { store_->Load("n", 1, done); }).ToString(),
+              HasSubstr("NOT_FOUND: model 'n' is not in the store; found: m"));
   EXPECT_TRUE(absl::IsInvalidArgument(
       Wait([&](auto done) { store_->Load("../m", 1, done); })));
   EXPECT_THAT(Unload(7).ToString(), HasSubstr("NOT_FOUND: "));
   EXPECT_TRUE(absl::IsInvalidArgument(Unload(0)));
   EXPECT_THAT(Unload(1).ToString(),
-              HasSubstr("FAILED_PRECONDITION: m@1: it has aliases, which must "
-                        "move first: stable"));
+              HasSubstr("FAILED_PRECONDITION: m@1 cannot be unloaded: move its "
+                        "aliases first: stable"));
   EXPECT_THAT(Loaded(), ElementsAre("1 stable", "2*"));
 }
 
@@ -514,7 +516,7 @@ TEST_F(LiveStoreTest, SetAliasThatFailsMovesNothing) {
   EXPECT_THAT(AliasesOnDisk(), ElementsAre(Pair("stable", 1)));
 }
 
-// A directory in the place of the file lets writing fail, even for root.
+// A directory in place of the file makes writing fail, even for root.
 TEST_F(LiveStoreTest, SetAliasThatCannotBeWrittenMovesNothing) {
   PublishTimes(3);
   Open();
@@ -528,7 +530,7 @@ TEST_F(LiveStoreTest, SetAliasThatCannotBeWrittenMovesNothing) {
   }
 }
 
-TEST_F(LiveStoreTest, OfManySetAliasAtOnceNoneIsLost) {
+TEST_F(LiveStoreTest, ConcurrentSetAliasLosesNoChange) {
   PublishTimes(2);
   Open();
   std::vector<std::thread> threads;
@@ -550,8 +552,8 @@ TEST_F(LiveStoreTest, OfManySetAliasAtOnceNoneIsLost) {
   EXPECT_THAT(store_->GetEntry("m@2")->aliases, SizeIs(8));
 }
 
-// Of two who swap the same alias one wins.
-TEST_F(LiveStoreTest, OfManyThatExpectTheSameOneMovesTheAlias) {
+// If several threads expect the same old version, only one moves the alias.
+TEST_F(LiveStoreTest, OnlyOneOfConcurrentSwapsMovesTheAlias) {
   PublishTimes(2);
   AliasOnDisk("stable", 1);
   Open();
@@ -567,7 +569,7 @@ TEST_F(LiveStoreTest, OfManyThatExpectTheSameOneMovesTheAlias) {
   EXPECT_EQ(moved, 1);
 }
 
-TEST_F(LiveStoreTest, AfterTheEndChangesAreUnavailable) {
+TEST_F(LiveStoreTest, ChangesAfterStopAreUnavailable) {
   PublishModel();
   Open();
   store_->Stop();
@@ -576,7 +578,7 @@ TEST_F(LiveStoreTest, AfterTheEndChangesAreUnavailable) {
   EXPECT_THAT(Loaded(), ElementsAre("1*"));
 }
 
-TEST_F(LiveStoreTest, WhatLoadsIsTold) {
+TEST_F(LiveStoreTest, SnapshotsListWhatIsLoading) {
   PublishModel();
   Open();
   std::vector<std::string> seen;
@@ -587,13 +589,14 @@ TEST_F(LiveStoreTest, WhatLoadsIsTold) {
   });
   PublishModel();
   EXPECT_TRUE(Refresh().ok());
-  EXPECT_TRUE(Refresh().ok());  // nothing is new
+  EXPECT_TRUE(Refresh().ok());  // nothing has changed
   store_->OnChange(nullptr);
   EXPECT_THAT(seen, ElementsAre("m@2"));
   EXPECT_THAT(store_->served()->loading, IsEmpty());
 }
 
-// A network's weights are on the heap, an n-gram model's in the files mapped.
+// Uses a network, whose weights are on the heap; an n-gram model only maps its
+// files.
 class ManyLoadsTest : public LiveStoreTest {
  protected:
   static constexpr int kLoads = 200;
@@ -632,7 +635,7 @@ class ManyLoadsTest : public LiveStoreTest {
   }
 };
 
-TEST_F(ManyLoadsTest, LeaveNoMemoryAndNoDescriptors) {
+TEST_F(ManyLoadsTest, LeakNoMemoryAndNoDescriptors) {
   PublishNetwork();
   Open();
   EXPECT_GT(store_->Get("m").value()->file_bytes(), 2u << 20);
@@ -641,17 +644,17 @@ TEST_F(ManyLoadsTest, LeaveNoMemoryAndNoDescriptors) {
   const uint64_t bytes = ResidentBytes();
   LoadAndUnload(kLoads);
   EXPECT_EQ(Descriptors(), descriptors);
-#ifndef __SANITIZE_ADDRESS__  // keeps what was freed for a while
+#ifndef __SANITIZE_ADDRESS__  // it delays the release of freed memory
   EXPECT_LT(ResidentBytes(), bytes + (16u << 20));
 #endif
 }
 
-// Versions that a reranker was tuned with stay while it does.
+// The versions that a loaded reranker names stay loaded.
 TEST_F(LiveStoreTest, MembersOfRerankersAreKept) {
   PublishTimes(3);
   PublishReranker({2});
   Open();
-  EXPECT_THAT(Loaded(), ElementsAre("2", "3*", "1*"));  // the last the reranker
+  EXPECT_THAT(Loaded(), ElementsAre("2", "3*", "1*"));  // 1* is the reranker
   PublishReranker({1, 3});
   ASSERT_TRUE(Refresh().ok());
   EXPECT_THAT(Loaded(), ElementsAre("1", "3*", "2*"));
@@ -662,8 +665,8 @@ TEST_F(LiveStoreTest, AMemberCannotBeUnloadedBeforeItsReranker) {
   PublishReranker({1});
   Open();
   EXPECT_EQ(Unload(1), absl::FailedPreconditionError(
-                           "m@1: it is a member of the reranker reranker@1, "
-                           "which must go first"));
+                           "m@1 cannot be unloaded: unload its reranker first: "
+                           "reranker@1"));
   const absl::Status status =
       Wait([&](auto done) { store_->Unload("reranker", 1, std::move(done)); });
   EXPECT_TRUE(status.ok()) << status;
@@ -671,7 +674,7 @@ TEST_F(LiveStoreTest, AMemberCannotBeUnloadedBeforeItsReranker) {
   EXPECT_THAT(Loaded(), ElementsAre("2*"));
 }
 
-// Members may come after their reranker, or not at all.
+// Members may be published after their reranker, or never.
 TEST_F(LiveStoreTest, MembersMayComeLater) {
   PublishReranker({1, 9});
   Open();
@@ -681,8 +684,8 @@ TEST_F(LiveStoreTest, MembersMayComeLater) {
   EXPECT_THAT(Loaded(), ElementsAre("1", "2*", "1*"));
 }
 
-// A reranker is no member, of itself neither.
-TEST_F(LiveStoreTest, ARerankerThatNamesItselfCanGo) {
+// A reranker cannot be a member, not even of itself.
+TEST_F(LiveStoreTest, ARerankerThatNamesItselfCanBeUnloaded) {
   lm::v1::Reranker reranker;
   reranker.add_members()->set_model("reranker@1");
   reranker.mutable_members(0)->set_feature("self");

@@ -42,7 +42,7 @@ class LoadedVersionTest : public testing::Test {
     return LoadModel(store_.path(), "m", 1).status();
   }
 
-  // What is wrong with the version; all that can be is DATA_LOSS.
+  // Returns the message of the load, which must fail with DATA_LOSS.
   std::string Error() const {
     const absl::Status status = Load();
     EXPECT_TRUE(absl::IsDataLoss(status)) << status;
@@ -96,7 +96,7 @@ TEST_F(LoadedVersionTest, MissingFile) {
   EXPECT_TRUE(Load().ok()) << Load();
 }
 
-// A copy that is under way, or was broken off: some files are not there yet.
+// A copy that is in progress or was interrupted: some files do not exist yet.
 TEST_F(LoadedVersionTest, HalfCopiedDirectory) {
   for (int subset = 0; subset < 15; ++subset) {
     const std::string copy = store_.File(absl::StrCat("m/", 2 + subset));
@@ -139,7 +139,7 @@ TEST_F(LoadedVersionTest, EveryByteOfTheFilesCounts) {
   }
 }
 
-// What is for people alone may change; nothing else.
+// Only bytes of the fields that are for people may change.
 TEST_F(LoadedVersionTest, EveryByteOfTheManifestCounts) {
   const std::string bytes = ReadBytes(Path("manifest.json"));
   lm::v1::Manifest expected = ParseManifest(bytes).value();
@@ -162,7 +162,7 @@ TEST_F(LoadedVersionTest, EveryByteOfTheManifestCounts) {
     found.clear_created();
     EXPECT_TRUE(MessageDifferencer::Equals(found, expected)) << "byte " << i;
   }
-  // The three digests alone.
+  // At least every digit of the three digests matters.
   EXPECT_GE(refused, 3 * 64);
 }
 
@@ -225,8 +225,8 @@ TEST_F(LoadedVersionTest, SelfTestThatDisagrees) {
       {R"({"cases": [{"text": "the", "log_probs": [-0.690776]}]})",
        "file 'selftest.json': self-test 0: expected 1 words, found 2"},
       {"{}", "file 'selftest.json': self-test: expected a text, found none"},
-      {"", "selftest.json: not the JSON expected"},
-      {R"({"cases": [], "more": 1})", "selftest.json: not the JSON expected"},
+      {"", "selftest.json: cannot parse the JSON"},
+      {R"({"cases": [], "more": 1})", "selftest.json: cannot parse the JSON"},
   };
   for (const auto& c : kCases) {
     ForgeFile(directory_, "selftest.json", c.json);
@@ -261,8 +261,8 @@ TEST_F(LoadedVersionTest, LinkInPlaceOfAFile) {
     std::filesystem::rename(Path(file), store_.File("kept"));
     std::filesystem::create_symlink(store_.File("kept"), Path(file));
     EXPECT_EQ(Error(), absl::StrCat("file '", file,
-                                    "': expected a file, found a symbolic "
-                                    "link"));
+                                    "': expected a regular file, found a "
+                                    "symbolic link"));
     std::filesystem::rename(store_.File("kept"), Path(file));
   }
 }

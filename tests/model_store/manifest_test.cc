@@ -17,7 +17,7 @@ using testing::HasSubstr;
 constexpr absl::string_view kDigest =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-// As somebody would write it by hand.
+// A manifest in a different layout than ToJson() writes.
 std::string Manifest() {
   return absl::StrCat(R"({
  "format_version": 1, "family": "ngram", "tokenizer": "whitespace",
@@ -58,7 +58,7 @@ TEST(ManifestTest, WrittenAndReadIsTheSame) {
   EXPECT_TRUE(MessageDifferencer::Equals(*read, manifest)) << json;
 }
 
-TEST(ManifestTest, RefusesFieldsThatAreWrong) {
+TEST(ManifestTest, RefusesInvalidFields) {
   const std::string twice = Changed("ngram.bin", "selftest.json");
   const struct {
     std::string json;
@@ -82,9 +82,9 @@ TEST(ManifestTest, RefusesFieldsThatAreWrong) {
       {Changed("ngram.bin", ".hidden"), "files.name", "a plain file name"},
       {Changed("ngram.bin", "manifest.json"), "files.name",
        "found 'manifest.json'"},
-      {twice, "files.name", "expected every file once, found 'selftest.json'"},
+      {twice, "files.name", "expected each name once, found 'selftest.json'"},
       {Changed("selftest.json", "other.json"), "files",
-       "expected selftest.json"},
+       "expected an entry selftest.json"},
       {Changed(absl::StrCat("\"12345678901\", \"sha256\": \"", kDigest),
                "\"12345678901\", \"sha256\": \"e3b0"),
        "files.sha256", "found 'e3b0'"},
@@ -98,7 +98,7 @@ TEST(ManifestTest, RefusesFieldsThatAreWrong) {
   }
 }
 
-TEST(ManifestTest, RefusesWhatIsNotItsJson) {
+TEST(ManifestTest, RefusesInvalidJson) {
   for (const std::string& json :
        {std::string(), std::string("{"), std::string("[]"), std::string("1"),
         std::string("\0", 1), std::string("\xff\xfe"),
@@ -112,7 +112,7 @@ TEST(ManifestTest, RefusesWhatIsNotItsJson) {
     const absl::Status status = ParseManifest(json).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << json.substr(0, 500);
     EXPECT_THAT(std::string(status.message()),
-                testing::StartsWith("manifest.json: not the JSON expected: "));
+                testing::StartsWith("manifest.json: cannot parse the JSON: "));
   }
 }
 

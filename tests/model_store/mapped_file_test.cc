@@ -52,20 +52,20 @@ TEST_F(MappedFileTest, MissingFileIsNotFound) {
 TEST_F(MappedFileTest, SymbolicLinkIsRefused) {
   std::filesystem::create_symlink(Write("file", "a"), directory_.File("link"));
   EXPECT_THAT(Error(directory_.File("link")),
-              HasSubstr("expected a file, found a symbolic link"));
+              HasSubstr("expected a regular file, found a symbolic link"));
 }
 
 TEST_F(MappedFileTest, DirectoryIsRefused) {
   EXPECT_THAT(Error(directory_.path()),
-              HasSubstr("expected a file, found something else"));
+              HasSubstr("expected a regular file, found something else"));
 }
 
-// To open a FIFO for reading waits for a writer, unless asked not to: a test
-// that hangs here has found the defect.
+// Without O_NONBLOCK, open() on a FIFO would wait for a writer and this test
+// would hang.
 TEST_F(MappedFileTest, FifoIsRefusedAtOnce) {
   ASSERT_EQ(mkfifo(directory_.File("fifo").c_str(), 0600), 0);
   EXPECT_THAT(Error(directory_.File("fifo")),
-              HasSubstr("expected a file, found something else"));
+              HasSubstr("expected a regular file, found something else"));
 }
 
 TEST_F(MappedFileTest, OutlivesTheNameAndMoves) {

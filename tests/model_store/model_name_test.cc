@@ -19,7 +19,7 @@ TEST(ModelNameTest, PlainNames) {
   }
 }
 
-TEST(ModelNameTest, NamesThatAreNone) {
+TEST(ModelNameTest, InvalidNames) {
   for (const std::string& name :
        {std::string(), std::string("."), std::string(".."),
         std::string(".hidden"), std::string("a/b"), std::string("../a"),
@@ -32,8 +32,8 @@ TEST(ModelNameTest, NamesThatAreNone) {
   }
 }
 
-// A name comes from the network: what is told of it must not fill a log, nor
-// carry control characters into it.
+// Names come from the network, so messages must limit their length and escape
+// control characters.
 TEST(ModelNameTest, MessageQuotesABoundedPlainPart) {
   const absl::Status status =
       CheckModelName("\x1b[31m" + std::string(100000, 'x'));
@@ -41,7 +41,7 @@ TEST(ModelNameTest, MessageQuotesABoundedPlainPart) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("\\x1b[31m"));
 }
 
-TEST(ModelNameTest, AliasIsANameThatIsNoNumber) {
+TEST(ModelNameTest, AliasIsANameButNotANumber) {
   for (absl::string_view alias : {"stable", "v1", "1a", "1.0", "-1"}) {
     EXPECT_TRUE(CheckAlias(alias).ok()) << alias;
   }
@@ -74,7 +74,7 @@ TEST(ModelNameTest, ThreeForms) {
   }
 }
 
-TEST(ModelNameTest, FormsThatAreNone) {
+TEST(ModelNameTest, InvalidForms) {
   for (absl::string_view text :
        {"", "@", "m@", "@1", "m@0", "m@00", "m@18446744073709551616", "m@a@b",
         "m@@1", "m@.a", "../m", "m@../1", "m@1 ", " m"}) {

@@ -37,7 +37,7 @@ class ModelStoreTest : public testing::Test {
 
   Store Open() const { return ModelStore::Open(directory_.path()).value(); }
 
-  // The version that a name stands for; 0 where it stands for none.
+  // Returns the version that a name stands for, or 0.
   static uint64_t Version(const Store& store, absl::string_view spec) {
     const absl::StatusOr<ModelHandle> handle = store->Get(spec);
     return handle.ok() ? (*handle)->version() : 0;
@@ -47,7 +47,8 @@ class ModelStoreTest : public testing::Test {
     return store->Get(spec).status().ToString();
   }
 
-  // "name@version aliases..." of all entries, "*" after the defaults.
+  // Returns "NAME@VERSION ALIAS..." for each entry, "*" after a default
+  // version.
   static std::vector<std::string> List(const Store& store) {
     std::vector<std::string> list;
     for (const ModelStore::Entry& entry : store->List()) {
@@ -81,7 +82,7 @@ TEST_F(ModelStoreTest, NewestIsByNumberNotByText) {
   EXPECT_EQ(Version(Open(), "m"), 10u);
 }
 
-TEST_F(ModelStoreTest, OlderVersionServesWhereTheNewestIsBad) {
+TEST_F(ModelStoreTest, OlderVersionIsServedIfTheNewestIsBad) {
   PublishTimes("m", 4);
   BreakVersion(directory_.File("m/4"));
   BreakVersion(directory_.File("m/3"));
@@ -107,7 +108,7 @@ TEST_F(ModelStoreTest, ModelWithoutAGoodVersionLeavesTheOthersAlone) {
   EXPECT_THAT(List(store), ElementsAre("m@1*"));
   EXPECT_EQ(store->refused().size(), 1u);
   EXPECT_THAT(Error(store, "bad"),
-              HasSubstr("model 'bad' is not served; there are: m"));
+              HasSubstr("model 'bad' is not served; served: m"));
 }
 
 TEST_F(ModelStoreTest, AliasesKeepOlderVersions) {
@@ -134,13 +135,13 @@ TEST_F(ModelStoreTest, AliasOfABadVersion) {
   const Store store = Open();
   EXPECT_EQ(Version(store, "m"), 2u);
   EXPECT_THAT(Error(store, "m@stable"),
-              HasSubstr("model 'm' has no version or alias 'stable' that is "
-                        "served; there are: 2"));
+              HasSubstr("model 'm' has no served version or alias 'stable'; "
+                        "served: 2"));
   ASSERT_EQ(store->refused().size(), 1u);
   EXPECT_EQ(store->refused()[0].version, 1u);
 }
 
-TEST_F(ModelStoreTest, AliasOfAVersionThatIsGone) {
+TEST_F(ModelStoreTest, AliasOfARemovedVersion) {
   PublishTimes("m", 2);
   SetAlias("stable", 1);
   std::filesystem::remove_all(directory_.File("m/1"));
@@ -153,7 +154,7 @@ TEST_F(ModelStoreTest, AliasOfAVersionThatIsGone) {
               HasSubstr("alias 'stable'"));
 }
 
-TEST_F(ModelStoreTest, BrokenAliasesUnseatNoModel) {
+TEST_F(ModelStoreTest, BrokenAliasesDoNotAffectModels) {
   PublishTimes("m", 1);
   WriteBytes(directory_.File("m/aliases.json"), "{");
   const Store store = Open();
@@ -165,7 +166,7 @@ TEST_F(ModelStoreTest, BrokenAliasesUnseatNoModel) {
               HasSubstr("DATA_LOSS: aliases.json: "));
 }
 
-TEST_F(ModelStoreTest, HiddenDirectoriesAreNotThere) {
+TEST_F(ModelStoreTest, HiddenDirectoriesAreIgnored) {
   PublishTimes("m", 1);
   std::filesystem::copy(directory_.File("m/1"),
                         directory_.File("m/.publish-x"));
@@ -176,20 +177,20 @@ TEST_F(ModelStoreTest, HiddenDirectoriesAreNotThere) {
   EXPECT_THAT(store->refused(), IsEmpty());
 }
 
-TEST_F(ModelStoreTest, NotFoundTellsWhatThereIs) {
+TEST_F(ModelStoreTest, NotFoundListsWhatIsServed) {
   const Store empty = Open();
   EXPECT_THAT(Error(empty, "m"), HasSubstr("NOT_FOUND"));
-  EXPECT_THAT(Error(empty, "m"), HasSubstr("there are: none"));
+  EXPECT_THAT(Error(empty, "m"), HasSubstr("served: none"));
   PublishTimes("m", 2);
   PublishTimes("a", 1);
   SetAlias("stable", 1);
   const Store store = Open();
   EXPECT_THAT(Error(store, "x"), HasSubstr("NOT_FOUND"));
-  EXPECT_THAT(Error(store, "x"), HasSubstr("there are: a, m"));
-  EXPECT_THAT(Error(store, "m@7"), HasSubstr("there are: 1, 2, stable"));
+  EXPECT_THAT(Error(store, "x"), HasSubstr("served: a, m"));
+  EXPECT_THAT(Error(store, "m@7"), HasSubstr("served: 1, 2, stable"));
 }
 
-TEST_F(ModelStoreTest, NotFoundTellsTwentyNamesAtMost) {
+TEST_F(ModelStoreTest, NotFoundListsAtMostTwentyNames) {
   PublishTimes("m10", 1);
   for (int i = 11; i < 33; ++i) {
     std::filesystem::copy(directory_.File("m10"),
@@ -201,7 +202,7 @@ TEST_F(ModelStoreTest, NotFoundTellsTwentyNamesAtMost) {
   EXPECT_THAT(error, HasSubstr("m29 and 3 more"));
 }
 
-TEST_F(ModelStoreTest, TextOfAnotherForm) {
+TEST_F(ModelStoreTest, InvalidNames) {
   PublishTimes("m", 1);
   const Store store = Open();
   for (absl::string_view spec : {"", "m@", "m@0", "../m", "m@a@b"}) {

@@ -47,7 +47,7 @@ class PublishTest : public testing::Test {
     return version;
   }
 
-  // Publishing fails, and leaves nothing behind.
+  // Expects that publishing fails and leaves no files.
   void ExpectRefused(const NewVersion& version, const std::string& expected) {
     const absl::Status status = Publish(store_.path(), "m", version).status();
     EXPECT_FALSE(status.ok());
@@ -66,7 +66,7 @@ class PublishTest : public testing::Test {
     return names;
   }
 
-  // Every version on disk loads, and they are those from 1 to count.
+  // Expects that the versions on disk are 1 to `count` and that all load.
   void ExpectVersions(size_t count) const {
     std::vector<uint64_t> expected(count);
     std::iota(expected.begin(), expected.end(), 1);
@@ -102,8 +102,7 @@ TEST_F(PublishTest, VersionsCountUp) {
     EXPECT_EQ(PublishTinyModel(store_.path(), "m"), version);
   }
   EXPECT_EQ(PublishTinyModel(store_.path(), "n"), 1u);
-  // The number of a version that was removed from the middle is not used
-  // again.
+  // The number of a removed version is not used again.
   std::filesystem::remove_all(store_.File("m/5"));
   EXPECT_EQ(PublishTinyModel(store_.path(), "m"), 12u);
 }
@@ -114,7 +113,7 @@ TEST_F(PublishTest, MakesTheDirectories) {
   EXPECT_TRUE(LoadModel(deep, "m", 1).ok());
 }
 
-TEST_F(PublishTest, PassesOverNumbersThatAreTaken) {
+TEST_F(PublishTest, SkipsNumbersThatAreInUse) {
   std::filesystem::create_directories(store_.File("m"));
   WriteBytes(store_.File("m/1"), "a file");
   std::filesystem::create_symlink("none", store_.File("m/2"));
@@ -130,7 +129,7 @@ TEST_F(PublishTest, NoNumberAfterTheLast) {
   EXPECT_THAT(Names(store_.File("m")), ElementsAre("18446744073709551615"));
 }
 
-TEST_F(PublishTest, BadNamesLeaveNoTrace) {
+TEST_F(PublishTest, InvalidNamesCreateNoFiles) {
   for (const char* name : {"", "..", "a/b", ".m", "m@1"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(
         Publish(store_.path(), name, TinyVersion()).status()))
@@ -154,7 +153,7 @@ TEST_F(PublishTest, WhatCannotBeLoadedIsNotPublished) {
        [](NewVersion& v) { v.files["vocabulary.txt"] = "\n"; }},
       {"expected a text, found none",
        [](NewVersion& v) { v.self_test.clear(); }},
-      // No JSON can carry this byte.
+      // JSON cannot represent this byte.
       {"", [](NewVersion& v) { v.self_test = {"\xff"}; }},
       {"found '.hidden'", [](NewVersion& v) { v.files[".hidden"] = ""; }},
       {"found 'manifest.json'",
@@ -169,7 +168,7 @@ TEST_F(PublishTest, WhatCannotBeLoadedIsNotPublished) {
   }
 }
 
-// A property may come from a file's name; it stops nothing.
+// A property may contain a file name that is not UTF-8.
 TEST_F(PublishTest, PropertyThatIsNoUtf8) {
   NewVersion version = TinyVersion();
   version.properties["corpus"] = "caf\xe9.txt";
@@ -216,7 +215,7 @@ TEST_F(PublishTest, EightThreadsAtOnce) {
   EXPECT_EQ(all, ListVersions(store_.path(), "m"));
 }
 
-// A child process that does something until it ends or is killed.
+// A child process that runs a function until it returns or is killed.
 class Child {
  public:
   explicit Child(const std::function<void()>& run) : pid_(fork()) {
@@ -232,7 +231,7 @@ class Child {
 
   void Kill() const { ASSERT_EQ(kill(pid_, SIGKILL), 0); }
 
-  // Whether it ended as it should.
+  // Waits for the end and returns whether the function returned.
   bool Wait() {
     int status = 0;
     const bool ended = waitpid(std::exchange(pid_, -1), &status, 0) > 0;
@@ -253,14 +252,15 @@ TEST_F(PublishTest, EightProcessesAtOnce) {
     children.emplace_back([&] {
       close(gate[1]);
       char byte;
-      if (read(gate[0], &byte, 1) != 0) _exit(1);  // waits for the end
+      if (read(gate[0], &byte, 1) != 0)
+        _exit(1);  // waits until the parent closes it
       for (int k = 0; k < kEach; ++k) {
         const uint64_t number = PublishTinyModel(store_.path(), "m");
         if (write(results[1], &number, sizeof(number)) < 0) _exit(1);
       }
     });
   }
-  close(gate[1]);  // opens the gate
+  close(gate[1]);  // starts all children
   for (Child& child : children) EXPECT_TRUE(child.Wait());
   close(gate[0]);
   close(results[1]);
@@ -293,7 +293,7 @@ TEST_F(PublishTest, KilledAtAnyMoment) {
     close(told[1]);
     uint64_t number = 0;
     ASSERT_EQ(read(told[0], &number, sizeof(number)), ssize_t{sizeof(number)});
-    // Waits for nothing: it only picks the moment.
+    // A random moment to kill the child; no event is awaited.
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 5000));
     child.Kill();
     EXPECT_FALSE(child.Wait());
@@ -305,7 +305,7 @@ TEST_F(PublishTest, KilledAtAnyMoment) {
     for (const ModelStore::Refused& refused : (*store)->refused()) {
       ADD_FAILURE() << refused.version << ": " << refused.reason;
     }
-    // What was told was kept.
+    // Every version that the child reported still exists.
     EXPECT_GE((*store)->Get("m").value()->version(), number);
     EXPECT_GE((*store)->Get("m@stable").value()->version(), number);
   }
@@ -339,7 +339,7 @@ TEST_F(PublishTest, SetAliasRefuses) {
   EXPECT_EQ(set("m", "a/b", 1), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(set("../m", "a", 1), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(Names(store_.File("m")), ElementsAre("1"));
-  // Broken aliases are somebody's: they are not written over.
+  // A damaged aliases.json is not overwritten.
   WriteBytes(store_.File("m/aliases.json"), "{");
   EXPECT_EQ(set("m", "stable", 1), absl::StatusCode::kDataLoss);
   EXPECT_EQ(ReadBytes(store_.File("m/aliases.json")), "{");
@@ -358,9 +358,9 @@ TEST_F(PublishTest, FindVersion) {
   EXPECT_TRUE(absl::IsInvalidArgument(find("m@").status()));
   EXPECT_THAT(find("m@3").status().ToString(),
               HasSubstr("NOT_FOUND: model 'm' has no version or alias '3'; "
-                        "there are the versions 1, 2"));
+                        "versions: 1, 2"));
   EXPECT_TRUE(absl::IsNotFound(find("m@canary").status()));
-  EXPECT_THAT(find("x").status().ToString(), HasSubstr("there are: m"));
+  EXPECT_THAT(find("x").status().ToString(), HasSubstr("found: m"));
 }
 
 }  // namespace

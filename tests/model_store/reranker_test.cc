@@ -55,17 +55,17 @@ TEST(RerankerTest, Refused) {
       {"\"en@3\"", "\"a/b\"", "members[0].model: "},
       {"\"en@3\"", "\"\"", "members[0].model: "},
       {"\"feature\": \"b\"", "\"feature\": \"en\"",
-       "members[1].feature: expected a name of its own, found 'en'"},
+       "members[1].feature: expected a unique, non-empty name, found 'en'"},
       {", \"feature\": \"b\"", "",
-       "members[1].feature: expected a name of its own, found ''"},
+       "members[1].feature: expected a unique, non-empty name, found ''"},
       {"0.25", "\"NaN\"", "weights[en]: expected a finite number, found nan"},
       {"\"POWER\"", "7", "normalization: expected 0 to 2, found 7"},
       {"\"alpha\": 0.5", "\"alpha\": -1",
-       "alpha: expected a finite number from 0 up, found -1"},
+       "alpha: expected a finite number of at least 0, found -1"},
       {"\"CHRF\"", "9", "minimum_bayes_risk.utility: expected 0 or 1, found 9"},
       {"\"scale\": 2", "\"scale\": \"Infinity\"",
-       "minimum_bayes_risk.scale: expected a finite number from 0 up"},
-      {"\"members\"", "\"member\"", "not the JSON expected"},
+       "minimum_bayes_risk.scale: expected a finite number of at least 0"},
+      {"\"members\"", "\"member\"", "cannot parse the JSON"},
   };
   for (const auto& refused : cases) {
     const absl::Status status =
@@ -78,11 +78,12 @@ TEST(RerankerTest, Refused) {
   }
 }
 
-TEST(RerankerTest, FeaturesOfMembersAreTheirOwn) {
+TEST(RerankerTest, FeatureNamesOfMembersAreDistinct) {
   const char* derived = R"({"members": [
       {"model": "a", "feature": "a"}, {"model": "b", "feature": "a.end"}]})";
-  EXPECT_THAT(std::string(ParseReranker(derived).status().message()),
-              HasSubstr("members[1].feature: expected a name of its own"));
+  EXPECT_THAT(
+      std::string(ParseReranker(derived).status().message()),
+      HasSubstr("members[1].feature: expected a unique, non-empty name"));
 }
 
 TEST(RerankerTest, TooLarge) {
@@ -131,7 +132,7 @@ TEST_F(StoredRerankerTest, WhatCannotBeReadIsNotPublished) {
       HasSubstr("reranker.json"));
 }
 
-// Who asks for a model never gets a reranker, nor the other way round.
+// Get() never returns a reranker, and GetReranker() never returns a model.
 TEST_F(StoredRerankerTest, IsNoModel) {
   ASSERT_TRUE(TryPublish(kReranker).ok());
   PublishTinyModel(store_.path(), "en");

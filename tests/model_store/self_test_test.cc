@@ -37,7 +37,7 @@ class SelfTestTest : public testing::Test {
   const AnyModel model_ = AnyModel(std::move(built_.model));
 };
 
-// The numbers are those of TinyArpa(), by hand.
+// The expected numbers are sums of numbers in TinyArpa().
 TEST_F(SelfTestTest, HoldsEachWordAndTheEnd) {
   const std::vector<std::string> texts = {"the cat is small", "a dog zebra"};
   const lm::v1::SelfTest made = MakeSelfTest(model_, texts);
@@ -45,7 +45,8 @@ TEST_F(SelfTestTest, HoldsEachWordAndTheEnd) {
   EXPECT_EQ(made.cases(0).text(), "the cat is small");
   const std::vector<std::vector<double>> expected = {
       {-0.3, -0.18, -0.22, -0.17, -0.21},
-      // "<s> a" -0.45 backs off to "a dog"; "dog" -0.15 to <unk>.
+      // "a dog" after the backoff -0.45 of "<s> a"; <unk> after the backoff
+      // -0.15 of "dog".
       {-0.6, -0.45 - 0.4, -0.15 - 1.5, -0.9}};
   for (size_t i = 0; i < expected.size(); ++i) {
     const auto& found = made.cases(i).log_probs();
@@ -61,7 +62,7 @@ TEST_F(SelfTestTest, AgreesWithTheModel) {
   EXPECT_EQ(Run(Make("", {-0.9 - 0.4})), "OK");
 }
 
-TEST_F(SelfTestTest, NumberThatDiffersIsTold) {
+TEST_F(SelfTestTest, ReportsANumberThatDiffers) {
   lm::v1::SelfTest wrong = Make("", {-1.3});
   *wrong.add_cases() = Make("the cat", {-0.3, -0.19, -1.35}).cases(0);
   const std::string error = Run(wrong);
@@ -82,19 +83,19 @@ TEST_F(SelfTestTest, ToleranceIsATenThousandth) {
   }
 }
 
-TEST_F(SelfTestTest, NoTextIsNoTest) {
+TEST_F(SelfTestTest, RequiresAText) {
   EXPECT_THAT(Run({}), HasSubstr("expected a text, found none"));
 }
 
-TEST_F(SelfTestTest, AnotherCountOfWords) {
+TEST_F(SelfTestTest, WrongNumberOfWords) {
   EXPECT_THAT(Run(Make("the", {-0.3})),
               HasSubstr("self-test 0: expected 1 words, found 2"));
   EXPECT_THAT(Run(Make("", {-1.3, -1.3})),
               HasSubstr("self-test 0: expected 2 words, found 1"));
 }
 
-// <s> is never predicted: the one word of probability 0 here.
-TEST_F(SelfTestTest, InfinityEqualsItselfAlone) {
+// <s> is never predicted, so it is the only word of probability 0 here.
+TEST_F(SelfTestTest, InfinityEqualsOnlyItself) {
   const float infinity = std::numeric_limits<float>::infinity();
   lm::v1::SelfTest self_test =
       MakeSelfTest(model_, std::vector<std::string>{"<s>"});
@@ -106,13 +107,13 @@ TEST_F(SelfTestTest, InfinityEqualsItselfAlone) {
   }
 }
 
-TEST_F(SelfTestTest, NanAgreesWithNothing) {
+TEST_F(SelfTestTest, NanEqualsNothing) {
   lm::v1::SelfTest self_test = Make("", {-1.3});
   self_test.mutable_cases(0)->set_log_probs(0, std::nanf(""));
   EXPECT_THAT(Run(self_test), HasSubstr("DATA_LOSS"));
 }
 
-// Of a bidirectional model: a number a word, and none of </s>.
+// With a bidirectional model there is one number per word and none for </s>.
 TEST(BidirectionalSelfTest, HoldsEachWordGivenTheOthers) {
   const TemporaryDirectory store;
   PublishBidirectionalModel(store.path(), "both", "the cat is small\n");

@@ -26,11 +26,11 @@ TEST(Sha256Test, FipsVectors) {
   }
 }
 
-TEST(Sha256Test, NulIsAByteLikeAnother) {
+TEST(Sha256Test, HashesNulBytes) {
   EXPECT_NE(Sha256(std::string("a\0b", 3)), Sha256("a"));
 }
 
-TEST(Sha256Test, StopsWhereItIsTold) {
+TEST(Sha256Test, StopsWhenCancelled) {
   const std::string bytes(10 << 20, 'a');
   EXPECT_EQ(Sha256(bytes, [] { return false; }), Sha256(bytes));
   int asked = 0;

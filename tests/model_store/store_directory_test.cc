@@ -95,7 +95,7 @@ TEST_F(StoreDirectoryTest, BrokenAliases) {
   }
 }
 
-TEST_F(StoreDirectoryTest, AliasesThatAreNoFile) {
+TEST_F(StoreDirectoryTest, AliasesThatAreNotAFile) {
   MakeDirectory("directory/aliases.json");
   MakeDirectory("link");
   std::filesystem::create_symlink("none", store_.File("link/aliases.json"));

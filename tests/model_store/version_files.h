@@ -30,8 +30,8 @@ inline void ChangeManifest(const std::string& directory,
   WriteBytes(path, ToJson(manifest));
 }
 
-// Replaces a file of a version and lets the manifest fit it, as somebody who
-// knows the format could.
+// Replaces a file of a version and updates size and SHA-256 in the manifest, so
+// that only the content of the file can be wrong.
 inline void ForgeFile(const std::string& directory, const std::string& name,
                       const std::string& bytes) {
   WriteBytes(directory + "/" + name, bytes);
@@ -44,7 +44,7 @@ inline void ForgeFile(const std::string& directory, const std::string& name,
   });
 }
 
-// Lets a version no longer verify.
+// Truncates a file, so that the version cannot be verified.
 inline void BreakVersion(const std::string& directory) {
   const std::string path = directory + "/vocabulary.txt";
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);

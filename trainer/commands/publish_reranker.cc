@@ -68,7 +68,7 @@ absl::StatusOr<lm::v1::Reranker> MakeReranker(
                        "features ", absl::StrJoin(feature_names, " "),
                        ", found '", member.feature(), "'"));
     }
-    const std::vector<std::string> features = FeaturesOf(member);
+    const std::vector<std::string> features = FeatureNames(member);
     if (std::any_of(features.begin(), features.end(),
                     [&](const std::string& feature) {
                       return reranker.weights().count(feature) > 0;

@@ -83,7 +83,7 @@ TEST(GetModelTest, TheBareNameIsTheNewestVersion) {
 TEST(GetModelTest, SaysWhatThereIs) {
   const SmallStore files;
   EXPECT_EQ(Get(files, "huge").status(),
-            absl::NotFoundError("model 'huge' is not served; there are: "
+            absl::NotFoundError("model 'huge' is not served; served: "
                                 "endless, flat, mute, tiny"));
 }
 

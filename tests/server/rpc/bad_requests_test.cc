@@ -44,19 +44,22 @@ std::vector<BadRequest> BadModels(const std::string& field,
   };
   return {
       bad("nobody", kNotFound,
-          "model 'nobody' is not served; there are: endless, flat, mute, tiny"),
+          "model 'nobody' is not served; served: endless, flat, mute, tiny"),
       bad("tiny@7", kNotFound,
-          "model 'tiny' has no version or alias '7' that is served; there are: "
-          "1, 2, stable"),
-      bad("tiny@latest", kNotFound, "'latest' that is served; there are: "),
+          "model 'tiny' has no served version or alias '7'; served: 1, 2, "
+          "stable"),
+      bad("tiny@latest", kNotFound,
+          "served version or alias 'latest'; served: "),
       bad("", kInvalid, "model: expected 1 to 64 characters"),
       bad("../tiny", kInvalid, "found '../tiny'"),
-      bad(".tiny", kInvalid, "the first no dot, found '.tiny'"),
+      bad(".tiny", kInvalid, "not beginning with a dot, found '.tiny'"),
       bad("tiny/1", kInvalid, "found 'tiny/1'"),
       bad(std::string(65, 'x'), kInvalid, "model: expected 1 to 64"),
-      bad("tiny@0", kInvalid, "expected a version from 1 up, found '0'"),
+      bad("tiny@0", kInvalid,
+          "expected a version from 1 to 2^64 - 1, found '0'"),
       bad("tiny@99999999999999999999", kInvalid,
-          "expected a version from 1 up, found '99999999999999999999'"),
+          "expected a version from 1 to 2^64 - 1, found "
+          "'99999999999999999999'"),
       bad("tiny@", kInvalid, "alias: expected 1 to 64 characters"),
       bad("tiny@1@2", kInvalid, "found '1@2'"),
   };

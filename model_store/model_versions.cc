@@ -1,0 +1,213 @@
+#include "model_store/model_versions.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "model_store/model_name.h"
+#include "model_store/store_directory.h"
+
+namespace lmserve {
+namespace {
+
+absl::Status WithPrefix(absl::string_view prefix, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat(prefix, ": ", status.message()));
+}
+
+absl::Status NoSuchVersion() {
+  return absl::NotFoundError("the version does not exist");
+}
+
+}  // namespace
+
+ModelVersions::ModelVersions(std::string store, std::string name,
+                             LoadFunction load)
+    : store_(std::move(store)),
+      name_(std::move(name)),
+      load_(std::move(load)) {}
+
+// Releases versions only after all others are loaded.
+void ModelVersions::Refresh(const VersionPolicy& policy,
+                            const std::set<uint64_t>& members) {
+  const absl::Status scanned = ScanDirectory();
+  if (!scanned.ok()) {
+    problems_ = {{name_, 0, WithoutStorePath(store_, scanned)}};
+    return;
+  }
+  Plan plan;
+  PlanAliases(&plan);
+  PlanPinned(&plan);
+  for (uint64_t number : members) EnsureLoaded(number, &plan);
+  if (policy.listed.empty()) {
+    PlanNewest(policy.newest, &plan);
+  } else if (const auto listed = policy.listed.find(name_);
+             listed != policy.listed.end()) {
+    PlanListed(listed->second, &plan);
+  }
+  Apply(std::move(plan));
+}
+
+absl::Status ModelVersions::ScanDirectory() {
+  const absl::StatusOr<std::vector<uint64_t>> numbers =
+      ReadVersions(store_, name_);
+  if (!numbers.ok()) return numbers.status();
+  for (auto& entry : versions_) entry.second.is_gone = true;
+  for (uint64_t number : *numbers) versions_[number].is_gone = false;
+  return absl::OkStatus();
+}
+
+void ModelVersions::PlanAliases(Plan* plan) {
+  const absl::StatusOr<std::map<std::string, uint64_t>> aliases =
+      ReadAliases(store_, name_);
+  if (!aliases.ok()) {
+    plan->problems.push_back({name_, 0, aliases.status()});
+    for (const auto& entry : aliases_) KeepAlias(entry.first, plan);
+    return;
+  }
+  for (const auto& [alias, number] : *aliases) {
+    if (EnsureLoaded(number, plan)) {
+      plan->aliases[alias] = number;
+      continue;
+    }
+    KeepAlias(alias, plan);
+    // The version itself has a problem, which is reported anyway.
+    if (plan->versions.count(number) > 0) continue;
+    plan->problems.push_back(
+        {name_, number,
+         WithPrefix(absl::StrCat("alias '", alias, "'"),
+                    IsOnDisk(number) ? absl::FailedPreconditionError(
+                                           "the version was unloaded")
+                                     : NoSuchVersion())});
+  }
+}
+
+// Lets an alias stand for what it stands for now, if that can still be served.
+void ModelVersions::KeepAlias(const std::string& alias, Plan* plan) {
+  const auto current = aliases_.find(alias);
+  if (current == aliases_.end()) return;
+  const Version& version = versions_[current->second];
+  if (version.handle == nullptr || version.is_gone) return;
+  plan->versions.insert(current->second);
+  plan->aliases.insert(*current);
+}
+
+void ModelVersions::PlanPinned(Plan* plan) {
+  for (const auto& [number, version] : versions_) {
+    if (version.is_pinned) EnsureLoaded(number, plan);
+  }
+}
+
+void ModelVersions::PlanNewest(size_t most, Plan* plan) {
+  size_t count = 0;
+  for (auto version = versions_.rbegin();
+       version != versions_.rend() && count < most; ++version) {
+    const bool is_loaded = EnsureLoaded(version->first, plan);
+    // An unloaded version counts, so that no older one replaces it.
+    const bool is_unloaded =
+        version->second.is_unloaded && !version->second.is_gone;
+    if (is_loaded || is_unloaded) ++count;
+  }
+}
+
+void ModelVersions::PlanListed(const std::set<uint64_t>& listed, Plan* plan) {
+  for (uint64_t number : listed) {
+    EnsureLoaded(number, plan);
+    if (IsOnDisk(number)) continue;
+    plan->problems.push_back({name_, number, NoSuchVersion()});
+  }
+}
+
+// Adds a version to the plan, unless it is not on disk or was unloaded, and
+// loads it. Returns whether it is loaded now.
+bool ModelVersions::EnsureLoaded(uint64_t number, Plan* plan) {
+  if (!IsOnDisk(number)) return false;
+  Version& version = versions_[number];
+  if (version.is_unloaded) return false;
+  plan->versions.insert(number);
+  LoadIfChanged(number, &version);
+  return version.handle != nullptr;
+}
+
+// If the directory of a loaded version has changed and can no longer be loaded,
+// the version that was loaded before stays.
+void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
+  std::string stamp = StampVersion(store_, name_, number);
+  if (stamp == version->stamp) return;
+  absl::StatusOr<ModelHandle> loaded = load_(name_, number);
+  version->stamp = std::move(stamp);
+  version->problem = loaded.status();
+  if (loaded.ok()) version->handle = *std::move(loaded);
+}
+
+void ModelVersions::Apply(Plan plan) {
+  aliases_ = std::move(plan.aliases);
+  problems_ = std::move(plan.problems);
+  std::erase_if(versions_,
+                [](const auto& entry) { return entry.second.is_gone; });
+  for (auto& [number, version] : versions_) {
+    if (plan.versions.count(number) > 0) continue;
+    version.handle.reset();
+    version.stamp.clear();
+    version.problem = absl::OkStatus();
+  }
+}
+
+absl::Status ModelVersions::Load(uint64_t number) {
+  Version& version = versions_[number];
+  if (version.handle == nullptr) version.stamp.clear();  // try again
+  LoadIfChanged(number, &version);
+  if (version.problem.ok()) return absl::OkStatus();
+  return WithPrefix(VersionName(name_, number), version.problem);
+}
+
+void ModelVersions::Pin(uint64_t number) {
+  versions_[number].is_pinned = true;
+  AllowLoading(number);
+}
+
+void ModelVersions::Unload(uint64_t number) {
+  versions_[number] = Version();
+  versions_[number].is_unloaded = true;
+}
+
+void ModelVersions::AllowLoading(uint64_t number) {
+  versions_[number].is_unloaded = false;
+}
+
+bool ModelVersions::IsOnDisk(uint64_t number) const {
+  const auto found = versions_.find(number);
+  return found != versions_.end() && !found->second.is_gone;
+}
+
+ModelHandle ModelVersions::Get(uint64_t number) const {
+  const auto found = versions_.find(number);
+  return found == versions_.end() ? nullptr : found->second.handle;
+}
+
+std::vector<ModelHandle> ModelVersions::loaded() const {
+  std::vector<ModelHandle> loaded;
+  for (const auto& [number, version] : versions_) {
+    if (version.handle != nullptr) loaded.push_back(version.handle);
+  }
+  return loaded;
+}
+
+void ModelVersions::AddTo(ServedModels* served) const {
+  ServedModels::Model model;
+  for (const auto& [number, version] : versions_) {
+    if (version.handle != nullptr) model.versions[number] = version.handle;
+  }
+  for (const auto& [alias, number] : aliases_) {
+    if (model.versions.count(number) > 0) model.aliases[alias] = number;
+  }
+  if (!model.versions.empty()) served->models[name_] = std::move(model);
+  served->refused.insert(served->refused.end(), problems_.begin(),
+                         problems_.end());
+  for (auto version = versions_.rbegin(); version != versions_.rend();
+       ++version) {
+    if (version->second.problem.ok()) continue;
+    served->refused.push_back({name_, version->first, version->second.problem});
+  }
+}
+
+}  // namespace lmserve
