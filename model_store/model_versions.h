@@ -65,12 +65,12 @@ class ModelVersions {
   using Problems = std::vector<ServedModels::Refused>;
 
   struct Version {
-    std::string stamp;        // of the directory when last read; empty: never
-    ModelHandle handle;       // null if not loaded
-    absl::Status problem;     // why the last load failed
-    bool is_pinned = false;   // by Pin()
+    std::string stamp;         // of the directory when last read; empty: never
+    ModelHandle handle;        // null if not loaded
+    absl::Status problem;      // why the last load failed
+    bool is_pinned = false;    // by Pin()
     bool is_unloaded = false;  // by Unload()
-    bool is_gone = false;     // no longer on disk
+    bool is_gone = false;      // no longer on disk
   };
 
   // The state after a Refresh().

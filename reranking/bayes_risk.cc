@@ -17,11 +17,11 @@ std::vector<NgramProfile> CountAll(absl::Span<const absl::string_view> texts,
   std::vector<NgramProfile> counts;
   WordNumbers numbers;
   for (absl::string_view text : texts) {
-    counts.push_back(
-        utility == Utility::kChrf
-            ? CountCharacters(text)
-            : NgramProfile(numbers.Of(SplitAtUnicodeSpace(ToCodePoints(text))),
-                           BleuCounts::kOrder));
+    counts.push_back(utility == Utility::kChrf
+                         ? CountCharacters(text)
+                         : NgramProfile(numbers.Find(SplitAtUnicodeSpace(
+                                            ToCodePoints(text))),
+                                        BleuCounts::kOrder));
   }
   return counts;
 }
@@ -50,7 +50,8 @@ BayesRisk::BayesRisk(absl::Span<const std::string> texts,
       distinct.push_back(texts[i]);
       probabilities_.push_back(0);
     }
-    // Equal scores are as probable, infinite or not, and whatever the scale.
+    // Texts with the best score have weight 1 even if the score or the scale is
+    // infinite.
     const double weight =
         scores[i] == best ? 1 : std::exp(scale * (scores[i] - best));
     number_.push_back(found->second);
@@ -59,19 +60,20 @@ BayesRisk::BayesRisk(absl::Span<const std::string> texts,
   }
   for (double& probability : probabilities_) probability /= sum;
   counts_ = CountAll(distinct, utility);
-  worth_.resize(distinct.size());
+  utilities_.resize(distinct.size());
 }
 
 void BayesRisk::Rate(size_t i) {
   for (size_t j = 0; j < counts_.size(); ++j) {
     if (probabilities_[j] == 0) continue;
-    worth_[i] += probabilities_[j] * Compare(counts_[i], counts_[j], utility_);
+    utilities_[i] +=
+        probabilities_[j] * Compare(counts_[i], counts_[j], utility_);
   }
 }
 
 std::vector<double> BayesRisk::utilities() const {
   std::vector<double> utilities;
-  for (size_t number : number_) utilities.push_back(worth_[number]);
+  for (size_t number : number_) utilities.push_back(utilities_[number]);
   return utilities;
 }
 

@@ -10,52 +10,55 @@
 
 namespace lmserve {
 
-// What makes texts alike: BLEU of a sentence whose words stand between white
-// space, with those orders alone that it has; or chrF2. From 0 to 100.
+// The similarity of a text to a reference, from 0 to 100: sentence BLEU with
+// effective order, where words are separated by white space; or chrF2.
 enum class Utility { kBleu, kChrf };
 
-// What each text is worth to somebody who believes that text j is right with
-// the probability exp(scale s_j) / (sum over all k of exp(scale s_k)), s being
-// the scores: the expectation of its utility, where the right one is the
-// reference (Kumar and Byrne 2004). To choose the greatest is to run the
-// minimum Bayes risk. Scores may be -infinity: such a text is right where all
-// are so alone. Equal texts are compared once.
+// Computes the expected utility of each text (Kumar and Byrne 2004): the mean
+// of its utilities with each text j as the reference, weighted by the
+// probability
+//   exp(scale s_j) / (sum over all k of exp(scale s_k))
+// where s are the scores. The text with the greatest expected utility has the
+// minimum Bayes risk. A score may be -infinity: then the text has probability
+// 0, unless all scores are -infinity. Equal texts are compared only once.
 //
-// To be found a part at a time, for it takes the time of reading every text as
-// often as there are texts:
+// The time is quadratic in the number of texts, so the caller computes one text
+// at a time:
 //
 //   BayesRisk risk(texts, scores, 1, Utility::kBleu);
 //   for (size_t i = 0; i < risk.size(); ++i) risk.Rate(i);
 //   Use(risk.utilities());
 //
-// One thread at a time.
+// Must be used by one thread at a time.
 class BayesRisk {
  public:
-  // Counts the n-grams of every text.
+  // Counts the n-grams of every text. REQUIRES: there are as many scores as
+  // texts.
   BayesRisk(absl::Span<const std::string> texts,
             absl::Span<const double> scores, double scale, Utility utility);
 
-  // How many different texts there are.
+  // Returns the number of distinct texts.
   size_t size() const { return counts_.size(); }
 
-  // Compares one of them with all: takes the time of reading it as often as
-  // there are texts, and every text once.
+  // Computes the expected utility of the distinct text i, in time proportional
+  // to size() times its length plus the length of all texts.
   void Rate(size_t i);
 
-  // The expected utility of each text, in the order that they were given.
-  // REQUIRES: each different one was rated once.
+  // Returns the expected utility of each text, in the order of the
+  // constructor's texts. REQUIRES: Rate() was called once for every i below
+  // size().
   std::vector<double> utilities() const;
 
  private:
   const Utility utility_;
-  std::vector<size_t> number_;  // of each text, among the different ones
-  // Of the different ones.
+  std::vector<size_t> number_;  // index of each text among the distinct ones
+  // For each distinct text:
   std::vector<NgramProfile> counts_;
   std::vector<double> probabilities_;
-  std::vector<double> worth_;
+  std::vector<double> utilities_;
 };
 
-// All of it at once. Pure.
+// Returns the expected utility of each text; see BayesRisk. Pure.
 std::vector<double> ExpectedUtilities(absl::Span<const std::string> texts,
                                       absl::Span<const double> scores,
                                       double scale, Utility utility);

@@ -14,16 +14,16 @@ namespace {
 bool IsDigit(char32_t c) { return c >= '0' && c <= '9'; }
 bool IsStopOrComma(char32_t c) { return c == '.' || c == ','; }
 
-// ASCII punctuation but for ' , - and .
+// ASCII punctuation except ' , - and .
 bool IsSymbol(char32_t c) {
   return (c >= '{' && c <= '~') || (c >= '[' && c <= '`') ||
          (c >= ' ' && c <= '&') || (c >= '(' && c <= '+') ||
          (c >= ':' && c <= '@') || c == '/';
 }
 
-// Goes from left to right through pairs of neighbours for which `matches` holds
-// and that do not overlap, and puts spaces where the flags say: before the
-// first, between the two, after the second.
+// Inserts spaces around pairs of adjacent characters for which `matches`
+// returns true, from left to right and without overlap: before the pair,
+// between its characters and after it, as the flags say.
 struct Spaces {
   bool before, between, after;
 };
@@ -57,7 +57,8 @@ std::u32string SpaceSymbols(std::u32string_view text) {
   return spaced;
 }
 
-// The length nearest to the system's; of two as near the shorter.
+// Returns the reference length that is closest to the system's, the shorter one
+// if two are equally close.
 uint64_t ClosestLength(size_t system,
                        absl::Span<const std::vector<std::string>> references) {
   const auto key = [&](const std::vector<std::string>& reference) {
@@ -79,7 +80,7 @@ std::string BleuSignature(int references, absl::string_view tokenizer) {
 }
 
 std::vector<std::string> Tokenize13a(absl::string_view text) {
-  // One after the other: "&amp;lt;" is "<".
+  // The order matters: "&amp;lt;" becomes "<".
   std::string unescaped = absl::StrReplaceAll(text, {{"<skipped>", ""}});
   for (const auto& [from, to] :
        {std::pair("-\n", ""), std::pair("\n", " "), std::pair("&quot;", "\""),
@@ -117,12 +118,14 @@ BleuCounts CountBleu(absl::Span<const std::string> system,
                      absl::Span<const std::vector<std::string>> references) {
   WordNumbers numbers;
   const auto count = [&](absl::Span<const std::string> words) {
-    return NgramProfile(numbers.Of(words), BleuCounts::kOrder);
+    return NgramProfile(numbers.Find(words), BleuCounts::kOrder);
   };
   const NgramProfile words = count(system);
-  NgramProfile most({}, BleuCounts::kOrder);
-  for (const auto& reference : references) most.TakeMost(count(reference));
-  return CountBleu(words, most, ClosestLength(system.size(), references));
+  NgramProfile merged({}, BleuCounts::kOrder);
+  for (const auto& reference : references) {
+    merged.MergeMaximum(count(reference));
+  }
+  return CountBleu(words, merged, ClosestLength(system.size(), references));
 }
 
 BleuCounts CountBleu(const NgramProfile& system, const NgramProfile& reference,
@@ -132,7 +135,7 @@ BleuCounts CountBleu(const NgramProfile& system, const NgramProfile& reference,
   counts.reference_words = reference_words;
   for (size_t order = 1; order <= BleuCounts::kOrder; ++order) {
     counts.total[order - 1] = system.total(order);
-    counts.correct[order - 1] = system.Common(reference, order);
+    counts.correct[order - 1] = system.CountCommon(reference, order);
   }
   return counts;
 }
@@ -151,7 +154,7 @@ double Bleu(const BleuCounts& counts, bool effective_order) {
                      ? 1 / (smoothing * total)
                      : static_cast<double>(counts.correct[orders]) / total);
   }
-  // An order without n-grams has the logarithm of nothing.
+  // The precision of an order without n-grams is 0.
   if (orders < BleuCounts::kOrder && !effective_order) return 0;
   const double length_ratio = static_cast<double>(counts.reference_words) /
                               static_cast<double>(counts.system_words);

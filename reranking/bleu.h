@@ -12,25 +12,28 @@
 
 namespace lmserve {
 
-// BLEU (Papineni et al. 2002) as sacrebleu 2 defines it (Post 2018): orders 1
-// to 4, exponential smoothing, the closest reference length, of which the
-// shorter where two are as close. Scores are from 0 to 100. All functions are
-// pure.
+// BLEU (Papineni et al. 2002) as sacrebleu 2 computes it (Post 2018): n-grams
+// of order 1 to 4, exponential smoothing and the closest reference length,
+// which is the shorter one if two are equally close. Scores are from 0 to 100.
+// All functions are pure.
 
-// What tells two figures from each other, as sacrebleu prints it; `tokenizer`
-// is "13a" or "none", `references` how many each text has.
+// Returns the signature that sacrebleu prints with a score. Scores with
+// different signatures must not be compared. `references` is the number of
+// references per text; `tokenizer` is "13a" or "none".
 std::string BleuSignature(int references, absl::string_view tokenizer);
 
-// The words of a text: sacrebleu's tokenizer 13a, which is mteval-v13a's.
+// Splits a text into words like sacrebleu's tokenizer 13a (mteval-v13a).
 std::vector<std::string> Tokenize13a(absl::string_view text);
 
-// What BLEU is made of; that of a corpus is the sum over its texts.
+// The counts that BLEU is computed from. Those of a corpus are the sum over its
+// texts.
 struct BleuCounts {
   static constexpr int kOrder = 4;
 
-  std::array<uint64_t, kOrder> correct{};  // n-grams, each at most as often as
-                                           // in the reference that has most
-  std::array<uint64_t, kOrder> total{};    // n-grams of the system
+  // Matching n-grams by order. Each counts at most as often as it occurs in the
+  // reference that contains it most often.
+  std::array<uint64_t, kOrder> correct{};
+  std::array<uint64_t, kOrder> total{};  // n-grams of the system's text
   uint64_t system_words = 0;
   uint64_t reference_words = 0;
 
@@ -38,17 +41,18 @@ struct BleuCounts {
   bool operator==(const BleuCounts& other) const = default;
 };
 
-// Those of one text: its words, and those of one reference or more.
+// Counts the words of one text against one or more references.
 BleuCounts CountBleu(absl::Span<const std::string> system,
                      absl::Span<const std::vector<std::string>> references);
 
-// The same of n-grams of words, up to kOrder, that were counted already; of
-// several references the reference has each as often as that which has most.
+// Like the function above, for profiles of word n-grams up to kOrder. For
+// several references, `reference` is their union; see
+// NgramProfile::MergeMaximum().
 BleuCounts CountBleu(const NgramProfile& system, const NgramProfile& reference,
                      uint64_t reference_words);
 
-// With `effective_order` the orders of which the system has no n-gram are left
-// out: for single sentences.
+// Returns the BLEU score. With `effective_order`, which sentence scores use,
+// the score ignores orders of which the system's text has no n-gram.
 double Bleu(const BleuCounts& counts, bool effective_order = false);
 
 }  // namespace lmserve

@@ -52,7 +52,7 @@ ChrfCounts CountChrf(const NgramProfile& system,
     if (in_reference == 0) break;
     counts.reference[order - 1] = in_reference;
     counts.system[order - 1] = system.total(order);
-    counts.correct[order - 1] = system.Common(reference, order);
+    counts.correct[order - 1] = system.CountCommon(reference, order);
   }
   return counts;
 }

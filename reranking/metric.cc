@@ -79,7 +79,7 @@ class BleuMetric final : public Metric {
 
 class ChrfMetric final : public Metric {
  public:
-  // Of several references that which the text is most like.
+  // Uses the reference with the best score.
   Counts Count(absl::string_view text,
                absl::Span<const std::string> references) const override {
     ChrfCounts best;
@@ -112,7 +112,7 @@ class WerMetric final : public Metric {
  public:
   explicit WerMetric(absl::string_view tokenizer) : tokenize_(tokenizer) {}
 
-  // Of several references that with the lowest rate.
+  // Uses the reference with the lowest rate.
   Counts Count(absl::string_view text,
                absl::Span<const std::string> references) const override {
     const Words words = tokenize_(text);

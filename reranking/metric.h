@@ -12,24 +12,24 @@
 
 namespace lmserve {
 
-// How good texts are, given references: BLEU, chrF or the word error rate. What
-// a corpus is worth follows from the sum of what its texts count, so that one
-// text's can be exchanged for another's. Immutable: any number of threads may
-// use one.
+// A metric that compares texts with references: BLEU, chrF or the word error
+// rate. The score of a corpus is a function of the sum of its texts' counts, so
+// callers can replace the counts of one text by those of another. Immutable and
+// thread-safe.
 class Metric {
  public:
   using Counts = std::vector<uint64_t>;
 
   virtual ~Metric() = default;
 
-  // What a text counts, given one reference or more.
+  // Returns the counts of a text, given one or more references.
   virtual Counts Count(absl::string_view text,
                        absl::Span<const std::string> references) const = 0;
 
-  // What that sum is worth.
+  // Returns the score of a corpus from the sum of its texts' counts.
   virtual double Score(const Counts& counts) const = 0;
 
-  // What one text alone is worth.
+  // Returns the score of a single text from its counts.
   virtual double SentenceScore(const Counts& counts) const {
     return Score(counts);
   }
@@ -39,19 +39,21 @@ class Metric {
     return higher_is_better() ? score > other : score < other;
   }
 
-  // "BLEU", say.
+  // Returns the name to print, such as "BLEU".
   virtual std::string name() const = 0;
 
-  // Tells figures of one name apart that must not be compared.
+  // Returns the signature to print, given the number of references per text.
+  // Scores with different signatures must not be compared.
   virtual std::string signature(int references) const = 0;
 };
 
-// "bleu", "chrf" or "wer"; words are told apart as the tokenizer says, "13a" or
-// "none", which chrF does not use. INVALID_ARGUMENT where it is another name.
+// Returns the metric `name`: "bleu", "chrf" or "wer". `tokenizer`, which chrF
+// does not use, is "13a" or "none" (words are separated by white space).
+// INVALID_ARGUMENT for other names.
 absl::StatusOr<std::unique_ptr<const Metric>> MakeMetric(
     absl::string_view name, absl::string_view tokenizer);
 
-// Adds what a text counts to what others do.
+// Adds the counts of a text to *sum, which may be empty.
 void AddCounts(const Metric::Counts& counts, Metric::Counts* sum);
 
 }  // namespace lmserve

@@ -17,8 +17,9 @@ namespace {
 
 constexpr absl::string_view kBar = "|||";
 
-// Whether the bar at an offset parts fields, rather than being part of a word.
-bool PartsFields(absl::string_view line, size_t bar) {
+// Returns whether the bar at an offset separates fields and is not part of a
+// word.
+bool SeparatesFields(absl::string_view line, size_t bar) {
   const size_t end = bar + kBar.size();
   return bar == 0 || end == line.size() || absl::ascii_isspace(line[bar - 1]) ||
          absl::ascii_isspace(line[end]);
@@ -28,7 +29,7 @@ std::vector<absl::string_view> SplitFields(absl::string_view line) {
   std::vector<absl::string_view> fields;
   size_t begin = 0;
   for (size_t bar = line.find(kBar); bar != absl::string_view::npos;) {
-    if (PartsFields(line, bar)) {
+    if (SeparatesFields(line, bar)) {
       fields.push_back(line.substr(begin, bar - begin));
       begin = bar + kBar.size();
     }
@@ -44,7 +45,8 @@ std::optional<double> ParseNumber(absl::string_view text) {
   return value;
 }
 
-// The field that holds the total, or the number of fields where none does.
+// Returns the index of the field with the total, or the number of fields if
+// there is none.
 size_t FindTotal(absl::Span<const absl::string_view> fields) {
   for (size_t i = 3; i < fields.size(); ++i) {
     if (ParseNumber(fields[i]).has_value()) return i;
@@ -52,7 +54,7 @@ size_t FindTotal(absl::Span<const absl::string_view> fields) {
   return fields.size();
 }
 
-// A field of features, value by value.
+// Parses the field with the features.
 class FeatureParser {
  public:
   absl::Status Parse(absl::string_view field) {
@@ -63,7 +65,7 @@ class FeatureParser {
     return absl::OkStatus();
   }
 
-  // A name of one value stands for it; one of several is numbered.
+  // Returns the features. Names with several values get an index.
   std::vector<Feature> Take() {
     std::vector<Feature> features;
     std::map<std::string, int> seen;

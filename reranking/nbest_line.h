@@ -11,7 +11,7 @@
 
 namespace lmserve {
 
-// A number that a candidate has from its decoder or from a model.
+// A named number that a decoder or a model gives a candidate.
 struct Feature {
   std::string name;
   double value;
@@ -19,40 +19,40 @@ struct Feature {
   bool operator==(const Feature& other) const = default;
 };
 
-// Parses "NAME=NUMBER" of a command line. NAME may contain "=". Fails with
-// INVALID_ARGUMENT.
+// Parses the command-line argument "NAME=NUMBER". NAME may contain "=".
+// INVALID_ARGUMENT if the text has another form. Pure.
 absl::StatusOr<Feature> ParseFeature(absl::string_view text);
 
-// A line of an n-best list as Moses and Marian write them:
+// One line of an n-best list, as written by Moses and Marian:
 //
 //   ID ||| HYPOTHESIS ||| FEATURES ||| TOTAL ||| ALIGNMENT ...      Moses
 //   ID ||| HYPOTHESIS ||| ALIGNMENT ... ||| FEATURES ||| TOTAL      Marian
 //
-// FEATURES are "Name= number ...", or, as in old lists, "name: number ..." or
-// numbers alone; a name of several numbers stands for the features "name[0]",
-// "name[1]" and so on. They stand before the total, the first field after them
-// that is a number and nothing else; where there is no total they are the third
-// field. A bar "|||" parts fields where white space or an end of the line is
-// beside it.
+// FEATURES are "Name= number ..." or, in old lists, "name: number ..." or
+// numbers without names. A name with several numbers stands for the features
+// "name[0]", "name[1]" and so on. TOTAL is the first field from the fourth on
+// that is a single number; FEATURES is the field before it, or the third field
+// if there is no total. A bar "|||" separates fields if white space or an end
+// of the line is next to it.
 struct NbestLine {
-  std::string line;  // as it was, without its end
+  std::string line;  // the unchanged line, without its line end
   std::string id;
   std::string hypothesis;  // may be empty
   std::vector<Feature> features;
   std::optional<double> total;
 
-  // Where more features belong in the line, and whether they make a field of
-  // their own.
+  // Offset in `line` where further features are inserted, and whether the line
+  // has a field for features.
   size_t features_end;
   bool has_features;
 };
 
-// Takes a line apart, without its end. INVALID_ARGUMENT where it has no
-// hypothesis, or what stands for a feature is no name and no finite number.
+// Parses a line without its line end. INVALID_ARGUMENT if it has no hypothesis,
+// or if a feature is neither a name nor a finite number. Pure.
 absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view line);
 
-// The line with more features, all else in it byte for byte. Numbers are
-// written so that the same float comes back.
+// Returns the line with further features; all other bytes stay the same.
+// Numbers have enough digits to parse to the same float. Pure.
 std::string WithFeatures(const NbestLine& line,
                          absl::Span<const Feature> features);
 

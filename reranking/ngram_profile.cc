@@ -7,17 +7,17 @@ namespace {
 
 constexpr size_t kKeyBits = 128;
 
-// Calls what(a's count, b's count) for every n-gram of two sorted lists; of one
-// that a list does not have the count is 0.
-template <typename Counts, typename What>
-void ForEach(const Counts& a, const Counts& b, What what) {
+// Calls visit(n-gram, count in a, count in b) for every n-gram of two sorted
+// lists. The count is 0 in a list without the n-gram.
+template <typename Counts, typename Visit>
+void ForEachNgram(const Counts& a, const Counts& b, Visit visit) {
   auto i = a.begin();
   auto j = b.begin();
   while (i != a.end() || j != b.end()) {
     const bool only_a = j == b.end() || (i != a.end() && i->first < j->first);
     const bool only_b = !only_a && (i == a.end() || j->first < i->first);
     const auto& key = only_b ? j->first : i->first;
-    what(key, only_b ? 0 : i->second, only_a ? 0 : j->second);
+    visit(key, only_b ? 0 : i->second, only_a ? 0 : j->second);
     if (!only_b) ++i;
     if (!only_a) ++j;
   }
@@ -54,7 +54,8 @@ NgramProfile::Counts NgramProfile::Count(absl::Span<const uint32_t> symbols,
   return counts;
 }
 
-uint64_t NgramProfile::Common(const NgramProfile& other, size_t order) const {
+uint64_t NgramProfile::CountCommon(const NgramProfile& other,
+                                   size_t order) const {
   const Counts& a = counts_[order - 1];
   const Counts& b = other.counts_[order - 1];
   uint64_t common = 0;
@@ -68,20 +69,20 @@ uint64_t NgramProfile::Common(const NgramProfile& other, size_t order) const {
   return common;
 }
 
-void NgramProfile::TakeMost(const NgramProfile& other) {
+void NgramProfile::MergeMaximum(const NgramProfile& other) {
   for (size_t n = 0; n < counts_.size(); ++n) {
-    Counts most;
+    Counts merged;
     totals_[n] = 0;
-    ForEach(counts_[n], other.counts_[n],
-            [&](const absl::uint128& ngram, uint64_t a, uint64_t b) {
-              most.emplace_back(ngram, std::max(a, b));
-              totals_[n] += std::max(a, b);
-            });
-    counts_[n] = std::move(most);
+    ForEachNgram(counts_[n], other.counts_[n],
+                 [&](const absl::uint128& ngram, uint64_t a, uint64_t b) {
+                   merged.emplace_back(ngram, std::max(a, b));
+                   totals_[n] += std::max(a, b);
+                 });
+    counts_[n] = std::move(merged);
   }
 }
 
-std::vector<uint32_t> WordNumbers::Of(absl::Span<const std::string> words) {
+std::vector<uint32_t> WordNumbers::Find(absl::Span<const std::string> words) {
   std::vector<uint32_t> numbers;
   numbers.reserve(words.size());
   for (const std::string& word : words) {

@@ -13,24 +13,27 @@
 
 namespace lmserve {
 
-// How often a text has each of its n-grams, of the orders from 1 up, its
-// symbols being words by their numbers, or characters. To compare two texts
-// takes the time of reading both. Copyable; immutable but for TakeMost().
+// The number of occurrences of each n-gram of a text, for the orders from 1 to
+// a maximum. The symbols are characters, or words as numbers. Comparing two
+// profiles takes time linear in the lengths of both texts. Copyable. The const
+// functions are thread-safe.
 class NgramProfile {
  public:
-  // Of the orders 1 to `orders`, which is 1 to 6. REQUIRES: each symbol
-  // fits into 128 / orders bits.
+  // Counts the n-grams of the orders 1 to `orders`. REQUIRES: `orders` is 1 to
+  // 6; each symbol fits into 128 / orders bits.
   NgramProfile(absl::Span<const uint32_t> symbols, size_t orders);
 
-  // n-grams of an order, as often as they are there.
+  // Returns the number of n-grams of an order, repeated ones included.
   uint64_t total(size_t order) const { return totals_[order - 1]; }
 
-  // Those that both have, each as often as in the one that has it less often.
-  // REQUIRES: both are of the same number of orders.
-  uint64_t Common(const NgramProfile& other, size_t order) const;
+  // Returns the number of n-grams that both texts have. An n-gram counts as
+  // often as in the text that contains it less often. REQUIRES: both profiles
+  // have the same orders.
+  uint64_t CountCommon(const NgramProfile& other, size_t order) const;
 
-  // Lets each n-gram be there as often as in the one that has it more often.
-  void TakeMost(const NgramProfile& other);
+  // Sets the count of each n-gram to the greater one of both profiles.
+  // REQUIRES: both profiles have the same orders.
+  void MergeMaximum(const NgramProfile& other);
 
  private:
   using Counts = std::vector<std::pair<absl::uint128, uint64_t>>;  // sorted
@@ -42,10 +45,12 @@ class NgramProfile {
   std::vector<uint64_t> totals_;
 };
 
-// Gives each word among those of some texts a number, from 0 up.
+// Assigns numbers to words, from 0 up, in the order of their first use. Must be
+// used by one thread at a time.
 class WordNumbers {
  public:
-  std::vector<uint32_t> Of(absl::Span<const std::string> words);
+  // Returns the number of each word.
+  std::vector<uint32_t> Find(absl::Span<const std::string> words);
 
  private:
   absl::flat_hash_map<std::string, uint32_t> numbers_;

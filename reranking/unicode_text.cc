@@ -7,8 +7,9 @@ namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
 
-// Bytes of the character that a first byte begins; 0: none begins with it.
-int Length(uint8_t first) {
+// Returns the number of bytes of a character from its first byte, or 0 if no
+// character begins with this byte.
+int CharacterLength(uint8_t first) {
   if (first < 0x80) return 1;
   if (first >= 0xC2 && first < 0xE0) return 2;
   if (first >= 0xE0 && first < 0xF0) return 3;
@@ -20,10 +21,11 @@ bool IsContinuation(char byte) {
   return (static_cast<uint8_t>(byte) & 0xC0) == 0x80;
 }
 
-// Takes the first code point of a text that is not empty.
+// Removes the first code point from a text, which must not be empty, and
+// returns it.
 char32_t TakeCodePoint(absl::string_view* text) {
   const auto first = static_cast<uint8_t>(text->front());
-  const int length = Length(first);
+  const int length = CharacterLength(first);
   text->remove_prefix(1);
   if (length == 1) return first;
   if (length == 0) return kReplacement;
@@ -46,7 +48,7 @@ void AppendUtf8(char32_t code_point, std::string* text) {
     return;
   }
   const int length = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
-  const uint32_t mark = 0xF00 >> length & 0xFF;  // as many ones as bytes
+  const uint32_t mark = 0xF00 >> length & 0xFF;  // one leading 1 bit per byte
   text->push_back(static_cast<char>(mark | code_point >> (6 * (length - 1))));
   for (int i = length - 2; i >= 0; --i) {
     text->push_back(static_cast<char>(0x80 | (code_point >> (6 * i) & 0x3F)));

@@ -7,14 +7,14 @@
 namespace lmserve {
 namespace {
 
-uint64_t Errors(const WordErrors& errors) {
+uint64_t TotalErrors(const WordErrors& errors) {
   return errors.substitutions + errors.deletions + errors.insertions;
 }
 
-// Fewer errors, then more substitutions.
+// Prefers fewer errors, then more substitutions.
 bool IsBetter(const WordErrors& a, const WordErrors& b) {
-  return std::make_tuple(Errors(a), b.substitutions) <
-         std::make_tuple(Errors(b), a.substitutions);
+  return std::make_tuple(TotalErrors(a), b.substitutions) <
+         std::make_tuple(TotalErrors(b), a.substitutions);
 }
 
 }  // namespace
@@ -29,7 +29,8 @@ WordErrors& WordErrors::operator+=(const WordErrors& other) {
 
 WordErrors CountWordErrors(absl::Span<const std::string> system,
                            absl::Span<const std::string> reference) {
-  // best[j]: of the system's words so far and the first j of the reference.
+  // best[j]: errors of the system's words so far, compared with the first j
+  // words of the reference.
   std::vector<WordErrors> best(reference.size() + 1);
   for (size_t j = 0; j < best.size(); ++j) best[j].deletions = j;
   for (const std::string& word : system) {
@@ -51,7 +52,7 @@ WordErrors CountWordErrors(absl::Span<const std::string> system,
 }
 
 double WordErrorRate(const WordErrors& errors) {
-  const uint64_t count = Errors(errors);
+  const uint64_t count = TotalErrors(errors);
   if (count == 0) return 0;
   if (errors.reference_words == 0) {
     return std::numeric_limits<double>::infinity();

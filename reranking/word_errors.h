@@ -8,9 +8,10 @@
 
 namespace lmserve {
 
-// The fewest substitutions, deletions and insertions that make a system's words
-// of the reference's (Levenshtein); of those ways one with most substitutions.
-// That of a corpus is the sum over its texts.
+// The smallest number of substitutions, deletions and insertions that turn the
+// reference's words into the system's (Levenshtein distance). If there are
+// several ways, the one with the most substitutions counts. The errors of a
+// corpus are the sum over its texts.
 struct WordErrors {
   uint64_t substitutions = 0;
   uint64_t deletions = 0;
@@ -21,12 +22,13 @@ struct WordErrors {
   bool operator==(const WordErrors& other) const = default;
 };
 
-// Time is the product of both lengths. Pure.
+// Counts the errors, in time proportional to the product of both lengths. Pure.
 WordErrors CountWordErrors(absl::Span<const std::string> system,
                            absl::Span<const std::string> reference);
 
-// The word error rate in percent, which may be above 100; 0 where there is
-// neither error nor reference, infinite where there are errors alone.
+// Returns the word error rate in percent, which may be above 100. 0 if there
+// are neither errors nor reference words; infinity if there are only errors.
+// Pure.
 double WordErrorRate(const WordErrors& errors);
 
 }  // namespace lmserve

@@ -23,7 +23,7 @@ const std::vector<std::string> kTexts = {
     "the cat sat on the mat", "what is that",         ""};
 const std::vector<double> kScores = {-3, -2.5, -2, -4, -1, -9};
 
-// From the definition, by the metrics that texts are measured in.
+// Computes expected utilities by their definition, with Metric.
 std::vector<double> Expect(double scale, const char* metric_name) {
   const auto metric = MakeMetric(metric_name, "none").value();
   double sum = 0;
@@ -49,7 +49,7 @@ TEST(BayesRiskTest, IsTheExpectationOfTheMetric) {
   }
 }
 
-// What two say against one wins, whatever the one scores.
+// Two similar texts win against the single text with the best score.
 TEST(BayesRiskTest, TheCandidateMostLikeTheOthersIsBest) {
   const std::vector<std::string> texts = {"x y z", "a b c d", "a b c e"};
   const auto utilities =

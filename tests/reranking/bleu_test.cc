@@ -30,7 +30,7 @@ BleuCounts Count(const std::string& system,
   return CountBleu(Split(system), split);
 }
 
-// What sacrebleu's own tokenizer gives.
+// The expected words are those of sacrebleu's own tokenizer.
 TEST(Tokenize13aTest, AsSacrebleu) {
   const std::pair<const char*, const char*> cases[] = {
       {"Wait... what?", "Wait . . . what ?"},
@@ -73,7 +73,8 @@ TEST(BleuTest, AsSacrebleu) {
   EXPECT_NEAR(Bleu(two_words, /*effective_order=*/true), 100, 1e-9);
 }
 
-// By hand: precisions 3/4, 1/3, 1/(2*2) and 1/(4*1), brevity exp(1 - 5/4).
+// Computed by hand: precisions 3/4, 1/3, 1/(2*2) and 1/(4*1), brevity exp(1 -
+// 5/4).
 TEST(BleuTest, ByHand) {
   const double expected =
       100 * std::exp(-0.25) * std::pow(0.75 / 3 * 0.25 * 0.25, 0.25);

@@ -16,20 +16,21 @@ TEST(ChrfTest, CountsCharactersWithoutSpace) {
 }
 
 TEST(ChrfTest, ByHand) {
-  // Precision and recall of five orders: 4/5, 3/4, 2/3, 1/2 and 0.
+  // Precision and recall are 4/5, 3/4, 2/3, 1/2 and 0 for the five orders.
   const double mean = (4.0 / 5 + 3.0 / 4 + 2.0 / 3 + 1.0 / 2) / 5;
   EXPECT_NEAR(Chrf(CountChrf("ab abc", "ababd")), 100 * mean, 1e-9);
 }
 
-// Recall counts for four times as much as precision.
+// The weight of recall is four times that of precision (beta squared).
 TEST(ChrfTest, RecallCountsMore) {
-  // "ab" in "abcd": precision 1 and 1; recall 2/4 and 1/3.
+  // "ab" against "abcd": precisions 1 and 1, recalls 2/4 and 1/3.
   const double recall = (1.0 / 2 + 1.0 / 3) / 2;
   EXPECT_NEAR(Chrf(CountChrf("ab", "abcd")), 100 * 5 * recall / (4 + recall),
               1e-9);
 }
 
-// What is longer than the reference has orders that the reference has not.
+// A text that is longer than the reference has n-grams of orders that the
+// reference does not have.
 TEST(ChrfTest, OrdersOfOneSideAloneDoNotCount) {
   const ChrfCounts counts = CountChrf("abcdef", "ab");
   EXPECT_THAT(counts.system, ElementsAre(6, 5, 0, 0, 0, 0));

@@ -39,8 +39,8 @@ double SumOfSentences(const Metric& metric, const Pairs& pairs) {
   return sum;
 }
 
-// Texts in which tokenizers, spaces and characters may go wrong, each paired
-// with itself and two others.
+// Texts that are difficult for tokenizers or have unusual spaces and
+// characters, each paired with itself and two others.
 Pairs TrickyPairs() {
   const std::vector<std::string> texts = {
       "Wait... what?", "1,000.50 and a.b.c, 3-4 x-y", "It's 5.",
@@ -50,7 +50,7 @@ Pairs TrickyPairs() {
       "\U0001F600 smile !", "tab\tin it", "trailing space ", "  leading",
       "a||b|c", "`back' {x}~[y]^\\", "na\u00efve caf\u00e9 Stra\u00dfe",
       "3.14-2 and -5", "\u2028line", "a,b;c:d?e!f",
-      // The control character U+0085, which is white space.
+      // With the control character U+0085, which is white space.
       "\xC2\x85next"};
   Pairs pairs;
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -62,7 +62,7 @@ Pairs TrickyPairs() {
   return pairs;
 }
 
-// The expected values are sacrebleu's (2.4), of the same texts.
+// The expected values were computed with sacrebleu 2.4 on the same texts.
 TEST(MetricTest, AsSacrebleu) {
   const Pairs pairs = TrickyPairs();
   EXPECT_NEAR(CorpusScore(*Make("bleu"), pairs), 89.60801952523893, 1e-9);

@@ -120,7 +120,7 @@ TEST(WithFeaturesTest, WhatWasAddedCanBeRead) {
   EXPECT_EQ(static_cast<float>(line.features.back().value), value);
 }
 
-// A phrase-based system's list of 5,000 candidates.
+// A list of 5,000 candidates of a phrase-based system.
 TEST(NbestLineTest, ARealListComesBackAsItWas) {
   const std::string path = SharedFile("data/nbest/europarl-en.dev.nbest.xz");
   if (path.empty()) GTEST_SKIP() << "no shared data";

@@ -33,13 +33,13 @@ TEST(NgramProfileTest, ByHand) {
   EXPECT_EQ(a.total(1), 4u);
   EXPECT_EQ(a.total(4), 1u);
   EXPECT_EQ(b.total(4), 0u);
-  EXPECT_EQ(a.Common(b, 1), 3u);
-  EXPECT_EQ(a.Common(b, 2), 2u);
-  EXPECT_EQ(a.Common(b, 3), 1u);
-  EXPECT_EQ(a.Common(b, 4), 0u);
+  EXPECT_EQ(a.CountCommon(b, 1), 3u);
+  EXPECT_EQ(a.CountCommon(b, 2), 2u);
+  EXPECT_EQ(a.CountCommon(b, 3), 1u);
+  EXPECT_EQ(a.CountCommon(b, 4), 0u);
 }
 
-// The greatest symbols that fit, too.
+// Also with the greatest symbols that fit.
 TEST(NgramProfileTest, AsANaiveCountOnRandomTexts) {
   std::mt19937 random(1);
   for (int round = 0; round < 300; ++round) {
@@ -58,13 +58,13 @@ TEST(NgramProfileTest, AsANaiveCountOnRandomTexts) {
         here = std::max(here, count);
       }
       for (const auto& entry : of_both) most_of_both[order] += entry.second;
-      EXPECT_EQ(a.Common(b, order), common[order]);
-      EXPECT_EQ(b.Common(a, order), common[order]);
+      EXPECT_EQ(a.CountCommon(b, order), common[order]);
+      EXPECT_EQ(b.CountCommon(a, order), common[order]);
     }
-    a.TakeMost(b);
+    a.MergeMaximum(b);
     for (size_t order = 1; order <= orders; ++order) {
       EXPECT_EQ(a.total(order), most_of_both[order]);
-      EXPECT_EQ(a.Common(b, order), b.total(order));
+      EXPECT_EQ(a.CountCommon(b, order), b.total(order));
     }
   }
 }
@@ -72,8 +72,8 @@ TEST(NgramProfileTest, AsANaiveCountOnRandomTexts) {
 TEST(WordNumbersTest, OneAWord) {
   WordNumbers numbers;
   const std::vector<std::string> text = {"a", "b", "a"}, other = {"c", "b"};
-  EXPECT_THAT(numbers.Of(text), ElementsAre(0, 1, 0));
-  EXPECT_THAT(numbers.Of(other), ElementsAre(2, 1));
+  EXPECT_THAT(numbers.Find(text), ElementsAre(0, 1, 0));
+  EXPECT_THAT(numbers.Find(other), ElementsAre(2, 1));
 }
 
 }  // namespace
