@@ -10,30 +10,30 @@
 
 namespace lmserve {
 
-// What the benchmarks run on: WikiText-2, with <unk> as the ordinary word
-// _UNK_, or, where the real corpora are not at hand, the demo corpus; and the
-// order-5 model that lm_trainer makes of it. One for the whole run, made when
-// first asked for; read-only from then on.
+// The data of the benchmarks: WikiText-2, with <unk> as the ordinary word
+// _UNK_, or the demo corpus if WikiText-2 is not available; and the n-gram
+// model of order 5 that lm_trainer trains on it. Created once, by the first
+// Get(), and read-only afterwards.
 class BenchData {
  public:
   static const BenchData& Get();
 
-  // What it is: "wikitext-2" or "demo corpus".
+  // Returns "wikitext-2" or "demo corpus".
   const std::string& corpus() const { return corpus_; }
   const std::string& store() const { return directory_.path(); }
 
-  // How lm_trainer fared: the whole process, from the text file to the
-  // published version.
+  // Time and peak memory of lm_trainer: the whole process, from the text file
+  // to the published version.
   double training_seconds() const { return training_seconds_; }
   double training_peak_bytes() const { return training_peak_bytes_; }
-  // Tokens trained on, a </s> a sentence.
+  // Number of training tokens, with one </s> per sentence.
   size_t training_tokens() const { return training_tokens_; }
 
   const LoadedVersion& loaded() const { return *handle_; }
   const NgramModel& model() const { return *model_; }
   size_t ngrams() const;
 
-  // The test text: sentences as ids, </s> at the end of each.
+  // The sentences of the test text, as ids with </s> at the end.
   const std::vector<std::vector<WordId>>& sentences() const {
     return sentences_;
   }

@@ -23,8 +23,8 @@ double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Calls that were sent and have not ended.
-class UnderWay {
+// The number of calls that were sent and have not ended.
+class CallsInProgress {
  public:
   void Begin() {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -55,7 +55,7 @@ class UnarySender {
     for (const auto& channel : channels) stubs_.emplace_back(channel);
   }
 
-  // Sends one that was due at some time.
+  // Sends a call that was due at the given time.
   void Send(Clock::time_point due) {
     struct Call {
       grpc::ClientContext context;
@@ -65,26 +65,26 @@ class UnarySender {
     call->context.set_deadline(std::chrono::system_clock::now() +
                                load_.deadline);
     const size_t number = next_++;
-    under_way_.Begin();
+    in_progress_.Begin();
     stubs_[number % stubs_.size()].UnaryCall(
         &call->context, load_.method, {},
         &load_.requests[number % load_.requests.size()], &call->response,
         [this, call, due](const grpc::Status& status) mutable {
           result_->Add(status.error_code(), SecondsSince(due));
-          // A call keeps its channel, and gRPC 1.51 crashes where the last
-          // channel dies on gRPC's own thread.
+          // A call owns a reference to its channel. gRPC 1.51 crashes if the
+          // last reference is released on gRPC's own thread.
           call.reset();
-          under_way_.End();
+          in_progress_.End();
         });
   }
 
-  UnderWay& under_way() { return under_way_; }
+  CallsInProgress& in_progress() { return in_progress_; }
 
  private:
   const UnaryLoad& load_;
   LoadResult* const result_;
   std::deque<grpc::GenericStub> stubs_;
-  UnderWay under_way_;
+  CallsInProgress in_progress_;
   size_t next_ = 0;
 };
 
@@ -124,9 +124,9 @@ void RunClosed(const Channels& channels, const UnaryLoad& load,
   const Clock::time_point start = Clock::now();
   while (Clock::now() - start < time) {
     sender.Send(Clock::now());
-    sender.under_way().WaitBelow(concurrency);
+    sender.in_progress().WaitBelow(concurrency);
   }
-  sender.under_way().WaitBelow(1);
+  sender.in_progress().WaitBelow(1);
 }
 
 void RunOpen(const Channels& channels, const UnaryLoad& load, double rate,
@@ -141,7 +141,7 @@ void RunOpen(const Channels& channels, const UnaryLoad& load, double rate,
     std::this_thread::sleep_until(at);
     sender.Send(at);
   }
-  sender.under_way().WaitBelow(1);
+  sender.in_progress().WaitBelow(1);
 }
 
 void RunGenerate(const Channels& channels, const std::string& model,
@@ -191,7 +191,7 @@ void RunDecode(const std::shared_ptr<grpc::Channel>& channel,
   const uint32_t end = response.started().end_id();
   std::mt19937 random(1);
   std::deque<Clock::time_point> sent;
-  // Moves hypotheses on by a word each, as many times as it takes.
+  // Extends the hypotheses by random words, `pairs` times in total.
   const auto send = [&](absl::Span<const uint32_t> from, bool release) {
     request.Clear();
     for (size_t i = 0; i < pairs; ++i) {

@@ -15,18 +15,20 @@
 
 namespace lmserve {
 
-// What came of the calls of one measurement. Any number of threads may add.
+// The results of the calls of one measurement. Add() and AddWork() are
+// thread-safe.
 class LoadResult {
  public:
-  // Latencies are counted from when a call was due, not from when it was sent:
-  // a server that is late is late for all that wait behind.
+  // Latencies count from the time when a call was due, not when it was sent, so
+  // that the delay of one call also counts for the calls that wait behind it.
   void Add(grpc::StatusCode code, double seconds);
   void AddWork(uint64_t amount);
 
   uint64_t calls(grpc::StatusCode code) const;
   uint64_t work() const { return work_; }
 
-  // The latency below which a share of the calls with that code stayed.
+  // Returns a quantile (`share`, from 0 to 1) of the latencies in seconds of
+  // the calls with a code.
   double Quantile(grpc::StatusCode code, double share) const;
 
  private:
@@ -35,33 +37,32 @@ class LoadResult {
   uint64_t work_ = 0;
 };
 
-// A unary call, again and again.
+// A unary call that is repeated.
 struct UnaryLoad {
-  std::string method;  // as in "/lm.v1.LanguageModelService/Score"
-  std::vector<grpc::ByteBuffer> requests;  // in turn
+  std::string method;  // such as "/lm.v1.LanguageModelService/Score"
+  std::vector<grpc::ByteBuffer> requests;  // sent in turn
   std::chrono::milliseconds deadline = std::chrono::seconds(10);
 };
 
-// Closed loop: so many calls are under way at a time, each on the channels in
-// turn.
+// Closed loop: keeps `concurrency` calls in progress, on the channels in turn.
 void RunClosed(const std::vector<std::shared_ptr<grpc::Channel>>& channels,
                const UnaryLoad& load, size_t concurrency,
                std::chrono::duration<double> time, LoadResult* result);
 
-// Open loop: calls come at random (Poisson), so many a second on average,
-// whatever becomes of those before.
+// Open loop: sends calls at random times (a Poisson process), `rate` per second
+// on average, whether or not earlier calls have ended.
 void RunOpen(const std::vector<std::shared_ptr<grpc::Channel>>& channels,
              const UnaryLoad& load, double rate,
              std::chrono::duration<double> time, LoadResult* result);
 
-// So many Generate streams at a time, each begun anew when it ends; a call is a
-// stream, the work its words.
+// Keeps `concurrency` Generate streams in progress. One stream counts as one
+// call, and its words as work.
 void RunGenerate(const std::vector<std::shared_ptr<grpc::Channel>>& channels,
                  const std::string& model, uint32_t words, size_t concurrency,
                  std::chrono::duration<double> time, LoadResult* result);
 
-// One Decode stream with a few requests under way: a call is a request, the
-// work its (state, word) pairs.
+// Runs one Decode stream with a few requests in progress. One request counts as
+// one call, and its (state, word) pairs as work.
 void RunDecode(const std::shared_ptr<grpc::Channel>& channel,
                const std::string& model, size_t pairs,
                std::chrono::duration<double> time, LoadResult* result);

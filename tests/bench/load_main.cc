@@ -1,5 +1,5 @@
-// lmserve_load: puts load on a running server, and tells what came of it, a
-// JSON object a measurement.
+// lmserve_load: puts load on a running server and prints the results as one
+// JSON object.
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
@@ -69,7 +69,7 @@ std::vector<grpc::ByteBuffer> ScoreRequests(const Flags& flags) {
   return requests;
 }
 
-// The body of a call as it goes over the wire, for other load generators.
+// Writes the body of a call in its form on the wire, for other load generators.
 void WriteBody(const Flags& flags) {
   lm::v1::ScoreRequest request;
   request.set_model(flags.model);
@@ -150,22 +150,22 @@ void AddFlags(CLI::App& app, Flags* flags) {
   };
   add("--server", &flags->server, "Address of the server");
   add("--what", &flags->what,
-      "score; health, an empty call; generate; or decode")
+      "Calls to make: score, health (an empty call), generate or decode")
       ->check(CLI::IsMember({"score", "health", "generate", "decode"}));
   add("--model", &flags->model, "Name of the model");
-  add("--texts", &flags->texts, "File of texts to score, a line each, in turn");
-  add("--texts-per-call", &flags->texts_per_call, "Of them, in a call");
-  add("--channels", &flags->channels, "Connections");
-  add("--concurrency", &flags->concurrency, "Calls, or streams, at a time");
+  add("--texts", &flags->texts, "File of texts to score, one per line");
+  add("--texts-per-call", &flags->texts_per_call, "Texts per call");
+  add("--channels", &flags->channels, "Number of connections");
+  add("--concurrency", &flags->concurrency, "Calls or streams at a time");
   add("--rate", &flags->rate,
-      "Calls a second that come at random, whatever becomes of those before; "
-      "0: as many as --concurrency at a time");
-  add("--seconds", &flags->seconds, "How long");
-  add("--deadline", &flags->deadline, "Seconds that a call may take");
-  add("--pairs", &flags->pairs, "(state, word) pairs of a Decode request");
-  add("--words", &flags->words, "Most words of a generated text");
+      "Calls per second, sent at random times whether or not earlier ones have "
+      "ended; 0: keep --concurrency calls in progress");
+  add("--seconds", &flags->seconds, "Duration");
+  add("--deadline", &flags->deadline, "Deadline of a call, in seconds");
+  add("--pairs", &flags->pairs, "(state, word) pairs per Decode request");
+  add("--words", &flags->words, "Maximum number of words of a generated text");
   add("--write-body", &flags->write_body,
-      "Write the body of a Score call to this file, and do nothing else");
+      "Only write the body of a Score call to this file");
 }
 
 }  // namespace

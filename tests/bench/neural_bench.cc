@@ -1,6 +1,6 @@
-// Neural networks, as a share of what oneDNN's packed products reach on the
-// same shapes in the same run: the time of the bare products over the time of
-// all.
+// Benchmarks of neural networks. The reported share is the time that oneDNN's
+// packed matrix products of the same shapes take in the same run, divided by
+// the time of the whole computation.
 
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
@@ -39,15 +39,15 @@ std::vector<float> RandomFloats(size_t n, uint64_t seed) {
   return values;
 }
 
-// Some products of one shape, (rows, inputs) by (inputs, outputs), each with
-// weights of its own.
+// Matrix products of one shape, (rows, inputs) by (inputs, outputs), each with
+// its own weights.
 struct Product {
   size_t rows, inputs, outputs;
   size_t times;
 };
 
-// The least seconds that packed products of these shapes take, one after the
-// other.
+// Returns the shortest time in seconds of packed products of these shapes, run
+// one after the other.
 double ProductSeconds(const std::vector<Product>& products) {
   std::vector<std::unique_ptr<const Linear>> linears;
   size_t inputs = 0, outputs = 0;
@@ -100,7 +100,8 @@ std::vector<WordId> RandomWords(size_t n, WordId vocabulary, uint64_t seed) {
   return words;
 }
 
-// One update of LSTM 2 x 200, V 10,000, 20 streams of 35 words, on one thread.
+// One update of an LSTM (2 layers of 200 units, 10,000 words) with 20 streams
+// of 35 words on one thread.
 void TrainLstm(benchmark::State& state) {
   constexpr size_t kUnits = 200, kWords = 10'000, kStreams = 20, kSteps = 35;
   constexpr size_t kRows = kStreams * kSteps;
@@ -113,7 +114,7 @@ void TrainLstm(benchmark::State& state) {
                        RandomWords(kRows, kWords, 2)};
   const double products = ProductSeconds({
       {kRows, kUnits, 4 * kUnits, 2},              // x W_ih, both layers
-      {kStreams, kUnits, 4 * kUnits, 2 * kSteps},  // h W_hh, a step
+      {kStreams, kUnits, 4 * kUnits, 2 * kSteps},  // h W_hh, per step
       {kStreams, 4 * kUnits, kUnits, 2 * kSteps},  // and back
       {kRows, 4 * kUnits, kUnits, 2},              // dx
       {4 * kUnits, kRows, kUnits, 4},              // dW_ih, dW_hh
@@ -140,7 +141,8 @@ void TrainLstm(benchmark::State& state) {
 }
 BENCHMARK(TrainLstm)->Unit(benchmark::kMillisecond)->MinTime(2);
 
-// LSTM 2 x 650 over 33,278 words, as a file, in a precision.
+// Returns the file of an LSTM (2 layers of 650 units, 33,278 words) with
+// weights of the given precision.
 struct ServedLstm {
   explicit ServedLstm(Precision precision) {
     const auto network = MakeRecurrentNetwork<float>(Lstm(kWords, kUnits));
@@ -165,10 +167,10 @@ struct ServedLstm {
   std::unique_ptr<RecurrentModel> model;
 };
 
-// What the model multiplies for a word of each of some texts.
+// Returns the products that the model computes for one word of each text.
 std::vector<Product> ScoringProducts(size_t streams) {
   constexpr size_t kUnits = ServedLstm::kUnits;
-  constexpr size_t kBlock = 2048;  // of outputs, as the output layer has them
+  constexpr size_t kBlock = 2048;  // outputs, as in the output layer
   return {
       {streams, kUnits, 4 * kUnits, 2 * 2},
       {streams, kUnits, kBlock, ServedLstm::kWords / kBlock},
@@ -176,7 +178,7 @@ std::vector<Product> ScoringProducts(size_t streams) {
   };
 }
 
-// Texts of words of their own, all in one call.
+// Scores different texts in one call.
 void ScoreLstm(benchmark::State& state) {
   const auto precision = static_cast<Precision>(state.range(0));
   const auto streams = static_cast<size_t>(state.range(1));
@@ -209,7 +211,7 @@ BENCHMARK(ScoreLstm)
     ->ArgsProduct({{0, 1, 2}, {1, 64}})
     ->Unit(benchmark::kMillisecond);
 
-// A text word by word, each after the state of the one before: a decoder alone.
+// Scores a text word by word, as a single decoder does.
 void ScoreLstmWordByWord(benchmark::State& state) {
   const ServedLstm lstm(static_cast<Precision>(state.range(0)));
   const std::vector<WordId> words = RandomWords(100, ServedLstm::kWords, 1);

@@ -1,4 +1,5 @@
-// Queries of the model itself, on one thread; items are words or states.
+// Benchmarks of queries to the model itself, on one thread. Items are words or
+// states.
 
 #include <benchmark/benchmark.h>
 
@@ -16,7 +17,7 @@ std::vector<std::byte> Start(const NgramModel& model) {
   return state;
 }
 
-// One word a call.
+// Scores one word per call.
 void ScoreWord(benchmark::State& state) {
   const BenchData& data = BenchData::Get();
   const std::vector<std::byte> start = Start(data.model());
@@ -33,7 +34,7 @@ void ScoreWord(benchmark::State& state) {
 }
 BENCHMARK(ScoreWord);
 
-// So many sentences a call.
+// Scores several sentences per call.
 void ScoreSentences(benchmark::State& state) {
   const BenchData& data = BenchData::Get();
   const std::vector<std::byte> start = Start(data.model());
@@ -57,8 +58,8 @@ void ScoreSentences(benchmark::State& state) {
 }
 BENCHMARK(ScoreSentences)->Arg(1)->Arg(8)->Arg(64)->Arg(1 << 20);
 
-// Words known to no cache: independent contexts, a word each, as the batches of
-// a decoder are.
+// Scores one word in each of many independent contexts, like the batches of a
+// decoder, so that caches do not help.
 void ScoreScattered(benchmark::State& state) {
   const BenchData& data = BenchData::Get();
   std::vector<std::vector<std::byte>> contexts;
@@ -86,7 +87,7 @@ void ScoreScattered(benchmark::State& state) {
 }
 BENCHMARK(ScoreScattered);
 
-// The states after every tenth word of the test text.
+// Returns the states after every tenth word of the test text.
 std::vector<std::vector<std::byte>> SampleStates(const BenchData& data) {
   std::vector<std::vector<std::byte>> states;
   size_t i = 0;
@@ -115,7 +116,7 @@ void TopK(benchmark::State& state) {
 }
 BENCHMARK(TopK)->Arg(1)->Arg(10)->Arg(100);
 
-// What TopK() spares: the whole distribution, sorted.
+// Sorts the whole distribution, which TopK() avoids.
 void TopKByFullScan(benchmark::State& state) {
   const BenchData& data = BenchData::Get();
   const auto states = SampleStates(data);

@@ -1,9 +1,10 @@
-// The candidates of a list scored together, as Rerank does, against one by one:
-// an LSTM 2 x 200 on 100-best lists, real ones where they are at hand, else
-// variants of a sentence. The log-probabilities are equal to the bit.
+// Compares scoring the candidates of a list together, as Rerank does, with
+// scoring them one by one: an LSTM (2 layers of 200 units) on 100-best lists.
+// The lists are variants of a sentence if no real ones are available. The
+// log-probabilities are bit-identical.
 //
-// Then Rerank itself, asked for the first time and again with other weights, of
-// that model and of an n-gram model.
+// Then measures Rerank itself, for new candidates and again with other weights,
+// with this model and with an n-gram model.
 
 #include <benchmark/benchmark.h>
 
@@ -37,7 +38,7 @@ using Lists = std::vector<std::vector<std::vector<WordId>>>;
 constexpr WordId kWords = 10'000;
 constexpr WordId kEnd = 2;
 
-// A word's id, any that stays the same.
+// Returns an arbitrary but fixed id for a word.
 WordId IdOf(absl::string_view word) {
   return static_cast<WordId>(3 + std::hash<std::string>()(std::string(word)) %
                                      (kWords - 3));
@@ -59,7 +60,7 @@ Lists RealLists(const std::string& path) {
   return lists;
 }
 
-// 25 words, three of which may be others.
+// Returns lists of 25 words, where candidates differ in up to three words.
 Lists MadeLists() {
   Random random(1);
   Lists lists(10);
@@ -77,7 +78,7 @@ Lists MadeLists() {
   return lists;
 }
 
-// A model of random weights, with its file.
+// A model with random weights, and its file.
 struct Lstm {
   Lstm() {
     RecurrentNetworkOptions options;
@@ -104,7 +105,8 @@ struct Lstm {
   std::unique_ptr<RecurrentModel> model;
 };
 
-// ln P of all words of the candidates, all in one call or a call each.
+// Returns ln P of all words of the candidates, computed in one call or in one
+// call per candidate.
 std::vector<float> ScoreList(const LanguageModel& model,
                              const std::vector<std::vector<WordId>>& list,
                              bool together) {
@@ -152,7 +154,7 @@ void RerankLists(benchmark::State& state) {
 }
 BENCHMARK(RerankLists)->Unit(benchmark::kMillisecond)->Iterations(50);
 
-// A request about a list, whose words are others where there are fewer.
+// Returns a request for a list. Ids are mapped into smaller vocabularies.
 lm::v1::RerankRequest RequestOf(const std::string& model, WordId vocabulary,
                                 const std::vector<std::vector<WordId>>& list) {
   lm::v1::RerankRequest request;

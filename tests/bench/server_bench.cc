@@ -1,6 +1,6 @@
-// The server over loopback: client and server share this process, as they share
-// the machine. Calls a second of Score with 13 words stand beside those of an
-// empty call to the same server, made in the same way.
+// Benchmarks of the server over loopback, with client and server in one
+// process. Compares the rate of Score calls of 13 words with that of empty
+// calls to the same server.
 
 #include <benchmark/benchmark.h>
 #include <grpcpp/channel.h>
@@ -26,7 +26,7 @@
 namespace lmserve {
 namespace {
 
-// Answers ListModels with no bytes at all: an empty call.
+// Answers ListModels with an empty message.
 class EmptyService final
     : public lm::v1::ModelService::WithRawCallbackMethod_ListModels<
           lm::v1::ModelService::Service> {
@@ -40,7 +40,7 @@ class EmptyService final
   }
 };
 
-// The services of lm_server and the empty one, on a port of loopback.
+// Serves the services of lm_server and the empty one on a loopback port.
 class BenchServer {
  public:
   static BenchServer& Get() {
@@ -84,7 +84,7 @@ class BenchServer {
   std::shared_ptr<grpc::Channel> channel_;
 };
 
-// Makes calls of one method, a fixed number of them under way at a time.
+// Calls one method, with a fixed number of calls in progress.
 class Load {
  public:
   Load(std::string method, std::vector<grpc::ByteBuffer> requests)
@@ -92,7 +92,7 @@ class Load {
         requests_(std::move(requests)),
         stub_(BenchServer::Get().channel()) {}
 
-  // Returns how many calls failed.
+  // Returns the number of calls that failed.
   int Run(int calls, int at_once) {
     left_ = calls;
     running_ = at_once;
@@ -137,7 +137,7 @@ class Load {
 
 void RunLoad(benchmark::State& state, Load& load) {
   constexpr int kCalls = 20'000;
-  load.Run(kCalls / 10, state.range(0));  // the channel connects
+  load.Run(kCalls / 10, state.range(0));  // connects the channel
   for (auto _ : state) {
     if (load.Run(kCalls, state.range(0)) > 0) {
       state.SkipWithError("a call failed");
@@ -171,7 +171,7 @@ void ScoreCalls(benchmark::State& state) {
   RunLoad(state, load);
 }
 
-// Alternating, so that both see the same machine.
+// Alternates between both calls, so that both run under the same conditions.
 BENCHMARK(EmptyCalls)
     ->Arg(1)
     ->Arg(64)
@@ -183,7 +183,7 @@ BENCHMARK(ScoreCalls)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-// Streams of generated text, so many at a time; items are words.
+// Generates text in several streams at a time. Items are words.
 void Generate(benchmark::State& state) {
   const auto stub =
       lm::v1::LanguageModelService::NewStub(BenchServer::Get().channel());

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Times PyTorch on the networks of neural_bench.cc, on one thread.
+"""Measures PyTorch on the networks of neural_bench.cc, on one thread.
 
     torch_bench.py      needs Debian's python3-torch
 
-Prints words per second, to be read beside TrainLstm and ScoreLstm of the same
-run.
+Prints words per second, to compare with TrainLstm and ScoreLstm on the same
+machine.
 """
 
 import time
@@ -30,7 +30,7 @@ class Lstm(torch.nn.Module):
 
 
 def words_per_second(words, work, seconds=3):
-  """The best of the repetitions of `work`, which reads so many words."""
+  """Returns the best rate of repeated calls of work(), which reads `words`."""
   work()
   best = float("inf")
   start = time.monotonic()

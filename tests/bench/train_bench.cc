@@ -1,4 +1,5 @@
-// Training: lm_trainer as a process, from a text file to a published version.
+// Benchmark of training: the process lm_trainer, from a text file to a
+// published version.
 
 #include <benchmark/benchmark.h>
 
@@ -19,7 +20,7 @@ void Train(benchmark::State& state) {
 }
 BENCHMARK(Train)->Iterations(1)->UseManualTime()->Unit(benchmark::kSecond);
 
-// Verifies every byte and the self-test, as the server does when it starts.
+// Loads a version with full verification, as the server does when it starts.
 void Load(benchmark::State& state) {
   const BenchData& data = BenchData::Get();
   for (auto _ : state) {

@@ -1,6 +1,6 @@
-// Feeds texts to the reader of ARPA files. A text that is read must make a
-// model that answers with numbers, and that is the same, to the bit, when it is
-// written and read again.
+// Fuzzes the reader of ARPA files. If a text is accepted, its model must return
+// log-probabilities, and writing and reading it again must give an identical
+// model.
 
 #include <algorithm>
 #include <cstring>
@@ -30,7 +30,7 @@ absl::StatusOr<ArpaModel> Read(std::string text, bool clamp_positive) {
   return ReadArpa(*LineReader::FromString(std::move(text)), options);
 }
 
-// Predicts all words, and goes on with one of them, for some words.
+// Repeatedly predicts all words and continues with one of them.
 void Walk(const NgramModel& model) {
   std::vector<std::byte> state(model.state_size());
   model.Start(state.data());
@@ -51,7 +51,7 @@ void Walk(const NgramModel& model) {
     const float scored = model.ScoreWord(state.data(), word).log_prob;
     Require(scored == log_probs[word] ||
                 word == model.vocabulary().begin_sentence(),
-            "a word scores what the distribution says");
+            "a word has its score in the distribution");
   }
 }
 
@@ -60,24 +60,26 @@ void ReadAndWrite(absl::string_view text) {
   if (!arpa.ok()) arpa = Read(std::string(text), /*clamp_positive=*/true);
   if (!arpa.ok()) return;
   const auto bytes = BuildNgramFile(arpa->table);
-  RequireOk(bytes.status(), "what is read can be built");
+  RequireOk(bytes.status(), "a model that was read can be built");
   const std::string vocabulary(arpa->vocabulary.text());
   const auto model = NgramModel::Create(std::move(arpa->vocabulary), *bytes);
-  RequireOk(model.status(), "what is built can be loaded");
+  RequireOk(model.status(), "a model that was built can be loaded");
   Walk(**model);
 
   std::ostringstream written;
-  RequireOk(WriteArpa(**model, written), "what was read can be written");
+  RequireOk(WriteArpa(**model, written),
+            "a model that was read can be written");
   const auto again = Read(written.str(), /*clamp_positive=*/false);
-  RequireOk(again.status(), "what is written can be read");
-  Require(again->warnings.empty(), "what is written needs no warning");
+  RequireOk(again.status(), "a file that was written can be read");
+  Require(again->warnings.empty(),
+          "a file that was written causes no warnings");
   Require(again->vocabulary.text() == vocabulary,
-          "the vocabulary is read as written");
+          "the vocabulary is unchanged");
   const auto same = BuildNgramFile(again->table);
-  Require(same.ok() && *same == *bytes, "the model is read as written");
+  Require(same.ok() && *same == *bytes, "the model is unchanged");
 }
 
-// Changes a field of a line: a number, mostly, or a word.
+// Changes a field of a line, mostly a number, else a word.
 void MutateField(std::minstd_rand& random, std::string* line) {
   static constexpr absl::string_view kFields[] = {
       "0",     "-0",    "-99",  "-1e-7", "-0.5", "1",      "-inf",   "inf",
@@ -100,7 +102,7 @@ void MutateField(std::minstd_rand& random, std::string* line) {
   *line = absl::StrJoin(fields, random() % 2 == 0 ? " " : "\t");
 }
 
-// Doubles, drops, moves or changes a line.
+// Duplicates, removes, moves or changes a line.
 std::string MutateLines(std::minstd_rand& random, absl::string_view text) {
   std::vector<std::string> lines = absl::StrSplit(text, '\n');
   const size_t from = random() % lines.size();
@@ -129,7 +131,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return 0;
 }
 
-// Mutates by lines and fields, and every third time by bytes.
+// Mutates lines and fields and, in one of three cases, bytes.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
                                           size_t max_size, unsigned int seed) {
   std::minstd_rand random(seed);

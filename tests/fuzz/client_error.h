@@ -8,17 +8,18 @@
 
 namespace lmserve {
 
-// Ends the program unless an error blames the client, in words it can read.
+// Aborts unless the code of an error blames the client and its message is valid
+// UTF-8.
 inline void RequireClientError(const absl::Status& status) {
   Require(status.code() == absl::StatusCode::kInvalidArgument ||
               status.code() == absl::StatusCode::kNotFound ||
               status.code() == absl::StatusCode::kFailedPrecondition ||
               status.code() == absl::StatusCode::kResourceExhausted,
-          "an error is the client's");
+          "an error blames the client");
   const absl::string_view message = status.message();
   Require(
       !message.empty() && FindInvalidUtf8(message) == absl::string_view::npos,
-      "an error can be read");
+      "an error message is valid UTF-8");
 }
 
 }  // namespace lmserve

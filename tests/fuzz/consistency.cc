@@ -10,8 +10,8 @@ namespace {
 using Words = std::vector<WordId>;
 using Ngrams = std::map<Words, NodeId>;
 
-// Adds what begins with a context; false where an n-gram is there twice, or
-// cannot be found.
+// Adds all n-grams that begin with a context. Returns false if one occurs twice
+// or cannot be found.
 bool AddChildren(const NgramFile& file, NodeId context, const Words& words,
                  Ngrams* ngrams) {
   const NodeId end = file.nodes[context + 1].first_child;

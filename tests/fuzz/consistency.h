@@ -5,11 +5,11 @@
 
 namespace lmserve {
 
-// Whether a file that NgramFile::Parse() accepts is also right in what it does
-// not check, for it costs too much: no context has a word twice, the slots find
-// every child, and every link is the longest suffix that is a context. A file
-// that is not must do no harm, but may give different answers to the same
-// question. Slow, and plain.
+// Checks rules that NgramFile::Parse() does not check because that would take
+// too long: no context has a word twice, the slots find every child, and every
+// link is the longest suffix that is a context. A file that violates them must
+// not cause undefined behavior, but may answer the same query in different
+// ways. This check is simple and slow.
 bool IsConsistent(const NgramFile& file);
 
 }  // namespace lmserve

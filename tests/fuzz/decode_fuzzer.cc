@@ -1,6 +1,6 @@
-// Feeds streams of requests to a decoder, as its server does: every answer must
-// be an error that a client can understand, or what the model says of the words
-// that each hypothesis has read.
+// Fuzzes a decoder with streams of requests, as the server calls it. Every
+// answer must be an error that blames the client, or the scores that the model
+// gives the words that each hypothesis has read.
 
 #include <google/protobuf/stubs/logging.h>
 
@@ -28,7 +28,7 @@ namespace {
 using lm::v1::DecodeRequest;
 using lm::v1::DecodeResponse;
 
-// Low enough to be passed.
+// Low enough that inputs exceed them.
 constexpr Limits kLimits = {
     .words = 20, .predictions = 100, .decode_bytes = 1000};
 
@@ -37,7 +37,7 @@ const TestServing& FuzzServing() {
   return serving;
 }
 
-// What a decoder should do, plainly: every hypothesis is the words it has read.
+// A simple model of a decoder: a hypothesis is the list of words it has read.
 class Expected {
  public:
   void Check(const DecodeRequest& request, const DecodeResponse& response) {
@@ -56,12 +56,12 @@ class Expected {
   struct Hypothesis {
     std::vector<WordId> words;
     uint32_t references;
-    uint64_t key;  // of recombination
+    uint64_t key;  // recombination key
   };
 
   Hypothesis& Of(uint32_t handle) {
     const auto found = hypotheses_.find(handle);
-    Require(found != hypotheses_.end(), "an answered handle is a live one");
+    Require(found != hypotheses_.end(), "an answered handle exists");
     return found->second;
   }
 
@@ -71,7 +71,7 @@ class Expected {
         VersionName(started.model().name(), started.model().version()));
     model_ = handle_->model().left_to_right();
     Require(started.vocabulary_size() == model_->vocabulary().size(),
-            "the start tells the vocabulary");
+            "the start describes the vocabulary");
     most_handles_ = started.most_handles();
     hypotheses_[started.handle()] = {{}, 1, 0};
   }
@@ -94,9 +94,9 @@ class Expected {
       const auto [added, is_new] = hypotheses_.insert(
           {extended.handles(i),
            {std::move(words), 1, extended.recombination_keys(i)}});
-      Require(is_new, "a handle that is given out was free");
+      Require(is_new, "a new handle was unused");
     }
-    Require(hypotheses_.size() <= most_handles_, "the quota holds");
+    Require(hypotheses_.size() <= most_handles_, "the limit of handles holds");
   }
 
   void CheckBest(const lm::v1::DecodeBest& best,
@@ -105,7 +105,7 @@ class Expected {
                                 : static_cast<int>(best.k());
     Require(found.ids_size() == k * best.handles_size() &&
                 found.log_probs_size() == found.ids_size(),
-            "the best words are parallel");
+            "the best words are parallel arrays");
     for (int i = 0; i < found.ids_size(); ++i) {
       if (std::isinf(found.log_probs(i))) continue;
       std::vector<WordId> words = Of(best.handles(i / k)).words;
@@ -113,11 +113,11 @@ class Expected {
       Require(std::abs(found.log_probs(i) - LastLogProb(words)) < 1e-5,
               "a best word has its score");
       Require(i % k == 0 || found.log_probs(i - 1) >= found.log_probs(i),
-              "the best words come best first");
+              "the best words are sorted");
     }
   }
 
-  // ln P of the last of some words that begin a sentence.
+  // Returns ln P of the last word of a beginning of a sentence.
   float LastLogProb(const std::vector<WordId>& words) const {
     std::vector<std::byte> state(model_->state_size());
     model_->Start(state.data());
@@ -149,7 +149,7 @@ void Decode(absl::string_view input) {
 }  // namespace
 }  // namespace lmserve
 
-// The parser's complaints about invalid UTF-8 are not the findings.
+// Hides the parser's warnings about invalid UTF-8, which are no findings.
 extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
   google::protobuf::SetLogHandler(nullptr);
   return 0;
@@ -160,8 +160,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return 0;
 }
 
-// Mutates a field of one of the requests, adds one or takes one away; now and
-// then changes bytes.
+// Mutates a field of one of the requests, adds or removes a request, or
+// sometimes changes bytes.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
                                           size_t max_size, unsigned int seed) {
   std::minstd_rand random(seed);

@@ -16,7 +16,7 @@
 namespace lmserve {
 namespace {
 
-// Contexts with more children than are scanned, beside small ones.
+// Has contexts with more children than a reader scans, besides small contexts.
 std::string Text() {
   std::string text = "the cat is small\nthe dog is here\na dog barks\n";
   for (char c = 'a'; c < 'a' + 20; ++c) {
@@ -70,7 +70,7 @@ void PublishReranker(const std::string& store) {
             "the fuzzers' reranker can be published");
 }
 
-// The store lives on when its directory is gone: its files are mapped.
+// The store outlives its directory because its files are mapped.
 std::unique_ptr<const ModelStore> OpenStore() {
   const TemporaryDirectory directory;
   for (const FuzzModel& model : FuzzModels()) {
@@ -95,7 +95,7 @@ std::unique_ptr<const ModelStore> OpenStore() {
 const std::vector<FuzzModel>& FuzzModels() {
   static const auto& models = *new std::vector<FuzzModel>{
       FromArpa("tiny", std::string(TinyArpa())),
-      // Words that the model holds for impossible, and a weight of 0.
+      // Has words of probability 0 and a weight of 0.
       FromArpa("tiny.words",
                absl::StrReplaceAll(
                    TinyArpa(),

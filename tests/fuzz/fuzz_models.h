@@ -9,27 +9,28 @@
 
 namespace lmserve {
 
-// A model that is small enough to be mutated, as the bytes of its files.
+// The files of a model that is small enough to be mutated.
 struct FuzzModel {
   std::string name;
   std::string vocabulary;
   std::string ngram;
 };
 
-// One model of each rule for unseen words, and of each shape that the reader
-// treats apart: order 1, a higher one, contexts with many children, none.
+// Returns models with each rule for unseen words and with each shape that the
+// reader handles separately: order 1, higher orders, contexts with and without
+// many children.
 const std::vector<FuzzModel>& FuzzModels();
 
-// A store that serves them all. One has the alias "prod"; the name of another
-// is also that of a feature. Beside them stand the translation models de-en and
-// en-de, and mt, a reranker of one of each kind.
+// Returns a store that serves all of them. One has the alias "prod"; another
+// has the same name as a feature. The store also serves the translation models
+// de-en and en-de, and the reranker mt with one member of each kind.
 const ModelStore& FuzzStore();
 
-// A store of the tiny model alone, versions 1 and 2, that may be changed. It
-// stays as the input before has left it.
+// Returns a store with versions 1 and 2 of the tiny model only, which inputs
+// may change. It keeps the state in which the previous input left it.
 ModelStore& FuzzAdminStore();
 
-// Has it serve one version at least.
+// Makes FuzzAdminStore() serve at least one version.
 void LoadAdminModel();
 
 }  // namespace lmserve

@@ -1,6 +1,5 @@
-// Feeds bytes to all that reads files of a model store. What is refused must be
-// refused in good order; a model that is accepted must answer every question as
-// a model does.
+// Fuzzes the readers of all files of a model store. An input must either be
+// refused with an error or give a model that answers every query correctly.
 
 #include <algorithm>
 #include <cmath>
@@ -31,10 +30,11 @@ constexpr size_t kSteps = 24;
 using State = std::vector<std::byte>;
 
 bool IsLogProb(float log_prob) {
-  return log_prob < std::numeric_limits<float>::infinity();  // no NaN either
+  return log_prob <
+         std::numeric_limits<float>::infinity();  // also false for NaN
 }
 
-// Asks a model all it can be asked; compares the answers where its file is
+// Calls every function of a model, and compares the answers if its file is
 // consistent.
 class Walk {
  public:
@@ -56,7 +56,7 @@ class Walk {
     Require(same || !is_consistent_, promise);
   }
 
-  // Walks a text word by word, and keeps the states.
+  // Scores a text word by word and keeps the states.
   void Step() {
     State state(model_.state_size());
     model_.Start(state.data());
@@ -68,13 +68,13 @@ class Walk {
           model_.ScoreWord(state.data(), words_.back());
       Require(IsLogProb(step.log_prob), "a log-probability is a number");
       Require(step.order >= 0 && step.order <= model_.order(),
-              "an n-gram found has an order of the model");
+              "an n-gram that was found has a valid order");
       log_probs_.push_back(step.log_prob);
     }
     states_.push_back(state);
   }
 
-  // Every other word is one that the model expects, to get to long contexts.
+  // Every second word is one that the model expects, to reach long contexts.
   WordId LikelyWord(const State& state, uint32_t random) const {
     if (random % 2 == 0) return random / 2 % size_;
     const size_t k = std::min<size_t>(size_, 4);
@@ -84,7 +84,7 @@ class Walk {
     return best[random / 2 % k].word;
   }
 
-  // Every beginning and every end of the text, in one batch.
+  // Scores every prefix and every suffix of the text in one batch.
   void ScoreTexts() const {
     std::vector<LanguageModel::Query> batch;
     std::vector<State> ends(2 * kSteps + 2, State(model_.state_size()));
@@ -101,7 +101,7 @@ class Walk {
     for (size_t i = 0; i < ends.size(); ++i) {
       const size_t begin = i <= kSteps ? 0 : i - kSteps - 1;
       Require(std::all_of(found[i].begin(), found[i].end(), IsLogProb),
-              "a batch scores numbers");
+              "a batch returns log-probabilities");
       RequireSame(std::equal(found[i].begin(), found[i].end(),
                              log_probs_.begin() + begin),
                   "a batch scores as word by word");
@@ -116,7 +116,8 @@ class Walk {
     model_.Distribution({&row, 1}, log_probs.data());
     std::vector<ScoredWord> sorted;
     for (WordId w = 0; w < size_; ++w) {
-      Require(IsLogProb(log_probs[w]), "a distribution is of numbers");
+      Require(IsLogProb(log_probs[w]),
+              "a distribution contains log-probabilities");
       sorted.push_back({w, log_probs[w]});
       if (w == model_.vocabulary().begin_sentence()) continue;
       State next = state;
@@ -144,7 +145,7 @@ class Walk {
       model_.Distribution({&rows[i], 1}, alone.data());
       Require(
           std::equal(alone.begin(), alone.end(), together.begin() + i * size_),
-          "a batch predicts as its members");
+          "a batch predicts like its members alone");
     }
   }
 
@@ -157,7 +158,7 @@ class Walk {
               *std::max_element(ngram.words.begin(), ngram.words.end()) < size_,
           "an n-gram has the words of its order");
       Require(ngram.log_prob <= 0 && IsLogProb(ngram.backoff),
-              "an n-gram's numbers are numbers");
+              "the numbers of an n-gram are not NaN");
     });
     Require(count == model_.Count(order), "every n-gram is visited once");
   }
@@ -174,7 +175,7 @@ void LoadModel(absl::string_view rest) {
   ModelInput input = SplitModel(rest);
   auto vocabulary = Vocabulary::Parse(std::move(input.vocabulary));
   if (!vocabulary.ok()) return;
-  // A copy of the very size, at whose end the sanitizer watches.
+  // A copy of the exact size, so that the sanitizer detects reads past its end.
   const std::vector<char> bytes(input.ngram.begin(), input.ngram.end());
   const auto model =
       NgramModel::Create(*std::move(vocabulary), {bytes.data(), bytes.size()});
@@ -195,7 +196,7 @@ void LoadVocabulary(absl::string_view text) {
     Require(SplitWords(words.back()).size() == 1, "a word is one word");
   }
   const auto again = Vocabulary::Create(words);
-  RequireOk(again.status(), "the words of a vocabulary make one");
+  RequireOk(again.status(), "the words of a vocabulary form a vocabulary");
   Require(again->text() == text, "the same words make the same text");
 }
 
@@ -204,8 +205,8 @@ void LoadManifest(absl::string_view json) {
   if (!manifest.ok()) return;
   const std::string written = ToJson(*manifest);
   const auto again = ParseManifest(written);
-  RequireOk(again.status(), "a manifest that is written can be read");
-  Require(ToJson(*again) == written, "a manifest is read as it was written");
+  RequireOk(again.status(), "a manifest that was written can be read");
+  Require(ToJson(*again) == written, "a manifest is unchanged");
 }
 
 void LoadSelfTest(absl::string_view json) {
@@ -218,8 +219,8 @@ void LoadSelfTest(absl::string_view json) {
   for (const auto& one : test.cases()) texts.push_back(one.text());
   const lm::v1::SelfTest right = MakeSelfTest(model, texts);
   Require(RunSelfTest(model, right).ok() == !texts.empty(),
-          "what a model says passes as its self-test");
-  Require(!passed || !texts.empty(), "no text is no test");
+          "a model passes a self-test of its own scores");
+  Require(!passed || !texts.empty(), "a self-test requires a text");
 }
 
 void LoadAliases(absl::string_view json) {
@@ -228,15 +229,15 @@ void LoadAliases(absl::string_view json) {
   for (const auto& [alias, version] : aliases.versions()) {
     if (!CheckAlias(alias).ok()) continue;
     const auto name = ParseModelName(absl::StrCat("m@", alias));
-    RequireOk(name.status(), "an alias can be asked for");
-    Require(name->alias == alias, "an alias is taken for itself");
+    RequireOk(name.status(), "a model can be named by an alias");
+    Require(name->alias == alias, "an alias is parsed as an alias");
   }
 }
 
 void LoadModelName(absl::string_view text) {
   const auto name = ParseModelName(text);
   if (!name.ok()) return;
-  RequireOk(CheckModelName(name->name), "a name taken apart has a good name");
+  RequireOk(CheckModelName(name->name), "a parsed name is valid");
   Require(name->version == 0 || name->alias.empty(),
           "a name has a version or an alias");
   (void)FuzzStore().GetEntry(text);
@@ -245,11 +246,12 @@ void LoadModelName(absl::string_view text) {
 void LoadReranker(absl::string_view json) {
   const auto reranker = ParseReranker(json);
   if (!reranker.ok()) return;
-  RequireOk(CheckWeighting(*reranker), "a reranker that is read can be used");
+  RequireOk(CheckWeighting(*reranker),
+            "a reranker that was read has valid weights");
   const auto again = ParseReranker(ToJson(*reranker));
-  RequireOk(again.status(), "a reranker that is written can be read");
+  RequireOk(again.status(), "a reranker that was written can be read");
   Require(FixedMembers(*again) == FixedMembers(*reranker),
-          "a reranker is read as it was written");
+          "a reranker is unchanged");
 }
 
 void Load(absl::string_view input) {
@@ -281,8 +283,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return 0;
 }
 
-// Models are mutated number by number, and half of them repaired; all else, and
-// now and then a model too, byte by byte.
+// Mutates the numbers of models and repairs half of these. Mutates the bytes of
+// all other inputs and sometimes of models.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
                                           size_t max_size, unsigned int seed) {
   std::minstd_rand random(seed);

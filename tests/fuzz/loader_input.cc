@@ -17,20 +17,20 @@
 namespace lmserve {
 namespace {
 
-// No file that is mutated is larger.
+// Maximum size of a mutated file.
 constexpr uint64_t kMostBytes = 1 << 16;
 
-// An ngram.bin taken apart into sections that can change their size.
+// The sections of an ngram.bin, which can be resized.
 struct Sections {
   NgramHeader header;
-  std::vector<NgramNode> nodes;  // and the one that ends them
+  std::vector<NgramNode> nodes;  // including the final one
   std::vector<NgramLeaf> leaves;
   std::vector<WordId> words;
   std::vector<NodeId> slots;
   std::vector<WordId> best_words;
 };
 
-// Nothing that cannot be a header is mutated any further.
+// Inputs without a plausible header are not mutated further.
 bool HasHeader(absl::string_view bytes) {
   if (bytes.size() < sizeof(NgramHeader)) return false;
   NgramHeader header;
@@ -39,7 +39,7 @@ bool HasHeader(absl::string_view bytes) {
          NgramLayout(header).file_size <= kMostBytes;
 }
 
-// Copies as much of a section as the bytes have; the rest is 0.
+// Copies a section as far as the bytes go and fills the rest with 0.
 template <typename T>
 std::vector<T> Section(absl::string_view bytes, uint64_t at, uint64_t size) {
   std::vector<T> section(size);
@@ -111,10 +111,10 @@ uint32_t InterestingNumber(std::minstd_rand& random, uint32_t old) {
   return numbers[random() % std::size(numbers)];
 }
 
-// Replaces one number of 4 bytes, by a fixed one or by another of the file.
+// Replaces one number of 4 bytes by a fixed one or by another one of the file.
 void ReplaceNumber(std::minstd_rand& random, std::string* bytes) {
   const size_t count = bytes->size() / sizeof(uint32_t);
-  // As often one of the header as one past it.
+  // In one of four cases a number of the header.
   const size_t header = sizeof(NgramHeader) / sizeof(uint32_t);
   const size_t at =
       random() % (random() % 4 == 0 ? header : count) * sizeof(uint32_t);
@@ -153,7 +153,8 @@ void ChangeSizes(std::minstd_rand& random, std::string* bytes) {
   if (NgramLayout(s.header).file_size <= kMostBytes) *bytes = PutTogether(s);
 }
 
-// n-grams of order 0 to k, the root being order 0, for k up to the order.
+// Returns the number of n-grams of the orders 0 to k for each k up to the
+// order; the root has order 0.
 std::vector<NodeId> LevelEnds(const NgramHeader& header) {
   std::vector<NodeId> ends = {1};
   for (uint32_t k = 1; k <= header.order; ++k) {
@@ -162,7 +163,7 @@ std::vector<NodeId> LevelEnds(const NgramHeader& header) {
   return ends;
 }
 
-// No order above one that has no n-grams has any.
+// If an order has no n-grams, removes those of higher orders.
 void RepairCounts(Sections* s) {
   for (uint32_t k = 1; k < kMaxNgramOrder; ++k) {
     uint32_t& count = s->header.counts[k];
@@ -202,11 +203,12 @@ float* LogProb(Sections* s, NodeId id) {
   return id < nodes ? &s->nodes[id].log_prob : &s->leaves[id - nodes].log_prob;
 }
 
-// Order 1 is the vocabulary, <s> is no other n-gram's word, no word comes twice
-// while there are others, and the children of a context stand likeliest first.
+// Makes order 1 equal to the vocabulary, replaces <s> in longer n-grams, avoids
+// repeated words among the children of a context if possible, and sorts the
+// children by descending probability.
 void RepairWords(Sections* s) {
   const WordId size = s->header.counts[0];
-  constexpr WordId kBegin = 1;  // of all seeds
+  constexpr WordId kBegin = 1;  // in all seeds
   for (NodeId id = 1; id < s->words.size(); ++id) {
     WordId& word = s->words[id];
     word = id <= size ? id - 1 : word % size;
@@ -243,7 +245,7 @@ void RepairBestWords(Sections* s) {
             });
 }
 
-// Hashes the children of the large contexts, as many as there are slots for.
+// Fills the slots with the children of large contexts while there is space.
 void RepairSlots(Sections* s) {
   NgramFile view = {};
   view.slots = s->slots;
@@ -270,7 +272,8 @@ NodeId FindChild(const Sections& s, NodeId context, WordId word) {
   return kRoot;
 }
 
-// Contexts come in rising order, so the links of shorter ones are there.
+// Contexts are visited in ascending order, so the links of shorter ones are
+// already repaired.
 void RepairLinks(Sections* s) {
   const NodeId nodes = s->nodes.size() - 1;
   for (NodeId context = 1; context < nodes; ++context) {
@@ -291,7 +294,7 @@ void RepairLinks(Sections* s) {
   }
 }
 
-// Cuts or adds words at the end.
+// Removes or adds words at the end.
 void FitVocabulary(size_t words, std::string* text) {
   const size_t found = std::count(text->begin(), text->end(), '\n');
   for (size_t i = found; i < words; ++i) absl::StrAppend(text, "w", i, "\n");

@@ -9,8 +9,8 @@
 
 namespace lmserve {
 
-// What reads the input of the loader fuzzer; its first byte, less what is past
-// the last one.
+// What reads the input of the loader fuzzer: the first byte of the input,
+// modulo kLoaders.
 enum class Loader : uint8_t {
   kModel,  // a vocabulary.txt and an ngram.bin
   kVocabulary,
@@ -22,24 +22,25 @@ enum class Loader : uint8_t {
 };
 inline constexpr int kLoaders = 7;
 
-// The files of Loader::kModel: the length of the vocabulary in 4 bytes,
-// little-endian, the vocabulary, the rest.
+// The files of Loader::kModel. The input contains the length of the vocabulary
+// (4 bytes, little-endian), the vocabulary, then ngram.bin.
 struct ModelInput {
   std::string vocabulary;
   std::string ngram;
 };
 
-// The input with its first byte. Any bytes can be taken apart.
+// Return the input with its first byte, and the files of an input without it.
+// Any input can be split.
 std::string JoinModel(const ModelInput& model);
 ModelInput SplitModel(absl::string_view rest);
 
-// Changes some numbers of an ngram.bin, or how many n-grams it has, so that it
-// is broken where few bits are.
+// Changes some numbers of an ngram.bin, or its number of n-grams, which
+// mutations of single bits would rarely do well.
 void MutateNgram(std::minstd_rand& random, std::string* bytes);
 
-// Makes a file of the right size with all its numbers in range, whatever they
-// were, and a vocabulary as large: what is left to be wrong is what they mean.
-// Often the links are repaired, too, and then all is right.
+// Changes the file so that it has the right size, numbers in the valid ranges
+// and a vocabulary of the same size, so that only its meaning may be wrong.
+// Often also repairs the links, which makes the file entirely valid.
 void RepairModel(std::minstd_rand& random, ModelInput* model);
 
 }  // namespace lmserve

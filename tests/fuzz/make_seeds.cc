@@ -1,4 +1,4 @@
-// Writes what the fuzzers start from: DIRECTORY/FUZZER/SEED.
+// Writes the seeds of the fuzzers as DIRECTORY/FUZZER/SEED.
 //   make_seeds DIRECTORY
 
 #include <cstdio>
@@ -216,8 +216,8 @@ void AddRequestSeeds(const Seeds& seeds) {
   seeds.Add("alias-away", JoinRequest(Rpc::kSetAlias, alias));
 }
 
-// A decoder's life: two words after the first state, one let go, the best words
-// of the other.
+// A typical stream: two words after the first state, one of the new states
+// released, the best words of the other.
 void AddDecodeSeeds(const Seeds& seeds) {
   for (const FuzzModel& model : FuzzModels()) {
     std::vector<lm::v1::DecodeRequest> requests(4);

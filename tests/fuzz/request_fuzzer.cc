@@ -1,6 +1,6 @@
-// Feeds bytes to the calls of the server, from the buffer that gRPC hands over
-// to the one that it gets back. Every answer must be an error that a client can
-// understand, or say what the API promises.
+// Fuzzes the RPCs of the server, from the buffer that gRPC passes in to the one
+// that it gets back. Every answer must be an error that blames the client, or
+// must have the properties that the API promises.
 
 #include <google/protobuf/stubs/logging.h>
 #include <grpcpp/support/slice.h>
@@ -34,7 +34,7 @@ extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 namespace lmserve {
 namespace {
 
-// Low enough to be passed.
+// Low enough that inputs exceed them.
 constexpr Limits kLimits = {.words_per_text = 50,
                             .words = 200,
                             .texts = 20,
@@ -51,7 +51,7 @@ const TestServing& FuzzServing() {
   return serving;
 }
 
-// A finite number or minus infinity.
+// Returns whether a number is finite or -infinity.
 bool IsLogProb(double log_prob) {
   return log_prob < std::numeric_limits<double>::infinity();
 }
@@ -68,22 +68,22 @@ void Check(const lm::v1::ScoreRequest& request,
   for (const lm::v1::TextScore& score : response.scores()) {
     Require(
         score.word_count() > 0 && score.unknown_count() <= score.word_count(),
-        "the words of a text are counted");
+        "a text has a valid number of words");
     Require(IsLogProb(score.log_prob()) && IsLogProb(score.known_log_prob()) &&
                 score.perplexity() >= 0 && score.known_perplexity() >= 0,
             "a score is a number");
     Require(score.has_words() == request.per_word(),
-            "there is detail where it is asked for");
+            "word scores are present if requested");
     if (!score.has_words()) continue;
     const lm::v1::WordScores& words = score.words();
     const int count = static_cast<int>(score.word_count());
     Require(words.words_size() == count && words.log_probs_size() == count &&
                 words.unknown_size() == count,
-            "the detail is parallel");
-    Require(AreLogProbs(words.log_probs()), "every word has a number");
+            "word scores are parallel arrays");
+    Require(AreLogProbs(words.log_probs()), "every word has a log-probability");
     Require(std::count(words.unknown().begin(), words.unknown().end(), true) ==
                 score.unknown_count(),
-            "the unknown words are those that are counted");
+            "the number of unknown words is right");
   }
 }
 
@@ -95,22 +95,23 @@ void Check(const lm::v1::PredictRequest& request,
   for (const lm::v1::NextWords& next : response.predictions()) {
     const int count = next.ids_size();
     Require(next.words_size() == count && next.log_probs_size() == count,
-            "a prediction is parallel");
-    Require(AreLogProbs(next.log_probs()), "a prediction is of numbers");
+            "a prediction consists of parallel arrays");
+    Require(AreLogProbs(next.log_probs()),
+            "a prediction contains log-probabilities");
     if (request.words_size() > 0) {
       Require(count == request.words_size(), "every given word is rated");
       continue;
     }
-    Require(count <= k, "no more words than asked for");
+    Require(count <= k, "there are no more words than requested");
     Require(std::is_sorted(next.log_probs().begin(), next.log_probs().end(),
                            std::greater<>()),
-            "predictions come best first");
+            "predictions are sorted");
     const std::set<uint32_t> ids(next.ids().begin(), next.ids().end());
     Require(ids.size() == next.words_size() * size_t{1},
             "no word is predicted twice");
     Require(std::count(next.words().begin(), next.words().end(),
                        request.exclude_unknown() ? "<unk>" : "<s>") == 0,
-            "what is excluded is not predicted");
+            "an excluded word is not predicted");
   }
 }
 
@@ -120,13 +121,15 @@ void Check(const lm::v1::RerankRequest& request,
   const int best = request.best() == 0 || request.best() > uint32_t(all)
                        ? all
                        : static_cast<int>(request.best());
-  Require(response.candidates_size() == best, "as many as asked for come back");
+  Require(response.candidates_size() == best,
+          "as many candidates as requested are returned");
   const bool named = !request.reranker().empty();
-  Require(named == response.has_reranker(), "a reranker says its version");
+  Require(named == response.has_reranker(),
+          "the version of a reranker is returned");
   const int models = named ? 2 : request.models_size();
   const int reverse_models = named ? 1 : request.reverse_models_size();
   Require(response.models_size() == models + reverse_models,
-          "every model says its version");
+          "the version of every model is returned");
   int features =
       request.candidates(0).features_size() + 4 * models + reverse_models;
   for (const auto& [member, brought] :
@@ -143,11 +146,11 @@ void Check(const lm::v1::RerankRequest& request,
   for (const lm::v1::RankedCandidate& candidate : response.candidates()) {
     Require(candidate.index() < uint32_t(all) &&
                 seen.insert(candidate.index()).second,
-            "the ranks are a permutation");
+            "the indexes are distinct");
     const double value = named || request.has_minimum_bayes_risk()
                              ? candidate.expected_utility()
                              : candidate.score();
-    Require(value <= last, "candidates come best first");
+    Require(value <= last, "candidates are sorted");
     last = value;
     Require(candidate.features_size() == features &&
                 AreLogProbs(candidate.features()),
@@ -165,12 +168,12 @@ void Check(const lm::v1::GetModelRequest& request,
            const lm::v1::GetModelResponse& response) {
   const std::string& name = response.model().name();
   Require(request.model().substr(0, name.size()) == name,
-          "the model asked for is told");
+          "the requested model is described");
 }
 
 ModelStore::Entry AdminEntry(const std::string& spec) {
   const auto entry = FuzzAdminStore().GetEntry(spec);
-  RequireOk(entry.status(), "what was changed is served");
+  RequireOk(entry.status(), "the changed version is served");
   return *entry;
 }
 
@@ -179,11 +182,11 @@ void Check(const lm::v1::LoadModelRequest& request,
   const lm::v1::ModelInfo& model = response.model();
   Require(model.name() == request.name() &&
               (request.version() == 0 || model.version() == request.version()),
-          "the version asked for is loaded");
+          "the requested version is loaded");
   AdminEntry(VersionName(model.name(), model.version()));
 }
 
-// At least one version stays loaded, for there to be something to change.
+// Keeps at least one version loaded, so that changes have an effect.
 void Check(const lm::v1::UnloadModelRequest& request,
            const lm::v1::UnloadModelResponse& /*response*/) {
   Require(!FuzzAdminStore()
@@ -197,22 +200,22 @@ void Check(const lm::v1::SetAliasRequest& request,
            const lm::v1::SetAliasResponse& response) {
   const std::string spec = absl::StrCat(request.name(), "@", request.alias());
   if (request.version() == 0) {
-    Require(!FuzzAdminStore().Get(spec).ok(), "an alias taken away is gone");
+    Require(!FuzzAdminStore().Get(spec).ok(), "a removed alias is not served");
     return;
   }
   Require(response.model().version() == request.version() &&
               AdminEntry(spec).handle->version() == request.version(),
-          "an alias names what it was given");
+          "an alias stands for the requested version");
 }
 
-// The best first, no two the same, none longer than asked for.
+// Requires that hypotheses are sorted, distinct and no longer than requested.
 void CheckHypotheses(const lm::v1::GenerateRequest& request,
                      const lm::v1::GenerateResponse& response) {
   const uint32_t most = request.max_words() == 0 ? 100 : request.max_words();
   const lm::v1::BeamSearch& beam = request.beam_search();
   Require(
       response.hypotheses_size() <= static_cast<int>(std::max(beam.best(), 1u)),
-      "no more hypotheses than asked for");
+      "there are no more hypotheses than requested");
   std::set<std::string> seen;
   bool ended = true;
   double last = std::numeric_limits<double>::infinity();
@@ -220,15 +223,17 @@ void CheckHypotheses(const lm::v1::GenerateRequest& request,
     const int words = hypothesis.words_size();
     Require(hypothesis.ids_size() == words &&
                 hypothesis.log_probs_size() == words + hypothesis.ended(),
-            "a hypothesis is parallel");
-    Require(words <= static_cast<int>(most), "no more words than asked for");
-    Require(std::isfinite(hypothesis.log_prob()), "a hypothesis is possible");
-    Require(hypothesis.ended() <= ended, "what ended comes first");
+            "a hypothesis consists of parallel arrays");
+    Require(words <= static_cast<int>(most),
+            "there are no more words than requested");
+    Require(std::isfinite(hypothesis.log_prob()),
+            "a hypothesis has a probability above 0");
+    Require(hypothesis.ended() <= ended, "hypotheses that ended come first");
     if (ended && !hypothesis.ended()) {
       ended = false;
       last = std::numeric_limits<double>::infinity();
     }
-    Require(hypothesis.score() <= last, "hypotheses come best first");
+    Require(hypothesis.score() <= last, "hypotheses are sorted");
     last = hypothesis.score();
     Require(seen.insert(absl::StrJoin(hypothesis.words(), " ") +
                         (hypothesis.ended() ? "" : " ..."))
@@ -237,8 +242,8 @@ void CheckHypotheses(const lm::v1::GenerateRequest& request,
   }
 }
 
-// What came of a generation: at most max_words words, then why there are no
-// more; or the hypotheses alone.
+// Requires that a generation sends at most max_words words and then the end, or
+// only the hypotheses.
 void CheckGeneration(const lm::v1::GenerateRequest& request) {
   Call call;
   auto generation = Generation::Start(*FuzzServing(), call, request);
@@ -257,8 +262,9 @@ void CheckGeneration(const lm::v1::GenerateRequest& request) {
     grpc::ByteBuffer bytes;
     SerializeMessage(response, &bytes);
     if (response.has_end()) break;
-    Require(++words <= most, "no more words than asked for");
-    Require(std::isfinite(response.log_prob()), "a word drawn is possible");
+    Require(++words <= most, "there are no more words than requested");
+    Require(std::isfinite(response.log_prob()),
+            "a drawn word has a probability above 0");
     Require(!response.word().empty() && response.word() != "</s>" &&
                 response.word() != "<s>" &&
                 (request.allow_unknown() || response.word() != "<unk>"),
@@ -270,14 +276,14 @@ void CheckGeneration(const lm::v1::GenerateRequest& request) {
   }
   Require(response.has_end() && response.end().word_count() == words &&
               std::isfinite(response.end().log_prob()),
-          "the end tells of what came before");
+          "the end reports the words and their sum");
   Require(!request.has_seed() || response.end().seed() == request.seed(),
-          "the end tells the seed");
+          "the end reports the seed");
   Require(!Wait((*generation)->Next(&response)).value(),
           "nothing comes after the end");
 }
 
-// As the server does it, but for the stream that the words go out on.
+// Generates like the server, but without a gRPC stream.
 void AnswerGenerate(const grpc::ByteBuffer& in) {
   Budget budget(kLimits.all_request_bytes);
   RequestReader reader(budget);
@@ -338,7 +344,7 @@ void Answer(const grpc::ByteBuffer& in,
       });
 }
 
-// The bytes as gRPC hands them over: in one piece, or in several.
+// Returns a buffer like gRPC's, of one or several pieces.
 grpc::ByteBuffer Buffer(absl::string_view bytes, bool in_pieces) {
   const size_t piece = in_pieces ? 7 : std::max<size_t>(bytes.size(), 1);
   std::vector<grpc::Slice> slices;
@@ -379,7 +385,7 @@ void AnswerCall(absl::string_view input) {
 }  // namespace
 }  // namespace lmserve
 
-// The parser's complaints about invalid UTF-8 are not the findings.
+// Hides the parser's warnings about invalid UTF-8, which are no findings.
 extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
   google::protobuf::SetLogHandler(nullptr);
   return 0;
@@ -390,7 +396,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return 0;
 }
 
-// Mutates by fields what is a request, and now and then by bytes.
+// Mutates the fields of inputs that are valid requests, and sometimes bytes.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
                                           size_t max_size, unsigned int seed) {
   std::minstd_rand random(seed);

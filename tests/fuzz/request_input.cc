@@ -88,7 +88,7 @@ uint64_t Integer(std::minstd_rand& random) {
   return Pick(random, absl::MakeConstSpan(kIntegers));
 }
 
-// Sets a field that is not repeated, or adds to one that is.
+// Sets a field, or adds a value to a repeated field.
 template <typename Set, typename Add, typename Value>
 void Put(Set set, Add add, const Reflection& reflection, Message* message,
          const FieldDescriptor& field, Value value) {
@@ -125,11 +125,11 @@ void PutValue(std::minstd_rand& random, Message* message,
       return Put(&Reflection::SetEnumValue, &Reflection::AddEnumValue,
                  reflection, message, field, static_cast<int>(random() % 4));
     default:
-      return;  // messages are gone into; there are no other types
+      return;  // messages are handled below; there are no other types
   }
 }
 
-// Goes on in one of the messages of a field, or in a new one.
+// Mutates one of the messages of a field or a new one.
 void MutateInner(std::minstd_rand& random, Message* message,
                  const FieldDescriptor& field) {
   const Reflection& reflection = *message->GetReflection();

@@ -15,8 +15,8 @@
 
 namespace lmserve {
 
-// Which call the request fuzzer makes: the first byte of its input, less the
-// bit below and what is past the last call. The request's bytes follow.
+// The call that the request fuzzer makes: the first byte of its input without
+// kInPieces, modulo kRpcs. The bytes of the request follow.
 enum class Rpc : uint8_t {
   kScore,
   kPredict,
@@ -30,23 +30,24 @@ enum class Rpc : uint8_t {
 };
 inline constexpr int kRpcs = 9;
 
-// Set where the bytes come in several pieces.
+// This bit of the first byte splits the request into several pieces.
 inline constexpr uint8_t kInPieces = 0x80;
 
 Rpc RpcOf(uint8_t first_byte);
 
-// An empty request of a call.
+// Returns an empty request of a call.
 std::unique_ptr<google::protobuf::Message> NewRequest(Rpc rpc);
 
 std::string JoinRequest(Rpc rpc, const google::protobuf::Message& request);
 
-// The input of the decode fuzzer: the requests of a stream, the length of each
-// in two bytes, little-endian, before it. Any bytes can be taken apart.
+// Convert between the requests of a stream and the input of the decode fuzzer,
+// where each request follows its length (2 bytes, little-endian). Any input can
+// be split.
 std::string JoinDecode(absl::Span<const lm::v1::DecodeRequest> requests);
 std::vector<lm::v1::DecodeRequest> SplitDecode(absl::string_view input);
 
-// Changes one field of a message, or of a message in it: sets it to a value
-// that is likely to matter, adds to it, or clears it.
+// Changes one field of a message or of a nested message: sets it to an
+// interesting value, adds a value or clears it.
 void MutateMessage(std::minstd_rand& random,
                    google::protobuf::Message* message);
 

@@ -9,17 +9,17 @@
 
 namespace lmserve {
 
-// Ends the program unless what was promised holds: a finding, for a fuzzer.
-inline void Require(bool holds, absl::string_view promise) {
+// Aborts if a property does not hold, which the fuzzer reports as a finding.
+inline void Require(bool holds, absl::string_view property) {
   if (holds) return;
-  std::fprintf(stderr, "broken: %.*s\n", static_cast<int>(promise.size()),
-               promise.data());
+  std::fprintf(stderr, "property does not hold: %.*s\n",
+               static_cast<int>(property.size()), property.data());
   std::abort();
 }
 
-inline void RequireOk(const absl::Status& status, absl::string_view promise) {
+inline void RequireOk(const absl::Status& status, absl::string_view property) {
   if (!status.ok()) std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  Require(status.ok(), promise);
+  Require(status.ok(), property);
 }
 
 }  // namespace lmserve

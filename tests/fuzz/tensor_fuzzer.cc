@@ -1,5 +1,6 @@
-// Feeds bytes to the reader of safetensors. What is read must lie in the bytes,
-// all of it, and must be the same when it is written and read again.
+// Fuzzes the reader of safetensors. The tensors of an accepted file must lie
+// within its bytes, without gaps, and must be the same after writing and
+// reading them again.
 
 #include <algorithm>
 #include <cstring>
@@ -23,21 +24,22 @@ void CheckTensor(const TensorFile& file, const std::string& name,
                  const TensorView& tensor) {
   uint64_t size = 1;
   for (int64_t dimension : tensor.shape) {
-    Require(dimension >= 0, "no dimension is below 0");
+    Require(dimension >= 0, "no dimension is negative");
     size *= dimension;
   }
   Require(size == tensor.size() &&
               size * TensorTypeSize(tensor.type) == tensor.bytes.size(),
-          "a tensor has as many numbers as its shape asks for");
+          "the size of a tensor fits its shape");
   Require(file.Find(name) == &tensor, "a tensor is found by its name");
   RequireOk(file.Get(name, tensor.type, tensor.shape).status(),
-            "a tensor is what it is");
+            "a tensor is found by its type and shape");
   const auto floats = file.GetFloats(name, tensor.shape);
-  Require(floats.ok() == IsFloatType(tensor.type), "floats are floats");
+  Require(floats.ok() == IsFloatType(tensor.type),
+          "only float tensors are converted");
   Require(!floats.ok() || floats->size() == size, "every number is converted");
 }
 
-// The tensors, one after the other, are the end of the bytes.
+// Requires that the tensors follow each other and end at the end of the bytes.
 void CheckFile(const TensorFile& file, absl::string_view bytes) {
   std::vector<absl::string_view> views;
   for (const auto& [name, tensor] : file.tensors()) {
@@ -48,10 +50,12 @@ void CheckFile(const TensorFile& file, absl::string_view bytes) {
             [](auto a, auto b) { return a.data() > b.data(); });
   const char* begin = bytes.data() + bytes.size();
   for (const absl::string_view view : views) {
-    Require(view.data() + view.size() == begin, "tensors leave no holes");
+    Require(view.data() + view.size() == begin,
+            "there are no gaps between tensors");
     begin = view.data();
   }
-  Require(begin >= bytes.data() + sizeof(uint64_t), "a header is in front");
+  Require(begin >= bytes.data() + sizeof(uint64_t),
+          "the header is before the tensors");
 }
 
 std::string Write(const TensorFile& file) {
@@ -64,7 +68,8 @@ std::string Write(const TensorFile& file) {
 }
 
 void ReadAndWrite(absl::string_view input) {
-  // A copy that is not aligned, at whose end the sanitizer watches.
+  // A copy that is not aligned and has the exact size, so that the sanitizer
+  // detects reads past its end.
   std::vector<char> copy(input.size() + 1);
   std::copy(input.begin(), input.end(), copy.begin() + 1);
   const absl::string_view bytes(copy.data() + 1, input.size());
@@ -72,28 +77,28 @@ void ReadAndWrite(absl::string_view input) {
   if (!file.ok()) {
     Require(absl::IsInvalidArgument(file.status()) &&
                 file.status().message().size() < 2000,
-            "what is refused is told in short");
+            "error messages are short");
     return;
   }
   CheckFile(*file, bytes);
 
   const std::string written = Write(*file);
   const auto again = TensorFile::Parse(written);
-  RequireOk(again.status(), "what is written can be read");
+  RequireOk(again.status(), "a file that was written can be read");
   Require(again->metadata() == file->metadata() &&
               again->tensors().size() == file->tensors().size(),
-          "a file is read as it was written");
+          "a file is unchanged");
   const size_t misaligned = reinterpret_cast<uintptr_t>(written.data()) % 8;
   for (const auto& [name, tensor] : file->tensors()) {
     const auto same = again->Get(name, tensor.type, tensor.shape);
-    Require(same.ok() && same->bytes == tensor.bytes,
-            "a tensor is read as it was written");
-    Require(misaligned || same->is_aligned(), "what is written is aligned");
+    Require(same.ok() && same->bytes == tensor.bytes, "a tensor is unchanged");
+    Require(misaligned || same->is_aligned(),
+            "tensors that were written are aligned");
   }
   Require(Write(*again) == written, "the same tensors make the same file");
 }
 
-// A file taken apart, its header cut where the bytes end.
+// The parts of a file. The header ends at the latest where the bytes end.
 struct Parts {
   std::string header;
   std::string data;
@@ -144,7 +149,7 @@ void MutateShape(std::minstd_rand& random, std::vector<int64_t>* shape) {
   }
 }
 
-// Doubles, drops, moves or changes a tensor.
+// Duplicates, removes, moves or changes a tensor.
 void MutateTensors(std::minstd_rand& random,
                    std::vector<TensorHeader::Tensor>* tensors) {
   if (tensors->empty()) return;
@@ -174,8 +179,8 @@ void MutateTensors(std::minstd_rand& random,
   }
 }
 
-// Puts the tensors one after the other, and makes data for them; those that are
-// too large stay wrong.
+// Assigns consecutive offsets to the tensors and creates their data, except for
+// tensors that are too large.
 void Repair(TensorHeader* header, std::string* data) {
   uint64_t end = 0;
   for (TensorHeader::Tensor& tensor : header->tensors) {
@@ -213,8 +218,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return 0;
 }
 
-// Mutates the header, tensor by tensor or by bytes, and keeps its size right;
-// every fourth time just the bytes.
+// Mutates tensors of the header or its bytes and corrects its size; in one of
+// four cases mutates only bytes.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
                                           size_t max_size, unsigned int seed) {
   std::minstd_rand random(seed);

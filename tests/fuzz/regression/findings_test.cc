@@ -1,4 +1,4 @@
-// What the fuzzers found, a test each.
+// One test for each defect that the fuzzers found.
 
 #include <algorithm>
 #include <cstring>
@@ -27,7 +27,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// "a b" is less likely than what was not seen after "a".
+// Here "a b" is less probable than words that were not seen after "a".
 NgramTable FloorAboveAChild() {
   NgramTable table;
   table.rule = UnseenRule::kFloor;
@@ -40,7 +40,8 @@ NgramTable FloorAboveAChild() {
   return table;
 }
 
-// <s>, which is never predicted, took the place of a word at the floor.
+// <s>, which is never predicted, was counted among the words that have the
+// floor probability, so one word was missing.
 TEST(LoaderFindings, WordsAtTheFloorAreCountedWithoutBeginOfSentence) {
   const BuiltNgramModel built =
       BuildModel(Vocabulary::Parse("<unk>\n<s>\n</s>\na\nb\n").value(),
@@ -55,12 +56,12 @@ TEST(LoaderFindings, WordsAtTheFloorAreCountedWithoutBeginOfSentence) {
                                          ScoredWord{3, -1}));
 }
 
-// A list of best words in another order was believed, and the wrong words
+// A list of best words in the wrong order was accepted, and wrong words were
 // predicted.
 TEST(LoaderFindings, BestWordsInAnotherOrderAreRefused) {
   const BuiltNgramModel built = BuildFromArpa(TinyArpa());
   std::vector<char> bytes(built.bytes.begin(), built.bytes.end());
-  // The last 10 words of 4 bytes: the first two of them.
+  // Swaps the first two of the 10 best words, which are the end of the file.
   char* best = bytes.data() + bytes.size() - 10 * sizeof(WordId);
   std::swap_ranges(best, best + sizeof(WordId), best + sizeof(WordId));
   const auto file = NgramFile::Parse({bytes.data(), bytes.size()}, 10);
@@ -68,7 +69,8 @@ TEST(LoaderFindings, BestWordsInAnotherOrderAreRefused) {
               testing::HasSubstr("best words: expected likeliest first"));
 }
 
-// What is too large for the file was found out only when it was built.
+// A back-off weight that is too large for ngram.bin was detected only when the
+// file was built.
 TEST(ArpaFindings, BackOffTooLarge) {
   for (const char* backoff : {"435", "1e38", "1e39"}) {
     const std::string arpa = absl::StrReplaceAll(
@@ -81,7 +83,7 @@ TEST(ArpaFindings, BackOffTooLarge) {
   }
 }
 
-// -infinity / infinity, of an impossible text and a large alpha, is no number.
+// For an impossible text and a large alpha, -infinity / infinity gave NaN.
 TEST(RequestFindings, ImpossibleTextOverAnInfiniteDivisor) {
   const TemporaryDirectory directory;
   const BuiltNgramModel built = BuildFromArpa(
