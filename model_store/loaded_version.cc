@@ -42,7 +42,7 @@ absl::StatusOr<lm::v1::Manifest> ReadManifest(const std::string& directory) {
   return ParseManifest(file->bytes());
 }
 
-// Maps a file, and sees that it is the one that the manifest tells.
+// Maps a file and checks that it has the size and SHA-256 of the manifest.
 absl::StatusOr<MappedFile> MapVerified(const std::string& directory,
                                        const lm::v1::ModelFile& expected,
                                        absl::FunctionRef<bool()> is_cancelled) {
@@ -53,7 +53,7 @@ absl::StatusOr<MappedFile> MapVerified(const std::string& directory,
     return Differs(expected.name(), "size", expected.size(), size);
   }
   const std::optional<std::string> sha256 = Sha256(file->bytes(), is_cancelled);
-  if (!sha256.has_value()) return absl::CancelledError("loading was stopped");
+  if (!sha256.has_value()) return absl::CancelledError("loading was cancelled");
   if (*sha256 != expected.sha256()) {
     return Differs(expected.name(), "SHA-256", expected.sha256(), *sha256);
   }
@@ -64,7 +64,8 @@ absl::StatusOr<AnyModel> MakeModel(const std::string& family,
                                    const ModelFiles& files) {
   absl::StatusOr<AnyModel> model = CreateModel(family, files);
   if (model.ok()) return model;
-  // The family is the manifest's; other errors name their file.
+  // NOT_FOUND means an unknown family, which the manifest names. Other errors
+  // name their file.
   if (absl::IsNotFound(model.status())) {
     return Broken(kManifestFile, model.status().message());
   }

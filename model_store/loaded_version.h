@@ -18,9 +18,8 @@
 
 namespace lmserve {
 
-// One version of a model, or of a reranker, verified and ready to answer. Owns
-// the model and the mapped files it reads. Immutable: any number of threads may
-// use one.
+// A verified version of a model or a reranker, in memory. Owns the model and
+// the mapped files that it reads. Immutable and thread-safe.
 class LoadedVersion {
  public:
   const std::string& name() const { return name_; }
@@ -40,13 +39,14 @@ class LoadedVersion {
 
   const lm::v1::Manifest& manifest() const { return manifest_; }
 
-  // The files the manifest lists, verified; views that live as long as this.
+  // Returns the files that the manifest lists. The views are valid as long as
+  // this object.
   ModelFiles files() const;
 
-  // How long loading took, verification and all.
+  // Returns the duration of loading, including verification.
   double load_seconds() const { return load_seconds_; }
 
-  // Bytes of all of them.
+  // Returns the size of all files in bytes.
   uint64_t file_bytes() const;
 
  private:
@@ -66,24 +66,24 @@ class LoadedVersion {
   const std::string name_;
   const uint64_t version_;
   const lm::v1::Manifest manifest_;
-  // The files in the order of the manifest. They outlive content_: a model
-  // reads them in place.
+  // In the order of the manifest. Declared before content_, because a model
+  // reads the mapped files.
   const std::vector<MappedFile> files_;
   const Content content_;
   const double load_seconds_;
 };
 
-// Keeps a version in memory for as long as somebody holds it.
+// Shares the ownership of a version, which stays in memory while a handle
+// exists.
 using ModelHandle = std::shared_ptr<const LoadedVersion>;
 
 // Loads <store>/<name>/<version>: reads the manifest, maps every file, checks
-// its size and SHA-256, makes the model, runs the self-test; every page has
-// then been touched, so the first request finds it warm. Of a reranker the
-// members are not looked for: they come and go by themselves. Fails with
-// NOT_FOUND where there is no such version, and with DATA_LOSS, naming file,
-// offset, expected and found, where anything in it is not as it should be.
-// CANCELLED where `is_cancelled`, asked again and again while files are
-// verified, says so.
+// its size and SHA-256, creates the model and runs the self-test. Every page
+// has then been read, so that the first request is not slower. Does not check
+// whether the members of a reranker exist. Errors: NOT_FOUND if the version
+// does not exist; DATA_LOSS, with file, offset, expected and found, if a check
+// fails; CANCELLED if `is_cancelled` returns true, which is called regularly
+// during verification. Thread-safe.
 absl::StatusOr<ModelHandle> LoadModel(
     absl::string_view store, absl::string_view name, uint64_t version,
     absl::FunctionRef<bool()> is_cancelled = [] { return false; });
