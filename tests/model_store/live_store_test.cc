@@ -320,8 +320,8 @@ TEST_F(LiveStoreTest, AVersionThatIsGoneIsUnloaded) {
   EXPECT_TRUE(Refresh().ok());
   EXPECT_THAT(Loaded(), ElementsAre("1*"));
   EXPECT_THAT(Refused(),
-              ElementsAre("2: NOT_FOUND: alias 'latest': there is no such "
-                          "version"));
+              ElementsAre("2: NOT_FOUND: alias 'latest': the version "
+                          "does not exist"));
   EXPECT_FALSE(MakeSelfTest(held->model(), std::vector<std::string>{"a"})
                    .cases()
                    .empty());

@@ -278,27 +278,28 @@ TEST_F(PublishTest, EightProcessesAtOnce) {
 TEST_F(PublishTest, KilledAtAnyMoment) {
   std::mt19937 random(1);
   for (int round = 0; round < 40; ++round) {
-    int told[2];
-    ASSERT_EQ(pipe(told), 0);
+    int reported[2];
+    ASSERT_EQ(pipe(reported), 0);
     Child child([&] {
-      close(told[0]);
+      close(reported[0]);
       for (;;) {
         const uint64_t number = PublishTinyModel(store_.path(), "m");
         const absl::Status status =
             SetAlias(store_.path(), "m", "stable", number);
         if (!status.ok()) _exit(1);
-        if (write(told[1], &number, sizeof(number)) < 0) _exit(1);
+        if (write(reported[1], &number, sizeof(number)) < 0) _exit(1);
       }
     });
-    close(told[1]);
+    close(reported[1]);
     uint64_t number = 0;
-    ASSERT_EQ(read(told[0], &number, sizeof(number)), ssize_t{sizeof(number)});
+    ASSERT_EQ(read(reported[0], &number, sizeof(number)),
+              ssize_t{sizeof(number)});
     // A random moment to kill the child; no event is awaited.
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 5000));
     child.Kill();
     EXPECT_FALSE(child.Wait());
-    while (read(told[0], &number, sizeof(number)) > 0) continue;
-    close(told[0]);
+    while (read(reported[0], &number, sizeof(number)) > 0) continue;
+    close(reported[0]);
 
     const auto store = ModelStore::Open(store_.path());
     ASSERT_TRUE(store.ok()) << store.status();
