@@ -1,0 +1,60 @@
+#include "client/rerank_request.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+using testing::Pair;
+using testing::UnorderedElementsAre;
+
+TEST(CheckWeightTest, AcceptsNameAndNumber) {
+  EXPECT_EQ(CheckWeight("en=0.5"), "");
+  EXPECT_EQ(CheckWeight("tm[0]=-1e-3"), "");
+  EXPECT_EQ(CheckWeight("a=b=2"), "");
+}
+
+TEST(CheckWeightTest, RejectsOtherTexts) {
+  for (const char* text : {"", "en", "=1", "en=", "en=much"}) {
+    EXPECT_THAT(CheckWeight(text), HasSubstr("expected NAME=NUMBER")) << text;
+  }
+}
+
+TEST(MakeRerankRequestTest, SetsWeightsAndSource) {
+  RerankOptions options;
+  options.models = {"en", "de"};
+  options.weights = {"en=0.5", "a=b=2"};
+  options.source = "the cat";
+  const auto request = MakeRerankRequest(options);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->models_size(), 2);
+  EXPECT_THAT(request->weights(),
+              UnorderedElementsAre(Pair("en", 0.5), Pair("a=b", 2)));
+  EXPECT_EQ(request->source().text(), "the cat");
+  EXPECT_FALSE(request->has_minimum_bayes_risk());
+  EXPECT_EQ(request->candidates_size(), 0);
+}
+
+TEST(AddCandidateTest, ParsesTextAndFeatures) {
+  lm::v1::RerankRequest request;
+  ASSERT_TRUE(AddCandidate("  i have  ", &request).ok());
+  ASSERT_TRUE(AddCandidate("i has ||| tm=-3.2  length=4", &request).ok());
+  EXPECT_EQ(request.candidates(0).text().text(), "i have");
+  EXPECT_TRUE(request.candidates(0).features().empty());
+  EXPECT_EQ(request.candidates(1).text().text(), "i has");
+  EXPECT_THAT(request.candidates(1).features(),
+              UnorderedElementsAre(Pair("tm", -3.2), Pair("length", 4)));
+}
+
+TEST(AddCandidateTest, RejectsOtherForms) {
+  lm::v1::RerankRequest request;
+  EXPECT_THAT(AddCandidate("a ||| tm=high", &request).ToString(),
+              HasSubstr("found 'tm=high'"));
+  EXPECT_THAT(AddCandidate("a ||| b ||| c", &request).ToString(),
+              HasSubstr("candidate 1: expected TEXT"));
+}
+
+}  // namespace
+}  // namespace lmserve
