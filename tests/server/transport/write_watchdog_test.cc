@@ -1,10 +1,11 @@
 #include "server/transport/write_watchdog.h"
 
+#include <atomic>
 #include <chrono>
+#include <latch>
 #include <optional>
 #include <thread>
 
-#include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 #include "tests/server/transport/fake_transport_call.h"
 
@@ -54,13 +55,15 @@ TEST(WriteWatchdogTest, AWatchMayEndWhileItsCallIsCancelled) {
   WriteWatchdog watchdog(milliseconds(5));
   FakeTransportCall call;
   std::optional<WriteWatchdog::Watch> watch;
-  absl::Notification ended;
+  std::latch made(1), ended(1);
   call.on_cancel = [&] {
+    made.wait();
     watch.reset();
-    ended.Notify();
+    ended.count_down();
   };
   watch.emplace(watchdog, call);
-  ended.WaitForNotification();
+  made.count_down();
+  ended.wait();
 }
 
 // The call may be destroyed right after its watch, so the watch must not end
@@ -69,17 +72,17 @@ TEST(WriteWatchdogTest, TheEndOfAWatchWaitsForCancel) {
   WriteWatchdog watchdog(milliseconds(5));
   std::optional<FakeTransportCall> call;
   call.emplace();
-  absl::Notification entered;
+  std::latch entered(1);
   std::atomic<bool> returned = false;
   call->on_cancel = [&] {
     if (call->cancellations() > 1) return;
-    entered.Notify();
+    entered.count_down();
     std::this_thread::sleep_for(milliseconds(50));
     returned = true;
   };
   std::optional<WriteWatchdog::Watch> watch;
   watch.emplace(watchdog, *call);
-  entered.WaitForNotification();
+  entered.wait();
   watch.reset();
   EXPECT_TRUE(returned);
   call.reset();
