@@ -22,7 +22,7 @@ using testing::ElementsAre;
 
 constexpr char kText[] = "the cat is small\na dog barks at the cat\n";
 
-// A store with a look-up model, tiny, and one of products, lstm.
+// A store with the look-up model "tiny" and the neural model "lstm".
 class BatcherTest : public testing::Test {
  protected:
   BatcherTest() {
@@ -38,8 +38,8 @@ class BatcherTest : public testing::Test {
   std::unique_ptr<const ModelStore> store_;
 };
 
-// What a caller wants of a model: a text to be read from the start, all its
-// words scored, then the best next words, and the distribution.
+// What a caller asks of a model: to read a text from the start, to score all
+// its words, and to return the best next words and the distribution.
 struct Reading {
   std::vector<WordId> words;
   std::vector<float> log_probs;
@@ -52,7 +52,7 @@ struct Reading {
   }
 };
 
-// Of the model alone.
+// Asks the model itself.
 Reading Read(const LanguageModel& model, const std::vector<WordId>& words,
              size_t k) {
   Reading reading = {words, std::vector<float>(words.size()),
@@ -69,7 +69,7 @@ Reading Read(const LanguageModel& model, const std::vector<WordId>& words,
   return reading;
 }
 
-// Through a batcher.
+// Asks the model through a batcher.
 Task<absl::Status> Read(Batcher& batcher, const ModelHandle& handle,
                         Reading* reading) {
   const LanguageModel& model = *handle->model().left_to_right();
@@ -95,9 +95,9 @@ Task<absl::Status> Read(Batcher& batcher, const ModelHandle& handle,
   co_return co_await batcher.Run(call, rest);
 }
 
-// The same to the bit whatever the company: hundreds of texts of all lengths,
-// of two models, some longer than a batch and cut.
-TEST_F(BatcherTest, AnswersDoNotDependOnTheCompany) {
+// Hundreds of texts of many lengths for two models, some longer than a batch
+// and cut, get the same bits in whatever batches they are.
+TEST_F(BatcherTest, AnswersDoNotDependOnTheOtherWorkInABatch) {
   constexpr size_t kReadings = 300;
   const std::vector<ModelHandle> models = {Get("lstm"), Get("tiny")};
   std::mt19937 random(1);
@@ -129,7 +129,7 @@ TEST_F(BatcherTest, AnswersDoNotDependOnTheCompany) {
   }
 }
 
-// Several texts of one call, and more states than there are texts.
+// One call may have several texts, and more states than texts.
 TEST_F(BatcherTest, ManyTextsOfOneCall) {
   const ModelHandle handle = Get("lstm");
   const LanguageModel& model = *handle->model().left_to_right();
@@ -173,7 +173,7 @@ TEST_F(BatcherTest, ManyTextsOfOneCall) {
   }
 }
 
-// The attention of states, which may be told in several batches.
+// The attention of the states of one call may come from several batches.
 TEST_F(BatcherTest, AttentionIsThatOfTheModel) {
   PublishTranslationModel(files_.path(), "de-en", "die katze ist", kText);
   const std::unique_ptr<const ModelStore> store = files_.Open();
@@ -210,7 +210,7 @@ TEST_F(BatcherTest, AttentionIsThatOfTheModel) {
   }
 }
 
-// A batcher of one thread, which is held up until Release().
+// A batcher of one thread, which is busy until Release().
 class HeldBatcherTest : public BatcherTest {
  protected:
   static constexpr size_t kBatchWords = 20;
@@ -245,7 +245,7 @@ class HeldBatcherTest : public BatcherTest {
     co_return co_await batcher_.Run(call, *tiny_, 1, hold);
   }
 
-  // Queues a text of so many words of a call, which must last.
+  // Queues a text of `words` words for a call, which must last.
   void Queue(Call* call, size_t words, const std::string& name) {
     RunDetached(ReadOne(call, words), [this, name](absl::Status status) {
       statuses_.push_back(std::move(status));
@@ -263,7 +263,7 @@ class HeldBatcherTest : public BatcherTest {
     co_return co_await batcher_.Run(*call, work);
   }
 
-  // Lets everything run, and waits for it.
+  // Lets all work run, and waits for it.
   void Finish() {
     Release();
     while (batcher_.queued_words() > 0) std::this_thread::yield();
@@ -275,16 +275,16 @@ class HeldBatcherTest : public BatcherTest {
   std::promise<void> release_;
   bool released_ = false;
   std::vector<size_t> batches_;
-  std::vector<absl::Status> statuses_;  // as calls ended
+  std::vector<absl::Status> statuses_;  // in the order of ended_
   std::vector<std::string> ended_;
   Batcher batcher_;
 };
 
-TEST_F(HeldBatcherTest, WhatWaitsIsOneBatch) {
+TEST_F(HeldBatcherTest, WaitingWorkIsOneBatch) {
   std::vector<Call> calls(5);
   for (Call& call : calls) Queue(&call, 4, "");
   Finish();
-  // The one that was held, the five that fill a batch, and the last.
+  // The work that was held, the five texts that fill a batch, and the last one.
   EXPECT_THAT(batches_, ElementsAre(1, 5, 1));
 }
 
@@ -298,35 +298,12 @@ TEST_F(HeldBatcherTest, LongWorkLetsOthersPassBetween) {
   EXPECT_GT(large.compute_seconds, 0);
 }
 
-TEST(PriorityTest, IsKnownByName) {
-  for (Priority otherwise : {Priority::kInteractive, Priority::kBulk}) {
-    EXPECT_EQ(ParsePriority("interactive", otherwise), Priority::kInteractive);
-    EXPECT_EQ(ParsePriority("bulk", otherwise), Priority::kBulk);
-    EXPECT_EQ(ParsePriority("", otherwise), otherwise);
-    EXPECT_EQ(ParsePriority("Bulk", otherwise), otherwise);
-  }
-}
-
-TEST_F(HeldBatcherTest, InteractiveGoesFirstButBulkIsNotStarved) {
-  Call bulk(Priority::kBulk);
-  std::vector<Call> interactive(20);
-  Queue(&bulk, 1, "bulk");
-  for (Call& call : interactive) {
-    call.Admit();
-    Queue(&call, kBatchWords, "interactive");
-  }
-  Finish();
-  // Seven batches of the others, and then one of its own.
-  EXPECT_EQ(ended_.size(), 21u);
-  EXPECT_EQ(ended_[7], "bulk");
-}
-
 struct CancelledCall : Call {
   bool IsCancelled() const override { return cancelled; }
   std::atomic<bool> cancelled = false;
 };
 
-TEST_F(HeldBatcherTest, WhatIsCancelledWhileItWaitsIsDropped) {
+TEST_F(HeldBatcherTest, WorkThatIsCancelledWhileItWaitsIsDropped) {
   CancelledCall cancelled;
   Call wanted;
   Queue(&cancelled, 7, "cancelled");
@@ -339,14 +316,14 @@ TEST_F(HeldBatcherTest, WhatIsCancelledWhileItWaitsIsDropped) {
   EXPECT_TRUE(statuses_[1].ok());
 }
 
-TEST_F(HeldBatcherTest, WhatIsLateIsDropped) {
+TEST_F(HeldBatcherTest, WorkPastItsDeadlineIsDropped) {
   Call late(Priority::kInteractive,
             Call::Clock::now() - std::chrono::milliseconds(1));
   Queue(&late, 7, "late");
   ASSERT_THAT(ended_, ElementsAre("late"));
   EXPECT_EQ(statuses_[0],
             absl::DeadlineExceededError("the deadline has passed"));
-  EXPECT_EQ(batcher_.queued_words(), 1u);  // what is held
+  EXPECT_EQ(batcher_.queued_words(), 1u);  // the held work
 }
 
 TEST_F(HeldBatcherTest, AFullQueueRefusesNewCallsAlone) {
@@ -356,13 +333,14 @@ TEST_F(HeldBatcherTest, AFullQueueRefusesNewCallsAlone) {
   ASSERT_THAT(ended_, ElementsAre("refused"));
   EXPECT_EQ(statuses_[0].code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(statuses_[0].message(),
-            "the queue: 99 words wait and 2 came, the limit is 100");
+            "the queue is full: expected at most 100 waiting words, found 99 "
+            "and 2 more");
   google::rpc::RetryInfo retry;
   EXPECT_TRUE(retry.ParseFromString(
       std::string(statuses_[0]
                       .GetPayload("type.googleapis.com/google.rpc.RetryInfo")
                       .value())));
-  // What was let in once is seen through.
+  // A call that was admitted once is finished.
   Call second;
   second.Admit();
   Queue(&second, 2, "second");
@@ -371,7 +349,7 @@ TEST_F(HeldBatcherTest, AFullQueueRefusesNewCallsAlone) {
   EXPECT_THAT(ended_, ElementsAre("refused", "second", "first"));
 }
 
-// To tell all next words of a look-up model is to go through its vocabulary.
+// To visit all next words, a look-up model scans its vocabulary.
 TEST_F(HeldBatcherTest, AStateCountsAsWhatItCosts) {
   Call call;
   const auto ask = [&]() -> Task<absl::Status> {
@@ -379,25 +357,25 @@ TEST_F(HeldBatcherTest, AStateCountsAsWhatItCosts) {
     std::vector<std::byte> state(model.state_size());
     model.Start(state.data());
     const std::vector<const std::byte*> states(30, state.data());
-    size_t told = 0;
+    size_t visited = 0;
     const auto visit = [&](size_t i, absl::Span<const float> /*log_probs*/) {
-      EXPECT_EQ(i, told++);
+      EXPECT_EQ(i, visited++);
     };
     const ModelWork work = {.model = *tiny_, .states = states, .visit = visit};
     absl::Status status = co_await batcher_.Run(call, work);
-    EXPECT_EQ(told, states.size());
+    EXPECT_EQ(visited, states.size());
     co_return status;
   };
   RunDetached(ask(), [this](absl::Status status) {
     statuses_.push_back(std::move(status));
   });
   const size_t cost = 1 + tiny_->model().vocabulary().size() / 32;
-  EXPECT_EQ(batcher_.queued_words(), 1 + 30 * cost);  // and what is held
+  EXPECT_EQ(batcher_.queued_words(), 1 + 30 * cost);  // with the held work
   Finish();
   EXPECT_THAT(statuses_, ElementsAre(absl::OkStatus()));
 }
 
-// A stream would end with a refusal.
+// The refusal of one request would end the whole stream.
 TEST_F(HeldBatcherTest, AStreamsRequestWaitsForRoom) {
   Call first, refused, stream, other_stream;
   Queue(&first, kQueueWords - 2, "first");
@@ -406,26 +384,13 @@ TEST_F(HeldBatcherTest, AStreamsRequestWaitsForRoom) {
     Queue(call, 2, "stream");
   }
   EXPECT_THAT(ended_, ElementsAre());
-  EXPECT_EQ(batcher_.queued_words(), kQueueWords - 1);  // and what is held
+  EXPECT_EQ(batcher_.queued_words(), kQueueWords - 1);  // with the held work
   Queue(&refused, 2, "refused");
   EXPECT_THAT(ended_, ElementsAre("refused"));
   Finish();
   EXPECT_THAT(ended_, testing::UnorderedElementsAre("refused", "stream",
                                                     "stream", "first"));
   EXPECT_TRUE(statuses_[1].ok());
-}
-
-// That its first request was let in does not let in its next.
-TEST_F(HeldBatcherTest, EachRequestOfAStreamIsAskedFor) {
-  Call stream, first;
-  stream.BeginRequest();
-  Queue(&stream, 1, "stream");
-  Queue(&first, kQueueWords - 2, "first");
-  stream.BeginRequest();
-  Queue(&stream, 50, "stream");
-  EXPECT_EQ(batcher_.queued_words(), kQueueWords);
-  Finish();
-  EXPECT_EQ(ended_.size(), 3u);
 }
 
 TEST_F(HeldBatcherTest, AStreamThatIsCancelledWhileItWaitsForRoomIsDropped) {
@@ -440,24 +405,14 @@ TEST_F(HeldBatcherTest, AStreamThatIsCancelledWhileItWaitsForRoomIsDropped) {
   EXPECT_EQ(stream.compute_seconds, 0);
 }
 
-TEST_F(HeldBatcherTest, BulkWorkTakesNoPlaceInTheQueueFromOthers) {
-  Call bulk(Priority::kBulk), refused(Priority::kBulk), interactive;
-  Queue(&bulk, kQueueWords, "bulk");
-  Queue(&refused, 1, "refused");
-  EXPECT_THAT(ended_, ElementsAre("refused"));
-  Queue(&interactive, 1, "interactive");
-  Finish();
-  EXPECT_THAT(ended_, ElementsAre("refused", "interactive", "bulk"));
-}
-
-TEST_F(HeldBatcherTest, AnEmptyQueueTakesWhatIsTooLong) {
+TEST_F(HeldBatcherTest, AnEmptyQueueTakesWorkThatIsTooLong) {
   Release();
   while (batcher_.queued_words() > 0) std::this_thread::yield();
   Call call;
   EXPECT_TRUE(Wait(ReadOne(&call, 3 * kQueueWords)).ok());
 }
 
-TEST_F(BatcherTest, LookUpsAreDoneOnTheCallersThread) {
+TEST_F(BatcherTest, LookUpModelsRunOnTheCallersThread) {
   Batcher batcher({.threads = 1, .on_batch = [](const auto& batch) {
                      EXPECT_EQ(batch.calls, 1u);
                      EXPECT_TRUE(batch.queue_seconds.empty());
@@ -473,7 +428,7 @@ TEST_F(BatcherTest, LookUpsAreDoneOnTheCallersThread) {
             Read(*Get("tiny")->model().left_to_right(), reading.words, 2));
 }
 
-TEST_F(BatcherTest, TheEndSeesWhatIsQueuedThrough) {
+TEST_F(BatcherTest, TheDestructorFinishesAllQueuedWork) {
   const ModelHandle handle = Get("lstm");
   std::atomic<int> done = 0;
   std::vector<Reading> readings(
