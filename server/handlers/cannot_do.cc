@@ -6,19 +6,19 @@ namespace lmserve {
 
 absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
                       absl::string_view what) {
-  absl::string_view kind = "reads from left to right";
+  absl::string_view kind = "a left-to-right model";
   absl::string_view can =
       "scores, predicts the next word, reranks and generates";
   if (model.model().kind() == ModelKind::kBidirectional) {
-    kind = "is bidirectional";
+    kind = "a bidirectional model";
     can = "scores, reranks and fills gaps";
   } else if (model.model().kind() == ModelKind::kTranslation) {
-    kind = "translates";
+    kind = "a translation model";
     can = "scores, reranks and generates, given a source";
   }
-  return absl::FailedPreconditionError(absl::StrCat(field, ": '", model.name(),
-                                                    "' ", kind, ": it cannot ",
-                                                    what, "; it ", can));
+  return absl::FailedPreconditionError(
+      absl::StrCat(field, ": '", model.name(), "' is ", kind, ": it cannot ",
+                   what, "; it ", can));
 }
 
 }  // namespace lmserve

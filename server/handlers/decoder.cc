@@ -5,17 +5,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/call/status.h"
+#include "server/handlers/best_words.h"
 #include "server/handlers/cannot_do.h"
 #include "server/handlers/encoded_texts.h"
-#include "server/handlers/score.h"
+#include "server/handlers/replies.h"
 
 namespace lmserve {
 namespace {
 
-constexpr uint32_t kDefaultK = 10;
-
-// FNV-1a over eight bytes at a time, mixed at the end: the same bytes have the
-// same key on every machine and in every run.
+// Returns a hash of the bytes: FNV-1a, eight bytes at a time, mixed at the end.
+// Equal bytes have equal keys on every machine and in every run.
 uint64_t Key(absl::string_view bytes) {
   constexpr uint64_t kPrime = 0x100000001B3;
   uint64_t key = 0xCBF29CE484222325 ^ bytes.size();
@@ -63,7 +62,7 @@ Task<absl::Status> Decoder::Answer(const lm::v1::DecodeRequest& request,
     absl::Status status = Start(request.start(), response->mutable_started());
     if (!status.ok()) co_return status;
   } else if (request.step_case() == Step::kStart) {
-    co_return WrongStep("start in the first request of a stream alone");
+    co_return WrongStep("start only in the first request of a stream");
   }
   absl::Status status = CheckHandles("retain", request.retain());
   if (!status.ok()) co_return status;
@@ -77,7 +76,8 @@ Task<absl::Status> Decoder::Answer(const lm::v1::DecodeRequest& request,
   co_return status;
 }
 
-// One by one, for a handle may be released more than once.
+// Releases one handle after the other, because a request may release the same
+// handle more than once.
 absl::Status Decoder::Release(const Handles& handles) {
   for (int i = 0; i < handles.size(); ++i) {
     absl::Status status = CheckHandle("release", i, handles[i]);
@@ -108,7 +108,7 @@ absl::Status Decoder::Start(const lm::v1::DecodeStart& start,
   model().Start(states_->state(first));
 
   const Vocabulary& vocabulary = model().vocabulary();
-  SetModel(*handle_, started->mutable_model());
+  SetModelVersion(*handle_, started->mutable_model());
   started->set_handle(first);
   started->set_vocabulary_size(vocabulary.size());
   started->set_vocabulary_key(Key(vocabulary.text()));
@@ -122,8 +122,8 @@ absl::Status Decoder::Start(const lm::v1::DecodeStart& start,
 }
 
 absl::Status Decoder::Reserve(size_t more) {
-  absl::Status status =
-      state_bytes_.Resize("handles, bytes", states_->BytesWith(more));
+  absl::Status status = state_bytes_.Resize("handles: bytes of their states",
+                                            states_->BytesWith(more));
   if (status.ok()) states_->Reserve(more);
   return status;
 }
@@ -139,8 +139,8 @@ absl::Status Decoder::CheckExtend(const lm::v1::DecodeExtend& extend) const {
                                    serving_.limits.words);
   if (!status.ok()) return status;
   const size_t added = extend.scores_only() ? 0 : extend.handles_size();
-  status = CheckLimit("handles, with those of extend", states_->size() + added,
-                      most_handles_);
+  status = CheckLimit("handles, with the new ones of extend",
+                      states_->size() + added, most_handles_);
   if (!status.ok()) return status;
   const Vocabulary& vocabulary = model().vocabulary();
   for (int i = 0; i < extend.words_size(); ++i) {
@@ -162,15 +162,15 @@ Task<absl::Status> Decoder::Extend(const lm::v1::DecodeExtend& extend,
   absl::Status status = CheckExtend(extend);
   if (!status.ok()) co_return status;
   const int count = extend.handles_size();
-  const bool gives_out = !extend.scores_only();
+  const bool adds_handles = !extend.scores_only();
   extended->mutable_log_probs()->Resize(count, 0);
-  if (gives_out) status = Reserve(count);
+  if (adds_handles) status = Reserve(count);
   if (!status.ok()) co_return status;
   std::vector<LanguageModel::Query> batch;
   batch.reserve(count);
   for (int i = 0; i < count; ++i) {
     std::byte* next = nullptr;
-    if (gives_out) {
+    if (adds_handles) {
       const StateTable::Handle handle = states_->Add();
       extended->add_handles(handle);
       next = states_->state(handle);
@@ -197,16 +197,14 @@ Task<absl::Status> Decoder::Extend(const lm::v1::DecodeExtend& extend,
 Task<absl::Status> Decoder::Best(const lm::v1::DecodeBest& best,
                                  lm::v1::DecodedBest* found) {
   const uint64_t vocabulary = model().vocabulary().size();
-  const uint64_t k =
-      best.k() == 0 ? std::min<uint64_t>(kDefaultK, vocabulary) : best.k();
-  if (k > vocabulary) {
-    co_return InvalidField(
-        "best.k", absl::StrCat("expected 1 to ", vocabulary,
-                               ", the words of the vocabulary, found ", k));
+  const uint64_t k = best.k() == 0
+                         ? std::min<uint64_t>(kDefaultBestWords, vocabulary)
+                         : best.k();
+  absl::Status status = CheckBestWords("best.k", k, vocabulary);
+  if (status.ok()) {
+    status = CheckLimit("best.k times best.handles", k * best.handles_size(),
+                        serving_.limits.predictions);
   }
-  absl::Status status =
-      CheckLimit("best.k times best.handles", k * best.handles_size(),
-                 serving_.limits.predictions);
   if (status.ok()) status = CheckHandles("best.handles", best.handles());
   if (!status.ok()) co_return status;
   std::vector<const std::byte*> states;

@@ -16,9 +16,9 @@
 
 namespace lmserve {
 
-// The server's side of one LanguageModelService.Decode: the model version that
-// its first request names, and the states of its hypotheses. One request at a
-// time; serving and call must outlive it.
+// The server's side of one LanguageModelService.Decode stream. Owns the states
+// of its hypotheses, and keeps the model version that the first request names
+// loaded. One request at a time; `serving` and `call` must outlive it.
 class Decoder {
  public:
   Decoder(const ServingContext& serving, Call& call)
@@ -26,7 +26,8 @@ class Decoder {
         call_(call),
         state_bytes_(serving.budgets.state_bytes) {}
 
-  // Answers the next request. After an error the decoder is of no more use.
+  // Answers the next request. After an error, the decoder must not be used any
+  // more.
   Task<absl::Status> Answer(const lm::v1::DecodeRequest& request,
                             lm::v1::DecodeResponse* response);
 
@@ -40,7 +41,8 @@ class Decoder {
   Task<absl::Status> Best(const lm::v1::DecodeBest& best,
                           lm::v1::DecodedBest* found);
 
-  // Makes room for so many more handles, out of the budget of all.
+  // Makes room for this many more handles, and reserves their bytes from the
+  // budget of all calls.
   absl::Status Reserve(size_t more);
 
   absl::Status CheckHandle(absl::string_view field, int index,

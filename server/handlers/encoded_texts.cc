@@ -52,8 +52,9 @@ absl::Status EncodedTexts::AddForm(const lm::v1::Text& text) {
 
 absl::Status EncodedTexts::CheckLength(size_t words) const {
   if (words <= limits_.words_per_text) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      words, " words, at most ", limits_.words_per_text, " in a text"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("expected at most ", limits_.words_per_text,
+                   " words in a text, found ", words));
 }
 
 absl::Status EncodedTexts::AddText(absl::string_view text) {
@@ -73,7 +74,7 @@ absl::Status EncodedTexts::AddWords(const lm::v1::WordList& words) {
     const std::string& word = words.words(i);
     if (!IsWord(word)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("word ", i, " is empty or has white space in it"));
+          absl::StrCat("word ", i, ": expected a word without white space"));
     }
     words_.push_back(vocabulary_.Find(word));
   }
@@ -86,8 +87,8 @@ absl::Status EncodedTexts::AddIds(const lm::v1::WordIdList& ids) {
   for (int i = 0; i < ids.ids_size(); ++i) {
     if (ids.ids(i) >= vocabulary_.size()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("id ", i, " is ", ids.ids(i), ", the vocabulary has ",
-                       vocabulary_.size(), " words"));
+          absl::StrCat("id ", i, ": expected a word id below ",
+                       vocabulary_.size(), ", found ", ids.ids(i)));
     }
     words_.push_back(ids.ids(i));
   }
@@ -99,8 +100,8 @@ absl::Status EncodedTexts::CheckNoMarker(absl::Span<const WordId> words) const {
     if (words[i] == vocabulary_.begin_sentence() ||
         words[i] == vocabulary_.end_sentence()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("word ", i, " is the sentence marker ",
-                       vocabulary_.word(words[i]), "; a text comes without"));
+          absl::StrCat("word ", i, ": expected no sentence marker, found ",
+                       vocabulary_.word(words[i])));
     }
   }
   return absl::OkStatus();

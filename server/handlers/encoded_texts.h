@@ -11,8 +11,8 @@
 
 namespace lmserve {
 
-// Turns the texts of one request into word ids, and refuses what may not be
-// asked. One thread at a time; vocabulary and limits must outlive it.
+// The word ids of the texts of one request. Texts may come as text, as words or
+// as ids. One thread at a time; `vocabulary` and `limits` must outlive it.
 class EncodedTexts {
  public:
   EncodedTexts(const Vocabulary& vocabulary, const Limits& limits)
@@ -20,11 +20,14 @@ class EncodedTexts {
 
   struct Options {
     bool may_be_empty = false;
-    bool add_end = false;  // add </s>
+    bool add_end = false;  // adds </s> after the text
   };
 
-  // Adds a text. Errors name it by `field` and `index`, as in texts[3]; a
-  // negative index stands for a field that is not repeated.
+  // Adds a text. Words that are not in the vocabulary become <unk>. Fails with
+  // INVALID_ARGUMENT if the text is too long or has no valid form, and with
+  // RESOURCE_EXHAUSTED if the texts together are too long. Errors name the text
+  // by `field` and `index`, as in texts[3]; a negative index stands for a field
+  // that is not repeated.
   absl::Status Add(const lm::v1::Text& text, absl::string_view field, int index,
                    const Options& options);
 
@@ -35,17 +38,17 @@ class EncodedTexts {
     return Part(all_words(), i);
   }
 
-  // Some of the texts, in the order of the indexes.
+  // Returns the texts with these indexes, in the order of the indexes.
   EncodedTexts Select(absl::Span<const size_t> indexes) const;
 
-  // The part of text i in numbers of which there is one a word of all texts.
+  // Returns the part of text i in `numbers`, which is parallel to all_words().
   template <typename T>
   absl::Span<T> Part(absl::Span<T> numbers, size_t i) const {
     const size_t begin = i == 0 ? 0 : ends_[i - 1];
     return numbers.subspan(begin, ends_[i] - begin);
   }
 
-  // The ids of all texts, one after the other.
+  // The ids of all texts, one text after the other.
   absl::Span<const WordId> all_words() const { return words_; }
 
  private:
@@ -59,7 +62,7 @@ class EncodedTexts {
   const Vocabulary& vocabulary_;
   const Limits& limits_;
   absl::InlinedVector<WordId, 40> words_;
-  absl::InlinedVector<size_t, 2> ends_;  // of each text, in words_
+  absl::InlinedVector<size_t, 2> ends_;  // of the texts, in words_
 };
 
 }  // namespace lmserve

@@ -27,16 +27,17 @@ absl::Status FeatureTable::AddOwnFeatures(
     const std::string field = absl::StrCat("candidates[", i, "].features");
     if (features.size() != names.size()) {
       return InvalidField(
-          field,
-          absl::StrCat("expected the features of candidates[0], ", names.size(),
-                       " of them, found ", features.size()));
+          field, absl::StrCat("expected ", names.size(),
+                              " features, as for candidates[0], found ",
+                              features.size()));
     }
     for (const std::string& name : names_) {
       const auto found = features.find(name);
       if (found == features.end()) {
         return InvalidField(
-            field, absl::StrCat("expected the features of candidates[0], '",
-                                name, "' is missing"));
+            field, absl::StrCat("expected the features of candidates[0], found "
+                                "no '",
+                                name, "'"));
       }
       if (!std::isfinite(found->second)) {
         return InvalidField(
@@ -53,7 +54,9 @@ absl::Status FeatureTable::AddColumn(const std::string& name, double weight) {
   if (Has(name)) {
     return InvalidField(
         "candidates[0].features",
-        absl::StrCat("'", name, "' is the name of a model's feature"));
+        absl::StrCat("expected no feature with the name of a model's feature, "
+                     "found '",
+                     name, "'"));
   }
   names_.push_back(name);
   weights_.push_back(weight);
@@ -68,7 +71,7 @@ absl::Status FeatureTable::SetWeights(
     const auto found = std::find(names_.begin(), names_.end(), name);
     if (found == names_.end()) {
       return InvalidField(absl::StrCat("weights[", name, "]"),
-                          absl::StrCat("no such feature; there are: ",
+                          absl::StrCat("expected one of the features ",
                                        absl::StrJoin(names_, ", ")));
     }
     weights_[found - names_.begin()] = weight;
@@ -81,7 +84,8 @@ double FeatureTable::Score(size_t candidate) const {
   for (size_t i = 0; i < weights_.size(); ++i) {
     if (weights_[i] != 0) score += weights_[i] * rows_[candidate][i];
   }
-  // Infinities of both signs: the text is impossible under a model.
+  // NaN is the sum of infinities of both signs: a text that is impossible under
+  // a model.
   return std::isnan(score) ? -std::numeric_limits<double>::infinity() : score;
 }
 

@@ -12,44 +12,48 @@
 
 namespace lmserve {
 
-// The features of the candidates of a list: a name and a weight a column. It is
-// filled column by column, each with a value for every candidate. One thread at
-// a time.
+// The features of a list of candidates: a row for each candidate, a column with
+// a name and a weight for each feature. Columns are added one after the other,
+// each with a value for every candidate. One thread at a time.
 class FeatureTable {
  public:
   explicit FeatureTable(size_t candidates) : rows_(candidates) {}
 
-  // Adds the candidates' own features, by name, with weights of 0.
-  // INVALID_ARGUMENT, naming the candidate, where they are not the same for
-  // all, or not finite. REQUIRES: there are as many candidates, one at least.
+  // Adds the features that the request gives the candidates, in the order of
+  // their names, with weights of 0. Fails with INVALID_ARGUMENT, naming the
+  // candidate, if not all candidates have the same features or a value is not
+  // finite, and with RESOURCE_EXHAUSTED if there are too many features.
+  // REQUIRES: candidates.size() == candidates() > 0.
   absl::Status AddOwnFeatures(
       const google::protobuf::RepeatedPtrField<lm::v1::Candidate>& candidates,
       const Limits& limits);
 
-  // Adds a column of a model. INVALID_ARGUMENT where a candidate has a feature
-  // of that name.
+  // Adds a column for a feature of a model, still without values. Fails with
+  // INVALID_ARGUMENT if there is a feature of that name.
   absl::Status AddColumn(const std::string& name, double weight);
 
   bool Has(absl::string_view name) const {
     return std::find(names_.begin(), names_.end(), name) != names_.end();
   }
 
-  // REQUIRES: there is such a feature.
+  // REQUIRES: Has(name).
   void SetWeight(absl::string_view name, double weight) {
     weights_[std::find(names_.begin(), names_.end(), name) - names_.begin()] =
         weight;
   }
 
+  // Sets the value of a candidate in the column that was added last.
   void AddValue(size_t candidate, double value) {
     rows_[candidate].push_back(value);
   }
 
-  // Unless there are none, sets these weights, and all others to 0.
-  // INVALID_ARGUMENT where there is no such feature.
+  // Sets these weights and all others to 0; if `weights` is empty, keeps all.
+  // Fails with INVALID_ARGUMENT if a feature does not exist.
   absl::Status SetWeights(
       const google::protobuf::Map<std::string, double>& weights);
 
-  // The weighted sum. A weight of 0 takes a feature out, infinite or not.
+  // Returns the weighted sum of the features of a candidate. A feature of
+  // weight 0 is ignored even if it is infinite.
   double Score(size_t candidate) const;
 
   size_t candidates() const { return rows_.size(); }

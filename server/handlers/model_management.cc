@@ -7,40 +7,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "model_store/model_name.h"
+#include "server/handlers/replies.h"
 
 namespace lmserve {
 namespace {
 
-void SetInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
-  const LoadedVersion& loaded = *entry.handle;
-  info->set_name(loaded.name());
-  info->set_version(loaded.version());
-  info->mutable_aliases()->Add(entry.aliases.begin(), entry.aliases.end());
-  info->set_is_default(entry.is_default);
-  info->set_family(loaded.manifest().family());
-  info->mutable_properties()->insert(loaded.manifest().properties().begin(),
-                                     loaded.manifest().properties().end());
-  info->set_file_bytes(loaded.file_bytes());
-  info->set_load_seconds(loaded.load_seconds());
-  if (loaded.is_reranker()) {
-    *info->mutable_reranker() = loaded.reranker();
-    return;
-  }
-  const AnyModel& model = loaded.model();
-  info->set_vocabulary_size(model.vocabulary().size());
-  info->set_translation(model.kind() == ModelKind::kTranslation);
-  info->set_bidirectional(model.kind() == ModelKind::kBidirectional);
-  if (const LanguageModel* word_by_word = model.word_by_word()) {
-    info->set_state_bytes(word_by_word->state_size());
-  }
-}
-
-// A change of the store, to be awaited: `begin` gets what is to be called when
-// it is done, and the coroutine goes on there, on the store's thread.
+// An awaitable change of the store. `begin` starts the change; it gets a
+// callback for its end, which resumes the coroutine on the store's thread.
 template <typename Begin>
-class Change {
+class StoreChange {
  public:
-  explicit Change(Begin begin) : begin_(std::move(begin)) {}
+  explicit StoreChange(Begin begin) : begin_(std::move(begin)) {}
 
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> waiter) {
@@ -56,15 +33,15 @@ class Change {
   absl::Status status_;
 };
 
-// Tells what is loaded under a name.
-absl::Status SetInfo(const ModelStore& store, const std::string& spec,
-                     lm::v1::ModelInfo* info) {
+// Sets what the store knows of the version that `spec` names.
+absl::Status FindModelInfo(const ModelStore& store, const std::string& spec,
+                           lm::v1::ModelInfo* info) {
   const absl::StatusOr<ModelStore::Entry> entry = store.GetEntry(spec);
-  if (entry.ok()) SetInfo(*entry, info);
+  if (entry.ok()) SetModelInfo(*entry, info);
   return entry.status();
 }
 
-// A name as a user would write it; version 0: the bare name.
+// Returns a name as users write it: NAME@VERSION, or NAME if the version is 0.
 std::string Spec(const std::string& name, uint64_t version) {
   return version == 0 ? name : VersionName(name, version);
 }
@@ -76,7 +53,7 @@ absl::Status ListModels(const ModelStore& store,
                         lm::v1::ListModelsResponse* response) {
   const std::shared_ptr<const ServedModels> served = store.served();
   for (const ModelStore::Entry& entry : served->List()) {
-    SetInfo(entry, response->add_models());
+    SetModelInfo(entry, response->add_models());
   }
   for (const auto& [name, version] : served->loading) {
     lm::v1::ModelVersion* loading = response->add_loading();
@@ -95,7 +72,7 @@ absl::Status ListModels(const ModelStore& store,
 absl::Status GetModel(const ModelStore& store,
                       const lm::v1::GetModelRequest& request,
                       lm::v1::GetModelResponse* response) {
-  return SetInfo(store, request.model(), response->mutable_model());
+  return FindModelInfo(store, request.model(), response->mutable_model());
 }
 
 Task<absl::Status> LoadModel(ModelStore& store,
@@ -104,10 +81,10 @@ Task<absl::Status> LoadModel(ModelStore& store,
   const auto load = [&](ModelStore::Done done) {
     store.Load(request.name(), request.version(), std::move(done));
   };
-  absl::Status status = co_await Change(load);
+  absl::Status status = co_await StoreChange(load);
   if (!status.ok()) co_return status;
-  co_return SetInfo(store, Spec(request.name(), request.version()),
-                    response->mutable_model());
+  co_return FindModelInfo(store, Spec(request.name(), request.version()),
+                          response->mutable_model());
 }
 
 Task<absl::Status> UnloadModel(ModelStore& store,
@@ -116,7 +93,7 @@ Task<absl::Status> UnloadModel(ModelStore& store,
   const auto unload = [&](ModelStore::Done done) {
     store.Unload(request.name(), request.version(), std::move(done));
   };
-  co_return co_await Change(unload);
+  co_return co_await StoreChange(unload);
 }
 
 Task<absl::Status> SetAlias(ModelStore& store,
@@ -128,11 +105,12 @@ Task<absl::Status> SetAlias(ModelStore& store,
     store.SetAlias(request.name(), request.alias(), request.version(), expected,
                    std::move(done));
   };
-  absl::Status status = co_await Change(set);
+  absl::Status status = co_await StoreChange(set);
   const bool removed = request.version() == 0;
   if (!status.ok() || removed) co_return status;
-  co_return SetInfo(store, absl::StrCat(request.name(), "@", request.alias()),
-                    response->mutable_model());
+  co_return FindModelInfo(store,
+                          absl::StrCat(request.name(), "@", request.alias()),
+                          response->mutable_model());
 }
 
 }  // namespace lmserve

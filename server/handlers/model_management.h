@@ -8,7 +8,7 @@
 
 namespace lmserve {
 
-// Answer ModelService. Any number of threads may call them.
+// The handlers of ModelService. Any number of threads may call them.
 absl::Status ListModels(const ModelStore& store,
                         const lm::v1::ListModelsRequest& request,
                         lm::v1::ListModelsResponse* response);
@@ -16,8 +16,8 @@ absl::Status GetModel(const ModelStore& store,
                       const lm::v1::GetModelRequest& request,
                       lm::v1::GetModelResponse* response);
 
-// The same, for those that change the store; the answer comes from the store's
-// thread. The arguments must last until it is there.
+// These change the store. The task ends on the store's thread; the arguments
+// must last until then.
 Task<absl::Status> LoadModel(ModelStore& store,
                              const lm::v1::LoadModelRequest& request,
                              lm::v1::LoadModelResponse* response);

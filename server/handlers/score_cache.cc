@@ -10,47 +10,47 @@ ScoreCache::Key::Key(Entries::iterator entry)
   text = {words.first(entry->source_words), words.subspan(entry->source_words)};
 }
 
-// Of their words, a source that several share once: before the mutex is taken.
+// Returns the hashes of the words of the texts. Hashes a source once for all
+// texts in a row that share it.
 std::vector<size_t> ScoreCache::HashAll(absl::Span<const Text> texts) {
   std::vector<size_t> hashes;
-  size_t of_source = 0;
+  size_t source_hash = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> source = texts[i].source;
     if (i == 0 || source.data() != texts[i - 1].source.data() ||
         source.size() != texts[i - 1].source.size()) {
-      of_source = absl::HashOf(source);
+      source_hash = absl::HashOf(source);
     }
-    hashes.push_back(absl::HashOf(of_source, texts[i].words));
+    hashes.push_back(absl::HashOf(source_hash, texts[i].words));
   }
   return hashes;
 }
 
-// Two pieces of memory, of which the allocator keeps account, and a place in an
-// index that may be half empty.
+// An entry takes two allocations, with the overhead of the allocator, and a
+// slot in an index that may be half empty.
 uint64_t ScoreCache::Bytes(const Entry& entry) {
   constexpr size_t kLinks = 2 * sizeof(void*);
   constexpr size_t kAllocator = 2 * size_t{16};
-  constexpr size_t kPlace = 2 * (sizeof(Entries::iterator) + 1);
-  return sizeof(Entry) + kLinks + kAllocator + kPlace +
+  constexpr size_t kSlot = 2 * (sizeof(Entries::iterator) + 1);
+  return sizeof(Entry) + kLinks + kAllocator + kSlot +
          entry.words.size() * sizeof(WordId);
 }
 
-// Holding the mutex.
-uint64_t ScoreCache::Number(const ModelHandle& model) {
-  const auto found = numbers_.find(model);
-  if (found != numbers_.end()) return found->second;
-  std::erase_if(numbers_,
+uint64_t ScoreCache::ModelNumber(const ModelHandle& model) {
+  const auto found = model_numbers_.find(model);
+  if (found != model_numbers_.end()) return found->second;
+  std::erase_if(model_numbers_,
                 [](const auto& entry) { return entry.first.expired(); });
-  return numbers_[model] = next_number_++;
+  return model_numbers_[model] = next_model_number_++;
 }
 
 std::vector<size_t> ScoreCache::Find(const ModelHandle& model,
                                      absl::Span<const Text> texts,
                                      absl::Span<Score> scores) {
   std::vector<size_t> missing;
-  const std::vector<size_t> hashes = HashAll(texts);
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const uint64_t number = Number(model);
+  const std::vector<size_t> hashes = HashAll(texts);  // without the lock
+  const MutexLock lock(mutex_);
+  const uint64_t number = ModelNumber(model);
   for (size_t i = 0; i < texts.size(); ++i) {
     const auto found = index_.find(Key(number, hashes[i], texts[i]));
     if (found == index_.end()) {
@@ -68,9 +68,10 @@ std::vector<size_t> ScoreCache::Find(const ModelHandle& model,
 
 void ScoreCache::Insert(const ModelHandle& model, absl::Span<const Text> texts,
                         absl::Span<const Score> scores) {
-  Entries added, dropped;  // made and freed while others may have the mutex
+  Entries added, evicted;  // allocated and freed without the lock
   const std::vector<size_t> hashes = HashAll(texts);
-  uint64_t bytes = 0;  // no more than there is room for, the last texts first
+  // If not all texts have room, the last ones are added.
+  uint64_t bytes = 0;
   for (size_t i = texts.size(); i-- > 0 && bytes <= max_bytes_;) {
     const auto& [source, words] = texts[i];
     Entry& entry =
@@ -84,29 +85,28 @@ void ScoreCache::Insert(const ModelHandle& model, absl::Span<const Text> texts,
       bytes += Bytes(entry);
     }
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const uint64_t number = Number(model);
+  const MutexLock lock(mutex_);
+  const uint64_t number = ModelNumber(model);
   while (!added.empty()) {
     const Entries::iterator entry = added.begin();
     entry->model = number;
     const bool is_new = index_.insert(entry).second;
-    Entries& to = is_new ? entries_ : dropped;
+    Entries& to = is_new ? entries_ : evicted;
     to.splice(to.begin(), added, entry);
     if (is_new) counts_.bytes += Bytes(*entry);
   }
-  while (counts_.bytes > max_bytes_) Drop(&dropped);
+  while (counts_.bytes > max_bytes_) Evict(&evicted);
 }
 
-// Moves what was asked least recently out, holding the mutex.
-void ScoreCache::Drop(Entries* dropped) {
+void ScoreCache::Evict(Entries* evicted) {
   const Entries::iterator last = std::prev(entries_.end());
   index_.erase(last);
   counts_.bytes -= Bytes(*last);
-  dropped->splice(dropped->end(), entries_, last);
+  evicted->splice(evicted->end(), entries_, last);
 }
 
 ScoreCache::Counts ScoreCache::counts() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   return counts_;
 }
 

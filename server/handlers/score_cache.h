@@ -6,79 +6,79 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/types/span.h"
 #include "model_store/loaded_version.h"
+#include "model_store/mutex.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
 
-// ln P of texts that were scored before, so that to weigh the same candidates
-// anew costs no work of a model.
+// A cache of ln P of texts, so that no model scores the same candidates again
+// when they are reranked with other weights.
 //
-// A text is known by its words, all of them, those of its source, and the model
-// that was loaded when it was scored: another version has scores of its own,
-// and so has the same one when it was unloaded and comes again. The cache keeps
-// no model loaded; what it knows of one that is gone is found no more, and is
-// pushed out in its turn.
+// The key of a text is all of its words, the words of its source, and the
+// loaded model that scored it. Another version has entries of its own, and so
+// has the same version after it was unloaded and loaded again. The cache keeps
+// no model loaded. Entries of a model that was unloaded are not found any more,
+// and are evicted in their turn.
 //
-// Where there are too many bytes, what was asked least recently goes. Any
-// number of threads may use one; each call locks it once, for all its texts.
+// If the cache has too many bytes, it evicts the least recently used entries.
+// Any number of threads may use it. Each call locks it once, for all texts.
 class ScoreCache {
  public:
-  // Of 0 bytes, it never knows anything.
+  // A cache of 0 bytes stays empty.
   explicit ScoreCache(uint64_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // ln P of all words of a text, summed, and of </s>, where it is one of them.
   struct Score {
-    double log_prob = 0;
-    float end = 0;
+    double log_prob = 0;  // ln P of the text: the sum over its words
+    float end = 0;        // ln P of </s>; 0 if the text has none
 
     bool operator==(const Score& other) const = default;
   };
 
-  // Words that others own.
+  // A text, as views of words that others own.
   struct Text {
-    absl::Span<const WordId> source;  // of a translation
+    absl::Span<const WordId> source;  // what it translates, if anything
     absl::Span<const WordId> words;
   };
 
-  // Sets the scores of those texts that are known, and returns the indexes of
-  // the others, sorted. REQUIRES: scores is as long as texts.
+  // Sets the scores of the texts that are in the cache. Returns the indexes of
+  // the others, in ascending order. REQUIRES: scores.size() == texts.size().
   std::vector<size_t> Find(const ModelHandle& model,
                            absl::Span<const Text> texts,
                            absl::Span<Score> scores);
 
-  // Remembers the scores of all the texts, unless they were known already.
+  // Adds the texts that are not in the cache.
   void Insert(const ModelHandle& model, absl::Span<const Text> texts,
               absl::Span<const Score> scores);
 
   struct Counts {
-    uint64_t hits;    // texts that were asked and known,
-    uint64_t misses;  // or not
-    uint64_t bytes;   // taken now, about
+    uint64_t hits;    // texts that Find() found
+    uint64_t misses;  // texts that Find() did not find
+    uint64_t bytes;   // of the entries now, approximately
   };
   Counts counts() const;
 
  private:
   struct Entry {
-    uint64_t model;  // its number
-    size_t hash;     // of the words
+    uint64_t model;  // ModelNumber()
+    size_t hash;     // of all words
     Score score;
-    size_t source_words;
-    std::vector<WordId> words;  // the source's, then the text's
+    size_t source_words;        // how many there are in `words`
+    std::vector<WordId> words;  // of the source, then of the text
   };
   using Entries = std::list<Entry>;
 
-  // What an entry is found by.
+  // The key of an entry.
   struct Key {
     Key(uint64_t model, size_t hash, const Text& text)
         : model(model), hash(hash), text(text) {}
-    // Implicit, so that the index takes either.
+    // Implicit, so that the index takes an iterator, too.
     Key(Entries::iterator entry);
 
     uint64_t model;
@@ -101,19 +101,24 @@ class ScoreCache {
 
   static std::vector<size_t> HashAll(absl::Span<const Text> texts);
   static uint64_t Bytes(const Entry& entry);
-  uint64_t Number(const ModelHandle& model);
-  void Drop(Entries* dropped);
+
+  // Returns the number of a loaded model. Unlike its address, it is never that
+  // of another model later.
+  uint64_t ModelNumber(const ModelHandle& model)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Moves the least recently used entry to `evicted`.
+  void Evict(Entries* evicted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const uint64_t max_bytes_;
-  mutable std::mutex mutex_;  // guards all that follows
-  Entries entries_;           // what was asked last comes first
-  absl::flat_hash_set<Entries::iterator, Hash, Equal> index_;
-  // Models by who they are, not where: an address may be another's later, a
-  // number never is.
+  mutable Mutex mutex_;
+  Entries entries_ ABSL_GUARDED_BY(mutex_);  // the most recently used first
+  absl::flat_hash_set<Entries::iterator, Hash, Equal> index_
+      ABSL_GUARDED_BY(mutex_);
   std::map<std::weak_ptr<const LoadedVersion>, uint64_t, std::owner_less<>>
-      numbers_;
-  uint64_t next_number_ = 0;
-  Counts counts_ = {};
+      model_numbers_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_model_number_ ABSL_GUARDED_BY(mutex_) = 0;
+  Counts counts_ ABSL_GUARDED_BY(mutex_) = {};
 };
 
 }  // namespace lmserve

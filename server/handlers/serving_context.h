@@ -9,7 +9,7 @@
 
 namespace lmserve {
 
-// What all calls are answered with.
+// What handlers need to answer any call. Owns nothing.
 struct ServingContext {
   const ModelStore& store;
   const Limits& limits;

@@ -13,10 +13,10 @@ absl::Status CheckHasSource(absl::string_view field,
   if (translates == has_source) return absl::OkStatus();
   return InvalidField(
       field, translates
-                 ? absl::StrCat("'", loaded.name(), "' translates: expected a ",
-                                "source, found none")
-                 : absl::StrCat("'", loaded.name(), "' is no translation ",
-                                "model: expected no source, found one"));
+                 ? absl::StrCat("expected a source for the translation model '",
+                                loaded.name(), "', found none")
+                 : absl::StrCat("expected no source, because '", loaded.name(),
+                                "' is not a translation model, found one"));
 }
 
 absl::Status EncodeSources(absl::string_view field, const LoadedVersion& loaded,

@@ -17,24 +17,27 @@
 
 namespace lmserve {
 
-// INVALID_ARGUMENT, naming the field, where a translation model gets no source,
-// or another model gets one.
+// Returns INVALID_ARGUMENT, naming the field, if a translation model gets no
+// source, or a model of another kind gets one.
 absl::Status CheckHasSource(absl::string_view field,
                             const LoadedVersion& loaded, bool has_source);
 
-// Sets the words of the sources of a request to a translation model, none of
-// which may be empty; nothing where the model is another. Fails as
-// CheckHasSource() and EncodedTexts::Add().
+// Sets *words to the words of the sources of a request, if the model is a
+// translation model; leaves it alone for other models. Empty sources are not
+// allowed. Fails as CheckHasSource() and EncodedTexts::Add() do.
 absl::Status EncodeSources(absl::string_view field, const LoadedVersion& loaded,
                            const Limits& limits,
                            absl::Span<const lm::v1::Text* const> sources,
                            std::optional<EncodedTexts>* words);
 
+// What a translation model keeps of the sources that it read. States of its
+// decoder may refer to it.
 using SourceStates =
     std::vector<std::unique_ptr<const TranslationModel::Source>>;
 
-// Reads the sources [begin, end) as one batch of the batcher. All arguments
-// must last until it is done.
+// Reads sources [begin, end) as one batch, and appends what the model keeps of
+// them to *read. Fails as Batcher::Run() does. All arguments must last until
+// the task is done. REQUIRES: the model is a translation model.
 Task<absl::Status> ReadSources(const ServingContext& serving, Call& call,
                                const LoadedVersion& loaded,
                                const EncodedTexts& sources, size_t begin,

@@ -210,8 +210,8 @@ TEST_F(BidirectionalCommandsTest, WhatItCannotDo) {
   const Outcome generated = server_->Client({"generate", "the cat"});
   EXPECT_EQ(generated.exit_code, 1);
   EXPECT_THAT(generated.errors,
-              StartsWith("lm_client: FAILED_PRECONDITION: model: 'both' is "
-                         "bidirectional: it cannot generate; "));
+              StartsWith("lm_client: FAILED_PRECONDITION: model: 'both' is a "
+                         "bidirectional model: it cannot generate; "));
   // A stream, too, tells which request it was.
   const Outcome unfinished = server_->Client({"score", "--no-end", "the cat"});
   EXPECT_EQ(unfinished.exit_code, 1);

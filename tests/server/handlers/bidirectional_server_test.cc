@@ -1,5 +1,5 @@
-// Every RPC of a bidirectional model beside one that reads from left to right:
-// what each answers, and what each is refused.
+// Every RPC with a bidirectional model beside a left-to-right model: what each
+// model answers, and which requests the server refuses.
 
 #include <algorithm>
 #include <cmath>
@@ -31,7 +31,8 @@ using testing::ElementsAreArray;
 
 constexpr char kText[] = "the cat is small\na dog barks\n";
 
-// A store with the models both, which is bidirectional, and tiny, which is not.
+// A store with the bidirectional model "both" and the left-to-right model
+// "tiny".
 class BidirectionalServerTest : public testing::Test {
  protected:
   BidirectionalServerTest() {
@@ -41,7 +42,7 @@ class BidirectionalServerTest : public testing::Test {
     handle_ = store_->Get("both").value();
   }
 
-  // Answers a request, or tells what is wrong with it.
+  // Returns the answer to a request, or its error.
   template <typename Request, typename Response>
   absl::StatusOr<Response> Answer(
       Task<absl::Status> (*handler)(const ServingContext&, Call&,
@@ -85,7 +86,7 @@ class BidirectionalServerTest : public testing::Test {
     return std::accumulate(log_probs.begin(), log_probs.end(), 0.0);
   }
 
-  // The k best words of a gap, without those of probability 0.
+  // Returns the k best words of a gap, without words of probability 0.
   std::vector<ScoredWord> Filled(absl::string_view before,
                                  absl::string_view after, size_t k) const {
     const std::vector<WordId> left = Ids(before), right = Ids(after);
@@ -132,18 +133,19 @@ TEST_F(BidirectionalServerTest, ScoresEachWordGivenTheOthers) {
   EXPECT_EQ(response.scores(1).word_count(), 1);
 }
 
-TEST_F(BidirectionalServerTest, ScoresNoUnfinishedText) {
-  EXPECT_EQ(Answer(Score, "model: 'both' no_end: true texts { text: 'the' }")
-                .status()
-                .ToString(),
-            "FAILED_PRECONDITION: no_end: 'both' is bidirectional: it cannot "
-            "score unfinished texts; it scores, reranks and fills gaps");
+TEST_F(BidirectionalServerTest, RefusesToScoreUnfinishedTexts) {
+  EXPECT_EQ(
+      Answer(Score, "model: 'both' no_end: true texts { text: 'the' }")
+          .status()
+          .ToString(),
+      "FAILED_PRECONDITION: no_end: 'both' is a bidirectional model: it cannot "
+      "score unfinished texts; it scores, reranks and fills gaps");
   EXPECT_TRUE(
       Answer(Score, "model: 'tiny' no_end: true texts { text: 'the' }").ok());
 }
 
-// A text is read once for each of its words.
-TEST_F(BidirectionalServerTest, WhatIsReadHasALimit) {
+// The model reads a text once for each of its words.
+TEST_F(BidirectionalServerTest, TheWordsReadHaveALimit) {
   limits_.words_read = 13;
   const std::string texts =
       "texts { text: 'a dog' } texts { text: 'a dog is' }";
@@ -179,7 +181,7 @@ TEST_F(BidirectionalServerTest, FillsGaps) {
               ElementsAreArray(Filled("", "cat", 3)));
 }
 
-TEST_F(BidirectionalServerTest, NoSuffixesStandForEmptyOnes) {
+TEST_F(BidirectionalServerTest, WithoutSuffixesAllAreEmpty) {
   const auto without =
       Answer(Predict, "model: 'both' contexts { text: 'the' }").value();
   const auto with =
@@ -188,7 +190,7 @@ TEST_F(BidirectionalServerTest, NoSuffixesStandForEmptyOnes) {
   EXPECT_EQ(without.SerializeAsString(), with.SerializeAsString());
 }
 
-TEST_F(BidirectionalServerTest, FillsWithWordsAlone) {
+TEST_F(BidirectionalServerTest, FillsGapsOnlyWithWords) {
   const NextWords all =
       Answer(Predict,
              absl::StrCat("model: 'both' exclude_unknown: true contexts {} k: ",
@@ -211,12 +213,13 @@ TEST_F(BidirectionalServerTest, RatesGivenWordsInAGap) {
   EXPECT_EQ(rated.log_probs(1), Scored("the cat is small")[1]);
   EXPECT_EQ(rated.log_probs(3), rated.log_probs(0));
   EXPECT_EQ(PredictError(gap + "words: ['dog', '</s>']"),
-            "INVALID_ARGUMENT: words[1]: </s> is never predicted in a gap");
+            "INVALID_ARGUMENT: words[1]: expected a word other than </s>, "
+            "which is never predicted in a gap");
 }
 
 TEST_F(BidirectionalServerTest, SuffixesAreChecked) {
   EXPECT_EQ(PredictError("model: 'tiny' contexts {} suffixes {}"),
-            "FAILED_PRECONDITION: suffixes: 'tiny' reads from left to right: "
+            "FAILED_PRECONDITION: suffixes: 'tiny' is a left-to-right model: "
             "it cannot read what comes after a gap; it scores, predicts the "
             "next word, reranks and generates");
   EXPECT_EQ(PredictError("model: 'both' contexts {} contexts {} suffixes {}"),
@@ -224,8 +227,8 @@ TEST_F(BidirectionalServerTest, SuffixesAreChecked) {
             "contexts, found 1");
   EXPECT_EQ(PredictError("model: 'both' contexts {} "
                          "suffixes { text: 'the </s>' }"),
-            "INVALID_ARGUMENT: suffixes[0]: word 1 is the sentence marker "
-            "</s>; a text comes without");
+            "INVALID_ARGUMENT: suffixes[0]: word 1: expected no sentence "
+            "marker, found </s>");
   limits_.words = 5;
   EXPECT_EQ(PredictError("model: 'both' contexts { text: 'a a a' } "
                          "suffixes { text: 'a a a' }"),
@@ -248,9 +251,9 @@ TEST_F(BidirectionalServerTest, RerankBesideALeftToRightModel) {
   EXPECT_THAT(first.features(0),
               IsNear(PseudoLogLikelihood("the dog is small") / 4));
   EXPECT_EQ(first.features(2), 4);
-  EXPECT_EQ(first.features(3), 0);  // it predicts no </s>
-  EXPECT_EQ(first.features(6), 5);  // </s> is predicted, too
-  // No words at all: nothing is divided by their count.
+  EXPECT_EQ(first.features(3), 0);  // the model does not predict </s>
+  EXPECT_EQ(first.features(6), 5);  // the words and </s>
+  // A text without words is not divided by its length.
   const auto& empty = response.candidates(0).index() == 1
                           ? response.candidates(0)
                           : response.candidates(1);
@@ -265,14 +268,15 @@ TEST_F(BidirectionalServerTest, DoesNotGenerate) {
   Call call;
   lm::v1::GenerateRequest request;
   request.set_model("both@1");
-  EXPECT_EQ(Generation::Start(*serving, call, request).status().ToString(),
-            "FAILED_PRECONDITION: model: 'both' is bidirectional: it cannot "
-            "generate; it scores, reranks and fills gaps");
+  EXPECT_EQ(
+      Generation::Start(*serving, call, request).status().ToString(),
+      "FAILED_PRECONDITION: model: 'both' is a bidirectional model: it cannot "
+      "generate; it scores, reranks and fills gaps");
   request.set_model("tiny");
   EXPECT_TRUE(Generation::Start(*serving, call, request).ok());
 }
 
-TEST_F(BidirectionalServerTest, ModelInfoTellsTheKind) {
+TEST_F(BidirectionalServerTest, ModelInfoHasTheKind) {
   lm::v1::ListModelsResponse response;
   EXPECT_TRUE(ListModels(*store_, {}, &response).ok());
   ASSERT_EQ(response.models_size(), 2);

@@ -33,7 +33,7 @@ class DecoderTest : public testing::TestWithParam<std::string> {
     serving_.emplace(*store_, limits_);
   }
 
-  // A decoder that has started.
+  // Sends the first request.
   void Begin(const std::string& words = "") {
     decoder_.emplace(**serving_, call_);
     const DecodeResponse response =
@@ -76,7 +76,7 @@ class DecoderTest : public testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Models, DecoderTest, testing::Values("tiny", "lstm"),
                          [](const auto& info) { return info.param; });
 
-TEST_P(DecoderTest, TheStartTellsTheVocabulary) {
+TEST_P(DecoderTest, TheStartDescribesTheVocabulary) {
   Begin("words: 'cat' words: 'zebra' words: '</s>' words: '<unk>'");
   const Vocabulary& vocabulary = model().vocabulary();
   EXPECT_EQ(started_.model().name(), GetParam());
@@ -93,8 +93,8 @@ TEST_P(DecoderTest, TheStartTellsTheVocabulary) {
   EXPECT_EQ(started_.vocabulary_key(), key);
 }
 
-// A beam search by hand: all hypotheses of two words, each extended in one
-// message; every score is that of the text scored at once, to the bit.
+// A beam search by hand over all hypotheses of two words, which extends all of
+// them in one message: each score has the same bits as the score of the text.
 TEST_P(DecoderTest, HypothesesScoreAsTheirTexts) {
   Begin();
   const WordId size = model().vocabulary().size();
@@ -115,7 +115,7 @@ TEST_P(DecoderTest, HypothesesScoreAsTheirTexts) {
     const lm::v1::DecodeExtended extended = Answer(request).extended();
     ASSERT_EQ(extended.handles_size(), extended_texts.size());
     texts.clear();
-    std::map<std::string, uint64_t> keys;  // by state
+    std::map<std::string, uint64_t> keys;  // of each state
     for (size_t i = 0; i < extended_texts.size(); ++i) {
       const std::vector<WordId>& words = extended_texts[i];
       std::vector<std::byte> state(model().state_size());
@@ -164,7 +164,7 @@ TEST_P(DecoderTest, BestIsTopK) {
   EXPECT_EQ(best.best().ids_size(), 6);
 }
 
-TEST_P(DecoderTest, ScoresOnlyGivesOutNothing) {
+TEST_P(DecoderTest, ScoresOnlyAddsNoHandles) {
   Begin();
   const DecodeResponse response =
       Answer(absl::StrCat("extend { handles: ", started_.handle(),
@@ -192,7 +192,7 @@ TEST_P(DecoderTest, AHandleIsGoneWithItsLastReference) {
                          handle));
 }
 
-TEST_P(DecoderTest, TheQuotaIsOfLiveHandles) {
+TEST_P(DecoderTest, OnlyLiveHandlesCountTowardsTheLimit) {
   limits_.decode_bytes = 3 * model().state_size();
   Begin();
   EXPECT_EQ(started_.most_handles(), 3);
@@ -200,10 +200,9 @@ TEST_P(DecoderTest, TheQuotaIsOfLiveHandles) {
       absl::StrCat("extend { handles: ", started_.handle(), " words: 3 ");
   const DecodeResponse first = Answer(extend + "}");
   const DecodeResponse second = Answer(extend + "}");
-  EXPECT_EQ(
-      Error(extend + "}"),
-      "RESOURCE_EXHAUSTED: handles, with those of extend: 4, the limit is "
-      "3");
+  EXPECT_EQ(Error(extend + "}"),
+            "RESOURCE_EXHAUSTED: handles, with the new ones of extend: 4, the "
+            "limit is 3");
   Answer(extend + " scores_only: true }");
   Answer(absl::StrCat("release: ", first.extended().handles(0)));
   const DecodeResponse third = Answer(extend + "}");
@@ -225,7 +224,8 @@ TEST_P(DecoderTest, TheStatesOfAllDecodersHaveALimit) {
                              started_.handle(), "] words: [3, 3] }"))
           .status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(refused.message(), testing::HasSubstr("handles, bytes: "));
+  EXPECT_THAT(refused.message(),
+              testing::HasSubstr("handles: bytes of their states: "));
   decoder_.reset();
   EXPECT_EQ(serving_->budgets().state_bytes.taken(), model().state_size());
 }
@@ -242,7 +242,7 @@ TEST_P(DecoderTest, BadRequests) {
   const uint32_t size = started_.vocabulary_size();
   const std::pair<std::string, std::string> cases[] = {
       {"start { model: 'tiny' }",
-       "step: expected start in the first request of a stream alone"},
+       "step: expected start only in the first request of a stream"},
       {"retain: 7", "retain[0]: expected a handle of this stream, found 7"},
       {"extend { words: 3 }",
        "extend.words: expected 0, one for each of extend.handles, found 1"},
@@ -258,7 +258,7 @@ TEST_P(DecoderTest, BadRequests) {
                     size, ", found 1")},
       {absl::StrCat("best { ", handle, " k: ", size + 1, " }"),
        absl::StrCat("best.k: expected 1 to ", size,
-                    ", the words of the vocabulary, found ", size + 1)},
+                    ", the size of the vocabulary, found ", size + 1)},
   };
   for (const auto& [request, error] : cases) {
     EXPECT_EQ(Error(request), "INVALID_ARGUMENT: " + error);

@@ -31,7 +31,7 @@ class EncodedTextsTest : public testing::Test {
   EncodedTexts encoder_{vocabulary_, limits_};
 };
 
-TEST_F(EncodedTextsTest, TheThreeFormsAreOne) {
+TEST_F(EncodedTextsTest, TheThreeFormsAreEqual) {
   for (const char* form :
        {"text: ' the\\tzebra  cat\\n'",
         "words { words: ['the', 'zebra', 'cat'] }", "ids { ids: [3, 0, 4] }"}) {
@@ -41,7 +41,7 @@ TEST_F(EncodedTextsTest, TheThreeFormsAreOne) {
   }
 }
 
-TEST_F(EncodedTextsTest, TextsStandOneAfterTheOther) {
+TEST_F(EncodedTextsTest, AllWordsHasOneTextAfterTheOther) {
   ASSERT_TRUE(Add("text: 'cat'", {.add_end = true}).ok());
   ASSERT_TRUE(Add("", {.may_be_empty = true}).ok());
   ASSERT_TRUE(Add("text: 'the cat'").ok());
@@ -52,7 +52,7 @@ TEST_F(EncodedTextsTest, TextsStandOneAfterTheOther) {
   EXPECT_THAT(encoder_.all_words(), ElementsAre(4, 2, 3, 4));
 }
 
-TEST_F(EncodedTextsTest, SomeOfTheTexts) {
+TEST_F(EncodedTextsTest, SelectsTexts) {
   ASSERT_TRUE(Add("text: 'cat'").ok());
   ASSERT_TRUE(Add("text: 'the cat'").ok());
   ASSERT_TRUE(Add("", {.may_be_empty = true}).ok());
@@ -64,28 +64,28 @@ TEST_F(EncodedTextsTest, SomeOfTheTexts) {
   EXPECT_THAT(some.all_words(), ElementsAre(3, 4));
 }
 
-TEST_F(EncodedTextsTest, AnEmptyTextMayBeEndedToo) {
+TEST_F(EncodedTextsTest, AnEmptyTextMayHaveAnEnd) {
   ASSERT_TRUE(Add("", {.may_be_empty = true, .add_end = true}).ok());
   EXPECT_THAT(encoder_.words(0), ElementsAre(2));
 }
 
-TEST_F(EncodedTextsTest, UnknownIsAWordLikeAnother) {
+TEST_F(EncodedTextsTest, UnknownMayBeGivenAsAWord) {
   ASSERT_TRUE(Add("text: '<unk>'").ok());
   EXPECT_THAT(encoder_.words(0), ElementsAre(0));
 }
 
-// Other Unicode spaces are part of a word: one word, and unknown.
+// Other Unicode spaces are part of a word, here of one unknown word.
 TEST_F(EncodedTextsTest, OnlyAsciiSpacesSplit) {
   ASSERT_TRUE(Add("text: 'the\\302\\240cat'").ok());
   EXPECT_THAT(encoder_.words(0), ElementsAre(0));
 }
 
-TEST_F(EncodedTextsTest, TheFieldIsNamedWithoutAnIndexWhereItIsNotRepeated) {
+TEST_F(EncodedTextsTest, AFieldThatIsNotRepeatedHasNoIndex) {
   EXPECT_EQ(encoder_.Add(Text(), "prompt", -1, {}),
             absl::InvalidArgumentError("prompt: expected a word, found none"));
 }
 
-TEST_F(EncodedTextsTest, TheLimitOfATextCountsItsOwnWordsAlone) {
+TEST_F(EncodedTextsTest, TheLimitOfATextCountsOnlyItsOwnWords) {
   ASSERT_TRUE(Add("text: 'the cat the'", {.add_end = true}).ok());
   ASSERT_TRUE(Add("text: 'the cat the'").ok());
   EXPECT_EQ(encoder_.all_words().size(), 7);
@@ -110,28 +110,30 @@ TEST_F(EncodedTextsTest, Refused) {
       {"text: ' \\t\\r\\n'", "texts[0]: expected a word, found none"},
       {"words {}", "texts[0]: expected a word, found none"},
       {"ids {}", "texts[0]: expected a word, found none"},
-      {"text: 'a b c d'", "texts[0]: 4 words, at most 3 in a text"},
+      {"text: 'a b c d'",
+       "texts[0]: expected at most 3 words in a text, found 4"},
       {"words { words: ['a', 'b', 'c', 'd'] }",
-       "texts[0]: 4 words, at most 3 in a text"},
-      {"ids { ids: [3, 3, 3, 3] }", "texts[0]: 4 words, at most 3 in a text"},
+       "texts[0]: expected at most 3 words in a text, found 4"},
+      {"ids { ids: [3, 3, 3, 3] }",
+       "texts[0]: expected at most 3 words in a text, found 4"},
       {"words { words: ['the', ''] }",
-       "texts[0]: word 1 is empty or has white space in it"},
+       "texts[0]: word 1: expected a word without white space"},
       {"words { words: ['the cat'] }",
-       "texts[0]: word 0 is empty or has white space in it"},
+       "texts[0]: word 0: expected a word without white space"},
       {"words { words: ['the', 'cat '] }",
-       "texts[0]: word 1 is empty or has white space in it"},
+       "texts[0]: word 1: expected a word without white space"},
       {"ids { ids: [3, 5] }",
-       "texts[0]: id 1 is 5, the vocabulary has 5 words"},
+       "texts[0]: id 1: expected a word id below 5, found 5"},
       {"ids { ids: [4294967295] }",
-       "texts[0]: id 0 is 4294967295, the vocabulary has 5 words"},
+       "texts[0]: id 0: expected a word id below 5, found 4294967295"},
       {"text: 'the <s>'",
-       "texts[0]: word 1 is the sentence marker <s>; a text comes without"},
+       "texts[0]: word 1: expected no sentence marker, found <s>"},
       {"text: 'the cat </s>'",
-       "texts[0]: word 2 is the sentence marker </s>; a text comes without"},
+       "texts[0]: word 2: expected no sentence marker, found </s>"},
       {"words { words: ['<s>'] }",
-       "texts[0]: word 0 is the sentence marker <s>; a text comes without"},
+       "texts[0]: word 0: expected no sentence marker, found <s>"},
       {"ids { ids: [3, 2] }",
-       "texts[0]: word 1 is the sentence marker </s>; a text comes without"},
+       "texts[0]: word 1: expected no sentence marker, found </s>"},
   };
   for (const RefusedCase& refused : cases) {
     EXPECT_EQ(Add(refused.text), absl::InvalidArgumentError(refused.message))

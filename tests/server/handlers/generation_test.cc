@@ -64,7 +64,8 @@ class GenerationTest : public testing::Test {
     return response.scores(0).log_prob();
   }
 
-  // How often each word of the tiny model comes first, by id, over many seeds.
+  // Counts how often each word of the tiny model comes first, by id, over many
+  // seeds.
   std::vector<int> CountFirstWords(GenerateRequest request, int draws) {
     std::vector<int> counts(10);
     request.set_max_words(1);
@@ -83,7 +84,7 @@ class GenerationTest : public testing::Test {
   Call call_;
 };
 
-TEST_F(GenerationTest, ColdestTakesTheBestWords) {
+TEST_F(GenerationTest, TemperatureZeroTakesTheBestWords) {
   const Generated text = Generate("model: 'tiny' temperature: 0 seed: 7");
   EXPECT_THAT(text.words, ElementsAre("the", "cat", "is", "small"));
   EXPECT_THAT(text.ids, ElementsAre(3, 5, 7, 8));
@@ -97,14 +98,14 @@ TEST_F(GenerationTest, ColdestTakesTheBestWords) {
   EXPECT_EQ(text.end.seed(), 7);
 }
 
-TEST_F(GenerationTest, WritesOnFromThePrompt) {
+TEST_F(GenerationTest, ContinuesThePrompt) {
   const Generated text =
       Generate("model: 'tiny' temperature: 0 prompt { text: 'the cat' }");
   EXPECT_THAT(text.words, ElementsAre("is", "small"));
   EXPECT_THAT(text.end.log_prob(), IsNear(Ln({-0.22, -0.17, -0.21})));
 }
 
-TEST_F(GenerationTest, TheFirstMessageAloneSaysWhoAnswers) {
+TEST_F(GenerationTest, OnlyTheFirstMessageNamesTheModel) {
   auto generation = Generation::Start(
       *serving_, call_,
       Parse<GenerateRequest>("model: 'tiny@stable' temperature: 0"));
@@ -128,7 +129,7 @@ TEST_F(GenerationTest, NothingComesAfterTheEnd) {
   EXPECT_EQ(response.ByteSizeLong(), 0);
 }
 
-TEST_F(GenerationTest, TheWordsOfAllHaveALimit) {
+TEST_F(GenerationTest, TheWordsOfAllCallsHaveALimit) {
   Limits limits;
   limits.all_generated_words = 10;
   const TestServing serving(*store_, limits);
@@ -157,7 +158,7 @@ TEST_F(GenerationTest, Ends) {
   const EndCase cases[] = {
       {"model: 'tiny' temperature: 0 max_words: 2", End::MAX_WORDS, "the cat",
        -0.3 + -0.18},
-      // </s> would come next, and is not drawn.
+      // The next word would be </s>; the limit comes first.
       {"model: 'tiny' temperature: 0 max_words: 4", End::MAX_WORDS,
        "the cat is small", -0.3 + -0.18 + -0.22 + -0.17},
       {"model: 'tiny' temperature: 0 max_words: 5", End::END_OF_SENTENCE,
@@ -165,12 +166,12 @@ TEST_F(GenerationTest, Ends) {
       {"model: 'tiny' temperature: 0 stop_words: ['dog', 'is']", End::STOP_WORD,
        "the cat", -0.3 + -0.18},
       {"model: 'tiny' temperature: 0 stop_words: 'the'", End::STOP_WORD, "", 0},
-      // A stop word that the model does not know stops nothing: not <unk>.
+      // A stop word that the model does not know does not stop at <unk>.
       {"model: 'mute' allow_unknown: true max_words: 2 stop_words: 'zebra'",
        End::MAX_WORDS, "<unk> <unk>", -0.1 + -0.1},
       {"model: 'mute' allow_unknown: true stop_words: '<unk>'", End::STOP_WORD,
        "", 0},
-      // Of the prompt nothing stops.
+      // Stop words in the prompt have no effect.
       {"model: 'tiny' temperature: 0 prompt { text: 'the' } stop_words: 'the'",
        End::END_OF_SENTENCE, "cat is small", -0.18 + -0.22 + -0.17 + -0.21},
       {"model: 'mute'", End::NO_WORD, "", 0},
@@ -188,21 +189,21 @@ TEST_F(GenerationTest, Ends) {
   }
 }
 
-TEST_F(GenerationTest, AHundredWordsUnlessToldOtherwise) {
+TEST_F(GenerationTest, AHundredWordsByDefault) {
   const Generated text = Generate("model: 'endless'");
   EXPECT_EQ(text.words.size(), 100);
   EXPECT_EQ(text.end.reason(), End::MAX_WORDS);
 }
 
-TEST_F(GenerationTest, TheSameSeedTheSameWords) {
+TEST_F(GenerationTest, EqualSeedsGiveEqualWords) {
   const std::string request = "model: 'endless' max_words: 64 seed: ";
   const Generated text = Generate(request + "42");
   EXPECT_EQ(Generate(request + "42").words, text.words);
-  // Two texts of 64 words are the same once in 2^64 times.
+  // Two random texts of 64 words are equal with a probability of 2^-64.
   EXPECT_NE(Generate(request + "43").words, text.words);
 }
 
-TEST_F(GenerationTest, ASeedOfItsOwnIsTold) {
+TEST_F(GenerationTest, ARandomSeedIsReturned) {
   const Generated text = Generate("model: 'endless' max_words: 64");
   EXPECT_EQ(Generate(absl::StrCat("model: 'endless' max_words: 64 seed: ",
                                   text.end.seed()))
@@ -211,9 +212,9 @@ TEST_F(GenerationTest, ASeedOfItsOwnIsTold) {
   EXPECT_NE(Generate("model: 'endless' max_words: 64").words, text.words);
 }
 
-TEST_F(GenerationTest, LogProbIsThatOfScore) {
+TEST_F(GenerationTest, LogProbEqualsThatOfScore) {
   for (int seed = 0; seed < 200; ++seed) {
-    // Whatever bends the drawing, the numbers are the model's own.
+    // Options of the sampler do not change the log-probabilities.
     const Generated text = Generate(
         absl::StrCat("model: 'tiny' max_words: 6 prompt { text: 'the' } "
                      "temperature: 1.7 top_k: 7 top_p: 0.95 "
@@ -227,8 +228,8 @@ TEST_F(GenerationTest, LogProbIsThatOfScore) {
   }
 }
 
-// How the first word is drawn, with the odds of every word as log10, by id; 0
-// where it is never drawn. The sums are those of TinyArpa().
+// Options of the sampler, and the odds that each word comes first, by id:
+// log10, or 0 if the word never comes first. The sums are those of TinyArpa().
 constexpr double kNever = -1e9;
 
 struct DrawCase {
@@ -240,8 +241,8 @@ struct DrawCase {
 class DrawTest : public GenerationTest,
                  public testing::WithParamInterface<DrawCase> {};
 
-// A chi-squared test over fixed seeds: a right sampler fails it once in a
-// thousand choices of seeds, and these are not such.
+// A chi-squared test over fixed seeds. A correct sampler fails it for one in a
+// thousand choices of the seeds; for these it passes.
 TEST_P(DrawTest, HasTheExactFrequencies) {
   constexpr int kDraws = 20'000;
   // The 0.999 quantiles of chi-squared, by degrees of freedom.
@@ -286,17 +287,19 @@ INSTANTIATE_TEST_SUITE_P(
                  "model: 'tiny' top_k: 3",
                  {kNever, kNever, -1.3, -0.3, -0.6, kNever, kNever, kNever,
                   kNever, kNever}},
-        // "the" has 0.54 of the mass, "the" and "a" 0.80.
+        // The probability of "the" is 0.54; with "a" it is 0.80.
         DrawCase{"TopP",
                  "model: 'tiny' top_p: 0.7",
                  {kNever, kNever, kNever, -0.3, -0.6, kNever, kNever, kNever,
                   kNever, kNever}},
-        // After "<s> the", which backs off by 0.05, then 0.3; "the" is used.
+        // After "<s> the": the back-off weights are 0.05 and 0.3, and "the" has
+        // the repetition penalty.
         DrawCase{"Penalty",
                  "model: 'tiny' prompt { text: 'the' } repetition_penalty: 10",
                  {kNever, kNever, -1.25, -1.05 - 1, -1.15, -0.18, -0.55, -1.55,
                   -1.65, -1.75}},
-        // The three best under the penalty: "the" is behind "small" no more.
+        // The three best words after the penalty: "the" is no longer behind
+        // "small".
         DrawCase{"PenaltyThenTopK",
                  "model: 'tiny' prompt { ids { ids: [3, 3] } } top_k: 3 "
                  "repetition_penalty: 0.001",
@@ -309,11 +312,12 @@ TEST_F(GenerationTest, Refused) {
     const char* fields;
     const char* message;
   } cases[] = {
-      {"temperature: -1", "temperature: expected a number from 0 up, found -1"},
+      {"temperature: -1",
+       "temperature: expected a number of at least 0, found -1"},
       {"temperature: nan",
-       "temperature: expected a number from 0 up, found nan"},
+       "temperature: expected a number of at least 0, found nan"},
       {"temperature: inf",
-       "temperature: expected a number from 0 up, found inf"},
+       "temperature: expected a number of at least 0, found inf"},
       {"top_p: 0", "top_p: expected a number in (0, 1], found 0"},
       {"top_p: 1.5", "top_p: expected a number in (0, 1], found 1.5"},
       {"top_p: nan", "top_p: expected a number in (0, 1], found nan"},
@@ -327,11 +331,11 @@ TEST_F(GenerationTest, Refused) {
        "stop_words[1]: expected a word without white space"},
       {"stop_words: 'the cat'",
        "stop_words[0]: expected a word without white space"},
-      // Never drawn as it stands, so never what was meant.
+      // The model can never generate such a word.
       {"stop_words: ' the'",
        "stop_words[0]: expected a word without white space"},
       {"prompt { text: 'the </s>' }",
-       "prompt: word 1 is the sentence marker </s>; a text comes without"},
+       "prompt: word 1: expected no sentence marker, found </s>"},
   };
   for (const auto& refused : cases) {
     const auto generation = Generation::Start(

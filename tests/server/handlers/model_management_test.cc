@@ -42,7 +42,7 @@ TEST(ListModelsTest, ByNameThenVersion) {
   EXPECT_THAT(response.refused(), IsEmpty());
 }
 
-TEST(ListModelsTest, TellsWhatWasRefused) {
+TEST(ListModelsTest, ListsRefusedVersions) {
   const SmallStore files;
   std::ofstream(files.File("flat/1/ngram.bin"), std::ios::app) << "x";
   const lm::v1::ListModelsResponse response = List(files);
@@ -53,7 +53,7 @@ TEST(ListModelsTest, TellsWhatWasRefused) {
   EXPECT_THAT(response.refused(0).reason(), HasSubstr("ngram.bin"));
 }
 
-TEST(GetModelTest, TellsEverything) {
+TEST(GetModelTest, ReturnsAllFields) {
   const SmallStore files;
   const lm::v1::ModelInfo info = *Get(files, "tiny@stable");
   EXPECT_EQ(info.name(), "tiny");
@@ -80,7 +80,7 @@ TEST(GetModelTest, TheBareNameIsTheNewestVersion) {
   EXPECT_THAT(info.aliases(), IsEmpty());
 }
 
-TEST(GetModelTest, SaysWhatThereIs) {
+TEST(GetModelTest, AnUnknownNameIsNotFound) {
   const SmallStore files;
   EXPECT_EQ(Get(files, "huge").status(),
             absl::NotFoundError("model 'huge' is not served; served: "

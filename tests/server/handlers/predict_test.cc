@@ -32,7 +32,7 @@ class PredictTest : public testing::Test {
     return response;
   }
 
-  // The k best words after a context, from the whole distribution.
+  // Finds the k best words after a context in the whole distribution.
   std::vector<ScoredWord> BruteForce(const std::vector<WordId>& context,
                                      size_t k, bool exclude_unknown) {
     const ModelHandle handle = store_->Get("tiny").value();
@@ -101,7 +101,7 @@ TEST_F(PredictTest, EqualsTheSortedDistribution) {
   }
 }
 
-TEST_F(PredictTest, EqualsByRisingIdAndNothingImpossible) {
+TEST_F(PredictTest, TiesAreInTheOrderOfIdsWithoutImpossibleWords) {
   EXPECT_THAT(Predict("model: 'flat' contexts {} k: 7").predictions(0).words(),
               ElementsAre("cat", "</s>", "<unk>", "the", "twin"));
 }
@@ -113,8 +113,8 @@ TEST_F(PredictTest, UnknownIsLeftOutOnRequest) {
               ElementsAre("cat", "</s>", "the"));
 }
 
-TEST_F(PredictTest, NoKStandsForTenOrWhatThereIs) {
-  // All of ten words but <s>.
+TEST_F(PredictTest, KIsTenOrTheVocabularyByDefault) {
+  // All ten words except <s>.
   EXPECT_EQ(Predict("model: 'tiny' contexts {}").predictions(0).ids_size(), 9);
   EXPECT_EQ(Predict("model: 'flat' contexts {}").predictions(0).ids_size(), 5);
 }
@@ -143,14 +143,14 @@ TEST_F(PredictTest, GivenWordsForEveryContext) {
               ElementsAre(IsNear(Ln({-0.6})), IsNear(Ln({-0.4, -1.1}))));
 }
 
-TEST_F(PredictTest, KIsNotReadWithGivenWords) {
+TEST_F(PredictTest, KIsIgnoredWithGivenWords) {
   EXPECT_EQ(Predict("model: 'tiny' contexts {} words: ['a'] k: 1000000")
                 .predictions(0)
                 .ids_size(),
             1);
 }
 
-TEST_F(PredictTest, SaysWhoAnswered) {
+TEST_F(PredictTest, NamesTheModel) {
   const PredictResponse response =
       Predict("model: 'tiny@stable' contexts {} k: 1");
   EXPECT_EQ(response.model().name(), "tiny");

@@ -17,7 +17,7 @@ using testing::IsEmpty;
 using Score = ScoreCache::Score;
 using Words = std::vector<WordId>;
 
-// One that is told from others by both of its numbers.
+// A score that differs from others in both of its numbers.
 Score MakeScore(double log_prob) {
   return {log_prob, static_cast<float>(log_prob / 4)};
 }
@@ -30,7 +30,7 @@ std::vector<Score> MakeScores(const std::vector<double>& log_probs) {
 
 class ScoreCacheTest : public testing::Test {
  protected:
-  // Of one text: its ln P, if it is known.
+  // Returns ln P of a text, if it is in the cache.
   std::optional<double> Find(ScoreCache& cache, const ModelHandle& model,
                              const ScoreCache::Text& text) {
     Score score;
@@ -50,7 +50,7 @@ class ScoreCacheTest : public testing::Test {
     return LoadModel(files_.path(), "tiny", 1).value();
   }
 
-  // What a text of so many words takes.
+  // Returns the bytes that a text of this many words takes.
   uint64_t BytesOf(size_t words) {
     ScoreCache cache(kLarge);
     const Words text(words);
@@ -65,7 +65,7 @@ class ScoreCacheTest : public testing::Test {
   const Words a_ = {3, 4}, b_ = {4, 3}, c_ = {3, 4, 5}, none_ = {};
 };
 
-TEST_F(ScoreCacheTest, TellsWhatItKnowsAndWhatNot) {
+TEST_F(ScoreCacheTest, FindsOnlyWhatWasInserted) {
   ScoreCache cache(kLarge);
   Insert(cache, model_, {{}, b_}, -2.5);
   const ScoreCache::Text texts[] = {{{}, a_}, {{}, b_}, {{}, c_}};
@@ -90,7 +90,7 @@ TEST_F(ScoreCacheTest, EveryWordOfTextAndSourceCounts) {
   EXPECT_FALSE(Find(cache, model_, {a_, c_}).has_value());
 }
 
-TEST_F(ScoreCacheTest, WhatWasAskedLeastRecentlyGoesFirst) {
+TEST_F(ScoreCacheTest, TheLeastRecentlyUsedEntryIsEvictedFirst) {
   ScoreCache cache(2 * BytesOf(2));
   Insert(cache, model_, {{}, a_}, -1);
   Insert(cache, model_, {{}, b_}, -2);
@@ -112,7 +112,7 @@ TEST_F(ScoreCacheTest, BytesStayWithinTheBound) {
   EXPECT_GT(cache.counts().bytes, bound / 2);
 }
 
-// A call with more texts than there is room for keeps its last.
+// Of a call with more texts than there is room for, the last ones are kept.
 TEST_F(ScoreCacheTest, OneCallMayFillIt) {
   ScoreCache cache(2 * BytesOf(2));
   const ScoreCache::Text texts[] = {{{}, a_}, {{}, b_}, {a_, none_}};
@@ -122,7 +122,7 @@ TEST_F(ScoreCacheTest, OneCallMayFillIt) {
   EXPECT_THAT(cache.Find(model_, texts, absl::MakeSpan(found)), ElementsAre(0));
 }
 
-TEST_F(ScoreCacheTest, ATextTooLargePushesNothingOut) {
+TEST_F(ScoreCacheTest, ATextThatIsTooLargeEvictsNothing) {
   ScoreCache cache(BytesOf(2));
   Insert(cache, model_, {{}, a_}, -1);
   Insert(cache, model_, {{}, c_}, -2);
@@ -130,16 +130,16 @@ TEST_F(ScoreCacheTest, ATextTooLargePushesNothingOut) {
   EXPECT_EQ(Find(cache, model_, {{}, c_}), std::nullopt);
 }
 
-TEST_F(ScoreCacheTest, OfNoBytesItKnowsNothing) {
+TEST_F(ScoreCacheTest, ACacheOfZeroBytesStaysEmpty) {
   ScoreCache cache(0);
   Insert(cache, model_, {{}, none_}, -1);
   EXPECT_EQ(Find(cache, model_, {{}, none_}), std::nullopt);
   EXPECT_EQ(cache.counts().bytes, 0u);
 }
 
-// Two calls may have scored the same text at a time, and one text may come
-// twice in a call.
-TEST_F(ScoreCacheTest, TheSameAgainTakesNoMoreRoom) {
+// Two calls may score the same text at the same time, and one call may have the
+// same text twice.
+TEST_F(ScoreCacheTest, ATextThatIsInsertedAgainTakesNoMoreRoom) {
   ScoreCache cache(kLarge);
   const ScoreCache::Text texts[] = {{{}, a_}, {{}, a_}};
   const std::vector<Score> scores = MakeScores({-1, -1});
@@ -148,8 +148,8 @@ TEST_F(ScoreCacheTest, TheSameAgainTakesNoMoreRoom) {
   EXPECT_EQ(cache.counts().bytes, BytesOf(2));
 }
 
-// The same version loaded again is another model, wherever it lies in memory.
-TEST_F(ScoreCacheTest, AModelIsWhatWasLoadedThen) {
+// A version that is loaded again is another model, even at the same address.
+TEST_F(ScoreCacheTest, AModelLoadedAgainHasNoEntries) {
   ScoreCache cache(kLarge);
   for (int i = 0; i < 20; ++i) {
     const ModelHandle model = Load();
@@ -170,7 +170,7 @@ TEST_F(ScoreCacheTest, KeepsNoModelLoaded) {
 
 TEST_F(ScoreCacheTest, ManyThreadsFindWhatWasInserted) {
   constexpr WordId kTexts = 64;
-  // Less than the texts of both models take, so that they push each other out.
+  // Too little for the texts of both models, which evict each other.
   ScoreCache cache(kTexts * BytesOf(2));
   const ModelHandle models[] = {model_, Load()};
   std::vector<Words> words;

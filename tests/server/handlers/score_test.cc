@@ -80,8 +80,8 @@ TEST_F(ScoreTest, WithoutTheEnd) {
   EXPECT_THAT(score.words().words(), ElementsAre("the", "cat"));
 }
 
-// <unk> is charged like a word: 'zebra' after "<s> the", and </s> after it.
-TEST_F(ScoreTest, AnUnknownWordIsChargedAndCounted) {
+// 'zebra' counts as <unk>, after "<s> the" and before </s>.
+TEST_F(ScoreTest, AnUnknownWordIsScoredAndCounted) {
   const TextScore score =
       Score("model: 'tiny' per_word: true texts { text: 'the zebra' }")
           .scores(0);
@@ -96,7 +96,7 @@ TEST_F(ScoreTest, AnUnknownWordIsChargedAndCounted) {
               IsNear(std::exp(-Ln({-0.3, -0.9}) / 2)));
 }
 
-TEST_F(ScoreTest, NoKnownWordHasNoKnownPerplexity) {
+TEST_F(ScoreTest, WithoutKnownWordsTheKnownPerplexityIsZero) {
   const TextScore score =
       Score("model: 'tiny' no_end: true texts { text: 'zebra' }").scores(0);
   EXPECT_THAT(score.log_prob(), IsNear(Ln({-0.4 + -1.5})));
@@ -123,7 +123,7 @@ TEST_F(ScoreTest, AnImpossibleTextHasLogProbMinusInfinity) {
   EXPECT_EQ(score.perplexity(), std::numeric_limits<double>::infinity());
 }
 
-// 10,000 floats added in float are off by far more than by doubles.
+// The sum of 10,000 floats in single precision would be too inexact.
 TEST_F(ScoreTest, SumsAreDouble) {
   ScoreRequest request = Parse<ScoreRequest>("model: 'tiny' per_word: true");
   auto* words = request.add_texts()->mutable_words()->mutable_words();
@@ -140,7 +140,7 @@ TEST_F(ScoreTest, SumsAreDouble) {
   EXPECT_DOUBLE_EQ(score.known_log_prob(), known);
 }
 
-TEST_F(ScoreTest, AnswersInTheOrderOfTheTextsAndAsIfAlone) {
+TEST_F(ScoreTest, EachTextIsScoredAsIfAlone) {
   const char* texts[] = {"small", "the cat is small", "zebra zebra", "a dog"};
   ScoreRequest request = Parse<ScoreRequest>("model: 'tiny' per_word: true");
   for (const char* text : texts) request.add_texts()->set_text(text);
@@ -154,7 +154,7 @@ TEST_F(ScoreTest, AnswersInTheOrderOfTheTextsAndAsIfAlone) {
   }
 }
 
-TEST_F(ScoreTest, SaysWhoAnswered) {
+TEST_F(ScoreTest, NamesTheModel) {
   const struct {
     const char* model;
     uint64_t version;

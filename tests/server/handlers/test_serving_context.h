@@ -14,7 +14,7 @@
 
 namespace lmserve {
 
-// Runs a task to its end, on whatever threads it goes.
+// Waits for a task, which may run on any threads, and returns its result.
 template <typename T>
 T Wait(Task<T> task) {
   std::promise<T> result;
@@ -23,8 +23,7 @@ T Wait(Task<T> task) {
   return result.get_future().get();
 }
 
-// What handlers are called with, without gRPC. Store and limits must outlive
-// it.
+// Calls handlers without gRPC. `store` and `limits` must outlive it.
 class TestServing {
  public:
   TestServing(const ModelStore& store, const Limits& limits,
@@ -40,7 +39,7 @@ class TestServing {
   Budgets& budgets() { return budgets_; }
   ScoreCache& score_cache() { return score_cache_; }
 
-  // Has a handler answer a request.
+  // Answers a request by a handler.
   template <typename Request, typename Response>
   absl::Status Answer(Task<absl::Status> (*handler)(const ServingContext&,
                                                     Call&, const Request&,

@@ -1,4 +1,4 @@
-// Translation models in Score, Rerank, Generate and the rest.
+// Every RPC with translation models.
 
 #include <algorithm>
 #include <cmath>
@@ -33,6 +33,7 @@ using lm::v1::RerankResponse;
 using lm::v1::ScoreRequest;
 using lm::v1::ScoreResponse;
 using testing::ElementsAre;
+using testing::AllOf;
 using testing::HasSubstr;
 
 class TranslationServerTest : public testing::Test {
@@ -64,7 +65,7 @@ class TranslationServerTest : public testing::Test {
     return response;
   }
 
-  // ln P of a text given a source.
+  // Returns ln P of a text given a source.
   double LogProb(const std::string& model, const std::string& source,
                  const std::string& text) {
     return TryScore(absl::StrCat("model: '", model, "' texts { text: '", text,
@@ -91,10 +92,10 @@ class TranslationServerTest : public testing::Test {
   Call call_;
 };
 
-// A text of a message whose error is expected.
+// Returns the text of an expected error.
 std::string Message(const absl::Status& status) { return status.ToString(); }
 
-TEST_F(TranslationServerTest, ScoreIsThatOfTheDecoderGivenTheSource) {
+TEST_F(TranslationServerTest, ScoreEqualsThatOfTheDecoder) {
   const ModelHandle handle = store_->Get("de-en").value();
   const TranslationModel& model = *handle->model().translation();
   const WordId source[] = {model.source_vocabulary().Find("katze"),
@@ -138,8 +139,8 @@ TEST_F(TranslationServerTest, OneSourceForAllOrOneEach) {
   EXPECT_NE(all.scores(1).log_prob(), each.scores(1).log_prob());
 }
 
-// More sources than fit one batch, which are read in several.
-TEST_F(TranslationServerTest, ManySourcesEqualEachAlone) {
+// More sources than fit into a batch are read in several batches.
+TEST_F(TranslationServerTest, EachOfManySourcesIsReadAsIfAlone) {
   ScoreRequest request;
   request.set_model("de-en");
   std::vector<double> expected;
@@ -157,7 +158,7 @@ TEST_F(TranslationServerTest, ManySourcesEqualEachAlone) {
   }
 }
 
-TEST_F(TranslationServerTest, RerankBothWays) {
+TEST_F(TranslationServerTest, RerankInBothDirections) {
   const RerankResponse response =
       TryRerank(
           "models: ['de-en', 'tiny'] reverse_models: 'en-de' "
@@ -177,7 +178,7 @@ TEST_F(TranslationServerTest, RerankBothWays) {
   }
 }
 
-TEST_F(TranslationServerTest, BeamSearchScoresAreThoseOfScore) {
+TEST_F(TranslationServerTest, BeamSearchScoresEqualThoseOfScore) {
   const GenerateResponse response =
       TryGenerate(
           "model: 'de-en' source { text: 'die katze ist' } max_words: 8 "
@@ -201,14 +202,14 @@ TEST_F(TranslationServerTest, BeamSearchScoresAreThoseOfScore) {
   }
 }
 
-// Beside ln P, by alpha 0, a score is beta times the coverage.
-TEST_F(TranslationServerTest, CoverageIsThatOfAttention) {
+// With alpha = 0, a score is ln P plus beta times the coverage.
+TEST_F(TranslationServerTest, CoverageComesFromTheAttention) {
   const ModelHandle handle = store_->Get("de-en").value();
   const TranslationModel& model = *handle->model().translation();
   const WordId source[] = {model.source_vocabulary().Find("die"),
                            model.source_vocabulary().Find("katze")};
   const auto read = model.Read(source);
-  // The prompt looks at the source, too.
+  // The attention of the prompt counts, too.
   for (const std::string prompt : {"", "the dog"}) {
     const GenerateResponse response =
         TryGenerate(absl::StrCat("model: 'de-en' source { text: 'die katze' } "
@@ -225,7 +226,7 @@ TEST_F(TranslationServerTest, CoverageIsThatOfAttention) {
       }
       words.insert(words.end(), hypothesis.ids().begin(),
                    hypothesis.ids().end());
-      // What was cut off has not looked for a word more.
+      // The last word of a text that was cut off has no attention yet.
       if (!hypothesis.ended()) words.pop_back();
       std::vector<std::byte> state(model.decoder().state_size());
       read->Start(state.data());
@@ -254,11 +255,13 @@ TEST_F(TranslationServerTest, CoverageNeedsAttention) {
   for (const std::string model :
        {"model: 'tiny'", "model: 'plain' source { text: 'katze' }"}) {
     EXPECT_THAT(Message(TryGenerate(absl::StrCat(model, kSearch)).status()),
-                HasSubstr("has no attention: expected 0"));
+                AllOf(HasSubstr("coverage_beta: expected 0, because "),
+                      HasSubstr("has no attention")));
   }
   EXPECT_THAT(
       Message(TryGenerate(absl::StrCat("model: 'tiny'", kSearch)).status()),
-      HasSubstr("INVALID_ARGUMENT: beam_search.coverage_beta: 'tiny' has no"));
+      HasSubstr("INVALID_ARGUMENT: beam_search.coverage_beta: expected 0, "
+                "because 'tiny' has no attention"));
 }
 
 TEST_F(TranslationServerTest, ABeamOfOneIsTheBestWordEachTime) {
@@ -284,55 +287,59 @@ TEST_F(TranslationServerTest, ABeamSearchNeedsNoTranslationModel) {
   EXPECT_EQ(response.hypotheses_size(), 2);
 }
 
-TEST_F(TranslationServerTest, AMissingSourceOrOneTooManyIsNamed) {
-  EXPECT_THAT(
-      Message(TryScore("model: 'de-en' texts { text: 'a' }").status()),
-      HasSubstr("INVALID_ARGUMENT: sources: 'de-en' translates: expected a "
-                "source, found none"));
+TEST_F(TranslationServerTest, ErrorsNameTheFieldOfASource) {
+  EXPECT_THAT(Message(TryScore("model: 'de-en' texts { text: 'a' }").status()),
+              HasSubstr("INVALID_ARGUMENT: sources: expected a source for the "
+                        "translation model 'de-en', found none"));
   EXPECT_THAT(Message(TryScore("model: 'tiny' texts { text: 'a' } "
                                "sources { text: 'b' }")
                           .status()),
-              HasSubstr("sources: 'tiny' is no translation model"));
-  EXPECT_THAT(Message(TryScore("model: 'de-en' texts { text: 'a' } "
-                               "texts { text: 'a' } texts { text: 'a' } "
-                               "sources { text: 'b' } sources { text: 'b' }")
-                          .status()),
-              HasSubstr("sources: expected one, or one a text, 3, found 2"));
+              HasSubstr("sources: expected no source, because 'tiny' is not a "
+                        "translation model"));
+  EXPECT_THAT(
+      Message(TryScore("model: 'de-en' texts { text: 'a' } "
+                       "texts { text: 'a' } texts { text: 'a' } "
+                       "sources { text: 'b' } sources { text: 'b' }")
+                  .status()),
+      HasSubstr("sources: expected one, or one for each of 3 texts, found 2"));
   EXPECT_THAT(
       Message(
           TryScore("model: 'de-en' texts { text: 'a' } sources {}").status()),
       HasSubstr("sources: expected a word, found none"));
   EXPECT_THAT(Message(TryGenerate("model: 'de-en'").status()),
-              HasSubstr("source: 'de-en' translates"));
+              HasSubstr("source: expected a source for the translation model "
+                        "'de-en'"));
   EXPECT_THAT(
       Message(TryGenerate("model: 'tiny' source { text: 'a' }").status()),
-      HasSubstr("source: 'tiny' is no translation model"));
+      HasSubstr("source: expected no source, because 'tiny' is not a "
+                "translation model"));
   constexpr char kCandidate[] = "candidates { text { text: 'the' } } ";
   EXPECT_THAT(
       Message(TryRerank(absl::StrCat("models: 'de-en' ", kCandidate)).status()),
-      HasSubstr("source: 'de-en' translates: expected a source"));
+      HasSubstr("source: expected a source for the translation model 'de-en'"));
   EXPECT_THAT(
       Message(TryRerank(absl::StrCat("models: 'tiny' source { text: 'a' } ",
                                      kCandidate))
                   .status()),
-      HasSubstr("source: no model is a translation model"));
+      HasSubstr("source: expected no source without a translation model"));
   EXPECT_THAT(
       Message(TryRerank(absl::StrCat("models: 'tiny' reverse_models: 'en-de' ",
                                      kCandidate))
                   .status()),
-      HasSubstr("source: 'en-de' translates: expected a source"));
+      HasSubstr("source: expected a source for the translation model 'en-de'"));
   EXPECT_THAT(Message(TryRerank(absl::StrCat("reverse_models: 'tiny' "
                                              "source { text: 'a' } ",
                                              kCandidate))
                           .status()),
-              HasSubstr("reverse_models: 'tiny' is no translation model"));
+              HasSubstr("reverse_models: expected no source, because 'tiny' is "
+                        "not a translation model"));
 }
 
-TEST_F(TranslationServerTest, ABeamSearchHasLimitsAndDrawsNothing) {
+TEST_F(TranslationServerTest, ABeamSearchHasLimitsAndNoSampling) {
   constexpr char kBegin[] = "model: 'tiny' ";
   EXPECT_THAT(
       Message(TryGenerate(absl::StrCat(kBegin, "beam_search {}")).status()),
-      HasSubstr("beam_search.size: expected a number from 1 up"));
+      HasSubstr("beam_search.size: expected a number of at least 1"));
   EXPECT_THAT(
       Message(TryGenerate(absl::StrCat(kBegin, "beam_search { size: 101 }"))
                   .status()),
@@ -346,33 +353,34 @@ TEST_F(TranslationServerTest, ABeamSearchHasLimitsAndDrawsNothing) {
       Message(TryGenerate(absl::StrCat(
                               kBegin, "beam_search { size: 2 } temperature: 1"))
                   .status()),
-      HasSubstr("temperature: expected none with a beam_search"));
+      HasSubstr("temperature: expected no value beside beam_search"));
   EXPECT_THAT(
       Message(TryGenerate(absl::StrCat(kBegin,
                                        "beam_search { size: 2 "
                                        "length_alpha: -1 }"))
                   .status()),
-      HasSubstr("beam_search.length_alpha: expected a number from 0 up"));
+      HasSubstr("beam_search.length_alpha: expected a number of at least 0"));
   for (const std::string beta : {"-0.1", "inf", "nan"}) {
     EXPECT_THAT(Message(TryGenerate(absl::StrCat(kBegin,
                                                  "beam_search { size: 2 "
                                                  "coverage_beta: ",
                                                  beta, " }"))
                             .status()),
-                HasSubstr("beam_search.coverage_beta: expected a number from "
-                          "0 up, found "));
+                HasSubstr("beam_search.coverage_beta: expected a number of at "
+                          "least 0, found "));
   }
 }
 
 TEST_F(TranslationServerTest, ItDoesNotPredict) {
   PredictResponse response;
-  EXPECT_THAT(Message(serving_->Answer(
-                  Predict, Parse<PredictRequest>("model: 'de-en' contexts {}"),
-                  &response)),
-              HasSubstr("model: 'de-en' translates: it cannot predict"));
+  EXPECT_THAT(
+      Message(serving_->Answer(
+          Predict, Parse<PredictRequest>("model: 'de-en' contexts {}"),
+          &response)),
+      HasSubstr("model: 'de-en' is a translation model: it cannot predict"));
 }
 
-TEST_F(TranslationServerTest, ListModelsTellsTheKind) {
+TEST_F(TranslationServerTest, ModelInfoHasTheKind) {
   lm::v1::GetModelResponse response;
   lm::v1::GetModelRequest request;
   request.set_model("de-en");

@@ -95,9 +95,9 @@ TEST(ScoreStreamTest, AnErrorEndsItAndNamesTheRequest) {
   const grpc::Status status = call.Finish();
   EXPECT_EQ(answers, 57);
   EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
-  EXPECT_EQ(status.error_message(),
-            "request 57: texts[0]: word 0 is the sentence marker <s>; a text "
-            "comes without");
+  EXPECT_EQ(
+      status.error_message(),
+      "request 57: texts[0]: word 0: expected no sentence marker, found <s>");
 }
 
 TEST(ScoreStreamTest, NoRequestsNoAnswers) {

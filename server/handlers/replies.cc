@@ -1,0 +1,113 @@
+#include "server/handlers/replies.h"
+
+#include <cmath>
+
+#include "absl/strings/string_view.h"
+
+namespace lmserve {
+namespace {
+
+void SetWordScores(const Vocabulary& vocabulary, absl::Span<const WordId> words,
+                   absl::Span<const float> log_probs,
+                   lm::v1::WordScores* scores) {
+  scores->mutable_log_probs()->Add(log_probs.begin(), log_probs.end());
+  for (WordId word : words) {
+    const absl::string_view text = vocabulary.word(word);
+    scores->add_words(text.data(), text.size());
+    scores->add_unknown(word == vocabulary.unknown());
+  }
+}
+
+void SetTextScore(const Vocabulary& vocabulary, absl::Span<const WordId> words,
+                  absl::Span<const float> log_probs, lm::v1::TextScore* score) {
+  double log_prob = 0, known_log_prob = 0;
+  uint32_t unknown = 0;
+  for (size_t i = 0; i < words.size(); ++i) {
+    log_prob += log_probs[i];
+    if (words[i] == vocabulary.unknown()) {
+      ++unknown;
+    } else {
+      known_log_prob += log_probs[i];
+    }
+  }
+  const uint32_t known = words.size() - unknown;
+  score->set_log_prob(log_prob);
+  score->set_word_count(words.size());
+  score->set_unknown_count(unknown);
+  score->set_known_log_prob(known_log_prob);
+  score->set_perplexity(std::exp(-log_prob / words.size()));
+  score->set_known_perplexity(known == 0 ? 0
+                                         : std::exp(-known_log_prob / known));
+}
+
+}  // namespace
+
+void SetModelVersion(const LoadedVersion& loaded,
+                     lm::v1::ModelVersion* version) {
+  version->set_name(loaded.name());
+  version->set_version(loaded.version());
+}
+
+void SetModelInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
+  const LoadedVersion& loaded = *entry.handle;
+  info->set_name(loaded.name());
+  info->set_version(loaded.version());
+  info->mutable_aliases()->Add(entry.aliases.begin(), entry.aliases.end());
+  info->set_is_default(entry.is_default);
+  info->set_family(loaded.manifest().family());
+  info->mutable_properties()->insert(loaded.manifest().properties().begin(),
+                                     loaded.manifest().properties().end());
+  info->set_file_bytes(loaded.file_bytes());
+  info->set_load_seconds(loaded.load_seconds());
+  if (loaded.is_reranker()) {
+    *info->mutable_reranker() = loaded.reranker();
+    return;
+  }
+  const AnyModel& model = loaded.model();
+  info->set_vocabulary_size(model.vocabulary().size());
+  info->set_translation(model.kind() == ModelKind::kTranslation);
+  info->set_bidirectional(model.kind() == ModelKind::kBidirectional);
+  if (const LanguageModel* word_by_word = model.word_by_word()) {
+    info->set_state_bytes(word_by_word->state_size());
+  }
+}
+
+void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
+               absl::Span<const float> log_probs, bool per_word,
+               lm::v1::ScoreResponse* response) {
+  response->mutable_scores()->Reserve(static_cast<int>(texts.size()));
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Span<const WordId> words = texts.words(i);
+    const absl::Span<const float> scores = texts.Part(log_probs, i);
+    lm::v1::TextScore* score = response->add_scores();
+    SetTextScore(vocabulary, words, scores, score);
+    if (per_word) {
+      SetWordScores(vocabulary, words, scores, score->mutable_words());
+    }
+  }
+}
+
+void AddNextWord(const Vocabulary& vocabulary, const ScoredWord& word,
+                 lm::v1::NextWords* prediction) {
+  const absl::string_view text = vocabulary.word(word.word);
+  prediction->add_words(text.data(), text.size());
+  prediction->add_ids(word.word);
+  prediction->add_log_probs(word.log_prob);
+}
+
+void SetHypothesis(const Vocabulary& vocabulary,
+                   const BeamSearch::Hypothesis& hypothesis,
+                   lm::v1::Hypothesis* message) {
+  for (WordId word : hypothesis.words) {
+    const absl::string_view text = vocabulary.word(word);
+    message->add_words(text.data(), text.size());
+  }
+  message->mutable_ids()->Add(hypothesis.words.begin(), hypothesis.words.end());
+  message->mutable_log_probs()->Add(hypothesis.log_probs.begin(),
+                                    hypothesis.log_probs.end());
+  message->set_log_prob(hypothesis.log_prob);
+  message->set_score(hypothesis.score);
+  message->set_ended(hypothesis.ended);
+}
+
+}  // namespace lmserve

@@ -1,0 +1,39 @@
+#ifndef LMSERVE_SERVER_HANDLERS_REPLIES_H_
+#define LMSERVE_SERVER_HANDLERS_REPLIES_H_
+
+#include "absl/types/span.h"
+#include "lm/v1/language_model.pb.h"
+#include "model_store/loaded_version.h"
+#include "model_store/model_store.h"
+#include "models/search/beam_search.h"
+#include "models/vocabulary.h"
+#include "server/handlers/encoded_texts.h"
+
+// Functions that write parts of responses. All are pure.
+namespace lmserve {
+
+// Sets the name and version of the model that answered.
+void SetModelVersion(const LoadedVersion& loaded,
+                     lm::v1::ModelVersion* version);
+
+// Sets what the store knows of a model or a reranker.
+void SetModelInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info);
+
+// Adds the scores of all texts. `log_probs` has ln P of each word of the texts,
+// parallel to texts.all_words(). `per_word`: with the scores of the words.
+void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
+               absl::Span<const float> log_probs, bool per_word,
+               lm::v1::ScoreResponse* response);
+
+// Adds a word to a prediction.
+void AddNextWord(const Vocabulary& vocabulary, const ScoredWord& word,
+                 lm::v1::NextWords* prediction);
+
+// Sets a hypothesis of a beam search.
+void SetHypothesis(const Vocabulary& vocabulary,
+                   const BeamSearch::Hypothesis& hypothesis,
+                   lm::v1::Hypothesis* message);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_HANDLERS_REPLIES_H_

@@ -1,0 +1,199 @@
+#include "server/handlers/text_scoring.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "server/call/status.h"
+#include "server/handlers/sources.h"
+
+namespace lmserve {
+namespace {
+
+// Sets ln P of words[begin], words[begin + 1] and so on of a sentence, each
+// given all other words. It rates all of these words in each of their gaps,
+// which costs little more than to rate each word in its own gap.
+void ScoreGaps(const BidirectionalModel& model, absl::Span<const WordId> words,
+               size_t begin, absl::Span<float> log_probs) {
+  const size_t count = log_probs.size();
+  std::vector<BidirectionalModel::Gap> gaps;
+  for (size_t t = begin; t < begin + count; ++t) {
+    gaps.push_back({words.first(t), words.subspan(t + 1)});
+  }
+  std::vector<float> rated(count * count);
+  model.Rate(gaps, words.subspan(begin, count), rated.data());
+  for (size_t i = 0; i < count; ++i) log_probs[i] = rated[i * count + i];
+}
+
+// How many words a bidirectional model reads: each text once for each of its
+// words.
+uint64_t WordsRead(const EncodedTexts& texts) {
+  uint64_t read = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    read += uint64_t{texts.words(i).size()} * texts.words(i).size();
+  }
+  return read;
+}
+
+// Scores as much of a sentence at a time as fits into a batch, so that other
+// calls have their turn in between.
+Task<absl::Status> ScoreBidirectional(const ServingContext& serving, Call& call,
+                                      const LoadedVersion& loaded,
+                                      const EncodedTexts& texts,
+                                      absl::Span<float> log_probs) {
+  absl::Status status =
+      CheckLimit("words to read, n times n of a text of n words",
+                 WordsRead(texts), serving.limits.words_read);
+  if (!status.ok()) co_return status;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Span<const WordId> words = texts.words(i);
+    const size_t most = std::max<size_t>(
+        1, serving.batcher.batch_words() / std::max<size_t>(1, words.size()));
+    for (size_t begin = 0; begin < words.size(); begin += most) {
+      const absl::Span<float> part =
+          texts.Part(log_probs, i).subspan(begin, most);
+      const auto score = [&] {
+        ScoreGaps(*loaded.model().bidirectional(), words, begin, part);
+      };
+      status = co_await serving.batcher.Run(call, loaded,
+                                            part.size() * words.size(), score);
+      if (!status.ok()) co_return status;
+    }
+  }
+  co_return absl::OkStatus();
+}
+
+// Returns the end of the sources from `begin` on that fit into a batch; at
+// least one does.
+size_t EndOfBatch(const EncodedTexts& sources, size_t begin,
+                  size_t batch_words) {
+  size_t end = begin + 1;
+  size_t words = sources.words(begin).size();
+  while (end < sources.size() &&
+         words + sources.words(end).size() <= batch_words) {
+    words += sources.words(end++).size();
+  }
+  return end;
+}
+
+// Scores texts given their sources: one source for all texts, or one for each.
+// To bound the memory it reads no more sources at a time than fit into a batch.
+Task<absl::Status> ScoreTranslations(const ServingContext& serving, Call& call,
+                                     const LoadedVersion& loaded,
+                                     const EncodedTexts& texts,
+                                     const EncodedTexts& sources,
+                                     absl::Span<float> log_probs) {
+  const size_t state_size = loaded.model().word_by_word()->state_size();
+  const bool one_for_all = sources.size() == 1;
+  for (size_t begin = 0, end = 0; begin < texts.size(); begin = end) {
+    end = one_for_all
+              ? texts.size()
+              : EndOfBatch(sources, begin, serving.batcher.batch_words());
+    SourceStates read;
+    const size_t first = one_for_all ? 0 : begin;
+    const size_t last = one_for_all ? 1 : end;
+    absl::Status status = co_await ReadSources(serving, call, loaded, sources,
+                                               first, last, &read);
+    if (!status.ok()) co_return status;
+    std::vector<std::byte> starts(read.size() * state_size);
+    for (size_t i = 0; i < read.size(); ++i) {
+      read[i]->Start(starts.data() + i * state_size);
+    }
+    std::vector<LanguageModel::Query> batch;
+    for (size_t i = begin; i < end; ++i) {
+      const size_t source = one_for_all ? 0 : i - begin;
+      batch.push_back({starts.data() + source * state_size, texts.words(i),
+                       nullptr, texts.Part(log_probs, i)});
+    }
+    const ModelWork work = {.model = loaded, .queries = batch};
+    status = co_await serving.batcher.Run(call, work);
+    if (!status.ok()) co_return status;
+  }
+  co_return absl::OkStatus();
+}
+
+// Scores all texts in one batch.
+Task<absl::Status> ScoreLeftToRight(const ServingContext& serving, Call& call,
+                                    const LoadedVersion& loaded,
+                                    const EncodedTexts& texts,
+                                    absl::Span<float> log_probs) {
+  const LanguageModel& model = *loaded.model().left_to_right();
+  absl::InlinedVector<std::byte, 16> start(model.state_size());
+  model.Start(start.data());
+  absl::InlinedVector<LanguageModel::Query, 1> batch;
+  batch.reserve(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    batch.push_back(
+        {start.data(), texts.words(i), nullptr, texts.Part(log_probs, i)});
+  }
+  const ModelWork work = {.model = loaded, .queries = batch};
+  co_return co_await serving.batcher.Run(call, work);
+}
+
+// The keys of the texts in the cache.
+std::vector<ScoreCache::Text> CacheKeys(const EncodedTexts& texts,
+                                        const EncodedTexts* sources) {
+  std::vector<ScoreCache::Text> keys(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    keys[i].words = texts.words(i);
+    if (sources == nullptr) continue;
+    keys[i].source = sources->words(sources->size() == 1 ? 0 : i);
+  }
+  return keys;
+}
+
+}  // namespace
+
+Task<absl::StatusOr<std::vector<float>>> ScoreTexts(
+    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
+    const EncodedTexts& texts, const EncodedTexts* sources) {
+  std::vector<float> log_probs(texts.all_words().size());
+  const absl::Span<float> all = absl::MakeSpan(log_probs);
+  absl::Status status;
+  switch (loaded.model().kind()) {
+    case ModelKind::kLeftToRight:
+      status = co_await ScoreLeftToRight(serving, call, loaded, texts, all);
+      break;
+    case ModelKind::kBidirectional:
+      status = co_await ScoreBidirectional(serving, call, loaded, texts, all);
+      break;
+    case ModelKind::kTranslation:
+      status = co_await ScoreTranslations(serving, call, loaded, texts,
+                                          *sources, all);
+      break;
+  }
+  if (!status.ok()) co_return status;
+  co_return log_probs;
+}
+
+Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
+    const ServingContext& serving, Call& call, const ModelHandle& model,
+    const EncodedTexts& texts, const EncodedTexts* sources) {
+  std::vector<ScoreCache::Score> scores(texts.size());
+  const std::vector<size_t> missing = serving.score_cache.Find(
+      model, CacheKeys(texts, sources), absl::MakeSpan(scores));
+  if (missing.empty()) co_return scores;
+  const EncodedTexts new_texts = texts.Select(missing);
+  std::optional<EncodedTexts> new_sources;
+  if (sources != nullptr && sources->size() > 1) {
+    sources = &new_sources.emplace(sources->Select(missing));
+  }
+  const absl::StatusOr<std::vector<float>> log_probs =
+      co_await ScoreTexts(serving, call, *model, new_texts, sources);
+  if (!log_probs.ok()) co_return log_probs.status();
+  const bool has_end = model->model().predicts_end();
+  std::vector<ScoreCache::Score> new_scores;
+  for (size_t i = 0; i < missing.size(); ++i) {
+    const auto words = new_texts.Part(absl::MakeConstSpan(*log_probs), i);
+    new_scores.push_back({std::accumulate(words.begin(), words.end(), 0.0),
+                          has_end ? words.back() : 0});
+    scores[missing[i]] = new_scores.back();
+  }
+  serving.score_cache.Insert(model, CacheKeys(new_texts, sources), new_scores);
+  co_return scores;
+}
+
+}  // namespace lmserve
