@@ -45,8 +45,8 @@ absl::Status WorkQueue::Full(size_t words, size_t queued) const {
       absl::Seconds(static_cast<double>(queued) * seconds_per_word_ /
                     static_cast<double>(options_.threads));
   return ResourceExhausted(
-      absl::StrCat("the queue is full: expected at most ", options_.max_words,
-                   " waiting words, found ", queued, " and ", words, " more"),
+      absl::StrCat("the queue is full: ", words, " words requested, ", queued,
+                   " of ", options_.max_words, " used by other calls"),
       std::max(kMinRetryDelay, until_done));
 }
 

@@ -333,8 +333,8 @@ TEST_F(HeldBatcherTest, AFullQueueRefusesNewCallsAlone) {
   ASSERT_THAT(ended_, ElementsAre("refused"));
   EXPECT_EQ(statuses_[0].code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(statuses_[0].message(),
-            "the queue is full: expected at most 100 waiting words, found 99 "
-            "and 2 more");
+            "the queue is full: 2 words requested, 99 of 100 used by other "
+            "calls");
   google::rpc::RetryInfo retry;
   EXPECT_TRUE(retry.ParseFromString(
       std::string(statuses_[0]

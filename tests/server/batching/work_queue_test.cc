@@ -146,8 +146,8 @@ TEST_F(WorkQueueTest, AFullQueueRefusesNewCallsAlone) {
   const absl::Status status = Add(refused_work);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(status.message(),
-            "the queue is full: expected at most 100 waiting words, found 99 "
-            "and 2 more");
+            "the queue is full: 2 words requested, 99 of 100 used by other "
+            "calls");
   EXPECT_EQ(RetryDelay(status), absl::Milliseconds(10));
   EXPECT_EQ(queue_.queued_words(), kMaxWords - 1);
   // A call that was admitted once is finished.

@@ -32,8 +32,8 @@ using lm::v1::RerankRequest;
 using lm::v1::RerankResponse;
 using lm::v1::ScoreRequest;
 using lm::v1::ScoreResponse;
-using testing::ElementsAre;
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 class TranslationServerTest : public testing::Test {
