@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "reranking/bleu.h"
 #include "reranking/chrf.h"
@@ -33,7 +36,24 @@ double Compare(const NgramProfile& text, const NgramProfile& reference,
               /*effective_order=*/true);
 }
 
+constexpr std::pair<absl::string_view, Utility> kUtilities[] = {
+    {"bleu", Utility::kBleu}, {"chrf", Utility::kChrf}};
+
 }  // namespace
+
+absl::StatusOr<Utility> ParseUtility(absl::string_view name) {
+  for (const auto& [known, utility] : kUtilities) {
+    if (known == name) return utility;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("utility: expected bleu or chrf, found '", name, "'"));
+}
+
+std::vector<std::string> UtilityNames() {
+  std::vector<std::string> names;
+  for (const auto& entry : kUtilities) names.emplace_back(entry.first);
+  return names;
+}
 
 BayesRisk::BayesRisk(absl::Span<const std::string> texts,
                      absl::Span<const double> scores, double scale,

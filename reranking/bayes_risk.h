@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "reranking/ngram_profile.h"
 
@@ -13,6 +15,11 @@ namespace lmserve {
 // The similarity of a text to a reference, from 0 to 100: sentence BLEU with
 // effective order, where words are separated by white space; or chrF2.
 enum class Utility { kBleu, kChrf };
+
+// The utility that is named "bleu" or "chrf", and both names. INVALID_ARGUMENT
+// for other names. Pure.
+absl::StatusOr<Utility> ParseUtility(absl::string_view name);
+std::vector<std::string> UtilityNames();
 
 // Computes the expected utility of each text (Kumar and Byrne 2004): the mean
 // of its utilities with each text j as the reference, weighted by the

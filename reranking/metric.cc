@@ -79,6 +79,8 @@ class BleuMetric final : public Metric {
 
 class ChrfMetric final : public Metric {
  public:
+  explicit ChrfMetric(absl::string_view /*tokenizer*/) {}
+
   // Uses the reference with the best score.
   Counts Count(absl::string_view text,
                absl::Span<const std::string> references) const override {
@@ -145,6 +147,20 @@ class WerMetric final : public Metric {
   const Tokenizer tokenize_;
 };
 
+struct NamedMetric {
+  absl::string_view name;
+  std::unique_ptr<const Metric> (*make)(absl::string_view tokenizer);
+};
+
+template <typename SomeMetric>
+std::unique_ptr<const Metric> Make(absl::string_view tokenizer) {
+  return std::make_unique<SomeMetric>(tokenizer);
+}
+
+constexpr NamedMetric kMetrics[] = {{"bleu", Make<BleuMetric>},
+                                    {"chrf", Make<ChrfMetric>},
+                                    {"wer", Make<WerMetric>}};
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const Metric>> MakeMetric(
@@ -153,18 +169,17 @@ absl::StatusOr<std::unique_ptr<const Metric>> MakeMetric(
     return absl::InvalidArgumentError(absl::StrCat(
         "tokenizer: expected 13a or none, found '", tokenizer, "'"));
   }
-  std::unique_ptr<const Metric> metric;
-  if (name == "bleu") {
-    metric = std::make_unique<BleuMetric>(tokenizer);
-  } else if (name == "chrf") {
-    metric = std::make_unique<ChrfMetric>();
-  } else if (name == "wer") {
-    metric = std::make_unique<WerMetric>(tokenizer);
-  } else {
-    return absl::InvalidArgumentError(
-        absl::StrCat("metric: expected bleu, chrf or wer, found '", name, "'"));
+  for (const NamedMetric& metric : kMetrics) {
+    if (metric.name == name) return metric.make(tokenizer);
   }
-  return metric;
+  return absl::InvalidArgumentError(
+      absl::StrCat("metric: expected bleu, chrf or wer, found '", name, "'"));
+}
+
+std::vector<std::string> MetricNames() {
+  std::vector<std::string> names;
+  for (const NamedMetric& metric : kMetrics) names.emplace_back(metric.name);
+  return names;
 }
 
 void AddCounts(const Metric::Counts& counts, Metric::Counts* sum) {

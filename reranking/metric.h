@@ -53,6 +53,9 @@ class Metric {
 absl::StatusOr<std::unique_ptr<const Metric>> MakeMetric(
     absl::string_view name, absl::string_view tokenizer);
 
+// Returns the names that MakeMetric() accepts.
+std::vector<std::string> MetricNames();
+
 // Adds the counts of a text to *sum, which may be empty.
 void AddCounts(const Metric::Counts& counts, Metric::Counts* sum);
 

@@ -107,5 +107,16 @@ TEST_F(StoreDirectoryTest, AliasesThatAreNotAFile) {
   }
 }
 
+TEST(WithoutStorePathTest, RemovesThePathAtTheBeginning) {
+  const auto message = [](const std::string& text) {
+    return std::string(
+        WithoutStorePath("/the/store", absl::NotFoundError(text)).message());
+  };
+  EXPECT_EQ(message("/the/store/m/1: no file"), "m/1: no file");
+  EXPECT_EQ(message("/the/store: no directory"), "the store: no directory");
+  EXPECT_EQ(message("file '/the/store'"), "file '/the/store'");
+  EXPECT_TRUE(WithoutStorePath("/the/store", absl::OkStatus()).ok());
+}
+
 }  // namespace
 }  // namespace lmserve

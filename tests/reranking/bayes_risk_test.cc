@@ -49,6 +49,13 @@ TEST(BayesRiskTest, IsTheExpectationOfTheMetric) {
   }
 }
 
+TEST(UtilityTest, EveryNameIsParsed) {
+  EXPECT_THAT(UtilityNames(), ElementsAre("bleu", "chrf"));
+  EXPECT_EQ(ParseUtility("bleu").value(), Utility::kBleu);
+  EXPECT_EQ(ParseUtility("chrf").value(), Utility::kChrf);
+  EXPECT_TRUE(absl::IsInvalidArgument(ParseUtility("wer").status()));
+}
+
 // Two similar texts win against the single text with the best score.
 TEST(BayesRiskTest, TheCandidateMostLikeTheOthersIsBest) {
   const std::vector<std::string> texts = {"x y z", "a b c d", "a b c e"};

@@ -125,5 +125,12 @@ TEST(MetricTest, TellsWhatIsWrong) {
               HasSubstr("expected 13a or none, found 'intl'"));
 }
 
+TEST(MetricTest, EveryNameHasAMetric) {
+  EXPECT_EQ(MetricNames().size(), 3u);
+  for (const std::string& name : MetricNames()) {
+    EXPECT_TRUE(MakeMetric(name, "none").ok()) << name;
+  }
+}
+
 }  // namespace
 }  // namespace lmserve

@@ -18,7 +18,7 @@ namespace {
 
 struct EvaluateOptions {
   NbestInputOptions input;
-  std::vector<std::string> metrics = {"bleu", "chrf", "wer"};
+  std::vector<std::string> metrics = MetricNames();
   size_t samples = 1000;
   uint64_t seed = 1;
   std::string utility;  // of minimum-Bayes-risk decoding; empty: none
@@ -62,9 +62,10 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
   const NbestLists& lists = input->lists;
   std::optional<NbestChoice> minimum_risk;
   if (!options.utility.empty()) {
-    minimum_risk = ChooseMinimumRisk(
-        lists, input->weights, options.scale,
-        options.utility == "chrf" ? Utility::kChrf : Utility::kBleu);
+    const absl::StatusOr<Utility> utility = ParseUtility(options.utility);
+    if (!utility.ok()) return utility.status();
+    minimum_risk =
+        ChooseMinimumRisk(lists, input->weights, options.scale, *utility);
   }
   const int reference_count = static_cast<int>(options.input.references.size());
   for (const std::string& name : options.metrics) {
@@ -106,7 +107,7 @@ void AddEvaluateNbestCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--metric", options->metrics,
                   "One or more of bleu, chrf and wer")
-      ->check(CLI::IsMember({"bleu", "chrf", "wer"}))
+      ->check(CLI::IsMember(MetricNames()))
       ->capture_default_str();
   CLI::Option* utility =
       command
@@ -116,7 +117,7 @@ void AddEvaluateNbestCommand(CLI::App& app, CommandAction* action) {
               "candidate most similar to all others, in bleu or chrf; "
               "each candidate counts with exp(scale * score), where "
               "--weights give the score")
-          ->check(CLI::IsMember({"bleu", "chrf"}));
+          ->check(CLI::IsMember(UtilityNames()));
   command
       .add_option("--scale", options->scale, "Scale of --minimum-bayes-risk")
       ->check(CLI::PositiveNumber)

@@ -8,6 +8,7 @@
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "model_store/reranker.h"
+#include "reranking/bayes_risk.h"
 
 namespace lmserve {
 namespace {
@@ -86,9 +87,11 @@ absl::StatusOr<lm::v1::Reranker> MakeReranker(
   reranker.set_normalization(ParseNormalization(options.normalization));
   reranker.set_alpha(options.alpha);
   if (!options.utility.empty()) {
+    const absl::StatusOr<Utility> utility = ParseUtility(options.utility);
+    if (!utility.ok()) return utility.status();
     reranker.mutable_minimum_bayes_risk()->set_utility(
-        options.utility == "chrf" ? lm::v1::MinimumBayesRisk::CHRF
-                                  : lm::v1::MinimumBayesRisk::BLEU);
+        *utility == Utility::kChrf ? lm::v1::MinimumBayesRisk::CHRF
+                                   : lm::v1::MinimumBayesRisk::BLEU);
     reranker.mutable_minimum_bayes_risk()->set_scale(options.scale);
   }
   return reranker;
@@ -146,7 +149,7 @@ void AddRerankerOptions(CLI::App& command, RerankerOptions* options) {
                       "Make the reranker choose the candidate most similar to "
                       "all others, in bleu or chrf, instead of the one with "
                       "the best score")
-          ->check(CLI::IsMember({"bleu", "chrf"}))
+          ->check(CLI::IsMember(UtilityNames()))
           ->needs(model);
   command
       .add_option("--scale", options->scale,

@@ -163,7 +163,7 @@ void AddTuneCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--metric", options->metric,
                   "Metric to optimize: bleu, chrf or wer")
-      ->check(CLI::IsMember({"bleu", "chrf", "wer"}))
+      ->check(CLI::IsMember(MetricNames()))
       ->capture_default_str();
   const std::vector<AlgorithmOption> algorithm_options =
       AddAlgorithmOptions(command, options.get());
