@@ -70,10 +70,13 @@ class PackedProduct {
                                              size_t outputs,
                                              const void* weights,
                                              absl::Span<const float> bias) {
-    PackedProduct product(types, inputs, outputs, !bias.empty());
-    if (!product.MakePrimitives()) return std::nullopt;
-    product.Pack(weights, bias);
-    return product;
+    for (bool allow_amx : {true, false}) {
+      PackedProduct product(types, inputs, outputs, !bias.empty());
+      if (!product.MakePrimitives(allow_amx)) continue;
+      product.Pack(weights, bias);
+      return product;
+    }
+    return std::nullopt;
   }
 
   // Computes y (rows, outputs) from x (rows, inputs).
@@ -107,9 +110,12 @@ class PackedProduct {
                       FormatTag::any) {}
 
   // Creates the product with the most rows first. It determines the packing of
-  // the weights, which all products share.
-  bool MakePrimitives() {
+  // the weights, which all products share. Returns false if a product has no
+  // suitable kernel, or if only some of the bf16 kernels use AMX, which sums a
+  // row in another order. The sums of int8 kernels are exact in any order.
+  bool MakePrimitives(bool allow_amx) {
     primitives_.resize(kRowCounts.size());
+    size_t amx_kernels = 0;
     for (size_t i = kRowCounts.size(); i-- > 0;) {
       const auto input = RowMajor(kRowCounts[i], inputs_, types_.input);
       const auto output = RowMajor(kRowCounts[i], outputs_, types_.output);
@@ -120,16 +126,24 @@ class PackedProduct {
               ? dnnl::matmul::desc(input, weights_desc_,
                                    RowMajor(1, outputs_, DataType::f32), output)
               : dnnl::matmul::desc(input, weights_desc_, output);
-      const dnnl::matmul::primitive_desc plan(op, attributes, Engine(),
-                                              /*allow_empty=*/true);
-      if (!plan || !absl::StartsWith(plan.impl_info_str(), "brg")) {
-        return false;
+      dnnl::matmul::primitive_desc plan(op, attributes, Engine(),
+                                        /*allow_empty=*/true);
+      if (!plan) return false;
+      while (!allow_amx && UsesAmx(plan)) {
+        if (!plan.next_impl()) return false;
       }
+      if (!absl::StartsWith(plan.impl_info_str(), "brg")) return false;
+      if (UsesAmx(plan)) ++amx_kernels;
       weights_desc_ = plan.weights_desc();
       primitives_[i] = {dnnl::matmul(plan), input, output,
                         plan.scratchpad_desc()};
     }
-    return true;
+    return types_.weights != DataType::bf16 || amx_kernels == 0 ||
+           amx_kernels == kRowCounts.size();
+  }
+
+  static bool UsesAmx(const dnnl::matmul::primitive_desc& plan) {
+    return absl::StrContains(plan.impl_info_str(), "amx");
   }
 
   void Pack(const void* weights, absl::Span<const float> bias) {
