@@ -12,19 +12,20 @@
 namespace lmserve {
 namespace {
 
-// An axis goes no further: as a number, or in decades where it is logarithmic.
+// The largest number on a linear axis; the largest decade on a logarithmic one.
 constexpr double kLargest = 1e100, kMostDecades = 300;
-// It is no shorter: as a number, as a share of the largest one, in decades.
+// The minimum length of an axis: absolute, as a fraction of the largest number,
+// and in decades.
 constexpr double kSmallest = 1e-100, kLeastShare = 1e-6, kLeastDecades = 0.1;
 constexpr double kRoundingError = 1e-9;  // in steps
 
-// 1e+06 is 1e6, and 1e-06 is 1e-6.
+// Shortens 1e+06 to 1e6 and 1e-06 to 1e-6.
 std::string ShortExponent(absl::string_view number) {
   return absl::StrReplaceAll(number,
                              {{"e+0", "e"}, {"e-0", "e-"}, {"e+", "e"}});
 }
 
-// All with the decimals that the step has.
+// Formats a value with as many decimals as the step has.
 std::string LinearLabel(double value, double step) {
   const int decimals =
       std::max(0.0, std::ceil(-std::log10(step) - kRoundingError));
@@ -34,7 +35,8 @@ std::string LinearLabel(double value, double step) {
   return absl::StrFormat("%.*f", decimals, value);
 }
 
-// The smallest step of 1, 2 or 5 times a power of ten that is not too short.
+// Returns the smallest step, 1, 2 or 5 times a power of ten, that gives at most
+// `at_most` ticks.
 double RoundStep(double low, double high, size_t at_most) {
   const double power =
       std::pow(10, std::floor(std::log10((high - low) / at_most)));
@@ -58,13 +60,13 @@ std::vector<ChartTick> LinearTicks(double low, double high, size_t at_most) {
   return ticks;
 }
 
-// Some digits times every so many powers of ten.
+// The values d * 10^(n * stride) for all digits d and integers n.
 struct LogGrid {
   absl::Span<const double> digits;
   int stride;
 };
 
-// Those of a grid that are between two logarithms.
+// Returns the values of a grid between two logarithms.
 std::vector<double> LogValues(const LogGrid& grid, double low, double high) {
   std::vector<double> values;
   int exponent = std::floor(low / grid.stride) * grid.stride;
@@ -79,7 +81,7 @@ std::vector<double> LogValues(const LogGrid& grid, double low, double high) {
   return values;
 }
 
-// Those of the densest grid that has few enough.
+// Returns the values of the densest grid that has at most `at_most` values.
 std::vector<double> LogValues(double low, double high, size_t at_most) {
   constexpr double kTen[] = {1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8};
   constexpr double kSix[] = {1, 1.5, 2, 3, 5, 7};
@@ -102,7 +104,8 @@ std::string PowerLabel(double value) {
   return absl::StrFormat("%.2ge%.0f", value / std::pow(10, exponent), exponent);
 }
 
-// Plain numbers, unless one of them would be long.
+// Returns the ticks of a logarithmic axis. The labels are plain numbers unless
+// one of them would be long.
 std::vector<ChartTick> LogTicks(double low, double high, size_t at_most) {
   const std::vector<double> values = LogValues(low, high, at_most);
   if (values.size() < 3 && high - low < 1) {

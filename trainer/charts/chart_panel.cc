@@ -13,24 +13,24 @@
 namespace lmserve {
 namespace {
 
-constexpr size_t kMostPoints = 1000;  // of a line
-constexpr size_t kMostDots = 40;      // lines of more points have none
-constexpr size_t kMostLetters = 16;   // of a label in the legend
-constexpr double kMargin = 0.06;      // above and below the lines, a share
-constexpr double kTickDistance = 22;  // at least
+constexpr size_t kMostPoints = 1000;  // per line
+constexpr size_t kMostDots = 40;      // lines of more points have no dots
+constexpr size_t kMostLetters = 16;   // per label in the legend
+constexpr double kMargin = 0.06;  // above and below the lines, as a fraction
+constexpr double kTickDistance = 22;  // minimum
 constexpr double kLegendDistance = 16;
-constexpr double kBaseline = 4;  // of a text, below the middle of its digits
+constexpr double kBaseline = 4;  // of a text, below the center of its digits
 
 bool IsFinite(const ChartPoint& point) { return std::isfinite(point.y); }
 
-// What the vertical axis has to hold.
+// The range of the vertical axis.
 struct Range {
   double low = std::numeric_limits<double>::infinity();
   double high = -std::numeric_limits<double>::infinity();
-  double highest = high;  // value that there is
+  double highest = high;  // largest of all values
 };
 
-// The values of a line that the axis can hold, rising.
+// Returns the values of a line that the axis can show, in rising order.
 std::vector<double> SortedValues(const ChartLine& line,
                                  ChartAxis::Scale scale) {
   std::vector<double> values;
@@ -57,8 +57,8 @@ Range RangeOf(const ChartPanel& panel) {
   return range;
 }
 
-// The lines that a legend of so many rows names: all, or the first two and
-// some of the others, so that a row is left.
+// Returns the lines that a legend with `rows` rows shows: all lines, or the
+// first two and some of the others, so that one row is left.
 std::vector<size_t> NamedLines(size_t lines, size_t rows) {
   std::vector<size_t> named;
   if (lines <= rows) {
@@ -108,9 +108,9 @@ class PanelDrawing {
         range_.highest > range_.high ? " (cut off above)" : "");
   }
 
-  void DrawColumnLines(absl::string_view colour, absl::string_view dashes,
+  void DrawColumnLines(absl::string_view color, absl::string_view dashes,
                        absl::Span<const double> values) {
-    Add("<g stroke=\"%s\" stroke-dasharray=\"%s\">", colour, dashes);
+    Add("<g stroke=\"%s\" stroke-dasharray=\"%s\">", color, dashes);
     for (double x : values) {
       Add("<path d=\"M%.1f 0v%.1f\"/>", X(x), panel_.height);
     }
@@ -127,7 +127,7 @@ class PanelDrawing {
     }
   }
 
-  // An SVG in the SVG cuts off what is outside of it.
+  // The nested SVG element clips what is outside of it.
   void DrawPlot() {
     Add("<svg width=\"%.1f\" height=\"%.1f\" fill=\"none\" "
         "stroke-linejoin=\"round\" stroke-linecap=\"round\">\n",
@@ -149,14 +149,15 @@ class PanelDrawing {
       for (const ChartPoint& point : points) DrawRingWithValue(line, point);
       return;
     }
-    Add("<path stroke=\"%s\" stroke-width=\"%.1f\" d=\"%s\"/>\n", line.colour,
+    Add("<path stroke=\"%s\" stroke-width=\"%.1f\" d=\"%s\"/>\n", line.color,
         line.width, Path(points));
-    if (points.size() <= kMostDots) DrawDots(line.colour, points);
+    if (points.size() <= kMostDots) DrawDots(line.color, points);
     const std::string crosses = Crosses(points);
     if (!crosses.empty()) DrawCrosses(crosses);
   }
 
-  // Broken where a point is not finite. "h0" makes a dot of a lonely point.
+  // Returns the path of a line, interrupted where a point is not finite. "h0"
+  // makes a single point visible as a dot.
   std::string Path(absl::Span<const ChartPoint> points) const {
     std::string path;
     bool goes_on = false;
@@ -170,7 +171,7 @@ class PanelDrawing {
     return path;
   }
 
-  // So far apart that each can be seen.
+  // Returns crosses with a minimum distance.
   std::string Crosses(absl::Span<const ChartPoint> points) const {
     std::string path;
     double free = 0;
@@ -191,8 +192,8 @@ class PanelDrawing {
     Add("<path stroke=\"#d00000\" stroke-width=\"1.5\" d=\"%s\"/>\n", path);
   }
 
-  void DrawDots(absl::string_view colour, absl::Span<const ChartPoint> points) {
-    Add("<g fill=\"%s\">", colour);
+  void DrawDots(absl::string_view color, absl::Span<const ChartPoint> points) {
+    Add("<g fill=\"%s\">", color);
     for (const ChartPoint& point : points) {
       if (!IsFinite(point)) continue;
       Add("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.2\"/>", X(point.x),
@@ -204,10 +205,10 @@ class PanelDrawing {
   void DrawRing(const ChartLine& line, double x, double y) {
     Add("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"none\" stroke=\"%s\" "
         "stroke-width=\"%.1f\"/>",
-        x, y, line.colour, line.width);
+        x, y, line.color, line.width);
   }
 
-  // The value is above the ring, or below it at the upper edge.
+  // Draws the value above the ring, or below it near the upper edge.
   void DrawRingWithValue(const ChartLine& line, const ChartPoint& point) {
     constexpr double kRoom = 24;
     const double x = X(point.x), y = Y(point.y);
@@ -219,7 +220,7 @@ class PanelDrawing {
         x < kRoom                   ? "start"
         : x > column_.width - kRoom ? "end"
                                     : "middle",
-        line.colour, ShortNumber(point.y));
+        line.color, ShortNumber(point.y));
   }
 
   void DrawLegend() {
@@ -248,7 +249,7 @@ class PanelDrawing {
       DrawRing(line, 9, y);
     } else {
       Add("<path stroke=\"%s\" stroke-width=\"%.1f\" d=\"M0 %.1fh18\"/>",
-          line.colour, std::max(line.width, 1.5), y);
+          line.color, std::max(line.width, 1.5), y);
     }
     DrawLegendText(line.label, ShortNumber(line.points.back().y), y);
   }

@@ -9,42 +9,42 @@
 
 namespace lmserve {
 
-// Lengths are pixels, as everywhere in a chart.
+// All lengths in a chart are in pixels.
 
-// A line of a panel. The legend has its label and the last of its values.
+// A line of a panel. The legend shows its label and its last value.
 struct ChartLine {
   std::string label = {};
-  std::string colour = {};  // of SVG
+  std::string color = {};  // in SVG syntax
   double width = 1.3;
-  bool ring = false;  // rings around the points instead
+  bool ring = false;  // draw a ring at each point instead of a line
   std::vector<ChartPoint> points = {};
 };
 
-// A picture with a vertical axis of its own.
+// A plot with its own vertical axis.
 struct ChartPanel {
   std::string title = {};
   ChartAxis::Scale scale = ChartAxis::Scale::kLinear;
   double height = 0;  // of the plot
-  // The share of each line, its lowest part, that sets the vertical axis where
-  // all of it would more than double that axis.
+  // The vertical axis covers this fraction of the values of each line, the
+  // smallest ones, if covering all values would more than double its length.
   double shown = 1;
   std::vector<ChartLine> lines = {};
 };
 
-// What panels that stand one below the other have in common.
+// The layout that panels above each other share.
 struct ChartColumn {
-  double left = 0;  // of the plots; left of them are the labels of the ticks
+  double left = 0;  // of the plots; tick labels are to the left of it
   double width = 0;
   double legend_left = 0;
   double legend_width = 0;
-  ChartAxis axis;             // the horizontal one, without its labels
-  std::vector<double> ticks;  // values on it with a faint line
-  std::vector<double> marks;  // and with a stronger one
+  ChartAxis axis;             // horizontal; drawn without labels
+  std::vector<double> ticks;  // values on the axis with a faint line
+  std::vector<double> marks;  // values on the axis with a stronger line
 };
 
-// Draws a panel as a group of SVG, whose plot begins at top; the title is above
-// it. Where a line has no finite number it is broken, and a red cross stands at
-// the upper edge.
+// Draws a panel as an SVG group. The plot starts at `top`; the title is above
+// it. Where a value is not finite, the line is interrupted and a red cross is
+// drawn at the upper edge.
 std::string DrawPanel(const ChartPanel& panel, const ChartColumn& column,
                       double top);
 

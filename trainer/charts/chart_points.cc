@@ -7,7 +7,7 @@
 namespace lmserve {
 namespace {
 
-// The points that stand for a group.
+// Appends the points of a group that are kept.
 void AppendGroup(absl::Span<const ChartPoint> group,
                  std::vector<ChartPoint>* points) {
   const size_t none = group.size();

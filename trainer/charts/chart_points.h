@@ -14,9 +14,10 @@ struct ChartPoint {
   double y = 0;
 };
 
-// Some of many points, in their order and at most so many: of equal groups the
-// lowest, the highest and the first that is not finite. All, where they are no
-// more. REQUIRES: at_most >= 3.
+// Reduces the number of points to `at_most`, in the same order. Divides the
+// points into groups of equal size and keeps the lowest, the highest and the
+// first point that is not finite of each. Returns all points if there are at
+// most `at_most`. REQUIRES: at_most >= 3.
 std::vector<ChartPoint> ThinPoints(absl::Span<const ChartPoint> points,
                                    size_t at_most);
 

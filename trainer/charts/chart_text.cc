@@ -11,7 +11,7 @@ namespace {
 constexpr absl::string_view kReplacement = "\uFFFD";
 constexpr absl::string_view kEllipsis = "\u2026";
 
-// The bytes of a character, which its first one tells.
+// Returns the number of bytes of a character, given the first byte.
 size_t Size(char first) {
   const auto byte = static_cast<unsigned char>(first);
   return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
@@ -24,7 +24,7 @@ bool IsXml(absl::string_view character) {
   return character != "\uFFFE" && character != "\uFFFF";
 }
 
-// Valid UTF-8 into characters.
+// Splits valid UTF-8 into characters.
 void Split(absl::string_view text, std::vector<absl::string_view>* characters) {
   while (!text.empty()) {
     const absl::string_view next = text.substr(0, Size(text[0]));
@@ -33,7 +33,7 @@ void Split(absl::string_view text, std::vector<absl::string_view>* characters) {
   }
 }
 
-// The characters of any bytes.
+// Splits any bytes into characters; invalid bytes become U+FFFD.
 std::vector<absl::string_view> Characters(absl::string_view text) {
   std::vector<absl::string_view> characters;
   size_t bad;

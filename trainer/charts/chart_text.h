@@ -8,9 +8,9 @@
 
 namespace lmserve {
 
-// A text as it stands in XML, whatever its bytes are: markup is escaped, and
-// U+FFFD stands for what is no UTF-8 or no character of XML. A text of more
-// characters than at_most loses some in the middle. REQUIRES: at_most >= 1.
+// Returns a text as XML. Markup is escaped; invalid UTF-8 and characters that
+// XML does not allow are replaced by U+FFFD. If the text has more than at_most
+// characters, some in the middle are removed. REQUIRES: at_most >= 1.
 std::string XmlText(absl::string_view text, size_t at_most = 1000);
 
 }  // namespace lmserve

@@ -19,28 +19,30 @@ namespace {
 using Records = absl::Span<const TrainingRecord>;
 using Scale = ChartAxis::Scale;
 
-// The page, in pixels.
+// The size of the chart, in pixels.
 constexpr int kWidth = 900, kHeight = 700;
 constexpr double kLeft = 70, kPlotWidth = 614;
 constexpr double kLegendLeft = 698, kLegendWidth = 188;
 constexpr double kTop = 86;  // of the first plot
-constexpr double kGap = 28;  // between plots, for a title
+constexpr double kGap = 28;  // between plots, with the title
 constexpr double kLossHeight = 120, kRateHeight = 74, kGradientHeight = 166;
-constexpr size_t kMostLetters = 70;    // of the title
-constexpr size_t kMostTicks = 10;      // of words
-constexpr double kMarkDistance = 24;   // between marks of epochs, at least
-constexpr double kLabelDistance = 34;  // and between their numbers
-constexpr double kRowDistance = 17;    // of the labels below the plots
-constexpr double kRoomAtEnd = 0.01;    // of the axis, a share of the words
+constexpr size_t kMostLetters = 70;    // per title
+constexpr size_t kMostTicks = 10;      // of the words axis
+constexpr double kMarkDistance = 24;   // minimum between marks of epochs
+constexpr double kLabelDistance = 34;  // minimum between their numbers
+constexpr double kRowDistance = 17;    // between rows of labels
+constexpr double kRoomAtEnd = 0.01;  // of the axis, as a fraction of the words
 
-// The first steps, and those gone wrong, would leave no room for the others.
+// The very large perplexities of the first steps and of diverged ones would
+// leave no room for the others.
 constexpr double kShownPerplexities = 0.9;
 
-constexpr char kTrainColour[] = "#2b6cb0", kValidColour[] = "#d9480f",
-               kRateColour[] = "#2f7d32", kMeanColour[] = "#111111",
-               kLargestColour[] = "#b0b0b0";
+constexpr char kTrainColor[] = "#2b6cb0", kValidColor[] = "#d9480f",
+               kRateColor[] = "#2f7d32", kMeanColor[] = "#111111",
+               kLargestColor[] = "#b0b0b0";
 
-// The words of an epoch: after those of the one before, up to its last record.
+// An epoch on the words axis: from the end of the previous epoch to its own
+// last record.
 struct Epoch {
   int number;
   double begin;
@@ -60,7 +62,8 @@ std::vector<Epoch> EpochsOf(Records records) {
   return epochs;
 }
 
-// Those with a round number that are no nearer than a distance in pixels.
+// Returns the epochs with a round number that are at least `distance` pixels
+// apart.
 std::vector<Epoch> EpochsApart(double distance, absl::Span<const Epoch> epochs,
                                const ChartAxis& axis) {
   int64_t stride = 1;
@@ -78,11 +81,12 @@ std::vector<Epoch> EpochsApart(double distance, absl::Span<const Epoch> epochs,
   return apart;
 }
 
-// A line of a field: a number, or an optional one, which may have no point.
+// Returns the line of a field of the records. Records without a value have no
+// point.
 template <typename Number>
 ChartLine LineOf(Number TrainingRecord::*field, Records records,
-                 std::string label, std::string colour) {
-  ChartLine line = {.label = std::move(label), .colour = std::move(colour)};
+                 std::string label, std::string color) {
+  ChartLine line = {.label = std::move(label), .color = std::move(color)};
   for (const TrainingRecord& record : records) {
     const std::optional<double> y = record.*field;
     if (y.has_value()) line.points.push_back({double(record.words), *y});
@@ -91,11 +95,11 @@ ChartLine LineOf(Number TrainingRecord::*field, Records records,
 }
 
 ChartLine TrainLosses(Records records) {
-  return LineOf(&TrainingRecord::train_loss, records, "train", kTrainColour);
+  return LineOf(&TrainingRecord::train_loss, records, "train", kTrainColor);
 }
 
 ChartLine ValidLosses(Records records) {
-  return LineOf(&TrainingRecord::valid_loss, records, "valid", kValidColour);
+  return LineOf(&TrainingRecord::valid_loss, records, "valid", kValidColor);
 }
 
 ChartLine Perplexities(ChartLine losses) {
@@ -103,9 +107,9 @@ ChartLine Perplexities(ChartLine losses) {
   return losses;
 }
 
-// The lowest point of a line, with a ring.
+// Returns a ring at the lowest point of a line.
 ChartLine BestOf(const ChartLine& line) {
-  ChartLine best = {"best " + line.label, line.colour, 1.5, /*ring=*/true, {}};
+  ChartLine best = {"best " + line.label, line.color, 1.5, /*ring=*/true, {}};
   for (const ChartPoint& point : line.points) {
     if (!std::isfinite(point.y)) continue;
     if (best.points.empty()) best.points.push_back(point);
@@ -114,7 +118,7 @@ ChartLine BestOf(const ChartLine& line) {
   return best;
 }
 
-// A panel of those lines that have points.
+// Returns a panel of those lines that have points.
 ChartPanel PanelOf(std::string title, Scale scale, double height,
                    std::vector<ChartLine> lines) {
   ChartPanel panel = {std::move(title), scale, height, 1, std::move(lines)};
@@ -140,11 +144,12 @@ ChartPanel PerplexityPanel(Records records) {
 ChartPanel RatePanel(Records records) {
   return PanelOf("Learning rate", Scale::kLog, kRateHeight,
                  {LineOf(&TrainingRecord::learning_rate, records,
-                         "learning rate", kRateColour)});
+                         "learning rate", kRateColor)});
 }
 
-// From the first layer's violet to the last one's ochre.
-std::string LayerColour(size_t layer, size_t layers) {
+// Returns the color of a layer, from violet for the first to ochre for the
+// last.
+std::string LayerColor(size_t layer, size_t layers) {
   static constexpr double kRamp[][3] = {{91, 33, 145},
                                         {49, 104, 172},
                                         {31, 150, 139},
@@ -159,7 +164,7 @@ std::string LayerColour(size_t layer, size_t layers) {
   return absl::StrFormat("#%02x%02x%02x", rgb[0], rgb[1], rgb[2]);
 }
 
-// A line a layer, in the order of their first records.
+// Returns one line per layer, in the order in which the layers occur.
 std::vector<ChartLine> LayerLines(Records records) {
   std::vector<ChartLine> lines;
   absl::flat_hash_map<std::string, size_t> places;
@@ -171,7 +176,7 @@ std::vector<ChartLine> LayerLines(Records records) {
     }
   }
   for (size_t i = 0; i < lines.size(); ++i) {
-    lines[i].colour = LayerColour(i, lines.size());
+    lines[i].color = LayerColor(i, lines.size());
   }
   return lines;
 }
@@ -179,9 +184,8 @@ std::vector<ChartLine> LayerLines(Records records) {
 ChartPanel GradientPanel(Records records) {
   std::vector<ChartLine> lines = {
       LineOf(&TrainingRecord::max_gradient_norm, records, "all, largest",
-             kLargestColour),
-      LineOf(&TrainingRecord::gradient_norm, records, "all, mean",
-             kMeanColour)};
+             kLargestColor),
+      LineOf(&TrainingRecord::gradient_norm, records, "all, mean", kMeanColor)};
   for (ChartLine& line : LayerLines(records)) lines.push_back(std::move(line));
   return PanelOf("Gradient norms, before clipping", Scale::kLog,
                  kGradientHeight, std::move(lines));
@@ -234,7 +238,8 @@ std::string Text(double x, double y, absl::string_view style,
                          style, XmlText(text, kMostLetters));
 }
 
-// Two rows below the plots: words, and the epochs in the middle of each.
+// Draws the two rows of labels below the plots: the numbers of words, and the
+// epochs, each in the middle of its words.
 std::string DrawWords(double y, const ChartAxis& axis,
                       absl::Span<const Epoch> epochs) {
   constexpr char kName[] = "text-anchor=\"end\" fill=\"#666\"";

@@ -9,11 +9,12 @@
 
 namespace lmserve {
 
-// Draws a training as an SVG of 900 by 700 pixels that needs nothing else: the
-// losses, the perplexities, the learning rate and the norms of the gradients,
-// before clipping, over the words seen. The perplexities zoom in on where they
-// end up. Any records will do, none at all too; a name of a layer of more than
-// 16 letters loses its middle.
+// Draws a chart of a training as a self-contained SVG of 900 by 700 pixels. It
+// has four plots over the number of words seen: losses, perplexities, learning
+// rate, and norms of the gradients before clipping. The axis of the
+// perplexities fits the smaller values, so the first steps may be outside.
+// `records` may be empty. Names of layers with more than 16 characters are
+// shortened in the middle.
 std::string DrawTrainingChart(absl::string_view title,
                               absl::Span<const TrainingRecord> records);
 

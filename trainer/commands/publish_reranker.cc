@@ -140,7 +140,7 @@ void AddRerankerOptions(CLI::App& command, RerankerOptions* options) {
       ->needs(model);
   command
       .add_option("--alpha", options->alpha,
-                  "Exponent of --normalization power")
+                  "Exponent of --normalization power (default: 1)")
       ->check(CLI::Range(0.0, 100.0))
       ->needs(model);
   CLI::Option* utility =

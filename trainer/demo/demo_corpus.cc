@@ -38,7 +38,7 @@ void DemoCorpus::AddOption(absl::string_view symbol, absl::string_view option,
       weight + (choice.weights.empty() ? 0 : choice.weights.back()));
 }
 
-// Many names, most of them rare, so that a sample never has them all.
+// Adds many names, most of them so rare that no sample has all of them.
 void DemoCorpus::AddNames() {
   double rank = 0;
   for (absl::string_view name : {"jane", "john", "mary", "peter"}) {
@@ -64,7 +64,7 @@ const std::string& DemoCorpus::Choose(absl::string_view symbol) {
   return choice.options[chosen - choice.weights.begin()];
 }
 
-// What stays the same all over a sentence.
+// Chooses the symbols that stay the same within a sentence.
 DemoCorpus::Bindings DemoCorpus::Bind() {
   const auto agreements = Agreements();
   const Agreement& agreement = agreements[random_() % agreements.size()];

@@ -11,39 +11,39 @@
 
 namespace lmserve {
 
-// A generator of English-like sentences, a small probabilistic grammar with
-// about a thousand words: demos, tests and benchmarks train on it where no
-// corpus is at hand. What it says is for models to find out: which word order
-// is right, which verb fits, and things that only the far beginning of a
-// sentence tells. The same seed gives the same sentences on every machine.
-//
-// One thread at a time.
+// Generates English-like sentences from a small probabilistic grammar with
+// about a thousand words. Demos, tests and benchmarks train on it when there is
+// no corpus. Models can learn word order, verb agreement, and words that depend
+// only on the distant beginning of a sentence. The same seed gives the same
+// sentences on every machine. Not thread-safe.
 class DemoCorpus {
  public:
   explicit DemoCorpus(uint64_t seed);
 
-  // The next sentence: lower-case words and marks parted by single spaces.
+  // Returns the next sentence: lower-case words and punctuation, separated by
+  // single spaces.
   std::string Next();
 
-  // A sentence up to a word that its far beginning alone tells, in 3 or more
-  // words' distance: "as the proctor started the clock the students opened
-  // their" | "exams".
+  // A sentence up to a word that only the beginning of the sentence determines,
+  // at a distance of 3 or more words, as in
+  //   "as the proctor started the clock the students opened their" | "exams"
   struct Probe {
     std::string context;
     std::string right;
-    std::vector<std::string> wrong;  // what other beginnings would ask for
+    std::vector<std::string> wrong;  // the answers for other beginnings
   };
   Probe NextProbe();
 
-  // The same of a name that came up sentences ago: "jane walked into the room .
-  // john walked in too . it was late ... jane said hi to" | "john", against all
-  // other friends.
+  // Returns a probe whose answer is a name from an earlier sentence; the names
+  // of all other friends are wrong:
+  //   "jane walked into the room . john walked in too . it was late ... jane
+  //   said hi to" | "john"
   Probe NextGreetingProbe();
 
  private:
   using Bindings = std::map<absl::string_view, std::string>;
 
-  // A choice among patterns or words, by weight.
+  // The patterns or words of a symbol, to choose from by weight.
   struct Choice {
     std::vector<std::string> options;
     std::vector<double> weights;  // running sums
@@ -61,13 +61,13 @@ class DemoCorpus {
   std::map<absl::string_view, Choice> choices_;
 };
 
-// Two texts of which a model of the demo corpus must prefer the first.
+// Two texts; a model of the demo corpus must prefer the first.
 struct Contrast {
   absl::string_view likely;
   absl::string_view unlikely;
 };
 
-// The examples of word order and agreement that an n-gram model can learn.
+// Returns examples of word order and agreement that an n-gram model can learn.
 std::vector<Contrast> DemoContrasts();
 
 }  // namespace lmserve

@@ -4,8 +4,10 @@ namespace lmserve {
 namespace {
 
 constexpr GrammarRule kRules[] = {
-    // $sentence is the start; $role and $thing are bound by an Agreement, $name
-    // to a name, $host and $guest to two different friends.
+    // $sentence is the start symbol. Within a sentence, $role and $thing belong
+    // to
+    // one Agreement, $name is one name, and $host and $guest are two different
+    // friends.
     {"sentence", 8, "$np_one is $adjective ."},
     {"sentence", 4, "$np_many are $adjective ."},
     {"sentence", 8, "$np_one $verb_past $object ."},

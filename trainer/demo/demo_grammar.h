@@ -6,9 +6,9 @@
 
 namespace lmserve {
 
-// The grammar of the demo corpus, as data. In a pattern, $name stands for a
-// symbol: a choice among the patterns of its rules, by weight, or a word of its
-// class.
+// The grammar of the demo corpus, as data. In a pattern, $x is the symbol x. It
+// is replaced by a pattern of the rules for x, chosen by weight, or by a word
+// of the class x.
 
 struct GrammarRule {
   absl::string_view symbol;
@@ -16,15 +16,15 @@ struct GrammarRule {
   absl::string_view pattern;
 };
 
-// The words of a class; the i-th has the weight 1 / (i + 1), after Zipf.
+// The words of a class. Word i, from 0, has the weight 1 / (i + 1), as in
+// Zipf's law.
 struct WordClass {
   absl::string_view symbol;
-  absl::string_view words;  // parted by spaces
+  absl::string_view words;  // separated by spaces
 };
 
-// Who has which things: a person of a role, a group, what it does, and the one
-// thing that fits. Between the role and the thing stand words that tell nothing
-// of either.
+// A role of a person and the thing that goes with it. In a sentence, the role
+// determines the thing; the words between them are independent of both.
 struct Agreement {
   absl::string_view role;
   absl::string_view thing;

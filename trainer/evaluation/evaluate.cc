@@ -17,7 +17,8 @@ double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Lets `score` add to the result what a model says of each batch.
+// Reads a text and calls score(batch, &result) for each batch, which must add
+// the batch to the result.
 absl::StatusOr<Evaluation> EvaluateBatches(
     SentenceReader& reader,
     absl::FunctionRef<void(const SentenceBatch&, Evaluation*)> score) {
@@ -94,7 +95,7 @@ absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
 
 Evaluation Evaluate(const TranslationModel& model,
                     absl::Span<const SentencePair> pairs) {
-  constexpr size_t kPairs = 64;  // that are scored at once
+  constexpr size_t kPairs = 64;  // scored at once
   const LanguageModel& decoder = model.decoder();
   const WordId end = decoder.vocabulary().end_sentence();
   Evaluation result;

@@ -14,38 +14,40 @@
 
 namespace lmserve {
 
-// What a model is worth on a text, a sentence a line. Each </s> is a token of a
-// model that predicts it.
+// The quality of a model on a text. Tokens are the words that the model
+// predicts, including </s> unless the model is bidirectional.
 struct Evaluation {
   uint64_t tokens = 0;
-  uint64_t oov = 0;           // of them not in the vocabulary
-  double log_prob = 0;        // sum of ln P, all tokens
-  double known_log_prob = 0;  // the same without those
-  double seconds = 0;         // spent in the model
+  uint64_t oov = 0;           // tokens that are not in the vocabulary
+  double log_prob = 0;        // sum of ln P of all tokens
+  double known_log_prob = 0;  // sum of ln P of the tokens in the vocabulary
+  double seconds = 0;         // time spent in the model
   uint64_t blank_lines = 0;
 
-  // Counts words with their ln P. REQUIRES: as many of the one as of the other.
+  // Adds tokens with their ln P. REQUIRES: words and log_probs have equal
+  // sizes.
   void Add(absl::Span<const WordId> words, absl::Span<const float> log_probs,
            WordId unknown);
 
   double Perplexity() const;
-  double PerplexityExcludingOov() const;  // 0 where every token is OOV
+  double PerplexityExcludingOov() const;  // 0 if all tokens are OOV
   double WordsPerSecond() const;
 };
 
-// Scores a text, many sentences at once. Fails, naming the line, on <s> or </s>
-// in it, and where it has no sentence.
+// Evaluates a model on a text with one sentence per line. Fails with
+// INVALID_ARGUMENT if a line contains <s> or </s> (the message has the line
+// number), and if the text has no sentence.
 absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
                                     LineReader& lines, TextForm form,
                                     Progress& progress);
 
-// The same by a bidirectional model: of each word given all others, and no </s>
-// is a token. So the perplexity is a pseudo-perplexity, not to be compared with
-// that of a model that reads from left to right.
+// Evaluates a bidirectional model, which scores each word given all other words
+// of its sentence and does not predict </s>. The result is a pseudo-perplexity,
+// which must not be compared with the perplexity of other models.
 absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
                                     LineReader& lines, Progress& progress);
 
-// The same of translations, each given its source.
+// Evaluates a translation model on translations, each given its source.
 Evaluation Evaluate(const TranslationModel& model,
                     absl::Span<const SentencePair> pairs);
 

@@ -7,7 +7,7 @@
 namespace lmserve {
 namespace {
 
-// The words as the iterations see them.
+// The probabilities of the words, relative to the best member of each word.
 class Fitter {
  public:
   explicit Fitter(absl::Span<const std::vector<float>> log_probs)
@@ -17,8 +17,9 @@ class Fitter {
 
   size_t words() const { return ratios_.size() / members_; }
 
-  // Returns ln P of the words under the weights, and sets the weights to each
-  // member's share in it: sum over words of weight_m P_m / sum_n weight_n P_n.
+  // Performs an iteration: returns ln P of the words under the weights, and
+  // sets weight m to the mean over the words of
+  //   weight_m P_m / sum_n weight_n P_n
   double Improve(std::vector<double>* weights) const {
     double log_prob = log_prob_of_best_;
     std::vector<double> shares(members_);
@@ -48,7 +49,7 @@ class Fitter {
   }
 
   const size_t members_;
-  // (word, member): P_m(word) as a share of the best member's.
+  // (word, member): P_m(word) divided by the largest P_n(word).
   std::vector<double> ratios_;
   double log_prob_of_best_ = 0;
 };

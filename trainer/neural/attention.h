@@ -9,37 +9,39 @@
 
 namespace lmserve {
 
-// Global attention of a decoder in training (Luong et al. 2015, "general"): the
-// decoder's state h looks at all states s_j of the encoder,
+// Global attention of a decoder, for training (Luong et al. 2015, score
+// function "general"). The decoder's state h attends to all states s_j of the
+// encoder:
 //   a_j = softmax_j(h^T W_a s_j)     c = sum_j a_j s_j
 //   y = tanh(W_c c + W_h h)
-// Data are (steps * streams, width), a step's streams beside each other. Keeps
-// what the way back needs. One thread at a time.
+// Data have the shape (steps * streams, width); the rows of a step are
+// adjacent. The object keeps the values that Backward() needs. Not thread-safe.
 template <typename T>
 class Attention {
  public:
-  // Adds W_a and W_c (units, source_units), and W_h (units, units).
+  // Adds the parameters W_a and W_c, both (units, source_units), and W_h,
+  // (units, units), to the layout, which must outlive the object.
   Attention(size_t units, size_t source_units, ParameterLayout* layout);
 
-  // y, of h's shape, from the decoder's states h (steps * streams, units) and
-  // the encoder's, of as many streams; both must live until Backward(), y lives
-  // until the next call.
+  // Returns y, which has the shape of h and is valid until the next call. h are
+  // the decoder's states, (steps * streams, units), and `source` the encoder's
+  // states of the same streams; both must stay valid until Backward().
   const std::vector<T>& Forward(const T* values, MatrixView<const T> h,
                                 MatrixView<const T> source, size_t streams);
 
-  // From dE/dy, which it may change: sets dE/dh, adds to dE/ds and to
-  // dE/d(parameter).
+  // Computes the gradients from dE/dy, which it overwrites: sets *dh to dE/dh,
+  // adds dE/ds to *d_source and dE/d(parameter) to the gradients.
   void Backward(const T* values, std::vector<T>* dy, MatrixView<T> dh,
                 MatrixView<T> d_source, T* gradients);
 
  private:
-  // The rows of one stream.
+  // Returns the rows of one stream.
   template <typename U>
   MatrixView<U> Stream(MatrixView<U> all, size_t stream) const {
     return {all.row(stream), all.rows / streams_, all.cols,
             all.stride * streams_};
   }
-  // a of one stream, (steps, source steps).
+  // Returns the attention weights a of one stream, (steps, source steps).
   MatrixView<T> Weights(size_t stream) {
     const size_t steps = h_.rows / streams_;
     const size_t source_steps = source_.rows / streams_;
@@ -61,7 +63,7 @@ class Attention {
   size_t streams_ = 0;
   MatrixView<const T> h_ = {nullptr, 0, 0};
   MatrixView<const T> source_ = {nullptr, 0, 0};
-  std::vector<T> keys_;  // W_a s of every row of the source
+  std::vector<T> keys_;  // W_a s for every row of the source
   std::vector<T> weights_, contexts_, y_;
   std::vector<T> d_keys_, d_weights_, d_contexts_;
 };

@@ -31,7 +31,7 @@ class StreamBatches final : public BatchSource {
     for (size_t t = i * steps_; t < i * steps_ + batch.steps; ++t) {
       for (size_t s = 0; s < streams_; ++s) {
         const size_t next = s * length_ + t + 1;
-        const bool is_past = next >= words_.size();  // the last stream's rest
+        const bool is_past = next >= words_.size();  // beyond the text
         batch.inputs.push_back(is_past ? words_.back() : words_[next - 1]);
         batch.targets.push_back(is_past ? kNoTarget : words_[next]);
       }
@@ -43,10 +43,10 @@ class StreamBatches final : public BatchSource {
   const size_t steps_;
   std::vector<WordId> words_;
   size_t streams_;
-  size_t length_;  // words to predict in a stream
+  size_t length_;  // number of words to predict in each stream
 };
 
-// Sentences sorted into batches of one length.
+// Batches of sentences of the same length.
 class SentenceBatches : public BatchSource {
  public:
   SentenceBatches(absl::Span<const WordId> words, WordId begin, WordId end,
@@ -96,7 +96,7 @@ class SentenceBatches : public BatchSource {
   }
 
  protected:
-  // Words of a sentence that are predicted, </s> too.
+  // Returns the number of words to predict in a sentence, including </s>.
   size_t Length(size_t begin) const {
     size_t length = 0;
     while (words_[begin + length] != end_) ++length;
@@ -106,8 +106,8 @@ class SentenceBatches : public BatchSource {
   const std::vector<WordId> words_;
   const WordId end_;
   const BatchOptions options_;
-  std::vector<size_t> sentences_;             // where each begins
-  std::vector<std::vector<size_t>> batches_;  // of an epoch
+  std::vector<size_t> sentences_;  // index of the <s> of each sentence
+  std::vector<std::vector<size_t>> batches_;  // of the current epoch
   uint64_t epoch_ = 0;
 };
 
@@ -135,7 +135,7 @@ class ClozeBatches final : public SentenceBatches {
   }
 
  private:
-  static constexpr double kShare = 0.2;  // of the words
+  static constexpr double kShare = 0.2;  // fraction of words to replace
 
   void AddBlanks(size_t stream, Random* random, Batch* batch) const {
     const size_t words = batch->steps - 2;
@@ -218,7 +218,7 @@ class TranslationBatches final : public BatchSource {
 
   std::vector<SentencePair> pairs_;
   const TranslationBatchOptions options_;
-  std::vector<std::vector<size_t>> batches_;  // of an epoch
+  std::vector<std::vector<size_t>> batches_;  // of the current epoch
 };
 
 class WindowBatches final : public BatchSource {
@@ -265,8 +265,8 @@ class WindowBatches final : public BatchSource {
   const WordId begin_;
   const size_t window_;
   const BatchOptions options_;
-  std::vector<size_t> positions_;  // of all words to predict
-  std::vector<size_t> order_;      // of an epoch
+  std::vector<size_t> positions_;  // indices of all words to predict
+  std::vector<size_t> order_;      // of the current epoch
 };
 
 }  // namespace

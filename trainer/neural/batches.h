@@ -13,71 +13,79 @@
 
 namespace lmserve {
 
-// The batches of a text, any of them at any time, so that training can go on in
-// the middle of an epoch. Reading is thread-safe, StartEpoch() is not.
+// The batches of a text. Batches can be read in any order, so training can be
+// resumed in the middle of an epoch. size() and Get() are thread-safe;
+// StartEpoch() is not.
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
 
-  // Sets the order of the batches, which follows from seed and epoch.
+  // Sets the batches of an epoch. They depend only on the seed and the epoch.
   virtual void StartEpoch(uint64_t epoch) = 0;
 
-  // Batches in an epoch.
+  // The number of batches in an epoch.
   virtual size_t size() const = 0;
 
-  // Batch i < size().
+  // Returns batch i. REQUIRES: i < size().
   virtual Batch Get(size_t i) const = 0;
 };
 
-// How much goes into a batch.
 struct BatchOptions {
-  size_t streams = 20;  // texts beside each other, at most
-  size_t steps = 35;    // words of each; of whole sentences the mean bound
+  size_t streams = 20;  // maximum number of texts in a batch
+  // Words of each text. For whole sentences, streams * steps limits the number
+  // of words in a batch.
+  size_t steps = 35;
   uint64_t seed = 1;
 };
 
-// A text as one stream, cut into options.streams pieces that are read beside
-// each other, options.steps words at a time; each batch goes on where the one
-// before ended (truncated back-propagation through time). The last pieces may
-// be shorter: nothing is to be predicted after them. The words are those of a
-// Corpus; their <s> are left out, and `end` (</s>) stands before the first.
+// Makes batches of a text as one stream, for truncated backpropagation through
+// time. The text is cut into options.streams pieces that are read in parallel;
+// each batch has the next options.steps words of every piece. Where the last
+// pieces are shorter, the targets are kNoTarget. `words` are in the form of
+// Corpus::words; <s> (`begin`) is removed, and the first input is </s> (`end`).
 std::unique_ptr<BatchSource> MakeStreamBatches(absl::Span<const WordId> words,
                                                WordId begin, WordId end,
                                                const BatchOptions& options);
 
-// Whole sentences, those of one batch of one length, in random order: at most
-// options.streams of them and options.streams * options.steps words. The words
-// are <s> w1 ... wm </s> <s> ..., as in Corpus.
+// Makes batches of whole sentences in random order. The sentences of a batch
+// have the same length; there are at most options.streams of them with at most
+// options.streams * options.steps words. `words` are in the form of
+// Corpus::words.
 std::unique_ptr<BatchSource> MakeSentenceBatches(absl::Span<const WordId> words,
                                                  WordId begin, WordId end,
                                                  const BatchOptions& options);
 
-// The same for a network that reads both sides: some words of each sentence, at
-// least one, are replaced by `blank`, and are what is to be predicted.
+// Makes batches like MakeSentenceBatches() for a bidirectional network. Random
+// words of each sentence, at least one, are replaced by `blank` in the inputs
+// and are the targets.
 std::unique_ptr<BatchSource> MakeClozeBatches(absl::Span<const WordId> words,
                                               WordId begin, WordId end,
                                               WordId blank,
                                               const BatchOptions& options);
 
 struct TranslationBatchOptions {
-  BatchOptions batches;         // of their streams: pairs in a batch, at most
-  WordId begin = 0, end = 0;    // <s> and </s> of the translation
-  WordId source_end = 0;        // </s> of the source
-  bool reverse_source = false;  // its words come last to first, then </s>
+  BatchOptions batches;       // streams: maximum number of pairs in a batch
+  WordId begin = 0, end = 0;  // <s> and </s> of the translations
+  WordId source_end = 0;      // </s> of the sources
+  // The source is read from the last word to the first, then </s>.
+  bool reverse_source = false;
 };
 
-// Pairs whose sources have one length, in random order; the shorter
-// translations of a batch have no targets at their ends.
+// Makes batches of sentence pairs in random order. The sources of a batch have
+// the same length. After the end of the shorter translations of a batch, the
+// targets are kNoTarget.
 std::unique_ptr<BatchSource> MakeTranslationBatches(
     std::vector<SentencePair> pairs, const TranslationBatchOptions& options);
 
-// Every word of the sentences with the `window` words before it, <s> where the
-// sentence has none, in random order, options.streams at a time.
+// Makes batches of windows in random order, options.streams windows per batch.
+// The inputs of a window are the `window` words before a target. Before the
+// start of a sentence, they are <s> (`begin`).
 std::unique_ptr<BatchSource> MakeWindowBatches(absl::Span<const WordId> words,
                                                WordId begin, size_t window,
                                                const BatchOptions& options);
 
-// Divides the streams of a batch into `parts` neighbouring ones.
+// Splits a batch into `parts` batches of adjacent streams. If there are fewer
+// streams than parts, some parts are empty.
 std::vector<Batch> SplitBatch(const Batch& batch, size_t parts);
 
 }  // namespace lmserve

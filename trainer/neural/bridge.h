@@ -9,22 +9,26 @@
 
 namespace lmserve {
 
-// The way from the last states of a bidirectional encoder to the first of a
-// decoder of as many units and layers, in training. Layer by layer,
+// Computes the initial state of a decoder from the last states of a
+// bidirectional encoder with the same number of units and layers, for training.
+// For each layer,
 //   h = tanh(W_h [h>; h<] + b_h)     c = W_c [c>; c<] + b_c
-// of the states forward and backward; c is an LSTM's. Keeps what the way back
-// needs. One thread at a time.
+// where > and < are the forward and the backward direction. Only an LSTM has c.
+// The object keeps the values that Backward() needs. Not thread-safe.
 template <typename T>
 class Bridge {
  public:
   using State = typename RecurrentStack<T>::State;
 
+  // Adds the parameters to the layout, which must outlive the object.
   Bridge(size_t units, size_t layers, bool has_cell_state,
          ParameterLayout* layout);
 
+  // Returns the initial state of the decoder.
   State Forward(const T* values, const State& encoded);
 
-  // From dE/d(decoder's state) dE/d(encoder's), and adds dE/d(parameter).
+  // Returns dE/d(encoder's states), given dE/d(decoder's state), and adds
+  // dE/d(parameter) to the gradients.
   State Backward(const T* values, const State& d_state, T* gradients) const;
 
  private:
@@ -32,8 +36,9 @@ class Bridge {
     size_t weight, bias;
   };
 
-  // y (streams, units) = x W^T + b, and from dE/dy dE/dx. x is joined (streams,
-  // 2 units), and kept.
+  // Apply() returns y = x W^T + b, (streams, units). It stores x, the states of
+  // both directions side by side, (streams, 2 units), in *joined.
+  // ApplyBackward() computes dE/dx from dE/dy.
   std::vector<T> Apply(const T* values, const Linear& linear,
                        const std::vector<T>& forward,
                        const std::vector<T>& backward, std::vector<T>* joined);

@@ -21,7 +21,7 @@ double Apply(Activation f, double x) {
   return x;
 }
 
-// f'(x) from f(x).
+// Returns f'(x), given y = f(x).
 template <typename T>
 T Slope(Activation f, T y) {
   switch (f) {

@@ -7,9 +7,10 @@
 
 namespace lmserve {
 
-// The cells of models/neural/kernels.h once more in double, as their equations
-// stand, for gradient checks; and their derivatives in either precision.
-// Thread-safe; arrays do not overlap unless it is said.
+// The cells of models/neural/kernels.h in double precision, for gradient
+// checks, and the derivatives of the cells in both precisions. n is the number
+// of units. The functions are thread-safe. Arrays must not overlap, except
+// where a comment says so.
 
 void RnnCell(Activation f, size_t n, const double* input,
              const double* recurrent, double* h);
@@ -20,24 +21,25 @@ void GruCell(size_t n, const double* input, const double* recurrent,
 void TanhInPlace(absl::Span<double> x);
 double SoftmaxInPlace(absl::Span<double> x);
 
-// From dE/dh, dE/d(input + recurrent).
+// Computes dE/d(input + recurrent) from dE/dh.
 template <typename T>
 void RnnCellBackward(Activation f, size_t n, const T* h, const T* dh, T* dsum);
 
-// From dE/dh and dE/dc (that comes from the step after), dE/d(input +
-// recurrent) and dE/d(old c), which replaces dc.
+// Computes dE/d(input + recurrent) from dE/dh and from dc, which is the dE/dc
+// of the next step. Sets dc to dE/d(old c).
 template <typename T>
 void LstmCellBackward(size_t n, const T* gates, const T* old_c, const T* c,
                       const T* dh, T* dc, T* dsum);
 
-// From dE/dh: dE/dinput, dE/drecurrent (3n) and, added to d_old_h, what goes to
-// the old state past the gates. recurrent is what the step read.
+// Computes dE/dinput and dE/drecurrent, both of size 3n, from dE/dh. Adds the
+// part of dE/d(old h) that does not pass through the gates to d_old_h.
+// `recurrent` is the argument of GruCell().
 template <typename T>
 void GruCellBackward(size_t n, const T* gates, const T* recurrent,
                      const T* old_h, const T* dh, T* dinput, T* drecurrent,
                      T* d_old_h);
 
-// From dE/d(softmax), which becomes dE/d(what it is of).
+// Replaces d = dE/d(softmax) by the derivative by the argument of the softmax.
 template <typename T>
 void SoftmaxBackward(size_t n, const T* softmax, T* d) {
   T mean = 0;

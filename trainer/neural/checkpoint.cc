@@ -15,7 +15,7 @@ constexpr char kDescriptionKey[] = "description";
 constexpr char kProgressKey[] = "progress";
 constexpr char kLogKey[] = "log";
 
-// The fields of a progress by name: visit(name, field).
+// Calls visit(name, field) for each field.
 template <typename Progress, typename Visit>
 void ForEachField(Progress& progress, const Visit& visit) {
   visit("epoch", progress.epoch);
@@ -28,9 +28,10 @@ void ForEachField(Progress& progress, const Visit& visit) {
   visit("best_epoch", progress.best_epoch);
 }
 
-absl::Status Broken(const std::string& path, absl::string_view what) {
+absl::Status NoCheckpointError(const std::string& path,
+                               absl::string_view what) {
   return absl::InvalidArgumentError(
-      absl::StrCat(path, ": no checkpoint of a training: ", what));
+      absl::StrCat(path, ": expected a checkpoint of a training: ", what));
 }
 
 std::string ToJson(const TrainingProgress& progress) {
@@ -41,7 +42,7 @@ std::string ToJson(const TrainingProgress& progress) {
   return json.dump();
 }
 
-// Counts are whole and not negative.
+// Whether a JSON number is valid for a field. Integers must not be negative.
 bool Fits(const nlohmann::json& number, uint64_t) {
   return number.is_number_unsigned();
 }
@@ -55,7 +56,8 @@ absl::StatusOr<TrainingProgress> ParseProgress(const std::string& path,
   ForEachField(progress, [&](const char* name, auto& field) {
     const auto found = json.is_object() ? json.find(name) : json.end();
     if (found == json.end() || !Fits(*found, field)) {
-      status.Update(Broken(path, absl::StrCat("expected a number ", name)));
+      status.Update(
+          NoCheckpointError(path, absl::StrCat("expected a number as ", name)));
     } else {
       found->get_to(field);
     }
@@ -86,11 +88,12 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path,
                         absl::StrCat(path, ": ", mapped.status().message()));
   }
   const absl::StatusOr<TensorFile> file = TensorFile::Parse(mapped->bytes());
-  if (!file.ok()) return Broken(path, file.status().message());
+  if (!file.ok()) return NoCheckpointError(path, file.status().message());
   const auto& metadata = file->metadata();
   for (const char* key : {kDescriptionKey, kProgressKey, kLogKey}) {
     if (metadata.count(key) == 0) {
-      return Broken(path, absl::StrCat("expected ", key, " in its header"));
+      return NoCheckpointError(
+          path, absl::StrCat("expected ", key, " in its header"));
     }
   }
   Checkpoint checkpoint;
@@ -108,7 +111,7 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path,
   for (const auto& [name, tensor] : file->tensors()) {
     absl::StatusOr<std::vector<float>> values =
         file->GetFloats(name, {static_cast<int64_t>(tensor.size())});
-    if (!values.ok()) return Broken(path, values.status().message());
+    if (!values.ok()) return NoCheckpointError(path, values.status().message());
     checkpoint.arrays[name] = *std::move(values);
   }
   return checkpoint;

@@ -11,35 +11,37 @@
 
 namespace lmserve {
 
-// How far a training has come: all that the next step follows from.
+// The progress of a training.
 struct TrainingProgress {
-  uint64_t epoch = 1;  // that is under way, from 1
-  uint64_t batch = 0;  // of the epoch, the next
-  uint64_t step = 0;   // steps done in all
-  uint64_t words = 0;  // predicted in all
-  double seconds = 0;  // of training
+  uint64_t epoch = 1;  // current epoch, from 1
+  uint64_t batch = 0;  // next batch of the epoch
+  uint64_t step = 0;   // number of steps done
+  uint64_t words = 0;  // number of words predicted
+  double seconds = 0;  // time spent
   double learning_rate = 0;
-  double best_valid_loss = 0;  // nats a word; of best_epoch
-  uint64_t best_epoch = 0;     // 0: none yet
+  double best_valid_loss = 0;  // nats per word, of best_epoch
+  uint64_t best_epoch = 0;     // 0: no epoch has ended yet
 };
 
-// A training on its way, as it stands in a file: a safetensors container with
-// the numbers as tensors and the rest as JSON in its metadata.
+// The complete state of a training. A checkpoint file is a safetensors file
+// with the arrays as tensors and the other fields in its metadata.
 struct Checkpoint {
-  // Tells the training that it is of: its options and its text.
+  // Identifies the training: its options and its texts.
   std::string description;
   TrainingProgress progress;
   std::string log;  // TrainingLog::ToJsonLines()
-  // By name: the parameters, the best ones, the optimiser's moments, states.
+  // By name: the parameters, the best parameters, the state of the optimizer
+  // and the states of the networks.
   std::map<std::string, std::vector<float>> arrays;
 };
 
-// Puts a checkpoint in the place of the one before; a crash leaves either.
+// Replaces a checkpoint atomically: after a crash, the file has either the old
+// or the new one.
 absl::Status WriteCheckpoint(const std::string& path,
                              const Checkpoint& checkpoint);
 
-// NOT_FOUND where there is no file, INVALID_ARGUMENT where it is no checkpoint
-// or of a training with another description.
+// Reads a checkpoint. Fails with NOT_FOUND if the file does not exist, and with
+// INVALID_ARGUMENT if it is not a checkpoint or has another description.
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path,
                                           const std::string& description);
 

@@ -8,15 +8,15 @@
 
 namespace lmserve {
 
-// Sets each number to 0 with probability `rate` and scales the others by
-// 1 / (1 - rate) (Hinton et al. 2012; Zaremba et al. 2014 on where a recurrent
-// network bears it). Remembers which, for the way back. One thread at a time.
+// Sets each number to 0 with probability `rate` and multiplies the others by
+// 1 / (1 - rate) (Hinton et al. 2012; for recurrent networks Zaremba et al.
+// 2014). Keeps the factors for Backward(). Not thread-safe.
 template <typename T>
 class Dropout {
  public:
   explicit Dropout(double rate) : rate_(rate) {}
 
-  // random is null where nothing is to be dropped.
+  // Applies dropout to x in place; does nothing if random is null.
   void Forward(T* x, size_t n, Random* random) {
     active_ = random != nullptr && rate_ > 0;
     if (!active_) return;
@@ -31,6 +31,7 @@ class Dropout {
     }
   }
 
+  // Multiplies dx by the factors of the last Forward().
   void Backward(T* dx, size_t n) const {
     if (!active_) return;
     for (size_t i = 0; i < n; ++i) dx[i] *= factors_[i];

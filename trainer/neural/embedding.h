@@ -11,7 +11,7 @@
 
 namespace lmserve {
 
-// The rows of some words, one after the other.
+// Returns the rows of the words, one after the other.
 template <typename T>
 std::vector<T> Embed(MatrixView<const T> table,
                      absl::Span<const WordId> words) {
@@ -21,7 +21,7 @@ std::vector<T> Embed(MatrixView<const T> table,
   return rows;
 }
 
-// Adds dE/d(row) of the words' rows.
+// Adds d_rows, which has dE/d(row) for each word, to the rows of the words.
 template <typename T>
 void AddEmbeddingGradient(absl::Span<const WordId> words, const T* d_rows,
                           MatrixView<T> d_table) {
@@ -32,7 +32,7 @@ void AddEmbeddingGradient(absl::Span<const WordId> words, const T* d_rows,
   }
 }
 
-// Sets a parameter to uniform numbers in [-range, range).
+// Fills a parameter with uniform random numbers in [-range, range).
 template <typename T>
 void FillUniform(MatrixView<T> parameter, double range, Random* random) {
   for (size_t i = 0; i < parameter.rows * parameter.cols; ++i) {

@@ -15,8 +15,8 @@
 namespace lmserve {
 namespace {
 
-// The words with our markers in the place of theirs, and <s> as the last where
-// there is none.
+// Returns the vocabulary with the module's markers replaced by <unk> and </s>,
+// and with <s> as the last word if it is missing.
 absl::StatusOr<Vocabulary> MakeVocabulary(absl::string_view text,
                                           const TorchOptions& options) {
   std::vector<absl::string_view> words =
@@ -44,12 +44,12 @@ bool IsNetworkTensor(absl::string_view name) {
          name == kOutputTensor || name == kOutputBiasTensor;
 }
 
-// A tensor with a row a word.
+// Whether a tensor has one row per word.
 bool IsByWord(absl::string_view name) {
   return !absl::StartsWith(name, "rnn.");
 }
 
-// Copies the tensors that are to stay, with rows for the words that were added.
+// Copies the tensors of the network and adds rows for added words.
 class Importer {
  public:
   Importer(const TensorFile& file, const Vocabulary& vocabulary, size_t words)
@@ -81,7 +81,7 @@ class Importer {
     return writer_.Finish();
   }
 
-  // Room for so many arrays: they are not to move.
+  // Reserves space for arrays_, because writer_ has views of its elements.
   void Reserve(size_t arrays) { arrays_.reserve(arrays); }
 
  private:
@@ -105,7 +105,7 @@ class Importer {
 
   const TensorFile& file_;
   const Vocabulary& vocabulary_;
-  const size_t words_;  // of the file
+  const size_t words_;  // number of words in the vocabulary file
   std::vector<std::vector<float>> arrays_;
   TensorFileWriter writer_;
 };

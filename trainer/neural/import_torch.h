@@ -11,25 +11,26 @@
 namespace lmserve {
 
 struct TorchOptions {
-  std::string unknown = "<unk>";              // what the vocabulary calls <unk>
-  std::string end = "<eos>";                  // what it calls </s>, if not that
-  Activation activation = Activation::kTanh;  // of torch.nn.RNN
+  std::string unknown = "<unk>";              // the vocabulary's name for <unk>
+  std::string end = "<eos>";                  // its name for </s>
+  Activation activation = Activation::kTanh;  // for torch.nn.RNN
 };
 
-// A model of PyTorch's as this project serves it.
+// An imported PyTorch model.
 struct TorchModel {
   std::string family;
   Vocabulary vocabulary;
-  std::string weights;  // weights.safetensors
+  std::string weights;  // bytes of weights.safetensors
 };
 
-// Reads the state_dict of a model of an Embedding `encoder`, an RNN, GRU or
-// LSTM `rnn` and a Linear `decoder`, saved as safetensors, and its vocabulary:
-// a word a line, in the order of the ids. Tensors keep their names and numbers;
-// what is added is a word <s> where the vocabulary has none, with the embedding
-// of </s>, for such a model starts a text as it goes on after one, and a
-// decoder.bias of 0 where there is none. Tensors of other names are left out.
-// Fails with INVALID_ARGUMENT, naming the tensor or the line.
+// Imports the state_dict of a PyTorch module, saved as safetensors, and its
+// vocabulary: one word per line, in the order of the ids. The module must have
+// an Embedding `encoder`, an RNN, GRU or LSTM `rnn`, and a Linear `decoder`.
+// Tensors keep their names and numbers; tensors of other names are ignored. Two
+// things are added if they are missing: a decoder.bias of 0, and a word <s>
+// with the embedding of </s>, because such a model starts a text as if it
+// followed another one. Fails with INVALID_ARGUMENT; the message names the
+// tensor or the line.
 absl::StatusOr<TorchModel> ImportTorch(absl::string_view safetensors,
                                        absl::string_view vocabulary,
                                        const TorchOptions& options);

@@ -16,22 +16,22 @@
 
 namespace lmserve {
 
-// What a network learns from in one step.
+// The data of one training step.
 struct Batch {
-  size_t steps = 0;    // of a recurrent network; of a window, its width
-  size_t streams = 0;  // texts, or windows, beside each other
-  // (steps, streams), so that a step's words are neighbours.
+  size_t steps = 0;    // for a window network: the width of the window
+  size_t streams = 0;  // texts, or windows, that are processed in parallel
+  // (steps, streams): the words of a step are adjacent.
   std::vector<WordId> inputs;
-  // (steps, streams) of a recurrent network, (streams) of a window; kNoTarget
-  // where nothing is to be predicted.
+  // The words to predict: (steps, streams) or, for a window network, (streams).
+  // kNoTarget where there is no word to predict.
   std::vector<WordId> targets;
-  // What is translated, (source steps, streams); else empty.
+  // The source sentences of a translation network, (source steps, streams).
   std::vector<WordId> sources = {};
 };
 
-// A network in training: what its parameters are, and the loss and gradient of
-// a batch. Holds what it computes a batch in, so one thread at a time has one;
-// the parameters are the caller's.
+// A network in training: computes the loss and the gradient of a batch. The
+// caller owns the parameters. The object keeps intermediate values and the
+// state of streams, so it is not thread-safe.
 template <typename T>
 class Network {
  public:
@@ -43,22 +43,22 @@ class Network {
   // kNonlinearityKey.
   virtual std::map<std::string, std::string> Metadata() const = 0;
 
-  // Writes where training starts from.
+  // Sets the initial parameters, which depend only on the seed.
   virtual void Initialize(uint64_t seed, T* values) const = 0;
 
-  // The way back, where it is wanted.
+  // The gradients to compute, of E = scale * loss.
   struct Backward {
-    T scale;       // of the summed loss, in what is derived
-    T* gradients;  // dE/d(parameter) is added; of the layout
+    T scale;
+    T* gradients;  // array with the layout; dE/d(parameter) is added to it
   };
 
-  // The sum of -ln P over the targets, in nats. Drops nothing where random is
-  // null; no gradients where backward is.
+  // Returns the loss: the sum of -ln P over the targets, in nats. Applies no
+  // dropout if random is null, and computes no gradients if backward is null.
   virtual double Run(const T* values, const Batch& batch, Random* random,
                      const Backward* backward) = 0;
 
-  // The state between the stretches of continuous streams, as numbers; Run()
-  // moves it. Empty: the network has none. Set an empty one to begin anew.
+  // The state between the batches of continuous streams; Run() advances it. It
+  // is empty if the network has no state. Setting an empty state resets it.
   virtual std::vector<T> state() const { return {}; }
   virtual void set_state(const std::vector<T>& state) { (void)state; }
 
@@ -68,50 +68,52 @@ class Network {
 
 struct RecurrentNetworkOptions {
   WordId vocabulary = 0;
-  std::optional<WordId> never;  // of probability 0: <s>
-  size_t embedding = 0;
-  RecurrentStackOptions stack;  // its inputs follow from the embedding
-  bool tied = false;            // the output weights are the embedding
-  bool identity = false;        // W_hh of Cell::kRnn starts at the identity
-  bool carry_state = false;     // from batch to batch
-  double initial_range = 0.1;   // of embedding and output weights
+  std::optional<WordId> never;  // a word of probability 0: <s>
+  size_t embedding = 0;         // size of an embedding
+  RecurrentStackOptions stack;  // stack.inputs is set to the embedding size
+  bool tied = false;            // the output weights are the embeddings
+  bool identity = false;        // W_hh of Cell::kRnn is initially the identity
+  bool carry_state = false;     // keep the state from batch to batch
+  double initial_range = 0.1;   // of the embeddings and the output weights
   Cutoffs cutoffs;
 };
 
-// Makes a network of an embedding, recurrent layers and a softmax, in one
-// direction or, where stack.bidirectional, in both.
+// Makes a network of word embeddings, recurrent layers and a softmax. It has
+// two directions if stack.bidirectional is set.
 template <typename T>
 std::unique_ptr<Network<T>> MakeRecurrentNetwork(
     const RecurrentNetworkOptions& options);
 
-// The RNN encoder-decoder (Cho et al. 2014, Sutskever et al. 2014) with each of
-// its extensions a switch.
+// Options of an RNN encoder-decoder (Cho et al. 2014, Sutskever et al. 2014)
+// and its extensions.
 struct TranslationNetworkOptions {
   WordId source_vocabulary = 0;
-  WordId vocabulary = 0;        // of the translation
-  std::optional<WordId> never;  // of probability 0: <s>
-  size_t embedding = 0;         // of both languages
+  WordId vocabulary = 0;        // of the translations
+  std::optional<WordId> never;  // a word of probability 0: <s>
+  size_t embedding = 0;         // size of an embedding, for both languages
   Cell cell = Cell::kLstm;
-  Activation activation = Activation::kTanh;  // of Cell::kRnn
-  size_t units = 0;                           // of each direction
-  size_t layers = 1;                          // of encoder and decoder
-  // The decoder's recurrent weights are the encoder's. REQUIRES: the encoder
-  // has one direction, and the decoder reads no context.
+  Activation activation = Activation::kTanh;  // used by Cell::kRnn
+  size_t units = 0;                           // per layer and direction
+  size_t layers = 1;  // of the encoder, and of the decoder
+  // The decoder uses the recurrent weights of the encoder. REQUIRES: the
+  // encoder has one direction, and the decoder does not read the context.
   bool shared = false;
-  bool reads_word = true;      // the decoder reads the word before
-  bool reads_context = false;  // and, at each step, the encoder's last state
-  bool bidirectional = false;  // the encoder
-  bool attention = false;  // the decoder looks at all of the encoder's states
-  // What is said of the source in the file: its words come last to first.
+  bool reads_word = true;      // the decoder reads the previous word
+  bool reads_context = false;  // each step also reads the encoder's last state
+  bool bidirectional = false;  // the encoder has two directions
+  bool attention = false;  // the decoder attends to all states of the encoder
+  // The weights file records that the source is read from the last word to the
+  // first. The network itself reads Batch::sources as they are.
   bool reverse_source = false;
-  bool tied = false;  // output weights are the embedding. REQUIRES: reads_word
+  // The output weights are the embeddings of the decoder. REQUIRES: reads_word
+  bool tied = false;
   double dropout = 0;
-  double initial_range = 0.1;  // of embeddings and output weights
+  double initial_range = 0.1;  // of the embeddings and the output weights
   Cutoffs cutoffs;
 };
 
-// Makes the network. Its inputs are the words before, targets those to predict,
-// beside each other sources of one length.
+// Makes the network. In a batch, all sources have the same length; the inputs
+// are the words before the targets.
 template <typename T>
 std::unique_ptr<Network<T>> MakeTranslationNetwork(
     const TranslationNetworkOptions& options);
@@ -120,16 +122,17 @@ struct WindowNetworkOptions {
   WordId vocabulary = 0;
   std::optional<WordId> never;
   size_t embedding = 0;
-  size_t window = 4;  // words of context
-  size_t hidden = 0;
-  bool direct = false;  // connections from the embeddings to the output
+  size_t window = 4;    // number of context words
+  size_t hidden = 0;    // number of hidden units
+  bool direct = false;  // whether embeddings are connected to the output (W3)
   double dropout = 0;   // of the embeddings and of the hidden layer
   Cutoffs cutoffs;
 };
 
 // Makes the network of Bengio et al. 2003:
 //   y = softmax(W2 tanh(W1 x + b1) + W3 x + b3)
-// with x the embeddings of the words of the window, the farthest first.
+// where x are the embeddings of the words of the window, the most distant
+// first.
 template <typename T>
 std::unique_ptr<Network<T>> MakeWindowNetwork(
     const WindowNetworkOptions& options);

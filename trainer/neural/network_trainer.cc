@@ -15,14 +15,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr uint64_t kRecordsAnEpoch = 20;
+constexpr uint64_t kRecordsPerEpoch = 20;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Calls work(i) for i < n, each on a thread of its own.
-void OnThreads(size_t n, const std::function<void(size_t)>& work) {
+// Calls work(i) for all i < n, each on its own thread.
+void RunOnThreads(size_t n, const std::function<void(size_t)>& work) {
   std::vector<std::thread> threads;
   for (size_t i = 1; i < n; ++i) threads.emplace_back(work, i);
   work(0);
@@ -34,8 +34,8 @@ size_t CountTargets(const Batch& batch) {
          std::count(batch.targets.begin(), batch.targets.end(), kNoTarget);
 }
 
-// The layer that a parameter is of, for the log: "encoder", "rnn.l0",
-// "source.rnn.l0", ...
+// Returns the name of a parameter's layer for the log: "encoder", "rnn.l0",
+// "source.rnn.l0" and so on.
 std::string LayerName(const std::string& parameter) {
   const size_t rnn = parameter.find("rnn.");
   const size_t layer = parameter.find("_l");
@@ -46,7 +46,7 @@ std::string LayerName(const std::string& parameter) {
   return parameter.substr(0, parameter.rfind('.'));
 }
 
-// What happened since the last record.
+// Sums over the steps since the last record.
 struct Interval {
   Clock::time_point start = Clock::now();
   double loss = 0;
@@ -56,7 +56,7 @@ struct Interval {
   uint64_t clipped = 0;
   double norms = 0;
   double max_norm = 0;
-  std::vector<std::pair<std::string, double>> layer_norms;  // summed
+  std::vector<std::pair<std::string, double>> layer_norms;  // sums of the norms
 };
 
 class Training {
@@ -119,7 +119,7 @@ class Training {
   struct Worker {
     std::unique_ptr<Network<float>> network;
     std::vector<float> gradients;
-    double loss;  // of its part of the last batch
+    double loss;  // of the worker's part of the last batch
   };
 
   const ParameterLayout& layout() const {
@@ -131,19 +131,19 @@ class Training {
            progress_.epoch - 1 - progress_.best_epoch >= options_.patience;
   }
 
-  // Of all batches of all epochs.
-  double ShareDone() const {
+  // Returns the fraction of all batches of all epochs that is done.
+  double FractionDone() const {
     const double epochs = progress_.epoch - 1 +
                           static_cast<double>(progress_.batch) /
                               static_cast<double>(training_.size());
     return epochs / static_cast<double>(options_.epochs);
   }
 
-  // Of the next step.
+  // Returns the learning rate of the next step.
   double LearningRate() const {
     return options_.schedule == Schedule::kPlateau
                ? progress_.learning_rate
-               : progress_.learning_rate * (1 - ShareDone());
+               : progress_.learning_rate * (1 - FractionDone());
   }
 
   absl::Status RunEpoch() {
@@ -153,15 +153,15 @@ class Training {
     }
     resumed_ = false;
     const uint64_t batches = training_.size();
-    const uint64_t between = std::max<uint64_t>(1, batches / kRecordsAnEpoch);
+    const uint64_t between = std::max<uint64_t>(1, batches / kRecordsPerEpoch);
     interval_ = Interval();
     while (progress_.batch < batches) {
       absl::Status status = Step(training_.Get(progress_.batch));
       if (!status.ok()) return status;
       ++progress_.batch;
       if (progress_.batch == batches) break;
-      // Where they are not as many as it takes, the first ones are fewer: an
-      // epoch's last record is of as many as the others.
+      // Only the first record of an epoch may cover fewer steps than the
+      // others.
       if ((batches - progress_.batch) % between == 0) Record(std::nullopt);
       status = MaybeWriteCheckpoint();
       if (!status.ok()) return status;
@@ -194,7 +194,7 @@ class Training {
   absl::Status Step(const Batch& batch) {
     const size_t words = CountTargets(batch);
     const std::vector<Batch> parts = SplitBatch(batch, workers_.size());
-    OnThreads(workers_.size(), [&](size_t i) {
+    RunOnThreads(workers_.size(), [&](size_t i) {
       Worker& worker = workers_[i];
       std::fill(worker.gradients.begin(), worker.gradients.end(), 0.0f);
       Random random(options_.seed, RandomPurpose::kDropout,
@@ -216,20 +216,20 @@ class Training {
     ++progress_.step;
     progress_.words += words;
     interval_.learning_rate = LearningRate();
-    Move({interval_.learning_rate, clipped ? options_.clip / norm : 1,
-          progress_.step});
+    UpdateValues({interval_.learning_rate, clipped ? options_.clip / norm : 1,
+                  progress_.step});
     Count(loss, words, norm, clipped, squares);
     return absl::OkStatus();
   }
 
-  // Adds the gradients of all workers up in those of the first; returns the sum
-  // of squares of each parameter.
+  // Adds the gradients of all workers to those of the first one. Returns the
+  // sum of squares of each parameter's gradient.
   std::vector<double> SumGradients() {
     const auto& parameters = layout().parameters();
     const std::vector<size_t> bounds = Bounds();
     std::vector<std::vector<double>> squares(
         workers_.size(), std::vector<double>(parameters.size()));
-    OnThreads(workers_.size(), [&](size_t i) {
+    RunOnThreads(workers_.size(), [&](size_t i) {
       for (size_t p = 0; p < parameters.size(); ++p) {
         const size_t begin = std::max(bounds[i], parameters[p].begin);
         const size_t end =
@@ -252,15 +252,16 @@ class Training {
     return squares[0];
   }
 
-  void Move(const Optimizer::Rate& rate) {
+  void UpdateValues(const Optimizer::Rate& rate) {
     const std::vector<size_t> bounds = Bounds();
-    OnThreads(workers_.size(), [&](size_t i) {
+    RunOnThreads(workers_.size(), [&](size_t i) {
       optimizer_->Step(rate, workers_[0].gradients.data(), bounds[i],
                        bounds[i + 1], values_.data());
     });
   }
 
-  // Where each worker's part of the parameters begins.
+  // Returns the index at which each worker's part of the parameters begins, and
+  // the end.
   std::vector<size_t> Bounds() const {
     std::vector<size_t> bounds;
     for (size_t i = 0; i <= workers_.size(); ++i) {
@@ -277,7 +278,7 @@ class Training {
     for (size_t b = 0; b < validation_.size(); ++b) {
       const Batch batch = validation_.Get(b);
       const std::vector<Batch> parts = SplitBatch(batch, workers_.size());
-      OnThreads(workers_.size(), [&](size_t i) {
+      RunOnThreads(workers_.size(), [&](size_t i) {
         workers_[i].loss = workers_[i].network->Run(values_.data(), parts[i],
                                                     nullptr, nullptr);
       });
@@ -315,7 +316,8 @@ class Training {
     Record(valid_loss, SecondsSince(interval_.start));
   }
 
-  // seconds: of training, without what validation took.
+  // Adds a record. `seconds` is the training time since the last record,
+  // without validation.
   void Record(std::optional<double> valid_loss, double seconds) {
     const auto steps = static_cast<double>(interval_.steps);
     progress_.seconds += SecondsSince(interval_.start);
@@ -334,7 +336,7 @@ class Training {
     for (const auto& [name, norms] : interval_.layer_norms) {
       record.layer_gradient_norms.emplace_back(name, norms / steps);
     }
-    if (options_.report) options_.report(record, ShareDone());
+    if (options_.report) options_.report(record, FractionDone());
     log_.Add(std::move(record));
     interval_ = Interval();
   }
@@ -343,7 +345,7 @@ class Training {
     return absl::StrCat("state.", worker);
   }
 
-  // The numbers of a checkpoint whose sizes do not change.
+  // Returns the arrays of a checkpoint whose sizes do not change.
   std::vector<std::pair<std::string, std::vector<float>*>> Arrays() {
     std::vector<std::pair<std::string, std::vector<float>*>> arrays = {
         {"values", &values_}, {"best", &best_}};
@@ -397,7 +399,7 @@ class Training {
   TrainingLog log_;
   Interval interval_;
   Clock::time_point written_ = Clock::now();
-  bool resumed_ = false;  // in the middle of an epoch
+  bool resumed_ = false;  // whether the networks have the checkpoint's states
 };
 
 }  // namespace
@@ -406,11 +408,11 @@ absl::StatusOr<TrainedNetwork> TrainNetwork(
     const std::function<std::unique_ptr<Network<float>>()>& make_network,
     BatchSource& training, BatchSource& validation,
     const TrainingOptions& options) {
-  Training work(make_network, training, validation, options);
-  absl::Status status = options.resume ? work.Resume() : absl::OkStatus();
-  if (status.ok()) status = work.Run();
+  Training run(make_network, training, validation, options);
+  absl::Status status = options.resume ? run.Resume() : absl::OkStatus();
+  if (status.ok()) status = run.Run();
   if (!status.ok()) return status;
-  return work.Take();
+  return run.Take();
 }
 
 }  // namespace lmserve

@@ -16,47 +16,52 @@
 
 namespace lmserve {
 
-// How the learning rate falls: by steps, where the validation loss no longer
-// does, or with every batch in a straight line to 0 at the end of the last
-// epoch.
-enum class Schedule { kPlateau, kLinear };
+// How the learning rate decreases.
+enum class Schedule {
+  kPlateau,  // after each epoch that does not improve the validation loss
+  kLinear,   // with every batch, to 0 at the end of the last epoch
+};
 
-// The loss is a mean over the words of a batch, as in PyTorch: learning rate
-// and clip are to be read on that scale.
+// The learning rate and the clip apply to a loss that is the mean over the
+// words of a batch, as in PyTorch.
 struct TrainingOptions {
   uint64_t epochs = 6;
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 20;
-  double clip = 0.25;  // of the norm of the whole gradient; 0: none
+  double clip = 0.25;  // maximum norm of the gradient; 0: no limit
   double weight_decay = 0;
   Schedule schedule = Schedule::kPlateau;
-  // Where an epoch does not better the validation loss, the rate of kPlateau is
-  // multiplied by this; after so many epochs in a row training stops, 0: never.
+  // After an epoch that does not improve the validation loss, kPlateau
+  // multiplies the learning rate by this factor.
   double decay = 0.25;
+  // Training stops after this many epochs in a row without improvement; 0:
+  // never.
   uint64_t patience = 5;
   uint64_t seed = 1;
-  size_t threads = 1;  // each has a part of every batch
-  // A file to go on from after a crash; empty: none. Its description tells the
-  // training from others.
+  size_t threads = 1;  // each processes a part of every batch
+  // A file from which an interrupted training can be resumed; empty: no file.
   std::string checkpoint;
+  // Identifies the training in the checkpoint: its options and its texts.
   std::string description;
-  double checkpoint_seconds = 60;
-  bool resume = false;
-  // Called with every record: the share of the work that is done, 0 to 1.
+  double checkpoint_seconds = 60;  // time between checkpoints within an epoch
+  bool resume = false;             // start from the checkpoint
+  // Called with every record and the fraction of the training that is done,
+  // from 0 to 1.
   std::function<void(const TrainingRecord&, double)> report;
 };
 
 struct TrainedNetwork {
   std::vector<float> values;  // of the best epoch
-  TrainingProgress progress;  // at the end
+  TrainingProgress progress;  // at the end of the training
   TrainingLog log;
 };
 
-// Trains networks alike, one a thread, on the batches of a text, and keeps the
-// parameters that do best on a validation text. The same options give the same
-// bits, also where the work was cut off and went on from its checkpoint. Fails
-// with DATA_LOSS, telling the step, where the loss or the gradient is not
-// finite; with what reading and writing the checkpoint fail with.
+// Trains a network on the batches of a text and returns the parameters of the
+// epoch with the lowest loss on a validation text. `make_network` is called
+// once per thread and must return identical networks. The same options give the
+// same bits, even if the training was interrupted and resumed. Fails with
+// DATA_LOSS if the loss or the gradient is not finite (the message has the
+// step), and if the checkpoint cannot be read or written.
 absl::StatusOr<TrainedNetwork> TrainNetwork(
     const std::function<std::unique_ptr<Network<float>>()>& make_network,
     BatchSource& training, BatchSource& validation,

@@ -13,30 +13,32 @@ namespace lmserve {
 
 enum class OptimizerKind { kSgd, kAdam };
 
-// "sgd", "adam".
+// Parses "sgd" or "adam". Fails with INVALID_ARGUMENT.
 absl::StatusOr<OptimizerKind> ParseOptimizer(absl::string_view name);
 
-// Moves parameters against their gradient: plain stochastic gradient descent,
-// or Adam (Kingma and Ba 2015; b1 0.9, b2 0.999, eps 1e-8). Weight decay is
-// apart from the gradient, and of matrices only (Loshchilov and Hutter 2019).
-// Different threads may step different ranges at a time.
+// Updates parameters by their gradient, with plain stochastic gradient descent
+// or Adam (Kingma and Ba 2015; beta1 0.9, beta2 0.999, epsilon 1e-8). Weight
+// decay is decoupled from the gradient and applies to matrices only (Loshchilov
+// and Hutter 2019). Threads may update disjoint ranges concurrently.
 class Optimizer {
  public:
+  // The layout must outlive the optimizer.
   Optimizer(OptimizerKind kind, double weight_decay,
             const ParameterLayout& layout);
 
-  // What one step moves by.
+  // The size of one step.
   struct Rate {
     double learning_rate;
-    double gradient_factor;  // what clipping leaves of the gradient
+    double gradient_factor;  // the gradient is multiplied by it, for clipping
     uint64_t step;           // from 1
   };
 
-  // Moves the numbers [begin, end) of the array.
+  // Updates the numbers [begin, end) of the array `values`.
   void Step(const Rate& rate, const float* gradients, size_t begin, size_t end,
             float* values);
 
-  // What it remembers: nothing, or Adam's means of the gradient and its square.
+  // The state of the optimizer. Adam has the running means of the gradient and
+  // of its square, one number per parameter each; plain descent has no state.
   std::vector<std::vector<float>>& moments() { return moments_; }
 
  private:

@@ -10,22 +10,22 @@
 
 namespace lmserve {
 
-// Where the parameters of a network stand in one array of numbers: what an
-// optimiser, a checkpoint and a sum of gradients need to know. A vector has one
-// column.
+// Describes where the parameters of a network are in one array of numbers. The
+// array may hold the parameters themselves or, for example, their gradients. A
+// vector has one column.
 class ParameterLayout {
  public:
   struct Parameter {
-    std::string name;  // of the tensor in weights.safetensors
+    std::string name;  // of its tensor in weights.safetensors
     size_t rows;
     size_t cols;
-    size_t begin;  // its first number in the array
+    size_t begin;  // index of its first number in the array
     bool is_matrix;
 
     size_t size() const { return rows * cols; }
   };
 
-  // Adds a parameter; returns its number.
+  // Add a parameter and return its index.
   size_t AddMatrix(std::string name, size_t rows, size_t cols) {
     return Add({std::move(name), rows, cols, size_, true});
   }
@@ -35,10 +35,10 @@ class ParameterLayout {
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
-  // Numbers in all.
+  // The size of the array.
   size_t size() const { return size_; }
 
-  // A parameter in an array of that layout.
+  // Returns a parameter as part of an array with this layout.
   template <typename T>
   MatrixView<T> View(T* array, size_t parameter) const {
     const Parameter& p = parameters_[parameter];

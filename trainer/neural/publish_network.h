@@ -15,28 +15,32 @@
 
 namespace lmserve {
 
-// The bytes of weights.safetensors. Tied output weights stand in the file under
-// both their names, so that PyTorch's load_state_dict() takes it as it is.
+// Returns the bytes of weights.safetensors. Tied output weights are written
+// under both of their names, so that PyTorch's load_state_dict() accepts the
+// file.
 std::string MakeWeightsFile(const ParameterLayout& layout,
                             absl::Span<const float> values,
                             const std::map<std::string, std::string>& metadata);
 
-// The same file with its matrices in another precision; vectors stay floats.
+// Returns the bytes of a weights file with its matrices converted to another
+// precision. Vectors remain floats.
 std::string ConvertWeightsFile(const TensorFile& file, Precision precision);
 
-// What is published of a network.
+// A network to publish as a version. It owns its data; PublishNetwork() makes
+// the NewVersion of the store, which has views, from it.
 struct NetworkVersion {
   std::string family;
-  std::string weights;                      // weights.safetensors, as floats
-  Precision precision = Precision::kFloat;  // to serve it in
+  std::string weights;  // bytes of weights.safetensors, with floats
+  Precision precision = Precision::kFloat;  // of the published weights
   std::map<std::string, std::string> properties;
-  std::map<std::string, std::string> files;  // more of them, as the log
-  std::vector<std::string> self_test;
+  std::map<std::string, std::string> files;  // more files, such as the log
+  std::vector<std::string> self_test;        // texts to score
+  // The sources of these texts, for a translation network; else empty.
   std::vector<std::string> self_test_sources = {};
 };
 
-// Publishes a network as the next version of a model in a store, and returns
-// its number.
+// Publishes a network as the next version of a model in a store and returns the
+// version's number.
 absl::StatusOr<uint64_t> PublishNetwork(const std::string& store,
                                         absl::string_view name,
                                         const Vocabulary& vocabulary,

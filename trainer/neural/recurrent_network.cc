@@ -70,7 +70,7 @@ class RecurrentNetwork final : public Network<T> {
     return loss;
   }
 
-  // Layer by layer, h, then c.
+  // The h of all layers, then the c of all layers.
   std::vector<T> state() const override {
     std::vector<T> numbers;
     for (const auto* values : {&state_.h, &state_.c}) {

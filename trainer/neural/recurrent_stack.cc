@@ -11,7 +11,7 @@
 namespace lmserve {
 namespace {
 
-// Adds the sum of all rows.
+// Adds the sum of all rows to `sums`.
 template <typename T>
 void AddColumnSums(const std::vector<T>& rows, MatrixView<T> sums) {
   const size_t width = sums.rows;
@@ -20,8 +20,7 @@ void AddColumnSums(const std::vector<T>& rows, MatrixView<T> sums) {
   }
 }
 
-// Copies (rows, width) into the columns from `begin` on of (rows, to_width), or
-// back.
+// Copies `width` columns between two matrices with the same number of rows.
 template <typename T>
 void CopyColumns(const T* from, size_t from_width, T* to, size_t to_width,
                  size_t rows, size_t width) {

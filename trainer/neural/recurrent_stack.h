@@ -14,14 +14,15 @@
 namespace lmserve {
 
 struct RecurrentStackOptions {
-  std::string prefix = {};  // of the parameters' names
+  std::string prefix = {};  // of the names of the parameters
   Cell cell = Cell::kLstm;
-  Activation activation = Activation::kTanh;  // of Cell::kRnn
-  size_t inputs = 0;  // 0: each step reads the state before alone
+  Activation activation = Activation::kTanh;  // used by Cell::kRnn
+  size_t inputs = 0;  // width of the input; 0: there is no input
   size_t units = 0;
   size_t layers = 1;
-  bool bidirectional = false;  // each layer reads both states of that below
-  double dropout = 0;          // of every layer's input and of the output
+  // If set, each layer has two directions; the next layer reads both outputs.
+  bool bidirectional = false;
+  double dropout = 0;  // of the input of every layer and of the output
 };
 
 // Returns the metadata of a weights file that describe a network of recurrent
@@ -29,44 +30,50 @@ struct RecurrentStackOptions {
 std::map<std::string, std::string> RecurrentMetadata(
     const RecurrentStackOptions& options, const Cutoffs& cutoffs);
 
-// The recurrent layers of a network in training, with back-propagation through
-// time. Data are (steps * streams, width), a step's streams beside each other.
-// Products with the inputs of all steps are one; so are those for the
-// gradients. Keeps what the way back needs. A copy has the same parameters, and
-// a way of its own. One thread at a time.
+// The recurrent layers of a network, for training with backpropagation through
+// time. Data have the shape (steps * streams, width); the rows of a step are
+// adjacent. The matrix products with the inputs of all steps are computed at
+// once, and so are those for the gradients. The object keeps the values that
+// Backward() needs. A copy shares the parameters but has its own values. Not
+// thread-safe.
 template <typename T>
 class RecurrentStack {
  public:
-  // The state between two stretches of some streams: of each layer, and within
-  // it each direction, h and, of an LSTM, c, both (streams, units).
+  // The state of some streams between two batches: h and, for an LSTM, c, both
+  // of shape (streams, units), for each layer and, within it, each direction.
   struct State {
     std::vector<std::vector<T>> h, c;
   };
 
-  // Adds its parameters, under PyTorch's names, to the layout.
+  // Adds the parameters, under PyTorch's names, to the layout, which must
+  // outlive the object.
   RecurrentStack(const RecurrentStackOptions& options, ParameterLayout* layout);
 
-  // Writes where training starts from: uniform in 1 / sqrt(units), as PyTorch
-  // has it, but for the forget gate of an LSTM, which starts open (Jozefowicz
-  // et al. 2015).
+  // Sets the initial parameters. They are uniform in [-1 / sqrt(units),
+  // 1 / sqrt(units)), as in PyTorch. 1 is added to the bias of the forget gate
+  // of an LSTM, so that the gate is initially open (Jozefowicz et al. 2015).
   void Initialize(T* values, Random* random) const;
-  // Sets W_hh of Cell::kRnn to the identity and the biases to 0 (Le et al.
-  // 2015).
+
+  // Sets W_hh of Cell::kRnn to the identity matrix and the biases to 0 (Le et
+  // al. 2015).
   void StartAtIdentity(T* values) const;
 
+  // The width of the output.
   size_t outputs() const { return options_.units * directions(); }
 
-  // All zero.
+  // Returns a state of zeros.
   State MakeState(size_t streams) const;
 
-  // Reads x, which it may change, from the state, which moves. Drops nothing
-  // where random is null. The result lives until the next call.
+  // Returns the output for the input x, (steps * streams, inputs). Starts from
+  // *state and sets it to the state after the last step. Applies no dropout if
+  // random is null. The result is valid until the next call.
   const T* Forward(const T* values, size_t steps, size_t streams,
                    std::vector<T> x, State* state, Random* random);
 
-  // From dE/d(output), which it may change: dE/dx, and adds dE/d(parameter).
-  // d_state, if it is not null, is dE/d(state after the stretch) and becomes
-  // dE/d(state before it); otherwise gradients end where the stretch begins.
+  // Returns dE/dx, given dE/d(output), and adds dE/d(parameter) to the
+  // gradients. If d_state is not null, it is dE/d(state after the last step)
+  // and is set to dE/d(state before the first step). Otherwise the state is a
+  // constant.
   const std::vector<T>& Backward(const T* values, std::vector<T> d_output,
                                  State* d_state, T* gradients);
 
@@ -75,9 +82,9 @@ class RecurrentStack {
   struct Parameters {
     size_t weight_ih = 0, weight_hh = 0, bias_ih = 0, bias_hh = 0;
   };
-  // One direction of a layer on its way. h and c have a block of streams more
-  // than there are steps, for the state before: the first, or, reversed, the
-  // last.
+  // The values of one direction of a layer. h and c have one block of streams
+  // per step and one more for the initial state: the first block or, in the
+  // backward direction, the last one.
   struct Run {
     std::vector<T> gates, recurrent, h, c;
   };
@@ -89,7 +96,7 @@ class RecurrentStack {
   size_t gates() const { return GateCount(options_.cell) * options_.units; }
   bool has_cell_state() const { return options_.cell == Cell::kLstm; }
 
-  // The block of h or c that a step makes, and the one that it reads.
+  // The block of h or c that a step writes, and the one that it reads.
   size_t BlockAfter(size_t step, bool reverse) const {
     return reverse ? step : step + 1;
   }
@@ -111,14 +118,14 @@ class RecurrentStack {
 
   const RecurrentStackOptions options_;
   const ParameterLayout& layout_;
-  std::vector<Parameters> parameters_;  // by layer, then direction
-  std::vector<Dropout<T>> dropouts_;    // of each layer's input, of the output
+  std::vector<Parameters> parameters_;  // by layer, then by direction
+  std::vector<Dropout<T>> dropouts_;    // of each layer's input; last: output
 
   size_t steps_ = 0;
   size_t streams_ = 0;
-  std::vector<std::vector<T>> inputs_;  // of each layer; the last is the output
-  std::vector<Run> runs_;               // by layer, then direction
-  std::vector<T> d_input_, d_recurrent_;  // of the gates' sums
+  std::vector<std::vector<T>> inputs_;    // of each layer; last: the output
+  std::vector<Run> runs_;                 // by layer, then by direction
+  std::vector<T> d_input_, d_recurrent_;  // of the arguments of the gates
   std::vector<T> dx_;
 };
 

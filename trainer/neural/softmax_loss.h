@@ -13,48 +13,50 @@
 
 namespace lmserve {
 
-// In the place of a word to predict: nothing is.
+// A target that means: there is no word to predict.
 inline constexpr WordId kNoTarget = std::numeric_limits<WordId>::max();
 
-// The output layer of a network in training: cross-entropy over the full or the
-// adaptive softmax of models/neural/output_layer.h. Its features may come in
-// parts, each with a matrix of its own. One thread at a time.
+// The output layer of a network, for training: the cross-entropy of the full or
+// the adaptive softmax of models/neural/output_layer.h. The features may
+// consist of several parts, each with its own weight matrix. Not thread-safe.
 template <typename T>
 class SoftmaxLoss {
  public:
-  // A part of the features: its width, and the (V, width) parameter.
+  // A part of the features.
   struct Part {
     size_t width;
-    size_t weight;
+    size_t weight;  // index of the parameter, (vocabulary size, width)
   };
 
-  // Adds the other parameters to the layout, where those of the parts are.
-  // `never`, if any, is a word of probability 0.
+  // Adds the other parameters to the layout, which already contains the weights
+  // of the parts and must outlive the object. `size` is the size of the
+  // vocabulary; the word `never`, if any, has probability 0.
   SoftmaxLoss(WordId size, const Cutoffs& cutoffs, std::optional<WordId> never,
               std::vector<Part> parts, ParameterLayout* layout);
 
-  // Writes where training starts from: biases 0, classes uniform in the range
-  // around 0.
+  // Sets the initial parameters: biases 0, class weights uniform in [-range,
+  // range). Does not set the weights of the parts.
   void Initialize(T* values, double range, Random* random) const;
 
-  // What the way back needs and gives.
+  // The gradients to compute, of E = scale * loss.
   struct Gradients {
-    T scale;                            // E = scale * loss
-    T* parameters;                      // dE/d(parameter) is added
-    std::vector<MatrixView<T>> inputs;  // dE/d(features), set, by part
+    T scale;
+    T* parameters;                      // dE/d(parameter) is added to these
+    std::vector<MatrixView<T>> inputs;  // set to dE/d(features) of each part
   };
 
-  // The sum of -ln P(target), in nats, over the rows that have one. inputs are
-  // (rows, width) by part. gradients may be null.
+  // Returns the sum of -ln P(target), in nats, over all rows that have a
+  // target. `inputs` has the features of each part, (rows, width). `gradients`
+  // may be null.
   double Run(const T* values, const std::vector<MatrixView<const T>>& inputs,
              absl::Span<const WordId> targets, const Gradients* gradients);
 
  private:
   struct Class {
     WordId begin, end;
-    size_t outputs;  // words, and of class 0 the other classes
+    size_t outputs;  // its words and, for class 0, the other classes
   };
-  // Rows that some class is asked for, and which of its outputs.
+  // The rows whose target needs a class, and the target among its outputs.
   struct Rows {
     std::vector<size_t> rows;
     std::vector<size_t> targets;
@@ -65,9 +67,10 @@ class SoftmaxLoss {
   std::vector<Rows> SortByClass(absl::Span<const WordId> targets) const;
   double RunClass(const T* values, const Class& c, const Inputs& inputs,
                   const Rows& rows, const Gradients* gradients);
-  // The steps of it: sets x_ to the rows' features; logits_ (rows, outputs) to
-  // b + x W^T; then makes of logits_ the loss and, in place, dE/d(logits); and
-  // of these all other gradients.
+  // The steps of RunClass(). Gather() sets x_ to the features of the rows.
+  // ComputeLogits() sets logits_, (rows, outputs), to b + x W^T. SoftmaxRows()
+  // returns the loss and replaces logits_ by dE/d(logits). The last two compute
+  // the other gradients from that.
   void Gather(const Inputs& inputs, absl::Span<const size_t> rows);
   void ComputeLogits(const T* values, const Class& c, size_t rows);
   double SoftmaxRows(absl::Span<const size_t> targets, size_t outputs, T scale);
@@ -79,13 +82,13 @@ class SoftmaxLoss {
   MatrixView<const T> Features(size_t part, size_t rows) const {
     return {x_[part].data(), rows, parts_[part].width};
   }
-  // The other classes are outputs of class 0.
+  // The number of outputs that are classes.
   size_t OtherClasses(const Class& c) const {
     return c.outputs - (c.end - c.begin);
   }
-  // Calls visit(part, weights, output) for each matrix whose outputs a class
-  // has: weights(array) is its view in an array of the layout, output the
-  // number of its first.
+  // Calls visit(part, weights, output) for each weight matrix of a class, where
+  // weights(array) is the matrix as part of an array with the layout, and
+  // `output` is the index of the matrix's first output.
   template <typename Visit>
   void ForEachMatrix(const Class& c, Visit visit) const;
 
@@ -98,7 +101,7 @@ class SoftmaxLoss {
   size_t class_bias_ = 0;
 
   std::vector<T> logits_;
-  std::vector<std::vector<T>> x_;  // of the rows of a class, by part
+  std::vector<std::vector<T>> x_;  // features of the rows of a class, by part
   std::vector<T> dx_;
 };
 

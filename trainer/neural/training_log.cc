@@ -16,18 +16,18 @@ namespace {
 using Json = nlohmann::ordered_json;
 using LayerNorms = std::vector<std::pair<std::string, double>>;
 
-// One line, whatever bytes its strings have.
+// Returns one line. Invalid UTF-8 in strings is replaced.
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Json JsonOf(const LayerNorms& norms) {
+Json NormsToJson(const LayerNorms& norms) {
   Json json = Json::object();
   for (const auto& [layer, norm] : norms) json[layer] = FiniteOrNull(norm);
   return json;
 }
 
-// Takes one line apart. Its first error stays; the fields after it are zero.
+// Parses one line. Keeps the first error; the fields after an error are 0.
 class RecordParser {
  public:
   absl::StatusOr<TrainingRecord> Parse(absl::string_view line) {
@@ -63,10 +63,10 @@ class RecordParser {
   void Fail(absl::string_view expected, absl::string_view key,
             const Json* found) {
     status_.Update(Unexpected(absl::StrCat(expected, " as ", key),
-                              found == nullptr ? "nothing" : Dump(*found)));
+                              found == nullptr ? "none" : Dump(*found)));
   }
 
-  // The value of a key, or null where there is none.
+  // Returns the value of a key, or null if the key does not exist.
   const Json* Find(absl::string_view key) const {
     const auto found = json_.find(std::string(key));
     return found == json_.end() ? nullptr : &*found;
@@ -90,7 +90,7 @@ class RecordParser {
         value->get<uint64_t>() <= kMax) {
       return value->get<Integer>();
     }
-    Fail(absl::StrCat("a whole number up to ", kMax), key, value);
+    Fail(absl::StrCat("an integer from 0 to ", kMax), key, value);
     return 0;
   }
 
@@ -138,7 +138,7 @@ std::string ToJsonLine(const TrainingRecord& record) {
   json["gradient_norm"] = FiniteOrNull(record.gradient_norm);
   json["max_gradient_norm"] = FiniteOrNull(record.max_gradient_norm);
   json["clipped_share"] = FiniteOrNull(record.clipped_share);
-  json["layer_gradient_norms"] = JsonOf(record.layer_gradient_norms);
+  json["layer_gradient_norms"] = NormsToJson(record.layer_gradient_norms);
   json["note"] = record.note;
   return Dump(json) + "\n";
 }

@@ -12,46 +12,47 @@
 
 namespace lmserve {
 
-// What is known of the training of a neural model at one moment. Means are
-// over the steps since the record before. Numbers may be NaN or infinite where
-// the training has gone wrong.
+// Measurements of a training at one moment. Means are over the steps since the
+// previous record. Numbers may be NaN or infinite if the training diverged.
 struct TrainingRecord {
   int epoch = 0;
   uint64_t step = 0;
-  double seconds = 0;  // of training so far
-  uint64_t words = 0;  // seen so far
+  double seconds = 0;  // training time so far
+  uint64_t words = 0;  // words predicted so far
   double words_per_second = 0;
   double learning_rate = 0;
-  double train_loss = 0;                            // nats a word, mean
-  std::optional<double> valid_loss = std::nullopt;  // where it was measured
-  // Gradients before clipping: the norm of all of them together, mean and
-  // largest, and the share of the steps that were clipped, 0 to 1.
+  double train_loss = 0;                            // nats per word, mean
+  std::optional<double> valid_loss = std::nullopt;  // nats per word
+  // The norm of the gradient before clipping, mean and maximum, and the
+  // fraction of the steps whose gradient was clipped, from 0 to 1.
   double gradient_norm = 0;
   double max_gradient_norm = 0;
   double clipped_share = 0;
-  // The same by layer, mean. A name stands once, the first layer first.
+  // The mean norm of the gradient of each layer, by name, the first layer
+  // first.
   std::vector<std::pair<std::string, double>> layer_gradient_norms = {};
-  std::string note = {};  // for people
+  std::string note = {};  // for the user
 };
 
-// A line with a JSON object: the fields by their names, and train_perplexity
-// and valid_perplexity. Null stands for what is no finite number; the keys of
-// a valid_loss that was not measured are left out.
+// Returns a line with a JSON object: the fields by their names, plus
+// train_perplexity and valid_perplexity. Numbers that are not finite become
+// null. valid_loss and valid_perplexity are omitted if the loss was not
+// measured.
 std::string ToJsonLine(const TrainingRecord& record);
 
-// The records of one training, in the order of time. One thread at a time.
+// The records of one training in chronological order. Not thread-safe.
 class TrainingLog {
  public:
-  // Reads what ToJsonLines() wrote; null becomes NaN, and keys that nobody
-  // knows are passed over. INVALID_ARGUMENT, naming the line and the key, for
-  // anything else, as for a last line that was cut off.
+  // Parses the result of ToJsonLines(). Null becomes NaN, and unknown keys are
+  // ignored. Fails with INVALID_ARGUMENT for any other text, such as one with
+  // an incomplete last line; the message has the line number and the key.
   static absl::StatusOr<TrainingLog> Parse(absl::string_view text);
 
   void Add(TrainingRecord record) { records_.push_back(std::move(record)); }
 
   const std::vector<TrainingRecord>& records() const { return records_; }
 
-  // A line a record.
+  // Returns one line per record.
   std::string ToJsonLines() const;
 
  private:

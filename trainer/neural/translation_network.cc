@@ -18,8 +18,8 @@ class TranslationNetwork final : public Network<T> {
  public:
   using typename Network<T>::Backward;
 
-  // Which of the optional parts there are follows from the options, so that a
-  // file says what it is by its tensors.
+  // The optional parts that are not used have no parameters. A weights file
+  // therefore shows by its tensors which parts the network has.
   explicit TranslationNetwork(const TranslationNetworkOptions& options)
       : options_(options),
         source_embedding_(layout_.AddMatrix(std::string(kSourceEmbeddingTensor),
@@ -60,8 +60,10 @@ class TranslationNetwork final : public Network<T> {
     return metadata;
   }
 
-  // Embeddings and output weights start uniform in initial_range, other
-  // matrices in 1 / sqrt(inputs).
+  // Embeddings and output weights are uniform in [-initial_range,
+  // initial_range), other matrices in [-1 / sqrt(inputs), 1 / sqrt(inputs)).
+  // The recurrent layers are then initialized a second time in their own way.
+  // Without the first draws, the same seed would give other numbers.
   void Initialize(uint64_t seed, T* values) const override {
     Random random(seed, RandomPurpose::kInitialWeights);
     for (size_t i = 0; i < layout_.parameters().size(); ++i) {
@@ -129,8 +131,8 @@ class TranslationNetwork final : public Network<T> {
     return stack;
   }
 
-  // Reads the sources: leaves the encoder's states, (source rows, outputs), and
-  // its last ones.
+  // Runs the encoder: sets encoded_ to its states, (source rows, outputs), and
+  // state_ to the last state.
   void Encode(const T* values, const Batch& batch, Random* random) {
     state_ = encoder_.MakeState(batch.streams);
     source_rows_ = batch.sources.size();
@@ -140,7 +142,7 @@ class TranslationNetwork final : public Network<T> {
         &state_, random);
   }
 
-  // The decoder's features, (rows, units).
+  // Runs the decoder and returns its features, (rows, units).
   const std::vector<T>& Decode(const T* values, const Batch& batch,
                                Random* random) {
     State state =
@@ -159,9 +161,10 @@ class TranslationNetwork final : public Network<T> {
     return features_;
   }
 
-  // The word before and the encoder's last state, beside each other, as far as
-  // they are read. The encoder's weights, where they are shared, read a word
-  // that is 0 where there is none.
+  // Returns the inputs of the decoder: the embedding of the previous word and
+  // the last state of the encoder, side by side, as far as the decoder reads
+  // them. Shared weights always have the input of an embedding; it is 0 if the
+  // decoder does not read words.
   std::vector<T> DecoderInputs(const T* values, const Batch& batch) const {
     const size_t rows = batch.inputs.size();
     std::vector<T> words;
@@ -185,7 +188,8 @@ class TranslationNetwork final : public Network<T> {
     return x;
   }
 
-  // The context is the last layer's states, of both directions.
+  // Returns the index of the first state of the context, which is the states of
+  // all directions of the last layer.
   size_t FirstOfContext() const {
     return state_.h.size() - (options_.bidirectional ? 2 : 1);
   }
@@ -214,7 +218,7 @@ class TranslationNetwork final : public Network<T> {
                             layout_.View(gradients, source_embedding_));
   }
 
-  // The way back of DecoderInputs().
+  // Adds the gradients of what DecoderInputs() returned.
   void AddInputGradients(const Batch& batch, const std::vector<T>& dx,
                          State* d_last, T* gradients) const {
     if (!options_.reads_word && !options_.reads_context) return;
@@ -241,12 +245,12 @@ class TranslationNetwork final : public Network<T> {
   RecurrentStack<T> decoder_;
   std::optional<Bridge<T>> bridge_;
   std::optional<Attention<T>> attention_;
-  Dropout<T> y_dropout_;  // of the attention's
+  Dropout<T> y_dropout_;  // of the output of the attention
   size_t embedding_ = 0;
   std::optional<SoftmaxLoss<T>> loss_;
 
-  // Of the batch under way.
-  State state_;  // the encoder's last
+  // Values of the current batch.
+  State state_;  // last state of the encoder
   size_t source_rows_ = 0;
   const T* encoded_ = nullptr;
   std::vector<T> features_;

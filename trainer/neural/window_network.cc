@@ -99,7 +99,8 @@ class WindowNetwork final : public Network<T> {
     return parts;
   }
 
-  // The words of each window beside each other.
+  // Returns the inputs in the order (streams, steps): the words of a window are
+  // adjacent.
   static std::vector<WordId> ByWindow(const Batch& batch) {
     std::vector<WordId> words(batch.inputs.size());
     for (size_t step = 0; step < batch.steps; ++step) {
@@ -136,7 +137,7 @@ class WindowNetwork final : public Network<T> {
   SoftmaxLoss<T> loss_;
   Dropout<T> input_dropout_, hidden_dropout_;
   std::vector<T> x_;  // (rows, window * embedding)
-  std::vector<T> h_;  // (rows, hidden), before the dropout
+  std::vector<T> h_;  // (rows, hidden), before dropout
 };
 
 }  // namespace

@@ -14,37 +14,39 @@
 
 namespace lmserve {
 
-// ARPA files: what KenLM, SRILM and IRSTLM write is read, and what is written
-// they read. The one place where logarithms have base 10.
+// Reading and writing of ARPA files, compatible with KenLM, SRILM and IRSTLM.
+// This is the only place in the project where logarithms have base 10.
 
 inline constexpr double kLn10 = 2.302585092994045684;
-inline constexpr double kLog10OfZero = -99;  // as SRILM writes it
+inline constexpr double kLog10OfZero = -99;  // the convention of SRILM
 
 struct ArpaOptions {
-  // log10 P(<unk>) where the file has none; KenLM's value.
+  // log10 P(<unk>) if the file has no <unk>; the default is that of KenLM.
   double unknown_log10 = -100;
-  // Take a positive log-probability (a known slip of IRSTLM) as 0.
+  // Whether to replace positive log-probabilities, which IRSTLM sometimes
+  // writes, by 0 instead of rejecting the file.
   bool clamp_positive = false;
 };
 
 struct ArpaModel {
   Vocabulary vocabulary;  // in the order of the file's 1-grams
   NgramTable table;
-  std::vector<std::string> warnings;  // for people, a sentence each
+  std::vector<std::string> warnings;  // one sentence each
 };
 
-// Reads a model. Fields may be parted by tabs or spaces; text before \data\ and
-// after \end\ is passed over; a missing back-off is 0; -99 stands for
-// probability 0; <UNK> for <unk>; n-grams with <s> past their first word, which
-// can never be asked for, are left out; a count in the header that is wrong is
-// a warning. Fails, naming the line, on a number that is none or positive, a
-// word that is no 1-gram, an n-gram given twice or without its context.
+// Reads a model. Fields are separated by tabs or spaces. Text before \data\ and
+// after \end\ is ignored. A missing back-off weight is 0, -99 means probability
+// 0, and <UNK> is the same as <unk>. N-grams with <s> after their first word
+// are ignored with a warning, because they can never be used; a wrong count in
+// the header is also a warning. Fails, with the number of the line, on a
+// malformed or positive log-probability, a word that is not a 1-gram, a
+// duplicate n-gram, and an n-gram whose context is missing.
 absl::StatusOr<ArpaModel> ReadArpa(LineReader& lines,
                                    const ArpaOptions& options);
 
-// Writes a model. Fails with FAILED_PRECONDITION for a model above order 1
-// whose rule for unseen words an ARPA file cannot tell (additive, stupid
-// back-off). The caller checks the stream.
+// Writes a model. Fails with FAILED_PRECONDITION for a model of order 2 or
+// higher whose rule for unseen words an ARPA file cannot express (additive
+// smoothing, stupid back-off). The caller must check the state of the stream.
 absl::Status WriteArpa(const NgramModel& model, std::ostream& out);
 
 }  // namespace lmserve

@@ -18,7 +18,7 @@ absl::Status WriteTo(const NgramModel& model, std::ostream& out,
   absl::Status status = WriteArpa(model, out);
   if (!status.ok()) return status;
   if (!out.flush()) {
-    return absl::DataLossError(absl::StrCat(path, ": could not be written"));
+    return absl::DataLossError(absl::StrCat(path, ": cannot write"));
   }
   return absl::OkStatus();
 }

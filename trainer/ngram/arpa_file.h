@@ -9,8 +9,8 @@
 namespace lmserve {
 
 // Writes an n-gram model of a store as an ARPA file; "-" is the standard
-// output. FAILED_PRECONDITION where the model is of another family, or cannot
-// be told in ARPA.
+// output. Fails with FAILED_PRECONDITION if the model is of another family or
+// an ARPA file cannot express it.
 absl::Status WriteArpaFile(const std::string& store, const std::string& name,
                            uint64_t version, const std::string& path);
 

@@ -24,13 +24,14 @@ float NaturalLog(double log10) {
                                : static_cast<float>(log10 * kLn10);
 }
 
+// Whether a number is neither NaN nor positive infinity.
 bool IsNumber(double number) {
   return number < std::numeric_limits<double>::infinity();
 }
 
 // An n-gram of the order being read.
 struct Entry {
-  uint32_t context;  // its place in the order below
+  uint32_t context;  // its index among the n-grams of the next lower order
   WordId word;
   float log_prob;
   float backoff;
@@ -50,11 +51,11 @@ class ArpaReader {
     }
     if (line_ != "\\end\\") return Unexpected("\\end\\");
     if (clamped_ > 0) {
-      Warn(absl::StrCat(clamped_, " positive log-probabilities taken as 0"));
+      Warn(absl::StrCat(clamped_, " positive log-probabilities replaced by 0"));
     }
     if (skipped_ > 0) {
-      Warn(absl::StrCat(skipped_, " n-grams with <s> past the first word left ",
-                        "out"));
+      Warn(absl::StrCat(skipped_, " n-grams with <s> after the first word ",
+                        "ignored"));
     }
     table_.levels.back().backoffs.clear();
     return ArpaModel{*std::move(vocabulary_), std::move(table_),
@@ -74,7 +75,7 @@ class ArpaReader {
                                           : absl::StrCat("'", line_, "'")));
   }
 
-  // Goes to the next line that is not blank.
+  // Advances to the next line that is not blank.
   bool NextLine() {
     while (lines_.Next(&line_)) {
       line_ = absl::StripAsciiWhitespace(line_);
@@ -85,8 +86,9 @@ class ArpaReader {
     return false;
   }
 
-  // A line begins with a number; a section with a backslash. A word may too,
-  // but comes after a number.
+  // Advances to the next n-gram. Returns false at the end of the section. An
+  // n-gram starts with a number, so only the line of a section starts with a
+  // backslash.
   bool NextEntry() { return NextLine() && line_[0] != '\\'; }
 
   absl::Status ReadHeader() {
@@ -121,12 +123,12 @@ class ArpaReader {
 
   void CheckCount(int k, uint64_t found) {
     if (found != counts_[k - 1]) {
-      Warn(absl::StrCat("the header tells ", counts_[k - 1], " ", k,
+      Warn(absl::StrCat("the header announces ", counts_[k - 1], " ", k,
                         "-grams, the file has ", found));
     }
   }
 
-  // Takes a line of order k apart: its numbers, and its words into words_.
+  // Parses a line of order k: sets the numbers, and words_ to the words.
   absl::Status ParseEntry(int k, float* log_prob, float* backoff) {
     words_ = SplitWords(line_);
     const size_t fields = words_.size();
@@ -148,15 +150,16 @@ class ArpaReader {
     }
     if (numbers[0] > 0) {
       if (!options_.clamp_positive) {
-        return LineError(lines_, absl::StrCat("expected a log-probability up ",
-                                              "to 0, found ", words_[0]));
+        return LineError(lines_,
+                         absl::StrCat("expected a log-probability of at ",
+                                      "most 0, found ", words_[0]));
       }
       numbers[0] = 0;
       ++clamped_;
     }
     if (numbers[1] * kLn10 > kMaxBackOff) {
       return LineError(
-          lines_, absl::StrCat("expected a back-off up to ",
+          lines_, absl::StrCat("expected a back-off weight of at most ",
                                kMaxBackOff / kLn10, ", found ", words_.back()));
     }
     *log_prob = NaturalLog(numbers[0]);
@@ -179,7 +182,7 @@ class ArpaReader {
       absl::Status status = ParseEntry(1, &log_prob, &backoff);
       if (!status.ok()) return status;
       const auto [name, is_new] = names.emplace(words_[0]);
-      if (!is_new) return Twice(1, *name, lines_.line_number());
+      if (!is_new) return DuplicateError(1, *name, lines_.line_number());
       if (FindInvalidUtf8(*name) != absl::string_view::npos) {
         return LineError(lines_, "invalid UTF-8");
       }
@@ -195,7 +198,7 @@ class ArpaReader {
       return absl::InvalidArgumentError(absl::StrCat(
           lines_.name(), ", 1-grams: ", vocabulary_.status().message()));
     }
-    // No event: SRILM writes -99, KenLM 0, IRSTLM something.
+    // <s> is never predicted; its log-probability in the file is arbitrary.
     level.log_probs[vocabulary_->begin_sentence()] = kMinusInfinity;
     return absl::OkStatus();
   }
@@ -203,7 +206,7 @@ class ArpaReader {
   void AddMarker(absl::string_view marker, double log10,
                  std::vector<absl::string_view>& words) {
     if (std::find(words.begin(), words.end(), marker) != words.end()) return;
-    Warn(absl::StrCat("the file has no ", marker, "; it gets the log10 ",
+    Warn(absl::StrCat("the file has no ", marker, "; using the log10 ",
                       "probability ", log10));
     Add(1, 0, words.size(), NaturalLog(log10), 0);
     words.push_back(marker);
@@ -229,13 +232,14 @@ class ArpaReader {
     return Place(k, entries);
   }
 
-  // Finds the context of the n-gram in words_.
+  // Looks up the words and the context of the n-gram in words_.
   absl::Status Locate(Entry* entry) {
     std::vector<WordId> ids;
     for (absl::string_view word : words_) {
       if (!vocabulary_->Contains(word)) {
-        return LineError(lines_,
-                         absl::StrCat("the word '", word, "' is no 1-gram"));
+        return LineError(
+            lines_, absl::StrCat("expected a word that is a 1-gram, found ",
+                                 "'", word, "'"));
       }
       ids.push_back(vocabulary_->Find(word));
     }
@@ -251,10 +255,9 @@ class ArpaReader {
       const auto found = std::lower_bound(begin, end, ids[i]);
       if (found == end || *found != ids[i]) {
         words_.pop_back();
-        return LineError(
-            lines_,
-            absl::StrCat("the context '", absl::StrJoin(words_, " "),
-                         "' of the n-gram is no ", words_.size(), "-gram"));
+        return LineError(lines_, absl::StrCat("expected a context that is a ",
+                                              words_.size(), "-gram, found '",
+                                              absl::StrJoin(words_, " "), "'"));
       }
       entry->context = found - level.words.begin();
     }
@@ -274,7 +277,7 @@ class ArpaReader {
       const Entry& entry = entries[i];
       if (i > 0 && entries[i - 1].context == entry.context &&
           entries[i - 1].word == entry.word) {
-        return Twice(k, vocabulary_->word(entry.word), entry.line);
+        return DuplicateError(k, vocabulary_->word(entry.word), entry.line);
       }
       Add(k, entry.context, entry.word, entry.log_prob, entry.backoff);
     }
@@ -283,10 +286,11 @@ class ArpaReader {
     return absl::OkStatus();
   }
 
-  absl::Status Twice(int k, absl::string_view last_word, uint64_t line) const {
+  absl::Status DuplicateError(int k, absl::string_view last_word,
+                              uint64_t line) const {
     return absl::InvalidArgumentError(absl::StrCat(
         lines_.name(), " line ", line, ": the ", k, "-gram that ends with '",
-        last_word, "' stands there for ", "the second time"));
+        last_word, "' occurs for ", "the second time"));
   }
 
   void Add(int k, uint32_t context, WordId word, float log_prob,
@@ -303,7 +307,7 @@ class ArpaReader {
   absl::string_view line_;
   bool at_end_ = false;
   std::vector<absl::string_view> words_;
-  std::vector<uint64_t> counts_;  // as the header tells
+  std::vector<uint64_t> counts_;  // of each order, from the header
   absl::StatusOr<Vocabulary> vocabulary_ = absl::UnknownError("");
   NgramTable table_;
   std::vector<std::string> warnings_;

@@ -9,7 +9,7 @@
 namespace lmserve {
 namespace {
 
-// With enough digits for a float.
+// Converts a natural logarithm to base 10, with enough digits for a float.
 std::string Log10(float natural) {
   return std::isinf(natural) ? absl::StrCat(kLog10OfZero)
                              : absl::StrFormat("%.9g", natural / kLn10);
@@ -20,8 +20,8 @@ std::string Log10(float natural) {
 absl::Status WriteArpa(const NgramModel& model, std::ostream& out) {
   if (model.rule() != UnseenRule::kBackOff && model.order() > 1) {
     return absl::FailedPreconditionError(
-        "an ARPA file can only tell models that back off by a weight of the "
-        "context, not additive smoothing or stupid back-off");
+        "expected a model that an ARPA file can express, found additive "
+        "smoothing or stupid back-off");
   }
   out << "\\data\\\n";
   for (int k = 1; k <= model.order(); ++k) {

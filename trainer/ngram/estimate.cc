@@ -11,8 +11,8 @@
 namespace lmserve {
 namespace {
 
-// Below this a leftover is the rounding of nothing.
-constexpr double kNothing = 1e-12;
+// A smaller leftover probability is a rounding error.
+constexpr double kRoundingError = 1e-12;
 
 class Estimator {
  public:
@@ -47,7 +47,8 @@ class Estimator {
     }
   }
 
-  // The counts that the method takes for an order, and what it learns of them.
+  // Returns the counts that the smoothing method uses for an order, after
+  // fitting the method to them.
   std::vector<uint32_t> FitCounts(int k) {
     std::vector<uint32_t> counts = counts_.levels[k - 1].counts;
     if (smoothing_.adjusts_counts() && k < counts_.order()) {
@@ -70,7 +71,8 @@ class Estimator {
            options_.prune[std::min<size_t>(k - 1, last)];
   }
 
-  // Order 1: below it lies the uniform distribution. <s> is no event.
+  // Estimates order 1, whose lower order is the uniform distribution. <s> is
+  // never predicted, so it has probability 0.
   void EstimateUnigrams() {
     const std::vector<uint32_t> counts = FitCounts(1);
     const uint32_t begin = counts_.begin_sentence;
@@ -114,7 +116,7 @@ class Estimator {
   static double Leftover(absl::Span<const double> shares) {
     const double leftover =
         1 - std::accumulate(shares.begin(), shares.end(), 0.0);
-    return leftover < kNothing ? 0 : leftover;
+    return leftover < kRoundingError ? 0 : leftover;
   }
 
   // Estimates the n-grams of order k, context by context.
@@ -141,8 +143,9 @@ class Estimator {
     placed_ = std::move(placed);
   }
 
-  // Estimates the n-grams [begin, end) of order k, which share a context;
-  // appends those that stay to placed, and returns the context's weight.
+  // Estimates the n-grams [begin, end) of order k, which have the same context.
+  // Appends the n-grams that are kept to `placed` and returns the back-off
+  // weight of the context.
   double EstimateContext(int k, uint32_t begin, uint32_t end,
                          absl::Span<const uint32_t> counts,
                          absl::Span<double> probabilities,
@@ -161,7 +164,7 @@ class Estimator {
       leftover -= shares_[i - begin];
       seen_below += below_[suffixes[i]];
     }
-    if (leftover < kNothing) leftover = 0;
+    if (leftover < kRoundingError) leftover = 0;
     switch (smoothing_.leftover()) {
       case Leftover::kInterpolate:
         for (size_t i = first; i < placed.size(); ++i) {
@@ -175,23 +178,26 @@ class Estimator {
       case Leftover::kFloor:
         return Floor(leftover, vocabulary_ - (placed.size() - first));
       case Leftover::kStupid:
-        return 1;  // the model's alpha is the weight
+        return 1;  // the model uses its alpha instead
     }
     return 1;
   }
 
-  // The weight that gives the unseen words, of the given probability below, the
-  // leftover. Where no word is unseen the kept ones get it, in proportion.
+  // Returns the back-off weight with which the unseen words together get the
+  // leftover; unseen_below is their probability in the lower order. If there
+  // are no unseen words, distributes the leftover over the kept n-grams in
+  // proportion to their probabilities.
   static double BackOff(double leftover, double unseen_below,
                         absl::Span<const uint32_t> kept,
                         absl::Span<double> probabilities) {
     if (leftover == 0) return 0;
-    if (unseen_below > kNothing) return leftover / unseen_below;
+    if (unseen_below > kRoundingError) return leftover / unseen_below;
     for (uint32_t ngram : kept) probabilities[ngram] /= 1 - leftover;
     return 1;
   }
 
-  // What each of the unseen words gets; of no account where there is none.
+  // Returns the probability of each unseen word. The result is not used if
+  // there are none.
   static double Floor(double leftover, double unseen) {
     return unseen > 0 ? leftover / unseen : 1;
   }
@@ -201,8 +207,8 @@ class Estimator {
   Smoothing& smoothing_;
   const double vocabulary_;
   Estimate estimate_;
-  std::vector<double> below_;     // P of the n-grams of the order below
-  std::vector<uint32_t> placed_;  // which of them the table holds, in order
+  std::vector<double> below_;     // P of the n-grams of the lower order
+  std::vector<uint32_t> placed_;  // the kept n-grams of the lower order
   std::vector<double> shares_;
 };
 
@@ -210,14 +216,14 @@ absl::Status CheckPruning(absl::Span<const uint32_t> prune) {
   for (size_t i = 1; i < prune.size(); ++i) {
     if (prune[i] < prune[i - 1]) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "prune: expected thresholds that do not fall with the order, found ",
+          "prune: expected thresholds that do not decrease, found ",
           prune[i - 1], " before ", prune[i]));
     }
   }
   if (!prune.empty() && prune[0] != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("prune: expected 0 for order 1, found ", prune[0],
-                     "; --min-count or --vocabulary limit the words"));
+                     "; use --min-count or --vocabulary to limit the words"));
   }
   return absl::OkStatus();
 }

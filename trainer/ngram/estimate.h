@@ -13,22 +13,23 @@
 namespace lmserve {
 
 struct EstimateOptions {
-  SmoothingOptions smoothing;  // the size of the vocabulary is filled in
-  // An n-gram of order k > 1 seen prune[k - 1] times or less is left out; the
-  // last threshold holds for the higher orders too. Order 1 is never pruned.
+  SmoothingOptions smoothing;  // EstimateModel() sets the vocabulary
+  // N-grams of order k > 1 that occur at most prune[k - 1] times are left out.
+  // The last threshold also applies to all higher orders. Order 1 is never
+  // pruned, so prune[0] must be 0.
   std::vector<uint32_t> prune;
 };
 
 struct Estimate {
   NgramTable table;
-  std::vector<std::string> notes;  // for people: discounts, fallbacks
+  std::vector<std::string> notes;  // for the user: discounts and fallbacks
 };
 
-// Makes the probabilities of a model from counts. Discounts are found, and
-// shares taken, before n-grams are pruned; what a pruned n-gram had goes to the
-// leftover of its context, so that the distribution still sums to 1. Fails with
-// INVALID_ARGUMENT where a parameter is out of its range, or the thresholds of
-// pruning fall with the order.
+// Estimates the probabilities of a model from counts. Discounts and shares are
+// computed before n-grams are pruned. The share of a pruned n-gram is added to
+// the leftover of its context, so the distribution still sums to 1. Fails with
+// INVALID_ARGUMENT if a parameter is out of its range or the thresholds of
+// pruning decrease with the order.
 absl::StatusOr<Estimate> EstimateModel(const NgramCounts& counts,
                                        const EstimateOptions& options);
 

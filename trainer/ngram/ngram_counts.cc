@@ -9,8 +9,8 @@
 namespace lmserve {
 namespace {
 
-// Sorts the positions of a text by the words from there on: up to `order` of
-// them, and not past </s>.
+// Sorts the positions of a text by the words that start there: up to `order`
+// words, and not beyond </s>.
 class PositionSorter {
  public:
   PositionSorter(const Corpus& corpus, int order)
@@ -38,13 +38,13 @@ class PositionSorter {
   }
 
  private:
-  // A position with its second and third word at hand.
+  // A position, with its second and third word as a sort key.
   struct Item {
     uint64_t key;
     uint32_t position;
   };
 
-  // Puts the positions of each word together.
+  // Groups the positions by their first word.
   void FillBuckets() {
     for (WordId word : words_) ++bucket_ends_[word];
     std::partial_sum(bucket_ends_.begin(), bucket_ends_.end(),
@@ -96,7 +96,7 @@ class PositionSorter {
   std::vector<uint32_t> positions_;
 };
 
-// Walks the sorted positions, and finds where n-grams begin.
+// Builds the levels from the sorted positions.
 class LevelBuilder {
  public:
   LevelBuilder(const Corpus& corpus, std::vector<uint32_t> positions, int order)
@@ -119,8 +119,8 @@ class LevelBuilder {
   }
 
  private:
-  // Counts the n-grams at sorted position i; those past the words shared with
-  // the position before are new.
+  // Counts the n-grams at sorted position i. N-grams that are longer than the
+  // common prefix with the previous position are new.
   void AddPosition(size_t i) {
     const WordId* text = &words_[positions_[i]];
     const int shared = i == 0 ? 0 : Shared(text, &words_[positions_[i - 1]]);
@@ -132,7 +132,7 @@ class LevelBuilder {
     }
   }
 
-  // How many words two positions have in common, up to </s>.
+  // Returns the number of words that two positions have in common, up to </s>.
   int Shared(const WordId* a, const WordId* b) const {
     for (int k = 0; k < order_; ++k) {
       if (a[k] != b[k]) return k;
@@ -146,7 +146,8 @@ class LevelBuilder {
     Append(k, word);
   }
 
-  // Order 1 has the words that the text lacks, too.
+  // Adds the words below `end` to order 1, which also has words that do not
+  // occur in the text.
   void AddWordsBelow(WordId end) {
     while (levels_[0].size() < end) Append(1, levels_[0].size());
   }
@@ -158,8 +159,8 @@ class LevelBuilder {
     if (k < order_) level.children.push_back(levels_[k].size());
   }
 
-  // The suffix of an n-gram at a position of the text is the n-gram of the
-  // order below at the next position.
+  // Sets the suffixes of order k. The suffix of an n-gram at a position of the
+  // text is the n-gram of the next lower order at the next position.
   void LinkSuffixes(int k) {
     std::vector<uint32_t> below(words_.size());  // by position in the text
     ForEachPosition(k - 1, [&](uint32_t position, uint32_t ngram) {
@@ -172,7 +173,7 @@ class LevelBuilder {
     });
   }
 
-  // Calls visit(position, index of the n-gram of order k there).
+  // Calls visit(position, index of the n-gram of order k at that position).
   template <typename Visit>
   void ForEachPosition(int k, Visit visit) const {
     uint32_t next = 0;
@@ -193,7 +194,7 @@ class LevelBuilder {
   const WordId size_;
   const int order_;
   const std::vector<uint32_t> positions_;
-  std::vector<uint8_t> shared_;  // words shared with the position before
+  std::vector<uint8_t> shared_;  // words in common with the previous position
   std::vector<CountedLevel> levels_;
 };
 
@@ -212,7 +213,7 @@ std::vector<uint32_t> AdjustedCounts(const NgramCounts& counts, int k) {
   std::vector<uint32_t> adjusted(level.size(), 0);
   for (uint32_t suffix : counts.levels[k].suffixes) ++adjusted[suffix];
   if (k == 1) return adjusted;
-  // The n-grams that begin with <s> are neighbours.
+  // The n-grams that start with <s> are adjacent.
   uint32_t begin = counts.begin_sentence;
   uint32_t end = begin + 1;
   for (int j = 1; j < k; ++j) {

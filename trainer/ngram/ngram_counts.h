@@ -9,13 +9,14 @@
 
 namespace lmserve {
 
-// The n-grams of one order with their counts, sorted by context (in the order
-// of the level below), then by the id of their last word.
+// The n-grams of one order with their counts. They are sorted by the index of
+// their context in the next lower order, then by the id of their last word.
 struct CountedLevel {
-  std::vector<WordId> words;       // the last word of each n-gram
-  std::vector<uint32_t> counts;    // how often it stands in the text
-  std::vector<uint32_t> suffixes;  // order > 1: where the n-gram less its
-                                   // first word stands in the level below
+  std::vector<WordId> words;     // the last word of each n-gram
+  std::vector<uint32_t> counts;  // of each n-gram in the text
+  // Order > 1: the index, in the next lower order, of each n-gram without its
+  // first word.
+  std::vector<uint32_t> suffixes;
   // N-gram i is the context of the n-grams [children[i], children[i + 1]) of
   // the next order; size() + 1 elements, empty at the highest order.
   std::vector<uint32_t> children;
@@ -23,8 +24,8 @@ struct CountedLevel {
   size_t size() const { return words.size(); }
 };
 
-// All n-grams of a text, orders 1 to N; levels[k - 1] holds order k. Order 1
-// holds every word of the vocabulary, in the order of the ids, <s> included.
+// All n-grams of a text; levels[k - 1] has those of order k. Order 1 has every
+// word of the vocabulary, including <s>, in the order of the ids.
 struct NgramCounts {
   std::vector<CountedLevel> levels;
   WordId begin_sentence = 0;
@@ -32,16 +33,18 @@ struct NgramCounts {
   int order() const { return static_cast<int>(levels.size()); }
 };
 
-// Counts the n-grams of a corpus, orders 1 to `order`, on `threads` threads.
+// Counts the n-grams of a corpus, of orders 1 to `order`, with `threads`
+// threads.
 //
-// Sorts all positions of the text by the words that follow: then every n-gram
-// of every order is a run of neighbours, met in the order of the result. Takes
-// 13 bytes a word of the text beside the result.
+// All positions of the text are sorted by the words that start there. Then
+// equal n-grams of every order are adjacent, in the order of the result.
+// Besides the result, this needs 13 bytes of memory per word of the text.
 NgramCounts CountNgrams(const Corpus& corpus, int order, int threads);
 
-// The counts that Kneser-Ney smoothing takes for order k < N (Chen and Goodman
-// 1998, section 3; Heafield et al. 2013, section 3.2): the number of different
-// words before an n-gram, or, of one that begins with <s>, its count.
+// Returns the counts that Kneser-Ney smoothing uses for an order k below the
+// highest (Chen and Goodman 1998, section 3; Heafield et al. 2013,
+// section 3.2): the number of different words that precede an n-gram, or the
+// plain count of an n-gram that starts with <s>.
 std::vector<uint32_t> AdjustedCounts(const NgramCounts& counts, int k);
 
 }  // namespace lmserve

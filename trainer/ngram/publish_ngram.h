@@ -12,9 +12,9 @@
 
 namespace lmserve {
 
-// Publishes an n-gram model as the next version of a model in a store, and
-// returns its number. The properties are for people; order and n-gram counts
-// are added.
+// Publishes an n-gram model as the next version of a model in a store and
+// returns the version's number. The order and the numbers of n-grams are added
+// to the properties.
 absl::StatusOr<uint64_t> PublishNgram(
     const std::string& store, absl::string_view name,
     const Vocabulary& vocabulary, const NgramTable& table,

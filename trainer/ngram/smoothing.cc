@@ -28,7 +28,8 @@ class MaximumLikelihood : public Smoothing {
   }
 };
 
-// Brants et al. 2007: relative frequencies, and alpha a step back.
+// Brants et al. 2007: relative frequencies, and a factor alpha for each
+// back-off.
 class StupidBackOff final : public MaximumLikelihood {
  public:
   Leftover leftover() const override { return Leftover::kStupid; }
@@ -54,8 +55,8 @@ class Additive final : public Smoothing {
   const double vocabulary_;
 };
 
-// P(w | h) = (count(h w) + T P(w | h')) / (count(h) + T), T the number of
-// different words after h (Witten and Bell 1991, method C).
+// P(w | h) = (count(h w) + T P(w | h')) / (count(h) + T), where T is the number
+// of different words after h (Witten and Bell 1991, method C).
 class WittenBell final : public Smoothing {
  public:
   Leftover leftover() const override { return Leftover::kInterpolate; }
@@ -70,8 +71,9 @@ class WittenBell final : public Smoothing {
   }
 };
 
-// Katz 1987: counts up to 5 are discounted after Good and Turing, as far as the
-// counts of counts give a factor in (0, 1]; the leftover goes to unseen words.
+// Katz 1987: counts up to k get a Good-Turing discount; the leftover goes to
+// the unseen words. k is the largest number up to 5 for which the counts of
+// counts give all discounts a factor in (0, 1].
 class Katz final : public Smoothing {
  public:
   Leftover leftover() const override { return Leftover::kBackOff; }
@@ -84,8 +86,8 @@ class Katz final : public Smoothing {
     factors_.push_back(factors);
     if (k == kLimit) return "";
     return absl::StrCat("order ", order, ": the counts of counts allow ",
-                        "Good-Turing discounts up to a count of ", k, ", not ",
-                        kLimit);
+                        "Good-Turing discounts only up to a count of ", k,
+                        ", not ", kLimit);
   }
 
   void Share(int order, absl::Span<const uint32_t> counts,
@@ -95,7 +97,7 @@ class Katz final : public Smoothing {
     const bool discounted = std::any_of(
         counts.begin(), counts.end(),
         [&](uint32_t count) { return count > 0 && count <= factors.size(); });
-    // A context whose words are all frequent keeps a little for the others.
+    // A context without discounted words reserves one count for unseen words.
     if (!discounted) ++sum;
     for (size_t i = 0; i < counts.size(); ++i) {
       const uint32_t count = counts[i];
@@ -105,7 +107,7 @@ class Katz final : public Smoothing {
   }
 
  private:
-  using Factors = std::vector<double>;  // of the counts 1, 2, ...
+  using Factors = std::vector<double>;  // for the counts 1, 2, ...
 
   static constexpr int kLimit = 5;
 
@@ -128,7 +130,7 @@ class Katz final : public Smoothing {
   std::vector<Factors> factors_;  // by order
 };
 
-// Modified Kneser-Ney, interpolated (Chen and Goodman 1998, section 3).
+// Interpolated modified Kneser-Ney (Chen and Goodman 1998, section 3).
 class ModifiedKneserNey final : public Smoothing {
  public:
   Leftover leftover() const override { return Leftover::kInterpolate; }
@@ -145,7 +147,7 @@ class ModifiedKneserNey final : public Smoothing {
       return absl::StrCat("order ", order, ": discounts ", values);
     }
     return absl::StrCat("order ", order, ": ", discounts.status().message(),
-                        "; the discounts ", values, " stand in");
+                        "; using the discounts ", values);
   }
 
   void Share(int order, absl::Span<const uint32_t> counts,

@@ -19,7 +19,8 @@ constexpr WordId kBegin = 1;
 constexpr WordId kEnd = 2;
 constexpr WordId kMarkers = 3;
 
-// Reads the text with ids by first occurrence, then numbers them anew.
+// Reads a text. Words get preliminary ids in the order of their first
+// occurrence; Build() renumbers them.
 class CorpusBuilder {
  public:
   CorpusBuilder(LineReader& lines, TextForm form) : lines_(lines), form_(form) {
@@ -29,7 +30,7 @@ class CorpusBuilder {
     }
   }
 
-  // From here on other words are unknown.
+  // Reads the vocabulary from a file. All other words of the text are unknown.
   absl::Status FixVocabulary(const std::string& file) {
     absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
     if (!lines.ok()) return lines.status();
@@ -108,13 +109,15 @@ class CorpusBuilder {
     }
     words_.push_back(kEnd);
     if (words_.size() > std::numeric_limits<uint32_t>::max() / 2) {
-      return LineError(lines_, "the corpus has more than 2^31 words");
+      return LineError(lines_,
+                       "expected a corpus of at most 2^31 words, found more");
     }
     return absl::OkStatus();
   }
 
-  // The ids to be, as they are now: the markers, then the words to keep, most
-  // frequent first, equals as they came. A fixed vocabulary keeps its order.
+  // Returns the preliminary ids in the order of the final ids: the markers,
+  // then the words to keep by falling frequency. Words of equal frequency keep
+  // their order, and so does a fixed vocabulary.
   std::vector<WordId> NewOrder(uint64_t min_count) const {
     std::vector<WordId> ids(names_.size());
     std::iota(ids.begin(), ids.end(), 0u);

@@ -15,37 +15,41 @@
 namespace lmserve {
 
 struct CorpusOptions {
-  // Words to know, a line each; the rest becomes <unk>. They get their ids in
-  // this order, so that models of several texts can share a vocabulary, as that
-  // of a version in a store. Empty: all words.
+  // A file with the words of the vocabulary, separated by white space; all
+  // other words become <unk>. The words get their ids in the order of the file,
+  // so models of different texts can share a vocabulary, for example the
+  // vocabulary.txt of a version in a store. Empty: all words of the text.
   std::string vocabulary_file;
-  // Words seen less often become <unk>; those of a vocabulary_file stay.
+  // Words that occur less often become <unk>. Ignored with a vocabulary_file.
   uint64_t min_count = 1;
   TextForm form = TextForm::kSentences;
 };
 
-// A text as word ids, sentence after sentence: <s> w1 ... wm </s> <s> ...
+// A text as word ids, with the vocabulary of the ids.
 struct Corpus {
-  // <unk> = 0, <s> = 1, </s> = 2, then the words, most frequent first or as in
-  // the vocabulary_file.
+  // <unk> = 0, <s> = 1, </s> = 2, then the other words: the most frequent
+  // first, or in the order of the vocabulary_file.
   Vocabulary vocabulary;
+  // All sentences, one after the other: <s> w1 ... wm </s> <s> ...
   std::vector<WordId> words;
   uint64_t sentences = 0;
-  uint64_t unknown = 0;      // words that became <unk>, those of the text too
-  uint64_t blank_lines = 0;  // left out
+  uint64_t unknown = 0;  // number of <unk> in `words`
+  // Number of blank lines. They are ignored in TextForm::kSentences.
+  uint64_t blank_lines = 0;
 
-  // Words to predict: all but <s>.
+  // The number of words that a model predicts: all but <s>.
   uint64_t tokens() const { return words.size() - sentences; }
 };
 
-// Reads a text, a sentence a line; <unk> in the text is the unknown word.
-// Fails, naming the line, on <s> or </s> in the text and on invalid UTF-8, and
-// where there is no sentence at all.
+// Reads a text with one sentence per line and words that are separated by white
+// space. The word <unk> in the text is the unknown word. Fails with
+// INVALID_ARGUMENT if a line contains <s>, </s> or invalid UTF-8 (the message
+// has the line number), and if the text has no sentence.
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);
 
-// The same of a file, telling a person how it goes.
+// Reads a text from a file and shows the progress on the standard error.
 absl::StatusOr<Corpus> ReadCorpusFile(const std::string& file,
                                       const CorpusOptions& options);
 

@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kBlock = size_t{1} << 17;
 
-// The bytes of a file as they lie on disk.
+// The undecoded bytes of a file.
 class RawFile {
  public:
   static absl::StatusOr<RawFile> Open(const std::string& path) {
@@ -31,7 +31,7 @@ class RawFile {
     RawFile file(fd, info.st_size);
     if (S_ISDIR(info.st_mode)) {
       return absl::InvalidArgumentError(
-          absl::StrCat(path, ": is a directory, expected a file"));
+          absl::StrCat(path, ": expected a file, found a directory"));
     }
     return file;
   }
@@ -45,7 +45,7 @@ class RawFile {
     if (fd_ > STDIN_FILENO) close(fd_);
   }
 
-  // Replaces *bytes with the next ones; none at the end.
+  // Replaces *bytes by the next bytes of the file, or by none at its end.
   absl::Status Read(const std::string& name, std::string* bytes) {
     bytes->resize(kBlock);
     ssize_t count;
@@ -84,7 +84,7 @@ class FileReader : public LineReader {
   double Progress() const override { return file_.Progress(); }
 
  protected:
-  // Sees to it that there is input, unless the file is at its end.
+  // Ensures that there is input, unless the file is at its end.
   absl::Status FillInput() {
     if (!input_.empty() || ended_) return absl::OkStatus();
     absl::Status status = file_.Read(name(), &input_);
@@ -92,7 +92,7 @@ class FileReader : public LineReader {
     return status;
   }
 
-  absl::Status Broken(absl::string_view problem) const {
+  absl::Status DataLoss(absl::string_view problem) const {
     return absl::DataLossError(absl::StrCat(name(), ": ", problem));
   }
 
@@ -132,7 +132,7 @@ class GzipReader final : public FileReader {
     while (bytes->size() == before) {
       if (absl::Status status = FillInput(); !status.ok()) return status;
       if (ended()) {
-        return inside_ ? Broken("the gzip data ends too early")
+        return inside_ ? DataLoss("the gzip data is truncated")
                        : absl::OkStatus();
       }
       if (absl::Status status = Inflate(bytes); !status.ok()) return status;
@@ -155,13 +155,13 @@ class GzipReader final : public FileReader {
     if (result == Z_STREAM_END) {
       inflateReset(&stream_);  // a file may have several members
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
-      return Broken("the gzip data is broken");
+      return DataLoss("the gzip data is corrupt");
     }
     return absl::OkStatus();
   }
 
   z_stream stream_ = {};
-  bool inside_ = true;  // a member has begun and not ended
+  bool inside_ = true;  // within a member of the file
 };
 
 class XzReader final : public FileReader {
@@ -198,8 +198,8 @@ class XzReader final : public FileReader {
     bytes->resize(before + kBlock - stream_.avail_out);
     done_ = result == LZMA_STREAM_END;
     if (result == LZMA_OK || done_) return absl::OkStatus();
-    return Broken(result == LZMA_BUF_ERROR ? "the xz data ends too early"
-                                           : "the xz data is broken");
+    return DataLoss(result == LZMA_BUF_ERROR ? "the xz data is truncated"
+                                             : "the xz data is corrupt");
   }
 
   lzma_stream stream_ = LZMA_STREAM_INIT;
@@ -233,7 +233,7 @@ absl::StatusOr<std::unique_ptr<LineReader>> LineReader::Open(
   absl::StatusOr<RawFile> file = RawFile::Open(path);
   if (!file.ok()) return file.status();
   const std::string name = path == "-" ? "standard input" : path;
-  // A pipe may give its first bytes one by one.
+  // A pipe may deliver the first bytes one by one.
   std::string head, block;
   do {
     absl::Status status = file->Read(name, &block);
@@ -267,7 +267,8 @@ bool LineReader::Next(absl::string_view* line) {
     if (buffer_.size() == searched) break;  // the end of the file
   }
   if (end == std::string::npos && buffer_.empty()) return false;
-  if (end == std::string::npos) end = buffer_.size();  // no LF after the last
+  if (end == std::string::npos)
+    end = buffer_.size();  // the last line has no LF
   *line = absl::string_view(buffer_).substr(position_, end - position_);
   position_ = std::min(end + 1, buffer_.size());
   ++line_number_;

@@ -11,36 +11,40 @@
 
 namespace lmserve {
 
-// Reads a text file line by line: plain, gzip or xz, which its first bytes
-// tell; "-" is the standard input. One thread at a time.
+// Reads a text line by line. Not thread-safe.
 class LineReader {
  public:
+  // Opens a file; "-" is the standard input. Detects gzip and xz compression by
+  // the first bytes.
   static absl::StatusOr<std::unique_ptr<LineReader>> Open(
       const std::string& path);
 
-  // The same over a text in memory, as tests like it.
+  // Reads a text in memory, for tests.
   static std::unique_ptr<LineReader> FromString(std::string text);
 
   virtual ~LineReader();
 
-  // Sets the next line, without its LF; the view lives until the next call.
-  // False at the end, and where reading fails: ask status().
+  // Sets *line to the next line, without its LF. The view is valid until the
+  // next call. Returns false at the end of the text and when reading fails;
+  // status() tells the two apart.
   bool Next(absl::string_view* line);
 
   const absl::Status& status() const { return status_; }
 
-  // The number of the line that Next() gave last, from 1.
+  // The number of the line that Next() returned last, from 1.
   uint64_t line_number() const { return line_number_; }
 
   const std::string& name() const { return name_; }
 
-  // The share of the file that was read, 0 to 1; -1 where its size is unknown.
+  // The fraction of the file that was read, from 0 to 1; -1 if its size is
+  // unknown.
   virtual double Progress() const = 0;
 
  protected:
   explicit LineReader(std::string name) : name_(std::move(name)) {}
 
-  // Appends some decoded bytes; none at the end. Errors name the file.
+  // Appends some decompressed bytes, or none at the end of the text. Error
+  // messages contain the name of the file.
   virtual absl::Status Read(std::string* bytes) = 0;
 
  private:
@@ -51,7 +55,8 @@ class LineReader {
   absl::Status status_;
 };
 
-// An INVALID_ARGUMENT error that names the file and the reader's last line.
+// Returns an INVALID_ARGUMENT error with the name of the file and the number of
+// the line that was read last.
 absl::Status LineError(const LineReader& lines, absl::string_view problem);
 
 }  // namespace lmserve

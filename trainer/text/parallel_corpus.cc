@@ -10,18 +10,19 @@
 namespace lmserve {
 namespace {
 
-// A stream has blank lines, too, so that the lines of both texts stay beside
-// each other.
+// A stream keeps blank lines, so line i of both texts remains sentence i.
 constexpr TextForm kForm = TextForm::kStream;
 
-absl::StatusOr<Corpus> Read(const std::string& file, CorpusOptions options) {
+absl::StatusOr<Corpus> ReadAllLines(const std::string& file,
+                                    CorpusOptions options) {
   options.form = kForm;
   return ReadCorpusFile(file, options);
 }
 
-// Of <s> w1 ... wm </s> <s> ... the words of each sentence.
-std::vector<std::vector<WordId>> Divide(absl::Span<const WordId> words,
-                                        const Vocabulary& vocabulary) {
+// Splits a text in the form of Corpus::words into sentences without <s> and
+// </s>.
+std::vector<std::vector<WordId>> SplitSentences(absl::Span<const WordId> words,
+                                                const Vocabulary& vocabulary) {
   std::vector<std::vector<WordId>> sentences;
   for (WordId word : words) {
     if (word == vocabulary.begin_sentence()) {
@@ -33,7 +34,7 @@ std::vector<std::vector<WordId>> Divide(absl::Span<const WordId> words,
   return sentences;
 }
 
-absl::StatusOr<std::vector<SentencePair>> Join(
+absl::StatusOr<std::vector<SentencePair>> MakePairs(
     const std::string& source_file, std::vector<std::vector<WordId>> sources,
     const std::string& file, std::vector<std::vector<WordId>> targets) {
   if (sources.size() != targets.size()) {
@@ -48,7 +49,8 @@ absl::StatusOr<std::vector<SentencePair>> Join(
   }
   if (pairs.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        file, ": expected a sentence with its translation, found ", "none"));
+        file, ": expected at least one sentence with a translation, found ",
+        "none"));
   }
   return pairs;
 }
@@ -58,13 +60,13 @@ absl::StatusOr<std::vector<SentencePair>> Join(
 absl::StatusOr<ParallelCorpus> ReadParallelCorpus(
     const std::string& source_file, const CorpusOptions& source_options,
     const std::string& file, const CorpusOptions& options) {
-  absl::StatusOr<Corpus> source = Read(source_file, source_options);
+  absl::StatusOr<Corpus> source = ReadAllLines(source_file, source_options);
   if (!source.ok()) return source.status();
-  absl::StatusOr<Corpus> target = Read(file, options);
+  absl::StatusOr<Corpus> target = ReadAllLines(file, options);
   if (!target.ok()) return target.status();
   absl::StatusOr<std::vector<SentencePair>> pairs =
-      Join(source_file, Divide(source->words, source->vocabulary), file,
-           Divide(target->words, target->vocabulary));
+      MakePairs(source_file, SplitSentences(source->words, source->vocabulary),
+                file, SplitSentences(target->words, target->vocabulary));
   if (!pairs.ok()) return pairs.status();
   ParallelCorpus corpus = {std::move(source->vocabulary),
                            std::move(target->vocabulary), *std::move(pairs)};
@@ -83,8 +85,8 @@ absl::StatusOr<std::vector<SentencePair>> ReadSentencePairs(
   const absl::StatusOr<std::vector<WordId>> target =
       ReadTextFile(file, vocabulary, kForm);
   if (!target.ok()) return target.status();
-  return Join(source_file, Divide(*source, source_vocabulary), file,
-              Divide(*target, vocabulary));
+  return MakePairs(source_file, SplitSentences(*source, source_vocabulary),
+                   file, SplitSentences(*target, vocabulary));
 }
 
 }  // namespace lmserve

@@ -12,21 +12,22 @@
 
 namespace lmserve {
 
-// A text and its translation, sentence by sentence.
+// A text and its translation as pairs of sentences.
 struct ParallelCorpus {
   Vocabulary source_vocabulary, vocabulary;
   std::vector<SentencePair> pairs;
-  uint64_t tokens = 0;  // of the translations, a </s> each
+  // Words that a model predicts: those of the translations, plus one </s> each.
+  uint64_t tokens = 0;
 };
 
-// Reads two texts of as many lines, line i of the one translating line i of the
-// other; pairs with a blank line are left out. Fails as ReadCorpus(), and where
-// one has more lines than the other, or no pair is left.
+// Reads a source text and its translation `file`; line i of the one translates
+// line i of the other. Pairs with a blank line are ignored. Fails like
+// ReadCorpus(), and if the numbers of lines differ or no pair is left.
 absl::StatusOr<ParallelCorpus> ReadParallelCorpus(
     const std::string& source_file, const CorpusOptions& source_options,
     const std::string& file, const CorpusOptions& options);
 
-// The same, in the words of vocabularies that there are.
+// Reads two texts like ReadParallelCorpus(), with given vocabularies.
 absl::StatusOr<std::vector<SentencePair>> ReadSentencePairs(
     const std::string& source_file, const Vocabulary& source_vocabulary,
     const std::string& file, const Vocabulary& vocabulary);

@@ -11,13 +11,13 @@ constexpr size_t kBatchWords = 1 << 16;
 }  // namespace
 
 absl::Status MarkerError(const LineReader& lines, absl::string_view word) {
-  return LineError(lines, absl::StrCat("expected plain words, found the ",
+  return LineError(lines, absl::StrCat("expected words, found the ",
                                        "sentence marker ", word));
 }
 
 absl::Status NoSentenceError(const LineReader& lines) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(lines.name(), ": no sentence in it, expected one at least"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      lines.name(), ": expected at least one sentence, found none"));
 }
 
 bool SentenceReader::Next(SentenceBatch* batch) {
@@ -53,7 +53,7 @@ absl::Status SentenceReader::Add(absl::string_view line, SentenceBatch* batch) {
   return absl::OkStatus();
 }
 
-// At the end of the lines.
+// Handles the end of the text.
 absl::Status SentenceReader::Finish() {
   if (!lines_.status().ok()) return lines_.status();
   if (tokens_ == 0) return NoSentenceError(lines_);

@@ -13,26 +13,30 @@
 
 namespace lmserve {
 
-// How the lines of a text belong together.
+// How the lines of a text are related.
 enum class TextForm {
-  kSentences,  // each starts after <s>; blank lines are left out
-  kStream,     // each goes on from the one before; blank lines are empty ones
+  // Each line is an independent sentence, which a model reads after <s>. Blank
+  // lines are ignored.
+  kSentences,
+  // Each line continues the line before. A blank line is an empty sentence.
+  kStream,
 };
 
-// What is wrong with a text: a sentence marker in the reader's last line; that
-// there was no sentence.
+// Returns an error: the last line of the reader contains the sentence marker
+// `word`.
 absl::Status MarkerError(const LineReader& lines, absl::string_view word);
+// Returns an error: the text has no sentence.
 absl::Status NoSentenceError(const LineReader& lines);
 
-// Sentences as word ids, one after the other, each with its </s>.
+// Consecutive sentences as word ids, each followed by its </s>.
 struct SentenceBatch {
   std::vector<WordId> words;
-  std::vector<size_t> ends;  // of each sentence, in words
+  std::vector<size_t> ends;  // the index in `words` after each </s>
 };
 
-// Reads a text in the words of a model, a sentence a line, so many sentences at
-// once as are worth a call of Score(). All that it is given must outlive it.
-// One thread at a time.
+// Reads a text with one sentence per line, in batches that are large enough for
+// an efficient call of Score(). Does not own its arguments, which must outlive
+// it. Not thread-safe.
 class SentenceReader {
  public:
   SentenceReader(const Vocabulary& vocabulary, LineReader& lines, TextForm form,
@@ -42,14 +46,16 @@ class SentenceReader {
         form_(form),
         progress_(progress) {}
 
-  // Sets the next sentences. False at the end, and where the text is wrong, of
-  // which status() tells: <s> or </s> in a line, or no sentence at all.
+  // Reads the next sentences. Returns false at the end of the text, and when
+  // status() is an error: reading failed, a line contains <s> or </s>, or the
+  // text has no sentence.
   bool Next(SentenceBatch* batch);
 
   const absl::Status& status() const { return status_; }
 
-  // Of what was read so far.
-  uint64_t tokens() const { return tokens_; }  // with a </s> a sentence
+  // The number of words read so far, including one </s> per sentence.
+  uint64_t tokens() const { return tokens_; }
+  // The number of blank lines read so far.
   uint64_t blank_lines() const { return blank_lines_; }
 
  private:
@@ -65,24 +71,23 @@ class SentenceReader {
   uint64_t blank_lines_ = 0;
 };
 
-// Scores a text by one model, batch after batch. The model must outlive it. One
-// thread at a time.
+// Scores a text with one model, batch by batch. The model must outlive the
+// scorer. Not thread-safe.
 class TextScorer {
  public:
   TextScorer(const LanguageModel& model, TextForm form);
 
-  // ln P of each word of the next batch. Every sentence starts after <s> or, of
-  // a stream, goes on from the one before.
+  // Returns ln P of each word of the next batch. In TextForm::kStream, a batch
+  // continues the batch before.
   std::vector<float> Score(const SentenceBatch& batch);
 
  private:
   const LanguageModel& model_;
   const TextForm form_;
-  std::vector<std::byte> state_;  // before the next batch
+  std::vector<std::byte> state_;  // the model's state before the next batch
 };
 
-// A whole text, as Corpus::words has it: <s> w1 ... wm </s> <s> ...; or that of
-// a file.
+// Reads a whole text in the form of Corpus::words: <s> w1 ... wm </s> <s> ...
 absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
                                              const Vocabulary& vocabulary,
                                              TextForm form);

@@ -14,28 +14,29 @@ namespace {
 
 using Vector = std::vector<double>;
 
-// Steps that are nearer to each other than this, of their size, are one: the
-// sums of features would not tell them apart.
+// Steps whose relative difference is smaller than this are treated as equal,
+// because rounding does not let the scores distinguish them.
 constexpr double kSameStep = 1e-9;
 
 double Dot(absl::Span<const double> a, absl::Span<const double> b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-// The value of a candidate along a line of weights.
+// The score of a candidate as a function of the step.
 struct Line {
   double slope, intercept;
   size_t candidate;
 };
 
-// Of one list: from a step on another candidate is the best.
+// From this step on, `after` is the best candidate of a list, instead of
+// `before`.
 struct Change {
   double step;
   size_t list, before, after;
 };
 
-// The upper envelope from left to right: the lines that are highest somewhere.
-// Of equal ones that of the first candidate.
+// Returns the upper envelope from left to right: the lines that are the highest
+// at some step. Of equal lines, the one of the first candidate is used.
 std::vector<Line> UpperEnvelope(std::vector<Line> lines) {
   std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
     if (a.slope != b.slope) return a.slope < b.slope;
@@ -49,7 +50,8 @@ std::vector<Line> UpperEnvelope(std::vector<Line> lines) {
   for (const Line& line : lines) {
     if (!envelope.empty() && envelope.back().slope == line.slope) continue;
     while (!envelope.empty()) {
-      // The last one is hidden where this one meets the one before it first.
+      // The last line is hidden if the new line crosses the one before it
+      // first.
       const bool hidden =
           envelope.size() > 1 &&
           meet(envelope[envelope.size() - 2], line) <=
@@ -62,8 +64,8 @@ std::vector<Line> UpperEnvelope(std::vector<Line> lines) {
   return envelope;
 }
 
-// Appends where the best candidate of a list changes; returns that of the
-// steps far to the left.
+// Appends the steps at which the best candidate of a list changes. Returns the
+// best candidate to the left of all of them.
 size_t AddChanges(const NbestList& list, size_t number,
                   absl::Span<const double> weights,
                   absl::Span<const double> direction,
@@ -82,7 +84,7 @@ size_t AddChanges(const NbestList& list, size_t number,
   return envelope.front().candidate;
 }
 
-// A step between two changes, that may have none to its left or right.
+// Returns a step between two changes, either of which may be infinite.
 double Between(double left, double right) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (left == -kInfinity) return right - 1 - std::abs(right);
@@ -90,7 +92,7 @@ double Between(double left, double right) {
   return (left + right) / 2;
 }
 
-// A search from one point after the other.
+// A search from several starting points.
 class Mert {
  public:
   Mert(const NbestLists& lists, const NbestCounts& counts,
@@ -123,14 +125,15 @@ class Mert {
     return counts_.Score(ChooseWeighted(lists_, weights));
   }
 
-  // Normally distributed, in units in which all features vary as much.
+  // Returns normally distributed weights, scaled by units_.
   Vector Draw() {
     Vector drawn;
     for (double unit : units_) drawn.push_back(unit * Gaussian());
     return drawn;
   }
 
-  // Box and Muller's; that of the library differs between libraries.
+  // Uses the Box-Muller transform, because the results of
+  // std::normal_distribution differ between standard libraries.
   double Gaussian() {
     constexpr double kTwoPi = 6.283185307179586;
     const auto uniform = [this] {
@@ -140,7 +143,7 @@ class Mert {
     return radius * std::cos(kTwoPi * uniform());
   }
 
-  // Goes the best step of all directions, again and again.
+  // Repeats the best step of all directions until no step is better.
   double Climb(Vector* weights) {
     double score = Score(*weights);
     while (true) {
@@ -180,7 +183,7 @@ class Mert {
   const NbestCounts& counts_;
   const MertOptions options_;
   std::mt19937_64 random_;
-  const Vector units_;  // by how much a weight changes at a time
+  const Vector units_;  // FindUnits() of the lists
 };
 
 }  // namespace

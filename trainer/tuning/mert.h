@@ -10,27 +10,28 @@
 
 namespace lmserve {
 
-// Minimum error rate training (Och 2003): weights of features by which the best
-// candidates of the lists have, together, the best score in a metric.
+// Minimum error rate training (Och 2003): a search for the feature weights
+// whose choices from n-best lists have the best score in a metric.
 
 struct MertOptions {
-  int restarts = 20;           // from weights drawn at random
-  int random_directions = 10;  // searched beside those of single features
+  int restarts = 20;           // additional searches from random weights
+  int random_directions = 10;  // in addition to one per feature
   uint64_t seed = 1;
 };
 
-// The step from `weights` in a direction that is best in the metric, found
-// exactly: along the line each list's best candidate is that of an upper
-// envelope of straight lines (Macherey et al. 2008), so that the metric changes
-// at finitely many steps. 0 where no step is better than none.
+// Finds the factor `step` for which the weights `weights + step * direction`
+// are best in the metric. The search is exact: along the line, the best
+// candidates of a list form the upper envelope of straight lines (Macherey et
+// al. 2008), so the metric changes only at finitely many steps. Returns 0 if no
+// step is better.
 double SearchLine(const NbestLists& lists, const NbestCounts& counts,
                   absl::Span<const double> weights,
                   absl::Span<const double> direction);
 
-// The best weights found from those given and from others drawn at random:
-// never worse than those given. Their absolute values add up to 1, unless all
-// are 0; what is not identifiable keeps the weight that is given or has 0. The
-// same for the same seed.
+// Returns the best weights found by searches from `start` and from random
+// weights; they are never worse than `start`. Their absolute values sum to 1,
+// unless all are 0. A feature that is not identifiable (FindIdentifiable())
+// keeps its weight or gets 0. The same seed gives the same result.
 std::vector<double> TuneByMert(const NbestLists& lists,
                                const NbestCounts& counts,
                                absl::Span<const double> start,

@@ -14,19 +14,21 @@ namespace {
 
 using Vector = std::vector<double>;
 
-// Metrics take whole numbers, which those of the background are not: all are
-// told in so many parts of one. It changes no score, which is made of ratios.
+// Metrics take integer counts, but the counts of the background are fractional.
+// All counts are multiplied by this factor, which does not change the scores,
+// because metrics depend on ratios of counts only.
 constexpr uint64_t kPartsOfOne = 1 << 20;
 
-// The sentences before, the latest of which count most: what a sentence is
-// worth beside them is nearly what it does to the corpus, while that of one
-// sentence alone is a poor guess (Chiang et al. 2008).
+// Decaying sum of the counts of earlier sentences. The metric of a sentence
+// together with this background approximates its effect on the corpus much
+// better than the metric of the sentence alone (Chiang et al. 2008).
 class Background {
  public:
   Background(const Metric& metric, double decay)
       : metric_(metric), decay_(decay) {}
 
-  // What a candidate adds to the corpus, in sentences that are perfect.
+  // Returns what a candidate contributes to the corpus, where 1 is the value of
+  // a perfect sentence.
   double Gain(const Metric::Counts& counts) {
     sum_.resize(counts.size());
     for (size_t k = 0; k < counts.size(); ++k) {
@@ -45,7 +47,8 @@ class Background {
   }
 
  private:
-  // One of each count more than there was, so that no ratio is infinite.
+  // Returns a background count plus 1, multiplied by kPartsOfOne. Adding 1
+  // keeps all ratios finite.
   uint64_t Parts(size_t k) const {
     const double before = k < before_.size() ? before_[k] : 0;
     return static_cast<uint64_t>((1 + before) * double{kPartsOfOne});
@@ -58,12 +61,12 @@ class Background {
   Metric::Counts sum_;
 };
 
-// Of equals the first.
-size_t IndexOfMost(const Vector& values) {
+// Returns the index of the largest value, the first one of equal values.
+size_t IndexOfMax(const Vector& values) {
   return std::max_element(values.begin(), values.end()) - values.begin();
 }
 
-// Steps from one sentence to the next.
+// The state of the training.
 class Mira {
  public:
   Mira(const NbestLists& lists, const NbestCounts& counts,
@@ -104,7 +107,8 @@ class Mira {
     return counts_.Score(ChooseWeighted(lists_, weights));
   }
 
-  // To numbers of the size of a step: those given may be of any.
+  // Scales the initial weights, which may be of any size, to the size of a
+  // step.
   void ScaleStart() {
     double size = 0;
     for (size_t f = 0; f < units_.size(); ++f) {
@@ -114,7 +118,8 @@ class Mira {
     for (double& weight : weights_) weight /= size;
   }
 
-  // Fisher and Yates's; that of the library differs between libraries.
+  // Uses the Fisher-Yates algorithm, because the results of std::shuffle differ
+  // between standard libraries.
   void Shuffle() {
     for (size_t i = order_.size(); i > 1; --i) {
       std::swap(order_[i - 1], order_[random_() % i]);
@@ -124,7 +129,7 @@ class Mira {
   void Visit(size_t i) {
     const std::vector<NbestCandidate>& candidates = lists_.lists[i].candidates;
     const auto counts = counts_.of_list(i);
-    Vector hopes, fears;  // of each candidate: how good it is as such
+    Vector hopes, fears;  // how well each candidate fits these roles
     for (size_t c = 0; c < candidates.size(); ++c) {
       const double gain = background_.Gain(counts[c]);
       const double value =
@@ -133,15 +138,15 @@ class Mira {
       hopes.push_back(value + gain);
       fears.push_back(value - gain);
     }
-    const size_t hope = IndexOfMost(hopes), fear = IndexOfMost(fears);
-    // What the gains differ by, less what the values do.
+    const size_t hope = IndexOfMax(hopes), fear = IndexOfMax(fears);
+    // The difference of the gains minus the difference of the scores.
     const double loss = fears[fear] - fears[hope];
     Step(candidates[hope].features, candidates[fear].features, loss);
     background_.Add(counts[hope]);
     for (size_t f = 0; f < sum_.size(); ++f) sum_[f] += weights_[f];
   }
 
-  // As far as the loss is made good, but no further than options_.c allows.
+  // Moves the weights until the loss is 0, but at most by options_.c.
   void Step(const Vector& hope, const Vector& fear, double loss) {
     double squares = 0;
     for (size_t f = 0; f < units_.size(); ++f) {
@@ -162,7 +167,7 @@ class Mira {
   const Vector units_;
   Background background_;
   std::vector<size_t> order_;
-  Vector weights_, sum_;  // now; of those after each sentence
+  Vector weights_, sum_;  // current weights; sum over all sentences
 };
 
 }  // namespace

@@ -11,24 +11,26 @@
 
 namespace lmserve {
 
-// The margin infused relaxed algorithm on n-best lists, "k-best batch MIRA"
-// (Cherry and Foster 2012): list by list the weights move as little as they
-// must for the candidate that weights and metric like (hope) to be ahead of the
-// one that the weights like and the metric does not (fear), by as much as it is
-// better. Unlike a search of lines (mert.h) it goes well with many features.
+// The margin infused relaxed algorithm on n-best lists: "k-best batch MIRA"
+// (Cherry and Foster 2012). For each list, the hope is a candidate with a high
+// score and a high metric, the fear one with a high score and a low metric. The
+// weights are changed by the smallest step after which the hope's score is
+// higher than the fear's by the difference of their metrics. Unlike MERT
+// (mert.h), this works with many features.
 
 struct MiraOptions {
   size_t epochs = 60;    // passes over the lists
-  double c = 0.01;       // bounds the size of a step
-  double decay = 0.999;  // of the counts of sentences before, by sentence
-  uint64_t seed = 1;     // of the order of the lists in each epoch
+  double c = 0.01;       // maximum size of a step
+  double decay = 0.999;  // of the counts of earlier sentences, per sentence
+  uint64_t seed = 1;     // determines the order of the lists in each epoch
 };
 
-// The best weights found from those given: of the averages after each epoch
-// that which is best in the metric, or those given where none is better. Their
-// absolute values add up to 1, unless all are 0; what is not identifiable keeps
-// its part of what is given. In units in which all features spread alike
-// (FindUnits), so that the scale of none matters. The same for the same seed.
+// Returns the best weights found from `start`: the average weights after the
+// epoch that is best in the metric, or `start` if no epoch is better. Their
+// absolute values sum to 1, unless all are 0. A feature that is not
+// identifiable (FindIdentifiable()) keeps its share of `start`. The scales of
+// the features do not matter (FindUnits()). The same seed gives the same
+// result.
 std::vector<double> TuneByMira(const NbestLists& lists,
                                const NbestCounts& counts,
                                absl::Span<const double> start,

@@ -8,8 +8,8 @@
 namespace lmserve {
 namespace {
 
-// A number below `count`. Not std::uniform_int_distribution, whose results
-// differ between libraries.
+// Returns a random number below `count`. std::uniform_int_distribution is not
+// used because its results differ between standard libraries.
 size_t Draw(std::mt19937_64& random, size_t count) {
   return static_cast<size_t>(random() % count);
 }
@@ -23,7 +23,7 @@ size_t FindGreatest(absl::Span<const double> values) {
   return std::max_element(values.begin(), values.end()) - values.begin();
 }
 
-// Of each candidate the weighted sum of its features.
+// Returns the weighted sum of the features of each candidate.
 std::vector<double> WeightedSums(const NbestList& list,
                                  absl::Span<const double> weights) {
   std::vector<double> sums;
@@ -34,14 +34,15 @@ std::vector<double> WeightedSums(const NbestList& list,
   return sums;
 }
 
-// Half the width of what holds 95 % of the values.
+// Returns half the width of the interval that contains 95 % of the values.
 double Interval(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t outside = values.size() / 40;
   return (values[values.size() - outside - 1] - values[outside]) / 2;
 }
 
-// How likely samples differ from their mean by what was found, or more.
+// Returns the probability that a sample's difference deviates from the mean
+// difference by at least `difference`.
 double PValue(absl::Span<const double> system,
               absl::Span<const double> baseline, double difference) {
   std::vector<double> differences;

@@ -14,13 +14,13 @@
 
 namespace lmserve {
 
-// Of each list the candidate that was chosen.
+// The index of the chosen candidate of each list.
 using NbestChoice = std::vector<size_t>;
 
-// What each candidate of each list counts in a metric.
+// The counts of each candidate of each list in a metric. Immutable.
 class NbestCounts {
  public:
-  // The metric must outlive it. REQUIRES: references for each list.
+  // The metric must outlive the object. REQUIRES: each list has references.
   NbestCounts(const NbestLists& lists,
               absl::Span<const std::vector<std::string>> references,
               const Metric& metric);
@@ -31,10 +31,11 @@ class NbestCounts {
     return counts_[i];
   }
 
-  // What the chosen candidates are worth together.
+  // Returns the score of the chosen candidates as a corpus.
   double Score(const NbestChoice& choice) const;
 
-  // The same with sentences[i] in place of sentence i, for a bootstrap sample.
+  // Returns the score of the chosen candidates of the given sentences, which
+  // may repeat: a bootstrap sample.
   double ScoreOf(const NbestChoice& choice,
                  absl::Span<const size_t> sentences) const;
 
@@ -43,37 +44,39 @@ class NbestCounts {
   std::vector<std::vector<Metric::Counts>> counts_;  // by list
 };
 
-// The first of each list; one drawn from each, the same for the same seed.
+// Chooses the first candidate of each list.
 NbestChoice ChooseFirst(const NbestLists& lists);
+// Chooses a random candidate of each list. The same seed gives the same choice.
 NbestChoice ChooseRandom(const NbestLists& lists, uint64_t seed);
 
-// The best of each list by the weighted sum of its features; of equals that
-// which comes first. A weight a name of lists.feature_names.
+// Chooses the candidate of each list with the largest weighted sum of features,
+// the first one of equal candidates. There is one weight per feature.
 NbestChoice ChooseWeighted(const NbestLists& lists,
                            absl::Span<const double> weights);
 
-// Of each list what is most like all its candidates (ExpectedUtilities()), each
-// counted by that sum.
+// Chooses the candidate of each list with the largest expected utility
+// (ExpectedUtilities()); the weighted sums of features are the scores.
 NbestChoice ChooseMinimumRisk(const NbestLists& lists,
                               absl::Span<const double> weights, double scale,
                               Utility utility);
 
-// About the best that can be chosen: the best of each list alone, then single
-// candidates exchanged as long as the whole gains by it.
+// Approximates the best choice: starts with the best candidate of each list by
+// the sentence score, then changes single candidates while the corpus score
+// improves.
 NbestChoice ChooseOracle(const NbestCounts& counts);
 
-// A choice with what it is worth, told by paired bootstrap resampling (Koehn
-// 2004) as sacrebleu does it.
+// A choice and its score, with paired bootstrap resampling (Koehn 2004) as in
+// sacrebleu.
 struct NbestRow {
   std::string name;
   double score;
-  double mean;      // of the samples
-  double interval;  // 95 % of them are at most so far from it
-  double p_value;   // of the difference to the first row; 1 there
+  double mean;      // of the scores of the samples
+  double interval;  // half the width of the 95 % interval
+  double p_value;   // of the difference to the first row
 };
 
-// Compares choices, of which the first is the one to compare with. The same for
-// the same seed.
+// Compares choices with the first one, whose p-value is 1. The same seed gives
+// the same result.
 std::vector<NbestRow> CompareChoices(
     const NbestCounts& counts,
     absl::Span<const std::pair<std::string, NbestChoice>> choices,

@@ -8,32 +8,33 @@ namespace {
 
 using Vector = std::vector<double>;
 
-// What is left of a feature, of what it was, where it follows from others.
+// A feature depends on others if its orthogonal part has less than this
+// fraction of its variance.
 constexpr double kDependent = 1e-10;
 
-// Features as they differ from the mean of their list.
-std::vector<Vector> Centred(const NbestList& list) {
+// Returns the features of the candidates minus their means over the list.
+std::vector<Vector> Centered(const NbestList& list) {
   const size_t count = list.candidates[0].features.size();
   Vector mean(count);
   for (const NbestCandidate& candidate : list.candidates) {
     for (size_t f = 0; f < count; ++f) mean[f] += candidate.features[f];
   }
-  std::vector<Vector> centred;
+  std::vector<Vector> centered;
   for (const NbestCandidate& candidate : list.candidates) {
-    Vector& row = centred.emplace_back(candidate.features);
+    Vector& row = centered.emplace_back(candidate.features);
     for (size_t f = 0; f < count; ++f) {
       row[f] -= mean[f] / static_cast<double>(list.candidates.size());
     }
   }
-  return centred;
+  return centered;
 }
 
-// How much the features vary together within the lists: sums of products.
+// Returns the sums of products of the centered features over all lists.
 std::vector<Vector> Covariance(const NbestLists& lists) {
   const size_t count = lists.feature_names.size();
   std::vector<Vector> sums(count, Vector(count));
   for (const NbestList& list : lists.lists) {
-    for (const Vector& row : Centred(list)) {
+    for (const Vector& row : Centered(list)) {
       for (size_t f = 0; f < count; ++f) {
         for (size_t g = 0; g < count; ++g) sums[f][g] += row[f] * row[g];
       }
@@ -42,8 +43,8 @@ std::vector<Vector> Covariance(const NbestLists& lists) {
   return sums;
 }
 
-// Gram and Schmidt's: a feature whose part that is orthogonal to those before
-// it is nothing follows from them.
+// Uses the Gram-Schmidt process: a feature depends on the features before it if
+// its part that is orthogonal to them is 0.
 std::vector<bool> AreIdentifiable(std::vector<Vector> covariance) {
   const size_t count = covariance.size();
   std::vector<Vector>& left = covariance;

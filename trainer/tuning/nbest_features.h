@@ -9,21 +9,22 @@
 
 namespace lmserve {
 
-// What those who tune weights know of features. Pure.
+// Properties of the features of n-best lists, for the tuning of weights.
 
-// Which of the features matter to the order of candidates: not one that is the
-// same all over each list, nor one that, up to such, is a weighted sum of those
-// before it. Any weight of another could be had without it.
+// Returns which features have a weight that the lists can determine. A feature
+// is not identifiable if, within each list, it is constant or, up to a
+// constant, a weighted sum of the features before it: it is not needed for any
+// order of the candidates.
 std::vector<bool> FindIdentifiable(const NbestLists& lists);
 
-// Of each feature the weight by which its values spread by 1 within the lists;
-// 0 of one that is not identifiable. In these units features of any scale
-// matter alike.
+// Returns the reciprocal of each feature's standard deviation within the lists,
+// or 0 if it is not identifiable. Weights in these units are independent of the
+// scales of the features.
 std::vector<double> FindUnits(const NbestLists& lists);
 
-// The same order of candidates by weights whose absolute values add up to 1,
-// unless all are 0. Rounding may exchange two that are as good as equal: where
-// that is for the worse the weights stay.
+// Scales the weights so that their absolute values sum to 1, unless all are 0.
+// If the rounding changes the choice between nearly equal candidates for the
+// worse, returns the weights as they are.
 std::vector<double> NormalizeWeights(const NbestLists& lists,
                                      const NbestCounts& counts,
                                      absl::Span<const double> weights);

@@ -21,7 +21,7 @@ std::vector<std::string> Names(absl::Span<const Feature> features) {
   return names;
 }
 
-std::string Told(absl::Span<const std::string> names) {
+std::string JoinNames(absl::Span<const std::string> names) {
   return names.empty() ? "none" : absl::StrJoin(names, " ");
 }
 
@@ -29,8 +29,8 @@ absl::Status CheckNames(absl::Span<const std::string> expected,
                         absl::Span<const std::string> found) {
   if (expected == found) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("features: expected those of the first candidate, ",
-                   Told(expected), "; found ", Told(found)));
+      absl::StrCat("features: expected ", JoinNames(expected),
+                   ", as the first candidate has, found ", JoinNames(found)));
 }
 
 NbestCandidate MakeCandidate(NbestLine line) {
@@ -41,7 +41,7 @@ NbestCandidate MakeCandidate(NbestLine line) {
   return candidate;
 }
 
-// Appends a line to each sentence's references.
+// Appends the lines of a file to the references, one to each list's.
 absl::Status AddReferences(const std::string& file,
                            std::vector<std::vector<std::string>>* references) {
   absl::StatusOr<std::unique_ptr<LineReader>> reader = LineReader::Open(file);
@@ -61,7 +61,7 @@ absl::Status AddReferences(const std::string& file,
                    " lines, as the first file has, found ", count));
 }
 
-bool HaveNumbers(const NbestLists& lists) {
+bool HaveNumericIds(const NbestLists& lists) {
   return std::all_of(lists.lists.begin(), lists.lists.end(),
                      [](const NbestList& list) {
                        int64_t number;
@@ -110,11 +110,11 @@ absl::StatusOr<std::vector<std::vector<std::string>>> ReadReferences(
     absl::Status status = AddReferences(file, &all);
     if (!status.ok()) return status;
   }
-  const bool by_number = HaveNumbers(lists);
+  const bool by_number = HaveNumericIds(lists);
   if (!by_number && all.size() != lists.lists.size()) {
     return absl::InvalidArgumentError(absl::StrCat(
         files[0], ": expected a reference for each of ", lists.lists.size(),
-        " lists, whose ids are no numbers, found ", all.size()));
+        " lists, whose ids are not numbers, found ", all.size()));
   }
   std::vector<std::vector<std::string>> references;
   for (size_t i = 0; i < lists.lists.size(); ++i) {
@@ -125,7 +125,7 @@ absl::StatusOr<std::vector<std::vector<std::string>>> ReadReferences(
     }
     if (line < 0 || line >= static_cast<int64_t>(all.size())) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "id ", lists.lists[i].id, ": the references are those of ids ",
+          "id ", lists.lists[i].id, ": expected an id that has a reference, ",
           first_id, " to ", first_id + static_cast<int64_t>(all.size()) - 1));
     }
     references.push_back(all[line]);

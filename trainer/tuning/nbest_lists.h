@@ -14,35 +14,37 @@ namespace lmserve {
 
 struct NbestCandidate {
   std::string text;
-  std::vector<double> features;  // as many as there are names
+  std::vector<double> features;  // one per name in NbestLists::feature_names
   std::optional<double> total;
 };
 
 // The candidates for one sentence, in the order of the file; at least one.
 struct NbestList {
   std::string id;
-  uint64_t line;  // of the first, from 1
+  uint64_t line;  // of the first candidate in the file, from 1
   std::vector<NbestCandidate> candidates;
 };
 
-// An n-best list in memory.
+// The n-best lists of a file.
 struct NbestLists {
   std::vector<std::string> feature_names;
-  std::vector<NbestList> lists;  // in the order in which ids come first
+  std::vector<NbestList> lists;  // in the order of the first line of each id
 
+  // The number of candidates of all lists.
   size_t candidates() const;
 };
 
-// Reads a list as Moses or Marian write it (reranking/nbest_line.h), its lines
-// ended by LF or CR LF; blank lines are passed over. The lines of an id need
-// not stand together. Fails, naming the line, where one is no candidate, or has
-// not the features of the first, and where there is none.
+// Reads n-best lists in the format of Moses or Marian (reranking/nbest_line.h).
+// Lines end with LF or CR LF; blank lines are ignored. The lines of an id need
+// not be adjacent. Fails with INVALID_ARGUMENT if a line is malformed or has
+// other features than the first one (the message has the line number), and if
+// there is no candidate.
 absl::StatusOr<NbestLists> ReadNbestLists(LineReader& lines);
 
-// The references of each list: line ID - first_id of each file, or, where an id
-// is no number, the lines in the order of the lists. Fails, naming the id,
-// where there is no such line, and, naming the file, where one has more lines
-// than another.
+// Reads the references of each list, one per file. The references of the list
+// ID are the lines ID - first_id, counted from 0. If not all ids are numbers,
+// line i belongs to list i. Fails with INVALID_ARGUMENT if an id has no line or
+// the files have different numbers of lines.
 absl::StatusOr<std::vector<std::vector<std::string>>> ReadReferences(
     const NbestLists& lists, absl::Span<const std::string> files,
     int64_t first_id);

@@ -76,9 +76,9 @@ TEST(ArpaFindings, BackOffTooLarge) {
     const std::string arpa = absl::StrReplaceAll(
         TinyArpa(), {{"cat\t-0.25", std::string("cat\t") + backoff}});
     const auto lines = LineReader::FromString(arpa);
-    EXPECT_THAT(
-        ReadArpa(*lines, ArpaOptions()).status().ToString(),
-        testing::HasSubstr("line 12: expected a back-off up to 434.294"))
+    EXPECT_THAT(ReadArpa(*lines, ArpaOptions()).status().ToString(),
+                testing::HasSubstr(
+                    "line 12: expected a back-off weight of at most 434.294"))
         << backoff;
   }
 }

@@ -45,7 +45,7 @@ TEST(ChartAxis, LogPositions) {
   EXPECT_DOUBLE_EQ(axis.Position(-5), 0);
 }
 
-TEST(ChartAxis, MarginsAreAShareOfTheLength) {
+TEST(ChartAxis, MarginsAreAFractionOfTheLength) {
   EXPECT_DOUBLE_EQ(ChartAxis(kLinear, 0, 10, 0.5).Position(0), 0.25);
   EXPECT_DOUBLE_EQ(ChartAxis(kLog, 1, 100, 0.5).Position(100), 0.75);
 }
@@ -100,7 +100,8 @@ TEST(ChartAxis, NothingToShow) {
   }
 }
 
-// Ticks are on the axis, rise, are few, and say which numbers they are.
+// Expects that there are few ticks, in rising order, on the axis, with labels
+// that match their values.
 void CheckTicks(const ChartAxis& axis, size_t at_most) {
   const std::vector<ChartTick> ticks = axis.Ticks(at_most);
   EXPECT_GE(ticks.size(), 1u);

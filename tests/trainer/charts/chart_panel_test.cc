@@ -16,23 +16,23 @@ constexpr auto kLinear = ChartAxis::Scale::kLinear;
 constexpr auto kLog = ChartAxis::Scale::kLog;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// A pixel of the plot is a unit of x.
+// Draws a panel whose plot has one pixel per unit of x.
 std::string Draw(const ChartPanel& panel) {
   const ChartColumn column = {50,   100, 160, 100, ChartAxis(kLinear, 0, 100),
                               {25}, {75}};
   return DrawPanel(panel, column, 20);
 }
 
-// A panel of one line with points at 0, 10, 20...
+// Returns a panel of one line with points at x = 0, 10, 20 and so on.
 ChartPanel PanelOf(const std::vector<double>& values) {
-  ChartLine line = {.label = "train", .colour = "#123456"};
+  ChartLine line = {.label = "train", .color = "#123456"};
   for (size_t i = 0; i < values.size(); ++i) {
     line.points.push_back({10.0 * i, values[i]});
   }
-  return {"Loss", kLinear, 112, 1, {line}};  // 0 to 100 and the margins
+  return {"Loss", kLinear, 112, 1, {line}};  // 0 to 100 plus the margins
 }
 
-TEST(DrawPanel, EverythingIsInItsPlace) {
+TEST(DrawPanel, Positions) {
   const std::string svg = Draw(PanelOf({0, 100, 50}));
   EXPECT_THAT(svg, HasSubstr("<g transform=\"translate(50.0 20.0)\">"));
   EXPECT_THAT(svg, HasSubstr(">Loss</text>"));
@@ -44,7 +44,7 @@ TEST(DrawPanel, EverythingIsInItsPlace) {
   EXPECT_THAT(svg, HasSubstr(">train</text>"));
 }
 
-TEST(DrawPanel, LinesBreakWhereThereIsNoNumber) {
+TEST(DrawPanel, LinesAreInterruptedAtNan) {
   const std::string svg = Draw(PanelOf({0, 100, kNan, 50, kNan, 0, 100}));
   EXPECT_THAT(svg, HasSubstr("M0.0 106.0h0L10.0 6.0M30.0 56.0h0M50.0 106.0h0"
                              "L60.0 6.0\""));
@@ -53,7 +53,7 @@ TEST(DrawPanel, LinesBreakWhereThereIsNoNumber) {
   EXPECT_THAT(svg, HasSubstr(">2</text>"));
 }
 
-TEST(DrawPanel, CrossesKeepApart) {
+TEST(DrawPanel, CrossesHaveAMinimumDistance) {
   ChartPanel panel = PanelOf({});
   for (int i = 0; i < 100; ++i) panel.lines[0].points.push_back({i / 1., kNan});
   const std::string svg = Draw(panel);
@@ -67,7 +67,7 @@ TEST(DrawPanel, ZeroIsAtTheBottomOfALogarithmicAxis) {
   EXPECT_THAT(Draw(panel), HasSubstr("M0.0 106.0h0L10.0 112.0L20.0 6.0\""));
 }
 
-TEST(DrawPanel, WhatWouldDwarfTheRestIsCutOff) {
+TEST(DrawPanel, HugeValuesAreCutOff) {
   std::vector<double> values(10, 0.0);
   values[0] = 1000;
   values[1] = 100;
@@ -79,7 +79,7 @@ TEST(DrawPanel, WhatWouldDwarfTheRestIsCutOff) {
   EXPECT_THAT(svg, HasSubstr("L10.0 6.0L20.0 106.0"));
 }
 
-TEST(DrawPanel, WhatWouldNotIsShown) {
+TEST(DrawPanel, OtherValuesAreShown) {
   std::vector<double> values(10, 0.0);
   values[0] = 100;
   values[1] = 51;

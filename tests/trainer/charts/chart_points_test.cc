@@ -41,7 +41,7 @@ TEST(ThinPoints, ManyPoints) {
   }
 }
 
-// What a chart of a training is looked at for.
+// Spikes and gaps are what users look for in the chart of a training.
 TEST(ThinPoints, NoSpikeAndNoGapIsLost) {
   std::vector<ChartPoint> points = Waves(20'000);
   points[777].y = 1e6;

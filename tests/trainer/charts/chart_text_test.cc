@@ -16,14 +16,14 @@ TEST(XmlText, MarkupIsEscaped) {
             "caf\u00e9 \u4e2d \U0001F600");
 }
 
-TEST(XmlText, WhatIsNoCharacterIsReplaced) {
+TEST(XmlText, InvalidCharactersAreReplaced) {
   EXPECT_EQ(XmlText("a\xff\xc3 b"), "a\uFFFD\uFFFD b");
   EXPECT_EQ(XmlText("\x1b[0m\t\n"), "\uFFFD[0m\t\n");
   EXPECT_EQ(XmlText(absl::string_view("\0", 1)), "\uFFFD");
   EXPECT_EQ(XmlText("\xef\xbf\xbf\xef\xbf\xbe"), "\uFFFD\uFFFD");
 }
 
-TEST(XmlText, LongTextsLoseTheirMiddle) {
+TEST(XmlText, LongTextsAreShortenedInTheMiddle) {
   EXPECT_EQ(XmlText("abcdef", 6), "abcdef");
   EXPECT_EQ(XmlText("abcdefg", 6), "abc\u2026fg");
   EXPECT_EQ(XmlText("<<<<<<<<<<", 3), "&lt;\u2026&lt;");

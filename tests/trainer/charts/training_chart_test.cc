@@ -20,7 +20,8 @@ using testing::Not;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// A training that goes well: a record a thousand words, ten an epoch.
+// Returns the records of a normal training: one record per thousand words, ten
+// per epoch.
 std::vector<TrainingRecord> Training(int records) {
   std::vector<TrainingRecord> training;
   for (int i = 1; i <= records; ++i) {
@@ -40,7 +41,7 @@ std::vector<TrainingRecord> Training(int records) {
   return training;
 }
 
-// The chart, whatever else is said of it, is XML.
+// Draws a chart and expects that it is well-formed XML.
 std::string Draw(const std::vector<TrainingRecord>& records,
                  absl::string_view title = "A model") {
   std::string svg = DrawTrainingChart(title, records);
@@ -57,7 +58,7 @@ size_t Count(absl::string_view text, absl::string_view part) {
   return count;
 }
 
-// Of the longest line.
+// Returns the number of points of the longest line.
 size_t MostPoints(const std::string& svg) {
   size_t most = 0;
   for (size_t at = 0; (at = svg.find(" d=\"", at)) != std::string::npos;) {
@@ -68,7 +69,7 @@ size_t MostPoints(const std::string& svg) {
   return most;
 }
 
-TEST(TrainingChart, SaysWhatItShows) {
+TEST(TrainingChart, HasTitlesAndLegends) {
   EXPECT_THAT(
       Draw(Training(100)),
       AllOf(HasSubstr("width=\"900\" height=\"700\""),
@@ -84,14 +85,15 @@ TEST(TrainingChart, SaysWhatItShows) {
 TEST(TrainingChart, TheBestPerplexityHasARing) {
   const std::string svg = Draw(Training(100));
   EXPECT_THAT(svg, HasSubstr(">best valid</text>"));
-  EXPECT_EQ(Count(svg, ">90.02</text>"), 2u);  // exp(4.5), plot and legend
+  EXPECT_EQ(Count(svg, ">90.02</text>"),
+            2u);  // exp(4.5) in the plot and in the legend
 }
 
 TEST(TrainingChart, WordsAndEpochsBelow) {
   const std::string svg = Draw(Training(100));
   EXPECT_THAT(svg, HasSubstr(">60k</text>"));
   EXPECT_THAT(svg, HasSubstr("text-anchor=\"middle\">7</text>"));
-  // The marks begin with the epochs; four plots have each.
+  // Each of the four plots has a mark at the start of each epoch.
   EXPECT_EQ(Count(svg, "<path d=\"M425.5 0v"), 4u);  // 614 * 70k / 101k
 }
 
@@ -117,7 +119,7 @@ TEST(TrainingChart, NoRecords) {
 TEST(TrainingChart, OneRecord) {
   const std::string svg = Draw(Training(1));
   EXPECT_EQ(Count(svg, ">nothing yet<"), 0u);
-  EXPECT_THAT(svg, Not(HasSubstr("best valid")));  // it was not measured
+  EXPECT_THAT(svg, Not(HasSubstr("best valid")));  // the loss was not measured
   Draw({TrainingRecord()});
 }
 
@@ -126,7 +128,7 @@ TEST(TrainingChart, ManyRecordsAreThinned) {
   EXPECT_LE(MostPoints(svg), 1000u);
   EXPECT_GE(MostPoints(svg), 600u);
   EXPECT_LT(svg.size(), 200'000u);
-  // Two thousand epochs, of which a few have room.
+  // There is room for the marks of a few of the two thousand epochs.
   EXPECT_LE(Count(svg, "stroke-dasharray=\"3 3\""), 4u);
   EXPECT_LE(Count(svg, "<path d=\"M"), 4u * (26 + 11 + 10));
 }
@@ -138,7 +140,7 @@ TEST(TrainingChart, LayersMayComeAndGo) {
   EXPECT_THAT(Draw(records), AllOf(HasSubstr(">input<"), HasSubstr(">new<")));
 }
 
-// A coordinate of it would spoil the picture.
+// Expects that no coordinate is NaN or infinite.
 void ExpectNoSuchNumbers(const std::string& svg) {
   for (const char* text : {"nan ", "inf ", "\"nan", "\"inf", "Lnan", "Mnan"}) {
     EXPECT_THAT(svg, Not(HasSubstr(text)));
@@ -184,11 +186,11 @@ TEST(TrainingChart, HugeRanges) {
   records[29].epoch = std::numeric_limits<int>::max();
   const std::string svg = Draw(records);
   ExpectNoSuchNumbers(svg);
-  EXPECT_THAT(svg, Not(HasSubstr("00000000000")));  // no coordinate far away
+  EXPECT_THAT(svg, Not(HasSubstr("00000000000")));  // no huge coordinate
 }
 
-// A record out of order is drawn where it says it is.
-TEST(TrainingChart, WordsThatGoBack) {
+// A record that is out of order is drawn at its own number of words.
+TEST(TrainingChart, RecordsOutOfOrder) {
   std::vector<TrainingRecord> records = Training(30);
   std::swap(records[2], records[25]);
   EXPECT_EQ(Count(Draw(records), ">nothing yet<"), 0u);

@@ -13,11 +13,11 @@
 
 namespace lmserve {
 
-// Finds what keeps a text from being XML of a simple kind: a head, elements,
-// attributes in double quotes, the entities that need no declaration.
+// Checks that a text is well-formed XML of a simple kind: a declaration,
+// elements, attributes in double quotes, and predefined entities.
 class XmlChecker {
  public:
-  // "" where all is well.
+  // Returns the first problem, or "" if the text is well-formed.
   static std::string Problem(absl::string_view xml) {
     XmlChecker checker(xml);
     checker.Check();
@@ -48,7 +48,7 @@ class XmlChecker {
     if (roots != 1) Fail("not one root");
   }
 
-  // Up to one of the ends.
+  // Checks the text up to one of the end characters.
   void CheckText(absl::string_view ends) {
     while (!rest_.empty() && !absl::StrContains(ends, rest_[0])) {
       if (rest_[0] == '<' || rest_[0] == '>') return Fail("a bracket");
@@ -61,7 +61,7 @@ class XmlChecker {
     }
   }
 
-  // All but the semicolon.
+  // Consumes an entity except for its semicolon.
   bool ConsumeEntity() {
     for (absl::string_view name : {"&amp", "&lt", "&gt", "&quot", "&apos"}) {
       if (absl::StartsWith(rest_, absl::StrCat(name, ";"))) {
@@ -104,13 +104,13 @@ class XmlChecker {
     if (!absl::ConsumePrefix(&rest_, "\"")) Fail("no end of a value");
   }
 
-  // Keeps the first problem.
+  // Records a problem, unless there already is one.
   void Fail(absl::string_view problem) {
     if (problem_.empty()) problem_ = std::string(problem);
   }
 
   absl::string_view rest_;
-  std::vector<std::string> open_;  // elements
+  std::vector<std::string> open_;  // names of the open elements
   std::string problem_;
 };
 

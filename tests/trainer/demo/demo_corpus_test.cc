@@ -18,7 +18,8 @@ namespace {
 
 constexpr int kSentences = 20'000;
 
-// ln P of a text's words after <s>; with </s>, if it is a whole sentence.
+// Returns ln P of the words of a text after <s>, and of </s> if the text is a
+// whole sentence.
 double LogProb(const NgramModel& model, absl::string_view text,
                bool whole = true) {
   std::vector<std::byte> state(model.state_size());
@@ -37,7 +38,8 @@ TEST(DemoCorpus, TheSameSeedGivesTheSameSentences) {
   EXPECT_NE(DemoText(1000, 7), DemoText(1000, 8));
 }
 
-// On every machine: what a change breaks, it breaks for all who trained on it.
+// The corpus is the same on every machine and must not change: results of other
+// tests depend on it.
 TEST(DemoCorpus, FirstSentenceByValue) {
   EXPECT_EQ(DemoCorpus(1).Next(), "the young house near the cow is quiet .");
 }
@@ -50,7 +52,7 @@ TEST(DemoCorpus, HundredsOfWords) {
   EXPECT_LE(types.size(), 2000u);
 }
 
-TEST(DemoCorpus, LowerCaseWordsPartedBySingleSpaces) {
+TEST(DemoCorpus, LowerCaseWordsSeparatedBySingleSpaces) {
   DemoCorpus corpus(2);
   for (int i = 0; i < kSentences; ++i) {
     const std::string sentence = corpus.Next();
@@ -78,7 +80,7 @@ std::vector<DemoCorpus::Probe> Probes(int count) {
   return probes;
 }
 
-// How many probes a model solves: the right word is the likeliest.
+// Returns the fraction of probes for which the right word is the most probable.
 double ShareSolved(const NgramModel& model,
                    const std::vector<DemoCorpus::Probe>& probes) {
   int solved = 0;
@@ -94,8 +96,8 @@ double ShareSolved(const NgramModel& model,
   return double(solved) / probes.size();
 }
 
-// The eight answers are about equally likely; no window of an n-gram model
-// tells them apart.
+// The eight answers are about equally frequent, and the context of an n-gram
+// model does not contain the information.
 TEST(DemoCorpus, ShortContextsDoNotSolveTheProbes) {
   const std::vector<DemoCorpus::Probe> probes = Probes(2000);
   for (int order : {3, 5}) {
@@ -105,8 +107,8 @@ TEST(DemoCorpus, ShortContextsDoNotSolveTheProbes) {
   }
 }
 
-// Who knows the third word of the sentence knows the answer.
-TEST(DemoCorpus, TheFarBeginningSolvesTheProbes) {
+// The third word of the sentence determines the answer.
+TEST(DemoCorpus, TheBeginningOfTheSentenceSolvesTheProbes) {
   std::map<std::string, std::set<std::string>> answers;
   for (const DemoCorpus::Probe& probe : Probes(2000)) {
     const std::vector<std::string> words = absl::StrSplit(probe.context, ' ');
@@ -124,7 +126,7 @@ TEST(DemoCorpus, TheFarBeginningSolvesTheProbes) {
   EXPECT_EQ(all.size(), 8u);
 }
 
-// The corpus has such sentences, so that there is something to learn from.
+// The probes occur in the corpus, so a model can learn them.
 TEST(DemoCorpus, ProbesAreSentencesOfTheCorpus) {
   DemoCorpus corpus(4);
   int found = 0;

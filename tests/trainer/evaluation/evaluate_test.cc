@@ -30,9 +30,9 @@ class EvaluateTest : public testing::Test {
   const BuiltNgramModel built_ = BuildFromArpa(TinyArpa());
 };
 
-// log10 of each word and of </s>: see TinyArpa().
+// log10 P of the words and of </s> in TinyArpa().
 constexpr double kKnown = -0.3 - 0.18 - 0.22 - 0.17 - 0.21;
-// "the", an unknown word that backs off twice, </s> after nothing known.
+// "the", an unknown word that backs off twice, and </s> without context.
 constexpr double kThe = -0.3, kZebra = -0.05 - 0.3 - 1.5, kEnd = -0.9;
 
 TEST_F(EvaluateTest, PerplexityByHand) {
@@ -44,8 +44,8 @@ TEST_F(EvaluateTest, PerplexityByHand) {
   EXPECT_EQ(result.PerplexityExcludingOov(), result.Perplexity());
 }
 
-// Trap 8: with unknown words and without them, both are told.
-TEST_F(EvaluateTest, UnknownWordsBothWays) {
+// Both perplexities are computed: with and without unknown words.
+TEST_F(EvaluateTest, PerplexityWithAndWithoutUnknownWords) {
   for (const char* word : {"zebra", "<unk>"}) {
     const Evaluation result =
         Run("the cat is small\nthe " + std::string(word) + "\n").value();
@@ -58,14 +58,14 @@ TEST_F(EvaluateTest, UnknownWordsBothWays) {
   }
 }
 
-TEST_F(EvaluateTest, BlankLinesAreLeftOut) {
+TEST_F(EvaluateTest, BlankLinesAreIgnored) {
   const Evaluation result = Run("\nthe cat is small\n \t\r\n\n").value();
   EXPECT_EQ(result.blank_lines, 3u);
   EXPECT_EQ(result.tokens, 5u);
   EXPECT_NEAR(result.log_prob, kKnown * kLn10, 1e-5);
 }
 
-// More words than are scored at a time.
+// More words than one batch has.
 TEST_F(EvaluateTest, LongTexts) {
   std::string text;
   for (int i = 0; i < 30'000; ++i) text += "the cat is small\nthe zebra\n";
@@ -79,9 +79,9 @@ TEST_F(EvaluateTest, LongTexts) {
 
 TEST_F(EvaluateTest, SentenceMarkersAreRefused) {
   EXPECT_EQ(Run("a\n\nthe <s>\n").status().message(),
-            "text line 3: expected plain words, found the sentence marker <s>");
+            "text line 3: expected words, found the sentence marker <s>");
   EXPECT_EQ(Run("a </s>\n").status().message(),
-            "text line 1: expected plain words, found the sentence marker "
+            "text line 1: expected words, found the sentence marker "
             "</s>");
 }
 
@@ -91,7 +91,7 @@ TEST_F(EvaluateTest, TextsWithoutASentence) {
   }
 }
 
-TEST_F(EvaluateTest, AFileThatBreaksOff) {
+TEST_F(EvaluateTest, TruncatedFile) {
   const TemporaryDirectory directory;
   const std::string bytes = Gzip("the cat\nis small\n");
   WriteBytes(directory.File("text"), bytes.substr(0, bytes.size() - 3));
@@ -99,7 +99,7 @@ TEST_F(EvaluateTest, AFileThatBreaksOff) {
             absl::StatusCode::kDataLoss);
 }
 
-// Each word given all others; no </s> is a token.
+// Each word is scored given all other words; </s> is not a token.
 TEST(EvaluateBidirectionalTest, PseudoPerplexity) {
   const TemporaryDirectory store;
   PublishBidirectionalModel(store.path(), "both", "the cat is small\n");

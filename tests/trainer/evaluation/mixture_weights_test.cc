@@ -22,8 +22,8 @@ FitOptions Iterations(int iterations) {
   return {.iterations = iterations, .gain = -1};
 }
 
-// ln P of the words, some of each kind: counts[k] words with the probabilities
-// probabilities[m][k].
+// Returns ln P of words of several kinds: counts[k] words which member m gives
+// the probability probabilities[m][k].
 LogProbs Words(const std::vector<int>& counts,
                const std::vector<std::vector<double>>& probabilities) {
   LogProbs log_probs(probabilities.size());
@@ -36,7 +36,7 @@ LogProbs Words(const std::vector<int>& counts,
   return log_probs;
 }
 
-// ln P under weights, the plain way.
+// Computes ln P under weights in the simplest way.
 double LogProb(const LogProbs& log_probs, const std::vector<double>& weights) {
   double total = 0;
   for (size_t t = 0; t < log_probs[0].size(); ++t) {
@@ -49,7 +49,8 @@ double LogProb(const LogProbs& log_probs, const std::vector<double>& weights) {
   return total;
 }
 
-// Members that know one word each: the weights are the words' frequencies.
+// Each member knows one word, so the best weights are the frequencies of the
+// words.
 TEST(MixtureWeightsTest, DisjointMembers) {
   const MixtureFit fit = FitMixtureWeights(
       Words({2, 3, 5}, {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}), kToTheEnd);
@@ -61,8 +62,8 @@ TEST(MixtureWeightsTest, DisjointMembers) {
   EXPECT_EQ(fit.impossible, 0u);
 }
 
-// With w of the first, a has 0.8 w + 0.2 (1 - w) and b the rest. The likelihood
-// is highest where that is a's frequency 0.6: w = 0.4 / 0.6.
+// With the weight w of the first member, P(a) = 0.8 w + 0.2 (1 - w). The
+// likelihood is highest if P(a) is a's frequency, 0.6: w = 0.4 / 0.6.
 TEST(MixtureWeightsTest, OverlappingMembers) {
   const LogProbs words = Words({60, 40}, {{0.8, 0.2}, {0.2, 0.8}});
   const MixtureFit fit = FitMixtureWeights(words, kToTheEnd);
@@ -72,8 +73,8 @@ TEST(MixtureWeightsTest, OverlappingMembers) {
   EXPECT_NEAR(fit.log_prob, 60 * std::log(0.6) + 40 * std::log(0.4), 1e-4);
 }
 
-// Frequencies beyond what a mixture can give: the better member alone.
-TEST(MixtureWeightsTest, AMemberThatIsWorseEverywhere) {
+// No mixture reaches the frequencies, so the better member gets all the weight.
+TEST(MixtureWeightsTest, MemberThatIsAlwaysWorseGetsNoWeight) {
   const MixtureFit fit =
       FitMixtureWeights(Words({9, 1}, {{0.7, 0.3}, {0.2, 0.2}}), kToTheEnd);
   EXPECT_THAT(fit.weights,
@@ -115,8 +116,8 @@ TEST(MixtureWeightsTest, LikelihoodNeverFalls) {
   }
 }
 
-// No other weights, tried by hundredths, are better.
-TEST(MixtureWeightsTest, EqualsASearch) {
+// Compares the fit with a grid of weights in steps of 0.01.
+TEST(MixtureWeightsTest, MatchesAGridSearch) {
   for (unsigned seed = 0; seed < 5; ++seed) {
     LogProbs words = RandomWords(seed, 2, 300);
     for (float& log_prob : words[0]) log_prob = std::max(log_prob, -30.0f);
@@ -129,7 +130,7 @@ TEST(MixtureWeightsTest, EqualsASearch) {
   }
 }
 
-TEST(MixtureWeightsTest, ImpossibleWordsHaveNoSay) {
+TEST(MixtureWeightsTest, ImpossibleWordsAreIgnored) {
   const MixtureFit fit =
       FitMixtureWeights(Words({2, 7, 3}, {{1, 0, 0}, {0, 0, 1}}), kToTheEnd);
   EXPECT_EQ(fit.impossible, 7u);
@@ -141,7 +142,7 @@ TEST(MixtureWeightsTest, ImpossibleWordsHaveNoSay) {
   EXPECT_EQ(none.iterations, 0);
 }
 
-// exp() of these is 0 in double.
+// exp() of these numbers is 0 in double precision.
 TEST(MixtureWeightsTest, TinyProbabilities) {
   const LogProbs words = {{-2000, -3000}, {-3000, -2000}};
   const MixtureFit fit = FitMixtureWeights(words, kToTheEnd);
@@ -150,7 +151,7 @@ TEST(MixtureWeightsTest, TinyProbabilities) {
   EXPECT_NEAR(fit.log_prob, -4000 + 2 * std::log(0.5), 1e-6);
 }
 
-TEST(MixtureWeightsTest, StopsWhenLittleIsGained) {
+TEST(MixtureWeightsTest, StopsWhenTheGainIsSmall) {
   const LogProbs words = Words({60, 40}, {{0.8, 0.2}, {0.2, 0.8}});
   const MixtureFit rough = FitMixtureWeights(words, {.gain = 1e-3});
   const MixtureFit fine = FitMixtureWeights(words);

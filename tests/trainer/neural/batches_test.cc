@@ -1,5 +1,5 @@
-// What goes into the batches of a text: nothing is left out, nothing comes
-// twice, and the order follows from the seed.
+// Tests that the batches of a text contain every word exactly once, in an order
+// that depends only on the seed and the epoch.
 
 #include "trainer/neural/batches.h"
 
@@ -24,8 +24,8 @@ using Words = std::vector<WordId>;
 
 constexpr WordId kUnknown = 0, kBegin = 1, kEnd = 2;
 
-// Sentences of 0 to 9 words, one after the other as in a Corpus. Every word is
-// another, so that a word tells its place.
+// Returns sentences of 0 to 9 words, in the form of Corpus::words. All words
+// are different, so a word identifies its position.
 Words RandomText(int sentences, uint32_t seed) {
   std::mt19937 random(seed);
   Words words;
@@ -38,7 +38,7 @@ Words RandomText(int sentences, uint32_t seed) {
   return words;
 }
 
-// <s> w1 ... wm </s> of each.
+// Returns the sentences of a text, each with <s> and </s>.
 std::vector<Words> SentencesOf(const Words& text) {
   std::vector<Words> sentences;
   for (WordId word : text) {
@@ -55,7 +55,7 @@ std::vector<Batch> Epoch(BatchSource* source, uint64_t epoch) {
   return batches;
 }
 
-// A column of (steps, streams).
+// Returns one stream of data of the shape (steps, streams).
 Words Column(const Words& rows, size_t streams, size_t stream) {
   Words column;
   for (size_t i = stream; i < rows.size(); i += streams) {
@@ -80,7 +80,7 @@ void ExpectWhole(const std::vector<Batch>& batches) {
   }
 }
 
-// The words that are predicted, sorted.
+// Returns all targets, sorted.
 Words Targets(const std::vector<Batch>& batches) {
   Words targets;
   for (const Batch& batch : batches) {
@@ -92,7 +92,7 @@ Words Targets(const std::vector<Batch>& batches) {
   return targets;
 }
 
-// All words but <s>, sorted.
+// Returns all words but <s>, sorted.
 Words Predictable(const Words& text) {
   Words words;
   for (WordId word : text) {
@@ -109,15 +109,15 @@ TEST(StreamBatchesTest, ByHand) {
   options.steps = 2;
   const auto source = MakeStreamBatches(text, kBegin, kEnd, options);
   const std::vector<Batch> batches = Epoch(source.get(), 1);
-  // </s> 10 11 </s> 12 | 12 </s> 13 </s>, the last stream one word short.
+  // </s> 10 11 </s> 12 | 12 </s> 13 </s>, the last stream is one word shorter.
   ASSERT_EQ(batches.size(), 2u);
   EXPECT_THAT(batches[0].inputs, ElementsAre(kEnd, 12, 10, kEnd));
   EXPECT_THAT(batches[0].targets, ElementsAre(10, kEnd, 11, 13));
   EXPECT_THAT(batches[1].targets, ElementsAre(kEnd, kEnd, 12, kNoTarget));
 }
 
-// Word after word of each stream, over the ends of batches; streams go on where
-// the one before ends.
+// Each stream continues from batch to batch, and the next stream starts where
+// the previous one ends.
 TEST(StreamBatchesTest, EveryWordIsPredictedOnceAfterTheOneBefore) {
   for (int sentences : {1, 2, 7, 40}) {
     const Words text = RandomText(sentences, sentences);
@@ -135,7 +135,7 @@ TEST(StreamBatchesTest, EveryWordIsPredictedOnceAfterTheOneBefore) {
         ExpectWhole(batches);
         const size_t width = batches[0].streams;
         EXPECT_LE(width, streams);
-        size_t at = 0;  // in the stream
+        size_t at = 0;  // position in the stream
         for (size_t s = 0; s < width; ++s) {
           for (const Batch& batch : batches) {
             ASSERT_EQ(batch.streams, width);
@@ -157,12 +157,12 @@ TEST(StreamBatchesTest, EveryWordIsPredictedOnceAfterTheOneBefore) {
   }
 }
 
-TEST(StreamBatchesTest, OfNoText) {
+TEST(StreamBatchesTest, EmptyText) {
   const auto source = MakeStreamBatches({}, kBegin, kEnd, BatchOptions());
   EXPECT_THAT(Epoch(source.get(), 1), IsEmpty());
 }
 
-TEST(SentenceBatchesTest, EachSentenceOnceAnEpoch) {
+TEST(SentenceBatchesTest, EachSentenceOncePerEpoch) {
   const Words text = RandomText(200, 1);
   BatchOptions options;
   options.streams = 6;
@@ -174,13 +174,14 @@ TEST(SentenceBatchesTest, EachSentenceOnceAnEpoch) {
     std::vector<Words> found;
     for (const Batch& batch : batches) {
       EXPECT_LE(batch.streams, options.streams);
-      // One sentence may be longer than all that fits.
+      // A sentence may be longer than the limit.
       EXPECT_TRUE(batch.streams == 1 ||
                   batch.inputs.size() <= options.streams * options.steps);
       for (size_t s = 0; s < batch.streams; ++s) {
         Words sentence = Column(batch.inputs, batch.streams, s);
         const Words targets = Column(batch.targets, batch.streams, s);
-        // Each word after the one before, from <s> to </s>, as long as all.
+        // The targets are the inputs shifted by one; all sentences are equally
+        // long.
         ASSERT_TRUE(std::equal(sentence.begin() + 1, sentence.end(),
                                targets.begin(), targets.end() - 1));
         sentence.push_back(targets.back());
@@ -191,7 +192,7 @@ TEST(SentenceBatchesTest, EachSentenceOnceAnEpoch) {
   }
 }
 
-// Short sentences fill batches: there are no more of these than need be.
+// There are no more batches than necessary.
 TEST(SentenceBatchesTest, BatchesAreFull) {
   const Words text = RandomText(300, 2);
   BatchOptions options;
@@ -256,14 +257,14 @@ TEST(ClozeBatchesTest, BlanksAreTheTargets) {
       }
     }
     EXPECT_THAT(found, testing::UnorderedElementsAreArray(SentencesOf(text)));
-    // A fifth of the words, and of short sentences more.
+    // A fifth of the words, and more in short sentences.
     EXPECT_GT(blanks, words / 5);
     EXPECT_LT(blanks, words / 2);
   }
 }
 
-// Any word may be the blank.
-TEST(ClozeBatchesTest, EveryPlaceHasItsTurn) {
+// Every position is sometimes replaced.
+TEST(ClozeBatchesTest, EveryPositionIsSometimesReplaced) {
   const Words text = {kBegin, 5, 6, 7, 8, kEnd};
   const auto source =
       MakeClozeBatches(text, kBegin, kEnd, kUnknown, BatchOptions());
@@ -294,7 +295,7 @@ TEST(WindowBatchesTest, ByHand) {
                   Window({10, 11}, kEnd), Window({kBegin, kBegin}, kEnd)));
 }
 
-TEST(WindowBatchesTest, EveryWordOnceAfterThoseOfItsSentence) {
+TEST(WindowBatchesTest, EveryWordOnceAfterItsContext) {
   const Words text = RandomText(60, 4);
   for (size_t window : {1, 2, 5, 12}) {
     std::vector<std::pair<Words, WordId>> expected;
@@ -329,7 +330,7 @@ TEST(WindowBatchesTest, EveryWordOnceAfterThoseOfItsSentence) {
   }
 }
 
-// The sources with a random order.
+// Runs for all sources with a random order.
 class OrderTest
     : public testing::TestWithParam<std::unique_ptr<BatchSource> (*)(
           const Words&, const BatchOptions&)> {
@@ -344,13 +345,13 @@ class OrderTest
   const Words text_ = RandomText(100, 6);
 };
 
-TEST_P(OrderTest, FollowsFromSeedAndEpoch) {
+TEST_P(OrderTest, DependsOnlyOnSeedAndEpoch) {
   const auto source = Make(1), same = Make(1), other = Make(2);
   const std::vector<Batch> first = Epoch(source.get(), 1);
   EXPECT_TRUE(SameBatches(first, Epoch(same.get(), 1)));
   EXPECT_FALSE(SameBatches(first, Epoch(other.get(), 1)));
   EXPECT_FALSE(SameBatches(first, Epoch(source.get(), 2)));
-  // Whatever was read before, and in whatever order.
+  // The batches do not depend on what was read before.
   EXPECT_TRUE(SameBatches(first, Epoch(source.get(), 1)));
   same->StartEpoch(7);
   same->Get(3);
@@ -376,7 +377,7 @@ std::unique_ptr<BatchSource> Windows(const Words& text,
 INSTANTIATE_TEST_SUITE_P(Sources, OrderTest,
                          testing::Values(Sentences, Cloze, Windows));
 
-TEST(SplitBatchTest, PartsAreNeighbours) {
+TEST(SplitBatchTest, PartsAreAdjacentStreams) {
   const Batch batch = {2, 3, {1, 2, 3, 4, 5, 6}, {7, 8, 9, 10, 11, 12}};
   const std::vector<Batch> two = SplitBatch(batch, 2);
   ASSERT_EQ(two.size(), 2u);
@@ -388,7 +389,7 @@ TEST(SplitBatchTest, PartsAreNeighbours) {
   EXPECT_THAT(two[1].targets, ElementsAre(8, 9, 11, 12));
 }
 
-// A window has one target.
+// A window has only one target.
 TEST(SplitBatchTest, Windows) {
   const Batch batch = {2, 3, {1, 2, 3, 4, 5, 6}, {7, 8, 9}};
   const std::vector<Batch> parts = SplitBatch(batch, 3);
@@ -420,7 +421,7 @@ TEST(BatchesTest, AllTargets) {
   expect_all(MakeWindowBatches(text, kBegin, 4, options));
 }
 
-// The shorter translation of a batch ends in inputs without targets.
+// After the end of the shorter translation there are inputs without targets.
 TEST(TranslationBatchesTest, ByHand) {
   constexpr WordId kSourceEnd = 2;
   TranslationBatchOptions options;
@@ -432,7 +433,7 @@ TEST(TranslationBatchesTest, ByHand) {
     const auto source = MakeTranslationBatches(
         {{{20, 21}, {10, 11}}, {{22, 23}, {12}}, {{24}, {13}}}, options);
     source->StartEpoch(1);
-    ASSERT_EQ(source->size(), 2u);  // sources of one length each
+    ASSERT_EQ(source->size(), 2u);  // the sources of a batch have one length
     const std::vector<Batch> batches = {source->Get(0), source->Get(1)};
     ExpectWhole(batches);
     EXPECT_THAT(Targets(batches),
@@ -450,8 +451,8 @@ TEST(TranslationBatchesTest, ByHand) {
   }
 }
 
-// What an epoch predicts is what every epoch does, in another order.
-TEST(TranslationBatchesTest, EveryPairOnceAnEpoch) {
+// Every epoch predicts the same pairs, in another order.
+TEST(TranslationBatchesTest, EveryPairOncePerEpoch) {
   std::vector<SentencePair> pairs;
   Words all;
   for (WordId i = 0; i < 50; ++i) {

@@ -55,7 +55,7 @@ class CheckpointTest : public testing::Test {
     return ReadCheckpoint(Path(), MakeCheckpoint().description);
   }
 
-  // The error for a file with this metadata.
+  // Returns the error for a file with this metadata.
   std::string ErrorOf(const std::string& progress) const {
     TensorFileWriter writer;
     writer.SetMetadata("description", MakeCheckpoint().description);
@@ -70,7 +70,7 @@ class CheckpointTest : public testing::Test {
   const TemporaryDirectory directory_;
 };
 
-TEST_F(CheckpointTest, ComesBackToTheBit) {
+TEST_F(CheckpointTest, RoundTripKeepsAllBits) {
   const Checkpoint written = MakeCheckpoint();
   ASSERT_TRUE(WriteCheckpoint(Path(), written).ok());
   const absl::StatusOr<Checkpoint> read = Read();
@@ -97,7 +97,7 @@ TEST_F(CheckpointTest, ComesBackToTheBit) {
   }
 }
 
-TEST_F(CheckpointTest, TakesThePlaceOfTheOneBefore) {
+TEST_F(CheckpointTest, ReplacesTheCheckpointBefore) {
   Checkpoint checkpoint = MakeCheckpoint();
   ASSERT_TRUE(WriteCheckpoint(Path(), checkpoint).ok());
   checkpoint.progress.batch = 18;
@@ -105,7 +105,7 @@ TEST_F(CheckpointTest, TakesThePlaceOfTheOneBefore) {
   ASSERT_TRUE(WriteCheckpoint(Path(), checkpoint).ok());
   EXPECT_EQ(Read()->progress.batch, 18u);
   EXPECT_EQ(Read()->arrays.count("best"), 0u);
-  // Nothing else is left beside it.
+  // No temporary file is left.
   EXPECT_EQ(
       std::distance(std::filesystem::directory_iterator(directory_.path()), {}),
       1);
@@ -130,7 +130,7 @@ TEST_F(CheckpointTest, OfAnotherTraining) {
                                           "lstm units=3"));
 }
 
-// Every beginning of a file.
+// Tries every prefix of a file.
 TEST_F(CheckpointTest, CutOff) {
   ASSERT_TRUE(WriteCheckpoint(Path(), MakeCheckpoint()).ok());
   const std::string bytes = ReadBytes();
@@ -146,14 +146,15 @@ TEST_F(CheckpointTest, CutOff) {
 TEST_F(CheckpointTest, NoCheckpoint) {
   WriteBytes("no safetensors at all");
   EXPECT_THAT(Read().status().message(),
-              HasSubstr("no checkpoint of a training"));
+              HasSubstr("expected a checkpoint of a training"));
   WriteBytes(TensorFileWriter().Finish());
   EXPECT_THAT(
       Read().status().message(),
-      HasSubstr("no checkpoint of a training: expected description in its"));
+      HasSubstr(
+          "expected a checkpoint of a training: expected description in its"));
 }
 
-TEST_F(CheckpointTest, BrokenProgress) {
+TEST_F(CheckpointTest, InvalidProgress) {
   const std::string whole =
       R"({"epoch":1,"batch":2,"step":3,"words":4,"seconds":5.5,)"
       R"("learning_rate":6,"best_valid_loss":7,"best_epoch":0})";
@@ -163,19 +164,19 @@ TEST_F(CheckpointTest, BrokenProgress) {
   EXPECT_THAT(ErrorOf("no json"), HasSubstr("expected a number"));
   EXPECT_THAT(ErrorOf("[]"), HasSubstr("expected a number"));
   EXPECT_THAT(ErrorOf(with("\"step\":3,", "")),
-              HasSubstr("expected a number step"));
+              HasSubstr("expected a number as step"));
   EXPECT_THAT(ErrorOf(with(":5.5", ":null")),
-              HasSubstr("expected a number seconds"));
+              HasSubstr("expected a number as seconds"));
   EXPECT_THAT(ErrorOf(with(":2", ":\"2\"")),
-              HasSubstr("expected a number batch"));
-  // Counts are whole, and not negative.
+              HasSubstr("expected a number as batch"));
+  // Counts are integers and not negative.
   EXPECT_THAT(ErrorOf(with(":2", ":-2")), HasSubstr("batch"));
   EXPECT_THAT(ErrorOf(with(":3", ":3.5")), HasSubstr("step"));
   EXPECT_THAT(ErrorOf(with(":4", ":1e30")), HasSubstr("words"));
 }
 
-// Numbers of another type, or with more than one dimension.
-TEST_F(CheckpointTest, BrokenArrays) {
+// Arrays of another type or with more than one dimension.
+TEST_F(CheckpointTest, InvalidArrays) {
   for (const TensorView& tensor : {TensorView{TensorType::kI32, {1}, "1234"},
                                    TensorView{TensorType::kF32, {1, 1}, "1234"},
                                    TensorView{TensorType::kF32, {}, "1234"}}) {

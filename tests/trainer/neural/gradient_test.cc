@@ -1,5 +1,5 @@
-// The gradient of every parameter of the networks, in double, against central
-// differences of the loss.
+// Compares the gradient of every parameter of the networks, in double
+// precision, with central differences of the loss.
 
 #include <algorithm>
 #include <cmath>
@@ -20,17 +20,17 @@ constexpr WordId kVocabulary = 13;
 constexpr WordId kSourceVocabulary = 7;
 constexpr WordId kNever = 1;
 constexpr double kStep = 1e-5;
-// The differences are good to kStep^2 and, of a loss about 100, to
-// 100 * 2^-53 / kStep = 1e-9.
-constexpr double kTolerance = 1e-6;  // relative to the gradient or, below 1, 1
-constexpr double kScale = 0.5;       // of what is derived
+// The error of the differences is of the order kStep^2, plus a rounding error
+// of 100 * 2^-53 / kStep = 1e-9 for a loss of about 100.
+constexpr double kTolerance = 1e-6;  // relative to max(gradient, 1)
+constexpr double kScale = 0.5;       // the derivatives are of kScale * loss
 
 using DoubleNetwork = Network<double>;
 
 struct Case {
   std::string name;
   std::function<std::unique_ptr<DoubleNetwork>()> make;
-  size_t steps = 6;  // of a window: its width
+  size_t steps = 6;  // of a window network: its width
   bool is_window = false;
   bool drops = false;
   bool carries_state = false;
@@ -42,22 +42,23 @@ struct Case {
 
 class GradientTest : public testing::TestWithParam<Case> {
  protected:
-  // Larger weights than training begins with: cells far from their linear
-  // part, states that matter, biases that are not 0.
+  // Uses larger weights than a training does initially, so that cells are not
+  // linear, states have an effect, and biases are not 0.
   void SetUp() override {
     Random random(7, RandomPurpose::kInitialWeights);
     values_.resize(network_->layout().size());
     for (double& value : values_) value = random.Uniform(0.8);
     FillBatch(&random);
     if (!GetParam().carries_state) return;
-    // So many numbers as a batch leaves.
+    // A batch determines the size of the state.
     Loss();
     state_ = network_->state();
     ASSERT_FALSE(state_.empty());
     for (double& value : state_) value = random.Uniform(0.9);
   }
 
-  // Words come several times; targets are of all classes, some are missing.
+  // Words occur several times; targets are of all classes, and some are
+  // missing.
   void FillBatch(Random* random) {
     batch_.steps = GetParam().steps;
     batch_.streams = 5;
@@ -85,7 +86,7 @@ class GradientTest : public testing::TestWithParam<Case> {
                          GetParam().drops ? &random : nullptr, backward);
   }
 
-  // dE/d(parameter i), E = kScale * loss.
+  // Returns dE/d(parameter i) of E = kScale * loss, by central differences.
   double Difference(size_t i) {
     const double value = values_[i];
     values_[i] = value + kStep;
@@ -96,7 +97,7 @@ class GradientTest : public testing::TestWithParam<Case> {
     return kScale * (above - below) / (2 * kStep);
   }
 
-  // "rnn.weight_hh_l0 [3, 1]" for a place in the array.
+  // Returns the name of parameter i, as in "rnn.weight_hh_l0 [3, 1]".
   std::string Name(size_t i) const {
     for (const auto& p : network_->layout().parameters()) {
       if (i >= p.begin + p.size()) continue;
@@ -126,14 +127,14 @@ TEST_P(GradientTest, EqualsDifferences) {
   RecordProperty("worst", absl::StrCat(worst));
 }
 
-// None is 0 throughout by an oversight: the check above would not see one whose
-// part of the network does nothing.
+// Expects that no gradient is 0 everywhere. The test above would pass if a part
+// of the network had no effect.
 TEST_P(GradientTest, EveryParameterMatters) {
   std::vector<double> gradients(values_.size());
   const DoubleNetwork::Backward backward = {kScale, gradients.data()};
   Loss(&backward);
   for (const auto& p : network_->layout().parameters()) {
-    // All attention is on the only word, which is read after nothing.
+    // With one source word, the attention is constant and no state precedes it.
     if (GetParam().source_steps == 1 &&
         (p.name == "attention.key.weight" ||
          p.name.find("source.rnn.weight_hh") == 0)) {
@@ -146,7 +147,8 @@ TEST_P(GradientTest, EveryParameterMatters) {
   }
 }
 
-// They are added to what is there, and the loss is that without the way back.
+// Gradients are added to the array, and the loss is the same with and without
+// gradients.
 TEST_P(GradientTest, AreAdded) {
   std::vector<double> gradients(values_.size());
   const DoubleNetwork::Backward backward = {kScale, gradients.data()};
@@ -180,7 +182,7 @@ Case RecurrentCase(const std::string& name,
   return c;
 }
 
-// A kind of cell, in all the networks that it may be part of.
+// Adds the cases of a cell in all recurrent networks.
 void AddRecurrentCases(const std::string& name, Cell cell,
                        Activation activation, std::vector<Case>* cases) {
   const auto add =
@@ -251,7 +253,7 @@ Case WindowCase(const std::string& name, size_t window, bool direct,
   return c;
 }
 
-// A kind of cell, in the translation networks of each extension.
+// Adds the cases of a cell in translation networks with each extension.
 void AddTranslationCases(const std::string& name, Cell cell,
                          std::vector<Case>* cases) {
   using Options = TranslationNetworkOptions;

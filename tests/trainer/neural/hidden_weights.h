@@ -14,14 +14,14 @@
 
 namespace lmserve {
 
-// Between -1 and 1.
+// Returns a random number between -1 and 1.
 inline double Uniform(std::mt19937_64& random) {
   return static_cast<double>(random() % 2001) / 1000 - 1;
 }
 
-// Lists of texts of ten words, of which some are right; the more of them are,
-// the higher is the candidate's sum of features by the hidden weights, but for
-// some noise.
+// N-best lists of texts of ten words, some of which are right. The more words
+// are right, the higher is the candidate's weighted sum of features under the
+// hidden weights, up to some noise.
 struct HiddenWeights {
   HiddenWeights(size_t lists_count, size_t candidates,
                 const std::vector<double>& hidden, double noise,

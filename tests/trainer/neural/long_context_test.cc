@@ -1,7 +1,7 @@
-// What the far beginning of a text tells of its end, by model: the notes of the
-// exams that the students of a proctor open, and of whom Jane greets. Words in
-// between tell nothing, so a model that sees the last four of them can but
-// guess.
+// Measures how well models use the distant beginning of a text: which thing
+// goes with the role at the start of a sentence, and whom a person greets. The
+// words in between are independent of the answer, so a model that sees only the
+// last four words can only guess.
 
 #include <functional>
 #include <memory>
@@ -26,8 +26,8 @@ namespace {
 constexpr int kSentences = 40'000;
 constexpr int kProbes = 500;
 
-// The sentences of the demo corpus in which something far back tells a word:
-// the rest of them would be only more of the same work.
+// Returns those sentences of the demo corpus that have a long-distance
+// dependency. The others would only make the training slower.
 std::string FarText(int sentences, uint64_t seed) {
   DemoCorpus corpus(seed);
   std::string text;
@@ -49,8 +49,8 @@ Corpus ReadFar(int sentences, uint64_t seed) {
   return ReadCorpus(*lines, options, quiet).value();
 }
 
-// The share of probes of which the model finds the right word likelier than all
-// the wrong ones. Those with words that it does not know do not count.
+// Returns the fraction of probes for which the right word is more probable than
+// all wrong ones. Probes with unknown words are ignored.
 double Accuracy(const LanguageModel& model,
                 const std::function<DemoCorpus::Probe()>& next) {
   const Vocabulary& vocabulary = model.vocabulary();
@@ -80,13 +80,13 @@ double Accuracy(const LanguageModel& model,
   return static_cast<double>(right) / asked;
 }
 
-// One of eight things.
+// Guessing gives 1/8.
 double AgreementAccuracy(const LanguageModel& model) {
   DemoCorpus corpus(3);
   return Accuracy(model, [&] { return corpus.NextProbe(); });
 }
 
-// One of eight friends, of whom the host cannot be meant.
+// There are eight friends; the answer is not the host, so guessing gives 1/7.
 double GreetingAccuracy(const LanguageModel& model) {
   DemoCorpus corpus(4);
   return Accuracy(model, [&] { return corpus.NextGreetingProbe(); });
@@ -146,7 +146,7 @@ Trained TrainRecurrent(const Corpus& corpus, const Recipe& recipe) {
   options.stack.activation = recipe.activation;
   options.stack.units = 100;
   options.identity = recipe.identity;
-  options.initial_range = 1;  // small ones hide the names from the start
+  options.initial_range = 1;  // small embeddings do not learn the names
   return Train<RecurrentModel>(
       corpus, [&] { return MakeRecurrentNetwork<float>(options); },
       *MakeBatches(corpus), recipe.epochs, recipe.learning_rate);
@@ -167,7 +167,7 @@ Trained TrainWindow(const Corpus& corpus) {
       4, 0.005);
 }
 
-TEST(LongContext, AFewWordsOfItAreNotEnough) {
+TEST(LongContext, ShortContextsAreNotEnough) {
   const TrainedNgramModel ngram = TrainModel(FarText(kSentences, 1), 5);
   const Trained window = TrainWindow(ReadFar(kSentences, 1));
   for (const LanguageModel* model :
@@ -192,8 +192,8 @@ TEST(LongContext, LstmReachesBack) {
   EXPECT_GE(GreetingAccuracy(*lstm.model), 0.98);
 }
 
-// Le et al. 2015: W_hh that starts at the identity, and ReLU, against the
-// gradient's vanishing.
+// Le et al. 2015: ReLU with W_hh initialized to the identity prevents vanishing
+// gradients.
 TEST(LongContext, IdentityReluReachesFartherThanSigmoid) {
   const Corpus corpus = ReadFar(kSentences, 1);
   Recipe recipe = {.cell = Cell::kRnn, .activation = Activation::kSigmoid};

@@ -1,5 +1,5 @@
-// Training as a whole: the same bits again, also after being cut off anywhere;
-// what stops it; what it keeps.
+// Tests whole trainings: the result is reproducible to the bit, even after an
+// interruption at any step; when training stops; which parameters it returns.
 
 #include "trainer/neural/network_trainer.h"
 
@@ -42,7 +42,7 @@ std::string ReadBytes(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// The batches of another source; tells when one is read, which is before a
+// Wraps a source and reports when a batch is read, which happens before each
 // step.
 class WatchedBatches final : public BatchSource {
  public:
@@ -121,7 +121,7 @@ class TrainNetworkTest : public testing::TestWithParam<Case> {
     return TrainNetwork(MakeNetwork(), watched, *valid, options);
   }
 
-  // Sentences of the text itself.
+  // Returns sentences of the training text.
   static std::vector<WordId> Validation(const Corpus& corpus) {
     constexpr size_t kWords = 100;
     const auto rest = corpus.words.begin() + kWords;
@@ -152,7 +152,7 @@ class TrainNetworkTest : public testing::TestWithParam<Case> {
     EXPECT_EQ(ValidLosses(found.log), ValidLosses(expected.log));
   }
 
-  // Every checkpoint that there is on the way, as a crash would leave it.
+  // Resumes from every checkpoint that a crash could leave behind.
   void ExpectSameBitsFromAnyCheckpoint() {
     options_.epochs = 2;
     const TrainedNetwork expected = Train(options_).value();
@@ -161,11 +161,11 @@ class TrainNetworkTest : public testing::TestWithParam<Case> {
     std::set<std::string> checkpoints;
     size_t steps = 0;
     const auto keep = [&] {
-      if (steps++ == 0) return;  // there is none yet
+      if (steps++ == 0) return;  // there is no checkpoint yet
       checkpoints.insert(ReadBytes(options_.checkpoint));
     };
     ExpectSame(Train(options_, keep).value(), expected);
-    checkpoints.insert(ReadBytes(options_.checkpoint));  // of the end
+    checkpoints.insert(ReadBytes(options_.checkpoint));  // the last checkpoint
     EXPECT_EQ(steps, expected.progress.step);
     EXPECT_EQ(checkpoints.size(), steps);
 
@@ -190,7 +190,7 @@ class TrainNetworkTest : public testing::TestWithParam<Case> {
   TrainingOptions options_;
 };
 
-TEST_P(TrainNetworkTest, SameBitsAgain) {
+TEST_P(TrainNetworkTest, IsReproducible) {
   const TrainedNetwork first = Train(options_).value();
   ExpectSame(Train(options_).value(), first);
   options_.seed = 2;
@@ -208,17 +208,17 @@ TEST_P(TrainNetworkTest, Learns) {
   EXPECT_LT(losses[0], std::log(corpus_.vocabulary.size()));
 }
 
-TEST_P(TrainNetworkTest, GoesOnFromAnyCheckpointToTheSameBits) {
+TEST_P(TrainNetworkTest, ResumesFromAnyCheckpointWithTheSameBits) {
   ExpectSameBitsFromAnyCheckpoint();
 }
 
-TEST_P(TrainNetworkTest, GoesOnFromAnyCheckpointOfALinearSchedule) {
+TEST_P(TrainNetworkTest, ResumesFromAnyCheckpointOfALinearSchedule) {
   options_.schedule = Schedule::kLinear;
   ExpectSameBitsFromAnyCheckpoint();
 }
 
-// More epochs than were asked for at first.
-TEST_P(TrainNetworkTest, GoesOnAfterItsEnd) {
+// A finished training can be continued with more epochs.
+TEST_P(TrainNetworkTest, ContinuesWithMoreEpochs) {
   options_.checkpoint = directory_.File("checkpoint");
   options_.epochs = 4;
   const TrainedNetwork expected = Train(options_).value();
@@ -229,7 +229,7 @@ TEST_P(TrainNetworkTest, GoesOnAfterItsEnd) {
   ExpectSame(Train(options_).value(), expected);
 }
 
-// Whatever goes wrong, what is not finite is not taken for a network.
+// A training that diverges fails instead of returning a network.
 TEST_P(TrainNetworkTest, HugeLearningRates) {
   options_.clip = 0;
   for (double rate : {1e2, 1e4, 1e8, 1e16, 1e30, 1e38}) {
@@ -262,7 +262,7 @@ TEST_P(TrainNetworkTest, LossThatIsNotFinite) {
   EXPECT_FALSE(std::filesystem::exists(options_.checkpoint));
 }
 
-// A parameter's layer stands once.
+// The log has each layer once.
 TEST_P(TrainNetworkTest, LayersOfTheLog) {
   const TrainedNetwork trained = Train(options_).value();
   std::set<std::string> expected;
@@ -291,7 +291,7 @@ TEST_P(TrainNetworkTest, CheckpointsThatDoNotFit) {
   options_.resume = true;
   options_.description = "another";
   EXPECT_TRUE(absl::IsInvalidArgument(Train(options_).status()));
-  // Of the same description, but with a number less.
+  // A checkpoint with the right description but an array that is too short.
   options_.description = GetParam().name;
   Checkpoint checkpoint =
       ReadCheckpoint(options_.checkpoint, options_.description).value();
@@ -368,8 +368,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"window", DirectWindow, Case::kWindows}),
     [](const auto& info) { return info.param.name; });
 
-// A network of one number, whose gradient is 1, and with the validation losses
-// that it is told, epoch by epoch.
+// A network with one parameter, whose gradient is always 1, and with given
+// validation losses, one per epoch.
 class ScriptedNetwork final : public Network<float> {
  public:
   explicit ScriptedNetwork(std::vector<double> losses)
@@ -391,7 +391,7 @@ class ScriptedNetwork final : public Network<float> {
   size_t epoch_ = 0;
 };
 
-// One batch an epoch.
+// A source with one batch per epoch.
 class OneBatch final : public BatchSource {
  public:
   void StartEpoch(uint64_t) override {}
@@ -425,14 +425,14 @@ std::vector<double> Rates(const TrainingLog& log) {
 }
 
 TEST(TrainNetworkScriptTest, PatienceAndDecay) {
-  // Better, better, as good as before, better, and no more.
+  // The loss improves in epochs 1, 2 and 4, and not afterwards.
   const TrainedNetwork trained =
       TrainScripted({5, 4, 4, 3, 3.5, 3.2, 3}, ScriptedOptions()).value();
   EXPECT_THAT(Rates(trained.log), ElementsAre(1, 1, 1, 0.5, 0.5, 0.25, 0.125));
   EXPECT_EQ(trained.progress.learning_rate, 0.0625);
   EXPECT_EQ(trained.progress.best_epoch, 4u);
   EXPECT_EQ(trained.progress.best_valid_loss, 3);
-  // The number after epoch 4, not after 7.
+  // The parameter after epoch 4, not after epoch 7.
   EXPECT_THAT(trained.values, ElementsAre(-3.5));
 }
 
@@ -440,7 +440,7 @@ TEST(TrainNetworkScriptTest, LinearSchedule) {
   TrainingOptions options = ScriptedOptions();
   options.schedule = Schedule::kLinear;
   options.epochs = 4;
-  // A step an epoch. What the validation loss does is no matter.
+  // One step per epoch. The validation loss has no effect.
   const TrainedNetwork trained = TrainScripted({5, 6, 4, 3}, options).value();
   EXPECT_THAT(trained.values, ElementsAre(-(1 + 0.75 + 0.5 + 0.25)));
   EXPECT_THAT(Rates(trained.log), ElementsAre(1, 0.75, 0.5, 0.25));
@@ -464,7 +464,7 @@ TEST(TrainNetworkScriptTest, ClippedGradients) {
   EXPECT_THAT(trained.values, ElementsAre(-0.5));
   EXPECT_EQ(trained.log.records()[0].clipped_share, 1);
   EXPECT_EQ(trained.log.records()[0].gradient_norm, 1);
-  options.clip = 1;  // as long as the gradient
+  options.clip = 1;  // the norm of the gradient
   trained = TrainScripted({2, 1}, options).value();
   EXPECT_THAT(trained.values, ElementsAre(-2));
   EXPECT_EQ(trained.log.records()[0].clipped_share, 0);
@@ -497,7 +497,7 @@ TEST(TrainNetworkScriptTest, ValidationLossThatIsNotFinite) {
               HasSubstr("the validation loss is nan"));
 }
 
-// The step after which nothing is trained any more is seen by nobody else.
+// The last step of a training must be checked, too.
 TEST(TrainNetworkScriptTest, WeightsThatAreNotFinite) {
   TrainingOptions options = ScriptedOptions();
   options.epochs = 1;
@@ -507,8 +507,8 @@ TEST(TrainNetworkScriptTest, WeightsThatAreNotFinite) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("norm of the weights"));
 }
 
-// Patience goes on from a checkpoint where it was.
-TEST(TrainNetworkScriptTest, PatienceAfterACut) {
+// A resumed training also counts the epochs before the interruption.
+TEST(TrainNetworkScriptTest, PatienceAfterAnInterruption) {
   const TemporaryDirectory directory;
   TrainingOptions options = ScriptedOptions();
   options.checkpoint = directory.File("checkpoint");

@@ -11,7 +11,7 @@ namespace {
 
 using Floats = std::vector<float>;
 
-// A matrix of 6 numbers, a vector of 3, a matrix of 2.
+// Returns a layout of a matrix of 6 numbers, a vector of 3 and a matrix of 2.
 ParameterLayout MakeLayout() {
   ParameterLayout layout;
   layout.AddMatrix("a", 2, 3);
@@ -45,7 +45,7 @@ TEST(OptimizerTest, SgdByHand) {
   EXPECT_FLOAT_EQ(values[9], 100 - 0.1 * 40);
 }
 
-// What clipping leaves scales the step.
+// Clipping scales the step.
 TEST(OptimizerTest, SgdOfAClippedGradient) {
   const ParameterLayout layout = MakeLayout();
   Optimizer optimizer(OptimizerKind::kSgd, 0, layout);
@@ -59,11 +59,11 @@ TEST(OptimizerTest, SgdOfAClippedGradient) {
   ExpectNear(values, expected);
 }
 
-TEST(OptimizerTest, WeightDecayIsOfMatricesAlone) {
+TEST(OptimizerTest, WeightDecayAppliesToMatricesOnly) {
   const ParameterLayout layout = MakeLayout();
   Optimizer optimizer(OptimizerKind::kSgd, 0.5, layout);
   Floats values = kValues;
-  // Clipping leaves the decay as it is.
+  // Clipping does not change the decay.
   optimizer.Step({0.1, 0.5, 1}, kGradients.data(), 0, values.size(),
                  values.data());
   std::vector<double> expected;
@@ -74,7 +74,7 @@ TEST(OptimizerTest, WeightDecayIsOfMatricesAlone) {
   ExpectNear(values, expected);
 }
 
-// Adam as Kingma and Ba have it, in double.
+// Adam as in Kingma and Ba 2015, in double precision.
 class NaiveAdam {
  public:
   void Step(double rate, double factor, double decay, const Floats& gradients,
@@ -123,7 +123,8 @@ TEST(OptimizerTest, AdamByEquations) {
   }
 }
 
-// The first step goes by the rate, whatever the gradient's size.
+// The size of the first step is the learning rate, for any size of the
+// gradient.
 TEST(OptimizerTest, AdamFirstStepByHand) {
   const ParameterLayout layout = MakeLayout();
   Optimizer optimizer(OptimizerKind::kAdam, 0, layout);
@@ -134,11 +135,11 @@ TEST(OptimizerTest, AdamFirstStepByHand) {
   EXPECT_NEAR(values[1], -2 + 0.01, 1e-6);
   EXPECT_EQ(values[2], 3);
   EXPECT_NEAR(values[9], 100 - 0.01, 1e-5);
-  // Half of eps / (|g| + eps), of a gradient of 1e-8.
+  // For a gradient of 1e-8, which is epsilon, the step is half as large.
   EXPECT_NEAR(values[10], -3 - 0.005, 1e-6);
 }
 
-// As threads do it.
+// Threads update separate ranges.
 TEST(OptimizerTest, RangesAddUpToTheWhole) {
   const ParameterLayout layout = MakeLayout();
   for (OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
@@ -147,7 +148,7 @@ TEST(OptimizerTest, RangesAddUpToTheWhole) {
     for (uint64_t step = 1; step <= 5; ++step) {
       const Optimizer::Rate rate = {0.05, 0.5, step};
       whole.Step(rate, kGradients.data(), 0, expected.size(), expected.data());
-      // Bounds within parameters and between them, one range empty.
+      // Bounds within and between parameters; one range is empty.
       const size_t bounds[] = {0, 4, 4, 9, 10, 11};
       for (size_t i = 0; i + 1 < std::size(bounds); ++i) {
         parts.Step(rate, kGradients.data(), bounds[i], bounds[i + 1],

@@ -1,8 +1,9 @@
-// Networks with the weights of PyTorch's give PyTorch's numbers: those that
-// train, forward and back, and those that serve. The files are those of
-// reference/torch in the shared data, and any of the same names in the folder
-// that LMSERVE_GOLDENS names, as of other seeds. Where the largest deviations
-// are wanted, --gtest_output=xml tells them.
+// Compares networks with PyTorch: with the same weights, training networks must
+// give the same losses and gradients, and serving networks the same
+// probabilities and states. The reference files are in reference/torch of the
+// shared data; the folder in the variable LMSERVE_GOLDENS may have more files
+// with the same names, for example with other seeds. --gtest_output=xml reports
+// the largest deviations.
 
 #include <algorithm>
 #include <cmath>
@@ -30,24 +31,25 @@ namespace {
 constexpr double kValueTolerance = 1e-5;  // of log-probabilities and states
 constexpr double kLossTolerance = 1e-6;
 constexpr double kGradientTolerance = 1e-4;  // relative
-// What is smaller than this share of a tensor's largest gradient is compared on
-// the scale of that share: of a number that nearly cancels out, the roundings
-// are those of its summands.
+// Gradients that are smaller than this fraction of the tensor's largest
+// gradient are compared relative to that fraction: if summands nearly cancel,
+// the rounding error is relative to the summands.
 constexpr double kGradientFloor = 0.01;
 
-// A larger vocabulary's other word, that no probability goes to.
+// The weight and the bias of an additional word, which must not get
+// probability.
 constexpr float kOtherWeight = 0.5f, kOtherBias = 3;
 
 // The largest of many deviations.
 class Worst {
  public:
   void Add(double deviation) {
-    // NaN is the worst of all.
+    // NaN counts as the largest deviation.
     if (!(deviation <= worst_)) worst_ = deviation;
   }
   void Add(double found, double expected) { Add(std::abs(found - expected)); }
 
-  // Tells it in the test's report, too.
+  // Also records the deviation in the report of the test.
   void ExpectBelow(double tolerance, const std::string& what) const {
     testing::Test::RecordProperty(what, absl::StrCat(worst_));
     EXPECT_LT(worst_, tolerance) << what;
@@ -57,7 +59,7 @@ class Worst {
   double worst_ = 0;
 };
 
-// One of PyTorch's networks, with what it was fed and what came out.
+// A network of PyTorch with its inputs and outputs.
 class Golden {
  public:
   Golden(const std::string& path, Activation activation)
@@ -69,7 +71,7 @@ class Golden {
 
   const TensorFile& file() const { return file_; }
 
-  // A side of a tensor.
+  // Returns a dimension of a tensor.
   size_t Size(absl::string_view tensor, size_t side) const {
     return static_cast<size_t>(file_.Find(tensor)->shape.at(side));
   }
@@ -95,7 +97,7 @@ class Golden {
     return {steps(), streams(), Words("input.tokens"), Words("input.targets")};
   }
 
-  // What the weights' shapes tell, and the activation.
+  // Returns the options, from the shapes of the weights and the metadata.
   RecurrentNetworkOptions Options() const {
     const std::string first = LayerTensor("weight_hh", 0, false);
     RecurrentNetworkOptions options;
@@ -129,7 +131,7 @@ class Golden {
   const Activation activation_;
 };
 
-// The network in training, with the file's weights.
+// The training network with the weights of the file.
 class Training {
  public:
   explicit Training(const Golden& golden)
@@ -145,7 +147,7 @@ class Training {
 
   Network<float>& network() { return *network_; }
 
-  // From the state 0.
+  // Computes the loss, starting from a state of zeros.
   double Loss(const Batch& batch,
               const Network<float>::Backward* backward = nullptr) {
     network_->set_state({});
@@ -157,7 +159,7 @@ class Training {
   std::vector<float> values_;
 };
 
-// |found - expected| relative to the expected, with the floor.
+// Adds |found - expected|, relative to the expected number or the floor.
 void AddRelative(absl::Span<const float> found,
                  absl::Span<const float> expected, Worst* worst) {
   ASSERT_EQ(found.size(), expected.size());
@@ -172,7 +174,7 @@ void AddRelative(absl::Span<const float> found,
   }
 }
 
-// The serving model over the file's words and <s>, the last.
+// The serving model. Its vocabulary has the words of the file, then <s>.
 class Serving {
  public:
   explicit Serving(const Golden& golden, Activation activation)
@@ -225,7 +227,7 @@ struct Architecture {
 
 class TorchGoldenTest : public testing::TestWithParam<Architecture> {
  protected:
-  // The files of the architecture.
+  // Returns the files of the architecture.
   std::vector<std::string> Paths() const {
     const std::string file = GetParam().name + ".safetensors";
     std::vector<std::string> paths;
@@ -293,7 +295,7 @@ TEST_P(TorchGoldenTest, FinalStates) {
   states.ExpectBelow(kValueTolerance, "states");
 }
 
-// Each is the loss of a batch with no other target.
+// A log-probability is the loss of a batch with a single target.
 TEST_P(TorchGoldenTest, LogProbabilities) {
   Worst log_probs;
   ForEachGolden([&](const Golden& golden) {
@@ -323,12 +325,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Architecture{"bilstm_2"}, Architecture{"bigru_1"}),
     [](const auto& info) { return info.param.name; });
 
-// Those that the serving model knows: they read from left to right.
+// The architectures that the left-to-right serving model supports.
 class TorchServingTest : public TorchGoldenTest {
  protected:
   using State = std::vector<std::byte>;
 
-  // The words of one stream.
+  // Returns the words of one stream.
   static std::vector<WordId> Stream(const std::vector<WordId>& words,
                                     size_t streams, size_t stream) {
     std::vector<WordId> of_stream;
@@ -338,7 +340,7 @@ class TorchServingTest : public TorchGoldenTest {
     return of_stream;
   }
 
-  // Scores words from a state, which moves.
+  // Scores words from a state and advances the state.
   static std::vector<float> Score(const LanguageModel& model,
                                   absl::Span<const WordId> words,
                                   State* state) {
@@ -348,7 +350,7 @@ class TorchServingTest : public TorchGoldenTest {
     return log_probs;
   }
 
-  // The state of PyTorch's after the last step, as the model has it.
+  // Returns PyTorch's state after the last step in the format of the model.
   static std::vector<float> ExpectedState(const Golden& golden, size_t stream) {
     const size_t layers = golden.Size("expect.state_h", 0);
     const size_t units = golden.Size("expect.state_h", 2);
@@ -366,7 +368,8 @@ class TorchServingTest : public TorchGoldenTest {
   }
 };
 
-// Whole sequences: word t + 1 after the words up to t, and the last state.
+// Scores whole sequences, word t + 1 after the words up to t, and compares the
+// last state.
 TEST_P(TorchServingTest, ScoresAndStates) {
   Worst log_probs, states;
   ForEachGolden([&](const Golden& golden) {
@@ -394,7 +397,7 @@ TEST_P(TorchServingTest, ScoresAndStates) {
   states.ExpectBelow(kValueTolerance, "served_states");
 }
 
-// The targets after all beginnings of all streams, in one batch.
+// Scores the target after every prefix of every stream, in one batch.
 TEST_P(TorchServingTest, ScoresOfABatch) {
   Worst log_probs;
   ForEachGolden([&](const Golden& golden) {

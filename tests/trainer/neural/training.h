@@ -11,7 +11,7 @@
 
 namespace lmserve {
 
-// The steps of training over a text in memory, a sentence a line.
+// Helpers that train on a text in memory, with one sentence per line.
 
 inline absl::StatusOr<Corpus> TryReadCorpus(std::string text,
                                             const CorpusOptions& options = {}) {

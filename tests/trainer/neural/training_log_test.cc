@@ -24,7 +24,7 @@ TrainingRecord Record() {
   return {.epoch = 2,
           .step = 400,
           .seconds = 12.5,
-          .words = 9'007'199'254'740'993,  // no double has it
+          .words = 9'007'199'254'740'993,  // not representable as double
           .words_per_second = 1.0 / 3,
           .learning_rate = 1e-3,
           .train_loss = 2,
@@ -50,7 +50,7 @@ std::string ParseError(const std::string& text) {
   return std::string(log.status().message());
 }
 
-// The error of a third line, which is right but for one replacement.
+// Returns the error for a third line that is valid except for one replacement.
 std::string ErrorWith(const std::string& old_text,
                       const std::string& new_text) {
   const std::string line = ToJsonLine(Record());
@@ -110,16 +110,16 @@ TEST(TrainingLog, PerplexitiesAreAdded) {
   EXPECT_EQ(json.at("valid_perplexity"), std::exp(3.0));
 }
 
-TEST(TrainingLog, ALossNotMeasuredIsLeftOut) {
+TEST(TrainingLog, ALossThatWasNotMeasuredIsOmitted) {
   TrainingRecord record = Record();
   record.valid_loss.reset();
   EXPECT_THAT(ToJsonLine(record), testing::Not(HasSubstr("valid")));
   EXPECT_EQ(RoundTrip(record).valid_loss, std::nullopt);
 }
 
-TEST(TrainingLog, NullWhereThereIsNoFiniteNumber) {
+TEST(TrainingLog, NumbersThatAreNotFiniteBecomeNull) {
   TrainingRecord record = Record();
-  record.train_loss = 1e6;  // its perplexity has no double
+  record.train_loss = 1e6;  // the perplexity overflows
   record.valid_loss = kNan;
   record.gradient_norm = kInfinity;
   record.layer_gradient_norms[1].second = -kInfinity;
@@ -135,7 +135,7 @@ TEST(TrainingLog, NullWhereThereIsNoFiniteNumber) {
   EXPECT_TRUE(std::isnan(read.layer_gradient_norms[1].second));
 }
 
-TEST(TrainingLog, BytesThatAreNoText) {
+TEST(TrainingLog, InvalidUtf8InStrings) {
   TrainingRecord record = Record();
   record.note = "a\xff";
   record.layer_gradient_norms = {{"\xc0", 1}};
@@ -160,30 +160,30 @@ TEST(TrainingLog, LinesOfOtherWritersMayDiffer) {
 TEST(TrainingLog, ErrorsNameTheLineAndTheKey) {
   EXPECT_EQ(ErrorWith("\"seconds\":12.5,", ""),
             "training log line 3: expected a number or null as seconds, found "
-            "nothing");
+            "none");
   EXPECT_EQ(ErrorWith("0.001", "\"fast\""),
             "training log line 3: expected a number or null as learning_rate, "
             "found \"fast\"");
   EXPECT_EQ(ErrorWith("400", "-1"),
-            "training log line 3: expected a whole number up to "
+            "training log line 3: expected an integer from 0 to "
             "18446744073709551615 as step, found -1");
   EXPECT_EQ(ErrorWith("\"epoch\":2", "\"epoch\":3000000000"),
-            "training log line 3: expected a whole number up to 2147483647 as "
+            "training log line 3: expected an integer from 0 to 2147483647 as "
             "epoch, found 3000000000");
   EXPECT_EQ(ErrorWith("400", "4.5"),
-            "training log line 3: expected a whole number up to "
+            "training log line 3: expected an integer from 0 to "
             "18446744073709551615 as step, found 4.5");
   EXPECT_EQ(ErrorWith("0.5}", "[]}"),
             "training log line 3: expected a number or null as "
             "layer_gradient_norms input, found []");
 }
 
-TEST(TrainingLog, TheFirstErrorIsTold) {
+TEST(TrainingLog, TheFirstErrorIsReported) {
   EXPECT_THAT(ErrorWith(":", ":true,\"more\":"),
               HasSubstr("as epoch, found true"));
 }
 
-TEST(TrainingLog, LinesThatAreNoObject) {
+TEST(TrainingLog, LinesThatAreNotObjects) {
   EXPECT_EQ(ParseError("[1]"),
             "training log line 1: expected a JSON object, found [1]");
   EXPECT_EQ(ParseError("{\"epoch\": 1e999}"),
@@ -193,8 +193,8 @@ TEST(TrainingLog, LinesThatAreNoObject) {
               testing::EndsWith(std::string(40, '[') + "..."));
 }
 
-// A writer may be killed anywhere.
-TEST(TrainingLog, ALastLineThatIsCutOff) {
+// A writer may be killed at any byte.
+TEST(TrainingLog, IncompleteLastLine) {
   const std::string line = ToJsonLine(Record());
   for (size_t size = 1; size < line.size() - 1; ++size) {
     EXPECT_THAT(ParseError(line + line.substr(0, size)),

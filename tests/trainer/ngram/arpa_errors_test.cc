@@ -65,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"InfiniteBackOff", "a\t-0.25", "a\tinf",
                 "10: expected a number, found NaN or infinity"},
         Refused{"Positive", "-1\ta b", "0.001\ta b",
-                "15: expected a log-probability up to 0, found 0.001"},
+                "15: expected a log-probability of at most 0, found 0.001"},
         Refused{"DecimalComma", "-1.5\tb", "-1,5\tb",
                 "11: expected numbers first and last, found '-1,5' and 'b'"},
         Refused{"Word", "-0.75\ta", "x\ta",
@@ -84,22 +84,22 @@ INSTANTIATE_TEST_SUITE_P(
                 "18: expected a number, 3 words and at most one number, found "
                 "6 fields"},
         Refused{"UnknownWord", "-1\ta b", "-1\ta c",
-                "15: the word 'c' is no 1-gram"},
+                "15: expected a word that is a 1-gram, found 'c'"},
         Refused{"ContextMissing", "<s> a b", "b a a",
-                "18: the context 'b a' of the n-gram is no 2-gram"},
+                "18: expected a context that is a 2-gram, found 'b a'"},
         Refused{"ContextOfAHeldWordMissing", "<s> a b", "a b a\n-1\tb b b",
-                "19: the context 'b b' of the n-gram is no 2-gram"},
+                "19: expected a context that is a 2-gram, found 'b b'"},
         Refused{"UnigramTwice", "-1.5\tb\n", "-1.5\tb\n-3\ta\n",
-                "12: the 1-gram that ends with 'a' stands there for the second "
+                "12: the 1-gram that ends with 'a' occurs for the second "
                 "time"},
         Refused{"UnknownWordTwice", "-1.5\tb\n", "-1.5\tb\n-3\t<UNK>\n",
-                "12: the 1-gram that ends with '<unk>' stands there for the "
+                "12: the 1-gram that ends with '<unk>' occurs for the "
                 "second time"},
         Refused{"BigramTwice", "-1\ta b\n", "-1\ta b\n-3\t<s> b\n-3\ta b\n",
-                "17: the 2-gram that ends with 'b' stands there for the second "
+                "17: the 2-gram that ends with 'b' occurs for the second "
                 "time"},
         Refused{"TrigramTwice", "<s> a b\n", "<s> a b\n\n-0.375\t<s> a b\n",
-                "20: the 3-gram that ends with 'b' stands there for the second "
+                "20: the 3-gram that ends with 'b' occurs for the second "
                 "time"},
         Refused{"InvalidUtf8", "-1.5\tb\n", "-1.5\tb\xFF\n",
                 "11: invalid UTF-8"}),

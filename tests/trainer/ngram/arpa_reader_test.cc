@@ -56,13 +56,13 @@ absl::StatusOr<ArpaModel> Read(std::string arpa,
   return ReadArpa(*LineReader::FromString(std::move(arpa)), options);
 }
 
-// The model's bytes, words and all.
+// The bytes of the model and of its vocabulary.
 std::string Bytes(const ArpaModel& model) {
   return absl::StrCat(model.vocabulary.text(),
                       BuildNgramFile(model.table).value());
 }
 
-// Whether a text is the same model as kArpa, read without a warning.
+// Expects that a text is read as the model of kArpa, without warnings.
 void ExpectSameModel(const std::string& arpa) {
   const absl::StatusOr<ArpaModel> model = Read(arpa);
   ASSERT_TRUE(model.ok()) << model.status();
@@ -133,14 +133,14 @@ INSTANTIATE_TEST_SUITE_P(
                 absl::StrReplaceAll(kArpa, {{"ngram 1=", "ngram  1=      "},
                                             {"ngram 2=", "ngram 2 = "}})},
         Variant{"UpperCaseUnk", Replaced("<unk>", "<UNK>")},
-        // Trap 12.
+        // -0 is the same as 0.
         Variant{
             "BackOffOfZero",
             absl::StrReplaceAll(kArpa, {{"</s>\n-0.75", "</s>\t0\n-0.75"},
                                         {"\tb\n\n", "\tb\t0\n\n"},
                                         {"a b\n-0.25", "a b\t0.0\n-0.25"}})},
         Variant{"MinusInfinity", Replaced("-99", "-inf")},
-        // No event, whatever its number.
+        // <s> is never predicted, whatever its probability in the file.
         Variant{"BeginSentenceAsKenlmHasIt", Replaced("-99\t<s>", "0\t<s>")},
         Variant{"BeginSentenceAsIrstlmHasIt", Replaced("-99\t", "-1.5\t")},
         Variant{
@@ -151,7 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"Exponent", Replaced("-0.375", "-3.75E-1")}),
     [](const auto& info) { return info.param.name; });
 
-// Trap 12: also what is left of a text is the same.
+// The state after a text is the same, too.
 TEST(ArpaReader, BackOffOfMinusZeroLeavesTheSameStates) {
   const BuiltNgramModel plain = BuildFromArpa(kArpa);
   const BuiltNgramModel zeros =
@@ -181,7 +181,7 @@ TEST(ArpaReader, CompressedFiles) {
             absl::StatusCode::kDataLoss);
 }
 
-// What is taken with a warning.
+// A text that is accepted with a warning.
 struct Warned {
   std::string name;
   std::string arpa;
@@ -201,19 +201,19 @@ INSTANTIATE_TEST_SUITE_P(
     Texts, WarnedTest,
     testing::Values(
         Warned{"CountTooHigh", Replaced("ngram 2=3", "ngram 2=4"),
-               "the header tells 4 2-grams, the file has 3"},
+               "the header announces 4 2-grams, the file has 3"},
         Warned{"CountTooLow", Replaced("ngram 1=5", "ngram 1=1"),
-               "the header tells 1 1-grams, the file has 5"},
-        // Trap 18: nothing is allocated on the word of a header.
+               "the header announces 1 1-grams, the file has 5"},
+        // Memory is not allocated by the count in the header.
         Warned{"CountOfATrillion",
                Replaced("ngram 3=1", "ngram 3=1000000000000"),
-               "the header tells 1000000000000 3-grams, the file has 1"},
+               "the header announces 1000000000000 3-grams, the file has 1"},
         Warned{"BeginSentenceInside",
                absl::StrReplaceAll(kArpa, {{"ngram 2=3", "ngram 2=5"},
                                            {"-1\ta b\n",
                                             "-1\ta b\n-1.5\t<s> <s>\n"
                                             "-2\tb <s>\n"}}),
-               "2 n-grams with <s> past the first word left out"}),
+               "2 n-grams with <s> after the first word ignored"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(ArpaReader, NoUnknownWord) {
@@ -222,7 +222,7 @@ TEST(ArpaReader, NoUnknownWord) {
   const ArpaModel model = Read(arpa).value();
   EXPECT_FLOAT_EQ(UnigramLog10(model, "<unk>"), -100);
   EXPECT_THAT(model.warnings,
-              ElementsAre("the file has no <unk>; it gets the log10 "
+              ElementsAre("the file has no <unk>; using the log10 "
                           "probability -100"));
   ArpaOptions options;
   options.unknown_log10 = -7.5;
@@ -260,12 +260,12 @@ TEST(ArpaReader, PositiveLogProbabilitiesAreClampedOnRequest) {
           .value();
   EXPECT_EQ(UnigramLog10(model, "b"), 0);
   EXPECT_THAT(model.warnings,
-              ElementsAre("2 positive log-probabilities taken as 0"));
+              ElementsAre("2 positive log-probabilities replaced by 0"));
   EXPECT_FALSE(Read(Replaced("-1.5\tb", "inf\tb"), clamp).ok());
 }
 
-// Trap 14: SRILM's pruning leaves out "b c" and keeps "a b c". Trap 10: then
-// "b c" is no match for "x b c", and costs no back-off of its own.
+// SRILM's pruning may remove "b c" but keep "a b c". Then "b c" is not a match
+// for "x b c", and its back-off weight does not apply.
 TEST(ArpaReader, SuffixesMayBeMissing) {
   const BuiltNgramModel built = BuildFromArpa(R"(\data\
 ngram 1=7
@@ -325,7 +325,7 @@ TEST(ArpaReader, WordsThatLookLikeSomethingElse) {
   EXPECT_EQ(model.table.levels[2].size(), 1u);
 }
 
-// Trap 18: a decimal point is a point in every country.
+// Numbers are parsed with a decimal point in every locale.
 TEST(ArpaReader, IgnoresTheLocale) {
   const std::string before = std::setlocale(LC_ALL, nullptr);
   bool found = false;

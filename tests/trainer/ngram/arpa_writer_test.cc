@@ -18,7 +18,8 @@ namespace {
 
 constexpr float kZero = -std::numeric_limits<float>::infinity();
 
-// Over <unk> <s> </s> a. "<s> a" is likelier than "<s> </s>", and comes first.
+// A model of the words <unk> <s> </s> a. "<s> a" is more probable than
+// "<s> </s>" and comes first.
 BuiltNgramModel SmallModel() {
   NgramTable table;
   table.levels = {
@@ -34,7 +35,7 @@ std::string Write(const NgramModel& model) {
   return out.str();
 }
 
-// 1 / ln 10 = 0.43429448190325...; the probability 0 is -99.
+// 1 / ln 10 = 0.43429448190325...; probability 0 is written as -99.
 constexpr char kSmallArpa[] =
     "\\data\\\n"
     "ngram 1=4\n"
@@ -58,8 +59,8 @@ TEST(ArpaWriter, ExactText) {
   EXPECT_EQ(Write(*built.model), kSmallArpa);
 }
 
-// Trap 18: neither a thousands separator of the stream nor a decimal comma of
-// the process.
+// A locale with other separators. Neither the thousands separator of the stream
+// nor the decimal comma of the process may change the output.
 class Separators : public std::numpunct<char> {
  protected:
   char do_decimal_point() const override { return ','; }
@@ -110,7 +111,8 @@ std::vector<float> Distribution(const NgramModel& model,
   return log_probs;
 }
 
-// Every word after every context of a text it was not trained on.
+// Compares the probability of every word of a text that is not in the training
+// data.
 TEST_P(ExportableTest, ComesBack) {
   const TrainedNgramModel trained =
       TrainModel(DemoText(300, 1), GetParam().order, Options(GetParam()));

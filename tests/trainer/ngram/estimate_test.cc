@@ -33,8 +33,8 @@ EstimateOptions Pruned(std::vector<uint32_t> prune) {
   return Options("modified-kneser-ney", std::move(prune));
 }
 
-// P(word | context), the context after <s> unless it begins with a word that
-// nothing follows.
+// Returns P(word | context). The context follows <s> unless it starts with a
+// word after which the model knows no words.
 double Probability(const NgramModel& model, absl::string_view context,
                    absl::string_view word) {
   std::vector<std::byte> state(model.state_size());
@@ -46,18 +46,19 @@ double Probability(const NgramModel& model, absl::string_view context,
       model.ScoreWord(state.data(), model.vocabulary().Find(word)).log_prob);
 }
 
-// By hand. Of the bigrams, "a" has the words b (4), d (2) and c (1) after it;
-// the counts 1 to 4 come 2, 2, 0 and 2 times, so that the discounts 0.5, 1 and
-// 1.5 stand in. Of the words, </s> has 3 words before it, a, b, c and d one
-// each; the same discounts stand in.
+// A text whose model is computed by hand. Bigrams: a is followed by b (4
+// times), d (2) and c (1). The numbers of bigrams with the counts 1 to 4 are 2,
+// 2, 0 and 2, so the fallback discounts 0.5, 1 and 1.5 are used. Unigrams: </s>
+// follows 3 different words; a, b, c and d follow one each; the discounts are
+// the same.
 constexpr char kText[] = "a b\na b\na b\na b\na c\na d\na d\n";
 
-// What order 1 gives of what is left to all of <unk> </s> a b c d: 7 words
-// before others, 4 * 0.5 + 1.5 of them discounted.
+// The part of the leftover of order 1 that each of <unk> </s> a b c d gets. The
+// adjusted counts sum to 7, of which 4 * 0.5 + 1.5 are discounted.
 constexpr double kLeft = 0.5 / 6;
 constexpr double kOnce = 0.5 / 7 + kLeft;    // a, b, c, d
 constexpr double kThrice = 1.5 / 7 + kLeft;  // </s>
-constexpr char kFresh[] = "<unk>";           // a context that tells nothing
+constexpr char kFresh[] = "<unk>";           // a context without n-grams
 
 TEST(ModifiedKneserNey, UnigramsByHand) {
   const TrainedNgramModel trained = TrainModel(kText, 2);
@@ -68,14 +69,14 @@ TEST(ModifiedKneserNey, UnigramsByHand) {
   EXPECT_NEAR(Probability(model, kFresh, "</s>"), kThrice, 1e-7);
 }
 
-// Trap 5: |V| holds <unk> and </s>, not <s>; <unk> gets its part of what is
-// left, no more.
+// |V| includes <unk> and </s> but not <s>. <unk> gets only its part of the
+// leftover.
 TEST(ModifiedKneserNey, UnknownWordByHand) {
   const TrainedNgramModel trained = TrainModel(kText, 2);
   EXPECT_NEAR(Probability(*trained.model, kFresh, "never"), kLeft, 1e-8);
 }
 
-// Trap 4: b, seen four times, counts among those of 3 or more.
+// b occurs four times and gets the discount for counts of 3 or more.
 TEST(ModifiedKneserNey, BigramsByHand) {
   const TrainedNgramModel trained = TrainModel(kText, 2);
   const NgramModel& model = *trained.model;
@@ -88,17 +89,18 @@ TEST(ModifiedKneserNey, BigramsByHand) {
   EXPECT_NEAR(Probability(model, "", "a"), 5.5 / 7 + 1.5 / 7 * kOnce, 1e-7);
 }
 
-// Trap 2: a small text is trained on all the same, and the notes tell how.
-TEST(ModifiedKneserNey, FallsBackAloud) {
+// A text that is too small for discounts is still trained on, with a note.
+TEST(ModifiedKneserNey, UsesTheFallbackWithANote) {
   EXPECT_THAT(TrainModel(kText, 2).notes,
               testing::ElementsAre("order 1: no n-gram has the count 2; the "
-                                   "discounts 0.5 1 1.5 stand in",
+                                   "using the discounts 0.5 1 1.5",
                                    "order 2: no n-gram has the count 3; the "
-                                   "discounts 0.5 1 1.5 stand in"));
+                                   "using the discounts 0.5 1 1.5"));
 }
 
-// Trap 3: the line that comes last counts as any other. Its new word, three
-// times after one other, would enter the counts of counts as 3, not 1.
+// The last line counts like any other. If its adjusted counts were ignored, its
+// new word, which occurs three times after one other word, would enter the
+// counts of counts as 3 instead of 1.
 TEST(ModifiedKneserNey, DiscountsDoNotDependOnTheOrderOfLines) {
   const std::string text = DemoText(2000, 3);
   const std::string line = "the zebra the zebra the zebra\n";
@@ -108,7 +110,7 @@ TEST(ModifiedKneserNey, DiscountsDoNotDependOnTheOrderOfLines) {
   EXPECT_EQ(last.notes, first.notes);
 }
 
-// Trap 3: every n-gram counts, with its adjusted count, the last one too.
+// The discounts use the adjusted counts of all n-grams, including the last one.
 TEST(ModifiedKneserNey, DiscountsAreThoseOfAllAdjustedCounts) {
   const NgramCounts counts = CountsOf(DemoText(2000, 3), 3);
   const Estimate estimate = EstimateModel(counts, EstimateOptions()).value();
@@ -124,7 +126,7 @@ TEST(ModifiedKneserNey, DiscountsAreThoseOfAllAdjustedCounts) {
   }
 }
 
-// Trap 6: <s> is no event: it has no probability, and no part in any sum.
+// <s> is never predicted: its probability is 0.
 TEST(Estimate, BeginSentenceHasNoProbability) {
   for (absl::string_view method : SmoothingMethods()) {
     const Estimate estimate =
@@ -133,13 +135,13 @@ TEST(Estimate, BeginSentenceHasNoProbability) {
     double sum = 0;
     for (float log_prob : unigrams.log_probs) sum += std::exp(log_prob);
     EXPECT_EQ(unigrams.log_probs[1], -INFINITY) << method;
-    if (method == "stupid-back-off") continue;  // gives no probabilities
+    if (method == "stupid-back-off") continue;  // does not give probabilities
     EXPECT_NEAR(sum, 1, 1e-6) << method;
   }
 }
 
-// Trap 8: no n-gram is pruned unless asked for, as SRILM does with those of
-// order 3 and more seen once.
+// Without pruning options all n-grams are kept. (SRILM by default drops n-grams
+// of order 3 and higher that occur once.)
 TEST(Estimate, KeepsAllByDefault) {
   const std::string text = DemoText(200, 4);
   const NgramCounts counts = CountsOf(text, 4);
@@ -149,20 +151,21 @@ TEST(Estimate, KeepsAllByDefault) {
   }
 }
 
-// Trap 7: shares and discounts as before; what "a c" had goes to the rest.
-TEST(Pruning, TheRestGetsTheShares) {
+// Pruning changes neither shares nor discounts; the share of "a c" is added to
+// the leftover.
+TEST(Pruning, TheLeftoverGetsTheShares) {
   const TrainedNgramModel trained = TrainModel(kText, 2, Pruned({0, 1}));
   const NgramModel& model = *trained.model;
   EXPECT_EQ(trained.notes, TrainModel(kText, 2).notes);
   const double left = (0.5 + 1 + 1.5 + 0.5) / 7;
   EXPECT_NEAR(Probability(model, "a", "b"), 2.5 / 7 + left * kOnce, 1e-7);
   EXPECT_NEAR(Probability(model, "a", "c"), left * kOnce, 1e-7);
-  // Nothing is left after c: it costs nothing to back off.
+  // No n-gram is left after c, so its back-off weight is 1.
   EXPECT_NEAR(Probability(model, "never c", "</s>"), kThrice, 1e-7);
 }
 
-// Trap 7: "x y z" stands twice in the text, after one word alone: adjusted
-// counts are 1, the actual ones 2.
+// Thresholds apply to actual counts. "x y z" occurs twice, after a single word:
+// its adjusted count is 1, its actual count 2.
 TEST(Pruning, ComparesActualCounts) {
   const std::string text = "w x y z\nw x y z\nw\n";
   const auto count = [&](std::vector<uint32_t> prune) {
@@ -172,15 +175,16 @@ TEST(Pruning, ComparesActualCounts) {
     return sizes;
   };
   using testing::ElementsAre;
-  // "w </s>" and "<s> w </s>" stand once.
+  // "w </s>" and "<s> w </s>" occur once.
   EXPECT_THAT(count({}), ElementsAre(7, 6, 5));
   EXPECT_THAT(count({0, 1}), ElementsAre(7, 5, 4));
   EXPECT_THAT(count({0, 0, 1}), ElementsAre(7, 6, 4));
-  EXPECT_THAT(count({0, 2}), ElementsAre(7, 1, 0));  // "<s> w", thrice
+  EXPECT_THAT(count({0, 2}),
+              ElementsAre(7, 1, 0));  // "<s> w" occurs three times
   EXPECT_THAT(count({0, 2, 3}), ElementsAre(7, 1, 0));
 }
 
-// Trap 7: words stay, however rare; <s>, </s> and <unk> among them.
+// Words are never pruned, including <s>, </s> and <unk>.
 TEST(Pruning, NeverTouchesWords) {
   const TrainedNgramModel trained = TrainModel(kText, 3, Pruned({0, 1000}));
   EXPECT_EQ(trained.model->Count(1), 7u);
@@ -196,7 +200,7 @@ TEST(Pruning, TheLastThresholdHoldsForHigherOrders) {
             TrainModel(text, 4, Pruned({0, 0, 1})).bytes);
 }
 
-// Trap 7: else n-grams would lose their suffixes.
+// Other thresholds could remove the suffix of an n-gram that is kept.
 TEST(Pruning, BadThresholds) {
   const NgramCounts counts = CountsOf(kText, 3);
   const absl::Status falls = EstimateModel(counts, Pruned({0, 2, 1})).status();
@@ -225,8 +229,8 @@ std::string RandomText(int words, int sentences) {
   return text;
 }
 
-// Every context of a model: each n-gram after a word that was never seen, or
-// else after <s>. Expects that its distribution sums to 1.
+// Expects that the distribution after every context of a model sums to 1. The
+// contexts are all n-grams, each after an unseen word or after <s>.
 void ExpectSumsToOne(const NgramModel& model) {
   const Vocabulary& vocabulary = model.vocabulary();
   std::vector<std::byte> state(model.state_size());
@@ -266,9 +270,9 @@ TEST_P(SumTest, IsOneInEveryContext) {
   }
 }
 
-// Where <unk> stands in the text, too, a context may have been seen with every
-// word there is: none is left to take what smoothing leaves.
-TEST_P(SumTest, IsOneWhereAllWordsWereSeen) {
+// If the text contains <unk>, every word may follow a context, so no unseen
+// word gets the leftover.
+TEST_P(SumTest, IsOneIfAllWordsWereSeen) {
   const char* const text =
       "a a <unk> a a b <unk> <unk> b b a\nb <unk>\na\n<unk>\na b\na b\na\na\n";
   for (int order : {1, 2, 3}) {
@@ -305,10 +309,10 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
-// With words known that the text lacks.
-TEST(Estimate, WordsNeverSeenShareWhatIsLeft) {
+// A vocabulary with words that do not occur in the text.
+TEST(Estimate, UnseenWordsShareTheLeftover) {
   const TrainedNgramModel trained = TrainModel("a\n", 1, Options("katz"));
-  // "a" and "</s>" have 1 of 3 each: one more count is for the unseen.
+  // "a" and "</s>" each have 1 of 3 counts; the third is for unseen words.
   EXPECT_NEAR(Probability(*trained.model, "", "never"), 1.0 / 3, 1e-7);
 }
 

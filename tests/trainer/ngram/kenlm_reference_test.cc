@@ -1,6 +1,6 @@
-// The figures that KenLM's lmplz and query give for real corpora. lmplz counts
-// the last few n-grams of a corpus amiss when it finds its discounts, hence the
-// tolerances (trap 3).
+// Compares models of real corpora with those of KenLM's lmplz and query. lmplz
+// miscounts the last few n-grams of a corpus when it computes the discounts, so
+// the results differ slightly.
 
 #include <array>
 #include <cmath>
@@ -24,10 +24,10 @@
 namespace lmserve {
 namespace {
 
-constexpr double kTrainingTolerance = 2e-3;  // log10, a word
+constexpr double kTrainingTolerance = 2e-3;  // in log10 P per word
 constexpr double kServingTolerance = 1e-5;
 
-// The largest of many deviations, and what it is of.
+// The largest of many deviations, with a description of where it occurred.
 class Worst {
  public:
   void Add(double found, double expected, absl::string_view what) {
@@ -58,7 +58,7 @@ class KenlmReferenceTest : public testing::Test {
 
   void SetUp() override {
     if (SharedFile("reference/kenlm").empty() || SharedFile("data").empty()) {
-      GTEST_SKIP() << "the corpora and KenLM's figures for them are not here";
+      GTEST_SKIP() << "the corpora and the results of KenLM are not installed";
     }
   }
 
@@ -76,7 +76,7 @@ class KenlmReferenceTest : public testing::Test {
         .value();
   }
 
-  // The rows of a table, field by field.
+  // Returns the rows of a table, split into fields.
   static std::vector<Row> Rows(absl::string_view name) {
     std::vector<Row> rows;
     for (const std::string& line : ReadSharedLines(
@@ -94,7 +94,8 @@ class KenlmReferenceTest : public testing::Test {
     }
   }
 
-  // The notes are "order 1: discounts 0.606991 0.934093 1.54051" and so on.
+  // Compares discounts. A note is "order 1: discounts 0.606991
+  // 0.934093 1.54051".
   static void ExpectDiscounts(
       const std::vector<std::string>& notes,
       const std::vector<std::array<double, 3>>& expected) {
@@ -108,7 +109,8 @@ class KenlmReferenceTest : public testing::Test {
     }
   }
 
-  // Every word of a text: log10 P, and the words of the n-gram that matched.
+  // Compares log10 P and the length of the matched n-gram for every word of a
+  // text.
   static void ExpectWords(const NgramModel& model, const std::vector<Row>& rows,
                           double tolerance) {
     std::vector<std::byte> state(model.state_size());
@@ -128,7 +130,8 @@ class KenlmReferenceTest : public testing::Test {
     worst.ExpectBelow(tolerance);
   }
 
-  // Every sentence of a text: log10 P a word, and the words not known.
+  // Compares log10 P per word and the number of unknown words for every
+  // sentence of a text.
   static void ExpectSentences(const NgramModel& model,
                               const std::vector<std::string>& sentences,
                               const std::vector<Row>& rows) {
@@ -174,7 +177,7 @@ class KenlmReferenceTest : public testing::Test {
         << corpus;
   }
 
-  // The same numbers come back from an ARPA file.
+  // Expects that a model keeps its numbers in an ARPA file.
   static void ExpectSameInArpa(const NgramModel& model,
                                const std::vector<Row>& rows) {
     std::ostringstream arpa;
@@ -201,8 +204,8 @@ class KenlmReferenceTest : public testing::Test {
     worst.ExpectBelow(kServingTolerance);
   }
 
-  // log10 P and back-off weight of each n-gram in an ARPA file of KenLM's,
-  // whose fields are parted by tabs.
+  // log10 P and the back-off weight of each n-gram in an ARPA file of KenLM,
+  // which separates fields by tabs.
   using Entries = std::map<std::string, std::pair<double, double>>;
   static Entries ReadEntries(absl::string_view name) {
     const auto reader = Open(name);
@@ -230,7 +233,7 @@ class KenlmReferenceTest : public testing::Test {
         if (entry == entries.end()) return;
         ++found;
         backoffs.Add(ngram.backoff / kLn10, entry->second.second, words);
-        // KenLM writes that <s> has the probability 1; it has none (trap 6).
+        // KenLM writes log10 P = 0 for <s>, which is never predicted.
         if (words == kBeginSentence) return;
         log_probs.Add(ngram.log_prob / kLn10, entry->second.first, words);
       });
@@ -276,7 +279,7 @@ TEST_F(KenlmReferenceTest, Multi30kOrder5) {
   ExpectPerplexity(model, "multi30k/test2016.en", 35.7995, 32.4450);
 }
 
-// Trap 7: the discounts are those of the counts before pruning.
+// The discounts are computed from the counts before pruning.
 TEST_F(KenlmReferenceTest, Multi30kOrder5Pruned) {
   EstimateOptions options;
   options.prune = {0, 0, 1};

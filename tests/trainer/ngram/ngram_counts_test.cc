@@ -18,8 +18,8 @@ namespace {
 using Ngram = std::vector<WordId>;
 using Counts = std::map<Ngram, uint32_t>;  // in the order of the levels
 
-// Sentences over few words, some of them unknown, so that n-grams of all
-// orders come again.
+// Returns sentences of few different words, some of them unknown, so that
+// n-grams of all orders repeat.
 std::string RandomText(int seed) {
   std::mt19937 random(seed);
   std::string text;
@@ -35,7 +35,7 @@ std::string RandomText(int seed) {
   return text;
 }
 
-// The n-grams of an order, sentence by sentence.
+// Counts the n-grams of an order in the simplest way, sentence by sentence.
 Counts CountPlainly(const Corpus& corpus, size_t order) {
   Counts counts;
   for (size_t i = 0; i < corpus.words.size(); ++i) {
@@ -49,8 +49,8 @@ Counts CountPlainly(const Corpus& corpus, size_t order) {
   return counts;
 }
 
-// How many different words stand before an n-gram; its count where <s> is its
-// first word.
+// Computes adjusted counts in the simplest way: the number of different words
+// before an n-gram, or its count if its first word is <s>.
 Counts AdjustPlainly(const Corpus& corpus, size_t order) {
   std::map<Ngram, std::set<WordId>> before;
   for (const auto& [ngram, count] : CountPlainly(corpus, order + 1)) {
@@ -65,8 +65,7 @@ Counts AdjustPlainly(const Corpus& corpus, size_t order) {
   return adjusted;
 }
 
-// The n-grams of one order with numbers beside them, spelled out along the
-// levels.
+// Returns the n-grams of one order as words, in the order of the level.
 std::vector<Ngram> Spell(const NgramCounts& counts, int order) {
   std::vector<Ngram> ngrams = {{}};
   for (int k = 1; k <= order; ++k) {
@@ -96,7 +95,8 @@ std::vector<std::pair<Ngram, uint32_t>> Pair(
   return pairs;
 }
 
-// By the seed of the text, the highest order, and the threads.
+// The parameters are the seed of the text, the highest order and the number of
+// threads.
 class RandomCountsTest
     : public testing::TestWithParam<std::tuple<int, int, int>> {
  protected:
@@ -106,7 +106,7 @@ class RandomCountsTest
       CountNgrams(corpus_, order_, std::get<2>(GetParam()));
 };
 
-TEST_P(RandomCountsTest, AreThoseOfThePlainWay) {
+TEST_P(RandomCountsTest, MatchPlainCounting) {
   ASSERT_EQ(counts_.order(), order_);
   EXPECT_EQ(counts_.begin_sentence, corpus_.vocabulary.begin_sentence());
   for (int k = 1; k <= order_; ++k) {
@@ -129,8 +129,8 @@ TEST_P(RandomCountsTest, SuffixesAreTheNgramsWithoutTheirFirstWords) {
   }
 }
 
-// Trap 1: what stands at the beginning of a sentence keeps its count; <s> alone
-// is no event.
+// N-grams at the beginning of a sentence keep their counts. <s> alone has the
+// adjusted count 0.
 TEST_P(RandomCountsTest, AdjustedCounts) {
   for (int k = 1; k < order_; ++k) {
     std::vector<std::pair<Ngram, uint32_t>> adjusted =
@@ -144,8 +144,8 @@ TEST_P(RandomCountsTest, AdjustedCounts) {
   }
 }
 
-// Trap 1: <s> stands first or nowhere, however high the order.
-TEST_P(RandomCountsTest, BeginSentenceStandsFirstAlone) {
+// <s> can only be the first word of an n-gram.
+TEST_P(RandomCountsTest, BeginSentenceIsOnlyTheFirstWord) {
   for (int k = 2; k <= order_; ++k) {
     EXPECT_THAT(counts_.levels[k - 1].words,
                 testing::Not(testing::Contains(counts_.begin_sentence)));
@@ -166,8 +166,8 @@ TEST(NgramCounts, OrderAboveAnySentence) {
   EXPECT_THAT(sizes, testing::ElementsAre(5, 4, 3, 1, 0, 0, 0, 0));
 }
 
-// Trap 1, by hand: "a b" comes three times after <s>, and once each after b and
-// c; "b c" twice, after a alone.
+// "a b" occurs three times after <s>, and once each after b and c; "b c" occurs
+// twice, always after a.
 TEST(NgramCounts, AdjustedCountsByHand) {
   const Corpus corpus = CorpusOf("a b\na b\na b a b c\nc a b c\n");
   const NgramCounts counts = CountNgrams(corpus, 3, 1);
@@ -181,7 +181,7 @@ TEST(NgramCounts, AdjustedCountsByHand) {
   }
   EXPECT_EQ((adjusted[{id("a"), id("b")}]), 3u);
   EXPECT_EQ((adjusted[{id("b"), id("c")}]), 1u);
-  EXPECT_EQ((adjusted[{id("<s>"), id("a")}]), 3u);  // its count
+  EXPECT_EQ((adjusted[{id("<s>"), id("a")}]), 3u);  // its plain count
   EXPECT_EQ((adjusted[{id("<s>"), id("c")}]), 1u);
   const std::vector<uint32_t> unigrams = AdjustedCounts(counts, 1);
   EXPECT_EQ(unigrams[id("a")], 3u);     // after <s>, b, c

@@ -15,7 +15,7 @@ using testing::DoubleEq;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Of counts 0, 1, 2, ... up to 7.
+// How many n-grams have the counts 0 to 7.
 constexpr CountsOfCounts kRegular = {0, 600, 200, 100, 60, 40, 25, 18};
 
 std::unique_ptr<Smoothing> Make(const std::string& method) {
@@ -41,7 +41,7 @@ std::vector<double> FitAndShare(const std::string& method,
   return Share(*smoothing, counts);
 }
 
-// Trap 2: Y = 600 / (600 + 400) = 0.6.
+// Y = 600 / (600 + 400) = 0.6.
 TEST(KneserNeyDiscounts, ChenAndGoodman) {
   EXPECT_THAT(KneserNeyDiscounts(kRegular).value(),
               ElementsAre(DoubleEq(1 - 2 * 0.6 * 200 / 600),
@@ -49,7 +49,7 @@ TEST(KneserNeyDiscounts, ChenAndGoodman) {
                           DoubleEq(3 - 4 * 0.6 * 60 / 100)));
 }
 
-// Trap 2: a missing n4 is no failure.
+// n4 may be 0.
 TEST(KneserNeyDiscounts, NoCountOfFour) {
   CountsOfCounts counts = kRegular;
   counts[4] = 0;
@@ -63,19 +63,19 @@ struct BadCounts {
 
 class BadCountsTest : public testing::TestWithParam<BadCounts> {};
 
-// Trap 2: what the equation has no answer for.
+// Counts of counts for which the discounts are not defined.
 TEST_P(BadCountsTest, HaveNoDiscounts) {
   const absl::Status status = KneserNeyDiscounts(GetParam().counts).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(status.message(), GetParam().message);
 }
 
-// Trap 2: then 0.5, 1 and 1.5 stand in, all three, and the note tells.
-TEST_P(BadCountsTest, FallBackAloud) {
+// Then all three discounts are replaced by 0.5, 1 and 1.5, and a note says so.
+TEST_P(BadCountsTest, UseTheFallbackWithANote) {
   const std::unique_ptr<Smoothing> smoothing = Make("modified-kneser-ney");
   EXPECT_THAT(smoothing->Fit(1, GetParam().counts),
               testing::AllOf(HasSubstr("order 1: " + GetParam().message),
-                             HasSubstr("0.5 1 1.5 stand in")));
+                             HasSubstr("using the discounts 0.5 1 1.5")));
   EXPECT_THAT(Share(*smoothing, {1, 2, 3, 4}),
               ElementsAre(0.05, 0.1, 0.15, 0.25));
 }
@@ -93,19 +93,19 @@ INSTANTIATE_TEST_SUITE_P(
         BadCounts{{0, 5, 10, 16, 80},
                   "the discount for a count of 3 would be -1"}));
 
-// Trap 2: only the order that fails falls back.
+// Only the order that fails uses the fallback.
 TEST(ModifiedKneserNey, EachOrderHasItsDiscounts) {
   const std::unique_ptr<Smoothing> smoothing = Make("modified-kneser-ney");
   EXPECT_EQ(smoothing->Fit(1, kRegular), "order 1: discounts 0.6 1.1 1.56");
-  EXPECT_THAT(smoothing->Fit(2, {}), HasSubstr("stand in"));
+  EXPECT_THAT(smoothing->Fit(2, {}), HasSubstr("using the discounts"));
   EXPECT_EQ(smoothing->Fit(3, kRegular), "order 3: discounts 0.6 1.1 1.56");
   EXPECT_THAT(Share(*smoothing, {1}, 1), ElementsAre(DoubleEq(0.4)));
   EXPECT_THAT(Share(*smoothing, {1}, 2), ElementsAre(DoubleEq(0.5)));
   EXPECT_THAT(Share(*smoothing, {1}, 3), ElementsAre(DoubleEq(0.4)));
 }
 
-// Trap 4: D3+ is taken from every count of 3 or more; nothing from words never
-// seen. 20 = 1 + 2 + 3 + 4 + 10.
+// D3+ applies to every count of 3 or more; counts of 0 are not discounted. The
+// counts sum to 20.
 TEST(ModifiedKneserNey, DiscountsByCount) {
   EXPECT_THAT(FitAndShare("modified-kneser-ney", kRegular, {1, 0, 2, 3, 4, 10}),
               ElementsAre(DoubleEq(0.4 / 20), 0.0, DoubleEq(0.9 / 20),
@@ -121,13 +121,13 @@ TEST(ModifiedKneserNey, TakesAdjustedCounts) {
   }
 }
 
-// c / (N + T), T = 3 words seen.
+// c / (N + T), where T = 3 is the number of words seen.
 TEST(WittenBell, ByHand) {
   EXPECT_THAT(FitAndShare("witten-bell", kRegular, {4, 0, 1, 2}),
               ElementsAre(0.4, 0.0, 0.1, 0.2));
 }
 
-// (c + 0.5) / (N + 0.5 * 10), also for words never seen.
+// (c + 0.5) / (N + 0.5 * 10), also for unseen words.
 TEST(Additive, ByHand) {
   EXPECT_THAT(FitAndShare("additive", kRegular, {4, 0, 1}),
               ElementsAre(0.45, 0.05, 0.15));
@@ -154,7 +154,7 @@ TEST(Katz, DiscountsUpToFive) {
                           DoubleEq(6 / 20.0)));
 }
 
-TEST(Katz, SaysNothingWhereAllIsRegular) {
+TEST(Katz, NoNoteForRegularCounts) {
   EXPECT_EQ(Make("katz")->Fit(1, kRegular), "");
 }
 
@@ -165,13 +165,14 @@ struct KatzCase {
 
 class KatzFallbackTest : public testing::TestWithParam<KatzCase> {};
 
-// Fewer counts are discounted where the counts of counts give no factor.
+// Fewer counts are discounted if the counts of counts give no valid factor.
 TEST_P(KatzFallbackTest, SaysSo) {
   const std::unique_ptr<Smoothing> smoothing = Make("katz");
-  EXPECT_EQ(smoothing->Fit(4, GetParam().counts),
-            "order 4: the counts of counts allow Good-Turing discounts up to a "
-            "count of " +
-                std::to_string(GetParam().limit) + ", not 5");
+  EXPECT_EQ(
+      smoothing->Fit(4, GetParam().counts),
+      "order 4: the counts of counts allow Good-Turing discounts only up to a "
+      "count of " +
+          std::to_string(GetParam().limit) + ", not 5");
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -179,11 +180,11 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(KatzCase{{0, 600, 200, 100, 0, 0, 0}, 2},
                     KatzCase{{0, 600, 200, 100, 60, 0, 25}, 3},
                     KatzCase{{0, 600, 0, 100, 60, 40, 25}, 0},
-                    // 2 n2 / n1 = 4 is no discount.
+                    // The factor 2 n2 / n1 = 4 would be greater than 1.
                     KatzCase{{0, 100, 200, 100, 60, 40, 25}, 0},
                     KatzCase{{}, 0}));
 
-// Words never seen keep a share of one count where none is discounted.
+// If no count is discounted, one count is reserved for unseen words.
 TEST(Katz, AllCountsFrequent) {
   EXPECT_THAT(FitAndShare("katz", kRegular, {6, 13}), ElementsAre(0.3, 0.65));
   EXPECT_THAT(FitAndShare("katz", {}, {1, 2}), ElementsAre(0.25, 0.5));

@@ -25,7 +25,7 @@ std::vector<std::string> Words(const Corpus& corpus) {
   return words;
 }
 
-TEST(Corpus, IdsByFrequencyEqualsAsTheyCame) {
+TEST(Corpus, IdsByFrequencyThenByFirstOccurrence) {
   const Corpus corpus = CorpusOf("b a c\nc d a\nc\n");
   EXPECT_THAT(Words(corpus),
               ElementsAre("<unk>", "<s>", "</s>", "c", "a", "b", "d"));
@@ -46,7 +46,7 @@ TEST(Corpus, RareWordsAreUnknown) {
   EXPECT_EQ(corpus.unknown, 2u);
 }
 
-TEST(Corpus, TheUnknownWordMayStandInTheText) {
+TEST(Corpus, TheTextMayContainTheUnknownWord) {
   const Corpus corpus = CorpusOf("a <unk> b <unk>\n");
   EXPECT_THAT(corpus.words, ElementsAre(kBegin, 3, kUnk, 4, kUnk, kEnd));
   EXPECT_EQ(corpus.unknown, 2u);
@@ -68,14 +68,15 @@ class VocabularyFileTest : public testing::Test {
 
 TEST_F(VocabularyFileTest, OtherWordsAreUnknown) {
   const Corpus corpus = Read("never\na\n<s>\nb\na\n", "b x a b\n").value();
-  // In the order of the file, with the word that the text lacks.
+  // The words are in the order of the file, including one that is not in the
+  // text.
   EXPECT_THAT(Words(corpus),
               ElementsAre("<unk>", "<s>", "</s>", "never", "a", "b"));
   EXPECT_THAT(corpus.words, ElementsAre(kBegin, 5, kUnk, 4, 5, kEnd));
   EXPECT_EQ(corpus.unknown, 1u);
 }
 
-// Models of several texts share a vocabulary so.
+// Models of different texts can share a vocabulary this way.
 TEST_F(VocabularyFileTest, OfAnotherModel) {
   const Corpus first = CorpusOf("a b\nb c\n");
   const Corpus second = Read(first.vocabulary.text(), "c\nd c\nb c\n").value();
@@ -83,7 +84,7 @@ TEST_F(VocabularyFileTest, OfAnotherModel) {
   EXPECT_EQ(second.unknown, 1u);
 }
 
-TEST_F(VocabularyFileTest, ItsWordsStayHoweverRare) {
+TEST_F(VocabularyFileTest, RareWordsOfTheFileAreKept) {
   EXPECT_EQ(Read("a\nb\n", "a b b b\n", 3)->unknown, 0u);
 }
 
@@ -97,7 +98,7 @@ TEST_F(VocabularyFileTest, InvalidUtf8) {
   EXPECT_THAT(status.message(), HasSubstr("words line 2: invalid UTF-8"));
 }
 
-// Also of words that would become <unk>.
+// Words that would become <unk> are checked, too.
 TEST_F(VocabularyFileTest, InvalidUtf8InTheText) {
   const absl::Status status = Read("a\n", "a\na \xC0\x80\n").status();
   EXPECT_EQ(status.message(), "text line 2: invalid UTF-8");
@@ -110,8 +111,8 @@ TEST_F(VocabularyFileTest, IsMissing) {
             absl::StatusCode::kNotFound);
 }
 
-// Trap 9: what parts words, and what does not.
-TEST(Corpus, AsciiWhiteSpaceAndNulPartWords) {
+// The characters that separate words, and some that do not.
+TEST(Corpus, AsciiWhiteSpaceAndNulSeparateWords) {
   const Corpus corpus = CorpusOf(std::string(" a\tb\rc\vd\fe\0f  g \r\n", 19));
   EXPECT_THAT(Words(corpus), ElementsAre("<unk>", "<s>", "</s>", "a", "b", "c",
                                          "d", "e", "f", "g"));
@@ -124,8 +125,8 @@ TEST(Corpus, OtherSpacesArePartOfAWord) {
               ElementsAre("<unk>", "<s>", "</s>", no_break, ideographic));
 }
 
-// Trap 9: an empty line is no sentence.
-TEST(Corpus, BlankLinesAreCountedAndLeftOut) {
+// A blank line is not a sentence.
+TEST(Corpus, BlankLinesAreCountedAndIgnored) {
   const Corpus corpus = CorpusOf("\na\n \t\r\n\nb\n");
   EXPECT_EQ(corpus.blank_lines, 3u);
   EXPECT_EQ(corpus.sentences, 2u);
@@ -145,22 +146,22 @@ TEST_P(BadTextTest, IsRefused) {
   EXPECT_EQ(status.message(), GetParam().message);
 }
 
-// Trap 9: the markers are the program's to set.
+// Texts must not contain sentence markers.
 INSTANTIATE_TEST_SUITE_P(
     Texts, BadTextTest,
     testing::Values(
         BadText{"a\n\nb <s> c\n",
-                "text line 3: expected plain words, found the sentence marker "
+                "text line 3: expected words, found the sentence marker "
                 "<s>"},
         BadText{"a </s>\n",
-                "text line 1: expected plain words, found the sentence marker "
+                "text line 1: expected words, found the sentence marker "
                 "</s>"},
         BadText{"a\nb \x80\n", "text line 2: invalid UTF-8"},
         BadText{"a\xED\xA0\x80\n", "text line 1: invalid UTF-8"},
-        BadText{"", "text: no sentence in it, expected one at least"},
-        BadText{"\n \n", "text: no sentence in it, expected one at least"}));
+        BadText{"", "text: expected at least one sentence, found none"},
+        BadText{"\n \n", "text: expected at least one sentence, found none"}));
 
-TEST(Corpus, AFileThatBreaksOff) {
+TEST(Corpus, TruncatedFile) {
   const TemporaryDirectory directory;
   const std::string path = directory.File("text.gz");
   const std::string bytes = Gzip("a b\nc\n");

@@ -28,7 +28,7 @@ Lines ReadAll(LineReader& reader) {
   return lines;
 }
 
-// Lines of 0 to 999 bytes, many blocks of them together.
+// Returns lines of 0 to 999 bytes which together fill many blocks.
 Lines ManyLines() {
   std::mt19937 random(1);
   Lines lines;
@@ -52,7 +52,7 @@ class LineReaderTest : public testing::Test {
     return lines;
   }
 
-  // What is said of a file that cannot be read to its end.
+  // Returns the error message for a file that cannot be read to its end.
   std::string Failure(absl::string_view bytes) {
     const std::unique_ptr<LineReader> reader = Open(bytes);
     ReadAll(*reader);
@@ -87,14 +87,14 @@ TEST_F(LineReaderTest, LineNumbersAndName) {
     EXPECT_EQ(reader->line_number(), number);
   }
   EXPECT_EQ(reader->line_number(), 3u);
-  EXPECT_FALSE(reader->Next(&line));  // and stays at the end
+  EXPECT_FALSE(reader->Next(&line));  // again at the end
   EXPECT_EQ(reader->name(), path_);
   const absl::Status error = LineError(*reader, "no good");
   EXPECT_EQ(error.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(error.message(), path_ + " line 3: no good");
 }
 
-TEST_F(LineReaderTest, ManyBlocksAreTheSamePlainAndCompressed) {
+TEST_F(LineReaderTest, ManyBlocksPlainAndCompressed) {
   const Lines lines = ManyLines();
   const std::string text = absl::StrJoin(lines, "\n") + "\n";
   EXPECT_EQ(Read(text), lines);
@@ -102,7 +102,7 @@ TEST_F(LineReaderTest, ManyBlocksAreTheSamePlainAndCompressed) {
   EXPECT_EQ(Read(Xz(text)), lines);
 }
 
-TEST_F(LineReaderTest, BytesThatDoNotCompressAreManyBlocksToo) {
+TEST_F(LineReaderTest, IncompressibleBytes) {
   std::mt19937 random(2);
   std::string text(1'000'000, '\0');
   for (char& c : text) c = 'A' + random() % 32;
@@ -116,36 +116,36 @@ TEST_F(LineReaderTest, VeryLongLine) {
   EXPECT_THAT(Read(Gzip(line)), ElementsAre(line));
 }
 
-// As `cat a.gz b.gz` makes them; a line may go on in the next member.
+// `cat a.gz b.gz` is a valid gzip file; a line may continue in the next member.
 TEST_F(LineReaderTest, ConcatenatedMembers) {
   EXPECT_THAT(Read(Gzip("a\nb") + Gzip("") + Gzip("c\n")),
               ElementsAre("a", "bc"));
   EXPECT_THAT(Read(Xz("a\nb") + Xz("") + Xz("c\n")), ElementsAre("a", "bc"));
 }
 
-TEST_F(LineReaderTest, ArchivesThatEndTooEarly) {
+TEST_F(LineReaderTest, TruncatedArchives) {
   const std::string gzip = Gzip("one\ntwo\n"), xz = Xz("one\ntwo\n");
   for (size_t size = 2; size < gzip.size(); ++size) {
     EXPECT_EQ(Failure(gzip.substr(0, size)),
-              path_ + ": the gzip data ends too early");
+              path_ + ": the gzip data is truncated");
   }
   for (size_t size = 6; size < xz.size(); ++size) {
     EXPECT_EQ(Failure(xz.substr(0, size)),
-              path_ + ": the xz data ends too early");
+              path_ + ": the xz data is truncated");
   }
-  EXPECT_THAT(Failure(gzip + gzip.substr(0, 12)), HasSubstr("too early"));
+  EXPECT_THAT(Failure(gzip + gzip.substr(0, 12)), HasSubstr("truncated"));
 }
 
-TEST_F(LineReaderTest, BrokenArchives) {
+TEST_F(LineReaderTest, CorruptArchives) {
   std::string gzip = Gzip("one\ntwo\n"), xz = Xz("one\ntwo\n");
-  gzip[gzip.size() - 8] ^= 1;  // the check sum
+  gzip[gzip.size() - 8] ^= 1;  // the checksum
   xz[xz.size() / 2] ^= 1;
-  EXPECT_EQ(Failure(gzip), path_ + ": the gzip data is broken");
-  EXPECT_EQ(Failure(xz), path_ + ": the xz data is broken");
-  EXPECT_THAT(Failure(Gzip("one\n") + "no member"), HasSubstr("broken"));
+  EXPECT_EQ(Failure(gzip), path_ + ": the gzip data is corrupt");
+  EXPECT_EQ(Failure(xz), path_ + ": the xz data is corrupt");
+  EXPECT_THAT(Failure(Gzip("one\n") + "no member"), HasSubstr("corrupt"));
 }
 
-TEST_F(LineReaderTest, NothingComesAfterAFailure) {
+TEST_F(LineReaderTest, NoLinesAfterAFailure) {
   const std::string text = absl::StrJoin(ManyLines(), "\n");
   const std::string gzip = Gzip(text);
   const auto reader = Open(gzip.substr(0, gzip.size() - 20));
@@ -155,7 +155,7 @@ TEST_F(LineReaderTest, NothingComesAfterAFailure) {
   EXPECT_THAT(ReadAll(*reader), IsEmpty());
 }
 
-TEST_F(LineReaderTest, ProgressGoesFromNothingToAll) {
+TEST_F(LineReaderTest, ProgressGoesFromZeroToOne) {
   const auto reader = Open(absl::StrJoin(ManyLines(), "\n"));
   absl::string_view line;
   double last = 0;
@@ -167,7 +167,7 @@ TEST_F(LineReaderTest, ProgressGoesFromNothingToAll) {
   EXPECT_EQ(Open("")->Progress(), -1);
 }
 
-TEST_F(LineReaderTest, WhatIsNoFile) {
+TEST_F(LineReaderTest, MissingFilesAndDirectories) {
   const absl::Status missing =
       LineReader::Open(directory_.File("missing")).status();
   EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
@@ -184,8 +184,8 @@ TEST(LineReaderFromString, Lines) {
   EXPECT_THAT(ReadAll(*LineReader::FromString("")), IsEmpty());
 }
 
-// The standard input, while it lives, is a pipe that gives its bytes one by
-// one.
+// Replaces the standard input by a pipe that delivers its bytes one by one, for
+// the lifetime of the object.
 class StandardInput {
  public:
   explicit StandardInput(std::string bytes) : kept_(dup(STDIN_FILENO)) {

@@ -24,12 +24,12 @@ class ParallelCorpusTest : public testing::Test {
   const TemporaryDirectory directory_;
 };
 
-TEST_F(ParallelCorpusTest, PairsAreLinesBesideEachOther) {
+TEST_F(ParallelCorpusTest, PairsAreLinesWithTheSameNumber) {
   const std::string source = Write("de", "die katze\n\nder hund\n");
   const std::string target = Write("en", "the cat\nnothing\nthe dog\n");
   const ParallelCorpus corpus =
       ReadParallelCorpus(source, {}, target, {}).value();
-  ASSERT_EQ(corpus.pairs.size(), 2u);  // without the blank line's
+  ASSERT_EQ(corpus.pairs.size(), 2u);  // without the pair with a blank line
   EXPECT_EQ(corpus.tokens, 6u);
   const auto& vocabulary = corpus.vocabulary;
   EXPECT_THAT(corpus.pairs[1].target,
@@ -49,7 +49,7 @@ TEST_F(ParallelCorpusTest, PairsAreLinesBesideEachOther) {
                                             source_vocabulary.unknown()));
 }
 
-TEST_F(ParallelCorpusTest, AsManyLinesAreExpected) {
+TEST_F(ParallelCorpusTest, EqualNumbersOfLinesAreRequired) {
   const std::string source = Write("de", "eins\nzwei\n");
   const std::string target = Write("en", "one\n");
   EXPECT_THAT(
@@ -60,7 +60,8 @@ TEST_F(ParallelCorpusTest, AsManyLinesAreExpected) {
       std::string(ReadParallelCorpus(Write("blank", "\n"), {}, target, {})
                       .status()
                       .message()),
-      HasSubstr("expected a sentence with its translation, found none"));
+      HasSubstr("expected at least one sentence with a translation, "
+                "found none"));
 }
 
 }  // namespace

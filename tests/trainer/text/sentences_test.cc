@@ -46,7 +46,7 @@ TEST_F(SentencesTest, WordsAndEnds) {
   EXPECT_FALSE(reader->Next(&batch));
 }
 
-TEST_F(SentencesTest, LongTextsComeInParts) {
+TEST_F(SentencesTest, LongTextsGiveSeveralBatches) {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += "the cat\n";
   const auto reader = Open(text);
@@ -68,19 +68,20 @@ TEST_F(SentencesTest, WrongTexts) {
   auto reader = Open("the\n<s>\n");
   EXPECT_FALSE(reader->Next(&batch));
   EXPECT_EQ(reader->status().message(),
-            "text line 2: expected plain words, found the sentence marker <s>");
+            "text line 2: expected words, found the sentence marker <s>");
   reader = Open("\n");
   EXPECT_FALSE(reader->Next(&batch));
   EXPECT_EQ(reader->status().message(),
-            "text: no sentence in it, expected one at least");
+            "text: expected at least one sentence, found none");
 }
 
-TEST_F(SentencesTest, ScoresEachSentenceAfterItsBegin) {
+TEST_F(SentencesTest, ScoresEachSentenceAfterBeginSentence) {
   SentenceBatch batch;
   ASSERT_TRUE(Open("the cat\nthe cat\n")->Next(&batch));
   const std::vector<float> log_probs =
       TextScorer(model(), TextForm::kSentences).Score(batch);
-  // log10, see TinyArpa(): <s> the, <s> the cat, and </s> after the cat.
+  // log10 P from TinyArpa(): "<s> the", "<s> the cat", and </s> after "the
+  // cat".
   constexpr float kLn10 = 2.302585093f;
   const auto sentence = {-0.3f * kLn10, -0.18f * kLn10,
                          (-0.2f - 0.25f - 0.9f) * kLn10};
@@ -93,8 +94,8 @@ TEST_F(SentencesTest, ScoresEachSentenceAfterItsBegin) {
   EXPECT_THAT(log_probs, testing::ElementsAreArray(expected));
 }
 
-// One stream: blank lines are sentences, and the state goes on, also from batch
-// to batch.
+// In a stream, blank lines are sentences, and the state is kept from sentence
+// to sentence and from batch to batch.
 TEST_F(SentencesTest, Streams) {
   SentenceBatch batch;
   auto reader = Open("the\n\nis\n", TextForm::kStream);

@@ -23,7 +23,7 @@ Vector Step(const Vector& weights, const Vector& direction, double step) {
   return stepped;
 }
 
-// Where two candidates of a list are equal, anywhere.
+// Returns the steps at which two candidates of a list have equal scores.
 Vector AllCrossings(const HiddenWeights& task, const Vector& weights,
                     const Vector& direction) {
   const auto dot = [](const Vector& a, const Vector& b) {
@@ -45,7 +45,7 @@ Vector AllCrossings(const HiddenWeights& task, const Vector& weights,
   return crossings;
 }
 
-// The best score in all parts of the line between crossings.
+// Returns the best score over all intervals between crossings.
 double BestByBruteForce(const HiddenWeights& task, const NbestCounts& counts,
                         const Vector& weights, const Vector& direction) {
   const Vector crossings = AllCrossings(task, weights, direction);
@@ -60,7 +60,7 @@ double BestByBruteForce(const HiddenWeights& task, const NbestCounts& counts,
   return best;
 }
 
-TEST(SearchLineTest, FindsTheBestStepThereIs) {
+TEST(SearchLineTest, FindsTheBestStep) {
   int moved = 0;
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     const HiddenWeights task(5, 8, {1, -0.5, 0.2}, 5, seed);
@@ -78,14 +78,14 @@ TEST(SearchLineTest, FindsTheBestStepThereIs) {
   EXPECT_GT(moved, 15);
 }
 
-TEST(SearchLineTest, StaysWhereNothingIsBetter) {
+TEST(SearchLineTest, StaysIfNoStepIsBetter) {
   const HiddenWeights task(5, 8, {1}, 0, 1);
   EXPECT_EQ(SearchLine(task.lists, task.Count(), {1}, {1}), 0);
-  // Features that are the same all over a list change nothing.
+  // A feature that is constant within each list changes nothing.
   EXPECT_EQ(SearchLine(task.lists, task.Count(), {0}, {0}), 0);
 }
 
-// To the far left and to the far right there is no other end.
+// The best step may lie beyond the first or the last crossing.
 TEST(SearchLineTest, FindsTheEndsOfTheLine) {
   const HiddenWeights task(5, 8, {1}, 0, 1);
   const NbestCounts counts = task.Count();
@@ -117,7 +117,7 @@ TEST(TuneByMertTest, NeverWorseThanTheStart) {
   }
 }
 
-TEST(TuneByMertTest, TheSameSeedTheSameWeights) {
+TEST(TuneByMertTest, TheSameSeedGivesTheSameWeights) {
   const HiddenWeights task(10, 5, {1, -1, 1}, 10, 1);
   const NbestCounts counts = task.Count();
   const auto tune = [&](uint64_t seed) {
@@ -127,7 +127,7 @@ TEST(TuneByMertTest, TheSameSeedTheSameWeights) {
   EXPECT_NE(tune(1), tune(2));
 }
 
-TEST(TuneByMertTest, OfOneCandidateAListNothingIsToBeLearnt) {
+TEST(TuneByMertTest, OneCandidatePerListTeachesNothing) {
   const HiddenWeights task(10, 1, {1, -1}, 0, 1);
   EXPECT_THAT(TuneByMert(task.lists, task.Count(), {0, 0}, {}), Each(0));
 }

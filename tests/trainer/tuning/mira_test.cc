@@ -17,7 +17,7 @@ using testing::ElementsAre;
 
 using Vector = std::vector<double>;
 
-// Sets the features of all candidates to what they become.
+// Applies a function to the features of all candidates.
 template <typename Become>
 void Change(HiddenWeights* task, Become become) {
   for (NbestList& list : task->lists.lists) {
@@ -82,7 +82,7 @@ TEST_P(MiraMetricTest, NeverWorseThanTheStart) {
   }
 }
 
-// More than lines are searched for.
+// More features than MERT can handle.
 TEST(TuneByMiraTest, FindsManyHiddenWeights) {
   Vector hidden;
   for (int f = 0; f < 50; ++f) hidden.push_back(std::cos(f));
@@ -92,7 +92,7 @@ TEST(TuneByMiraTest, FindsManyHiddenWeights) {
       0.9);
 }
 
-TEST(TuneByMiraTest, TheSameSeedTheSameWeights) {
+TEST(TuneByMiraTest, TheSameSeedGivesTheSameWeights) {
   const HiddenWeights task(20, 5, {1, -1, 1}, 10, 1);
   const NbestCounts counts = task.Count();
   const auto tune = [&](uint64_t seed) {
@@ -102,7 +102,7 @@ TEST(TuneByMiraTest, TheSameSeedTheSameWeights) {
   EXPECT_NE(tune(1), tune(2));
 }
 
-// By powers of two, so that nothing is rounded.
+// The factors are powers of two, so scaling does not round.
 TEST(TuneByMiraTest, TheScaleOfAFeatureDoesNotMatter) {
   const HiddenWeights task(30, 10, {1, -1, 0.5}, 2, 1);
   const Vector tuned = TuneByMira(task.lists, task.Count(), {1, 1, 1}, {});
@@ -125,9 +125,9 @@ TEST(TuneByMiraTest, TheScaleOfTheStartDoesNotMatter) {
             TuneByMira(task.lists, counts, {-0x1p30, 0x1p31}, {}));
 }
 
-// A feature that says nothing within the lists is left alone, and so is one
-// that another tells.
-TEST(TuneByMiraTest, WhatIsNotIdentifiableHasNoWeight) {
+// A feature that is constant within each list gets no weight, and neither does
+// one that is a function of another feature.
+TEST(TuneByMiraTest, UnidentifiableFeaturesHaveNoWeight) {
   HiddenWeights task(30, 10, {1, -1, 0, 0}, 2, 1);
   Change(&task, [](Vector* features) {
     (*features)[2] = 1e6;
@@ -140,14 +140,15 @@ TEST(TuneByMiraTest, WhatIsNotIdentifiableHasNoWeight) {
   EXPECT_EQ(tuned[3], 0);
 }
 
-TEST(TuneByMiraTest, OfOneCandidateAListNothingIsToBeLearnt) {
+TEST(TuneByMiraTest, OneCandidatePerListTeachesNothing) {
   const HiddenWeights task(10, 1, {1, -1}, 0, 1);
   EXPECT_THAT(TuneByMira(task.lists, task.Count(), {0, 0}, {}), Each(0));
   EXPECT_THAT(TuneByMira(task.lists, task.Count(), {3, -1}, {}),
               ElementsAre(0.75, -0.25));
 }
 
-// A list of one among others says nothing, but is counted.
+// A list with one candidate carries no information, but its sentence is
+// counted.
 TEST(TuneByMiraTest, ListsMayBeOfAnyLength) {
   HiddenWeights task(40, 10, {1, -1}, 0, 1);
   for (size_t i = 0; i < 40; i += 2) {
@@ -157,7 +158,7 @@ TEST(TuneByMiraTest, ListsMayBeOfAnyLength) {
             0.97);
 }
 
-// Texts or references without a word make ratios of nothing.
+// Texts or references without words lead to ratios of 0 / 0.
 TEST_P(MiraMetricTest, WeightsAreFinite) {
   HiddenWeights task = Make(20, 5, {1, -1}, 0, 1);
   for (size_t i = 0; i < 20; ++i) {

@@ -15,7 +15,7 @@ namespace {
 
 using testing::ElementsAre;
 
-// Lists of random texts, and a reference of each.
+// Lists of random texts with one reference per list.
 struct Task {
   NbestLists lists;
   std::vector<std::vector<std::string>> references;
@@ -59,7 +59,7 @@ TEST(ChooseTest, FirstAndRandom) {
   EXPECT_EQ(*std::max_element(random.begin(), random.end()), 4u);
 }
 
-TEST(ChooseTest, TheBestWeightedSumAndOfEqualsTheFirst) {
+TEST(ChooseTest, TheBestWeightedSumOrTheFirstOfEqualOnes) {
   NbestLists lists;
   lists.feature_names = {"f", "g"};
   lists.lists = {{"0", 1, {{"a", {1, 0}, {}}, {"b", {0, 3}, {}}}},
@@ -69,8 +69,8 @@ TEST(ChooseTest, TheBestWeightedSumAndOfEqualsTheFirst) {
   EXPECT_THAT(ChooseWeighted(lists, {-1, 0}), ElementsAre(1, 0));
 }
 
-// Of 3 ^ 5 choices none is better than the oracle's.
-TEST(ChooseTest, TheOracleIsAsGoodAsAll) {
+// Compares the oracle with all 3^5 choices.
+TEST(ChooseTest, TheOracleIsNearlyOptimal) {
   for (const char* name : {"bleu", "chrf", "wer"}) {
     const std::unique_ptr<const Metric> metric = Make(name);
     int optimal = 0;
@@ -95,7 +95,8 @@ TEST(ChooseTest, TheOracleIsAsGoodAsAll) {
       }
       optimal += std::abs(oracle - best) < 1e-9;
     }
-    // What exchanges of one candidate cannot reach is rare.
+    // The search, which changes one candidate at a time, rarely misses the
+    // optimum.
     EXPECT_GE(optimal, 17) << name;
   }
 }
@@ -113,7 +114,7 @@ TEST(CompareChoicesTest, TheScoreIsThatOfTheChoice) {
   EXPECT_EQ(rows[0].p_value, 1);
   EXPECT_DOUBLE_EQ(rows[0].score, counts.Score(first));
   EXPECT_NEAR(rows[0].mean, rows[0].score, rows[0].interval);
-  // What is the same does not differ; what is much better does.
+  // Equal choices do not differ significantly; a much better choice does.
   EXPECT_DOUBLE_EQ(rows[1].score, rows[0].score);
   EXPECT_DOUBLE_EQ(rows[1].mean, rows[0].mean);
   EXPECT_EQ(rows[1].p_value, 1);
@@ -124,8 +125,8 @@ TEST(CompareChoicesTest, TheScoreIsThatOfTheChoice) {
   EXPECT_EQ(again[1].mean, rows[2].mean);
 }
 
-// By hand: two sentences, one right and one wrong; a sample has the right one
-// no, one or two times, with probability 1/4, 1/2, 1/4.
+// Of two sentences, one is right and one is wrong. A sample has the right one
+// 0, 1 or 2 times, with probability 1/4, 1/2, 1/4.
 TEST(CompareChoicesTest, SamplesAreDrawnWithReplacement) {
   NbestLists lists;
   lists.lists = {{"0", 1, {{"a", {}, {}}}}, {"1", 2, {{"x", {}, {}}}}};

@@ -13,12 +13,12 @@ namespace {
 using testing::Each;
 using testing::ElementsAre;
 
-TEST(FindIdentifiableTest, WhatFollowsFromOthersIsNot) {
+TEST(FindIdentifiableTest, DependentFeaturesAreNotIdentifiable) {
   HiddenWeights task(10, 6, {1, 1, 1, 1, 1}, 0, 1);
   for (size_t i = 0; i < task.lists.lists.size(); ++i) {
     for (NbestCandidate& candidate : task.lists.lists[i].candidates) {
       std::vector<double>& features = candidate.features;
-      features[1] = static_cast<double>(i);  // the same all over the list
+      features[1] = static_cast<double>(i);  // constant within the list
       features[3] = 2 * features[0] - features[2] + static_cast<double>(i);
     }
   }
@@ -26,7 +26,7 @@ TEST(FindIdentifiableTest, WhatFollowsFromOthersIsNot) {
               ElementsAre(true, false, true, false, true));
 }
 
-TEST(FindIdentifiableTest, OfOneCandidateAListNoneIs) {
+TEST(FindIdentifiableTest, NoneIsIdentifiableWithOneCandidatePerList) {
   const HiddenWeights task(10, 1, {1, -1}, 0, 1);
   EXPECT_THAT(FindIdentifiable(task.lists), Each(false));
   EXPECT_THAT(FindUnits(task.lists), Each(0));
@@ -40,7 +40,7 @@ TEST(FindUnitsTest, AFeatureTimesItsUnitSpreadsByOne) {
       task.lists.lists[i].candidates[c].features = {values[i][c], 7};
     }
   }
-  // Each is 2 from the mean of its list.
+  // Each value differs by 2 from the mean of its list.
   EXPECT_THAT(FindUnits(task.lists), ElementsAre(0.5, 0));
 }
 

@@ -23,7 +23,7 @@ std::string Problem(std::string text) {
   return std::string(Read(std::move(text)).status().message());
 }
 
-TEST(NbestListsTest, ListsAreThoseOfAnId) {
+TEST(NbestListsTest, LinesWithTheSameIdFormAList) {
   const NbestLists lists = Read(
                                "3 ||| a b ||| lm= -1 tm= -2 ||| -3\r\n"
                                "3 ||| b ||| lm= -2 tm= -2 ||| -4\n"
@@ -44,13 +44,13 @@ TEST(NbestListsTest, ListsAreThoseOfAnId) {
   EXPECT_EQ(lists.lists[1].candidates[0].text, "");
 }
 
-TEST(NbestListsTest, TellsWhatIsWrong) {
+TEST(NbestListsTest, ErrorsSayWhatIsWrong) {
   EXPECT_THAT(Problem(""), HasSubstr("expected a candidate, found none"));
   EXPECT_THAT(Problem("0 ||| a ||| lm= 1 ||| 1\n0 a\n"),
               HasSubstr("line 2: expected ID ||| HYPOTHESIS"));
   EXPECT_THAT(Problem("0 ||| a ||| lm= 1 ||| 1\n0 ||| a ||| tm= 1 ||| 1\n"),
-              HasSubstr("line 2: features: expected those of the first "
-                        "candidate, lm; found tm"));
+              HasSubstr("line 2: features: expected lm, as the first "
+                        "candidate has, found tm"));
   EXPECT_THAT(Problem("0 ||| a ||| lm= 1 ||| 1\n0 ||| a\n"),
               HasSubstr("found none"));
   EXPECT_THAT(Problem("0 ||| a ||| lm= nan ||| 1\n"),
@@ -81,7 +81,7 @@ class ReferencesTest : public testing::Test {
   const TemporaryDirectory directory_;
 };
 
-TEST_F(ReferencesTest, AreFoundByTheirNumber) {
+TEST_F(ReferencesTest, NumericIdsAreLineNumbers) {
   EXPECT_THAT(Run("20", {"a\nb\r\nc\n"}).value(),
               ElementsAre(ElementsAre("c"), ElementsAre("a")));
   EXPECT_THAT(Run("21", {"a\nb\n"}, 1).value(),
@@ -90,16 +90,16 @@ TEST_F(ReferencesTest, AreFoundByTheirNumber) {
               ElementsAre(ElementsAre("b", "d")));
 }
 
-TEST_F(ReferencesTest, OrByTheOrderOfTheLists) {
+TEST_F(ReferencesTest, OtherIdsUseTheOrderOfTheLists) {
   EXPECT_THAT(Run("yx", {"a\nb\n"}).value(),
               ElementsAre(ElementsAre("a"), ElementsAre("b")));
 }
 
-TEST_F(ReferencesTest, TellsWhatIsWrong) {
+TEST_F(ReferencesTest, ErrorsSayWhatIsWrong) {
   EXPECT_EQ(Problem("02", {"a\nb\n"}),
-            "id 2: the references are those of ids 0 to 1");
+            "id 2: expected an id that has a reference, 0 to 1");
   EXPECT_EQ(Problem("0", {"a\nb\n"}, 1),
-            "id 0: the references are those of ids 1 to 2");
+            "id 0: expected an id that has a reference, 1 to 2");
   EXPECT_THAT(Problem("0", {"a\nb\n", "a\n"}),
               HasSubstr("expected 2 lines, as the first file has, found 1"));
   EXPECT_THAT(Problem("xy", {"a\n"}),
