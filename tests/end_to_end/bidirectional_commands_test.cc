@@ -1,5 +1,5 @@
-// A bidirectional network from the text to the answer: lm_trainer makes it,
-// lm_server serves it, lm_client asks.
+// Tests bidirectional networks with all three programs: lm_trainer trains one,
+// lm_server serves it, and lm_client calls the server.
 
 #include <cmath>
 #include <memory>
@@ -53,7 +53,7 @@ class BidirectionalCommandsTest : public testing::Test {
     directory_.reset();
   }
 
-  // A command of lm_trainer on the model.
+  // Returns the arguments of a lm_trainer command for the model.
   static Arguments Store(Arguments arguments) {
     arguments.insert(arguments.end(),
                      {"--store", directory_->File("store"), "--model", "both"});
@@ -127,7 +127,7 @@ std::unique_ptr<ServerProcess> BidirectionalCommandsTest::server_;
 constexpr char kGood[] = "the cat is small .";
 constexpr char kBad[] = "small is the cat .";
 
-TEST_F(BidirectionalCommandsTest, EvaluateSaysPseudo) {
+TEST_F(BidirectionalCommandsTest, EvaluateReportsPseudoPerplexity) {
   const Arguments evaluate = {"evaluate", "--corpus",
                               directory_->File("valid")};
   Arguments as_json = evaluate;
@@ -138,7 +138,7 @@ TEST_F(BidirectionalCommandsTest, EvaluateSaysPseudo) {
   EXPECT_THAT(keys, testing::UnorderedElementsAre(
                         "tokens", "oov", "log_prob", "perplexity",
                         "perplexity_excluding_oov", "words_per_second"));
-  // It has learned something.
+  // Better than an untrained network.
   EXPECT_LT(numbers["perplexity"], 60);
   const double sum = numbers["log_prob"], tokens = numbers["tokens"];
   EXPECT_NEAR(numbers["perplexity"], std::exp(-sum / tokens), 1e-6);
@@ -206,13 +206,13 @@ TEST_F(BidirectionalCommandsTest, ScoreAndRerank) {
   EXPECT_EQ(ranked[0]["features"]["both.words"], 5);
 }
 
-TEST_F(BidirectionalCommandsTest, WhatItCannotDo) {
+TEST_F(BidirectionalCommandsTest, UnsupportedCallsFail) {
   const Outcome generated = server_->Client({"generate", "the cat"});
   EXPECT_EQ(generated.exit_code, 1);
   EXPECT_THAT(generated.errors,
               StartsWith("lm_client: FAILED_PRECONDITION: model: 'both' is a "
                          "bidirectional model: it cannot generate; "));
-  // A stream, too, tells which request it was.
+  // The error of a stream has the number of the request.
   const Outcome unfinished = server_->Client({"score", "--no-end", "the cat"});
   EXPECT_EQ(unfinished.exit_code, 1);
   EXPECT_THAT(
@@ -225,7 +225,7 @@ TEST_F(BidirectionalCommandsTest, WhatItCannotDo) {
               HasSubstr("one for each of 2 contexts, found 1"));
 }
 
-TEST_F(BidirectionalCommandsTest, ModelsTellsTheKind) {
+TEST_F(BidirectionalCommandsTest, ModelsReportsTheKind) {
   const json model = ClientJson({"models"})[0]["models"][0];
   EXPECT_EQ(model["family"], "bidirectional");
   EXPECT_EQ(model["bidirectional"], true);

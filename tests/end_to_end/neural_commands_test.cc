@@ -1,4 +1,4 @@
-// lm_trainer's commands for networks, as a user runs them.
+// Tests the commands of lm_trainer that train, import and convert networks.
 
 #include <signal.h>
 
@@ -32,7 +32,7 @@ class NeuralCommandsTest : public testing::Test {
     WriteText(valid_, DemoText(100, 2));
   }
 
-  // The command that trains a small network as the next version of a model.
+  // Returns the arguments of a command that trains a small network.
   Arguments Train(const std::string& family, const std::string& model,
                   const Arguments& options) const {
     Arguments arguments = {family, "--corpus",  train_, "--valid",
@@ -70,7 +70,7 @@ class NeuralCommandsTest : public testing::Test {
   const std::string valid_ = directory_.File("valid.txt");
 };
 
-TEST_F(NeuralCommandsTest, RecurrentTrainsPublishesAndKeepsItsRecord) {
+TEST_F(NeuralCommandsTest, RecurrentTrainsAndPublishesWithALog) {
   const Outcome outcome = RunTrainer(SmallLstm("lstm"));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.output, "lstm@1\n");
@@ -80,7 +80,7 @@ TEST_F(NeuralCommandsTest, RecurrentTrainsPublishesAndKeepsItsRecord) {
   EXPECT_THAT(ReadFile(version + "training.svg"), HasSubstr("<svg"));
   EXPECT_THAT(ReadFile(version + "manifest.json"),
               HasSubstr("valid_perplexity"));
-  // The checkpoint is gone, and what is served is what was trained.
+  // The checkpoint was removed, and the published network is the trained one.
   EXPECT_TRUE(std::filesystem::is_empty(absl::StrCat(store_, "/.training")));
   EXPECT_LT(Perplexity("lstm"), 300);
 }
@@ -93,8 +93,8 @@ TEST_F(NeuralCommandsTest, TheSameSeedGivesTheSameBits) {
   EXPECT_NE(Weights("a"), Weights("c"));
 }
 
-// Killed again and again, at moments of all kinds, it ends with the bits of the
-// training that nobody disturbed.
+// A training that is killed and resumed many times, at random moments, gives
+// the same bits as an undisturbed one.
 TEST_F(NeuralCommandsTest, KilledAndResumedEndsWithTheSameBits) {
   const Arguments often = {"--checkpoint-seconds", "0"};
   ASSERT_EQ(RunTrainer(SmallLstm("whole", often)).exit_code, 0);
@@ -140,7 +140,7 @@ TEST_F(NeuralCommandsTest, ResumeRefusesAnotherTraining) {
   EXPECT_THAT(none.errors, HasSubstr("new.safetensors"));
 }
 
-TEST_F(NeuralCommandsTest, ALossThatExplodesPublishesNothing) {
+TEST_F(NeuralCommandsTest, ADivergedTrainingPublishesNothing) {
   const Outcome outcome = RunTrainer(
       Train("recurrent", "bad",
             {"--cell", "rnn", "--nonlinearity", "relu", "--units", "16",
@@ -180,7 +180,8 @@ TEST_F(NeuralCommandsTest, ConvertRefusesOtherFamilies) {
   EXPECT_THAT(outcome.errors, HasSubstr("expected a neural network"));
 }
 
-// The names and numbers of PyTorch's file stay; a row of <s> comes in addition.
+// The tensors of the PyTorch file keep their names and numbers; a row for <s>
+// is added.
 TEST_F(NeuralCommandsTest, ImportTorchServesTheFile) {
   const std::string file = SharedFile("reference/torch/lstm_2.safetensors");
   if (file.empty()) GTEST_SKIP() << "no reference results of PyTorch";
@@ -203,7 +204,7 @@ TEST_F(NeuralCommandsTest, ImportTorchServesTheFile) {
             theirs.Find(kEmbeddingTensor)->bytes);
 }
 
-TEST_F(NeuralCommandsTest, WrongUseIsOneClearLine) {
+TEST_F(NeuralCommandsTest, UsageErrorsAreOneLine) {
   for (const auto& [options, message] :
        std::vector<std::pair<Arguments, std::string>>{
            {{"--cell", "elman"}, "--cell"},

@@ -1,4 +1,5 @@
-// lm_trainer, command by command.
+// Tests the commands of lm_trainer for n-gram models, mixtures and n-best
+// lists.
 
 #include <algorithm>
 #include <cmath>
@@ -41,7 +42,7 @@ class TrainerCommandsTest : public testing::Test {
     return Trainer(options, text);
   }
 
-  // The whole of `lm_trainer evaluate --json`.
+  // Returns the output of `lm_trainer evaluate --json`.
   nlohmann::json Evaluate(const std::string& text) {
     return nlohmann::json::parse(
         Trainer({"evaluate", "--corpus", "-", "--json"}, text));
@@ -58,8 +59,10 @@ class TrainerCommandsTest : public testing::Test {
   std::string errors_;  // of the last command
 };
 
-// The text "a b", "a" has the 5 tokens a b </s> a </s>; 4 words can come, <unk>
-// among them. Additive: P(a) = P(</s>) = (2 + 1) / (5 + 4), P(<unk>) = 1 / 9.
+// The text has the 5 tokens a b </s> a </s>. The 4 words that can occur are a,
+// b,
+// </s> and <unk>. With additive smoothing, P(a) = P(</s>) = (2 + 1) / (5 + 4)
+// and P(<unk>) = 1 / 9.
 constexpr char kText[] = "a b\na\n";
 const Arguments kAdditive = {"--order", "1", "--smoothing", "additive"};
 
@@ -102,18 +105,18 @@ TEST_F(TrainerCommandsTest, Delta) {
   Arguments options = kAdditive;
   options.insert(options.end(), {"--delta", "0.5"});
   Train(kText, options);
-  // a and </s>: 2.5 / 7.
+  // P(a) = P(</s>) = 2.5 / 7.
   EXPECT_NEAR(Evaluate("a\n")["log_prob"], 2 * std::log(2.5 / 7), 1e-5);
 }
 
 TEST_F(TrainerCommandsTest, Alpha) {
   Train(kText,
         {"--order", "2", "--smoothing", "stupid-back-off", "--alpha", "0.3"});
-  // <s> b was not seen: 0.3 * 1/5; b </s> was, always.
+  // <s> b is unseen: 0.3 * 1/5. b is always followed by </s>.
   EXPECT_NEAR(Evaluate("b\n")["log_prob"], std::log(0.3 / 5), 1e-5);
 }
 
-// The perplexity of a text under the relative frequencies of its own words.
+// Returns the perplexity of a text under the relative frequencies of its words.
 double UnigramPerplexity(const std::string& text) {
   std::map<std::string, double> counts;
   double tokens = 0;
@@ -136,13 +139,13 @@ double UnigramPerplexity(const std::string& text) {
 class SmoothingTest : public TrainerCommandsTest,
                       public testing::WithParamInterface<std::string> {};
 
-TEST_P(SmoothingTest, TrainsServesAndSaysItsName) {
+TEST_P(SmoothingTest, TrainsAndEvaluates) {
   const std::string text = DemoText(2000, 1);
   EXPECT_EQ(Train(text, {"--order", "3", "--smoothing", GetParam()}), "en@1\n");
   EXPECT_THAT(Trainer({"inspect"}), HasSubstr("smoothing   " + GetParam()));
   const nlohmann::json json = Evaluate(text);
   EXPECT_EQ(json["oov"], 0);
-  // Words of context help, and nothing is better than certain.
+  // Context reduces the perplexity, which is at least 1.
   EXPECT_LT(json["perplexity"], UnigramPerplexity(text));
   EXPECT_GT(json["perplexity"], 1);
 }
@@ -152,8 +155,8 @@ INSTANTIATE_TEST_SUITE_P(All, SmoothingTest,
                                          "stupid-back-off", "katz",
                                          "witten-bell", "modified-kneser-ney"));
 
-// 6 words with the markers; the bigrams <s> a (3), a b (2), a c, b </s> (2) and
-// c </s>.
+// The text has 6 words, including the markers, and the bigrams <s> a (3 times),
+// a b (2), a c (1), b </s> (2) and c </s> (1).
 constexpr char kBigrams[] = "a b\na b\na c\n";
 const Arguments kWittenBell = {"--order", "2", "--smoothing", "witten-bell"};
 
@@ -163,7 +166,7 @@ Arguments WittenBell(const Arguments& more) {
   return options;
 }
 
-TEST_F(TrainerCommandsTest, NothingLeftOut) {
+TEST_F(TrainerCommandsTest, NothingIsPrunedByDefault) {
   Train(kBigrams, kWittenBell);
   EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      6 5\n"));
 }
@@ -182,7 +185,8 @@ TEST_F(TrainerCommandsTest, MinCount) {
 TEST_F(TrainerCommandsTest, Vocabulary) {
   WriteText(directory_.File("words"), "a\nnever\n");
   Train(kBigrams, WittenBell({"--vocabulary", directory_.File("words")}));
-  // a, never and the markers; <s> a, a <unk>, <unk> </s>.
+  // The words are a, never and the markers; the bigrams are <s> a, a <unk> and
+  // <unk> </s>.
   EXPECT_THAT(errors_, HasSubstr("(3 unknown)"));
   EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      5 3\n"));
 }
@@ -221,7 +225,7 @@ TEST_F(TrainerCommandsTest, ImportedArpaKeepsItsNumbers) {
               std::log(10) * -(0.3 + 0.18 + 0.22 + 0.17 + 0.21), 1e-5);
 }
 
-TEST_F(TrainerCommandsTest, ArpaOutAndInAndOutIsTheSame) {
+TEST_F(TrainerCommandsTest, ArpaRoundTrip) {
   const std::string file = directory_.File("en.arpa");
   Train(DemoText(300, 1), {"--order", "3", "--arpa", file});
   const std::string arpa = ReadFile(file);
@@ -234,7 +238,7 @@ TEST_F(TrainerCommandsTest, ArpaOutAndInAndOutIsTheSame) {
   EXPECT_EQ(ReadFile(again), arpa);
 }
 
-TEST_F(TrainerCommandsTest, InspectTellsTheVersionAndTheNextWords) {
+TEST_F(TrainerCommandsTest, InspectPrintsTheVersionAndTheNextWords) {
   Trainer({"import-arpa", "-"}, TinyArpa());
   EXPECT_THAT(Trainer({"inspect"}),
               testing::AllOf(
@@ -243,7 +247,7 @@ TEST_F(TrainerCommandsTest, InspectTellsTheVersionAndTheNextWords) {
                   HasSubstr("source      ARPA file\n"),
                   ContainsRegex("ngram.bin .* sha256 [0-9a-f]{64}\n"),
                   Not(HasSubstr("after <s>"))));
-  // ln(10) * -0.17; the others back off by -0.3 and come to -1.0 at the most.
+  // The first is ln(10) * -0.17. The others back off and are at most -1.0.
   const std::vector<std::string> parts =
       absl::StrSplit(Trainer({"inspect", "--next", "the cat is", "-k", "2"}),
                      "after <s> the cat is\n");
@@ -270,7 +274,7 @@ class MixtureTest : public TrainerCommandsTest {
  protected:
   MixtureTest() {
     Train(DemoText(500, 1), {"--order", "3"});
-    // The same words, another text.
+    // A model with the same vocabulary, of another text.
     const Outcome outcome = RunTrainer(
         {"ngram", "--corpus", "-", "--order", "2", "--vocabulary",
          store_ + "/en/1/vocabulary.txt", "--store", store_, "--model", "two"},
@@ -278,7 +282,7 @@ class MixtureTest : public TrainerCommandsTest {
     EXPECT_EQ(outcome.output, "two@1\n") << outcome.errors;
   }
 
-  // The whole of `lm_trainer mixture --json`, published as "en".
+  // Returns the output of `lm_trainer mixture --json`, which publishes "en".
   nlohmann::json Mix(Arguments options, const std::string& text) {
     options.insert(options.begin(), {"mixture", "--corpus", "-", "--json"});
     return nlohmann::json::parse(Trainer(options, text));
@@ -294,7 +298,7 @@ class MixtureTest : public TrainerCommandsTest {
   }
 };
 
-TEST_F(MixtureTest, IsWorthWhatItSays) {
+TEST_F(MixtureTest, PublishedMixtureHasTheReportedPerplexity) {
   const std::string text = DemoText(100, 3);
   const nlohmann::json json = Mix({"--members", "en,two@1"}, text);
   EXPECT_EQ(json["model"], "en@2");
@@ -304,7 +308,7 @@ TEST_F(MixtureTest, IsWorthWhatItSays) {
   for (const nlohmann::json& member : json["members"]) {
     weights += member["weight"].get<double>();
     EXPECT_GT(member["weight"], 0);
-    // Better than each alone.
+    // The mixture is better than each member.
     EXPECT_LT(json["perplexity"], member["perplexity"]);
     EXPECT_NEAR(member["perplexity"],
                 EvaluateModel(member["name"], text)["perplexity"], 1e-6);
@@ -325,13 +329,13 @@ TEST_F(MixtureTest, WeightsThatAreGiven) {
   EXPECT_EQ(json["members"][0]["weight"], 0.25);
   EXPECT_EQ(json["members"][1]["weight"], 0.75);
   EXPECT_NEAR(json["perplexity"], Evaluate(text)["perplexity"], 1e-6);
-  // All to one is that one.
+  // A member with all the weight.
   const nlohmann::json one =
       Mix({"--members", "en@1,two", "--weights", "0,1"}, text);
   EXPECT_EQ(one["perplexity"], one["members"][1]["perplexity"]);
 }
 
-TEST_F(MixtureTest, TellsAPersonWhatItDid) {
+TEST_F(MixtureTest, PrintsATable) {
   EXPECT_EQ(Trainer({"mixture", "--corpus", "-", "--members", "en,two"},
                     DemoText(20, 3)),
             "en@2\n");
@@ -349,8 +353,8 @@ TEST_F(MixtureTest, TellsAPersonWhatItDid) {
                      HasSubstr("0.ngram.bin"), HasSubstr("mixture.json")));
 }
 
-// The text that the weights are fitted on is read as evaluate reads it.
-TEST_F(MixtureTest, OfAStream) {
+// mixture reads a text in the same way as evaluate.
+TEST_F(MixtureTest, StreamsLikeEvaluate) {
   const std::string text = DemoText(20, 3) + "\n" + DemoText(5, 4);
   const nlohmann::json json = Mix({"--members", "en@1,two", "--stream"}, text);
   const nlohmann::json evaluated = nlohmann::json::parse(
@@ -359,7 +363,7 @@ TEST_F(MixtureTest, OfAStream) {
   EXPECT_NEAR(json["perplexity"], evaluated["perplexity"], 1e-6);
 }
 
-// A version is complete in itself: it outlives what it was made of.
+// A mixture is self-contained: its members may be deleted.
 TEST_F(MixtureTest, OfAMixtureWithoutItsMembers) {
   const std::string text = DemoText(20, 3);
   Mix({"--members", "en@1,two"}, text);
@@ -387,7 +391,7 @@ TEST_F(MixtureTest, MembersOfOtherWordsAreNamed) {
       "expected '.', found 'a'\n");
 }
 
-// Two sentences of two candidates: the second ones are right.
+// Two lists with two candidates each, of which the second one is right.
 class NbestCommandsTest : public testing::Test {
  protected:
   Outcome Run(const std::string& command, Arguments options) {
@@ -409,7 +413,7 @@ class NbestCommandsTest : public testing::Test {
   }();
 };
 
-TEST_F(NbestCommandsTest, TellsWhatChoicesAreWorth) {
+TEST_F(NbestCommandsTest, EvaluatesChoices) {
   const Outcome outcome = Run(
       "evaluate-nbest", {"--metric", "wer", "--weights", "tm[1]=1", "--json"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
@@ -428,7 +432,7 @@ TEST_F(NbestCommandsTest, TellsWhatChoicesAreWorth) {
   EXPECT_EQ(rows["first"]["signature"], "nrefs:1|case:mixed|tok:none");
 }
 
-TEST_F(NbestCommandsTest, ATableForPeople) {
+TEST_F(NbestCommandsTest, PrintsATable) {
   const Outcome outcome = Run("evaluate-nbest", {});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   for (const char* text :
@@ -438,7 +442,7 @@ TEST_F(NbestCommandsTest, ATableForPeople) {
   EXPECT_THAT(outcome.output, Not(HasSubstr("reranked")));
 }
 
-// What tune prints is what evaluate-nbest reads.
+// evaluate-nbest accepts the output of tune.
 TEST_F(NbestCommandsTest, TunesWeights) {
   const Outcome tuned = Run("tune", {"--metric", "wer"});
   EXPECT_EQ(tuned.exit_code, 0) << tuned.errors;
@@ -460,7 +464,7 @@ TEST_F(NbestCommandsTest, TunesByMira) {
               HasSubstr("WER: first 30.00, tuned 0.00, oracle 0.00"));
 }
 
-TEST_F(NbestCommandsTest, TellsWhatIsWrong) {
+TEST_F(NbestCommandsTest, ErrorsSayWhatIsWrong) {
   const std::string evaluate = "evaluate-nbest";
   EXPECT_THAT(
       Run(evaluate, {"--weights", "lstm=1"}).errors,
@@ -468,7 +472,7 @@ TEST_F(NbestCommandsTest, TellsWhatIsWrong) {
   EXPECT_THAT(Run(evaluate, {"--weights", "lm"}).errors,
               HasSubstr("expected NAME=NUMBER, found 'lm'"));
   EXPECT_THAT(Run(evaluate, {"--first-id", "1"}).errors,
-              HasSubstr("id 0: the references are those of ids 1 to 2"));
+              HasSubstr("id 0: expected an id that has a reference, 1 to 2"));
   EXPECT_EQ(Run("tune", {"--metric", "ter"}).exit_code, 2);
   EXPECT_THAT(Run("tune", {"--c", "1"}).errors,
               HasSubstr("--c: applies to --algorithm mira, found mert"));
@@ -476,7 +480,7 @@ TEST_F(NbestCommandsTest, TellsWhatIsWrong) {
               HasSubstr("--restarts: applies to --algorithm mert, found mira"));
 }
 
-TEST(DemoCorpusTest, TheSameSeedTheSameText) {
+TEST(DemoCorpusTest, TheSameSeedGivesTheSameText) {
   const auto corpus = [](const std::string& seed) {
     return RunTrainer({"demo-corpus", "--sentences", "20", "--seed", seed})
         .output;

@@ -1,5 +1,5 @@
-// A translation model from the texts to the answer: lm_trainer makes it of
-// sentences and the same words in reverse, lm_server serves it, lm_client asks.
+// Tests translation models with all three programs: lm_trainer trains one that
+// reverses sentences, lm_server serves it, and lm_client calls the server.
 
 #include <algorithm>
 #include <chrono>
@@ -105,13 +105,13 @@ class TranslationCommandsTest : public testing::Test {
   static inline std::unique_ptr<ServerProcess> server_;
 };
 
-TEST_F(TranslationCommandsTest, ItHasLearntToTranslate) {
+TEST_F(TranslationCommandsTest, TranslatesCorrectly) {
   const std::string source = "the cat is small .";
   EXPECT_EQ(Client({"translate", "--model", "there", source}).output,
             absl::StrCat(Reverse(source), "\n"));
 }
 
-// Whatever the list is ranked by, the best here has left nothing out.
+// The best translation covers the whole source, so coverage does not change it.
 TEST_F(TranslationCommandsTest, RanksByCoverage) {
   const auto translate = [](const std::string& beta) {
     return Client({"translate", "--model", "there", "--nbest", "4",
@@ -121,11 +121,11 @@ TEST_F(TranslationCommandsTest, RanksByCoverage) {
   const std::vector<std::string> covered = Lines(translate("0.2").output);
   ASSERT_EQ(covered.size(), 4u);
   EXPECT_THAT(covered[0], HasSubstr("0 ||| . small is cat the ||| there= -"));
-  EXPECT_NE(covered, plain);  // scores are others
+  EXPECT_NE(covered, plain);  // with other scores
   EXPECT_EQ(translate("-1").exit_code, 2);
 }
 
-// A blank line has a blank translation, so that lines stay beside each other.
+// The translation of a blank line is a blank line, so line numbers are kept.
 TEST_F(TranslationCommandsTest, LinesOfTheInput) {
   const Outcome outcome =
       Client({"translate", "--model", "there"}, "the cat is small .\n\nthe\n");
@@ -136,7 +136,7 @@ TEST_F(TranslationCommandsTest, LinesOfTheInput) {
   EXPECT_EQ(lines[1], "");
 }
 
-TEST_F(TranslationCommandsTest, AListAndItsReranking) {
+TEST_F(TranslationCommandsTest, NbestListsAndReranking) {
   const std::string source = "the cat is small .";
   WriteText(directory_->File("sources"), absl::StrCat(source, "\n"));
   const Outcome list =
@@ -165,7 +165,7 @@ TEST_F(TranslationCommandsTest, AListAndItsReranking) {
                 "to 0, found '1'"));
 }
 
-// Tuned on lists that the model wrote, a reranker then needs candidates alone.
+// A reranker that was tuned on lists of the model computes all features itself.
 TEST_F(TranslationCommandsTest, ATunedRerankerChoosesByItsName) {
   const std::vector<std::string> sources =
       Lines(ReadFile(directory_->File("valid")));
@@ -227,7 +227,7 @@ TEST_F(TranslationCommandsTest, ATunedRerankerChoosesByItsName) {
               HasSubstr("'choice' is a reranker: expected a model"));
 }
 
-// A blank text is left out with its source.
+// A blank text is ignored together with its source.
 TEST_F(TranslationCommandsTest, ScoresOfTextsGivenTheirSources) {
   WriteText(directory_->File("sources"), "the cat is small .\nnothing\nthe");
   const Outcome scored = Client({"score", "--json", "--model", "there",

@@ -92,9 +92,9 @@ TEST(ModifiedKneserNey, BigramsByHand) {
 // A text that is too small for discounts is still trained on, with a note.
 TEST(ModifiedKneserNey, UsesTheFallbackWithANote) {
   EXPECT_THAT(TrainModel(kText, 2).notes,
-              testing::ElementsAre("order 1: no n-gram has the count 2; the "
+              testing::ElementsAre("order 1: no n-gram has the count 2; "
                                    "using the discounts 0.5 1 1.5",
-                                   "order 2: no n-gram has the count 3; the "
+                                   "order 2: no n-gram has the count 3; "
                                    "using the discounts 0.5 1 1.5"));
 }
 
