@@ -45,7 +45,7 @@ class GradientTest : public testing::TestWithParam<Case> {
   // Uses larger weights than a training does initially, so that cells are not
   // linear, states have an effect, and biases are not 0.
   void SetUp() override {
-    Random random(7, RandomPurpose::kInitialWeights);
+    Random random(7, RandomPurpose::kBatchOrder);  // any purpose will do
     values_.resize(network_->layout().size());
     for (double& value : values_) value = random.Uniform(0.8);
     FillBatch(&random);
@@ -81,7 +81,7 @@ class GradientTest : public testing::TestWithParam<Case> {
 
   double Loss(const DoubleNetwork::Backward* backward = nullptr) {
     network_->set_state(state_);
-    Random random(11, RandomPurpose::kDropout);
+    Random random(11, RandomPurpose::kClozeBlanks);
     return network_->Run(values_.data(), batch_,
                          GetParam().drops ? &random : nullptr, backward);
   }
