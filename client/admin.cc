@@ -30,7 +30,7 @@ std::string CheckModel(const std::string& text) {
                             "'");
 }
 
-void AddAdminOption(CLI::App& command, std::string* address) {
+void AddAdminOption(cli::App& command, std::string* address) {
   command
       .add_option("--admin", *address,
                   "Admin address of the server: HOST:PORT or unix:PATH")

@@ -1,13 +1,13 @@
 #ifndef LMSERVE_CLIENT_ADMIN_H_
 #define LMSERVE_CLIENT_ADMIN_H_
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "client/client.h"
 #include "client/command.h"
+#include "command_line/cli.h"
 
 // What the commands of lm_client have in common that change which models the
 // server has: load, unload and alias.
@@ -30,7 +30,7 @@ std::string CheckVersion(const std::string& text);
 std::string CheckModel(const std::string& text);
 
 // Adds --admin, the address of the server for these commands.
-void AddAdminOption(CLI::App& command, std::string* address);
+void AddAdminOption(cli::App& command, std::string* address);
 
 // Returns a client like that of the other commands, for an admin address.
 Client ConnectToAdmin(const std::string& address, const CommonOptions& common);

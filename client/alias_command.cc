@@ -40,9 +40,9 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 
 }  // namespace
 
-void AddAliasCommand(CLI::App& app, CommandFunction* run) {
+void AddAliasCommand(cli::App& app, CommandFunction* run) {
   const auto options = std::make_shared<Options>();
-  CLI::App& command =
+  cli::App& command =
       *app.add_subcommand("alias",
                           "Load a version and point an alias to it.\n"
                           "  lm_client alias en@3 stable --expect 2");
@@ -59,7 +59,7 @@ void AddAliasCommand(CLI::App& app, CommandFunction* run) {
   command.parse_complete_callback([=] {
     const std::string problem =
         options->remove ? "" : CheckVersion(options->model);
-    if (!problem.empty()) throw CLI::ValidationError("model", problem);
+    if (!problem.empty()) throw cli::ValidationError("model", problem);
   });
   command.callback([=] {
     *run = [=](const CommonOptions& common) { return Run(*options, common); };

@@ -1,7 +1,6 @@
 #ifndef LMSERVE_CLIENT_COMMAND_H_
 #define LMSERVE_CLIENT_COMMAND_H_
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/client.h"
+#include "command_line/cli.h"
 
 namespace lmserve {
 
@@ -25,16 +25,16 @@ using CommandFunction =
 
 // Each adds a command to lm_client. When the command line has it, parsing sets
 // *run.
-void AddScoreCommand(CLI::App& app, CommandFunction* run);
-void AddPredictCommand(CLI::App& app, CommandFunction* run);
-void AddRerankCommand(CLI::App& app, CommandFunction* run);
-void AddGenerateCommand(CLI::App& app, CommandFunction* run);
-void AddTranslateCommand(CLI::App& app, CommandFunction* run);
-void AddModelsCommand(CLI::App& app, CommandFunction* run);
-void AddHealthCommand(CLI::App& app, CommandFunction* run);
-void AddLoadCommand(CLI::App& app, CommandFunction* run);
-void AddUnloadCommand(CLI::App& app, CommandFunction* run);
-void AddAliasCommand(CLI::App& app, CommandFunction* run);
+void AddScoreCommand(cli::App& app, CommandFunction* run);
+void AddPredictCommand(cli::App& app, CommandFunction* run);
+void AddRerankCommand(cli::App& app, CommandFunction* run);
+void AddGenerateCommand(cli::App& app, CommandFunction* run);
+void AddTranslateCommand(cli::App& app, CommandFunction* run);
+void AddModelsCommand(cli::App& app, CommandFunction* run);
+void AddHealthCommand(cli::App& app, CommandFunction* run);
+void AddLoadCommand(cli::App& app, CommandFunction* run);
+void AddUnloadCommand(cli::App& app, CommandFunction* run);
+void AddAliasCommand(cli::App& app, CommandFunction* run);
 
 // The help text of --model, for commands that ask one model.
 inline constexpr char kModelHelp[] =

@@ -83,7 +83,7 @@ std::string CheckSeed(const std::string& text) {
 
 // Adds an option for an optional field of the request.
 template <typename Value>
-CLI::Option* AddField(CLI::App& command, const std::string& name,
+cli::Option* AddField(cli::App& command, const std::string& name,
                       const std::shared_ptr<Options>& options,
                       void (lm::v1::GenerateRequest::*set)(Value),
                       const std::string& what) {
@@ -93,10 +93,10 @@ CLI::Option* AddField(CLI::App& command, const std::string& name,
 
 }  // namespace
 
-void AddGenerateCommand(CLI::App& app, CommandFunction* run) {
+void AddGenerateCommand(cli::App& app, CommandFunction* run) {
   using Request = lm::v1::GenerateRequest;
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "generate",
       "Generate a text that continues a prompt, and print it word by word.\n"
       "  lm_client generate --model en --seed 7 'the cat'\n"

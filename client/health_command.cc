@@ -30,9 +30,9 @@ absl::StatusOr<bool> Run(const std::string& service,
 
 }  // namespace
 
-void AddHealthCommand(CLI::App& app, CommandFunction* run) {
+void AddHealthCommand(cli::App& app, CommandFunction* run) {
   auto service = std::make_shared<std::string>();
-  CLI::App& command =
+  cli::App& command =
       *app.add_subcommand("health",
                           "Report whether the server or one of its models is "
                           "serving; the exit code "

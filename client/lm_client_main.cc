@@ -14,6 +14,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/command.h"
+#include "command_line/cli.h"
+#include "command_line/version.h"
 
 namespace {
 
@@ -26,7 +28,8 @@ std::string ReadFile(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
+void AddSecurityOptions(lmserve::cli::App& app,
+                        lmserve::CommonOptions* common) {
   // Returns the TLS settings; the first option that sets one turns TLS on.
   const auto tls = [common]() -> lmserve::ClientTls& {
     std::optional<lmserve::ClientTls>& tls = common->client.tls;
@@ -39,7 +42,7 @@ void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
            name, [=](const std::string& path) { tls().*text = ReadFile(path); },
            what)
         ->envname(variable)
-        ->check(CLI::ExistingFile)
+        ->check(lmserve::cli::ExistingFile())
         ->group("Security");
   };
   app.add_flag_callback(
@@ -70,11 +73,11 @@ void AddSecurityOptions(CLI::App& app, lmserve::CommonOptions* common) {
          },
          "File with the token that the server requires of clients")
       ->envname("LMSERVE_TOKEN_FILE")
-      ->check(CLI::ExistingFile)
+      ->check(lmserve::cli::ExistingFile())
       ->group("Security");
 }
 
-void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
+void AddCommonOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
   app.add_option("--server", common->client.address,
                  "Address of the server: HOST:PORT or unix:PATH")
       ->envname("LMSERVE_SERVER")
@@ -89,7 +92,7 @@ void AddCommonOptions(CLI::App& app, lmserve::CommonOptions* common) {
          },
          "Time limit of a call in seconds [10; to load, unload or alias "
          "models: 600; streams: none]")
-      ->check(CLI::Range(0.001, 86400.0));
+      ->check(lmserve::cli::Range(0.001, 86400.0));
   AddSecurityOptions(app, common);
   app.add_flag("--json", common->json, "Print JSON, one object per line");
 }
@@ -99,7 +102,8 @@ std::string FirstLine(const std::string& text) {
 }
 
 // Returns the error message for a wrong command line.
-std::string UsageError(const CLI::App& app, const CLI::ParseError& error) {
+std::string UsageError(const lmserve::cli::App& app,
+                       const lmserve::cli::ParseError& error) {
   const auto commands = app.get_subcommands();
   const std::vector<std::string> unknown = app.remaining();
   return absl::StrCat(
@@ -118,10 +122,10 @@ std::string UsageError(const CLI::App& app, const CLI::ParseError& error) {
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);  // writing to a closed pipe fails with an error
   google::protobuf::SetLogHandler(nullptr);  // the server reports the errors
-  CLI::App app("Command-line client of lm_server, a language model server.",
-               "lm_client");
-  app.set_version_flag("--version",
-                       std::string("lm_client ") + LMSERVE_VERSION);
+  lmserve::cli::App app(
+      "Command-line client of lm_server, a language model server.",
+      "lm_client");
+  app.set_version_flag("--version", lmserve::kVersion);
   app.require_subcommand(1);
   app.fallthrough();
   lmserve::CommonOptions common;
@@ -137,12 +141,12 @@ int main(int argc, char** argv) {
   lmserve::AddLoadCommand(app, &run);
   lmserve::AddUnloadCommand(app, &run);
   lmserve::AddAliasCommand(app, &run);
-  for (CLI::App* command : app.get_subcommands({})) {
+  for (lmserve::cli::App* command : app.get_all_subcommands()) {
     command->footer("All commands also have the options of lm_client --help.");
   }
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
+  } catch (const lmserve::cli::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::fprintf(stderr, "%s\n", UsageError(app, error).c_str());
     return kUsageError;

@@ -35,9 +35,9 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 
 }  // namespace
 
-void AddLoadCommand(CLI::App& app, CommandFunction* run) {
+void AddLoadCommand(cli::App& app, CommandFunction* run) {
   const auto options = std::make_shared<Options>();
-  CLI::App& command =
+  cli::App& command =
       *app.add_subcommand("load",
                           "Load a version of a model and keep it loaded; the "
                           "newest one if only the "

@@ -82,8 +82,8 @@ absl::StatusOr<bool> Run(const CommonOptions& common) {
 
 }  // namespace
 
-void AddModelsCommand(CLI::App& app, CommandFunction* run) {
-  CLI::App& command =
+void AddModelsCommand(cli::App& app, CommandFunction* run) {
+  cli::App& command =
       *app.add_subcommand("models",
                           "List the models of the server, the versions that it "
                           "refused to load, and "

@@ -101,9 +101,9 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 
 }  // namespace
 
-void AddPredictCommand(CLI::App& app, CommandFunction* run) {
+void AddPredictCommand(cli::App& app, CommandFunction* run) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "predict",
       "Print the most probable next words, or the probabilities of given "
       "ones.\n"
@@ -120,7 +120,7 @@ void AddPredictCommand(CLI::App& app, CommandFunction* run) {
                   "only for bidirectional models")
       ->allow_extra_args(false);
   command.add_option("-k", options->k, "Number of words to print")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(cli::Range(1, 1'000'000))
       ->capture_default_str();
   command
       .add_option("--words", options->words,

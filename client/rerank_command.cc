@@ -2,7 +2,6 @@
 // n-best file.
 
 #include <iostream>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -115,12 +114,12 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 }
 
 // Adds the options that say what to rerank. Returns --nbest.
-CLI::Option* AddCandidateOptions(CLI::App& command, Options* options) {
-  CLI::Option* candidates =
+cli::Option* AddCandidateOptions(cli::App& command, Options* options) {
+  cli::Option* candidates =
       command.add_option("candidate", options->candidates,
                          "Candidates of one list [the lines of standard "
                          "input]");
-  CLI::Option* nbest =
+  cli::Option* nbest =
       command
           .add_option("--nbest", options->files.nbest,
                       "File with n-best lists in the format of Moses or "
@@ -147,19 +146,19 @@ CLI::Option* AddCandidateOptions(CLI::App& command, Options* options) {
 }
 
 // Adds the options that say how to score the candidates.
-void AddScoringOptions(CLI::App& command, RerankOptions* options) {
-  CLI::Option* models =
+void AddScoringOptions(cli::App& command, RerankOptions* options) {
+  cli::Option* models =
       command
           .add_option("--model", options->models,
                       "Model that scores the candidates; may be repeated")
           ->allow_extra_args(false);
-  CLI::Option* reverse_models =
+  cli::Option* reverse_models =
       command
           .add_option("--reverse-model", options->reverse_models,
                       "Translation model from the language of the candidates "
                       "into the language of the source; may be repeated")
           ->allow_extra_args(false);
-  CLI::Option* weights =
+  cli::Option* weights =
       command
           .add_option("--weights", options->weights,
                       "Weights of the features, NAME=NUMBER separated by "
@@ -168,41 +167,38 @@ void AddScoringOptions(CLI::App& command, RerankOptions* options) {
           ->check(CheckWeight)
           ->delimiter(',')
           ->allow_extra_args(false);
-  const std::map<std::string, lm::v1::Normalization> normalizations = {
-      {"sum", lm::v1::SUM}, {"mean", lm::v1::MEAN}, {"power", lm::v1::POWER}};
-  CLI::Option* normalization =
+  cli::Option* normalization =
       command
-          .add_option("--normalization", options->normalization,
-                      "Divide the log-probability of n words by 1 (sum), n "
-                      "(mean) or n^ALPHA (power)")
-          ->transform(CLI::CheckedTransformer(normalizations, CLI::ignore_case))
+          .add_enum<lm::v1::Normalization>(
+              "--normalization", options->normalization,
+              {{"sum", lm::v1::SUM},
+               {"mean", lm::v1::MEAN},
+               {"power", lm::v1::POWER}},
+              "Divide the log-probability of n words by 1 (sum), n (mean) or "
+              "n^ALPHA (power)")
           ->default_str("sum");
-  CLI::Option* alpha =
+  cli::Option* alpha =
       command
           .add_option("--alpha", options->alpha,
                       "The exponent of --normalization power [1]")
-          ->check(CLI::Range(0.0, 100.0));
-  const std::map<std::string, lm::v1::MinimumBayesRisk::Utility> utilities = {
-      {"bleu", lm::v1::MinimumBayesRisk::BLEU},
-      {"chrf", lm::v1::MinimumBayesRisk::CHRF}};
-  CLI::Option* risk =
-      command
-          .add_option("--minimum-bayes-risk", options->utility,
-                      "Rank candidates by their similarity to all candidates, "
-                      "in bleu or chrf, where a candidate of score s has the "
-                      "weight exp(SCALE * s)")
-          ->transform(CLI::CheckedTransformer(utilities, CLI::ignore_case));
+          ->check(cli::Range(0.0, 100.0));
+  cli::Option* risk = command.add_enum<lm::v1::MinimumBayesRisk::Utility>(
+      "--minimum-bayes-risk", options->utility,
+      {{"bleu", lm::v1::MinimumBayesRisk::BLEU},
+       {"chrf", lm::v1::MinimumBayesRisk::CHRF}},
+      "Rank candidates by their similarity to all candidates, in bleu or chrf, "
+      "where a candidate of score s has the weight exp(SCALE * s)");
   command
       .add_option("--scale", options->scale,
                   "The scale of --minimum-bayes-risk")
-      ->check(CLI::PositiveNumber)
+      ->check(cli::PositiveNumber())
       ->default_str("1")
       ->needs(risk);
-  CLI::Option* reranker = command.add_option(
+  cli::Option* reranker = command.add_option(
       "--reranker", options->reranker,
       "Reranker of the server's model store; replaces all options that choose "
       "models and weights");
-  for (CLI::Option* option :
+  for (cli::Option* option :
        {models, reverse_models, weights, normalization, alpha, risk}) {
     reranker->excludes(option);
   }
@@ -210,9 +206,9 @@ void AddScoringOptions(CLI::App& command, RerankOptions* options) {
 
 }  // namespace
 
-void AddRerankCommand(CLI::App& app, CommandFunction* run) {
+void AddRerankCommand(cli::App& app, CommandFunction* run) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "rerank",
       "Order the candidates of one list by the scores of models and by their "
       "own features.\n"
@@ -225,7 +221,7 @@ void AddRerankCommand(CLI::App& app, CommandFunction* run) {
       "  lm_client rerank --model en --nbest dev.nbest --one-best "
       "--weights 'en=0.5,tm[0]=1'\n"
       "  lm_client rerank --reranker mt --nbest dev.nbest --one-best");
-  CLI::Option* nbest = AddCandidateOptions(command, options.get());
+  cli::Option* nbest = AddCandidateOptions(command, options.get());
   AddScoringOptions(command, &options->request);
   command
       .add_option("--best", options->request.best,

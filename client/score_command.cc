@@ -191,9 +191,9 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 
 }  // namespace
 
-void AddScoreCommand(CLI::App& app, CommandFunction* run) {
+void AddScoreCommand(cli::App& app, CommandFunction* run) {
   auto options = std::make_shared<Options>();
-  CLI::App& command =
+  cli::App& command =
       *app.add_subcommand("score",
                           "Print the log-probability of each text under a "
                           "model.\n"
@@ -204,7 +204,7 @@ void AddScoreCommand(CLI::App& app, CommandFunction* run) {
   command.add_option("--model", options->model, kModelHelp);
   command.add_flag("--per-word", options->per_word,
                    "Print the score of each word, too");
-  CLI::Option* source =
+  cli::Option* source =
       command.add_option("--source", options->source,
                          "The source text that all texts translate; only for "
                          "translation models");

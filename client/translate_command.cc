@@ -138,9 +138,9 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 
 }  // namespace
 
-void AddTranslateCommand(CLI::App& app, CommandFunction* run) {
+void AddTranslateCommand(cli::App& app, CommandFunction* run) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "translate",
       "Translate sentences with a translation model and beam search.\n"
       "  lm_client translate --model de-en 'ein hund läuft'\n"
@@ -152,30 +152,30 @@ void AddTranslateCommand(CLI::App& app, CommandFunction* run) {
   command
       .add_option("--beam", options->beam,
                   "Beam size: hypotheses kept per step")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(cli::Range(1, 1'000'000))
       ->capture_default_str();
   command
       .add_option("--nbest", options->nbest,
                   "Print this many translations of each sentence, as an n-best "
                   "list; widens the beam to at least this number")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(cli::Range(1, 1'000'000));
   command
       .add_option("--length-alpha", options->length_alpha,
                   "Rank translations by ln P / words^ALPHA; 0 ranks by ln P")
-      ->check(CLI::NonNegativeNumber)
+      ->check(cli::NonNegativeNumber())
       ->capture_default_str();
   command
       .add_option("--coverage-beta", options->coverage_beta,
                   "Weight of the coverage of the source in the ranking; only "
                   "for models with attention")
-      ->check(CLI::NonNegativeNumber)
+      ->check(cli::NonNegativeNumber())
       ->capture_default_str();
   command.add_option("--max-words", options->max_words,
                      "Maximum number of words of a translation [100]");
   command
       .add_option("--at-once", options->at_once,
                   "Sentences to send to the server at the same time")
-      ->check(CLI::Range(1, 1'000))
+      ->check(cli::Range(1, 1'000))
       ->capture_default_str();
   command.callback([=] {
     *run = [=](const CommonOptions& common) { return Run(*options, common); };

@@ -30,9 +30,9 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 
 }  // namespace
 
-void AddUnloadCommand(CLI::App& app, CommandFunction* run) {
+void AddUnloadCommand(cli::App& app, CommandFunction* run) {
   const auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "unload",
       "Unload a version until it is loaded again or a newer one is published.\n"
       "  lm_client unload en@3");

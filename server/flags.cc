@@ -42,7 +42,7 @@ std::string CheckTcpAddress(const std::string& address) {
   return CheckOptionalAddress(address);
 }
 
-void AddSecurityFlags(CLI::App& app, ServerFlags* flags) {
+void AddSecurityFlags(cli::App& app, ServerFlags* flags) {
   TlsOptions& tls = flags->server.tls;
   const auto add = [&](const std::string& name, std::string* path,
                        const std::string& help) {
@@ -60,36 +60,36 @@ void AddSecurityFlags(CLI::App& app, ServerFlags* flags) {
       "client must send one. The file is read again when it changes");
 }
 
-void AddLogFlags(CLI::App& app, ServerFlags* flags) {
+void AddLogFlags(cli::App& app, ServerFlags* flags) {
   app.add_option("--log-format", flags->log_format, "Format: text or json")
-      ->check(CLI::IsMember({"text", "json"}))
+      ->check(cli::IsMember({"text", "json"}))
       ->capture_default_str()
       ->group("Log");
   app.add_option("--log-level", flags->log_level,
                  "Level: debug, which adds a line per call; info; warning, "
                  "which still has slow calls; or error")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->check(cli::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str()
       ->group("Log");
   RequestLogOptions& log = flags->server.log;
   app.add_option("--log-slow-seconds", log.slow_seconds,
                  "Log a call as slow if it waits and computes for this many "
                  "seconds")
-      ->check(CLI::NonNegativeNumber)
+      ->check(cli::NonNegativeNumber())
       ->capture_default_str()
       ->group("Log");
   app.add_option("--log-sample", log.sample_every,
                  "At level debug, log one of this many calls")
-      ->check(CLI::Range(1, 1'000'000'000))
+      ->check(cli::Range(1, 1'000'000'000))
       ->capture_default_str()
       ->group("Log");
 }
 
-void AddLoadFlags(CLI::App& app, ServerFlags* flags) {
+void AddLoadFlags(cli::App& app, ServerFlags* flags) {
   const auto add = [&](const std::string& name, auto* value,
                        const std::string& help, int min) {
     app.add_option(name, *value, help)
-        ->check(CLI::Range(min, 1'000'000'000))
+        ->check(cli::Range(min, 1'000'000'000))
         ->capture_default_str()
         ->group("Load");
   };
@@ -111,7 +111,7 @@ void AddLoadFlags(CLI::App& app, ServerFlags* flags) {
   app.add_option("--stall-seconds", flags->stall_seconds,
                  "Cancel a call whose client takes more than this many seconds "
                  "to read an answer, or a message of a stream; 0: never")
-      ->check(CLI::Range(0.0, 86400.0))
+      ->check(cli::Range(0.0, 86400.0))
       ->capture_default_str()
       ->group("Load");
   add("--max-calls-per-client", &flags->server.calls.calls_per_client,
@@ -121,22 +121,22 @@ void AddLoadFlags(CLI::App& app, ServerFlags* flags) {
   app.add_option("--score-cache-bytes", flags->server.score_cache_bytes,
                  "Memory of the cache of candidates' scores, so that "
                  "reranking with other weights needs no model; 0: no cache")
-      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 50))
+      ->check(cli::Range(uint64_t{0}, uint64_t{1} << 50))
       ->capture_default_str()
       ->group("Load");
 }
 
-void AddLimit(CLI::App& app, const std::string& name, uint64_t* limit,
+void AddLimit(cli::App& app, const std::string& name, uint64_t* limit,
               const std::string& help,
               const std::string& group = "Limits of a request") {
   app.add_option(name, *limit, help)
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 50))
+      ->check(cli::Range(uint64_t{1}, uint64_t{1} << 50))
       ->capture_default_str()
       ->group(group);
 }
 
 // Returns LM_SERVER_DRAIN_SECONDS for --drain-seconds.
-std::string EnvironmentName(const CLI::Option& option) {
+std::string EnvironmentName(const cli::Option& option) {
   std::string name = absl::StrCat("LM_SERVER_", option.get_single_name());
   for (char& c : name) {
     c = c == '-' ? '_' : static_cast<char>(std::toupper(c));
@@ -146,9 +146,8 @@ std::string EnvironmentName(const CLI::Option& option) {
 
 }  // namespace
 
-void AddServerFlags(CLI::App& app, ServerFlags* flags) {
-  app.allow_config_extras(CLI::config_extras_mode::error);
-  app.set_config("--config", "", "File of options, one NAME=VALUE per line");
+void AddServerFlags(cli::App& app, ServerFlags* flags) {
+  app.set_config("--config", "File of options, one NAME=VALUE per line");
   app.add_flag("--check-config", flags->check_config,
                "Check the options and the store, print the options in effect, "
                "and exit; exit code 0 if a server could start")
@@ -175,16 +174,16 @@ void AddServerFlags(CLI::App& app, ServerFlags* flags) {
       ->capture_default_str();
   app.add_option("--poll-seconds", flags->poll_seconds,
                  "Seconds between checks of the store for changes; 0: never")
-      ->check(CLI::Range(0.0, 86400.0))
+      ->check(cli::Range(0.0, 86400.0))
       ->capture_default_str();
   app.add_option("--drain-seconds", flags->drain_seconds,
                  "Seconds that running calls may continue after SIGTERM")
-      ->check(CLI::Range(0, 3600))
+      ->check(cli::Range(0, 3600))
       ->capture_default_str();
   app.add_option("--drain-grace-seconds", flags->grace_seconds,
                  "Seconds after SIGTERM in which the server reports "
                  "NOT_SERVING but accepts calls, so that load balancers notice")
-      ->check(CLI::Range(0, 3600))
+      ->check(cli::Range(0, 3600))
       ->capture_default_str();
   app.add_option("--metrics-listen", flags->server.metrics_listen,
                  "Address HOST:PORT of the metrics for Prometheus, at "
@@ -196,7 +195,7 @@ void AddServerFlags(CLI::App& app, ServerFlags* flags) {
   Limits& limits = flags->server.limits;
   app.add_option("--max-message-bytes", limits.message_bytes,
                  "Maximum bytes of a request")
-      ->check(CLI::Range(1024, 1 << 30))
+      ->check(cli::Range(1024, 1 << 30))
       ->capture_default_str()
       ->group("Limits of a request");
   AddLimit(app, "--max-words-per-text", &limits.words_per_text,
@@ -237,7 +236,7 @@ void AddServerFlags(CLI::App& app, ServerFlags* flags) {
       "Maximum memory of the states of all Decode streams and Predict calls, "
       "and of candidates that are compared",
       "Load");
-  for (CLI::Option* option : app.get_options()) {
+  for (cli::Option* option : app.get_options()) {
     if (!option->get_configurable()) continue;
     option->envname(EnvironmentName(*option))->take_last();
   }
@@ -245,9 +244,9 @@ void AddServerFlags(CLI::App& app, ServerFlags* flags) {
 
 // In CLI11 itself the file would override the environment. Here the variables
 // become arguments before the others, which override the file.
-void ParseServerFlags(CLI::App& app, int argc, const char* const* argv) {
+void ParseServerFlags(cli::App& app, int argc, const char* const* argv) {
   std::vector<std::string> arguments;
-  for (const CLI::Option* option : app.get_options()) {
+  for (const cli::Option* option : app.get_options()) {
     if (option->get_envname().empty()) continue;
     const char* value = std::getenv(option->get_envname().c_str());
     if (value == nullptr || *value == '\0') continue;
@@ -259,7 +258,7 @@ void ParseServerFlags(CLI::App& app, int argc, const char* const* argv) {
   app.parse(std::move(arguments));
 }
 
-std::string EffectiveConfig(const CLI::App& app) {
+std::string EffectiveConfig(const cli::App& app) {
   return app.config_to_str(/*default_also=*/true, /*write_description=*/false);
 }
 

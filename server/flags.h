@@ -1,9 +1,9 @@
 #ifndef LMSERVE_SERVER_FLAGS_H_
 #define LMSERVE_SERVER_FLAGS_H_
 
-#include <CLI/CLI.hpp>
 #include <string>
 
+#include "command_line/cli.h"
 #include "server/server.h"
 
 namespace lmserve {
@@ -26,14 +26,14 @@ struct ServerFlags {
 
 // Adds all flags to a command line. Parsing it later sets `flags`, which must
 // outlive `app`.
-void AddServerFlags(CLI::App& app, ServerFlags* flags);
+void AddServerFlags(cli::App& app, ServerFlags* flags);
 
 // Parses the arguments, and the environment variables of the flags that are not
-// among the arguments. Throws the exceptions of CLI::App::parse().
-void ParseServerFlags(CLI::App& app, int argc, const char* const* argv);
+// among the arguments. Throws the exceptions of cli::App::parse().
+void ParseServerFlags(cli::App& app, int argc, const char* const* argv);
 
 // Returns the options in effect, one per line, in the format of --config.
-std::string EffectiveConfig(const CLI::App& app);
+std::string EffectiveConfig(const cli::App& app);
 
 }  // namespace lmserve
 

@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -19,6 +18,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/synchronization/mutex.h"
+#include "command_line/cli.h"
+#include "command_line/version.h"
 #include "model_store/model_name.h"
 #include "model_store/model_store.h"
 #include "server/flags.h"
@@ -128,7 +129,7 @@ int Run(const ServerFlags& flags, const std::string& config) {
     spdlog::warn("the store has no model to serve");
   }
   ServerOptions options = flags.server;
-  options.version = LMSERVE_VERSION;
+  options.version = kVersionNumber;
   options.stall = Milliseconds(flags.stall_seconds);
   options.on_models = ModelLog();
   if (flags.check_config) {
@@ -161,18 +162,17 @@ int Run(const ServerFlags& flags, const std::string& config) {
 }  // namespace lmserve
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  lmserve::cli::App app(
       "Serves the language models of a store over gRPC, and loads new versions "
       "as they are published.\n"
       "  lm_server --store store --listen 0.0.0.0:50051",
       "lm_server");
-  app.set_version_flag("--version",
-                       std::string("lm_server ") + LMSERVE_VERSION);
+  app.set_version_flag("--version", lmserve::kVersion);
   lmserve::ServerFlags flags;
   lmserve::AddServerFlags(app, &flags);
   try {
     lmserve::ParseServerFlags(app, argc, argv);
-  } catch (const CLI::ParseError& error) {
+  } catch (const lmserve::cli::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::fprintf(stderr, "lm_server: %s (see lm_server --help)\n",
                  error.what());

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "command_line/cli.h"
+#include "command_line/version.h"
 #include "trainer/commands/command.h"
 
 namespace {
@@ -14,9 +16,10 @@ constexpr int kFailed = 1;
 constexpr int kWrongCommandLine = 2;
 
 // Prints what is wrong with a command line, and the command that prints help.
-void PrintUsageError(const CLI::App& app, const CLI::ParseError& error) {
+void PrintUsageError(const lmserve::cli::App& app,
+                     const lmserve::cli::ParseError& error) {
   std::string help = "lm_trainer";
-  for (const CLI::App* command : app.get_subcommands()) {
+  for (const lmserve::cli::App* command : app.get_subcommands()) {
     absl::StrAppend(&help, " ", command->get_name());
   }
   std::string message = error.what();
@@ -32,10 +35,9 @@ void PrintUsageError(const CLI::App& app, const CLI::ParseError& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Trains and evaluates language models for lm_server.",
-               "lm_trainer");
-  app.set_version_flag("--version",
-                       std::string("lm_trainer ") + LMSERVE_VERSION);
+  lmserve::cli::App app("Trains and evaluates language models for lm_server.",
+                        "lm_trainer");
+  app.set_version_flag("--version", lmserve::kVersion);
   app.require_subcommand(1);
   lmserve::CommandAction action;
   lmserve::AddNgramCommand(app, &action);
@@ -55,7 +57,7 @@ int main(int argc, char** argv) {
   lmserve::AddDemoCorpusCommand(app, &action);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
+  } catch (const lmserve::cli::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     PrintUsageError(app, error);
     return kWrongCommandLine;

@@ -4,13 +4,14 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
-#include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "command_line/cli.h"
+#include "command_line/version.h"
 #include "lm/v1/language_model.pb.h"
 #include "server/rpc/wire.h"
 #include "tests/bench/load_clients.h"
@@ -144,14 +145,14 @@ void Run(const Flags& flags) {
   Print(flags, result);
 }
 
-void AddFlags(CLI::App& app, Flags* flags) {
+void AddFlags(cli::App& app, Flags* flags) {
   const auto add = [&](const char* name, auto* value, const char* what) {
     return app.add_option(name, *value, what)->capture_default_str();
   };
   add("--server", &flags->server, "Address of the server");
   add("--what", &flags->what,
       "Calls to make: score, health (an empty call), generate or decode")
-      ->check(CLI::IsMember({"score", "health", "generate", "decode"}));
+      ->check(cli::IsMember({"score", "health", "generate", "decode"}));
   add("--model", &flags->model, "Name of the model");
   add("--texts", &flags->texts, "File of texts to score, one per line");
   add("--texts-per-call", &flags->texts_per_call, "Texts per call");
@@ -172,10 +173,15 @@ void AddFlags(CLI::App& app, Flags* flags) {
 }  // namespace lmserve
 
 int main(int argc, char** argv) {
-  CLI::App app("Puts load on a running lm_server.", "lmserve_load");
+  lmserve::cli::App app("Puts load on a running lm_server.", "lmserve_load");
   lmserve::Flags flags;
   lmserve::AddFlags(app, &flags);
-  CLI11_PARSE(app, argc, argv);
+  app.set_version_flag("--version", lmserve::kVersion);
+  try {
+    app.parse(argc, argv);
+  } catch (const lmserve::cli::ParseError& error) {
+    return app.exit(error);
+  }
   if (flags.write_body.empty()) {
     lmserve::Run(flags);
   } else {

@@ -293,12 +293,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Trainer", "lm_trainer", {"--help"}, "import-arpa"},
         Case{
             "TrainerCommand", "lm_trainer", {"ngram", "--help"}, "--smoothing"},
-        Case{"TrainerVersion", "lm_trainer", {"--version"}, "lm_trainer "},
+        Case{"TrainerVersion", "lm_trainer", {"--version"}, "lmserve 0.2.0 ("},
         Case{"Server", "lm_server", {"--help"}, "--listen"},
-        Case{"ServerVersion", "lm_server", {"--version"}, "lm_server "},
+        Case{"ServerVersion", "lm_server", {"--version"}, "lmserve 0.2.0 ("},
         Case{"Client", "lm_client", {"--help"}, "LMSERVE_SERVER"},
         Case{"ClientCommand", "lm_client", {"score", "--help"}, "--per-word"},
-        Case{"ClientVersion", "lm_client", {"--version"}, "lm_client "}),
+        Case{"ClientVersion", "lm_client", {"--version"}, "lmserve 0.2.0 ("}),
     CaseName);
 
 }  // namespace

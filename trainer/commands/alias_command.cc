@@ -31,9 +31,9 @@ absl::Status RunAlias(const AliasOptions& options) {
 
 }  // namespace
 
-void AddAliasCommand(CLI::App& app, CommandAction* action) {
+void AddAliasCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<AliasOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "alias",
       "Set an alias of a version, as in en@stable. An alias that exists is "
       "moved.\n"

@@ -8,7 +8,7 @@
 namespace lmserve {
 namespace {
 
-void AddModelOptions(CLI::App& command, const std::string& model_help,
+void AddModelOptions(cli::App& command, const std::string& model_help,
                      ModelOptions* options) {
   command.add_option("--store", options->store, "Directory of the model store")
       ->required();
@@ -17,18 +17,18 @@ void AddModelOptions(CLI::App& command, const std::string& model_help,
 
 }  // namespace
 
-void AddTargetOptions(CLI::App& command, ModelOptions* options) {
+void AddTargetOptions(cli::App& command, ModelOptions* options) {
   AddModelOptions(command, "Name of the model to publish", options);
 }
 
-void AddSourceOptions(CLI::App& command, ModelOptions* options) {
+void AddSourceOptions(cli::App& command, ModelOptions* options) {
   AddModelOptions(command,
                   "Model to read: NAME (its newest version), NAME@VERSION or "
                   "NAME@ALIAS",
                   options);
 }
 
-void AddCorpusOption(CLI::App& command, absl::string_view what,
+void AddCorpusOption(cli::App& command, absl::string_view what,
                      std::string* corpus) {
   command
       .add_option("--corpus", *corpus,
@@ -38,25 +38,25 @@ void AddCorpusOption(CLI::App& command, absl::string_view what,
       ->required();
 }
 
-void AddVocabularyOptions(CLI::App& command, CorpusOptions* options) {
+void AddVocabularyOptions(cli::App& command, CorpusOptions* options) {
   command
       .add_option("--vocabulary", options->vocabulary_file,
                   "File with the words that the model knows; all other words "
                   "become <unk>. To mix the model with another one, pass the "
                   "vocabulary.txt of that model's version")
-      ->check(CLI::ExistingFile);
+      ->check(cli::ExistingFile());
   command
       .add_option("--min-count", options->min_count,
                   "Words that occur less often become <unk>")
-      ->check(CLI::Range(1, 1'000'000'000))
+      ->check(cli::Range(1, 1'000'000'000))
       ->capture_default_str();
 }
 
-CLI::Option* AddPrecisionOption(CLI::App& command, std::string* precision) {
+cli::Option* AddPrecisionOption(cli::App& command, std::string* precision) {
   return command
       .add_option("--precision", *precision,
                   "Precision of the published weights: float, bf16 or int8")
-      ->check(CLI::IsMember({"float", "bf16", "int8"}));
+      ->check(cli::IsMember({"float", "bf16", "int8"}));
 }
 
 void PrintPublished(absl::string_view name, uint64_t version) {

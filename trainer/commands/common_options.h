@@ -1,10 +1,10 @@
 #ifndef LMSERVE_TRAINER_COMMANDS_COMMON_OPTIONS_H_
 #define LMSERVE_TRAINER_COMMANDS_COMMON_OPTIONS_H_
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "command_line/cli.h"
 #include "trainer/text/corpus.h"
 
 namespace lmserve {
@@ -18,22 +18,22 @@ struct ModelOptions {
 };
 
 // For a command that publishes a new version: --model is a name.
-void AddTargetOptions(CLI::App& command, ModelOptions* options);
+void AddTargetOptions(cli::App& command, ModelOptions* options);
 
 // For a command that reads a version: --model is NAME, NAME@VERSION or
 // NAME@ALIAS.
-void AddSourceOptions(CLI::App& command, ModelOptions* options);
+void AddSourceOptions(cli::App& command, ModelOptions* options);
 
 // --corpus. The help text starts with what the text is, as in "Text to train
 // on".
-void AddCorpusOption(CLI::App& command, absl::string_view what,
+void AddCorpusOption(cli::App& command, absl::string_view what,
                      std::string* corpus);
 
 // --vocabulary and --min-count.
-void AddVocabularyOptions(CLI::App& command, CorpusOptions* options);
+void AddVocabularyOptions(cli::App& command, CorpusOptions* options);
 
 // --precision of the weights that are published.
-CLI::Option* AddPrecisionOption(CLI::App& command, std::string* precision);
+cli::Option* AddPrecisionOption(cli::App& command, std::string* precision);
 
 // Writes NAME@VERSION, the result of a command that publishes, to the standard
 // output.

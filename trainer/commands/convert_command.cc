@@ -65,9 +65,9 @@ absl::Status RunConvert(const ConvertOptions& options) {
 
 }  // namespace
 
-void AddConvertCommand(CLI::App& app, CommandAction* action) {
+void AddConvertCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<ConvertOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "convert",
       "Publish a copy of a neural network with weights of another precision.\n"
       "  lm_trainer convert --precision int8 --as lstm-int8 --store store "

@@ -25,15 +25,15 @@ absl::Status WriteCorpus(const Options& options) {
 
 }  // namespace
 
-void AddDemoCorpusCommand(CLI::App& app, CommandAction* action) {
+void AddDemoCorpusCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "demo-corpus",
       "Write sentences that a small English-like grammar generates, for "
       "experiments and tests.\n"
       "  lm_trainer demo-corpus --sentences 20000 --seed 2 > valid.txt");
   command.add_option("--sentences", options->sentences, "Number of sentences")
-      ->check(CLI::Range(1, 1'000'000'000))
+      ->check(cli::Range(1, 1'000'000'000))
       ->capture_default_str();
   command
       .add_option("--seed", options->seed,

@@ -117,9 +117,9 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
 
 }  // namespace
 
-void AddEvaluateCommand(CLI::App& app, CommandAction* action) {
+void AddEvaluateCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<EvaluateOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "evaluate",
       "Measure the perplexity of a text under a model.\n"
       "  lm_trainer evaluate --corpus test.xz --store store --model en");

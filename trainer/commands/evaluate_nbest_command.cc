@@ -92,9 +92,9 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
 
 }  // namespace
 
-void AddEvaluateNbestCommand(CLI::App& app, CommandAction* action) {
+void AddEvaluateNbestCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<EvaluateOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "evaluate-nbest",
       "Score several choices from n-best lists: the first candidate of each "
       "list, a random one, the best by --weights, and the best by the "
@@ -107,9 +107,9 @@ void AddEvaluateNbestCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--metric", options->metrics,
                   "One or more of bleu, chrf and wer")
-      ->check(CLI::IsMember(MetricNames()))
+      ->check(cli::IsMember(MetricNames()))
       ->capture_default_str();
-  CLI::Option* utility =
+  cli::Option* utility =
       command
           .add_option(
               "--minimum-bayes-risk", options->utility,
@@ -117,15 +117,15 @@ void AddEvaluateNbestCommand(CLI::App& app, CommandAction* action) {
               "candidate most similar to all others, in bleu or chrf; "
               "each candidate counts with exp(scale * score), where "
               "--weights give the score")
-          ->check(CLI::IsMember(UtilityNames()));
+          ->check(cli::IsMember(UtilityNames()));
   command
       .add_option("--scale", options->scale, "Scale of --minimum-bayes-risk")
-      ->check(CLI::PositiveNumber)
+      ->check(cli::PositiveNumber())
       ->capture_default_str()
       ->needs(utility);
   command
       .add_option("--samples", options->samples, "Number of bootstrap samples")
-      ->check(CLI::Range(40, 1'000'000))
+      ->check(cli::Range(40, 1'000'000))
       ->capture_default_str();
   command.add_option("--seed", options->seed, "Random seed")
       ->capture_default_str();

@@ -27,9 +27,9 @@ absl::Status RunExport(const ExportOptions& options) {
 
 }  // namespace
 
-void AddExportArpaCommand(CLI::App& app, CommandAction* action) {
+void AddExportArpaCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<ExportOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "export-arpa",
       "Write an n-gram model as an ARPA file.\n"
       "  lm_trainer export-arpa en.arpa --store store --model en");

@@ -43,9 +43,9 @@ absl::Status RunImport(const ImportOptions& options) {
 
 }  // namespace
 
-void AddImportArpaCommand(CLI::App& app, CommandAction* action) {
+void AddImportArpaCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<ImportOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "import-arpa",
       "Publish an ARPA file of KenLM, SRILM or IRSTLM as a new version.\n"
       "  lm_trainer import-arpa en.arpa.gz --store store --model en");
@@ -57,7 +57,7 @@ void AddImportArpaCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--unknown-log10", options->arpa.unknown_log10,
                   "log10 P(<unk>) if the file has no <unk>")
-      ->check(CLI::Range(-1000.0, 0.0))
+      ->check(cli::Range(-1000.0, 0.0))
       ->capture_default_str();
   command.add_flag("--clamp-positive", options->arpa.clamp_positive,
                    "Replace positive log-probabilities by 0 instead of "

@@ -51,9 +51,9 @@ absl::Status RunImport(ImportOptions options) {
 
 }  // namespace
 
-void AddImportTorchCommand(CLI::App& app, CommandAction* action) {
+void AddImportTorchCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<ImportOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "import-torch",
       "Publish a network that PyTorch trained: the state_dict of a module with "
       "the parts encoder, rnn and decoder, saved as safetensors.\n"
@@ -61,13 +61,13 @@ void AddImportTorchCommand(CLI::App& app, CommandAction* action) {
       "--store store --model lstm");
   command.add_option("file", options->file, "Safetensors file to import")
       ->required()
-      ->check(CLI::ExistingFile);
+      ->check(cli::ExistingFile());
   command
       .add_option("--vocabulary", options->vocabulary,
                   "File with the words of the network, one per line, in the "
                   "order of their ids")
       ->required()
-      ->check(CLI::ExistingFile);
+      ->check(cli::ExistingFile());
   command
       .add_option("--unknown", options->torch.unknown,
                   "Word of the vocabulary that stands for unknown words")
@@ -79,7 +79,7 @@ void AddImportTorchCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--nonlinearity", options->nonlinearity,
                   "For a torch.nn.RNN: tanh or relu")
-      ->check(CLI::IsMember({"tanh", "relu"}))
+      ->check(cli::IsMember({"tanh", "relu"}))
       ->capture_default_str();
   AddPrecisionOption(command, &options->precision)->capture_default_str();
   AddTargetOptions(command, &options->target);

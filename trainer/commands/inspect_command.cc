@@ -102,17 +102,17 @@ absl::Status RunInspect(const InspectOptions& options) {
 
 }  // namespace
 
-void AddInspectCommand(CLI::App& app, CommandAction* action) {
+void AddInspectCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "inspect",
       "Verify a version and print what it contains.\n"
       "  lm_trainer inspect --store store --model en --next 'the cat'");
-  CLI::Option* next =
+  cli::Option* next =
       command.add_option("--next", options->context,
                          "Also print the most probable words after this text");
   command.add_option("-k", options->k, "Number of words that --next prints")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(cli::Range(1, 1'000'000))
       ->capture_default_str();
   AddSourceOptions(command, &options->model);
   command.callback([=] {

@@ -250,27 +250,27 @@ absl::Status MakeMixture(const Options& options) {
 void CheckOptions(const Options& options) {
   const size_t members = options.members.size();
   if (members < 2) {
-    throw CLI::ValidationError("--members", "expected 2 or more, found 1");
+    throw cli::ValidationError("--members", "expected 2 or more, found 1");
   }
   if (options.weights.empty()) return;
   if (options.weights.size() != members) {
-    throw CLI::ValidationError(
+    throw cli::ValidationError(
         "--weights", absl::StrCat("expected one per member, ", members,
                                   ", found ", options.weights.size()));
   }
   const double sum =
       std::accumulate(options.weights.begin(), options.weights.end(), 0.0);
   if (!(std::abs(sum - 1) <= 1e-6)) {
-    throw CLI::ValidationError(
+    throw cli::ValidationError(
         "--weights", absl::StrCat("expected a sum of 1, found ", sum));
   }
 }
 
 }  // namespace
 
-void AddMixtureCommand(CLI::App& app, CommandAction* action) {
+void AddMixtureCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "mixture",
       "Mix models that share a vocabulary, with weights that are fitted to a "
       "held-out text, and publish the mixture as a new version.\n"
@@ -287,17 +287,17 @@ void AddMixtureCommand(CLI::App& app, CommandAction* action) {
                    "Score the text as one stream: keep the models' states from "
                    "one sentence to the next, and count a blank line as an "
                    "empty sentence");
-  CLI::Option* weights =
+  cli::Option* weights =
       command
           .add_option("--weights", options->weights,
                       "Weights of the members, separated by commas, instead of "
                       "fitted ones")
           ->delimiter(',')
-          ->check(CLI::Range(0.0, 1.0));
+          ->check(cli::Range(0.0, 1.0));
   command
       .add_option("--iterations", options->fit.iterations,
                   "Maximum number of iterations of the fit")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(cli::Range(1, 1'000'000))
       ->capture_default_str()
       ->excludes(weights);
   command.add_flag("--json", options->json, "Print the result as JSON");

@@ -60,7 +60,7 @@ absl::StatusOr<NbestInput> ReadNbestInput(const NbestInputOptions& options) {
                     *std::move(weights)};
 }
 
-void AddNbestInputOptions(CLI::App& command, absl::string_view weights_help,
+void AddNbestInputOptions(cli::App& command, absl::string_view weights_help,
                           NbestInputOptions* options) {
   command
       .add_option("--nbest", options->nbest,
@@ -76,7 +76,7 @@ void AddNbestInputOptions(CLI::App& command, absl::string_view weights_help,
       .add_option("--tokenizer", options->tokenizer,
                   "Tokenizer of BLEU and WER: 13a, or none if the texts are "
                   "tokenized already")
-      ->check(CLI::IsMember({"13a", "none"}))
+      ->check(cli::IsMember({"13a", "none"}))
       ->capture_default_str();
   command.add_option("--weights", options->weights, std::string(weights_help));
   command

@@ -1,13 +1,13 @@
 #ifndef LMSERVE_TRAINER_COMMANDS_NBEST_INPUT_H_
 #define LMSERVE_TRAINER_COMMANDS_NBEST_INPUT_H_
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "command_line/cli.h"
 #include "trainer/tuning/nbest_lists.h"
 
 namespace lmserve {
@@ -22,7 +22,7 @@ struct NbestInputOptions {
 };
 
 // Adds these options. `weights_help` is the help text of --weights.
-void AddNbestInputOptions(CLI::App& command, absl::string_view weights_help,
+void AddNbestInputOptions(cli::App& command, absl::string_view weights_help,
                           NbestInputOptions* options);
 
 struct NbestInput {

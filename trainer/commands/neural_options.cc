@@ -8,7 +8,7 @@
 namespace lmserve {
 namespace {
 
-void AddTextOptions(CLI::App& command, NeuralOptions* options) {
+void AddTextOptions(cli::App& command, NeuralOptions* options) {
   AddCorpusOption(command, "Text to train on", &options->corpus);
   command
       .add_option("--valid", options->valid,
@@ -19,44 +19,44 @@ void AddTextOptions(CLI::App& command, NeuralOptions* options) {
   AddVocabularyOptions(command, &options->text);
 }
 
-void AddOptimizerOptions(CLI::App& command, NeuralOptions* options) {
+void AddOptimizerOptions(cli::App& command, NeuralOptions* options) {
   TrainingOptions& training = options->training;
   command.add_option("--epochs", training.epochs, "Passes over the text")
-      ->check(CLI::Range(1, 100'000))
+      ->check(cli::Range(1, 100'000))
       ->capture_default_str();
   command.add_option("--optimizer", options->optimizer, "sgd or adam")
-      ->check(CLI::IsMember({"sgd", "adam"}))
+      ->check(cli::IsMember({"sgd", "adam"}))
       ->capture_default_str();
   command
       .add_option("--learning-rate", training.learning_rate,
                   "Initial learning rate, for a loss that is the mean over the "
                   "words of a batch")
-      ->check(CLI::PositiveNumber)
+      ->check(cli::PositiveNumber())
       ->capture_default_str();
   command
       .add_option("--clip", training.clip,
                   "Maximum norm of the gradient; longer gradients are scaled "
                   "down to it; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
+      ->check(cli::NonNegativeNumber())
       ->capture_default_str();
   command
       .add_option("--weight-decay", training.weight_decay,
                   "Each update reduces the weights by this fraction times the "
                   "learning rate")
-      ->check(CLI::NonNegativeNumber)
+      ->check(cli::NonNegativeNumber())
       ->capture_default_str();
   command
       .add_option("--schedule", options->schedule,
                   "How the learning rate decreases: plateau (whenever the "
                   "validation loss does not improve) or linear (with every "
                   "batch, down to 0 at the end of the last epoch)")
-      ->check(CLI::IsMember({"plateau", "linear"}))
+      ->check(cli::IsMember({"plateau", "linear"}))
       ->capture_default_str();
   command
       .add_option("--decay", training.decay,
                   "With --schedule plateau: factor of the learning rate after "
                   "an epoch without improvement")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(cli::Range(0.0, 1.0))
       ->capture_default_str();
   command
       .add_option("--patience", training.patience,
@@ -65,7 +65,7 @@ void AddOptimizerOptions(CLI::App& command, NeuralOptions* options) {
       ->capture_default_str();
 }
 
-void AddRunOptions(CLI::App& command, TrainingOptions* training) {
+void AddRunOptions(cli::App& command, TrainingOptions* training) {
   command
       .add_option("--seed", training->seed,
                   "Seed of the initial weights, the order of the batches and "
@@ -75,7 +75,7 @@ void AddRunOptions(CLI::App& command, TrainingOptions* training) {
       .add_option("--threads", training->threads,
                   "Threads that share each batch. A different number changes "
                   "the rounding, and so the result, slightly")
-      ->check(CLI::Range(1, 256))
+      ->check(cli::Range(1, 256))
       ->capture_default_str();
   command.add_flag("--resume", training->resume,
                    "Continue an interrupted training from its checkpoint");
@@ -83,13 +83,13 @@ void AddRunOptions(CLI::App& command, TrainingOptions* training) {
       .add_option("--checkpoint-seconds", training->checkpoint_seconds,
                   "Time between checkpoints; one is also written after each "
                   "epoch")
-      ->check(CLI::NonNegativeNumber)
+      ->check(cli::NonNegativeNumber())
       ->capture_default_str();
 }
 
 }  // namespace
 
-void AddNeuralOptions(CLI::App& command, NeuralOptions* options) {
+void AddNeuralOptions(cli::App& command, NeuralOptions* options) {
   TrainingOptions& training = options->training;
   training.learning_rate = 0.002;
   training.clip = 1;
@@ -103,7 +103,7 @@ void AddNeuralOptions(CLI::App& command, NeuralOptions* options) {
   command
       .add_option("--batch", options->batches.streams,
                   "Maximum number of texts or windows in a batch")
-      ->check(CLI::Range(1, 100'000))
+      ->check(cli::Range(1, 100'000))
       ->capture_default_str();
   AddOptimizerOptions(command, options);
   AddRunOptions(command, &training);
@@ -111,31 +111,31 @@ void AddNeuralOptions(CLI::App& command, NeuralOptions* options) {
   AddTargetOptions(command, &options->target);
 }
 
-void AddCellOptions(CLI::App& command, std::string* cell,
+void AddCellOptions(cli::App& command, std::string* cell,
                     std::string* nonlinearity) {
   command.add_option("--cell", *cell, "Recurrent cell: rnn, gru or lstm")
-      ->check(CLI::IsMember({"rnn", "gru", "lstm"}))
+      ->check(cli::IsMember({"rnn", "gru", "lstm"}))
       ->capture_default_str();
   command
       .add_option("--nonlinearity", *nonlinearity,
                   "With --cell rnn: sigmoid, tanh or relu")
-      ->check(CLI::IsMember({"sigmoid", "tanh", "relu"}))
+      ->check(cli::IsMember({"sigmoid", "tanh", "relu"}))
       ->capture_default_str();
 }
 
-void AddEmbeddingOptions(CLI::App& command, absl::string_view embeddings,
+void AddEmbeddingOptions(cli::App& command, absl::string_view embeddings,
                          size_t* embedding, bool* tied, double* initial_range) {
   command
       .add_option("--embedding", *embedding,
                   "Size of a word embedding (default: the number of units)")
-      ->check(CLI::Range(1, 16'384));
+      ->check(cli::Range(1, 16'384));
   command.add_flag("--tied", *tied,
                    "Use the word embeddings as the output weights, too");
   command
       .add_option("--initial-range", *initial_range,
                   absl::StrCat(embeddings, " and output weights are initially ",
                                "uniform in [-range, range]"))
-      ->check(CLI::PositiveNumber)
+      ->check(cli::PositiveNumber())
       ->capture_default_str();
 }
 

@@ -1,10 +1,10 @@
 #ifndef LMSERVE_TRAINER_COMMANDS_NEURAL_OPTIONS_H_
 #define LMSERVE_TRAINER_COMMANDS_NEURAL_OPTIONS_H_
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "command_line/cli.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/neural/batches.h"
 #include "trainer/neural/network_trainer.h"
@@ -28,15 +28,15 @@ struct NeuralOptions {
 
 // Adds these options. Values that the command set in *options before are the
 // defaults.
-void AddNeuralOptions(CLI::App& command, NeuralOptions* options);
+void AddNeuralOptions(cli::App& command, NeuralOptions* options);
 
 // Adds --cell and --nonlinearity.
-void AddCellOptions(CLI::App& command, std::string* cell,
+void AddCellOptions(cli::App& command, std::string* cell,
                     std::string* nonlinearity);
 
 // Adds --embedding, --tied and --initial-range. `embeddings` names the
 // embeddings in the help text of --initial-range.
-void AddEmbeddingOptions(CLI::App& command, absl::string_view embeddings,
+void AddEmbeddingOptions(cli::App& command, absl::string_view embeddings,
                          size_t* embedding, bool* tied, double* initial_range);
 
 }  // namespace lmserve

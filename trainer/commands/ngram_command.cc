@@ -127,9 +127,9 @@ absl::Status Train(const Options& options) {
 
 }  // namespace
 
-void AddNgramCommand(CLI::App& app, CommandAction* action) {
+void AddNgramCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "ngram",
       "Train an n-gram model on a text and publish it as a new version.\n"
       "  lm_trainer ngram --corpus text.xz --order 5 --store store --model en");
@@ -139,12 +139,12 @@ void AddNgramCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--order", options->order,
                   "Maximum number of words in an n-gram")
-      ->check(CLI::Range(1, kMaxNgramOrder))
+      ->check(cli::Range(1, kMaxNgramOrder))
       ->capture_default_str();
   SmoothingOptions& smoothing = options->estimate.smoothing;
   const auto methods = SmoothingMethods();
   command.add_option("--smoothing", smoothing.method, "Smoothing method")
-      ->check(CLI::IsMember(
+      ->check(cli::IsMember(
           std::vector<std::string>(methods.begin(), methods.end())))
       ->capture_default_str();
   command
@@ -164,7 +164,7 @@ void AddNgramCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--threads", options->threads,
                   "Number of threads that count n-grams")
-      ->check(CLI::Range(1, 256))
+      ->check(cli::Range(1, 256))
       ->capture_default_str();
   command.add_option("--arpa", options->arpa,
                      "Also write the model to this ARPA file");

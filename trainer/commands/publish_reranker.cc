@@ -108,11 +108,11 @@ absl::StatusOr<uint64_t> PublishReranker(
   return Publish(options.store, options.model, version);
 }
 
-void AddRerankerOptions(CLI::App& command, RerankerOptions* options) {
-  CLI::Option* model = command.add_option(
+void AddRerankerOptions(cli::App& command, RerankerOptions* options) {
+  cli::Option* model = command.add_option(
       "--model", options->model,
       "Publish a reranker with the tuned weights under this name");
-  CLI::Option* store = command.add_option("--store", options->store,
+  cli::Option* store = command.add_option("--store", options->store,
                                           "Directory of the model store");
   model->needs(store);
   store->needs(model);
@@ -135,27 +135,27 @@ void AddRerankerOptions(CLI::App& command, RerankerOptions* options) {
           "How the members' ln P in the lists were normalized: sum (not "
           "at all), mean (divided by the number of words) or power "
           "(divided by that number to the power of --alpha)")
-      ->check(CLI::IsMember({"sum", "mean", "power"}))
+      ->check(cli::IsMember({"sum", "mean", "power"}))
       ->capture_default_str()
       ->needs(model);
   command
       .add_option("--alpha", options->alpha,
                   "Exponent of --normalization power (default: 1)")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(cli::Range(0.0, 100.0))
       ->needs(model);
-  CLI::Option* utility =
+  cli::Option* utility =
       command
           .add_option("--minimum-bayes-risk", options->utility,
                       "Make the reranker choose the candidate most similar to "
                       "all others, in bleu or chrf, instead of the one with "
                       "the best score")
-          ->check(CLI::IsMember(UtilityNames()))
+          ->check(cli::IsMember(UtilityNames()))
           ->needs(model);
   command
       .add_option("--scale", options->scale,
                   "Scale of the scores in --minimum-bayes-risk. The absolute "
                   "values of the weights sum to 1, so try 10 or more")
-      ->check(CLI::PositiveNumber)
+      ->check(cli::PositiveNumber())
       ->capture_default_str()
       ->needs(utility);
 }

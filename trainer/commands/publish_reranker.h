@@ -1,7 +1,6 @@
 #ifndef LMSERVE_TRAINER_COMMANDS_PUBLISH_RERANKER_H_
 #define LMSERVE_TRAINER_COMMANDS_PUBLISH_RERANKER_H_
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -10,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "command_line/cli.h"
 #include "lm/v1/reranker.pb.h"
 
 namespace lmserve {
@@ -26,7 +26,7 @@ struct RerankerOptions {
   double scale = 1;
 };
 
-void AddRerankerOptions(CLI::App& command, RerankerOptions* options);
+void AddRerankerOptions(cli::App& command, RerankerOptions* options);
 
 // Makes a reranker with the given weights, one per feature. Members whose
 // features all have weight 0 are left out and added to *left_out. Features that

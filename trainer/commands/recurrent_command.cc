@@ -104,13 +104,13 @@ absl::Status Train(Options options) {
 
 }  // namespace
 
-void AddRecurrentCommand(CLI::App& app, CommandAction* action) {
+void AddRecurrentCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   RecurrentNetworkOptions& network = options->network;
   network.stack.units = 200;
   network.stack.layers = 2;
   network.stack.dropout = 0.2;
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "recurrent",
       "Train an RNN, GRU or LSTM on a text and publish it as a new "
       "version.\n"
@@ -124,10 +124,10 @@ void AddRecurrentCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--layers", network.stack.layers,
                   "Number of recurrent layers")
-      ->check(CLI::Range(1, 8))
+      ->check(cli::Range(1, 8))
       ->capture_default_str();
   command.add_option("--units", network.stack.units, "Units per layer")
-      ->check(CLI::Range(1, 16'384))
+      ->check(cli::Range(1, 16'384))
       ->capture_default_str();
   AddEmbeddingOptions(command, "Embeddings", &network.embedding, &network.tied,
                       &network.initial_range);
@@ -138,7 +138,7 @@ void AddRecurrentCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--dropout", network.stack.dropout,
                   "Dropout rate of the embeddings and of every layer's output")
-      ->check(CLI::Range(0.0, 0.99))
+      ->check(cli::Range(0.0, 0.99))
       ->capture_default_str();
   command.add_flag("--stream", options->stream,
                    "Read the text as one stream: the state is kept from one "
@@ -147,7 +147,7 @@ void AddRecurrentCommand(CLI::App& app, CommandAction* action) {
       .add_option("--steps", options->batches.steps,
                   "Words of each stream per update (truncated "
                   "backpropagation through time)")
-      ->check(CLI::Range(1, 10'000))
+      ->check(cli::Range(1, 10'000))
       ->capture_default_str();
   command.callback([=] { *action = [=] { return Train(*options); }; });
 }

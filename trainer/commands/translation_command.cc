@@ -155,13 +155,13 @@ absl::Status Train(Options options) {
 
 }  // namespace
 
-void AddTranslationCommand(CLI::App& app, CommandAction* action) {
+void AddTranslationCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   TranslationNetworkOptions& network = options->network;
   network.units = 256;
   network.dropout = 0.3;
   options->batches.streams = 64;
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "translation",
       "Train an RNN encoder-decoder on a text and its translation and publish "
       "it as a new version.\n"
@@ -182,15 +182,15 @@ void AddTranslationCommand(CLI::App& app, CommandAction* action) {
       .add_option("--source-vocabulary", options->source_vocabulary_file,
                   "File with the source words that the model knows; all other "
                   "words become <unk>")
-      ->check(CLI::ExistingFile);
+      ->check(cli::ExistingFile());
   AddCellOptions(command, &options->cell, &options->nonlinearity);
   command
       .add_option("--layers", network.layers,
                   "Recurrent layers of the encoder, and of the decoder")
-      ->check(CLI::Range(1, 8))
+      ->check(cli::Range(1, 8))
       ->capture_default_str();
   command.add_option("--units", network.units, "Units per layer and direction")
-      ->check(CLI::Range(1, 16'384))
+      ->check(cli::Range(1, 16'384))
       ->capture_default_str();
   AddEmbeddingOptions(command, "Embeddings", &network.embedding, &network.tied,
                       &network.initial_range);
@@ -199,7 +199,7 @@ void AddTranslationCommand(CLI::App& app, CommandAction* action) {
                   "Input of the decoder at each step: nothing, word (the "
                   "previous word), context (the last state of the encoder) or "
                   "word,context")
-      ->check(CLI::IsMember({"nothing", "word", "context", "word,context"}))
+      ->check(cli::IsMember({"nothing", "word", "context", "word,context"}))
       ->capture_default_str();
   command.add_flag("--shared", network.shared,
                    "Use the same recurrent weights in the encoder and the "
@@ -214,7 +214,7 @@ void AddTranslationCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--dropout", network.dropout,
                   "Dropout rate of the embeddings and of every layer's output")
-      ->check(CLI::Range(0.0, 0.99))
+      ->check(cli::Range(0.0, 0.99))
       ->capture_default_str();
   command.callback([=] { *action = [=] { return Train(*options); }; });
 }

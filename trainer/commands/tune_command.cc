@@ -110,45 +110,45 @@ absl::Status RunTune(const TuneOptions& options) {
 
 // An option that applies to one algorithm only.
 struct AlgorithmOption {
-  const CLI::Option* option;
+  const cli::Option* option;
   std::string algorithm;
 };
 
-std::vector<AlgorithmOption> AddAlgorithmOptions(CLI::App& command,
+std::vector<AlgorithmOption> AddAlgorithmOptions(cli::App& command,
                                                  TuneOptions* options) {
   command
       .add_option(
           "--algorithm", options->algorithm,
           "mert (minimum error rate training: an exact line search, for "
           "few features) or mira (k-best batch MIRA, for many)")
-      ->check(CLI::IsMember({"mert", "mira"}))
+      ->check(cli::IsMember({"mert", "mira"}))
       ->capture_default_str();
-  CLI::Option* restarts =
+  cli::Option* restarts =
       command
           .add_option("--restarts", options->mert.restarts,
                       "With mert: additional searches that start from random "
                       "weights")
-          ->check(CLI::Range(0, 10'000))
+          ->check(cli::Range(0, 10'000))
           ->capture_default_str();
-  CLI::Option* epochs = command
+  cli::Option* epochs = command
                             .add_option("--epochs", options->mira.epochs,
                                         "With mira: passes over the lists")
-                            ->check(CLI::Range(1, 100'000))
+                            ->check(cli::Range(1, 100'000))
                             ->capture_default_str();
-  CLI::Option* c =
+  cli::Option* c =
       command
           .add_option("--c", options->mira.c,
                       "With mira: limits how far one list moves the weights")
-          ->check(CLI::PositiveNumber)
+          ->check(cli::PositiveNumber())
           ->capture_default_str();
   return {{restarts, "mert"}, {epochs, "mira"}, {c, "mira"}};
 }
 
 }  // namespace
 
-void AddTuneCommand(CLI::App& app, CommandAction* action) {
+void AddTuneCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<TuneOptions>();
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "tune",
       "Find the feature weights whose choices from n-best lists score best in "
       "a metric, and print them. With --model, also publish a reranker that "
@@ -163,7 +163,7 @@ void AddTuneCommand(CLI::App& app, CommandAction* action) {
   command
       .add_option("--metric", options->metric,
                   "Metric to optimize: bleu, chrf or wer")
-      ->check(CLI::IsMember(MetricNames()))
+      ->check(cli::IsMember(MetricNames()))
       ->capture_default_str();
   const std::vector<AlgorithmOption> algorithm_options =
       AddAlgorithmOptions(command, options.get());
@@ -173,7 +173,7 @@ void AddTuneCommand(CLI::App& app, CommandAction* action) {
   command.callback([=] {
     for (const auto& [option, algorithm] : algorithm_options) {
       if (option->count() == 0 || algorithm == options->algorithm) continue;
-      throw CLI::ValidationError(
+      throw cli::ValidationError(
           option->get_name(), absl::StrCat("applies to --algorithm ", algorithm,
                                            ", found ", options->algorithm));
     }

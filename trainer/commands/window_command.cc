@@ -57,13 +57,13 @@ absl::Status Train(Options options) {
 
 }  // namespace
 
-void AddWindowCommand(CLI::App& app, CommandAction* action) {
+void AddWindowCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<Options>();
   WindowNetworkOptions& network = options->network;
   network.embedding = 60;
   network.hidden = 100;
   options->batches.streams = 256;
-  CLI::App& command = *app.add_subcommand(
+  cli::App& command = *app.add_subcommand(
       "window",
       "Train a feed-forward network that predicts a word from the words before "
       "it (Bengio et al. 2003) and publish it as a new version.\n"
@@ -71,21 +71,21 @@ void AddWindowCommand(CLI::App& app, CommandAction* action) {
       "--store store --model window");
   AddNeuralOptions(command, options.get());
   command.add_option("--window", network.window, "Number of context words")
-      ->check(CLI::Range(1, 64))
+      ->check(cli::Range(1, 64))
       ->capture_default_str();
   command
       .add_option("--embedding", network.embedding, "Size of a word embedding")
-      ->check(CLI::Range(1, 16'384))
+      ->check(cli::Range(1, 16'384))
       ->capture_default_str();
   command.add_option("--hidden", network.hidden, "Number of hidden units")
-      ->check(CLI::Range(1, 16'384))
+      ->check(cli::Range(1, 16'384))
       ->capture_default_str();
   command.add_flag("--direct", network.direct,
                    "Connect the word embeddings directly to the output, too");
   command
       .add_option("--dropout", network.dropout,
                   "Dropout rate of the word embeddings and of the hidden layer")
-      ->check(CLI::Range(0.0, 0.99))
+      ->check(cli::Range(0.0, 0.99))
       ->capture_default_str();
   command.callback([=] { *action = [=] { return Train(*options); }; });
 }
