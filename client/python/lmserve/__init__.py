@@ -17,6 +17,7 @@ from lmserve._types import (Batch, BeamSearchResponse, BestWords, Candidate,
                             Reranker, RerankerMember, RerankResponse,
                             ScoreResponse, Text, TextScore, Tls, Utility,
                             WordScores)
+from lmserve._version import __version__
 
 __all__ = [
     "AsyncClient",
@@ -55,4 +56,5 @@ __all__ = [
     "Tls",
     "Utility",
     "WordScores",
+    "__version__",
 ]

@@ -4,7 +4,6 @@ import importlib.util
 import inspect
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -58,10 +57,8 @@ def test_everything_has_a_docstring():
 
 
 def test_the_version_is_that_of_the_server():
-  project = (PACKAGE / "pyproject.toml").read_text(encoding="utf-8")
   cmake = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
-  version = re.search(r'^version = "(.*)"$', project, re.MULTILINE)[1]
-  assert f"project(lmserve VERSION {version} " in cmake
+  assert f"project(lmserve VERSION {lmserve.__version__} " in cmake
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("mypy"),
