@@ -48,9 +48,9 @@ std::string Spec(const std::string& name, uint64_t version) {
 
 }  // namespace
 
-absl::Status ListModels(const ModelStore& store,
-                        const lm::v1::ListModelsRequest& /*request*/,
-                        lm::v1::ListModelsResponse* response) {
+absl::Status HandleListModels(const ModelStore& store,
+                              const lm::v1::ListModelsRequest& /*request*/,
+                              lm::v1::ListModelsResponse* response) {
   const std::shared_ptr<const ServedModels> served = store.served();
   for (const ModelStore::Entry& entry : served->List()) {
     SetModelInfo(entry, response->add_models());
@@ -69,15 +69,15 @@ absl::Status ListModels(const ModelStore& store,
   return absl::OkStatus();
 }
 
-absl::Status GetModel(const ModelStore& store,
-                      const lm::v1::GetModelRequest& request,
-                      lm::v1::GetModelResponse* response) {
+absl::Status HandleGetModel(const ModelStore& store,
+                            const lm::v1::GetModelRequest& request,
+                            lm::v1::GetModelResponse* response) {
   return FindModelInfo(store, request.model(), response->mutable_model());
 }
 
-Task<absl::Status> LoadModel(ModelStore& store,
-                             const lm::v1::LoadModelRequest& request,
-                             lm::v1::LoadModelResponse* response) {
+Task<absl::Status> HandleLoadModel(ModelStore& store,
+                                   const lm::v1::LoadModelRequest& request,
+                                   lm::v1::LoadModelResponse* response) {
   const auto load = [&](ModelStore::Done done) {
     store.Load(request.name(), request.version(), std::move(done));
   };
@@ -87,18 +87,18 @@ Task<absl::Status> LoadModel(ModelStore& store,
                           response->mutable_model());
 }
 
-Task<absl::Status> UnloadModel(ModelStore& store,
-                               const lm::v1::UnloadModelRequest& request,
-                               lm::v1::UnloadModelResponse* /*response*/) {
+Task<absl::Status> HandleUnloadModel(
+    ModelStore& store, const lm::v1::UnloadModelRequest& request,
+    lm::v1::UnloadModelResponse* /*response*/) {
   const auto unload = [&](ModelStore::Done done) {
     store.Unload(request.name(), request.version(), std::move(done));
   };
   co_return co_await StoreChange(unload);
 }
 
-Task<absl::Status> SetAlias(ModelStore& store,
-                            const lm::v1::SetAliasRequest& request,
-                            lm::v1::SetAliasResponse* response) {
+Task<absl::Status> HandleSetAlias(ModelStore& store,
+                                  const lm::v1::SetAliasRequest& request,
+                                  lm::v1::SetAliasResponse* response) {
   std::optional<uint64_t> expected;
   if (request.has_expected_version()) expected = request.expected_version();
   const auto set = [&](ModelStore::Done done) {

@@ -9,24 +9,24 @@
 namespace lmserve {
 
 // The handlers of ModelService. Any number of threads may call them.
-absl::Status ListModels(const ModelStore& store,
-                        const lm::v1::ListModelsRequest& request,
-                        lm::v1::ListModelsResponse* response);
-absl::Status GetModel(const ModelStore& store,
-                      const lm::v1::GetModelRequest& request,
-                      lm::v1::GetModelResponse* response);
+absl::Status HandleListModels(const ModelStore& store,
+                              const lm::v1::ListModelsRequest& request,
+                              lm::v1::ListModelsResponse* response);
+absl::Status HandleGetModel(const ModelStore& store,
+                            const lm::v1::GetModelRequest& request,
+                            lm::v1::GetModelResponse* response);
 
 // These change the store. The task ends on the store's thread; the arguments
 // must last until then.
-Task<absl::Status> LoadModel(ModelStore& store,
-                             const lm::v1::LoadModelRequest& request,
-                             lm::v1::LoadModelResponse* response);
-Task<absl::Status> UnloadModel(ModelStore& store,
-                               const lm::v1::UnloadModelRequest& request,
-                               lm::v1::UnloadModelResponse* response);
-Task<absl::Status> SetAlias(ModelStore& store,
-                            const lm::v1::SetAliasRequest& request,
-                            lm::v1::SetAliasResponse* response);
+Task<absl::Status> HandleLoadModel(ModelStore& store,
+                                   const lm::v1::LoadModelRequest& request,
+                                   lm::v1::LoadModelResponse* response);
+Task<absl::Status> HandleUnloadModel(ModelStore& store,
+                                     const lm::v1::UnloadModelRequest& request,
+                                     lm::v1::UnloadModelResponse* response);
+Task<absl::Status> HandleSetAlias(ModelStore& store,
+                                  const lm::v1::SetAliasRequest& request,
+                                  lm::v1::SetAliasResponse* response);
 
 }  // namespace lmserve
 

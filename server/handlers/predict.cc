@@ -147,9 +147,9 @@ absl::Status AddTexts(const lm::v1::PredictRequest& request,
 
 }  // namespace
 
-Task<absl::Status> Predict(const ServingContext& serving, Call& call,
-                           const lm::v1::PredictRequest& request,
-                           lm::v1::PredictResponse* response) {
+Task<absl::Status> HandlePredict(const ServingContext& serving, Call& call,
+                                 const lm::v1::PredictRequest& request,
+                                 lm::v1::PredictResponse* response) {
   const absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
   if (!handle.ok()) co_return handle.status();
   const LoadedVersion& loaded = **handle;

@@ -11,9 +11,9 @@ namespace lmserve {
 
 // Answers LanguageModelService.Predict. Any number of threads may call it; the
 // arguments must last until the task is done.
-Task<absl::Status> Predict(const ServingContext& serving, Call& call,
-                           const lm::v1::PredictRequest& request,
-                           lm::v1::PredictResponse* response);
+Task<absl::Status> HandlePredict(const ServingContext& serving, Call& call,
+                                 const lm::v1::PredictRequest& request,
+                                 lm::v1::PredictResponse* response);
 
 }  // namespace lmserve
 

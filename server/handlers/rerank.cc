@@ -378,9 +378,9 @@ void Reranking::Rank(RerankResponse* response) const {
 
 }  // namespace
 
-Task<absl::Status> Rerank(const ServingContext& serving, Call& call,
-                          const RerankRequest& request,
-                          RerankResponse* response) {
+Task<absl::Status> HandleRerank(const ServingContext& serving, Call& call,
+                                const RerankRequest& request,
+                                RerankResponse* response) {
   Reranking reranking(serving, call, request);
   co_return co_await reranking.Answer(response);
 }

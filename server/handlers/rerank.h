@@ -11,9 +11,9 @@ namespace lmserve {
 
 // Answers LanguageModelService.Rerank. Any number of threads may call it; the
 // arguments must last until the task is done.
-Task<absl::Status> Rerank(const ServingContext& serving, Call& call,
-                          const lm::v1::RerankRequest& request,
-                          lm::v1::RerankResponse* response);
+Task<absl::Status> HandleRerank(const ServingContext& serving, Call& call,
+                                const lm::v1::RerankRequest& request,
+                                lm::v1::RerankResponse* response);
 
 }  // namespace lmserve
 

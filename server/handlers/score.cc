@@ -32,9 +32,9 @@ absl::Status EncodeSources(const lm::v1::ScoreRequest& request,
 
 }  // namespace
 
-Task<absl::Status> Score(const ServingContext& serving, Call& call,
-                         const lm::v1::ScoreRequest& request,
-                         lm::v1::ScoreResponse* response) {
+Task<absl::Status> HandleScore(const ServingContext& serving, Call& call,
+                               const lm::v1::ScoreRequest& request,
+                               lm::v1::ScoreResponse* response) {
   const absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
   if (!handle.ok()) co_return handle.status();
   const LoadedVersion& loaded = **handle;

@@ -11,9 +11,9 @@ namespace lmserve {
 
 // Answers LanguageModelService.Score. Scores all texts in one batch. Any number
 // of threads may call it; the arguments must last until the task is done.
-Task<absl::Status> Score(const ServingContext& serving, Call& call,
-                         const lm::v1::ScoreRequest& request,
-                         lm::v1::ScoreResponse* response);
+Task<absl::Status> HandleScore(const ServingContext& serving, Call& call,
+                               const lm::v1::ScoreRequest& request,
+                               lm::v1::ScoreResponse* response);
 
 }  // namespace lmserve
 

@@ -155,21 +155,21 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) override {
     return Answer<lm::v1::ScoreRequest, lm::v1::ScoreResponse>(
-        "Score", context, request, response, lmserve::Score);
+        "Score", context, request, response, HandleScore);
   }
 
   grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* request,
                                     grpc::ByteBuffer* response) override {
     return Answer<lm::v1::PredictRequest, lm::v1::PredictResponse>(
-        "Predict", context, request, response, lmserve::Predict);
+        "Predict", context, request, response, HandlePredict);
   }
 
   grpc::ServerUnaryReactor* Rerank(grpc::CallbackServerContext* context,
                                    const grpc::ByteBuffer* request,
                                    grpc::ByteBuffer* response) override {
     return Answer<lm::v1::RerankRequest, lm::v1::RerankResponse>(
-        "Rerank", context, request, response, lmserve::Rerank);
+        "Rerank", context, request, response, HandleRerank);
   }
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(
@@ -180,7 +180,7 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
         [this](Call& call) {
           return [this, &call](const lm::v1::ScoreRequest& request,
                                lm::v1::ScoreResponse* response) {
-            return lmserve::Score(serving_, call, request, response);
+            return HandleScore(serving_, call, request, response);
           };
         });
     return stream.release();

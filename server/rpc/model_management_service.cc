@@ -34,31 +34,31 @@ class ModelServiceImpl final : public RawModelService {
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* in,
                                        grpc::ByteBuffer* out) override {
-    return Query("ListModels", context, *in, out, lmserve::ListModels);
+    return Query("ListModels", context, *in, out, HandleListModels);
   }
 
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* in,
                                      grpc::ByteBuffer* out) override {
-    return Query("GetModel", context, *in, out, lmserve::GetModel);
+    return Query("GetModel", context, *in, out, HandleGetModel);
   }
 
   grpc::ServerUnaryReactor* LoadModel(grpc::CallbackServerContext* context,
                                       const grpc::ByteBuffer* in,
                                       grpc::ByteBuffer* out) override {
-    return Change("LoadModel", context, *in, out, lmserve::LoadModel);
+    return Change("LoadModel", context, *in, out, HandleLoadModel);
   }
 
   grpc::ServerUnaryReactor* UnloadModel(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* in,
                                         grpc::ByteBuffer* out) override {
-    return Change("UnloadModel", context, *in, out, lmserve::UnloadModel);
+    return Change("UnloadModel", context, *in, out, HandleUnloadModel);
   }
 
   grpc::ServerUnaryReactor* SetAlias(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* in,
                                      grpc::ByteBuffer* out) override {
-    return Change("SetAlias", context, *in, out, lmserve::SetAlias);
+    return Change("SetAlias", context, *in, out, HandleSetAlias);
   }
 
  private:

@@ -175,7 +175,7 @@ double TimeRerank(const TestServing& serving,
                   std::vector<double>* log_probs) {
   lm::v1::RerankResponse response;
   const auto start = Clock::now();
-  const absl::Status status = serving.Answer(Rerank, request, &response);
+  const absl::Status status = serving.Answer(HandleRerank, request, &response);
   const auto end = Clock::now();
   if (!status.ok()) return 0;
   log_probs->resize(request.candidates_size());

@@ -362,23 +362,23 @@ void AnswerCall(absl::string_view input) {
   const grpc::ByteBuffer in = Buffer(input.substr(1), first & kInPieces);
   switch (RpcOf(first)) {
     case Rpc::kScore:
-      return Answer(in, Score);
+      return Answer(in, HandleScore);
     case Rpc::kPredict:
-      return Answer(in, Predict);
+      return Answer(in, HandlePredict);
     case Rpc::kRerank:
-      return Answer(in, Rerank);
+      return Answer(in, HandleRerank);
     case Rpc::kGenerate:
       return AnswerGenerate(in);
     case Rpc::kListModels:
-      return Answer(in, ListModels);
+      return Answer(in, HandleListModels);
     case Rpc::kGetModel:
-      return Answer(in, GetModel);
+      return Answer(in, HandleGetModel);
     case Rpc::kLoadModel:
-      return Answer(in, LoadModel);
+      return Answer(in, HandleLoadModel);
     case Rpc::kUnloadModel:
-      return Answer(in, UnloadModel);
+      return Answer(in, HandleUnloadModel);
     case Rpc::kSetAlias:
-      return Answer(in, SetAlias);
+      return Answer(in, HandleSetAlias);
   }
 }
 

@@ -36,16 +36,16 @@ std::string AnswerAll(const TestServing& serving, int seed) {
 
   std::string all;
   lm::v1::ScoreResponse scored;
-  EXPECT_TRUE(serving.Answer(Score, score, &scored).ok());
+  EXPECT_TRUE(serving.Answer(HandleScore, score, &scored).ok());
   scored.AppendToString(&all);
   lm::v1::PredictResponse predicted;
-  EXPECT_TRUE(serving.Answer(Predict, predict, &predicted).ok());
+  EXPECT_TRUE(serving.Answer(HandlePredict, predict, &predicted).ok());
   predicted.AppendToString(&all);
   lm::v1::RerankResponse reranked;
-  EXPECT_TRUE(serving.Answer(Rerank, rerank, &reranked).ok());
+  EXPECT_TRUE(serving.Answer(HandleRerank, rerank, &reranked).ok());
   reranked.AppendToString(&all);
   lm::v1::ListModelsResponse models;
-  EXPECT_TRUE(ListModels((*serving).store, {}, &models).ok());
+  EXPECT_TRUE(HandleListModels((*serving).store, {}, &models).ok());
   all += std::to_string(models.models_size());
   Call call;
   const auto generation = Generation::Start(*serving, call, generate).value();

@@ -105,8 +105,9 @@ TEST(RequestFindings, ImpossibleTextOverAnInfiniteDivisor) {
   request.add_candidates()->mutable_text()->set_text("the cat");
   lm::v1::RerankResponse response;
   const Limits limits;
-  ASSERT_TRUE(
-      TestServing(*store, limits).Answer(Rerank, request, &response).ok());
+  ASSERT_TRUE(TestServing(*store, limits)
+                  .Answer(HandleRerank, request, &response)
+                  .ok());
   EXPECT_EQ(response.candidates(0).index(), 1u);
   EXPECT_EQ(response.candidates(1).score(), -kInfinity);
   EXPECT_EQ(response.candidates(1).features(0), -kInfinity);

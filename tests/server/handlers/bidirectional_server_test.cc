@@ -57,7 +57,7 @@ class BidirectionalServerTest : public testing::Test {
   }
 
   std::string PredictError(const std::string& request) const {
-    return Answer(Predict, request).status().ToString();
+    return Answer(HandlePredict, request).status().ToString();
   }
 
   const BidirectionalModel& model() const {
@@ -113,7 +113,7 @@ class BidirectionalServerTest : public testing::Test {
 
 TEST_F(BidirectionalServerTest, ScoresEachWordGivenTheOthers) {
   const auto response =
-      Answer(Score,
+      Answer(HandleScore,
              "model: 'both' per_word: true "
              "texts { text: 'the zebra is small' } texts { text: 'barks' }")
           .value();
@@ -135,13 +135,14 @@ TEST_F(BidirectionalServerTest, ScoresEachWordGivenTheOthers) {
 
 TEST_F(BidirectionalServerTest, RefusesToScoreUnfinishedTexts) {
   EXPECT_EQ(
-      Answer(Score, "model: 'both' no_end: true texts { text: 'the' }")
+      Answer(HandleScore, "model: 'both' no_end: true texts { text: 'the' }")
           .status()
           .ToString(),
       "FAILED_PRECONDITION: no_end: 'both' is a bidirectional model: it cannot "
       "score unfinished texts; it scores, reranks and fills gaps");
   EXPECT_TRUE(
-      Answer(Score, "model: 'tiny' no_end: true texts { text: 'the' }").ok());
+      Answer(HandleScore, "model: 'tiny' no_end: true texts { text: 'the' }")
+          .ok());
 }
 
 // The model reads a text once for each of its words.
@@ -149,24 +150,24 @@ TEST_F(BidirectionalServerTest, TheWordsReadHaveALimit) {
   limits_.words_read = 13;
   const std::string texts =
       "texts { text: 'a dog' } texts { text: 'a dog is' }";
-  EXPECT_TRUE(Answer(Score, "model: 'both' " + texts).ok());
+  EXPECT_TRUE(Answer(HandleScore, "model: 'both' " + texts).ok());
   limits_.words_read = 12;
-  EXPECT_EQ(Answer(Score, "model: 'both' " + texts).status().ToString(),
+  EXPECT_EQ(Answer(HandleScore, "model: 'both' " + texts).status().ToString(),
             "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
             "words: 13, the limit is 12");
-  EXPECT_EQ(
-      Answer(Rerank, "models: 'both' candidates { text { text: 'a a a a' } }")
-          .status()
-          .ToString(),
-      "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
-      "words: 16, the limit is 12");
-  EXPECT_TRUE(Answer(Score, "model: 'tiny' " + texts).ok());
+  EXPECT_EQ(Answer(HandleRerank,
+                   "models: 'both' candidates { text { text: 'a a a a' } }")
+                .status()
+                .ToString(),
+            "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
+            "words: 16, the limit is 12");
+  EXPECT_TRUE(Answer(HandleScore, "model: 'tiny' " + texts).ok());
 }
 
 TEST_F(BidirectionalServerTest, FillsGaps) {
   const auto response =
       Answer(
-          Predict,
+          HandlePredict,
           "model: 'both' k: 3 contexts { text: 'the' } "
           "contexts { text: 'a dog' } contexts {} "
           "suffixes { text: 'is small' } suffixes {} suffixes { text: 'cat' }")
@@ -183,16 +184,16 @@ TEST_F(BidirectionalServerTest, FillsGaps) {
 
 TEST_F(BidirectionalServerTest, WithoutSuffixesAllAreEmpty) {
   const auto without =
-      Answer(Predict, "model: 'both' contexts { text: 'the' }").value();
-  const auto with =
-      Answer(Predict, "model: 'both' contexts { text: 'the' } suffixes {}")
-          .value();
+      Answer(HandlePredict, "model: 'both' contexts { text: 'the' }").value();
+  const auto with = Answer(HandlePredict,
+                           "model: 'both' contexts { text: 'the' } suffixes {}")
+                        .value();
   EXPECT_EQ(without.SerializeAsString(), with.SerializeAsString());
 }
 
 TEST_F(BidirectionalServerTest, FillsGapsOnlyWithWords) {
   const NextWords all =
-      Answer(Predict,
+      Answer(HandlePredict,
              absl::StrCat("model: 'both' exclude_unknown: true contexts {} k: ",
                           model().vocabulary().size()))
           .value()
@@ -206,7 +207,7 @@ TEST_F(BidirectionalServerTest, RatesGivenWordsInAGap) {
   const std::string gap =
       "model: 'both' contexts { text: 'the' } suffixes { text: 'is small' } ";
   const NextWords rated =
-      Answer(Predict, gap + "words: ['dog', 'cat', 'zebra', 'dog']")
+      Answer(HandlePredict, gap + "words: ['dog', 'cat', 'zebra', 'dog']")
           .value()
           .predictions(0);
   EXPECT_THAT(rated.words(), ElementsAre("dog", "cat", "<unk>", "dog"));
@@ -237,7 +238,7 @@ TEST_F(BidirectionalServerTest, SuffixesAreChecked) {
 
 TEST_F(BidirectionalServerTest, RerankBesideALeftToRightModel) {
   const auto response =
-      Answer(Rerank,
+      Answer(HandleRerank,
              "models: 'both' models: 'tiny' normalization: MEAN "
              "candidates { text { text: 'the dog is small' } } candidates {}")
           .value();
@@ -278,7 +279,7 @@ TEST_F(BidirectionalServerTest, DoesNotGenerate) {
 
 TEST_F(BidirectionalServerTest, ModelInfoHasTheKind) {
   lm::v1::ListModelsResponse response;
-  EXPECT_TRUE(ListModels(*store_, {}, &response).ok());
+  EXPECT_TRUE(HandleListModels(*store_, {}, &response).ok());
   ASSERT_EQ(response.models_size(), 2);
   EXPECT_TRUE(response.refused().empty());
   EXPECT_EQ(response.models(0).family(), "bidirectional");

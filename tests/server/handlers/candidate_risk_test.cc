@@ -106,7 +106,7 @@ TEST_F(CandidateRiskTest, TheBytesHaveALimit) {
   request.add_candidates()->mutable_text()->set_text(std::string(300'000, 'x'));
   RerankResponse response;
   const absl::Status status =
-      serving_->Answer(lmserve::Rerank, request, &response);
+      serving_->Answer(HandleRerank, request, &response);
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
 }
 

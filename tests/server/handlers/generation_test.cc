@@ -60,7 +60,7 @@ class GenerationTest : public testing::Test {
     request.add_texts()->set_text(text);
     request.set_no_end(no_end);
     ScoreResponse response;
-    EXPECT_TRUE(serving_.Answer(Score, request, &response).ok());
+    EXPECT_TRUE(serving_.Answer(HandleScore, request, &response).ok());
     return response.scores(0).log_prob();
   }
 

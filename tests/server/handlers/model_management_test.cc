@@ -16,7 +16,7 @@ using testing::IsEmpty;
 
 lm::v1::ListModelsResponse List(const SmallStore& files) {
   lm::v1::ListModelsResponse response;
-  EXPECT_TRUE(ListModels(*files.Open(), {}, &response).ok());
+  EXPECT_TRUE(HandleListModels(*files.Open(), {}, &response).ok());
   return response;
 }
 
@@ -25,7 +25,7 @@ absl::StatusOr<lm::v1::ModelInfo> Get(const SmallStore& files,
   lm::v1::GetModelRequest request;
   request.set_model(name);
   lm::v1::GetModelResponse response;
-  absl::Status status = GetModel(*files.Open(), request, &response);
+  absl::Status status = HandleGetModel(*files.Open(), request, &response);
   if (!status.ok()) return status;
   return response.model();
 }

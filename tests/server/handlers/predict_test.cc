@@ -27,7 +27,7 @@ class PredictTest : public testing::Test {
   PredictResponse Predict(const std::string& request) {
     PredictResponse response;
     const absl::Status status = serving_.Answer(
-        lmserve::Predict, Parse<PredictRequest>(request), &response);
+        HandlePredict, Parse<PredictRequest>(request), &response);
     EXPECT_TRUE(status.ok()) << status;
     return response;
   }

@@ -49,7 +49,7 @@ class RerankCacheTest : public testing::Test {
                                const RerankRequest& request) {
     RerankResponse response;
     const absl::Status status =
-        serving.Answer(lmserve::Rerank, request, &response);
+        serving.Answer(HandleRerank, request, &response);
     EXPECT_TRUE(status.ok()) << status;
     return response;
   }
@@ -155,7 +155,7 @@ TEST_F(RerankCacheTest, ACancelledCallLeavesNothing) {
   };
   CancelledCall call;
   RerankResponse response;
-  EXPECT_TRUE(absl::IsCancelled(Wait(lmserve::Rerank(
+  EXPECT_TRUE(absl::IsCancelled(Wait(HandleRerank(
       **serving_, call, Parse<RerankRequest>(kAllKinds), &response))));
   EXPECT_EQ(serving_->score_cache().counts().bytes, 0u);
   EXPECT_GT(WordsRead(kAllKinds), 0u);

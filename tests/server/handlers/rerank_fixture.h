@@ -28,7 +28,7 @@ class RerankTest : public testing::Test {
   absl::StatusOr<lm::v1::RerankResponse> Try(const std::string& request) {
     lm::v1::RerankResponse response;
     const absl::Status status = serving_->Answer(
-        lmserve::Rerank, Parse<lm::v1::RerankRequest>(request), &response);
+        HandleRerank, Parse<lm::v1::RerankRequest>(request), &response);
     if (!status.ok()) return status;
     return response;
   }

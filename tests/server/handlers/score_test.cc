@@ -27,7 +27,7 @@ class ScoreTest : public testing::Test {
   ScoreResponse Score(const ScoreRequest& request) {
     ScoreResponse response;
     const absl::Status status =
-        serving_.Answer(lmserve::Score, request, &response);
+        serving_.Answer(HandleScore, request, &response);
     EXPECT_TRUE(status.ok()) << status;
     return response;
   }

@@ -52,15 +52,15 @@ class TranslationServerTest : public testing::Test {
   absl::StatusOr<ScoreResponse> TryScore(const std::string& request) {
     ScoreResponse response;
     absl::Status status =
-        serving_->Answer(Score, Parse<ScoreRequest>(request), &response);
+        serving_->Answer(HandleScore, Parse<ScoreRequest>(request), &response);
     if (!status.ok()) return status;
     return response;
   }
 
   absl::StatusOr<RerankResponse> TryRerank(const std::string& request) {
     RerankResponse response;
-    absl::Status status =
-        serving_->Answer(Rerank, Parse<RerankRequest>(request), &response);
+    absl::Status status = serving_->Answer(
+        HandleRerank, Parse<RerankRequest>(request), &response);
     if (!status.ok()) return status;
     return response;
   }
@@ -152,7 +152,7 @@ TEST_F(TranslationServerTest, EachOfManySourcesIsReadAsIfAlone) {
     if (expected.size() < 6) expected.push_back(LogProb("de-en", source, text));
   }
   ScoreResponse response;
-  ASSERT_TRUE(serving_->Answer(Score, request, &response).ok());
+  ASSERT_TRUE(serving_->Answer(HandleScore, request, &response).ok());
   for (int i = 0; i < 1500; ++i) {
     ASSERT_EQ(response.scores(i).log_prob(), expected[i % 6]) << i;
   }
@@ -375,7 +375,7 @@ TEST_F(TranslationServerTest, ItDoesNotPredict) {
   PredictResponse response;
   EXPECT_THAT(
       Message(serving_->Answer(
-          Predict, Parse<PredictRequest>("model: 'de-en' contexts {}"),
+          HandlePredict, Parse<PredictRequest>("model: 'de-en' contexts {}"),
           &response)),
       HasSubstr("model: 'de-en' is a translation model: it cannot predict"));
 }
@@ -384,7 +384,7 @@ TEST_F(TranslationServerTest, ModelInfoHasTheKind) {
   lm::v1::GetModelResponse response;
   lm::v1::GetModelRequest request;
   request.set_model("de-en");
-  ASSERT_TRUE(GetModel(*store_, request, &response).ok());
+  ASSERT_TRUE(HandleGetModel(*store_, request, &response).ok());
   EXPECT_TRUE(response.model().translation());
   EXPECT_GT(response.model().state_bytes(), 0);
 }

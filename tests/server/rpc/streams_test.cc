@@ -56,7 +56,7 @@ TEST(ScoreStreamTest, ThousandsOfAnswersInOrder) {
   ScoreResponse response;
   for (; stream->Read(&response); ++answers) {
     ScoreResponse expected;
-    EXPECT_TRUE(serving.Answer(Score, Request(answers), &expected).ok());
+    EXPECT_TRUE(serving.Answer(HandleScore, Request(answers), &expected).ok());
     wrong += response.SerializeAsString() != expected.SerializeAsString();
   }
   writer.join();
