@@ -22,6 +22,22 @@ absl::Status Broken(absl::string_view field, absl::string_view expected,
                                           absl::CHexEscape(found), "'"));
 }
 
+// Fails if a newer lmserve wrote the manifest. Fields of later formats are
+// ignored here, so that the error names the format and not the first new field.
+absl::Status CheckNotNewer(absl::string_view json) {
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  lm::v1::Manifest manifest;
+  const auto status = google::protobuf::util::JsonStringToMessage(
+      {json.data(), json.size()}, &manifest, options);
+  if (!status.ok() || manifest.format_version() <= kFormatVersion) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat(
+      kManifestFile, ": format_version: expected ", kFormatVersion, ", found '",
+      manifest.format_version(), "': a newer lmserve wrote this version"));
+}
+
 absl::Status CheckFile(const lm::v1::ModelFile& file,
                        std::set<std::string>& names) {
   // File names follow the same rules as model names.
@@ -68,8 +84,10 @@ absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json) {
     return Broken("size", absl::StrCat("at most ", kLargestManifest),
                   absl::StrCat(json.size()));
   }
+  absl::Status status = CheckNotNewer(json);
+  if (!status.ok()) return status;
   lm::v1::Manifest manifest;
-  absl::Status status = FromJson(kManifestFile, json, &manifest);
+  status = FromJson(kManifestFile, json, &manifest);
   if (!status.ok()) return status;
   if (manifest.format_version() != kFormatVersion) {
     return Broken("format_version", absl::StrCat(kFormatVersion),

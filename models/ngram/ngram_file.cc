@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "models/language_model.h"
 
@@ -44,7 +46,12 @@ absl::Status CheckCounts(const NgramHeader& header) {
 absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
                          WordId vocabulary_size) {
   if (header.magic != kNgramMagic) {
-    return Broken(0, "magic", "lmngram1", "other bytes");
+    const absl::string_view found(header.magic.data(), header.magic.size());
+    return Broken(0, "magic", "lmngram1",
+                  absl::StartsWith(found, "lmngram")
+                      ? absl::StrCat("'", absl::CHexEscape(found),
+                                     "', the format of another lmserve")
+                      : "other bytes");
   }
   if (header.order < 1 || header.order > kMaxNgramOrder) {
     return Broken(offsetof(NgramHeader, order), "order",

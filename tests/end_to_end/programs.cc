@@ -60,6 +60,10 @@ Arguments ClientCommand(const ServerProcess& server,
   return Command("lm_client", all);
 }
 
+std::string SourcePath(absl::string_view name) {
+  return absl::StrCat(LMSERVE_SOURCES, "/", name);
+}
+
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(file), {});

@@ -42,6 +42,9 @@ class ServerProcess {
 Arguments ClientCommand(const ServerProcess& server,
                         const Arguments& arguments);
 
+// The path of a file or folder of the project, such as "tests/golden".
+std::string SourcePath(absl::string_view name);
+
 std::string ReadFile(const std::string& path);
 void WriteText(const std::string& path, absl::string_view text);
 

@@ -98,6 +98,17 @@ TEST(ManifestTest, RefusesInvalidFields) {
   }
 }
 
+TEST(ManifestTest, NamesTheFormatOfANewerManifest) {
+  const absl::Status status =
+      ParseManifest(Changed("\"format_version\": 1",
+                            "\"format_version\": 2, \"shards\": [4, 2]"))
+          .status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_EQ(status.message(),
+            "manifest.json: format_version: expected 1, found '2': a newer "
+            "lmserve wrote this version");
+}
+
 TEST(ManifestTest, RefusesInvalidJson) {
   for (const std::string& json :
        {std::string(), std::string("{"), std::string("[]"), std::string("1"),

@@ -106,7 +106,8 @@ struct Mutation {
 // Mutations of every field of the header and of every section.
 const Mutation kMutations[] = {
     {0, 0, 0, "magic: expected lmngram1"},
-    {4, 0x326d6172, 0, "magic"},  // "lmngram2"
+    {4, 0x326d6172, 0,
+     "magic: expected lmngram1, found 'lmngram2', the format of another"},
     {8, 0, 8, "order: expected 1 to 16, found 0"},
     {8, 17, 8, "order: expected 1 to 16, found 17"},
     {8, 0xffffffff, 8, "order"},
