@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client alias: sets or removes an alias of a version.
 
 #include <memory>

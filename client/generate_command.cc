@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client generate: prints a generated text word by word.
 
 #include <iostream>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client health: reports whether the server or one of its models serves.
 
 #include <iostream>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client: calls lm_server from the command line.
 
 #include <google/protobuf/stubs/logging.h>

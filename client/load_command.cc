@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client load: loads a version of a model.
 
 #include <memory>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client models: lists the models of the server.
 
 #include <iostream>

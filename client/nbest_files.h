@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_CLIENT_NBEST_FILES_H_
 #define LMSERVE_CLIENT_NBEST_FILES_H_
 

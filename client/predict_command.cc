@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client predict: prints the most probable next words of contexts.
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client rerank: orders the candidates of one list, or of each list of an
 // n-best file.
 

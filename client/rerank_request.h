@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_CLIENT_RERANK_REQUEST_H_
 #define LMSERVE_CLIENT_RERANK_REQUEST_H_
 

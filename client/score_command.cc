@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client score: prints the log-probabilities of texts.
 
 #include <cmath>

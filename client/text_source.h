@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_CLIENT_TEXT_SOURCE_H_
 #define LMSERVE_CLIENT_TEXT_SOURCE_H_
 

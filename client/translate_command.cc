@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_client translate: prints the translations of sentences, or n-best lists of
 // translations.
 

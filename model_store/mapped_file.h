@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_MODEL_STORE_MAPPED_FILE_H_
 #define LMSERVE_MODEL_STORE_MAPPED_FILE_H_
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "model_store/served_models.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_RERANKING_UNICODE_TEXT_H_
 #define LMSERVE_RERANKING_UNICODE_TEXT_H_
 

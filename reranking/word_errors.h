@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_RERANKING_WORD_ERRORS_H_
 #define LMSERVE_RERANKING_WORD_ERRORS_H_
 

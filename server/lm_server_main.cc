@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_server serves the models of a store over gRPC.
 
 #include <signal.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer: trains, imports and evaluates models, and publishes them as
 // versions in a model store.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiles the wire API into the package, as lmserve/api.binpb.
 
 Requires protoc, or grpcio-tools, which includes it. All other settings are in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "models/neural/output_layer.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_MODELS_NEURAL_WINDOW_MODEL_H_
 #define LMSERVE_MODELS_NEURAL_WINDOW_MODEL_H_
 

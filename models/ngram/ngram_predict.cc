@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // NgramModel::Distribution() and TopK(): prediction of the next word.
 //
 // The candidates for the next word after a context h are the children of h, the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // NgramModel::Score(): looks up many words at once.
 //
 // The time of a lookup is the latency of memory, so many lookups must be in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_MODELS_SEARCH_BEAM_SEARCH_H_
 #define LMSERVE_MODELS_SEARCH_BEAM_SEARCH_H_
 

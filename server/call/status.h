@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_SERVER_CALL_STATUS_H_
 #define LMSERVE_SERVER_CALL_STATUS_H_
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "server/handlers/prediction_places.h"
 
 #include "absl/functional/function_ref.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_SERVER_RPC_REQUEST_READER_H_
 #define LMSERVE_SERVER_RPC_REQUEST_READER_H_
 

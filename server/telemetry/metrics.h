@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_SERVER_TELEMETRY_METRICS_H_
 #define LMSERVE_SERVER_TELEMETRY_METRICS_H_
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/bench/load_clients.h"
 
 #include <grpcpp/client_context.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lmserve_load: puts load on a running server and prints the results as one
 // JSON object.
 

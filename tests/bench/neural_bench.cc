@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Benchmarks of neural networks. The reported share is the time that oneDNN's
 // packed matrix products of the same shapes take in the same run, divided by
 // the time of the whole computation.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Benchmarks of queries to the model itself, on one thread. Items are words or
 // states.
 

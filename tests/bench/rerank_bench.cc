@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Compares scoring the candidates of a list together, as Rerank does, with
 // scoring them one by one: an LSTM (2 layers of 200 units) on 100-best lists.
 // The lists are variants of a sentence if no real ones are available. The

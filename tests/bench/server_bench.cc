@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Benchmarks of the server over loopback, with client and server in one
 // process. Compares the rate of Score calls of 13 words with that of empty
 // calls to the same server.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Measures PyTorch on the networks of neural_bench.cc, on one thread.
 
     torch_bench.py      needs Debian's python3-torch

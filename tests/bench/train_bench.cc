@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Benchmark of training: the process lm_trainer, from a text file to a
 // published version.
 

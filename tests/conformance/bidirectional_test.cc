@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // The contract of BidirectionalModel: one test suite, run over small networks
 // of each kind with random weights.
 

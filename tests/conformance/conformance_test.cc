@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // The contract of LanguageModel: one test suite, run over small models of every
 // family. A new family must be added to Cases() and pass the suite.
 

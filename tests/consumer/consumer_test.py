@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds and runs a project that uses the libraries of lmserve.
 
     consumer_test.py build         the programs of the build of lmserve run

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // score_in_process STORE MODEL TEXT: prints ln P(TEXT) by a model of a store.
 
 #include <cstddef>

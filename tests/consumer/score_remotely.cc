@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // score_remotely ADDRESS MODEL TEXT: prints ln P(TEXT) by a model of lm_server.
 
 #include <iostream>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests bidirectional networks with all three programs: lm_trainer trains one,
 // lm_server serves it, and lm_client calls the server.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests the commands of lm_client with a server and a model of lm_trainer. The
 // numbers must equal those of the model, called in this process.
 

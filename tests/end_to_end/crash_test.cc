@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests that a lm_trainer that is killed while it publishes does no damage.
 
 #include <signal.h>

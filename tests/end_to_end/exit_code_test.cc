@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests that every program reports a wrong command line with exit code 2 and a
 // failure with exit code 1, each with one line on standard error.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests lm_server under faults: garbage on its port, thousands of idle
 // connections and streams, signals under load, and a full disk.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Stores that earlier versions wrote give the answers that they gave then, and
 // stores that later versions may write are refused. See tests/golden/README.md.
 

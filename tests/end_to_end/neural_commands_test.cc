@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests the commands of lm_trainer that train, import and convert networks.
 
 #include <signal.h>

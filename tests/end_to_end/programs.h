@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TESTS_END_TO_END_PROGRAMS_H_
 #define LMSERVE_TESTS_END_TO_END_PROGRAMS_H_
 

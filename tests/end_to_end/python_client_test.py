@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests the server from Python, with stubs generated from the .proto files.
 
     python_client_test.py PROGRAMS PROTO

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests lm_client and lm_server with TLS, certificates and tokens, and Decode
 // of the C++ client.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests the settings of lm_server from flags, environment and file, and its log
 // and metrics.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests the process lm_server: how it stops, where it listens, and how it
 // handles damaged and empty stores.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests the commands of lm_trainer for n-gram models, mixtures and n-best
 // lists.
 

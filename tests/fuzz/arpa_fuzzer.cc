@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Fuzzes the reader of ARPA files. If a text is accepted, its model must return
 // log-probabilities, and writing and reading it again must give an identical
 // model.

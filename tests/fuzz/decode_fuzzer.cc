@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Fuzzes a decoder with streams of requests, as the server calls it. Every
 // answer must be an error that blames the client, or the scores that the model
 // gives the words that each hypothesis has read.

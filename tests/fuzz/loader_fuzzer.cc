@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Fuzzes the readers of all files of a model store. An input must either be
 // refused with an error or give a model that answers every query correctly.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Writes the seeds of the fuzzers as DIRECTORY/FUZZER/SEED.
 //   make_seeds DIRECTORY
 

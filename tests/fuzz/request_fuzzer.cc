@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Fuzzes the RPCs of the server, from the buffer that gRPC passes in to the one
 // that it gets back. Every answer must be an error that blames the client, or
 // must have the properties that the API promises.

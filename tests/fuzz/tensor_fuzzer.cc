@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Fuzzes the reader of safetensors. The tensors of an accepted file must lie
 // within its bytes, without gaps, and must be the same after writing and
 // reading them again.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks that docs/architecture.md names every source, and nothing else.
 
     architecture.py ROOT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks who includes and who links whom, against the layout of the project.
 
     include_arrows.py ROOT          checks the sources and targets below ROOT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks that every source file names its license in one of its first lines.
 
     spdx.py ROOT

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests of a store whose directory changes while it serves.
 
 #include <algorithm>

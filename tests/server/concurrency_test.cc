@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Many threads call the handlers of one store at once, without gRPC. Under
 // ThreadSanitizer this test checks everything that the handlers share, because
 // ThreadSanitizer sees every lock and atomic involved.

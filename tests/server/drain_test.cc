@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // The end of a server: Drain() and the destructor.
 
 #include <chrono>

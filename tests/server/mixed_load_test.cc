@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Many calls at once, through a running server.
 
 #include <grpcpp/client_context.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/testing/fake_service.h"
 
 #include <grpcpp/health_check_service_interface.h>

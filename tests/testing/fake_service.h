@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TESTS_TESTING_FAKE_SERVICE_H_
 #define LMSERVE_TESTS_TESTING_FAKE_SERVICE_H_
 

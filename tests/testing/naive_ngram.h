@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TESTS_TESTING_NAIVE_NGRAM_H_
 #define LMSERVE_TESTS_TESTING_NAIVE_NGRAM_H_
 

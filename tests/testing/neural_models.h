@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TESTS_TESTING_NEURAL_MODELS_H_
 #define LMSERVE_TESTS_TESTING_NEURAL_MODELS_H_
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer alias: gives a version another name.
 
 #include <iostream>

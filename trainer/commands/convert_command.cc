@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer convert: publishes a network with weights of another precision.
 
 #include <memory>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer demo-corpus: generates a text to train on.
 
 #include <iostream>

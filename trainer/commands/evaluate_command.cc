@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer evaluate: measures the perplexity of a text under a model.
 
 #include <iostream>

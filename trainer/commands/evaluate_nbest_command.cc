@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer evaluate-nbest: scores several ways to choose from n-best lists.
 
 #include <iostream>

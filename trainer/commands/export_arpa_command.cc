@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer export-arpa: writes an n-gram model as an ARPA file.
 
 #include <memory>

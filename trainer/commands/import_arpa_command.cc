@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer import-arpa: publishes an ARPA file.
 
 #include <memory>

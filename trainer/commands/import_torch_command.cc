@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer import-torch: publishes a network that PyTorch trained.
 
 #include <memory>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer inspect: verifies a version and prints what it contains.
 
 #include <algorithm>

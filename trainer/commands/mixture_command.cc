@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer mixture: publishes a mixture of models, with weights that are
 // fitted to a held-out text.
 

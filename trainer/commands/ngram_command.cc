@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer ngram: trains an n-gram model on a text.
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer recurrent: trains an RNN, GRU or LSTM language model.
 
 #include <utility>

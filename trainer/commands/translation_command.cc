@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer translation: trains an RNN encoder-decoder on a text and its
 // translation.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer tune: finds feature weights that choose good candidates from
 // n-best lists.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // lm_trainer window: trains a network that predicts a word from a fixed number
 // of words before it.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TRAINER_DEMO_DEMO_GRAMMAR_H_
 #define LMSERVE_TRAINER_DEMO_DEMO_GRAMMAR_H_
 

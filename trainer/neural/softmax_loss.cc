@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "trainer/neural/softmax_loss.h"
 
 #include <algorithm>

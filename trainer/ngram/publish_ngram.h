@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TRAINER_NGRAM_PUBLISH_NGRAM_H_
 #define LMSERVE_TRAINER_NGRAM_PUBLISH_NGRAM_H_
 

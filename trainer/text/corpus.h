@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TRAINER_TEXT_CORPUS_H_
 #define LMSERVE_TRAINER_TEXT_CORPUS_H_
 

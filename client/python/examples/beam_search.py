@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Prints the most probable sentence of a model that a beam search finds.
 
     beam_search.py --server localhost:50051 --model en --beam 20 the cat

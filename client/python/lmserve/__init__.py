@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Client of lmserve, a gRPC server for small, fast language models.
 
 Client is blocking; AsyncClient is for asyncio. Both have the same methods.

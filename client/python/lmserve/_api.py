@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The messages and methods of the wire API.
 
 They are built from api.binpb, the compiled .proto files, which holds

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gRPC channel to a server and the methods on it."""
 
 from __future__ import annotations

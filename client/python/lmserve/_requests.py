@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Converts the arguments of methods to request messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Converts response messages to the results of methods."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The argument and result types of the clients' methods.
 
 The classes and fields have the same names as the messages in

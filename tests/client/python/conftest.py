@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures of all tests: a model store, a server of it, certificates."""
 
 import certificates as openssl

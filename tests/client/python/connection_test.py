@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of retries, deadlines, TLS and tokens with a fake server."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of errors: their codes, messages and exception types."""
 
 import pickle

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server for tests that answers every call with the same message."""
 
 import concurrent.futures

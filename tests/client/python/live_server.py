@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs lm_server as a process and trains models for it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of the package: its two clients, its types and its distribution."""
 
 import importlib.util

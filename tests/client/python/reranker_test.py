@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of rerankers and minimum Bayes risk, with both clients."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs Python with these arguments, or exits with 77 if a module is missing.
 
     run_or_skip.py -m pytest client_test.py

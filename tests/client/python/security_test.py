@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of TLS, client certificates and tokens with a real lm_server."""
 
 import asyncio

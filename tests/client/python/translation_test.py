@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of translation models and beam search, with both clients."""
 
 import asyncio

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // One test for each defect that the fuzzers found.
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Compares the elementwise functions with those of the standard library in
 // double, for each instruction set that this processor supports.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Products with packed weights must be close to a naive product in double, and
 // each row must have the same bits in any batch. CMakeLists.txt also runs these
 // tests with fewer instruction sets, where oneDNN has no suitable kernel and

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests which files weights.safetensors may be, and the errors for others.
 
 #include "models/neural/network_weights.h"

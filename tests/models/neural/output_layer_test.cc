@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Compares the full and the adaptive softmax with naive ones in double.
 
 #include "models/neural/output_layer.h"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Compares the tree of a batch with a map of its distinct prefixes.
 
 #include "models/neural/prefix_tree.h"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests of the attention of a translation model on its source.
 
 #include "models/neural/recurrent_translation_model.h"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests of safetensors files: what is written can be read, the bytes equal
 // those of the reference writer, and broken files are refused with an error.
 

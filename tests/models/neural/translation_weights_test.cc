@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Changes one thing in weights.safetensors of a translation model. The file
 // must be refused, or give a model that can be used.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests of weights in less than 32 bits, and of their rounding errors.
 
 #include "models/neural/weight_matrix.h"

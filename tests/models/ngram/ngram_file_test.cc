@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // ngram.bin is checked once, when it is parsed, and trusted afterwards. So
 // Parse() must refuse every file that a model could not use safely.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Known pitfalls ("traps") of n-gram queries, each tested with a tiny model and
 // expected values written as sums of numbers in its ARPA text.
 // tests/conformance tests the properties that hold for every model.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests of ngram.bin with random tables: the file has the n-grams of the table,
 // and a file with random changes is refused or safe to use.
 

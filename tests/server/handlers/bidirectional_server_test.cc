@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Every RPC with a bidirectional model beside a left-to-right model: what each
 // model answers, and which requests the server refuses.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Every RPC with translation models.
 
 #include <algorithm>

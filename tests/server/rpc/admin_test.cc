@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Loads, unloads and aliases models through a running server.
 
 #include <grpcpp/client_context.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tables of the requests that each RPC must refuse: the error that the client
 // gets, and that there is no other effect.
 

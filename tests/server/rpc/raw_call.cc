@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/server/rpc/raw_call.h"
 
 #include <grpcpp/create_channel.h>

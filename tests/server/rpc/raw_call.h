@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TESTS_SERVER_RPC_RAW_CALL_H_
 #define LMSERVE_TESTS_SERVER_RPC_RAW_CALL_H_
 

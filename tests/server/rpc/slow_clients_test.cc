@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Clients that read their answers slowly or not at all, and clients that send
 // compressed requests.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // The streaming methods of a running server.
 
 #include <string>

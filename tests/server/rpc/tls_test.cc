@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Encrypted connections, certificates of both sides, and tokens, through a
 // running server.
 

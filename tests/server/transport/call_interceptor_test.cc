@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // What every call passes at its beginning and its end, with a call of no
 // transport: this works without gRPC.
 

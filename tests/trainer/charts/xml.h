@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_TESTS_TRAINER_CHARTS_XML_H_
 #define LMSERVE_TESTS_TRAINER_CHARTS_XML_H_
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests that the batches of a text contain every word exactly once, in an order
 // that depends only on the seed and the epoch.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Compares the gradient of every parameter of the networks, in double
 // precision, with central differences of the loss.
 

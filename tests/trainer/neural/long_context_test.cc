@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Measures how well models use the distant beginning of a text: which thing
 // goes with the role at the start of a sentence, and whom a person greets. The
 // words in between are independent of the answer, so a model that sees only the

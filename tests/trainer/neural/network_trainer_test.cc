@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Tests whole trainings: the result is reproducible to the bit, even after an
 // interruption at any step; when training stops; which parameters it returns.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Compares networks with PyTorch: with the same weights, training networks must
 // give the same losses and gradients, and serving networks the same
 // probabilities and states. The reference files are in reference/torch of the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//
 // Compares models of real corpora with those of KenLM's lmplz and query. lmplz
 // miscounts the last few n-grams of a corpus when it computes the discounts, so
 // the results differ slightly.
