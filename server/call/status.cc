@@ -48,7 +48,7 @@ absl::Status CheckLimit(absl::string_view field, uint64_t count,
                         uint64_t limit) {
   if (count <= limit) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat(field, ": ", count, ", the limit is ", limit));
+      absl::StrCat(field, ": expected at most ", limit, ", found ", count));
 }
 
 }  // namespace lmserve

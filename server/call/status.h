@@ -29,7 +29,7 @@ absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait);
 absl::Status InvalidField(absl::string_view field, absl::string_view problem);
 
 // Returns OK if `count` is at most `limit`, otherwise RESOURCE_EXHAUSTED
-// "FIELD: COUNT, the limit is LIMIT".
+// "FIELD: expected at most LIMIT, found COUNT".
 absl::Status CheckLimit(absl::string_view field, uint64_t count,
                         uint64_t limit);
 

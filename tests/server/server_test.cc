@@ -239,9 +239,9 @@ TEST(LimitTest, AMessageAboveTheSizeIsRefusedWithBothSizes) {
 TEST(LimitTest, TheBytesOfAllRequestsAreLimited) {
   const TooLarge refused =
       RefuseLargeScore(LiveServer({.all_request_bytes = 1000}));
-  EXPECT_EQ(
-      refused.status.error_message(),
-      absl::StrCat("request bytes: ", refused.bytes, ", the limit is 1000"));
+  EXPECT_EQ(refused.status.error_message(),
+            absl::StrCat("request bytes: expected at most 1000, found ",
+                         refused.bytes));
 }
 
 // The bytes of a request with 20,000 empty values of a field, which are two

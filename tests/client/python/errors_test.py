@@ -55,7 +55,7 @@ def test_limits(store):
       assert len(client.score("ab", ["a"] * 3).scores) == 3
       error = error_of(client.score, "ab", ["a"] * 4)
       assert error.code == StatusCode.RESOURCE_EXHAUSTED
-      assert error.message == "texts: 4, the limit is 3"
+      assert error.message == "texts: expected at most 3, found 4"
       error = error_of(client.score, "ab", ["a" * 3000])
       assert error.code == StatusCode.RESOURCE_EXHAUSTED
 

@@ -37,7 +37,8 @@ TEST(BudgetTest, RefusesMoreThanIsLeft) {
   EXPECT_TRUE(MayRetry(refused));
   EXPECT_EQ(budget.taken(), 8u);
   const absl::Status never = first.Resize("words", ~uint64_t{0});
-  EXPECT_EQ(never.message(), "words: 18446744073709551615, the limit is 10");
+  EXPECT_EQ(never.message(),
+            "words: expected at most 10, found 18446744073709551615");
   EXPECT_FALSE(MayRetry(never));
 }
 

@@ -96,8 +96,8 @@ Task<absl::Status> Read(Batcher& batcher, const ModelHandle& handle,
   co_return co_await batcher.Run(call, rest);
 }
 
-// Hundreds of texts of many lengths for two models, some longer than a batch
-// and cut, get the same bits in whatever batches they are.
+// Hundreds of texts of many lengths for two models, some longer than a batch,
+// get the same bits in every batch.
 TEST_F(BatcherTest, AnswersDoNotDependOnTheOtherWorkInABatch) {
   constexpr size_t kReadings = 300;
   const std::vector<ModelHandle> models = {Get("lstm"), Get("tiny")};

@@ -17,10 +17,10 @@ TEST(CheckLimitTest, HoldsUpToTheLimit) {
   EXPECT_TRUE(CheckLimit("texts", 0, 0).ok());
   EXPECT_TRUE(CheckLimit("texts", 3, 3).ok());
   EXPECT_EQ(CheckLimit("texts", 4, 3),
-            absl::ResourceExhaustedError("texts: 4, the limit is 3"));
+            absl::ResourceExhaustedError("texts: expected at most 3, found 4"));
   EXPECT_EQ(CheckLimit("texts", UINT64_MAX, 0),
             absl::ResourceExhaustedError(
-                "texts: 18446744073709551615, the limit is 0"));
+                "texts: expected at most 0, found 18446744073709551615"));
 }
 
 }  // namespace

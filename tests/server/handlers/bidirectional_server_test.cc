@@ -156,13 +156,13 @@ TEST_F(BidirectionalServerTest, TheWordsReadHaveALimit) {
   limits_.words_read = 12;
   EXPECT_EQ(Answer(HandleScore, "model: 'both' " + texts).status().ToString(),
             "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
-            "words: 13, the limit is 12");
+            "words: expected at most 12, found 13");
   EXPECT_EQ(Answer(HandleRerank,
                    "models: 'both' candidates { text { text: 'a a a a' } }")
                 .status()
                 .ToString(),
             "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
-            "words: 16, the limit is 12");
+            "words: expected at most 12, found 16");
   EXPECT_TRUE(Answer(HandleScore, "model: 'tiny' " + texts).ok());
 }
 
@@ -233,9 +233,10 @@ TEST_F(BidirectionalServerTest, SuffixesAreChecked) {
             "INVALID_ARGUMENT: suffixes[0]: word 1: expected no sentence "
             "marker, found </s>");
   limits_.words = 5;
-  EXPECT_EQ(PredictError("model: 'both' contexts { text: 'a a a' } "
-                         "suffixes { text: 'a a a' }"),
-            "RESOURCE_EXHAUSTED: words in the request: 6, the limit is 5");
+  EXPECT_EQ(
+      PredictError("model: 'both' contexts { text: 'a a a' } "
+                   "suffixes { text: 'a a a' }"),
+      "RESOURCE_EXHAUSTED: words in the request: expected at most 5, found 6");
 }
 
 TEST_F(BidirectionalServerTest, RerankBesideALeftToRightModel) {

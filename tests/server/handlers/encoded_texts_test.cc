@@ -94,9 +94,9 @@ TEST_F(EncodedTextsTest, TheLimitOfATextCountsOnlyItsOwnWords) {
 
 TEST_F(EncodedTextsTest, TheLimitOfARequestCountsEnds) {
   ASSERT_TRUE(Add("text: 'the cat the'", {.add_end = true}).ok());
-  EXPECT_EQ(
-      Add("text: 'the cat the'", {.add_end = true}),
-      absl::ResourceExhaustedError("words in the request: 8, the limit is 7"));
+  EXPECT_EQ(Add("text: 'the cat the'", {.add_end = true}),
+            absl::ResourceExhaustedError(
+                "words in the request: expected at most 7, found 8"));
 }
 
 struct RefusedCase {

@@ -345,7 +345,8 @@ TEST_F(TranslationServerTest, ABeamSearchHasLimitsAndNoSampling) {
   EXPECT_THAT(
       Message(TryGenerate(absl::StrCat(kBegin, "beam_search { size: 101 }"))
                   .status()),
-      HasSubstr("RESOURCE_EXHAUSTED: beam_search.size: 101, the limit is 100"));
+      HasSubstr("RESOURCE_EXHAUSTED: beam_search.size: expected at most 100, "
+                "found 101"));
   EXPECT_THAT(
       Message(
           TryGenerate(absl::StrCat(kBegin, "beam_search { size: 2 best: 3 }"))

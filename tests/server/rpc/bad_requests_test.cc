@@ -128,10 +128,10 @@ const std::vector<BadRequest> kBadScores = {
      "texts[0]: expected at most 5 words in a text, found 6"},
     {"model: 'tiny' texts { text: 'a' } texts { text: 'a' } "
      "texts { text: 'a' } texts { text: 'a' } texts { text: 'a' }",
-     kTooMuch, "texts: 5, the limit is 4"},
+     kTooMuch, "texts: expected at most 4, found 5"},
     {"model: 'tiny' texts { text: 'a a a a a' } texts { text: 'a a a a a' } "
      "texts { text: 'a a' }",
-     kTooMuch, "words in the request: 15, the limit is 12"},
+     kTooMuch, "words in the request: expected at most 12, found 15"},
     {"model: 'tiny' texts { words { words: ['a', 'b c'] } }", kInvalid,
      "texts[0]: word 1: expected a word without white space"},
     {"model: 'tiny' texts { ids { ids: [3, 10] } }", kInvalid,
@@ -172,15 +172,15 @@ TEST_F(BadRequestsTest, Predict) {
        "k: expected 1 to 10, the size of the vocabulary, found 11"},
       {"model: 'tiny' contexts {} k: 4294967295", kInvalid, "found 4294967295"},
       {"model: 'tiny' contexts {} contexts {} contexts {} k: 7", kTooMuch,
-       "k times contexts: 21, the limit is 20"},
+       "k times contexts: expected at most 20, found 21"},
       {"model: 'tiny' contexts {} contexts {} contexts {}", kTooMuch,
-       "k times contexts: 30, the limit is 20"},
+       "k times contexts: expected at most 20, found 30"},
       {"model: 'tiny' contexts {} contexts {} contexts {} contexts {} "
        "contexts {} k: 1",
-       kTooMuch, "contexts: 5, the limit is 4"},
+       kTooMuch, "contexts: expected at most 4, found 5"},
       {"model: 'tiny' contexts {} contexts {} contexts {} "
        "words: ['a', 'a', 'a', 'a', 'a', 'a', 'a']",
-       kTooMuch, "words times contexts: 21, the limit is 20"},
+       kTooMuch, "words times contexts: expected at most 20, found 21"},
       {"model: 'tiny' contexts {} words: ['a', 'the cat']", kInvalid,
        "words[1]: expected a word without white space"},
       {"model: 'tiny' contexts {} words: ''", kInvalid,
@@ -191,7 +191,7 @@ TEST_F(BadRequestsTest, Predict) {
        kInvalid, "contexts[1]: expected at most 5 words in a text, found 6"},
       {"model: 'tiny' contexts { text: 'a a a a a' } k: 1 "
        "contexts { text: 'a a a a a' } contexts { text: 'a a a' }",
-       kTooMuch, "words in the request: 13, the limit is 12"},
+       kTooMuch, "words in the request: expected at most 12, found 13"},
       {"model: 'tiny' contexts { text: '<s>' }", kInvalid,
        "contexts[0]: word 0: expected no sentence marker, found <s>"},
       {"model: 'tiny' contexts { ids { ids: 10 } }", kInvalid,
@@ -223,14 +223,14 @@ TEST_F(BadRequestsTest, Rerank) {
       {"models: 'tiny'", kInvalid,
        "candidates: expected a candidate, found none"},
       {a + "models: 'flat' models: 'mute'", kTooMuch,
-       "models: 3, the limit is 2"},
+       "models: expected at most 2, found 3"},
       {a + "models: 'tiny'", kInvalid,
        "models: expected each model once, found 'tiny' twice"},
       {a + "candidates {} candidates {} candidates {} candidates {}", kTooMuch,
-       "candidates: 5, the limit is 4"},
+       "candidates: expected at most 4, found 5"},
       {"models: 'tiny' candidates { features { key: 'a' value: 1 } "
        "features { key: 'b' value: 1 } features { key: 'c' value: 1 } }",
-       kTooMuch, "candidates[0].features: 3, the limit is 2"},
+       kTooMuch, "candidates[0].features: expected at most 2, found 3"},
       {own("tm", "1") + "candidates {}", kInvalid,
        "candidates[1].features: expected 1 features, as for candidates[0], "
        "found 0"},
@@ -258,7 +258,7 @@ TEST_F(BadRequestsTest, Rerank) {
        "candidates[1]: expected at most 5 words in a text, found 6"},
       {a + "candidates { text { text: 'a a a a a' } } "
            "candidates { text { text: 'a a a a a' } }",
-       kTooMuch, "words in the request: 14, the limit is 12"},
+       kTooMuch, "words in the request: expected at most 12, found 14"},
       {a + "candidates { text { ids { ids: 10 } } }", kInvalid,
        "candidates[1]: id 0: expected a word id below 10, found 10"},
       {a + "models: '~'", kInvalid, "models[1]: invalid UTF-8 at byte 0"},
@@ -279,12 +279,13 @@ TEST_F(BadRequestsTest, Rerank) {
 
 TEST_F(BadRequestsTest, Generate) {
   std::vector<BadRequest> table = {
-      {"max_words: 21", kTooMuch, "max_words: 21, the limit is 20"},
+      {"max_words: 21", kTooMuch, "max_words: expected at most 20, found 21"},
       // The default is above this server's limit.
-      {"max_words: 0", kTooMuch, "max_words: 100, the limit is 20"},
-      {"max_words: 1 top_k: 21", kTooMuch, "top_k: 21, the limit is 20"},
+      {"max_words: 0", kTooMuch, "max_words: expected at most 20, found 100"},
+      {"max_words: 1 top_k: 21", kTooMuch,
+       "top_k: expected at most 20, found 21"},
       {"stop_words: ['a', 'b', 'c']", kTooMuch,
-       "stop_words: 3, the limit is 2"},
+       "stop_words: expected at most 2, found 3"},
       {"stop_words: ['a', 'b c']", kInvalid, "stop_words[1]: expected a word"},
       {"stop_words: ''", kInvalid, "stop_words[0]: expected a word"},
       {"temperature: -0.5", kInvalid,

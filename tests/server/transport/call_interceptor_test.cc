@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every call passes at its beginning and its end, with a call of no
-// transport: this works without gRPC.
+// Tests what happens at the beginning and the end of every call. Uses a fake
+// transport instead of gRPC.
 
 #include "server/transport/call_interceptor.h"
 

@@ -11,7 +11,7 @@
 
 namespace lmserve {
 
-// A call of no transport, whose properties a test sets.
+// A call without a transport. Tests set its properties.
 class FakeTransportCall final : public TransportCall {
  public:
   explicit FakeTransportCall(std::string client = "somebody",
