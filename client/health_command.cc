@@ -37,8 +37,7 @@ void AddHealthCommand(cli::App& app, CommandFunction* run) {
   cli::App& command =
       *app.add_subcommand("health",
                           "Report whether the server or one of its models is "
-                          "serving; the exit code "
-                          "is 0 if it is.\n"
+                          "serving; the exit code is 0 if it is.\n"
                           "  lm_client health en");
   command.add_option("model", *service,
                      "Name of a model [the server as a whole]");

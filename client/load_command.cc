@@ -42,8 +42,7 @@ void AddLoadCommand(cli::App& app, CommandFunction* run) {
   cli::App& command =
       *app.add_subcommand("load",
                           "Load a version of a model and keep it loaded; the "
-                          "newest one if only the "
-                          "name is given.\n"
+                          "newest one if only the name is given.\n"
                           "  lm_client load en@3");
   AddAdminOption(command, &options->admin);
   command.add_option("model", options->model, "NAME or NAME@VERSION")

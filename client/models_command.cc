@@ -88,8 +88,7 @@ void AddModelsCommand(cli::App& app, CommandFunction* run) {
   cli::App& command =
       *app.add_subcommand("models",
                           "List the models of the server, the versions that it "
-                          "refused to load, and "
-                          "those it is loading.\n"
+                          "refused to load, and those it is loading.\n"
                           "  lm_client models");
   command.callback([=] { *run = Run; });
 }

@@ -4,9 +4,10 @@
 #
 # Inside the project an include is "models/vocabulary.h". Other projects write
 # "lmserve/models/vocabulary.h". For them a copy of each public header, in which
-# the includes are changed accordingly, lies below LMSERVE_INCLUDE_DIR; a folder
-# named models/ does not get into their include path. The headers that protoc
-# generates are copied at build time, by proto/CMakeLists.txt.
+# the includes are changed accordingly, is written below LMSERVE_INCLUDE_DIR. So a
+# folder with a common name, such as models/, does not get into their include path.
+# The headers that protoc generates are copied at build time, by
+# proto/CMakeLists.txt.
 set(LMSERVE_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
 set(LMSERVE_FOLDERS "models|model_store|reranking|client|lm")
 

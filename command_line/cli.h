@@ -20,15 +20,16 @@ class Option;
 class Validator;
 }  // namespace CLI
 
-// The part of CLI11 that the programs use, with the names of CLI11. CLI11 is a
-// library of headers only: each source that includes it compiles all of it,
-// which takes longer than the rest of a command. Here cli.cc alone does.
+// The part of CLI11 that the programs use, with the names of CLI11. CLI11 is
+// header-only: each source that includes it compiles all of it, which takes
+// longer than the rest of a command. Therefore only cli.cc includes it.
 // See https://cliutils.github.io/CLI11/book/ for the meaning of each function.
 //
 // Not thread-safe: one thread builds and parses a command line.
 namespace lmserve::cli {
 
-// A command line that is wrong, or --help or --version, whose exit code is 0.
+// Thrown for a wrong command line, and for --help and --version, whose exit
+// code is 0.
 class ParseError : public std::runtime_error {
  public:
   ParseError(const std::string& message, int exit_code,
@@ -57,7 +58,7 @@ class ValidationError : public std::runtime_error {
   std::string name_;
 };
 
-// A check of the text of a value.
+// Checks the text of a value.
 class Validator {
  public:
   // FUNCTION returns what is wrong with a text, or "".

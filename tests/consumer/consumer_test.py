@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 MODEL = "en"
 TEXT = "the cat is small"
 
-# Flags that are our own business.
+# Flags that only our own sources must have.
 OURS = re.compile(r"-Wall|-Wextra|-Wpedantic|-Wthread-safety|-march|gtest|gmock|"
                   r"googletest|-O1")
 # Packages that the libraries do not need (gRPC looks for ZLIB itself).
@@ -28,7 +28,7 @@ NOT_NEEDED = ("GTest", "benchmark", "spdlog", "prometheus-cpp", "CLI11",
 
 
 def run(*command, **more):
-  """Runs a command; fails with its output unless it succeeds."""
+  """Runs a command; if it fails, exits with its output."""
   result = subprocess.run([str(word) for word in command], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           check=False, **more)
@@ -64,7 +64,7 @@ def check_packages(build):
   cache = (build / "CMakeCache.txt").read_text()
   for package in NOT_NEEDED:
     if re.search(rf"^{package}_(DIR|LIBRARY)", cache, re.M):
-      raise SystemExit(f"{package} is looked for without need")
+      raise SystemExit(f"{package}: expected no search for this package")
 
 
 def public_headers(source):
@@ -93,7 +93,7 @@ def check_headers(prefix, source):
 
 
 def check_programs(bin_folder, programs, folder):
-  """Scores a text in process and through a server; both agree."""
+  """Checks that a text has the same score in process and from a server."""
   store = folder / "store"
   corpus = run(bin_folder / "lm_trainer", "demo-corpus", "--sentences", "500")
   run(bin_folder / "lm_trainer", "ngram", "--corpus", "-", "--store", store,

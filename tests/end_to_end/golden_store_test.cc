@@ -24,15 +24,17 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-// A file of the store that version 0.1 wrote, or of what it answered.
+// Returns the path of a file that version 0.1 wrote: of its store, or its
+// answers.
 std::string GoldenPath(absl::string_view name) {
   return SourcePath(absl::StrCat("tests/golden/0.1/", name));
 }
 
-// Sums of a processor with other vectors differ in the last bits.
+// Processors with other vector instructions give sums that differ in the last
+// bits.
 constexpr double kTolerance = 1e-5;
 
-// Fails if the values differ: numbers by more than the tolerance.
+// Expects equal values; numbers may differ by the tolerance.
 void ExpectSame(const json& expected, const json& found,
                 const std::string& where) {
   if (expected.is_number() && found.is_number()) {

@@ -51,7 +51,7 @@ std::string Get(int port, const std::string& path) {
   return answer;
 }
 
-// Returns the port on which a server prints that its metrics are.
+// Returns the port of the metrics that a server prints.
 int MetricsPort(ServerProcess& server) {
   std::string line;
   int port = 0;

@@ -62,9 +62,8 @@ class TrainerCommandsTest : public testing::Test {
 };
 
 // The text has the 5 tokens a b </s> a </s>. The 4 words that can occur are a,
-// b,
-// </s> and <unk>. With additive smoothing, P(a) = P(</s>) = (2 + 1) / (5 + 4)
-// and P(<unk>) = 1 / 9.
+// b, </s> and <unk>. With additive smoothing, P(a) = P(</s>) = (2 + 1) / (5 +
+// 4) and P(<unk>) = 1 / 9.
 constexpr char kText[] = "a b\na\n";
 const Arguments kAdditive = {"--order", "1", "--smoothing", "additive"};
 

@@ -10,7 +10,7 @@ import sys
 
 FOLDERS = ("models", "model_store", "reranking", "command_line", "trainer",
            "server", "client", "proto/lm")
-# Where the folders are that the document names without their parent.
+# Parents of the folders that the document names without their parent.
 PARENTS = FOLDERS + ("tests",)
 
 

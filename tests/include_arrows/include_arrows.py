@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks who includes and who links whom, against the layout of the project.
+"""Checks which folders include and link which, by a table of the layout.
 
     include_arrows.py ROOT          checks the sources and targets below ROOT
     include_arrows.py --self-check  checks that forbidden arrows are found
@@ -10,10 +10,10 @@ import re
 import sys
 import tempfile
 
-# Who may know whom, from the bottom of the project to the top. A row is a
-# folder without its subfolders, or one header that may know more (or be known
-# by more) than its folder. Its sources may include the headers of the row and
-# of the rows that it names; all else is forbidden. "models/" with a slash at
+# What each folder may include, from the bottom of the project to the top. A row is
+# a folder without its subfolders, or one header that has more rights (or more users)
+# than its folder. Its sources may include the headers of the row and of the rows
+# that it names, and no other headers of the project. "models/" with a slash at
 # the end stands for the folder and everything below it.
 ARROWS = {
     # The mathematics: interfaces and vocabulary, the families of models, the
@@ -75,9 +75,9 @@ ARROWS = {
     "client": ["reranking", "command_line"],
 }
 
-# The headers of others that a row may include: the first part of an #include,
-# or the whole of it. Those of the language and the operating system are free,
-# but for models/.
+# The headers of other projects that a row may include: the first part of an
+# #include, or the whole of it. Every row may include headers of the language and of
+# the operating system; models/ only some of them (see OPERATING_SYSTEM).
 PROTOBUF = ["google"]
 STORE_MESSAGES = ["lm/v1/manifest.pb.h", "lm/v1/reranker.pb.h"]
 SERVICE_MESSAGES = ["lm/v1/language_model.pb.h", "lm/v1/reranker.pb.h"]
@@ -122,7 +122,7 @@ LINKS = {
     "client": r"absl::|lm_(reranking|command_line)$|lm_\w+_proto$|gRPC::|"
               r"nlohmann_json::",
 }
-# Interface targets that carry flags alone.
+# Interface targets that have only flags.
 FLAGS = re.compile(r"lmserve_options$")
 
 TOP_FOLDERS = sorted({row.split("/")[0] for row in ARROWS})
@@ -209,18 +209,20 @@ def check_links(root, folder):
 
 
 def check_table():
-  """Checks that the rows are in order: none knows a later one and so, with the
-  one exception of a mixture and the factory, nobody can form a circle."""
+  """Checks that no row names a later row, so that includes cannot form a cycle.
+
+  The mixture and the factory, which include each other, are the only exception.
+  """
   problems = []
   rows = list(ARROWS)
   for index, (row, known) in enumerate(ARROWS.items()):
     for name in known:
       later = [other for other in rows[index + 1:] if is_below(other, name)]
       if later and (row, name) != ("models/mixture", "models/model_factory"):
-        problems.append(f"the table: {row} knows {name}, a later row")
+        problems.append(f"the table: {row} names {name}, a later row")
       if not any(is_below(other, name) or name.startswith(other + "/")
                  for other in rows):
-        problems.append(f"the table: {row} knows {name}, which does not exist")
+        problems.append(f"the table: {row} names {name}, which does not exist")
   return problems
 
 

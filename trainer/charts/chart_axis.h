@@ -27,8 +27,8 @@ class ChartAxis {
   ChartAxis(Scale scale, double low, double high, double margin = 0);
 
   // Returns the position of a value: 0 at the low end, 1 at the high end,
-  // limited to
-  // [-1, 2]. On a logarithmic axis, numbers up to 0 are at the low end.
+  // limited to [-1, 2]. On a logarithmic axis, numbers up to 0 are at the low
+  // end.
   double Position(double value) const;
 
   // Returns at most this many round numbers on the axis, in rising order.

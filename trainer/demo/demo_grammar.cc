@@ -6,9 +6,8 @@ namespace {
 
 constexpr GrammarRule kRules[] = {
     // $sentence is the start symbol. Within a sentence, $role and $thing belong
-    // to
-    // one Agreement, $name is one name, and $host and $guest are two different
-    // friends.
+    // to one Agreement, $name is one name, and $host and $guest are two
+    // different friends.
     {"sentence", 8, "$np_one is $adjective ."},
     {"sentence", 4, "$np_many are $adjective ."},
     {"sentence", 8, "$np_one $verb_past $object ."},

@@ -2,7 +2,7 @@
 """The messages and methods of the wire API.
 
 They are built from api.binpb, the compiled .proto files, which holds
-descriptors and no code. Hence the package works with any protobuf from 4.21,
+descriptors and no code. Therefore the package works with any protobuf from 4.21,
 whichever protoc compiled it. The descriptors are in a pool of their own, so
 they do not conflict with other generated code in the same program, such as
 grpcio-health-checking or stubs of other versions of this API.

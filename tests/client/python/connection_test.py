@@ -15,8 +15,8 @@ import pytest
 STATUS = grpc.StatusCode
 
 
-# A client that may try `attempts` times, with a server that fails the first
-# `failures` calls, makes `calls` calls; `good` tells whether the last succeeds.
+# A client that may try `attempts` times makes `calls` calls. The server fails the
+# first `failures` of them. `good`: whether the last call succeeds.
 @pytest.mark.parametrize("attempts, failures, calls, good", [
     (4, 0, 1, True), (4, 1, 2, True), (4, 3, 4, True), (4, 4, 4, False),
     (2, 2, 2, False), (1, 1, 1, False), (5, 5, 5, False), (9, 9, 5, False),
