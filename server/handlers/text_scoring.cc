@@ -46,7 +46,7 @@ Task<absl::Status> ScoreBidirectional(const ServingContext& serving, Call& call,
                                       const EncodedTexts& texts,
                                       absl::Span<float> log_probs) {
   absl::Status status =
-      CheckLimit("words to read, n times n of a text of n words",
+      CheckLimit("words to read (a text of n words is read n times)",
                  WordsRead(texts), serving.limits.words_read);
   if (!status.ok()) co_return status;
   for (size_t i = 0; i < texts.size(); ++i) {

@@ -155,14 +155,14 @@ TEST_F(BidirectionalServerTest, TheWordsReadHaveALimit) {
   EXPECT_TRUE(Answer(HandleScore, "model: 'both' " + texts).ok());
   limits_.words_read = 12;
   EXPECT_EQ(Answer(HandleScore, "model: 'both' " + texts).status().ToString(),
-            "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
-            "words: expected at most 12, found 13");
+            "RESOURCE_EXHAUSTED: words to read (a text of n words is read n "
+            "times): expected at most 12, found 13");
   EXPECT_EQ(Answer(HandleRerank,
                    "models: 'both' candidates { text { text: 'a a a a' } }")
                 .status()
                 .ToString(),
-            "RESOURCE_EXHAUSTED: words to read, n times n of a text of n "
-            "words: expected at most 12, found 16");
+            "RESOURCE_EXHAUSTED: words to read (a text of n words is read n "
+            "times): expected at most 12, found 16");
   EXPECT_TRUE(Answer(HandleScore, "model: 'tiny' " + texts).ok());
 }
 

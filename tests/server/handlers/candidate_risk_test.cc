@@ -95,9 +95,10 @@ TEST_F(CandidateRiskTest, TheComparisonsHaveALimit) {
   limits_.bytes_compared = 23;
   const absl::Status status = Try(request).status();
   EXPECT_TRUE(absl::IsResourceExhausted(status));
-  EXPECT_EQ(status.message(),
-            "minimum_bayes_risk: candidates times their bytes: 24, the limit "
-            "is 23");
+  EXPECT_EQ(
+      status.message(),
+      "minimum_bayes_risk: candidates times their bytes: expected at most "
+      "23, found 24");
 }
 
 TEST_F(CandidateRiskTest, TheBytesHaveALimit) {

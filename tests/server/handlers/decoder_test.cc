@@ -201,9 +201,10 @@ TEST_P(DecoderTest, OnlyLiveHandlesCountTowardsTheLimit) {
       absl::StrCat("extend { handles: ", started_.handle(), " words: 3 ");
   const DecodeResponse first = Answer(extend + "}");
   const DecodeResponse second = Answer(extend + "}");
-  EXPECT_EQ(Error(extend + "}"),
-            "RESOURCE_EXHAUSTED: handles, with the new ones of extend: 4, the "
-            "limit is 3");
+  EXPECT_EQ(
+      Error(extend + "}"),
+      "RESOURCE_EXHAUSTED: handles, with the new ones of extend: expected "
+      "at most 3, found 4");
   Answer(extend + " scores_only: true }");
   Answer(absl::StrCat("release: ", first.extended().handles(0)));
   const DecodeResponse third = Answer(extend + "}");
