@@ -232,8 +232,8 @@ absl::Status Reranking::CheckSourceIsRead() const {
 }
 
 double Reranking::Normalized(double log_prob, size_t words) const {
-  // The divisor may be infinite, too: an impossible text must not become likelier.
-  // A text without words has ln P = 0, whatever its divisor.
+  // The divisor may be infinite, too: an impossible text must not become
+  // likelier. A text without words has ln P = 0, whatever its divisor.
   if (std::isinf(log_prob) || words == 0) return log_prob;
   const auto length = static_cast<double>(words);
   switch (reranker_.normalization()) {
