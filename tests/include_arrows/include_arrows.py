@@ -193,6 +193,7 @@ def check_links(root, folder):
   if not path.exists():
     return []
   text = re.sub(r"#.*", "", path.read_text(encoding="utf-8"))
+  text = re.sub(r"\$<(?:BUILD_INTERFACE|LINK_ONLY):([^>]*)>", r"\1", text)
   own = set(TARGET.findall(text))
   allowed = re.compile(LINKS[folder])
   problems = []
