@@ -41,9 +41,9 @@ struct ClientOptions {
   int attempts = 4;
   // The largest message that is sent or received.
   int message_bytes = 64 << 20;
-  std::optional<ClientTls> tls;  // not encrypted without a value
+  std::optional<ClientTls> tls = std::nullopt;  // not encrypted without it
   // Sent with each call as "authorization: Bearer TOKEN" unless it is empty.
-  std::string token;
+  std::string token = "";
 };
 
 // A stream of LanguageModelService.Decode. The server answers requests in

@@ -17,6 +17,10 @@ std::function<void()> WithErrors(std::function<void()> function) {
   };
 }
 
+Validator Wrap(const CLI::Validator& validator) {
+  return Validator(std::make_shared<const CLI::Validator>(validator));
+}
+
 template <typename Parse>
 void WithParseErrors(const Parse& parse) {
   try {
@@ -36,30 +40,28 @@ Validator::Validator(std::function<std::string(const std::string&)> function)
           },
           "")) {}
 
-Validator::Validator(const CLI::Validator& validator)
-    : validator_(std::make_shared<CLI::Validator>(validator)) {}
+Validator::Validator(std::shared_ptr<const CLI::Validator> validator)
+    : validator_(std::move(validator)) {}
 
-Validator Range(int least, int most) {
-  return Validator(CLI::Range(least, most));
-}
+Validator Range(int least, int most) { return Wrap(CLI::Range(least, most)); }
 
 Validator Range(uint64_t least, uint64_t most) {
-  return Validator(CLI::Range(least, most));
+  return Wrap(CLI::Range(least, most));
 }
 
 Validator Range(double least, double most) {
-  return Validator(CLI::Range(least, most));
+  return Wrap(CLI::Range(least, most));
 }
 
 Validator IsMember(std::vector<std::string> members) {
-  return Validator(CLI::IsMember(std::move(members)));
+  return Wrap(CLI::IsMember(std::move(members)));
 }
 
-Validator ExistingFile() { return Validator(CLI::ExistingFile); }
+Validator ExistingFile() { return Wrap(CLI::ExistingFile); }
 
-Validator PositiveNumber() { return Validator(CLI::PositiveNumber); }
+Validator PositiveNumber() { return Wrap(CLI::PositiveNumber); }
 
-Validator NonNegativeNumber() { return Validator(CLI::NonNegativeNumber); }
+Validator NonNegativeNumber() { return Wrap(CLI::NonNegativeNumber); }
 
 Option* Option::required() {
   option_->required();

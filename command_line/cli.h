@@ -70,7 +70,7 @@ class Validator {
             std::move(function))) {}
   // NOLINTNEXTLINE(google-explicit-constructor)
   Validator(std::function<std::string(const std::string&)> function);
-  explicit Validator(const CLI::Validator& validator);
+  explicit Validator(std::shared_ptr<const CLI::Validator> validator);
 
   const CLI::Validator& get() const { return *validator_; }
 
