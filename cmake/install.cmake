@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What `cmake --install` installs: the programs, the libraries with their public
 # headers, and the package that find_package(lmserve) finds.
 include(GNUInstallDirs)

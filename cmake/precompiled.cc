@@ -1,1 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
 // A target that owns precompiled headers needs a source.

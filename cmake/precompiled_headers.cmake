@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Headers that most sources include, compiled once: parsing them takes about half
 # of the time of a source. A source still includes what it uses, and scripts/lint
 # builds without precompiled headers. Only for GCC: Clang requires exactly the

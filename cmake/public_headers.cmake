@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # lm_public_headers(TARGET NAME HEADER...): makes TARGET the library
 # lmserve::NAME of other projects, whose headers are the HEADERs, relative to the
 # root of the project.

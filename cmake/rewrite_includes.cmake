@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Copies the header INPUT that protoc generated to OUTPUT, with its includes of
 # other generated headers changed to "lmserve/lm/...":
 #   cmake -DINPUT=... -DOUTPUT=... -P rewrite_includes.cmake

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef LMSERVE_COMMAND_LINE_CLI_H_
 #define LMSERVE_COMMAND_LINE_CLI_H_
 
