@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Writes OUTPUT, a source that defines kVersionNumber and kVersion, for VERSION
 # and the commit that is checked out in SOURCE_DIR. Leaves the file alone if it
-# would not change, so
-# that nothing is linked again. Run at each build:
+# would not change, so that nothing is linked again. Run at each build:
 #   cmake -DSOURCE_DIR=... -DVERSION=... -DOUTPUT=... -P write_version.cmake
 set(commit unknown)
 find_program(GIT git)
