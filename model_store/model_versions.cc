@@ -28,8 +28,9 @@ ModelVersions::ModelVersions(std::string store, std::string name,
       load_(std::move(load)) {}
 
 // Releases versions only after all others are loaded.
-void ModelVersions::Refresh(const VersionPolicy& policy,
-                            const std::set<uint64_t>& members) {
+void ModelVersions::Refresh(
+    const VersionPolicy& policy,
+    absl::FunctionRef<std::set<uint64_t>()> find_members) {
   const absl::Status scanned = ScanDirectory();
   if (!scanned.ok()) {
     problems_ = {{name_, 0, WithoutStorePath(store_, scanned)}};
@@ -38,7 +39,7 @@ void ModelVersions::Refresh(const VersionPolicy& policy,
   Plan plan;
   PlanAliases(&plan);
   PlanPinned(&plan);
-  for (uint64_t number : members) EnsureLoaded(number, &plan);
+  for (uint64_t number : find_members()) EnsureLoaded(number, &plan);
   if (policy.listed.empty()) {
     PlanNewest(policy.newest, &plan);
   } else if (const auto listed = policy.listed.find(name_);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "model_store/loaded_version.h"
@@ -29,10 +30,13 @@ class ModelVersions {
   ModelVersions(std::string store, std::string name, LoadFunction load);
 
   // Scans the disk and loads every version that an alias names, that is pinned,
-  // that is one of `members` (members of loaded rerankers), or that `policy`
-  // selects. Then releases all others. An alias moves only when its new version
-  // is loaded. If the model's directory cannot be read, nothing changes.
-  void Refresh(const VersionPolicy& policy, const std::set<uint64_t>& members);
+  // that is a member of a loaded reranker, or that `policy` selects. Then
+  // releases all others. `find_members` returns the members; it is called after
+  // the versions of the aliases are loaded, which may be rerankers themselves.
+  // An alias moves only when its new version is loaded. If the model's
+  // directory cannot be read, nothing changes.
+  void Refresh(const VersionPolicy& policy,
+               absl::FunctionRef<std::set<uint64_t>()> find_members);
 
   // Loads a version if it is not loaded or its directory has changed. Fails
   // with the error of the load, after the name of the version.

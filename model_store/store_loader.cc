@@ -62,12 +62,15 @@ absl::StatusOr<ModelHandle> StoreLoader::LoadVersion(const std::string& name,
 }
 
 void StoreLoader::RefreshModel(const std::string& name) {
-  std::set<uint64_t> members;
-  for (const auto& [member, reranker] : FindMembers()) {
-    if (member.first == name) members.insert(member.second);
-  }
+  const auto find_members = [&] {
+    std::set<uint64_t> members;
+    for (const auto& [member, reranker] : FindMembers()) {
+      if (member.first == name) members.insert(member.second);
+    }
+    return members;
+  };
   ModelVersions& model = GetModel(name);
-  model.Refresh(policy_, members);
+  model.Refresh(policy_, find_members);
   if (model.empty()) models_.erase(name);
   PublishSnapshot();
 }

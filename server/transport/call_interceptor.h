@@ -103,7 +103,7 @@ class PendingWrite {
  private:
   Budget::Reservation reservation_;
   const absl::Status status_;
-  const WriteWatchdog::Watch watch_;
+  WriteWatchdog::Watch watch_;
 };
 
 }  // namespace lmserve

@@ -142,7 +142,8 @@ class LiveStoreTest : public testing::Test {
   }
 
   // Publishes a reranker with the members m@VERSION.
-  void PublishReranker(const std::vector<uint64_t>& members) const {
+  void PublishReranker(const std::vector<uint64_t>& members,
+                       absl::string_view name = "reranker") const {
     lm::v1::Reranker reranker;
     for (uint64_t member : members) {
       reranker.add_members()->set_model(absl::StrCat("m@", member));
@@ -153,7 +154,7 @@ class LiveStoreTest : public testing::Test {
     NewVersion version;
     version.family = std::string(kRerankerFamily);
     version.files = {{std::string(kRerankerFile), json}};
-    Publish(directory_.path(), "reranker", version).value();
+    Publish(directory_.path(), name, version).value();
   }
 
   const TemporaryDirectory directory_;
@@ -660,6 +661,18 @@ TEST_F(LiveStoreTest, MembersOfRerankersAreKept) {
   PublishReranker({1, 3});
   ASSERT_TRUE(Refresh().ok());
   EXPECT_THAT(Loaded(), ElementsAre("1", "3*", "2*"));
+}
+
+// The alias loads the reranker in the same refresh in which the member would
+// otherwise be released as an old version.
+TEST_F(LiveStoreTest, AMemberStaysLoadedWhenAnAliasLoadsItsReranker) {
+  PublishModel();
+  Open();
+  const ModelHandle member = store_->Get("m@1").value();
+  PublishReranker({1}, "m");
+  AliasOnDisk("stable", 2);
+  ASSERT_TRUE(Refresh().ok());
+  EXPECT_EQ(store_->Get("m@1").value(), member);
 }
 
 TEST_F(LiveStoreTest, AMemberCannotBeUnloadedBeforeItsReranker) {
