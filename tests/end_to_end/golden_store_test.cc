@@ -102,7 +102,7 @@ Outcome InspectChanged(const std::string& file, absl::string_view from,
   std::filesystem::copy(GoldenPath("store/ngram/1"), store.File("ngram/1"));
   const std::string path = store.File("ngram/1/" + file);
   std::string bytes = ReadFile(path);
-  EXPECT_NE(bytes.find(from), std::string::npos);
+  EXPECT_THAT(bytes, HasSubstr(std::string(from)));
   bytes = absl::StrReplaceAll(bytes, {{from, to}});
   std::filesystem::remove(path);
   WriteText(path, bytes);
