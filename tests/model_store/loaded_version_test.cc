@@ -194,7 +194,8 @@ TEST_F(LoadedVersionTest, ManifestThatSaysOtherwise) {
       {[](lm::v1::Manifest& m) { m.set_tokenizer("bpe"); },
        "manifest.json: tokenizer: expected whitespace, found 'bpe'"},
       {[](lm::v1::Manifest& m) { m.set_format_version(2); },
-       "manifest.json: format_version: expected 1, found '2'"},
+       "manifest.json: format_version: expected 1, found '2': a newer "
+       "lmserve wrote this version"},
       {[](lm::v1::Manifest& m) {
          m.mutable_files(0)->set_name("../1/ngram.bin");
        },
