@@ -256,7 +256,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"EmptyEvaluation",
              "lm_trainer",
              {"evaluate", "--corpus", "-", "--store", "STORE", "--model", "en"},
-             "no sentence"}),
+             "expected at least one sentence, found none"}),
     CaseName);
 
 INSTANTIATE_TEST_SUITE_P(Server, FailureTest,

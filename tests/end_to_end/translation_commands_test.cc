@@ -254,7 +254,8 @@ TEST_F(TranslationCommandsTest, ScoresOfTextsGivenTheirSources) {
       {"score", "--model", "there", "--sources", directory_->File("sources")},
       "a\nb\n");
   EXPECT_NE(too_many.exit_code, 0);
-  EXPECT_THAT(too_many.errors, HasSubstr("as there are texts, 2, found more"));
+  EXPECT_THAT(too_many.errors,
+              HasSubstr("expected one line for each text, 2, found more"));
 }
 
 TEST_F(TranslationCommandsTest, EvaluateAsksForTheSource) {
