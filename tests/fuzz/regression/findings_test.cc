@@ -67,8 +67,9 @@ TEST(LoaderFindings, BestWordsInAnotherOrderAreRefused) {
   char* best = bytes.data() + bytes.size() - 10 * sizeof(WordId);
   std::swap_ranges(best, best + sizeof(WordId), best + sizeof(WordId));
   const auto file = NgramFile::Parse({bytes.data(), bytes.size()}, 10);
-  EXPECT_THAT(file.status().ToString(),
-              testing::HasSubstr("best words: expected descending probability"));
+  EXPECT_THAT(
+      file.status().ToString(),
+      testing::HasSubstr("best words: expected descending probability"));
 }
 
 // A back-off weight that is too large for ngram.bin was detected only when the
