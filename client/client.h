@@ -61,7 +61,7 @@ class DecodeStream {
   // stream, or OUT_OF_RANGE after Close() when all requests are answered.
   virtual absl::StatusOr<lm::v1::DecodeResponse> Receive() = 0;
 
-  // Tells the server that no more requests follow.
+  // Ends the requests: the server may now end the stream.
   virtual void Close() = 0;
 };
 
