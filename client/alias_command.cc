@@ -13,7 +13,7 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct AliasOptions {
   std::string admin = kDefaultAdminAddress;
   std::string model;
   std::string alias;
@@ -21,7 +21,8 @@ struct Options {
   bool remove = false;
 };
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+absl::StatusOr<bool> RunAlias(const AliasOptions& options,
+                              const CommonOptions& common) {
   const VersionArgument model = ParseVersion(options.model);
   lm::v1::SetAliasRequest request;
   request.set_name(model.name);
@@ -43,7 +44,7 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 }  // namespace
 
 void AddAliasCommand(cli::App& app, CommandFunction* run) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<AliasOptions>();
   cli::App& command =
       *app.add_subcommand("alias",
                           "Load a version and point an alias to it.\n"
@@ -64,7 +65,9 @@ void AddAliasCommand(cli::App& app, CommandFunction* run) {
     if (!problem.empty()) throw cli::ValidationError("model", problem);
   });
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunAlias(*options, common);
+    };
   });
 }
 

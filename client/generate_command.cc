@@ -16,7 +16,7 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct GenerateCommandOptions {
   std::vector<std::string> prompt;
   lm::v1::GenerateRequest request;
 };
@@ -54,7 +54,8 @@ void PrintText(const lm::v1::GenerateResponse& message, bool* first) {
   }
 }
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+absl::StatusOr<bool> RunGenerate(const GenerateCommandOptions& options,
+                                 const CommonOptions& common) {
   const Client client(common.client);
   lm::v1::GenerateRequest request = options.request;
   const absl::StatusOr<std::string> model =
@@ -86,7 +87,7 @@ std::string CheckSeed(const std::string& text) {
 // Adds an option for an optional field of the request.
 template <typename Value>
 cli::Option* AddField(cli::App& command, const std::string& name,
-                      const std::shared_ptr<Options>& options,
+                      const std::shared_ptr<GenerateCommandOptions>& options,
                       void (lm::v1::GenerateRequest::*set)(Value),
                       const std::string& what) {
   return command.add_option_function<Value>(
@@ -97,7 +98,7 @@ cli::Option* AddField(cli::App& command, const std::string& name,
 
 void AddGenerateCommand(cli::App& app, CommandFunction* run) {
   using Request = lm::v1::GenerateRequest;
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GenerateCommandOptions>();
   cli::App& command = *app.add_subcommand(
       "generate",
       "Generate a text that continues a prompt, and print it word by word.\n"
@@ -140,7 +141,9 @@ void AddGenerateCommand(cli::App& app, CommandFunction* run) {
       "--allow-unknown", [=] { options->request.set_allow_unknown(true); },
       "Allow the unknown word, <unk>, in the text");
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunGenerate(*options, common);
+    };
   });
 }
 

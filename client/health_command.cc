@@ -13,8 +13,8 @@
 namespace lmserve {
 namespace {
 
-absl::StatusOr<bool> Run(const std::string& service,
-                         const CommonOptions& common) {
+absl::StatusOr<bool> RunHealth(const std::string& service,
+                               const CommonOptions& common) {
   const absl::StatusOr<bool> serving = Client(common.client).Health(service);
   if (absl::IsNotFound(serving.status())) {
     return absl::NotFoundError(
@@ -42,7 +42,9 @@ void AddHealthCommand(cli::App& app, CommandFunction* run) {
   command.add_option("model", *service,
                      "Name of a model [the server as a whole]");
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*service, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunHealth(*service, common);
+    };
   });
 }
 

@@ -12,12 +12,13 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct LoadOptions {
   std::string admin = kDefaultAdminAddress;
   std::string model;
 };
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+absl::StatusOr<bool> RunLoad(const LoadOptions& options,
+                             const CommonOptions& common) {
   const VersionArgument model = ParseVersion(options.model);
   lm::v1::LoadModelRequest request;
   request.set_name(model.name);
@@ -38,7 +39,7 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 }  // namespace
 
 void AddLoadCommand(cli::App& app, CommandFunction* run) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<LoadOptions>();
   cli::App& command =
       *app.add_subcommand("load",
                           "Load a version of a model and keep it loaded; the "
@@ -49,7 +50,9 @@ void AddLoadCommand(cli::App& app, CommandFunction* run) {
       ->required()
       ->check(CheckModel);
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunLoad(*options, common);
+    };
   });
 }
 

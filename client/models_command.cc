@@ -75,7 +75,7 @@ void PrintJson(const lm::v1::ListModelsResponse& response) {
   std::cout << json.dump() << "\n";
 }
 
-absl::StatusOr<bool> Run(const CommonOptions& common) {
+absl::StatusOr<bool> RunModels(const CommonOptions& common) {
   const auto response = Client(common.client).ListModels();
   if (!response.ok()) return response.status();
   common.json ? PrintJson(*response) : Print(*response);
@@ -90,7 +90,7 @@ void AddModelsCommand(cli::App& app, CommandFunction* run) {
                           "List the models of the server, the versions that it "
                           "refused to load, and those it is loading.\n"
                           "  lm_client models");
-  command.callback([=] { *run = Run; });
+  command.callback([=] { *run = RunModels; });
 }
 
 }  // namespace lmserve

@@ -16,7 +16,7 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct PredictOptions {
   std::string model;
   std::vector<std::string> contexts;
   std::vector<std::string> suffixes;  // empty, or one for each context
@@ -32,7 +32,7 @@ struct Position {
   std::optional<std::string> suffix;
 };
 
-std::vector<Position> ReadPositions(const Options& options) {
+std::vector<Position> ReadPositions(const PredictOptions& options) {
   std::vector<Position> positions;
   // An empty argument is the start of a sentence; a blank line is skipped.
   for (const std::string& context : options.contexts) {
@@ -76,7 +76,8 @@ void PrintJson(const Position& position, const lm::v1::NextWords& next) {
   std::cout << json.dump() << "\n";
 }
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+absl::StatusOr<bool> RunPredict(const PredictOptions& options,
+                                const CommonOptions& common) {
   const Client client(common.client);
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
@@ -104,7 +105,7 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 }  // namespace
 
 void AddPredictCommand(cli::App& app, CommandFunction* run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PredictOptions>();
   cli::App& command = *app.add_subcommand(
       "predict",
       "Print the most probable next words, or the probabilities of given "
@@ -133,7 +134,9 @@ void AddPredictCommand(cli::App& app, CommandFunction* run) {
   command.add_flag("--exclude-unknown", options->exclude_unknown,
                    "Leave out the unknown word, <unk>");
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunPredict(*options, common);
+    };
   });
 }
 

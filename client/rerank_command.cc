@@ -18,7 +18,7 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct RerankCommandOptions {
   RerankOptions request;
   std::vector<std::string> candidates;
   NbestFiles files;  // without --nbest: the candidates are one list
@@ -37,7 +37,7 @@ absl::Status AddDefaultModel(const RerankOptions& options, const Client& client,
   return model.status();
 }
 
-absl::Status AddCandidates(const Options& options,
+absl::Status AddCandidates(const RerankCommandOptions& options,
                            lm::v1::RerankRequest* request) {
   TextSource source(options.candidates);
   for (std::string line; source.Next(&line);) {
@@ -97,7 +97,8 @@ absl::Status RerankOneList(const CommonOptions& common, const Client& client,
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+absl::StatusOr<bool> RunRerank(const RerankCommandOptions& options,
+                               const CommonOptions& common) {
   const bool is_one_list = options.files.nbest.empty();
   absl::StatusOr<lm::v1::RerankRequest> request =
       MakeRerankRequest(options.request);
@@ -116,7 +117,8 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 }
 
 // Adds the options that say what to rerank. Returns --nbest.
-cli::Option* AddCandidateOptions(cli::App& command, Options* options) {
+cli::Option* AddCandidateOptions(cli::App& command,
+                                 RerankCommandOptions* options) {
   cli::Option* candidates =
       command.add_option("candidate", options->candidates,
                          "Candidates of one list [the lines of standard "
@@ -209,7 +211,7 @@ void AddScoringOptions(cli::App& command, RerankOptions* options) {
 }  // namespace
 
 void AddRerankCommand(cli::App& app, CommandFunction* run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RerankCommandOptions>();
   cli::App& command = *app.add_subcommand(
       "rerank",
       "Order the candidates of one list by the scores of models and by their "
@@ -231,7 +233,9 @@ void AddRerankCommand(cli::App& app, CommandFunction* run) {
       ->excludes(nbest)
       ->capture_default_str();
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunRerank(*options, common);
+    };
   });
 }
 

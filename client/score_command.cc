@@ -22,7 +22,7 @@ namespace {
 // results appear soon.
 constexpr int kTextsPerMessage = 256;
 
-struct Options {
+struct ScoreOptions {
   std::string model;
   std::vector<std::string> texts;
   std::string source;   // the text that all texts translate
@@ -36,7 +36,7 @@ struct Options {
 // methods require that both are done.
 class Sender {
  public:
-  Sender(const std::string& model, const Options& options)
+  Sender(const std::string& model, const ScoreOptions& options)
       : model_(model), options_(options), texts_(options.texts) {
     if (options.sources.empty()) return;
     sources_.open(options.sources, std::ios::binary);
@@ -103,7 +103,7 @@ class Sender {
   }
 
   const std::string model_;
-  const Options& options_;
+  const ScoreOptions& options_;
   TextSource texts_;
   std::ifstream sources_;
   uint64_t sources_read_ = 0;
@@ -153,7 +153,8 @@ void PrintWords(const lm::v1::WordScores& words) {
   }
 }
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+absl::StatusOr<bool> RunScore(const ScoreOptions& options,
+                              const CommonOptions& common) {
   const Client client(common.client);
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
@@ -194,7 +195,7 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 }  // namespace
 
 void AddScoreCommand(cli::App& app, CommandFunction* run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ScoreOptions>();
   cli::App& command =
       *app.add_subcommand("score",
                           "Print the log-probability of each text under a "
@@ -219,7 +220,9 @@ void AddScoreCommand(cli::App& app, CommandFunction* run) {
                    "Do not score the end of the sentence, </s>, because the "
                    "texts are unfinished");
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunScore(*options, common);
+    };
   });
 }
 

@@ -20,7 +20,7 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct TranslateOptions {
   std::vector<std::string> texts;
   std::string model;
   uint32_t beam = 5;
@@ -40,7 +40,7 @@ struct Sentence {
 };
 
 // Returns the translations of a sentence, best first; none if it is blank.
-Hypotheses Translate(const Client& client, const Options& options,
+Hypotheses Translate(const Client& client, const TranslateOptions& options,
                      const std::string& model, const std::string& source) {
   if (absl::StripAsciiWhitespace(source).empty()) {
     return std::vector<lm::v1::Hypothesis>();
@@ -91,7 +91,8 @@ void PrintJson(const std::string& source,
   std::cout << json.dump() << "\n";
 }
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
+                                  const CommonOptions& common) {
   const Client client(common.client);
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
@@ -141,7 +142,7 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 }  // namespace
 
 void AddTranslateCommand(cli::App& app, CommandFunction* run) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TranslateOptions>();
   cli::App& command = *app.add_subcommand(
       "translate",
       "Translate sentences with a translation model and beam search.\n"
@@ -180,7 +181,9 @@ void AddTranslateCommand(cli::App& app, CommandFunction* run) {
       ->check(cli::Range(1, 1'000))
       ->capture_default_str();
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunTranslate(*options, common);
+    };
   });
 }
 

@@ -12,12 +12,13 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct UnloadOptions {
   std::string admin = kDefaultAdminAddress;
   std::string model;
 };
 
-absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
+absl::StatusOr<bool> RunUnload(const UnloadOptions& options,
+                               const CommonOptions& common) {
   const VersionArgument model = ParseVersion(options.model);
   lm::v1::UnloadModelRequest request;
   request.set_name(model.name);
@@ -33,7 +34,7 @@ absl::StatusOr<bool> Run(const Options& options, const CommonOptions& common) {
 }  // namespace
 
 void AddUnloadCommand(cli::App& app, CommandFunction* run) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<UnloadOptions>();
   cli::App& command = *app.add_subcommand(
       "unload",
       "Unload a version until it is loaded again or a newer one is published.\n"
@@ -43,7 +44,9 @@ void AddUnloadCommand(cli::App& app, CommandFunction* run) {
       ->required()
       ->check(CheckVersion);
   command.callback([=] {
-    *run = [=](const CommonOptions& common) { return Run(*options, common); };
+    *run = [=](const CommonOptions& common) {
+      return RunUnload(*options, common);
+    };
   });
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 // Number of distributions computed at once. Some models compute several in
 // little more time than one.
-constexpr size_t kRows = 16;
+constexpr size_t kRowsPerBlock = 16;
 
 }  // namespace
 
@@ -24,13 +24,14 @@ void TakeBest(absl::Span<const float> log_probs, absl::Span<ScoredWord> best) {
 void LanguageModel::TopK(absl::Span<const std::byte* const> states, size_t k,
                          absl::Span<ScoredWord> best) const {
   const size_t size = vocabulary().size();
-  std::vector<float> log_probs(std::min(states.size(), kRows) * size);
+  std::vector<float> log_probs(std::min(states.size(), kRowsPerBlock) * size);
   for (size_t i = 0; i < states.size(); ++i) {
-    if (i % kRows == 0) {
-      Distribution(states.subspan(i, kRows), log_probs.data());
+    if (i % kRowsPerBlock == 0) {
+      Distribution(states.subspan(i, kRowsPerBlock), log_probs.data());
     }
-    TakeBest(absl::MakeConstSpan(log_probs).subspan(i % kRows * size, size),
-             best.subspan(i * k, k));
+    TakeBest(
+        absl::MakeConstSpan(log_probs).subspan(i % kRowsPerBlock * size, size),
+        best.subspan(i * k, k));
   }
 }
 

@@ -3,11 +3,15 @@
 #define LMSERVE_MODELS_LANGUAGE_MODEL_H_
 
 #include <cstddef>
+#include <limits>
 
 #include "absl/types/span.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
+
+// The natural logarithm of the probability 0.
+constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
 // A word and the natural logarithm of its probability.
 struct ScoredWord {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -335,7 +334,7 @@ absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
       ReadVector(file, kOutputBiasTensor, vocabulary.size());
   if (!bias.ok()) return bias.status();
   for (WordId word : never) {
-    (*bias)[word] = -std::numeric_limits<float>::infinity();
+    (*bias)[word] = kImpossible;
   }
 
   OutputLayer::Weights weights = {};

@@ -15,7 +15,7 @@ using Gap = BidirectionalModel::Gap;
 
 // The maximum number of words in a group of sentences, which limits memory. A
 // longer sentence is a group of its own.
-constexpr size_t kMaxWords = 2048;
+constexpr size_t kMaxWordsPerBatch = 2048;
 
 // The number of distributions computed at once.
 constexpr size_t kMaxDistributions = 16;
@@ -100,7 +100,7 @@ void RecurrentBidirectionalModel::Encode(absl::Span<const Gap> gaps,
   absl::Span<const size_t> left = order;
   while (!left.empty()) {
     const size_t length = Length(gaps[left[0]]);
-    const size_t most = std::max<size_t>(kMaxWords / length, 1);
+    const size_t most = std::max<size_t>(kMaxWordsPerBatch / length, 1);
     std::vector<Gap> group;
     for (size_t gap : left.subspan(0, most)) {
       if (Length(gaps[gap]) != length) break;

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "absl/base/macros.h"
@@ -22,7 +21,7 @@ absl::StatusOr<std::unique_ptr<NgramModel>> NgramModel::Create(
   absl::StatusOr<NgramFile> file = NgramFile::Parse(bytes, vocabulary.size());
   if (!file.ok()) return file.status();
   const WordId begin = vocabulary.begin_sentence();
-  if (file->LogProb(1 + begin) != -std::numeric_limits<float>::infinity() ||
+  if (file->LogProb(1 + begin) != kImpossible ||
       std::count(file->words.begin() + 1, file->words.end(), begin) != 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("ngram.bin: ", kBeginSentence,

@@ -12,7 +12,6 @@
 // Tested by tests/conformance and tests/models/ngram/ngram_model_test.cc.
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "absl/base/macros.h"
@@ -20,12 +19,6 @@
 #include "models/ngram/ngram_model.h"
 
 namespace lmserve {
-namespace {
-
-constexpr float kImpossible = -std::numeric_limits<float>::infinity();
-
-}  // namespace
-
 std::vector<NgramModel::Source> NgramModel::Sources(
     const Context& context) const {
   std::vector<Source> sources;

@@ -4,14 +4,11 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "models/neural/kernels.h"
 
 namespace lmserve {
 namespace {
-
-constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
 // Dividing log-probabilities by a smaller temperature could overflow a float.
 bool IsGreedy(const SamplerOptions& options) {

@@ -9,12 +9,12 @@ namespace {
 
 // After this time a refused client may try again. A call that waits in the
 // queue takes about as long.
-constexpr absl::Duration kRetryDelay = absl::Milliseconds(100);
+constexpr absl::Duration kCallRetryDelay = absl::Milliseconds(100);
 
 absl::Status TooManyCalls(absl::string_view of_whom, uint64_t limit) {
   return ResourceExhausted(absl::StrCat("too many calls", of_whom, " at once: ",
                                         limit, " of ", limit, " allowed"),
-                           kRetryDelay);
+                           kCallRetryDelay);
 }
 
 }  // namespace

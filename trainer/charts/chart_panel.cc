@@ -14,9 +14,9 @@
 namespace lmserve {
 namespace {
 
-constexpr size_t kMostPoints = 1000;  // per line
-constexpr size_t kMostDots = 40;      // lines of more points have no dots
-constexpr size_t kMostLetters = 16;   // per label in the legend
+constexpr size_t kMostPoints = 1000;       // per line
+constexpr size_t kMostDots = 40;           // lines of more points have no dots
+constexpr size_t kMostLegendLetters = 16;  // per label in the legend
 constexpr double kMargin = 0.06;  // above and below the lines, as a fraction
 constexpr double kTickDistance = 22;  // minimum
 constexpr double kLegendDistance = 16;
@@ -265,7 +265,7 @@ class PanelDrawing {
   void DrawLegendText(absl::string_view label, absl::string_view value,
                       double y) {
     Add("<text x=\"26\" y=\"%.1f\">%s</text>", y + kBaseline,
-        XmlText(label, kMostLetters));
+        XmlText(label, kMostLegendLetters));
     Add("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
         column_.legend_width, y + kBaseline, XmlText(value));
   }

@@ -11,12 +11,12 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct DemoCorpusOptions {
   uint64_t sentences = 50000;
   uint64_t seed = 1;
 };
 
-absl::Status WriteCorpus(const Options& options) {
+absl::Status WriteCorpus(const DemoCorpusOptions& options) {
   DemoCorpus corpus(options.seed);
   for (uint64_t i = 0; i < options.sentences && std::cout; ++i) {
     std::cout << corpus.Next() << '\n';
@@ -28,7 +28,7 @@ absl::Status WriteCorpus(const Options& options) {
 }  // namespace
 
 void AddDemoCorpusCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DemoCorpusOptions>();
   cli::App& command = *app.add_subcommand(
       "demo-corpus",
       "Write sentences that a small English-like grammar generates, for "

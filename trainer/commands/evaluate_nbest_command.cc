@@ -18,7 +18,7 @@
 namespace lmserve {
 namespace {
 
-struct EvaluateOptions {
+struct EvaluateNbestOptions {
   NbestInputOptions input;
   std::vector<std::string> metrics = MetricNames();
   size_t samples = 1000;
@@ -58,7 +58,7 @@ void PrintJson(const Metric& metric, int references,
   }
 }
 
-absl::Status RunEvaluate(const EvaluateOptions& options) {
+absl::Status RunEvaluateNbest(const EvaluateNbestOptions& options) {
   const absl::StatusOr<NbestInput> input = ReadNbestInput(options.input);
   if (!input.ok()) return input.status();
   const NbestLists& lists = input->lists;
@@ -95,7 +95,7 @@ absl::Status RunEvaluate(const EvaluateOptions& options) {
 }  // namespace
 
 void AddEvaluateNbestCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<EvaluateOptions>();
+  auto options = std::make_shared<EvaluateNbestOptions>();
   cli::App& command = *app.add_subcommand(
       "evaluate-nbest",
       "Score several choices from n-best lists: the first candidate of each "
@@ -132,7 +132,8 @@ void AddEvaluateNbestCommand(cli::App& app, CommandAction* action) {
   command.add_option("--seed", options->seed, "Random seed")
       ->capture_default_str();
   command.add_flag("--json", options->json, "Print each row as a JSON object");
-  command.callback([=] { *action = [=] { return RunEvaluate(*options); }; });
+  command.callback(
+      [=] { *action = [=] { return RunEvaluateNbest(*options); }; });
 }
 
 }  // namespace lmserve

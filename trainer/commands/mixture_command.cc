@@ -33,7 +33,7 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct MixtureOptions {
   ModelOptions target;
   std::vector<std::string> members;
   std::string corpus;
@@ -60,7 +60,8 @@ std::string FullName(const LoadedVersion& loaded) {
   return VersionName(loaded.name(), loaded.version());
 }
 
-absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
+absl::StatusOr<std::vector<ModelHandle>> LoadMembers(
+    const MixtureOptions& options) {
   std::vector<ModelHandle> members;
   for (const std::string& spec : options.members) {
     absl::StatusOr<ModelHandle> handle =
@@ -85,7 +86,7 @@ absl::StatusOr<std::vector<ModelHandle>> LoadMembers(const Options& options) {
   return members;
 }
 
-absl::StatusOr<ScoredText> ScoreText(const Options& options,
+absl::StatusOr<ScoredText> ScoreText(const MixtureOptions& options,
                                      absl::Span<const ModelHandle> members) {
   absl::StatusOr<std::unique_ptr<LineReader>> lines =
       LineReader::Open(options.corpus);
@@ -116,7 +117,7 @@ absl::StatusOr<ScoredText> ScoreText(const Options& options,
 
 // Returns the weights of --weights, scaled to the sum 1, or fits weights to the
 // text if there are none.
-MixtureFit FindWeights(const Options& options, const ScoredText& text) {
+MixtureFit FindWeights(const MixtureOptions& options, const ScoredText& text) {
   if (options.weights.empty()) {
     return FitMixtureWeights(text.log_probs, options.fit);
   }
@@ -140,7 +141,7 @@ std::vector<float> MixText(const ScoredText& text,
   return mixed;
 }
 
-MixtureResult Assess(const Options& options,
+MixtureResult Assess(const MixtureOptions& options,
                      absl::Span<const ModelHandle> members,
                      const ScoredText& text) {
   const WordId unknown = members[0]->model().vocabulary().unknown();
@@ -167,7 +168,7 @@ std::map<std::string, std::string> Properties(const MixtureResult& result) {
   return properties;
 }
 
-absl::StatusOr<uint64_t> PublishMixture(const Options& options,
+absl::StatusOr<uint64_t> PublishMixture(const MixtureOptions& options,
                                         absl::Span<const ModelHandle> members,
                                         const MixtureResult& result,
                                         const ScoredText& text) {
@@ -232,7 +233,7 @@ void PrintText(const MixtureResult& result, const std::string& version) {
   std::cout << version << std::endl;
 }
 
-absl::Status MakeMixture(const Options& options) {
+absl::Status MakeMixture(const MixtureOptions& options) {
   absl::Status status = CheckModelName(options.target.model);
   if (!status.ok()) return status;
   const absl::StatusOr<std::vector<ModelHandle>> members = LoadMembers(options);
@@ -249,7 +250,7 @@ absl::Status MakeMixture(const Options& options) {
 }
 
 // Throws the exception by which CLI11 reports a wrong command line.
-void CheckOptions(const Options& options) {
+void CheckOptions(const MixtureOptions& options) {
   const size_t members = options.members.size();
   if (members < 2) {
     throw cli::ValidationError("--members", "expected 2 or more, found 1");
@@ -271,7 +272,7 @@ void CheckOptions(const Options& options) {
 }  // namespace
 
 void AddMixtureCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MixtureOptions>();
   cli::App& command = *app.add_subcommand(
       "mixture",
       "Mix models that share a vocabulary, with weights that are fitted to a "

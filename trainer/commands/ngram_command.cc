@@ -28,7 +28,7 @@
 namespace lmserve {
 namespace {
 
-struct Options {
+struct NgramOptions {
   ModelOptions target;
   std::string corpus;
   std::string valid;
@@ -39,7 +39,7 @@ struct Options {
   EstimateOptions estimate;
 };
 
-absl::StatusOr<Corpus> ReadTrainingText(const Options& options) {
+absl::StatusOr<Corpus> ReadTrainingText(const NgramOptions& options) {
   absl::StatusOr<Corpus> corpus = ReadCorpusFile(options.corpus, options.text);
   if (!corpus.ok()) return corpus;
   PrintMessage(absl::StrFormat(
@@ -52,7 +52,7 @@ absl::StatusOr<Corpus> ReadTrainingText(const Options& options) {
   return corpus;
 }
 
-std::map<std::string, std::string> Properties(const Options& options,
+std::map<std::string, std::string> Properties(const NgramOptions& options,
                                               const Corpus& corpus) {
   std::map<std::string, std::string> properties = {
       {"smoothing", options.estimate.smoothing.method},
@@ -69,7 +69,7 @@ std::map<std::string, std::string> Properties(const Options& options,
 }
 
 // Reports the perplexity of a published version on the validation text.
-absl::Status Validate(const Options& options, uint64_t version) {
+absl::Status Validate(const NgramOptions& options, uint64_t version) {
   absl::StatusOr<ModelHandle> handle =
       LoadModel(options.target.store, options.target.model, version);
   if (!handle.ok()) return handle.status();
@@ -88,7 +88,7 @@ absl::Status Validate(const Options& options, uint64_t version) {
   return absl::OkStatus();
 }
 
-absl::Status Train(const Options& options) {
+absl::Status Train(const NgramOptions& options) {
   if (absl::Status status = CheckModelName(options.target.model);
       !status.ok()) {
     return status;
@@ -130,7 +130,7 @@ absl::Status Train(const Options& options) {
 }  // namespace
 
 void AddNgramCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<NgramOptions>();
   cli::App& command = *app.add_subcommand(
       "ngram",
       "Train an n-gram model on a text and publish it as a new version.\n"

@@ -14,14 +14,15 @@
 namespace lmserve {
 namespace {
 
-struct Options : NeuralOptions {
+struct RecurrentCommandOptions : NeuralOptions {
   std::string cell = "lstm";
   std::string nonlinearity = "tanh";
   RecurrentNetworkOptions network;
   bool stream = false;
 };
 
-std::map<std::string, std::string> Properties(const Options& options) {
+std::map<std::string, std::string> Properties(
+    const RecurrentCommandOptions& options) {
   const RecurrentNetworkOptions& n = options.network;
   std::map<std::string, std::string> properties = {
       {"cell", options.cell},
@@ -43,7 +44,8 @@ std::map<std::string, std::string> Properties(const Options& options) {
 
 // Sets the options of the network that follow from the vocabulary and from
 // other options.
-absl::Status CompleteNetwork(const Vocabulary& vocabulary, Options* options) {
+absl::Status CompleteNetwork(const Vocabulary& vocabulary,
+                             RecurrentCommandOptions* options) {
   RecurrentNetworkOptions& network = options->network;
   absl::StatusOr<Cutoffs> cutoffs =
       ParseCutoffs(options->cutoffs, vocabulary,
@@ -66,7 +68,8 @@ absl::Status CompleteNetwork(const Vocabulary& vocabulary, Options* options) {
 }
 
 // Returns a function that makes the batches of a text.
-auto BatchMaker(const Options& options, const Vocabulary& vocabulary) {
+auto BatchMaker(const RecurrentCommandOptions& options,
+                const Vocabulary& vocabulary) {
   const WordId begin = vocabulary.begin_sentence();
   const WordId end = vocabulary.end_sentence();
   const WordId unknown = vocabulary.unknown();
@@ -80,7 +83,7 @@ auto BatchMaker(const Options& options, const Vocabulary& vocabulary) {
   };
 }
 
-absl::Status Train(Options options) {
+absl::Status Train(RecurrentCommandOptions options) {
   const bool bidirectional = options.network.stack.bidirectional;
   if (options.stream && bidirectional) {
     return absl::InvalidArgumentError(
@@ -107,7 +110,7 @@ absl::Status Train(Options options) {
 }  // namespace
 
 void AddRecurrentCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RecurrentCommandOptions>();
   RecurrentNetworkOptions& network = options->network;
   network.stack.units = 200;
   network.stack.layers = 2;

@@ -18,7 +18,7 @@
 namespace lmserve {
 namespace {
 
-struct Options : NeuralOptions {
+struct TranslationCommandOptions : NeuralOptions {
   std::string source;
   std::string valid_source;
   std::string source_vocabulary_file;
@@ -30,7 +30,8 @@ struct Options : NeuralOptions {
 
 std::string YesNo(bool value) { return value ? "yes" : "no"; }
 
-std::map<std::string, std::string> Properties(const Options& options) {
+std::map<std::string, std::string> Properties(
+    const TranslationCommandOptions& options) {
   const TranslationNetworkOptions& n = options.network;
   std::map<std::string, std::string> properties = {
       {"cell", options.cell},
@@ -53,7 +54,7 @@ std::map<std::string, std::string> Properties(const Options& options) {
 
 // Sets the options of the network that follow from other options. Fails if the
 // options contradict each other.
-absl::Status CompleteNetwork(Options* options) {
+absl::Status CompleteNetwork(TranslationCommandOptions* options) {
   TranslationNetworkOptions& network = options->network;
   network.cell = *ParseCell(options->cell);
   network.activation = *ParseActivation(options->nonlinearity);
@@ -107,7 +108,7 @@ void AddSelfTest(const ParallelCorpus& corpus, NetworkVersion* version) {
   }
 }
 
-absl::Status Train(Options options) {
+absl::Status Train(TranslationCommandOptions options) {
   absl::Status status = CheckModelName(options.target.model);
   if (!status.ok()) return status;
   status = CompleteNetwork(&options);
@@ -158,7 +159,7 @@ absl::Status Train(Options options) {
 }  // namespace
 
 void AddTranslationCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TranslationCommandOptions>();
   TranslationNetworkOptions& network = options->network;
   network.units = 256;
   network.dropout = 0.3;

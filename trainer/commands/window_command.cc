@@ -16,11 +16,12 @@
 namespace lmserve {
 namespace {
 
-struct Options : NeuralOptions {
+struct WindowCommandOptions : NeuralOptions {
   WindowNetworkOptions network;
 };
 
-std::map<std::string, std::string> Properties(const Options& options) {
+std::map<std::string, std::string> Properties(
+    const WindowCommandOptions& options) {
   const WindowNetworkOptions& network = options.network;
   std::map<std::string, std::string> properties = {
       {"window", absl::StrCat(network.window)},
@@ -33,7 +34,7 @@ std::map<std::string, std::string> Properties(const Options& options) {
   return properties;
 }
 
-absl::Status Train(Options options) {
+absl::Status Train(WindowCommandOptions options) {
   absl::StatusOr<TrainingTexts> texts =
       ReadTrainingTexts(options, TextForm::kSentences);
   if (!texts.ok()) return texts.status();
@@ -60,7 +61,7 @@ absl::Status Train(Options options) {
 }  // namespace
 
 void AddWindowCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<WindowCommandOptions>();
   WindowNetworkOptions& network = options->network;
   network.embedding = 60;
   network.hidden = 100;

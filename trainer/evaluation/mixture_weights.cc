@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+
+#include "models/language_model.h"
 
 namespace lmserve {
 namespace {
@@ -42,7 +43,7 @@ class Fitter {
     for (size_t m = 1; m < members_; ++m) {
       best = std::max(best, log_probs[m][t]);
     }
-    if (best == -std::numeric_limits<float>::infinity()) return;
+    if (best == kImpossible) return;
     log_prob_of_best_ += best;
     for (size_t m = 0; m < members_; ++m) {
       ratios_.push_back(std::exp(double{log_probs[m][t]} - best));

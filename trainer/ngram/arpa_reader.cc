@@ -18,10 +18,8 @@
 namespace lmserve {
 namespace {
 
-constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-
 float NaturalLog(double log10) {
-  return log10 == kLog10OfZero ? kMinusInfinity
+  return log10 == kLog10OfZero ? kImpossible
                                : static_cast<float>(log10 * kLn10);
 }
 
@@ -200,7 +198,7 @@ class ArpaReader {
           lines_.name(), ", 1-grams: ", vocabulary_.status().message()));
     }
     // <s> is never predicted; its log-probability in the file is arbitrary.
-    level.log_probs[vocabulary_->begin_sentence()] = kMinusInfinity;
+    level.log_probs[vocabulary_->begin_sentence()] = kImpossible;
     return absl::OkStatus();
   }
 
