@@ -95,7 +95,7 @@ void ModelStore::OnChange(std::function<void()> function) {
 }
 
 void ModelStore::Refresh(Done done) {
-  Post([this] { return loader_.Refresh(); }, std::move(done));
+  Post([this] { return loader_.Refresh(); }, done);
 }
 
 void ModelStore::Load(const std::string& name, uint64_t version, Done done) {
@@ -113,7 +113,7 @@ void ModelStore::SetAlias(const std::string& name, const std::string& alias,
        std::move(done));
 }
 
-void ModelStore::Post(std::function<absl::Status()> change, Done done) {
+void ModelStore::Post(std::function<absl::Status()> change, const Done& done) {
   const bool posted = thread_->Post([this, change = std::move(change), done] {
     done(stopped_ ? Stopped() : change());
   });

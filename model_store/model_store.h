@@ -91,7 +91,7 @@ class ModelStore {
   absl::StatusOr<ModelHandle> LoadUnlessStopped(const std::string& name,
                                                 uint64_t version) const;
   void Publish(std::shared_ptr<const ServedModels> served);
-  void Post(std::function<absl::Status()> change, Done done);
+  void Post(std::function<absl::Status()> change, const Done& done);
 
   const std::string directory_;
   mutable Mutex mutex_;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "models/language_model.h"
 #include "models/text.h"
 #include "trainer/ngram/arpa.h"
 
