@@ -12,6 +12,7 @@ of JSON. It needs no token. Use it only against a server of your own.
 import argparse
 import errno
 import json
+import random
 import resource
 import selectors
 import socket
@@ -748,6 +749,58 @@ def goaway_flood(_target, _):
                             struct.pack(">II", 0, 0) + b"x" * 8000))
 
 
+# ---- Frames that make no sense.
+
+
+@attack(connections=16)
+def random_frames(target, number):
+  """Sends frames with random types, flags, lengths and contents."""
+  random_ = random.Random(number)
+  yield START + target.call(1, lm.DECODE)
+  for _ in range(random_.randrange(1, 200)):
+    body = random_.randbytes(random_.choice([0, 1, 4, 5, 6, 8, 9, 200]))
+    yield h2.frame(random_.randrange(12), random_.randrange(256),
+                   random_.choice([0, 1, 2, 3, 5, 2**31 - 1]), body)
+  # A server that has not closed the connection yet reads the rest as a frame.
+  yield h2.frame(h2.DATA, 0, 1, bytes(100))[:50]
+  yield from flood(b"\xff" * 1000)
+
+
+@attack(connections=16)
+def random_headers(target, number):
+  """Sends calls with some random bytes in their header blocks."""
+  random_ = random.Random(number)
+  yield START
+  for stream in streams():
+    block = bytearray(h2.request_headers(
+        lm.SCORE, h2.literal(b"x-a", b"y" * 50, True), target.tls))
+    for _ in range(random_.randrange(4)):
+      block[random_.randrange(len(block))] = random_.randrange(256)
+    yield h2.headers(stream, bytes(block), True)
+
+
+@attack(connections=16)
+def random_messages(target, number):
+  """Sends valid calls with random bytes in their messages."""
+  random_ = random.Random(number)
+  yield START
+  requests = [(lm.SCORE, lm.score_request(MODEL, ["the cat is small ."], True)),
+              (lm.PREDICT, lm.predict_request(MODEL, ["the cat"], 5)),
+              (lm.RERANK, lm.rerank_request(MODEL, ["the cat", "a cat"])),
+              (lm.GENERATE, lm.generate_request(MODEL, 10, 7)),
+              (lm.DECODE, lm.decode_start(MODEL, ["the"])),
+              (lm.REFLECTION, lm.reflection_request()),
+              (lm.HEALTH_CHECK, lm.health_request("en"))]
+  for stream in streams():
+    path, request = random_.choice(requests)
+    message = bytearray(h2.message(request))
+    for _ in range(random_.randrange(3)):
+      message[random_.randrange(len(message))] = random_.randrange(256)
+    yield target.call(stream, path) + h2.data(stream, bytes(message), True)
+    if stream % 100 == 1:
+      yield 0.01
+
+
 # ---- Messages.
 
 
@@ -808,9 +861,10 @@ def score_flood(target, _):
 
 @attack(connections=20)
 def large_score_flood(target, _):
-  """Scores texts of 10,000 words as fast as possible."""
+  """Scores 10,000 words a call as fast as possible."""
   yield OPEN_WINDOWS
-  request = lm.score_request(MODEL, ["the cat is small . " * 2000] * 4)
+  # As much as the windows of a stream allow.
+  request = lm.score_request(MODEL, ["the cat is small . " * 2000])
   yield from batches(
       lambda stream: target.request(stream, lm.SCORE, request), 1)
 

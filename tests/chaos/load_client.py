@@ -7,8 +7,8 @@ The configuration is one line of JSON: "target", "ca" and "token" (or null),
 "models" (names), "expected" (for each content of a version, a map from call to
 digest) and "seed". It prints lines of JSON: {"seen": [model, version, contents]}
 once for each version and call, with the contents that have this answer (none if
-the answer is wrong), {"failed": ...} for each call that fails, {"hangs": ...}
-for one that has not ended long after its deadline, and {"calls": number} each
+the answer is wrong), {"failed": ...} for each call that fails or takes 2 s (whose
+"code" is then SLOW), {"hangs": ...} for one that has not ended long after its deadline, and {"calls": number} each
 second. Runs until its standard input is closed.
 """
 
@@ -24,6 +24,7 @@ import checked_calls
 import good_client
 
 DEADLINE = 5.0
+SLOW = 2.0
 PAUSE = 0.01
 
 
@@ -48,6 +49,10 @@ class Load:
     with self._mutex:
       sys.stdout.write(json.dumps(fields) + "\n")
 
+  def _print_failed(self, model, name, begin, code, message):
+    self._print(failed={"model": model, "call": name, "begin": begin,
+                        "end": time.time(), "code": code, "message": message})
+
   def run(self, model, number, new_connections):
     """Makes calls of a model until stop is set."""
     random_ = random.Random(f"{self._configuration['seed']}.{number}")
@@ -63,12 +68,13 @@ class Load:
         version, found = checked_calls.CALLS[name](
             channel, model, **self._options)
       except grpc.RpcError as error:
-        self._print(failed={
-            "model": model, "call": name, "begin": begin, "end": time.time(),
-            "code": error.code().name, "message": error.details()[:300]})
+        self._print_failed(model, name, begin, error.code().name,
+                           error.details()[:300])
         continue
       finally:
         self._running.pop(number, None)
+      if time.time() - begin > SLOW:
+        self._print_failed(model, name, begin, "SLOW", "")
       self._check(version, name, found)
     channel.close()
 
@@ -97,8 +103,8 @@ class Load:
 
 def main():
   sys.stdout.reconfigure(line_buffering=True)
-  load = Load(json.loads(sys.stdin.readline()))
-  models = load._configuration["models"]
+  configuration = json.loads(sys.stdin.readline())
+  load, models = Load(configuration), configuration["models"]
   threads = [threading.Thread(target=load.watch)]
   for number, model in enumerate(models):
     threads.append(threading.Thread(target=load.run,
