@@ -10,6 +10,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "model_store/model_name.h"
 #include "model_store/version_policy.h"
 
 namespace lmserve {
@@ -19,13 +21,16 @@ namespace {
 std::string CheckAddress(const std::string& address) {
   if (absl::StartsWith(address, "unix:")) return "";
   const size_t colon = address.rfind(':');
+  const bool is_ipv6 = address.find(':') != colon;  // needs brackets
   int port;
   if (colon != std::string::npos && colon > 0 &&
+      (!is_ipv6 || (address[0] == '[' && address[colon - 1] == ']')) &&
       absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
       port <= 65535) {
     return "";
   }
-  return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
+  return absl::StrCat("expected HOST:PORT, [IPV6]:PORT or unix:PATH, found '",
+                      address, "'");
 }
 
 std::string CheckOptionalAddress(const std::string& address) {
@@ -36,9 +41,28 @@ std::string CheckPolicy(const std::string& text) {
   return std::string(ParseVersionPolicy(text).status().message());
 }
 
+// Permission bits have up to four octal digits, the first of which is 0.
+std::string CheckSocketMode(const std::string& mode) {
+  const size_t digits = mode.size();
+  if (digits == 0 || (mode.find_first_not_of("01234567") == std::string::npos &&
+                      (digits == 3 || (digits == 4 && mode[0] == '0')))) {
+    return "";
+  }
+  return absl::StrCat("expected permissions such as 0660, found '", mode, "'");
+}
+
+std::string CheckModelNames(const std::string& names) {
+  for (absl::string_view name : absl::StrSplit(names, ',', absl::SkipEmpty())) {
+    const auto parsed = ParseModelName(name);
+    if (!parsed.ok()) return std::string(parsed.status().message());
+  }
+  return "";
+}
+
 std::string CheckTcpAddress(const std::string& address) {
   if (absl::StartsWith(address, "unix:")) {
-    return absl::StrCat("expected HOST:PORT, found '", address, "'");
+    return absl::StrCat("expected HOST:PORT or [IPV6]:PORT, found '", address,
+                        "'");
   }
   return CheckOptionalAddress(address);
 }
@@ -59,6 +83,29 @@ void AddSecurityFlags(cli::App& app, ServerFlags* flags) {
   add("--tokens", &flags->server.tokens_file,
       "File of bearer tokens, with lines 'read TOKEN' or 'admin TOKEN'; every "
       "client must send one. The file is read again when it changes");
+}
+
+void AddConnectionFlags(cli::App& app, ServerFlags* flags) {
+  const auto add = [&](const std::string& name, double* seconds,
+                       const std::string& help) {
+    app.add_option(name, *seconds, help)
+        ->check(cli::Range(0.0, 1e6))
+        ->capture_default_str()
+        ->group("Connections");
+  };
+  add("--connection-age-seconds", &flags->connection_age_seconds,
+      "Ask clients to connect again after this many seconds, give or take a "
+      "tenth, so that load balancers can distribute them; 0: never");
+  add("--connection-age-grace-seconds", &flags->connection_age_grace_seconds,
+      "Seconds that the calls of a connection may continue when it is too old; "
+      "0: no limit");
+  add("--connection-idle-seconds", &flags->connection_idle_seconds,
+      "Close a connection without calls after this many seconds; 0: never");
+  app.add_option("--socket-mode", flags->socket_mode,
+                 "Permissions of Unix sockets, such as 0660; empty: those that "
+                 "the umask leaves")
+      ->check(CheckSocketMode)
+      ->group("Connections");
 }
 
 void AddLogFlags(cli::App& app, ServerFlags* flags) {
@@ -96,7 +143,10 @@ void AddLoadFlags(cli::App& app, ServerFlags* flags) {
   };
   BatcherOptions& batcher = flags->server.batcher;
   add("--threads", &batcher.threads,
-      "Threads that compute; 0: one per processor", 0);
+      "Threads that compute; 0: one per processor that the affinity mask and "
+      "the "
+      "CPU quota of the cgroup allow",
+      0);
   add("--batch-words", &batcher.batch_words,
       "Maximum words in a batch; an interactive call waits for one batch at "
       "most",
@@ -155,9 +205,10 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
       ->configurable(false);
   app.add_option("--store", flags->store, "Directory of the model store")
       ->required();
-  app.add_option("--listen", flags->server.listen,
-                 "Address: HOST:PORT, where port 0 chooses a free one, or "
-                 "unix:PATH")
+  app.add_option(
+         "--listen", flags->server.listen,
+         "Address: HOST:PORT or [IPV6]:PORT, where port 0 chooses a free "
+         "one, or unix:PATH")
       ->check(CheckAddress)
       ->capture_default_str();
   flags->server.admin_listen = "localhost:50052";
@@ -187,9 +238,15 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
       ->check(cli::Range(0, 3600))
       ->capture_default_str();
   app.add_option("--metrics-listen", flags->server.metrics_listen,
-                 "Address HOST:PORT of the metrics for Prometheus, at "
-                 "/metrics; empty: none")
+                 "Address HOST:PORT or [IPV6]:PORT of the metrics for "
+                 "Prometheus, at /metrics; empty: none")
       ->check(CheckTcpAddress);
+  app.add_option("--require-models", flags->require_models,
+                 "Models, separated by commas, as NAME, NAME@VERSION or "
+                 "NAME@ALIAS: health reports NOT_SERVING for the empty service "
+                 "name until all of them are loaded; empty: until any model is")
+      ->check(CheckModelNames);
+  AddConnectionFlags(app, flags);
   AddSecurityFlags(app, flags);
   AddLogFlags(app, flags);
   AddLoadFlags(app, flags);

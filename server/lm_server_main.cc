@@ -13,12 +13,14 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
 #include "command_line/cli.h"
 #include "command_line/version.h"
@@ -115,6 +117,11 @@ StoreOptions MakeStoreOptions(const ServerFlags& flags) {
   return options;
 }
 
+std::optional<mode_t> SocketMode(const ServerFlags& flags) {
+  if (flags.socket_mode.empty()) return std::nullopt;
+  return static_cast<mode_t>(std::stoul(flags.socket_mode, nullptr, 8));
+}
+
 // Runs the server until a signal ends it. `config` has the options in effect.
 // Returns the exit code.
 int Run(const ServerFlags& flags, const std::string& config) {
@@ -133,6 +140,13 @@ int Run(const ServerFlags& flags, const std::string& config) {
   ServerOptions options = flags.server;
   options.version = kVersionNumber;
   options.stall = Milliseconds(flags.stall_seconds);
+  options.connections.max_age = Milliseconds(flags.connection_age_seconds);
+  options.connections.age_grace =
+      Milliseconds(flags.connection_age_grace_seconds);
+  options.connections.max_idle = Milliseconds(flags.connection_idle_seconds);
+  options.socket_mode = SocketMode(flags);
+  options.required_models =
+      absl::StrSplit(flags.require_models, ',', absl::SkipEmpty());
   options.on_models = ModelLog();
   if (flags.check_config) {
     options.on_models(*(*store)->served());

@@ -7,10 +7,13 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <climits>
 #include <cstring>
 #include <thread>
 
@@ -36,18 +39,31 @@ void EnablePlugins() {
   });
 }
 
-// Closes connections to clients that do not answer pings, limits the pings of
-// clients, and closes old connections, so that load balancers can distribute
-// clients again.
-void SetConnectionOptions(grpc::ServerBuilder& builder) {
+// A duration in the form of gRPC's arguments. 0 becomes their "no limit".
+int LimitArgument(std::chrono::milliseconds limit) {
+  if (limit.count() == 0) return INT_MAX;
+  return static_cast<int>(
+      std::min<std::chrono::milliseconds::rep>(limit.count(), INT_MAX));
+}
+
+// Closes connections to clients that do not answer pings or ping too often, and
+// connections that are idle or old.
+void SetConnectionOptions(const ConnectionOptions& options,
+                          grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  // Without it gRPC permits one ping in two hours to a client without calls.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(
-      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 3'600'000);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 1'800'000);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 300'000);
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+      static_cast<int>(options.min_ping_interval.count()));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                             LimitArgument(options.max_idle));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                             LimitArgument(options.max_age));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                             LimitArgument(options.age_grace));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
 }
 
@@ -82,6 +98,32 @@ bool MayListen(absl::string_view address) {
   uint64_t port = 0;
   return !absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port) ||
          port <= 65'535;
+}
+
+// Makes the Unix sockets that are created during its life private.
+class PrivateSockets {
+ public:
+  explicit PrivateSockets(bool enabled) : enabled_(enabled) {
+    if (enabled_) umask_ = umask(0177);
+  }
+  ~PrivateSockets() {
+    if (enabled_) umask(umask_);
+  }
+  PrivateSockets(const PrivateSockets&) = delete;
+  PrivateSockets& operator=(const PrivateSockets&) = delete;
+
+ private:
+  const bool enabled_;
+  mode_t umask_ = 0;
+};
+
+// Whether all required models are loaded; without any, whether some model is.
+bool IsReady(const ServedModels& served,
+             const std::vector<std::string>& required) {
+  if (required.empty()) return !served.models.empty();
+  return std::all_of(
+      required.begin(), required.end(),
+      [&](const std::string& name) { return served.GetEntry(name).ok(); });
 }
 
 // After the last call has ended, clients have this long to read its end: gRPC
@@ -154,17 +196,16 @@ Server::~Server() {
 absl::Status Server::Listen() {
   const auto credentials = MakeServerCredentials(options_.tls);
   if (!credentials.ok()) return credentials.status();
-  absl::Status status =
-      main_.Listen(options_.listen, *credentials, options_.limits);
+  absl::Status status = main_.Listen(options_.listen, *credentials, options_);
   if (status.ok() && !options_.admin_listen.empty()) {
-    status =
-        admin_.Listen(options_.admin_listen, *credentials, options_.limits);
+    status = admin_.Listen(options_.admin_listen, *credentials, options_);
   }
   if (!status.ok()) return status;
   for (grpc::Server* server : Servers()) {
     grpc::HealthCheckServiceInterface* health = server->GetHealthCheckService();
     health->SetServingStatus("lm.v1.ModelService", true);
-    health->SetServingStatus("", true);
+    // gRPC begins with true. OnModelsChanged() decides for the main address.
+    health->SetServingStatus("", server == admin_.server.get());
   }
   main_.server->GetHealthCheckService()->SetServingStatus(
       "lm.v1.LanguageModelService", true);
@@ -174,27 +215,36 @@ absl::Status Server::Listen() {
 absl::Status Server::Listener::Listen(
     const std::string& requested_address,
     const std::shared_ptr<grpc::ServerCredentials>& credentials,
-    const Limits& limits) {
+    const ServerOptions& options) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(requested_address, credentials, &port);
-  builder.SetMaxReceiveMessageSize(limits.message_bytes);
-  SetConnectionOptions(builder);
+  builder.SetMaxReceiveMessageSize(options.limits.message_bytes);
+  SetConnectionOptions(options.connections, builder);
   // gRPC would decompress a message before the server sees it, and a small
   // message may decompress to any size.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetResourceQuota(
       grpc::ResourceQuota("requests")
-          .Resize(kConnectionBytes + 2 * limits.all_request_bytes)
+          .Resize(kConnectionBytes + 2 * options.limits.all_request_bytes)
           .SetMaxThreads(kMaxGrpcThreads));
   for (const auto& service : services) builder.RegisterService(service.get());
-  if (MayListen(requested_address)) server = builder.BuildAndStart();
+  if (MayListen(requested_address)) {
+    const PrivateSockets until_the_mode_is_set(options.socket_mode.has_value());
+    server = builder.BuildAndStart();
+  }
   if (server == nullptr) {
     return absl::UnavailableError(absl::StrCat(
         "cannot listen on ", requested_address, ": it is in use or not valid"));
   }
   address = requested_address;
+  absl::string_view path = address;
+  if (options.socket_mode.has_value() && absl::ConsumePrefix(&path, "unix:") &&
+      chmod(std::string(path).c_str(), *options.socket_mode) != 0) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot set the mode of ", address, ": ", std::strerror(errno)));
+  }
   if (absl::EndsWith(address, ":0")) {
     address.resize(address.size() - 1);
     absl::StrAppend(&address, port);
@@ -215,6 +265,7 @@ void Server::OnModelsChanged() {
     if (names.count(name) == 0) health->SetServingStatus(name, false);
   }
   healthy_ = std::move(names);
+  health->SetServingStatus("", IsReady(*served, options_.required_models));
   metrics_.KeepOnly(*served);
   if (options_.on_models) options_.on_models(*served);
 }

@@ -3,11 +3,13 @@
 #define LMSERVE_SERVER_SERVER_H_
 
 #include <grpcpp/server.h>
+#include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -29,12 +31,29 @@
 
 namespace lmserve {
 
+// How long connections of clients last. 0 stands for no limit.
+struct ConnectionOptions {
+  // An older connection gets no new calls: its client connects again, so that
+  // load balancers can distribute clients. The age varies by up to a tenth.
+  std::chrono::milliseconds max_age{0};
+  // The calls of a connection that is too old are cancelled after this time.
+  std::chrono::milliseconds age_grace = std::chrono::minutes(5);
+  // A connection without calls is closed after this time.
+  std::chrono::milliseconds max_idle = std::chrono::hours(1);
+  // A client that sends keepalive pings faster than this, with calls or without
+  // them, loses its connection.
+  std::chrono::milliseconds min_ping_interval = std::chrono::seconds(5);
+};
+
 struct ServerOptions {
   // HOST:PORT, where port 0 chooses a free port, or unix:PATH.
   std::string listen = "localhost:50051";
   // The same, for the methods that change which models are served. Empty: these
   // methods are not available.
   std::string admin_listen = "";
+  // Permissions of Unix sockets. Not set: those that the umask leaves.
+  std::optional<mode_t> socket_mode = std::nullopt;
+  ConnectionOptions connections = {};
   TlsOptions tls = {};
   std::string tokens_file = "";     // empty: clients need no token
   std::string metrics_listen = "";  // HOST:PORT for Prometheus; empty: none
@@ -47,14 +66,18 @@ struct ServerOptions {
   // 0: no limit.
   std::chrono::milliseconds stall = std::chrono::minutes(1);
   std::string version = "unknown";  // of the program, for the metrics
+  // Names of models, in the form of ServedModels::Get(), that must be loaded
+  // before health reports the server as SERVING. Empty: any model or reranker.
+  std::vector<std::string> required_models = {};
   // Called after each change of the served models, by one thread at a time.
   std::function<void(const ServedModels&)> on_models = nullptr;
 };
 
 // A running server with LanguageModelService, ModelService, reflection, and
 // health (grpc.health.v1), which knows "", the names of the services and those
-// of the models; a model is SERVING while a version of it is loaded. For one
-// thread at a time.
+// of the models. A model is SERVING while a version of it is loaded, and ""
+// while all required models are. The services are SERVING while the server
+// answers. For one thread at a time.
 class Server {
  public:
   // Returns a server that answers calls. Returns UNAVAILABLE if it cannot
@@ -88,7 +111,7 @@ class Server {
     absl::Status Listen(
         const std::string& requested_address,
         const std::shared_ptr<grpc::ServerCredentials>& credentials,
-        const Limits& limits);
+        const ServerOptions& options);
 
     std::vector<std::unique_ptr<grpc::Service>> services;
     std::string address = "";

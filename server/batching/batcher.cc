@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "model_store/processors.h"
 #include "models/translation_model.h"
 
 namespace lmserve {
@@ -145,7 +146,7 @@ void RunBatch(Operations batch, size_t limit) {
 
 size_t ThreadCount(const BatcherOptions& options) {
   if (options.threads > 0) return options.threads;
-  return std::max<size_t>(1, std::thread::hardware_concurrency());
+  return AvailableProcessors();
 }
 
 }  // namespace

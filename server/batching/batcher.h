@@ -20,7 +20,7 @@
 namespace lmserve {
 
 struct BatcherOptions {
-  size_t threads = 0;  // 0: one for each processor
+  size_t threads = 0;  // 0: AvailableProcessors()
   // The most words in a batch: what a cancelled or an urgent call waits for at
   // most. A state after which words are wanted counts as one word. If a look-up
   // model scans its vocabulary for it, it counts as more (about as many words

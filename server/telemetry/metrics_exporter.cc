@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/telemetry/metrics_exporter.h"
 
+#include <netdb.h>
+#include <netinet/in.h>
 #include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include <exception>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace lmserve {
 namespace {
@@ -141,24 +147,150 @@ class LiveGauges final : public prometheus::Collectable {
   const CallLimiter& limiter_;
 };
 
+// A scrape takes milliseconds. Connections beyond these limits wait, or are
+// closed.
+constexpr unsigned kMaxConnections = 64;
+constexpr unsigned kIdleSeconds = 5;
+constexpr size_t kConnectionBytes = 32 << 10;
+
+struct FreeAddresses {
+  void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
+};
+using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
+
+// Returns the addresses of HOST:PORT or [HOST]:PORT, or null.
+Addresses Resolve(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  if (colon == absl::string_view::npos) return nullptr;
+  absl::string_view host = address.substr(0, colon);
+  if (absl::ConsumePrefix(&host, "[") && !absl::ConsumeSuffix(&host, "]")) {
+    return nullptr;
+  }
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  const int error = getaddrinfo(std::string(host).c_str(),
+                                std::string(address.substr(colon + 1)).c_str(),
+                                &hints, &found);
+  return Addresses(error == 0 ? found : nullptr);
+}
+
+// The port is at the same place in the addresses of both families.
+in_port_t& Port(sockaddr* address) {
+  return address->sa_family == AF_INET6
+             ? reinterpret_cast<sockaddr_in6*>(address)->sin6_port
+             : reinterpret_cast<sockaddr_in*>(address)->sin_port;
+}
+
+// Returns a socket that listens on an address, or -1.
+int Listen(const addrinfo& address) {
+  const int listening =
+      socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (listening < 0) return -1;
+  const int yes = 1;
+  setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  if (bind(listening, address.ai_addr, address.ai_addrlen) == 0 &&
+      listen(listening, SOMAXCONN) == 0) {
+    return listening;
+  }
+  close(listening);
+  return -1;
+}
+
+int PortOf(int listening) {
+  sockaddr_storage name = {};
+  socklen_t size = sizeof(name);
+  auto* address = reinterpret_cast<sockaddr*>(&name);
+  if (getsockname(listening, address, &size) != 0) return 0;
+  return ntohs(Port(address));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
     const std::string& address, const Metrics& metrics,
     const ServingContext& serving, const CallLimiter& limiter) {
   auto exporter = absl::WrapUnique(new MetricsExporter);
-  exporter->live_gauges_ = std::make_shared<LiveGauges>(serving, limiter);
-  // The library throws an exception if it cannot listen.
-  try {
-    exporter->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", address,
-                     " for metrics: it is in use or not valid"));
+  exporter->collectables_ = {metrics.registry(),
+                             std::make_shared<LiveGauges>(serving, limiter)};
+  const absl::Status cannot_listen = absl::UnavailableError(absl::StrCat(
+      "cannot listen on ", address, " for metrics: it is in use or not valid"));
+  const Addresses addresses = Resolve(address);
+  for (addrinfo* next = addresses.get(); next != nullptr;
+       next = next->ai_next) {
+    // All addresses of the host get the port that was chosen for the first.
+    if (Port(next->ai_addr) == 0) {
+      Port(next->ai_addr) = htons(static_cast<in_port_t>(exporter->port_));
+    }
+    const int listening = Listen(*next);
+    if (listening < 0) {
+      // A name such as localhost may have an address of a family that this
+      // machine does not use.
+      if (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) continue;
+      return cannot_listen;
+    }
+    exporter->port_ = PortOf(listening);
+    absl::Status status = exporter->Serve(listening);
+    if (!status.ok()) return status;
   }
-  exporter->exposer_->RegisterCollectable(metrics.registry());
-  exporter->exposer_->RegisterCollectable(exporter->live_gauges_);
+  if (exporter->daemons_.empty()) return cannot_listen;
   return exporter;
+}
+
+absl::Status MetricsExporter::Serve(int listening_socket) {
+  const auto answer = [](void* exporter, MHD_Connection* connection,
+                         const char* path, const char* method,
+                         const char* /*version*/, const char* /*upload*/,
+                         size_t* /*upload_size*/, void** /*request*/) {
+    return static_cast<const MetricsExporter*>(exporter)->Answer(connection,
+                                                                 path, method);
+  };
+  MHD_Daemon* daemon = MHD_start_daemon(
+      MHD_USE_EPOLL_INTERNAL_THREAD, /*port=*/0, nullptr, nullptr, +answer,
+      this, MHD_OPTION_LISTEN_SOCKET, listening_socket,
+      MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
+      MHD_OPTION_CONNECTION_TIMEOUT, kIdleSeconds,
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes, MHD_OPTION_END);
+  if (daemon == nullptr) {
+    close(listening_socket);
+    return absl::UnavailableError("cannot start the server of the metrics");
+  }
+  daemons_.emplace_back(daemon);
+  return absl::OkStatus();
+}
+
+std::string MetricsExporter::Text() const {
+  std::vector<MetricFamily> families;
+  for (const auto& collectable : collectables_) {
+    std::vector<MetricFamily> collected = collectable->Collect();
+    std::move(collected.begin(), collected.end(), std::back_inserter(families));
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+MHD_Result MetricsExporter::Answer(MHD_Connection* connection,
+                                   absl::string_view path,
+                                   absl::string_view method) const {
+  std::string body;
+  unsigned code = MHD_HTTP_OK;
+  if (path != "/metrics") {
+    code = MHD_HTTP_NOT_FOUND;
+    body = "the metrics are at /metrics\n";
+  } else if (method != MHD_HTTP_METHOD_GET && method != MHD_HTTP_METHOD_HEAD) {
+    code = MHD_HTTP_METHOD_NOT_ALLOWED;
+    body = "expected GET or HEAD\n";
+  } else {
+    body = Text();
+  }
+  MHD_Response* response = MHD_create_response_from_buffer(
+      body.size(), body.data(), MHD_RESPMEM_MUST_COPY);
+  if (response == nullptr) return MHD_NO;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                          "text/plain; version=0.0.4; charset=utf-8");
+  const MHD_Result queued = MHD_queue_response(connection, code, response);
+  MHD_destroy_response(response);
+  return queued;
 }
 
 }  // namespace lmserve

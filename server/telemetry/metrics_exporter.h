@@ -2,12 +2,14 @@
 #ifndef LMSERVE_SERVER_TELEMETRY_METRICS_EXPORTER_H_
 #define LMSERVE_SERVER_TELEMETRY_METRICS_EXPORTER_H_
 
+#include <microhttpd.h>
 #include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/admission/call_limiter.h"
 #include "server/handlers/serving_context.h"
@@ -15,24 +17,37 @@
 
 namespace lmserve {
 
-// Serves the metrics for Prometheus at http://ADDRESS/metrics, on a thread of
+// Serves the metrics for Prometheus at http://ADDRESS/metrics, on threads of
 // its own: the counters of Metrics, and gauges of the loaded models, the queue,
 // the running calls, the score cache and the process.
 class MetricsExporter {
  public:
-  // The arguments must outlive the exporter. `address` is HOST:PORT; port 0
-  // chooses a free port. Returns UNAVAILABLE if it cannot listen there.
+  // The arguments must outlive the exporter. `address` is HOST:PORT, with an
+  // IPv6 address in brackets; port 0 chooses a free port. If the host has
+  // several addresses, it listens on each. Returns UNAVAILABLE if it cannot.
   static absl::StatusOr<std::unique_ptr<MetricsExporter>> Start(
       const std::string& address, const Metrics& metrics,
       const ServingContext& serving, const CallLimiter& limiter);
 
-  int port() const { return exposer_->GetListeningPorts().front(); }
+  int port() const { return port_; }
 
  private:
+  struct Stop {
+    void operator()(MHD_Daemon* daemon) const { MHD_stop_daemon(daemon); }
+  };
+
   MetricsExporter() = default;
 
-  std::shared_ptr<prometheus::Collectable> live_gauges_;
-  std::unique_ptr<prometheus::Exposer> exposer_;
+  // Adds a daemon that listens on a socket, which the daemon will close.
+  absl::Status Serve(int listening_socket);
+  // The metrics in the text format of Prometheus.
+  std::string Text() const;
+  MHD_Result Answer(MHD_Connection* connection, absl::string_view path,
+                    absl::string_view method) const;
+
+  std::vector<std::shared_ptr<prometheus::Collectable>> collectables_;
+  int port_ = 0;
+  std::vector<std::unique_ptr<MHD_Daemon, Stop>> daemons_;
 };
 
 }  // namespace lmserve

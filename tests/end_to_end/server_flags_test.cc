@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -119,6 +120,12 @@ TEST_F(ServerFlagsTest, ReportsInvalidSettings) {
   EXPECT_THAT(error({"--config", ConfigFile("no-such=1\n")}),
               HasSubstr("no-such"));
   EXPECT_THAT(error({}), HasSubstr("--store is required"));
+  EXPECT_THAT(error({"--store", store_.path(), "--listen", "::1:0"}),
+              HasSubstr("expected HOST:PORT, [IPV6]:PORT or unix:PATH"));
+  EXPECT_THAT(error({"--store", store_.path(), "--socket-mode", "0888"}),
+              HasSubstr("expected permissions such as 0660, found '0888'"));
+  EXPECT_THAT(error({"--store", store_.path(), "--require-models", "en,a/b"}),
+              HasSubstr("--require-models: "));
   setenv("LM_SERVER_MAX_TEXTS", "many", 1);
   EXPECT_THAT(error({"--store", store_.path()}), HasSubstr("--max-texts"));
   unsetenv("LM_SERVER_MAX_TEXTS");
@@ -179,6 +186,25 @@ TEST_F(ServerFlagsTest, MetricsCountCallsAndModels) {
         "lm_build_info{version="}) {
     EXPECT_THAT(metrics, HasSubstr(expected));
   }
+}
+
+TEST_F(ServerFlagsTest, SocketModeAndRequiredModels) {
+  const std::string socket = store_.File("socket");
+  ServerProcess server(
+      store_.path(), {"--socket-mode", "0600", "--require-models", "en,other"},
+      absl::StrCat("unix:", socket));
+  struct stat status;
+  ASSERT_EQ(stat(socket.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  EXPECT_EQ(server.Client({"health"}).exit_code, 1);
+  EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 0);
+}
+
+TEST_F(ServerFlagsTest, MetricsAnswerOnlyTheirPath) {
+  ServerProcess server(store_.path(), {"--metrics-listen", "localhost:0"});
+  const int port = MetricsPort(server);
+  EXPECT_THAT(Get(port, "/metrics"), HasSubstr("HTTP/1.1 200 OK"));
+  EXPECT_THAT(Get(port, "/"), HasSubstr("HTTP/1.1 404 "));
 }
 
 TEST_F(ServerFlagsTest, ReportsAMetricsPortInUse) {

@@ -174,7 +174,9 @@ TEST_F(ServerProcessTest, RefusesATruncatedVersion) {
 
 TEST_F(ServerProcessTest, ServesAnEmptyStore) {
   ServerProcess server(store_.path());
-  EXPECT_EQ(server.Client({"health"}).exit_code, 0);
+  const Outcome health = server.Client({"health"});
+  EXPECT_EQ(health.exit_code, 1);
+  EXPECT_THAT(health.output + health.errors, HasSubstr("NOT_SERVING"));
   const auto json =
       nlohmann::json::parse(server.Client({"models", "--json"}).output);
   EXPECT_TRUE(json["models"].empty());

@@ -93,7 +93,7 @@ LIBRARIES = {
     "server/call": PROTOBUF + SERVICE_MESSAGES,
     "server/admission": ["spdlog", "openssl"],
     "server/handlers": PROTOBUF + SERVICE_MESSAGES + STORE_MESSAGES,
-    "server/telemetry": ["prometheus", "spdlog"] + PROTOBUF +
+    "server/telemetry": ["prometheus", "microhttpd.h", "spdlog"] + PROTOBUF +
                         SERVICE_MESSAGES,
     "server/rpc": ["openssl"] + GRPC + PROTOBUF + SERVICE_MESSAGES,
     "server": ["spdlog"] + GRPC + PROTOBUF,
@@ -117,7 +117,7 @@ LINKS = {
     "trainer": r"absl::|lm_(models|model_store|reranking|command_line)$|"
                r"Threads::|ZLIB::|LibLZMA::|nlohmann_json::",
     "server": r"absl::|lm_(models|model_store|reranking|command_line)$|"
-              r"lm_\w+_proto$|gRPC::|prometheus-cpp::|OpenSSL::|spdlog::|"
+              r"lm_\w+_proto$|gRPC::|prometheus-cpp::|microhttpd::|OpenSSL::|spdlog::|"
               r"Threads::",
     "client": r"absl::|lm_(reranking|command_line)$|lm_\w+_proto$|gRPC::|"
               r"nlohmann_json::",

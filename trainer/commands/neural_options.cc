@@ -2,9 +2,9 @@
 #include "trainer/commands/neural_options.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "model_store/processors.h"
 
 namespace lmserve {
 namespace {
@@ -95,7 +95,7 @@ void AddNeuralOptions(cli::App& command, NeuralOptions* options) {
   training.learning_rate = 0.002;
   training.clip = 1;
   training.decay = 0.5;
-  training.threads = std::max(1u, std::thread::hardware_concurrency());
+  training.threads = AvailableProcessors();
   AddTextOptions(command, options);
   command.add_option(
       "--adaptive", options->cutoffs,

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <fstream>
 #include <iostream>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -14,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "model_store/loaded_version.h"
 #include "model_store/model_name.h"
+#include "model_store/processors.h"
 #include "models/ngram/ngram_model.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
@@ -34,7 +34,7 @@ struct NgramOptions {
   std::string valid;
   std::string arpa;
   int order = 5;
-  int threads = std::max(1u, std::thread::hardware_concurrency());
+  int threads = AvailableProcessors();
   CorpusOptions text;
   EstimateOptions estimate;
 };
