@@ -55,7 +55,7 @@ NOBODY = 65534
 DRAIN = 3  # seconds
 MODELS = ("steady", "swap", "swap@stable", "lstm", "hurt")
 TOKEN = "0123456789abcdef-good"
-FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 # What a call may end with while the server is not there.
 LOST = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "SLOW")
 CONTENTS = {"first": 1, "second": 2, "third": 3}  # and the seeds of their texts
@@ -150,7 +150,7 @@ class Chaos:
     self.windows, self.failed, self.seen, self.broken = [], [], [], []
     self.mutex = threading.Lock()
     self.events = collections.Counter()
-    self.calls = 0
+    self.calls = self.peak = 0
     self.only = set(arguments.only.split(",")) if arguments.only else None
     # Held while the server cannot start, or is not meant to run.
     self.restarting = threading.RLock()
@@ -255,10 +255,13 @@ class Chaos:
     self.certificate, self.key = self.work / "tls.pem", self.work / "tls.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2000", "-subj",
          "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
          "-keyout", self.key, "-out", self.certificate],
-        check=True, capture_output=True)
+        check=True, capture_output=True,
+        # Valid at all times to which the server's clock may jump.
+        env={**os.environ, **self.environment, "FAKETIME": "-500d",
+             "FAKETIME_TIMESTAMP_FILE": ""})
     self.tokens = self.work / "tokens"
     self.tokens.write_text(f"read {TOKEN}\nadmin {TOKEN}-admin\n",
                            encoding="ascii")
@@ -496,12 +499,16 @@ class Chaos:
 
   def _start_again(self, random_, window):
     begin = time.monotonic()
-    try:
-      self.start_server(random_)
-    except RuntimeError as error:
-      self.break_invariant("start", str(error))
-      time.sleep(1)
-      self.start_server(random_)
+    for attempt in range(3):
+      try:
+        self.start_server(random_)
+        break
+      except RuntimeError as error:
+        self.break_invariant("start", str(error))
+        self._say_log()
+        if attempt == 2:
+          raise
+        time.sleep(1)
     seconds = time.monotonic() - begin
     window.end = time.time()
     if seconds > RECOVERY:
@@ -602,6 +609,7 @@ class Chaos:
   def round(self, number):
     events = self.plan(number)
     self.say(f"round {number}: " + ", ".join(event[2] for event in events))
+    self.peak = 0
     begin, begin_of_events = time.monotonic(), time.time()
     # Results of the rounds before have been judged.
     self.windows = [window for window in self.windows
@@ -635,6 +643,7 @@ class Chaos:
 
   def _watch_server(self, events):
     """Restarts the server if it has ended by itself."""
+    self.peak = max(self.peak, self.server.resident())
     if self.server.alive() or not self.restarting.acquire(blocking=False):
       return
     try:
@@ -667,7 +676,8 @@ class Chaos:
       seconds = time.monotonic() - begin
       if not problems:
         self.say(f"  recovered after {seconds:.1f} s; "
-                 f"{self.server.resident() // MEGABYTE} MB, "
+                 f"{self.server.resident() // MEGABYTE} MB "
+                 f"(at most {self.peak // MEGABYTE}), "
                  f"{self.server.descriptors()} descriptors, {self.calls} calls")
         return
       if seconds > RECOVERY:

@@ -201,7 +201,7 @@ class Measurement:
       kinds = {call[0] for call in recent}
       if (kinds == {"kept", "new"} and
           all(call[3] == "OK" and call[2] < 0.1 for call in recent) and
-          server.descriptors() <= row["fds"] + 20 and
+          server.descriptors() <= row["fds"] + 5 and
           server.resident() < row["before"] + LARGEST_GROWTH):
         return max(0, now - 0.5 - end)
       if not server.alive():

@@ -68,9 +68,11 @@ class ServerProcess:
         if selector.select(max(0, end - time.monotonic())):
           part = os.read(self.process.stdout.fileno(), 4096)
         if not part:
-          code = self.process.poll()
-          self.process.kill()
-          self.process.wait()
+          try:
+            code = self.process.wait(1)
+          except subprocess.TimeoutExpired:
+            code = None
+            self.kill()
           raise RuntimeError(f"lm_server does not listen; exit code {code}, "
                              f"output {output!r}")
         output += part
