@@ -5,7 +5,6 @@ import os
 import pathlib
 import resource
 import selectors
-import signal
 import subprocess
 import time
 
@@ -21,8 +20,8 @@ class ServerProcess:
   """
 
   def __init__(self, programs, store, options=(), listen="127.0.0.1:0",
-               descriptors=None, log=None, user=None, environment=None,
-               timeout=20):
+               descriptors=None, log=None, closed=(), user=None,
+               environment=None, timeout=20):
     """Starts a server and waits until it listens.
 
     Args:
@@ -32,12 +31,14 @@ class ServerProcess:
       listen: The address for --listen.
       descriptors: Its limit of file descriptors; None: that of this process.
       log: A file or descriptor for its standard error; None: /dev/null.
+      closed: Descriptors of 0 and 2 that are closed when it starts.
       user: The number of the user that it runs as; None: that of this process.
       environment: More environment variables.
       timeout: Seconds until it must listen.
     """
-    def limit():
-      signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    def prepare():
+      for descriptor in closed:
+        os.close(descriptor)
       if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
@@ -48,7 +49,7 @@ class ServerProcess:
          listen, "--poll-seconds", "0.2", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL if log is None else log,
-        stdin=subprocess.DEVNULL, preexec_fn=limit,
+        stdin=subprocess.DEVNULL, preexec_fn=prepare,
         env={**os.environ, **(environment or {})}, **identity)
     self.pid = self.process.pid
     self.admin = None
