@@ -14,10 +14,10 @@ within 5 s.
 Invariants: no answer differs in a bit from the right one of the version that it
 names; a call fails only during an event that justifies it, and only with the
 codes of that event; nothing hangs, and hardly a call takes 2 s; memory stays
-below the start plus 256 MB; descriptors do not grow; the lock of one model stops
-no other; the log is JSON; SIGTERM ends with exit code 0. Prints each event and
-each broken invariant, and exits with 1 if there was one. --seed, --first-round
-and --seconds 1 repeat one round with the same events.
+below the start plus 256 MB; descriptors do not grow; the lock of one model
+stops no other; the log is JSON; SIGTERM ends with exit code 0. Prints each
+event and each broken invariant, and exits with 1 if there was one. --seed,
+--first-round and --seconds 1 repeat one round with the same events.
 
 As root it also fills small file systems, and runs the server as a user without
 rights.
@@ -156,7 +156,8 @@ class Chaos:
     self.only = set(arguments.only.split(",")) if arguments.only else None
     # Held while the server cannot start, or is not meant to run.
     self.restarting = threading.RLock()
-    self.aliases = threading.RLock()
+    # Held by what needs the store and its files of aliases as they are.
+    self.files = threading.RLock()
     self.last_alias = 1
     self.mounted = []
     self.log = None
@@ -288,8 +289,9 @@ class Chaos:
     options += self.arguments.server_option
     if self.log is not None:
       self.log.close()
-    # Few descriptors, so that attackers reach the limit; and descriptors that a
-    # careless service manager has closed, so that other files get their numbers.
+    # Few descriptors, so that attackers reach the limit; and descriptors that
+    # a careless service manager has closed, so that other files get their
+    # numbers.
     limit = random_.choice([None, 1024])
     closed = random_.choice([(), (), (0,), (2,), (0, 2)])
     to_file = self.logs in self.mounted and random_.random() < 0.3
@@ -309,8 +311,8 @@ class Chaos:
           self.programs, self.store.path, options, listen=self.address,
           descriptors=limit, log=log, closed=closed, user=self.user,
           environment=self.environment)
-    self.variant = (f"; {limit or 'many'} descriptors, log "
-                    f"{'closed' if 2 in closed else 'full' if to_file else 'read'}"
+    kind = "closed" if 2 in closed else "full" if to_file else "read"
+    self.variant = (f"; {limit or 'many'} descriptors, log {kind}"
                     f"{', no standard input' if 0 in closed else ''}")
 
   def _start_load(self):
@@ -343,12 +345,12 @@ class Chaos:
     published = self.store.book.get((model, version))
     if published is None:
       self.break_invariant(
-          "wrong answer", f"{call} was answered by {model}@{version}, which was "
-          "never published")
+          "wrong answer", f"{call} was answered by {model}@{version}, which "
+          "was never published")
     elif published not in contents:
       self.break_invariant(
-          "wrong answer", f"{call} of {model}@{version}: expected the answer of "
-          f"content {published}, found that of {contents or 'no content'}")
+          "wrong answer", f"{call} of {model}@{version}: expected the answer "
+          f"of content {published}, found that of {contents or 'no content'}")
 
   # ---- Events.
 
@@ -376,13 +378,14 @@ class Chaos:
 
   def publish(self, random_):
     content = random_.choice(list(CONTENTS))
-    try:
-      return f"swap@{self.store.publish('swap', content)} is {content}"
-    except OSError as error:
-      return f"could not: {error}"[:100]
+    with self.files:
+      try:
+        return f"swap@{self.store.publish('swap', content)} is {content}"
+      except OSError as error:
+        return f"could not: {error}"[:100]
 
   def alias(self, random_):
-    with self.aliases:
+    with self.files:
       versions = self._versions_of_swap()
       if not versions:
         return "no store"
@@ -390,20 +393,20 @@ class Chaos:
       return self.admin_call("alias", f"swap@{self.last_alias}", "stable")
 
   def unload(self, random_):
-    with self.aliases:
+    with self.files:
       versions = self._versions_of_swap()
       return self.admin_call("unload", f"swap@{random_.choice(versions)}") \
           if versions else "no store"
 
   def load_version(self, random_):
-    with self.aliases:
+    with self.files:
       versions = self._versions_of_swap()
       return self.admin_call("load", f"swap@{random_.choice(versions)}") \
           if versions else "no store"
 
   def trim(self, _random):
     """Deletes old versions that no alias names."""
-    with self.aliases:
+    with self.files:
       try:
         aliases = json.loads((self.store.path / "swap" / "aliases.json")
                              .read_text(encoding="utf-8"))
@@ -426,7 +429,7 @@ class Chaos:
     """Damages the store, and mends it."""
     locks = []
     if function in store_damage.UNNOTICED_DAMAGES:
-      locks = [self.restarting, self.aliases]
+      locks = [self.restarting, self.files]
     window = None
     if function in store_damage.HURT_DAMAGES:
       window = self.window(function.__name__,
@@ -523,8 +526,8 @@ class Chaos:
       code = self.server.stop(DRAIN + 20)
       seconds = time.monotonic() - begin
       if code != 0:
-        self.break_invariant("exit", f"expected exit code 0 after SIGTERM, found "
-                             f"{code} after {seconds:.1f} s")
+        self.break_invariant("exit", "expected exit code 0 after SIGTERM, "
+                             f"found {code} after {seconds:.1f} s")
       if seconds > DRAIN + 3:
         self.break_invariant("exit", f"SIGTERM took {seconds:.1f} s with "
                              f"--drain-seconds {DRAIN}")
@@ -597,7 +600,10 @@ class Chaos:
     return event
 
   def lanes(self):
-    """Returns events that exclude each other, by lane, with the most a round."""
+    """Returns the events of each lane and how many a round has at most.
+
+    Events of one lane happen one after the other.
+    """
     def damage(function):
       return lambda random_: self.damage(function, random_)
 
@@ -672,7 +678,8 @@ class Chaos:
   def _run_lane(self, number, events, begin):
     for lane, seconds, name, function in events:
       time.sleep(max(0, begin + seconds - time.monotonic()))
-      random_ = random.Random(f"{self.arguments.seed}.{number}.{seconds}.{name}")
+      random_ = random.Random(
+          f"{self.arguments.seed}.{number}.{seconds}.{name}")
       started = time.time() - self.begin
       self.events[name] += 1
       try:
@@ -787,8 +794,9 @@ class Chaos:
       self.break_invariant(
           "slow call" if code == "SLOW" else "lost call",
           f"{len(failures)} calls of {models} ended with {code}, "
-          f"such as {first['call']} at {first['begin'] - self.begin:.2f}, after "
-          f"{first['end'] - first['begin']:.2f} s: {first['message'][:200]}")
+          f"such as {first['call']} at {first['begin'] - self.begin:.2f}, "
+          f"after {first['end'] - first['begin']:.2f} s: "
+          f"{first['message'][:200]}")
 
   def run(self):
     end = self.begin + self.arguments.seconds

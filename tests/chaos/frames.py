@@ -39,8 +39,8 @@ def settings(*pairs):
 
 def headers(stream, block, end_stream=False, end_headers=True):
   """Returns a HEADERS frame."""
-  flags = (END_STREAM if end_stream else 0) | (END_HEADERS if end_headers else 0)
-  return frame(HEADERS, flags, stream, block)
+  return frame(HEADERS, end_stream * END_STREAM | end_headers * END_HEADERS,
+               stream, block)
 
 
 def continuation(stream, block, end_headers=False):

@@ -4,10 +4,10 @@
     good_client.py --target HOST:PORT --expect HEX
 
 Calls Score at a fixed rate over one connection, and less often over a new one
-each. Prints a line for each call: kind (kept or new), time of the day in seconds
-when the call was due, seconds from then to its answer, and OK, the code of the
-error, or WRONG if the answer is not the expected one. Runs until its standard
-input is closed.
+each. Prints a line for each call: kind (kept or new), time of the day in
+seconds when the call was due, seconds from then to its answer, and OK, the code
+of the error, or WRONG if the answer is not the expected one. Runs until its
+standard input is closed.
 """
 
 import argparse

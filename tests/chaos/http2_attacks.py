@@ -33,6 +33,7 @@ OPEN_WINDOWS = (h2.PREFACE +
                 h2.window_update(0, h2.LARGEST_WINDOW - 65535))
 START = h2.PREFACE + h2.settings()
 MODEL = "en"
+IP_BIND_ADDRESS_NO_PORT = 24
 
 
 class Target:
@@ -84,7 +85,7 @@ class Flow:
     self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if target.source:
       # The kernel chooses the port when it connects, so that many fit.
-      self.socket.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+      self.socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
       self.socket.bind((target.source, 0))
     code = self.socket.connect_ex(target.address)
     if code not in (0, errno.EINPROGRESS):
@@ -272,7 +273,7 @@ def streams(first=1):
 
 
 def batches(write, count=200):
-  """Yields the bytes of `count` streams at a time, as write(stream) has them."""
+  """Yields the bytes of write(stream), `count` streams at a time."""
   batch = []
   for stream in streams():
     batch.append(write(stream))
@@ -335,8 +336,8 @@ def headers_to_limit(target, _):
   """Opens 1000 calls on each of 100 connections and sends no request."""
   yield START
   for begin in range(1, 2000, 200):
-    yield b"".join(
-        target.call(stream, lm.SCORE) for stream in range(begin, begin + 200, 2))
+    yield b"".join(target.call(stream, lm.SCORE)
+                   for stream in range(begin, begin + 200, 2))
 
 
 @attack(connections=100, read=False)
@@ -398,9 +399,10 @@ def reflection_not_read(target, _):
   """Asks reflection for more and more answers and reads none."""
   yield START
   ask = h2.message(lm.text_field(4, "lm.v1.LanguageModelService")) * 500
-  yield b"".join(target.call(stream, lm.REFLECTION) for stream in range(1, 64, 2))
+  numbers = range(1, 64, 2)
+  yield b"".join(target.call(stream, lm.REFLECTION) for stream in numbers)
   while True:
-    for stream in range(1, 64, 2):
+    for stream in numbers:
       yield data_frames(stream, ask)
 
 
@@ -653,8 +655,8 @@ def huge_metadata(target, number):
   yield from batches(
       lambda stream: target.call(
           stream, lm.SCORE,
-          h2.literal(b"x-request-id", b"%d.%d" % (number, stream) + b"\x1b" * 6000)
-      ) + h2.data(stream, h2.message(b""), True), 20)
+          h2.literal(b"x-request-id",
+                     b"%d.%d" % (number, stream) + b"\x1b" * 6000)) + h2.data(stream, h2.message(b""), True), 20)
 
 
 # ---- Frames that carry nothing.

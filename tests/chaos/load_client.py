@@ -5,11 +5,12 @@
 
 The configuration is one line of JSON: "target", "ca" and "token" (or null),
 "models" (names), "expected" (for each content of a version, a map from call to
-digest) and "seed". It prints lines of JSON: {"seen": [model, version, contents]}
-once for each version and call, with the contents that have this answer (none if
-the answer is wrong), {"failed": ...} for each call that fails or takes 2 s (whose
-"code" is then SLOW), {"hangs": ...} for one that has not ended long after its deadline, and {"calls": number} each
-second. Runs until its standard input is closed.
+digest) and "seed". It prints lines of JSON: {"seen": [model, version,
+contents]} once for each version and call, with the contents that have this
+answer (none if the answer is wrong), {"failed": ...} for each call that fails
+or takes 2 s (whose "code" is then SLOW), {"hangs": ...} for one that has not
+ended long after its deadline, and {"calls": number} each second. Runs until its
+standard input is closed.
 """
 
 import json

@@ -303,23 +303,24 @@ def aliases_in_place(store, random):
 
 def store_away(store, random):
   """Renames the store, and renames it back later."""
-  away = store.path.with_name("away")
-  seconds = random.uniform(0.5, 2.5)
-  store.path.rename(away)
-  time.sleep(seconds)
-  away.rename(store.path)
-  return f"for {seconds:.1f} s"
+  return without_store(store, random, lambda: None)
 
 
 def store_empty(store, random):
   """Mounts nothing where the store was: an empty directory."""
+  return without_store(store, random, store.path.mkdir)
+
+
+def without_store(store, random, replace):
   away = store.path.with_name("away")
   seconds = random.uniform(0.5, 2.5)
   store.path.rename(away)
-  store.path.mkdir()
-  time.sleep(seconds)
-  store.path.rmdir()
-  away.rename(store.path)
+  try:
+    replace()
+    time.sleep(seconds)
+  finally:
+    shutil.rmtree(store.path, ignore_errors=True)
+    away.rename(store.path)
   return f"for {seconds:.1f} s"
 
 
