@@ -656,7 +656,8 @@ def huge_metadata(target, number):
       lambda stream: target.call(
           stream, lm.SCORE,
           h2.literal(b"x-request-id",
-                     b"%d.%d" % (number, stream) + b"\x1b" * 6000)) + h2.data(stream, h2.message(b""), True), 20)
+                     b"%d.%d" % (number, stream) + b"\x1b" * 6000)) +
+      h2.data(stream, h2.message(b""), True), 20)
 
 
 # ---- Frames that carry nothing.

@@ -8,9 +8,9 @@ For each attack, starts a server, calls it from a well-behaved client, and lets
 one attacking client without a token attack it. Prints a table in Markdown:
 memory and open descriptors before the attack, at their peak and after it, and
 how long the good client's calls took during the attack, over one kept
-connection and over new ones. Exits with 1 if an attack ended the server, made an answer
-wrong, added 256 MB or more, made the 99th percentile of the kept connection 100
-ms or more, or had effects for more than 5 s after its end.
+connection and over new ones. Exits with 1 if an attack ended the server, made
+an answer wrong or a call fail, added 256 MB or more, made the 99th percentile
+of either kind 100 ms or more, or had effects for more than 5 s after its end.
 """
 
 import argparse

@@ -2,9 +2,10 @@
 """A store that is used and misused while a server serves it.
 
 The functions of Store publish versions as a publisher does. Those in DAMAGES do
-to the model "hurt" what disks, copies and people do to files. Each is a function
-of a Store and a random.Random, waits for a moment where the damage needs time,
-and returns a text that says what it did. Store.mend() ends the damage.
+to the model "hurt" what disks, copies and people do to files. Each is a
+function of a Store and a random.Random, waits for a moment where the damage
+needs time, and returns a text that says what it did. Store.mend() ends the
+damage.
 """
 
 import errno
@@ -90,7 +91,7 @@ class Store:
     return version
 
   def copy_slowly(self, model, content, seconds):
-    """Copies a version, file by file and part by part, to where it is visible."""
+    """Copies a version, part by part, to where it is visible."""
     version = self.newest(model) + 1
     self.book[model, version] = content
     directory = self.directory(model, version)
