@@ -23,8 +23,7 @@ std::optional<double> Ratio(const std::string& text) {
       absl::StrSplit(text, absl::ByAnyChar(" \n"), absl::SkipEmpty());
   double quota, period;
   if (numbers.size() != 2 || !absl::SimpleAtod(numbers[0], &quota) ||
-      !absl::SimpleAtod(numbers[1], &period) || !(quota > 0) ||
-      !(period > 0)) {
+      !absl::SimpleAtod(numbers[1], &period) || !(quota > 0) || !(period > 0)) {
     return std::nullopt;
   }
   return quota / period;
@@ -73,8 +72,7 @@ double ProcessQuota(const std::string& root) {
     if (parts.size() != 3) continue;
     if (parts[1].empty()) {
       for (const char* mount : {"", "/unified"}) {
-        lowest =
-            std::min(lowest, LowestQuota(mounts + mount, parts[2], true));
+        lowest = std::min(lowest, LowestQuota(mounts + mount, parts[2], true));
       }
       continue;
     }

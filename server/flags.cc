@@ -68,7 +68,7 @@ std::string CheckTcpAddress(const std::string& address) {
 }
 
 void AddSecurityFlags(cli::App& app, ServerFlags* flags) {
-  TlsOptions& tls = flags->server.tls;
+  TlsOptions& tls = flags->server.listener.tls;
   const auto add = [&](const std::string& name, std::string* path,
                        const std::string& help) {
     app.add_option(name, *path, help)->group("Security");
@@ -133,6 +133,15 @@ void AddLogFlags(cli::App& app, ServerFlags* flags) {
       ->group("Log");
 }
 
+void AddLimit(cli::App& app, const std::string& name, uint64_t* limit,
+              const std::string& help,
+              const std::string& group = "Limits of a request") {
+  app.add_option(name, *limit, help)
+      ->check(cli::Range(uint64_t{1}, uint64_t{1} << 50))
+      ->capture_default_str()
+      ->group(group);
+}
+
 void AddLoadFlags(cli::App& app, ServerFlags* flags) {
   const auto add = [&](const std::string& name, auto* value,
                        const std::string& help, int min) {
@@ -169,21 +178,26 @@ void AddLoadFlags(cli::App& app, ServerFlags* flags) {
       "Maximum calls at once of one client address; 0: as many as "
       "--max-calls",
       0);
+  ClientLimits& clients = flags->server.listener.clients;
+  AddLimit(app, "--max-connections", &clients.connections,
+           "Maximum connections; the server closes new ones beyond this. It is "
+           "lower if the process may not open three files per connection",
+           "Load");
+  AddLimit(app, "--max-connections-per-client", &clients.connections_per_client,
+           "Maximum connections of one client address (of IPv6, 64 bits)",
+           "Load");
+  AddLimit(
+      app, "--max-streams-per-client", &clients.streams_per_client,
+      "Maximum calls at once of one client address, those included whose "
+      "request has not yet come; the server refuses calls beyond this, and "
+      "clients may retry",
+      "Load");
   app.add_option("--score-cache-bytes", flags->server.score_cache_bytes,
                  "Memory of the cache of candidates' scores, so that "
                  "reranking with other weights needs no model; 0: no cache")
       ->check(cli::Range(uint64_t{0}, uint64_t{1} << 50))
       ->capture_default_str()
       ->group("Load");
-}
-
-void AddLimit(cli::App& app, const std::string& name, uint64_t* limit,
-              const std::string& help,
-              const std::string& group = "Limits of a request") {
-  app.add_option(name, *limit, help)
-      ->check(cli::Range(uint64_t{1}, uint64_t{1} << 50))
-      ->capture_default_str()
-      ->group(group);
 }
 
 // Returns LM_SERVER_DRAIN_SECONDS for --drain-seconds.

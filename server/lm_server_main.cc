@@ -144,7 +144,7 @@ int Run(const ServerFlags& flags, const std::string& config) {
   options.connections.age_grace =
       Milliseconds(flags.connection_age_grace_seconds);
   options.connections.max_idle = Milliseconds(flags.connection_idle_seconds);
-  options.socket_mode = SocketMode(flags);
+  options.listener.socket_mode = SocketMode(flags);
   options.required_models =
       absl::StrSplit(flags.require_models, ',', absl::SkipEmpty());
   options.on_models = ModelLog();

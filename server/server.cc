@@ -6,15 +6,10 @@
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <climits>
-#include <cstring>
 #include <thread>
 
 #include "absl/base/call_once.h"
@@ -50,7 +45,6 @@ int LimitArgument(std::chrono::milliseconds limit) {
 // connections that are idle or old.
 void SetConnectionOptions(const ConnectionOptions& options,
                           grpc::ServerBuilder& builder) {
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   // Without it gRPC permits one ping in two hours to a client without calls.
@@ -76,47 +70,6 @@ constexpr uint64_t kConnectionBytes = 64 << 20;
 // batcher, but reflection, which any client may call, uses a thread per stream.
 constexpr int kMaxGrpcThreads = 16;
 
-// Whether a process listens on a Unix socket. gRPC does not check this: it
-// would replace the socket by its own.
-bool IsSocketInUse(absl::string_view path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return false;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) return false;
-  const bool in_use = connect(socket, reinterpret_cast<sockaddr*>(&address),
-                              sizeof(address)) == 0;
-  close(socket);
-  return in_use;
-}
-
-// Whether gRPC may try to listen on an address. gRPC itself would take a port
-// above 65535 modulo 65536.
-bool MayListen(absl::string_view address) {
-  if (absl::ConsumePrefix(&address, "unix:")) return !IsSocketInUse(address);
-  uint64_t port = 0;
-  return !absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port) ||
-         port <= 65'535;
-}
-
-// Makes the Unix sockets that are created during its life private.
-class PrivateSockets {
- public:
-  explicit PrivateSockets(bool enabled) : enabled_(enabled) {
-    if (enabled_) umask_ = umask(0177);
-  }
-  ~PrivateSockets() {
-    if (enabled_) umask(umask_);
-  }
-  PrivateSockets(const PrivateSockets&) = delete;
-  PrivateSockets& operator=(const PrivateSockets&) = delete;
-
- private:
-  const bool enabled_;
-  mode_t umask_ = 0;
-};
-
 // Whether all required models are loaded; without any, whether some model is.
 bool IsReady(const ServedModels& served,
              const std::vector<std::string>& required) {
@@ -126,10 +79,24 @@ bool IsReady(const ServedModels& served,
       [&](const std::string& name) { return served.GetEntry(name).ok(); });
 }
 
-// After the last call has ended, clients have this long to read its end: gRPC
-// closes a connection with its last call, and data that the client has not read
-// may be lost. Streams of health.Watch are then cut off, too.
+// How long clients have to close their connections after the last call.
 constexpr std::chrono::milliseconds kLinger(200);
+
+// The files that a process needs besides those of connections.
+constexpr uint64_t kOtherFiles = 128;
+
+// A connection has a socket of the client and two inside the process.
+constexpr uint64_t kFilesPerConnection = 3;
+
+// Limits the connections to those for which the process may open files.
+ListenerOptions WithinFileLimit(ListenerOptions options) {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return options;
+  const uint64_t files = std::max<uint64_t>(limit.rlim_cur, 2 * kOtherFiles);
+  options.clients.connections = std::min(
+      options.clients.connections, (files - kOtherFiles) / kFilesPerConnection);
+  return options;
+}
 
 }  // namespace
 
@@ -194,31 +161,29 @@ Server::~Server() {
 }
 
 absl::Status Server::Listen() {
-  const auto credentials = MakeServerCredentials(options_.tls);
-  if (!credentials.ok()) return credentials.status();
-  absl::Status status = main_.Listen(options_.listen, *credentials, options_);
+  absl::Status status = main_.Listen(options_.listen, options_);
   if (status.ok() && !options_.admin_listen.empty()) {
-    status = admin_.Listen(options_.admin_listen, *credentials, options_);
+    status = admin_.Listen(options_.admin_listen, options_);
   }
   if (!status.ok()) return status;
-  for (grpc::Server* server : Servers()) {
-    grpc::HealthCheckServiceInterface* health = server->GetHealthCheckService();
+  for (const Listener* listener : Listeners()) {
+    grpc::HealthCheckServiceInterface* health =
+        listener->server->GetHealthCheckService();
     health->SetServingStatus("lm.v1.ModelService", true);
     // gRPC begins with true. OnModelsChanged() decides for the main address.
-    health->SetServingStatus("", server == admin_.server.get());
+    health->SetServingStatus("", listener == &admin_);
   }
   main_.server->GetHealthCheckService()->SetServingStatus(
       "lm.v1.LanguageModelService", true);
   return absl::OkStatus();
 }
 
-absl::Status Server::Listener::Listen(
-    const std::string& requested_address,
-    const std::shared_ptr<grpc::ServerCredentials>& credentials,
-    const ServerOptions& options) {
+absl::Status Server::Listener::Listen(const std::string& address,
+                                      const ServerOptions& options) {
   grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(requested_address, credentials, &port);
+  acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
   builder.SetMaxReceiveMessageSize(options.limits.message_bytes);
   SetConnectionOptions(options.connections, builder);
   // gRPC would decompress a message before the server sees it, and a small
@@ -230,25 +195,24 @@ absl::Status Server::Listener::Listen(
           .Resize(kConnectionBytes + 2 * options.limits.all_request_bytes)
           .SetMaxThreads(kMaxGrpcThreads));
   for (const auto& service : services) builder.RegisterService(service.get());
-  if (MayListen(requested_address)) {
-    const PrivateSockets until_the_mode_is_set(options.socket_mode.has_value());
-    server = builder.BuildAndStart();
-  }
+  server = builder.BuildAndStart();
   if (server == nullptr) {
-    return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", requested_address, ": it is in use or not valid"));
+    return absl::InternalError("gRPC cannot start a server");
   }
-  address = requested_address;
-  absl::string_view path = address;
-  if (options.socket_mode.has_value() && absl::ConsumePrefix(&path, "unix:") &&
-      chmod(std::string(path).c_str(), *options.socket_mode) != 0) {
-    return absl::UnavailableError(absl::StrCat(
-        "cannot set the mode of ", address, ": ", std::strerror(errno)));
+  auto listener = ConnectionListener::Start(
+      address, WithinFileLimit(options.listener),
+      [acceptor = acceptor.get()](int socket) {
+        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
+            connection;
+        connection.fd = socket;
+        acceptor->HandleNewConnection(&connection);
+      });
+  if (!listener.ok()) {
+    server->Shutdown();
+    server = nullptr;
+    return listener.status();
   }
-  if (absl::EndsWith(address, ":0")) {
-    address.resize(address.size() - 1);
-    absl::StrAppend(&address, port);
-  }
+  connections = *std::move(listener);
   return absl::OkStatus();
 }
 
@@ -270,26 +234,19 @@ void Server::OnModelsChanged() {
   if (options_.on_models) options_.on_models(*served);
 }
 
-std::vector<grpc::Server*> Server::Servers() const {
-  std::vector<grpc::Server*> servers;
+std::vector<const Server::Listener*> Server::Listeners() const {
+  std::vector<const Listener*> listeners;
   for (const Listener* listener : {&main_, &admin_}) {
-    if (listener->server != nullptr) servers.push_back(listener->server.get());
+    if (listener->connections != nullptr) listeners.push_back(listener);
   }
-  return servers;
+  return listeners;
 }
 
-void Server::WaitForAnswers(std::chrono::steady_clock::time_point end) const {
-  while (budgets_.answer_bytes.taken() + admin_budgets_.answer_bytes.taken() >
-             0 &&
-         std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-}
-
+// Calls that the limiter has refused end within the wait for idle connections.
 void Server::Drain(std::chrono::milliseconds deadline,
                    std::chrono::milliseconds grace) {
-  for (grpc::Server* server : Servers()) {
-    server->GetHealthCheckService()->Shutdown();
+  for (const Listener* listener : Listeners()) {
+    listener->server->GetHealthCheckService()->Shutdown();
   }
   std::this_thread::sleep_for(grace);
   const auto end = std::chrono::steady_clock::now() + deadline;
@@ -298,15 +255,23 @@ void Server::Drain(std::chrono::milliseconds deadline,
                     std::chrono::duration_cast<std::chrono::milliseconds>(
                         end - std::chrono::steady_clock::now()));
   };
+  for (const Listener* listener : Listeners()) {
+    listener->connections->RefuseStreams();
+  }
   limiter_.CloseAndWait(deadline);
   admin_limiter_.CloseAndWait(left());
   store_->Stop();
-  WaitForAnswers(end);
-  const auto linger = std::min(left(), kLinger);
-  std::this_thread::sleep_for(linger);
-  for (grpc::Server* server : Servers()) {
-    server->Shutdown(std::chrono::system_clock::now() + linger);
-    server->Wait();
+  for (const Listener* listener : Listeners()) {
+    listener->connections->WaitUntilIdle(end);
+  }
+  for (const Listener* listener : Listeners()) {
+    listener->server->Shutdown(std::chrono::system_clock::now());
+    listener->server->Wait();
+  }
+  const auto linger =
+      std::chrono::steady_clock::now() + std::min(left(), kLinger);
+  for (const Listener* listener : Listeners()) {
+    listener->connections->WaitUntilClosed(linger);
   }
 }
 

@@ -3,7 +3,7 @@
 #define LMSERVE_SERVER_SERVER_H_
 
 #include <grpcpp/server.h>
-#include <sys/types.h>
+#include <grpcpp/server_builder.h>
 
 #include <chrono>
 #include <cstdint>
@@ -20,9 +20,9 @@
 #include "server/admission/call_limiter.h"
 #include "server/batching/batcher.h"
 #include "server/call/limits.h"
+#include "server/connections/connection_listener.h"
 #include "server/handlers/score_cache.h"
 #include "server/handlers/serving_context.h"
-#include "server/rpc/transport_security.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/metrics_exporter.h"
 #include "server/telemetry/request_log.h"
@@ -51,10 +51,8 @@ struct ServerOptions {
   // The same, for the methods that change which models are served. Empty: these
   // methods are not available.
   std::string admin_listen = "";
-  // Permissions of Unix sockets. Not set: those that the umask leaves.
-  std::optional<mode_t> socket_mode = std::nullopt;
   ConnectionOptions connections = {};
-  TlsOptions tls = {};
+  ListenerOptions listener = {};
   std::string tokens_file = "";     // empty: clients need no token
   std::string metrics_listen = "";  // HOST:PORT for Prometheus; empty: none
   Limits limits = {};
@@ -90,8 +88,11 @@ class Server {
   ~Server();
 
   // The addresses on which it listens, with the port that it chose for port 0.
-  const std::string& address() const { return main_.address; }
-  const std::string& admin_address() const { return admin_.address; }
+  const std::string& address() const { return main_.connections->address(); }
+  // REQUIRES: options.admin_listen is not empty.
+  const std::string& admin_address() const {
+    return admin_.connections->address();
+  }
 
   // The port of the metrics, or 0 if there are none.
   int metrics_port() const {
@@ -107,15 +108,16 @@ class Server {
  private:
   // One address and the services on it.
   struct Listener {
-    // Sets address and server.
-    absl::Status Listen(
-        const std::string& requested_address,
-        const std::shared_ptr<grpc::ServerCredentials>& credentials,
-        const ServerOptions& options);
+    // Sets all members but services.
+    absl::Status Listen(const std::string& address,
+                        const ServerOptions& options);
 
     std::vector<std::unique_ptr<grpc::Service>> services;
-    std::string address = "";
     std::unique_ptr<grpc::Server> server = nullptr;  // null: not listening
+    // Hands connections to the server, and so is destroyed before it.
+    std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =
+        nullptr;
+    std::unique_ptr<ConnectionListener> connections = nullptr;
   };
 
   Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
@@ -125,9 +127,7 @@ class Server {
   absl::Status Listen();
   // Adapts health and metrics to the models that are served now.
   void OnModelsChanged();
-  // Waits until clients have read all answers, or until `end`.
-  void WaitForAnswers(std::chrono::steady_clock::time_point end) const;
-  std::vector<grpc::Server*> Servers() const;
+  std::vector<const Listener*> Listeners() const;
 
   const ServerOptions options_;
   const std::unique_ptr<ModelStore> store_;

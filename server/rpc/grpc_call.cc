@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/grpc_call.h"
 
+#include "server/connections/named_socket_pair.h"
+
 namespace lmserve {
 
 Priority GrpcCall::priority() const {
@@ -10,11 +12,8 @@ Priority GrpcCall::priority() const {
   return *priority_;
 }
 
-// Peers are "ipv4:ADDRESS:PORT", "ipv6:[ADDRESS]:PORT" and "unix:PATH".
 std::string GrpcCall::client() const {
-  const std::string peer = context_.peer();
-  if (peer.rfind("unix:", 0) == 0) return "unix";
-  return peer.substr(0, peer.rfind(':'));
+  return AddressFromPeer(context_.peer());
 }
 
 absl::string_view GrpcCall::authorization() const {

@@ -58,18 +58,21 @@ ARROWS = {
     "server/batching": ["server/call", "models", "model_store"],
     "server/admission": ["server/call", "model_store/mutex",
                          "model_store/sha256"],
+    "server/connections": ["model_store/mutex"],
     "server/handlers": ["server/call", "server/batching", "server/admission",
                         "models/", "model_store", "reranking"],
     "server/telemetry": ["server/call", "server/batching", "server/admission",
                          "server/handlers", "model_store"],
     "server/transport": ["server/call", "server/admission",
                          "server/telemetry", "model_store/mutex"],
-    "server/rpc": ["server/call", "server/admission", "server/handlers",
+    "server/rpc": ["server/call", "server/admission",
+                   "server/connections", "server/handlers",
                    "server/telemetry", "server/transport", "models",
                    "model_store"],
     "server": ["server/call", "server/batching", "server/admission",
                "server/handlers", "server/telemetry", "server/transport",
-               "server/rpc", "model_store", "command_line"],
+               "server/connections", "server/rpc", "model_store",
+               "command_line"],
 
     # The client library and lm_client: they know the server by its messages.
     "client": ["reranking", "command_line"],
@@ -95,7 +98,8 @@ LIBRARIES = {
     "server/handlers": PROTOBUF + SERVICE_MESSAGES + STORE_MESSAGES,
     "server/telemetry": ["prometheus", "microhttpd.h", "spdlog"] + PROTOBUF +
                         SERVICE_MESSAGES,
-    "server/rpc": ["openssl"] + GRPC + PROTOBUF + SERVICE_MESSAGES,
+    "server/connections": ["boost", "openssl", "spdlog"],
+    "server/rpc": GRPC + PROTOBUF + SERVICE_MESSAGES,
     "server": ["spdlog"] + GRPC + PROTOBUF,
     "client/": ["absl", "nlohmann"] + GRPC + PROTOBUF +
                SERVICE_MESSAGES,
@@ -117,7 +121,8 @@ LINKS = {
     "trainer": r"absl::|lm_(models|model_store|reranking|command_line)$|"
                r"Threads::|ZLIB::|LibLZMA::|nlohmann_json::",
     "server": r"absl::|lm_(models|model_store|reranking|command_line)$|"
-              r"lm_\w+_proto$|gRPC::|prometheus-cpp::|microhttpd::|OpenSSL::|spdlog::|"
+              r"lm_\w+_proto$|gRPC::|prometheus-cpp::|microhttpd::|OpenSSL::|"
+              r"spdlog::|Boost::|"
               r"Threads::",
     "client": r"absl::|lm_(reranking|command_line)$|lm_\w+_proto$|gRPC::|"
               r"nlohmann_json::",

@@ -49,9 +49,7 @@ class Pinger {
   Pinger(const Pinger&) = delete;
   Pinger& operator=(const Pinger&) = delete;
 
-  void Ping() {
-    Send(std::string("\0\0\x08\6\0\0\0\0\0", 9) + "12345678");
-  }
+  void Ping() { Send(std::string("\0\0\x08\6\0\0\0\0\0", 9) + "12345678"); }
 
   // Whether the server has closed the connection.
   bool IsClosed() {
@@ -100,8 +98,9 @@ class ConnectionOptionsTest : public ServerWithOptions {
     request.set_service(service);
     HealthCheckResponse response;
     grpc::ClientContext context;
-    const grpc::Status status = grpc::health::v1::Health::NewStub(channel_)
-                                    ->Check(&context, request, &response);
+    const grpc::Status status =
+        grpc::health::v1::Health::NewStub(channel_)->Check(&context, request,
+                                                           &response);
     if (!status.ok()) return status.error_message();
     return HealthCheckResponse::ServingStatus_Name(response.status());
   }
@@ -177,16 +176,16 @@ TEST_F(ConnectionOptionsTest, EveryListenerTakesIpv6) {
   address.sin6_family = AF_INET6;
   address.sin6_port = htons(static_cast<in_port_t>(server_->metrics_port()));
   address.sin6_addr = in6addr_loopback;
-  EXPECT_EQ(connect(metrics, reinterpret_cast<sockaddr*>(&address),
-                    sizeof(address)),
-            0);
+  EXPECT_EQ(
+      connect(metrics, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+      0);
   close(metrics);
 }
 
 TEST_F(ConnectionOptionsTest, UnixSocketsGetTheirMode) {
   const TemporaryDirectory directory;
   options_.listen = absl::StrCat("unix:", directory.File("socket"));
-  options_.socket_mode = 0660;
+  options_.listener.socket_mode = 0660;
   StartServer();
   struct stat status;
   ASSERT_EQ(stat(directory.File("socket").c_str(), &status), 0);

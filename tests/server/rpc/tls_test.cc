@@ -27,8 +27,8 @@ class TlsTest : public testing::Test {
  protected:
   TlsTest() {
     options_.listen = "localhost:0";
-    options_.tls = {store_.File("certificate.pem"), store_.File("key.pem"), "",
-                    1};
+    options_.listener.tls = {store_.File("certificate.pem"),
+                             store_.File("key.pem"), "", 1};
     WriteServer(MakeCertificate(root_));
   }
 
@@ -38,12 +38,12 @@ class TlsTest : public testing::Test {
     std::rename((path + ".new").c_str(), path.c_str());
   }
   void WriteServer(const CertifiedKey& server) const {
-    Write(options_.tls.certificate, server.certificate);
-    Write(options_.tls.key, server.key);
+    Write(options_.listener.tls.certificate, server.certificate);
+    Write(options_.listener.tls.key, server.key);
   }
   void RequireClients(const CertifiedKey& root) {
-    options_.tls.client_ca = store_.File("clients.pem");
-    Write(options_.tls.client_ca, root.certificate);
+    options_.listener.tls.client_ca = store_.File("clients.pem");
+    Write(options_.listener.tls.client_ca, root.certificate);
   }
 
   void StartServer() {
@@ -117,8 +117,8 @@ TEST_F(TlsTest, UsesRenewedFilesWithoutARestart) {
 }
 
 TEST_F(TlsTest, ReportsErrorsInTheFiles) {
-  const std::string certificate = options_.tls.certificate;
-  const std::string key = options_.tls.key;
+  const std::string certificate = options_.listener.tls.certificate;
+  const std::string key = options_.listener.tls.key;
   WriteServer(MakeCertificate(root_, std::chrono::seconds(-1)));
   EXPECT_EQ(StartError(), absl::StrCat("TLS: ", certificate,
                                        ": the certificate has expired"));
@@ -129,10 +129,10 @@ TEST_F(TlsTest, ReportsErrorsInTheFiles) {
   EXPECT_EQ(StartError(),
             absl::StrCat("TLS: ", certificate,
                          ": expected a certificate in PEM, found none"));
-  options_.tls.certificate = store_.File("none");
+  options_.listener.tls.certificate = store_.File("none");
   EXPECT_EQ(StartError(),
             absl::StrCat("TLS: ", store_.File("none"), ": cannot be read"));
-  options_.tls.certificate.clear();
+  options_.listener.tls.certificate.clear();
   EXPECT_EQ(StartError(),
             "TLS: expected a certificate and its key, found only a key");
 }

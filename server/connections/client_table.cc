@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connections/client_table.h"
+
+#include <utility>
+
+namespace lmserve {
+
+bool ClientTable::Client::EnterStream() {
+  if (++streams_ <= max_streams_) return true;
+  --streams_;
+  return false;
+}
+
+ClientTable::Ticket::Ticket(Ticket&& other) noexcept
+    : table_(std::exchange(other.table_, nullptr)),
+      client_(other.client_),
+      key_(std::move(other.key_)) {}
+
+ClientTable::Ticket& ClientTable::Ticket::operator=(Ticket&& other) noexcept {
+  std::swap(table_, other.table_);
+  std::swap(client_, other.client_);
+  std::swap(key_, other.key_);
+  return *this;
+}
+
+ClientTable::Ticket::~Ticket() {
+  if (table_ != nullptr) table_->Leave(key_);
+}
+
+ClientTable::Ticket ClientTable::Enter(const std::string& address) {
+  Ticket ticket;
+  const MutexLock lock(mutex_);
+  if (connections_ >= limits_.connections) return ticket;
+  std::unique_ptr<Client>& client = clients_[address];
+  if (client == nullptr) {
+    client = std::make_unique<Client>(limits_.streams_per_client);
+  }
+  if (client->connections_ >= limits_.connections_per_client) return ticket;
+  ++client->connections_;
+  ++connections_;
+  ticket.table_ = this;
+  ticket.client_ = client.get();
+  ticket.key_ = address;
+  return ticket;
+}
+
+uint64_t ClientTable::connections() const {
+  const MutexLock lock(mutex_);
+  return connections_;
+}
+
+void ClientTable::Leave(const std::string& key) {
+  const MutexLock lock(mutex_);
+  --connections_;
+  const auto found = clients_.find(key);
+  if (--found->second->connections_ == 0) clients_.erase(found);
+}
+
+}  // namespace lmserve

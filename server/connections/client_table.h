@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LMSERVE_SERVER_CONNECTIONS_CLIENT_TABLE_H_
+#define LMSERVE_SERVER_CONNECTIONS_CLIENT_TABLE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "model_store/mutex.h"
+
+namespace lmserve {
+
+struct ClientLimits {
+  uint64_t connections = 4096;            // of all clients
+  uint64_t connections_per_client = 512;  // of one address
+  uint64_t streams_per_client = 10'000;   // calls at once of one address
+};
+
+// Counts the connections and the streams of each client. A client is an IP
+// address, of which IPv6 counts the first 64 bits, or all users of a Unix
+// socket together. Thread-safe; it must outlive its tickets.
+class ClientTable {
+ public:
+  // What one client holds. Thread-safe.
+  class Client {
+   public:
+    explicit Client(uint64_t max_streams) : max_streams_(max_streams) {}
+
+    // Returns false if the client has too many streams; otherwise LeaveStream()
+    // must follow.
+    bool EnterStream();
+    void LeaveStream() { --streams_; }
+
+   private:
+    friend class ClientTable;
+
+    const uint64_t max_streams_;
+    std::atomic<uint64_t> streams_ = 0;
+    uint64_t connections_ = 0;  // guarded by the mutex of the table
+  };
+
+  // A connection that counts as long as this lives.
+  class Ticket {
+   public:
+    Ticket() = default;
+    Ticket(Ticket&& other) noexcept;
+    Ticket& operator=(Ticket&& other) noexcept;
+    ~Ticket();
+
+    explicit operator bool() const { return table_ != nullptr; }
+    Client& client() const { return *client_; }
+
+   private:
+    friend class ClientTable;
+
+    ClientTable* table_ = nullptr;
+    Client* client_ = nullptr;
+    std::string key_;
+  };
+
+  explicit ClientTable(const ClientLimits& limits) : limits_(limits) {}
+  ClientTable(const ClientTable&) = delete;
+  ClientTable& operator=(const ClientTable&) = delete;
+
+  // Counts a connection from an address. The ticket is false if there are too
+  // many.
+  Ticket Enter(const std::string& address);
+
+  uint64_t connections() const;
+
+ private:
+  void Leave(const std::string& key);
+
+  const ClientLimits limits_;
+  mutable Mutex mutex_;
+  uint64_t connections_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, std::unique_ptr<Client>> clients_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_CONNECTIONS_CLIENT_TABLE_H_

@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connections/connection_listener.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <cstring>
+#include <future>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/connections/relay.h"
+
+namespace lmserve {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using Clock = Http2Guard::Clock;
+
+constexpr std::chrono::milliseconds kTick(500);
+
+// After an accept failed because the process has too many open files.
+constexpr std::chrono::milliseconds kAcceptDelay(50);
+
+// A listening socket and, for a Unix socket, its path.
+struct BoundSocket {
+  int fd;
+  std::string path = "";
+};
+
+// Returns a listening socket, or an error number as a negative number.
+int Bind(const sockaddr* address, socklen_t size) {
+  const int fd =
+      socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -errno;
+  const int yes = 1, no = 0;
+  if (address->sa_family != AF_UNIX) {
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  }
+  if (address->sa_family == AF_INET6) {
+    // [::] also means all addresses of IPv4.
+    const bool any = IN6_IS_ADDR_UNSPECIFIED(
+        &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr);
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, any ? &no : &yes, sizeof(yes));
+  }
+  if (bind(fd, address, size) != 0 || listen(fd, SOMAXCONN) != 0) {
+    const int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+uint16_t& Port(sockaddr* address) {
+  return address->sa_family == AF_INET6
+             ? reinterpret_cast<sockaddr_in6*>(address)->sin6_port
+             : reinterpret_cast<sockaddr_in*>(address)->sin_port;
+}
+
+// Listens on a Unix socket. Replaces one that no process listens on.
+absl::StatusOr<std::vector<BoundSocket>> BindPath(const std::string& path,
+                                                  std::optional<mode_t> mode) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected a path of 1 to ", sizeof(address.sun_path) - 1,
+                     " bytes, found ", path.size()));
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  // The socket is private until it has its mode.
+  const mode_t old_mask = mode.has_value() ? umask(0177) : 0;
+  const absl::Cleanup restore = [&] {
+    if (mode.has_value()) umask(old_mask);
+  };
+  int fd = Bind(generic, sizeof(address));
+  if (fd == -EADDRINUSE) {
+    const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool is_stale = probe >= 0 &&
+                          connect(probe, generic, sizeof(address)) != 0 &&
+                          errno == ECONNREFUSED;
+    if (probe >= 0) close(probe);
+    if (is_stale && unlink(path.c_str()) == 0) {
+      fd = Bind(generic, sizeof(address));
+    }
+  }
+  if (fd < 0) return absl::UnavailableError(strerror(-fd));
+  if (mode.has_value() && chmod(path.c_str(), *mode) != 0) {
+    const int error = errno;
+    close(fd);
+    return absl::UnavailableError(
+        absl::StrCat("cannot set the mode of the socket: ", strerror(error)));
+  }
+  return std::vector<BoundSocket>{{fd, path}};
+}
+
+// Listens on all addresses of a host, with one port.
+absl::StatusOr<std::vector<BoundSocket>> BindHost(const std::string& host,
+                                                  const std::string& service,
+                                                  int* port) {
+  addrinfo hints = {};
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  const int error = getaddrinfo(host.c_str(), service.c_str(), &hints, &list);
+  if (error != 0) return absl::UnavailableError(gai_strerror(error));
+  const absl::Cleanup free_list = [&] { freeaddrinfo(list); };
+  std::vector<BoundSocket> sockets;
+  absl::Cleanup close_sockets = [&] {
+    for (const BoundSocket& socket : sockets) close(socket.fd);
+  };
+  absl::Status status = absl::UnavailableError("the host has no address");
+  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
+    if (*port != 0) Port(entry->ai_addr) = htons(*port);
+    const int fd = Bind(entry->ai_addr, entry->ai_addrlen);
+    if (fd < 0) {
+      status = absl::UnavailableError(strerror(-fd));
+      // A host may have an address of a family that the system does not have.
+      if (fd == -EADDRNOTAVAIL || fd == -EAFNOSUPPORT) continue;
+      return status;
+    }
+    sockets.push_back({fd});
+    sockaddr_storage bound = {};
+    socklen_t size = sizeof(bound);
+    getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size);
+    *port = ntohs(Port(reinterpret_cast<sockaddr*>(&bound)));
+  }
+  if (sockets.empty()) return status;
+  std::move(close_sockets).Cancel();
+  return sockets;
+}
+
+// Returns the sockets that listen on an address, and changes its port 0 to the
+// port that was chosen.
+absl::StatusOr<std::vector<BoundSocket>> BindAddress(
+    std::string* address, std::optional<mode_t> mode) {
+  absl::string_view host = *address;
+  if (absl::ConsumePrefix(&host, "unix:")) {
+    absl::ConsumePrefix(&host, "//");
+    return BindPath(std::string(host), mode);
+  }
+  const size_t colon = host.rfind(':');
+  int port = -1;
+  if (colon == host.npos || colon == 0 ||
+      !absl::SimpleAtoi(host.substr(colon + 1), &port) || port < 0 ||
+      port > 65535) {
+    return absl::InvalidArgumentError("expected HOST:PORT or unix:PATH");
+  }
+  host = host.substr(0, colon);
+  const std::string name(host);
+  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
+  int bound = port;
+  // A chosen port may be in use on another address of the host.
+  absl::StatusOr<std::vector<BoundSocket>> sockets;
+  for (int attempt = 0; attempt < (port == 0 ? 16 : 1); ++attempt) {
+    bound = port;
+    sockets = BindHost(std::string(host), absl::StrCat(port), &bound);
+    if (sockets.ok()) break;
+  }
+  *address = absl::StrCat(name, ":", bound);
+  return sockets;
+}
+
+// The address of a client in the form of gRPC's peers, without the port:
+// "ipv4:1.2.3.4", "ipv6:[::1]" or "unix".
+std::string ClientAddress(
+    const asio::generic::stream_protocol::endpoint& peer) {
+  char text[INET6_ADDRSTRLEN] = "";
+  const auto* address = reinterpret_cast<const sockaddr*>(peer.data());
+  if (address->sa_family == AF_INET) {
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(address)->sin_addr,
+              text, sizeof(text));
+    return absl::StrCat("ipv4:", text);
+  }
+  if (address->sa_family == AF_INET6) {
+    const in6_addr& ip =
+        reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&ip)) {
+      inet_ntop(AF_INET, &ip.s6_addr[12], text, sizeof(text));
+      return absl::StrCat("ipv4:", text);
+    }
+    inet_ntop(AF_INET6, &ip, text, sizeof(text));
+    return absl::StrCat("ipv6:[", text, "]");
+  }
+  return "unix";
+}
+
+// The part of an address that counts as one client. A host of IPv6 has at least
+// the addresses of 64 bits.
+std::string ClientKey(const asio::generic::stream_protocol::endpoint& peer) {
+  const auto* address = reinterpret_cast<const sockaddr*>(peer.data());
+  if (address->sa_family != AF_INET6) return ClientAddress(peer);
+  const in6_addr& ip =
+      reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
+  if (IN6_IS_ADDR_V4MAPPED(&ip)) return ClientAddress(peer);
+  return absl::StrCat(
+      "ipv6/64:",
+      absl::string_view(reinterpret_cast<const char*>(ip.s6_addr), 8));
+}
+
+}  // namespace
+
+class ConnectionListener::Impl {
+ public:
+  Impl(const ListenerOptions& options, HandOver hand_over)
+      : options_(options),
+        hand_over_(std::move(hand_over)),
+        clients_(options.clients),
+        context_{options_.http2, options_.handshake_time, hand_over_,
+                 refused_streams_, ended_connections_} {}
+
+  ~Impl() {
+    for (const auto& loop : loops_) {
+      asio::post(loop->context, [&loop] {
+        loop->acceptors.clear();
+        loop->timer.cancel();
+        while (!loop->relays.empty()) {
+          const std::shared_ptr<Relay> relay = *loop->relays.begin();
+          relay->Close();
+        }
+        loop->work.reset();
+      });
+    }
+    for (const auto& loop : loops_) {
+      if (loop->thread.joinable()) loop->thread.join();
+    }
+    for (const std::string& path : paths_) unlink(path.c_str());
+  }
+
+  absl::Status Start(const std::string& address) {
+    if (options_.tls.encrypts() || !options_.tls.key.empty() ||
+        !options_.tls.client_ca.empty()) {
+      auto tls = TlsContext::Create(options_.tls);
+      if (!tls.ok()) return tls.status();
+      tls_ = *std::move(tls);
+    }
+    address_ = address;
+    const auto sockets = BindAddress(&address_, options_.socket_mode);
+    if (!sockets.ok()) {
+      return absl::UnavailableError(absl::StrCat(
+          "cannot listen on ", address, ": ", sockets.status().message()));
+    }
+    for (int i = 0; i < std::max(1, options_.threads); ++i) {
+      loops_.push_back(std::make_unique<Loop>());
+    }
+    for (const BoundSocket& socket : *sockets) {
+      if (!socket.path.empty()) paths_.push_back(socket.path);
+      sockaddr_storage bound = {};
+      socklen_t size = sizeof(bound);
+      getsockname(socket.fd, reinterpret_cast<sockaddr*>(&bound), &size);
+      Acceptor acceptor(loops_[0]->context);
+      acceptor.assign({bound.ss_family, 0}, socket.fd);
+      loops_[0]->acceptors.push_back(std::move(acceptor));
+    }
+    for (Acceptor& acceptor : loops_[0]->acceptors) Accept(acceptor);
+    for (const auto& loop : loops_) {
+      Tick(*loop);
+      loop->thread = std::thread([&loop] { loop->context.run(); });
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string& address() const { return address_; }
+
+  Counts counts() const {
+    return {.connections = clients_.connections(),
+            .accepted = accepted_,
+            .refused_connections = refused_connections_,
+            .refused_streams = refused_streams_,
+            .ended_connections = ended_connections_};
+  }
+
+  void RefuseStreams() {
+    ForEachLoop([](Loop& loop) {
+      loop.acceptors.clear();
+      loop.refuses_streams = true;
+      for (const auto& relay : loop.relays) relay->RefuseStreams();
+      return true;
+    });
+  }
+
+  bool IsIdle() {
+    return ForEachLoop([](Loop& loop) {
+      return std::all_of(loop.relays.begin(), loop.relays.end(),
+                         [](const auto& relay) { return relay->is_idle(); });
+    });
+  }
+
+ private:
+  using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
+
+  // A thread and the connections that it works on.
+  struct Loop {
+    asio::io_context context{1};
+    asio::executor_work_guard<asio::io_context::executor_type> work{
+        context.get_executor()};
+    asio::steady_timer timer{context};
+    std::vector<Acceptor> acceptors;
+    std::unordered_set<std::shared_ptr<Relay>> relays;
+    bool refuses_streams = false;
+    std::thread thread;
+  };
+
+  // Calls `function` on the thread of each loop, and returns whether all
+  // results are true.
+  template <typename Function>
+  bool ForEachLoop(Function function) {
+    bool all = true;
+    for (const auto& loop : loops_) {
+      std::promise<bool> result;
+      asio::post(loop->context, [&] { result.set_value(function(*loop)); });
+      all = result.get_future().get() && all;
+    }
+    return all;
+  }
+
+  void Accept(Acceptor& acceptor) {
+    Loop& loop = *loops_[next_loop_++ % loops_.size()];
+    acceptor.async_accept(loop.context,
+                          [this, &acceptor, &loop](const error_code& error,
+                                                   Relay::Socket socket) {
+                            if (error == asio::error::operation_aborted) return;
+                            if (error) return AcceptLater(acceptor, error);
+                            ++accepted_;
+                            Open(loop, std::move(socket));
+                            Accept(acceptor);
+                          });
+  }
+
+  // Without free file descriptors, waits until some connections are closed.
+  void AcceptLater(Acceptor& acceptor, const error_code& error) {
+    if (!std::exchange(is_short_of_files_, true)) {
+      spdlog::warn("cannot accept connections for now: {}", error.message());
+    }
+    auto timer =
+        std::make_shared<asio::steady_timer>(loops_[0]->context, kAcceptDelay);
+    timer->async_wait([this, &acceptor, timer](const error_code&) {
+      if (!loops_[0]->acceptors.empty()) Accept(acceptor);
+    });
+  }
+
+  void Open(Loop& loop, Relay::Socket socket) {
+    is_short_of_files_ = false;
+    error_code error;
+    const auto peer = socket.remote_endpoint(error);
+    if (error) return;
+    const std::string address = ClientAddress(peer);
+    ClientTable::Ticket ticket = clients_.Enter(ClientKey(peer));
+    if (!ticket) {
+      ++refused_connections_;
+      return;  // closes the socket
+    }
+    if (address != "unix") {
+      const int yes = 1;
+      setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &yes,
+                 sizeof(yes));
+    }
+    // The relay closes itself on the thread of its loop.
+    auto open = [this, &loop, address, socket = std::move(socket),
+                 ticket = std::move(ticket)]() mutable {
+      auto self = std::make_shared<std::weak_ptr<Relay>>();
+      const std::shared_ptr<Relay> relay =
+          Relay::Create(context_, std::move(socket), address, std::move(ticket),
+                        tls_ == nullptr ? nullptr : tls_->Get(),
+                        [&loop, self] { loop.relays.erase(self->lock()); });
+      *self = relay;
+      loop.relays.insert(relay);
+      relay->Start();
+      if (loop.refuses_streams) relay->RefuseStreams();
+    };
+    asio::dispatch(loop.context, std::move(open));
+  }
+
+  void Tick(Loop& loop) {
+    loop.timer.expires_after(kTick);
+    loop.timer.async_wait([this, &loop](const error_code& error) {
+      if (error) return;
+      const auto now = Clock::now();
+      // CheckTimes() may close a relay.
+      const std::vector<std::shared_ptr<Relay>> relays(loop.relays.begin(),
+                                                       loop.relays.end());
+      for (const auto& relay : relays) relay->CheckTimes(now);
+      if (tls_ != nullptr && &loop == loops_[0].get() &&
+          now - tls_refresh_ >
+              std::chrono::seconds(options_.tls.refresh_seconds)) {
+        tls_refresh_ = now;
+        tls_->Refresh();
+      }
+      Tick(loop);
+    });
+  }
+
+  const ListenerOptions options_;
+  const HandOver hand_over_;
+  ClientTable clients_;
+  std::atomic<uint64_t> accepted_ = 0;
+  std::atomic<uint64_t> refused_connections_ = 0;
+  std::atomic<uint64_t> refused_streams_ = 0;
+  std::atomic<uint64_t> ended_connections_ = 0;
+  const RelayContext context_;
+  std::unique_ptr<TlsContext> tls_;  // null: no encryption
+  // Only the thread of the first loop uses these.
+  Clock::time_point tls_refresh_ = Clock::now();
+  size_t next_loop_ = 0;
+  bool is_short_of_files_ = false;
+  std::string address_;
+  std::vector<std::string> paths_;
+  std::vector<std::unique_ptr<Loop>> loops_;
+};
+
+ConnectionListener::ConnectionListener(std::unique_ptr<Impl> impl)
+    : impl_(std::move(impl)) {}
+
+ConnectionListener::~ConnectionListener() = default;
+
+absl::StatusOr<std::unique_ptr<ConnectionListener>> ConnectionListener::Start(
+    const std::string& address, const ListenerOptions& options,
+    HandOver hand_over) {
+  auto impl = std::make_unique<Impl>(options, std::move(hand_over));
+  absl::Status status = impl->Start(address);
+  if (!status.ok()) return status;
+  return std::unique_ptr<ConnectionListener>(
+      new ConnectionListener(std::move(impl)));
+}
+
+const std::string& ConnectionListener::address() const {
+  return impl_->address();
+}
+
+ConnectionListener::Counts ConnectionListener::counts() const {
+  return impl_->counts();
+}
+
+void ConnectionListener::WaitUntilClosed(
+    std::chrono::steady_clock::time_point end) const {
+  while (counts().connections > 0 && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+void ConnectionListener::RefuseStreams() { impl_->RefuseStreams(); }
+
+bool ConnectionListener::WaitUntilIdle(
+    std::chrono::steady_clock::time_point end) const {
+  while (!impl_->IsIdle()) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+}  // namespace lmserve

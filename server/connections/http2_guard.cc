@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connections/http2_guard.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
+namespace lmserve {
+namespace {
+
+constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+// Types, flags and errors of RFC 9113, sections 6 and 7.
+enum FrameType : uint8_t {
+  kData = 0,
+  kHeaders = 1,
+  kPriority = 2,
+  kRstStream = 3,
+  kSettings = 4,
+  kPushPromise = 5,
+  kPing = 6,
+  kGoAway = 7,
+  kWindowUpdate = 8,
+  kContinuation = 9,
+};
+constexpr uint8_t kEndStream = 0x1;   // of DATA and HEADERS
+constexpr uint8_t kAck = 0x1;         // of SETTINGS and PING
+constexpr uint8_t kEndHeaders = 0x4;  // of HEADERS and CONTINUATION
+constexpr uint32_t kNoError = 0;
+constexpr uint32_t kProtocolError = 1;
+constexpr uint32_t kFrameSizeError = 6;
+constexpr uint32_t kRefusedStream = 7;
+constexpr uint32_t kCancel = 8;
+constexpr uint32_t kEnhanceYourCalm = 11;
+
+// The length that a frame may have unless the receiver permits more. gRPC
+// permits more for data alone.
+constexpr size_t kFrameBytes = 16 << 10;
+
+void AppendNumber(std::string* out, size_t bytes, uint32_t number) {
+  for (size_t i = bytes; i-- > 0;) {
+    out->push_back(static_cast<char>(number >> (8 * i)));
+  }
+}
+
+void AppendFrameHeader(std::string* out, size_t length, FrameType type,
+                       uint32_t stream) {
+  AppendNumber(out, 3, static_cast<uint32_t>(length));
+  out->push_back(static_cast<char>(type));
+  out->push_back(0);  // flags
+  AppendNumber(out, 4, stream);
+}
+
+void AppendReset(std::string* out, uint32_t stream, uint32_t error) {
+  AppendFrameHeader(out, 4, kRstStream, stream);
+  AppendNumber(out, 4, error);
+}
+
+void AppendGoAway(std::string* out, uint32_t last_stream, uint32_t error,
+                  absl::string_view reason) {
+  AppendFrameHeader(out, 8 + reason.size(), kGoAway, 0);
+  AppendNumber(out, 4, last_stream);
+  AppendNumber(out, 4, error);
+  absl::StrAppend(out, reason);
+}
+
+uint32_t ReadNumber(const char* bytes, size_t size) {
+  uint32_t number = 0;
+  for (size_t i = 0; i < size; ++i) {
+    number = number << 8 | static_cast<uint8_t>(bytes[i]);
+  }
+  return number;
+}
+
+}  // namespace
+
+Http2Guard::Http2Guard(const Http2Limits& limits, ClientTable::Client& client)
+    : limits_(limits),
+      client_(client),
+      preface_left_(kPreface.size()),
+      allowance_(limits.control_frames_per_second) {}
+
+Http2Guard::~Http2Guard() {
+  for (size_t i = 0; i < streams_.size(); ++i) client_.LeaveStream();
+}
+
+template <typename Begin, typename End>
+absl::Status Http2Guard::Parse(Parser& parser, absl::string_view bytes,
+                               std::string* out, Begin begin, End end) {
+  while (!bytes.empty()) {
+    if (parser.payload_left == 0) {
+      const size_t size =
+          std::min(bytes.size(), sizeof(parser.header) - parser.header_size);
+      std::memcpy(parser.header + parser.header_size, bytes.data(), size);
+      parser.header_size += size;
+      bytes.remove_prefix(size);
+      if (parser.header_size < sizeof(parser.header)) break;
+      parser.header_size = 0;
+      const Frame frame = {
+          .length = ReadNumber(parser.header, 3),
+          .type = static_cast<uint8_t>(parser.header[3]),
+          .flags = static_cast<uint8_t>(parser.header[4]),
+          .stream = ReadNumber(parser.header + 5, 4) & 0x7fffffff};
+      if (absl::Status status = begin(frame); !status.ok()) return status;
+      // A header is passed on as a whole, so that own frames can precede it.
+      out->append(parser.header, sizeof(parser.header));
+      parser.payload_left = frame.length;
+      if (frame.length == 0) end();
+    }
+    const size_t size = std::min(bytes.size(), parser.payload_left);
+    if (size == 0) continue;
+    out->append(bytes.data(), size);
+    bytes.remove_prefix(size);
+    parser.payload_left -= size;
+    if (parser.payload_left == 0) end();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Http2Guard::FromClient(absl::string_view bytes,
+                                    Clock::time_point now,
+                                    std::string* to_server,
+                                    std::string* to_client) {
+  if (preface_left_ > 0) {
+    const size_t size = std::min(preface_left_, bytes.size());
+    if (bytes.substr(0, size) !=
+        kPreface.substr(kPreface.size() - preface_left_, size)) {
+      return absl::InvalidArgumentError("expected HTTP/2");
+    }
+    to_server->append(bytes.data(), size);
+    bytes.remove_prefix(size);
+    preface_left_ -= size;
+  }
+  absl::Status status = Parse(
+      from_client_, bytes, to_server,
+      [&](const Frame& frame) {
+        absl::Status begun = BeginClientFrame(frame, now);
+        client_frame_ = frame;
+        return begun;
+      },
+      [&] {
+        EndClientFrame(client_frame_, now);
+        Flush(to_server, to_client);
+      });
+  if (status.ok()) return status;
+  return Close(absl::IsResourceExhausted(status) ? kEnhanceYourCalm
+               : absl::IsOutOfRange(status)      ? kFrameSizeError
+                                                 : kProtocolError,
+               status.message(), to_client);
+}
+
+absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
+                                          Clock::time_point now) {
+  if (from_client_.in_header_block &&
+      (frame.type != kContinuation || frame.stream != client_frame_.stream)) {
+    return absl::InvalidArgumentError("expected the rest of the headers");
+  }
+  if (frame.type != kData && frame.length > kFrameBytes) {
+    return absl::OutOfRangeError("a frame is too long");
+  }
+  switch (frame.type) {
+    case kData:
+      if (frame.length == 0 && (frame.flags & kEndStream) == 0) Charge(1, now);
+      break;
+    case kHeaders:
+      header_block_bytes_ = 0;
+      header_block_frames_ = 0;
+      header_block_begin_ = now;
+      header_block_flags_ = frame.flags;
+      opens_stream_ = frame.stream > highest_stream_;
+      [[fallthrough]];
+    case kContinuation:
+      if (frame.type == kContinuation && !from_client_.in_header_block) {
+        return absl::InvalidArgumentError("CONTINUATION without HEADERS");
+      }
+      header_block_bytes_ += frame.length;
+      ++header_block_frames_;
+      if (header_block_bytes_ > limits_.header_block_bytes ||
+          header_block_frames_ > limits_.header_block_frames) {
+        return absl::ResourceExhaustedError("the headers are too long");
+      }
+      from_client_.in_header_block = true;
+      break;
+    case kSettings:
+      // A change of settings costs more than its acknowledgment.
+      Charge((frame.flags & kAck) != 0 ? 1 : 4, now);
+      break;
+    case kPushPromise:
+      return absl::InvalidArgumentError("clients must not push");
+    case kWindowUpdate:
+      Charge(0.1, now);  // clients send one per some kilobytes that they read
+      break;
+    default:
+      Charge(1, now);
+  }
+  return absl::OkStatus();
+}
+
+void Http2Guard::EndClientFrame(const Frame& frame, Clock::time_point now) {
+  if (frame.type == kHeaders || frame.type == kContinuation) {
+    if ((frame.flags & kEndHeaders) == 0) return;
+    from_client_.in_header_block = false;
+    if (opens_stream_) return OpenStream(frame, now);
+  } else if (frame.type == kRstStream) {
+    return CloseStream(frame.stream);
+  } else if (frame.type != kData) {
+    return;
+  }
+  const auto stream = streams_.find(frame.stream);
+  if (stream == streams_.end()) return;
+  stream->second.last_frame = now;
+  if (frame.type == kData && frame.length > 0) stream->second.has_data = true;
+  const uint8_t flags = frame.type == kData ? frame.flags : header_block_flags_;
+  if ((flags & kEndStream) != 0) stream->second.client_ended = true;
+}
+
+void Http2Guard::OpenStream(const Frame& frame, Clock::time_point now) {
+  highest_stream_ = frame.stream;
+  if (refuses_streams_ || !client_.EnterStream()) {
+    return RefuseStream(frame.stream, kRefusedStream);
+  }
+  Stream& stream = streams_[frame.stream];
+  stream.last_frame = now;
+  stream.client_ended = (header_block_flags_ & kEndStream) != 0;
+}
+
+void Http2Guard::CloseStream(uint32_t stream) {
+  if (streams_.erase(stream) > 0) client_.LeaveStream();
+}
+
+void Http2Guard::RefuseStream(uint32_t stream, uint32_t error) {
+  ++refused_streams_;
+  AppendReset(&for_server_, stream, kCancel);
+  AppendReset(&for_client_, stream, error);
+}
+
+void Http2Guard::FromServer(absl::string_view bytes, std::string* to_client) {
+  const absl::Status status = Parse(
+      from_server_, bytes, to_client,
+      [&](const Frame& frame) {
+        server_frame_ = frame;
+        if (frame.type == kHeaders) from_server_.in_header_block = true;
+        return absl::OkStatus();
+      },
+      [&] {
+        server_has_begun_ = true;
+        EndServerFrame(server_frame_);
+        Flush(nullptr, to_client);
+      });
+  (void)status;  // the server's frames are never refused
+}
+
+void Http2Guard::EndServerFrame(const Frame& frame) {
+  const bool is_header = frame.type == kHeaders || frame.type == kContinuation;
+  if (is_header && (frame.flags & kEndHeaders) != 0) {
+    from_server_.in_header_block = false;
+  }
+  // gRPC ends a stream with the HEADERS that have the status, in one frame or
+  // with CONTINUATION frames; or with RST_STREAM.
+  if (frame.type == kRstStream ||
+      ((frame.type == kHeaders || frame.type == kData) &&
+       (frame.flags & kEndStream) != 0)) {
+    CloseStream(frame.stream);
+  }
+}
+
+absl::Status Http2Guard::CheckTimes(Clock::time_point now,
+                                    std::string* to_server,
+                                    std::string* to_client) {
+  if (from_client_.in_header_block &&
+      now - header_block_begin_ > limits_.header_block_time) {
+    return Close(kEnhanceYourCalm, "the headers take too long", to_client);
+  }
+  std::vector<uint32_t> idle;
+  for (const auto& [id, stream] : streams_) {
+    const auto limit = stream.has_data ? limits_.next_message_time
+                                       : limits_.first_message_time;
+    if (!stream.client_ended && limit.count() > 0 &&
+        now - stream.last_frame > limit) {
+      idle.push_back(id);
+    }
+  }
+  for (uint32_t id : idle) {
+    CloseStream(id);
+    RefuseStream(id, kCancel);
+  }
+  Flush(to_server, to_client);
+  return absl::OkStatus();
+}
+
+void Http2Guard::RefuseStreams(std::string* to_client) {
+  if (refuses_streams_) return;
+  refuses_streams_ = true;
+  if (!has_begun()) return;
+  AppendGoAway(&for_client_, highest_stream_, kNoError, "");
+  Flush(nullptr, to_client);
+}
+
+void Http2Guard::Charge(double frames, Clock::time_point now) {
+  const std::chrono::duration<double> passed = now - allowance_time_;
+  allowance_time_ = now;
+  const double rate = limits_.control_frames_per_second;
+  allowance_ = std::min(rate, allowance_ + passed.count() * rate) - frames;
+}
+
+std::chrono::milliseconds Http2Guard::pause(Clock::time_point now) const {
+  if (allowance_ >= 0) return std::chrono::milliseconds(0);
+  const std::chrono::duration<double> passed = now - allowance_time_;
+  const double seconds =
+      -allowance_ / limits_.control_frames_per_second - passed.count();
+  return std::chrono::milliseconds(
+      static_cast<int64_t>(std::ceil(std::max(0.0, seconds) * 1000)));
+}
+
+void Http2Guard::Flush(std::string* to_server, std::string* to_client) {
+  if (to_server != nullptr && from_client_.at_boundary()) {
+    to_server->append(for_server_);
+    for_server_.clear();
+  }
+  // The first frame of a connection must be the SETTINGS of the server.
+  if (server_has_begun_ && from_server_.at_boundary()) {
+    to_client->append(for_client_);
+    for_client_.clear();
+  }
+}
+
+absl::Status Http2Guard::Close(uint32_t error, absl::string_view reason,
+                               std::string* to_client) {
+  if (server_has_begun_ && from_server_.at_boundary()) {
+    AppendGoAway(to_client, highest_stream_, error, reason);
+  }
+  return absl::ResourceExhaustedError(reason);
+}
+
+}  // namespace lmserve

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LMSERVE_SERVER_CONNECTIONS_HTTP2_GUARD_H_
+#define LMSERVE_SERVER_CONNECTIONS_HTTP2_GUARD_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "server/connections/client_table.h"
+
+namespace lmserve {
+
+struct Http2Limits {
+  // Of the headers of a call as they are sent: all frames from HEADERS to
+  // END_HEADERS. gRPC accepts 8 KiB of headers, but reads any amount first.
+  size_t header_block_bytes = 32 << 10;
+  size_t header_block_frames = 16;
+  // How long the client may take for the rest of a header block.
+  std::chrono::milliseconds header_block_time = std::chrono::seconds(10);
+  // How long a stream may wait for the first and for the next message of the
+  // client. 0: any time.
+  std::chrono::milliseconds first_message_time = std::chrono::seconds(60);
+  std::chrono::milliseconds next_message_time = std::chrono::minutes(10);
+  // Frames that cost the server time but carry no part of a request: resets,
+  // pings, settings, priorities, window updates, empty data. This many per
+  // second are read, and a burst of as many after a pause.
+  double control_frames_per_second = 5000;
+};
+
+// Watches one HTTP/2 connection between a client and a server that trusts its
+// clients, as gRPC 1.51 does, and ends or slows down what would make the server
+// hold memory or time without bound (RFC 9113, section 10.5). It reads only the
+// headers of frames, passes everything else on unchanged, and adds RST_STREAM
+// and GOAWAY frames of its own between the frames of the server.
+//
+// Works on bytes in memory, without sockets. For one thread at a time.
+class Http2Guard {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // `client` counts the streams of all connections of a client, and must
+  // outlive the guard.
+  Http2Guard(const Http2Limits& limits, ClientTable::Client& client);
+  ~Http2Guard();
+  Http2Guard(const Http2Guard&) = delete;
+  Http2Guard& operator=(const Http2Guard&) = delete;
+
+  // Reads bytes that the client sent and appends what to pass on. After an
+  // error the connection must be closed; `to_client` then ends with a GOAWAY
+  // frame that tells the client the reason.
+  absl::Status FromClient(absl::string_view bytes, Clock::time_point now,
+                          std::string* to_server, std::string* to_client);
+
+  // Reads bytes that the server sent and appends what to pass on.
+  void FromServer(absl::string_view bytes, std::string* to_client);
+
+  // Ends streams whose client has sent nothing for too long. To be called about
+  // once a second. Returns an error, like FromClient(), if the connection must
+  // be closed.
+  absl::Status CheckTimes(Clock::time_point now, std::string* to_server,
+                          std::string* to_client);
+
+  // From now on refuses new streams, and tells the client so with a GOAWAY
+  // frame. Clients then make their calls on another connection.
+  void RefuseStreams(std::string* to_client);
+
+  // How long to wait before the next FromClient(), because the client sent too
+  // many control frames.
+  std::chrono::milliseconds pause(Clock::time_point now) const;
+
+  // Calls that have begun and not ended.
+  size_t open_streams() const { return streams_.size(); }
+
+  // Whether the client has sent the bytes with which HTTP/2 begins.
+  bool has_begun() const { return preface_left_ == 0; }
+
+  // Streams that this guard refused or ended.
+  uint64_t refused_streams() const { return refused_streams_; }
+
+ private:
+  struct Stream {
+    Clock::time_point last_frame;  // of the client
+    bool has_data = false;         // whether a part of a message has come
+    bool client_ended = false;
+  };
+
+  // Finds the frames in the bytes of one direction.
+  struct Parser {
+    char header[9];
+    size_t header_size = 0;   // bytes of `header` that have come
+    size_t payload_left = 0;  // bytes of the current frame that have not come
+    bool in_header_block = false;
+
+    bool at_boundary() const {
+      return header_size == 0 && payload_left == 0 && !in_header_block;
+    }
+  };
+
+  struct Frame {
+    size_t length;
+    uint8_t type;
+    uint8_t flags;
+    uint32_t stream;
+  };
+
+  // Appends the bytes of frames to `out`, and calls `begin(frame)` after the
+  // header of each frame was appended and `end(frame)` after its payload.
+  template <typename Begin, typename End>
+  absl::Status Parse(Parser& parser, absl::string_view bytes, std::string* out,
+                     Begin begin, End end);
+
+  absl::Status BeginClientFrame(const Frame& frame, Clock::time_point now);
+  void EndClientFrame(const Frame& frame, Clock::time_point now);
+  void OpenStream(const Frame& frame, Clock::time_point now);
+  void EndServerFrame(const Frame& frame);
+  void CloseStream(uint32_t stream);
+  // Ends a stream on both sides.
+  void RefuseStream(uint32_t stream, uint32_t error);
+  void Charge(double frames, Clock::time_point now);
+  // Moves own frames to the outputs if these are between two frames.
+  void Flush(std::string* to_server, std::string* to_client);
+  absl::Status Close(uint32_t error, absl::string_view reason,
+                     std::string* to_client);
+
+  const Http2Limits limits_;
+  ClientTable::Client& client_;
+  size_t preface_left_;
+  Parser from_client_;
+  Parser from_server_;
+  Frame client_frame_ = {};
+  Frame server_frame_ = {};
+  size_t header_block_bytes_ = 0;
+  size_t header_block_frames_ = 0;
+  Clock::time_point header_block_begin_;
+  uint8_t header_block_flags_ = 0;
+  bool opens_stream_ = false;  // the current header block
+  uint32_t highest_stream_ = 0;
+  absl::flat_hash_map<uint32_t, Stream> streams_;
+  bool server_has_begun_ = false;  // sent its first frame
+  std::string for_server_;  // own frames that wait for the end of a frame
+  std::string for_client_;
+  bool refuses_streams_ = false;
+  double allowance_;  // control frames that may come now
+  Clock::time_point allowance_time_;
+  uint64_t refused_streams_ = 0;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_CONNECTIONS_HTTP2_GUARD_H_

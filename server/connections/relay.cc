@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connections/relay.h"
+
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <chrono>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "server/connections/named_socket_pair.h"
+
+namespace lmserve {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using Clock = Http2Guard::Clock;
+
+// After the server has closed a connection, the client has this long to read
+// the rest. Closing a socket that holds unread bytes would discard them.
+constexpr std::chrono::seconds kLinger(1);
+
+// Bytes that are read at once.
+constexpr size_t kBuffer = 16 << 10;
+
+// `Stream` is Relay::Socket or a TLS stream over it.
+template <typename Stream>
+class RelayOver final : public Relay,
+                        public std::enable_shared_from_this<RelayOver<Stream>> {
+  static constexpr bool kEncrypts = !std::is_same_v<Stream, Socket>;
+
+ public:
+  RelayOver(const RelayContext& context, Stream client, std::string address,
+            ClientTable::Ticket ticket, std::shared_ptr<TlsContext> tls,
+            std::function<void()> on_closed)
+      : context_(context),
+        tls_(std::move(tls)),
+        ticket_(std::move(ticket)),
+        guard_(context.http2, ticket_.client()),
+        client_(std::move(client)),
+        server_(client_.get_executor()),
+        timer_(client_.get_executor()),
+        address_(std::move(address)),
+        on_closed_(std::move(on_closed)),
+        begin_(Clock::now()) {}
+
+  void Start() override {
+    if constexpr (kEncrypts) {
+      client_.async_handshake(
+          asio::ssl::stream_base::server,
+          [self = this->shared_from_this()](const error_code& error) {
+            if (error) return self->Close();
+            self->ReadClient();
+          });
+    } else {
+      ReadClient();
+    }
+  }
+
+  void RefuseStreams() override {
+    guard_.RefuseStreams(&to_client_);
+    WriteClient();
+  }
+
+  bool is_idle() const override {
+    return guard_.open_streams() == 0 && to_client_.empty() && !writes_client_;
+  }
+
+  void CheckTimes(Clock::time_point now) override {
+    if (is_closed_ || ends_ || server_ended_) return;
+    if (!guard_.has_begun()) {
+      if (now - begin_ > context_.handshake_time) {
+        ++context_.ended_connections;
+        Close();
+      }
+      return;
+    }
+    const absl::Status status =
+        guard_.CheckTimes(now, &to_server_, &to_client_);
+    CountRefused();
+    WriteServer();
+    WriteClient();
+    if (!status.ok()) End();
+  }
+
+  void Close() override {
+    if (std::exchange(is_closed_, true)) return;
+    error_code ignored;
+    timer_.cancel();
+    client_.lowest_layer().close(ignored);
+    server_.close(ignored);
+    on_closed_();
+  }
+
+ private:
+  void ReadClient() {
+    if (is_closed_ || reads_client_ || ends_ || server_ended_) return;
+    // Requests wait while the server or the client does not read.
+    if (writes_server_ || writes_client_) return;
+    const auto pause = guard_.pause(Clock::now());
+    if (pause.count() > 0) return ReadClientAfter(pause);
+    reads_client_ = true;
+    client_.async_read_some(asio::buffer(from_client_),
+                            [self = this->shared_from_this()](
+                                const error_code& error, size_t size) {
+                              self->reads_client_ = false;
+                              self->OnClientRead(error, size);
+                            });
+  }
+
+  void ReadClientAfter(std::chrono::milliseconds pause) {
+    reads_client_ = true;
+    timer_.expires_after(pause);
+    timer_.async_wait([self = this->shared_from_this()](const error_code&) {
+      self->reads_client_ = false;
+      self->ReadClient();
+    });
+  }
+
+  void OnClientRead(const error_code& error, size_t size) {
+    if (is_closed_) return;
+    if (error) return Close();
+    const bool had_begun = guard_.has_begun();
+    const absl::Status status = guard_.FromClient(
+        {from_client_.data(), size}, Clock::now(), &to_server_, &to_client_);
+    CountRefused();
+    if (!status.ok()) return End();
+    if (!had_begun && guard_.has_begun() && !Connect()) return Close();
+    if (guard_.has_begun()) WriteServer();
+    WriteClient();
+    ReadClient();
+  }
+
+  // Connects to the server, which gets nothing of clients that are silent.
+  bool Connect() {
+    const auto pair = NamedSocketPair::Create(address_);
+    if (!pair.ok()) return false;
+    error_code error;
+    server_.assign({AF_UNIX, 0}, pair->relay, error);
+    context_.hand_over(pair->server);
+    ReadServer();
+    return true;
+  }
+
+  void ReadServer() {
+    if (is_closed_ || reads_server_ || ends_ || writes_client_) return;
+    reads_server_ = true;
+    server_.async_read_some(asio::buffer(from_server_),
+                            [self = this->shared_from_this()](
+                                const error_code& error, size_t size) {
+                              self->reads_server_ = false;
+                              self->OnServerRead(error, size);
+                            });
+  }
+
+  void OnServerRead(const error_code& error, size_t size) {
+    if (is_closed_) return;
+    if (error) {
+      server_ended_ = true;
+      return FinishClient();
+    }
+    guard_.FromServer({from_server_.data(), size}, &to_client_);
+    WriteClient();
+    ReadServer();
+  }
+
+  void WriteServer() {
+    if (is_closed_ || writes_server_ || to_server_.empty()) return;
+    writes_server_ = true;
+    writing_server_.swap(to_server_);
+    asio::async_write(
+        server_, asio::buffer(writing_server_),
+        [self = this->shared_from_this()](const error_code& error, size_t) {
+          self->writes_server_ = false;
+          self->writing_server_.clear();
+          // If the server has closed its end, its last bytes are still read.
+          if (error) return;
+          self->WriteServer();
+          self->ReadClient();
+        });
+  }
+
+  void WriteClient() {
+    if (is_closed_ || writes_client_ || to_client_.empty()) return;
+    writes_client_ = true;
+    writing_client_.swap(to_client_);
+    asio::async_write(
+        client_, asio::buffer(writing_client_),
+        [self = this->shared_from_this()](const error_code& error, size_t) {
+          self->writes_client_ = false;
+          self->writing_client_.clear();
+          if (error) return self->Close();
+          self->WriteClient();
+          if (self->ends_ || self->server_ended_) return self->FinishClient();
+          self->ReadServer();
+          self->ReadClient();
+        });
+  }
+
+  // Ends the connection after what waits for the client was sent.
+  void End() {
+    ++context_.ended_connections;
+    ends_ = true;
+    error_code ignored;
+    server_.close(ignored);
+    FinishClient();
+  }
+
+  void FinishClient() {
+    if (is_closed_ || finishes_) return;
+    WriteClient();
+    if (writes_client_) {
+      // A client that does not read does not keep the connection.
+      timer_.expires_after(10 * kLinger);
+      timer_.async_wait(
+          [self = this->shared_from_this()](const error_code& error) {
+            if (!error) self->Close();
+          });
+      return;
+    }
+    finishes_ = true;
+    error_code ignored;
+    client_.lowest_layer().shutdown(Socket::shutdown_send, ignored);
+    timer_.expires_after(kLinger);
+    timer_.async_wait(
+        [self = this->shared_from_this()](const error_code& error) {
+          if (!error) self->Close();
+        });
+    if (!reads_client_) Discard();
+  }
+
+  // Reads until the client closes its end.
+  void Discard() {
+    reads_client_ = true;
+    client_.async_read_some(
+        asio::buffer(from_client_),
+        [self = this->shared_from_this()](const error_code& error, size_t) {
+          if (error) return self->Close();
+          self->Discard();
+        });
+  }
+
+  void CountRefused() {
+    context_.refused_streams += guard_.refused_streams() - counted_refused_;
+    counted_refused_ = guard_.refused_streams();
+  }
+
+  const RelayContext& context_;
+  const std::shared_ptr<TlsContext> tls_;  // must outlive client_
+  const ClientTable::Ticket ticket_;
+  Http2Guard guard_;
+  Stream client_;
+  Socket server_;
+  asio::steady_timer timer_;
+  const std::string address_;
+  const std::function<void()> on_closed_;
+  const Clock::time_point begin_;
+  std::array<char, kBuffer> from_client_;
+  std::array<char, kBuffer> from_server_;
+  std::string to_client_, writing_client_;
+  std::string to_server_, writing_server_;
+  uint64_t counted_refused_ = 0;
+  bool reads_client_ = false;
+  bool reads_server_ = false;
+  bool writes_client_ = false;
+  bool writes_server_ = false;
+  bool ends_ = false;          // because of what the client did
+  bool server_ended_ = false;  // the server has closed its end
+  bool finishes_ = false;
+  bool is_closed_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<Relay> Relay::Create(const RelayContext& context, Socket client,
+                                     std::string address,
+                                     ClientTable::Ticket ticket,
+                                     std::shared_ptr<TlsContext> tls,
+                                     std::function<void()> on_closed) {
+  if (tls == nullptr) {
+    return std::make_shared<RelayOver<Socket>>(
+        context, std::move(client), std::move(address), std::move(ticket),
+        nullptr, std::move(on_closed));
+  }
+  asio::ssl::stream<Socket> stream(std::move(client), *tls);
+  return std::make_shared<RelayOver<asio::ssl::stream<Socket>>>(
+      context, std::move(stream), std::move(address), std::move(ticket),
+      std::move(tls), std::move(on_closed));
+}
+
+}  // namespace lmserve

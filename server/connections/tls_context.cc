@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connections/tls_context.h"
+
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+
+namespace lmserve {
+namespace {
+
+struct FreeOpenSsl {
+  void operator()(BIO* file) const { BIO_free(file); }
+  void operator()(X509* certificate) const { X509_free(certificate); }
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+};
+using Bio = std::unique_ptr<BIO, FreeOpenSsl>;
+using Certificate = std::unique_ptr<X509, FreeOpenSsl>;
+using Key = std::unique_ptr<EVP_PKEY, FreeOpenSsl>;
+
+constexpr size_t kLargestFile = 1 << 20;
+
+absl::Status FileError(const std::string& path, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("TLS: ", path, ": ", what));
+}
+
+// Does not wait for the writer of a FIFO.
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    return FileError(path, absl::StrCat("cannot be read: ", strerror(errno)));
+  }
+  const absl::Cleanup close_fd = [fd] { close(fd); };
+  struct stat info;
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    return FileError(path, "expected a regular file, found something else");
+  }
+  std::string text(kLargestFile + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t read = ::read(fd, text.data() + size, text.size() - size);
+    if (read < 0) {
+      return FileError(path, absl::StrCat("cannot be read: ", strerror(errno)));
+    }
+    if (read == 0) break;
+    size += read;
+  }
+  if (size > kLargestFile) {
+    return FileError(path, absl::StrCat("expected at most ", kLargestFile,
+                                        " bytes, found more"));
+  }
+  text.resize(size);
+  return text;
+}
+
+Bio MakeBio(const std::string& text) {
+  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+// Reads all certificates of a file. The first one must be valid at this time.
+absl::StatusOr<std::vector<Certificate>> ParseCertificates(
+    const std::string& path, const std::string& text) {
+  const Bio bio = MakeBio(text);
+  std::vector<Certificate> certificates;
+  while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
+    certificates.emplace_back(next);
+  }
+  ERR_clear_error();
+  if (certificates.empty()) {
+    return FileError(path, "expected a certificate in PEM, found none");
+  }
+  const X509* first = certificates[0].get();
+  if (X509_cmp_current_time(X509_get0_notAfter(first)) < 0) {
+    return FileError(path, "the certificate has expired");
+  }
+  if (X509_cmp_current_time(X509_get0_notBefore(first)) > 0) {
+    return FileError(path, "the certificate is not yet valid");
+  }
+  return certificates;
+}
+
+absl::StatusOr<Key> ParseKey(const std::string& path, const std::string& text) {
+  const Bio bio = MakeBio(text);
+  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  if (key == nullptr) {
+    return FileError(path, "expected a key in PEM, found none");
+  }
+  return key;
+}
+
+// Chooses HTTP/2, and ends the handshake if the client does not offer it.
+int ChooseProtocol(SSL*, const unsigned char** chosen,
+                   unsigned char* chosen_size, const unsigned char* offered,
+                   unsigned int offered_size, void*) {
+  static constexpr unsigned char kHttp2[] = {2, 'h', '2'};
+  unsigned char* result = nullptr;
+  if (SSL_select_next_proto(&result, chosen_size, kHttp2, sizeof(kHttp2),
+                            offered, offered_size) != OPENSSL_NPN_NEGOTIATED) {
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  *chosen = result;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+std::shared_ptr<TlsContext::Context> MakeContext() {
+  auto context =
+      std::make_shared<TlsContext::Context>(TlsContext::Context::tls_server);
+  SSL_CTX* ssl = context->native_handle();
+  SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
+  SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                               SSL_OP_CIPHER_SERVER_PREFERENCE);
+  // Idle connections hold no buffers.
+  SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_alpn_select_cb(ssl, ChooseProtocol, nullptr);
+  SSL_CTX_set_session_id_context(
+      ssl, reinterpret_cast<const unsigned char*>("lmserve"), 7);
+  return context;
+}
+
+}  // namespace
+
+absl::Status CheckTlsOptions(const TlsOptions& options) {
+  if (options.encrypts() == !options.key.empty() &&
+      (options.encrypts() || options.client_ca.empty())) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("TLS: expected a certificate and its key, found only ",
+                   options.encrypts()     ? "a certificate"
+                   : !options.key.empty() ? "a key"
+                                          : "roots of clients"));
+}
+
+absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(
+    const TlsOptions& options) {
+  absl::Status status = CheckTlsOptions(options);
+  if (!status.ok()) return status;
+  std::unique_ptr<TlsContext> context(new TlsContext(options));
+  status = context->Load();
+  if (!status.ok()) return status;
+  return context;
+}
+
+std::shared_ptr<TlsContext::Context> TlsContext::Get() const {
+  const MutexLock lock(mutex_);
+  return context_;
+}
+
+void TlsContext::Refresh() {
+  const std::string before = contents_;
+  const absl::Status status = Load();
+  if (contents_ == before) return;
+  if (status.ok()) {
+    spdlog::info("TLS: {}: new connections use the changed files",
+                 options_.certificate);
+  } else {
+    spdlog::warn("{}; the earlier files stay in use",
+                 std::string(status.message()));
+  }
+}
+
+// Reads each file once, so that what was checked is what is used.
+absl::Status TlsContext::Load() {
+  std::vector<std::string> texts;
+  std::string contents;
+  for (const std::string* path :
+       {&options_.certificate, &options_.key, &options_.client_ca}) {
+    if (path->empty()) continue;
+    absl::StatusOr<std::string> text = ReadFile(*path);
+    absl::StrAppend(&contents, text.ok() ? *text : text.status().message(),
+                    "\n");
+    if (!text.ok()) {
+      contents_ = contents;
+      return text.status();
+    }
+    texts.push_back(*std::move(text));
+  }
+  if (contents == contents_) return absl::OkStatus();
+  contents_ = contents;
+
+  auto certificates = ParseCertificates(options_.certificate, texts[0]);
+  if (!certificates.ok()) return certificates.status();
+  const absl::StatusOr<Key> key = ParseKey(options_.key, texts[1]);
+  if (!key.ok()) return key.status();
+  if (X509_check_private_key((*certificates)[0].get(), key->get()) != 1) {
+    ERR_clear_error();
+    return FileError(options_.key,
+                     absl::StrCat("is not the key of ", options_.certificate));
+  }
+  std::shared_ptr<Context> context = MakeContext();
+  SSL_CTX* ssl = context->native_handle();
+  bool accepted = SSL_CTX_use_certificate(ssl, (*certificates)[0].get()) == 1 &&
+                  SSL_CTX_use_PrivateKey(ssl, key->get()) == 1;
+  for (size_t i = 1; i < certificates->size(); ++i) {
+    accepted =
+        accepted && SSL_CTX_add1_chain_cert(ssl, (*certificates)[i].get()) == 1;
+  }
+  if (!accepted) {
+    ERR_clear_error();
+    return FileError(options_.certificate,
+                     "OpenSSL does not accept the certificate or its key");
+  }
+  if (!options_.client_ca.empty()) {
+    auto roots = ParseCertificates(options_.client_ca, texts[2]);
+    if (!roots.ok()) return roots.status();
+    for (const Certificate& root : *roots) {
+      X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), root.get());
+      SSL_CTX_add_client_CA(ssl, root.get());
+    }
+    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                       nullptr);
+  }
+  const MutexLock lock(mutex_);
+  context_ = std::move(context);
+  return absl::OkStatus();
+}
+
+}  // namespace lmserve
