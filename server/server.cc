@@ -242,7 +242,14 @@ std::vector<const Server::Listener*> Server::Listeners() const {
   return listeners;
 }
 
-// Calls that the limiter has refused end within the wait for idle connections.
+void Server::WaitForAnswers(std::chrono::steady_clock::time_point end) const {
+  while (budgets_.answer_bytes.taken() + admin_budgets_.answer_bytes.taken() >
+             0 &&
+         std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
 void Server::Drain(std::chrono::milliseconds deadline,
                    std::chrono::milliseconds grace) {
   for (const Listener* listener : Listeners()) {
@@ -261,17 +268,20 @@ void Server::Drain(std::chrono::milliseconds deadline,
   limiter_.CloseAndWait(deadline);
   admin_limiter_.CloseAndWait(left());
   store_->Stop();
+  WaitForAnswers(end);
+  // Streams that are not ours, such as health.Watch, need not end.
+  const auto linger = [&] {
+    return std::chrono::steady_clock::now() + std::min(left(), kLinger);
+  };
   for (const Listener* listener : Listeners()) {
-    listener->connections->WaitUntilIdle(end);
+    listener->connections->WaitUntilIdle(linger());
   }
   for (const Listener* listener : Listeners()) {
     listener->server->Shutdown(std::chrono::system_clock::now());
     listener->server->Wait();
   }
-  const auto linger =
-      std::chrono::steady_clock::now() + std::min(left(), kLinger);
   for (const Listener* listener : Listeners()) {
-    listener->connections->WaitUntilClosed(linger);
+    listener->connections->WaitUntilClosed(linger());
   }
 }
 

@@ -127,6 +127,8 @@ class Server {
   absl::Status Listen();
   // Adapts health and metrics to the models that are served now.
   void OnModelsChanged();
+  // Waits until clients have read all answers, or until `end`.
+  void WaitForAnswers(std::chrono::steady_clock::time_point end) const;
   std::vector<const Listener*> Listeners() const;
 
   const ServerOptions options_;

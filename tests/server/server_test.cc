@@ -131,21 +131,23 @@ absl::Status TryListen(const std::string& address) {
   return Server::Start(options, files.Open()).status();
 }
 
-absl::Status CannotListen(const std::string& address) {
-  return absl::UnavailableError(absl::StrCat("cannot listen on ", address,
-                                             ": it is in use or not valid"));
+absl::Status CannotListen(absl::string_view address, absl::string_view why) {
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen on ", address, ": ", why));
 }
+
+constexpr char kInUse[] = "Address already in use";
 
 TEST(ServerTest, AnAddressInUseIsRefused) {
   LiveServer live;
-  EXPECT_EQ(TryListen(live.address()), CannotListen(live.address()));
+  EXPECT_EQ(TryListen(live.address()), CannotListen(live.address(), kInUse));
   EXPECT_TRUE(Answers(live.server()));
 }
 
 TEST(ServerTest, ASocketInUseIsRefused) {
   const TemporaryDirectory directory;
   LiveServer live({}, absl::StrCat("unix:", directory.File("socket")));
-  EXPECT_EQ(TryListen(live.address()), CannotListen(live.address()));
+  EXPECT_EQ(TryListen(live.address()), CannotListen(live.address(), kInUse));
   EXPECT_TRUE(Answers(live.server()));
 }
 
@@ -164,10 +166,13 @@ TEST(ServerTest, ASocketThatNobodyListensOnIsReplaced) {
 }
 
 TEST(ServerTest, AnInvalidAddressIsRefused) {
-  for (const char* address :
-       {"", "localhost:port", "localhost:99999", "unix:/no/such/folder/x"}) {
-    EXPECT_EQ(TryListen(address), CannotListen(address));
+  for (const char* address : {"", "localhost:port", "localhost:99999"}) {
+    EXPECT_EQ(TryListen(address),
+              CannotListen(address, "expected HOST:PORT or unix:PATH"));
   }
+  const char missing[] = "unix:/no/such/folder/x";
+  EXPECT_EQ(TryListen(missing),
+            CannotListen(missing, "No such file or directory"));
 }
 
 grpc::StatusCode Health(const LiveServer& live, const std::string& service,
