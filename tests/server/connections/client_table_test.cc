@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connections/client_table.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+#include <vector>
+
+namespace lmserve {
+namespace {
+
+TEST(ClientTableTest, LimitsTheConnectionsOfAClient) {
+  ClientTable table({.connections = 10, .connections_per_client = 2});
+  ClientTable::Ticket first = table.Enter("a");
+  const ClientTable::Ticket second = table.Enter("a");
+  EXPECT_TRUE(first);
+  EXPECT_TRUE(second);
+  EXPECT_FALSE(table.Enter("a"));
+  EXPECT_TRUE(table.Enter("b"));
+  EXPECT_EQ(table.connections(), 2u);
+  first = ClientTable::Ticket();
+  EXPECT_TRUE(table.Enter("a"));
+}
+
+TEST(ClientTableTest, LimitsTheConnectionsOfAllClients) {
+  ClientTable table({.connections = 2});
+  const ClientTable::Ticket a = table.Enter("a");
+  ClientTable::Ticket b = table.Enter("b");
+  EXPECT_FALSE(table.Enter("c"));
+  const ClientTable::Ticket moved = std::move(b);
+  EXPECT_FALSE(b);
+  EXPECT_TRUE(moved);
+  EXPECT_EQ(table.connections(), 2u);
+}
+
+TEST(ClientTableTest, LimitsTheStreamsOfAClient) {
+  ClientTable table({.streams_per_client = 2});
+  const ClientTable::Ticket one = table.Enter("a");
+  const ClientTable::Ticket two = table.Enter("a");
+  const ClientTable::Ticket other = table.Enter("b");
+  EXPECT_TRUE(one.client().EnterStream());
+  EXPECT_TRUE(two.client().EnterStream());
+  EXPECT_FALSE(one.client().EnterStream());
+  EXPECT_TRUE(other.client().EnterStream());
+  two.client().LeaveStream();
+  EXPECT_TRUE(one.client().EnterStream());
+}
+
+}  // namespace
+}  // namespace lmserve

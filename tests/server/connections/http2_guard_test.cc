@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connections/http2_guard.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace lmserve {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Frame types, flags and errors of RFC 9113.
+enum Type { kData, kHeaders, kPriority, kReset, kSettings, kPush, kPing,
+            kGoAway, kWindowUpdate, kContinuation };
+constexpr int kEndStream = 1, kEndHeaders = 4;
+constexpr uint32_t kRefusedStream = 7, kCancel = 8, kEnhanceYourCalm = 11;
+
+const char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+std::string Number(size_t bytes, uint32_t number) {
+  std::string text;
+  while (bytes-- > 0) text.push_back(static_cast<char>(number >> (8 * bytes)));
+  return text;
+}
+
+std::string Frame(Type type, int flags, uint32_t stream,
+                  const std::string& payload = "") {
+  return absl::StrCat(Number(3, payload.size()), Number(1, type),
+                      Number(1, flags), Number(4, stream), payload);
+}
+
+std::string Reset(uint32_t stream, uint32_t error) {
+  return Frame(kReset, 0, stream, Number(4, error));
+}
+
+class Http2GuardTest : public testing::Test {
+ protected:
+  Http2GuardTest() { limits_.control_frames_per_second = 100; }
+
+  Http2Guard& guard() {
+    if (guard_ == nullptr) {
+      ticket_ = table_->Enter("client");
+      guard_ = std::make_unique<Http2Guard>(limits_, ticket_.client());
+    }
+    return *guard_;
+  }
+
+  absl::Status FromClient(const std::string& bytes) {
+    to_server_.clear();
+    to_client_.clear();
+    return guard().FromClient(bytes, now_, &to_server_, &to_client_);
+  }
+  void FromServer(const std::string& bytes) {
+    to_client_.clear();
+    guard().FromServer(bytes, &to_client_);
+  }
+  void Begin() {
+    ASSERT_TRUE(FromClient(kPreface + Frame(kSettings, 0, 0)).ok());
+    FromServer(Frame(kSettings, 0, 0));
+  }
+  void LimitStreams(uint64_t streams) {
+    table_ = std::make_unique<ClientTable>(
+        ClientLimits{.connections = 10, .streams_per_client = streams});
+  }
+
+  Http2Limits limits_;
+  std::unique_ptr<ClientTable> table_ =
+      std::make_unique<ClientTable>(ClientLimits{});
+  ClientTable::Ticket ticket_;
+  std::unique_ptr<Http2Guard> guard_;
+  Http2Guard::Clock::time_point now_ = Http2Guard::Clock::now();
+  std::string to_server_, to_client_;
+};
+
+TEST_F(Http2GuardTest, PassesOnWhatIsInOrder) {
+  const std::string call = absl::StrCat(
+      kPreface, Frame(kSettings, 0, 0, std::string(12, 's')),
+      Frame(kHeaders, kEndHeaders, 1, "headers"), Frame(kData, 0, 1, "message"),
+      Frame(kWindowUpdate, 0, 0, "four"), Frame(kData, kEndStream, 1));
+  ASSERT_TRUE(FromClient(call).ok());
+  EXPECT_EQ(to_server_, call);
+  EXPECT_EQ(to_client_, "");
+  EXPECT_EQ(guard().open_streams(), 1u);
+  const std::string answer = absl::StrCat(
+      Frame(kSettings, 0, 0), Frame(kHeaders, kEndHeaders, 1, "200"),
+      Frame(kData, 0, 1, std::string(100'000, 'd')),
+      Frame(kHeaders, kEndHeaders | kEndStream, 1, "trailers"));
+  FromServer(answer);
+  EXPECT_EQ(to_client_, answer);
+  EXPECT_EQ(guard().open_streams(), 0u);
+}
+
+TEST_F(Http2GuardTest, TheCutOfTheBytesDoesNotMatter) {
+  std::string bytes = kPreface;
+  std::mt19937 random(1);
+  for (uint32_t stream = 1; stream < 40; stream += 2) {
+    absl::StrAppend(&bytes, Frame(kHeaders, 0, stream, "begin"),
+                    Frame(kContinuation, kEndHeaders, stream, "end"),
+                    Frame(kData, kEndStream, stream,
+                          std::string(random() % 300, 'x')));
+  }
+  for (int trial = 0; trial < 100; ++trial) {
+    Http2Guard guard(limits_, (ticket_ = table_->Enter("a")).client());
+    std::string passed, to_client;
+    for (size_t i = 0; i < bytes.size();) {
+      const size_t size = 1 + random() % 30;
+      ASSERT_TRUE(
+          guard.FromClient(bytes.substr(i, size), now_, &passed, &to_client)
+              .ok());
+      i += size;
+    }
+    EXPECT_EQ(passed, bytes);
+    EXPECT_EQ(guard.open_streams(), 20u);
+  }
+}
+
+TEST_F(Http2GuardTest, RefusesOtherProtocols) {
+  EXPECT_FALSE(FromClient("GET / HTTP/1.1\r\n").ok());
+  EXPECT_EQ(to_server_, "");
+}
+
+TEST_F(Http2GuardTest, EndsAConnectionWithLongHeaders) {
+  Begin();
+  ASSERT_TRUE(FromClient(Frame(kHeaders, 0, 1, std::string(16'000, 'h'))).ok());
+  ASSERT_TRUE(
+      FromClient(Frame(kContinuation, 0, 1, std::string(16'000, 'h'))).ok());
+  EXPECT_FALSE(
+      FromClient(Frame(kContinuation, 0, 1, std::string(16'000, 'h'))).ok());
+  EXPECT_EQ(to_client_,
+            Frame(kGoAway, 0, 0,
+                  absl::StrCat(Number(4, 0), Number(4, kEnhanceYourCalm),
+                               "the headers are too long")));
+}
+
+TEST_F(Http2GuardTest, EndsAConnectionWithManyContinuations) {
+  Begin();
+  ASSERT_TRUE(FromClient(Frame(kHeaders, 0, 1)).ok());
+  for (int i = 0; i < 15; ++i) {
+    ASSERT_TRUE(FromClient(Frame(kContinuation, 0, 1)).ok()) << i;
+  }
+  EXPECT_FALSE(FromClient(Frame(kContinuation, 0, 1)).ok());
+}
+
+TEST_F(Http2GuardTest, EndsAConnectionWhoseHeadersTakeTooLong) {
+  Begin();
+  ASSERT_TRUE(FromClient(Frame(kHeaders, 0, 1)).ok());
+  now_ += seconds(9);
+  EXPECT_TRUE(guard().CheckTimes(now_, &to_server_, &to_client_).ok());
+  now_ += seconds(2);
+  EXPECT_FALSE(guard().CheckTimes(now_, &to_server_, &to_client_).ok());
+}
+
+TEST_F(Http2GuardTest, EndsAConnectionWithFramesOutOfOrder) {
+  for (const std::string& bytes :
+       {Frame(kHeaders, 0, 1) + Frame(kData, 0, 1),
+        Frame(kHeaders, 0, 1) + Frame(kContinuation, kEndHeaders, 3),
+        Frame(kContinuation, kEndHeaders, 1), Frame(kPush, 0, 1),
+        Frame(kSettings, 0, 0, std::string(20'000, 's'))}) {
+    guard_ = nullptr;
+    Begin();
+    EXPECT_FALSE(FromClient(bytes).ok());
+  }
+}
+
+TEST_F(Http2GuardTest, RefusesStreamsBeyondTheLimitOfTheClient) {
+  LimitStreams(2);
+  Begin();
+  const std::string open = absl::StrCat(Frame(kHeaders, kEndHeaders, 1),
+                                        Frame(kHeaders, kEndHeaders, 3));
+  ASSERT_TRUE(FromClient(open).ok());
+  EXPECT_EQ(to_server_, open);
+  // The server must see the headers, which change its table of headers.
+  const std::string third = Frame(kHeaders, kEndHeaders, 5);
+  ASSERT_TRUE(FromClient(third).ok());
+  EXPECT_EQ(to_server_, third + Reset(5, kCancel));
+  EXPECT_EQ(to_client_, Reset(5, kRefusedStream));
+  EXPECT_EQ(guard().refused_streams(), 1u);
+  FromServer(Frame(kHeaders, kEndHeaders | kEndStream, 1));
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 7)).ok());
+  EXPECT_EQ(to_client_, "");
+}
+
+TEST_F(Http2GuardTest, CountsTheStreamsOfAllConnectionsOfAClient) {
+  LimitStreams(2);
+  Begin();
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1)).ok());
+  const ClientTable::Ticket ticket = table_->Enter("client");
+  std::string to_server, to_client;
+  {
+    Http2Guard other(limits_, ticket.client());
+    ASSERT_TRUE(other
+                    .FromClient(kPreface + Frame(kHeaders, kEndHeaders, 1),
+                                now_, &to_server, &to_client)
+                    .ok());
+    ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 3)).ok());
+    EXPECT_EQ(to_client_, Reset(3, kRefusedStream));
+  }
+  // Its streams ended with the other connection.
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 5)).ok());
+  EXPECT_EQ(to_client_, "");
+}
+
+TEST_F(Http2GuardTest, OwnFramesWaitForTheEndOfAFrameOfTheServer) {
+  LimitStreams(1);
+  Begin();
+  FromServer(Frame(kData, 0, 1, "half").substr(0, 11));
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1) +
+                         Frame(kHeaders, kEndHeaders, 3))
+                  .ok());
+  EXPECT_EQ(to_client_, "");
+  FromServer("lf");
+  EXPECT_EQ(to_client_, "lf" + Reset(3, kRefusedStream));
+  // Nothing may come between the frames of headers.
+  FromServer(Frame(kHeaders, 0, 1));
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 5)).ok());
+  EXPECT_EQ(to_client_, "");
+  const std::string rest = Frame(kContinuation, kEndHeaders, 1);
+  FromServer(rest);
+  EXPECT_EQ(to_client_, rest + Reset(5, kRefusedStream));
+}
+
+TEST_F(Http2GuardTest, TheSettingsOfTheServerComeFirst) {
+  LimitStreams(0);
+  ASSERT_TRUE(FromClient(kPreface + Frame(kHeaders, kEndHeaders, 1)).ok());
+  EXPECT_EQ(to_client_, "");
+  FromServer(Frame(kSettings, 0, 0));
+  EXPECT_EQ(to_client_, Frame(kSettings, 0, 0) + Reset(1, kRefusedStream));
+}
+
+TEST_F(Http2GuardTest, EndsStreamsWithoutAMessage) {
+  Begin();
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1) +
+                         Frame(kHeaders, kEndHeaders, 3) +
+                         Frame(kHeaders, kEndHeaders | kEndStream, 5) +
+                         Frame(kData, 0, 3, "message"))
+                  .ok());
+  now_ += seconds(61);
+  to_server_.clear();
+  EXPECT_TRUE(guard().CheckTimes(now_, &to_server_, &to_client_).ok());
+  EXPECT_EQ(to_server_, Reset(1, kCancel));
+  EXPECT_EQ(to_client_, Reset(1, kCancel));
+  EXPECT_EQ(guard().open_streams(), 2u);
+  now_ += std::chrono::minutes(10);
+  to_server_.clear();
+  EXPECT_TRUE(guard().CheckTimes(now_, &to_server_, &to_client_).ok());
+  EXPECT_EQ(to_server_, Reset(3, kCancel));
+  EXPECT_EQ(guard().open_streams(), 1u);  // waits for the server
+}
+
+TEST_F(Http2GuardTest, SlowsDownFloods) {
+  for (const std::string& frame :
+       {Reset(1, kCancel), Frame(kPing, 0, 0, "12345678"), Frame(kData, 0, 1),
+        Frame(kPriority, 0, 1, "12345"), Frame(static_cast<Type>(77), 0, 0),
+        Frame(kSettings, 0, 0)}) {
+    guard_ = nullptr;
+    Begin();
+    EXPECT_EQ(guard().pause(now_), milliseconds(0));
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(FromClient(frame).ok());
+    EXPECT_GE(guard().pause(now_), milliseconds(900));
+    EXPECT_LE(guard().pause(now_), seconds(9));
+    now_ += guard().pause(now_);
+    EXPECT_EQ(guard().pause(now_), milliseconds(0));
+  }
+}
+
+TEST_F(Http2GuardTest, DoesNotSlowDownCalls) {
+  Begin();
+  for (uint32_t stream = 1; stream < 20'000; stream += 2) {
+    ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, stream, "headers") +
+                           Frame(kData, kEndStream, stream, "message"))
+                    .ok());
+    FromServer(Frame(kHeaders, kEndHeaders | kEndStream, stream));
+  }
+  EXPECT_EQ(guard().pause(now_), milliseconds(0));
+}
+
+TEST_F(Http2GuardTest, RefusesStreamsDuringADrain) {
+  Begin();
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1)).ok());
+  guard().RefuseStreams(&to_client_);
+  EXPECT_EQ(to_client_, Frame(kGoAway, 0, 0, Number(4, 1) + Number(4, 0)));
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 3)).ok());
+  EXPECT_EQ(to_client_, Reset(3, kRefusedStream));
+  EXPECT_EQ(guard().open_streams(), 1u);
+  const std::string message = Frame(kData, kEndStream, 1, "message");
+  ASSERT_TRUE(FromClient(message).ok());
+  EXPECT_EQ(to_server_, message);
+}
+
+}  // namespace
+}  // namespace lmserve

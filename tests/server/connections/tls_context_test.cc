@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/connections/tls_context.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "tests/server/rpc/certificates.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+class TlsContextTest : public testing::Test {
+ protected:
+  TlsContextTest() {
+    options_.certificate = directory_.File("certificate.pem");
+    options_.key = directory_.File("key.pem");
+    Write(MakeCertificate(root_));
+  }
+
+  void Write(const CertifiedKey& pair) const {
+    std::ofstream(options_.certificate) << pair.certificate;
+    std::ofstream(options_.key) << pair.key;
+  }
+
+  const TemporaryDirectory directory_;
+  const CertifiedKey root_ = MakeRoot("root");
+  TlsOptions options_;
+};
+
+TEST_F(TlsContextTest, UsesChangedFiles) {
+  const auto tls = TlsContext::Create(options_).value();
+  const auto before = tls->Get();
+  tls->Refresh();
+  EXPECT_EQ(tls->Get(), before);
+  Write(MakeCertificate(root_));
+  tls->Refresh();
+  EXPECT_NE(tls->Get(), before);
+}
+
+TEST_F(TlsContextTest, DoesNotBelieveHalfARenewal) {
+  const auto tls = TlsContext::Create(options_).value();
+  const auto before = tls->Get();
+  const CertifiedKey renewed = MakeCertificate(root_);
+  for (const std::string& certificate :
+       {std::string(), renewed.certificate.substr(0, 100),
+        renewed.certificate}) {
+    std::ofstream(options_.certificate) << certificate;
+    tls->Refresh();
+    EXPECT_EQ(tls->Get(), before);
+  }
+  for (const std::string& key : {std::string(), renewed.key.substr(0, 100)}) {
+    std::ofstream(options_.key) << key;
+    tls->Refresh();
+    EXPECT_EQ(tls->Get(), before);
+  }
+  std::ofstream(options_.key) << renewed.key;
+  tls->Refresh();
+  EXPECT_NE(tls->Get(), before);
+}
+
+TEST_F(TlsContextTest, KeepsTheFilesThatAreGone) {
+  const auto tls = TlsContext::Create(options_).value();
+  const auto before = tls->Get();
+  std::filesystem::remove(options_.key);
+  tls->Refresh();
+  EXPECT_EQ(tls->Get(), before);
+}
+
+TEST_F(TlsContextTest, DoesNotWaitForAFifo) {
+  std::filesystem::remove(options_.key);
+  ASSERT_EQ(mkfifo(options_.key.c_str(), 0600), 0);
+  EXPECT_EQ(std::string(TlsContext::Create(options_).status().message()),
+            "TLS: " + options_.key +
+                ": expected a regular file, found something else");
+}
+
+}  // namespace
+}  // namespace lmserve
