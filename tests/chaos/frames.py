@@ -114,12 +114,19 @@ def message(payload, declared=None):
 
 
 class FrameReader:
-  """Counts the frames in received bytes, without keeping their payload."""
+  """Reads the frames in received bytes.
+
+  Attributes:
+    counts: How many frames have come, by the name of their type.
+    windows: The sum of all WINDOW_UPDATE frames, by stream.
+  """
 
   def __init__(self):
-    self.counts = {}
+    self.counts, self.windows = {}, {}
     self._head = bytearray()  # the incomplete head of a frame
     self._skip = 0  # bytes of the payload that have not arrived
+    self._update = None  # the payload of WINDOW_UPDATE that has arrived
+    self._stream = 0
 
   def feed(self, received):
     position, size = 0, len(received)
@@ -127,6 +134,11 @@ class FrameReader:
       if self._skip:
         step = min(self._skip, size - position)
         self._skip -= step
+        if self._update is not None:
+          self._update += received[position:position + step]
+          if not self._skip:
+            self.windows[self._stream] = self.windows.get(
+                self._stream, 0) + int.from_bytes(self._update, "big")
         position += step
         continue
       step = min(9 - len(self._head), size - position)
@@ -137,4 +149,6 @@ class FrameReader:
         name = TYPE_NAMES[kind] if kind < len(TYPE_NAMES) else "other"
         self.counts[name] = self.counts.get(name, 0) + 1
         self._skip = int.from_bytes(self._head[:3], "big")
+        self._update = bytearray() if kind == WINDOW_UPDATE else None
+        self._stream = int.from_bytes(self._head[5:], "big")
         self._head.clear()

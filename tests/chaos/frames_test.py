@@ -43,12 +43,15 @@ class FramesTest(unittest.TestCase):
                      "00" "00000102" "6162")
 
   def test_frames_are_counted_in_any_pieces(self):
-    sent = h2.settings() + h2.data(1, b"x" * 300) + h2.frame(0xfe, 0, 0)
+    sent = (h2.settings() + h2.data(1, b"x" * 300) + h2.frame(0xfe, 0, 0) +
+            h2.window_update(3, 70000) * 2)
     for size in (1, 2, 10, len(sent)):
       reader = h2.FrameReader()
       for begin in range(0, len(sent), size):
         reader.feed(sent[begin:begin + size])
-      self.assertEqual(reader.counts, {"SETTINGS": 1, "DATA": 1, "other": 1})
+      self.assertEqual(reader.counts, {"SETTINGS": 1, "DATA": 1, "other": 1,
+                                       "WINDOW_UPDATE": 2})
+      self.assertEqual(reader.windows, {3: 140000})
 
   def test_messages(self):
     request = lm.score_request("en", ["a b"], per_word=True)
@@ -69,13 +72,17 @@ class AttackTest(unittest.TestCase):
           with connection:
             received.append(connection.recv(4096))
 
-      thread = threading.Thread(target=accept)
+      listener.settimeout(5)
+      thread = threading.Thread(target=accept, daemon=True)
       thread.start()
       target = http2_attacks.Target(f"127.0.0.1:{listener.getsockname()[1]}")
+
+      def script(target, _):
+        yield http2_attacks.START
+        yield target.call(1, lm.SCORE)
+
       did = http2_attacks.Attack(
-          target, time.monotonic() + 0.3, connections=1).run(
-              lambda target, _: iter([http2_attacks.START,
-                                      target.call(1, lm.SCORE)]))
+          target, time.monotonic() + 0.3, connections=1).run(script)
       thread.join()
     self.assertGreaterEqual(did["closed_by_server"], 2)
     for sent in received:

