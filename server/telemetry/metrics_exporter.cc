@@ -151,7 +151,7 @@ class LiveGauges final : public prometheus::Collectable {
 // closed.
 constexpr unsigned kMaxConnections = 64;
 constexpr unsigned kIdleSeconds = 5;
-constexpr size_t kConnectionBytes = 32 << 10;
+constexpr size_t kScraperBytes = 32 << 10;
 
 struct FreeAddresses {
   void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
@@ -251,7 +251,7 @@ absl::Status MetricsExporter::Serve(int listening_socket) {
       this, MHD_OPTION_LISTEN_SOCKET, listening_socket,
       MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
       MHD_OPTION_CONNECTION_TIMEOUT, kIdleSeconds,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes, MHD_OPTION_END);
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kScraperBytes, MHD_OPTION_END);
   if (daemon == nullptr) {
     close(listening_socket);
     return absl::UnavailableError("cannot start the server of the metrics");
