@@ -177,6 +177,7 @@ LMSERVE_CLI_VALUE(uint32_t);
 LMSERVE_CLI_VALUE(int64_t);
 LMSERVE_CLI_VALUE(uint64_t);
 LMSERVE_CLI_VALUE(std::optional<uint64_t>);
+LMSERVE_CLI_VALUE(std::optional<double>);
 LMSERVE_CLI_VALUE(float);
 LMSERVE_CLI_VALUE(double);
 LMSERVE_CLI_VALUE(std::vector<double>);

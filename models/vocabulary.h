@@ -18,6 +18,10 @@ namespace lmserve {
 using WordId = uint32_t;
 
 inline constexpr absl::string_view kUnknownWord = "<unk>";
+// The spelling of <unk> in files of some other programs. Texts, vocabularies
+// and ARPA files that are read may have it; it is never in a vocabulary that we
+// make, and a model that has it treats it as an ordinary word.
+inline constexpr absl::string_view kUnknownUppercase = "<UNK>";
 inline constexpr absl::string_view kBeginSentence = "<s>";
 inline constexpr absl::string_view kEndSentence = "</s>";
 

@@ -33,23 +33,28 @@ ARROWS = {
     # Candidate lists and their metrics, without a model.
     "reranking": [],
 
+    # Texts as files: compressed, with byte order marks, or not text at all.
+    "text_io": [],
+
     # Command lines of all programs, over CLI11.
     "command_line": [],
 
     # lm_trainer: demo, text <- neural, ngram <- charts, evaluation, tuning
     # <- commands <- main.
     "trainer/demo": [],
-    "trainer/text": ["models", "model_store"],
+    "trainer/text": ["models", "model_store", "text_io"],
     "trainer/neural": ["trainer/text", "models/", "model_store"],
-    "trainer/ngram": ["trainer/text", "models/", "model_store"],
+    "trainer/ngram": ["trainer/text", "models/", "model_store", "text_io"],
     "trainer/charts": ["trainer/neural", "models"],
     "trainer/evaluation": ["trainer/text", "trainer/neural", "models/",
-                           "model_store"],
-    "trainer/tuning": ["trainer/text", "trainer/evaluation", "reranking"],
+                           "model_store", "text_io"],
+    "trainer/tuning": ["trainer/text", "trainer/evaluation", "reranking",
+                       "text_io"],
     "trainer/commands": ["trainer/text", "trainer/demo", "trainer/neural",
                          "trainer/ngram", "trainer/charts",
                          "trainer/evaluation", "trainer/tuning", "models/",
-                         "model_store", "reranking", "command_line"],
+                         "model_store", "reranking", "text_io",
+                         "command_line"],
     "trainer": ["trainer/commands", "command_line"],
 
     # lm_server: call <- batching, admission <- handlers <- telemetry
@@ -75,7 +80,7 @@ ARROWS = {
                "command_line"],
 
     # The client library and lm_client: they know the server by its messages.
-    "client": ["reranking", "command_line"],
+    "client": ["reranking", "text_io", "command_line"],
 }
 
 # The headers of other projects that a row may include: the first part of an
@@ -91,7 +96,7 @@ LIBRARIES = {
     "model_store/": ["absl", "openssl"] + PROTOBUF + STORE_MESSAGES,
     "reranking/": ["absl"],
     "trainer/": ["absl", "nlohmann"] + STORE_MESSAGES,
-    "trainer/text": ["zlib.h", "lzma.h"],
+    "text_io": ["absl", "zlib.h", "lzma.h", "bzlib.h", "zstd.h"],
     "server/": ["absl"],
     "server/call": PROTOBUF + SERVICE_MESSAGES,
     "server/admission": ["spdlog", "openssl"],
@@ -118,13 +123,15 @@ LINKS = {
     "models": r"absl::|Eigen3::|hwy::|DNNL::|OpenMP::|nlohmann_json::",
     "model_store": r"absl::|lm_models$|lm_\w+_proto$|OpenSSL::|Threads::",
     "reranking": r"absl::",
-    "trainer": r"absl::|lm_(models|model_store|reranking|command_line)$|"
-               r"Threads::|ZLIB::|LibLZMA::|nlohmann_json::",
+    "text_io": r"absl::|ZLIB::|LibLZMA::|BZip2::|zstd::",
+    "trainer": r"absl::|"
+               r"lm_(models|model_store|reranking|text_io|command_line)$|"
+               r"Threads::|nlohmann_json::",
     "server": r"absl::|lm_(models|model_store|reranking|command_line)$|"
               r"lm_\w+_proto$|gRPC::|prometheus-cpp::|microhttpd::|OpenSSL::|"
               r"spdlog::|Boost::|"
               r"Threads::",
-    "client": r"absl::|lm_(reranking|command_line)$|lm_\w+_proto$|gRPC::|"
+    "client": r"absl::|lm_(reranking|text_io|command_line)$|lm_\w+_proto$|gRPC::|"
               r"nlohmann_json::",
 }
 # Interface targets that have only flags.
@@ -149,7 +156,7 @@ def is_below(row, name):
 
 def is_system(header):
   """Whether a header is of the language or the operating system."""
-  return (header not in ("zlib.h", "lzma.h", "dnnl.hpp") and
+  return (header not in ("zlib.h", "lzma.h", "bzlib.h", "zstd.h", "dnnl.hpp") and
           ("/" not in header or
            re.match(r"(sys|netinet|arpa|bits)/", header)))
 
@@ -274,7 +281,9 @@ SELF_CHECKS = [
     ("trainer/ngram/a.cc", '#include "trainer/neural/network.h"', False),
     ("trainer/ngram/a.cc", '#include "server/server.h"', False),
     ("trainer/text/a.cc", '#include "trainer/neural/batches.h"', False),
-    ("trainer/text/a.cc", "#include <zlib.h>", True),
+    ("text_io/a.cc", "#include <zlib.h>", True),
+    ("trainer/text/a.cc", '#include "text_io/line_reader.h"', True),
+    ("trainer/text/a.cc", "#include <zlib.h>", False),
     ("trainer/ngram/a.cc", "#include <zlib.h>", False),
     ("trainer/tuning/a.cc", '#include "reranking/metric.h"', True),
     ("trainer/neural/a.cc", '#include "trainer/commands/command.h"', False),

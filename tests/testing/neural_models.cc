@@ -9,9 +9,9 @@
 #include "models/model_factory.h"
 #include "models/neural/network_weights.h"
 #include "models/neural/recurrent_bidirectional_model.h"
+#include "text_io/line_reader.h"
 #include "trainer/neural/publish_network.h"
 #include "trainer/text/corpus.h"
-#include "trainer/text/line_reader.h"
 
 namespace lmserve {
 namespace {

@@ -7,10 +7,10 @@
 #include "model_store/publish.h"
 #include "models/model_factory.h"
 #include "models/ngram/ngram_builder.h"
+#include "text_io/line_reader.h"
 #include "trainer/demo/demo_corpus.h"
 #include "trainer/ngram/arpa.h"
 #include "trainer/text/corpus.h"
-#include "trainer/text/line_reader.h"
 
 namespace lmserve {
 namespace {

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "models/text.h"
-#include "trainer/text/line_reader.h"
+#include "text_io/line_reader.h"
 
 namespace lmserve {
 

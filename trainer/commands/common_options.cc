@@ -34,8 +34,9 @@ void AddCorpusOption(cli::App& command, absl::string_view what,
   command
       .add_option("--corpus", *corpus,
                   absl::StrCat(what,
-                               ", one sentence per line: a plain, .gz or .xz "
-                               "file, or - for the standard input"))
+                               ", one sentence per line, plain or compressed "
+                               "(.gz, .xz, .bz2, .zst), or - for the standard "
+                               "input"))
       ->required();
 }
 
@@ -60,8 +61,13 @@ cli::Option* AddPrecisionOption(cli::App& command, std::string* precision) {
       ->check(cli::IsMember({"float", "bf16", "int8"}));
 }
 
+void PrintPublished(absl::string_view name, uint64_t version,
+                    std::ostream& out) {
+  out << VersionName(name, version) << std::endl;
+}
+
 void PrintPublished(absl::string_view name, uint64_t version) {
-  std::cout << VersionName(name, version) << std::endl;
+  PrintPublished(name, version, std::cout);
 }
 
 }  // namespace lmserve

@@ -2,6 +2,7 @@
 #ifndef LMSERVE_TRAINER_COMMANDS_COMMON_OPTIONS_H_
 #define LMSERVE_TRAINER_COMMANDS_COMMON_OPTIONS_H_
 
+#include <ostream>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -39,6 +40,10 @@ cli::Option* AddPrecisionOption(cli::App& command, std::string* precision);
 // Writes NAME@VERSION, the result of a command that publishes, to the standard
 // output.
 void PrintPublished(absl::string_view name, uint64_t version);
+
+// The same, to another stream: for a command whose standard output is data.
+void PrintPublished(absl::string_view name, uint64_t version,
+                    std::ostream& out);
 
 }  // namespace lmserve
 

@@ -37,7 +37,8 @@ void AddExportArpaCommand(cli::App& app, CommandAction* action) {
       "  lm_trainer export-arpa en.arpa --store store --model en");
   command
       .add_option("file", options->file,
-                  "ARPA file to write, or - for the standard output")
+                  "ARPA file to write, compressed if its name ends in .gz, "
+                  ".xz, .bz2 or .zst, or - for the standard output")
       ->required();
   AddSourceOptions(command, &options->source);
   command.callback([=] { *action = [=] { return RunExport(*options); }; });

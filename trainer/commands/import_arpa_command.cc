@@ -53,17 +53,20 @@ void AddImportArpaCommand(cli::App& app, CommandAction* action) {
       "  lm_trainer import-arpa en.arpa.gz --store store --model en");
   command
       .add_option("file", options->file,
-                  "ARPA file: a plain, .gz or .xz file, or - for the standard "
-                  "input")
+                  "ARPA file, plain or compressed (.gz, .xz, .bz2, .zst), or - "
+                  "for the standard input")
       ->required();
   command
       .add_option("--unknown-log10", options->arpa.unknown_log10,
-                  "log10 P(<unk>) if the file has no <unk>")
-      ->check(cli::Range(-1000.0, 0.0))
-      ->capture_default_str();
+                  "log10 P(<unk>) if the file has no <unk> or gives it the "
+                  "probability 0 [-100 if the file has no <unk>]")
+      ->check(cli::Range(-1000.0, 0.0));
   command.add_flag("--clamp-positive", options->arpa.clamp_positive,
                    "Replace positive log-probabilities by 0 instead of "
                    "rejecting the file");
+  command.add_flag("--strict", options->arpa.strict,
+                   "Reject the file in all cases that are otherwise warnings, "
+                   "such as an n-gram that occurs twice");
   AddTargetOptions(command, &options->target);
   command.callback([=] { *action = [=] { return RunImport(*options); }; });
 }

@@ -9,7 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "models/text.h"
 #include "reranking/nbest_line.h"
-#include "trainer/text/line_reader.h"
+#include "text_io/line_reader.h"
 #include "trainer/text/status_line.h"
 
 namespace lmserve {
@@ -65,8 +65,9 @@ void AddNbestInputOptions(cli::App& command, absl::string_view weights_help,
                           NbestInputOptions* options) {
   command
       .add_option("--nbest", options->nbest,
-                  "N-best lists in the format of Moses or Marian: a plain, .gz "
-                  "or .xz file, or - for the standard input")
+                  "N-best lists in the format of Moses or Marian, plain or "
+                  "compressed (.gz, .xz, .bz2, .zst), or - for the standard "
+                  "input")
       ->required();
   command
       .add_option("--reference", options->references,

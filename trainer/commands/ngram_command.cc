@@ -118,7 +118,9 @@ absl::Status Train(const NgramOptions& options) {
                                    absl::StrAppend(out, level.size());
                                  }),
                    " n-grams of order 1 to ", options.order));
-  PrintPublished(options.target.model, *version);
+  // With --arpa - the standard output holds the ARPA file alone.
+  PrintPublished(options.target.model, *version,
+                 options.arpa == "-" ? std::cerr : std::cout);
   if (!options.arpa.empty()) {
     absl::Status status = WriteArpaFile(
         options.target.store, options.target.model, *version, options.arpa);
@@ -169,7 +171,9 @@ void AddNgramCommand(cli::App& app, CommandAction* action) {
       ->check(cli::Range(1, 256))
       ->capture_default_str();
   command.add_option("--arpa", options->arpa,
-                     "Also write the model to this ARPA file");
+                     "Also write the model to this ARPA file, compressed if "
+                     "its name ends in .gz, .xz, .bz2 or .zst, or - for the "
+                     "standard output");
   AddTargetOptions(command, &options->target);
   command.callback([=] { *action = [=] { return Train(*options); }; });
 }

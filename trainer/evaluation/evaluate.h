@@ -8,7 +8,7 @@
 #include "models/bidirectional_model.h"
 #include "models/language_model.h"
 #include "models/translation_model.h"
-#include "trainer/text/line_reader.h"
+#include "text_io/line_reader.h"
 #include "trainer/text/progress.h"
 #include "trainer/text/sentence_pair.h"
 #include "trainer/text/sentences.h"

@@ -2,6 +2,7 @@
 #ifndef LMSERVE_TRAINER_NGRAM_ARPA_H_
 #define LMSERVE_TRAINER_NGRAM_ARPA_H_
 
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@
 #include "models/ngram/ngram_model.h"
 #include "models/ngram/ngram_table.h"
 #include "models/vocabulary.h"
-#include "trainer/text/line_reader.h"
+#include "text_io/line_reader.h"
 
 namespace lmserve {
 
@@ -22,11 +23,15 @@ inline constexpr double kLn10 = 2.302585092994045684;
 inline constexpr double kLog10OfZero = -99;  // the convention of SRILM
 
 struct ArpaOptions {
-  // log10 P(<unk>) if the file has no <unk>; the default is that of KenLM.
-  double unknown_log10 = -100;
+  // log10 P(<unk>) if the file has no <unk>, or if it gives <unk> the
+  // probability 0 (-99). Without a value, -100 if the file has no <unk>, which
+  // is the default of KenLM.
+  std::optional<double> unknown_log10 = {};
   // Whether to replace positive log-probabilities, which IRSTLM sometimes
   // writes, by 0 instead of rejecting the file.
   bool clamp_positive = false;
+  // Whether to reject a file in all cases that are otherwise warnings.
+  bool strict = false;
 };
 
 struct ArpaModel {
@@ -35,13 +40,20 @@ struct ArpaModel {
   std::vector<std::string> warnings;  // one sentence each
 };
 
-// Reads a model. Fields are separated by tabs or spaces. Text before \data\ and
-// after \end\ is ignored. A missing back-off weight is 0, -99 means probability
-// 0, and <UNK> is the same as <unk>. N-grams with <s> after their first word
-// are ignored with a warning, because they can never be used; a wrong count in
-// the header is also a warning. Fails, with the number of the line, on a
-// malformed or positive log-probability, a word that is not a 1-gram, a
-// duplicate n-gram, and an n-gram whose context is missing.
+// Reads a model. Fields are separated by tabs, spaces or NUL bytes. Text before
+// \data\ and after \end\ is ignored. A missing back-off weight is 0, -99 means
+// probability 0, and <UNK> is the same as <unk>. Fails, with the number of the
+// line, on a malformed or positive log-probability, a word that is not a
+// 1-gram, and an n-gram whose context is missing. These are warnings, or errors
+// if options.strict:
+// - An n-gram that occurs for the second time: the first one counts.
+// - Both <unk> and <UNK>: the n-grams with <UNK> are left out.
+// - N-grams with <s> after their first word, and words with a form feed or a
+//   vertical tab, which texts cannot have: they can never be used and are left
+//   out.
+// - A wrong count in the header.
+// - No <unk>, <s> or </s>: </s> gets the log10 probability -100, as an unknown
+//   word has in KenLM, so that not every sentence is impossible.
 absl::StatusOr<ArpaModel> ReadArpa(LineReader& lines,
                                    const ArpaOptions& options);
 

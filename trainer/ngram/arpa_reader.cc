@@ -3,11 +3,11 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <tuple>
 #include <utility>
 
 #include "absl/container/node_hash_set.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -15,6 +15,7 @@
 #include "models/language_model.h"
 #include "models/text.h"
 #include "trainer/ngram/arpa.h"
+#include "trainer/text/quoted.h"
 
 namespace lmserve {
 namespace {
@@ -22,6 +23,36 @@ namespace {
 float NaturalLog(double log10) {
   return log10 == kLog10OfZero ? kImpossible
                                : static_cast<float>(log10 * kLn10);
+}
+
+// log10 P of a marker that a file does not have, as in KenLM.
+constexpr double kMissingLog10 = -100;
+
+// The most n-grams that occur twice and are named in warnings.
+constexpr uint64_t kMaxNamedTwice = 10;
+
+// Whether a character separates the fields of a line. The form feed and the
+// vertical tab, which separate words of a text, do not: KenLM's files have them
+// in words.
+bool IsArpaSpace(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\0';
+}
+
+absl::string_view StripArpaSpace(absl::string_view line) {
+  while (!line.empty() && IsArpaSpace(line.front())) line.remove_prefix(1);
+  while (!line.empty() && IsArpaSpace(line.back())) line.remove_suffix(1);
+  return line;
+}
+
+void SplitFields(absl::string_view line,
+                 std::vector<absl::string_view>* fields) {
+  fields->clear();
+  for (size_t i = 0; i < line.size();) {
+    while (i < line.size() && IsArpaSpace(line[i])) ++i;
+    const size_t begin = i;
+    while (i < line.size() && !IsArpaSpace(line[i])) ++i;
+    if (i > begin) fields->push_back(line.substr(begin, i - begin));
+  }
 }
 
 // Whether a number is neither NaN nor positive infinity.
@@ -50,35 +81,69 @@ class ArpaReader {
       if (absl::Status status = ReadLevel(k); !status.ok()) return status;
     }
     if (line_ != "\\end\\") return Unexpected("\\end\\");
-    if (clamped_ > 0) {
-      Warn(absl::StrCat(clamped_, " positive log-probabilities replaced by 0"));
-    }
-    if (skipped_ > 0) {
-      Warn(absl::StrCat(skipped_, " n-grams with <s> after the first word ",
-                        "ignored"));
-    }
+    if (absl::Status status = Summarize(); !status.ok()) return status;
     table_.levels.back().backoffs.clear();
     return ArpaModel{*std::move(vocabulary_), std::move(table_),
                      std::move(warnings_)};
   }
 
  private:
+  // Adds the warnings about the whole file.
+  absl::Status Summarize() {
+    if (skipped_ > 0) {
+      Warn(absl::StrCat(skipped_, " n-grams with <s> after the first word ",
+                        "ignored"));
+    }
+    if (unusable_.count > 0) {
+      Warn(absl::StrCat(unusable_.count,
+                        " n-grams left out, the first in line ", unusable_.line,
+                        ", because a word contains a form feed "
+                        "or a vertical tab, at which texts are split"));
+    }
+    if (second_unknown_.count > 0) {
+      Warn(absl::StrCat(second_unknown_.count, " n-grams with <UNK> left out, ",
+                        "the first in line ", second_unknown_.line,
+                        ", because the file has <unk>, too"));
+    }
+    if (twice_ > kMaxNamedTwice) {
+      Warn(absl::StrCat(twice_ - kMaxNamedTwice, " more n-grams occur for the ",
+                        "second time"));
+    }
+    if (options_.strict && !warnings_.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(lines_.name(), ": ", warnings_[0]));
+    }
+    if (clamped_ > 0) {  // the options ask for it
+      Warn(absl::StrCat(clamped_, " positive log-probabilities replaced by 0"));
+    }
+    return absl::OkStatus();
+  }
+
+  // How many n-grams were left out for one reason, and the line of the first.
+  struct LeftOut {
+    uint64_t count = 0;
+    uint64_t line = 0;
+  };
+
+  void LeaveOut(LeftOut* reason) const {
+    if (reason->count++ == 0) reason->line = lines_.line_number();
+  }
+
   int order() const { return static_cast<int>(counts_.size()); }
 
   void Warn(std::string warning) { warnings_.push_back(std::move(warning)); }
 
   absl::Status Unexpected(absl::string_view expected) const {
     if (!lines_.status().ok()) return lines_.status();
-    return LineError(lines_,
-                     absl::StrCat("expected ", expected, ", found ",
-                                  at_end_ ? "the end of the file"
-                                          : absl::StrCat("'", line_, "'")));
+    return LineError(
+        lines_, absl::StrCat("expected ", expected, ", found ",
+                             at_end_ ? "the end of the file" : Quoted(line_)));
   }
 
   // Advances to the next line that is not blank.
   bool NextLine() {
     while (lines_.Next(&line_)) {
-      line_ = absl::StripAsciiWhitespace(line_);
+      line_ = StripArpaSpace(line_);
       if (!line_.empty()) return true;
     }
     at_end_ = true;
@@ -130,7 +195,7 @@ class ArpaReader {
 
   // Parses a line of order k: sets the numbers, and words_ to the words.
   absl::Status ParseEntry(int k, float* log_prob, float* backoff) {
-    words_ = SplitWords(line_);
+    SplitFields(line_, &words_);
     const size_t fields = words_.size();
     if (fields != size_t(k) + 1 && fields != size_t(k) + 2) {
       return LineError(lines_, absl::StrCat("expected a number, ", k,
@@ -142,8 +207,9 @@ class ArpaReader {
     if (!absl::SimpleAtod(words_[0], &numbers[0]) ||
         (has_backoff && !absl::SimpleAtod(words_.back(), &numbers[1]))) {
       return LineError(
-          lines_, absl::StrCat("expected numbers first and last, ", "found '",
-                               words_[0], "' and '", words_.back(), "'"));
+          lines_,
+          absl::StrCat("expected numbers first and last, found ",
+                       Quoted(words_[0]), " and ", Quoted(words_.back())));
     }
     if (!IsNumber(numbers[0]) || !IsNumber(numbers[1])) {
       return LineError(lines_, "expected a number, found NaN or infinity");
@@ -166,10 +232,25 @@ class ArpaReader {
     *backoff = NaturalLog(numbers[1]);
     words_.erase(words_.begin());
     words_.resize(k);
-    for (absl::string_view& word : words_) {
-      if (word == "<UNK>") word = kUnknownWord;
-    }
     return absl::OkStatus();
+  }
+
+  // Whether the n-gram in words_ can be used; replaces <UNK> in it. Counts it
+  // as left out otherwise.
+  bool IsUsable() {
+    for (absl::string_view& word : words_) {
+      if (!IsWord(word)) {
+        LeaveOut(&unusable_);
+        return false;
+      }
+      if (word != kUnknownUppercase) continue;
+      if (has_both_unknowns_) {
+        LeaveOut(&second_unknown_);
+        return false;
+      }
+      word = kUnknownWord;
+    }
+    return true;
   }
 
   absl::Status ReadUnigrams() {
@@ -177,22 +258,46 @@ class ArpaReader {
     NgramLevel& level = table_.levels[0];
     absl::node_hash_set<std::string> names;
     std::vector<absl::string_view> words;  // views of the names
-    while (NextEntry()) {
+    uint64_t count = 0;
+    // Where the unknown word is, if its first spelling was <UNK>.
+    std::optional<size_t> other_unknown;
+    for (; NextEntry(); ++count) {
       float log_prob, backoff;
       absl::Status status = ParseEntry(1, &log_prob, &backoff);
       if (!status.ok()) return status;
-      const auto [name, is_new] = names.emplace(words_[0]);
-      if (!is_new) return DuplicateError(1, *name, lines_.line_number());
-      if (FindInvalidUtf8(*name) != absl::string_view::npos) {
+      if (FindInvalidUtf8(words_[0]) != absl::string_view::npos) {
         return LineError(lines_, "invalid UTF-8");
+      }
+      if (words_[0] == kUnknownUppercase) {
+        has_both_unknowns_ = names.contains(kUnknownWord) && !other_unknown;
+        if (!names.contains(kUnknownWord)) other_unknown = words.size();
+      } else if (words_[0] == kUnknownWord && other_unknown) {
+        // <unk> replaces <UNK>.
+        level.log_probs[*other_unknown] = log_prob;
+        level.backoffs[*other_unknown] = backoff;
+        LeaveOut(&second_unknown_);
+        second_unknown_.line = unknown_line_;
+        has_both_unknowns_ = true;
+        other_unknown.reset();
+        continue;
+      }
+      if (!IsUsable()) continue;
+      if (other_unknown == words.size()) unknown_line_ = lines_.line_number();
+      const auto [name, is_new] = names.emplace(words_[0]);
+      if (!is_new) {
+        status = Twice(1, words_, lines_.line_number());
+        if (!status.ok()) return status;
+        continue;
       }
       Add(1, 0, words.size(), log_prob, backoff);
       words.push_back(*name);
     }
-    CheckCount(1, words.size());
-    AddMarker(kUnknownWord, options_.unknown_log10, words);
+    CheckCount(1, count);
+    SetUnknown(words);
+    AddMarker(kUnknownWord, options_.unknown_log10.value_or(kMissingLog10),
+              words);
     AddMarker(kBeginSentence, kLog10OfZero, words);
-    AddMarker(kEndSentence, kLog10OfZero, words);
+    AddMarker(kEndSentence, kMissingLog10, words);
     vocabulary_ = Vocabulary::Create(words);
     if (!vocabulary_.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -201,6 +306,20 @@ class ArpaReader {
     // <s> is never predicted; its log-probability in the file is arbitrary.
     level.log_probs[vocabulary_->begin_sentence()] = kImpossible;
     return absl::OkStatus();
+  }
+
+  // Gives <unk> the log-probability of the options if it is impossible.
+  void SetUnknown(absl::Span<const absl::string_view> words) {
+    if (!options_.unknown_log10) return;
+    const auto found = std::find(words.begin(), words.end(), kUnknownWord);
+    if (found == words.end()) return;
+    float& log_prob = table_.levels[0].log_probs[found - words.begin()];
+    if (log_prob == kImpossible) {
+      log_prob = NaturalLog(*options_.unknown_log10);
+    } else {
+      Warn(absl::StrCat("--unknown-log10 ignored: the file gives <unk> the ",
+                        "log10 probability ", log_prob / kLn10));
+    }
   }
 
   void AddMarker(absl::string_view marker, double log10,
@@ -221,6 +340,7 @@ class ArpaReader {
       entry.line = lines_.line_number();
       absl::Status status = ParseEntry(k, &entry.log_prob, &entry.backoff);
       if (!status.ok()) return status;
+      if (!IsUsable()) continue;
       if (std::count(words_.begin() + 1, words_.end(), kBeginSentence) > 0) {
         ++skipped_;
         continue;
@@ -239,7 +359,7 @@ class ArpaReader {
       if (!vocabulary_->Contains(word)) {
         return LineError(
             lines_, absl::StrCat("expected a word that is a 1-gram, found ",
-                                 "'", word, "'"));
+                                 Quoted(word)));
       }
       ids.push_back(vocabulary_->Find(word));
     }
@@ -255,9 +375,10 @@ class ArpaReader {
       const auto found = std::lower_bound(begin, end, ids[i]);
       if (found == end || *found != ids[i]) {
         words_.pop_back();
-        return LineError(lines_, absl::StrCat("expected a context that is a ",
-                                              words_.size(), "-gram, found '",
-                                              absl::StrJoin(words_, " "), "'"));
+        return LineError(
+            lines_,
+            absl::StrCat("expected a context that is a ", words_.size(),
+                         "-gram, found ", Quoted(absl::StrJoin(words_, " "))));
       }
       entry->context = found - level.words.begin();
     }
@@ -277,7 +398,10 @@ class ArpaReader {
       const Entry& entry = entries[i];
       if (i > 0 && entries[i - 1].context == entry.context &&
           entries[i - 1].word == entry.word) {
-        return DuplicateError(k, vocabulary_->word(entry.word), entry.line);
+        const absl::string_view last[] = {vocabulary_->word(entry.word)};
+        absl::Status status = Twice(k, last, entry.line);
+        if (!status.ok()) return status;
+        continue;
       }
       Add(k, entry.context, entry.word, entry.log_prob, entry.backoff);
     }
@@ -286,11 +410,21 @@ class ArpaReader {
     return absl::OkStatus();
   }
 
-  absl::Status DuplicateError(int k, absl::string_view last_word,
-                              uint64_t line) const {
-    return absl::InvalidArgumentError(absl::StrCat(
-        lines_.name(), " line ", line, ": the ", k, "-gram that ends with '",
-        last_word, "' occurs for ", "the second time"));
+  // Handles an n-gram that occurs once more.
+  absl::Status Twice(int k, absl::Span<const absl::string_view> words,
+                     uint64_t line) {
+    const std::string problem =
+        absl::StrCat("the ", k, "-gram that ends with ", Quoted(words.back()),
+                     " occurs for the second time");
+    if (options_.strict) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(lines_.name(), " line ", line, ": ", problem));
+    }
+    if (++twice_ <= kMaxNamedTwice) {
+      Warn(
+          absl::StrCat("line ", line, ": ", problem, "; the first one counts"));
+    }
+    return absl::OkStatus();
   }
 
   void Add(int k, uint32_t context, WordId word, float log_prob,
@@ -311,6 +445,11 @@ class ArpaReader {
   absl::StatusOr<Vocabulary> vocabulary_ = absl::UnknownError("");
   NgramTable table_;
   std::vector<std::string> warnings_;
+  bool has_both_unknowns_ = false;
+  uint64_t unknown_line_ = 0;  // of <UNK>, if it came first
+  LeftOut second_unknown_;     // n-grams with <UNK> beside <unk>
+  LeftOut unusable_;           // n-grams with words that texts cannot have
+  uint64_t twice_ = 0;         // n-grams that occur for the second time
   uint64_t skipped_ = 0;
   uint64_t clamped_ = 0;
 };

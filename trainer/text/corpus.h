@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "models/vocabulary.h"
-#include "trainer/text/line_reader.h"
+#include "text_io/line_reader.h"
 #include "trainer/text/progress.h"
 #include "trainer/text/sentences.h"
 

@@ -21,8 +21,8 @@
 #include "tests/server/handlers/test_serving_context.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
+#include "text_io/line_reader.h"
 #include "trainer/ngram/arpa.h"
-#include "trainer/text/line_reader.h"
 
 namespace lmserve {
 namespace {

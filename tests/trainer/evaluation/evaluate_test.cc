@@ -10,7 +10,7 @@
 #include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
-#include "tests/trainer/text/compress.h"
+#include "tests/text_io/compress.h"
 
 namespace lmserve {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "text_io/line_reader.h"
 #include "trainer/ngram/ngram_counts.h"
 #include "trainer/text/corpus.h"
-#include "trainer/text/line_reader.h"
 
 namespace lmserve {
 

@@ -12,7 +12,7 @@
 #include "models/ngram/ngram_builder.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
-#include "tests/trainer/text/compress.h"
+#include "tests/text_io/compress.h"
 #include "trainer/ngram/arpa.h"
 
 namespace lmserve {
@@ -214,7 +214,42 @@ INSTANTIATE_TEST_SUITE_P(
                                            {"-1\ta b\n",
                                             "-1\ta b\n-1.5\t<s> <s>\n"
                                             "-2\tb <s>\n"}}),
-               "2 n-grams with <s> after the first word ignored"}),
+               "2 n-grams with <s> after the first word ignored"},
+        Warned{"UnigramTwice",
+               absl::StrReplaceAll(kArpa, {{"ngram 1=5", "ngram 1=6"},
+                                           {"-1.5\tb\n", "-1.5\tb\n-3\ta\n"}}),
+               "line 12: the 1-gram that ends with 'a' occurs for the second "
+               "time; the first one counts"},
+        Warned{
+            "BigramTwice",
+            absl::StrReplaceAll(kArpa, {{"ngram 2=3", "ngram 2=4"},
+                                        {"-1\ta b\n", "-1\ta b\n-3\ta b\n"}}),
+            "line 16: the 2-gram that ends with 'b' occurs for the second "
+            "time; the first one counts"},
+        Warned{"SecondUnknownAfter",
+               absl::StrReplaceAll(kArpa,
+                                   {{"ngram 1=5", "ngram 1=6"},
+                                    {"ngram 2=3", "ngram 2=4"},
+                                    {"-1.5\tb\n", "-1.5\tb\n-3\t<UNK>\n"},
+                                    {"-1\ta b\n", "-1\ta b\n-3\ta <UNK>\n"}}),
+               "2 n-grams with <UNK> left out, the first in line 12, because "
+               "the file has <unk>, too"},
+        Warned{"SecondUnknownBefore",
+               absl::StrReplaceAll(kArpa, {{"ngram 1=5", "ngram 1=6"},
+                                           {"-2\t<unk>\n",
+                                            "-3\t<UNK>\t-1\n-2\t<unk>\n"}}),
+               "1 n-grams with <UNK> left out, the first in line 7, because "
+               "the file has <unk>, too"},
+        Warned{
+            "FormFeedInAWord",
+            absl::StrReplaceAll(kArpa,
+                                {{"ngram 1=5", "ngram 1=7"},
+                                 {"ngram 2=3", "ngram 2=4"},
+                                 {"-1.5\tb\n", "-1.5\tb\n-3\ta\f5\n-3\t\v\n"},
+                                 {"-1\ta b\n", "-1\ta b\n-3\ta \v\n"}}),
+            "3 n-grams left out, the first in line 12, because a word "
+            "contains a form feed or a vertical tab, at which texts are "
+            "split"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(ArpaReader, NoUnknownWord) {
@@ -230,12 +265,49 @@ TEST(ArpaReader, NoUnknownWord) {
   EXPECT_FLOAT_EQ(UnigramLog10(Read(arpa, options).value(), "<unk>"), -7.5);
 }
 
+// What is only a warning is an error on request.
+TEST_P(WarnedTest, StrictRefuses) {
+  const absl::Status status = Read(GetParam().arpa, {.strict = true}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("text"));
+}
+
+TEST(ArpaReader, UnknownWordOfProbabilityZero) {
+  for (const char* unknown : {"<unk>", "<UNK>"}) {
+    const std::string arpa =
+        Replaced("-2\t<unk>", absl::StrCat("-99\t", unknown));
+    EXPECT_EQ(UnigramLog10(Read(arpa).value(), "<unk>"), -INFINITY);
+    const ArpaModel model = Read(arpa, {.unknown_log10 = -5}).value();
+    EXPECT_FLOAT_EQ(UnigramLog10(model, "<unk>"), -5);
+    EXPECT_THAT(model.warnings, IsEmpty());
+  }
+  const ArpaModel model = Read(kArpa, {.unknown_log10 = -5}).value();
+  EXPECT_FLOAT_EQ(UnigramLog10(model, "<unk>"), -2);
+  EXPECT_THAT(model.warnings,
+              ElementsAre("--unknown-log10 ignored: the file gives <unk> the "
+                          "log10 probability -2"));
+}
+
+// The first n-grams that occur twice are named, the others counted.
+TEST(ArpaReader, ManyNgramsTwice) {
+  std::string twice = "-1.5\tb\n";
+  for (int i = 0; i < 1000; ++i) twice += "-3\tb\n";
+  const ArpaModel model =
+      Read(absl::StrReplaceAll(
+               kArpa, {{"ngram 1=5", "ngram 1=1005"}, {"-1.5\tb\n", twice}}))
+          .value();
+  EXPECT_EQ(model.warnings.size(), 11u);
+  EXPECT_EQ(model.warnings.back(),
+            "990 more n-grams occur for the second time");
+}
+
 TEST(ArpaReader, NoSentenceMarkers) {
   const ArpaModel model =
       Read("\\data\\\nngram 1=2\n\n\\1-grams:\n-1\t<unk>\n-0.5\ta\n\\end\\\n")
           .value();
   EXPECT_EQ(model.warnings.size(), 2u);
-  EXPECT_EQ(UnigramLog10(model, "</s>"), -INFINITY);
+  // No sentence would be possible otherwise.
+  EXPECT_FLOAT_EQ(UnigramLog10(model, "</s>"), -100);
   EXPECT_TRUE(model.vocabulary.Contains("<s>"));
 }
 

@@ -7,8 +7,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/temporary_directory.h"
+#include "tests/text_io/compress.h"
 #include "tests/trainer/neural/training.h"
-#include "tests/trainer/text/compress.h"
 
 namespace lmserve {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef LMSERVE_TRAINER_TEXT_LINE_READER_H_
-#define LMSERVE_TRAINER_TEXT_LINE_READER_H_
+#ifndef LMSERVE_TEXT_IO_LINE_READER_H_
+#define LMSERVE_TEXT_IO_LINE_READER_H_
 
 #include <cstdint>
 #include <memory>
@@ -9,21 +9,27 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "text_io/byte_source.h"
 
 namespace lmserve {
 
-// Reads a text line by line. Not thread-safe.
+// Reads a text line by line: the one way in which all programs read texts,
+// lists and ARPA files. It passes over a byte order mark at the start of the
+// text, and fails with INVALID_ARGUMENT for files that are not UTF-8 text but,
+// for example, UTF-16 or a zip archive. It does not check that lines are valid
+// UTF-8. Not thread-safe.
 class LineReader {
  public:
-  // Opens a file; "-" is the standard input. Detects gzip and xz compression by
-  // the first bytes.
+  // Opens a file; "-" is the standard input. Detects gzip, xz, bzip2 and
+  // Zstandard compression by the first bytes.
   static absl::StatusOr<std::unique_ptr<LineReader>> Open(
       const std::string& path);
 
-  // Reads a text in memory, for tests.
+  // Reads a text in memory.
   static std::unique_ptr<LineReader> FromString(std::string text);
 
-  virtual ~LineReader();
+  explicit LineReader(std::unique_ptr<ByteSource> source)
+      : source_(std::move(source)) {}
 
   // Sets *line to the next line, without its LF. The view is valid until the
   // next call. Returns false at the end of the text and when reading fails;
@@ -35,24 +41,25 @@ class LineReader {
   // The number of the line that Next() returned last, from 1.
   uint64_t line_number() const { return line_number_; }
 
-  const std::string& name() const { return name_; }
+  // Whether that line ends with an LF; the last line of a text may not.
+  bool has_line_end() const { return has_line_end_; }
+
+  const std::string& name() const { return source_->name(); }
 
   // The fraction of the file that was read, from 0 to 1; -1 if its size is
   // unknown.
-  virtual double Progress() const = 0;
-
- protected:
-  explicit LineReader(std::string name) : name_(std::move(name)) {}
-
-  // Appends some decompressed bytes, or none at the end of the text. Error
-  // messages contain the name of the file.
-  virtual absl::Status Read(std::string* bytes) = 0;
+  double Progress() const { return source_->Progress(); }
 
  private:
-  std::string name_;
+  // Reads the start of the text and checks it.
+  absl::Status Begin();
+
+  const std::unique_ptr<ByteSource> source_;
   std::string buffer_;
   size_t position_ = 0;
   uint64_t line_number_ = 0;
+  bool begun_ = false;
+  bool has_line_end_ = false;
   absl::Status status_;
 };
 
@@ -62,4 +69,4 @@ absl::Status LineError(const LineReader& lines, absl::string_view problem);
 
 }  // namespace lmserve
 
-#endif  // LMSERVE_TRAINER_TEXT_LINE_READER_H_
+#endif  // LMSERVE_TEXT_IO_LINE_READER_H_

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/text/line_reader.h"
+#include "text_io/line_reader.h"
 
 #include <unistd.h>
 
@@ -12,7 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/temporary_directory.h"
-#include "tests/trainer/text/compress.h"
+#include "tests/text_io/compress.h"
 
 namespace lmserve {
 namespace {
@@ -78,6 +78,8 @@ TEST_F(LineReaderTest, EmptyFiles) {
   EXPECT_THAT(Read(""), IsEmpty());
   EXPECT_THAT(Read(Gzip("")), IsEmpty());
   EXPECT_THAT(Read(Xz("")), IsEmpty());
+  EXPECT_THAT(Read(Bzip2("")), IsEmpty());
+  EXPECT_THAT(Read(Zstd("")), IsEmpty());
 }
 
 TEST_F(LineReaderTest, LineNumbersAndName) {
@@ -101,6 +103,8 @@ TEST_F(LineReaderTest, ManyBlocksPlainAndCompressed) {
   EXPECT_EQ(Read(text), lines);
   EXPECT_EQ(Read(Gzip(text)), lines);
   EXPECT_EQ(Read(Xz(text)), lines);
+  EXPECT_EQ(Read(Bzip2(text)), lines);
+  EXPECT_EQ(Read(Zstd(text)), lines);
 }
 
 TEST_F(LineReaderTest, IncompressibleBytes) {
@@ -109,41 +113,61 @@ TEST_F(LineReaderTest, IncompressibleBytes) {
   for (char& c : text) c = 'A' + random() % 32;
   EXPECT_THAT(Read(Gzip(text)), ElementsAre(text));
   EXPECT_THAT(Read(Xz(text)), ElementsAre(text));
+  EXPECT_THAT(Read(Bzip2(text)), ElementsAre(text));
+  EXPECT_THAT(Read(Zstd(text)), ElementsAre(text));
 }
 
 TEST_F(LineReaderTest, VeryLongLine) {
   const std::string line(10'000'000, 'x');
   EXPECT_THAT(Read(line + "\nshort"), ElementsAre(line, "short"));
-  EXPECT_THAT(Read(Gzip(line)), ElementsAre(line));
+  for (const auto& compress : {Gzip, Xz, Bzip2, Zstd}) {
+    EXPECT_THAT(Read(compress(line)), ElementsAre(line));
+  }
 }
 
 // `cat a.gz b.gz` is a valid gzip file; a line may continue in the next member.
 TEST_F(LineReaderTest, ConcatenatedMembers) {
-  EXPECT_THAT(Read(Gzip("a\nb") + Gzip("") + Gzip("c\n")),
-              ElementsAre("a", "bc"));
-  EXPECT_THAT(Read(Xz("a\nb") + Xz("") + Xz("c\n")), ElementsAre("a", "bc"));
+  for (const auto& compress : {Gzip, Xz, Bzip2, Zstd}) {
+    EXPECT_THAT(Read(compress("a\nb") + compress("") + compress("c\n")),
+                ElementsAre("a", "bc"));
+  }
 }
 
 TEST_F(LineReaderTest, TruncatedArchives) {
-  const std::string gzip = Gzip("one\ntwo\n"), xz = Xz("one\ntwo\n");
-  for (size_t size = 2; size < gzip.size(); ++size) {
-    EXPECT_EQ(Failure(gzip.substr(0, size)),
-              path_ + ": the gzip data is truncated");
+  const std::pair<std::string, std::string> archives[] = {
+      {"gzip", Gzip("one\ntwo\n")},
+      {"xz", Xz("one\ntwo\n")},
+      {"bzip2", Bzip2("one\ntwo\n")},
+      {"zstd", Zstd("one\ntwo\n")}};
+  for (const auto& [name, bytes] : archives) {
+    for (size_t size = 6; size < bytes.size(); ++size) {
+      EXPECT_EQ(Failure(bytes.substr(0, size)),
+                absl::StrCat(path_, ": the ", name, " data is truncated"));
+    }
+    EXPECT_THAT(Failure(bytes + bytes.substr(0, 8)), HasSubstr("truncated"));
   }
-  for (size_t size = 6; size < xz.size(); ++size) {
-    EXPECT_EQ(Failure(xz.substr(0, size)),
-              path_ + ": the xz data is truncated");
-  }
-  EXPECT_THAT(Failure(gzip + gzip.substr(0, 12)), HasSubstr("truncated"));
 }
 
 TEST_F(LineReaderTest, CorruptArchives) {
-  std::string gzip = Gzip("one\ntwo\n"), xz = Xz("one\ntwo\n");
-  gzip[gzip.size() - 8] ^= 1;  // the checksum
-  xz[xz.size() / 2] ^= 1;
-  EXPECT_EQ(Failure(gzip), path_ + ": the gzip data is corrupt");
-  EXPECT_EQ(Failure(xz), path_ + ": the xz data is corrupt");
+  std::pair<std::string, std::string> archives[] = {
+      {"gzip", Gzip("one\ntwo\n")},
+      {"xz", Xz("one\ntwo\n")},
+      {"bzip2", Bzip2("one\ntwo\n")},
+      {"zstd", Zstd("one\ntwo\n")}};
+  archives[0].second[archives[0].second.size() - 8] ^= 1;  // the checksum
+  archives[1].second[archives[1].second.size() / 2] ^= 1;
+  archives[2].second[11] ^= 1;
+  archives[3].second.back() ^= 1;
+  for (const auto& [name, bytes] : archives) {
+    EXPECT_EQ(Failure(bytes),
+              absl::StrCat(path_, ": the ", name, " data is corrupt"));
+  }
   EXPECT_THAT(Failure(Gzip("one\n") + "no member"), HasSubstr("corrupt"));
+  EXPECT_THAT(Failure(Xz("one\n") + "no stream, but a text"),
+              HasSubstr("corrupt"));
+  EXPECT_THAT(Failure(Bzip2("one\n") + "no stream, but a text"),
+              HasSubstr("corrupt"));
+  EXPECT_THAT(Failure(Zstd("one\n") + "no frame"), HasSubstr("corrupt"));
 }
 
 TEST_F(LineReaderTest, NoLinesAfterAFailure) {
@@ -176,6 +200,40 @@ TEST_F(LineReaderTest, MissingFilesAndDirectories) {
   const absl::Status folder = LineReader::Open(directory_.path()).status();
   EXPECT_EQ(folder.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(folder.message(), HasSubstr("directory"));
+}
+
+// Editors of Windows write a byte order mark; the first word is the same
+// without it, in whatever the text is compressed.
+TEST_F(LineReaderTest, ByteOrderMarkIsPassedOver) {
+  const std::string text = "\xEF\xBB\xBFturn on\nturn \xEF\xBB\xBFoff\n";
+  for (const std::string& bytes :
+       {text, Gzip(text), Xz(text), Bzip2(text), Zstd(text)}) {
+    EXPECT_THAT(Read(bytes), ElementsAre("turn on", "turn \xEF\xBB\xBFoff"));
+  }
+  EXPECT_THAT(Read("\xEF\xBB\xBF"), IsEmpty());
+  EXPECT_THAT(Read("\xEF\xBB\xBF\n"), ElementsAre(""));
+  EXPECT_THAT(ReadAll(*LineReader::FromString("\xEF\xBB\xBFon")),
+              ElementsAre("on"));
+}
+
+TEST_F(LineReaderTest, OtherFormatsAreNamed) {
+  for (const std::string& bytes :
+       {std::string("PK\x03\x04 data"), Gzip("PK\x03\x04 data")}) {
+    const auto reader = Open(bytes);
+    EXPECT_THAT(ReadAll(*reader), IsEmpty());
+    EXPECT_EQ(reader->status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(reader->status().message(),
+              path_ + ": expected text, found a zip archive");
+  }
+}
+
+TEST_F(LineReaderTest, KnowsWhetherALineEnds) {
+  const auto reader = Open("a\nb");
+  absl::string_view line;
+  ASSERT_TRUE(reader->Next(&line));
+  EXPECT_TRUE(reader->has_line_end());
+  ASSERT_TRUE(reader->Next(&line));
+  EXPECT_FALSE(reader->has_line_end());
 }
 
 TEST(LineReaderFromString, Lines) {
@@ -214,7 +272,9 @@ class StandardInput {
 
 TEST(LineReaderStandardInput, PlainAndCompressed) {
   for (const std::string& bytes :
-       {std::string("one\ntwo"), Gzip("one\ntwo"), Xz("one\ntwo")}) {
+       {std::string("one\ntwo"), std::string("\xEF\xBB\xBFone\ntwo"),
+        Gzip("one\ntwo"), Xz("one\ntwo"), Bzip2("one\ntwo"),
+        Zstd("one\ntwo")}) {
     const StandardInput input(bytes);
     const auto reader = LineReader::Open("-").value();
     EXPECT_THAT(ReadAll(*reader), ElementsAre("one", "two"));
