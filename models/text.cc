@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 namespace lmserve {
 namespace {
@@ -48,6 +49,13 @@ bool IsWord(absl::string_view text) {
 size_t FindInvalidUtf8(absl::string_view text) {
   size_t i = 0;
   while (i < text.size()) {
+    // Eight ASCII characters at once.
+    uint64_t eight = 0x80;
+    if (i + 8 <= text.size()) std::memcpy(&eight, text.data() + i, 8);
+    if ((eight & 0x8080808080808080) == 0) {
+      i += 8;
+      continue;
+    }
     const size_t length = SequenceLength(text.substr(i));
     if (length == 0) return i;
     i += length;

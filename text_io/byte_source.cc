@@ -114,8 +114,8 @@ class FileSource final : public ByteSource {
   }
 
   absl::Status Bad(absl::string_view how) const {
-    return absl::DataLossError(absl::StrCat(
-        name(), ": the ", decoder_->name(), " data is ", how));
+    return absl::DataLossError(
+        absl::StrCat(name(), ": the ", decoder_->name(), " data is ", how));
   }
 
   RawFile file_;

@@ -81,8 +81,7 @@ class XzDecoder final : public Decoder {
     stream_.avail_in = input->size();
     stream_.next_out = reinterpret_cast<uint8_t*>(space.data());
     stream_.avail_out = kMaxOutput;
-    const lzma_ret result =
-        lzma_code(&stream_, ended ? LZMA_FINISH : LZMA_RUN);
+    const lzma_ret result = lzma_code(&stream_, ended ? LZMA_FINISH : LZMA_RUN);
     input->remove_prefix(input->size() - stream_.avail_in);
     space.Keep(stream_.avail_out);
     complete_ = result == LZMA_STREAM_END;

@@ -48,7 +48,9 @@ constexpr std::pair<absl::string_view, absl::string_view> kFormats[] = {
     {Bytes("\xFD\x37zXZ\0"), "xz data inside compressed data"},
     {Bytes("\x28\xB5\x2F\xFD"), "zstd data inside compressed data"},
     {Bytes("%PDF-"), "a PDF document"},
-    {Bytes("\x7F" "ELF"), "a program"},
+    {Bytes("\x7F"
+           "ELF"),
+     "a program"},
     {Bytes("\x89HDF\r\n"), "an HDF5 file"},
     {Bytes("\x89PNG\r\n"), "a PNG image"},
     {Bytes("PAR1"), "a Parquet file"},

@@ -39,9 +39,10 @@ TEST(TextFormat, CompressionByName) {
 
 TEST(TextFormat, TextIsText) {
   for (absl::string_view text :
-       {Bytes(""), Bytes("\n"), Bytes("\\data\\\n"), Bytes("\xEF\xBB\xBFtext"), Bytes("caf\xE9"),
-        Bytes("one NUL\0between words"), Bytes("PK, MM and 7z are letters"),
-        Bytes("Rar! is a text"), Bytes("mmap the file"), Bytes("\xC3\xBF")}) {
+       {Bytes(""), Bytes("\n"), Bytes("\\data\\\n"), Bytes("\xEF\xBB\xBFtext"),
+        Bytes("caf\xE9"), Bytes("one NUL\0between words"),
+        Bytes("PK, MM and 7z are letters"), Bytes("Rar! is a text"),
+        Bytes("mmap the file"), Bytes("\xC3\xBF")}) {
     EXPECT_EQ(FormatProblem(text), "") << text;
   }
   EXPECT_EQ(ByteOrderMarkLength("\xEF\xBB\xBFtext"), 3u);
@@ -50,7 +51,8 @@ TEST(TextFormat, TextIsText) {
 
 TEST(TextFormat, OtherFormatsAreNamed) {
   const std::pair<absl::string_view, absl::string_view> cases[] = {
-      {Bytes("mmap lm http://kheafield.com/code format version 5\n\0"), "KenLM"},
+      {Bytes("mmap lm http://kheafield.com/code format version 5\n\0"),
+       "KenLM"},
       {Bytes("lmngram1"), "ngram.bin"},
       {Bytes("PK\x03\x04rest"), "zip archive"},
       {Bytes("7z\xBC\xAF\x27\x1C"), "7z archive"},

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/commands/common_options.h"
 
+#include <initializer_list>
 #include <iostream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "model_store/model_name.h"
 
 namespace lmserve {
 namespace {
+
+constexpr std::initializer_list<std::pair<const char*, UnwantedWord>>
+    kUnwantedWords = {{"refuse", UnwantedWord::kRefuse},
+                      {"skip", UnwantedWord::kSkip},
+                      {"replace", UnwantedWord::kReplace}};
 
 void AddModelOptions(cli::App& command, const std::string& model_help,
                      ModelOptions* options) {
@@ -29,8 +36,8 @@ void AddSourceOptions(cli::App& command, ModelOptions* options) {
                   options);
 }
 
-void AddCorpusOption(cli::App& command, absl::string_view what,
-                     std::string* corpus) {
+void AddCorpusOptions(cli::App& command, absl::string_view what,
+                      std::string* corpus, TextRules* rules) {
   command
       .add_option("--corpus", *corpus,
                   absl::StrCat(what,
@@ -38,6 +45,19 @@ void AddCorpusOption(cli::App& command, absl::string_view what,
                                "(.gz, .xz, .bz2, .zst), or - for the standard "
                                "input"))
       ->required();
+  command
+      .add_enum<UnwantedWord>(
+          "--markers", rules->markers, kUnwantedWords,
+          "Words <s> and </s> inside a line of a text: refuse the text, skip "
+          "them like white space, or replace them by <unk>. Around a line they "
+          "are passed over; <unk> and <UNK> are the unknown word")
+      ->default_str("refuse");
+  command
+      .add_enum<UnwantedWord>(
+          "--invalid-utf8", rules->invalid_utf8, kUnwantedWords,
+          "Words that are not valid UTF-8: refuse the text, "
+          "skip them, or replace them by <unk>")
+      ->default_str("refuse");
 }
 
 void AddVocabularyOptions(cli::App& command, CorpusOptions* options) {

@@ -26,10 +26,11 @@ void AddTargetOptions(cli::App& command, ModelOptions* options);
 // NAME@ALIAS.
 void AddSourceOptions(cli::App& command, ModelOptions* options);
 
-// --corpus. The help text starts with what the text is, as in "Text to train
-// on".
-void AddCorpusOption(cli::App& command, absl::string_view what,
-                     std::string* corpus);
+// --corpus, --markers and --invalid-utf8. The help text starts with what the
+// text is, as in "Text to train on". The rules are those of all texts of the
+// command.
+void AddCorpusOptions(cli::App& command, absl::string_view what,
+                      std::string* corpus, TextRules* rules);
 
 // --vocabulary and --min-count.
 void AddVocabularyOptions(cli::App& command, CorpusOptions* options);

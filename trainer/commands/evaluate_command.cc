@@ -21,6 +21,7 @@ namespace {
 struct EvaluateOptions {
   ModelOptions model;
   std::string corpus;
+  TextRules rules;
   std::string source;  // the text that the corpus translates; else empty
   bool stream = false;
   bool json = false;
@@ -70,9 +71,9 @@ absl::StatusOr<Evaluation> EvaluateTranslation(const EvaluateOptions& options,
     return absl::InvalidArgumentError(
         "--stream: a translation model scores sentence by sentence");
   }
-  const absl::StatusOr<std::vector<SentencePair>> pairs =
-      ReadSentencePairs(options.source, model.source_vocabulary(),
-                        options.corpus, model.decoder().vocabulary());
+  const absl::StatusOr<std::vector<SentencePair>> pairs = ReadSentencePairs(
+      options.source, model.source_vocabulary(), options.corpus,
+      model.decoder().vocabulary(), options.rules);
   if (!pairs.ok()) return pairs.status();
   return Evaluate(model, *pairs);
 }
@@ -92,11 +93,11 @@ absl::StatusOr<Evaluation> EvaluateText(const EvaluateOptions& options,
   if (!lines.ok()) return lines.status();
   Progress progress("evaluating", /*quiet=*/options.json);
   if (model.kind() == ModelKind::kBidirectional) {
-    return Evaluate(*model.bidirectional(), **lines, progress);
+    return Evaluate(*model.bidirectional(), **lines, options.rules, progress);
   }
-  return Evaluate(*model.left_to_right(), **lines,
-                  options.stream ? TextForm::kStream : TextForm::kSentences,
-                  progress);
+  TextRules rules = options.rules;
+  if (options.stream) rules.form = TextForm::kStream;
+  return Evaluate(*model.left_to_right(), **lines, rules, progress);
 }
 
 absl::Status RunEvaluate(const EvaluateOptions& options) {
@@ -125,7 +126,7 @@ void AddEvaluateCommand(cli::App& app, CommandAction* action) {
       "evaluate",
       "Measure the perplexity of a text under a model.\n"
       "  lm_trainer evaluate --corpus test.xz --store store --model en");
-  AddCorpusOption(command, "Text to score", &options->corpus);
+  AddCorpusOptions(command, "Text to score", &options->corpus, &options->rules);
   command.add_option("--source", options->source,
                      "For a translation model: the source text; line i of "
                      "--corpus is the translation of its line i");

@@ -37,6 +37,7 @@ struct MixtureOptions {
   ModelOptions target;
   std::vector<std::string> members;
   std::string corpus;
+  TextRules rules;
   bool stream = false;
   std::vector<double> weights;  // empty: fit them
   FitOptions fit;
@@ -94,7 +95,9 @@ absl::StatusOr<ScoredText> ScoreText(const MixtureOptions& options,
   Progress progress("scoring", /*quiet=*/options.json);
   const TextForm form =
       options.stream ? TextForm::kStream : TextForm::kSentences;
-  SentenceReader reader(members[0]->model().vocabulary(), **lines, form,
+  TextRules rules = options.rules;
+  rules.form = form;
+  SentenceReader reader(members[0]->model().vocabulary(), **lines, rules,
                         progress);
   std::vector<TextScorer> scorers;
   for (const ModelHandle& member : members) {
@@ -285,7 +288,7 @@ void AddMixtureCommand(cli::App& app, CommandAction* action) {
                   "or NAME@ALIAS; the option may be repeated")
       ->delimiter(',')
       ->required();
-  AddCorpusOption(command, "Held-out text", &options->corpus);
+  AddCorpusOptions(command, "Held-out text", &options->corpus, &options->rules);
   command.add_flag("--stream", options->stream,
                    "Score the text as one stream: keep the models' states from "
                    "one sentence to the next, and count a blank line as an "

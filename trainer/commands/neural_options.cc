@@ -10,7 +10,8 @@ namespace lmserve {
 namespace {
 
 void AddTextOptions(cli::App& command, NeuralOptions* options) {
-  AddCorpusOption(command, "Text to train on", &options->corpus);
+  AddCorpusOptions(command, "Text to train on", &options->corpus,
+                   &options->text.rules);
   command
       .add_option("--valid", options->valid,
                   "Validation text. The weights of the epoch with the lowest "

@@ -78,8 +78,8 @@ absl::Status Validate(const NgramOptions& options, uint64_t version) {
   if (!lines.ok()) return lines.status();
   Progress progress("validating");
   const absl::StatusOr<Evaluation> result =
-      Evaluate(*(*handle)->model().left_to_right(), **lines,
-               TextForm::kSentences, progress);
+      Evaluate(*(*handle)->model().left_to_right(), **lines, options.text.rules,
+               progress);
   if (!result.ok()) return result.status();
   PrintMessage(absl::StrFormat(
       "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",
@@ -137,7 +137,8 @@ void AddNgramCommand(cli::App& app, CommandAction* action) {
       "ngram",
       "Train an n-gram model on a text and publish it as a new version.\n"
       "  lm_trainer ngram --corpus text.xz --order 5 --store store --model en");
-  AddCorpusOption(command, "Text to train on", &options->corpus);
+  AddCorpusOptions(command, "Text to train on", &options->corpus,
+                   &options->text.rules);
   command.add_option("--valid", options->valid,
                      "Report the perplexity on this text after training");
   command

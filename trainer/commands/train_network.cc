@@ -105,11 +105,11 @@ absl::StatusOr<TrainingTexts> ReadTrainingTexts(const NeuralOptions& options,
   absl::Status status = CheckModelName(options.target.model);
   if (!status.ok()) return status;
   CorpusOptions text = options.text;
-  text.form = form;
+  text.rules.form = form;
   absl::StatusOr<Corpus> corpus = ReadCorpusFile(options.corpus, text);
   if (!corpus.ok()) return corpus.status();
   absl::StatusOr<std::vector<WordId>> validation =
-      ReadTextFile(options.valid, corpus->vocabulary, form);
+      ReadTextFile(options.valid, corpus->vocabulary, text.rules);
   if (!validation.ok()) return validation.status();
   return TrainingTexts{*std::move(corpus), *std::move(validation)};
 }

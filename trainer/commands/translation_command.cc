@@ -121,7 +121,7 @@ absl::Status Train(TranslationCommandOptions options) {
   const Vocabulary& vocabulary = corpus->vocabulary;
   const absl::StatusOr<std::vector<SentencePair>> valid =
       ReadSentencePairs(options.valid_source, corpus->source_vocabulary,
-                        options.valid, vocabulary);
+                        options.valid, vocabulary, options.text.rules);
   if (!valid.ok()) return valid.status();
   absl::StatusOr<Cutoffs> cutoffs =
       ParseCutoffs(options.cutoffs, vocabulary,

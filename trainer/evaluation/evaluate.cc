@@ -55,10 +55,10 @@ double Evaluation::WordsPerSecond() const {
 }
 
 absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
-                                    LineReader& lines, TextForm form,
+                                    LineReader& lines, const TextRules& rules,
                                     Progress& progress) {
-  SentenceReader reader(model.vocabulary(), lines, form, progress);
-  TextScorer scorer(model, form);
+  SentenceReader reader(model.vocabulary(), lines, rules, progress);
+  TextScorer scorer(model, rules.form);
   return EvaluateBatches(
       reader, [&](const SentenceBatch& batch, Evaluation* result) {
         const Clock::time_point started = Clock::now();
@@ -69,9 +69,10 @@ absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
 }
 
 absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
-                                    LineReader& lines, Progress& progress) {
-  SentenceReader reader(model.vocabulary(), lines, TextForm::kSentences,
-                        progress);
+                                    LineReader& lines, TextRules rules,
+                                    Progress& progress) {
+  rules.form = TextForm::kSentences;
+  SentenceReader reader(model.vocabulary(), lines, rules, progress);
   return EvaluateBatches(
       reader, [&](const SentenceBatch& batch, Evaluation* result) {
         std::vector<float> log_probs(batch.words.size());

@@ -11,6 +11,7 @@
 #include "text_io/line_reader.h"
 #include "trainer/text/progress.h"
 #include "trainer/text/sentence_pair.h"
+#include "trainer/text/sentence_splitter.h"
 #include "trainer/text/sentences.h"
 
 namespace lmserve {
@@ -36,17 +37,19 @@ struct Evaluation {
 };
 
 // Evaluates a model on a text with one sentence per line. Fails with
-// INVALID_ARGUMENT if a line contains <s> or </s> (the message has the line
-// number), and if the text has no sentence.
+// INVALID_ARGUMENT if the rules refuse a line (the message has its number), and
+// if the text has no sentence.
 absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
-                                    LineReader& lines, TextForm form,
+                                    LineReader& lines, const TextRules& rules,
                                     Progress& progress);
 
 // Evaluates a bidirectional model, which scores each word given all other words
 // of its sentence and does not predict </s>. The result is a pseudo-perplexity,
-// which must not be compared with the perplexity of other models.
+// which must not be compared with the perplexity of other models. The form of
+// the rules is ignored.
 absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
-                                    LineReader& lines, Progress& progress);
+                                    LineReader& lines, TextRules rules,
+                                    Progress& progress);
 
 // Evaluates a translation model on translations, each given its source.
 Evaluation Evaluate(const TranslationModel& model,

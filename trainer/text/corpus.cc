@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "models/text.h"
+#include "trainer/text/status_line.h"
 
 namespace lmserve {
 namespace {
@@ -24,7 +25,8 @@ constexpr WordId kMarkers = 3;
 // occurrence; Build() renumbers them.
 class CorpusBuilder {
  public:
-  CorpusBuilder(LineReader& lines, TextForm form) : lines_(lines), form_(form) {
+  CorpusBuilder(LineReader& lines, const TextRules& rules)
+      : lines_(lines), form_(rules.form), splitter_(lines, rules) {
     for (absl::string_view marker :
          {kUnknownWord, kBeginSentence, kEndSentence}) {
       AddWord(marker);
@@ -41,6 +43,7 @@ class CorpusBuilder {
         if (FindInvalidUtf8(word) != absl::string_view::npos) {
           return LineError(**lines, "invalid UTF-8");
         }
+        if (word == kUnknownUppercase) continue;
         if (!ids_.contains(word)) AddWord(word);
       }
     }
@@ -51,11 +54,13 @@ class CorpusBuilder {
   absl::Status Read(Progress& progress) {
     absl::string_view line;
     while (lines_.Next(&line)) {
-      absl::Status status = ReadSentence(SplitWords(line));
+      absl::Status status = splitter_.Split(line, &sentence_);
+      if (status.ok()) status = AddSentence(sentence_);
       if (!status.ok()) return status;
       progress.Update(words_.size(), lines_.Progress());
     }
     if (!lines_.status().ok()) return lines_.status();
+    if (!splitter_.Summary().empty()) PrintMessage(splitter_.Summary());
     return sentences_ == 0 ? NoSentenceError(lines_) : absl::OkStatus();
   }
 
@@ -87,7 +92,7 @@ class CorpusBuilder {
     return id;
   }
 
-  absl::Status ReadSentence(absl::Span<const absl::string_view> sentence) {
+  absl::Status AddSentence(absl::Span<const absl::string_view> sentence) {
     if (sentence.empty()) {
       ++blank_lines_;
       if (form_ == TextForm::kSentences) return absl::OkStatus();
@@ -99,12 +104,9 @@ class CorpusBuilder {
       WordId id = kUnknown;
       if (found != ids_.end()) {
         id = found->second;
-      } else if (FindInvalidUtf8(word) != absl::string_view::npos) {
-        return LineError(lines_, "invalid UTF-8");
       } else if (!fixed_) {
         id = AddWord(word);
       }
-      if (id == kBegin || id == kEnd) return MarkerError(lines_, word);
       ++counts_[id];
       words_.push_back(id);
     }
@@ -135,6 +137,8 @@ class CorpusBuilder {
 
   LineReader& lines_;
   const TextForm form_;
+  SentenceSplitter splitter_;
+  std::vector<absl::string_view> sentence_;
   bool fixed_ = false;
   absl::node_hash_map<std::string, WordId> ids_;
   std::vector<absl::string_view> names_;  // views of the keys of ids_
@@ -149,7 +153,7 @@ class CorpusBuilder {
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress) {
-  CorpusBuilder builder(lines, options.form);
+  CorpusBuilder builder(lines, options.rules);
   if (!options.vocabulary_file.empty()) {
     absl::Status status = builder.FixVocabulary(options.vocabulary_file);
     if (!status.ok()) return status;

@@ -17,13 +17,14 @@ namespace lmserve {
 
 struct CorpusOptions {
   // A file with the words of the vocabulary, separated by white space; all
-  // other words become <unk>. The words get their ids in the order of the file,
-  // so models of different texts can share a vocabulary, for example the
-  // vocabulary.txt of a version in a store. Empty: all words of the text.
+  // other words become <unk>; <UNK> in it is <unk>. The words get their ids in
+  // the order of the file, so models of different texts can share a vocabulary,
+  // for example the vocabulary.txt of a version in a store. Empty: all words of
+  // the text.
   std::string vocabulary_file;
   // Words that occur less often become <unk>. Ignored with a vocabulary_file.
   uint64_t min_count = 1;
-  TextForm form = TextForm::kSentences;
+  TextRules rules;
 };
 
 // A text as word ids, with the vocabulary of the ids.
@@ -42,10 +43,9 @@ struct Corpus {
   uint64_t tokens() const { return words.size() - sentences; }
 };
 
-// Reads a text with one sentence per line and words that are separated by white
-// space. The word <unk> in the text is the unknown word. Fails with
-// INVALID_ARGUMENT if a line contains <s>, </s> or invalid UTF-8 (the message
-// has the line number), and if the text has no sentence.
+// Reads a text with one sentence per line, by the rules of TextRules; prints
+// what they left out. Fails with INVALID_ARGUMENT if they refuse a line (the
+// message has its number), and if the text has no sentence.
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);

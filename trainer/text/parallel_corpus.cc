@@ -16,7 +16,7 @@ constexpr TextForm kForm = TextForm::kStream;
 
 absl::StatusOr<Corpus> ReadAllLines(const std::string& file,
                                     CorpusOptions options) {
-  options.form = kForm;
+  options.rules.form = kForm;
   return ReadCorpusFile(file, options);
 }
 
@@ -79,12 +79,13 @@ absl::StatusOr<ParallelCorpus> ReadParallelCorpus(
 
 absl::StatusOr<std::vector<SentencePair>> ReadSentencePairs(
     const std::string& source_file, const Vocabulary& source_vocabulary,
-    const std::string& file, const Vocabulary& vocabulary) {
+    const std::string& file, const Vocabulary& vocabulary, TextRules rules) {
+  rules.form = kForm;
   const absl::StatusOr<std::vector<WordId>> source =
-      ReadTextFile(source_file, source_vocabulary, kForm);
+      ReadTextFile(source_file, source_vocabulary, rules);
   if (!source.ok()) return source.status();
   const absl::StatusOr<std::vector<WordId>> target =
-      ReadTextFile(file, vocabulary, kForm);
+      ReadTextFile(file, vocabulary, rules);
   if (!target.ok()) return target.status();
   return MakePairs(source_file, SplitSentences(*source, source_vocabulary),
                    file, SplitSentences(*target, vocabulary));

@@ -28,10 +28,12 @@ absl::StatusOr<ParallelCorpus> ReadParallelCorpus(
     const std::string& source_file, const CorpusOptions& source_options,
     const std::string& file, const CorpusOptions& options);
 
-// Reads two texts like ReadParallelCorpus(), with given vocabularies.
+// Reads two texts like ReadParallelCorpus(), with given vocabularies. The form
+// of the rules is ignored.
 absl::StatusOr<std::vector<SentencePair>> ReadSentencePairs(
     const std::string& source_file, const Vocabulary& source_vocabulary,
-    const std::string& file, const Vocabulary& vocabulary);
+    const std::string& file, const Vocabulary& vocabulary,
+    TextRules rules = TextRules());
 
 }  // namespace lmserve
 

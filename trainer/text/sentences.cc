@@ -2,7 +2,7 @@
 #include "trainer/text/sentences.h"
 
 #include "absl/strings/str_cat.h"
-#include "models/text.h"
+#include "trainer/text/status_line.h"
 
 namespace lmserve {
 namespace {
@@ -10,11 +10,6 @@ namespace {
 constexpr size_t kBatchWords = 1 << 16;
 
 }  // namespace
-
-absl::Status MarkerError(const LineReader& lines, absl::string_view word) {
-  return LineError(lines, absl::StrCat("expected words, found the ",
-                                       "sentence marker ", word));
-}
 
 absl::Status NoSentenceError(const LineReader& lines) {
   return absl::InvalidArgumentError(absl::StrCat(
@@ -35,22 +30,18 @@ bool SentenceReader::Next(SentenceBatch* batch) {
 }
 
 absl::Status SentenceReader::Add(absl::string_view line, SentenceBatch* batch) {
-  const std::vector<absl::string_view> sentence = SplitWords(line);
-  if (sentence.empty()) {
+  absl::Status status = splitter_.Split(line, &sentence_);
+  if (!status.ok()) return status;
+  if (sentence_.empty()) {
     ++blank_lines_;
     if (form_ == TextForm::kSentences) return absl::OkStatus();
   }
-  for (absl::string_view word : sentence) {
-    const WordId id = vocabulary_.Find(word);
-    if (id == vocabulary_.begin_sentence() ||
-        id == vocabulary_.end_sentence()) {
-      return MarkerError(lines_, word);
-    }
-    batch->words.push_back(id);
+  for (absl::string_view word : sentence_) {
+    batch->words.push_back(vocabulary_.Find(word));
   }
   batch->words.push_back(vocabulary_.end_sentence());
   batch->ends.push_back(batch->words.size());
-  tokens_ += sentence.size() + 1;
+  tokens_ += sentence_.size() + 1;
   return absl::OkStatus();
 }
 
@@ -59,6 +50,7 @@ absl::Status SentenceReader::Finish() {
   if (!lines_.status().ok()) return lines_.status();
   if (tokens_ == 0) return NoSentenceError(lines_);
   progress_.Finish(tokens_);
+  if (!splitter_.Summary().empty()) PrintMessage(splitter_.Summary());
   return absl::OkStatus();
 }
 
@@ -89,9 +81,9 @@ std::vector<float> TextScorer::Score(const SentenceBatch& batch) {
 
 absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
                                              const Vocabulary& vocabulary,
-                                             TextForm form) {
+                                             const TextRules& rules) {
   Progress progress("reading");
-  SentenceReader reader(vocabulary, lines, form, progress);
+  SentenceReader reader(vocabulary, lines, rules, progress);
   SentenceBatch batch;
   std::vector<WordId> words;
   while (reader.Next(&batch)) {
@@ -109,10 +101,10 @@ absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
 
 absl::StatusOr<std::vector<WordId>> ReadTextFile(const std::string& file,
                                                  const Vocabulary& vocabulary,
-                                                 TextForm form) {
+                                                 const TextRules& rules) {
   absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
   if (!lines.ok()) return lines.status();
-  return ReadText(**lines, vocabulary, form);
+  return ReadText(**lines, vocabulary, rules);
 }
 
 }  // namespace lmserve

@@ -11,21 +11,10 @@
 #include "models/vocabulary.h"
 #include "text_io/line_reader.h"
 #include "trainer/text/progress.h"
+#include "trainer/text/sentence_splitter.h"
 
 namespace lmserve {
 
-// How the lines of a text are related.
-enum class TextForm {
-  // Each line is an independent sentence, which a model reads after <s>. Blank
-  // lines are ignored.
-  kSentences,
-  // Each line continues the line before. A blank line is an empty sentence.
-  kStream,
-};
-
-// Returns an error: the last line of the reader contains the sentence marker
-// `word`.
-absl::Status MarkerError(const LineReader& lines, absl::string_view word);
 // Returns an error: the text has no sentence.
 absl::Status NoSentenceError(const LineReader& lines);
 
@@ -40,16 +29,17 @@ struct SentenceBatch {
 // it. Not thread-safe.
 class SentenceReader {
  public:
-  SentenceReader(const Vocabulary& vocabulary, LineReader& lines, TextForm form,
-                 Progress& progress)
+  SentenceReader(const Vocabulary& vocabulary, LineReader& lines,
+                 const TextRules& rules, Progress& progress)
       : vocabulary_(vocabulary),
         lines_(lines),
-        form_(form),
+        form_(rules.form),
+        splitter_(lines, rules),
         progress_(progress) {}
 
   // Reads the next sentences. Returns false at the end of the text, and when
-  // status() is an error: reading failed, a line contains <s> or </s>, or the
-  // text has no sentence.
+  // status() is an error: reading failed, the rules refuse a line, or the text
+  // has no sentence. At the end it prints what the rules left out.
   bool Next(SentenceBatch* batch);
 
   const absl::Status& status() const { return status_; }
@@ -66,6 +56,8 @@ class SentenceReader {
   const Vocabulary& vocabulary_;
   LineReader& lines_;
   const TextForm form_;
+  SentenceSplitter splitter_;
+  std::vector<absl::string_view> sentence_;
   Progress& progress_;
   absl::Status status_;
   uint64_t tokens_ = 0;
@@ -91,10 +83,10 @@ class TextScorer {
 // Reads a whole text in the form of Corpus::words: <s> w1 ... wm </s> <s> ...
 absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,
                                              const Vocabulary& vocabulary,
-                                             TextForm form);
+                                             const TextRules& rules);
 absl::StatusOr<std::vector<WordId>> ReadTextFile(const std::string& file,
                                                  const Vocabulary& vocabulary,
-                                                 TextForm form);
+                                                 const TextRules& rules);
 
 }  // namespace lmserve
 

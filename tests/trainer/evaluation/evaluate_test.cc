@@ -80,10 +80,10 @@ TEST_F(EvaluateTest, LongTexts) {
 
 TEST_F(EvaluateTest, SentenceMarkersAreRefused) {
   EXPECT_EQ(Run("a\n\nthe <s>\n").status().message(),
-            "text line 3: expected words, found the sentence marker <s>");
-  EXPECT_EQ(Run("a </s>\n").status().message(),
-            "text line 1: expected words, found the sentence marker "
-            "</s>");
+            "text line 3: expected words, found the sentence marker <s> inside "
+            "the line (accepted with --markers skip or replace)");
+  EXPECT_FALSE(Run("a </s> b\n").ok());
+  EXPECT_EQ(Run("<s> a </s>\n").value().tokens, Run("a\n").value().tokens);
 }
 
 TEST_F(EvaluateTest, TextsWithoutASentence) {
@@ -118,7 +118,7 @@ TEST(EvaluateBidirectionalTest, PseudoPerplexity) {
   const Evaluation result =
       Evaluate(model,
                *LineReader::FromString("the cat zebra\n\nthe cat zebra\n"),
-               quiet)
+               TextRules(), quiet)
           .value();
   EXPECT_EQ(result.tokens, 6u);
   EXPECT_EQ(result.oov, 2u);
@@ -128,7 +128,8 @@ TEST(EvaluateBidirectionalTest, PseudoPerplexity) {
   EXPECT_NEAR(result.Perplexity(), std::exp(-(known + found[2]) / 3), 1e-5);
   EXPECT_NEAR(result.PerplexityExcludingOov(), std::exp(-known / 2), 1e-5);
   EXPECT_FALSE(
-      Evaluate(model, *LineReader::FromString("the <s>\n"), quiet).ok());
+      Evaluate(model, *LineReader::FromString("the <s>\n"), TextRules(), quiet)
+          .ok());
 }
 
 TEST(Evaluation, EveryTokenUnknown) {

@@ -102,7 +102,9 @@ TEST_F(VocabularyFileTest, InvalidUtf8) {
 // Words that would become <unk> are checked, too.
 TEST_F(VocabularyFileTest, InvalidUtf8InTheText) {
   const absl::Status status = Read("a\n", "a\na \xC0\x80\n").status();
-  EXPECT_EQ(status.message(), "text line 2: invalid UTF-8");
+  EXPECT_EQ(status.message(),
+            "text line 2: invalid UTF-8 (accepted with --invalid-utf8 skip or "
+            "replace)");
 }
 
 TEST_F(VocabularyFileTest, IsMissing) {
@@ -147,20 +149,62 @@ TEST_P(BadTextTest, IsRefused) {
   EXPECT_EQ(status.message(), GetParam().message);
 }
 
-// Texts must not contain sentence markers.
+// Lines must not contain sentence markers but around the sentence.
 INSTANTIATE_TEST_SUITE_P(
     Texts, BadTextTest,
     testing::Values(
         BadText{"a\n\nb <s> c\n",
-                "text line 3: expected words, found the sentence marker "
-                "<s>"},
-        BadText{"a </s>\n",
-                "text line 1: expected words, found the sentence marker "
-                "</s>"},
-        BadText{"a\nb \x80\n", "text line 2: invalid UTF-8"},
-        BadText{"a\xED\xA0\x80\n", "text line 1: invalid UTF-8"},
+                "text line 3: expected words, found the sentence marker <s> "
+                "inside the line (accepted with --markers skip or replace)"},
+        BadText{"a </s> b\n",
+                "text line 1: expected words, found the sentence marker </s> "
+                "inside the line (accepted with --markers skip or replace)"},
+        BadText{"a\nb \x80\n",
+                "text line 2: invalid UTF-8 (accepted with --invalid-utf8 skip "
+                "or replace)"},
+        BadText{"a\xED\xA0\x80\n",
+                "text line 1: invalid UTF-8 (accepted with --invalid-utf8 skip "
+                "or replace)"},
         BadText{"", "text: expected at least one sentence, found none"},
         BadText{"\n \n", "text: expected at least one sentence, found none"}));
+
+// The lines of SRILM and Sphinx, and the other spelling of <unk>.
+TEST(Corpus, MarkersAroundALineAreThoseOfTheSentence) {
+  const Corpus plain = CorpusOf("turn it <unk>\nopen it\n");
+  const Corpus marked = CorpusOf(
+      "\xEF\xBB\xBF<s> turn it <UNK> </s>\r\n<s> </s>\n<s> open it </s>\n");
+  EXPECT_EQ(Words(marked), Words(plain));
+  EXPECT_EQ(marked.words, plain.words);
+  EXPECT_EQ(marked.unknown, 1u);
+  EXPECT_EQ(marked.blank_lines, 1u);
+}
+
+TEST(Corpus, UnwantedWordsAreSkippedOrReplaced) {
+  const std::string text = "a <s> b </s> c\nd\x80 a\n";
+  CorpusOptions options;
+  options.rules.markers = UnwantedWord::kSkip;
+  options.rules.invalid_utf8 = UnwantedWord::kReplace;
+  const Corpus corpus = TryReadCorpus(text, options).value();
+  EXPECT_THAT(Words(corpus),
+              ElementsAre("<unk>", "<s>", "</s>", "a", "b", "c"));
+  EXPECT_THAT(corpus.words, ElementsAre(kBegin, 3, 4, 5, kEnd,  //
+                                        kBegin, kUnk, 3, kEnd));
+  options.rules.markers = UnwantedWord::kReplace;
+  options.rules.invalid_utf8 = UnwantedWord::kSkip;
+  EXPECT_THAT(TryReadCorpus(text, options).value().words,
+              ElementsAre(kBegin, 3, kUnk, 4, kUnk, 5, kEnd,  //
+                          kBegin, 3, kEnd));
+}
+
+TEST_F(VocabularyFileTest, ByteOrderMarkAndOtherUnknown) {
+  const Corpus corpus = Read(
+                            "\xEF\xBB\xBF"
+                            "a\n<UNK>\nb\n",
+                            "a <UNK> c b\n")
+                            .value();
+  EXPECT_THAT(Words(corpus), ElementsAre("<unk>", "<s>", "</s>", "a", "b"));
+  EXPECT_THAT(corpus.words, ElementsAre(kBegin, 3, kUnk, kUnk, 4, kEnd));
+}
 
 TEST(Corpus, TruncatedFile) {
   const TemporaryDirectory directory;

@@ -66,10 +66,11 @@ TEST_F(SentencesTest, LongTextsGiveSeveralBatches) {
 
 TEST_F(SentencesTest, WrongTexts) {
   SentenceBatch batch;
-  auto reader = Open("the\n<s>\n");
+  auto reader = Open("the\nis <s>\n");
   EXPECT_FALSE(reader->Next(&batch));
   EXPECT_EQ(reader->status().message(),
-            "text line 2: expected words, found the sentence marker <s>");
+            "text line 2: expected words, found the sentence marker <s> inside "
+            "the line (accepted with --markers skip or replace)");
   reader = Open("\n");
   EXPECT_FALSE(reader->Next(&batch));
   EXPECT_EQ(reader->status().message(),

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/text/sentence_splitter.h"
+
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+#include "models/vocabulary.h"
+
+namespace lmserve {
+
+absl::Status SentenceSplitter::Split(absl::string_view line,
+                                     std::vector<absl::string_view>* words) {
+  words->clear();
+  ForEachWord(line, [&](absl::string_view word) { words->push_back(word); });
+  const bool valid = FindInvalidUtf8(line) == absl::string_view::npos;
+  size_t begin = 0, end = words->size();
+  if (begin < end && (*words)[begin] == kBeginSentence) ++begin;
+  if (begin < end && (*words)[end - 1] == kEndSentence) --end;
+  size_t kept = 0;
+  for (size_t i = begin; i < end; ++i) {
+    absl::string_view word = (*words)[i];
+    if (word == kUnknownUppercase) word = kUnknownWord;
+    absl::StatusOr<bool> left_out = false;
+    if (word == kBeginSentence || word == kEndSentence) {
+      left_out = HandleUnwanted(
+          rules_.markers,
+          absl::StrCat("expected words, found the sentence marker ", word,
+                       " inside the line (accepted with --markers skip or "
+                       "replace)"),
+          &word);
+    } else if (!valid && FindInvalidUtf8(word) != absl::string_view::npos) {
+      left_out = HandleUnwanted(
+          rules_.invalid_utf8,
+          "invalid UTF-8 (accepted with --invalid-utf8 skip or replace)",
+          &word);
+    }
+    if (!left_out.ok()) return left_out.status();
+    if (!*left_out) (*words)[kept++] = word;
+  }
+  words->resize(kept);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> SentenceSplitter::HandleUnwanted(
+    UnwantedWord rule, absl::string_view problem, absl::string_view* word) {
+  switch (rule) {
+    case UnwantedWord::kRefuse:
+      return LineError(lines_, problem);
+    case UnwantedWord::kSkip:
+      ++skipped_;
+      return true;
+    case UnwantedWord::kReplace:
+      ++replaced_;
+      *word = kUnknownWord;
+  }
+  return false;
+}
+
+std::string SentenceSplitter::Summary() const {
+  constexpr absl::string_view kWords =
+      " words that are sentence markers or not valid UTF-8 ";
+  std::string summary;
+  if (skipped_ > 0) {
+    absl::StrAppend(&summary, lines_.name(), ": ", skipped_, kWords,
+                    "left out");
+  }
+  if (replaced_ > 0) {
+    absl::StrAppend(&summary, summary.empty() ? "" : "; ", lines_.name(), ": ",
+                    replaced_, kWords, "replaced by <unk>");
+  }
+  return summary;
+}
+
+}  // namespace lmserve

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LMSERVE_TRAINER_TEXT_SENTENCE_SPLITTER_H_
+#define LMSERVE_TRAINER_TEXT_SENTENCE_SPLITTER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "text_io/line_reader.h"
+
+namespace lmserve {
+
+// How the lines of a text are related.
+enum class TextForm {
+  // Each line is an independent sentence, which a model reads after <s>. Blank
+  // lines are ignored.
+  kSentences,
+  // Each line continues the line before. A blank line is an empty sentence.
+  kStream,
+};
+
+// What happens to a word that no sentence can have.
+enum class UnwantedWord {
+  kRefuse,   // the text is rejected; the error names the line
+  kSkip,     // it is left out, as if it were white space
+  kReplace,  // it is replaced by <unk>
+};
+
+// How a text is read. These rules are the same for all texts:
+// - Words are separated by white space and NUL bytes.
+// - A <s> at the start of a line and a </s> at its end, as SRILM and Sphinx
+//   write them, are those of the sentence and are passed over.
+// - <unk> and <UNK> are the unknown word.
+struct TextRules {
+  TextForm form = TextForm::kSentences;
+  UnwantedWord markers = UnwantedWord::kRefuse;  // <s>, </s> inside a line
+  UnwantedWord invalid_utf8 = UnwantedWord::kRefuse;
+
+  TextRules() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  TextRules(TextForm text_form) : form(text_form) {}
+};
+
+// Splits the lines of a text into words by the rules above. Not thread-safe.
+class SentenceSplitter {
+ public:
+  // The lines must outlive the splitter. They are only used for messages.
+  SentenceSplitter(const LineReader& lines, const TextRules& rules)
+      : lines_(lines), rules_(rules) {}
+
+  // Sets *words to the words of the line that was read last; they are views of
+  // the line. Fails with INVALID_ARGUMENT, naming the line, for words that the
+  // rules refuse.
+  absl::Status Split(absl::string_view line,
+                     std::vector<absl::string_view>* words);
+
+  // Returns what was left out or replaced so far, as a sentence for the user;
+  // "" if nothing was.
+  std::string Summary() const;
+
+ private:
+  // Handles words[i]. Returns whether it is left out.
+  absl::StatusOr<bool> HandleUnwanted(UnwantedWord rule,
+                                      absl::string_view problem,
+                                      absl::string_view* word);
+
+  const LineReader& lines_;
+  const TextRules rules_;
+  uint64_t skipped_ = 0;
+  uint64_t replaced_ = 0;
+};
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_TRAINER_TEXT_SENTENCE_SPLITTER_H_
