@@ -164,6 +164,19 @@ absl::StatusOr<std::unique_ptr<ByteSource>> ByteSource::Open(
                                       std::move(decoder));
 }
 
+absl::StatusOr<std::string> ReadAllBytes(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<ByteSource>> source = ByteSource::Open(path);
+  if (!source.ok()) return source.status();
+  std::string bytes;
+  size_t before;
+  do {
+    before = bytes.size();
+    absl::Status status = (*source)->Read(&bytes);
+    if (!status.ok()) return status;
+  } while (bytes.size() > before);
+  return bytes;
+}
+
 std::unique_ptr<ByteSource> ByteSource::FromString(std::string bytes) {
   return std::make_unique<StringSource>(std::move(bytes));
 }

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -41,6 +42,9 @@ class ByteSource {
  private:
   const std::string name_;
 };
+
+// Returns all bytes of a file, decompressed like those of ByteSource::Open().
+absl::StatusOr<std::string> ReadAllBytes(const std::string& path);
 
 }  // namespace lmserve
 

@@ -383,6 +383,7 @@ absl::StatusOr<RecurrentParts> ReadRecurrentParts(absl::string_view bytes,
   absl::StatusOr<OutputLayer> output = ReadOutputLayer(
       *file, vocabulary, *words, NeverPredicted(vocabulary, bidirectional));
   if (!output.ok()) return output.status();
+  if (absl::Status status = file->CheckAllRead(); !status.ok()) return status;
   return RecurrentParts{*embedding, *std::move(layers), *std::move(output)};
 }
 

@@ -11,6 +11,7 @@
 #include "Eigen/Core"
 #include "absl/base/macros.h"
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "models/neural/tensor_header.h"
@@ -206,7 +207,20 @@ absl::StatusOr<TensorFile> TensorFile::Parse(absl::string_view bytes) {
 
 const TensorView* TensorFile::Find(absl::string_view name) const {
   const auto found = tensors_.find(name);
-  return found == tensors_.end() ? nullptr : &found->second;
+  if (found == tensors_.end()) return nullptr;
+  read_.insert(found->first);
+  return &found->second;
+}
+
+absl::Status TensorFile::CheckAllRead() const {
+  for (const auto& [name, tensor] : tensors_) {
+    if (read_.contains(name)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor '", absl::CHexEscape(absl::string_view(name).substr(0, 100)),
+        "': expected only tensors that the network uses, found one that it "
+        "does not use"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<TensorView> TensorFile::Get(

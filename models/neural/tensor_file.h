@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,8 +70,8 @@ struct TensorView {
 void CopyFloats(const TensorView& tensor, absl::Span<float> floats);
 
 // Views of the tensors of a file. Does not own the bytes of the file, which
-// must outlive all copies. Immutable after construction: any number of threads
-// may use one instance.
+// must outlive all copies. Remembers which tensors were looked up, so that
+// CheckAllRead() can name the others. Not thread-safe.
 class TensorFile {
  public:
   using Tensors = std::map<std::string, TensorView, std::less<>>;
@@ -80,7 +81,7 @@ class TensorFile {
   // the found value. Does not check the numbers in tensors, which may be NaN.
   static absl::StatusOr<TensorFile> Parse(absl::string_view bytes);
 
-  // All tensors by name.
+  // All tensors by name. Looking at them here does not count as reading them.
   const Tensors& tensors() const { return tensors_; }
 
   // The metadata in the header.
@@ -102,11 +103,17 @@ class TensorFile {
   absl::StatusOr<std::vector<float>> GetFloats(
       absl::string_view name, absl::Span<const int64_t> shape) const;
 
+  // Returns INVALID_ARGUMENT that names a tensor if Find(), Get() and
+  // GetFloats() have not found all of them: without it the file would be
+  // another model.
+  absl::Status CheckAllRead() const;
+
  private:
   TensorFile() = default;
 
   Tensors tensors_;
   std::map<std::string, std::string> metadata_;
+  mutable std::set<std::string, std::less<>> read_;  // names of tensors
 };
 
 // Builds the bytes of a file, identical to those of the reference writer of the

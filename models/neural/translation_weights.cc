@@ -242,6 +242,8 @@ absl::StatusOr<TranslationParts> ReadTranslationParts(
   absl::StatusOr<std::optional<SourceAttention>> attention =
       ReadAttention(*file, decoder->layers.back().units(), encoder.outputs());
   if (!attention.ok()) return attention.status();
+  status = file->CheckAllRead();
+  if (!status.ok()) return status;
   return TranslationParts{std::move(encoder), *std::move(decoder),
                           *std::move(attention)};
 }

@@ -156,6 +156,7 @@ absl::StatusOr<std::unique_ptr<WindowModel>> WindowModel::Create(
       ReadOutputLayer(*file, vocabulary, *w2,
                       NeverPredicted(vocabulary, /*bidirectional=*/false));
   if (!output.ok()) return output.status();
+  if (absl::Status status = file->CheckAllRead(); !status.ok()) return status;
   absl::StatusOr<std::vector<float>> table = Premultiply(*embedding, *w1);
   if (!table.ok()) return table.status();
   return absl::WrapUnique(

@@ -3,11 +3,16 @@
 // lm_trainer import-torch: publishes a network that PyTorch trained.
 
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "model_store/mapped_file.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "model_store/model_name.h"
 #include "models/neural/network_weights.h"
+#include "text_io/byte_source.h"
+#include "text_io/line_reader.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/neural/import_torch.h"
@@ -26,17 +31,34 @@ struct ImportOptions {
   TorchOptions torch;
 };
 
+// Returns the lines of a file.
+absl::StatusOr<std::vector<std::string>> ReadWords(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(path);
+  if (!lines.ok()) return lines.status();
+  std::vector<std::string> words;
+  absl::string_view line;
+  while ((*lines)->Next(&line))
+    words.emplace_back(absl::StripSuffix(line, "\r"));
+  if (!(*lines)->status().ok()) return (*lines)->status();
+  return words;
+}
+
 absl::Status RunImport(ImportOptions options) {
   absl::Status status = CheckModelName(options.target.model);
   if (!status.ok()) return status;
-  const absl::StatusOr<MappedFile> file = MappedFile::Open(options.file);
+  const absl::StatusOr<std::string> file = ReadAllBytes(options.file);
   if (!file.ok()) return file.status();
-  const absl::StatusOr<MappedFile> words = MappedFile::Open(options.vocabulary);
+  absl::StatusOr<std::vector<std::string>> words =
+      ReadWords(options.vocabulary);
   if (!words.ok()) return words.status();
   options.torch.activation = *ParseActivation(options.nonlinearity);
   absl::StatusOr<TorchModel> model =
-      ImportTorch(file->bytes(), words->bytes(), options.torch);
-  if (!model.ok()) return model.status();
+      ImportTorch(*file, *std::move(words), options.torch);
+  if (!model.ok()) {
+    return absl::Status(
+        model.status().code(),
+        absl::StrCat(options.file, ": ", model.status().message()));
+  }
   NetworkVersion version;
   version.family = model->family;
   version.weights = std::move(model->weights);
@@ -83,6 +105,12 @@ void AddImportTorchCommand(cli::App& app, CommandAction* action) {
                   "For a torch.nn.RNN: tanh or relu")
       ->check(cli::IsMember({"tanh", "relu"}))
       ->capture_default_str();
+  command
+      .add_option("--ignore-tensor", options->torch.ignored,
+                  "Name of a tensor to leave out because it does not change "
+                  "what the module computes; may be repeated. Any other tensor "
+                  "that the network would not use is an error")
+      ->allow_extra_args(false);
   AddPrecisionOption(command, &options->precision)->capture_default_str();
   AddTargetOptions(command, &options->target);
   command.callback([=] { *action = [=] { return RunImport(*options); }; });

@@ -3,6 +3,7 @@
 #define LMSERVE_TRAINER_NEURAL_IMPORT_TORCH_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -15,6 +16,9 @@ struct TorchOptions {
   std::string unknown = "<unk>";              // the vocabulary's name for <unk>
   std::string end = "<eos>";                  // its name for </s>
   Activation activation = Activation::kTanh;  // for torch.nn.RNN
+  // Names of tensors to leave out, because they do not change what the module
+  // computes.
+  std::vector<std::string> ignored;
 };
 
 // An imported PyTorch model.
@@ -25,15 +29,20 @@ struct TorchModel {
 };
 
 // Imports the state_dict of a PyTorch module, saved as safetensors, and its
-// vocabulary: one word per line, in the order of the ids. The module must have
-// an Embedding `encoder`, an RNN, GRU or LSTM `rnn`, and a Linear `decoder`.
-// Tensors keep their names and numbers; tensors of other names are ignored. Two
-// things are added if they are missing: a decoder.bias of 0, and a word <s>
-// with the embedding of </s>, because such a model starts a text as if it
-// followed another one. Fails with INVALID_ARGUMENT; the message names the
-// tensor or the line.
+// vocabulary: the words in the order of their ids. The module must have an
+// Embedding `encoder`, an RNN, GRU or LSTM `rnn`, and a Linear `decoder`.
+// Tensors keep their names and numbers. These may be missing:
+// - encoder.weight or decoder.weight, if the two are tied; and any tensor for
+//   which the metadata names another one, as safetensors' save_model() writes
+//   it for tensors that share memory;
+// - decoder.bias, and all biases of rnn (bias=False), which are 0;
+// - the word <s>, which gets the embedding of </s>, because such a model starts
+//   a text as if it followed another one.
+// Fails with INVALID_ARGUMENT, naming the tensor or the line, for anything
+// else, above all for a tensor that the network would not use: without it the
+// result would be another model.
 absl::StatusOr<TorchModel> ImportTorch(absl::string_view safetensors,
-                                       absl::string_view vocabulary,
+                                       std::vector<std::string> vocabulary,
                                        const TorchOptions& options);
 
 }  // namespace lmserve

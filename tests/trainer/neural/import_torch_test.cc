@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/neural/import_torch.h"
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "models/model_factory.h"
+#include "models/neural/recurrent_model.h"
+#include "models/neural/tensor_file.h"
+#include "tests/testing/shared_data.h"
+#include "text_io/byte_source.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+using Words = std::vector<std::string>;
+
+const Words& TestWords() {
+  static const Words words = {"the", "cat", "is", "<unk>", "<eos>"};
+  return words;
+}
+
+// The state_dict of an LSTM for TestWords(), whose tensors may be replaced.
+class StateDict {
+ public:
+  StateDict() {
+    Set("encoder.weight", {5, 4});
+    Set("rnn.weight_ih_l0", {16, 4});
+    Set("rnn.weight_hh_l0", {16, 4});
+    Set("rnn.bias_ih_l0", {16});
+    Set("rnn.bias_hh_l0", {16});
+    Set("decoder.weight", {5, 4});
+    Set("decoder.bias", {5});
+  }
+
+  // Sets a tensor to numbers that depend on `seed`.
+  void Set(const std::string& name, std::vector<int64_t> shape, int seed = 1) {
+    size_t size = 1;
+    for (int64_t n : shape) size *= n;
+    std::vector<float> values(size);
+    for (size_t i = 0; i < size; ++i) {
+      values[i] = static_cast<float>(std::sin(seed * 7 + i * 1.7));
+    }
+    tensors_[name] = {std::move(shape), std::move(values)};
+  }
+  void SetZero(const std::string& name) {
+    for (float& value : tensors_[name].second) value = 0;
+  }
+  void Erase(const std::string& name) { tensors_.erase(name); }
+  void SetMetadata(const std::string& key, const std::string& value) {
+    metadata_[key] = value;
+  }
+
+  std::string Bytes() const {
+    TensorFileWriter writer;
+    for (const auto& [name, tensor] : tensors_) {
+      writer.AddFloats(name, tensor.first, tensor.second);
+    }
+    for (const auto& [key, value] : metadata_) writer.SetMetadata(key, value);
+    return writer.Finish();
+  }
+
+ private:
+  std::map<std::string, std::pair<std::vector<int64_t>, std::vector<float>>>
+      tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+absl::StatusOr<TorchModel> Import(const StateDict& dict,
+                                  const TorchOptions& options = {}) {
+  return ImportTorch(dict.Bytes(), TestWords(), options);
+}
+
+// Returns ln P of a sentence under an imported model.
+double LogProb(absl::StatusOr<TorchModel> imported, const Words& sentence) {
+  if (!imported.ok()) {
+    ADD_FAILURE() << imported.status();
+    return 0;
+  }
+  const auto model = RecurrentModel::Create(std::move(imported->vocabulary),
+                                            imported->weights)
+                         .value();
+  std::vector<WordId> ids;
+  for (const std::string& word : sentence) {
+    ids.push_back(model->vocabulary().Find(word));
+  }
+  ids.push_back(model->vocabulary().end_sentence());
+  std::vector<std::byte> state(model->state_size());
+  model->Start(state.data());
+  std::vector<float> log_probs(ids.size());
+  const LanguageModel::Query query = {state.data(), ids, nullptr,
+                                      absl::MakeSpan(log_probs)};
+  model->Score({&query, 1});
+  double sum = 0;
+  for (float log_prob : log_probs) sum += log_prob;
+  return sum;
+}
+
+double LogProb(const StateDict& dict) {
+  return LogProb(Import(dict), {"the", "cat", "is"});
+}
+
+TEST(ImportTorch, UnusedTensorsAreRefusedByName) {
+  for (const char* name :
+       {"norm.weight", "rnns.0.weight_hh_l0", "module.encoder.weight",
+        "decoder.weight_g", "encoder.weight.scale", "rnn.weight_hr_l0",
+        "rnn.weight_hh_l2", "rnn.bias_ih_l1", "rnn.anything"}) {
+    StateDict dict;
+    dict.Set(name, {16});
+    const absl::Status status = Import(dict).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << name;
+    EXPECT_THAT(status.message(), HasSubstr(absl::StrCat("'", name, "'")));
+    TorchOptions options;
+    options.ignored = {name};
+    EXPECT_TRUE(Import(dict, options).ok()) << Import(dict, options).status();
+  }
+}
+
+TEST(ImportTorch, MissingBiasesAreZero) {
+  StateDict zero, missing;
+  for (const char* name : {"decoder.bias", "rnn.bias_ih_l0", "rnn.bias_hh_l0"}) {
+    zero.SetZero(name);
+    missing.Erase(name);
+  }
+  EXPECT_EQ(LogProb(missing), LogProb(zero));
+  EXPECT_NE(LogProb(zero), LogProb(StateDict()));
+  // A layer without one of its biases is none of PyTorch's.
+  StateDict half;
+  half.Erase("rnn.bias_hh_l0");
+  EXPECT_THAT(Import(half).status().message(), HasSubstr("'rnn.bias_hh_l0'"));
+}
+
+TEST(ImportTorch, TiedWeightsHaveEitherName) {
+  const double both = LogProb(StateDict());  // the same numbers
+  StateDict no_decoder, no_encoder, save_model;
+  no_decoder.Erase("decoder.weight");
+  no_encoder.Erase("encoder.weight");
+  save_model.Erase("encoder.weight");
+  save_model.SetMetadata("encoder.weight", "decoder.weight");
+  save_model.SetMetadata("format", "pt");
+  EXPECT_EQ(LogProb(no_decoder), both);
+  EXPECT_EQ(LogProb(no_encoder), both);
+  EXPECT_EQ(LogProb(save_model), both);
+}
+
+TEST(ImportTorch, TensorsThatShareMemory) {
+  StateDict dict, shared;
+  dict.Set("rnn.weight_hh_l0", {16, 4}, 2);
+  dict.Set("rnn.weight_ih_l0", {16, 4}, 2);
+  shared.Set("rnn.weight_hh_l0", {16, 4}, 2);
+  shared.Erase("rnn.weight_ih_l0");
+  EXPECT_FALSE(Import(shared).ok());
+  shared.SetMetadata("rnn.weight_ih_l0", "rnn.weight_hh_l0");
+  EXPECT_EQ(LogProb(shared), LogProb(dict));
+  shared.SetMetadata("norm.weight", "rnn.weight_hh_l0");
+  EXPECT_THAT(Import(shared).status().message(), HasSubstr("'norm.weight'"));
+}
+
+TEST(ImportTorch, UnknownWordInUppercase) {
+  Words words = TestWords();
+  words[3] = "<UNK>";
+  const auto model = ImportTorch(StateDict().Bytes(), words, {});
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(model->vocabulary.unknown(), 3u);
+}
+
+// The files of users' reports, with ln P by the definition of the module.
+TEST(ImportTorch, SharedCases) {
+  const auto path = [](absl::string_view name) {
+    return SharedFile(absl::StrCat("cases/import-torch/", name));
+  };
+  if (path("layernorm.safetensors").empty()) GTEST_SKIP() << "no shared cases";
+  const Words words = {"the", "cat", "is", "small", ".", "<unk>", "<eos>", "dog"};
+  const auto import = [&](absl::string_view name) {
+    return ImportTorch(ReadAllBytes(path(name)).value(), words, {});
+  };
+  EXPECT_THAT(import("layernorm.safetensors").status().message(),
+              HasSubstr("'norm.bias'"));
+  const Words sentence = {"the", "cat", "is", "small", "."};
+  EXPECT_NEAR(LogProb(import("nodecbias.safetensors"), sentence), -12.764636,
+              1e-4);
+  EXPECT_NEAR(LogProb(import("save_model_tied.safetensors"), sentence),
+              -12.387385, 1e-4);
+}
+
+}  // namespace
+}  // namespace lmserve
