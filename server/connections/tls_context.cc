@@ -27,7 +27,7 @@ struct FreeOpenSsl {
 };
 using Bio = std::unique_ptr<BIO, FreeOpenSsl>;
 using Certificate = std::unique_ptr<X509, FreeOpenSsl>;
-using Key = std::unique_ptr<EVP_PKEY, FreeOpenSsl>;
+using PrivateKey = std::unique_ptr<EVP_PKEY, FreeOpenSsl>;
 
 constexpr size_t kLargestFile = 1 << 20;
 
@@ -90,9 +90,10 @@ absl::StatusOr<std::vector<Certificate>> ParseCertificates(
   return certificates;
 }
 
-absl::StatusOr<Key> ParseKey(const std::string& path, const std::string& text) {
+absl::StatusOr<PrivateKey> ParseKey(const std::string& path,
+                                    const std::string& text) {
   const Bio bio = MakeBio(text);
-  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+  PrivateKey key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
   ERR_clear_error();
   if (key == nullptr) {
     return FileError(path, "expected a key in PEM, found none");
@@ -192,7 +193,7 @@ absl::Status TlsContext::Load() {
 
   auto certificates = ParseCertificates(options_.certificate, texts[0]);
   if (!certificates.ok()) return certificates.status();
-  const absl::StatusOr<Key> key = ParseKey(options_.key, texts[1]);
+  const absl::StatusOr<PrivateKey> key = ParseKey(options_.key, texts[1]);
   if (!key.ok()) return key.status();
   if (X509_check_private_key((*certificates)[0].get(), key->get()) != 1) {
     ERR_clear_error();

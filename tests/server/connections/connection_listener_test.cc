@@ -77,8 +77,8 @@ class Socket {
 class ConnectionListenerTest : public testing::Test {
  protected:
   void Start(const std::string& address = "127.0.0.1:0") {
-    auto listener = ConnectionListener::Start(
-        address, options_, [this](int fd) {
+    auto listener =
+        ConnectionListener::Start(address, options_, [this](int fd) {
           const MutexLock lock(mutex_);
           handed_over_.push_back(std::make_unique<Socket>(fd));
           condition_.NotifyAll();
@@ -224,8 +224,8 @@ TEST_F(ConnectionListenerTest, RefusesStreamsAndListensNoMore) {
   EXPECT_EQ(client->Read(9), kSettings);
   listener_->RefuseStreams();
   EXPECT_EQ(client->Read(17).substr(3, 1), "\7") << "GOAWAY";
-  EXPECT_TRUE(listener_->WaitUntilIdle(std::chrono::steady_clock::now() +
-                                       seconds(5)));
+  EXPECT_TRUE(
+      listener_->WaitUntilIdle(std::chrono::steady_clock::now() + seconds(5)));
 }
 
 TEST_F(ConnectionListenerTest, SetsTheModeOfASocket) {

@@ -16,8 +16,18 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Frame types, flags and errors of RFC 9113.
-enum Type { kData, kHeaders, kPriority, kReset, kSettings, kPush, kPing,
-            kGoAway, kWindowUpdate, kContinuation };
+enum Type {
+  kData,
+  kHeaders,
+  kPriority,
+  kReset,
+  kSettings,
+  kPush,
+  kPing,
+  kGoAway,
+  kWindowUpdate,
+  kContinuation
+};
 constexpr int kEndStream = 1, kEndHeaders = 4;
 constexpr uint32_t kRefusedStream = 7, kCancel = 8, kEnhanceYourCalm = 11;
 
@@ -100,10 +110,10 @@ TEST_F(Http2GuardTest, TheCutOfTheBytesDoesNotMatter) {
   std::string bytes = kPreface;
   std::mt19937 random(1);
   for (uint32_t stream = 1; stream < 40; stream += 2) {
-    absl::StrAppend(&bytes, Frame(kHeaders, 0, stream, "begin"),
-                    Frame(kContinuation, kEndHeaders, stream, "end"),
-                    Frame(kData, kEndStream, stream,
-                          std::string(random() % 300, 'x')));
+    absl::StrAppend(
+        &bytes, Frame(kHeaders, 0, stream, "begin"),
+        Frame(kContinuation, kEndHeaders, stream, "end"),
+        Frame(kData, kEndStream, stream, std::string(random() % 300, 'x')));
   }
   for (int trial = 0; trial < 100; ++trial) {
     Http2Guard guard(limits_, (ticket_ = table_->Enter("a")).client());

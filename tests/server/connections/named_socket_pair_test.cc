@@ -18,10 +18,9 @@ std::string Peer(int socket) {
   sockaddr_un peer = {};
   socklen_t size = sizeof(peer);
   EXPECT_EQ(getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size), 0);
-  return absl::StrCat(
-      "unix-abstract:",
-      std::string(peer.sun_path + 1,
-                  size - offsetof(sockaddr_un, sun_path) - 1));
+  return absl::StrCat("unix-abstract:",
+                      std::string(peer.sun_path + 1,
+                                  size - offsetof(sockaddr_un, sun_path) - 1));
 }
 
 TEST(NamedSocketPairTest, IsConnectedAndNamesTheClient) {
