@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/connections/client_table.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace lmserve {
@@ -9,6 +11,23 @@ bool ClientTable::Client::EnterStream() {
   if (++streams_ <= max_streams_) return true;
   --streams_;
   return false;
+}
+
+void ClientTable::Client::Charge(double frames, Clock::time_point now) {
+  const MutexLock lock(mutex_);
+  const std::chrono::duration<double> passed = now - allowance_time_;
+  allowance_time_ = now;
+  allowance_ = std::min(rate_, allowance_ + passed.count() * rate_) - frames;
+}
+
+std::chrono::milliseconds ClientTable::Client::Pause(
+    Clock::time_point now) const {
+  const MutexLock lock(mutex_);
+  if (allowance_ >= 0) return std::chrono::milliseconds(0);
+  const std::chrono::duration<double> passed = now - allowance_time_;
+  const double seconds = -allowance_ / rate_ - passed.count();
+  return std::chrono::milliseconds(
+      static_cast<int64_t>(std::ceil(std::max(0.0, seconds) * 1000)));
 }
 
 ClientTable::Ticket::Ticket(Ticket&& other) noexcept
@@ -33,7 +52,7 @@ ClientTable::Ticket ClientTable::Enter(const std::string& address) {
   if (connections_ >= limits_.connections) return ticket;
   std::unique_ptr<Client>& client = clients_[address];
   if (client == nullptr) {
-    client = std::make_unique<Client>(limits_.streams_per_client);
+    client = std::make_unique<Client>(limits_);
   }
   if (client->connections_ >= limits_.connections_per_client) return ticket;
   ++client->connections_;

@@ -3,6 +3,7 @@
 #define LMSERVE_SERVER_CONNECTIONS_CLIENT_TABLE_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,7 +17,11 @@ namespace lmserve {
 struct ClientLimits {
   uint64_t connections = 4096;            // of all clients
   uint64_t connections_per_client = 512;  // of one address
-  uint64_t streams_per_client = 10'000;   // calls at once of one address
+  uint64_t streams_per_client = 1024;     // calls at once of one address
+  // Frames that cost the server time or memory but carry no part of a request:
+  // resets, refused streams, pings, settings, and so on. This many per second
+  // of one address are read, and a burst of as many after a pause.
+  double control_frames_per_second = 2000;
 };
 
 // Counts the connections and the streams of each client. A client is an IP
@@ -27,12 +32,24 @@ class ClientTable {
   // What one client holds. Thread-safe.
   class Client {
    public:
-    explicit Client(uint64_t max_streams) : max_streams_(max_streams) {}
+    using Clock = std::chrono::steady_clock;
+
+    explicit Client(const ClientLimits& limits)
+        : max_streams_(limits.streams_per_client),
+          rate_(limits.control_frames_per_second),
+          allowance_(rate_) {}
 
     // Returns false if the client has too many streams; otherwise LeaveStream()
     // must follow.
     bool EnterStream();
     void LeaveStream() { --streams_; }
+
+    // Counts control frames, or an equivalent of them.
+    void Charge(double frames, Clock::time_point now);
+
+    // How long to wait before reading more from the client, because it sent too
+    // many control frames.
+    std::chrono::milliseconds Pause(Clock::time_point now) const;
 
    private:
     friend class ClientTable;
@@ -40,6 +57,11 @@ class ClientTable {
     const uint64_t max_streams_;
     std::atomic<uint64_t> streams_ = 0;
     uint64_t connections_ = 0;  // guarded by the mutex of the table
+    const double rate_;         // control frames per second
+    mutable Mutex mutex_;
+    // Control frames that may come now, as of `allowance_time_`.
+    double allowance_ ABSL_GUARDED_BY(mutex_);
+    Clock::time_point allowance_time_ ABSL_GUARDED_BY(mutex_);
   };
 
   // A connection that counts as long as this lives.

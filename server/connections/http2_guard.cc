@@ -2,7 +2,6 @@
 #include "server/connections/http2_guard.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +37,13 @@ constexpr uint32_t kEnhanceYourCalm = 11;
 // The length that a frame may have unless the receiver permits more. gRPC
 // permits more for data alone.
 constexpr size_t kFrameBytes = 16 << 10;
+
+// Headers of calls have some hundred bytes. Longer ones count as control
+// frames, one for each of these.
+constexpr size_t kCheapHeaders = 2 << 10;
+
+// What a refused stream costs, in control frames.
+constexpr double kRefusalCost = 4;
 
 void AppendNumber(std::string* out, size_t bytes, uint32_t number) {
   for (size_t i = bytes; i-- > 0;) {
@@ -77,10 +83,7 @@ uint32_t ReadNumber(const char* bytes, size_t size) {
 }  // namespace
 
 Http2Guard::Http2Guard(const Http2Limits& limits, ClientTable::Client& client)
-    : limits_(limits),
-      client_(client),
-      preface_left_(kPreface.size()),
-      allowance_(limits.control_frames_per_second) {}
+    : limits_(limits), client_(client), preface_left_(kPreface.size()) {}
 
 Http2Guard::~Http2Guard() {
   for (size_t i = 0; i < streams_.size(); ++i) client_.LeaveStream();
@@ -162,7 +165,8 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
   }
   switch (frame.type) {
     case kData:
-      if (frame.length == 0 && (frame.flags & kEndStream) == 0) Charge(1, now);
+      if (frame.length == 0 && (frame.flags & kEndStream) == 0)
+        client_.Charge(1, now);
       break;
     case kHeaders:
       header_block_bytes_ = 0;
@@ -185,15 +189,16 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
       break;
     case kSettings:
       // A change of settings costs more than its acknowledgment.
-      Charge((frame.flags & kAck) != 0 ? 1 : 4, now);
+      client_.Charge((frame.flags & kAck) != 0 ? 1 : 4, now);
       break;
     case kPushPromise:
       return absl::InvalidArgumentError("clients must not push");
     case kWindowUpdate:
-      Charge(0.1, now);  // clients send one per some kilobytes that they read
+      client_.Charge(
+          0.1, now);  // clients send one per some kilobytes that they read
       break;
     default:
-      Charge(1, now);
+      client_.Charge(1, now);
   }
   return absl::OkStatus();
 }
@@ -218,7 +223,12 @@ void Http2Guard::EndClientFrame(const Frame& frame, Clock::time_point now) {
 
 void Http2Guard::OpenStream(const Frame& frame, Clock::time_point now) {
   highest_stream_ = frame.stream;
+  if (header_block_bytes_ > kCheapHeaders) {
+    client_.Charge(header_block_bytes_ / double{kCheapHeaders}, now);
+  }
   if (refuses_streams_ || !client_.EnterStream()) {
+    // gRPC still makes a stream for it, and ends it.
+    client_.Charge(kRefusalCost, now);
     return RefuseStream(frame.stream, kRefusedStream);
   }
   Stream& stream = streams_[frame.stream];
@@ -296,22 +306,6 @@ void Http2Guard::RefuseStreams(std::string* to_client) {
   if (!has_begun()) return;
   AppendGoAway(&for_client_, highest_stream_, kNoError, "");
   Flush(nullptr, to_client);
-}
-
-void Http2Guard::Charge(double frames, Clock::time_point now) {
-  const std::chrono::duration<double> passed = now - allowance_time_;
-  allowance_time_ = now;
-  const double rate = limits_.control_frames_per_second;
-  allowance_ = std::min(rate, allowance_ + passed.count() * rate) - frames;
-}
-
-std::chrono::milliseconds Http2Guard::pause(Clock::time_point now) const {
-  if (allowance_ >= 0) return std::chrono::milliseconds(0);
-  const std::chrono::duration<double> passed = now - allowance_time_;
-  const double seconds =
-      -allowance_ / limits_.control_frames_per_second - passed.count();
-  return std::chrono::milliseconds(
-      static_cast<int64_t>(std::ceil(std::max(0.0, seconds) * 1000)));
 }
 
 void Http2Guard::Flush(std::string* to_server, std::string* to_client) {

@@ -26,10 +26,6 @@ struct Http2Limits {
   // client. 0: any time.
   std::chrono::milliseconds first_message_time = std::chrono::seconds(60);
   std::chrono::milliseconds next_message_time = std::chrono::minutes(10);
-  // Frames that cost the server time but carry no part of a request: resets,
-  // pings, settings, priorities, window updates, empty data. This many per
-  // second are read, and a burst of as many after a pause.
-  double control_frames_per_second = 5000;
 };
 
 // Watches one HTTP/2 connection between a client and a server that trusts its
@@ -68,10 +64,6 @@ class Http2Guard {
   // From now on refuses new streams, and tells the client so with a GOAWAY
   // frame. Clients then make their calls on another connection.
   void RefuseStreams(std::string* to_client);
-
-  // How long to wait before the next FromClient(), because the client sent too
-  // many control frames.
-  std::chrono::milliseconds pause(Clock::time_point now) const;
 
   // Calls that have begun and not ended.
   size_t open_streams() const { return streams_.size(); }
@@ -121,7 +113,6 @@ class Http2Guard {
   void CloseStream(uint32_t stream);
   // Ends a stream on both sides.
   void RefuseStream(uint32_t stream, uint32_t error);
-  void Charge(double frames, Clock::time_point now);
   // Moves own frames to the outputs if these are between two frames.
   void Flush(std::string* to_server, std::string* to_client);
   absl::Status Close(uint32_t error, absl::string_view reason,
@@ -145,8 +136,6 @@ class Http2Guard {
   std::string for_server_;  // own frames that wait for the end of a frame
   std::string for_client_;
   bool refuses_streams_ = false;
-  double allowance_;  // control frames that may come now
-  Clock::time_point allowance_time_;
   uint64_t refused_streams_ = 0;
 };
 

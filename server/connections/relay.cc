@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/connections/relay.h"
 
+#include <poll.h>
+
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -72,6 +74,8 @@ class RelayOver final : public Relay,
 
   void CheckTimes(Clock::time_point now) override {
     if (is_closed_ || ends_ || server_ended_) return;
+    // While nothing is read from the client, its end shows here alone.
+    if (is_paused_ && HasLeft()) return Close();
     if (!guard_.has_begun()) {
       if (now - begin_ > context_.handshake_time) {
         ++context_.ended_connections;
@@ -101,7 +105,7 @@ class RelayOver final : public Relay,
     if (is_closed_ || reads_client_ || ends_ || server_ended_) return;
     // Requests wait while the server or the client does not read.
     if (writes_server_ || writes_client_) return;
-    const auto pause = guard_.pause(Clock::now());
+    const auto pause = ticket_.client().Pause(Clock::now());
     if (pause.count() > 0) return ReadClientAfter(pause);
     reads_client_ = true;
     client_.async_read_some(asio::buffer(from_client_),
@@ -113,12 +117,18 @@ class RelayOver final : public Relay,
   }
 
   void ReadClientAfter(std::chrono::milliseconds pause) {
-    reads_client_ = true;
+    reads_client_ = is_paused_ = true;
     timer_.expires_after(pause);
     timer_.async_wait([self = this->shared_from_this()](const error_code&) {
-      self->reads_client_ = false;
+      self->reads_client_ = self->is_paused_ = false;
       self->ReadClient();
     });
+  }
+
+  // Whether the client has closed its end.
+  bool HasLeft() {
+    pollfd poll = {client_.lowest_layer().native_handle(), POLLRDHUP, 0};
+    return ::poll(&poll, 1, 0) > 0;
   }
 
   void OnClientRead(const error_code& error, size_t size) {
@@ -265,6 +275,7 @@ class RelayOver final : public Relay,
   std::string to_server_, writing_server_;
   uint64_t counted_refused_ = 0;
   bool reads_client_ = false;
+  bool is_paused_ = false;
   bool reads_server_ = false;
   bool writes_client_ = false;
   bool writes_server_ = false;
