@@ -292,6 +292,7 @@ absl::Status Http2Guard::CheckTimes(Clock::time_point now,
       idle.push_back(id);
     }
   }
+  std::sort(idle.begin(), idle.end());
   for (uint32_t id : idle) {
     CloseStream(id);
     RefuseStream(id, kCancel);

@@ -75,7 +75,7 @@ class RelayOver final : public Relay,
   void CheckTimes(Clock::time_point now) override {
     if (is_closed_ || ends_ || server_ended_) return;
     // While nothing is read from the client, its end shows here alone.
-    if (is_paused_ && HasLeft()) return Close();
+    if ((is_paused_ || !reads_client_) && HasLeft()) return Close();
     if (!guard_.has_begun()) {
       if (now - begin_ > context_.handshake_time) {
         ++context_.ended_connections;

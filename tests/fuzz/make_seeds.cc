@@ -262,6 +262,20 @@ void AddTensorSeeds(const Seeds& seeds) {
   seeds.Add("types", types.Finish());
 }
 
+// A connection with one call, in the form of http2_guard_fuzzer.
+void AddHttp2Seeds(const Seeds& seeds) {
+  const auto part = [](char sender, const std::string& bytes) {
+    return std::string{sender, static_cast<char>(bytes.size())} + bytes;
+  };
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  const std::string headers("\0\0\1\1\4\0\0\0\1h", 10);
+  const std::string message("\0\0\1\0\1\0\0\0\1m", 10);
+  const std::string trailers("\0\0\1\1\5\0\0\0\1t", 10);
+  seeds.Add("call", part(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings) +
+                        part(1, settings) + part(2, headers + message) +
+                        part(3, trailers));
+}
+
 }  // namespace
 }  // namespace lmserve
 
@@ -276,4 +290,5 @@ int main(int argc, char** argv) {
   lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
   lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));
   lmserve::AddTensorSeeds(Seeds(argv[1], "tensor_fuzzer"));
+  lmserve::AddHttp2Seeds(Seeds(argv[1], "http2_guard_fuzzer"));
 }

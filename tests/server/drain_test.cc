@@ -2,6 +2,7 @@
 //
 // The end of a server: Drain() and the destructor.
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -153,6 +154,36 @@ TEST(DrainTest, AWatcherOfHealthDoesNotDelayIt) {
   const auto start = std::chrono::steady_clock::now();
   live.server().Drain(milliseconds(1500));
   EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(1500));
+}
+
+// Clients retry UNAVAILABLE; CANCELLED would reach their users.
+TEST(DrainTest, NoCallThatArrivesDuringADrainIsCancelled) {
+  for (int trial = 0; trial < 3; ++trial) {
+    LiveServer live;
+    std::atomic<bool> stop = false;
+    std::atomic<int> answered = 0, other = 0;
+    std::vector<std::thread> clients;
+    for (int i = 0; i < 8; ++i) {
+      clients.emplace_back([&] {
+        const auto channel = Connect(live.address());
+        while (!stop) {
+          const auto status =
+              CallRaw(channel, kScore, ScoreBytes()).status.error_code();
+          if (status == grpc::StatusCode::OK) ++answered;
+          if (status != grpc::StatusCode::OK &&
+              status != grpc::StatusCode::UNAVAILABLE) {
+            ++other;
+          }
+        }
+      });
+    }
+    while (answered < 100) std::this_thread::sleep_for(milliseconds(1));
+    live.server().Drain(kLong);
+    std::this_thread::sleep_for(milliseconds(20));
+    stop = true;
+    for (std::thread& client : clients) client.join();
+    EXPECT_EQ(other, 0);
+  }
 }
 
 TEST(DrainTest, CancelsCallsThatRunAfterTheDeadline) {

@@ -40,8 +40,9 @@ absl::Status SentenceSplitter::Split(absl::string_view line,
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> SentenceSplitter::HandleUnwanted(
-    UnwantedWord rule, absl::string_view problem, absl::string_view* word) {
+absl::StatusOr<bool> SentenceSplitter::HandleUnwanted(UnwantedWord rule,
+                                                      absl::string_view problem,
+                                                      absl::string_view* word) {
   switch (rule) {
     case UnwantedWord::kRefuse:
       return LineError(lines_, problem);

@@ -84,9 +84,9 @@ double LogProb(absl::StatusOr<TorchModel> imported, const Words& sentence) {
     ADD_FAILURE() << imported.status();
     return 0;
   }
-  const auto model = RecurrentModel::Create(std::move(imported->vocabulary),
-                                            imported->weights)
-                         .value();
+  const auto model =
+      RecurrentModel::Create(std::move(imported->vocabulary), imported->weights)
+          .value();
   std::vector<WordId> ids;
   for (const std::string& word : sentence) {
     ids.push_back(model->vocabulary().Find(word));
@@ -125,7 +125,8 @@ TEST(ImportTorch, UnusedTensorsAreRefusedByName) {
 
 TEST(ImportTorch, MissingBiasesAreZero) {
   StateDict zero, missing;
-  for (const char* name : {"decoder.bias", "rnn.bias_ih_l0", "rnn.bias_hh_l0"}) {
+  for (const char* name :
+       {"decoder.bias", "rnn.bias_ih_l0", "rnn.bias_hh_l0"}) {
     zero.SetZero(name);
     missing.Erase(name);
   }
@@ -177,7 +178,8 @@ TEST(ImportTorch, SharedCases) {
     return SharedFile(absl::StrCat("cases/import-torch/", name));
   };
   if (path("layernorm.safetensors").empty()) GTEST_SKIP() << "no shared cases";
-  const Words words = {"the", "cat", "is", "small", ".", "<unk>", "<eos>", "dog"};
+  const Words words = {"the", "cat",   "is",    "small",
+                       ".",   "<unk>", "<eos>", "dog"};
   const auto import = [&](absl::string_view name) {
     return ImportTorch(ReadAllBytes(path(name)).value(), words, {});
   };

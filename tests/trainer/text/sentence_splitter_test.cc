@@ -37,8 +37,8 @@ class SentenceSplitterTest : public testing::Test {
 };
 
 TEST_F(SentenceSplitterTest, MarkersAroundTheLine) {
-  for (const char* line : {"a b", "<s> a b </s>", "<s> a b", "a b </s>",
-                           "  <s>\ta b  </s> \r"}) {
+  for (const char* line :
+       {"a b", "<s> a b </s>", "<s> a b", "a b </s>", "  <s>\ta b  </s> \r"}) {
     EXPECT_THAT(Split(line), ElementsAre("a", "b")) << line;
     EXPECT_EQ(summary_, "");
   }
