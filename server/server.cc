@@ -144,9 +144,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   absl::Status status = server->Listen();
   if (!status.ok()) return status;
   if (!options.metrics_listen.empty()) {
-    auto exporter =
-        MetricsExporter::Start(options.metrics_listen, server->metrics_,
-                               server->serving_, server->limiter_);
+    auto exporter = MetricsExporter::Start(
+        options.metrics_listen, server->metrics_, server->serving_,
+        server->limiter_, *server->main_.connections);
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }

@@ -51,7 +51,7 @@ constexpr std::chrono::milliseconds kAcceptDelay(50);
 // A listening socket and, for a Unix socket, its path.
 struct BoundSocket {
   int fd;
-  std::string path = "";
+  std::string path = {};
 };
 
 // Returns a listening socket, or an error number as a negative number.
@@ -236,7 +236,8 @@ class ConnectionListener::Impl {
         context_{options_.http2, options_.handshake_time, hand_over_,
                  refused_streams_, ended_connections_} {}
 
-  ~Impl() {
+  // Only std::bad_alloc could be thrown.
+  ~Impl() {  // NOLINT(bugprone-exception-escape)
     for (const auto& loop : loops_) {
       asio::post(loop->context, [&loop] {
         loop->acceptors.clear();

@@ -76,17 +76,34 @@ double OpenDescriptors() {
 // The gauges, read at the moment of each scrape.
 class LiveGauges final : public prometheus::Collectable {
  public:
-  LiveGauges(const ServingContext& serving, const CallLimiter& limiter)
-      : serving_(serving), limiter_(limiter) {}
+  LiveGauges(const ServingContext& serving, const CallLimiter& limiter,
+             const ConnectionListener& connections)
+      : serving_(serving), limiter_(limiter), connections_(connections) {}
 
   std::vector<MetricFamily> Collect() const override {
     const Budgets& budgets = serving_.budgets;
     const ScoreCache::Counts cache = serving_.score_cache.counts();
+    const ConnectionListener::Counts connections = connections_.counts();
     std::vector<MetricFamily> families = {
         Gauge("lm_queued_words", "Words that are waiting for a batch",
               static_cast<double>(serving_.batcher.queued_words())),
         Gauge("lm_calls_under_way", "Running calls",
               static_cast<double>(limiter_.under_way())),
+        Gauge("lm_connections", "Open connections of clients",
+              static_cast<double>(connections.connections)),
+        Counter("lm_connections_accepted_total", "Connections of clients",
+                static_cast<double>(connections.accepted)),
+        Counter("lm_connections_refused_total",
+                "Connections beyond a limit, which were closed",
+                static_cast<double>(connections.refused_connections)),
+        Counter("lm_connections_ended_total",
+                "Connections that were closed because of what the client sent "
+                "or did not send",
+                static_cast<double>(connections.ended_connections)),
+        Counter("lm_streams_refused_total",
+                "Streams that were refused or ended: beyond a limit, idle, or "
+                "during a drain",
+                static_cast<double>(connections.refused_streams)),
         Gauge("lm_request_bytes",
               "Memory of the requests that are being answered",
               static_cast<double>(budgets.request_bytes.taken())),
@@ -145,6 +162,7 @@ class LiveGauges final : public prometheus::Collectable {
 
   const ServingContext serving_;
   const CallLimiter& limiter_;
+  const ConnectionListener& connections_;
 };
 
 // A scrape takes milliseconds. Connections beyond these limits wait, or are
@@ -210,10 +228,12 @@ int PortOf(int listening) {
 
 absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
     const std::string& address, const Metrics& metrics,
-    const ServingContext& serving, const CallLimiter& limiter) {
+    const ServingContext& serving, const CallLimiter& limiter,
+    const ConnectionListener& connections) {
   auto exporter = absl::WrapUnique(new MetricsExporter);
-  exporter->collectables_ = {metrics.registry(),
-                             std::make_shared<LiveGauges>(serving, limiter)};
+  exporter->collectables_ = {
+      metrics.registry(),
+      std::make_shared<LiveGauges>(serving, limiter, connections)};
   const absl::Status cannot_listen = absl::UnavailableError(absl::StrCat(
       "cannot listen on ", address, " for metrics: it is in use or not valid"));
   const Addresses addresses = Resolve(address);

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/admission/call_limiter.h"
+#include "server/connections/connection_listener.h"
 #include "server/handlers/serving_context.h"
 #include "server/telemetry/metrics.h"
 
@@ -27,7 +28,8 @@ class MetricsExporter {
   // several addresses, it listens on each. Returns UNAVAILABLE if it cannot.
   static absl::StatusOr<std::unique_ptr<MetricsExporter>> Start(
       const std::string& address, const Metrics& metrics,
-      const ServingContext& serving, const CallLimiter& limiter);
+      const ServingContext& serving, const CallLimiter& limiter,
+      const ConnectionListener& connections);
 
   int port() const { return port_; }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fuzzes the guard of HTTP/2 connections with what a client and a server send in
-// turn: each part of the input begins with a byte for the sender and one for the
-// length. How the bytes are cut must change nothing, what is passed on must begin
-// with what came, and the limits must hold.
+// Fuzzes the guard of HTTP/2 connections with what a client and a server send
+// in turn: each part of the input begins with a byte for the sender and one for
+// the length. How the bytes are cut must change nothing, what is passed on must
+// begin with what came, and the limits must hold.
 
 #include <algorithm>
 #include <chrono>

@@ -67,6 +67,7 @@ ARROWS = {
     "server/handlers": ["server/call", "server/batching", "server/admission",
                         "models/", "model_store", "reranking"],
     "server/telemetry": ["server/call", "server/batching", "server/admission",
+                         "server/connections",
                          "server/handlers", "model_store"],
     "server/transport": ["server/call", "server/admission",
                          "server/telemetry", "model_store/mutex"],
