@@ -840,6 +840,8 @@ def main():
                       metavar="OPTION", help="one more word for lm_server")
   arguments = parser.parse_args()
   os.environ["GRPC_VERBOSITY"] = "NONE"
+  # Ends what was started and unmounts when it is stopped, too.
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
   http2_attacks.allow_descriptors()
   print(f"chaos: seed {arguments.seed}, {arguments.seconds:.0f} s, "
         f"{'with' if arguments.seed % 2 else 'without'} TLS and tokens",
