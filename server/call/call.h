@@ -24,7 +24,8 @@ inline Priority ParsePriority(absl::string_view name, Priority otherwise) {
 // time, except where a member says otherwise.
 class Call {
  public:
-  using Clock = std::chrono::system_clock;
+  // Steady, so that a change of the wall clock ends no call.
+  using Clock = std::chrono::steady_clock;
 
   explicit Call(Priority priority = Priority::kInteractive,
                 Clock::time_point deadline = Clock::time_point::max())

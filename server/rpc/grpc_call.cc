@@ -12,6 +12,18 @@ Priority GrpcCall::priority() const {
   return *priority_;
 }
 
+// gRPC converts the time that the client gave the call to the wall clock when
+// the call arrives, which is now.
+Call::Clock::time_point GrpcCall::Deadline(
+    const grpc::CallbackServerContext& context) {
+  using WallClock = std::chrono::system_clock;
+  const WallClock::time_point deadline = context.deadline();
+  // Leaves room for the sum below.
+  const auto left = deadline - WallClock::now();
+  if (left > std::chrono::hours(24 * 365)) return Clock::time_point::max();
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(left);
+}
+
 std::string GrpcCall::client() const {
   return AddressFromPeer(context_.peer());
 }

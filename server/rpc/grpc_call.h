@@ -18,7 +18,7 @@ class GrpcCall final : public TransportCall {
   // `priority` is the one of the method; the metadata `lm-priority`, with the
   // value interactive or bulk, overrides it.
   GrpcCall(const grpc::CallbackServerContext& context, Priority priority)
-      : TransportCall(priority, context.deadline()), context_(context) {}
+      : TransportCall(priority, Deadline(context)), context_(context) {}
 
   bool IsCancelled() const override { return context_.IsCancelled(); }
   Priority priority() const override;
@@ -27,6 +27,8 @@ class GrpcCall final : public TransportCall {
   void Cancel() const override { context_.TryCancel(); }
 
  private:
+  static Clock::time_point Deadline(const grpc::CallbackServerContext& context);
+
   // Returns an empty string if the call has no such metadata.
   absl::string_view Metadata(const char* key) const;
 
