@@ -73,7 +73,7 @@ absl::Status CheckTable(const NgramTable& table) {
 
 NgramHeader MakeHeader(const NgramTable& table) {
   NgramHeader header = {};
-  header.magic = kNgramMagic;
+  header.magic = NgramMagic(table.order());
   header.order = table.order();
   header.rule = static_cast<uint32_t>(table.rule);
   header.log_alpha = table.log_alpha;
@@ -93,7 +93,7 @@ class Builder {
 
   std::string Build() {
     bytes_.resize(layout_.file_size);
-    std::memcpy(bytes_.data(), &header_, sizeof(header_));
+    std::memcpy(bytes_.data(), &header_, NgramHeaderBytes(header_.order));
     PlaceRoot();
     for (int k = 2; k <= table_.order(); ++k) PlaceLevel(k);
     nodes()[layout_.nodes].first_child = layout_.nodes + layout_.leaves;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -19,7 +20,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "ngram.bin is little-endian and used in place");
 static_assert(sizeof(NgramNode) == 16 && sizeof(NgramLeaf) == 8);
-static_assert(sizeof(NgramHeader) == 96);
+static_assert(sizeof(NgramHeader) == 160 && NgramHeaderBytes(16) == 96 &&
+              NgramHeaderBytes(17) == 160);
 
 uint64_t Align(uint64_t offset) { return (offset + 63) / 64 * 64; }
 
@@ -46,17 +48,20 @@ absl::Status CheckCounts(const NgramHeader& header) {
 
 absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
                          WordId vocabulary_size) {
-  if (header.magic != kNgramMagic) {
+  const bool is_long = header.magic == NgramMagic(kMaxNgramOrder);
+  if (header.magic != NgramMagic(1) && !is_long) {
     const absl::string_view found(header.magic.data(), header.magic.size());
-    return Broken(0, "magic", "lmngram1",
+    return Broken(0, "magic", "lmngram1 or lmngram2",
                   absl::StartsWith(found, "lmngram")
                       ? absl::StrCat("'", absl::CHexEscape(found),
                                      "', the format of another lmserve")
                       : "other bytes");
   }
-  if (header.order < 1 || header.order > kMaxNgramOrder) {
+  const uint32_t least = is_long ? kShortHeaderOrder + 1 : 1;
+  const uint32_t most = is_long ? kMaxNgramOrder : kShortHeaderOrder;
+  if (header.order < least || header.order > most) {
     return Broken(offsetof(NgramHeader, order), "order",
-                  absl::StrCat("1 to ", kMaxNgramOrder), header.order);
+                  absl::StrCat(least, " to ", most), header.order);
   }
   if (header.rule > static_cast<uint32_t>(UnseenRule::kStupid)) {
     return Broken(offsetof(NgramHeader, rule), "rule for unseen words",
@@ -152,7 +157,7 @@ absl::Status CheckLeaves(const NgramFile& file, const NgramLayout& layout) {
 // Checks that every word is in the vocabulary, that order 1 is the vocabulary,
 // and that the children of each context are sorted by Likelier().
 absl::Status CheckWords(const NgramFile& file, const NgramLayout& layout) {
-  const WordId size = file.header->counts[0];
+  const WordId size = file.header.counts[0];
   for (NodeId id = 1; id < file.words.size(); ++id) {
     const bool wrong = id <= size ? file.words[id] != id - 1  //
                                   : file.words[id] >= size;
@@ -224,7 +229,7 @@ absl::Status CheckBestWords(const NgramFile& file, const NgramLayout& layout) {
 NgramLayout::NgramLayout(const NgramHeader& header) : nodes(1) {
   for (uint32_t k = 1; k < header.order; ++k) nodes += header.counts[k - 1];
   leaves = header.counts[header.order - 1];
-  nodes_at = Align(sizeof(NgramHeader));
+  nodes_at = Align(NgramHeaderBytes(header.order));
   leaves_at = Align(nodes_at + (nodes + 1) * sizeof(NgramNode));
   words_at = Align(leaves_at + leaves * sizeof(NgramLeaf));
   slots_at = Align(words_at + (nodes + leaves) * sizeof(WordId));
@@ -234,35 +239,41 @@ NgramLayout::NgramLayout(const NgramHeader& header) : nodes(1) {
 
 absl::StatusOr<NgramFile> NgramFile::Parse(absl::string_view bytes,
                                            WordId vocabulary_size) {
-  if (bytes.size() < sizeof(NgramHeader)) {
-    return Broken(bytes.size(), "header bytes", sizeof(NgramHeader),
-                  bytes.size());
+  NgramFile file = {};
+  NgramHeader& header = file.header;
+  size_t header_bytes = NgramHeaderBytes(1);
+  if (bytes.size() >= header.magic.size()) {
+    std::memcpy(header.magic.data(), bytes.data(), header.magic.size());
+    if (header.magic == NgramMagic(kMaxNgramOrder)) {
+      header_bytes = NgramHeaderBytes(kMaxNgramOrder);
+    }
   }
+  if (bytes.size() < header_bytes) {
+    return Broken(bytes.size(), "header bytes", header_bytes, bytes.size());
+  }
+  std::memcpy(&header, bytes.data(), header_bytes);
   if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(uint64_t) != 0) {
     return absl::InvalidArgumentError(
         "ngram.bin: expected memory aligned to 8 bytes");
   }
-  const auto* header = reinterpret_cast<const NgramHeader*>(bytes.data());
-  absl::Status status = CheckHeader(*header, bytes.size(), vocabulary_size);
+  absl::Status status = CheckHeader(header, bytes.size(), vocabulary_size);
   if (!status.ok()) return status;
 
-  const NgramLayout layout(*header);
+  const NgramLayout layout(header);
   const auto section = [&]<typename T>(uint64_t at, uint64_t count, T) {
     return absl::Span<const T>(reinterpret_cast<const T*>(bytes.data() + at),
                                count);
   };
-  NgramFile file;
-  file.header = header;
   file.nodes = section(layout.nodes_at, layout.nodes + 1, NgramNode());
   file.leaves = section(layout.leaves_at, layout.leaves, NgramLeaf());
   file.words = section(layout.words_at, layout.nodes + layout.leaves, WordId());
-  file.slots = section(layout.slots_at, header->slots, NodeId());
-  file.best_words = section(layout.best_words_at, header->counts[0], WordId());
+  file.slots = section(layout.slots_at, header.slots, NodeId());
+  file.best_words = section(layout.best_words_at, header.counts[0], WordId());
   file.level_begin.fill(layout.nodes + layout.leaves);
   file.level_begin[0] = 0;
   file.level_begin[1] = 1;
-  for (uint32_t k = 1; k < header->order; ++k) {
-    file.level_begin[k + 1] = file.level_begin[k] + header->counts[k - 1];
+  for (uint32_t k = 1; k < header.order; ++k) {
+    file.level_begin[k + 1] = file.level_begin[k] + header.counts[k - 1];
   }
   for (auto check :
        {CheckNodes, CheckLeaves, CheckWords, CheckSlots, CheckBestWords}) {

@@ -3,6 +3,7 @@
 #define LMSERVE_MODELS_NGRAM_NGRAM_FILE_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/statusor.h"
@@ -37,8 +38,9 @@ struct NgramLeaf {
   NodeId link;
 };
 
-// The start of the file. The sections follow, each at an offset that is a
-// multiple of 64 bytes: nodes with one sentinel node, leaves, words, slots,
+// The start of the file: all of it or, up to the order kShortHeaderOrder, only
+// the counts of as many orders. The sections follow, each at an offset that is
+// a multiple of 64 bytes: nodes with one sentinel node, leaves, words, slots,
 // best_words.
 struct NgramHeader {
   std::array<char, 8> magic;
@@ -50,8 +52,23 @@ struct NgramHeader {
   std::array<uint32_t, kMaxNgramOrder> counts;  // n-grams of order 1, 2, ...
 };
 
-inline constexpr std::array<char, 8> kNgramMagic = {'l', 'm', 'n', 'g',
-                                                    'r', 'a', 'm', '1'};
+// The highest order of the files of lmserve 0.1, whose header is shorter.
+inline constexpr uint32_t kShortHeaderOrder = 16;
+
+// Returns the first bytes of a file of an order: "lmngram1", or "lmngram2" for
+// a long header.
+constexpr std::array<char, 8> NgramMagic(uint32_t order) {
+  const char version = order <= kShortHeaderOrder ? '1' : '2';
+  return {'l', 'm', 'n', 'g', 'r', 'a', 'm', version};
+}
+
+// Returns the size of the header of a file of an order: 96 or 160 bytes.
+constexpr size_t NgramHeaderBytes(uint32_t order) {
+  const size_t missing = order <= kShortHeaderOrder
+                             ? size_t{kMaxNgramOrder} - kShortHeaderOrder
+                             : 0;
+  return sizeof(NgramHeader) - missing * sizeof(uint32_t);
+}
 
 // A context with more children than this is large: its children are found by
 // hashing, in the slots. Those of other contexts are found by a linear search.
@@ -74,7 +91,7 @@ struct NgramLayout {
 // Views of the sections of a file. Does not own the bytes, which must outlive
 // all copies. Immutable after Parse(): any number of threads may use it.
 struct NgramFile {
-  const NgramHeader* header;
+  NgramHeader header;
   // The nodes and a sentinel, whose first_child ends the children of the last
   // node.
   absl::Span<const NgramNode> nodes;
@@ -91,8 +108,8 @@ struct NgramFile {
   static absl::StatusOr<NgramFile> Parse(absl::string_view bytes,
                                          WordId vocabulary_size);
 
-  int order() const { return static_cast<int>(header->order); }
-  UnseenRule rule() const { return static_cast<UnseenRule>(header->rule); }
+  int order() const { return static_cast<int>(header.order); }
+  UnseenRule rule() const { return static_cast<UnseenRule>(header.rule); }
 
   // Returns the number of words in the n-gram of a node or leaf.
   int OrderOf(NodeId id) const;

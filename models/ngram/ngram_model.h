@@ -51,7 +51,7 @@ class NgramModel final : public LanguageModel {
   UnseenRule rule() const { return file_.rule(); }
 
   // Returns the number of n-grams of an order.
-  size_t Count(int order) const { return file_.header->counts[order - 1]; }
+  size_t Count(int order) const { return file_.header.counts[order - 1]; }
 
   // The score of one word.
   struct Step {
@@ -106,7 +106,7 @@ class NgramModel final : public LanguageModel {
   // For kStupid: the log-weight for backing off from a context of `remembered`
   // words to one of `used` words.
   float StupidWeight(int remembered, int used) const {
-    return (remembered - used) * file_.header->log_alpha;
+    return (remembered - used) * file_.header.log_alpha;
   }
 
   // Returns the context after a word that was read in the context `before` and

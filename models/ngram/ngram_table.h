@@ -10,7 +10,7 @@
 
 namespace lmserve {
 
-inline constexpr int kMaxNgramOrder = 16;
+inline constexpr int kMaxNgramOrder = 32;
 
 // The rule for the probability of a word w after a context h if the model has
 // no n-gram h w. h' is h without its first word.

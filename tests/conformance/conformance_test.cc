@@ -428,6 +428,11 @@ std::vector<Case> Cases() {
     for (int order : {1, 2, 3, 5, 8}) {
       cases.push_back(NgramCase(std::string(method), order));
     }
+    // The highest order of files with the short header, and the first and the
+    // last one of files with the long header.
+    for (int order : {16, 17, kMaxNgramOrder}) {
+      cases.push_back(NgramCase(std::string(method), order));
+    }
     cases.push_back(NgramCase(std::string(method), 4, {0, 0, 1}));
     cases.push_back(NgramCase(std::string(method), 3, {0, 1, 2}));
     cases.back().name += "_hard";

@@ -31,11 +31,20 @@ struct Sections {
   std::vector<WordId> best_words;
 };
 
+// Returns the header, as far as the bytes go.
+NgramHeader ReadHeader(absl::string_view bytes) {
+  NgramHeader header = {};
+  std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof(header)));
+  for (uint32_t k = header.order; k < header.counts.size(); ++k) {
+    header.counts[k] = 0;
+  }
+  return header;
+}
+
 // Inputs without a plausible header are not mutated further.
 bool HasHeader(absl::string_view bytes) {
-  if (bytes.size() < sizeof(NgramHeader)) return false;
-  NgramHeader header;
-  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (bytes.size() < NgramHeaderBytes(1)) return false;
+  const NgramHeader header = ReadHeader(bytes);
   return header.order >= 1 && header.order <= kMaxNgramOrder &&
          NgramLayout(header).file_size <= kMostBytes;
 }
@@ -53,7 +62,7 @@ std::vector<T> Section(absl::string_view bytes, uint64_t at, uint64_t size) {
 
 Sections TakeApart(absl::string_view bytes) {
   Sections s;
-  std::memcpy(&s.header, bytes.data(), sizeof(s.header));
+  s.header = ReadHeader(bytes);
   const NgramLayout layout(s.header);
   s.nodes = Section<NgramNode>(bytes, layout.nodes_at, layout.nodes + 1);
   s.leaves = Section<NgramLeaf>(bytes, layout.leaves_at, layout.leaves);
@@ -76,7 +85,7 @@ std::string PutTogether(Sections& s) {
                   count * sizeof(section[0]));
     }
   };
-  std::memcpy(bytes.data(), &s.header, sizeof(s.header));
+  std::memcpy(bytes.data(), &s.header, NgramHeaderBytes(s.header.order));
   put(layout.nodes_at, s.nodes, layout.nodes + 1);
   put(layout.leaves_at, s.leaves, layout.leaves);
   put(layout.words_at, s.words, layout.nodes + layout.leaves);
@@ -116,7 +125,7 @@ uint32_t InterestingNumber(std::minstd_rand& random, uint32_t old) {
 void ReplaceNumber(std::minstd_rand& random, std::string* bytes) {
   const size_t count = bytes->size() / sizeof(uint32_t);
   // In one of four cases a number of the header.
-  const size_t header = sizeof(NgramHeader) / sizeof(uint32_t);
+  const size_t header = std::min(count, sizeof(NgramHeader) / sizeof(uint32_t));
   const size_t at =
       random() % (random() % 4 == 0 ? header : count) * sizeof(uint32_t);
   uint32_t number;
@@ -338,7 +347,7 @@ void RepairModel(std::minstd_rand& random, ModelInput* model) {
   if (!HasHeader(model->ngram)) return;
   Sections s = TakeApart(model->ngram);
   if (s.header.counts[0] == 0) return;
-  s.header.magic = kNgramMagic;
+  s.header.magic = NgramMagic(s.header.order);
   s.header.rule %= 3;
   if (!std::isfinite(s.header.log_alpha) || s.header.log_alpha > 0) {
     s.header.log_alpha = -1;

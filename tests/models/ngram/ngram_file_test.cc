@@ -107,9 +107,11 @@ struct Mutation {
 
 // Mutations of every field of the header and of every section.
 const Mutation kMutations[] = {
-    {0, 0, 0, "magic: expected lmngram1"},
-    {4, 0x326d6172, 0,
-     "magic: expected lmngram1, found 'lmngram2', the format of another"},
+    {0, 0, 0, "magic: expected lmngram1 or lmngram2, found other bytes"},
+    {4, 0x336d6172, 0,
+     "magic: expected lmngram1 or lmngram2, found 'lmngram3', the format of "
+     "another"},
+    {4, 0x326d6172, 8, "order: expected 17 to 32, found 3"},
     {8, 0, 8, "order: expected 1 to 16, found 0"},
     {8, 17, 8, "order: expected 1 to 16, found 17"},
     {8, 0xffffffff, 8, "order"},

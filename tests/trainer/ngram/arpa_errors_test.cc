@@ -129,9 +129,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"CountIsMissing", "1=5", "15",
                 "2: expected ngram ORDER=COUNT, found '15'"},
         Refused{"OrderLeftOut", "ngram 2", "ngram 4",
-                "3: expected order 2 (16 at most), found 4"},
+                "3: expected order 2 (32 at most), found 4"},
         Refused{"OrderOfZero", "ngram 1", "ngram 0",
-                "2: expected order 1 (16 at most), found 0"},
+                "2: expected order 1 (32 at most), found 0"},
         Refused{"WrongSection", "\\2-grams:", "\\3-grams:",
                 "13: expected \\2-grams:, found '\\3-grams:'"},
         Refused{"NoUnigrams", "\\1-grams:\n", "",
@@ -146,9 +146,9 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(ArpaErrors, OrdersAboveTheHighest) {
   std::string arpa = "\\data\\\n";
-  for (int k = 1; k <= 17; ++k) absl::StrAppend(&arpa, "ngram ", k, "=1\n");
+  for (int k = 1; k <= 33; ++k) absl::StrAppend(&arpa, "ngram ", k, "=1\n");
   EXPECT_EQ(ReadArpa(*LineReader::FromString(arpa), {}).status().message(),
-            "text line 18: expected order 17 (16 at most), found 17");
+            "text line 34: expected order 33 (32 at most), found 33");
 }
 
 TEST(ArpaErrors, EmptyFile) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -158,6 +159,21 @@ TEST_P(NotExportableTest, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Methods, NotExportableTest,
                          testing::Values("additive", "stupid-back-off"));
+
+// Files have a longer header above order 16.
+TEST(ArpaWriter, OrdersUpToTheHighest) {
+  for (int order : {16, 17, kMaxNgramOrder}) {
+    std::string sentence = "a";
+    for (int i = 0; i < 40; ++i) sentence += i % 7 == 0 ? " b" : " a";
+    const BuiltNgramModel built = TrainModel(sentence + "\nb a\n", order);
+    ASSERT_EQ(built.model->order(), order);
+    const std::string arpa = Write(*built.model);
+    EXPECT_THAT(arpa, testing::HasSubstr(absl::StrCat("\\", order, "-grams:")));
+    const BuiltNgramModel again = BuildFromArpa(arpa);
+    EXPECT_EQ(again.bytes, built.bytes);
+    EXPECT_EQ(again.bytes.substr(0, 8), order <= 16 ? "lmngram1" : "lmngram2");
+  }
+}
 
 }  // namespace
 }  // namespace lmserve
