@@ -19,19 +19,17 @@
 namespace lmserve {
 namespace {
 
-// Returns how many best words each context gets: none if the request gives the
-// words itself.
+// Returns how many best words each context gets: at most the whole vocabulary,
+// and none if the request gives the words itself.
 absl::StatusOr<size_t> CheckedK(const lm::v1::PredictRequest& request,
                                 const Limits& limits, WordId vocabulary) {
   if (!request.words().empty()) return 0;
-  const uint64_t k = request.k() == 0 ? kDefaultBestWords : request.k();
-  absl::Status status = CheckBestWords("k", request.k(), vocabulary);
-  if (status.ok()) {
-    status = CheckLimit("k times contexts", k * request.contexts_size(),
-                        limits.predictions);
-  }
+  const uint64_t k = std::min<uint64_t>(
+      request.k() == 0 ? kDefaultBestWords : request.k(), vocabulary);
+  absl::Status status = CheckLimit(
+      "k times contexts", k * request.contexts_size(), limits.predictions);
   if (!status.ok()) return status;
-  return std::min<uint64_t>(k, vocabulary);
+  return k;
 }
 
 // Adds the k best words of each place.

@@ -36,7 +36,7 @@ void SetTextScore(const Vocabulary& vocabulary, absl::Span<const WordId> words,
   score->set_word_count(words.size());
   score->set_unknown_count(unknown);
   score->set_known_log_prob(known_log_prob);
-  score->set_perplexity(std::exp(-log_prob / words.size()));
+  score->set_perplexity(words.empty() ? 0 : std::exp(-log_prob / words.size()));
   score->set_known_perplexity(known == 0 ? 0
                                          : std::exp(-known_log_prob / known));
 }

@@ -58,8 +58,9 @@ class Reranking {
   // Fails if there is a source but no member that reads it.
   absl::Status CheckSourceIsRead() const;
 
-  // Returns ln P of a text after the normalization of the reranker.
-  double Normalized(double log_prob, size_t words) const;
+  // Returns ln P of a text after the normalization of the reranker, with
+  // kImpossibleWord for each impossible word.
+  double Normalized(const ScoreCache::Score& score, size_t words) const;
 
   // Adds the features of all members.
   Task<absl::Status> AddMembers();
@@ -96,6 +97,12 @@ class Reranking {
   // so, their expected utilities (minimum Bayes risk).
   std::vector<double> values_;
 };
+
+// What ln P of a word of probability 0 counts in a sum. It is finite, so that a
+// word that no candidate can avoid does not hide their other features, and far
+// below all log-probabilities of texts. lm_client writes the same number into
+// n-best lists.
+constexpr double kImpossibleWord = -1e6;
 
 // Returns the reranker that a request describes itself.
 lm::v1::Reranker RerankerOf(const RerankRequest& request) {
@@ -231,20 +238,19 @@ absl::Status Reranking::CheckSourceIsRead() const {
       "expected no source without a translation model, found a source");
 }
 
-double Reranking::Normalized(double log_prob, size_t words) const {
-  // The divisor may be infinite, too: an impossible text must not become
-  // likelier. A text without words has ln P = 0, whatever its divisor.
-  if (std::isinf(log_prob) || words == 0) return log_prob;
-  const auto length = static_cast<double>(words);
-  switch (reranker_.normalization()) {
-    case lm::v1::MEAN:
-      return log_prob / length;
-    case lm::v1::POWER:
-      return log_prob /
-             std::pow(length, reranker_.alpha() == 0 ? 1 : reranker_.alpha());
-    default:
-      return log_prob;
+double Reranking::Normalized(const ScoreCache::Score& score,
+                             size_t words) const {
+  // A text without words has ln P = 0, whatever its divisor.
+  if (words == 0) return 0;
+  double divisor = 1;
+  if (reranker_.normalization() == lm::v1::MEAN) {
+    divisor = static_cast<double>(words);
+  } else if (reranker_.normalization() == lm::v1::POWER) {
+    divisor = std::pow(static_cast<double>(words),
+                       reranker_.alpha() == 0 ? 1 : reranker_.alpha());
   }
+  // Impossible words are not divided: a long text must not become likelier.
+  return score.log_prob / divisor + score.impossible * kImpossibleWord;
 }
 
 Task<absl::Status> Reranking::AddMembers() {
@@ -291,11 +297,12 @@ Task<absl::Status> Reranking::AddFeatures(const RerankerMember& member,
   if (!scores.ok()) co_return scores.status();
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> words = texts.words(i);
-    table_.AddValue(i, Normalized((*scores)[i].log_prob, words.size()));
+    table_.AddValue(i, Normalized((*scores)[i], words.size()));
     table_.AddValue(i, std::count(words.begin(), words.end(),
                                   model.vocabulary().unknown()));
     table_.AddValue(i, words.size());
-    table_.AddValue(i, (*scores)[i].end);
+    const float end = (*scores)[i].end;
+    table_.AddValue(i, std::isinf(end) ? kImpossibleWord : end);
   }
   co_return absl::OkStatus();
 }
@@ -324,8 +331,7 @@ Task<absl::Status> Reranking::AddReverseFeature(const RerankerMember& member,
       co_await ScoreWholeTexts(serving_, call_, handle, texts, &candidates);
   if (!scores.ok()) co_return scores.status();
   for (size_t i = 0; i < texts.size(); ++i) {
-    table_.AddValue(i,
-                    Normalized((*scores)[i].log_prob, texts.words(i).size()));
+    table_.AddValue(i, Normalized((*scores)[i], texts.words(i).size()));
   }
   co_return absl::OkStatus();
 }

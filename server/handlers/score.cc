@@ -55,7 +55,8 @@ Task<absl::Status> HandleScore(const ServingContext& serving, Call& call,
   const bool add_end = model.predicts_end() && !request.no_end();
   EncodedTexts texts(model.vocabulary(), serving.limits);
   for (int i = 0; i < request.texts_size(); ++i) {
-    status = texts.Add(request.texts(i), "texts", i, {.add_end = add_end});
+    status = texts.Add(request.texts(i), "texts", i,
+                       {.may_be_empty = true, .add_end = add_end});
     if (!status.ok()) co_return status;
   }
   const absl::StatusOr<std::vector<float>> log_probs = co_await ScoreTexts(

@@ -36,8 +36,10 @@ class ScoreCache {
   explicit ScoreCache(uint64_t max_bytes) : max_bytes_(max_bytes) {}
 
   struct Score {
-    double log_prob = 0;  // ln P of the text: the sum over its words
-    float end = 0;        // ln P of </s>; 0 if the text has none
+    // The sum of ln P of the words that are possible.
+    double log_prob = 0;
+    float end = 0;            // ln P of </s>; 0 if the text has none
+    uint32_t impossible = 0;  // number of words whose probability is 0
 
     bool operator==(const Score& other) const = default;
   };

@@ -2,7 +2,7 @@
 #include "server/handlers/text_scoring.h"
 
 #include <algorithm>
-#include <numeric>
+#include <cmath>
 #include <optional>
 
 #include "absl/container/inlined_vector.h"
@@ -189,8 +189,15 @@ Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
   std::vector<ScoreCache::Score> new_scores;
   for (size_t i = 0; i < missing.size(); ++i) {
     const auto words = new_texts.Part(absl::MakeConstSpan(*log_probs), i);
-    new_scores.push_back({std::accumulate(words.begin(), words.end(), 0.0),
-                          has_end ? words.back() : 0});
+    ScoreCache::Score& score = new_scores.emplace_back();
+    for (float log_prob : words) {
+      if (std::isinf(log_prob)) {
+        ++score.impossible;
+      } else {
+        score.log_prob += log_prob;
+      }
+    }
+    if (has_end) score.end = words.back();
     scores[missing[i]] = new_scores.back();
   }
   serving.score_cache.Insert(model, CacheKeys(new_texts, sources), new_scores);

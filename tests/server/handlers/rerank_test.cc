@@ -138,7 +138,7 @@ TEST_F(RerankTest, AnEmptyCandidateHasTheScoreOfItsEnd) {
       ElementsAre(IsNear(Ln({-0.4, -0.9})), 0, 1, IsNear(Ln({-0.4, -0.9}))));
 }
 
-TEST_F(RerankTest, AWeightOfZeroIgnoresAnInfiniteFeature) {
+TEST_F(RerankTest, AWeightOfZeroIgnoresAnImpossibleText) {
   const std::string request =
       "models: 'flat' candidates { text { text: 'never' } } "
       "candidates { text { text: 'the the the' } } "
@@ -146,7 +146,7 @@ TEST_F(RerankTest, AWeightOfZeroIgnoresAnInfiniteFeature) {
   const RerankResponse response = Rerank(request);
   EXPECT_THAT(Order(response), ElementsAre(0, 1));
   EXPECT_EQ(response.candidates(0).score(), -2);
-  EXPECT_EQ(response.candidates(0).features(0), -kInfinity);
+  EXPECT_LT(response.candidates(0).features(0), -1e6);
 }
 
 TEST_F(RerankTest, AnImpossibleTextComesLast) {
@@ -154,15 +154,39 @@ TEST_F(RerankTest, AnImpossibleTextComesLast) {
       "models: 'flat' candidates { text { text: 'never' } } "
       "candidates { text { text: 'the the the' } }");
   EXPECT_THAT(Order(response), ElementsAre(1, 0));
-  EXPECT_EQ(response.candidates(1).score(), -kInfinity);
+  // The impossible word counts -1e6, beside ln P of the other words.
+  EXPECT_THAT(response.candidates(1).score(),
+              testing::AllOf(testing::Gt(-1e6 - 10), testing::Lt(-1e6)));
 }
 
-// The sum of infinities of both signs is NaN.
-TEST_F(RerankTest, ATextThatIsImpossibleUnderSeveralModelsComesLast) {
+// A word that no candidate can avoid does not hide their other features.
+TEST_F(RerankTest, ImpossibleWordsThatCandidatesShare) {
   const RerankResponse response = Rerank(
-      "models: 'flat' models: 'mute' candidates { text { text: 'never' } } "
-      "weights { key: 'flat' value: 1 } weights { key: 'mute' value: -1 }");
-  EXPECT_EQ(response.candidates(0).score(), -kInfinity);
+      "models: 'flat' "
+      "candidates { text { text: 'the never' } "
+      "             features { key: 'am' value: -9 } } "
+      "candidates { text { text: 'the never' } "
+      "             features { key: 'am' value: -1 } } "
+      "candidates { text { text: 'never never' } "
+      "             features { key: 'am' value: 0 } } "
+      "weights { key: 'flat' value: 0.5 } weights { key: 'am' value: 1 }");
+  EXPECT_THAT(Order(response), ElementsAre(1, 0, 2));
+  EXPECT_NEAR(response.candidates(0).score() - response.candidates(1).score(),
+              8, 1e-6);
+  EXPECT_LT(response.candidates(2).score(), -0.99e6);
+}
+
+// A long text with an impossible word is not better than a short one.
+TEST_F(RerankTest, ImpossibleWordsAreNotNormalized) {
+  for (const char* normalization :
+       {"normalization: MEAN", "normalization: POWER alpha: 100"}) {
+    const RerankResponse response = Rerank(absl::StrCat(
+        "models: 'flat' candidates { text { text: 'never the the the' } } "
+        "candidates { text { text: 'the' } } ",
+        normalization));
+    EXPECT_THAT(Order(response), ElementsAre(1, 0));
+    EXPECT_LT(response.candidates(1).score(), -0.99e6);
+  }
 }
 
 TEST_F(RerankTest, Refused) {

@@ -116,12 +116,6 @@ class BadRequestsTest : public testing::Test {
 
 const std::vector<BadRequest> kBadScores = {
     {"model: 'tiny'", kInvalid, "texts: expected a text, found none"},
-    {"model: 'tiny' texts { text: 'a' } texts { text: ' ' }", kInvalid,
-     "texts[1]: expected a word, found none"},
-    {"model: 'tiny' texts {}", kInvalid,
-     "texts[0]: expected a word, found none"},
-    {"model: 'tiny' texts { words {} }", kInvalid,
-     "texts[0]: expected a word, found none"},
     {"model: 'tiny' texts { text: 'a a a a a a' }", kInvalid,
      "texts[0]: expected at most 5 words in a text, found 6"},
     {"model: 'tiny' texts { ids { ids: [3, 3, 3, 3, 3, 3] } }", kInvalid,
@@ -168,9 +162,8 @@ TEST_F(BadRequestsTest, ScoreStream) {
 TEST_F(BadRequestsTest, Predict) {
   const std::vector<BadRequest> table = {
       {"model: 'tiny'", kInvalid, "contexts: expected a context, found none"},
-      {"model: 'tiny' contexts {} k: 11", kInvalid,
-       "k: expected 1 to 10, the size of the vocabulary, found 11"},
-      {"model: 'tiny' contexts {} k: 4294967295", kInvalid, "found 4294967295"},
+      {"model: 'tiny' contexts {} contexts {} contexts {} k: 4294967295",
+       kTooMuch, "k times contexts: expected at most 20, found 30"},
       {"model: 'tiny' contexts {} contexts {} contexts {} k: 7", kTooMuch,
        "k times contexts: expected at most 20, found 21"},
       {"model: 'tiny' contexts {} contexts {} contexts {}", kTooMuch,
