@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/output.h"
 
 namespace lmserve {
 
@@ -34,21 +35,35 @@ std::string CheckModel(const std::string& text) {
 void AddAdminOption(cli::App& command, std::string* address) {
   command
       .add_option("--admin", *address,
-                  "Admin address of the server: HOST:PORT or unix:PATH")
+                  "Admin address of the server: HOST:PORT or unix:PATH; "
+                  "required with --server, which is another address of it")
       ->envname("LMSERVE_ADMIN")
       ->check(CheckAddress)
-      ->capture_default_str();
+      ->default_str(kDefaultAdminAddress);
 }
 
-Client ConnectToAdmin(const std::string& address, const CommonOptions& common) {
+absl::StatusOr<ClientOptions> AdminOptions(const std::string& address,
+                                           const CommonOptions& common) {
   ClientOptions options = common.client;
-  options.address = address;
-  return Client(options);
+  if (address.empty() && options.address != ClientOptions().address) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--admin: expected the admin address of the server, because --server ",
+        options.address, " is another address of it; found none"));
+  }
+  options.address = address.empty() ? kDefaultAdminAddress : address;
+  return options;
+}
+
+absl::Status AtAddress(const ClientOptions& options,
+                       const absl::Status& status) {
+  return absl::Status(
+      status.code(),
+      absl::StrCat("admin address ", options.address, ": ", status.message()));
 }
 
 void PrintResult(const CommonOptions& common, const std::string& text,
                  const nlohmann::ordered_json& json) {
-  std::cout << (common.json ? json.dump() : text) << "\n";
+  std::cout << (common.json ? DumpJson(json) : text) << "\n";
 }
 
 }  // namespace lmserve

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "client/client.h"
 #include "client/command.h"
 #include "command_line/cli.h"
@@ -30,11 +32,20 @@ std::string CheckVersion(const std::string& text);
 // Returns what is wrong with NAME or NAME@VERSION, or "" if nothing is.
 std::string CheckModel(const std::string& text);
 
-// Adds --admin, the address of the server for these commands.
+// Adds --admin, the address of the server for these commands. It stays empty if
+// it is not given.
 void AddAdminOption(cli::App& command, std::string* address);
 
-// Returns a client like that of the other commands, for an admin address.
-Client ConnectToAdmin(const std::string& address, const CommonOptions& common);
+// Returns the options for a client of the admin address; if it is empty, of
+// kDefaultAdminAddress. INVALID_ARGUMENT if it is empty and --server names
+// another server than the default: its admin address is not known, and no other
+// server must be asked in its place.
+absl::StatusOr<ClientOptions> AdminOptions(const std::string& address,
+                                           const CommonOptions& common);
+
+// Returns an error of a client with the address that it asked.
+absl::Status AtAddress(const ClientOptions& options,
+                       const absl::Status& status);
 
 // Prints the result of a command as text or, with --json, as JSON.
 void PrintResult(const CommonOptions& common, const std::string& text,

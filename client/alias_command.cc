@@ -14,7 +14,7 @@ namespace lmserve {
 namespace {
 
 struct AliasOptions {
-  std::string admin = kDefaultAdminAddress;
+  std::string admin;
   std::string model;
   std::string alias;
   std::optional<uint64_t> expected;  // the version of the alias before
@@ -29,8 +29,11 @@ absl::StatusOr<bool> RunAlias(const AliasOptions& options,
   request.set_version(options.remove ? 0 : model.version);
   request.set_alias(options.alias);
   if (options.expected) request.set_expected_version(*options.expected);
-  const auto response = ConnectToAdmin(options.admin, common).SetAlias(request);
-  if (!response.ok()) return response.status();
+  const absl::StatusOr<ClientOptions> admin =
+      AdminOptions(options.admin, common);
+  if (!admin.ok()) return admin.status();
+  const auto response = Client(*admin).SetAlias(request);
+  if (!response.ok()) return AtAddress(*admin, response.status());
   const std::string alias = absl::StrCat(model.name, "@", options.alias);
   PrintResult(common,
               options.remove ? absl::StrCat("removed ", alias)

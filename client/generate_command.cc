@@ -38,7 +38,7 @@ void PrintJson(const lm::v1::GenerateResponse& message) {
             {"id", message.id()},
             {"log_prob", JsonNumber(message.log_prob())}};
   }
-  std::cout << json.dump() << "\n";
+  std::cout << DumpJson(json) << "\n";
 }
 
 void PrintText(const lm::v1::GenerateResponse& message, bool* first) {

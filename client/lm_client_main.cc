@@ -15,6 +15,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/command.h"
 #include "command_line/cli.h"
 #include "command_line/version.h"
@@ -70,8 +71,9 @@ void AddSecurityOptions(lmserve::cli::App& app,
   app.add_option_function<std::string>(
          "--token-file",
          [common](const std::string& path) {
-           common->client.token =
-               std::string(absl::StripAsciiWhitespace(ReadFile(path)));
+           const std::string bytes = ReadFile(path);
+           common->client.token = std::string(absl::StripAsciiWhitespace(
+               absl::StripPrefix(bytes, "\xEF\xBB\xBF")));  // a byte order mark
          },
          "File with the token that the server requires of clients")
       ->envname("LMSERVE_TOKEN_FILE")

@@ -13,7 +13,7 @@ namespace lmserve {
 namespace {
 
 struct LoadOptions {
-  std::string admin = kDefaultAdminAddress;
+  std::string admin;
   std::string model;
 };
 
@@ -23,9 +23,11 @@ absl::StatusOr<bool> RunLoad(const LoadOptions& options,
   lm::v1::LoadModelRequest request;
   request.set_name(model.name);
   request.set_version(model.version);
-  const auto response =
-      ConnectToAdmin(options.admin, common).LoadModel(request);
-  if (!response.ok()) return response.status();
+  const absl::StatusOr<ClientOptions> admin =
+      AdminOptions(options.admin, common);
+  if (!admin.ok()) return admin.status();
+  const auto response = Client(*admin).LoadModel(request);
+  if (!response.ok()) return AtAddress(*admin, response.status());
   const lm::v1::ModelInfo& info = response->model();
   PrintResult(common,
               absl::StrFormat("loaded %s@%d in %.3f s", info.name(),

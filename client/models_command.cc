@@ -72,7 +72,7 @@ void PrintJson(const lm::v1::ListModelsResponse& response) {
   }
   const nlohmann::ordered_json json = {
       {"models", models}, {"refused", refused}, {"loading", loading}};
-  std::cout << json.dump() << "\n";
+  std::cout << DumpJson(json) << "\n";
 }
 
 absl::StatusOr<bool> RunModels(const CommonOptions& common) {

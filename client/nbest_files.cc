@@ -4,15 +4,15 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <system_error>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/nbest_reranker.h"
+#include "text_io/line_reader.h"
 
 namespace lmserve {
 namespace {
@@ -21,9 +21,6 @@ namespace {
 // list has been reranked.
 class ProgressLine {
  public:
-  // `bytes` is the size of the list; 0 if it is not known.
-  explicit ProgressLine(uint64_t bytes) : bytes_(bytes) {}
-
   void Update(const NbestReranker::Progress& progress) {
     const auto now = std::chrono::steady_clock::now();
     if (!shown_ || now - last_ < std::chrono::milliseconds(200)) return;
@@ -38,34 +35,41 @@ class ProgressLine {
  private:
   void Print(const NbestReranker::Progress& progress, const char* end) const {
     std::cerr << "\r";
-    if (bytes_ > 0) std::cerr << progress.bytes * 100 / bytes_ << " %, ";
+    if (progress.fraction >= 0) {
+      std::cerr << static_cast<int>(progress.fraction * 100) << " %, ";
+    }
     std::cerr << progress.lists << " lists, " << progress.candidates
               << " candidates" << end << std::flush;
   }
 
-  const uint64_t bytes_;
   const bool shown_ = isatty(STDERR_FILENO) != 0;
   std::chrono::steady_clock::time_point last_;
 };
 
-// Returns 0 for what has no size, such as a pipe.
-uint64_t FileSize(const std::string& path) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  return error ? 0 : size;
+// Opens the file that an option names.
+absl::StatusOr<std::unique_ptr<LineReader>> Open(absl::string_view option,
+                                                 const std::string& path) {
+  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(path);
+  if (lines.ok()) return lines;
+  return absl::Status(lines.status().code(),
+                      absl::StrCat(option, ": cannot read '", path,
+                                   "': ", lines.status().message()));
 }
 
 // Returns the lines of the file; none if `path` is empty.
 absl::StatusOr<std::vector<std::string>> ReadSources(const std::string& path) {
   std::vector<std::string> sources;
   if (path.empty()) return sources;
-  std::ifstream file(path, std::ios::binary);
-  if (!file.is_open()) {
-    return absl::NotFoundError(
-        absl::StrCat("--sources: cannot read '", path, "'"));
+  absl::StatusOr<std::unique_ptr<LineReader>> lines = Open("--sources", path);
+  if (!lines.ok()) return lines.status();
+  absl::string_view line;
+  while ((*lines)->Next(&line)) {
+    sources.emplace_back(absl::StripSuffix(line, "\r"));
   }
-  for (std::string line; std::getline(file, line);) sources.push_back(line);
-  return sources;
+  if (!(*lines)->status().ok()) return (*lines)->status();
+  if (!sources.empty()) return sources;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--sources: expected a line for each list, found none in '", path, "'"));
 }
 
 }  // namespace
@@ -73,27 +77,22 @@ absl::StatusOr<std::vector<std::string>> ReadSources(const std::string& path) {
 absl::Status RerankNbestFile(const Client& client,
                              const lm::v1::RerankRequest& request,
                              const NbestFiles& files) {
-  std::ifstream file;
-  if (files.nbest != "-") {
-    file.open(files.nbest, std::ios::binary);
-    if (!file.is_open()) {
-      return absl::NotFoundError(
-          absl::StrCat("--nbest: cannot read '", files.nbest, "'"));
-    }
-  }
+  absl::StatusOr<std::unique_ptr<LineReader>> lines =
+      Open("--nbest", files.nbest);
+  if (!lines.ok()) return lines.status();
   absl::StatusOr<std::vector<std::string>> sources = ReadSources(files.sources);
   if (!sources.ok()) return sources.status();
-  NbestReranker reranker(
-      client, request,
-      {.one_best = files.one_best, .sources = *std::move(sources)});
-  ProgressLine line(FileSize(files.nbest));
+  NbestReranker reranker(client, request,
+                         {.one_best = files.one_best,
+                          .sources = *std::move(sources),
+                          .first_id = files.first_id});
+  ProgressLine line;
   NbestReranker::Progress last;
-  absl::Status status =
-      reranker.Run(files.nbest == "-" ? std::cin : file, std::cout,
-                   [&](const NbestReranker::Progress& progress) {
-                     last = progress;
-                     line.Update(progress);
-                   });
+  absl::Status status = reranker.Run(
+      **lines, std::cout, [&](const NbestReranker::Progress& progress) {
+        last = progress;
+        line.Update(progress);
+      });
   line.Finish(last);
   std::cout.flush();
   return status;

@@ -2,6 +2,8 @@
 #ifndef LMSERVE_CLIENT_NBEST_FILES_H_
 #define LMSERVE_CLIENT_NBEST_FILES_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,6 +16,7 @@ struct NbestFiles {
   std::string nbest;      // path of the n-best list; "-" for standard input
   std::string sources;    // path of the source texts; empty for none
   bool one_best = false;  // as in NbestOptions
+  std::optional<uint64_t> first_id;  // as in NbestOptions
 };
 
 // Reranks an n-best list (see NbestReranker) and writes the result to standard

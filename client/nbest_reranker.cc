@@ -4,40 +4,46 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <istream>
 #include <ostream>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace lmserve {
 namespace {
 
 // Reads the next line and its end ("\n", "\r\n", or "" at the end of the
 // input). Returns false at the end of the input.
-bool ReadLine(std::istream& in, std::string* text, std::string* end) {
-  if (!std::getline(in, *text)) return false;
-  const bool is_last = in.eof();
-  const bool has_return = !text->empty() && text->back() == '\r';
-  if (has_return) text->pop_back();
-  *end = absl::StrCat(has_return ? "\r" : "", is_last ? "" : "\n");
+bool ReadLine(LineReader& in, std::string* text, std::string* end) {
+  absl::string_view line;
+  if (!in.Next(&line)) return false;
+  const bool has_return = absl::ConsumeSuffix(&line, "\r");
+  text->assign(line.data(), line.size());
+  *end = absl::StrCat(has_return ? "\r" : "", in.has_line_end() ? "\n" : "");
   return true;
 }
 
-// Returns the features of the models, without those that the line has already.
+bool HasFeature(absl::Span<const Feature> features, absl::string_view name) {
+  return std::any_of(
+      features.begin(), features.end(),
+      [&](const Feature& feature) { return feature.name == name; });
+}
+
+// Returns the features of the models, without those that were sent to the
+// server as the line's own.
 std::vector<Feature> ModelFeatures(const lm::v1::RerankResponse& response,
                                    const lm::v1::RankedCandidate& candidate,
                                    absl::Span<const Feature> own) {
   std::vector<Feature> features;
   for (int i = 0; i < candidate.features_size(); ++i) {
     const std::string& name = response.feature_names(i);
-    if (std::any_of(own.begin(), own.end(), [&](const Feature& feature) {
-          return feature.name == name;
-        })) {
-      continue;
-    }
+    if (HasFeature(own, name)) continue;
     const double value = candidate.features(i);
     features.push_back(
         {name, std::isinf(value) ? NbestReranker::kImpossible : value});
@@ -61,7 +67,7 @@ absl::StatusOr<NbestReranker::Line> NbestReranker::ParseLine(std::string text,
 }
 
 absl::Status NbestReranker::Run(
-    std::istream& in, std::ostream& out,
+    LineReader& in, std::ostream& out,
     absl::FunctionRef<void(const Progress&)> progress) {
   std::deque<List> sent;
   const auto write_first = [&] {
@@ -82,8 +88,9 @@ absl::Status NbestReranker::Run(
   // An invalid line ends the input; the lists before its own are written.
   absl::Status problem;
   std::string text, end, id;
+  absl::flat_hash_map<std::string, uint64_t> ended;  // the last line of each id
   for (uint64_t number = 1; ReadLine(in, &text, &end); ++number) {
-    progress_.bytes += text.size() + end.size();
+    progress_.fraction = in.Progress();
     absl::StatusOr<Line> line = ParseLine(std::move(text), std::move(end));
     if (!line.ok()) {
       problem = absl::InvalidArgumentError(
@@ -94,9 +101,15 @@ absl::Status NbestReranker::Run(
     if (begins && !list.lines.empty()) {
       if (absl::Status status = end_list(number); !status.ok()) return status;
     }
-    if (begins) id = line->candidate.id;
+    if (begins) {
+      problem = CheckBegin(line->candidate, number, ended, id);
+      if (!problem.ok()) break;
+      id = line->candidate.id;
+    }
+    if (!line->is_blank) ended[id] = number;
     list.lines.push_back(*std::move(line));
   }
+  if (problem.ok()) problem = in.status();
   if (problem.ok() && !list.lines.empty()) {
     if (absl::Status status = end_list(0); !status.ok()) return status;
   }
@@ -104,6 +117,36 @@ absl::Status NbestReranker::Run(
     if (absl::Status status = write_first(); !status.ok()) return status;
   }
   return problem;
+}
+
+absl::Status NbestReranker::CheckBegin(
+    const NbestLine& line, uint64_t number,
+    const absl::flat_hash_map<std::string, uint64_t>& ended,
+    absl::string_view current) const {
+  const std::string prefix = absl::StrCat("line ", number, ": id: ");
+  if (const auto found = ended.find(line.id); found != ended.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(prefix, "expected '", absl::CHexEscape(current),
+                     "' or a new id, found '", absl::CHexEscape(line.id),
+                     "', whose list ended in line ", found->second,
+                     "; the lines of a list must be consecutive"));
+  }
+  if (options_.sources.empty()) return absl::OkStatus();
+  size_t id;
+  const bool is_number = absl::SimpleAtoi(line.id, &id);
+  const size_t first = options_.first_id.value_or(0);
+  if (is_number && id >= first && id - first < options_.sources.size()) {
+    // Sources of a list that starts with the id 1 could be off by one.
+    if (options_.first_id || !ended.empty() || id == 0) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        prefix, "expected 0 as the first id with --sources, found ", id,
+        "; --first-id says which id belongs to the first line of --sources, "
+        "such as 1, or 0 if the list does not start with its first sentence"));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(prefix, "expected the number of a line of --sources, from ",
+                   first, " to ", first + options_.sources.size() - 1,
+                   ", found '", absl::CHexEscape(line.id), "'"));
 }
 
 void NbestReranker::Send(List* list) const {
@@ -119,25 +162,35 @@ void NbestReranker::Send(List* list) const {
   }
 }
 
+bool NbestReranker::IsReplaced(absl::string_view name) const {
+  if (!request_.reranker().empty()) return false;
+  // A feature that a line has several times has an index.
+  if (absl::EndsWith(name, "]")) name = name.substr(0, name.rfind('['));
+  for (const std::string& model : request_.models()) {
+    for (const char* suffix : {"", ".unknown", ".words", ".end"}) {
+      if (name == absl::StrCat(model, suffix)) return true;
+    }
+  }
+  const auto& reverse = request_.reverse_models();
+  return std::find(reverse.begin(), reverse.end(), name) != reverse.end();
+}
+
 NbestReranker::Response NbestReranker::Rerank(
     absl::Span<const NbestLine* const> candidates) const {
   lm::v1::RerankRequest request = request_;
   if (options_.one_best) request.set_best(1);
   if (!options_.sources.empty()) {
-    size_t id;
-    if (!absl::SimpleAtoi(candidates[0]->id, &id) ||
-        id >= options_.sources.size()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "id: expected the number of a line of --sources, from 0 to ",
-          options_.sources.size() - 1, ", found '", candidates[0]->id, "'"));
-    }
-    request.mutable_source()->set_text(options_.sources[id]);
+    size_t id = 0;  // CheckBegin() has checked it
+    (void)absl::SimpleAtoi(candidates[0]->id, &id);
+    request.mutable_source()->set_text(
+        options_.sources[id - options_.first_id.value_or(0)]);
   }
   for (const NbestLine* line : candidates) {
     lm::v1::Candidate* candidate = request.add_candidates();
     candidate->mutable_text()->set_text(line->hypothesis);
     if (!SendsFeatures()) continue;
     for (const Feature& feature : line->features) {
+      if (IsReplaced(feature.name)) continue;
       (*candidate->mutable_features())[feature.name] = feature.value;
     }
   }
@@ -178,7 +231,7 @@ void NbestReranker::WriteAppended(
     for (const auto& candidate : responses[part].candidates()) {
       const size_t i = begin + candidate.index();
       absl::Span<const Feature> own;
-      if (SendsFeatures()) own = list.candidates[i]->features;
+      if (!request_.reranker().empty()) own = list.candidates[i]->features;
       features[i] = ModelFeatures(responses[part], candidate, own);
     }
   }

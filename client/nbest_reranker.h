@@ -5,15 +5,19 @@
 #include <cstdint>
 #include <future>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "client/client.h"
 #include "reranking/nbest_line.h"
+#include "text_io/line_reader.h"
 
 namespace lmserve {
 
@@ -26,8 +30,11 @@ struct NbestOptions {
   size_t candidates_per_call = 500;
   // The number of lists that are sent before the first result is written.
   size_t lists_at_once = 16;
-  // The source texts of the lists with the ids 0, 1, ...; empty for none.
+  // The source texts of the lists with the ids first_id, first_id + 1, ...;
+  // empty for none.
   std::vector<std::string> sources = {};
+  // Without a value: 0, and the first list must have this id.
+  std::optional<uint64_t> first_id = std::nullopt;
 };
 
 // Sends n-best lists of any length to a server, list by list, and writes the
@@ -54,15 +61,18 @@ class NbestReranker {
   struct Progress {
     uint64_t lists = 0;       // written
     uint64_t candidates = 0;  // of these lists
-    uint64_t bytes = 0;       // of the input that were read
+    // The part of the input that was read, from 0 to 1; -1 if not known.
+    double fraction = -1;
   };
 
   // Reads n-best lists in the format of Moses and Marian (see nbest_line.h)
-  // from `in` to its end; the lines of a list must be consecutive. The output
-  // keeps blank lines, line ends (CR LF or LF) and everything in a line, and
-  // appends features to it. Calls `progress` after each list. An error names
-  // the line or lines where it occurred; the lists before these are written.
-  absl::Status Run(std::istream& in, std::ostream& out,
+  // from `in` to its end. The lines of a list must be consecutive: an id that
+  // comes back is an error. The output keeps blank lines, line ends (CR LF or
+  // LF) and everything in a line, and appends features to it; a feature that
+  // the line has already, because the list was scored before, is replaced.
+  // Calls `progress` after each list. An error names the line or lines where it
+  // occurred; the lists before these are written.
+  absl::Status Run(LineReader& in, std::ostream& out,
                    absl::FunctionRef<void(const Progress&)> progress);
 
  private:
@@ -94,6 +104,14 @@ class NbestReranker {
     return options_.one_best || !request_.reranker().empty();
   }
   static absl::StatusOr<Line> ParseLine(std::string text, std::string end);
+  // Checks the id of the first line of a list. `ended` has the last line of
+  // each list so far, and `current` is the id of the list before.
+  absl::Status CheckBegin(
+      const NbestLine& line, uint64_t number,
+      const absl::flat_hash_map<std::string, uint64_t>& ended,
+      absl::string_view current) const;
+  // Whether a feature of a line is replaced by that of a model.
+  bool IsReplaced(absl::string_view name) const;
   // Starts the calls for a list.
   void Send(List* list) const;
   // Makes one call and waits for its response.

@@ -24,6 +24,12 @@ nlohmann::ordered_json JsonNumber(double value) {
   return value;
 }
 
+std::string DumpJson(const nlohmann::ordered_json& json) {
+  using Json = nlohmann::ordered_json;
+  return json.dump(-1, ' ', /*ensure_ascii=*/false,
+                   Json::error_handler_t::replace);
+}
+
 std::string FormatDecimal(double value) {
   return absl::StrFormat("%.4f", value);
 }

@@ -12,6 +12,10 @@ namespace lmserve {
 // cannot express.
 nlohmann::ordered_json JsonNumber(double value);
 
+// Returns an object as one line of JSON. Bytes that are not valid UTF-8 become
+// U+FFFD.
+std::string DumpJson(const nlohmann::ordered_json& json);
+
 // Returns a log-probability or a similar value with four decimals.
 std::string FormatDecimal(double value);
 

@@ -32,17 +32,19 @@ struct Position {
   std::optional<std::string> suffix;
 };
 
-std::vector<Position> ReadPositions(const PredictOptions& options) {
+absl::StatusOr<std::vector<Position>> ReadPositions(
+    const PredictOptions& options) {
   std::vector<Position> positions;
-  // An empty argument is the start of a sentence; a blank line is skipped.
+  // An empty argument or a blank line is the start of a sentence.
   for (const std::string& context : options.contexts) {
     positions.push_back({context, std::nullopt});
   }
   if (positions.empty()) {
-    TextSource source({});
+    TextSource source(std::vector<std::string>{});
     for (std::string text; source.Next(&text);) {
       positions.push_back({text, std::nullopt});
     }
+    if (!source.status().ok()) return source.status();
   }
   const size_t count = std::min(positions.size(), options.suffixes.size());
   for (size_t i = 0; i < count; ++i) positions[i].suffix = options.suffixes[i];
@@ -73,7 +75,7 @@ void PrintJson(const Position& position, const lm::v1::NextWords& next) {
   nlohmann::ordered_json json = {{"context", position.context}};
   if (position.suffix.has_value()) json["suffix"] = *position.suffix;
   json["next"] = words;
-  std::cout << json.dump() << "\n";
+  std::cout << DumpJson(json) << "\n";
 }
 
 absl::StatusOr<bool> RunPredict(const PredictOptions& options,
@@ -86,7 +88,9 @@ absl::StatusOr<bool> RunPredict(const PredictOptions& options,
   request.set_k(options.k);
   request.set_exclude_unknown(options.exclude_unknown);
   for (const std::string& word : options.words) request.add_words(word);
-  const std::vector<Position> positions = ReadPositions(options);
+  const absl::StatusOr<std::vector<Position>> read = ReadPositions(options);
+  if (!read.ok()) return read.status();
+  const std::vector<Position>& positions = *read;
   for (const Position& position : positions) {
     request.add_contexts()->set_text(position.context);
   }
@@ -115,14 +119,17 @@ void AddPredictCommand(cli::App& app, CommandFunction* run) {
       "  lm_client predict --model both --suffix 'is small .' 'the'");
   command.add_option("context", options->contexts,
                      "The words before the predicted one; '' for the start "
-                     "of a sentence [the lines of standard input]");
+                     "of a sentence [the lines of standard input; a blank line "
+                     "is the start, too]");
   command.add_option("--model", options->model, kModelHelp);
   command
       .add_option("--suffix", options->suffixes,
                   "The words after the predicted one, once for each context; "
                   "only for bidirectional models")
       ->allow_extra_args(false);
-  command.add_option("-k", options->k, "Number of words to print")
+  command
+      .add_option("-k", options->k,
+                  "Number of words to print; fewer if fewer are possible")
       ->check(cli::Range(1, 1'000'000))
       ->capture_default_str();
   command

@@ -40,11 +40,11 @@ absl::Status AddDefaultModel(const RerankOptions& options, const Client& client,
 absl::Status AddCandidates(const RerankCommandOptions& options,
                            lm::v1::RerankRequest* request) {
   TextSource source(options.candidates);
-  for (std::string line; source.Next(&line);) {
+  for (std::string line; source.NextNotBlank(&line);) {
     absl::Status status = AddCandidate(line, request);
     if (!status.ok()) return status;
   }
-  return absl::OkStatus();
+  return source.status();
 }
 
 void Print(const lm::v1::RerankRequest& request,
@@ -85,7 +85,7 @@ void PrintJson(const lm::v1::RerankRequest& request,
     }
     json["features"] = features;
     json["text"] = request.candidates(ranked.index()).text().text();
-    std::cout << json.dump() << "\n";
+    std::cout << DumpJson(json) << "\n";
   }
 }
 
@@ -140,12 +140,18 @@ cli::Option* AddCandidateOptions(cli::App& command,
                   "The source text that the candidates translate; for "
                   "translation models")
       ->excludes(nbest);
+  cli::Option* sources =
+      command
+          .add_option("--sources", options->files.sources,
+                      "File with the source texts of --nbest, one per line; "
+                      "the first line belongs to the list with id 0 or "
+                      "--first-id")
+          ->needs(nbest);
   command
-      .add_option(
-          "--sources", options->files.sources,
-          "File with the source texts of --nbest, one per line; line N, "
-          "from 0, belongs to the list with id N")
-      ->needs(nbest);
+      .add_option("--first-id", options->files.first_id,
+                  "Id of the list that the first line of --sources belongs to; "
+                  "required if the first list has another id than 0")
+      ->needs(sources);
   return nbest;
 }
 

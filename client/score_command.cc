@@ -4,16 +4,24 @@
 
 #include <cmath>
 #include <deque>
-#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "absl/types/span.h"
 #include "client/command.h"
 #include "client/output.h"
 #include "client/text_source.h"
+#include "reranking/unicode_text.h"
+#include "text_io/line_reader.h"
 
 namespace lmserve {
 namespace {
@@ -29,56 +37,103 @@ struct ScoreOptions {
   std::string sources;  // the path of a file
   bool per_word = false;
   bool no_end = false;
+  bool strict = false;
 };
 
-// Fills the requests of a stream and keeps the texts that wait for their
-// scores. One thread may call Next() while another calls TakeText(); the other
-// methods require that both are done.
-class Sender {
+// A text of the input.
+struct Line {
+  uint64_t number;  // from 1
+  std::string text;
+  std::string source;        // its line of --sources
+  std::string problem = "";  // why it is not sent; empty if it is
+};
+using Lines = std::vector<Line>;
+
+// Whether an error is about a text, or about texts that are too many or too
+// long for one message, so that other texts may be scored.
+bool IsAboutTexts(const absl::Status& status) {
+  const absl::string_view message = status.message();
+  if (absl::IsInvalidArgument(status)) {
+    return absl::StrContains(message, "texts[") ||
+           absl::StrContains(message, "sources[");
+  }
+  return absl::IsResourceExhausted(status) &&
+         (absl::StrContains(message, "expected at most ") ||
+          absl::StrContains(message, "larger than max"));
+}
+
+// Returns an error of the server about the only text of a request without the
+// names of fields that the user has not written.
+std::string AboutText(absl::string_view message) {
+  if (absl::ConsumePrefix(&message, "texts[0]: ")) return std::string(message);
+  if (absl::ConsumePrefix(&message, "sources[0]: ")) {
+    return absl::StrCat("source: ", message);
+  }
+  return std::string(message);
+}
+
+// Reads the texts and their sources, and makes requests of them.
+class TextReader {
  public:
-  Sender(const std::string& model, const ScoreOptions& options)
+  TextReader(const std::string& model, const ScoreOptions& options)
       : model_(model), options_(options), texts_(options.texts) {
     if (options.sources.empty()) return;
-    sources_.open(options.sources, std::ios::binary);
-    if (!sources_.is_open()) {
-      status_ = absl::NotFoundError(
-          absl::StrCat("--sources: cannot read '", options.sources, "'"));
+    absl::StatusOr<std::unique_ptr<LineReader>> sources =
+        LineReader::Open(options.sources);
+    if (sources.ok()) {
+      sources_ = *std::move(sources);
+    } else {
+      status_ =
+          absl::Status(sources.status().code(),
+                       absl::StrCat("--sources: ", sources.status().message()));
     }
   }
 
-  // Fills the next request. Returns false at the end or after an error.
-  bool Next(lm::v1::ScoreRequest* request) {
-    request->set_model(model_);
-    request->set_per_word(options_.per_word);
-    request->set_no_end(options_.no_end);
-    if (!options_.source.empty()) {
-      request->add_sources()->set_text(options_.source);
-    }
+  // Returns the next texts for one message, at least one to be sent unless the
+  // input ends or fails; none after the end.
+  Lines Next() {
+    Lines lines;
+    int sent = 0;
     std::string text;
-    while (status_.ok() && request->texts_size() < kTextsPerMessage &&
-           texts_.Next(&text) && AddSource(request)) {
-      request->add_texts()->set_text(text);
-      const std::lock_guard<std::mutex> lock(mutex_);
-      waiting_.push_back(text);
+    while (status_.ok() && sent < kTextsPerMessage && texts_.Next(&text)) {
+      Line line = {texts_.number(), std::move(text), ""};
+      if (!ReadSource(&line)) break;
+      if (!IsValidUtf8(line.text) || !IsValidUtf8(line.source)) {
+        line.problem = "invalid UTF-8";
+      }
+      sent += line.problem.empty();
+      lines.push_back(std::move(line));
     }
-    return request->texts_size() > 0;
+    return lines;
   }
 
-  // Returns the first text that waits for its score, and removes it.
-  std::string TakeText() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    std::string text = std::move(waiting_.front());
-    waiting_.pop_front();
-    return text;
+  // Returns a request for those of the texts that can be sent.
+  lm::v1::ScoreRequest Request(absl::Span<const Line> lines) const {
+    lm::v1::ScoreRequest request;
+    request.set_model(model_);
+    request.set_per_word(options_.per_word);
+    request.set_no_end(options_.no_end);
+    if (!options_.source.empty()) {
+      request.add_sources()->set_text(options_.source);
+    }
+    for (const Line& line : lines) {
+      if (!line.problem.empty()) continue;
+      request.add_texts()->set_text(
+          std::string(WithoutSentenceMarkers(line.text)));
+      if (sources_ == nullptr) continue;
+      request.add_sources()->set_text(line.source);
+    }
+    return request;
   }
 
-  uint64_t blank() const { return texts_.blank(); }
+  std::string Name(const Line& line) const { return texts_.Name(line.number); }
 
-  // Returns an error if the lines of --sources do not match the texts, or could
-  // not be read.
-  absl::Status CheckSources() {
-    std::string more;
-    if (status_.ok() && sources_.is_open() && std::getline(sources_, more)) {
+  // Returns an error if the texts or the lines of --sources could not be read,
+  // or if the lines do not match the texts.
+  absl::Status CheckEnd() {
+    if (!texts_.status().ok()) return texts_.status();
+    absl::string_view more;
+    if (status_.ok() && sources_ != nullptr && sources_->Next(&more)) {
       status_ = absl::InvalidArgumentError(
           absl::StrCat("--sources: expected one line for each text, ",
                        texts_.number(), ", found more"));
@@ -87,29 +142,33 @@ class Sender {
   }
 
  private:
-  // Adds the line of --sources with the number of the last text. Returns false
-  // if there is none.
-  bool AddSource(lm::v1::ScoreRequest* request) {
-    if (options_.sources.empty()) return true;
-    std::string source;
-    for (; sources_read_ < texts_.number(); ++sources_read_) {
-      if (std::getline(sources_, source)) continue;
-      status_ = absl::InvalidArgumentError(absl::StrCat(
-          "--sources: expected one line for each text, found ", sources_read_));
-      return false;
+  // Reads the line of --sources that belongs to the text. Returns false if
+  // there is none.
+  bool ReadSource(Line* line) {
+    if (sources_ == nullptr) return true;
+    absl::string_view source;
+    if (sources_->Next(&source)) {
+      line->source = std::string(absl::StripSuffix(source, "\r"));
+      return true;
     }
-    request->add_sources()->set_text(source);
-    return true;
+    status_ = sources_->status();
+    if (status_.ok()) {
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat("--sources: expected one line for each text, found ",
+                       sources_->line_number()));
+    }
+    return false;
+  }
+
+  static bool IsValidUtf8(absl::string_view text) {
+    return ToUtf8(ToCodePoints(text)) == text;
   }
 
   const std::string model_;
   const ScoreOptions& options_;
   TextSource texts_;
-  std::ifstream sources_;
-  uint64_t sources_read_ = 0;
+  std::unique_ptr<LineReader> sources_;
   absl::Status status_;
-  std::mutex mutex_;
-  std::deque<std::string> waiting_;  // guarded by mutex_
 };
 
 void PrintJson(const std::string& text, const lm::v1::TextScore& score) {
@@ -130,7 +189,7 @@ void PrintJson(const std::string& text, const lm::v1::TextScore& score) {
     }
     json["scored"] = words;
   }
-  std::cout << json.dump() << "\n";
+  std::cout << DumpJson(json) << "\n";
 }
 
 void PrintHeader() {
@@ -140,9 +199,9 @@ void PrintHeader() {
 
 void PrintLine(double log_prob, uint64_t words, uint64_t unknown,
                absl::string_view text) {
-  std::cout << absl::StreamFormat("%12.4f  %5d  %7d  %12.4f  %s\n", log_prob,
-                                  words, unknown, std::exp(-log_prob / words),
-                                  text);
+  std::cout << absl::StreamFormat(
+      "%12.4f  %5d  %7d  %12.4f  %s\n", log_prob, words, unknown,
+      words == 0 ? 0 : std::exp(-log_prob / words), text);
 }
 
 void PrintWords(const lm::v1::WordScores& words) {
@@ -153,42 +212,181 @@ void PrintWords(const lm::v1::WordScores& words) {
   }
 }
 
+// Prints results as they come, one for each text.
+class Printer {
+ public:
+  Printer(const TextReader& reader, const ScoreOptions& options, bool json)
+      : reader_(reader), options_(options), json_(json) {}
+
+  void PrintScore(const Line& line, const lm::v1::TextScore& score) {
+    if (json_) return PrintJson(line.text, score);
+    if (texts_ + failed_ == 0) PrintHeader();
+    ++texts_;
+    log_prob_ += score.log_prob();
+    words_ += score.word_count();
+    unknown_ += score.unknown_count();
+    PrintLine(score.log_prob(), score.word_count(), score.unknown_count(),
+              line.text);
+    if (score.has_words()) PrintWords(score.words());
+  }
+
+  // Prints that a text has no score. With --strict returns that as an error.
+  absl::Status PrintProblem(const Line& line, absl::string_view problem) {
+    if (options_.strict) {
+      std::cout.flush();
+      return absl::InvalidArgumentError(
+          absl::StrCat(reader_.Name(line), ": ", problem));
+    }
+    if (json_) {
+      const nlohmann::ordered_json json = {{"line", line.number},
+                                           {"text", line.text},
+                                           {"error", std::string(problem)}};
+      std::cout << DumpJson(json) << "\n";
+    } else {
+      if (texts_ + failed_ == 0) PrintHeader();
+      std::cout << absl::StreamFormat("%12s  %5s  %7s  %12s  %s: %s\n", "error",
+                                      "-", "-", "-", reader_.Name(line),
+                                      problem);
+    }
+    if (failed_++ == 0) first_failed_ = reader_.Name(line);
+    return absl::OkStatus();
+  }
+
+  // Prints the sum of all texts, and how many have no score.
+  void Finish() const {
+    if (!json_ && texts_ > 1) {
+      PrintLine(log_prob_, words_, unknown_,
+                absl::StrCat("all ", texts_, " texts"));
+    }
+    std::cout.flush();
+    if (failed_ == 0) return;
+    std::cerr << "lm_client: texts without a score: " << failed_
+              << ", the first: " << first_failed_ << "\n";
+  }
+
+ private:
+  const TextReader& reader_;
+  const ScoreOptions& options_;
+  const bool json_;
+  double log_prob_ = 0;
+  uint64_t texts_ = 0, words_ = 0, unknown_ = 0, failed_ = 0;
+  std::string first_failed_;
+};
+
+// Scores all texts: in a stream and, if that ends because of a text, the texts
+// of its message in smaller and smaller requests.
+class Scoring {
+ public:
+  Scoring(const Client& client, TextReader& reader, Printer& printer)
+      : client_(client), reader_(reader), printer_(printer) {}
+
+  absl::Status Run() {
+    while (true) {
+      absl::Status status = client_.ScoreStream(
+          [&](lm::v1::ScoreRequest* request) { return Send(request); },
+          [&](const lm::v1::ScoreResponse& response) {
+            result_ = Print(TakeFirst(), response);
+            return result_.ok() && std::cout.flush();
+          });
+      if (!result_.ok() || !std::cout) return result_;
+      if (status.ok()) return Finish();
+      // The server answers in order, so the error is about the first message
+      // that has no answer. The others are sent again.
+      if (!IsAboutTexts(status) || sent_.empty()) return status;
+      status = ScoreParts(TakeFirst());
+      if (!status.ok()) return status;
+      unsent_.insert(unsent_.begin(), std::make_move_iterator(sent_.begin()),
+                     std::make_move_iterator(sent_.end()));
+      sent_.clear();
+    }
+  }
+
+ private:
+  // Fills the next request of the stream. Runs on a thread of its own.
+  bool Send(lm::v1::ScoreRequest* request) {
+    Lines lines;
+    if (unsent_.empty()) {
+      lines = reader_.Next();
+    } else {
+      lines = std::move(unsent_.front());
+      unsent_.pop_front();
+    }
+    if (lines.empty()) return false;
+    *request = reader_.Request(lines);
+    const bool sends = request->texts_size() > 0;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    sent_.push_back(std::move(lines));
+    return sends;  // texts that cannot be sent are the last ones
+  }
+
+  // Removes the first message that was sent.
+  Lines TakeFirst() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Lines lines = std::move(sent_.front());
+    sent_.pop_front();
+    return lines;
+  }
+
+  // Prints the results of the texts of one message, in their order.
+  absl::Status Print(const Lines& lines,
+                     const lm::v1::ScoreResponse& response) {
+    int next = 0;
+    for (const Line& line : lines) {
+      if (!line.problem.empty()) {
+        absl::Status status = printer_.PrintProblem(line, line.problem);
+        if (!status.ok()) return status;
+      } else if (next < response.scores_size()) {
+        printer_.PrintScore(line, response.scores(next++));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Scores texts in one call and, if one of them is refused, in halves.
+  absl::Status ScoreParts(absl::Span<const Line> lines) {
+    const lm::v1::ScoreRequest request = reader_.Request(lines);
+    if (request.texts().empty()) return Print({lines.begin(), lines.end()}, {});
+    const auto response = client_.Score(request);
+    if (response.ok()) return Print({lines.begin(), lines.end()}, *response);
+    if (!IsAboutTexts(response.status())) return response.status();
+    if (lines.size() == 1) {
+      return printer_.PrintProblem(lines[0],
+                                   AboutText(response.status().message()));
+    }
+    const size_t half = lines.size() / 2;
+    absl::Status status = ScoreParts(lines.first(half));
+    return status.ok() ? ScoreParts(lines.subspan(half)) : status;
+  }
+
+  // Prints the last texts if none of them could be sent.
+  absl::Status Finish() {
+    for (const Lines& lines : sent_) {
+      absl::Status status = Print(lines, {});
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  const Client& client_;
+  TextReader& reader_;
+  Printer& printer_;
+  absl::Status result_;       // of printing
+  std::deque<Lines> unsent_;  // messages of a stream that ended before
+  std::mutex mutex_;
+  std::deque<Lines> sent_;  // without an answer; guarded by mutex_
+};
+
 absl::StatusOr<bool> RunScore(const ScoreOptions& options,
                               const CommonOptions& common) {
   const Client client(common.client);
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
-  Sender sender(*model, options);
-  double log_prob = 0;
-  uint64_t texts = 0, words = 0, unknown = 0;
-  const auto receive = [&](const lm::v1::ScoreResponse& response) {
-    for (const lm::v1::TextScore& score : response.scores()) {
-      const std::string text = sender.TakeText();
-      log_prob += score.log_prob();
-      words += score.word_count();
-      unknown += score.unknown_count();
-      if (common.json) {
-        PrintJson(text, score);
-        continue;
-      }
-      if (texts++ == 0) PrintHeader();
-      PrintLine(score.log_prob(), score.word_count(), score.unknown_count(),
-                text);
-      if (score.has_words()) PrintWords(score.words());
-    }
-    return static_cast<bool>(std::cout.flush());
-  };
-  absl::Status status = client.ScoreStream(
-      [&](lm::v1::ScoreRequest* request) { return sender.Next(request); },
-      receive);
-  if (status.ok()) status = sender.CheckSources();
+  TextReader reader(*model, options);
+  Printer printer(reader, options, common.json);
+  absl::Status status = Scoring(client, reader, printer).Run();
+  if (status.ok()) status = reader.CheckEnd();
   if (!status.ok()) return status;
-  if (!common.json && texts > 1) {
-    PrintLine(log_prob, words, unknown, absl::StrCat("all ", texts, " texts"));
-  }
-  if (sender.blank() > 0) {
-    std::cerr << "lm_client: blank texts skipped: " << sender.blank() << "\n";
-  }
+  printer.Finish();
   return true;
 }
 
@@ -199,7 +397,8 @@ void AddScoreCommand(cli::App& app, CommandFunction* run) {
   cli::App& command =
       *app.add_subcommand("score",
                           "Print the log-probability of each text under a "
-                          "model.\n"
+                          "model: one line, or with --json one object, for "
+                          "each text; of a blank text, ln P(</s>).\n"
                           "  lm_client score --model en 'the cat is small'\n"
                           "  lm_client score --model en --json < corpus.txt");
   command.add_option("text", options->texts,
@@ -219,6 +418,10 @@ void AddScoreCommand(cli::App& app, CommandFunction* run) {
   command.add_flag("--no-end", options->no_end,
                    "Do not score the end of the sentence, </s>, because the "
                    "texts are unfinished");
+  command.add_flag("--strict", options->strict,
+                   "Stop at the first text that cannot be scored, such as one "
+                   "that is not UTF-8, instead of printing its error in its "
+                   "place");
   command.callback([=] {
     *run = [=](const CommonOptions& common) {
       return RunScore(*options, common);

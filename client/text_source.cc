@@ -1,26 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/text_source.h"
 
-#include <iostream>
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 
 namespace lmserve {
+namespace {
+
+// The characters at which the server splits texts.
+constexpr absl::string_view kSpaces("\0\t\n\v\f\r ", 7);
+
+absl::string_view Strip(absl::string_view text) {
+  const size_t begin = text.find_first_not_of(kSpaces);
+  if (begin == absl::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1);
+}
+
+}  // namespace
 
 bool ArgumentsOrLines::Next(std::string* text) {
-  if (reads_lines()) return static_cast<bool>(std::getline(std::cin, *text));
-  if (next_ == arguments_.size()) return false;
-  *text = arguments_[next_++];
+  if (!reads_lines_) {
+    if (next_ == arguments_.size()) return false;
+    *text = arguments_[next_++];
+    return true;
+  }
+  if (lines_ == nullptr && status_.ok()) {
+    absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open("-");
+    status_ = lines.status();
+    if (lines.ok()) lines_ = *std::move(lines);
+  }
+  absl::string_view line;
+  if (!status_.ok() || !lines_->Next(&line)) {
+    if (lines_ != nullptr) status_ = lines_->status();
+    return false;
+  }
+  text->assign(line.data(), line.size());
   return true;
 }
 
 bool TextSource::Next(std::string* text) {
-  for (; texts_.Next(text); ++blank_) {
-    if (texts_.reads_lines() && !text->empty() && text->back() == '\r') {
-      text->pop_back();
-    }
-    ++read_;
-    if (text->find_first_not_of(" \t\r\v\f") != std::string::npos) return true;
+  if (!texts_.Next(text)) return false;
+  ++read_;
+  if (texts_.reads_lines() && absl::EndsWith(*text, "\r")) text->pop_back();
+  return true;
+}
+
+bool TextSource::NextNotBlank(std::string* text) {
+  while (Next(text)) {
+    if (!Strip(*text).empty()) return true;
   }
   return false;
+}
+
+std::string TextSource::Name(uint64_t number) const {
+  return absl::StrCat(texts_.reads_lines() ? "line " : "text ", number);
+}
+
+absl::string_view WithoutSentenceMarkers(absl::string_view text) {
+  constexpr absl::string_view kBegin = "<s>", kEnd = "</s>";
+  absl::string_view words = Strip(text);
+  // Whether the character at an offset separates words, or does not exist.
+  const auto separates = [&](size_t offset) {
+    return offset >= words.size() ||
+           kSpaces.find(words[offset]) != absl::string_view::npos;
+  };
+  bool found = false;
+  if (absl::StartsWith(words, kBegin) && separates(kBegin.size())) {
+    words.remove_prefix(kBegin.size());
+    found = true;
+  }
+  if (absl::EndsWith(words, kEnd) &&
+      separates(words.size() - kEnd.size() - 1)) {
+    words.remove_suffix(kEnd.size());
+    found = true;
+  }
+  return found ? Strip(words) : text;
 }
 
 }  // namespace lmserve

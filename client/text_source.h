@@ -4,52 +4,75 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "text_io/line_reader.h"
+
 namespace lmserve {
 
 // Reads texts one by one: the arguments of a command or, without arguments, the
-// lines of standard input. Returns each as it is, blank ones too. Not
-// thread-safe.
+// lines of standard input, which may be compressed (see LineReader). Returns
+// each text as it is, blank ones too. Not thread-safe.
 class ArgumentsOrLines {
  public:
   explicit ArgumentsOrLines(std::vector<std::string> arguments)
-      : arguments_(std::move(arguments)) {}
+      : arguments_(std::move(arguments)), reads_lines_(arguments_.empty()) {}
 
-  // Returns false at the end.
+  // Reads lines of another source, for tests.
+  explicit ArgumentsOrLines(std::unique_ptr<LineReader> lines)
+      : reads_lines_(true), lines_(std::move(lines)) {}
+
+  // Returns false at the end, and after an error, which status() returns.
   bool Next(std::string* text);
 
-  bool reads_lines() const { return arguments_.empty(); }
+  const absl::Status& status() const { return status_; }
+  bool reads_lines() const { return reads_lines_; }
 
  private:
   const std::vector<std::string> arguments_;
+  const bool reads_lines_;
   size_t next_ = 0;
+  std::unique_ptr<LineReader> lines_;  // null before the first line
+  absl::Status status_;
 };
 
-// Reads texts like ArgumentsOrLines, but skips and counts blank ones and
-// removes a carriage return from the end of a line. Not thread-safe.
+// Reads texts like ArgumentsOrLines, but removes a carriage return from the end
+// of a line, and counts the texts. Not thread-safe.
 class TextSource {
  public:
   explicit TextSource(std::vector<std::string> arguments)
       : texts_(std::move(arguments)) {}
+  explicit TextSource(std::unique_ptr<LineReader> lines)
+      : texts_(std::move(lines)) {}
 
-  // Returns false at the end.
+  // Returns false at the end, and after an error, which status() returns.
   bool Next(std::string* text);
 
-  // The number of blank texts that were skipped.
-  uint64_t blank() const { return blank_; }
+  // Like Next(), but skips blank texts.
+  bool NextNotBlank(std::string* text);
+
+  const absl::Status& status() const { return texts_.status(); }
 
   // The number of texts read so far, blank ones included; so it is the line
   // number, from 1, of the last text that Next() returned.
   uint64_t number() const { return read_; }
 
+  // Returns "line N" or, for arguments, "text N", for messages.
+  std::string Name(uint64_t number) const;
+
  private:
   ArgumentsOrLines texts_;
-  uint64_t blank_ = 0;
   uint64_t read_ = 0;
 };
+
+// Returns the text without the sentence markers around it: <s> as the first and
+// </s> as the last word, as lm_trainer reads lines. Pure.
+absl::string_view WithoutSentenceMarkers(absl::string_view text);
 
 }  // namespace lmserve
 

@@ -88,7 +88,7 @@ void PrintJson(const std::string& source,
   }
   const nlohmann::ordered_json json = {{"source", source},
                                        {"translations", list}};
-  std::cout << json.dump() << "\n";
+  std::cout << DumpJson(json) << "\n";
 }
 
 absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
@@ -136,6 +136,7 @@ absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
     if (!status.ok()) return status;
   }
   std::cout.flush();
+  if (!sources.status().ok()) return sources.status();
   return true;
 }
 

@@ -13,7 +13,7 @@ namespace lmserve {
 namespace {
 
 struct UnloadOptions {
-  std::string admin = kDefaultAdminAddress;
+  std::string admin;
   std::string model;
 };
 
@@ -23,9 +23,11 @@ absl::StatusOr<bool> RunUnload(const UnloadOptions& options,
   lm::v1::UnloadModelRequest request;
   request.set_name(model.name);
   request.set_version(model.version);
-  const auto response =
-      ConnectToAdmin(options.admin, common).UnloadModel(request);
-  if (!response.ok()) return response.status();
+  const absl::StatusOr<ClientOptions> admin =
+      AdminOptions(options.admin, common);
+  if (!admin.ok()) return admin.status();
+  const auto response = Client(*admin).UnloadModel(request);
+  if (!response.ok()) return AtAddress(*admin, response.status());
   PrintResult(common, absl::StrCat("unloaded ", options.model),
               {{"name", model.name}, {"version", model.version}});
   return true;

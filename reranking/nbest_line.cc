@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reranking/nbest_line.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
@@ -118,6 +119,44 @@ class FeatureParser {
 
 }  // namespace
 
+namespace {
+
+// Returns the name of "Name=", "Name=1.5" or "name:"; "" for other tokens.
+absl::string_view NameOf(absl::string_view token) {
+  const size_t equals = token.find('=');
+  if (equals != absl::string_view::npos && equals > 0) {
+    return token.substr(0, equals);
+  }
+  if (token.size() > 1 && absl::ConsumeSuffix(&token, ":")) return token;
+  return "";
+}
+
+// Returns a field of features without those that have one of the given names,
+// and without the space before them.
+std::string WithoutFeatures(absl::string_view field,
+                            absl::Span<const Feature> features) {
+  constexpr absl::string_view kSpaces = " \t";
+  std::string kept;
+  bool removes = false;
+  while (!field.empty()) {
+    const size_t begin =
+        std::min(field.find_first_not_of(kSpaces), field.size());
+    const size_t end =
+        std::min(field.find_first_of(kSpaces, begin), field.size());
+    const absl::string_view name = NameOf(field.substr(begin, end - begin));
+    if (!name.empty()) {
+      removes = std::any_of(
+          features.begin(), features.end(),
+          [&](const Feature& feature) { return feature.name == name; });
+    }
+    if (!removes) absl::StrAppend(&kept, field.substr(0, end));
+    field.remove_prefix(end);
+  }
+  return kept;
+}
+
+}  // namespace
+
 absl::StatusOr<Feature> ParseFeature(absl::string_view text) {
   const size_t equals = text.rfind('=');
   if (equals != absl::string_view::npos && equals > 0) {
@@ -148,6 +187,8 @@ absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view text) {
                                                           : fields[2];
   const absl::string_view trimmed = absl::StripTrailingAsciiWhitespace(field);
   line.features_end = trimmed.data() + trimmed.size() - text.data();
+  line.features_begin =
+      line.has_features ? trimmed.data() - text.data() : line.features_end;
   if (line.has_features) {
     FeatureParser parser;
     if (absl::Status status = parser.Parse(field); !status.ok()) return status;
@@ -160,7 +201,11 @@ std::string WithFeatures(const NbestLine& line,
                          absl::Span<const Feature> features) {
   if (features.empty()) return line.line;
   const absl::string_view text = line.line;
-  std::string result(text.substr(0, line.features_end));
+  std::string result(text.substr(0, line.features_begin));
+  absl::StrAppend(&result, WithoutFeatures(text.substr(line.features_begin,
+                                                       line.features_end -
+                                                           line.features_begin),
+                                           features));
   if (!line.has_features) absl::StrAppend(&result, " |||");
   for (const Feature& feature : features) {
     absl::StrAppendFormat(&result, " %s= %.9g", feature.name, feature.value);

@@ -42,8 +42,9 @@ struct NbestLine {
   std::vector<Feature> features;
   std::optional<double> total;
 
-  // Offset in `line` where further features are inserted, and whether the line
-  // has a field for features.
+  // Offsets in `line` of the features and of where further ones are inserted,
+  // and whether the line has a field for features.
+  size_t features_begin;
   size_t features_end;
   bool has_features;
 };
@@ -52,7 +53,8 @@ struct NbestLine {
 // or if a feature is neither a name nor a finite number. Pure.
 absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view line);
 
-// Returns the line with further features; all other bytes stay the same.
+// Returns the line with further features. If it has named features of the same
+// name, these are removed. All other bytes stay the same.
 // Numbers have enough digits to parse to the same float. Pure.
 std::string WithFeatures(const NbestLine& line,
                          absl::Span<const Feature> features);

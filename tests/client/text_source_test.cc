@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/text_source.h"
 
-#include <iostream>
-#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -15,22 +14,6 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-// Replaces the contents of std::cin during its lifetime.
-class StandardInput {
- public:
-  explicit StandardInput(const std::string& text)
-      : text_(text), before_(std::cin.rdbuf(text_.rdbuf())) {
-    std::cin.clear();
-  }
-  StandardInput(const StandardInput&) = delete;
-  StandardInput& operator=(const StandardInput&) = delete;
-  ~StandardInput() { std::cin.rdbuf(before_); }
-
- private:
-  std::istringstream text_;
-  std::streambuf* const before_;
-};
-
 template <typename Source>
 std::vector<std::string> Texts(Source& source) {
   std::vector<std::string> texts;
@@ -38,37 +21,60 @@ std::vector<std::string> Texts(Source& source) {
   return texts;
 }
 
-TEST(TextSourceTest, SkipsBlankArguments) {
-  StandardInput input("not read\n");
-  TextSource source({"the cat", " \t", "a dog", ""});
-  EXPECT_THAT(Texts(source), ElementsAre("the cat", "a dog"));
-  EXPECT_EQ(source.blank(), 2);
+// A source of lines.
+template <typename Source>
+Source Lines(std::string text) {
+  return Source(LineReader::FromString(std::move(text)));
 }
 
-TEST(TextSourceTest, ReadsLinesWithoutArguments) {
-  StandardInput input("the cat\r\n\n \t\r\n  a dog ");
-  TextSource source({});
-  EXPECT_THAT(Texts(source), ElementsAre("the cat", "  a dog "));
-  EXPECT_EQ(source.blank(), 2);
+TEST(TextSourceTest, Arguments) {
+  TextSource source({"the cat", " \t", "a dog\r", ""});
+  EXPECT_THAT(Texts(source), ElementsAre("the cat", " \t", "a dog\r", ""));
+  EXPECT_EQ(source.number(), 4u);
+  EXPECT_EQ(source.Name(2), "text 2");
 }
 
-TEST(TextSourceTest, EmptyInput) {
-  StandardInput input("");
-  TextSource source({});
+TEST(TextSourceTest, LinesWithoutCarriageReturns) {
+  auto source = Lines<TextSource>("\xEF\xBB\xBFthe cat\r\n\n \t\r\n  a dog ");
+  EXPECT_THAT(Texts(source), ElementsAre("the cat", "", " \t", "  a dog "));
+  EXPECT_EQ(source.Name(2), "line 2");
+  EXPECT_TRUE(source.status().ok());
+}
+
+TEST(TextSourceTest, SkipsBlankTextsOnRequest) {
+  auto source = Lines<TextSource>("\nthe cat\n \r\na dog\n\n");
+  std::string text;
+  ASSERT_TRUE(source.NextNotBlank(&text));
+  EXPECT_EQ(text, "the cat");
+  ASSERT_TRUE(source.NextNotBlank(&text));
+  EXPECT_EQ(text, "a dog");
+  EXPECT_EQ(source.number(), 4u);
+  EXPECT_FALSE(source.NextNotBlank(&text));
+}
+
+TEST(TextSourceTest, ErrorsOfTheInput) {
+  auto source = Lines<TextSource>(std::string("a\0b\0\n\0", 6));
   EXPECT_THAT(Texts(source), IsEmpty());
-  EXPECT_EQ(source.blank(), 0);
+  EXPECT_THAT(source.status().message(), testing::HasSubstr("UTF-16LE"));
 }
 
-TEST(ArgumentsOrLinesTest, ReturnsArgumentsUnchanged) {
-  StandardInput input("not read\n");
-  ArgumentsOrLines source({"the cat\r", ""});
-  EXPECT_THAT(Texts(source), ElementsAre("the cat\r", ""));
+TEST(ArgumentsOrLinesTest, ReturnsTextsUnchanged) {
+  ArgumentsOrLines arguments({"the cat\r", ""});
+  EXPECT_THAT(Texts(arguments), ElementsAre("the cat\r", ""));
+  auto lines = Lines<ArgumentsOrLines>("the cat\r\n\n a dog");
+  EXPECT_THAT(Texts(lines), ElementsAre("the cat\r", "", " a dog"));
 }
 
-TEST(ArgumentsOrLinesTest, ReturnsLinesUnchanged) {
-  StandardInput input("the cat\r\n\n a dog");
-  ArgumentsOrLines source({});
-  EXPECT_THAT(Texts(source), ElementsAre("the cat\r", "", " a dog"));
+TEST(WithoutSentenceMarkersTest, OnlyAroundTheText) {
+  for (const char* text : {"<s> a b </s>", "a b </s>", "\t<s> a b"}) {
+    EXPECT_EQ(WithoutSentenceMarkers(text), "a b") << text;
+  }
+  for (const char* text : {"<s> </s>", "<s></s>x", "<s>", "</s>"}) {
+    EXPECT_EQ(WithoutSentenceMarkers(text), text[3] == '<' ? text : "") << text;
+  }
+  for (const char* text : {"", " a ", "<s>a b</s>", "a <s> b", "<s", "s>"}) {
+    EXPECT_EQ(WithoutSentenceMarkers(text), text);
+  }
 }
 
 }  // namespace

@@ -154,23 +154,29 @@ TEST_F(ClientCommandsTest, ScoreMoreLinesThanOneMessageHas) {
   std::string input;
   for (int i = 0; i < 1000; ++i) absl::StrAppend(&input, kTexts[i % 3], "\n\n");
   const std::vector<json> lines = ClientJson({"score"}, input);
-  ASSERT_EQ(lines.size(), 1000);
-  for (int i = 0; i < 1000; ++i) ExpectScore(lines[i], kTexts[i % 3]);
+  // Each line has a result; that of a blank one is ln P(</s>).
+  ASSERT_EQ(lines.size(), 2000);
+  for (int i = 0; i < 1000; ++i) {
+    ExpectScore(lines[2 * i], kTexts[i % 3]);
+    ExpectScore(lines[2 * i + 1], "");
+  }
 }
 
 TEST_F(ClientCommandsTest, ScoreAsText) {
   const Outcome outcome =
       server_->Client({"score"}, absl::StrCat(kTexts[0], "\n\n", kTexts[1]));
-  EXPECT_EQ(outcome.errors, "lm_client: blank texts skipped: 1\n");
+  EXPECT_EQ(outcome.errors, "");
   const std::vector<std::string> lines =
       absl::StrSplit(outcome.output, '\n', absl::SkipEmpty());
-  ASSERT_EQ(lines.size(), 4);
+  ASSERT_EQ(lines.size(), 5);
   EXPECT_THAT(lines[0], HasSubstr("ln P"));
-  const double first = Score(kTexts[0]).sum, second = Score(kTexts[1]).sum;
+  const double first = Score(kTexts[0]).sum, blank = Score("").sum,
+               second = Score(kTexts[1]).sum;
   EXPECT_THAT(lines[1], StartsWith(absl::StrFormat("%12.4f      6", first)));
-  EXPECT_THAT(lines[2], StartsWith(absl::StrFormat("%12.4f      6", second)));
-  EXPECT_THAT(lines[3],
-              StartsWith(absl::StrFormat("%12.4f     12", first + second)));
+  EXPECT_THAT(lines[2], StartsWith(absl::StrFormat("%12.4f      1", blank)));
+  EXPECT_THAT(lines[3], StartsWith(absl::StrFormat("%12.4f      6", second)));
+  EXPECT_THAT(lines[4], StartsWith(absl::StrFormat("%12.4f     13",
+                                                   first + blank + second)));
 }
 
 TEST_F(ClientCommandsTest, ScoreOfEveryWord) {
@@ -218,7 +224,7 @@ TEST_F(ClientCommandsTest, PredictTheBestWords) {
 TEST_F(ClientCommandsTest, PredictGivenWordsAfterLines) {
   const std::vector<json> lines = ClientJson(
       {"predict", "--words", "small,big"}, "the cat is\n\nthe dog is\n");
-  ASSERT_EQ(lines.size(), 2);
+  ASSERT_EQ(lines.size(), 3);
   for (const json& line : lines) {
     const std::vector<float> all =
         Distribution(line["context"].get<std::string>());

@@ -229,15 +229,15 @@ TEST_F(TranslationCommandsTest, ATunedRerankerChoosesByItsName) {
               HasSubstr("'choice' is a reranker: expected a model"));
 }
 
-// A blank text is ignored together with its source.
+// A blank text is scored, too: as the translation of its source.
 TEST_F(TranslationCommandsTest, ScoresOfTextsGivenTheirSources) {
   WriteText(directory_->File("sources"), "the cat is small .\nnothing\nthe");
   const Outcome scored = Client({"score", "--json", "--model", "there",
                                  "--sources", directory_->File("sources")},
                                 ". small is cat the\n\nthe\n");
-  ASSERT_EQ(Lines(scored.output).size(), 2u) << scored.errors;
+  ASSERT_EQ(Lines(scored.output).size(), 3u) << scored.errors;
   for (const auto& [line, source] :
-       {std::pair{0, "the cat is small ."}, {1, "the"}}) {
+       {std::pair{0, "the cat is small ."}, {1, "nothing"}, {2, "the"}}) {
     const json score = json::parse(Lines(scored.output)[line]);
     const Outcome alone =
         Client({"score", "--json", "--model", "there", "--source", source,

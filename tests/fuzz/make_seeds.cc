@@ -19,6 +19,8 @@
 #include "tests/fuzz/request_input.h"
 #include "tests/fuzz/require.h"
 #include "tests/testing/ngram_models.h"
+#include "text_io/encoder.h"
+#include "text_io/text_format.h"
 #include "trainer/ngram/arpa.h"
 
 namespace lmserve {
@@ -276,6 +278,22 @@ void AddHttp2Seeds(const Seeds& seeds) {
                         part(3, trailers));
 }
 
+void AddTextSeeds(const Seeds& seeds) {
+  const std::string text =
+      "\xEF\xBB\xBF<s> turn the <UNK> on </s>\r\na </s> b\ncaf\xE9\n"
+      "0 ||| a ||| lm= -1 x= 2 3 ||| 4\n";
+  seeds.Add("plain", text);
+  for (const auto& [name, compression] : {std::pair{"gz", Compression::kGzip},
+                                          {"xz", Compression::kXz},
+                                          {"bz2", Compression::kBzip2},
+                                          {"zst", Compression::kZstd}}) {
+    std::string encoded;
+    Require(Encoder::Create(compression)->Encode(text, true, &encoded),
+            "a seed can be compressed");
+    seeds.Add(name, encoded);
+  }
+}
+
 }  // namespace
 }  // namespace lmserve
 
@@ -291,4 +309,5 @@ int main(int argc, char** argv) {
   lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));
   lmserve::AddTensorSeeds(Seeds(argv[1], "tensor_fuzzer"));
   lmserve::AddHttp2Seeds(Seeds(argv[1], "http2_guard_fuzzer"));
+  lmserve::AddTextSeeds(Seeds(argv[1], "text_fuzzer"));
 }

@@ -114,6 +114,18 @@ TEST(WithFeaturesTest, LeavesAllElseAsItWas) {
   EXPECT_EQ(WithFeatures(Parse("0|||a ||| x= 1"), {}), "0|||a ||| x= 1");
 }
 
+// A list that was scored before has its features replaced, not twice.
+TEST(WithFeaturesTest, ReplacesFeaturesOfTheSameName) {
+  EXPECT_EQ(WithFeatures(Parse("0 ||| a ||| x= 1 lm= -2 lm.words= 3 ||| 1"),
+                         {{"lm", -3}, {"lm.words", 4}}),
+            "0 ||| a ||| x= 1 lm= -3 lm.words= 4 ||| 1");
+  EXPECT_EQ(WithFeatures(Parse("0 ||| a ||| lm= -1 x= 1 2 lm= -2 ||| 1"),
+                         {{"lm", -3}}),
+            "0 ||| a ||| x= 1 2 lm= -3 ||| 1");
+  EXPECT_EQ(WithFeatures(Parse("0 ||| a ||| lm=-1 lmx=2 lm: 5"), {{"lm", -3}}),
+            "0 ||| a ||| lmx=2 lm= -3");
+}
+
 TEST(WithFeaturesTest, WhatWasAddedCanBeRead) {
   const float value = -12345.678f;
   const NbestLine line =
