@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads any bytes as a text: decompresses them, reads lines, splits them by each
-// rule, and reads lines of n-best lists.
+// Reads any bytes as a text: decompresses them, reads lines, splits them by
+// each rule, and reads lines of n-best lists.
 
 #include <cstdint>
 #include <string>
@@ -50,8 +50,9 @@ void ReadCompressed(absl::string_view bytes) {
     Require(CompressionOf(encoded) == compression, "it is recognized");
     Require(Decode(compression, encoded, &again) || bytes.size() >= kMostBytes,
             "what was compressed can be decompressed");
-    Require(again.substr(0, bytes.size()) == bytes || again.size() < bytes.size(),
-            "the bytes are unchanged");
+    Require(
+        again.substr(0, bytes.size()) == bytes || again.size() < bytes.size(),
+        "the bytes are unchanged");
   }
 }
 
@@ -62,8 +63,8 @@ void ReadLines(absl::string_view bytes) {
   while (lines->Next(&line)) {
     text.append(line.data(), line.size());
     if (lines->has_line_end()) text += '\n';
-    for (UnwantedWord rule : {UnwantedWord::kRefuse, UnwantedWord::kSkip,
-                              UnwantedWord::kReplace}) {
+    for (UnwantedWord rule :
+         {UnwantedWord::kRefuse, UnwantedWord::kSkip, UnwantedWord::kReplace}) {
       TextRules rules;
       rules.markers = rules.invalid_utf8 = rule;
       std::vector<absl::string_view> words;

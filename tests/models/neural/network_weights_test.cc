@@ -168,6 +168,7 @@ TEST(NetworkWeightsTest, MissingTensors) {
 TEST(NetworkWeightsTest, TiedOutput) {
   const auto without_decoder = [](Weights* weights) {
     weights->tensors.erase("decoder.weight");
+    weights->tensors.erase("decoder.weight.scale");
   };
   RecurrentNetworkOptions options = RecurrentOptions();
   EXPECT_EQ(RecurrentError(without_decoder),
@@ -307,7 +308,10 @@ TEST(NetworkWeightsTest, BadCutoffs) {
                            "numbers from 1 to 11, found '"))
         << cutoffs;
   }
-  EXPECT_EQ(error(""), "OK");  // the full softmax
+  // The full softmax has no classes.
+  EXPECT_EQ(error(""),
+            "INVALID_ARGUMENT: tensor 'classes.bias': expected only tensors "
+            "that the network uses, found one that it does not use");
   // The number of classes must match the tensors of the file.
   EXPECT_EQ(error("4"),
             "INVALID_ARGUMENT: tensor 'classes.weight': expected the shape "
@@ -372,12 +376,19 @@ TEST(NetworkWeightsTest, TooManyLayers) {
             "INVALID_ARGUMENT: expected at most 8 layers, found more");
 }
 
-TEST(NetworkWeightsTest, OtherTensorsAndMetadataAreIgnored) {
+TEST(NetworkWeightsTest, OtherMetadataIsIgnored) {
   EXPECT_EQ(RecurrentError([](Weights* weights) {
-              weights->Set("more", {2});
               weights->metadata["made"] = "by hand";
             }),
             "OK");
+}
+
+// It may belong to another network, whose answers would differ.
+TEST(NetworkWeightsTest, OtherTensorsAreRefused) {
+  EXPECT_EQ(
+      RecurrentError([](Weights* weights) { weights->Set("more", {2}); }),
+      "INVALID_ARGUMENT: tensor 'more': expected only tensors that the network "
+      "uses, found one that it does not use");
 }
 
 TEST(NetworkWeightsTest, NotASafetensorsFile) {
