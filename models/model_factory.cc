@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "models/mixture/mixture_file.h"
@@ -16,8 +17,7 @@
 namespace lmserve {
 namespace {
 
-// Creates a model from vocabulary.txt and one more file, which the model uses
-// in place.
+// Creates a model from vocabulary.txt and one more file.
 template <typename Model>
 absl::StatusOr<AnyModel> CreateFromFile(absl::string_view file,
                                         const ModelFiles& files) {
@@ -82,6 +82,11 @@ constexpr Family kFamilies[] = {
 };
 
 }  // namespace
+
+// The file of a member of a mixture ends with the name of the member's file.
+bool IsReadInPlace(absl::string_view file) {
+  return absl::EndsWith(file, kNgramFile);
+}
 
 absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
                                      const ModelFiles& files) {

@@ -20,13 +20,17 @@ inline constexpr absl::string_view kWindowFamily = "window";
 inline constexpr absl::string_view kMixtureFamily = "mixture";
 inline constexpr absl::string_view kTranslationFamily = "translation";
 
+// Whether a model uses the memory of the file of this name in place. The memory
+// of other files may be freed after CreateModel().
+bool IsReadInPlace(absl::string_view file);
+
 // Creates a model from its files. The family selects the class and thereby the
 // kind of the AnyModel. The files are not trusted: every size and offset in
 // them is checked. Returns NOT_FOUND for an unknown family, and
 // INVALID_ARGUMENT, naming the file, for a missing or broken file.
 //
-// The model may use the memory of the files in place, so that memory must
-// outlive the model. Thread-safe.
+// The memory of the files for which IsReadInPlace() is true must outlive the
+// model. Thread-safe.
 absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
                                      const ModelFiles& files);
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "models/text.h"
@@ -18,8 +19,20 @@ absl::Status LineError(size_t line, absl::string_view problem) {
       absl::StrCat("vocabulary line ", line, ": ", problem));
 }
 
+// Quotes a word for an error message: escapes it and cuts it if it is long.
+std::string Quote(absl::string_view word) {
+  constexpr size_t kMaxShown = 100;
+  return absl::StrCat("'", absl::Utf8SafeCHexEscape(word.substr(0, kMaxShown)),
+                      word.size() > kMaxShown ? "...'" : "'");
+}
+
 absl::Status CheckWord(absl::string_view word, size_t line) {
   if (word.empty()) return LineError(line, "the word is empty");
+  if (word.size() > kMaxWordSize) {
+    return LineError(line,
+                     absl::StrCat("expected a word of at most ", kMaxWordSize,
+                                  " bytes, found ", word.size()));
+  }
   if (!IsWord(word)) return LineError(line, "the word contains white space");
   if (FindInvalidUtf8(word) != absl::string_view::npos) {
     return LineError(line, "the word is not valid UTF-8");
@@ -49,7 +62,7 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
     }
     const WordId id = static_cast<WordId>(vocabulary.words_.size());
     if (!vocabulary.ids_.emplace(word, id).second) {
-      return LineError(line, absl::StrCat("duplicate word '", word, "'"));
+      return LineError(line, absl::StrCat("duplicate word ", Quote(word)));
     }
     vocabulary.words_.push_back(word);
   }
@@ -89,8 +102,8 @@ absl::Status CheckSameWords(const Vocabulary& expected,
   for (WordId id = 0; id < std::min(expected.size(), found.size()); ++id) {
     if (found.word(id) == expected.word(id)) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("word ", id, ": expected '", expected.word(id),
-                     "', found '", found.word(id), "'"));
+        absl::StrCat("word ", id, ": expected ", Quote(expected.word(id)),
+                     ", found ", Quote(found.word(id))));
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "words: expected ", expected.size(), ", found ", found.size()));

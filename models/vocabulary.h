@@ -25,6 +25,9 @@ inline constexpr absl::string_view kUnknownUppercase = "<UNK>";
 inline constexpr absl::string_view kBeginSentence = "<s>";
 inline constexpr absl::string_view kEndSentence = "</s>";
 
+// The longest word of a vocabulary, in bytes.
+inline constexpr size_t kMaxWordSize = 65'536;
+
 // The words that a model knows, with the ids 0 to size() - 1. They include
 // <unk>, <s> and </s>, whose ids may be any.
 //
@@ -33,8 +36,8 @@ class Vocabulary {
  public:
   // Parses the contents of vocabulary.txt: one word per line, in the order of
   // the ids; every line ends with LF. Returns INVALID_ARGUMENT, naming the
-  // line, for an empty word, white space in a word, invalid UTF-8, a duplicate
-  // word, or a missing marker.
+  // line, for an empty word, a word of more than kMaxWordSize bytes, white
+  // space in a word, invalid UTF-8, a duplicate word, or a missing marker.
   static absl::StatusOr<Vocabulary> Parse(std::string text);
 
   // Creates a vocabulary from words in the order of their ids; copies them.

@@ -384,7 +384,8 @@ absl::StatusOr<RecurrentParts> ReadRecurrentParts(absl::string_view bytes,
       *file, vocabulary, *words, NeverPredicted(vocabulary, bidirectional));
   if (!output.ok()) return output.status();
   if (absl::Status status = file->CheckAllRead(); !status.ok()) return status;
-  return RecurrentParts{*embedding, *std::move(layers), *std::move(output)};
+  return RecurrentParts{OwnedMatrix(*embedding), *std::move(layers),
+                        *std::move(output)};
 }
 
 }  // namespace lmserve

@@ -104,11 +104,11 @@ absl::StatusOr<OutputLayer> ReadOutputLayer(const TensorFile& file,
                                             const WeightMatrix& words,
                                             absl::Span<const WordId> never);
 
-// The parts of a recurrent model. The embedding (V, embedding size) is a view
-// of the bytes of weights.safetensors, which must outlive it. A bidirectional
-// model has two layers at each depth, the forward layer first.
+// The parts of a recurrent model, which own their numbers. The embedding has
+// the shape (V, embedding size). A bidirectional model has two layers at each
+// depth, the forward layer first.
 struct RecurrentParts {
-  WeightMatrix embedding;
+  OwnedMatrix embedding;
   std::vector<RecurrentLayer> layers;
   OutputLayer output;
 };

@@ -57,12 +57,12 @@ class RecurrentBidirectionalModel::Pass {
   // Returns the embeddings of all steps, (steps, rows, embedding size).
   std::vector<float> Embed(absl::Span<const Gap> gaps) const {
     const Vocabulary& vocabulary = model_.vocabulary_;
-    const size_t size = model_.parts_.embedding.cols;
+    const size_t size = model_.parts_.embedding->cols;
     std::vector<float> x(Length(gaps[0]) * gaps.size() * size);
     for (size_t r = 0; r < gaps.size(); ++r) {
       float* to = x.data() + r * size;
       const auto add = [&](WordId word) {
-        model_.parts_.embedding.CopyRow(word, to);
+        model_.parts_.embedding->CopyRow(word, to);
         to += gaps.size() * size;
       };
       add(vocabulary.begin_sentence());

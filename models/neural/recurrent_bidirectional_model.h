@@ -32,9 +32,9 @@ namespace lmserve {
 // use one instance.
 class RecurrentBidirectionalModel final : public BidirectionalModel {
  public:
-  // `bytes` is the contents of weights.safetensors. It must outlive the model,
-  // which uses the embedding in place. Returns INVALID_ARGUMENT, naming the
-  // tensor, if it is not a bidirectional network over the vocabulary.
+  // `bytes` is the contents of weights.safetensors; the model copies what it
+  // needs. Returns INVALID_ARGUMENT, naming the tensor, if it is not a
+  // bidirectional network over the vocabulary.
   static absl::StatusOr<std::unique_ptr<RecurrentBidirectionalModel>> Create(
       Vocabulary vocabulary, absl::string_view bytes);
 

@@ -131,13 +131,13 @@ class RecurrentModel::Pass {
 
   // Returns the embeddings of the last words of all rows except the roots.
   std::vector<float> Embed() const {
-    const size_t size = model_.embedding_.cols;
+    const size_t size = model_.embedding_->cols;
     if (size == 0) return {};
     std::vector<float> embedded((rows_ - roots()) * size);
     float* to = embedded.data();
     for (size_t d = 1; d <= tree_.depth(); ++d) {
       for (auto node = tree_.begin(d); node < tree_.states_end(d); ++node) {
-        model_.embedding_.CopyRow(tree_.word(node), to);
+        model_.embedding_->CopyRow(tree_.word(node), to);
         to += size;
       }
     }
@@ -229,7 +229,7 @@ absl::StatusOr<std::unique_ptr<RecurrentModel>> RecurrentModel::Create(
 
 RecurrentModel::RecurrentModel(Vocabulary vocabulary, RecurrentParts parts)
     : vocabulary_(std::move(vocabulary)),
-      embedding_(parts.embedding),
+      embedding_(std::move(parts.embedding)),
       layers_(std::move(parts.layers)),
       output_(std::move(parts.output)),
       start_(StateOffset(layers_.size())) {
@@ -242,7 +242,7 @@ RecurrentModel::RecurrentModel(Vocabulary vocabulary, RecurrentParts parts)
 RecurrentModel::RecurrentModel(Vocabulary vocabulary, RecurrentParts parts,
                                std::optional<SourceAttention> attention)
     : vocabulary_(std::move(vocabulary)),
-      embedding_(parts.embedding),
+      embedding_(std::move(parts.embedding)),
       layers_(std::move(parts.layers)),
       output_(std::move(parts.output)),
       is_decoder_(true),

@@ -35,9 +35,9 @@ namespace lmserve {
 // use one instance.
 class RecurrentModel final : public LanguageModel {
  public:
-  // `bytes` is the contents of weights.safetensors. It must outlive the model,
-  // which uses the embedding in place. Returns INVALID_ARGUMENT, naming the
-  // tensor, if it is not a left-to-right network over the vocabulary.
+  // `bytes` is the contents of weights.safetensors; the model copies what it
+  // needs. Returns INVALID_ARGUMENT, naming the tensor, if it is not a
+  // left-to-right network over the vocabulary.
   static absl::StatusOr<std::unique_ptr<RecurrentModel>> Create(
       Vocabulary vocabulary, absl::string_view bytes);
 
@@ -100,7 +100,7 @@ class RecurrentModel final : public LanguageModel {
   }
 
   const Vocabulary vocabulary_;
-  const WeightMatrix embedding_;
+  const OwnedMatrix embedding_;
   const std::vector<RecurrentLayer> layers_;
   const OutputLayer output_;
   const bool is_decoder_ = false;

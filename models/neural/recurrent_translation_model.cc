@@ -125,10 +125,10 @@ void RecurrentTranslationModel::Encode(absl::Span<const WordId> words,
   std::vector<WordId> read(words.begin(), words.end());
   if (encoder_.reverse_source) std::reverse(read.begin(), read.end());
   read.push_back(source_vocabulary_.end_sentence());
-  const size_t size = encoder_.embedding.cols;
+  const size_t size = encoder_.embedding->cols;
   std::vector<float> x(read.size() * size);
   for (size_t t = 0; t < read.size(); ++t) {
-    encoder_.embedding.CopyRow(read[t], x.data() + t * size);
+    encoder_.embedding->CopyRow(read[t], x.data() + t * size);
   }
   RecurrentReader reader(encoder_.layers, encoder_.bidirectional);
   const std::vector<float>& states = reader.Read(std::move(x), read.size(), 1);

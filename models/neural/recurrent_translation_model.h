@@ -30,9 +30,9 @@ namespace lmserve {
 // may use one instance.
 class RecurrentTranslationModel final : public TranslationModel {
  public:
-  // `bytes` is the contents of weights.safetensors. It must outlive the model,
-  // which uses the embeddings in place. Returns INVALID_ARGUMENT, naming the
-  // tensor, if it is not a translation model over the vocabularies.
+  // `bytes` is the contents of weights.safetensors; the model copies what it
+  // needs. Returns INVALID_ARGUMENT, naming the tensor, if it is not a
+  // translation model over the vocabularies.
   static absl::StatusOr<std::unique_ptr<RecurrentTranslationModel>> Create(
       Vocabulary source_vocabulary, Vocabulary vocabulary,
       absl::string_view bytes);

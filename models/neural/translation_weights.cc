@@ -59,7 +59,7 @@ absl::Status ReadEncoder(const TensorFile& file, const Vocabulary& vocabulary,
   *weights = *std::move(read);
   absl::StatusOr<std::vector<RecurrentLayer>> layers = CreateLayers(*weights);
   if (!layers.ok()) return layers.status();
-  encoder->embedding = *embedding;
+  encoder->embedding = OwnedMatrix(*embedding);
   encoder->bidirectional = weights->bidirectional;
   encoder->layers = *std::move(layers);
   const auto reverse = file.metadata().find(std::string(kReverseSourceKey));
@@ -211,7 +211,8 @@ absl::StatusOr<RecurrentParts> ReadDecoder(const TensorFile& file,
       ReadOutputLayer(file, vocabulary, *words,
                       NeverPredicted(vocabulary, /*bidirectional=*/false));
   if (!output.ok()) return output.status();
-  return RecurrentParts{embedding, *std::move(layers), *std::move(output)};
+  return RecurrentParts{OwnedMatrix(embedding), *std::move(layers),
+                        *std::move(output)};
 }
 
 }  // namespace

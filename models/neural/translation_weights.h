@@ -45,8 +45,8 @@ struct EncoderParts {
     std::unique_ptr<const Linear> c;  // null unless the cell is an LSTM
   };
 
-  bool reverse_source;     // whether the words are read in reverse order
-  WeightMatrix embedding;  // (source vocabulary size, embedding size)
+  bool reverse_source;    // whether the words are read in reverse order
+  OwnedMatrix embedding;  // (source vocabulary size, embedding size)
   bool bidirectional;
   std::vector<RecurrentLayer> layers;
   // One for each depth. Empty if the encoder has one direction: then the
@@ -60,8 +60,7 @@ struct EncoderParts {
   size_t outputs() const;
 };
 
-// The parts of a translation model. The embeddings are views of the bytes of
-// weights.safetensors, which must outlive them.
+// The parts of a translation model, which own their numbers.
 struct TranslationParts {
   EncoderParts encoder;
   RecurrentParts decoder;  // its embedding is empty if it reads no words

@@ -137,6 +137,14 @@ WeightMatrix WeightMatrix::Rows(size_t begin, size_t count) const {
   return part;
 }
 
+OwnedMatrix::OwnedMatrix(const WeightMatrix& matrix)
+    : bytes_(matrix.bytes.begin(), matrix.bytes.end()),
+      scales_(matrix.scales.begin(), matrix.scales.end()),
+      view_(matrix) {
+  view_.bytes = {bytes_.data(), bytes_.size()};
+  view_.scales = {scales_.data(), scales_.size()};
+}
+
 ConvertedMatrix ConvertMatrix(const WeightMatrix& matrix, Precision precision) {
   ConvertedMatrix out;
   out.bytes.reserve(matrix.rows * matrix.cols * PrecisionSize(precision));

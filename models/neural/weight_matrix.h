@@ -68,6 +68,26 @@ struct ConvertedMatrix {
 // scale of a row is its largest absolute value divided by 127.
 ConvertedMatrix ConvertMatrix(const WeightMatrix& matrix, Precision precision);
 
+// A matrix that owns a copy of its numbers. Movable. Its methods are
+// thread-safe.
+class OwnedMatrix {
+ public:
+  OwnedMatrix() = default;
+  explicit OwnedMatrix(const WeightMatrix& matrix);
+  OwnedMatrix(OwnedMatrix&&) = default;
+  OwnedMatrix& operator=(OwnedMatrix&&) = default;
+
+  // A view that is valid as long as this object, also after a move.
+  const WeightMatrix& operator*() const { return view_; }
+  const WeightMatrix* operator->() const { return &view_; }
+
+ private:
+  // A move of a vector does not move its elements.
+  std::vector<char> bytes_;
+  std::vector<char> scales_;
+  WeightMatrix view_;
+};
+
 }  // namespace lmserve
 
 #endif  // LMSERVE_MODELS_NEURAL_WEIGHT_MATRIX_H_

@@ -193,8 +193,8 @@ std::vector<float> WindowModel::Features(
                          (contexts[begin + place] * window_ + place) * hidden();
       for (size_t k = 0; k < hidden(); ++k) to[k] += row[k];
       if (!direct_) continue;
-      embedding_.CopyRow(contexts[begin + place],
-                         to + hidden() + place * embedding_.cols);
+      embedding_->CopyRow(contexts[begin + place],
+                          to + hidden() + place * embedding_->cols);
     }
     TanhInPlace({to, hidden()});
     to += width;

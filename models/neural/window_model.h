@@ -28,9 +28,9 @@ namespace lmserve {
 // use one instance.
 class WindowModel final : public LanguageModel {
  public:
-  // `bytes` is the contents of weights.safetensors. It must outlive the model,
-  // which uses the embedding in place. Returns INVALID_ARGUMENT, naming the
-  // tensor, if it is not a window network over the vocabulary.
+  // `bytes` is the contents of weights.safetensors; the model copies what it
+  // needs. Returns INVALID_ARGUMENT, naming the tensor, if it is not a window
+  // network over the vocabulary.
   static absl::StatusOr<std::unique_ptr<WindowModel>> Create(
       Vocabulary vocabulary, absl::string_view bytes);
 
@@ -63,7 +63,7 @@ class WindowModel final : public LanguageModel {
   void ScoreContexts(const Contexts& contexts) const;
 
   const Vocabulary vocabulary_;
-  const WeightMatrix embedding_;
+  const OwnedMatrix embedding_;
   const bool direct_;  // whether there are direct connections
   const std::vector<float> hidden_bias_;
   const size_t window_;

@@ -144,6 +144,19 @@ absl::Status CheckNodes(const NgramFile& file, const NgramLayout& layout) {
   return absl::OkStatus();
 }
 
+// Checks that no context has more children than there are words, which bounds
+// the time of reading them. REQUIRES: CheckNodes() is OK.
+absl::Status CheckChildren(const NgramFile& file, const NgramLayout& layout) {
+  for (NodeId id = 0; id + 1 < file.nodes.size(); ++id) {
+    const NodeId count =
+        file.nodes[id + 1].first_child - file.nodes[id].first_child;
+    if (count <= file.header->counts[0]) continue;
+    return Broken(layout.nodes_at + id * sizeof(NgramNode), "children",
+                  absl::StrCat("at most ", file.header->counts[0]), count);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckLeaves(const NgramFile& file, const NgramLayout& layout) {
   for (size_t i = 0; i < file.leaves.size(); ++i) {
     absl::Status status =
@@ -184,19 +197,32 @@ absl::Status CheckWords(const NgramFile& file, const NgramLayout& layout) {
   return absl::OkStatus();
 }
 
-// Checks that slots hold valid ids, and that at least one slot is empty, so
-// that every search ends.
+// Checks that slots hold valid ids, and that an empty slot follows after a
+// bounded number of others, so that every search ends soon.
 absl::Status CheckSlots(const NgramFile& file, const NgramLayout& layout) {
+  uint32_t first_run = 0, run = 0, longest = 0;
   bool empty = false;
   for (size_t i = 0; i < file.slots.size(); ++i) {
-    empty |= file.slots[i] == 0;
     if (file.slots[i] >= file.words.size()) {
       return Broken(layout.slots_at + i * sizeof(NodeId), "slot",
                     absl::StrCat("below ", file.words.size()), file.slots[i]);
     }
+    if (file.slots[i] != 0) {
+      longest = std::max(longest, ++run);
+      continue;
+    }
+    if (!empty) first_run = run;
+    empty = true;
+    run = 0;
   }
   if (!empty) {
     return Broken(layout.slots_at, "slots", "at least one empty slot", "none");
+  }
+  // After the last slot, a search continues with the first one.
+  longest = std::max(longest, run + first_run);
+  if (longest > kMaxOccupiedSlots) {
+    return Broken(layout.slots_at, "slots in a row that are not empty",
+                  absl::StrCat("at most ", kMaxOccupiedSlots), longest);
   }
   return absl::OkStatus();
 }
@@ -275,8 +301,8 @@ absl::StatusOr<NgramFile> NgramFile::Parse(absl::string_view bytes,
   for (uint32_t k = 1; k < header.order; ++k) {
     file.level_begin[k + 1] = file.level_begin[k] + header.counts[k - 1];
   }
-  for (auto check :
-       {CheckNodes, CheckLeaves, CheckWords, CheckSlots, CheckBestWords}) {
+  for (auto check : {CheckNodes, CheckChildren, CheckLeaves, CheckWords,
+                     CheckSlots, CheckBestWords}) {
     if (status = check(file, layout); !status.ok()) return status;
   }
   return file;

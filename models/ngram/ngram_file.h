@@ -74,6 +74,11 @@ constexpr size_t NgramHeaderBytes(uint32_t order) {
 // hashing, in the slots. Those of other contexts are found by a linear search.
 inline constexpr uint32_t kMaxScannedChildren = 16;
 
+// The most slots in a row that may be occupied, which bounds the time of a
+// look-up. Tables that are two thirds full, as writers make them, have about 6
+// per doubling of their size: 165 with 2^27 slots.
+inline constexpr uint32_t kMaxOccupiedSlots = 512;
+
 // The upper limit of the logarithm of a back-off weight. It is far above what
 // any smoothing method gives, and sums of such logarithms stay finite.
 inline constexpr float kMaxBackOff = 1000;
@@ -103,8 +108,9 @@ struct NgramFile {
   std::array<NodeId, kMaxNgramOrder + 2> level_begin;
 
   // Checks every count, offset, id and number in the bytes, so that later reads
-  // need no checks. Returns INVALID_ARGUMENT with the offset, the expected and
-  // the found value if one is wrong. REQUIRES: bytes are aligned to 8 bytes.
+  // need no checks and every look-up ends after a bounded number of steps.
+  // Returns INVALID_ARGUMENT with the offset, the expected and the found value
+  // if one is wrong. REQUIRES: bytes are aligned to 8 bytes.
   static absl::StatusOr<NgramFile> Parse(absl::string_view bytes,
                                          WordId vocabulary_size);
 

@@ -43,7 +43,8 @@ class NgramModel final : public LanguageModel {
                     float* log_probs) const override;
 
   // Merges the sorted children of the context and of its suffixes. For a small
-  // k it reads only a few entries, not the whole vocabulary.
+  // k it reads only a few entries, except if many of them are skipped; it never
+  // takes much longer than Distribution().
   void TopK(absl::Span<const std::byte* const> states, size_t k,
             absl::Span<ScoredWord> best) const override;
 
@@ -91,6 +92,9 @@ class NgramModel final : public LanguageModel {
     float weight;
   };
 
+  // The words that a search for the best ones may skip in any vocabulary.
+  static constexpr size_t kMaxSkipped = 1'000;
+
   NgramModel(Vocabulary vocabulary, const NgramFile& file);
 
   Context Read(const std::byte* state) const;
@@ -119,6 +123,9 @@ class NgramModel final : public LanguageModel {
   ScoredWord SourceWord(const Source& source, size_t i) const;
 
   void FillDistribution(const Context& context, float* log_probs) const;
+  // Finds the best words in the time that the whole distribution takes.
+  void SortDistribution(const Context& context,
+                        absl::Span<ScoredWord> best) const;
   void FillTopK(const Context& context, absl::Span<ScoredWord> best) const;
   void FillTopKFloor(NodeId context, absl::Span<ScoredWord> best) const;
 

@@ -7,7 +7,9 @@
 // the unigrams. A word that is in several of these lists gets its probability
 // from the longest context. Each list is stored in the order of Likelier(), so
 // merging the lists and skipping words that a longer context has yields the k
-// best words after about k steps, whatever the size of the vocabulary.
+// best words after about k steps, whatever the size of the vocabulary. If
+// longer contexts have too many of the words at the beginning of a list,
+// computing the whole distribution takes less time, and its time is bounded.
 //
 // Tested by tests/conformance and tests/models/ngram/ngram_model_test.cc.
 
@@ -78,13 +80,19 @@ void NgramModel::FillDistribution(const Context& context,
 class NgramMerger {
  public:
   NgramMerger(const NgramModel& model, const NgramModel::Context& context)
-      : model_(model), sources_(model.Sources(context)) {
+      : model_(model),
+        sources_(model.Sources(context)),
+        most_skipped_(NgramModel::kMaxSkipped +
+                      model.vocabulary().size() / 32) {
     heads_.resize(sources_.size());
     for (size_t s = 0; s < sources_.size(); ++s) ReadFrom(s, 0);
     ChooseLikeliest();
   }
 
-  // Whether there are words left.
+  // Whether so many words were skipped that another way is faster.
+  bool IsSlow() const { return skipped_ > most_skipped_; }
+
+  // Whether there are words left. False if IsSlow().
   bool HasNext() const { return likeliest_ < sources_.size(); }
 
   // Returns the current word. REQUIRES: HasNext().
@@ -107,9 +115,10 @@ class NgramMerger {
   void ReadFrom(size_t source, size_t position) {
     const size_t size = model_.SourceSize(sources_[source]);
     Head& head = heads_[source];
-    for (; position < size; ++position) {
+    for (; position < size && !IsSlow(); ++position) {
       head.word = model_.SourceWord(sources_[source], position);
       if (!IsHidden(source, head.word.word)) break;
+      ++skipped_;
     }
     head.position = position;
   }
@@ -124,6 +133,7 @@ class NgramMerger {
 
   void ChooseLikeliest() {
     likeliest_ = sources_.size();
+    if (IsSlow()) return;
     for (size_t s = 0; s < sources_.size(); ++s) {
       if (heads_[s].position == model_.SourceSize(sources_[s])) continue;
       if (!HasNext() || Likelier(heads_[s].word, heads_[likeliest_].word)) {
@@ -135,6 +145,8 @@ class NgramMerger {
   const NgramModel& model_;
   const std::vector<NgramModel::Source> sources_;
   std::vector<Head> heads_;
+  const size_t most_skipped_;
+  size_t skipped_ = 0;
   size_t likeliest_ = 0;  // index of the list whose head is Next()
 };
 
@@ -177,6 +189,7 @@ void NgramModel::FillTopK(const Context& context,
     }
     words.push_back(word);
   }
+  if (merger.IsSlow()) return SortDistribution(context, best);
   if (words.size() < best.size()) {
     AddEquals(kImpossible, best.size() - words.size(), vocabulary_.size(),
               &words);
@@ -184,9 +197,23 @@ void NgramModel::FillTopK(const Context& context,
   CopyBest(std::move(words), best);
 }
 
+void NgramModel::SortDistribution(const Context& context,
+                                  absl::Span<ScoredWord> best) const {
+  std::vector<float> log_probs(vocabulary_.size());
+  FillDistribution(context, log_probs.data());
+  std::vector<ScoredWord> words(vocabulary_.size());
+  for (WordId w = 0; w < vocabulary_.size(); ++w) words[w] = {w, log_probs[w]};
+  std::partial_sort(words.begin(), words.begin() + best.size(), words.end(),
+                    Likelier);
+  std::copy_n(words.begin(), best.size(), best.begin());
+}
+
 void NgramModel::FillTopKFloor(NodeId context,
                                absl::Span<ScoredWord> best) const {
   const Source children = {context, 0};
+  if (SourceSize(children) > kMaxSkipped) {
+    return SortDistribution({context, 0}, best);
+  }
   const size_t count = std::min(best.size(), SourceSize(children));
   std::vector<ScoredWord> words;
   for (size_t i = 0; i < count; ++i) words.push_back(SourceWord(children, i));

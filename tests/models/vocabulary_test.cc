@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -112,6 +113,27 @@ TEST(VocabularyTest, CheckSameWordsReportsTheFirstDifference) {
             "INVALID_ARGUMENT: word 3: expected 'a', found 'b'");
   EXPECT_EQ(error("<unk>\n<s>\n</s>\n"),
             "INVALID_ARGUMENT: words: expected 4, found 3");
+}
+
+TEST(VocabularyTest, WordsAreNotLongerThanTheLimit) {
+  const auto parse = [](size_t size) {
+    return Vocabulary::Parse(
+               absl::StrCat("<unk>\n<s>\n</s>\n", std::string(size, 'a'), "\n"))
+        .status();
+  };
+  EXPECT_TRUE(parse(kMaxWordSize).ok());
+  EXPECT_EQ(parse(kMaxWordSize + 1).message(),
+            "vocabulary line 4: expected a word of at most 65536 bytes, found "
+            "65537");
+}
+
+TEST(VocabularyTest, ErrorsQuoteWordsEscapedAndCut) {
+  const std::string word = "\x1b[31m" + std::string(1000, 'a');
+  const absl::Status status =
+      Vocabulary::Parse(absl::StrCat(word, "\n", word, "\n")).status();
+  EXPECT_EQ(status.message(),
+            absl::StrCat("vocabulary line 2: duplicate word '\\x1b[31m",
+                         std::string(95, 'a'), "...'"));
 }
 
 }  // namespace

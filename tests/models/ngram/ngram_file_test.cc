@@ -5,8 +5,10 @@
 
 #include "models/ngram/ngram_file.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -254,6 +256,87 @@ TEST_F(TinyFileTest, BackOffsThatOverflow) {
     Put(bytes, Node(id) + 4, Bits(std::numeric_limits<float>::max()));
   }
   EXPECT_THAT(Error(bytes), HasSubstr("back-off"));
+}
+
+// Returns ARPA text of a bigram model with `words` words w0, w1, ... The
+// contexts w0 and w1 have the words from w2 on as children.
+std::string WideArpa(int words) {
+  std::string unigrams = "-1\t<unk>\n-99\t<s>\t-0.5\n-1\t</s>\n";
+  std::string bigrams;
+  for (int i = 0; i < words; ++i) {
+    const double log10 = -2 - i % 97 / 50.0;
+    absl::StrAppend(&unigrams, log10, "\tw", i, i < 2 ? "\t-0.7\n" : "\n");
+    if (i < 2) continue;
+    for (int context : {0, 1}) {
+      absl::StrAppend(&bigrams, log10 - 0.01 * context, "\tw", context, " w", i,
+                      "\n");
+    }
+  }
+  return absl::StrCat("\\data\\\nngram 1=", words + 3,
+                      "\nngram 2=", 2 * (words - 2), "\n\n\\1-grams:\n",
+                      unigrams, "\n\\2-grams:\n", bigrams, "\n\\end\\\n");
+}
+
+// A table with one empty slot is valid as such, but each look-up of an n-gram
+// that does not exist would read all of it.
+TEST(WideFileTest, EveryLookupIsShort) {
+  constexpr int kVocabulary = 1003;
+  const BuiltNgramModel built = BuildFromArpa(WideArpa(1000));
+  std::vector<char> bytes = Exactly(built.bytes);
+  const NgramFile file = NgramFile::Parse(View(bytes), kVocabulary).value();
+  const NgramLayout layout(*file.header);
+  ASSERT_EQ(file.slots.size(), 4096u);
+  const auto occupy = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const size_t offset = layout.slots_at + i % 4096 * sizeof(NodeId);
+      if (Get(View(bytes), offset) == 0) Put(bytes, offset, 1);
+    }
+    return NgramFile::Parse(View(bytes), kVocabulary).status();
+  };
+  EXPECT_TRUE(occupy(1000, 1400).ok());
+  EXPECT_THAT(std::string(occupy(4000, 4000 + 513).message()),
+              testing::MatchesRegex(
+                  "ngram.bin at byte [0-9]+: slots in a row that are not "
+                  "empty: expected at most 512, found 5[0-9]+"));
+  const absl::Status status = occupy(1, 4096);
+  EXPECT_FALSE(status.ok());
+}
+
+TEST(WideFileTest, ContextHasAtMostAllWordsAsChildren) {
+  const BuiltNgramModel built = BuildFromArpa(WideArpa(1000));
+  std::vector<char> bytes = Exactly(built.bytes);
+  const NgramFile file = NgramFile::Parse(View(bytes), 1003).value();
+  const NgramLayout layout(*file.header);
+  const NodeId w1 = 1 + 4;  // after <unk>, <s>, </s> and w0
+  ASSERT_EQ(file.nodes[w1].first_child - file.nodes[w1 - 1].first_child, 998u);
+  const size_t offset = layout.nodes_at + w1 * sizeof(NgramNode) +
+                        offsetof(NgramNode, first_child);
+  Put(bytes, offset, file.nodes[w1 + 1].first_child);
+  EXPECT_THAT(
+      std::string(NgramFile::Parse(View(bytes), 1003).status().message()),
+      HasSubstr("children: expected at most 1003, found 1996"));
+}
+
+// The children of w0 hide nearly all words of the vocabulary.
+TEST(WideFileTest, TopKIsTheSortedDistribution) {
+  constexpr WordId kVocabulary = 5003;
+  const BuiltNgramModel built = BuildFromArpa(WideArpa(5000));
+  const NgramModel& model = *built.model;
+  std::vector<std::byte> state(model.state_size());
+  model.Start(state.data());
+  model.ScoreWord(state.data(), model.vocabulary().Find("w0"));
+  const std::byte* const view = state.data();
+  std::vector<float> log_probs(kVocabulary);
+  model.Distribution({&view, 1}, log_probs.data());
+  std::vector<ScoredWord> expected;
+  for (WordId w = 0; w < kVocabulary; ++w)
+    expected.push_back({w, log_probs[w]});
+  std::sort(expected.begin(), expected.end(), Likelier);
+  for (size_t k : {1, 10, 4000, 5003}) {
+    std::vector<ScoredWord> best(k);
+    model.TopK({&view, 1}, k, absl::MakeSpan(best));
+    EXPECT_TRUE(std::equal(best.begin(), best.end(), expected.begin())) << k;
+  }
 }
 
 }  // namespace
