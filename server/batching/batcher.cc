@@ -15,6 +15,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Operations = absl::Span<BatchOperation* const>;
 
+// How long work of look-up models may take before others have their turn.
+constexpr std::chrono::milliseconds kLookupTurn(10);
+
 // The most states whose distributions are in memory at a time.
 constexpr size_t kMostDistributions = 64;
 
@@ -121,9 +124,9 @@ void RunVisits(Operations batch, Scratch* scratch) {
   }
 }
 
-// Does at most `limit` words of the work of a batch. REQUIRES: it is not empty,
-// and is for one model.
-void RunBatch(Operations batch, size_t limit) {
+// Does at most `limit` words of the work of a batch, and at most `state_limit`
+// words of it for states. REQUIRES: it is not empty, and is for one model.
+void RunBatch(Operations batch, size_t limit, size_t state_limit) {
   thread_local Scratch scratch;
   BatchOperation* first = batch.front();
   if (first->is_exclusive) {
@@ -133,15 +136,39 @@ void RunBatch(Operations batch, size_t limit) {
   size_t words = 0;
   scratch.queries.clear();
   for (BatchOperation* operation : batch) {
+    if (words >= limit) break;
     words += operation->TakeQueries(limit - words, &scratch.queries);
   }
   if (!scratch.queries.empty()) first->model().Score(scratch.queries);
   for (BatchOperation* operation : batch) {
-    words += operation->TakeStates(limit - words, words == 0);
+    words +=
+        operation->TakeStates(std::min(limit - words, state_limit), words == 0);
   }
   RunAttention(batch);
   RunBest(batch, &scratch);
   RunVisits(batch, &scratch);
+}
+
+// Does the work of a look-up model in parts. A word takes a microsecond, but a
+// thousand times as long in a model that was made for that; so the first part
+// is small, the next ones are larger while they are fast, and after kLookupTurn
+// no other part begins. Returns the words done, at most `limit` of them.
+size_t RunLookups(Operations batch, size_t limit) {
+  constexpr size_t kFirstWords = 128, kFirstStates = 16;
+  constexpr std::chrono::milliseconds kFast(1);
+  const Clock::time_point start = Clock::now();
+  const size_t all = WordsLeft(batch);
+  Clock::time_point part_start = start;
+  for (size_t factor = 1;;) {
+    const size_t done = all - WordsLeft(batch);
+    if (done == all || done >= limit) return done;
+    RunBatch(batch, std::min(factor * kFirstWords, limit - done),
+             factor * kFirstStates);
+    const Clock::time_point now = Clock::now();
+    if (now - start > kLookupTurn) return all - WordsLeft(batch);
+    if (now - part_start < kFast) factor *= 2;
+    part_start = now;
+  }
 }
 
 size_t ThreadCount(const BatcherOptions& options) {
@@ -180,17 +207,18 @@ bool Batcher::IsInline(const BatchOperation& operation) const {
          operation.words_left <= options_.inline_words;
 }
 
-void Batcher::RunInline(BatchOperation* operation) {
+// Returns whether the work is done or has failed.
+bool Batcher::RunInline(BatchOperation* operation) {
   operation->status = operation->call.CheckWanted();
-  if (!operation->status.ok()) return;
-  const size_t words = operation->words_left;
+  if (!operation->status.ok()) return true;
   const Clock::time_point start = Clock::now();
-  RunBatch({&operation, 1}, words);
+  const size_t words = RunLookups({&operation, 1}, operation->words_left);
   const double seconds = Seconds(Clock::now() - start);
   operation->call.compute_seconds += seconds;
   if (options_.on_batch != nullptr) {
     options_.on_batch({operation->work().model, 1, words, seconds, {}});
   }
+  return operation->words_left == 0;
 }
 
 // Returns whether the caller must wait. As soon as the operation is in the
@@ -210,7 +238,12 @@ void Batcher::RunQueued(Operations batch,
                         WorkQueue::BatchResult* result) const {
   const size_t words = WordsLeft(batch);
   const Clock::time_point start = Clock::now();
-  RunBatch(batch, options_.batch_words);
+  const BatchOperation& first = *batch.front();
+  if (!first.is_exclusive && first.model().is_lookup()) {
+    RunLookups(batch, options_.batch_words);
+  } else {
+    RunBatch(batch, options_.batch_words, options_.batch_words);
+  }
   result->words_done = words - WordsLeft(batch);
   result->seconds = Seconds(Clock::now() - start);
   std::vector<double> queue_seconds;

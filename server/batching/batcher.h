@@ -56,7 +56,9 @@ struct BatcherOptions {
 // WorkQueue describes priorities and what happens if the queue is full.
 //
 // Work of look-up models (LanguageModel::is_lookup) does not get faster in a
-// batch. It is done at once on the caller's thread, unless it is long.
+// batch. It is done at once on the caller's thread, unless it is long: after 10
+// milliseconds the rest is queued like other work. A thread of the batcher,
+// too, turns to other work after that time.
 //
 // No answer depends on the other work in its batch. Any number of threads may
 // use a batcher; it must outlive the calls.
@@ -89,7 +91,7 @@ class Batcher {
  private:
   // On the caller's thread.
   bool IsInline(const BatchOperation& operation) const;
-  void RunInline(BatchOperation* operation);
+  bool RunInline(BatchOperation* operation);
   bool Enqueue(BatchOperation* operation);
 
   // On a thread of the batcher.
@@ -107,8 +109,7 @@ class [[nodiscard]] Batcher::Turn {
  public:
   bool await_ready() {
     if (!batcher_.IsInline(operation_)) return false;
-    batcher_.RunInline(&operation_);
-    return true;
+    return batcher_.RunInline(&operation_);
   }
   bool await_suspend(std::coroutine_handle<> waiter) {
     operation_.waiter = waiter;

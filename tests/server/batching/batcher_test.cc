@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>
@@ -128,6 +129,45 @@ TEST_F(BatcherTest, AnswersDoNotDependOnTheOtherWorkInABatch) {
       EXPECT_EQ(found[i], expected[i]) << i << ", " << batch_words;
     }
   }
+}
+
+// Work on the caller's thread ends after a short time, whatever the model: the
+// rest is queued.
+TEST_F(BatcherTest, LongInlineWorkContinuesInTheQueue) {
+  constexpr size_t kWords = 1'000'000;
+  const ModelHandle handle = Get("tiny");
+  const LanguageModel& model = *handle->model().left_to_right();
+  std::vector<WordId> words(kWords);
+  for (size_t i = 0; i < kWords; ++i) {
+    words[i] = i * i % model.vocabulary().size();
+  }
+  const Reading expected = Read(model, words, 3);
+  Reading found = {words, std::vector<float>(kWords),
+                   std::vector<ScoredWord>(3)};
+  std::mutex mutex;
+  std::vector<size_t> inline_words;
+  size_t all_words = 0;
+  std::promise<void> done;
+  Batcher batcher({.threads = 1,
+                   .batch_words = kWords,
+                   .inline_words = 2 * kWords,
+                   .queue_words = 2 * kWords,
+                   .on_batch = [&](const BatcherOptions::Batch& batch) {
+                     const std::lock_guard<std::mutex> lock(mutex);
+                     all_words += batch.words;
+                     if (batch.queue_seconds.empty()) {
+                       inline_words.push_back(batch.words);
+                     }
+                   }});
+  RunDetached(Read(batcher, handle, &found), [&](absl::Status status) {
+    EXPECT_TRUE(status.ok()) << status;
+    done.set_value();
+  });
+  done.get_future().wait();
+  EXPECT_EQ(found, expected);
+  ASSERT_FALSE(inline_words.empty());
+  EXPECT_LT(inline_words.front(), kWords);
+  EXPECT_GE(all_words, kWords + 2);  // and two states
 }
 
 // One call may have several texts, and more states than texts.
