@@ -3,12 +3,9 @@
 #define LMSERVE_MODEL_STORE_BACKGROUND_THREAD_H_
 
 #include <chrono>
-#include <deque>
 #include <functional>
+#include <memory>
 #include <thread>
-
-#include "absl/base/thread_annotations.h"
-#include "model_store/mutex.h"
 
 namespace lmserve {
 
@@ -20,6 +17,9 @@ class BackgroundThread {
  public:
   using Task = std::function<void()>;
 
+  static constexpr std::chrono::milliseconds kForever =
+      std::chrono::hours(24 * 365);
+
   BackgroundThread();
   ~BackgroundThread();  // calls Stop()
 
@@ -27,32 +27,31 @@ class BackgroundThread {
   // Tasks may post tasks.
   bool Post(Task task);
 
+  // The same, but the task is not run before `delay` has passed, and is dropped
+  // if the thread is stopped before.
+  bool PostAfter(std::chrono::milliseconds delay, Task task);
+
   // Runs a task periodically: `pause` after this call, and then `pause` after
   // the end of its previous run. Tasks that were posted go first. May be called
   // at most once.
   void RepeatEvery(std::chrono::milliseconds pause, Task task);
 
-  // Runs all tasks that were posted, then ends the thread. Must not be called
-  // from a task.
-  void Stop();
+  // Runs all tasks that were posted without delay, then ends the thread. Waits
+  // at most `patience` for that: a task may hang in a system call on a broken
+  // file system. Returns whether the thread has ended. If it has not, it is
+  // abandoned, and its tasks must own everything that they use. Must not be
+  // called from a task.
+  bool Stop(std::chrono::milliseconds patience = kForever);
 
  private:
-  void Run();
+  struct State;
 
-  // Removes the next posted task and returns it. Waits until a task is posted,
-  // the periodic task is due (returns null) or the thread is stopped and has no
-  // more tasks (also returns null).
-  Task WaitForPosted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  Mutex mutex_;
-  ConditionVariable changed_;
-  std::deque<Task> tasks_ ABSL_GUARDED_BY(mutex_);
-  Task repeated_ ABSL_GUARDED_BY(mutex_);  // null if there is no periodic task
-  std::chrono::milliseconds pause_ ABSL_GUARDED_BY(mutex_);
-  std::chrono::steady_clock::time_point due_ ABSL_GUARDED_BY(mutex_);
-  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  const std::shared_ptr<State> state_;  // shared with the thread
   std::thread thread_;
 };
+
+// Gives the calling thread the lowest scheduling priority.
+void LowerThreadPriority();
 
 }  // namespace lmserve
 

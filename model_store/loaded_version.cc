@@ -2,17 +2,20 @@
 #include "model_store/loaded_version.h"
 
 #include <chrono>
+#include <exception>
 #include <filesystem>
+#include <new>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 
 #include "absl/memory/memory.h"
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "model_store/manifest.h"
 #include "model_store/reranker.h"
 #include "model_store/self_test.h"
 #include "model_store/sha256.h"
+#include "model_store/stored_file.h"
 #include "models/model_factory.h"
 
 namespace lmserve {
@@ -29,36 +32,19 @@ absl::Status Differs(absl::string_view file, absl::string_view field,
       file, absl::StrCat(field, ": expected ", expected, ", found ", found));
 }
 
-absl::StatusOr<MappedFile> Map(const std::string& directory,
-                               absl::string_view name) {
-  absl::StatusOr<MappedFile> file =
-      MappedFile::Open(absl::StrCat(directory, "/", name));
-  if (!file.ok()) return Broken(name, file.status().message());
-  return file;
+// Adds the name of a file to an error of reading it. That the file does not
+// exist is damage, because the manifest names it.
+absl::Status CannotRead(absl::string_view file, const absl::Status& status) {
+  if (!absl::IsUnavailable(status) && !absl::IsResourceExhausted(status)) {
+    return Broken(file, status.message());
+  }
+  return absl::Status(status.code(),
+                      absl::StrCat("file '", file, "': ", status.message()));
 }
 
-absl::StatusOr<lm::v1::Manifest> ReadManifest(const std::string& directory) {
-  const absl::StatusOr<MappedFile> file = Map(directory, kManifestFile);
-  if (!file.ok()) return file.status();
-  return ParseManifest(file->bytes());
-}
-
-// Maps a file and checks that it has the size and SHA-256 of the manifest.
-absl::StatusOr<MappedFile> MapVerified(const std::string& directory,
-                                       const lm::v1::ModelFile& expected,
-                                       absl::FunctionRef<bool()> is_cancelled) {
-  absl::StatusOr<MappedFile> file = Map(directory, expected.name());
-  if (!file.ok()) return file;
-  const uint64_t size = file->bytes().size();
-  if (size != expected.size()) {
-    return Differs(expected.name(), "size", expected.size(), size);
-  }
-  const std::optional<std::string> sha256 = Sha256(file->bytes(), is_cancelled);
-  if (!sha256.has_value()) return absl::CancelledError("loading was cancelled");
-  if (*sha256 != expected.sha256()) {
-    return Differs(expected.name(), "SHA-256", expected.sha256(), *sha256);
-  }
-  return file;
+// Whether a file is JSON that is parsed as a whole, and therefore small.
+bool IsSmall(absl::string_view file) {
+  return file == kSelfTestFile || file == kRerankerFile;
 }
 
 absl::StatusOr<AnyModel> MakeModel(const std::string& family,
@@ -70,6 +56,7 @@ absl::StatusOr<AnyModel> MakeModel(const std::string& family,
   if (absl::IsNotFound(model.status())) {
     return Broken(kManifestFile, model.status().message());
   }
+  if (absl::IsResourceExhausted(model.status())) return model.status();
   return absl::DataLossError(model.status().message());
 }
 
@@ -79,30 +66,22 @@ absl::StatusOr<lm::v1::Reranker> MakeReranker(const ModelFiles& files) {
   return ParseReranker(*json);
 }
 
-absl::Status CheckSelfTest(const AnyModel& model, const ModelFiles& files) {
+absl::Status CheckSelfTest(const AnyModel& model, const ModelFiles& files,
+                           const std::function<absl::Status()>& check) {
   lm::v1::SelfTest self_test;
   absl::Status status =
       FromJson(kSelfTestFile, files.find(kSelfTestFile)->second, &self_test);
   if (!status.ok()) return status;
-  status = RunSelfTest(model, self_test);
-  return status.ok() ? status : Broken(kSelfTestFile, status.message());
-}
-
-ModelFiles FilesByName(const lm::v1::Manifest& manifest,
-                       absl::Span<const MappedFile> mapped) {
-  ModelFiles files;
-  for (int i = 0; i < manifest.files_size(); ++i) {
-    files[manifest.files(i).name()] = mapped[i].bytes();
-  }
-  return files;
+  status = RunSelfTest(model, self_test, check);
+  return absl::IsDataLoss(status) ? Broken(kSelfTestFile, status.message())
+                                  : status;
 }
 
 }  // namespace
 
 LoadedVersion::LoadedVersion(absl::string_view name, uint64_t version,
-                             lm::v1::Manifest manifest,
-                             std::vector<MappedFile> files, Content content,
-                             double load_seconds)
+                             lm::v1::Manifest manifest, Files files,
+                             Content content, double load_seconds)
     : name_(name),
       version_(version),
       manifest_(std::move(manifest)),
@@ -111,17 +90,9 @@ LoadedVersion::LoadedVersion(absl::string_view name, uint64_t version,
       load_seconds_(load_seconds) {}
 
 ModelFiles LoadedVersion::files() const {
-  return FilesByName(manifest_, files_);
-}
-
-absl::StatusOr<LoadedVersion::Content> LoadedVersion::MakeContent(
-    const lm::v1::Manifest& manifest, const ModelFiles& files) {
-  if (manifest.family() == kRerankerFamily) return MakeReranker(files);
-  absl::StatusOr<AnyModel> model = MakeModel(manifest.family(), files);
-  if (!model.ok()) return model.status();
-  absl::Status status = CheckSelfTest(*model, files);
-  if (!status.ok()) return status;
-  return *std::move(model);
+  ModelFiles files;
+  for (const auto& [name, memory] : files_) files[name] = memory.bytes();
+  return files;
 }
 
 uint64_t LoadedVersion::file_bytes() const {
@@ -130,34 +101,130 @@ uint64_t LoadedVersion::file_bytes() const {
   return bytes;
 }
 
+// Loads one version, step by step. Lives for one call of LoadModel().
+class VersionLoader {
+ public:
+  VersionLoader(absl::string_view store, absl::string_view name,
+                uint64_t version, const LoadOptions& options)
+      : name_(name),
+        version_(version),
+        directory_(absl::StrCat(store, "/", name, "/", version)),
+        options_(options),
+        links_({.follow_all = options.follow_links,
+                .directories = {directory_, std::string(store)}}) {}
+
+  absl::StatusOr<ModelHandle> Load() {
+    const auto start = std::chrono::steady_clock::now();
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(directory_, ignored)) {
+      return absl::NotFoundError(absl::StrCat(
+          "model '", name_, "' has no version ", version_, " in the store"));
+    }
+    absl::StatusOr<lm::v1::Manifest> manifest = ReadManifest();
+    if (!manifest.ok()) return manifest.status();
+    absl::Status status = ReadFiles(*manifest);
+    if (!status.ok()) return status;
+    absl::StatusOr<LoadedVersion::Content> content = MakeContent(*manifest);
+    if (!content.ok()) return content.status();
+    if (!options_.keep_files) {
+      std::erase_if(
+          files_, [](const auto& file) { return !IsReadInPlace(file.first); });
+    }
+    const std::chrono::duration<double> load_time =
+        std::chrono::steady_clock::now() - start;
+    return absl::WrapUnique(new LoadedVersion(
+        name_, version_, *std::move(manifest), std::move(files_),
+        *std::move(content), load_time.count()));
+  }
+
+ private:
+  absl::StatusOr<lm::v1::Manifest> ReadManifest() const {
+    absl::Status status = options_.check();
+    if (!status.ok()) return status;
+    const absl::StatusOr<PrivateMemory> json =
+        ReadStoredFile(absl::StrCat(directory_, "/", kManifestFile),
+                       kMaxSmallFileSize, links_);
+    if (!json.ok()) return CannotRead(kManifestFile, json.status());
+    return ParseManifest(json->bytes());
+  }
+
+  absl::Status ReadFiles(const lm::v1::Manifest& manifest) {
+    for (const lm::v1::ModelFile& entry : manifest.files()) {
+      absl::StatusOr<PrivateMemory> file = ReadVerified(entry);
+      if (!file.ok()) return file.status();
+      files_[entry.name()] = *std::move(file);
+    }
+    return absl::OkStatus();
+  }
+
+  // Reads a file and checks that it has the size and SHA-256 of the manifest.
+  absl::StatusOr<PrivateMemory> ReadVerified(
+      const lm::v1::ModelFile& expected) const {
+    const absl::StatusOr<StoredFile> file = StoredFile::Open(
+        absl::StrCat(directory_, "/", expected.name()), links_);
+    if (!file.ok()) return CannotRead(expected.name(), file.status());
+    if (file->size() != expected.size()) {
+      return Differs(expected.name(), "size", expected.size(), file->size());
+    }
+    if (IsSmall(expected.name()) && file->size() > kMaxSmallFileSize) {
+      return Differs(expected.name(), "size",
+                     absl::StrCat("at most ", kMaxSmallFileSize),
+                     absl::StrCat(file->size()));
+    }
+    absl::Status stopped;
+    Sha256Stream sha256;
+    absl::StatusOr<PrivateMemory> memory =
+        file->Read([&](absl::string_view piece) {
+          sha256.Add(piece);
+          stopped = options_.check();
+          return stopped;
+        });
+    if (!stopped.ok()) return stopped;
+    if (!memory.ok()) return CannotRead(expected.name(), memory.status());
+    const std::string found = sha256.Finish();
+    if (found != expected.sha256()) {
+      return Differs(expected.name(), "SHA-256", expected.sha256(), found);
+    }
+    return memory;
+  }
+
+  absl::StatusOr<LoadedVersion::Content> MakeContent(
+      const lm::v1::Manifest& manifest) const {
+    ModelFiles files;
+    for (const auto& [name, memory] : files_) files[name] = memory.bytes();
+    if (manifest.family() == kRerankerFamily) return MakeReranker(files);
+    absl::StatusOr<AnyModel> model = MakeModel(manifest.family(), files);
+    if (!model.ok()) return model.status();
+    absl::Status status = CheckSelfTest(*model, files, options_.check);
+    if (!status.ok()) return status;
+    return *std::move(model);
+  }
+
+  const absl::string_view name_;
+  const uint64_t version_;
+  const std::string directory_;
+  const LoadOptions& options_;
+  const LinkPolicy links_;
+  LoadedVersion::Files files_;
+};
+
+// The only place where exceptions of loading are caught: memory that does not
+// suffice, and errors of the libraries that compute.
 absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
                                       absl::string_view name, uint64_t version,
-                                      absl::FunctionRef<bool()> is_cancelled) {
-  const auto start = std::chrono::steady_clock::now();
-  const std::string directory = absl::StrCat(store, "/", name, "/", version);
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(directory, ignored)) {
-    return absl::NotFoundError(absl::StrCat(
-        "model '", name, "' has no version ", version, " in the store"));
+                                      const LoadOptions& options) {
+  constexpr absl::string_view kNoMemory =
+      "memory: expected enough to load the version, found too little";
+  try {
+    return VersionLoader(store, name, version, options).Load();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(kNoMemory);
+  } catch (const std::length_error&) {
+    return absl::ResourceExhaustedError(kNoMemory);
+  } catch (const std::exception& error) {
+    return absl::InternalError(
+        absl::StrCat("loading failed: ", absl::string_view(error.what())));
   }
-  absl::StatusOr<lm::v1::Manifest> manifest = ReadManifest(directory);
-  if (!manifest.ok()) return manifest.status();
-
-  std::vector<MappedFile> files;
-  for (const lm::v1::ModelFile& entry : manifest->files()) {
-    absl::StatusOr<MappedFile> file =
-        MapVerified(directory, entry, is_cancelled);
-    if (!file.ok()) return file.status();
-    files.push_back(*std::move(file));
-  }
-  absl::StatusOr<LoadedVersion::Content> content =
-      LoadedVersion::MakeContent(*manifest, FilesByName(*manifest, files));
-  if (!content.ok()) return content.status();
-  const std::chrono::duration<double> load_time =
-      std::chrono::steady_clock::now() - start;
-  return absl::WrapUnique(
-      new LoadedVersion(name, version, *std::move(manifest), std::move(files),
-                        *std::move(content), load_time.count()));
 }
 
 }  // namespace lmserve

@@ -3,24 +3,37 @@
 #define LMSERVE_MODEL_STORE_LOADED_VERSION_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <variant>
-#include <vector>
 
-#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lm/v1/manifest.pb.h"
 #include "lm/v1/reranker.pb.h"
-#include "model_store/mapped_file.h"
+#include "model_store/private_memory.h"
 #include "models/any_model.h"
 #include "models/model_files.h"
 
 namespace lmserve {
 
+struct LoadOptions {
+  // Called regularly by the thread that loads, between steps that are bounded.
+  // Loading ends with its error if it fails.
+  std::function<absl::Status()> check = [] { return absl::OkStatus(); };
+  // Whether files may be symbolic links that lead out of the version's
+  // directory and out of the store.
+  bool follow_links = false;
+  // Whether LoadedVersion::files() has all files. If false, the memory of files
+  // that the model does not read in place is freed.
+  bool keep_files = true;
+};
+
 // A verified version of a model or a reranker, in memory. Owns the model and
-// the mapped files that it reads. Immutable and thread-safe.
+// the contents of the files that it reads. Immutable and thread-safe.
 class LoadedVersion {
  public:
   const std::string& name() const { return name_; }
@@ -40,8 +53,8 @@ class LoadedVersion {
 
   const lm::v1::Manifest& manifest() const { return manifest_; }
 
-  // Returns the files that the manifest lists. The views are valid as long as
-  // this object.
+  // Returns the files that the manifest lists and that are still in memory (see
+  // LoadOptions::keep_files). The views are valid as long as this object.
   ModelFiles files() const;
 
   // Returns the duration of loading, including verification.
@@ -51,25 +64,20 @@ class LoadedVersion {
   uint64_t file_bytes() const;
 
  private:
-  friend absl::StatusOr<std::shared_ptr<const LoadedVersion>> LoadModel(
-      absl::string_view store, absl::string_view name, uint64_t version,
-      absl::FunctionRef<bool()> is_cancelled);
+  friend class VersionLoader;
 
+  using Files = std::map<std::string, PrivateMemory, std::less<>>;
   using Content = std::variant<AnyModel, lm::v1::Reranker>;
 
   LoadedVersion(absl::string_view name, uint64_t version,
-                lm::v1::Manifest manifest, std::vector<MappedFile> files,
-                Content content, double load_seconds);
-
-  static absl::StatusOr<Content> MakeContent(const lm::v1::Manifest& manifest,
-                                             const ModelFiles& files);
+                lm::v1::Manifest manifest, Files files, Content content,
+                double load_seconds);
 
   const std::string name_;
   const uint64_t version_;
   const lm::v1::Manifest manifest_;
-  // In the order of the manifest. Declared before content_, because a model
-  // reads the mapped files.
-  const std::vector<MappedFile> files_;
+  // Declared before content_, because a model reads the files in place.
+  const Files files_;
   const Content content_;
   const double load_seconds_;
 };
@@ -78,16 +86,17 @@ class LoadedVersion {
 // exists.
 using ModelHandle = std::shared_ptr<const LoadedVersion>;
 
-// Loads <store>/<name>/<version>: reads the manifest, maps every file, checks
-// its size and SHA-256, creates the model and runs the self-test. Every page
-// has then been read, so that the first request is not slower. Does not check
-// whether the members of a reranker exist. Errors: NOT_FOUND if the version
-// does not exist; DATA_LOSS, with file, offset, expected and found, if a check
-// fails; CANCELLED if `is_cancelled` returns true, which is called regularly
-// during verification. Thread-safe.
-absl::StatusOr<ModelHandle> LoadModel(
-    absl::string_view store, absl::string_view name, uint64_t version,
-    absl::FunctionRef<bool()> is_cancelled = [] { return false; });
+// Loads <store>/<name>/<version>: reads the manifest, reads every file into
+// private memory, checks its size and SHA-256, creates the model and runs the
+// self-test. What was verified is what is served, whatever happens to the files
+// later. Does not check whether the members of a reranker exist. Errors:
+// NOT_FOUND if the version does not exist; DATA_LOSS, with file, offset,
+// expected and found, if a check fails; UNAVAILABLE if a file cannot be read;
+// RESOURCE_EXHAUSTED if memory does not suffice; the error of `options.check`.
+// Thread-safe.
+absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
+                                      absl::string_view name, uint64_t version,
+                                      const LoadOptions& options = {});
 
 }  // namespace lmserve
 

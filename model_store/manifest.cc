@@ -3,6 +3,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/ascii.h"
@@ -15,12 +16,20 @@ namespace lmserve {
 namespace {
 
 constexpr size_t kLargestManifest = 1 << 20;
+constexpr int kMostFiles = 1'000;
+
+// Escapes a text for an error message, and cuts it if it is long.
+std::string Escape(absl::string_view text) {
+  constexpr size_t kMaxShown = 100;
+  return absl::StrCat(absl::CHexEscape(text.substr(0, kMaxShown)),
+                      text.size() > kMaxShown ? "..." : "");
+}
 
 absl::Status Broken(absl::string_view field, absl::string_view expected,
                     absl::string_view found) {
   return absl::DataLossError(absl::StrCat(kManifestFile, ": ", field,
                                           ": expected ", expected, ", found '",
-                                          absl::CHexEscape(found), "'"));
+                                          Escape(found), "'"));
 }
 
 // Fails if a newer lmserve wrote the manifest. Fields of later formats are
@@ -77,7 +86,8 @@ absl::Status FromJson(absl::string_view file, absl::string_view json,
   const std::string text = status.ToString();
   return absl::DataLossError(
       absl::StrCat(file, ": cannot parse the JSON: ",
-                   absl::CHexEscape(text.substr(0, text.find('\n')))));
+                   absl::CHexEscape(text.substr(
+                       0, std::min<size_t>(text.find('\n'), 500)))));
 }
 
 absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json) {
@@ -96,6 +106,10 @@ absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json) {
   }
   if (manifest.tokenizer() != kTokenizer) {
     return Broken("tokenizer", kTokenizer, manifest.tokenizer());
+  }
+  if (manifest.files_size() > kMostFiles) {
+    return Broken("files", absl::StrCat("at most ", kMostFiles),
+                  absl::StrCat(manifest.files_size()));
   }
   std::set<std::string> names;
   for (const lm::v1::ModelFile& file : manifest.files()) {

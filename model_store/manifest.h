@@ -26,9 +26,9 @@ std::string ToJson(const google::protobuf::Message& message);
 absl::Status FromJson(absl::string_view file, absl::string_view json,
                       google::protobuf::Message* message);
 
-// Parses a manifest of at most 1 MiB. DATA_LOSS, naming the field, if the
-// format version or the tokenizer is unknown, a file name is not plain or
-// occurs twice, or a model lists no self-test.
+// Parses a manifest of at most 1 MiB with at most 1000 files. DATA_LOSS, naming
+// the field, if the format version or the tokenizer is unknown, a file name is
+// not plain or occurs twice, or a model lists no self-test.
 absl::StatusOr<lm::v1::Manifest> ParseManifest(absl::string_view json);
 
 }  // namespace lmserve

@@ -2,7 +2,6 @@
 #ifndef LMSERVE_MODEL_STORE_MODEL_STORE_H_
 #define LMSERVE_MODEL_STORE_MODEL_STORE_H_
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -11,15 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "model_store/background_thread.h"
 #include "model_store/loaded_version.h"
-#include "model_store/mutex.h"
 #include "model_store/served_models.h"
-#include "model_store/store_loader.h"
 #include "model_store/version_policy.h"
 
 namespace lmserve {
@@ -30,6 +25,19 @@ struct StoreOptions {
   // The pause between two scans of the directory. 0: the store scans it only in
   // Open() and Refresh().
   std::chrono::milliseconds poll{0};
+  // A version whose loading takes longer is refused. 0: no limit.
+  std::chrono::milliseconds load_timeout{0};
+  // How long a load may make no progress before others start.
+  std::chrono::milliseconds load_patience{2'000};
+  // Whether files may be symbolic links that lead out of the store.
+  bool follow_links = false;
+  // Called regularly by Open(), which ends with CANCELLED if it returns true.
+  std::function<bool()> is_cancelled = [] { return false; };
+  // Loads a version. For tests.
+  std::function<absl::StatusOr<ModelHandle>(
+      absl::string_view store, absl::string_view name, uint64_t version,
+      const LoadOptions& options)>
+      load = LoadModel;
 };
 
 // The models of a store directory that are in memory, found by name, while the
@@ -38,11 +46,14 @@ struct StoreOptions {
 // that it started with, even if that version is no longer served. Thread-safe,
 // except for Stop().
 //
-// One background thread of the lowest priority loads versions and destroys
-// those that nobody uses any more. Refresh(), Load(), Unload() and SetAlias()
-// queue their work on that thread and return at once. The thread calls `done`
-// when the change is served or has failed, in the order of the calls. After
-// Stop() `done` gets UNAVAILABLE; it may then be called in the caller's thread.
+// One background thread of the lowest priority scans the directory, changes
+// what is served, and destroys versions that nobody uses any more. Versions are
+// loaded on threads of their own (VersionLoads), so that one that hangs holds
+// up nothing else. Refresh(), Load(), Unload() and SetAlias() queue their work
+// and return at once; `done` is called when the change is served or has failed,
+// in the background thread, in the order of the calls; only a call that waits
+// for a version to load does not hold up the calls after it. After Stop()
+// `done` gets UNAVAILABLE; it may then be called in the caller's thread.
 class ModelStore {
  public:
   using Refused = ServedModels::Refused;
@@ -51,7 +62,9 @@ class ModelStore {
 
   // Opens a store directory (see FORMAT.md) and loads the versions that
   // `options.keep` selects. A version that cannot be verified is not served and
-  // is listed in refused(). Fails only if the directory itself cannot be read.
+  // is listed in refused(). Waits for all loads, except for those that make no
+  // progress. Fails only if the directory itself cannot be read, or with
+  // CANCELLED.
   static absl::StatusOr<std::unique_ptr<ModelStore>> Open(
       const std::string& directory, const StoreOptions& options = {});
 
@@ -81,27 +94,19 @@ class ModelStore {
   void SetAlias(const std::string& name, const std::string& alias,
                 uint64_t version, std::optional<uint64_t> expected, Done done);
 
-  // Stops scanning the directory, cancels a load that is in progress and waits
-  // for it to end. Must not be called by two threads at once.
-  void Stop();
+  // Stops scanning the directory, cancels loads that are in progress and waits
+  // for their end, but not longer than about a second: a thread that hangs in a
+  // system call is abandoned. Returns whether all threads have ended; if not,
+  // the process should end without destroying what they may use. Must not be
+  // called by two threads at once.
+  bool Stop();
 
  private:
-  ModelStore(const std::string& directory, const StoreOptions& options);
+  class Core;
 
-  absl::StatusOr<ModelHandle> LoadUnlessStopped(const std::string& name,
-                                                uint64_t version) const;
-  void Publish(std::shared_ptr<const ServedModels> served);
-  void Post(std::function<absl::Status()> change, const Done& done);
+  explicit ModelStore(std::shared_ptr<Core> core);
 
-  const std::string directory_;
-  mutable Mutex mutex_;
-  std::shared_ptr<const ServedModels> served_ ABSL_GUARDED_BY(mutex_);
-  Mutex on_change_mutex_;  // held while on_change_ runs
-  std::function<void()> on_change_ ABSL_GUARDED_BY(on_change_mutex_);
-  std::atomic<bool> stopped_ = false;
-  // Shared with the handles, which post the destruction of their version to it.
-  const std::shared_ptr<BackgroundThread> thread_;
-  StoreLoader loader_;  // used by Open(), afterwards only by the thread
+  const std::shared_ptr<Core> core_;  // shared with the threads
 };
 
 }  // namespace lmserve

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/model_versions.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,11 +22,7 @@ absl::Status NoSuchVersion() {
 
 }  // namespace
 
-ModelVersions::ModelVersions(std::string store, std::string name,
-                             LoadFunction load)
-    : store_(std::move(store)),
-      name_(std::move(name)),
-      load_(std::move(load)) {}
+ModelVersions::ModelVersions(Options options) : options_(std::move(options)) {}
 
 // Releases versions only after all others are loaded.
 void ModelVersions::Refresh(
@@ -36,9 +33,23 @@ void ModelVersions::Refresh(
     problems_ = {{name_, 0, WithoutStorePath(store_, scanned)}};
     return;
   }
+  // If a load ends while a plan is made, the plan has missed its version.
+  Plan plan;
+  int before;
+  do {
+    before = loads_ended_;
+    plan = MakePlan(policy, find_members);
+  } while (loads_ended_ != before);
+  Apply(std::move(plan));
+}
+
+ModelVersions::Plan ModelVersions::MakePlan(
+    const VersionPolicy& policy,
+    absl::FunctionRef<std::set<uint64_t>()> find_members) {
   Plan plan;
   PlanAliases(&plan);
   PlanPinned(&plan);
+  PlanHeld(&plan);
   for (uint64_t number : find_members()) EnsureLoaded(number, &plan);
   if (policy.listed.empty()) {
     PlanNewest(policy.newest, &plan);
@@ -46,13 +57,22 @@ void ModelVersions::Refresh(
              listed != policy.listed.end()) {
     PlanListed(listed->second, &plan);
   }
-  Apply(std::move(plan));
+  return plan;
 }
 
 absl::Status ModelVersions::ScanDirectory() {
   const absl::StatusOr<std::vector<uint64_t>> numbers =
       ReadVersions(store_, name_);
   if (!numbers.ok()) return numbers.status();
+  std::string identity = IdentifyDirectory(absl::StrCat(store_, "/", name_));
+  if (numbers->empty() && !identity.empty() && identity != identity_ &&
+      !loaded().empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        name_,
+        ": expected versions, found another directory without any: what "
+        "was loaded stays"));
+  }
+  identity_ = std::move(identity);
   for (auto& entry : versions_) entry.second.is_gone = true;
   for (uint64_t number : *numbers) versions_[number].is_gone = false;
   return absl::OkStatus();
@@ -60,7 +80,7 @@ absl::Status ModelVersions::ScanDirectory() {
 
 void ModelVersions::PlanAliases(Plan* plan) {
   const absl::StatusOr<std::map<std::string, uint64_t>> aliases =
-      ReadAliases(store_, name_);
+      ReadAliases(store_, name_, options_.follow_links);
   if (!aliases.ok()) {
     plan->problems.push_back({name_, 0, aliases.status()});
     for (const auto& entry : aliases_) KeepAlias(entry.first, plan);
@@ -99,15 +119,28 @@ void ModelVersions::PlanPinned(Plan* plan) {
   }
 }
 
+void ModelVersions::PlanHeld(Plan* plan) {
+  for (const auto& [number, version] : versions_) {
+    if (version.is_held && !version.is_gone) plan->versions.insert(number);
+  }
+}
+
+// While a version is being loaded, older ones that are loaded stay, but none is
+// loaded in its place.
 void ModelVersions::PlanNewest(size_t most, Plan* plan) {
-  size_t count = 0;
+  size_t count = 0, loading = 0;
   for (auto version = versions_.rbegin();
        version != versions_.rend() && count < most; ++version) {
+    if (version->second.handle == nullptr && loading >= most - count) continue;
     const bool is_loaded = EnsureLoaded(version->first, plan);
     // An unloaded version counts, so that no older one replaces it.
     const bool is_unloaded =
         version->second.is_unloaded && !version->second.is_gone;
-    if (is_loaded || is_unloaded) ++count;
+    if (is_loaded || is_unloaded) {
+      ++count;
+    } else if (version->second.is_loading) {
+      ++loading;
+    }
   }
 }
 
@@ -130,15 +163,36 @@ bool ModelVersions::EnsureLoaded(uint64_t number, Plan* plan) {
   return version.handle != nullptr;
 }
 
+// Whether a load failed for a reason that may be gone by now.
+bool ModelVersions::IsRetryDue(const Version& version) {
+  const bool is_temporary = absl::IsResourceExhausted(version.problem) ||
+                            absl::IsDeadlineExceeded(version.problem) ||
+                            absl::IsUnavailable(version.problem);
+  return is_temporary && std::chrono::steady_clock::now() >= version.retry;
+}
+
 // If the directory of a loaded version has changed and can no longer be loaded,
 // the version that was loaded before stays.
 void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
+  constexpr std::chrono::seconds kFirstPause(1), kLongestPause(64);
   std::string stamp = StampVersion(store_, name_, number);
-  if (stamp == version->stamp) return;
-  absl::StatusOr<ModelHandle> loaded = load_(name_, number);
+  if (!version->is_loading && stamp == version->stamp &&
+      !IsRetryDue(*version)) {
+    return;
+  }
+  std::optional<absl::StatusOr<ModelHandle>> loaded =
+      options_.load(name_, number, stamp);
+  version->is_loading = !loaded.has_value();
+  if (!loaded.has_value()) return;
+  ++loads_ended_;
   version->stamp = std::move(stamp);
-  version->problem = loaded.status();
-  if (loaded.ok()) version->handle = *std::move(loaded);
+  version->problem = loaded->status();
+  if (loaded->ok()) version->handle = **std::move(loaded);
+  version->pause =
+      version->problem.ok()
+          ? std::chrono::seconds(0)
+          : std::clamp(2 * version->pause, kFirstPause, kLongestPause);
+  version->retry = std::chrono::steady_clock::now() + version->pause;
 }
 
 void ModelVersions::Apply(Plan plan) {
@@ -151,15 +205,23 @@ void ModelVersions::Apply(Plan plan) {
     version.handle.reset();
     version.stamp.clear();
     version.problem = absl::OkStatus();
+    version.is_loading = false;
   }
 }
 
-absl::Status ModelVersions::Load(uint64_t number) {
+std::optional<absl::Status> ModelVersions::Load(uint64_t number, bool again) {
   Version& version = versions_[number];
-  if (version.handle == nullptr) version.stamp.clear();  // try again
+  version.is_held = true;
+  if (!again && version.handle == nullptr) version.stamp.clear();  // try again
   LoadIfChanged(number, &version);
+  if (version.is_loading) return std::nullopt;
   if (version.problem.ok()) return absl::OkStatus();
   return WithPrefix(VersionName(name_, number), version.problem);
+}
+
+void ModelVersions::Release(uint64_t number) {
+  const auto found = versions_.find(number);
+  if (found != versions_.end()) found->second.is_held = false;
 }
 
 void ModelVersions::Pin(uint64_t number) {
@@ -186,6 +248,11 @@ ModelHandle ModelVersions::Get(uint64_t number) const {
   return found == versions_.end() ? nullptr : found->second.handle;
 }
 
+bool ModelVersions::IsLoading() const {
+  return std::any_of(versions_.begin(), versions_.end(),
+                     [](const auto& entry) { return entry.second.is_loading; });
+}
+
 std::vector<ModelHandle> ModelVersions::loaded() const {
   std::vector<ModelHandle> loaded;
   for (const auto& [number, version] : versions_) {
@@ -198,6 +265,7 @@ void ModelVersions::AddTo(ServedModels* served) const {
   ServedModels::Model model;
   for (const auto& [number, version] : versions_) {
     if (version.handle != nullptr) model.versions[number] = version.handle;
+    if (version.is_loading) served->loading.emplace_back(name_, number);
   }
   for (const auto& [alias, number] : aliases_) {
     if (model.versions.count(number) > 0) model.aliases[alias] = number;

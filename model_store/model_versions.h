@@ -2,9 +2,11 @@
 #ifndef LMSERVE_MODEL_STORE_MODEL_VERSIONS_H_
 #define LMSERVE_MODEL_STORE_MODEL_VERSIONS_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,24 +25,41 @@ namespace lmserve {
 // Must be used by one thread at a time.
 class ModelVersions {
  public:
-  // Loads a version like LoadModel().
-  using LoadFunction = std::function<absl::StatusOr<ModelHandle>(
-      const std::string& name, uint64_t version)>;
+  // Starts to load a version, or returns the result, like VersionLoads::Take().
+  using LoadFunction = std::function<std::optional<absl::StatusOr<ModelHandle>>(
+      const std::string& name, uint64_t version, const std::string& stamp)>;
 
-  ModelVersions(std::string store, std::string name, LoadFunction load);
+  struct Options {
+    std::string store;  // directory
+    std::string name;   // of the model
+    bool follow_links;  // see ReadAliases()
+    LoadFunction load;
+  };
+
+  explicit ModelVersions(Options options);
+  ModelVersions(const ModelVersions&) = delete;
+  ModelVersions& operator=(const ModelVersions&) = delete;
 
   // Scans the disk and loads every version that an alias names, that is pinned,
   // that is a member of a loaded reranker, or that `policy` selects. Then
   // releases all others. `find_members` returns the members; it is called after
   // the versions of the aliases are loaded, which may be rerankers themselves.
-  // An alias moves only when its new version is loaded. If the model's
-  // directory cannot be read, nothing changes.
+  // An alias moves only when its new version is loaded, and what was served
+  // before stays while a version that replaces it is being loaded. If the
+  // model's directory cannot be read, or if it was replaced by one without
+  // versions, as when its file system was unmounted, nothing changes.
   void Refresh(const VersionPolicy& policy,
                absl::FunctionRef<std::set<uint64_t>()> find_members);
 
-  // Loads a version if it is not loaded or its directory has changed. Fails
+  // Loads a version if it is not loaded or its directory has changed, and holds
+  // it. Returns nullopt while the load is in progress: the caller then calls
+  // again, with `again`, which does not retry a load that has failed. Fails
   // with the error of the load, after the name of the version.
-  absl::Status Load(uint64_t number);
+  std::optional<absl::Status> Load(uint64_t number, bool again);
+
+  // Ends the effect of Load(): Refresh() releases the version unless there is
+  // another reason to keep it.
+  void Release(uint64_t number);
 
   // Keeps a version loaded until Unload().
   void Pin(uint64_t number);
@@ -59,10 +78,14 @@ class ModelVersions {
   // Returns all loaded versions, by ascending number.
   std::vector<ModelHandle> loaded() const;
 
+  // True if a version is being loaded.
+  bool IsLoading() const;
+
   // True if there is nothing to remember: no version and no problem.
   bool empty() const { return versions_.empty() && problems_.empty(); }
 
-  // Adds the loaded versions with their aliases, and what was refused.
+  // Adds the loaded versions with their aliases, what is being loaded, and what
+  // was refused.
   void AddTo(ServedModels* served) const;
 
  private:
@@ -70,9 +93,15 @@ class ModelVersions {
   using Problems = std::vector<ServedModels::Refused>;
 
   struct Version {
-    std::string stamp;         // of the directory when last read; empty: never
-    ModelHandle handle;        // null if not loaded
-    absl::Status problem;      // why the last load failed
+    std::string stamp;        // of the directory when last read; empty: never
+    ModelHandle handle;       // null if not loaded
+    absl::Status problem;     // why the last load failed
+    bool is_loading = false;  // a load was started and has not ended
+    // When a load that failed for want of memory, time or a working device is
+    // tried again, though the directory has not changed, and the pause before.
+    std::chrono::steady_clock::time_point retry = {};
+    std::chrono::seconds pause{0};
+    bool is_held = false;      // by Load()
     bool is_pinned = false;    // by Pin()
     bool is_unloaded = false;  // by Unload()
     bool is_gone = false;      // no longer on disk
@@ -86,21 +115,27 @@ class ModelVersions {
   };
 
   absl::Status ScanDirectory();
+  Plan MakePlan(const VersionPolicy& policy,
+                absl::FunctionRef<std::set<uint64_t>()> find_members);
   void PlanAliases(Plan* plan);
   void PlanPinned(Plan* plan);
+  void PlanHeld(Plan* plan);
   void PlanNewest(size_t most, Plan* plan);
   void PlanListed(const std::set<uint64_t>& listed, Plan* plan);
   void KeepAlias(const std::string& alias, Plan* plan);
   bool EnsureLoaded(uint64_t number, Plan* plan);
   void LoadIfChanged(uint64_t number, Version* version);
+  static bool IsRetryDue(const Version& version);
   void Apply(Plan plan);
 
-  const std::string store_;
-  const std::string name_;
-  const LoadFunction load_;
+  const Options options_;
+  const std::string& store_ = options_.store;
+  const std::string& name_ = options_.name;
+  std::string identity_;  // of the directory, see IdentifyDirectory()
   std::map<uint64_t, Version> versions_;
   Aliases aliases_;    // as served; may differ from those on disk
   Problems problems_;  // except those of versions_
+  int loads_ended_ = 0;
 };
 
 }  // namespace lmserve

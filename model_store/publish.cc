@@ -9,10 +9,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -175,13 +177,25 @@ absl::Status WriteAliases(const std::string& parent,
   return Sync(parent);
 }
 
-// An exclusive lock on a directory, against threads and other processes. The
-// constructor waits for it. Has no effect on file systems without locks.
+// An exclusive lock on a directory, against threads and other processes. Has no
+// effect on file systems without locks.
 class DirectoryLock {
  public:
-  explicit DirectoryLock(const std::string& path)
+  // Waits for the lock, at most as long as `wait`: everyone who can read the
+  // directory can hold it.
+  DirectoryLock(const std::string& path, std::chrono::milliseconds wait)
       : fd_(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) continue;
+    constexpr std::chrono::milliseconds kPause(10);
+    const auto end = std::chrono::steady_clock::now() + wait;
+    while (fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      is_held_elsewhere_ = errno == EWOULDBLOCK;
+      if (!is_held_elsewhere_ || std::chrono::steady_clock::now() >= end) {
+        return;
+      }
+      std::this_thread::sleep_for(kPause);
+    }
+    is_held_elsewhere_ = false;
   }
   DirectoryLock(const DirectoryLock&) = delete;
   DirectoryLock& operator=(const DirectoryLock&) = delete;
@@ -189,8 +203,12 @@ class DirectoryLock {
     if (fd_ >= 0) close(fd_);
   }
 
+  // Whether the lock could not be had in time.
+  bool is_held_elsewhere() const { return is_held_elsewhere_; }
+
  private:
   const int fd_;
+  bool is_held_elsewhere_ = false;
 };
 
 std::string DescribeVersion(uint64_t version) {
@@ -211,9 +229,14 @@ absl::Status CheckAliasIs(const std::map<std::string, uint64_t>& aliases,
 // Points an alias to a version; version 0 removes the alias.
 absl::Status ChangeAlias(const std::string& store, absl::string_view name,
                          absl::string_view alias, uint64_t version,
-                         std::optional<uint64_t> expected) {
+                         std::optional<uint64_t> expected,
+                         std::chrono::milliseconds wait) {
   const std::string parent = absl::StrCat(store, "/", name);
-  const DirectoryLock lock(parent);
+  const DirectoryLock lock(parent, wait);
+  if (lock.is_held_elsewhere()) {
+    return absl::UnavailableError(absl::StrCat(
+        "model '", name, "': another process holds the lock of its directory"));
+  }
   absl::StatusOr<std::map<std::string, uint64_t>> aliases =
       ReadAliases(store, name);
   if (!aliases.ok()) return aliases.status();
@@ -272,22 +295,24 @@ absl::Status CheckAliasIs(const std::string& store, absl::string_view name,
 
 absl::Status SetAlias(const std::string& store, absl::string_view name,
                       absl::string_view alias, uint64_t version,
-                      std::optional<uint64_t> expected) {
+                      std::optional<uint64_t> expected,
+                      std::chrono::milliseconds wait) {
   absl::Status status = CheckAlias(alias);
   if (!status.ok()) return status;
   const absl::StatusOr<uint64_t> found =
       FindVersion(store, VersionName(name, version));
   if (!found.ok()) return found.status();
-  return ChangeAlias(store, name, alias, version, expected);
+  return ChangeAlias(store, name, alias, version, expected, wait);
 }
 
 absl::Status RemoveAlias(const std::string& store, absl::string_view name,
                          absl::string_view alias,
-                         std::optional<uint64_t> expected) {
+                         std::optional<uint64_t> expected,
+                         std::chrono::milliseconds wait) {
   absl::Status status = CheckModelName(name);
   if (status.ok()) status = CheckAlias(alias);
   if (!status.ok()) return status;
-  return ChangeAlias(store, name, alias, 0, expected);
+  return ChangeAlias(store, name, alias, 0, expected, wait);
 }
 
 absl::StatusOr<uint64_t> FindVersion(const std::string& store,

@@ -2,6 +2,7 @@
 #ifndef LMSERVE_MODEL_STORE_PUBLISH_H_
 #define LMSERVE_MODEL_STORE_PUBLISH_H_
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -36,17 +37,24 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
                                  absl::string_view name,
                                  const NewVersion& version);
 
+// How long writers wait for the lock of a model's directory.
+inline constexpr std::chrono::milliseconds kLockWait{60'000};
+inline constexpr std::chrono::milliseconds kNoWait{0};
+
 // Points an alias to a version, which must exist. If `expected` is given, first
 // checks like CheckAliasIs() what the alias points to now. Holds a lock against
-// other writers, including those in other processes.
+// other writers, including those in other processes. UNAVAILABLE if another
+// process holds it for longer than `wait`.
 absl::Status SetAlias(const std::string& store, absl::string_view name,
                       absl::string_view alias, uint64_t version,
-                      std::optional<uint64_t> expected = std::nullopt);
+                      std::optional<uint64_t> expected = std::nullopt,
+                      std::chrono::milliseconds wait = kLockWait);
 
 // Removes an alias, like SetAlias(). NOT_FOUND if it does not exist.
 absl::Status RemoveAlias(const std::string& store, absl::string_view name,
                          absl::string_view alias,
-                         std::optional<uint64_t> expected = std::nullopt);
+                         std::optional<uint64_t> expected = std::nullopt,
+                         std::chrono::milliseconds wait = kLockWait);
 
 // FAILED_PRECONDITION if an alias does not point to the version `expected`,
 // where 0 means that the alias does not exist. The message says what it points

@@ -63,6 +63,38 @@ std::vector<float> Score(const AnyModel& model, absl::string_view source,
   return Score(reader, state, std::move(words));
 }
 
+int CountWords(absl::string_view text) {
+  int words = 0;
+  ForEachWord(text, [&](absl::string_view) { ++words; });
+  return words;
+}
+
+absl::Status TooMany(absl::string_view what, int limit, int found) {
+  return absl::DataLossError(absl::StrCat("self-test: expected at most ", limit,
+                                          " ", what, ", found ", found));
+}
+
+absl::Status CheckSize(const lm::v1::SelfTest& self_test) {
+  if (self_test.cases().empty()) {
+    return absl::DataLossError("self-test: expected a text, found none");
+  }
+  if (self_test.cases_size() > kMaxSelfTestCases) {
+    return TooMany("texts", kMaxSelfTestCases, self_test.cases_size());
+  }
+  int words = 0;
+  for (const lm::v1::SelfTestCase& test : self_test.cases()) {
+    for (const std::string* text : {&test.text(), &test.source()}) {
+      const int count = CountWords(*text);
+      if (count > kMaxSelfTestWordsPerText) {
+        return TooMany("words in a text", kMaxSelfTestWordsPerText, count);
+      }
+      words += count;
+    }
+  }
+  if (words <= kMaxSelfTestWords) return absl::OkStatus();
+  return TooMany("words", kMaxSelfTestWords, words);
+}
+
 // Equal infinities are equal; NaN is equal to nothing.
 bool IsClose(float a, float b) {
   return a == b || std::abs(a - b) <= kTolerance;
@@ -86,11 +118,12 @@ lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
 }
 
 absl::Status RunSelfTest(const AnyModel& model,
-                         const lm::v1::SelfTest& self_test) {
-  if (self_test.cases().empty()) {
-    return absl::DataLossError("self-test: expected a text, found none");
-  }
+                         const lm::v1::SelfTest& self_test,
+                         absl::FunctionRef<absl::Status()> check) {
+  absl::Status status = CheckSize(self_test);
+  if (!status.ok()) return status;
   for (int i = 0; i < self_test.cases_size(); ++i) {
+    if (status = check(); !status.ok()) return status;
     const lm::v1::SelfTestCase& test = self_test.cases(i);
     const std::vector<float> found = Score(model, test.source(), test.text());
     if (found.size() != static_cast<size_t>(test.log_probs_size())) {

@@ -4,12 +4,19 @@
 
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "lm/v1/manifest.pb.h"
 #include "models/any_model.h"
 
 namespace lmserve {
+
+// The most that a self-test may ask of a server. Words are those of texts and
+// of sources.
+inline constexpr int kMaxSelfTestCases = 100;
+inline constexpr int kMaxSelfTestWordsPerText = 1'000;
+inline constexpr int kMaxSelfTestWords = 10'000;
 
 // Returns a self-test: texts with the log-probabilities that the model gives
 // their words and, unless it is bidirectional, </s>. Loading a version ends
@@ -21,10 +28,12 @@ lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
                               absl::Span<const std::string> sources = {});
 
 // Scores the texts of a self-test again. DATA_LOSS, naming the text and the
-// word, if a number differs by more than 1e-4, or if the self-test has no
-// texts.
-absl::Status RunSelfTest(const AnyModel& model,
-                         const lm::v1::SelfTest& self_test);
+// word, if a number differs by more than 1e-4, or if the self-test has no texts
+// or more than the limits allow. Calls `check` before each text, and ends with
+// its error if it fails.
+absl::Status RunSelfTest(
+    const AnyModel& model, const lm::v1::SelfTest& self_test,
+    absl::FunctionRef<absl::Status()> check = [] { return absl::OkStatus(); });
 
 }  // namespace lmserve
 

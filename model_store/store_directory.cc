@@ -14,8 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "model_store/manifest.h"
-#include "model_store/mapped_file.h"
 #include "model_store/model_name.h"
+#include "model_store/stored_file.h"
 
 namespace lmserve {
 namespace {
@@ -106,11 +106,19 @@ std::string StampVersion(const std::string& store, absl::string_view name,
   return stamp;
 }
 
+std::string IdentifyDirectory(const std::string& directory) {
+  struct stat info;
+  if (stat(directory.c_str(), &info) != 0) return "";
+  return absl::StrCat(info.st_dev, " ", info.st_ino);
+}
+
 absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(
-    const std::string& store, absl::string_view name) {
+    const std::string& store, absl::string_view name, bool follow_links) {
   std::map<std::string, uint64_t> aliases;
-  const absl::StatusOr<MappedFile> file =
-      MappedFile::Open(absl::StrCat(store, "/", name, "/", kAliasesFile));
+  const std::string directory = absl::StrCat(store, "/", name);
+  const absl::StatusOr<PrivateMemory> file = ReadStoredFile(
+      absl::StrCat(directory, "/", kAliasesFile), kMaxSmallFileSize,
+      {.follow_all = follow_links, .directories = {directory, store}});
   if (absl::IsNotFound(file.status())) return aliases;
   if (!file.ok()) {
     return absl::DataLossError(

@@ -37,10 +37,17 @@ std::vector<uint64_t> ListVersions(const std::string& store,
 std::string StampVersion(const std::string& store, absl::string_view name,
                          uint64_t version);
 
+// Returns a text that differs for different directories, even of the same path:
+// the numbers of the file system and of the inode. Empty if the directory does
+// not exist or its attributes cannot be read.
+std::string IdentifyDirectory(const std::string& directory);
+
 // Returns the aliases of a model and the versions that they stand for.
-// DATA_LOSS if aliases.json is not valid.
+// DATA_LOSS if aliases.json is not valid or has more than 1 MiB. It may be a
+// symbolic link to a file in the store, or to any file if `follow_links`.
 absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(
-    const std::string& store, absl::string_view name);
+    const std::string& store, absl::string_view name,
+    bool follow_links = false);
 
 // Removes the path of the store from the beginning of an error message, because
 // clients of a server must not see it.

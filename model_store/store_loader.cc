@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/store_loader.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -22,18 +23,17 @@ absl::Status CannotUnload(const std::string& version,
 
 }  // namespace
 
-StoreLoader::StoreLoader(std::string directory, VersionPolicy policy,
-                         Hooks hooks)
-    : directory_(std::move(directory)),
-      policy_(std::move(policy)),
+StoreLoader::StoreLoader(Options options, Hooks hooks)
+    : options_(std::move(options)),
       hooks_(std::move(hooks)),
       published_(std::make_shared<const ServedModels>()) {}
 
 absl::Status StoreLoader::Refresh() {
   const absl::StatusOr<std::vector<std::string>> found =
       ListModelNames(directory_);
-  problem_ = WithoutStorePath(directory_, found.status());
-  if (found.ok()) {
+  const absl::Status status = CheckStore(found);
+  problem_ = WithoutStorePath(directory_, status);
+  if (status.ok()) {
     std::set<std::string> names(found->begin(), found->end());
     for (const auto& entry : models_) names.insert(entry.first);
     for (const auto& entry : policy_.listed) names.insert(entry.first);
@@ -41,24 +41,43 @@ absl::Status StoreLoader::Refresh() {
     RefreshMembers();
   }
   PublishSnapshot();
-  return found.status();
+  return status;
+}
+
+// Checks that a store without models is still the same directory as before: a
+// directory in which a file system was mounted is another one afterwards.
+absl::Status StoreLoader::CheckStore(
+    const absl::StatusOr<std::vector<std::string>>& found) {
+  if (!found.ok()) return found.status();
+  std::string identity = IdentifyDirectory(directory_);
+  if (found->empty() && identity != identity_ && !published_->models.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory_,
+                     ": expected models, found another directory "
+                     "without any: what was loaded stays"));
+  }
+  identity_ = std::move(identity);
+  return absl::OkStatus();
+}
+
+void StoreLoader::OnLoaded(const std::string& name) {
+  RefreshModel(name);
+  RefreshMembers();
+  PublishSnapshot();
+}
+
+bool StoreLoader::IsLoading() const {
+  return std::any_of(models_.begin(), models_.end(), [](const auto& entry) {
+    return entry.second.IsLoading();
+  });
 }
 
 ModelVersions& StoreLoader::GetModel(const std::string& name) {
-  const auto load = [this](const std::string& model, uint64_t version) {
-    return LoadVersion(model, version);
-  };
-  return models_.try_emplace(name, directory_, name, load).first->second;
-}
-
-// Lists the version as loading in the snapshots while it is being loaded.
-absl::StatusOr<ModelHandle> StoreLoader::LoadVersion(const std::string& name,
-                                                     uint64_t version) {
-  loading_ = {{name, version}};
-  PublishSnapshot();
-  absl::StatusOr<ModelHandle> loaded = hooks_.load(name, version);
-  loading_.clear();
-  return loaded;
+  return models_
+      .try_emplace(
+          name, ModelVersions::Options{directory_, name, options_.follow_links,
+                                       hooks_.load})
+      .first->second;
 }
 
 void StoreLoader::RefreshModel(const std::string& name) {
@@ -121,15 +140,19 @@ absl::StatusOr<uint64_t> StoreLoader::FindOnDisk(const std::string& name,
   return found;
 }
 
-absl::Status StoreLoader::Load(const std::string& name, uint64_t version) {
+StoreLoader::Outcome StoreLoader::Load(const std::string& name,
+                                       uint64_t version, bool again) {
   const absl::StatusOr<uint64_t> number = FindOnDisk(name, version);
   if (!number.ok()) return number.status();
   ModelVersions& model = GetModel(name);
-  const absl::Status status = model.Load(*number);
-  if (status.ok()) model.Pin(*number);
-  RefreshMembers();
+  Outcome outcome = model.Load(*number, again);
+  if (outcome.has_value()) {
+    if (outcome->ok()) model.Pin(*number);
+    model.Release(*number);
+    RefreshMembers();
+  }
   PublishSnapshot();
-  return status;
+  return outcome;
 }
 
 absl::Status StoreLoader::Unload(const std::string& name, uint64_t version) {
@@ -157,9 +180,11 @@ absl::Status StoreLoader::Unload(const std::string& name, uint64_t version) {
   return absl::OkStatus();
 }
 
-absl::Status StoreLoader::SetAlias(const std::string& name,
-                                   const std::string& alias, uint64_t version,
-                                   std::optional<uint64_t> expected) {
+StoreLoader::Outcome StoreLoader::SetAlias(const std::string& name,
+                                           const std::string& alias,
+                                           uint64_t version,
+                                           std::optional<uint64_t> expected,
+                                           bool again) {
   absl::Status status = CheckAlias(alias);
   if (!status.ok()) return status;
   const absl::StatusOr<uint64_t> number = FindOnDisk(name, version);
@@ -170,27 +195,42 @@ absl::Status StoreLoader::SetAlias(const std::string& name,
     status = CheckAliasIs(directory_, name, alias, *expected);
     if (!status.ok()) return WithoutStorePath(directory_, status);
   }
-  status = version == 0 ? RemoveAlias(directory_, name, alias, expected)
-                        : MoveAlias(name, alias, version, expected);
+  const Outcome outcome =
+      version == 0 ? RemoveAlias(directory_, name, alias, expected, kNoWait)
+                   : MoveAlias(name, alias, version, expected, again);
+  PublishSnapshot();
+  if (!outcome.has_value()) return outcome;
   RefreshModel(name);  // also releases the version if the alias did not move
   RefreshMembers();
-  return WithoutStorePath(directory_, status);
+  return WithoutStorePath(directory_, *outcome);
 }
 
-absl::Status StoreLoader::MoveAlias(const std::string& name,
-                                    const std::string& alias, uint64_t version,
-                                    std::optional<uint64_t> expected) {
+StoreLoader::Outcome StoreLoader::MoveAlias(const std::string& name,
+                                            const std::string& alias,
+                                            uint64_t version,
+                                            std::optional<uint64_t> expected,
+                                            bool again) {
   ModelVersions& model = GetModel(name);
-  absl::Status status = model.Load(version);
-  if (!status.ok()) return status;
-  status = lmserve::SetAlias(directory_, name, alias, version, expected);
-  if (status.ok()) model.AllowLoading(version);
-  return status;
+  Outcome outcome = model.Load(version, again);
+  if (outcome.has_value() && outcome->ok()) {
+    outcome =
+        lmserve::SetAlias(directory_, name, alias, version, expected, kNoWait);
+    if (outcome->ok()) model.AllowLoading(version);
+  }
+  // If the lock is held by another process, the caller tries again soon.
+  if (outcome.has_value() && !absl::IsUnavailable(*outcome)) {
+    model.Release(version);
+  }
+  return outcome;
+}
+
+void StoreLoader::GiveUp(const std::string& name, uint64_t version) {
+  GetModel(name).Release(version);
+  OnLoaded(name);
 }
 
 ServedModels StoreLoader::MakeSnapshot() const {
   ServedModels served;
-  served.loading = loading_;
   if (!problem_.ok()) served.refused.push_back({"", 0, problem_});
   for (const auto& entry : models_) entry.second.AddTo(&served);
   return served;

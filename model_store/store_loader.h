@@ -27,30 +27,49 @@ namespace lmserve {
 //  - A version that is no longer on disk, or no longer wanted, is released.
 // The members of loaded rerankers stay loaded like versions that an alias
 // names; those of a new reranker are loaded right after it. A version that
-// failed to load is tried again when its directory has changed.
+// failed to load is tried again when its directory has changed, or, if memory,
+// time or a device failed, after a pause.
 //
-// Must be used by one thread at a time.
+// Does not wait for loads, which go on elsewhere: OnLoaded() continues. Must be
+// used by one thread at a time.
 class StoreLoader {
  public:
   struct Hooks {
-    // Loads a version like LoadModel().
+    // Starts to load a version, or returns the result.
     ModelVersions::LoadFunction load;
     // Receives every new snapshot that differs from the previous one.
     std::function<void(std::shared_ptr<const ServedModels>)> publish;
   };
 
-  StoreLoader(std::string directory, VersionPolicy policy, Hooks hooks);
+  struct Options {
+    std::string directory;
+    VersionPolicy policy;
+    bool follow_links;  // see ReadAliases()
+  };
+
+  // The end of a change, or nullopt if it has to wait for a load. The caller
+  // then makes the same call again, with `again`, after the next OnLoaded().
+  using Outcome = std::optional<absl::Status>;
+
+  StoreLoader(Options options, Hooks hooks);
   StoreLoader(const StoreLoader&) = delete;
   StoreLoader& operator=(const StoreLoader&) = delete;
 
-  // Scans the disk, loads new versions and releases old ones. Fails if the
-  // store directory cannot be read; then nothing changes.
+  // Scans the disk, starts to load new versions and releases old ones. Fails if
+  // the store directory cannot be read, or if it was replaced by one without
+  // models, as when its file system was unmounted; then nothing changes.
   absl::Status Refresh();
+
+  // Continues with a model after the load of a version has ended.
+  void OnLoaded(const std::string& name);
+
+  // True if a version is being loaded.
+  bool IsLoading() const;
 
   // Loads a version and keeps it until Unload(). Version 0 means the newest one
   // on disk. NOT_FOUND if the version does not exist; DATA_LOSS if it cannot be
   // verified.
-  absl::Status Load(const std::string& name, uint64_t version);
+  Outcome Load(const std::string& name, uint64_t version, bool again);
 
   // Releases a version and keeps it from being loaded until Load() or
   // SetAlias(). Newer versions are still loaded by Refresh(). NOT_FOUND if the
@@ -59,17 +78,23 @@ class StoreLoader {
   absl::Status Unload(const std::string& name, uint64_t version);
 
   // Loads a version, then points an alias to it, in the store and here. Version
-  // 0 removes the alias. Fails with the errors of Load(), and with
+  // 0 removes the alias. Fails with the errors of Load(), with
   // FAILED_PRECONDITION if `expected` is given and the alias does not point to
-  // it on disk, where 0 means that the alias must not exist. Changes nothing if
-  // it fails.
-  absl::Status SetAlias(const std::string& name, const std::string& alias,
-                        uint64_t version, std::optional<uint64_t> expected);
+  // it on disk, where 0 means that the alias must not exist, and with
+  // UNAVAILABLE if another process holds the lock of the model's directory.
+  // Changes nothing if it fails.
+  Outcome SetAlias(const std::string& name, const std::string& alias,
+                   uint64_t version, std::optional<uint64_t> expected,
+                   bool again);
+
+  // Ends a SetAlias() that failed with UNAVAILABLE and is not tried again: what
+  // it has loaded is released, unless there is another reason to keep it.
+  void GiveUp(const std::string& name, uint64_t version);
 
  private:
   ModelVersions& GetModel(const std::string& name);
-  absl::StatusOr<ModelHandle> LoadVersion(const std::string& name,
-                                          uint64_t version);
+  absl::Status CheckStore(
+      const absl::StatusOr<std::vector<std::string>>& found);
   void RefreshModel(const std::string& name);
   void RefreshMembers();
   bool IsReranker(const ServedModels::Version& version) const;
@@ -77,17 +102,19 @@ class StoreLoader {
       const;
   absl::StatusOr<uint64_t> FindOnDisk(const std::string& name,
                                       uint64_t version) const;
-  absl::Status MoveAlias(const std::string& name, const std::string& alias,
-                         uint64_t version, std::optional<uint64_t> expected);
+  Outcome MoveAlias(const std::string& name, const std::string& alias,
+                    uint64_t version, std::optional<uint64_t> expected,
+                    bool again);
   ServedModels MakeSnapshot() const;
   void PublishSnapshot();
 
-  const std::string directory_;
-  const VersionPolicy policy_;
+  const Options options_;
+  const std::string& directory_ = options_.directory;
+  const VersionPolicy& policy_ = options_.policy;
   const Hooks hooks_;
+  std::string identity_;  // of the directory, see IdentifyDirectory()
   std::map<std::string, ModelVersions> models_;
   absl::Status problem_;  // why the store directory cannot be read
-  std::vector<ServedModels::Version> loading_;
   std::shared_ptr<const ServedModels> published_;
 };
 

@@ -242,6 +242,15 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
                  "Seconds between checks of the store for changes; 0: never")
       ->check(cli::Range(0.0, 86400.0))
       ->capture_default_str();
+  app.add_option("--load-seconds", flags->load_seconds,
+                 "Seconds that loading a version may take; a version that "
+                 "takes longer is refused, and tried again later; 0: no limit")
+      ->check(cli::Range(0.0, 86400.0))
+      ->capture_default_str();
+  app.add_flag("--follow-links", flags->follow_links,
+               "Also read files of the store that are symbolic links to files "
+               "outside the store; links to files in the store are always "
+               "followed");
   app.add_option("--drain-seconds", flags->drain_seconds,
                  "Seconds that running calls may continue after SIGTERM")
       ->check(cli::Range(0, 3600))

@@ -16,6 +16,8 @@ struct ServerFlags {
   std::string store;       // directory
   std::string keep = "1";  // a version policy, see ParseVersionPolicy()
   double poll_seconds = 1;
+  double load_seconds = 600;
+  bool follow_links = false;
   ServerOptions server;
   double stall_seconds = 60;
   int grace_seconds = 0;

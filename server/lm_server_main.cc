@@ -110,11 +110,35 @@ std::chrono::milliseconds Milliseconds(double seconds) {
       static_cast<int64_t>(std::ceil(seconds * 1000)));
 }
 
-StoreOptions MakeStoreOptions(const ServerFlags& flags) {
+// Whether one of the signals has arrived and was not received by sigwait() yet.
+bool IsPending(const sigset_t& signals) {
+  sigset_t pending;
+  if (sigpending(&pending) != 0) return false;
+  for (int signal : {SIGTERM, SIGINT}) {
+    if (sigismember(&signals, signal) == 1 &&
+        sigismember(&pending, signal) == 1) {
+      return true;
+    }
+  }
+  return false;
+}
+
+StoreOptions MakeStoreOptions(const ServerFlags& flags,
+                              const sigset_t& signals) {
   StoreOptions options;
   options.keep = *ParseVersionPolicy(flags.keep);
   options.poll = Milliseconds(flags.poll_seconds);
+  options.load_timeout = Milliseconds(flags.load_seconds);
+  options.follow_links = flags.follow_links;
+  options.is_cancelled = [signals] { return IsPending(signals); };
   return options;
+}
+
+// Ends the process without destroying what a thread that hangs may still use.
+[[noreturn]] void EndAtOnce() {
+  spdlog::shutdown();
+  std::cout.flush();
+  std::_Exit(0);
 }
 
 std::optional<mode_t> SocketMode(const ServerFlags& flags) {
@@ -127,7 +151,11 @@ std::optional<mode_t> SocketMode(const ServerFlags& flags) {
 int Run(const ServerFlags& flags, const std::string& config) {
   RaiseFileLimit();
   const sigset_t signals = BlockSignals();  // in all threads started later, too
-  auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags));
+  auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags, signals));
+  if (absl::IsCancelled(store.status())) {
+    spdlog::info("received a signal while loading models: stopped");
+    EndAtOnce();
+  }
   if (!store.ok()) {
     spdlog::error("store: {}", std::string(store.status().message()));
     return kFailed;
@@ -170,6 +198,10 @@ int Run(const ServerFlags& flags, const std::string& config) {
                flags.drain_seconds);
   (*server)->Drain(std::chrono::seconds(flags.drain_seconds),
                    std::chrono::seconds(flags.grace_seconds));
+  if (!(*server)->all_threads_ended()) {
+    spdlog::warn("stopped while a thread of the store hangs");
+    EndAtOnce();
+  }
   spdlog::info("stopped");
   return 0;
 }

@@ -267,7 +267,7 @@ void Server::Drain(std::chrono::milliseconds deadline,
   }
   limiter_.CloseAndWait(deadline);
   admin_limiter_.CloseAndWait(left());
-  store_->Stop();
+  all_threads_ended_ = store_->Stop();
   WaitForAnswers(end);
   // Streams that are not ours, such as health.Watch, need not end.
   const auto linger = [&] {

@@ -105,6 +105,10 @@ class Server {
   void Drain(std::chrono::milliseconds deadline,
              std::chrono::milliseconds grace = {});
 
+  // False after a Drain() that had to abandon a thread of the store, see
+  // ModelStore::Stop().
+  bool all_threads_ended() const { return all_threads_ended_; }
+
  private:
   // One address and the services on it.
   struct Listener {
@@ -133,6 +137,7 @@ class Server {
 
   const ServerOptions options_;
   const std::unique_ptr<ModelStore> store_;
+  bool all_threads_ended_ = true;
   const std::unique_ptr<Authenticator> authenticator_;  // or null
   Metrics metrics_;
   const RequestLog log_;

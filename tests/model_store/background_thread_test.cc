@@ -59,5 +59,33 @@ TEST(BackgroundThreadTest, AcceptsNoTasksAfterStop) {
   EXPECT_FALSE(thread.Post([] { FAIL(); }));
 }
 
+TEST(BackgroundThreadTest, RunsADelayedTaskAfterItsDelay) {
+  constexpr std::chrono::milliseconds kDelay(20);
+  std::promise<void> done;
+  BackgroundThread thread;
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(thread.PostAfter(kDelay, [&] { done.set_value(); }));
+  done.get_future().wait();
+  EXPECT_GE(std::chrono::steady_clock::now() - start, kDelay);
+  thread.PostAfter(std::chrono::hours(1), [] { FAIL(); });
+  EXPECT_TRUE(thread.Stop());
+  EXPECT_FALSE(thread.PostAfter(kDelay, [] { FAIL(); }));
+}
+
+TEST(BackgroundThreadTest, AbandonsATaskThatHangs) {
+  auto hang = std::make_shared<std::promise<void>>();
+  const auto ended = std::make_shared<std::promise<void>>();
+  BackgroundThread thread;
+  thread.Post([future = std::make_shared<std::future<void>>(hang->get_future()),
+               ended] {
+    future->wait();
+    ended->set_value();
+  });
+  EXPECT_FALSE(thread.Stop(std::chrono::milliseconds(10)));
+  EXPECT_FALSE(thread.Stop());
+  hang->set_value();
+  ended->get_future().wait();
+}
+
 }  // namespace
 }  // namespace lmserve

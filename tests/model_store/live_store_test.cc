@@ -2,6 +2,10 @@
 //
 // Tests of a store whose directory changes while it serves.
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -713,6 +717,244 @@ TEST_F(LiveStoreTest, ARerankerThatNamesItselfCanBeUnloaded) {
   const absl::Status status =
       Wait([&](auto done) { store_->Unload("reranker", 1, std::move(done)); });
   EXPECT_TRUE(status.ok()) << status;
+}
+
+// Holds up the loads of some versions, like a file system that hangs.
+class Obstacle {
+ public:
+  // Makes loads of a version hang. If `by_check`, they call their check all the
+  // time, like a load that reads a large file.
+  void Add(uint64_t version, bool by_check) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    hanging_[version] = by_check;
+  }
+
+  void RemoveAll() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    hanging_.clear();
+    changed_.notify_all();
+  }
+
+  // Returns after RemoveAll(), or with an error if the check returns one.
+  absl::Status Pass(uint64_t version, const LoadOptions& options) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (hanging_.count(version) > 0) {
+      changed_.wait_for(lock, std::chrono::milliseconds(1));
+      if (hanging_.count(version) == 0 || !hanging_.at(version)) continue;
+      absl::Status status = options.check();
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<uint64_t, bool> hanging_;
+};
+
+class HangingLoadTest : public LiveStoreTest {
+ protected:
+  ~HangingLoadTest() override { obstacle_->RemoveAll(); }
+
+  StoreOptions Options() const {
+    StoreOptions options;
+    options.poll = std::chrono::milliseconds(10);
+    options.load_patience = std::chrono::milliseconds(100);
+    options.load =
+        [obstacle = obstacle_](
+            auto store, auto name, uint64_t version,
+            const LoadOptions& load_options) -> absl::StatusOr<ModelHandle> {
+      absl::Status status = obstacle->Pass(version, load_options);
+      if (!status.ok()) return status;
+      return LoadModel(store, name, version, load_options);
+    };
+    return options;
+  }
+
+  bool IsServed(const std::string& spec) {
+    return WaitUntil(*store_, [&] { return store_->Get(spec).ok(); });
+  }
+
+  const std::shared_ptr<Obstacle> obstacle_ = std::make_shared<Obstacle>();
+};
+
+TEST_F(HangingLoadTest, StopsNeitherOtherModelsNorAdministrators) {
+  PublishModel();
+  Open(Options());
+  obstacle_->Add(2, /*by_check=*/false);
+  PublishModel();
+  ASSERT_TRUE(
+      WaitUntil(*store_, [&] { return !store_->served()->loading.empty(); }));
+  std::promise<absl::Status> loaded;
+  store_->Load("m", 2, [&](const auto& status) { loaded.set_value(status); });
+  PublishTinyModel(directory_.path(), "other");
+  EXPECT_TRUE(IsServed("other"));
+  EXPECT_TRUE(SetAlias("stable", 1).ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1* stable", "1*"));
+  EXPECT_THAT(store_->served()->loading, ElementsAre(Pair("m", 2)));
+  obstacle_->RemoveAll();
+  EXPECT_TRUE(loaded.get_future().get().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1 stable", "2*", "1*"));
+  EXPECT_THAT(store_->served()->loading, IsEmpty());
+}
+
+TEST_F(HangingLoadTest, FailsAfterItsTime) {
+  PublishModel();
+  StoreOptions options = Options();
+  options.load_timeout = std::chrono::milliseconds(500);
+  Open(options);
+  for (bool by_check : {true, false}) {
+    obstacle_->Add(2, by_check);
+    if (by_check) PublishModel();
+    const absl::Status status = Load(2);
+    EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+    EXPECT_THAT(std::string(status.message()),
+                StartsWith("m@2: loading: expected an end after at most 0.5 "
+                           "s"));
+    EXPECT_THAT(Loaded(), ElementsAre("1*"));
+  }
+  // It is tried again after a pause, although the files are the same.
+  obstacle_->RemoveAll();
+  EXPECT_TRUE(IsServed("m@2"));
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
+TEST_F(HangingLoadTest, AnOlderVersionIsNotLoadedMeanwhile) {
+  PublishTimes(3);
+  obstacle_->Add(3, /*by_check=*/false);
+  Open(Options());  // returns though version 3 hangs
+  EXPECT_THAT(Loaded(), IsEmpty());
+  EXPECT_THAT(store_->served()->loading, ElementsAre(Pair("m", 3)));
+  obstacle_->RemoveAll();
+  EXPECT_TRUE(IsServed("m@3"));
+  EXPECT_THAT(Loaded(), ElementsAre("3*"));
+}
+
+TEST_F(HangingLoadTest, StopDoesNotWaitForIt) {
+  PublishModel();
+  obstacle_->Add(1, /*by_check=*/false);
+  Open(Options());
+  std::promise<absl::Status> loaded;
+  store_->Load("m", 1, [&](const auto& status) { loaded.set_value(status); });
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_FALSE(store_->Stop());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  EXPECT_TRUE(absl::IsUnavailable(loaded.get_future().get()));
+}
+
+TEST_F(HangingLoadTest, StopCancelsALoadThatChecks) {
+  PublishModel();
+  Open(Options());
+  obstacle_->Add(2, /*by_check=*/true);
+  PublishModel();
+  ASSERT_TRUE(
+      WaitUntil(*store_, [&] { return !store_->served()->loading.empty(); }));
+  EXPECT_TRUE(store_->Stop());
+}
+
+TEST_F(HangingLoadTest, OpenCanBeCancelled) {
+  PublishModel();
+  obstacle_->Add(1, /*by_check=*/true);
+  StoreOptions options = Options();
+  int asked = 0;
+  options.is_cancelled = [&] { return ++asked > 2; };
+  EXPECT_TRUE(
+      absl::IsCancelled(ModelStore::Open(directory_.path(), options).status()));
+}
+
+// While the files change, the load of the old ones is of no use.
+TEST_F(HangingLoadTest, ChangedFilesAreLoadedInstead) {
+  PublishModel();
+  Open(Options());
+  obstacle_->Add(2, /*by_check=*/true);
+  PublishModel();
+  ASSERT_TRUE(
+      WaitUntil(*store_, [&] { return !store_->served()->loading.empty(); }));
+  BreakVersion(directory_.File("m/2"));
+  obstacle_->RemoveAll();
+  ASSERT_TRUE(WaitUntil(*store_, [&] { return !store_->refused().empty(); }));
+  EXPECT_THAT(Refused(), ElementsAre(HasSubstr("vocabulary.txt': size")));
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+}
+
+// Everyone who can read a directory can lock it.
+TEST_F(LiveStoreTest, LockOfAnotherProcessHoldsUpNothingElse) {
+  PublishTimes(2);
+  Open();
+  const int directory =
+      open(directory_.File("m").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(flock(directory, LOCK_EX), 0);
+  std::promise<absl::Status> set;
+  store_->SetAlias("m", "stable", 1, std::nullopt,
+                   [&](const auto& status) { set.set_value(status); });
+  PublishTinyModel(directory_.path(), "other");
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_TRUE(store_->Get("other").ok());
+  EXPECT_THAT(AliasesOnDisk(), IsEmpty());
+  close(directory);
+  EXPECT_TRUE(set.get_future().get().ok());
+  EXPECT_THAT(AliasesOnDisk(), ElementsAre(Pair("stable", 1)));
+  EXPECT_TRUE(store_->Get("m@stable").ok());
+}
+
+TEST_F(LiveStoreTest, LockThatIsNotReleased) {
+  PublishModel();
+  const int directory =
+      open(directory_.File("m").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(flock(directory, LOCK_EX), 0);
+  const absl::Status status =
+      lmserve::SetAlias(directory_.path(), "m", "stable", 1, std::nullopt,
+                        std::chrono::milliseconds(20));
+  EXPECT_EQ(status,
+            absl::UnavailableError("model 'm': another process holds the lock "
+                                   "of its directory"));
+  close(directory);
+}
+
+// What is seen when a file system that was mounted on the store is unmounted:
+// another directory, without models.
+TEST_F(LiveStoreTest, StoreThatVanishesUnloadsNothing) {
+  const std::string path = directory_.File("store");
+  PublishTinyModel(path, "m");
+  store_ = ModelStore::Open(path).value();
+  std::filesystem::rename(path, directory_.File("unmounted"));
+  EXPECT_FALSE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+  std::filesystem::create_directory(path);
+  const absl::Status status = Refresh();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+  EXPECT_THAT(Refused(), ElementsAre("0: FAILED_PRECONDITION: the store: "
+                                     "expected models, found another directory "
+                                     "without any: what was loaded stays"));
+  std::filesystem::remove(path);
+  std::filesystem::rename(directory_.File("unmounted"), path);
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+  EXPECT_THAT(Refused(), IsEmpty());
+  // In the same directory, removing the last model is a decision.
+  std::filesystem::remove_all(path + "/m");
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), IsEmpty());
+}
+
+// The same for a model whose directory is a mount point.
+TEST_F(LiveStoreTest, ModelThatVanishesUnloadsNothing) {
+  PublishModel();
+  Open();
+  std::filesystem::rename(directory_.File("m"), directory_.File(".unmounted"));
+  std::filesystem::create_directory(directory_.File("m"));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1*"));
+  EXPECT_THAT(Refused(), ElementsAre(HasSubstr("found another directory")));
+  std::filesystem::remove(directory_.File("m"));
+  std::filesystem::rename(directory_.File(".unmounted"), directory_.File("m"));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Refused(), IsEmpty());
+  std::filesystem::remove_all(directory_.File("m/1"));
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), IsEmpty());
 }
 
 }  // namespace

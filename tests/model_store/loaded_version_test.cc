@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/loaded_version.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -14,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "model_store/self_test.h"
 #include "tests/model_store/version_files.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -258,15 +264,181 @@ TEST_F(LoadedVersionTest, ModelFilesThatAreBrokenYetVerify) {
   EXPECT_TRUE(Load().ok()) << Load();
 }
 
-TEST_F(LoadedVersionTest, LinkInPlaceOfAFile) {
+// As in a cache of Hugging Face, where the files of a snapshot are links to
+// "../../blobs/DIGEST".
+TEST_F(LoadedVersionTest, LinkToAFileInTheStore) {
+  std::filesystem::create_directory(store_.File("blobs"));
   for (const char* file : kFiles) {
-    std::filesystem::rename(Path(file), store_.File("kept"));
-    std::filesystem::create_symlink(store_.File("kept"), Path(file));
-    EXPECT_EQ(Error(), absl::StrCat("file '", file,
-                                    "': expected a regular file, found a "
-                                    "symbolic link"));
-    std::filesystem::rename(store_.File("kept"), Path(file));
+    std::filesystem::rename(Path(file),
+                            store_.File(absl::StrCat("blobs/", file)));
+    std::filesystem::create_symlink(absl::StrCat("../../blobs/", file),
+                                    Path(file));
   }
+  EXPECT_TRUE(Load().ok()) << Load();
+}
+
+// As in a volume of Kubernetes: the files are links to "..data/FILE", and
+// "..data" is a link to a directory beside it.
+TEST_F(LoadedVersionTest, LinkThroughALinkToADirectory) {
+  std::filesystem::create_directory(Path("..2026_11_29"));
+  std::filesystem::create_directory_symlink("..2026_11_29", Path("..data"));
+  for (const char* file : kFiles) {
+    std::filesystem::rename(Path(file),
+                            Path(absl::StrCat("..2026_11_29/", file)));
+    std::filesystem::create_symlink(absl::StrCat("..data/", file), Path(file));
+  }
+  EXPECT_TRUE(Load().ok()) << Load();
+}
+
+TEST_F(LoadedVersionTest, LinkOutOfTheStoreMustBeAllowed) {
+  const TemporaryDirectory elsewhere;
+  for (const char* file : kFiles) {
+    std::filesystem::rename(Path(file), elsewhere.File(file));
+    std::filesystem::create_symlink(elsewhere.File(file), Path(file));
+    EXPECT_EQ(Error(), absl::StrCat("file '", file,
+                                    "': expected a file in the store, found a "
+                                    "symbolic link that leads out of it"));
+    const auto loaded =
+        LoadModel(store_.path(), "m", 1, {.follow_links = true});
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    std::filesystem::remove(Path(file));
+    std::filesystem::rename(elsewhere.File(file), Path(file));
+  }
+}
+
+TEST_F(LoadedVersionTest, LinkWithoutATarget) {
+  std::filesystem::remove(Path("vocabulary.txt"));
+  std::filesystem::create_symlink("none", Path("vocabulary.txt"));
+  EXPECT_THAT(Error(), StartsWith("file 'vocabulary.txt': cannot follow the "
+                                  "symbolic link"));
+}
+
+// The answers of a model whose file is mapped would change, or the process
+// would end with SIGBUS.
+TEST_F(LoadedVersionTest, FilesMayChangeAfterwards) {
+  const ModelHandle handle = LoadModel(store_.path(), "m", 1).value();
+  const std::vector<std::string> texts = {"the cat is small"};
+  const lm::v1::SelfTest expected = MakeSelfTest(handle->model(), texts);
+  for (const char* file : kListedFiles) {
+    const std::string bytes = ReadBytes(Path(file));
+    std::fstream(Path(file), std::ios::in | std::ios::out)
+        << std::string(bytes.size() / 2, 'x');
+    EXPECT_TRUE(RunSelfTest(handle->model(), expected).ok()) << file;
+    std::filesystem::resize_file(Path(file), 0);
+    EXPECT_TRUE(RunSelfTest(handle->model(), expected).ok()) << file;
+  }
+}
+
+TEST_F(LoadedVersionTest, KeepsOnlyWhatTheModelReadsInPlace) {
+  const ModelHandle handle =
+      LoadModel(store_.path(), "m", 1, {.keep_files = false}).value();
+  ASSERT_EQ(handle->files().size(), 1u);
+  EXPECT_EQ(handle->files().begin()->first, "ngram.bin");
+  EXPECT_GT(handle->file_bytes(), handle->files().begin()->second.size());
+}
+
+// The files of a network are freed after it was made: a use of their memory
+// would end the process.
+TEST_F(LoadedVersionTest, NetworksKeepNoFiles) {
+  constexpr char kText[] = "the cat is small\na dog barks at the cat\n";
+  PublishRecurrentModel(store_.path(), "lstm", kText);
+  PublishBidirectionalModel(store_.path(), "both", kText);
+  PublishTranslationModel(store_.path(), "translation", kText, kText);
+  const std::vector<std::string> texts = {"the cat is small", "a cat"};
+  for (const char* name : {"lstm", "both", "translation"}) {
+    const ModelHandle whole = LoadModel(store_.path(), name, 1).value();
+    const ModelHandle handle =
+        LoadModel(store_.path(), name, 1, {.keep_files = false}).value();
+    EXPECT_GE(whole->files().size(), 3u);
+    EXPECT_TRUE(handle->files().empty());
+    EXPECT_EQ(MakeSelfTest(handle->model(), texts, texts).SerializeAsString(),
+              MakeSelfTest(whole->model(), texts, texts).SerializeAsString());
+  }
+}
+
+TEST_F(LoadedVersionTest, EndsWithTheErrorOfItsCheck) {
+  int checks = 0;
+  const auto stop_at = [&](int last) {
+    checks = 0;
+    LoadOptions options;
+    options.check = [&checks, last] {
+      return ++checks == last ? absl::CancelledError("enough")
+                              : absl::OkStatus();
+    };
+    return LoadModel(store_.path(), "m", 1, options).status();
+  };
+  EXPECT_TRUE(stop_at(0).ok());
+  const int all = checks;
+  EXPECT_GE(all, 8);  // the manifest, both ends of each file, and the self-test
+  for (int last = 1; last <= all; ++last) {
+    EXPECT_EQ(stop_at(last), absl::CancelledError("enough")) << last;
+    EXPECT_EQ(checks, last);
+  }
+}
+
+// Runs a function in a process that cannot have more address space than it has
+// now plus `bytes`.
+void WithAddressSpace(uint64_t bytes, const std::function<void()>& function) {
+  std::ifstream file("/proc/self/statm");
+  uint64_t pages = 0;
+  file >> pages;
+  const rlimit limit = {pages * 4096 + bytes, pages * 4096 + bytes};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+  function();
+}
+
+TEST_F(LoadedVersionTest, TooLittleMemoryIsAnError) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers need address space of their own";
+#endif
+  // Names no model has; the vocabulary must be parsed before that is noticed.
+  std::string words = ReadBytes(Path("vocabulary.txt"));
+  for (int i = 0; i < 200'000; ++i) absl::StrAppend(&words, "w", i, "\n");
+  ForgeFile(directory_, "vocabulary.txt", words);
+  EXPECT_THAT(Error(), HasSubstr("ngram.bin at byte"));
+  const auto load = [&] {
+    WithAddressSpace(3 << 20, [&] {
+      const absl::Status status = Load();
+      std::cerr << status << "\n";
+      _exit(absl::IsResourceExhausted(status) ? 0 : 1);
+    });
+  };
+  EXPECT_EXIT(load(), testing::ExitedWithCode(0), "RESOURCE_EXHAUSTED: memory");
+}
+
+TEST_F(LoadedVersionTest, FileOfMoreThanTheMemoryIsNotRead) {
+  constexpr uint64_t kHuge = uint64_t{1} << 42;
+  std::filesystem::resize_file(Path("ngram.bin"), kHuge);
+  ChangeManifest(directory_, [](lm::v1::Manifest& manifest) {
+    manifest.mutable_files(0)->set_size(kHuge);
+  });
+  const absl::Status status = Load();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              StartsWith("file 'ngram.bin': memory: expected at least "
+                         "4398046511104 bytes available, found "));
+}
+
+TEST_F(LoadedVersionTest, SelfTestsAskForLittle) {
+  const auto forge = [&](int texts, int words) {
+    lm::v1::SelfTest test;
+    for (int i = 0; i < texts; ++i) {
+      std::string* text = test.add_cases()->mutable_text();
+      for (int t = 0; t < words; ++t) absl::StrAppend(text, "the ");
+    }
+    ForgeFile(directory_, "selftest.json", ToJson(test));
+    return Error();
+  };
+  constexpr absl::string_view kPrefix =
+      "file 'selftest.json': self-test: expected at most ";
+  EXPECT_EQ(forge(101, 1), absl::StrCat(kPrefix, "100 texts, found 101"));
+  EXPECT_EQ(forge(1, 1001),
+            absl::StrCat(kPrefix, "1000 words in a text, found 1001"));
+  EXPECT_EQ(forge(11, 1000), absl::StrCat(kPrefix, "10000 words, found 11000"));
+  ForgeFile(directory_, "selftest.json", std::string((1 << 20) + 1, ' '));
+  EXPECT_EQ(Error(),
+            "file 'selftest.json': size: expected at most 1048576, found "
+            "1048577");
 }
 
 TEST_F(LoadedVersionTest, SomethingElseInPlaceOfAFile) {
@@ -283,7 +455,8 @@ TEST_F(LoadedVersionTest, SomethingElseInPlaceOfAFile) {
 
 TEST_F(LoadedVersionTest, HugeManifestIsNotParsed) {
   std::filesystem::resize_file(Path("manifest.json"), (1 << 20) + 1);
-  EXPECT_THAT(Error(), StartsWith("manifest.json: size: expected at most"));
+  EXPECT_THAT(Error(),
+              StartsWith("file 'manifest.json': size: expected at most"));
 }
 
 }  // namespace

@@ -138,5 +138,27 @@ TEST(ManifestTest, RefusesMoreThanAMebibyte) {
               HasSubstr("size: expected at most 1048576, found '1048577'"));
 }
 
+TEST(ManifestTest, MoreThanAThousandFiles) {
+  lm::v1::Manifest manifest = ParseManifest(Manifest()).value();
+  while (manifest.files_size() < 1000) {
+    lm::v1::ModelFile& file = *manifest.add_files();
+    file = manifest.files(0);
+    file.set_name(absl::StrCat("file", manifest.files_size()));
+  }
+  EXPECT_TRUE(ParseManifest(ToJson(manifest)).ok());
+  *manifest.add_files() = manifest.files(0);
+  EXPECT_EQ(ParseManifest(ToJson(manifest)).status().message(),
+            "manifest.json: files: expected at most 1000, found '1001'");
+}
+
+TEST(ManifestTest, ErrorsQuoteTheBeginningOfALongText) {
+  const std::string name(500'000, 'x');
+  const absl::Status status =
+      ParseManifest(Changed("ngram.bin", name)).status();
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("files.name: expected a plain file name, found 'xxxx"));
+  EXPECT_LT(status.message().size(), 300u);
+}
+
 }  // namespace
 }  // namespace lmserve

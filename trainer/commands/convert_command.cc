@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "model_store/mapped_file.h"
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "models/model_factory.h"
@@ -35,16 +34,16 @@ absl::Status RunConvert(const ConvertOptions& options) {
   const absl::StatusOr<ModelHandle> handle = LoadModelVersion(store, source);
   if (!handle.ok()) return handle.status();
   const auto& manifest = (*handle)->manifest();
-  const absl::StatusOr<MappedFile> weights = MappedFile::Open(absl::StrCat(
-      store, "/", source_name, "/", *source_number, "/", kWeightsFile));
-  if (!weights.ok()) {
+  const ModelFiles files = (*handle)->files();
+  const auto weights = files.find(kWeightsFile);
+  if (weights == files.end()) {
     return absl::InvalidArgumentError(
         absl::StrCat(source, ": expected a neural network, found the family ",
                      manifest.family()));
   }
   NetworkVersion version;
   version.family = manifest.family();
-  version.weights = std::string(weights->bytes());
+  version.weights = std::string(weights->second);
   version.precision = *ParsePrecision(options.precision);
   version.properties = {manifest.properties().begin(),
                         manifest.properties().end()};

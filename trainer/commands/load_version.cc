@@ -11,7 +11,9 @@ absl::StatusOr<ModelHandle> LoadVersion(const std::string& store,
                                         const std::string& spec) {
   const absl::StatusOr<uint64_t> version = FindVersion(store, spec);
   if (!version.ok()) return version.status();
-  return LoadModel(store, ParseModelName(spec)->name, *version);
+  // The user of the trainer may read what a link names.
+  return LoadModel(store, ParseModelName(spec)->name, *version,
+                   {.follow_links = true});
 }
 
 absl::StatusOr<ModelHandle> LoadModelVersion(const std::string& store,

@@ -90,11 +90,14 @@ uint64_t PairsFingerprint(const std::vector<SentencePair>& pairs) {
   return Fingerprint(words);
 }
 
+// Returns the first words of a sentence.
 std::string JoinWords(const Vocabulary& vocabulary,
                       absl::Span<const WordId> words) {
-  return absl::StrJoin(words, " ", [&](std::string* out, WordId word) {
-    absl::StrAppend(out, vocabulary.word(word));
-  });
+  constexpr size_t kWords = 100;
+  return absl::StrJoin(words.subspan(0, kWords), " ",
+                       [&](std::string* out, WordId word) {
+                         absl::StrAppend(out, vocabulary.word(word));
+                       });
 }
 
 // Makes the first pairs of the corpus the self-test of the version.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/neural/checkpoint.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "model_store/durable_file.h"
-#include "model_store/mapped_file.h"
+#include "model_store/stored_file.h"
 #include "models/neural/tensor_file.h"
 
 namespace lmserve {
@@ -83,12 +84,13 @@ absl::Status WriteCheckpoint(const std::string& path,
 
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path,
                                           const std::string& description) {
-  const absl::StatusOr<MappedFile> mapped = MappedFile::Open(path);
-  if (!mapped.ok()) {
-    return absl::Status(mapped.status().code(),
-                        absl::StrCat(path, ": ", mapped.status().message()));
+  const absl::StatusOr<PrivateMemory> bytes =
+      ReadStoredFile(path, std::numeric_limits<uint64_t>::max());
+  if (!bytes.ok()) {
+    return absl::Status(bytes.status().code(),
+                        absl::StrCat(path, ": ", bytes.status().message()));
   }
-  const absl::StatusOr<TensorFile> file = TensorFile::Parse(mapped->bytes());
+  const absl::StatusOr<TensorFile> file = TensorFile::Parse(bytes->bytes());
   if (!file.ok()) return NoCheckpointError(path, file.status().message());
   const auto& metadata = file->metadata();
   for (const char* key : {kDescriptionKey, kProgressKey, kLogKey}) {

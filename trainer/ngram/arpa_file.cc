@@ -12,7 +12,8 @@
 namespace lmserve {
 absl::Status WriteArpaFile(const std::string& store, const std::string& name,
                            uint64_t version, const std::string& path) {
-  absl::StatusOr<ModelHandle> handle = LoadModel(store, name, version);
+  absl::StatusOr<ModelHandle> handle =
+      LoadModel(store, name, version, {.follow_links = true});
   if (!handle.ok()) return handle.status();
   const std::string& family = (*handle)->manifest().family();
   if (family != kNgramFamily) {
