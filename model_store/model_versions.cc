@@ -83,7 +83,7 @@ void ModelVersions::PlanAliases(Plan* plan) {
       ReadAliases(store_, name_, options_.follow_links);
   if (!aliases.ok()) {
     plan->problems.push_back({name_, 0, aliases.status()});
-    for (const auto& entry : aliases_) KeepAlias(entry.first, plan);
+    for (const auto& entry : aliases_) KeepAlias(entry.first, false, plan);
     return;
   }
   for (const auto& [alias, number] : *aliases) {
@@ -91,7 +91,9 @@ void ModelVersions::PlanAliases(Plan* plan) {
       plan->aliases[alias] = number;
       continue;
     }
-    KeepAlias(alias, plan);
+    const auto version = versions_.find(number);
+    KeepAlias(alias, version != versions_.end() && version->second.is_loading,
+              plan);
     // The version itself has a problem, which is reported anyway.
     if (plan->versions.count(number) > 0) continue;
     plan->problems.push_back(
@@ -103,12 +105,14 @@ void ModelVersions::PlanAliases(Plan* plan) {
   }
 }
 
-// Lets an alias stand for what it stands for now, if that can still be served.
-void ModelVersions::KeepAlias(const std::string& alias, Plan* plan) {
+// Lets an alias stand for what it stands for now, if that can still be served,
+// or as long as its new version is being loaded.
+void ModelVersions::KeepAlias(const std::string& alias, bool is_loading,
+                              Plan* plan) {
   const auto current = aliases_.find(alias);
   if (current == aliases_.end()) return;
   const Version& version = versions_[current->second];
-  if (version.handle == nullptr || version.is_gone) return;
+  if (version.handle == nullptr || (version.is_gone && !is_loading)) return;
   plan->versions.insert(current->second);
   plan->aliases.insert(*current);
 }
@@ -195,17 +199,29 @@ void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   version->retry = std::chrono::steady_clock::now() + version->pause;
 }
 
+// While a version is being loaded, all others stay, because one of them may be
+// what it replaces.
 void ModelVersions::Apply(Plan plan) {
   aliases_ = std::move(plan.aliases);
   problems_ = std::move(plan.problems);
-  std::erase_if(versions_,
-                [](const auto& entry) { return entry.second.is_gone; });
+  const auto is_planned = [&](uint64_t number) {
+    return plan.versions.count(number) > 0;
+  };
   for (auto& [number, version] : versions_) {
-    if (plan.versions.count(number) > 0) continue;
+    if (!is_planned(number)) version.is_loading = false;
+  }
+  const bool is_loading = IsLoading();
+  std::erase_if(versions_, [&](const auto& entry) {
+    const Version& version = entry.second;
+    return version.is_gone && !(is_loading && version.handle != nullptr);
+  });
+  for (auto& [number, version] : versions_) {
+    if (is_planned(number) || (is_loading && version.handle != nullptr)) {
+      continue;
+    }
     version.handle.reset();
     version.stamp.clear();
     version.problem = absl::OkStatus();
-    version.is_loading = false;
   }
 }
 

@@ -122,7 +122,7 @@ class ModelVersions {
   void PlanHeld(Plan* plan);
   void PlanNewest(size_t most, Plan* plan);
   void PlanListed(const std::set<uint64_t>& listed, Plan* plan);
-  void KeepAlias(const std::string& alias, Plan* plan);
+  void KeepAlias(const std::string& alias, bool is_loading, Plan* plan);
   bool EnsureLoaded(uint64_t number, Plan* plan);
   void LoadIfChanged(uint64_t number, Version* version);
   static bool IsRetryDue(const Version& version);

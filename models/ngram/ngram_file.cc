@@ -150,9 +150,9 @@ absl::Status CheckChildren(const NgramFile& file, const NgramLayout& layout) {
   for (NodeId id = 0; id + 1 < file.nodes.size(); ++id) {
     const NodeId count =
         file.nodes[id + 1].first_child - file.nodes[id].first_child;
-    if (count <= file.header->counts[0]) continue;
+    if (count <= file.header.counts[0]) continue;
     return Broken(layout.nodes_at + id * sizeof(NgramNode), "children",
-                  absl::StrCat("at most ", file.header->counts[0]), count);
+                  absl::StrCat("at most ", file.header.counts[0]), count);
   }
   return absl::OkStatus();
 }

@@ -82,8 +82,8 @@ TEST_F(StoreDamageTest, LinksOutOfTheStoreNeedAFlag) {
   ServerProcess server(store_.path(), {"--follow-links"});
   EXPECT_THAT(Score(server), HasSubstr("-2.48"));
   // The user of the trainer may follow them anyway.
-  const Outcome outcome = RunTrainer(
-      {"inspect", "--store", store_.path(), "--model", "en"});
+  const Outcome outcome =
+      RunTrainer({"inspect", "--store", store_.path(), "--model", "en"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
 }
 

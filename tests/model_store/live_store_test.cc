@@ -831,6 +831,24 @@ TEST_F(HangingLoadTest, AnOlderVersionIsNotLoadedMeanwhile) {
   EXPECT_THAT(Loaded(), ElementsAre("3*"));
 }
 
+// No moment without a version, although the one that was served is gone.
+TEST_F(HangingLoadTest, WhatIsGoneStaysUntilItsReplacementIsLoaded) {
+  PublishTimes(2);
+  AliasOnDisk("stable", 2);
+  Open(Options());
+  EXPECT_THAT(Loaded(), ElementsAre("2* stable"));
+  obstacle_->Add(1, /*by_check=*/false);
+  AliasOnDisk("stable", 1);
+  std::filesystem::remove_all(directory_.File("m/2"));
+  ASSERT_TRUE(
+      WaitUntil(*store_, [&] { return !store_->served()->loading.empty(); }));
+  EXPECT_THAT(Loaded(), ElementsAre("2* stable"));
+  obstacle_->RemoveAll();
+  ASSERT_TRUE(IsServed("m@1"));
+  EXPECT_TRUE(WaitUntil(*store_, [&] { return !store_->Get("m@2").ok(); }));
+  EXPECT_THAT(Loaded(), ElementsAre("1* stable"));
+}
+
 TEST_F(HangingLoadTest, StopDoesNotWaitForIt) {
   PublishModel();
   obstacle_->Add(1, /*by_check=*/false);

@@ -284,7 +284,7 @@ TEST(WideFileTest, EveryLookupIsShort) {
   const BuiltNgramModel built = BuildFromArpa(WideArpa(1000));
   std::vector<char> bytes = Exactly(built.bytes);
   const NgramFile file = NgramFile::Parse(View(bytes), kVocabulary).value();
-  const NgramLayout layout(*file.header);
+  const NgramLayout layout(file.header);
   ASSERT_EQ(file.slots.size(), 4096u);
   const auto occupy = [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
@@ -306,7 +306,7 @@ TEST(WideFileTest, ContextHasAtMostAllWordsAsChildren) {
   const BuiltNgramModel built = BuildFromArpa(WideArpa(1000));
   std::vector<char> bytes = Exactly(built.bytes);
   const NgramFile file = NgramFile::Parse(View(bytes), 1003).value();
-  const NgramLayout layout(*file.header);
+  const NgramLayout layout(file.header);
   const NodeId w1 = 1 + 4;  // after <unk>, <s>, </s> and w0
   ASSERT_EQ(file.nodes[w1].first_child - file.nodes[w1 - 1].first_child, 998u);
   const size_t offset = layout.nodes_at + w1 * sizeof(NgramNode) +
