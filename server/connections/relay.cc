@@ -3,7 +3,6 @@
 
 #include <poll.h>
 
-#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -11,6 +10,7 @@
 #include <chrono>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "server/connections/named_socket_pair.h"
@@ -26,8 +26,9 @@ using Clock = Http2Guard::Clock;
 // the rest. Closing a socket that holds unread bytes would discard them.
 constexpr std::chrono::seconds kLinger(1);
 
-// Bytes that are read at once.
-constexpr size_t kBuffer = 16 << 10;
+// Bytes that are read at once: few at first, and more while much comes.
+constexpr size_t kSmallestBuffer = 4 << 10;
+constexpr size_t kLargestBuffer = 64 << 10;
 
 // `Stream` is Relay::Socket or a TLS stream over it.
 template <typename Stream>
@@ -138,6 +139,7 @@ class RelayOver final : public Relay,
     const absl::Status status = guard_.FromClient(
         {from_client_.data(), size}, Clock::now(), &to_server_, &to_client_);
     CountRefused();
+    Grow(from_client_, size);
     if (!status.ok()) return End();
     if (!had_begun && guard_.has_begun() && !Connect()) return Close();
     if (guard_.has_begun()) WriteServer();
@@ -174,6 +176,7 @@ class RelayOver final : public Relay,
       return FinishClient();
     }
     guard_.FromServer({from_server_.data(), size}, &to_client_);
+    Grow(from_server_, size);
     WriteClient();
     ReadServer();
   }
@@ -254,6 +257,11 @@ class RelayOver final : public Relay,
         });
   }
 
+  // Makes room for more after a read that has filled the buffer.
+  static void Grow(std::vector<char>& buffer, size_t size) {
+    if (size == buffer.size() && size < kLargestBuffer) buffer.resize(2 * size);
+  }
+
   void CountRefused() {
     context_.refused_streams += guard_.refused_streams() - counted_refused_;
     counted_refused_ = guard_.refused_streams();
@@ -269,8 +277,8 @@ class RelayOver final : public Relay,
   const std::string address_;
   const std::function<void()> on_closed_;
   const Clock::time_point begin_;
-  std::array<char, kBuffer> from_client_;
-  std::array<char, kBuffer> from_server_;
+  std::vector<char> from_client_ = std::vector<char>(kSmallestBuffer);
+  std::vector<char> from_server_ = std::vector<char>(kSmallestBuffer);
   std::string to_client_, writing_client_;
   std::string to_server_, writing_server_;
   uint64_t counted_refused_ = 0;

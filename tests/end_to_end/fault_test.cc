@@ -132,7 +132,8 @@ class OpenStream final : public grpc::ClientBidiReactor<lm::v1::ScoreRequest,
 
 TEST_F(FaultTest, TenThousandIdleStreams) {
   constexpr int kStreams = 10'000, kConnections = 16;
-  ServerProcess server(store_.path(), {"--max-calls", "20000"});
+  ServerProcess server(store_.path(), {"--max-calls", "20000",
+                                       "--max-streams-per-client", "20000"});
   std::vector<std::unique_ptr<LanguageModelService::Stub>> stubs;
   for (int i = 0; i < kConnections; ++i) {
     stubs.push_back(LanguageModelService::NewStub(Connect(server.address())));
