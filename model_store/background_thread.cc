@@ -44,9 +44,11 @@ struct BackgroundThread::State {
   bool ended ABSL_GUARDED_BY(mutex) = false;
 };
 
-BackgroundThread::BackgroundThread()
-    : state_(std::make_shared<State>()),
-      thread_([state = state_] { state->Run(); }) {}
+BackgroundThread::BackgroundThread(Priority priority)
+    : state_(std::make_shared<State>()), thread_([state = state_, priority] {
+        if (priority == Priority::kLowest) LowerThreadPriority();
+        state->Run();
+      }) {}
 
 BackgroundThread::~BackgroundThread() { Stop(); }
 
@@ -132,7 +134,6 @@ BackgroundThread::Task BackgroundThread::State::Next(bool* is_repeated) {
 }
 
 void BackgroundThread::State::Run() {
-  LowerThreadPriority();
   for (;;) {
     Task task;
     bool is_repeated;

@@ -20,7 +20,11 @@ class BackgroundThread {
   static constexpr std::chrono::milliseconds kForever =
       std::chrono::hours(24 * 365);
 
-  BackgroundThread();
+  enum class Priority { kLowest, kNormal };
+
+  // With kNormal, the thread has the priority of its creator until a task calls
+  // LowerThreadPriority().
+  explicit BackgroundThread(Priority priority = Priority::kLowest);
   ~BackgroundThread();  // calls Stop()
 
   // Queues a task. Returns false and drops the task if the thread was stopped.

@@ -57,7 +57,8 @@ class ModelStore::Core : public std::enable_shared_from_this<Core> {
       : directory_(directory),
         options_(std::move(options)),
         served_(std::make_shared<const ServedModels>()),
-        thread_(std::make_shared<BackgroundThread>()) {}
+        thread_(std::make_shared<BackgroundThread>(
+            BackgroundThread::Priority::kNormal)) {}
 
   // Connects the parts. Must be called once, before all other functions.
   void Start();
@@ -86,7 +87,13 @@ class ModelStore::Core : public std::enable_shared_from_this<Core> {
   void Poll();
 
   // Whether loads are in progress and none of them makes progress.
-  bool IsStalled() const { return loads_->IsStalled(); }
+  bool IsStalled() const { return loads_->IsStalled(options_.open_patience); }
+
+  // Gives all work from now on the lowest priority.
+  void LowerPriority() {
+    loads_->LowerPriority();
+    thread_->Post(LowerThreadPriority);
+  }
 
   bool Stop();
 
@@ -335,6 +342,7 @@ absl::StatusOr<std::unique_ptr<ModelStore>> ModelStore::Open(
       return absl::CancelledError("opening the store was cancelled");
     }
   }
+  core->LowerPriority();
   if (options.poll.count() > 0) core->Poll();
   return store;
 }

@@ -29,6 +29,8 @@ struct StoreOptions {
   std::chrono::milliseconds load_timeout{0};
   // How long a load may make no progress before others start.
   std::chrono::milliseconds load_patience{2'000};
+  // The same for Open(), which then returns without the versions.
+  std::chrono::milliseconds open_patience{30'000};
   // Whether files may be symbolic links that lead out of the store.
   bool follow_links = false;
   // Called regularly by Open(), which ends with CANCELLED if it returns true.
@@ -63,8 +65,8 @@ class ModelStore {
   // Opens a store directory (see FORMAT.md) and loads the versions that
   // `options.keep` selects. A version that cannot be verified is not served and
   // is listed in refused(). Waits for all loads, except for those that make no
-  // progress. Fails only if the directory itself cannot be read, or with
-  // CANCELLED.
+  // progress. These loads have the priority of the caller. Fails only if the
+  // directory itself cannot be read, or with CANCELLED.
   static absl::StatusOr<std::unique_ptr<ModelStore>> Open(
       const std::string& directory, const StoreOptions& options = {});
 

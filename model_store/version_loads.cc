@@ -53,9 +53,11 @@ struct VersionLoads::State : std::enable_shared_from_this<State> {
   void Run(std::shared_ptr<Load> load);
   absl::Status Check(Load& load) const;
   bool IsOverdue(const Load& load) const;
-  bool IsStalled(const Load& load) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  bool IsStalled(const Load& load, std::chrono::milliseconds patience) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   const Options options;
+  std::atomic<bool> has_low_priority = false;
   mutable Mutex mutex;
   ConditionVariable changed;
   std::vector<std::shared_ptr<Load>> loads ABSL_GUARDED_BY(mutex);
@@ -66,7 +68,9 @@ struct VersionLoads::State : std::enable_shared_from_this<State> {
 void VersionLoads::State::StartNext() {
   for (const auto& load : loads) {
     if (is_stopped || threads >= kMostThreads) return;
-    if (load->phase == Load::Phase::kRunning && !IsStalled(*load)) return;
+    if (load->phase == Load::Phase::kRunning &&
+        !IsStalled(*load, options.patience))
+      return;
     if (load->phase != Load::Phase::kWaiting) continue;
     Start(load);
     if (load->phase == Load::Phase::kRunning) return;
@@ -91,7 +95,7 @@ void VersionLoads::State::Start(const std::shared_ptr<Load>& load) {
 }
 
 void VersionLoads::State::Run(std::shared_ptr<Load> load) {
-  LowerThreadPriority();
+  if (has_low_priority) LowerThreadPriority();
   absl::StatusOr<ModelHandle> result =
       options.load(load->version, [&] { return Check(*load); });
   {
@@ -114,9 +118,10 @@ bool VersionLoads::State::IsOverdue(const Load& load) const {
          LoadClock::now() - load.start > options.timeout;
 }
 
-bool VersionLoads::State::IsStalled(const Load& load) const {
+bool VersionLoads::State::IsStalled(const Load& load,
+                                    std::chrono::milliseconds patience) const {
   return load.phase == Load::Phase::kRunning &&
-         LoadClock::now() - load.progress.load() > options.patience;
+         LoadClock::now() - load.progress.load() > patience;
 }
 
 absl::Status VersionLoads::State::Check(Load& load) const {
@@ -197,15 +202,17 @@ bool VersionLoads::IsBusy() const {
   return !state_->loads.empty();
 }
 
-bool VersionLoads::IsStalled() const {
+bool VersionLoads::IsStalled(std::chrono::milliseconds patience) const {
   const MutexLock lock(state_->mutex);
   const auto& loads = state_->loads;
   return !loads.empty() &&
          (state_->threads >= kMostThreads ||
           std::all_of(loads.begin(), loads.end(), [&](const auto& load) {
-            return state_->IsStalled(*load);
+            return state_->IsStalled(*load, patience);
           }));
 }
+
+void VersionLoads::LowerPriority() { state_->has_low_priority = true; }
 
 bool VersionLoads::Stop(std::chrono::milliseconds patience) {
   std::vector<std::shared_ptr<Load>> dropped;  // destroyed without the lock

@@ -16,8 +16,8 @@
 
 namespace lmserve {
 
-// Loads versions, each on a thread of its own with the lowest priority, in the
-// order in which they were asked for. Normally one is loaded at a time. A load
+// Loads versions, each on a thread of its own, in the order in which they were
+// asked for. Normally one is loaded at a time. A load
 // that has made no progress for Options::patience, because its device or file
 // system hangs, does not hold up the next one. A load that does not end is
 // abandoned: its thread stays until the operating system lets it end.
@@ -65,8 +65,11 @@ class VersionLoads {
   // Whether loads are waiting or in progress.
   bool IsBusy() const;
 
-  // Whether IsBusy() and no load makes progress.
-  bool IsStalled() const;
+  // Whether IsBusy() and no load has made progress for `patience`.
+  bool IsStalled(std::chrono::milliseconds patience) const;
+
+  // Loads that start after this call have the lowest priority.
+  void LowerPriority();
 
   // Cancels all loads, waits at most `patience` until they have ended, and
   // abandons the others. Take() returns nullopt from now on. Returns whether

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -761,6 +762,7 @@ class HangingLoadTest : public LiveStoreTest {
     StoreOptions options;
     options.poll = std::chrono::milliseconds(10);
     options.load_patience = std::chrono::milliseconds(100);
+    options.open_patience = std::chrono::milliseconds(100);
     options.load =
         [obstacle = obstacle_](
             auto store, auto name, uint64_t version,
@@ -847,6 +849,24 @@ TEST_F(HangingLoadTest, WhatIsGoneStaysUntilItsReplacementIsLoaded) {
   ASSERT_TRUE(IsServed("m@1"));
   EXPECT_TRUE(WaitUntil(*store_, [&] { return !store_->Get("m@2").ok(); }));
   EXPECT_THAT(Loaded(), ElementsAre("1* stable"));
+}
+
+// Only later loads must not slow down the threads that answer requests.
+TEST_F(HangingLoadTest, FirstLoadsHaveThePriorityOfTheCaller) {
+  PublishModel();
+  StoreOptions options = Options();
+  std::map<uint64_t, int> priorities;  // by version
+  options.load = [&](auto store, auto name, uint64_t version,
+                     const LoadOptions& load_options) {
+    priorities[version] = getpriority(PRIO_PROCESS, gettid());
+    return LoadModel(store, name, version, load_options);
+  };
+  const int own = getpriority(PRIO_PROCESS, gettid());
+  Open(options);
+  PublishModel();
+  ASSERT_TRUE(IsServed("m@2"));
+  store_.reset();
+  EXPECT_THAT(priorities, ElementsAre(Pair(1, own), Pair(2, 19)));
 }
 
 TEST_F(HangingLoadTest, StopDoesNotWaitForIt) {
