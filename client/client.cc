@@ -172,9 +172,22 @@ absl::StatusOr<lm::v1::RerankResponse> Client::Rerank(
 }
 
 absl::StatusOr<lm::v1::ListModelsResponse> Client::ListModels() const {
-  return connection_->Call(*connection_->models,
-                           &lm::v1::ModelService::Stub::ListModels,
-                           lm::v1::ListModelsRequest(), options_.deadline);
+  lm::v1::ListModelsResponse all;
+  lm::v1::ListModelsRequest request;
+  while (true) {
+    absl::StatusOr<lm::v1::ListModelsResponse> page = connection_->Call(
+        *connection_->models, &lm::v1::ModelService::Stub::ListModels, request,
+        options_.deadline);
+    if (!page.ok()) return page.status();
+    all.MergeFrom(*page);
+    // A page without entries would never end.
+    const bool is_empty = page->models().empty() && page->refused().empty() &&
+                          page->loading().empty();
+    if (page->next_page_token().empty() || is_empty) break;
+    request.set_page_token(page->next_page_token());
+  }
+  all.clear_next_page_token();
+  return all;
 }
 
 absl::StatusOr<lm::v1::GetModelResponse> Client::GetModel(

@@ -86,6 +86,8 @@ class Client {
       const lm::v1::PredictRequest& request) const;
   absl::StatusOr<lm::v1::RerankResponse> Rerank(
       const lm::v1::RerankRequest& request) const;
+  // All pages of the list in one message; each page is a call with the
+  // deadline.
   absl::StatusOr<lm::v1::ListModelsResponse> ListModels() const;
   absl::StatusOr<lm::v1::GetModelResponse> GetModel(
       const lm::v1::GetModelRequest& request) const;

@@ -49,7 +49,7 @@ void PrintText(const lm::v1::GenerateResponse& message, bool* first) {
         message.end().word_count(), message.end().log_prob(),
         message.end().seed());
   } else {
-    std::cout << (*first ? "" : " ") << message.word();
+    std::cout << (*first ? "" : " ") << ForPeople(message.word());
     *first = false;
   }
 }

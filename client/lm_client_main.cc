@@ -18,7 +18,9 @@
 #include "absl/strings/strip.h"
 #include "client/command.h"
 #include "command_line/cli.h"
+#include "command_line/standard_streams.h"
 #include "command_line/version.h"
+#include "models/printable_text.h"
 
 namespace {
 
@@ -101,6 +103,9 @@ void AddCommonOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
   app.add_flag("--json", common->json, "Print JSON, one object per line");
 }
 
+// The most bytes of an error of the server that are printed.
+constexpr size_t kMaxErrorBytes = 4096;
+
 std::string FirstLine(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
@@ -124,6 +129,7 @@ std::string UsageError(const lmserve::cli::App& app,
 // Any other exception of CLI11 than ParseError is a bug in this program.
 // NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
+  lmserve::OpenStandardStreams(argv);
   signal(SIGPIPE, SIG_IGN);  // writing to a closed pipe fails with an error
   google::protobuf::SetLogHandler(nullptr);  // the server reports the errors
   lmserve::cli::App app(
@@ -157,8 +163,9 @@ int main(int argc, char** argv) {
   }
   const absl::StatusOr<bool> result = run(common);
   if (result.ok()) return *result ? 0 : kFailed;
-  std::fprintf(stderr, "lm_client: %s: %s\n",
-               absl::StatusCodeToString(result.status().code()).c_str(),
-               FirstLine(std::string(result.status().message())).c_str());
+  std::fprintf(
+      stderr, "lm_client: %s: %s\n",
+      absl::StatusCodeToString(result.status().code()).c_str(),
+      lmserve::Printable(result.status().message(), kMaxErrorBytes).c_str());
   return kFailed;
 }

@@ -11,15 +11,20 @@
 #include "absl/strings/str_join.h"
 #include "client/command.h"
 #include "client/output.h"
+#include "models/printable_text.h"
 
 namespace lmserve {
 namespace {
+
+// The most bytes of the reason of a refusal that are printed.
+constexpr size_t kReasonBytes = 4096;
 
 void Print(const lm::v1::ListModelsResponse& response) {
   TextTable table({"model", "version", "family", "words", "bytes", "aliases"});
   for (const lm::v1::ModelInfo& model : response.models()) {
     std::vector<std::string> aliases(model.aliases().begin(),
                                      model.aliases().end());
+    if (model.is_shortened()) aliases.push_back("...");
     if (model.is_default()) aliases.insert(aliases.begin(), "(default)");
     table.Add({model.name(), absl::StrCat(model.version()), model.family(),
                absl::StrCat(model.vocabulary_size()),
@@ -27,12 +32,13 @@ void Print(const lm::v1::ListModelsResponse& response) {
   }
   std::cout << table.ToString();
   for (const lm::v1::ModelVersion& loading : response.loading()) {
-    std::cout << "loading " << loading.name() << "@" << loading.version()
-              << "\n";
+    std::cout << "loading " << Printable(loading.name()) << "@"
+              << loading.version() << "\n";
   }
   for (const lm::v1::RefusedVersion& refused : response.refused()) {
-    std::cout << "refused " << refused.name() << "@" << refused.version()
-              << ": " << refused.reason() << "\n";
+    std::cout << "refused " << Printable(refused.name()) << "@"
+              << refused.version() << ": "
+              << Printable(refused.reason(), kReasonBytes) << "\n";
   }
 }
 

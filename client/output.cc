@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/output.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "models/printable_text.h"
 
 namespace lmserve {
 namespace {
+
+// More than the text of any message.
+constexpr size_t kNoLimit = size_t{1} << 40;
 
 // Returns the number of characters (code points) of a UTF-8 text.
 size_t Width(const std::string& text) {
@@ -30,8 +37,19 @@ std::string DumpJson(const nlohmann::ordered_json& json) {
                    Json::error_handler_t::replace);
 }
 
+bool IsTerminal() { return isatty(STDOUT_FILENO) == 1; }
+
+std::string ForPeople(absl::string_view text, bool is_terminal) {
+  return is_terminal ? Printable(text, kNoLimit) : std::string(text);
+}
+
 std::string FormatDecimal(double value) {
   return absl::StrFormat("%.4f", value);
+}
+
+void TextTable::Add(std::vector<std::string> row) {
+  for (std::string& cell : row) cell = Printable(cell, kNoLimit);
+  rows_.push_back(std::move(row));
 }
 
 std::string TextTable::ToString() const {

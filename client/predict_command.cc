@@ -61,7 +61,7 @@ void Print(const Position& position, const lm::v1::NextWords& next) {
   for (int i = 0; i < next.words_size(); ++i) {
     std::cout << absl::StreamFormat("%10.4f  %7.3f %%  %s\n", next.log_probs(i),
                                     100 * std::exp(next.log_probs(i)),
-                                    next.words(i));
+                                    ForPeople(next.words(i)));
   }
 }
 

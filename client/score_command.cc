@@ -201,13 +201,13 @@ void PrintLine(double log_prob, uint64_t words, uint64_t unknown,
                absl::string_view text) {
   std::cout << absl::StreamFormat(
       "%12.4f  %5d  %7d  %12.4f  %s\n", log_prob, words, unknown,
-      words == 0 ? 0 : std::exp(-log_prob / words), text);
+      words == 0 ? 0 : std::exp(-log_prob / words), ForPeople(text));
 }
 
 void PrintWords(const lm::v1::WordScores& words) {
   for (int i = 0; i < words.words_size(); ++i) {
     std::cout << absl::StreamFormat("%12.4f  %s%s\n", words.log_probs(i),
-                                    words.words(i),
+                                    ForPeople(words.words(i)),
                                     words.unknown(i) ? "  (unknown)" : "");
   }
 }

@@ -72,8 +72,9 @@ void PrintList(const std::string& model, uint64_t id,
   for (const lm::v1::Hypothesis& hypothesis : hypotheses) {
     std::cout << absl::StreamFormat(
         "%d ||| %s ||| %s= %.6f %s.words= %d ||| %.6f\n", id,
-        absl::StrJoin(hypothesis.words(), " "), model, hypothesis.log_prob(),
-        model, hypothesis.log_probs_size(), hypothesis.score());
+        ForPeople(absl::StrJoin(hypothesis.words(), " ")), model,
+        hypothesis.log_prob(), model, hypothesis.log_probs_size(),
+        hypothesis.score());
   }
 }
 
@@ -114,9 +115,9 @@ absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
     } else if (options.nbest > 0) {
       PrintList(*model, printed, *hypotheses);
     } else {
-      std::cout << (hypotheses->empty()
-                        ? ""
-                        : absl::StrJoin((*hypotheses)[0].words(), " "))
+      std::cout << (hypotheses->empty() ? ""
+                                        : ForPeople(absl::StrJoin(
+                                              (*hypotheses)[0].words(), " ")))
                 << "\n";
     }
     ++printed;

@@ -13,6 +13,7 @@
 #include "models/neural/recurrent_translation_model.h"
 #include "models/neural/window_model.h"
 #include "models/ngram/ngram_model.h"
+#include "models/printable_text.h"
 
 namespace lmserve {
 namespace {
@@ -98,7 +99,7 @@ absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
   };
   return absl::NotFoundError(absl::StrCat(
       "family: expected ", absl::StrJoin(kFamilies, " or ", append_name),
-      ", found '", family, "'"));
+      ", found '", Printable(family), "'"));
 }
 
 }  // namespace lmserve

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "models/printable_text.h"
 #include "models/text.h"
 
 namespace lmserve {
@@ -19,11 +19,8 @@ absl::Status LineError(size_t line, absl::string_view problem) {
       absl::StrCat("vocabulary line ", line, ": ", problem));
 }
 
-// Quotes a word for an error message: escapes it and cuts it if it is long.
 std::string Quote(absl::string_view word) {
-  constexpr size_t kMaxShown = 100;
-  return absl::StrCat("'", absl::Utf8SafeCHexEscape(word.substr(0, kMaxShown)),
-                      word.size() > kMaxShown ? "...'" : "'");
+  return absl::StrCat("'", Printable(word), "'");
 }
 
 absl::Status CheckWord(absl::string_view word, size_t line) {

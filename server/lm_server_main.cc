@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -23,6 +24,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
 #include "command_line/cli.h"
+#include "command_line/standard_streams.h"
 #include "command_line/version.h"
 #include "model_store/model_name.h"
 #include "model_store/model_store.h"
@@ -46,14 +48,29 @@ void RaiseFileLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Blocks the signals that end the server, and returns them for sigwait().
+// Blocks the signals that the server handles, and returns them for sigwait().
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
+}
+
+// Waits for a signal that ends the server, and returns it. SIGHUP does not:
+// many programs read their files again then, and this one does so without a
+// signal.
+int WaitForEnd(const sigset_t& signals) {
+  while (true) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal != SIGHUP) return signal;
+    spdlog::info(
+        "ignored SIGHUP: the store and the files of TLS and tokens are read "
+        "again when they change");
+  }
 }
 
 // Logs which versions were loaded, unloaded or refused since the last call. For
@@ -135,8 +152,8 @@ StoreOptions MakeStoreOptions(const ServerFlags& flags,
 }
 
 // Ends the process without destroying what a thread that hangs may still use.
-[[noreturn]] void EndAtOnce() {
-  spdlog::shutdown();
+[[noreturn]] void EndAtOnce(const Log& log) {
+  log.Flush();
   std::cout.flush();
   std::_Exit(0);
 }
@@ -150,11 +167,14 @@ std::optional<mode_t> SocketMode(const ServerFlags& flags) {
 // Returns the exit code.
 int Run(const ServerFlags& flags, const std::string& config) {
   RaiseFileLimit();
+  // A write to a pipe or socket without reader is an error, not the end.
+  std::signal(SIGPIPE, SIG_IGN);
   const sigset_t signals = BlockSignals();  // in all threads started later, too
+  const Log log(flags.log_format, flags.log_level);
   auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags, signals));
   if (absl::IsCancelled(store.status())) {
     spdlog::info("received a signal while loading models: stopped");
-    EndAtOnce();
+    EndAtOnce(log);
   }
   if (!store.ok()) {
     spdlog::error("store: {}", std::string(store.status().message()));
@@ -167,6 +187,7 @@ int Run(const ServerFlags& flags, const std::string& config) {
   }
   ServerOptions options = flags.server;
   options.version = kVersionNumber;
+  options.dropped_log_lines = [&log] { return log.dropped(); };
   options.stall = Milliseconds(flags.stall_seconds);
   options.connections.max_age = Milliseconds(flags.connection_age_seconds);
   options.connections.age_grace =
@@ -192,15 +213,14 @@ int Run(const ServerFlags& flags, const std::string& config) {
   if ((*server)->metrics_port() > 0) {
     std::cout << "metrics on port " << (*server)->metrics_port() << std::endl;
   }
-  int signal = 0;
-  sigwait(&signals, &signal);
+  const int signal = WaitForEnd(signals);
   spdlog::info("received signal {}: draining for at most {} s", signal,
                flags.drain_seconds);
   (*server)->Drain(std::chrono::seconds(flags.drain_seconds),
                    std::chrono::seconds(flags.grace_seconds));
   if (!(*server)->all_threads_ended()) {
     spdlog::warn("stopped while a thread of the store hangs");
-    EndAtOnce();
+    EndAtOnce(log);
   }
   spdlog::info("stopped");
   return 0;
@@ -210,6 +230,7 @@ int Run(const ServerFlags& flags, const std::string& config) {
 }  // namespace lmserve
 
 int main(int argc, char** argv) {
+  lmserve::OpenStandardStreams(argv);
   lmserve::cli::App app(
       "Serves the language models of a store over gRPC, and loads new versions "
       "as they are published.\n"
@@ -229,6 +250,5 @@ int main(int argc, char** argv) {
   // Turns off a deadlock check that serves the developers of gRPC. It is on in
   // the packages of distributions, and takes a twentieth of a cheap call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  lmserve::SetUpLog(flags.log_format, flags.log_level);
   return lmserve::Run(flags, lmserve::EffectiveConfig(app));
 }

@@ -135,7 +135,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   EnablePlugins();
   std::unique_ptr<Authenticator> authenticator;
   if (!options.tokens_file.empty()) {
-    auto created = Authenticator::Create(options.tokens_file);
+    auto created =
+        Authenticator::Create(options.tokens_file, options.tokens_check);
     if (!created.ok()) return created.status();
     authenticator = *std::move(created);
   }
@@ -146,7 +147,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (!options.metrics_listen.empty()) {
     auto exporter = MetricsExporter::Start(
         options.metrics_listen, server->metrics_, server->serving_,
-        server->limiter_, *server->main_.connections);
+        server->limiter_, *server->main_.connections,
+        options.dropped_log_lines);
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }

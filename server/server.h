@@ -53,7 +53,9 @@ struct ServerOptions {
   std::string admin_listen = "";
   ConnectionOptions connections = {};
   ListenerOptions listener = {};
-  std::string tokens_file = "";     // empty: clients need no token
+  std::string tokens_file = "";  // empty: clients need no token
+  // Time between checks whether the file of tokens has changed.
+  std::chrono::milliseconds tokens_check = std::chrono::seconds(1);
   std::string metrics_listen = "";  // HOST:PORT for Prometheus; empty: none
   Limits limits = {};
   CallLimiterOptions calls = {};
@@ -64,6 +66,8 @@ struct ServerOptions {
   // 0: no limit.
   std::chrono::milliseconds stall = std::chrono::minutes(1);
   std::string version = "unknown";  // of the program, for the metrics
+  // Returns how many lines of the log were dropped, for the metrics.
+  std::function<uint64_t()> dropped_log_lines = nullptr;
   // Names of models, in the form of ServedModels::Get(), that must be loaded
   // before health reports the server as SERVING. Empty: any model or reranker.
   std::vector<std::string> required_models = {};

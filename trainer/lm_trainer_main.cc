@@ -9,13 +9,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "command_line/cli.h"
+#include "command_line/standard_streams.h"
 #include "command_line/version.h"
+#include "models/printable_text.h"
 #include "trainer/commands/command.h"
 
 namespace {
 
 constexpr int kFailed = 1;
 constexpr int kWrongCommandLine = 2;
+
+// The most bytes of an error, which may quote a file, that are printed.
+constexpr size_t kMaxErrorBytes = 16 << 10;
 
 // Prints what is wrong with a command line, and the command that prints help.
 void PrintUsageError(const lmserve::cli::App& app,
@@ -37,6 +42,7 @@ void PrintUsageError(const lmserve::cli::App& app,
 }  // namespace
 
 int main(int argc, char** argv) {
+  lmserve::OpenStandardStreams(argv);
   lmserve::cli::App app("Trains and evaluates language models for lm_server.",
                         "lm_trainer");
   app.set_version_flag("--version", lmserve::kVersion);
@@ -67,6 +73,6 @@ int main(int argc, char** argv) {
   const absl::Status status = action();
   if (status.ok()) return 0;
   std::fprintf(stderr, "lm_trainer: %s\n",
-               std::string(status.message()).c_str());
+               lmserve::Printable(status.message(), kMaxErrorBytes).c_str());
   return kFailed;
 }

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "models/language_model.h"
+#include "models/printable_text.h"
 
 namespace lmserve {
 namespace {
@@ -192,8 +193,8 @@ absl::StatusOr<Cell> ParseCell(absl::string_view name) {
   for (Cell cell : {Cell::kRnn, Cell::kGru, Cell::kLstm}) {
     if (name == CellName(cell)) return cell;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("cell: expected rnn, gru or lstm, found '", name, "'"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "cell: expected rnn, gru or lstm, found '", Printable(name), "'"));
 }
 
 std::string FormatCutoffs(const Cutoffs& cutoffs) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/admission/authenticator.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <fstream>
-#include <system_error>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -19,15 +22,14 @@
 namespace lmserve {
 namespace {
 
-// How often to check whether the file has changed.
-constexpr std::chrono::seconds kCheckInterval(1);
-
 // Shorter tokens can be guessed.
 constexpr size_t kMinTokenLength = 16;
 
-std::filesystem::file_time_type ModificationTime(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::last_write_time(path, ignored);
+// More than ten thousand tokens.
+constexpr size_t kMaxFileBytes = 1 << 20;
+
+absl::Status FileError(const std::string& path, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("tokens: ", path, ": ", what));
 }
 
 absl::Status LineError(const std::string& path, int line,
@@ -36,28 +38,77 @@ absl::Status LineError(const std::string& path, int line,
       absl::StrCat("tokens: ", path, ", line ", line, ": ", what));
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::Create(
-    const std::string& path) {
-  // Before the file is read, so that a change in between is noticed.
-  const auto written = ModificationTime(path);
-  absl::StatusOr<Roles> roles = ReadRoles(path);
-  if (!roles.ok()) return roles.status();
-  return absl::WrapUnique(new Authenticator(path, *std::move(roles), written));
+absl::Status CannotRead(const std::string& path) {
+  return FileError(path,
+                   absl::StrCat("cannot be read: ", std::strerror(errno)));
 }
 
-absl::StatusOr<Authenticator::Roles> Authenticator::ReadRoles(
-    const std::string& path) {
-  std::ifstream file(path);
-  if (!file) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("tokens: ", path, ": cannot be read"));
+absl::Status CheckFile(const std::string& path, const struct stat& file) {
+  if (!S_ISREG(file.st_mode)) {
+    return FileError(path, "expected a regular file, found another kind");
   }
+  if (static_cast<uint64_t>(file.st_size) > kMaxFileBytes) {
+    return FileError(path, absl::StrCat("expected at most ", kMaxFileBytes,
+                                        " bytes, found ", file.st_size));
+  }
+  return absl::OkStatus();
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int number() const { return number_; }
+
+ private:
+  const int number_;
+};
+
+// Reads the file without ever waiting for another process: the kind of the file
+// is checked before it is opened, because opening a device may have effects,
+// and again afterwards, because it may have been replaced.
+absl::StatusOr<std::string> ReadTokens(const std::string& path) {
+  struct stat file;
+  if (stat(path.c_str(), &file) != 0) return CannotRead(path);
+  absl::Status status = CheckFile(path, file);
+  if (!status.ok()) return status;
+  const Descriptor opened(
+      open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (opened.number() < 0 || fstat(opened.number(), &file) != 0) {
+    return CannotRead(path);
+  }
+  status = CheckFile(path, file);
+  if (!status.ok()) return status;
+  std::string bytes(file.st_size + 1, '\0');
+  size_t size = 0;
+  while (size < bytes.size()) {
+    const ssize_t more =
+        read(opened.number(), bytes.data() + size, bytes.size() - size);
+    if (more < 0) return CannotRead(path);
+    if (more == 0) break;
+    size += more;
+  }
+  if (size != static_cast<size_t>(file.st_size)) {
+    return FileError(path, "its size changed while it was read");
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+using Roles = std::map<std::string, Role>;
+
+absl::StatusOr<Roles> ParseTokens(const std::string& path,
+                                  const std::string& bytes) {
   Roles roles;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    absl::StripAsciiWhitespace(&line);
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(bytes, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line);
     if (line.empty() || line[0] == '#') continue;
     const std::vector<std::string> parts =
         absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
@@ -72,21 +123,60 @@ absl::StatusOr<Authenticator::Roles> Authenticator::ReadRoles(
     }
     roles[Sha256(parts[1])] = parts[0] == "admin" ? Role::kAdmin : Role::kRead;
   }
+  if (roles.empty()) return FileError(path, "expected a token, found none");
   return roles;
 }
 
-absl::Status Authenticator::Check(absl::string_view authorization,
-                                  Role needed) {
+// Returns "" if the header has no token. Tokens are compared by their hashes,
+// so that the time that the search takes reveals nothing about them.
+std::string HashOfToken(absl::string_view authorization) {
   absl::string_view token = authorization;
-  if (!absl::ConsumePrefix(&token, "Bearer ")) {
+  return absl::ConsumePrefix(&token, "Bearer ") ? Sha256(token) : "";
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::Create(
+    const std::string& path, std::chrono::milliseconds check_interval) {
+  absl::StatusOr<std::string> bytes = ReadTokens(path);
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<Roles> roles = ParseTokens(path, *bytes);
+  if (!roles.ok()) return roles.status();
+  return absl::WrapUnique(new Authenticator(
+      path, check_interval, *std::move(bytes), *std::move(roles)));
+}
+
+Authenticator::Authenticator(std::string path,
+                             std::chrono::milliseconds check_interval,
+                             std::string bytes, Roles roles)
+    : path_(std::move(path)),
+      check_interval_(check_interval),
+      believed_(std::move(bytes)),
+      roles_(std::move(roles)),
+      thread_([this] { Run(); }) {}
+
+Authenticator::~Authenticator() {
+  {
+    const MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  stop_.NotifyAll();
+  thread_.join();
+}
+
+absl::Status Authenticator::Check(absl::string_view authorization,
+                                  Role needed) const {
+  const std::string hash = HashOfToken(authorization);
+  const MutexLock lock(mutex_);
+  return CheckHash(hash, needed);
+}
+
+absl::Status Authenticator::CheckHash(const std::string& hash,
+                                      Role needed) const {
+  if (hash.empty()) {
     return absl::UnauthenticatedError(
         "authorization: expected 'Bearer TOKEN', found none");
   }
-  // Tokens are compared by their hashes, so that the time that the search takes
-  // reveals nothing about them.
-  const std::string hash = Sha256(token);
-  const MutexLock lock(mutex_);
-  ReadAgainIfChanged();
   const auto found = roles_.find(hash);
   if (found == roles_.end()) {
     return absl::UnauthenticatedError("authorization: unknown token");
@@ -98,21 +188,97 @@ absl::Status Authenticator::Check(absl::string_view authorization,
   return absl::OkStatus();
 }
 
-void Authenticator::ReadAgainIfChanged() {
-  const Clock::time_point now = Clock::now();
-  if (now < checked_ + kCheckInterval) return;
-  checked_ = now;
-  const auto written = ModificationTime(path_);
-  if (written == written_) return;
-  written_ = written;
-  absl::StatusOr<Roles> roles = ReadRoles(path_);
-  if (!roles.ok()) {
-    spdlog::error("{}; the old tokens stay valid",
-                  std::string(roles.status().message()));
+void Authenticator::Run() {
+  while (true) {
+    {
+      const MutexLock lock(mutex_);
+      if (!stopping_) stop_.WaitFor(mutex_, check_interval_);
+      if (stopping_) return;
+    }
+    ReadAgain();
+    const MutexLock lock(mutex_);
+    EndRevoked();
+  }
+}
+
+void Authenticator::ReadAgain() {
+  const absl::StatusOr<std::string> bytes = ReadTokens(path_);
+  if (!bytes.ok()) {
+    LogOnce(bytes.status());
+    checks_of_last_ = 0;
     return;
   }
+  if (*bytes == believed_) {
+    checks_of_last_ = 0;
+    logged_.clear();
+    return;
+  }
+  checks_of_last_ = *bytes == last_ ? checks_of_last_ + 1 : 1;
+  last_ = *bytes;
+  const bool has_end = bytes->empty() || bytes->back() == '\n';
+  if (checks_of_last_ == (has_end ? 2 : kUnendedChecks)) TakeIfValid(*bytes);
+}
+
+void Authenticator::TakeIfValid(const std::string& bytes) {
+  absl::StatusOr<Roles> roles = ParseTokens(path_, bytes);
+  if (!roles.ok()) return LogOnce(roles.status());
+  believed_ = bytes;
+  logged_.clear();
+  spdlog::info("tokens: read {} tokens from {}", roles->size(), path_);
+  const MutexLock lock(mutex_);
   roles_ = *std::move(roles);
-  spdlog::info("tokens: read {} tokens from {}", roles_.size(), path_);
+}
+
+void Authenticator::LogOnce(const absl::Status& error) {
+  if (logged_ == error.message()) return;
+  logged_ = std::string(error.message());
+  spdlog::error("{}; the old tokens stay valid", logged_);
+}
+
+void Authenticator::EndRevoked() {
+  Watch* last = nullptr;
+  while (!stopping_) {
+    auto next = watches_.upper_bound(last);
+    while (next != watches_.end() &&
+           CheckHash((*next)->hash_, (*next)->needed_).ok()) {
+      ++next;
+    }
+    if (next == watches_.end()) return;
+    last = *next;
+    ending_ = last;
+    mutex_.Unlock();
+    // A copy, because the function may destroy the watch.
+    const std::function<void()> on_revoked = last->on_revoked_;
+    on_revoked();
+    mutex_.Lock();
+    ending_ = nullptr;
+    ended_.NotifyAll();
+  }
+}
+
+Authenticator::Watch::Watch(Authenticator& authenticator,
+                            absl::string_view authorization, Role needed,
+                            std::function<void()> on_revoked)
+    : authenticator_(authenticator),
+      hash_(HashOfToken(authorization)),
+      needed_(needed),
+      on_revoked_(std::move(on_revoked)) {
+  const MutexLock lock(authenticator_.mutex_);
+  authenticator_.watches_.insert(this);
+}
+
+Authenticator::Watch::~Watch() {
+  const MutexLock lock(authenticator_.mutex_);
+  authenticator_.watches_.erase(this);
+  while (authenticator_.ending_ == this &&
+         authenticator_.thread_.get_id() != std::this_thread::get_id()) {
+    authenticator_.ended_.Wait(authenticator_.mutex_);
+  }
+}
+
+absl::Status Authenticator::Watch::Check() const {
+  const MutexLock lock(authenticator_.mutex_);
+  return authenticator_.CheckHash(hash_, needed_);
 }
 
 }  // namespace lmserve

@@ -3,11 +3,12 @@
 #define LMSERVE_SERVER_ADMISSION_AUTHENTICATOR_H_
 
 #include <chrono>
-#include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
-#include <utility>
+#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -22,37 +23,92 @@ enum class Role { kRead, kAdmin };
 
 // Knows clients by the bearer tokens in a file. Each line of the file is
 // ROLE TOKEN, with the role read or admin; blank lines and lines that begin
-// with # are ignored. The file is read again when it changes; if it then has an
-// error, the old tokens stay valid. Thread-safe.
+// with # are ignored. The file must be a regular file of at most 1 MiB with one
+// token or more.
+//
+// A thread reads the file at every check interval, whatever its time of
+// modification. Half a file is not believed: new bytes count when two checks
+// have found the same ones, and only after kUnendedChecks checks if the last
+// line has no LF. Until the file is valid again, the old tokens stay valid; the
+// log says so once per reason. Thread-safe.
 class Authenticator {
+  using Roles = std::map<std::string, Role>;  // by SHA-256 of the token
+
  public:
+  static constexpr int kUnendedChecks = 10;
+
   // Returns an error with the file and the line if the file cannot be read or
   // has an error.
   static absl::StatusOr<std::unique_ptr<Authenticator>> Create(
-      const std::string& path);
+      const std::string& path,
+      std::chrono::milliseconds check_interval = std::chrono::seconds(1));
+  ~Authenticator();
+  Authenticator(const Authenticator&) = delete;
+  Authenticator& operator=(const Authenticator&) = delete;
 
   // Checks the header `authorization` of a call, "Bearer TOKEN". Returns
   // UNAUTHENTICATED if it has no token of the file, and PERMISSION_DENIED if
-  // the call needs kAdmin and the token has kRead.
-  absl::Status Check(absl::string_view authorization, Role needed);
+  // the call needs kAdmin and the token has kRead. Reads no file.
+  absl::Status Check(absl::string_view authorization, Role needed) const;
+
+  // Watches the token of a call as long as it lives, which the authenticator
+  // must outlive.
+  class Watch {
+   public:
+    // `on_revoked` is called at every check of the file, on the thread of the
+    // authenticator, while the file does not have the token with the role that
+    // the call needs. It may destroy the watch.
+    Watch(Authenticator& authenticator, absl::string_view authorization,
+          Role needed, std::function<void()> on_revoked);
+    // Waits for `on_revoked` to return, unless that calls the destructor.
+    ~Watch();
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+    // The same as Check() at this moment.
+    absl::Status Check() const;
+
+   private:
+    friend class Authenticator;
+
+    Authenticator& authenticator_;
+    const std::string hash_;
+    const Role needed_;
+    const std::function<void()> on_revoked_;
+  };
 
  private:
-  using Roles = std::map<std::string, Role>;  // by SHA-256 of the token
-  using Clock = std::chrono::steady_clock;
+  // `bytes` are those of the file, and `roles` what they say.
+  Authenticator(std::string path, std::chrono::milliseconds check_interval,
+                std::string bytes, Roles roles);
 
-  // `written` is the time of modification of the file before it was read.
-  Authenticator(std::string path, Roles roles,
-                std::filesystem::file_time_type written)
-      : path_(std::move(path)), roles_(std::move(roles)), written_(written) {}
-
-  static absl::StatusOr<Roles> ReadRoles(const std::string& path);
-  void ReadAgainIfChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckHash(const std::string& hash, Role needed) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Run();
+  // Reads the file, and takes its tokens if they are to be believed.
+  void ReadAgain();
+  void TakeIfValid(const std::string& bytes);
+  void LogOnce(const absl::Status& error);
+  void EndRevoked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string path_;
-  Mutex mutex_;
+  const std::chrono::milliseconds check_interval_;
+
+  // What the thread has seen; no other thread uses it.
+  std::string believed_;    // bytes of the file that were judged
+  std::string last_;        // bytes of the previous check
+  int checks_of_last_ = 0;  // how many checks have found them
+  std::string logged_;      // the last error in the log
+
+  mutable Mutex mutex_;
   Roles roles_ ABSL_GUARDED_BY(mutex_);
-  std::filesystem::file_time_type written_ ABSL_GUARDED_BY(mutex_);
-  Clock::time_point checked_ ABSL_GUARDED_BY(mutex_) = Clock::now();
+  std::set<Watch*> watches_ ABSL_GUARDED_BY(mutex_);
+  // The watch whose function is running, without the mutex.
+  const Watch* ending_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  ConditionVariable ended_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  ConditionVariable stop_;
+  std::thread thread_;
 };
 
 }  // namespace lmserve

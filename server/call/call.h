@@ -34,7 +34,8 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  // Whether the client has disconnected or cancelled the call. Thread-safe.
+  // Whether nobody waits for the call any more: the client has cancelled it,
+  // its connection has closed, or the server has cut it off. Thread-safe.
   virtual bool IsCancelled() const { return false; }
 
   virtual Priority priority() const { return priority_; }
@@ -42,11 +43,18 @@ class Call {
   // Returns CANCELLED or DEADLINE_EXCEEDED if nobody waits for the answer any
   // more.
   absl::Status CheckWanted() const {
-    if (IsCancelled()) return absl::CancelledError("the client has cancelled");
+    if (IsCancelled()) return Cancelled();
     if (deadline_ != Clock::time_point::max() && Clock::now() > deadline_) {
       return absl::DeadlineExceededError("the deadline has passed");
     }
     return absl::OkStatus();
+  }
+
+  // The error of a call for which IsCancelled() holds, or whose messages can no
+  // longer be sent. A transport does not say which of the reasons it was.
+  static absl::Status Cancelled() {
+    return absl::CancelledError(
+        "the client has cancelled, or its connection has closed");
   }
 
   // Whether some work of the current request has been queued. A full queue

@@ -163,6 +163,11 @@ Task<absl::Status> Decoder::Extend(const lm::v1::DecodeExtend& extend,
   absl::Status status = CheckExtend(extend);
   if (!status.ok()) co_return status;
   const int count = extend.handles_size();
+  // A query and two states for the model, and all fields of the answer.
+  constexpr uint64_t kExtensionBytes = sizeof(LanguageModel::Query) + 40;
+  Budget::Reservation answer(serving_.budgets.answer_bytes);
+  status = answer.Resize("answer bytes", kExtensionBytes * count);
+  if (!status.ok()) co_return status;
   const bool adds_handles = !extend.scores_only();
   extended->mutable_log_probs()->Resize(count, 0);
   if (adds_handles) status = Reserve(count);
@@ -207,6 +212,11 @@ Task<absl::Status> Decoder::Best(const lm::v1::DecodeBest& best,
                         serving_.limits.predictions);
   }
   if (status.ok()) status = CheckHandles("best.handles", best.handles());
+  if (!status.ok()) co_return status;
+  Budget::Reservation answer(serving_.budgets.answer_bytes);
+  status = answer.Resize(
+      "answer bytes",
+      best.handles_size() * (sizeof(std::byte*) + 2 * k * sizeof(ScoredWord)));
   if (!status.ok()) co_return status;
   std::vector<const std::byte*> states;
   for (uint32_t handle : best.handles()) {

@@ -8,9 +8,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "models/printable_text.h"
 #include "server/call/status.h"
 
 namespace lmserve {
+namespace {
+
+// The most bytes of all names of features in an error.
+constexpr size_t kNamesBytes = 1000;
+
+}  // namespace
 
 absl::Status FeatureTable::AddOwnFeatures(
     const google::protobuf::RepeatedPtrField<lm::v1::Candidate>& candidates,
@@ -38,11 +45,11 @@ absl::Status FeatureTable::AddOwnFeatures(
         return InvalidField(
             field, absl::StrCat("expected the features of candidates[0], found "
                                 "no '",
-                                name, "'"));
+                                Printable(name), "'"));
       }
       if (!std::isfinite(found->second)) {
         return InvalidField(
-            absl::StrCat(field, "[", name, "]"),
+            absl::StrCat(field, "[", Printable(name), "]"),
             absl::StrCat("expected a finite number, found ", found->second));
       }
       AddValue(i, found->second);
@@ -57,7 +64,7 @@ absl::Status FeatureTable::AddColumn(const std::string& name, double weight) {
         "candidates[0].features",
         absl::StrCat("expected no feature with the name of a model's feature, "
                      "found '",
-                     name, "'"));
+                     Printable(name), "'"));
   }
   names_.push_back(name);
   weights_.push_back(weight);
@@ -71,9 +78,10 @@ absl::Status FeatureTable::SetWeights(
   for (const auto& [name, weight] : weights) {
     const auto found = std::find(names_.begin(), names_.end(), name);
     if (found == names_.end()) {
-      return InvalidField(absl::StrCat("weights[", name, "]"),
-                          absl::StrCat("expected one of the features ",
-                                       absl::StrJoin(names_, ", ")));
+      return InvalidField(
+          absl::StrCat("weights[", Printable(name), "]"),
+          absl::StrCat("expected one of the features ",
+                       Printable(absl::StrJoin(names_, ", "), kNamesBytes)));
     }
     weights_[found - names_.begin()] = weight;
   }

@@ -137,7 +137,17 @@ Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
     if (!status.ok()) co_return status;
     search.Take(best, attention);
   }
-  for (const BeamSearch::Hypothesis& hypothesis : search.Best(options_.best)) {
+  const std::vector<BeamSearch::Hypothesis> found = search.Best(options_.best);
+  uint64_t bytes = 0;
+  for (const BeamSearch::Hypothesis& hypothesis : found) {
+    for (WordId word : hypothesis.words) {
+      bytes += kReplyWordBytes + language_model_.vocabulary().word(word).size();
+    }
+  }
+  Budget::Reservation answer(serving_.budgets.answer_bytes);
+  absl::Status reserved = answer.Resize("answer bytes", bytes);
+  if (!reserved.ok()) co_return reserved;
+  for (const BeamSearch::Hypothesis& hypothesis : found) {
     SetHypothesis(language_model_.vocabulary(), hypothesis,
                   response->add_hypotheses());
   }

@@ -5,13 +5,48 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "model_store/model_name.h"
+#include "models/printable_text.h"
+#include "server/call/status.h"
 #include "server/handlers/replies.h"
 
 namespace lmserve {
 namespace {
+
+// A page ends with the entry that reaches this size. An entry has at most a bit
+// more than kEntryLimit, so a page stays below 3 MiB.
+constexpr size_t kPageBytes = (3 << 20) - (64 << 10);
+
+// A longer description of a model is shortened.
+constexpr size_t kEntryLimit = 32 << 10;
+constexpr int kMaxAliases = 100;
+constexpr size_t kReasonBytes = 1024;
+
+// The tag and the length of an entry in its list.
+constexpr size_t kEntryBytes = 8;
+
+void ShortenIfLong(lm::v1::ModelInfo* info) {
+  if (info->ByteSizeLong() <= kEntryLimit) return;
+  info->set_is_shortened(true);
+  info->clear_properties();
+  if (info->has_reranker()) info->mutable_reranker()->Clear();
+  if (info->aliases_size() > kMaxAliases) {
+    info->mutable_aliases()->DeleteSubrange(kMaxAliases,
+                                            info->aliases_size() - kMaxAliases);
+  }
+}
+
+// The name is that of a directory, and the reason may quote its files.
+void SetRefused(const ServedModels::Refused& refused,
+                lm::v1::RefusedVersion* version) {
+  version->set_name(Printable(refused.name));
+  version->set_version(refused.version);
+  version->set_reason(Printable(refused.reason.message(), kReasonBytes));
+}
 
 // An awaitable change of the store. `begin` starts the change; it gets a
 // callback for its end, which resumes the coroutine on the store's thread.
@@ -50,23 +85,44 @@ std::string Spec(const std::string& name, uint64_t version) {
 }  // namespace
 
 absl::Status HandleListModels(const ModelStore& store,
-                              const lm::v1::ListModelsRequest& /*request*/,
+                              const lm::v1::ListModelsRequest& request,
                               lm::v1::ListModelsResponse* response) {
-  const std::shared_ptr<const ServedModels> served = store.served();
-  for (const ModelStore::Entry& entry : served->List()) {
-    SetModelInfo(entry, response->add_models());
+  return ListPage(*store.served(), request, response);
+}
+
+absl::Status ListPage(const ServedModels& served,
+                      const lm::v1::ListModelsRequest& request,
+                      lm::v1::ListModelsResponse* response) {
+  // A token is the number of entries of the pages before.
+  size_t next = 0;
+  if (!request.page_token().empty() &&
+      !absl::SimpleAtoi(request.page_token(), &next)) {
+    return InvalidField("page_token",
+                        absl::StrCat("expected a next_page_token, found '",
+                                     Printable(request.page_token()), "'"));
   }
-  for (const auto& [name, version] : served->loading) {
-    lm::v1::ModelVersion* loading = response->add_loading();
-    loading->set_name(name);
-    loading->set_version(version);
+  const std::vector<ServedModels::Entry> models = served.List();
+  const size_t refused_end = models.size() + served.refused.size();
+  const size_t all = refused_end + served.loading.size();
+  for (size_t bytes = 0; next < all && bytes < kPageBytes; ++next) {
+    if (next < models.size()) {
+      lm::v1::ModelInfo* info = response->add_models();
+      SetModelInfo(models[next], info);
+      ShortenIfLong(info);
+      bytes += info->ByteSizeLong() + kEntryBytes;
+    } else if (next < refused_end) {
+      lm::v1::RefusedVersion* version = response->add_refused();
+      SetRefused(served.refused[next - models.size()], version);
+      bytes += version->ByteSizeLong() + kEntryBytes;
+    } else {
+      lm::v1::ModelVersion* version = response->add_loading();
+      const auto& [name, number] = served.loading[next - refused_end];
+      version->set_name(name);
+      version->set_version(number);
+      bytes += version->ByteSizeLong() + kEntryBytes;
+    }
   }
-  for (const ModelStore::Refused& refused : served->refused) {
-    lm::v1::RefusedVersion* version = response->add_refused();
-    version->set_name(refused.name);
-    version->set_version(refused.version);
-    version->set_reason(std::string(refused.reason.message()));
-  }
+  if (next < all) response->set_next_page_token(absl::StrCat(next));
   return absl::OkStatus();
 }
 

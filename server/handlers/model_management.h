@@ -13,6 +13,11 @@ namespace lmserve {
 absl::Status HandleListModels(const ModelStore& store,
                               const lm::v1::ListModelsRequest& request,
                               lm::v1::ListModelsResponse* response);
+
+// The same for a snapshot of a store.
+absl::Status ListPage(const ServedModels& served,
+                      const lm::v1::ListModelsRequest& request,
+                      lm::v1::ListModelsResponse* response);
 absl::Status HandleGetModel(const ModelStore& store,
                             const lm::v1::GetModelRequest& request,
                             lm::v1::GetModelResponse* response);

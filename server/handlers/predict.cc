@@ -32,18 +32,27 @@ absl::StatusOr<size_t> CheckedK(const lm::v1::PredictRequest& request,
   return k;
 }
 
-// Adds the k best words of each place.
+// Adds the k best words of each place. Reserves the answer's memory.
 Task<absl::Status> PredictBest(const Vocabulary& vocabulary,
                                PredictionPlaces& places, size_t k,
                                const lm::v1::PredictRequest& request,
+                               Budget::Reservation* answer,
                                lm::v1::PredictResponse* response) {
   const bool exclude_unknown = request.exclude_unknown();
   const size_t fetched =
       std::min<size_t>(k + exclude_unknown, vocabulary.size());
   const size_t count = request.contexts_size();
+  uint64_t bytes = fetched * count * (sizeof(ScoredWord) + kReplyWordBytes);
+  absl::Status status = answer->Resize("answer bytes", bytes);
+  if (!status.ok()) co_return status;
   const absl::StatusOr<std::vector<ScoredWord>> best =
       co_await places.Best(fetched);
   if (!best.ok()) co_return best.status();
+  for (const ScoredWord& word : *best) {
+    bytes += vocabulary.word(word.word).size();
+  }
+  status = answer->Resize("answer bytes", bytes);
+  if (!status.ok()) co_return status;
   for (size_t i = 0; i < count; ++i) {
     lm::v1::NextWords* prediction = response->add_predictions();
     for (size_t j = i * fetched; j < (i + 1) * fetched; ++j) {
@@ -84,11 +93,19 @@ absl::StatusOr<std::vector<WordId>> GivenWords(
   return ids;
 }
 
-// Adds the given words, with ln P of each, for each place.
+// Adds the given words, with ln P of each, for each of `count` places. Reserves
+// the answer's memory.
 Task<absl::Status> PredictGiven(const Vocabulary& vocabulary,
                                 PredictionPlaces& places,
-                                const std::vector<WordId>& ids,
+                                const std::vector<WordId>& ids, size_t count,
+                                Budget::Reservation* answer,
                                 lm::v1::PredictResponse* response) {
+  uint64_t bytes = 0;  // of the answer to one context
+  for (WordId id : ids) {
+    bytes += sizeof(float) + kReplyWordBytes + vocabulary.word(id).size();
+  }
+  absl::Status status = answer->Resize("answer bytes", count * bytes);
+  if (!status.ok()) co_return status;
   const absl::StatusOr<std::vector<float>> log_probs =
       co_await places.Rate(ids);
   if (!log_probs.ok()) co_return log_probs.status();
@@ -173,13 +190,16 @@ Task<absl::Status> HandlePredict(const ServingContext& serving, Call& call,
     if (!status.ok()) co_return status;
   }
 
+  Budget::Reservation answer(serving.budgets.answer_bytes);
   SetModelVersion(loaded, response->mutable_model());
   const std::unique_ptr<PredictionPlaces> places = MakePredictionPlaces(
       serving, call, loaded, texts, request.contexts_size());
   if (given->empty()) {
-    status = co_await PredictBest(vocabulary, *places, *k, request, response);
+    status = co_await PredictBest(vocabulary, *places, *k, request, &answer,
+                                  response);
   } else {
-    status = co_await PredictGiven(vocabulary, *places, *given, response);
+    status = co_await PredictGiven(vocabulary, *places, *given,
+                                   request.contexts_size(), &answer, response);
   }
   co_return status;
 }

@@ -43,6 +43,18 @@ void SetTextScore(const Vocabulary& vocabulary, absl::Span<const WordId> words,
 
 }  // namespace
 
+uint64_t ScoresBytes(const Vocabulary& vocabulary, const EncodedTexts& texts,
+                     bool per_word) {
+  constexpr uint64_t kTextBytes = 200;  // a TextScore with its WordScores
+  uint64_t bytes =
+      kTextBytes * texts.size() + sizeof(float) * texts.all_words().size();
+  if (!per_word) return bytes;
+  for (WordId word : texts.all_words()) {
+    bytes += kReplyWordBytes + vocabulary.word(word).size();
+  }
+  return bytes;
+}
+
 void SetModelVersion(const LoadedVersion& loaded,
                      lm::v1::ModelVersion* version) {
   version->set_name(loaded.name());

@@ -2,6 +2,8 @@
 #ifndef LMSERVE_SERVER_HANDLERS_REPLIES_H_
 #define LMSERVE_SERVER_HANDLERS_REPLIES_H_
 
+#include <cstdint>
+
 #include "absl/types/span.h"
 #include "lm/v1/language_model.pb.h"
 #include "model_store/loaded_version.h"
@@ -12,6 +14,13 @@
 
 // Functions that write parts of responses. All are pure.
 namespace lmserve {
+
+// The memory of a string of a response, and of a number or two beside it.
+inline constexpr uint64_t kReplyWordBytes = 64;
+
+// Returns the memory that SetScores() and the scores themselves will take.
+uint64_t ScoresBytes(const Vocabulary& vocabulary, const EncodedTexts& texts,
+                     bool per_word);
 
 // Sets the name and version of the model that answered.
 void SetModelVersion(const LoadedVersion& loaded,

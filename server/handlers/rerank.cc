@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model_store/reranker.h"
+#include "models/printable_text.h"
 #include "server/call/status.h"
 #include "server/handlers/candidate_risk.h"
 #include "server/handlers/encoded_texts.h"
@@ -37,6 +38,7 @@ class Reranking {
       : serving_(serving),
         call_(call),
         request_(request),
+        answer_(serving.budgets.answer_bytes),
         table_(request.candidates_size()) {}
 
   Task<absl::Status> Answer(RerankResponse* response);
@@ -61,6 +63,9 @@ class Reranking {
   // Returns ln P of a text after the normalization of the reranker, with
   // kImpossibleWord for each impossible word.
   double Normalized(const ScoreCache::Score& score, size_t words) const;
+
+  // Reserves the memory of all features, here and in the response.
+  absl::Status ReserveAnswer();
 
   // Adds the features of all members.
   Task<absl::Status> AddMembers();
@@ -91,6 +96,7 @@ class Reranking {
   lm::v1::Reranker reranker_;
   std::string prefix_;  // of errors in a reranker that the request names
   std::vector<ModelHandle> members_;
+  Budget::Reservation answer_;
   FeatureTable table_;
   std::vector<double> scores_;  // of the candidates
   // What the candidates are ranked by: their scores or, if the reranker says
@@ -153,7 +159,7 @@ absl::Status CheckMembers(const lm::v1::Reranker& reranker,
     if (!features.insert(member.feature()).second) {
       return InvalidField("models",
                           absl::StrCat("expected each model once, found '",
-                                       member.feature(), "' twice"));
+                                       Printable(member.feature()), "' twice"));
     }
   }
   return CheckLimit("models", features.size(), limits.models);
@@ -167,6 +173,7 @@ Task<absl::Status> Reranking::Answer(RerankResponse* response) {
   if (status.ok()) {
     status = table_.AddOwnFeatures(request_.candidates(), serving_.limits);
   }
+  if (status.ok()) status = ReserveAnswer();
   if (status.ok()) status = co_await AddMembers();
   if (status.ok()) {
     status = Prefixed(prefix_, table_.SetWeights(reranker_.weights()));
@@ -251,6 +258,16 @@ double Reranking::Normalized(const ScoreCache::Score& score,
   }
   // Impossible words are not divided: a long text must not become likelier.
   return score.log_prob / divisor + score.impossible * kImpossibleWord;
+}
+
+absl::Status Reranking::ReserveAnswer() {
+  constexpr uint64_t kCandidateBytes = 200;  // beside its features
+  constexpr uint64_t kMostFeaturesOfAMember = 4;
+  const uint64_t features =
+      table_.names().size() + kMostFeaturesOfAMember * members_.size();
+  return answer_.Resize("answer bytes",
+                        request_.candidates_size() *
+                            (kCandidateBytes + 2 * sizeof(double) * features));
 }
 
 Task<absl::Status> Reranking::AddMembers() {

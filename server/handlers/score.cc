@@ -59,6 +59,10 @@ Task<absl::Status> HandleScore(const ServingContext& serving, Call& call,
                        {.may_be_empty = true, .add_end = add_end});
     if (!status.ok()) co_return status;
   }
+  Budget::Reservation answer(serving.budgets.answer_bytes);
+  status = answer.Resize("answer bytes", ScoresBytes(model.vocabulary(), texts,
+                                                     request.per_word()));
+  if (!status.ok()) co_return status;
   const absl::StatusOr<std::vector<float>> log_probs = co_await ScoreTexts(
       serving, call, loaded, texts, sources.has_value() ? &*sources : nullptr);
   if (!log_probs.ok()) co_return log_probs.status();

@@ -5,9 +5,19 @@
 
 namespace lmserve {
 
+GrpcCall::GrpcCall(grpc::CallbackServerContext& context, Priority priority)
+    : TransportCall(priority, Deadline(context)), context_(context) {
+  if (const absl::string_view id = request_id(); !id.empty()) {
+    context.AddInitialMetadata(kRequestIdHeader, std::string(id));
+  }
+  if (const absl::string_view parent = trace_parent(); !parent.empty()) {
+    context.AddInitialMetadata(kTraceParentHeader, std::string(parent));
+  }
+}
+
 Priority GrpcCall::priority() const {
   if (!priority_.has_value()) {
-    priority_ = ParsePriority(Metadata("lm-priority"), Call::priority());
+    priority_ = ParsePriority(Header("lm-priority"), Call::priority());
   }
   return *priority_;
 }
@@ -28,12 +38,9 @@ std::string GrpcCall::client() const {
   return AddressFromPeer(context_.peer());
 }
 
-absl::string_view GrpcCall::authorization() const {
-  return Metadata("authorization");
-}
-
-absl::string_view GrpcCall::Metadata(const char* key) const {
-  const auto found = context_.client_metadata().find(key);
+absl::string_view GrpcCall::Header(absl::string_view name) const {
+  const auto found =
+      context_.client_metadata().find({name.data(), name.size()});
   if (found == context_.client_metadata().end()) return "";
   return {found->second.data(), found->second.size()};
 }

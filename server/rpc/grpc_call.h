@@ -16,21 +16,19 @@ namespace lmserve {
 class GrpcCall final : public TransportCall {
  public:
   // `priority` is the one of the method; the metadata `lm-priority`, with the
-  // value interactive or bulk, overrides it.
-  GrpcCall(const grpc::CallbackServerContext& context, Priority priority)
-      : TransportCall(priority, Deadline(context)), context_(context) {}
+  // value interactive or bulk, overrides it. Returns the identifying headers of
+  // the call to the client, as initial metadata.
+  GrpcCall(grpc::CallbackServerContext& context, Priority priority);
 
   bool IsCancelled() const override { return context_.IsCancelled(); }
   Priority priority() const override;
   std::string client() const override;
-  absl::string_view authorization() const override;
-  void Cancel() const override { context_.TryCancel(); }
+  absl::string_view Header(absl::string_view name) const override;
 
  private:
   static Clock::time_point Deadline(const grpc::CallbackServerContext& context);
 
-  // Returns an empty string if the call has no such metadata.
-  absl::string_view Metadata(const char* key) const;
+  void DoCancel() const override { context_.TryCancel(); }
 
   const grpc::CallbackServerContext& context_;
   // Set by the first call of priority(). The look-up is slow, and calls that

@@ -8,7 +8,8 @@
 namespace lmserve {
 
 // Returns the same status for gRPC: same code, same message, and the payloads
-// as details (google.rpc.Status). A message longer than 2 KiB loses its middle.
+// as details (google.rpc.Status). The message is made Printable(), with at most
+// 2 KiB.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 }  // namespace lmserve

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/language_model_service.h"
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,27 +25,38 @@ namespace {
 
 using lm::v1::LanguageModelService;
 
-// Sends a message of a stream.
-template <typename Stream>
-Task<absl::Status> Send(const CallInterceptor& interceptor,
-                        const TransportCall& call,
-                        const grpc::ByteBuffer* message, Stream* stream) {
-  PendingWrite pending_write(interceptor, call, message->Length());
-  if (!pending_write.status().ok()) co_return pending_write.status();
-  const bool written = co_await stream->Write(message);
-  co_return written ? absl::OkStatus()
-                    : absl::CancelledError("the client is gone");
+// A stream whose token was revoked while the server waits for its client to
+// read is cancelled at this check of the tokens.
+constexpr int kCancelAtCheck = 3;
+
+// Ends a stream soon after its token was revoked. The stream itself notices it
+// before its next message, unless it waits for a request or for its client to
+// read. `finish_read` ends a call that waits for a request, and returns whether
+// it did.
+void EndWhenRevoked(CallScope* scope, const TransportCall& call,
+                    std::function<bool()> finish_read) {
+  scope->WatchToken([&call, finish_read = std::move(finish_read),
+                     checks = std::make_shared<int>(0)] {
+    if (finish_read() || ++*checks < kCancelAtCheck) return;
+    call.Cancel(CancelReason::kRevoked);
+  });
 }
 
-// Answers one request of a stream.
+// Answers one request of a stream. Reserves the bytes of the answer before it
+// is serialized.
 template <typename Request, typename Response, typename Handle>
 Task<absl::Status> AnswerOne(const CallInterceptor& interceptor,
+                             const TransportCall& call,
                              const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
+                             std::optional<PendingWrite>* pending_write,
                              const Handle& answer) {
   Exchange<Request, Response> exchange(interceptor.request_bytes());
   absl::Status status = exchange.Parse(in);
   if (!status.ok()) co_return status;
   status = co_await answer(exchange.request(), exchange.response());
+  if (!status.ok()) co_return status;
+  pending_write->emplace(interceptor, call, exchange.response_bytes());
+  status = (*pending_write)->status();
   if (status.ok()) exchange.Serialize(out);
   co_return status;
 }
@@ -56,32 +69,41 @@ Task<absl::Status> AnswerOne(const CallInterceptor& interceptor,
 template <typename Request, typename Response, typename MakeAnswer>
 DetachedTask AnswerStream(const CallInterceptor& interceptor,
                           absl::string_view method,
-                          const grpc::CallbackServerContext& context,
+                          grpc::CallbackServerContext& context,
                           Priority priority, BidiStream* stream,
                           MakeAnswer make_answer) {
   GrpcCall call(context, priority);
   CallScope scope(interceptor, call, method);
   absl::Status status = scope.status();
+  if (status.ok()) {
+    EndWhenRevoked(&scope, call, [&scope, stream] {
+      return stream->FinishRead(ToGrpcStatus(scope.CheckToken()));
+    });
+  }
   const auto answer = make_answer(call);
   for (uint64_t number = 0; status.ok(); ++number) {
     grpc::ByteBuffer in, out;
     const bool has_request = co_await stream->Read(&in);
+    status = scope.CheckToken();
+    if (!status.ok()) break;
     if (!has_request) {
       status = call.CheckWanted();
       break;
     }
     call.BeginRequest();
-    status =
-        co_await AnswerOne<Request, Response>(interceptor, in, &out, answer);
+    std::optional<PendingWrite> pending_write;
+    status = co_await AnswerOne<Request, Response>(interceptor, call, in, &out,
+                                                   &pending_write, answer);
     if (!status.ok()) {
       status = Prefixed(absl::StrCat("request ", number, ": "), status);
       break;
     }
     in.Clear();
-    status = co_await Send(interceptor, call, &out, stream);
+    const bool written = co_await stream->Write(&out);
+    if (!written) status = Call::Cancelled();
   }
   scope.Leave(status);
-  stream->Finish(ToGrpcStatus(status));
+  stream->FinishOnce(ToGrpcStatus(status));
 }
 
 // Parses a request and starts its generation. Frees the parsed request; the
@@ -104,7 +126,7 @@ absl::StatusOr<std::unique_ptr<Generation>> StartGeneration(
 // only its own stream, and a cancelled call stops within one word.
 DetachedTask AnswerGenerate(const ServingContext& serving,
                             const CallInterceptor& interceptor,
-                            const grpc::CallbackServerContext& context,
+                            grpc::CallbackServerContext& context,
                             const grpc::ByteBuffer& in, WriteStream* stream) {
   GrpcCall call(context, Priority::kInteractive);
   CallScope scope(interceptor, call, "Generate");
@@ -112,6 +134,7 @@ DetachedTask AnswerGenerate(const ServingContext& serving,
   std::unique_ptr<Generation> generation;
   absl::Status status = scope.status();
   if (status.ok()) {
+    EndWhenRevoked(&scope, call, [] { return false; });
     auto started = StartGeneration(serving, call, in, &reader);
     status = started.status();
     if (status.ok()) generation = *std::move(started);
@@ -130,8 +153,15 @@ DetachedTask AnswerGenerate(const ServingContext& serving,
       interceptor.metrics().OnNextWord(generation->model(), now - last);
     }
     last = now;
-    SerializeMessage(response, &out);
-    status = co_await Send(interceptor, call, &out, stream);
+    status = scope.CheckToken();
+    if (!status.ok()) break;
+    const PendingWrite pending_write(interceptor, call,
+                                     response.ByteSizeLong());
+    status = pending_write.status();
+    if (!status.ok()) break;
+    SerializeMeasured(response, &out);
+    const bool written = co_await stream->Write(&out);
+    if (!written) status = Call::Cancelled();
   }
   scope.Leave(status);
   stream->Finish(ToGrpcStatus(status));

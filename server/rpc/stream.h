@@ -5,6 +5,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <atomic>
 #include <coroutine>
 #include <utility>
 
@@ -46,8 +47,8 @@ class StreamOperation {
 };
 
 // The stream of responses of a call, for a coroutine. co_await Write() returns
-// false if the client is gone. Finish() ends the call; the stream then frees
-// itself and must not be used again.
+// false if the call is cancelled or its connection has closed. Finish() ends
+// the call; the stream then frees itself and must not be used again.
 class WriteStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   auto Write(const grpc::ByteBuffer* message) {
@@ -67,17 +68,47 @@ class BidiStream final
     : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   auto Read(grpc::ByteBuffer* message) {
-    return reading_.Begin([this, message] { StartRead(message); });
+    return reading_.Begin([this, message] {
+      state_ = State::kReading;
+      StartRead(message);
+    });
   }
   auto Write(const grpc::ByteBuffer* message) {
     return writing_.Begin([this, message] { StartWrite(message); });
   }
 
+  // Ends the call with `status` if a read is in progress, which then returns
+  // false. Returns false, and does nothing, if no read is. Any thread may call
+  // this while the stream exists.
+  bool FinishRead(const grpc::Status& status) {
+    State expected = State::kReading;
+    if (!state_.compare_exchange_strong(expected, State::kFinished)) {
+      return false;
+    }
+    Finish(status);
+    return true;
+  }
+
+  // Ends the call, unless FinishRead() has done so. To be called once, by the
+  // coroutine.
+  void FinishOnce(const grpc::Status& status) {
+    if (state_.exchange(State::kFinished) != State::kFinished) Finish(status);
+  }
+
  private:
-  void OnReadDone(bool ok) override { reading_.End(ok); }
+  enum class State { kNotReading, kReading, kFinished };
+
+  // A message that arrives after FinishRead() is too late.
+  void OnReadDone(bool ok) override {
+    State expected = State::kReading;
+    const bool is_open =
+        state_.compare_exchange_strong(expected, State::kNotReading);
+    reading_.End(ok && is_open);
+  }
   void OnWriteDone(bool ok) override { writing_.End(ok); }
   void OnDone() override { delete this; }
 
+  std::atomic<State> state_ = State::kNotReading;
   StreamOperation reading_;
   StreamOperation writing_;
 };

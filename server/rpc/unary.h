@@ -39,9 +39,13 @@ class Exchange {
   const Request& request() const { return *request_; }
   Response* response() { return response_; }
 
-  // Serializes the response.
+  // The bytes of the response, which are to be reserved before Serialize().
+  size_t response_bytes() const { return response_->ByteSizeLong(); }
+
+  // Serializes the response. REQUIRES: it has not changed since
+  // response_bytes().
   void Serialize(grpc::ByteBuffer* out) const {
-    SerializeMessage(*response_, out);
+    SerializeMeasured(*response_, out);
   }
 
  private:
@@ -68,13 +72,14 @@ class Exchange {
 class UnaryReactor final : public grpc::ServerUnaryReactor {
  public:
   // The context must outlive OnDone().
-  UnaryReactor(const grpc::CallbackServerContext& context, Priority priority)
+  UnaryReactor(grpc::CallbackServerContext& context, Priority priority)
       : call_(context, priority) {}
 
   GrpcCall& call() { return call_; }
 
   // Reserves what a response of this many bytes needs until the client has
-  // received it. To be called once at most, right before Finish().
+  // received it. To be called once at most, right before the response is
+  // serialized and sent.
   const absl::Status& BeginWrite(const CallInterceptor& interceptor,
                                  size_t bytes) {
     return pending_write_.emplace(interceptor, call_, bytes).status();
@@ -109,9 +114,11 @@ DetachedTask AnswerUnary(const CallInterceptor& interceptor,
       status = co_await answer(reactor->call(), exchange.request(),
                                exchange.response());
     }
+    if (status.ok()) {
+      status = reactor->BeginWrite(interceptor, exchange.response_bytes());
+    }
     if (status.ok()) exchange.Serialize(out);
   }
-  if (status.ok()) status = reactor->BeginWrite(interceptor, out->Length());
   scope.Leave(status);
   reactor->Finish(ToGrpcStatus(status));
 }

@@ -137,7 +137,13 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
 
 void SerializeMessage(const google::protobuf::Message& message,
                       grpc::ByteBuffer* bytes) {
-  const grpc::Slice slice(message.ByteSizeLong());
+  (void)message.ByteSizeLong();
+  SerializeMeasured(message, bytes);
+}
+
+void SerializeMeasured(const google::protobuf::Message& message,
+                       grpc::ByteBuffer* bytes) {
+  const grpc::Slice slice(message.GetCachedSize());
   message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
   grpc::ByteBuffer serialized(&slice, 1);
   bytes->Swap(&serialized);

@@ -37,6 +37,10 @@ std::string FindInvalidString(const google::protobuf::Descriptor& type,
 void SerializeMessage(const google::protobuf::Message& message,
                       grpc::ByteBuffer* bytes);
 
+// Serializes a message whose ByteSizeLong() was called after its last change.
+void SerializeMeasured(const google::protobuf::Message& message,
+                       grpc::ByteBuffer* bytes);
+
 }  // namespace lmserve
 
 #endif  // LMSERVE_SERVER_RPC_WIRE_H_

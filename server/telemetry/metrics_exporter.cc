@@ -77,8 +77,12 @@ double OpenDescriptors() {
 class LiveGauges final : public prometheus::Collectable {
  public:
   LiveGauges(const ServingContext& serving, const CallLimiter& limiter,
-             const ConnectionListener& connections)
-      : serving_(serving), limiter_(limiter), connections_(connections) {}
+             const ConnectionListener& connections,
+             std::function<uint64_t()> dropped_log_lines)
+      : serving_(serving),
+        limiter_(limiter),
+        connections_(connections),
+        dropped_log_lines_(std::move(dropped_log_lines)) {}
 
   std::vector<MetricFamily> Collect() const override {
     const Budgets& budgets = serving_.budgets;
@@ -128,6 +132,12 @@ class LiveGauges final : public prometheus::Collectable {
         Gauge("process_resident_memory_bytes", "Resident memory of the process",
               ResidentBytes()),
         Gauge("process_open_fds", "Open file descriptors", OpenDescriptors())};
+    if (dropped_log_lines_ != nullptr) {
+      families.push_back(
+          Counter("lm_log_lines_dropped_total",
+                  "Lines of the log that its reader did not take",
+                  static_cast<double>(dropped_log_lines_())));
+    }
     AddModels(&families);
     return families;
   }
@@ -163,6 +173,7 @@ class LiveGauges final : public prometheus::Collectable {
   const ServingContext serving_;
   const CallLimiter& limiter_;
   const ConnectionListener& connections_;
+  const std::function<uint64_t()> dropped_log_lines_;
 };
 
 // A scrape takes milliseconds. Connections beyond these limits wait, or are
@@ -229,11 +240,13 @@ int PortOf(int listening) {
 absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
     const std::string& address, const Metrics& metrics,
     const ServingContext& serving, const CallLimiter& limiter,
-    const ConnectionListener& connections) {
+    const ConnectionListener& connections,
+    std::function<uint64_t()> dropped_log_lines) {
   auto exporter = absl::WrapUnique(new MetricsExporter);
   exporter->collectables_ = {
       metrics.registry(),
-      std::make_shared<LiveGauges>(serving, limiter, connections)};
+      std::make_shared<LiveGauges>(serving, limiter, connections,
+                                   std::move(dropped_log_lines))};
   const absl::Status cannot_listen = absl::UnavailableError(absl::StrCat(
       "cannot listen on ", address, " for metrics: it is in use or not valid"));
   const Addresses addresses = Resolve(address);

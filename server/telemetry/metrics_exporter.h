@@ -5,6 +5,8 @@
 #include <microhttpd.h>
 #include <prometheus/collectable.h>
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,11 +27,13 @@ class MetricsExporter {
  public:
   // The arguments must outlive the exporter. `address` is HOST:PORT, with an
   // IPv6 address in brackets; port 0 chooses a free port. If the host has
-  // several addresses, it listens on each. Returns UNAVAILABLE if it cannot.
+  // several addresses, it listens on each. `dropped_log_lines` may be null.
+  // Returns UNAVAILABLE if it cannot.
   static absl::StatusOr<std::unique_ptr<MetricsExporter>> Start(
       const std::string& address, const Metrics& metrics,
       const ServingContext& serving, const CallLimiter& limiter,
-      const ConnectionListener& connections);
+      const ConnectionListener& connections,
+      std::function<uint64_t()> dropped_log_lines);
 
   int port() const { return port_; }
 

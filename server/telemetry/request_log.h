@@ -24,8 +24,9 @@ class RequestLog {
 
   struct EndedCall {
     absl::string_view method;
-    absl::FunctionRef<std::string()>
-        client;  // called only if a line is written
+    // Returns the address of the client, and what identifies the call. Called
+    // only if a line is written.
+    absl::FunctionRef<std::string()> client;
     const absl::Status& status;
     double seconds;  // from beginning to end; a stream waits for its client too
     double queue_seconds;

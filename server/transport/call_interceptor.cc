@@ -1,9 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/transport/call_interceptor.h"
 
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/call/status.h"
 
 namespace lmserve {
+namespace {
+
+// Returns the status for the log: of calls that the server itself cancelled,
+// the transport knows only that they are cancelled.
+absl::Status Explained(const TransportCall& call, const absl::Status& status) {
+  if (status.code() != absl::StatusCode::kCancelled) return status;
+  switch (call.cancel_reason()) {
+    case CancelReason::kStalled:
+      return absl::CancelledError("the client did not read in time");
+    case CancelReason::kRevoked:
+      return absl::CancelledError("the token of the client was revoked");
+    case CancelReason::kNone:
+      break;
+  }
+  return status;
+}
+
+// Returns the client's address and what identifies the call, for the log.
+std::string Caller(const TransportCall& call) {
+  std::vector<std::string> ids;
+  for (const auto& [name, value] :
+       {std::pair{kRequestIdHeader, call.request_id()},
+        std::pair{kTraceParentHeader, call.trace_parent()}}) {
+    if (!value.empty()) ids.push_back(absl::StrCat(name, " ", value));
+  }
+  if (ids.empty()) return call.client();
+  return absl::StrCat(call.client(), " (", absl::StrJoin(ids, ", "), ")");
+}
+
+}  // namespace
 
 absl::StatusOr<CallLimiter::Permit> CallInterceptor::Admit(
     const TransportCall& call, Role needed) const {
@@ -19,6 +55,7 @@ CallScope::CallScope(const CallInterceptor& interceptor,
                      Role needed)
     : interceptor_(interceptor),
       call_(call),
+      needed_(needed),
       method_(interceptor.metrics_.OnCallStarted(method)),
       start_(std::chrono::steady_clock::now()),
       permit_(interceptor.Admit(call, needed)) {}
@@ -29,7 +66,18 @@ double CallScope::seconds() const {
       .count();
 }
 
+void CallScope::WatchToken(std::function<void()> on_revoked) {
+  if (interceptor_.authenticator_ == nullptr) return;
+  token_.emplace(*interceptor_.authenticator_, call_.authorization(), needed_,
+                 std::move(on_revoked));
+}
+
+absl::Status CallScope::CheckToken() const {
+  return token_.has_value() ? token_->Check() : absl::OkStatus();
+}
+
 void CallScope::Leave(const absl::Status& status) {
+  token_.reset();
   const double seconds = this->seconds();
   interceptor_.metrics_.OnCallEnded({.method = method_,
                                      .code = status.code(),
@@ -37,8 +85,8 @@ void CallScope::Leave(const absl::Status& status) {
                                      .was_computed = call_.compute_seconds > 0,
                                      .may_retry = MayRetry(status)});
   interceptor_.log_.Write({.method = method_.name,
-                           .client = [this] { return call_.client(); },
-                           .status = status,
+                           .client = [this] { return Caller(call_); },
+                           .status = Explained(call_, status),
                            .seconds = seconds,
                            .queue_seconds = call_.queue_seconds,
                            .compute_seconds = call_.compute_seconds});

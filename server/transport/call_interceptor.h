@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -70,6 +72,14 @@ class CallScope {
   // with this status.
   const absl::Status& status() const { return permit_.status(); }
 
+  // Watches the token of a stream, which may last longer than the token:
+  // `on_revoked` is called as by Authenticator::Watch until Leave(). REQUIRES:
+  // status() is OK.
+  void WatchToken(std::function<void()> on_revoked);
+
+  // OK, or an error if the watched token is no longer valid.
+  absl::Status CheckToken() const;
+
   // Seconds since the call began.
   double seconds() const;
 
@@ -81,9 +91,11 @@ class CallScope {
  private:
   const CallInterceptor& interceptor_;
   const TransportCall& call_;
+  const Role needed_;
   Metrics::MethodMetrics& method_;
   const std::chrono::steady_clock::time_point start_;
   absl::StatusOr<CallLimiter::Permit> permit_;
+  std::optional<Authenticator::Watch> token_;
 };
 
 // A message on its way to a client, as long as it lives. Its bytes count

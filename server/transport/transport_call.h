@@ -2,12 +2,21 @@
 #ifndef LMSERVE_SERVER_TRANSPORT_TRANSPORT_CALL_H_
 #define LMSERVE_SERVER_TRANSPORT_TRANSPORT_CALL_H_
 
+#include <atomic>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "server/call/call.h"
 
 namespace lmserve {
+
+// Why the server itself ended a call.
+enum class CancelReason { kNone, kStalled, kRevoked };
+
+// The headers by which a client, a proxy and a trace recognize a call. The
+// server writes them into the log and returns them to the client.
+inline constexpr char kRequestIdHeader[] = "x-request-id";
+inline constexpr char kTraceParentHeader[] = "traceparent";
 
 // A call as its transport knows it: what the call limiter, the authenticator,
 // the log and the write watchdog need from gRPC or HTTP. Implementations look
@@ -20,14 +29,36 @@ class TransportCall : public Call {
   // The address of the client, without its port.
   virtual std::string client() const = 0;
 
-  // The value of the header `authorization`, or an empty string if the call
-  // has none. Valid as long as the call.
-  virtual absl::string_view authorization() const = 0;
+  // The value of a header, by its name in lower case, or an empty string if the
+  // call has none. If the call has several, any of them. Valid as long as the
+  // call.
+  virtual absl::string_view Header(absl::string_view name) const = 0;
+
+  absl::string_view authorization() const { return Header("authorization"); }
+
+  // The header x-request-id, or an empty string if it is not 1 to 128 visible
+  // ASCII characters.
+  absl::string_view request_id() const;
+
+  // The header traceparent, or an empty string if it has not the form of W3C
+  // Trace Context.
+  absl::string_view trace_parent() const;
 
   // Ends the call with CANCELLED. Has no effect on a call that has ended. Any
   // thread may call this while another one uses the call. It may run the end of
   // the call, and so destroy this object, before it returns.
-  virtual void Cancel() const = 0;
+  void Cancel(CancelReason reason) const {
+    cancel_reason_ = reason;
+    DoCancel();
+  }
+
+  // The reason of the last Cancel(). Thread-safe.
+  CancelReason cancel_reason() const { return cancel_reason_; }
+
+ private:
+  virtual void DoCancel() const = 0;
+
+  mutable std::atomic<CancelReason> cancel_reason_ = CancelReason::kNone;
 };
 
 }  // namespace lmserve

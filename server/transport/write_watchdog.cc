@@ -74,7 +74,8 @@ void WriteWatchdog::CancelStalled() {
     cancelling_ = oldest;
     const TransportCall& call = oldest->call_;
     mutex_.Unlock();
-    call.Cancel();  // the watch and the call may be gone after it
+    call.Cancel(
+        CancelReason::kStalled);  // the watch and the call may be gone after it
     mutex_.Lock();
     cancelling_ = nullptr;
     cancelled_.NotifyAll();

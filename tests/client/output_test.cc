@@ -61,5 +61,18 @@ TEST(TextTableTest, RowWithFewerCells) {
   EXPECT_EQ(table.ToString(), "a  b  c\n1\n");
 }
 
+TEST(TextTableTest, CellsArePrintable) {
+  TextTable table({"a"});
+  table.Add({"x\x1B[2J"});
+  EXPECT_EQ(table.ToString(), "a\nx\\x1b[2J\n");
+}
+
+TEST(ForPeopleTest, OnlyATerminalNeedsEscapes) {
+  EXPECT_EQ(ForPeople("M\u00FCller\x1B", /*is_terminal=*/true),
+            "M\u00FCller\\x1b");
+  EXPECT_EQ(ForPeople("M\u00FCller\x1B", /*is_terminal=*/false),
+            "M\u00FCller\x1B");
+}
+
 }  // namespace
 }  // namespace lmserve

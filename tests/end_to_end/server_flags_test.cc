@@ -3,21 +3,17 @@
 // Tests the settings of lm_server from flags, environment and file, and its log
 // and metrics.
 
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/end_to_end/http_get.h"
 #include "tests/end_to_end/programs.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
@@ -26,44 +22,6 @@ namespace lmserve {
 namespace {
 
 using testing::HasSubstr;
-
-// Sends a GET request to an HTTP server on 127.0.0.1 and returns its answer.
-std::string Get(int port, const std::string& path) {
-  const int connection = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (connect(connection, reinterpret_cast<sockaddr*>(&address),
-              sizeof(address)) == 0) {
-    const std::string request = absl::StrCat(
-        "GET ", path,
-        " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    if (write(connection, request.data(), request.size()) > 0) {
-      char block[4096];
-      ssize_t size;
-      while ((size = read(connection, block, sizeof(block))) > 0) {
-        answer.append(block, size);
-      }
-    }
-  }
-  close(connection);
-  return answer;
-}
-
-// Returns the port of the metrics that a server prints.
-int MetricsPort(ServerProcess& server) {
-  std::string line;
-  int port = 0;
-  while (port == 0 && server.process().ReadLine(&line)) {
-    absl::string_view rest = line;
-    if (absl::ConsumePrefix(&rest, "metrics on port ")) {
-      EXPECT_TRUE(absl::SimpleAtoi(rest, &port));
-    }
-  }
-  return port;
-}
 
 class ServerFlagsTest : public testing::Test {
  protected:
@@ -156,7 +114,7 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
 
 TEST_F(ServerFlagsTest, MetricsCountCallsAndModels) {
   ServerProcess server(store_.path(), {"--metrics-listen", "127.0.0.1:0"});
-  const int port = MetricsPort(server);
+  const int port = MetricsPort(server.process());
   EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 0);
   EXPECT_EQ(server.Client({"score", "--model", "none", "the cat"}).exit_code,
             1);
@@ -166,7 +124,7 @@ TEST_F(ServerFlagsTest, MetricsCountCallsAndModels) {
         server.Client({"rerank", "--weights", weight}, "the\ncat\n").exit_code,
         0);
   }
-  const std::string metrics = Get(port, "/metrics");
+  const std::string metrics = HttpGet(port, "/metrics");
   for (const char* expected :
        {"HTTP/1.1 200 OK",
         "grpc_server_call_started_total{method=\"ScoreStream\"} 2\n",
@@ -202,14 +160,15 @@ TEST_F(ServerFlagsTest, SocketModeAndRequiredModels) {
 
 TEST_F(ServerFlagsTest, MetricsAnswerOnlyTheirPath) {
   ServerProcess server(store_.path(), {"--metrics-listen", "localhost:0"});
-  const int port = MetricsPort(server);
-  EXPECT_THAT(Get(port, "/metrics"), HasSubstr("HTTP/1.1 200 OK"));
-  EXPECT_THAT(Get(port, "/"), HasSubstr("HTTP/1.1 404 "));
+  const int port = MetricsPort(server.process());
+  EXPECT_THAT(HttpGet(port, "/metrics"), HasSubstr("HTTP/1.1 200 OK"));
+  EXPECT_THAT(HttpGet(port, "/"), HasSubstr("HTTP/1.1 404 "));
 }
 
 TEST_F(ServerFlagsTest, ReportsAMetricsPortInUse) {
   ServerProcess first(store_.path(), {"--metrics-listen", "127.0.0.1:0"});
-  const std::string address = absl::StrCat("127.0.0.1:", MetricsPort(first));
+  const std::string address =
+      absl::StrCat("127.0.0.1:", MetricsPort(first.process()));
   const Outcome second = RunProgram(Command(
       "lm_server", {"--store", store_.path(), "--listen", "127.0.0.1:0",
                     "--admin-listen", "", "--metrics-listen", address}));

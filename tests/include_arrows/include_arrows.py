@@ -55,7 +55,8 @@ ARROWS = {
                          "trainer/evaluation", "trainer/tuning", "models/",
                          "model_store", "reranking", "text_io",
                          "command_line"],
-    "trainer": ["trainer/commands", "command_line"],
+    "trainer": ["trainer/commands", "command_line",
+                "models/printable_text"],
 
     # lm_server: call <- batching, admission <- handlers <- telemetry
     # <- transport <- rpc <- server.
@@ -67,8 +68,8 @@ ARROWS = {
     "server/handlers": ["server/call", "server/batching", "server/admission",
                         "models/", "model_store", "reranking"],
     "server/telemetry": ["server/call", "server/batching", "server/admission",
-                         "server/connections",
-                         "server/handlers", "model_store"],
+                         "server/connections", "server/handlers",
+                         "model_store", "models/printable_text"],
     "server/transport": ["server/call", "server/admission",
                          "server/telemetry", "model_store/mutex"],
     "server/rpc": ["server/call", "server/admission",
@@ -78,10 +79,11 @@ ARROWS = {
     "server": ["server/call", "server/batching", "server/admission",
                "server/handlers", "server/telemetry", "server/transport",
                "server/connections", "server/rpc", "model_store",
-               "command_line"],
+               "models/printable_text", "command_line"],
 
     # The client library and lm_client: they know the server by its messages.
-    "client": ["reranking", "text_io", "command_line"],
+    "client": ["reranking", "text_io", "command_line",
+               "models/printable_text"],
 }
 
 # The headers of other projects that a row may include: the first part of an
@@ -130,10 +132,9 @@ LINKS = {
                r"Threads::|nlohmann_json::",
     "server": r"absl::|lm_(models|model_store|reranking|command_line)$|"
               r"lm_\w+_proto$|gRPC::|prometheus-cpp::|microhttpd::|OpenSSL::|"
-              r"spdlog::|Boost::|"
-              r"Threads::",
-    "client": r"absl::|lm_(reranking|text_io|command_line)$|lm_\w+_proto$|gRPC::|"
-              r"nlohmann_json::",
+              r"spdlog::|Boost::|Threads::",
+    "client": r"absl::|lm_(reranking|text_io|command_line|printable_text)$|"
+              r"lm_\w+_proto$|gRPC::|nlohmann_json::",
 }
 # Interface targets that have only flags.
 FLAGS = re.compile(r"lmserve_options$")

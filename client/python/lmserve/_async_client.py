@@ -209,8 +209,13 @@ class AsyncClient:
   async def list_models(
       self, *, deadline: float | None = None) -> ListModelsResponse:
     """See Client.list_models."""
-    return _responses.list_models(await self._call(
-        self._connection.list_models, _requests.list_models(), deadline))
+    pages: list[Any] = []
+    token = ""
+    while not pages or token:
+      pages.append(await self._call(self._connection.list_models,
+                                    _requests.list_models(token), deadline))
+      token = _responses.next_page_token(pages[-1])
+    return _responses.list_models(pages)
 
   async def get_model(self, model: str, *,
                       deadline: float | None = None) -> ModelInfo:

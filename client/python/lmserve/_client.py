@@ -364,8 +364,13 @@ class Client:
 
   def list_models(self, *, deadline: float | None = None) -> ListModelsResponse:
     """Lists the versions that the server has, refused and is loading."""
-    return _responses.list_models(self._call(
-        self._connection.list_models, _requests.list_models(), deadline))
+    pages: list[Any] = []
+    token = ""
+    while not pages or token:
+      pages.append(self._call(self._connection.list_models,
+                              _requests.list_models(token), deadline))
+      token = _responses.next_page_token(pages[-1])
+    return _responses.list_models(pages)
 
   def get_model(self, model: str, *,
                 deadline: float | None = None) -> ModelInfo:

@@ -195,8 +195,8 @@ def decode_references(retain: Ids, release: Ids) -> Any:
                         release=_ids("handles", release))
 
 
-def list_models() -> Any:
-  return _ListModelsRequest()
+def list_models(page_token: str = "") -> Any:
+  return _ListModelsRequest(page_token=page_token)
 
 
 def get_model(model: str) -> Any:

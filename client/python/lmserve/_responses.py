@@ -154,11 +154,22 @@ def _refused_version(message: Any) -> types.RefusedVersion:
                               reason=message.reason)
 
 
-def list_models(message: Any) -> types.ListModelsResponse:
+def next_page_token(message: Any) -> str:
+  """Returns the token of the page after a page of list_models, or ""."""
+  # A page without entries would never end.
+  has_entries = message.models or message.refused or message.loading
+  return str(message.next_page_token) if has_entries else ""
+
+
+def list_models(pages: list[Any]) -> types.ListModelsResponse:
+  """Joins the pages of a list."""
   return types.ListModelsResponse(
-      models=tuple(map(_model_info, message.models)),
-      refused=tuple(map(_refused_version, message.refused)),
-      loading=tuple(map(_model_version, message.loading)))
+      models=tuple(_model_info(model)
+                   for page in pages for model in page.models),
+      refused=tuple(_refused_version(version)
+                    for page in pages for version in page.refused),
+      loading=tuple(_model_version(version)
+                    for page in pages for version in page.loading))
 
 
 def get_model(message: Any) -> types.ModelInfo:

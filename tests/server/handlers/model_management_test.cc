@@ -54,6 +54,69 @@ TEST(ListModelsTest, ListsRefusedVersions) {
   EXPECT_THAT(response.refused(0).reason(), HasSubstr("ngram.bin"));
 }
 
+// A snapshot with many long reasons, as hostile stores have them.
+TEST(ListModelsTest, PagesAreSmallerThanClientsAccept) {
+  ServedModels served;
+  std::string bytes;
+  for (int i = 0; i < 1'000'000; ++i) bytes.push_back(static_cast<char>(i));
+  constexpr int kRefused = 10'000;
+  for (int i = 1; i <= kRefused; ++i) {
+    served.refused.push_back(
+        {"a-model", static_cast<uint64_t>(i),
+         absl::DataLossError(absl::StrCat(i, " ", bytes.substr(0, 2000)))});
+  }
+  served.refused[0].reason = absl::DataLossError(bytes);
+  served.loading.emplace_back("last", 7);
+  lm::v1::ListModelsRequest request;
+  int refused = 0, pages = 0;
+  std::string last;
+  do {
+    lm::v1::ListModelsResponse page;
+    ASSERT_TRUE(ListPage(served, request, &page).ok());
+    EXPECT_LE(page.ByteSizeLong(), size_t{3} << 20);
+    for (const lm::v1::RefusedVersion& version : page.refused()) {
+      EXPECT_EQ(version.version(), ++refused);
+      EXPECT_LE(version.reason().size(), 1024);
+    }
+    for (const lm::v1::ModelVersion& loading : page.loading()) {
+      last = loading.name();
+    }
+    request.set_page_token(page.next_page_token());
+    ++pages;
+  } while (!request.page_token().empty());
+  EXPECT_EQ(refused, kRefused);
+  EXPECT_EQ(last, "last");
+  EXPECT_EQ(pages, 4);
+}
+
+TEST(ListModelsTest, AHugeDescriptionIsShortened) {
+  const SmallStore files;
+  ServedModels served = *files.Open()->served();
+  ServedModels::Model& tiny = served.models.at("tiny");
+  for (int i = 0; i < 10'000; ++i) {
+    tiny.aliases[absl::StrCat("alias-", i)] = 2;
+  }
+  lm::v1::ListModelsResponse page;
+  ASSERT_TRUE(ListPage(served, {}, &page).ok());
+  EXPECT_EQ(page.models_size(), 5);
+  EXPECT_FALSE(page.models(3).is_shortened());
+  EXPECT_TRUE(page.models(4).is_shortened());
+  EXPECT_EQ(page.models(4).aliases_size(), 100);
+  EXPECT_LE(page.ByteSizeLong(), 64u << 10);
+}
+
+TEST(ListModelsTest, ABadTokenIsRefused) {
+  lm::v1::ListModelsRequest request;
+  request.set_page_token("x\n");
+  lm::v1::ListModelsResponse page;
+  EXPECT_EQ(ListPage({}, request, &page),
+            absl::InvalidArgumentError(
+                "page_token: expected a next_page_token, found 'x\\x0a'"));
+  request.set_page_token("1000000");
+  EXPECT_TRUE(ListPage({}, request, &page).ok());
+  EXPECT_TRUE(page.next_page_token().empty());
+}
+
 TEST(GetModelTest, ReturnsAllFields) {
   const SmallStore files;
   const lm::v1::ModelInfo info = *Get(files, "tiny@stable");

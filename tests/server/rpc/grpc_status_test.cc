@@ -54,5 +54,11 @@ TEST(ToGrpcStatusTest, LongMessagesLoseTheirMiddle) {
   EXPECT_EQ(message.substr(message.size() - 8), "\u20AC last");
 }
 
+// Bytes of the request in a message must not control the client's terminal.
+TEST(ToGrpcStatusTest, MessagesArePrintable) {
+  EXPECT_EQ(ToGrpcStatus(absl::NotFoundError("a\x1B[2J\n\xFF")).error_message(),
+            "a\\x1b[2J\\x0a\\xff");
+}
+
 }  // namespace
 }  // namespace lmserve

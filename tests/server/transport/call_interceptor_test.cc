@@ -5,21 +5,20 @@
 
 #include "server/transport/call_interceptor.h"
 
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
-
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/call/status.h"
+#include "tests/server/captured_log.h"
 #include "tests/server/transport/fake_transport_call.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -31,24 +30,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr char kReadToken[] = "Bearer 0123456789abcdef";
-
-// The log of this test, in place of the standard error.
-class CapturedLog {
- public:
-  CapturedLog() : before_(spdlog::default_logger()) {
-    auto logger = std::make_shared<spdlog::logger>(
-        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_));
-    logger->set_level(spdlog::level::debug);
-    spdlog::set_default_logger(std::move(logger));
-  }
-  ~CapturedLog() { spdlog::set_default_logger(before_); }
-
-  std::string text() const { return text_.str(); }
-
- private:
-  const std::shared_ptr<spdlog::logger> before_;
-  std::ostringstream text_;
-};
 
 class CallInterceptorTest : public testing::Test {
  protected:
@@ -144,7 +125,7 @@ TEST_F(CallInterceptorTest, CountsCallsByMethodAndCode) {
   std::this_thread::sleep_for(milliseconds(2));
   EXPECT_GE(scope.seconds(), 0.002);
   call.compute_seconds = 0.001;
-  scope.Leave(absl::CancelledError("the client has cancelled"));
+  scope.Leave(Call::Cancelled());
   EXPECT_EQ(Metric("grpc_server_call_duration_seconds", "Rerank"), 1);
   EXPECT_EQ(Metric("grpc_server_call_duration_seconds", "CANCELLED"), 1);
   EXPECT_EQ(Metric("lm_cancelled_total", "running"), 1);
@@ -159,6 +140,86 @@ TEST_F(CallInterceptorTest, LogsCallsWithClientAndError) {
   EXPECT_THAT(captured_.text(),
               AllOf(HasSubstr("Predict"), HasSubstr("192.0.2.1"),
                     HasSubstr("INTERNAL"), HasSubstr("a bug")));
+}
+
+TEST_F(CallInterceptorTest, LogsWhatIdentifiesTheCall) {
+  const CallInterceptor interceptor = MakeInterceptor();
+  FakeTransportCall call("192.0.2.1");
+  const std::string parent =
+      "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  call.headers = {{"x-request-id", "a-1"}, {"traceparent", parent}};
+  CallScope(interceptor, call, "Predict").Leave(absl::OkStatus());
+  EXPECT_THAT(captured_.text(),
+              HasSubstr("Predict from 192.0.2.1 (x-request-id a-1, "
+                        "traceparent " +
+                        parent + "): OK in"));
+}
+
+TEST_F(CallInterceptorTest, IdsOfAnotherFormAreIgnored) {
+  FakeTransportCall call;
+  const auto id = [&](const std::string& text) {
+    call.headers["x-request-id"] = text;
+    return std::string(call.request_id());
+  };
+  const std::string longest(128, 'x');
+  for (const std::string& good : {std::string("Root=1-67891233;Self=/~"),
+                                  std::string("{\"a\"}"), longest}) {
+    EXPECT_EQ(id(good), good);
+  }
+  for (const std::string& bad :
+       {std::string(""), longest + "x", std::string("a b"), std::string("a\nb"),
+        std::string("\x1b[31m"), std::string("caf\xc3\xa9"),
+        std::string("a\0b", 3)}) {
+    EXPECT_EQ(id(bad), "");
+  }
+  const auto parent = [&](const std::string& text) {
+    call.headers["traceparent"] = text;
+    return std::string(call.trace_parent());
+  };
+  const std::string ids = "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-";
+  for (const std::string& good :
+       {"00" + ids + "01", "cc" + ids + "01", "cc" + ids + "01-what-comes"}) {
+    EXPECT_EQ(parent(good), good);
+  }
+  for (const std::string& bad :
+       {std::string(""), "00" + ids, "00" + ids + "01-more", "ff" + ids + "01",
+        "00" + ids + "0G", "cc" + ids + "01.more", "cc" + ids + "01-a b",
+        std::string("00-00000000000000000000000000000000-b7ad6b7169203331-01"),
+        std::string("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"),
+        std::string("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"),
+        "cc" + ids + "01-" + longest}) {
+    EXPECT_EQ(parent(bad), "") << bad;
+  }
+}
+
+TEST_F(CallInterceptorTest, TheLogSaysWhyTheServerCancelled) {
+  const CallInterceptor interceptor = MakeInterceptor();
+  for (const auto& [reason, text] :
+       {std::pair{CancelReason::kNone, "or its connection has closed"},
+        std::pair{CancelReason::kStalled, "the client did not read in time"},
+        std::pair{CancelReason::kRevoked, "the token of the client was"}}) {
+    const CapturedLog log;
+    FakeTransportCall call;
+    CallScope scope(interceptor, call, "Generate");
+    if (reason != CancelReason::kNone) call.Cancel(reason);
+    scope.Leave(Call::Cancelled());
+    EXPECT_THAT(log.text(), HasSubstr(text));
+  }
+}
+
+TEST_F(CallInterceptorTest, WatchesTheTokensOfStreams) {
+  authenticator_ =
+      Authenticator::Create(directory_.File("tokens"), milliseconds(1)).value();
+  const CallInterceptor interceptor = MakeInterceptor(authenticator_.get());
+  const FakeTransportCall call("a", kReadToken);
+  CallScope scope(interceptor, call, "Decode");
+  std::atomic<bool> told = false;
+  scope.WatchToken([&] { told = true; });
+  EXPECT_TRUE(scope.CheckToken().ok());
+  std::ofstream(directory_.File("tokens")) << "read fedcba9876543210\n";
+  while (!told) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_EQ(scope.CheckToken().code(), absl::StatusCode::kUnauthenticated);
+  scope.Leave(scope.CheckToken());
 }
 
 TEST_F(CallInterceptorTest, WritesCountAgainstTheBudgetOfAnswers) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -16,15 +17,16 @@ class FakeTransportCall final : public TransportCall {
  public:
   explicit FakeTransportCall(std::string client = "somebody",
                              std::string authorization = "")
-      : client_(std::move(client)), authorization_(std::move(authorization)) {}
+      : client_(std::move(client)) {
+    if (!authorization.empty()) headers["authorization"] = authorization;
+  }
 
   std::string client() const override { return client_; }
-  absl::string_view authorization() const override { return authorization_; }
-  bool IsCancelled() const override { return cancellations_ > 0; }
-  void Cancel() const override {
-    ++cancellations_;
-    if (on_cancel) on_cancel();
+  absl::string_view Header(absl::string_view name) const override {
+    const auto found = headers.find(std::string(name));
+    return found == headers.end() ? "" : absl::string_view(found->second);
   }
+  bool IsCancelled() const override { return cancellations_ > 0; }
 
   // How often Cancel() was called. Thread-safe.
   int cancellations() const { return cancellations_; }
@@ -32,9 +34,16 @@ class FakeTransportCall final : public TransportCall {
   // Called by Cancel(), on its thread.
   std::function<void()> on_cancel;
 
+  // By their names.
+  std::map<std::string, std::string> headers;
+
  private:
+  void DoCancel() const override {
+    ++cancellations_;
+    if (on_cancel) on_cancel();
+  }
+
   const std::string client_;
-  const std::string authorization_;
   mutable std::atomic<int> cancellations_ = 0;
 };
 
