@@ -87,13 +87,16 @@ TEST_F(StoreDamageTest, LinksOutOfTheStoreNeedAFlag) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
 }
 
-// Returns the memory of a process in MiB.
-double Memory(pid_t process) {
+// Returns the memory of a server in MiB, or 0 if its program does not run yet.
+double ServerMemory(pid_t process) {
+  std::string name;
+  std::ifstream(absl::StrCat("/proc/", process, "/comm")) >> name;
+  if (name != "lm_server") return 0;
   std::ifstream status(absl::StrCat("/proc/", process, "/status"));
   for (std::string line; std::getline(status, line);) {
     double kilobytes;
     std::istringstream fields(line);
-    if (std::string name; fields >> name >> kilobytes && name == "VmRSS:") {
+    if (fields >> name >> kilobytes && name == "VmRSS:") {
       return kilobytes / 1024;
     }
   }
@@ -116,7 +119,7 @@ TEST_F(StoreDamageTest, SignalDuringTheFirstLoad) {
   Process server(Command("lm_server", {"--store", store_.path(), "--listen",
                                        "127.0.0.1:0", "--admin-listen", ""}));
   const double before = 100;  // MiB, more than a server without models has
-  for (int i = 0; i < 500 && Memory(server.id()) < before; ++i) {
+  for (int i = 0; i < 500 && ServerMemory(server.id()) < before; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   const auto start = std::chrono::steady_clock::now();
