@@ -153,7 +153,7 @@ async def test_errors_have_their_codes(client):
         "long", temperature=0, max_words=10_000, deadline=1e-3)]
   assert raised.value.code.name == "DEADLINE_EXCEEDED"
   with pytest.raises(lmserve.LmserveError) as raised:
-    async for _ in client.score_stream("ab", [["a"], [""]]):
+    async for _ in client.score_stream("ab", [["a"], [["a b"]]]):
       pass
   assert raised.value.code.name == "INVALID_ARGUMENT"
   assert raised.value.message.startswith("request 1: texts[0]")

@@ -32,7 +32,7 @@ def test_an_error_has_the_code_and_the_message_of_the_server(client):
 
 
 def test_a_field_that_breaks_a_rule(client):
-  error = error_of(client.score, "ab", ["a", ""])
+  error = error_of(client.score, "ab", ["a", ["a b"]])
   assert error.code == StatusCode.INVALID_ARGUMENT
   assert error.message.startswith("texts[1]")
   for text in ([99], ["a b"]):
@@ -118,7 +118,7 @@ def test_a_server_that_died(store):
 
 
 def test_score_stream_ends_at_the_first_error(client):
-  responses = client.score_stream("ab", [["a"], ["b"], [""], ["a"]])
+  responses = client.score_stream("ab", [["a"], ["b"], [["a b"]], ["a"]])
   assert next(responses).scores[0].word_count == 2
   next(responses)
   with pytest.raises(lmserve.LmserveError) as raised:
