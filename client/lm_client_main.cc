@@ -162,6 +162,10 @@ int main(int argc, char** argv) {
     return kUsageError;
   }
   const absl::StatusOr<bool> result = run(common);
+  if (result.ok() && !std::cout.flush()) {
+    std::fprintf(stderr, "lm_client: cannot write to the standard output\n");
+    return kFailed;
+  }
   if (result.ok()) return *result ? 0 : kFailed;
   std::fprintf(
       stderr, "lm_client: %s: %s\n",
