@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <system_error>
+
 namespace lmserve {
 namespace {
 
@@ -34,8 +37,11 @@ void OpenStandardStreams(char** argv) {
     was_taken |= is_taken;
     if (is_taken || fcntl(stream, F_GETFD) < 0) OpenNull(stream);
   }
+  if (!was_taken) return;
   // The library still uses the number, so the process begins again.
-  if (was_taken) execv("/proc/self/exe", argv);
+  std::error_code failed;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (!failed) execv(program.c_str(), argv);
 }
 
 }  // namespace lmserve

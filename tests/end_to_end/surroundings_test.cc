@@ -65,6 +65,7 @@ class SurroundingsTest : public testing::Test {
                          std::chrono::seconds(10));
     if (!request_id.empty()) context.AddMetadata("x-request-id", request_id);
     lm::v1::ScoreRequest request;
+    request.set_model("en");
     request.add_texts()->set_text("the cat is small");
     lm::v1::ScoreResponse response;
     return stub.Score(&context, request, &response);
