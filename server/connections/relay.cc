@@ -135,6 +135,7 @@ class RelayOver final : public Relay,
   void OnClientRead(const error_code& error, size_t size) {
     if (is_closed_) return;
     if (error) return Close();
+    if (ends_ || server_ended_) return Discard();
     const bool had_begun = guard_.has_begun();
     const absl::Status status = guard_.FromClient(
         {from_client_.data(), size}, Clock::now(), &to_server_, &to_client_);
