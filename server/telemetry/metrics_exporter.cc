@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/telemetry/metrics_exporter.h"
 
-#include <netdb.h>
-#include <netinet/in.h>
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -18,8 +14,10 @@
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "server/connections/listening_sockets.h"
 
 namespace lmserve {
 namespace {
@@ -182,59 +180,6 @@ constexpr unsigned kMaxConnections = 64;
 constexpr unsigned kIdleSeconds = 5;
 constexpr size_t kScraperBytes = 32 << 10;
 
-struct FreeAddresses {
-  void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
-};
-using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
-
-// Returns the addresses of HOST:PORT or [HOST]:PORT, or null.
-Addresses Resolve(absl::string_view address) {
-  const size_t colon = address.rfind(':');
-  if (colon == absl::string_view::npos) return nullptr;
-  absl::string_view host = address.substr(0, colon);
-  if (absl::ConsumePrefix(&host, "[") && !absl::ConsumeSuffix(&host, "]")) {
-    return nullptr;
-  }
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* found = nullptr;
-  const int error = getaddrinfo(std::string(host).c_str(),
-                                std::string(address.substr(colon + 1)).c_str(),
-                                &hints, &found);
-  return Addresses(error == 0 ? found : nullptr);
-}
-
-// The port is at the same place in the addresses of both families.
-in_port_t& Port(sockaddr* address) {
-  return address->sa_family == AF_INET6
-             ? reinterpret_cast<sockaddr_in6*>(address)->sin6_port
-             : reinterpret_cast<sockaddr_in*>(address)->sin_port;
-}
-
-// Returns a socket that listens on an address, or -1.
-int Listen(const addrinfo& address) {
-  const int listening =
-      socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (listening < 0) return -1;
-  const int yes = 1;
-  setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-  if (bind(listening, address.ai_addr, address.ai_addrlen) == 0 &&
-      listen(listening, SOMAXCONN) == 0) {
-    return listening;
-  }
-  close(listening);
-  return -1;
-}
-
-int PortOf(int listening) {
-  sockaddr_storage name = {};
-  socklen_t size = sizeof(name);
-  auto* address = reinterpret_cast<sockaddr*>(&name);
-  if (getsockname(listening, address, &size) != 0) return 0;
-  return ntohs(Port(address));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
@@ -249,25 +194,17 @@ absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
                                    std::move(dropped_log_lines))};
   const absl::Status cannot_listen = absl::UnavailableError(absl::StrCat(
       "cannot listen on ", address, " for metrics: it is in use or not valid"));
-  const Addresses addresses = Resolve(address);
-  for (addrinfo* next = addresses.get(); next != nullptr;
-       next = next->ai_next) {
-    // All addresses of the host get the port that was chosen for the first.
-    if (Port(next->ai_addr) == 0) {
-      Port(next->ai_addr) = htons(static_cast<in_port_t>(exporter->port_));
-    }
-    const int listening = Listen(*next);
-    if (listening < 0) {
-      // A name such as localhost may have an address of a family that this
-      // machine does not use.
-      if (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) continue;
-      return cannot_listen;
-    }
-    exporter->port_ = PortOf(listening);
-    absl::Status status = exporter->Serve(listening);
-    if (!status.ok()) return status;
+  if (absl::StartsWith(address, "unix:")) return cannot_listen;
+  std::string bound = address;
+  const auto sockets = ListenOn(&bound);
+  if (!sockets.ok()) return cannot_listen;
+  absl::Status status;
+  for (const ListeningSocket& socket : *sockets) {
+    const absl::Status served = exporter->Serve(socket.fd);
+    if (status.ok()) status = served;
   }
-  if (exporter->daemons_.empty()) return cannot_listen;
+  if (!status.ok()) return status;
+  (void)absl::SimpleAtoi(bound.substr(bound.rfind(':') + 1), &exporter->port_);
   return exporter;
 }
 

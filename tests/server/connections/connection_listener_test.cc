@@ -88,14 +88,32 @@ class ConnectionListenerTest : public testing::Test {
   }
 
   std::unique_ptr<Socket> Connect() const {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ConnectSocket(fd);
+    return std::make_unique<Socket>(fd);
+  }
+  void ConnectSocket(int fd) const {
     const std::string& address = listener_->address();
     sockaddr_in to = {};
     to.sin_family = AF_INET;
     to.sin_port = htons(std::atoi(address.c_str() + address.rfind(':') + 1));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
     EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
-    return std::make_unique<Socket>(fd);
+  }
+
+  // A connection on which both sides have sent their settings.
+  struct Connection {
+    std::unique_ptr<Socket> client;
+    std::unique_ptr<Socket> server;
+  };
+  Connection Begin() {
+    Connection connection = {Connect(), nullptr};
+    connection.client->Write(kPreface + kSettings);
+    connection.server = Next();
+    if (connection.server == nullptr) return connection;
+    connection.server->Write(kSettings);
+    EXPECT_EQ(connection.client->Read(9), kSettings);
+    return connection;
   }
 
   // Returns the server's end of the next connection, or null if none comes.
@@ -175,12 +193,8 @@ TEST_F(ConnectionListenerTest, LimitsConnections) {
 
 TEST_F(ConnectionListenerTest, EndsAConnectionThatBreaksTheRules) {
   Start();
-  const auto client = Connect();
-  client->Write(kPreface + kSettings);
-  const auto server = Next();
+  const auto [client, server] = Begin();
   ASSERT_NE(server, nullptr);
-  server->Write(kSettings);
-  EXPECT_EQ(client->Read(9), kSettings);
   client->Write(std::string("\0\0\0\5\0\0\0\0\1", 9));  // PUSH_PROMISE
   const std::string end = client->Read(1000);
   EXPECT_EQ(end.substr(3, 1), "\7") << "GOAWAY";
@@ -201,12 +215,7 @@ TEST_F(ConnectionListenerTest, AcceptsAgainWhenFilesAreFree) {
   for (int file; (file = open("/dev/null", O_RDONLY)) >= 0;) {
     files.push_back(std::make_unique<Socket>(file));
   }
-  const std::string& address = listener_->address();
-  sockaddr_in to = {};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(std::atoi(address.c_str() + address.rfind(':') + 1));
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
+  ConnectSocket(fd);
   client.Write(kPreface);
   EXPECT_EQ(Next(milliseconds(200)), nullptr);
   files.clear();
@@ -216,12 +225,8 @@ TEST_F(ConnectionListenerTest, AcceptsAgainWhenFilesAreFree) {
 
 TEST_F(ConnectionListenerTest, RefusesStreamsAndListensNoMore) {
   Start();
-  const auto client = Connect();
-  client->Write(kPreface + kSettings);
-  const auto server = Next();
+  const auto [client, server] = Begin();
   ASSERT_NE(server, nullptr);
-  server->Write(kSettings);
-  EXPECT_EQ(client->Read(9), kSettings);
   listener_->RefuseStreams();
   EXPECT_EQ(client->Read(17).substr(3, 1), "\7") << "GOAWAY";
   EXPECT_TRUE(
