@@ -162,7 +162,8 @@ class PythonClientTest(unittest.TestCase):
           lm.ScoreRequest(model="nobody", texts=[lm.Text(text="a")]))
     self.assertEqual(raised.exception.code(), grpc.StatusCode.NOT_FOUND)
     with self.assertRaises(grpc.RpcError) as raised:
-      self.stub.Score(lm.ScoreRequest(model="ab", texts=[lm.Text(text="")]))
+      self.stub.Score(lm.ScoreRequest(
+          model="ab", texts=[lm.Text(words=lm.WordList(words=["a b"]))]))
     self.assertEqual(raised.exception.code(),
                      grpc.StatusCode.INVALID_ARGUMENT)
     self.assertIn("texts[0]", raised.exception.details())
