@@ -142,8 +142,8 @@ class TextReader {
   }
 
  private:
-  // Reads the line of --sources that belongs to the text. Returns false if
-  // there is none.
+  // Reads the line of --sources that belongs to the text. Returns false if the
+  // file has ended.
   bool ReadSource(Line* line) {
     if (sources_ == nullptr) return true;
     absl::string_view source;

@@ -30,7 +30,7 @@ void LowerThreadPriority() {
 struct BackgroundThread::State {
   void Run();
   // Removes the next task that is due and returns it; null if the thread must
-  // end. Waits if there is none.
+  // end. Waits until there is such a task.
   Task Next(bool* is_repeated) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 
   Mutex mutex;

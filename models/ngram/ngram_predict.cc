@@ -89,7 +89,7 @@ class NgramMerger {
     ChooseLikeliest();
   }
 
-  // Whether so many words were skipped that another way is faster.
+  // Whether more than most_skipped_ words were skipped: another way is faster.
   bool IsSlow() const { return skipped_ > most_skipped_; }
 
   // Whether there are words left. False if IsSlow().

@@ -16,7 +16,7 @@ class ServerProcess:
 
   Attributes:
     address: HOST:PORT of --listen.
-    admin: HOST:PORT of --admin-listen; None if there is none.
+    admin: HOST:PORT of --admin-listen; None if it was not given.
   """
 
   def __init__(self, programs, store, options=(), listen="127.0.0.1:0",

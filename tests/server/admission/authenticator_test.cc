@@ -89,7 +89,7 @@ class TokenChangesTest : public AuthenticatorTest {
     while (!IsKnown(token)) std::this_thread::sleep_for(kCheck);
   }
 
-  // Waits for so many checks that every change would have been noticed.
+  // Waits until every change would have been noticed.
   static void WaitForChecks() {
     std::this_thread::sleep_for(kCheck * (5 * Authenticator::kUnendedChecks));
   }

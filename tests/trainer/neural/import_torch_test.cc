@@ -132,7 +132,7 @@ TEST(ImportTorch, MissingBiasesAreZero) {
   }
   EXPECT_EQ(LogProb(missing), LogProb(zero));
   EXPECT_NE(LogProb(zero), LogProb(StateDict()));
-  // A layer without one of its biases is none of PyTorch's.
+  // PyTorch makes no layer with only one of its two biases.
   StateDict half;
   half.Erase("rnn.bias_hh_l0");
   EXPECT_THAT(Import(half).status().message(), HasSubstr("'rnn.bias_hh_l0'"));
