@@ -53,8 +53,8 @@ uint16_t& Port(sockaddr* address) {
 }
 
 // Listens on a Unix socket. Replaces one that no process listens on.
-absl::StatusOr<std::vector<ListeningSocket>> BindPath(const std::string& path,
-                                                  std::optional<mode_t> mode) {
+absl::StatusOr<std::vector<ListeningSocket>> BindPath(
+    const std::string& path, std::optional<mode_t> mode) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(address.sun_path)) {
@@ -91,9 +91,8 @@ absl::StatusOr<std::vector<ListeningSocket>> BindPath(const std::string& path,
 }
 
 // Listens on all addresses of a host, with one port.
-absl::StatusOr<std::vector<ListeningSocket>> BindHost(const std::string& host,
-                                                  const std::string& service,
-                                                  int* port) {
+absl::StatusOr<std::vector<ListeningSocket>> BindHost(
+    const std::string& host, const std::string& service, int* port) {
   addrinfo hints = {};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;

@@ -18,8 +18,8 @@ struct ListeningSocket {
 };
 
 // Listens on an address: HOST:PORT, where port 0 chooses a free port and a host
-// name may stand for several addresses, which get the same port; [IPV6]:PORT; or
-// unix:PATH, which replaces a socket that no process listens on and gets the
+// name may stand for several addresses, which get the same port; [IPV6]:PORT;
+// or unix:PATH, which replaces a socket that no process listens on and gets the
 // permissions `mode`, by default those that the umask leaves. Changes a port 0
 // in the address to the chosen port. The caller owns the sockets. Returns
 // INVALID_ARGUMENT if it is no such address, and UNAVAILABLE if it cannot
