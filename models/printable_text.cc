@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {
@@ -12,29 +13,6 @@ constexpr absl::string_view kGap = " ... ";
 
 bool IsContinuation(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
-}
-
-// Returns the length of the UTF-8 character at the beginning of a text that is
-// not empty, and sets the character. Returns 0 if the bytes are not UTF-8.
-size_t Decode(absl::string_view text, uint32_t* character) {
-  const auto first = static_cast<unsigned char>(text[0]);
-  if (first < 0x80) {
-    *character = first;
-    return 1;
-  }
-  const size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < size) return 0;
-  uint32_t value = first & (0x7F >> size);
-  for (size_t i = 1; i < size; ++i) {
-    if (!IsContinuation(text[i])) return 0;
-    value = value << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
-  }
-  const bool is_overlong =
-      (size == 3 && value < 0x800) || (size == 4 && value < 0x10000);
-  const bool is_surrogate = value >= 0xD800 && value < 0xE000;
-  if (is_overlong || is_surrogate || value > 0x10FFFF) return 0;
-  *character = value;
-  return size;
 }
 
 // Whether a character may stand in a message: no control character, no
@@ -57,7 +35,7 @@ std::string Escaped(absl::string_view bytes) {
   std::string text;
   while (!bytes.empty()) {
     uint32_t character = 0;
-    const size_t size = Decode(bytes, &character);
+    const size_t size = DecodeUtf8(bytes, &character);
     const absl::string_view next = bytes.substr(0, size == 0 ? 1 : size);
     if (size > 0 && IsPrintable(character)) {
       text.append(next.data(), next.size());

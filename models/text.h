@@ -39,10 +39,6 @@ std::vector<absl::string_view> SplitWords(absl::string_view text);
 // Whether a text is exactly one word, without white space around it.
 bool IsWord(absl::string_view text);
 
-// Returns the offset of the first byte that is not part of valid UTF-8, or npos
-// if the text is valid. Surrogates and overlong forms are not valid.
-size_t FindInvalidUtf8(absl::string_view text);
-
 }  // namespace lmserve
 
 #endif  // LMSERVE_MODELS_TEXT_H_

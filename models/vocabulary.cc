@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "models/printable_text.h"
 #include "models/text.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {

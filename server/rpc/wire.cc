@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "models/text.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {

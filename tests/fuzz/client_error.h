@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "models/text.h"
+#include "models/utf8.h"
 #include "tests/fuzz/require.h"
 
 namespace lmserve {

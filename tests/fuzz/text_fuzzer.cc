@@ -9,6 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "models/text.h"
+#include "models/utf8.h"
 #include "reranking/nbest_line.h"
 #include "tests/fuzz/require.h"
 #include "text_io/decoder.h"

@@ -83,7 +83,7 @@ ARROWS = {
 
     # The client library and lm_client: they know the server by its messages.
     "client": ["reranking", "text_io", "command_line",
-               "models/printable_text"],
+               "models/printable_text", "models/utf8"],
 }
 
 # The headers of other projects that a row may include: the first part of an

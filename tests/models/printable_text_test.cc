@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "models/text.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "models/text.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {

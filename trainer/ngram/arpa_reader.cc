@@ -14,6 +14,7 @@
 #include "absl/strings/strip.h"
 #include "models/language_model.h"
 #include "models/text.h"
+#include "models/utf8.h"
 #include "trainer/ngram/arpa.h"
 #include "trainer/text/quoted.h"
 
@@ -260,7 +261,8 @@ class ArpaReader {
     std::vector<absl::string_view> words;  // views of the names
     uint64_t count = 0;
     // Where the unknown word is, if its first spelling was <UNK>.
-    std::optional<size_t> other_unknown;
+    constexpr size_t kNone = -1;
+    size_t other_unknown = kNone;
     for (; NextEntry(); ++count) {
       float log_prob, backoff;
       absl::Status status = ParseEntry(1, &log_prob, &backoff);
@@ -269,16 +271,17 @@ class ArpaReader {
         return LineError(lines_, "invalid UTF-8");
       }
       if (words_[0] == kUnknownUppercase) {
-        has_both_unknowns_ = names.contains(kUnknownWord) && !other_unknown;
+        has_both_unknowns_ =
+            names.contains(kUnknownWord) && other_unknown == kNone;
         if (!names.contains(kUnknownWord)) other_unknown = words.size();
-      } else if (words_[0] == kUnknownWord && other_unknown) {
+      } else if (words_[0] == kUnknownWord && other_unknown != kNone) {
         // <unk> replaces <UNK>.
-        level.log_probs[*other_unknown] = log_prob;
-        level.backoffs[*other_unknown] = backoff;
+        level.log_probs[other_unknown] = log_prob;
+        level.backoffs[other_unknown] = backoff;
         LeaveOut(&second_unknown_);
         second_unknown_.line = unknown_line_;
         has_both_unknowns_ = true;
-        other_unknown.reset();
+        other_unknown = kNone;
         continue;
       }
       if (!IsUsable()) continue;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "models/text.h"
+#include "models/utf8.h"
 #include "trainer/text/status_line.h"
 
 namespace lmserve {

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "models/text.h"
+#include "models/utf8.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {

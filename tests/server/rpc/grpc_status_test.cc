@@ -4,7 +4,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
-#include "models/text.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {

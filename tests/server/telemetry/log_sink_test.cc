@@ -10,7 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "models/text.h"
+#include "models/utf8.h"
 #include "tests/server/telemetry/pipe.h"
 
 namespace lmserve {

@@ -6,6 +6,7 @@
 
 #include "gtest/gtest.h"
 #include "models/text.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "models/text.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 
