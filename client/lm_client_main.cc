@@ -94,6 +94,7 @@ void AddCommonOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
          [common](double seconds) {
            common->client.deadline =
                std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+           common->client.load_deadline = common->client.deadline;
            common->client.stream_deadline = common->client.deadline;
          },
          "Time limit of a call in seconds [10; to load, unload or alias "

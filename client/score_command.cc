@@ -20,7 +20,7 @@
 #include "client/command.h"
 #include "client/output.h"
 #include "client/text_source.h"
-#include "reranking/unicode_text.h"
+#include "models/utf8.h"
 #include "text_io/line_reader.h"
 
 namespace lmserve {
@@ -98,7 +98,8 @@ class TextReader {
     while (status_.ok() && sent < kTextsPerMessage && texts_.Next(&text)) {
       Line line = {texts_.number(), std::move(text), ""};
       if (!ReadSource(&line)) break;
-      if (!IsValidUtf8(line.text) || !IsValidUtf8(line.source)) {
+      if (FindInvalidUtf8(line.text) != std::string::npos ||
+          FindInvalidUtf8(line.source) != std::string::npos) {
         line.problem = "invalid UTF-8";
       }
       sent += line.problem.empty();
@@ -160,10 +161,6 @@ class TextReader {
     return false;
   }
 
-  static bool IsValidUtf8(absl::string_view text) {
-    return ToUtf8(ToCodePoints(text)) == text;
-  }
-
   const std::string model_;
   const ScoreOptions& options_;
   TextSource texts_;
@@ -213,9 +210,9 @@ void PrintWords(const lm::v1::WordScores& words) {
 }
 
 // Prints results as they come, one for each text.
-class Printer {
+class ScorePrinter {
  public:
-  Printer(const TextReader& reader, const ScoreOptions& options, bool json)
+  ScorePrinter(const TextReader& reader, const ScoreOptions& options, bool json)
       : reader_(reader), options_(options), json_(json) {}
 
   void PrintScore(const Line& line, const lm::v1::TextScore& score) {
@@ -277,7 +274,7 @@ class Printer {
 // of its message in smaller and smaller requests.
 class Scoring {
  public:
-  Scoring(const Client& client, TextReader& reader, Printer& printer)
+  Scoring(const Client& client, TextReader& reader, ScorePrinter& printer)
       : client_(client), reader_(reader), printer_(printer) {}
 
   absl::Status Run() {
@@ -369,7 +366,7 @@ class Scoring {
 
   const Client& client_;
   TextReader& reader_;
-  Printer& printer_;
+  ScorePrinter& printer_;
   absl::Status result_;       // of printing
   std::deque<Lines> unsent_;  // messages of a stream that ended before
   std::mutex mutex_;
@@ -382,7 +379,7 @@ absl::StatusOr<bool> RunScore(const ScoreOptions& options,
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
   TextReader reader(*model, options);
-  Printer printer(reader, options, common.json);
+  ScorePrinter printer(reader, options, common.json);
   absl::Status status = Scoring(client, reader, printer).Run();
   if (status.ok()) status = reader.CheckEnd();
   if (!status.ok()) return status;

@@ -10,12 +10,14 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/command.h"
 #include "client/output.h"
 #include "client/text_source.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {
@@ -29,6 +31,7 @@ struct TranslateOptions {
   double coverage_beta = 0;
   uint32_t max_words = 0;
   size_t at_once = 16;  // calls at the same time
+  bool strict = false;
 };
 
 using Hypotheses = absl::StatusOr<std::vector<lm::v1::Hypothesis>>;
@@ -39,11 +42,21 @@ struct Sentence {
   std::future<Hypotheses> hypotheses;
 };
 
+// Whether an error is about a sentence, so that others may be translated.
+bool IsAboutSentence(const absl::Status& status) {
+  return (absl::IsInvalidArgument(status) ||
+          absl::IsResourceExhausted(status)) &&
+         absl::StartsWith(status.message(), "source");
+}
+
 // Returns the translations of a sentence, best first; none if it is blank.
 Hypotheses Translate(const Client& client, const TranslateOptions& options,
                      const std::string& model, const std::string& source) {
   if (absl::StripAsciiWhitespace(source).empty()) {
     return std::vector<lm::v1::Hypothesis>();
+  }
+  if (FindInvalidUtf8(source) != std::string::npos) {
+    return absl::InvalidArgumentError("source: invalid UTF-8");
   }
   lm::v1::GenerateRequest request;
   request.set_model(model);
@@ -92,36 +105,83 @@ void PrintJson(const std::string& source,
   std::cout << DumpJson(json) << "\n";
 }
 
+void PrintText(absl::Span<const lm::v1::Hypothesis> hypotheses) {
+  if (!hypotheses.empty()) {
+    std::cout << ForPeople(absl::StrJoin(hypotheses[0].words(), " "));
+  }
+  std::cout << "\n";
+}
+
+// Prints the results in the order of the sentences.
+class TranslationPrinter {
+ public:
+  TranslationPrinter(const std::string& model, const TranslateOptions& options,
+                     const TextSource& sources, bool json)
+      : model_(model), options_(options), sources_(sources), json_(json) {}
+
+  // Waits for the result of the next sentence and prints it.
+  absl::Status Print(Sentence sentence) {
+    const std::string name = sources_.Name(++printed_);
+    const Hypotheses hypotheses = sentence.hypotheses.get();
+    if (hypotheses.ok()) {
+      if (json_) {
+        PrintJson(sentence.source, *hypotheses);
+      } else if (options_.nbest > 0) {
+        PrintList(model_, printed_ - 1, *hypotheses);
+      } else {
+        PrintText(*hypotheses);
+      }
+      return absl::OkStatus();
+    }
+    const absl::Status& status = hypotheses.status();
+    const std::string problem = absl::StrCat(name, ": ", status.message());
+    if (options_.strict || !IsAboutSentence(status)) {
+      std::cout.flush();
+      return absl::Status(status.code(), problem);
+    }
+    if (json_) {
+      const nlohmann::ordered_json json = {
+          {"source", sentence.source},
+          {"error", std::string(status.message())}};
+      std::cout << DumpJson(json) << "\n";
+    } else {
+      if (options_.nbest == 0) PrintText({});
+      std::cerr << "lm_client: " << ForPeople(problem) << "\n";
+    }
+    if (failed_++ == 0) first_failed_ = name;
+    return absl::OkStatus();
+  }
+
+  // Reports how many sentences have no translation.
+  void Finish() const {
+    std::cout.flush();
+    if (failed_ == 0) return;
+    std::cerr << "lm_client: sentences without a translation: " << failed_
+              << ", the first: " << first_failed_ << "\n";
+  }
+
+ private:
+  const std::string& model_;
+  const TranslateOptions& options_;
+  const TextSource& sources_;
+  const bool json_;
+  uint64_t printed_ = 0, failed_ = 0;
+  std::string first_failed_;
+};
+
 absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
                                   const CommonOptions& common) {
   const Client client(common.client);
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
   // Blank sentences are kept, so that there is one translation for each.
-  ArgumentsOrLines sources(options.texts);
+  TextSource sources(options.texts);
+  TranslationPrinter printer(*model, options, sources, common.json);
   std::deque<Sentence> pending;
-  uint64_t printed = 0;
-  const auto print_first = [&]() -> absl::Status {
+  const auto print_first = [&] {
     Sentence sentence = std::move(pending.front());
     pending.pop_front();
-    const Hypotheses hypotheses = sentence.hypotheses.get();
-    if (!hypotheses.ok()) {
-      return absl::Status(hypotheses.status().code(),
-                          absl::StrCat("line ", printed + 1, ": ",
-                                       hypotheses.status().message()));
-    }
-    if (common.json) {
-      PrintJson(sentence.source, *hypotheses);
-    } else if (options.nbest > 0) {
-      PrintList(*model, printed, *hypotheses);
-    } else {
-      std::cout << (hypotheses->empty() ? ""
-                                        : ForPeople(absl::StrJoin(
-                                              (*hypotheses)[0].words(), " ")))
-                << "\n";
-    }
-    ++printed;
-    return absl::OkStatus();
+    return printer.Print(std::move(sentence));
   };
   for (std::string source; sources.Next(&source);) {
     if (pending.size() == options.at_once) {
@@ -136,7 +196,7 @@ absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
     absl::Status status = print_first();
     if (!status.ok()) return status;
   }
-  std::cout.flush();
+  printer.Finish();
   if (!sources.status().ok()) return sources.status();
   return true;
 }
@@ -182,6 +242,10 @@ void AddTranslateCommand(cli::App& app, CommandFunction* run) {
                   "Sentences to send to the server at the same time")
       ->check(cli::Range(1, 1'000))
       ->capture_default_str();
+  command.add_flag("--strict", options->strict,
+                   "Stop at the first sentence that cannot be translated, such "
+                   "as one that is not UTF-8, instead of printing an empty "
+                   "line in its place and its error on the standard error");
   command.callback([=] {
     *run = [=](const CommonOptions& common) {
       return RunTranslate(*options, common);

@@ -138,6 +138,34 @@ TEST_F(TranslationCommandsTest, LinesOfTheInput) {
   EXPECT_EQ(lines[1], "");
 }
 
+// A sentence that cannot be translated does not end the others.
+TEST_F(TranslationCommandsTest, BadSentences) {
+  std::string input = "the cat is small .\n\xff\n";
+  for (int i = 0; i < 20'000; ++i) absl::StrAppend(&input, "cat ");
+  absl::StrAppend(&input, "\nthe\n");
+  const Outcome outcome = Client({"translate", "--model", "there"}, input);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const std::vector<std::string> lines = absl::StrSplit(outcome.output, '\n');
+  ASSERT_EQ(lines.size(), 5u) << outcome.output;
+  EXPECT_EQ(lines[0], ". small is cat the");
+  EXPECT_EQ(lines[1], "");
+  EXPECT_EQ(lines[2], "");
+  EXPECT_NE(lines[3], "");
+  EXPECT_THAT(outcome.errors,
+              AllOf(HasSubstr("line 2: source: invalid UTF-8"),
+                    HasSubstr("line 3: source: expected at most"),
+                    HasSubstr("without a translation: 2, the first: line 2")));
+  const std::vector<std::string> json =
+      Lines(Client({"translate", "--model", "there", "--json"}, input).output);
+  ASSERT_EQ(json.size(), 4u);
+  EXPECT_THAT(json[1], HasSubstr(R"("error":"source: invalid UTF-8")"));
+  const Outcome strict =
+      Client({"translate", "--model", "there", "--strict"}, input);
+  EXPECT_EQ(strict.exit_code, 1);
+  EXPECT_EQ(strict.output, ". small is cat the\n");
+  EXPECT_THAT(strict.errors, HasSubstr("line 2: source: invalid UTF-8"));
+}
+
 TEST_F(TranslationCommandsTest, NbestListsAndReranking) {
   const std::string source = "the cat is small .";
   WriteText(directory_->File("sources"), absl::StrCat(source, "\n"));
