@@ -59,6 +59,7 @@ void SetConnectionOptions(const ConnectionOptions& options,
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
                              LimitArgument(options.age_grace));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024);
+  builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kGrpcReadBytes);
 }
 
 // Memory that gRPC may use for connections, besides that for the requests that
@@ -201,9 +202,13 @@ absl::Status Server::Listener::Listen(const std::string& address,
   if (server == nullptr) {
     return absl::InternalError("gRPC cannot start a server");
   }
+  ListenerOptions listening = WithinFileLimit(options.listener);
+  // A message of the largest size fits, even in frames that are not full.
+  listening.clients.unfinished_bytes_per_client =
+      std::max<uint64_t>(listening.clients.unfinished_bytes_per_client,
+                         uint64_t{2} * options.limits.message_bytes);
   auto listener = ConnectionListener::Start(
-      address, WithinFileLimit(options.listener),
-      [acceptor = acceptor.get()](int socket) {
+      address, listening, [acceptor = acceptor.get()](int socket) {
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
             connection;
         connection.fd = socket;

@@ -6,6 +6,13 @@
 #include <utility>
 
 namespace lmserve {
+namespace {
+
+// A client that floods is read again, after a pause, as soon as it may send a
+// frame. It has credit if it may send this share of a second's frames.
+constexpr double kCredit = 0.1;
+
+}  // namespace
 
 bool ClientTable::Client::EnterStream() {
   if (++streams_ <= max_streams_) return true;
@@ -13,11 +20,23 @@ bool ClientTable::Client::EnterStream() {
   return false;
 }
 
-void ClientTable::Client::Charge(double frames, Clock::time_point now) {
+bool ClientTable::Client::Hold(uint64_t bytes) {
+  if ((unfinished_bytes_ += bytes) <= max_unfinished_bytes_) return true;
+  unfinished_bytes_ -= bytes;
+  return false;
+}
+
+bool ClientTable::Client::Charge(double frames, Clock::time_point now) {
   const MutexLock lock(mutex_);
   const std::chrono::duration<double> passed = now - allowance_time_;
   allowance_time_ = now;
-  allowance_ = std::min(rate_, allowance_ + passed.count() * rate_) - frames;
+  allowance_ = std::min(rate_, allowance_ + passed.count() * rate_);
+  if (allowance_ > kCredit * rate_) credit_time_ = now;
+  allowance_ -= frames;
+  const double least = -rate_ * kLongestPause.count();
+  if (allowance_ >= least) return now - credit_time_ < kLongestDebt;
+  allowance_ = least;
+  return false;
 }
 
 std::chrono::milliseconds ClientTable::Client::Pause(

@@ -22,6 +22,8 @@ struct ClientLimits {
   // resets, refused streams, pings, settings, and so on. This many per second
   // of one address are read, and a burst of as many after a pause.
   double control_frames_per_second = 2000;
+  // Of messages that have begun and are not complete, of one address.
+  uint64_t unfinished_bytes_per_client = 64 << 20;
 };
 
 // Counts the connections and the streams of each client. A client is an IP
@@ -34,8 +36,12 @@ class ClientTable {
    public:
     using Clock = std::chrono::steady_clock;
 
+    static constexpr std::chrono::seconds kLongestPause{2};
+    static constexpr std::chrono::seconds kLongestDebt{3};
+
     explicit Client(const ClientLimits& limits)
         : max_streams_(limits.streams_per_client),
+          max_unfinished_bytes_(limits.unfinished_bytes_per_client),
           rate_(limits.control_frames_per_second),
           allowance_(rate_) {}
 
@@ -44,24 +50,35 @@ class ClientTable {
     bool EnterStream();
     void LeaveStream() { --streams_; }
 
-    // Counts control frames, or an equivalent of them.
-    void Charge(double frames, Clock::time_point now);
+    // Returns false, and counts nothing, if the client has too many bytes of
+    // unfinished messages; otherwise Release() must follow.
+    bool Hold(uint64_t bytes);
+    void Release(uint64_t bytes) { unfinished_bytes_ -= bytes; }
+
+    // Counts control frames, or an equivalent of them. Returns false if the
+    // client sent so many more than it may that kLongestPause does not make up
+    // for them (the rest is forgiven), or if it goes on for kLongestDebt.
+    bool Charge(double frames, Clock::time_point now);
 
     // How long to wait before reading more from the client, because it sent too
-    // many control frames.
+    // many control frames: at most kLongestPause.
     std::chrono::milliseconds Pause(Clock::time_point now) const;
 
    private:
     friend class ClientTable;
 
     const uint64_t max_streams_;
+    const uint64_t max_unfinished_bytes_;
     std::atomic<uint64_t> streams_ = 0;
+    std::atomic<uint64_t> unfinished_bytes_ = 0;
     uint64_t connections_ = 0;  // guarded by the mutex of the table
     const double rate_;         // control frames per second
     mutable Mutex mutex_;
     // Control frames that may come now, as of `allowance_time_`.
     double allowance_ ABSL_GUARDED_BY(mutex_);
     Clock::time_point allowance_time_ ABSL_GUARDED_BY(mutex_);
+    // When more than very few frames were allowed.
+    Clock::time_point credit_time_ ABSL_GUARDED_BY(mutex_);
   };
 
   // A connection that counts as long as this lives.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -25,6 +26,7 @@ enum FrameType : uint8_t {
   kContinuation = 9,
 };
 constexpr uint8_t kEndStream = 0x1;   // of DATA and HEADERS
+constexpr uint8_t kPadded = 0x8;      // of DATA
 constexpr uint8_t kAck = 0x1;         // of SETTINGS and PING
 constexpr uint8_t kEndHeaders = 0x4;  // of HEADERS and CONTINUATION
 constexpr uint32_t kNoError = 0;
@@ -42,8 +44,21 @@ constexpr size_t kFrameBytes = 16 << 10;
 // frames, one for each of these.
 constexpr size_t kCheapHeaders = 2 << 10;
 
-// What a refused stream costs, in control frames.
+// What a refused stream costs, in control frames, and headers of a stream that
+// has ended, which gRPC reads and answers.
 constexpr double kRefusalCost = 4;
+
+// What a frame of data costs that is short and completes no message.
+constexpr double kShortDataCost = 0.25;
+constexpr size_t kShortData = 256;
+
+// The least that gRPC may hold for a frame of an unfinished message: the whole
+// buffer into which it has read a part of the frame.
+constexpr uint64_t kLeastDataBytes = kGrpcReadBytes;
+
+// Of a client that floods, the connections are ended that have sent at least
+// this many control frames within a second.
+constexpr double kFlood = 100;
 
 void AppendNumber(std::string* out, size_t bytes, uint32_t number) {
   for (size_t i = bytes; i-- > 0;) {
@@ -86,12 +101,16 @@ Http2Guard::Http2Guard(const Http2Limits& limits, ClientTable::Client& client)
     : limits_(limits), client_(client), preface_left_(kPreface.size()) {}
 
 Http2Guard::~Http2Guard() {
-  for (size_t i = 0; i < streams_.size(); ++i) client_.LeaveStream();
+  for (const auto& entry : streams_) {
+    client_.Release(entry.second.held_bytes);
+    client_.LeaveStream();
+  }
 }
 
-template <typename Begin, typename End>
+template <typename Begin, typename Payload, typename End>
 absl::Status Http2Guard::Parse(Parser& parser, absl::string_view bytes,
-                               std::string* out, Begin begin, End end) {
+                               std::string* out, Begin begin, Payload payload,
+                               End end) {
   while (!bytes.empty()) {
     if (parser.payload_left == 0) {
       const size_t size =
@@ -107,13 +126,14 @@ absl::Status Http2Guard::Parse(Parser& parser, absl::string_view bytes,
           .flags = static_cast<uint8_t>(parser.header[4]),
           .stream = ReadNumber(parser.header + 5, 4) & 0x7fffffff};
       if (absl::Status status = begin(frame); !status.ok()) return status;
-      // A header is passed on as a whole, so that own frames can precede it.
+      // The header is passed on as a whole, so that own frames can precede it.
       out->append(parser.header, sizeof(parser.header));
       parser.payload_left = frame.length;
       if (frame.length == 0) end();
     }
     const size_t size = std::min(bytes.size(), parser.payload_left);
     if (size == 0) continue;
+    payload(bytes.substr(0, size));
     out->append(bytes.data(), size);
     bytes.remove_prefix(size);
     parser.payload_left -= size;
@@ -141,7 +161,11 @@ absl::Status Http2Guard::FromClient(absl::string_view bytes,
       [&](const Frame& frame) {
         absl::Status begun = BeginClientFrame(frame, now);
         client_frame_ = frame;
+        Flush(to_server, to_client);
         return begun;
+      },
+      [&](absl::string_view part) {
+        if (client_frame_.type == kData) ReadData(part);
       },
       [&] {
         EndClientFrame(client_frame_, now);
@@ -163,10 +187,12 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
   if (frame.type != kData && frame.length > kFrameBytes) {
     return absl::OutOfRangeError("a frame is too long");
   }
+  if (floods_) {
+    return absl::ResourceExhaustedError("too many control frames");
+  }
   switch (frame.type) {
     case kData:
-      if (frame.length == 0 && (frame.flags & kEndStream) == 0)
-        client_.Charge(1, now);
+      BeginData(frame, now);
       break;
     case kHeaders:
       header_block_bytes_ = 0;
@@ -189,46 +215,104 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
       break;
     case kSettings:
       // A change of settings costs more than its acknowledgment.
-      client_.Charge((frame.flags & kAck) != 0 ? 1 : 4, now);
+      Charge((frame.flags & kAck) != 0 ? 1 : 4, now);
       break;
     case kPushPromise:
       return absl::InvalidArgumentError("clients must not push");
     case kWindowUpdate:
-      client_.Charge(
-          0.1, now);  // clients send one per some kilobytes that they read
+      // Clients send one per some kilobytes that they read.
+      Charge(0.1, now);
       break;
     default:
-      client_.Charge(1, now);
+      Charge(1, now);
   }
   return absl::OkStatus();
 }
 
-void Http2Guard::EndClientFrame(const Frame& frame, Clock::time_point now) {
-  if (frame.type == kHeaders || frame.type == kContinuation) {
-    if ((frame.flags & kEndHeaders) == 0) return;
-    from_client_.in_header_block = false;
-    if (opens_stream_) return OpenStream(frame, now);
-  } else if (frame.type == kRstStream) {
-    return CloseStream(frame.stream);
-  } else if (frame.type != kData) {
-    return;
+void Http2Guard::BeginData(const Frame& frame, Clock::time_point now) {
+  if (frame.length == 0 && (frame.flags & kEndStream) == 0) Charge(1, now);
+  const auto found = streams_.find(frame.stream);
+  if (found == streams_.end()) return Charge(1, now);
+  Stream& stream = found->second;
+  stream.last_frame = now;
+  if (frame.length > 0) stream.has_data = true;
+  if ((frame.flags & kEndStream) != 0) stream.client_ended = true;
+  const uint64_t bytes = std::max<uint64_t>(frame.length, kLeastDataBytes);
+  if (client_.Hold(bytes)) {
+    stream.held_bytes += bytes;
+  } else {
+    CloseStream(frame.stream);
+    RefuseStream(frame.stream, kEnhanceYourCalm);
   }
+}
+
+void Http2Guard::ReadData(absl::string_view bytes) {
+  const auto found = streams_.find(client_frame_.stream);
+  // gRPC takes no data with padding, and ends the stream.
+  if (found == streams_.end() || (client_frame_.flags & kPadded) != 0) return;
+  Stream& stream = found->second;
+  while (!bytes.empty()) {
+    size_t size;
+    if (stream.header_size < kMessageHeader) {
+      size = std::min(bytes.size(), kMessageHeader - stream.header_size);
+      std::memcpy(stream.header + stream.header_size, bytes.data(), size);
+      stream.header_size += size;
+      if (stream.header_size < kMessageHeader) return;
+      stream.content_left = ReadNumber(stream.header + 1, 4);
+    } else {
+      size = std::min(bytes.size(), stream.content_left);
+      stream.content_left -= size;
+    }
+    bytes.remove_prefix(size);
+    if (stream.content_left == 0) stream.header_size = 0;
+  }
+}
+
+void Http2Guard::EndData(const Frame& frame, Clock::time_point now) {
+  const auto found = streams_.find(frame.stream);
+  if (found == streams_.end()) return;
+  Stream& stream = found->second;
+  if (stream.header_size == 0 || stream.client_ended) {
+    client_.Release(std::exchange(stream.held_bytes, 0));
+  } else if (frame.length < kShortData) {
+    Charge(kShortDataCost, now);
+  }
+}
+
+void Http2Guard::Charge(double frames, Clock::time_point now) {
+  if (now - charge_time_ >= std::chrono::seconds(1)) {
+    charge_time_ = now;
+    charged_ = 0;
+  }
+  charged_ += frames;
+  if (!client_.Charge(frames, now) && charged_ >= kFlood) floods_ = true;
+}
+
+void Http2Guard::EndClientFrame(const Frame& frame, Clock::time_point now) {
+  if (frame.type == kData) return EndData(frame, now);
+  if (frame.type == kRstStream) return CloseStream(frame.stream);
+  if (frame.type != kHeaders && frame.type != kContinuation) return;
+  if ((frame.flags & kEndHeaders) == 0) return;
+  from_client_.in_header_block = false;
+  if (opens_stream_) return OpenStream(frame, now);
   const auto stream = streams_.find(frame.stream);
-  if (stream == streams_.end()) return;
+  if (stream == streams_.end()) return Charge(kRefusalCost, now);
+  // Trailers, which clients of gRPC do not send.
+  Charge(1, now);
   stream->second.last_frame = now;
-  if (frame.type == kData && frame.length > 0) stream->second.has_data = true;
-  const uint8_t flags = frame.type == kData ? frame.flags : header_block_flags_;
-  if ((flags & kEndStream) != 0) stream->second.client_ended = true;
+  if ((header_block_flags_ & kEndStream) != 0) {
+    stream->second.client_ended = true;
+  }
 }
 
 void Http2Guard::OpenStream(const Frame& frame, Clock::time_point now) {
   highest_stream_ = frame.stream;
   if (header_block_bytes_ > kCheapHeaders) {
-    client_.Charge(header_block_bytes_ / double{kCheapHeaders}, now);
+    Charge(header_block_bytes_ / double{kCheapHeaders}, now);
   }
   if (refuses_streams_ || !client_.EnterStream()) {
     // gRPC still makes a stream for it, and ends it.
-    client_.Charge(kRefusalCost, now);
+    Charge(kRefusalCost, now);
     return RefuseStream(frame.stream, kRefusedStream);
   }
   Stream& stream = streams_[frame.stream];
@@ -237,7 +321,11 @@ void Http2Guard::OpenStream(const Frame& frame, Clock::time_point now) {
 }
 
 void Http2Guard::CloseStream(uint32_t stream) {
-  if (streams_.erase(stream) > 0) client_.LeaveStream();
+  const auto found = streams_.find(stream);
+  if (found == streams_.end()) return;
+  client_.Release(found->second.held_bytes);
+  client_.LeaveStream();
+  streams_.erase(found);
 }
 
 void Http2Guard::RefuseStream(uint32_t stream, uint32_t error) {
@@ -254,6 +342,7 @@ void Http2Guard::FromServer(absl::string_view bytes, std::string* to_client) {
         if (frame.type == kHeaders) from_server_.in_header_block = true;
         return absl::OkStatus();
       },
+      [](absl::string_view) {},
       [&] {
         server_has_begun_ = true;
         EndServerFrame(server_frame_);

@@ -15,6 +15,10 @@
 
 namespace lmserve {
 
+// The largest buffer into which gRPC must read. It keeps the whole buffer as
+// long as a message is unfinished that has a part in it.
+inline constexpr int kGrpcReadBytes = 16 << 10;
+
 struct Http2Limits {
   // Of the headers of a call as they are sent: all frames from HEADERS to
   // END_HEADERS. gRPC accepts 8 KiB of headers, but reads any amount first.
@@ -31,8 +35,9 @@ struct Http2Limits {
 // Watches one HTTP/2 connection between a client and a server that trusts its
 // clients, as gRPC 1.51 does, and ends or slows down what would make the server
 // hold memory or time without bound (RFC 9113, section 10.5). It reads only the
-// headers of frames, passes everything else on unchanged, and adds RST_STREAM
-// and GOAWAY frames of its own between the frames of the server.
+// headers of frames and the lengths of gRPC's messages, passes everything on
+// unchanged, and adds RST_STREAM and GOAWAY frames of its own between the
+// frames of both sides.
 //
 // Works on bytes in memory, without sockets. For one thread at a time.
 class Http2Guard {
@@ -75,10 +80,18 @@ class Http2Guard {
   uint64_t refused_streams() const { return refused_streams_; }
 
  private:
+  // A message of gRPC is a byte, its length in four bytes, and its content.
+  static constexpr size_t kMessageHeader = 5;
+
   struct Stream {
     Clock::time_point last_frame;  // of the client
     bool has_data = false;         // whether a part of a message has come
     bool client_ended = false;
+    // The message that has begun and is not complete:
+    char header[kMessageHeader] = {};
+    size_t header_size = 0;   // bytes of `header` that have come
+    size_t content_left = 0;  // bytes that have not come
+    uint64_t held_bytes = 0;  // what the client holds for it
   };
 
   // Finds the frames in the bytes of one direction.
@@ -100,14 +113,20 @@ class Http2Guard {
     uint32_t stream;
   };
 
-  // Appends the bytes of frames to `out`, and calls `begin(frame)` after the
-  // header of each frame was appended and `end(frame)` after its payload.
-  template <typename Begin, typename End>
+  // Appends the bytes of frames to `out`. Calls `begin(frame)` before the
+  // header of each frame is appended, `payload(bytes)` for each part of its
+  // payload, and `end()` after it.
+  template <typename Begin, typename Payload, typename End>
   absl::Status Parse(Parser& parser, absl::string_view bytes, std::string* out,
-                     Begin begin, End end);
+                     Begin begin, Payload payload, End end);
 
   absl::Status BeginClientFrame(const Frame& frame, Clock::time_point now);
+  void BeginData(const Frame& frame, Clock::time_point now);
+  void ReadData(absl::string_view bytes);
+  void EndData(const Frame& frame, Clock::time_point now);
   void EndClientFrame(const Frame& frame, Clock::time_point now);
+  // Counts control frames of the client.
+  void Charge(double frames, Clock::time_point now);
   void OpenStream(const Frame& frame, Clock::time_point now);
   void EndServerFrame(const Frame& frame);
   void CloseStream(uint32_t stream);
@@ -133,6 +152,10 @@ class Http2Guard {
   uint32_t highest_stream_ = 0;
   absl::flat_hash_map<uint32_t, Stream> streams_;
   bool server_has_begun_ = false;  // sent its first frame
+  // Control frames of this connection since `charge_time_`, for up to a second.
+  double charged_ = 0;
+  Clock::time_point charge_time_;
+  bool floods_ = false;
   std::string for_server_;  // own frames that wait for the end of a frame
   std::string for_client_;
   bool refuses_streams_ = false;

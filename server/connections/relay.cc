@@ -107,7 +107,10 @@ class RelayOver final : public Relay,
     // Requests wait while the server or the client does not read.
     if (writes_server_ || writes_client_) return;
     const auto pause = ticket_.client().Pause(Clock::now());
-    if (pause.count() > 0) return ReadClientAfter(pause);
+    if (pause.count() > 0) {
+      from_client_.resize(kSmallestBuffer);
+      return ReadClientAfter(pause);
+    }
     reads_client_ = true;
     client_.async_read_some(asio::buffer(from_client_),
                             [self = this->shared_from_this()](

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/connections/http2_guard.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -271,12 +272,121 @@ TEST_F(Http2GuardTest, SlowsDownFloods) {
     ticket_ = ClientTable::Ticket();
     Begin();
     EXPECT_EQ(Pause(), milliseconds(0));
-    for (int i = 0; i < 200; ++i) ASSERT_TRUE(FromClient(frame).ok());
+    for (int i = 0; i < 200 && FromClient(frame).ok(); ++i) {
+    }
     EXPECT_GE(Pause(), milliseconds(900));
-    EXPECT_LE(Pause(), seconds(9));
+    EXPECT_LE(Pause(), seconds(2));
     now_ += Pause();
     EXPECT_EQ(Pause(), milliseconds(0));
   }
+}
+
+TEST_F(Http2GuardTest, SlowsDownFramesOfEndedStreams) {
+  Begin();
+  ASSERT_TRUE(
+      FromClient(Frame(kHeaders, kEndHeaders, 9) + Reset(9, kCancel)).ok());
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 7) +
+                           Frame(kHeaders, kEndHeaders, 9))
+                    .ok());
+  }
+  EXPECT_GE(Pause(), seconds(1));
+}
+
+TEST_F(Http2GuardTest, EndsTheConnectionsOfALongFlood) {
+  Begin();
+  const ClientTable::Ticket ticket = table_->Enter("client");
+  Http2Guard other(limits_, ticket.client());
+  std::string to_server, to_client;
+  ASSERT_TRUE(other.FromClient(kPreface, now_, &to_server, &to_client).ok());
+  const std::string ping = Frame(kPing, 0, 0, "12345678");
+  int pings = 0;
+  while (FromClient(ping).ok()) ASSERT_LT(++pings, 400);
+  EXPECT_GT(pings, 290);  // 100 at once, and for two seconds of a pause
+  EXPECT_THAT(to_client_, testing::HasSubstr("too many control frames"));
+  EXPECT_EQ(Pause(), seconds(2));
+  // Another connection of the client has to wait, but is not ended.
+  EXPECT_TRUE(other.FromClient(ping, now_, &to_server, &to_client).ok());
+  EXPECT_TRUE(other.FromClient(ping, now_, &to_server, &to_client).ok());
+}
+
+TEST_F(Http2GuardTest, EndsAConnectionThatDoesNotStopAFlood) {
+  Begin();
+  const auto begin = now_;
+  while (FromClient(Frame(kPing, 0, 0, "12345678")).ok()) {
+    ASSERT_LT(now_ - begin, seconds(5));
+    now_ += Pause();
+  }
+  EXPECT_GE(now_ - begin, seconds(3));
+}
+
+std::string MessageHeader(uint32_t size) {
+  return absl::StrCat(Number(1, 0), Number(4, size));
+}
+
+// The least that counts for a part of an unfinished message.
+constexpr uint64_t kPart = kGrpcReadBytes;
+
+TEST_F(Http2GuardTest, LimitsUnfinishedMessages) {
+  table_ = std::make_unique<ClientTable>(
+      ClientLimits{.unfinished_bytes_per_client = 2 * kPart});
+  Begin();
+  // Complete messages are not held, whatever frames they come in.
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1)).ok());
+  const std::string message = MessageHeader(3'000) + std::string(3'000, 'm');
+  const std::string twice = message + message;
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(FromClient(Frame(kData, 0, 1, message)).ok());
+    ASSERT_TRUE(FromClient(Frame(kData, 0, 1, twice.substr(0, 4'000)) +
+                           Frame(kData, 0, 1, twice.substr(4'000)))
+                    .ok());
+    ASSERT_EQ(to_client_, "");
+  }
+  // Three parts are too many, so the stream of the third one ends.
+  const std::string part = MessageHeader(100'000) + std::string(4'000, 'm');
+  ASSERT_TRUE(FromClient(Frame(kData, 0, 1, part)).ok());
+  ASSERT_TRUE(
+      FromClient(Frame(kHeaders, kEndHeaders, 3) + Frame(kData, 0, 3, part))
+          .ok());
+  EXPECT_EQ(to_client_, "");
+  const std::string third = Frame(kHeaders, kEndHeaders, 5);
+  ASSERT_TRUE(FromClient(third + Frame(kData, 0, 5, part)).ok());
+  EXPECT_EQ(to_client_, Reset(5, kEnhanceYourCalm));
+  EXPECT_EQ(to_server_,
+            absl::StrCat(third, Reset(5, kCancel), Frame(kData, 0, 5, part)));
+  EXPECT_EQ(guard().open_streams(), 2u);
+  // The end of a stream makes room.
+  ASSERT_TRUE(FromClient(Reset(3, kCancel)).ok());
+  ASSERT_TRUE(
+      FromClient(Frame(kHeaders, kEndHeaders, 7) + Frame(kData, 0, 7, part))
+          .ok());
+  EXPECT_EQ(to_client_, "");
+}
+
+TEST_F(Http2GuardTest, ShortPartsOfMessagesCountAsLongOnes) {
+  table_ = std::make_unique<ClientTable>(
+      ClientLimits{.unfinished_bytes_per_client = 20 * kPart});
+  Begin();
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1) +
+                         Frame(kData, 0, 1, MessageHeader(1'000)))
+                  .ok());
+  for (int i = 1; i < 20; ++i) {
+    ASSERT_TRUE(FromClient(Frame(kData, 0, 1, "x")).ok());
+    EXPECT_EQ(to_client_, "");
+  }
+  ASSERT_TRUE(FromClient(Frame(kData, 0, 1, "x")).ok());
+  EXPECT_EQ(to_client_, Reset(1, kEnhanceYourCalm));
+}
+
+TEST_F(Http2GuardTest, SlowsDownShortFramesOfData) {
+  Begin();
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1) +
+                         Frame(kData, 0, 1, MessageHeader(10'000)))
+                  .ok());
+  for (int i = 0; i < 800; ++i) {
+    ASSERT_TRUE(FromClient(Frame(kData, 0, 1, "x")).ok());
+  }
+  EXPECT_GE(Pause(), milliseconds(900));
 }
 
 TEST_F(Http2GuardTest, DoesNotSlowDownCalls) {
