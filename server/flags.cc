@@ -192,12 +192,13 @@ void AddLoadFlags(cli::App& app, ServerFlags* flags) {
       "request has not yet come; the server refuses calls beyond this, and "
       "clients may retry",
       "Load");
-  AddLimit(app, "--max-unfinished-bytes-per-client",
-           &clients.unfinished_bytes_per_client,
-           "Maximum bytes of requests of one client address that have begun to "
-           "come and are not complete; the server refuses calls beyond this. At "
-           "least twice --max-message-bytes",
-           "Load");
+  AddLimit(
+      app, "--max-unfinished-bytes-per-client",
+      &clients.unfinished_bytes_per_client,
+      "Maximum bytes of requests of one client address that have begun to "
+      "come and are not complete; the server refuses calls beyond this. At "
+      "least twice --max-message-bytes",
+      "Load");
   app.add_option("--score-cache-bytes", flags->server.score_cache_bytes,
                  "Memory of the cache of candidates' scores, so that "
                  "reranking with other weights needs no model; 0: no cache")

@@ -19,8 +19,9 @@ struct ClientLimits {
   uint64_t connections_per_client = 512;  // of one address
   uint64_t streams_per_client = 1024;     // calls at once of one address
   // Frames that cost the server time or memory but carry no part of a request:
-  // resets, refused streams, pings, settings, and so on. This many per second
-  // of one address are read, and a burst of as many after a pause.
+  // resets, refused streams, pings, settings, and so on; a new connection counts
+  // as some. This many per second of one address are read, and a burst of as
+  // many after a pause.
   double control_frames_per_second = 2000;
   // Of messages that have begun and are not complete, of one address.
   uint64_t unfinished_bytes_per_client = 64 << 20;

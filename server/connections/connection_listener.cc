@@ -37,6 +37,9 @@ using Clock = Http2Guard::Clock;
 
 constexpr std::chrono::milliseconds kTick(500);
 
+// What a new connection costs, in control frames.
+constexpr double kConnectionCost = 4;
+
 // After an accept failed because the process has too many open files.
 constexpr std::chrono::milliseconds kAcceptDelay(50);
 
@@ -230,6 +233,7 @@ class ConnectionListener::Impl {
       ++refused_connections_;
       return;  // closes the socket
     }
+    ticket.client().Charge(kConnectionCost, Clock::now());
     if (address != "unix") {
       const int yes = 1;
       setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &yes,

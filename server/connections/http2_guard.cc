@@ -58,7 +58,7 @@ constexpr uint64_t kLeastDataBytes = kGrpcReadBytes;
 
 // Of a client that floods, the connections are ended that have sent at least
 // this many control frames within a second.
-constexpr double kFlood = 100;
+constexpr double kFlood = 20;
 
 void AppendNumber(std::string* out, size_t bytes, uint32_t number) {
   for (size_t i = bytes; i-- > 0;) {

@@ -106,11 +106,6 @@ class RelayOver final : public Relay,
     if (is_closed_ || reads_client_ || ends_ || server_ended_) return;
     // Requests wait while the server or the client does not read.
     if (writes_server_ || writes_client_) return;
-    const auto pause = ticket_.client().Pause(Clock::now());
-    if (pause.count() > 0) {
-      from_client_.resize(kSmallestBuffer);
-      return ReadClientAfter(pause);
-    }
     reads_client_ = true;
     client_.async_read_some(asio::buffer(from_client_),
                             [self = this->shared_from_this()](
@@ -118,15 +113,6 @@ class RelayOver final : public Relay,
                               self->reads_client_ = false;
                               self->OnClientRead(error, size);
                             });
-  }
-
-  void ReadClientAfter(std::chrono::milliseconds pause) {
-    reads_client_ = is_paused_ = true;
-    timer_.expires_after(pause);
-    timer_.async_wait([self = this->shared_from_this()](const error_code&) {
-      self->reads_client_ = self->is_paused_ = false;
-      self->ReadClient();
-    });
   }
 
   // Whether the client has closed its end.
@@ -139,16 +125,34 @@ class RelayOver final : public Relay,
     if (is_closed_) return;
     if (error) return Close();
     if (ends_ || server_ended_) return Discard();
+    const auto pause = ticket_.client().Pause(Clock::now());
+    if (pause.count() > 0) return HandleLater(size, pause);
     const bool had_begun = guard_.has_begun();
     const absl::Status status = guard_.FromClient(
         {from_client_.data(), size}, Clock::now(), &to_server_, &to_client_);
     CountRefused();
-    Grow(from_client_, size);
+    if (ticket_.client().Pause(Clock::now()).count() == 0) {
+      Grow(from_client_, size);
+    } else {
+      from_client_.resize(kSmallestBuffer);
+    }
     if (!status.ok()) return End();
     if (!had_begun && guard_.has_begun() && !Connect()) return Close();
     if (guard_.has_begun()) WriteServer();
     WriteClient();
     ReadClient();
+  }
+
+  // Handles what was read from the client after a pause, because the client has
+  // sent too many control frames.
+  void HandleLater(size_t size, std::chrono::milliseconds pause) {
+    reads_client_ = is_paused_ = true;
+    timer_.expires_after(pause);
+    timer_.async_wait(
+        [self = this->shared_from_this(), size](const error_code&) {
+          self->reads_client_ = self->is_paused_ = false;
+          self->OnClientRead({}, size);
+        });
   }
 
   // Connects to the server, which gets nothing of clients that are silent.

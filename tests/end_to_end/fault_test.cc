@@ -33,6 +33,7 @@
 #include "tests/server/rpc/raw_call.h"
 #include "tests/server/small_store.h"
 #include "tests/testing/ngram_models.h"
+#include "tests/testing/sanitizers.h"
 #include "tests/testing/temporary_directory.h"
 
 namespace lmserve {
@@ -166,15 +167,6 @@ double PeakMemory(pid_t process) {
   return 0;
 }
 
-// Returns whether the programs are built with a sanitizer, which itself uses
-// much memory.
-bool IsSanitized() {
-  std::ifstream maps("/proc/self/maps");
-  const std::string text(std::istreambuf_iterator<char>(maps), {});
-  return text.find("libasan") != std::string::npos ||
-         text.find("libtsan") != std::string::npos;
-}
-
 // Sends a gigabyte of requests at once. The server must refuse requests that
 // exceed its budget instead of holding them in memory.
 TEST_F(FaultTest, LargeRequestsAtOnceDoNotFillTheMemory) {
@@ -211,7 +203,9 @@ TEST_F(FaultTest, LargeRequestsAtOnceDoNotFillTheMemory) {
   }
   while (answered + refused < kCalls) std::this_thread::yield();
   EXPECT_GT(answered, 0);
-  if (!IsSanitized()) EXPECT_LT(PeakMemory(server.process().id()), 450);
+  if (!IsSanitized()) {
+    EXPECT_LT(PeakMemory(server.process().id()), 450);
+  }
   EXPECT_TRUE(Score(Connect(server.address())).ok());
 }
 

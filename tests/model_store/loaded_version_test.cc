@@ -21,6 +21,7 @@
 #include "tests/model_store/version_files.h"
 #include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
+#include "tests/testing/sanitizers.h"
 #include "tests/testing/temporary_directory.h"
 
 namespace lmserve {
@@ -395,9 +396,9 @@ void LeaveMemory(size_t mebibytes) {
 }
 
 TEST_F(LoadedVersionTest, TooLittleMemoryIsAnError) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers need address space of their own";
-#endif
+  if (IsSanitized()) {
+    GTEST_SKIP() << "sanitizers need address space of their own";
+  }
   // Names no model has; the vocabulary must be parsed before that is noticed.
   std::string words = ReadBytes(Path("vocabulary.txt"));
   for (int i = 0; i < 400'000; ++i) absl::StrAppend(&words, "w", i, "\n");
