@@ -57,10 +57,10 @@ class RelayOver final : public Relay,
           asio::ssl::stream_base::server,
           [self = this->shared_from_this()](const error_code& error) {
             if (error) return self->Close();
-            self->ReadClient();
+            self->Connect();
           });
     } else {
-      ReadClient();
+      Connect();
     }
   }
 
@@ -127,7 +127,6 @@ class RelayOver final : public Relay,
     if (ends_ || server_ended_) return Discard();
     const auto pause = ticket_.client().Pause(Clock::now());
     if (pause.count() > 0) return HandleLater(size, pause);
-    const bool had_begun = guard_.has_begun();
     const absl::Status status = guard_.FromClient(
         {from_client_.data(), size}, Clock::now(), &to_server_, &to_client_);
     CountRefused();
@@ -137,7 +136,6 @@ class RelayOver final : public Relay,
       from_client_.resize(kSmallestBuffer);
     }
     if (!status.ok()) return End();
-    if (!had_begun && guard_.has_begun() && !Connect()) return Close();
     if (guard_.has_begun()) WriteServer();
     WriteClient();
     ReadClient();
@@ -155,15 +153,16 @@ class RelayOver final : public Relay,
         });
   }
 
-  // Connects to the server, which gets nothing of clients that are silent.
-  bool Connect() {
+  // Connects to the server. It sends its settings at once, for which a client of
+  // gRPC waits before it sends more.
+  void Connect() {
     const auto pair = NamedSocketPair::Create(address_);
-    if (!pair.ok()) return false;
+    if (!pair.ok()) return Close();
     error_code error;
     server_.assign({AF_UNIX, 0}, pair->relay, error);
     context_.hand_over(pair->server);
     ReadServer();
-    return true;
+    ReadClient();
   }
 
   void ReadServer() {

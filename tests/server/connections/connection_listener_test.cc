@@ -150,13 +150,25 @@ TEST_F(ConnectionListenerTest, RelaysBothWays) {
   EXPECT_EQ(listener_->counts().connections, 1u);
 }
 
-TEST_F(ConnectionListenerTest, TheServerDoesNotSeeSilentClients) {
+TEST_F(ConnectionListenerTest, TheServerSpeaksFirst) {
+  Start();
+  const auto client = Connect();
+  const auto server = Next();
+  ASSERT_NE(server, nullptr);
+  server->Write(kSettings);
+  EXPECT_EQ(client->Read(9), kSettings);
+}
+
+TEST_F(ConnectionListenerTest, TheServerSeesNothingOfSilentClients) {
   options_.handshake_time = seconds(1);
   Start();
   const auto client = Connect();
   client->Write(kPreface.substr(0, 10));
-  EXPECT_EQ(Next(milliseconds(200)), nullptr);
+  const auto server = Next();
+  ASSERT_NE(server, nullptr);
+  EXPECT_FALSE(server->WaitForBytes(milliseconds(200)));
   EXPECT_TRUE(client->IsClosed());
+  EXPECT_TRUE(server->IsClosed());
   EXPECT_EQ(listener_->counts().ended_connections, 1u);
 }
 
