@@ -62,9 +62,9 @@ void SetConnectionOptions(const ConnectionOptions& options,
   builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kGrpcReadBytes);
 }
 
-// Memory that gRPC may use for connections, besides that for the requests that
-// it has received. The budget of requests must refuse calls before gRPC reaches
-// its quota, because gRPC then ends an arbitrary stream.
+// Memory that gRPC may use for connections, besides that for requests. The
+// guard and the budget of requests must refuse calls before gRPC reaches its
+// quota, because gRPC then ends arbitrary streams and connections.
 constexpr uint64_t kConnectionBytes = 64 << 20;
 
 // The limit for gRPC's own threads. Our methods compute on the threads of the
@@ -183,6 +183,11 @@ absl::Status Server::Listen() {
 
 absl::Status Server::Listener::Listen(const std::string& address,
                                       const ServerOptions& options) {
+  ListenerOptions listening = WithinFileLimit(options.listener);
+  // A message of the largest size fits, even in frames that are not full.
+  listening.clients.unfinished_bytes_per_client =
+      std::max<uint64_t>(listening.clients.unfinished_bytes_per_client,
+                         uint64_t{2} * options.limits.message_bytes);
   grpc::ServerBuilder builder;
   acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
@@ -195,18 +200,14 @@ absl::Status Server::Listener::Listen(const std::string& address,
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetResourceQuota(
       grpc::ResourceQuota("requests")
-          .Resize(kConnectionBytes + 2 * options.limits.all_request_bytes)
+          .Resize(kConnectionBytes + 2 * options.limits.all_request_bytes +
+                  2 * listening.clients.unfinished_bytes_per_client)
           .SetMaxThreads(kMaxGrpcThreads));
   for (const auto& service : services) builder.RegisterService(service.get());
   server = builder.BuildAndStart();
   if (server == nullptr) {
     return absl::InternalError("gRPC cannot start a server");
   }
-  ListenerOptions listening = WithinFileLimit(options.listener);
-  // A message of the largest size fits, even in frames that are not full.
-  listening.clients.unfinished_bytes_per_client =
-      std::max<uint64_t>(listening.clients.unfinished_bytes_per_client,
-                         uint64_t{2} * options.limits.message_bytes);
   auto listener = ConnectionListener::Start(
       address, listening, [acceptor = acceptor.get()](int socket) {
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
