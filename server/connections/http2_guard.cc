@@ -232,7 +232,10 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
 void Http2Guard::BeginData(const Frame& frame, Clock::time_point now) {
   if (frame.length == 0 && (frame.flags & kEndStream) == 0) Charge(1, now);
   const auto found = streams_.find(frame.stream);
-  if (found == streams_.end()) return Charge(1, now);
+  if (found == streams_.end()) {
+    // The rest of a message whose stream was refused may still come.
+    return Charge(frame.length < kShortData ? 1 : 0.1, now);
+  }
   Stream& stream = found->second;
   stream.last_frame = now;
   if (frame.length > 0) stream.has_data = true;
