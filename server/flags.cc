@@ -184,7 +184,8 @@ void AddLoadFlags(cli::App& app, ServerFlags* flags) {
            "lower if the process may not open three files per connection",
            "Load");
   AddLimit(app, "--max-connections-per-client", &clients.connections_per_client,
-           "Maximum connections of one client address (of IPv6, 64 bits)",
+           "Maximum connections of one client address (of IPv6, 64 bits); at "
+           "most half of --max-connections",
            "Load");
   AddLimit(
       app, "--max-streams-per-client", &clients.streams_per_client,

@@ -89,14 +89,17 @@ constexpr uint64_t kOtherFiles = 128;
 // A connection has a socket of the client and two inside the process.
 constexpr uint64_t kFilesPerConnection = 3;
 
-// Limits the connections to those for which the process may open files.
-ListenerOptions WithinFileLimit(ListenerOptions options) {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return options;
-  const uint64_t files = std::max<uint64_t>(limit.rlim_cur, 2 * kOtherFiles);
-  options.clients.connections = std::min(
-      options.clients.connections, (files - kOtherFiles) / kFilesPerConnection);
-  return options;
+// Limits the connections to those for which the process may open files, and
+// those of one client to half of them.
+void LimitConnections(ClientLimits* limits) {
+  if (rlimit limit; getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    const uint64_t files = std::max<uint64_t>(limit.rlim_cur, 2 * kOtherFiles);
+    limits->connections = std::min(limits->connections,
+                                   (files - kOtherFiles) / kFilesPerConnection);
+  }
+  limits->connections_per_client =
+      std::min(limits->connections_per_client,
+               std::max<uint64_t>(1, limits->connections / 2));
 }
 
 }  // namespace
@@ -183,7 +186,8 @@ absl::Status Server::Listen() {
 
 absl::Status Server::Listener::Listen(const std::string& address,
                                       const ServerOptions& options) {
-  ListenerOptions listening = WithinFileLimit(options.listener);
+  ListenerOptions listening = options.listener;
+  LimitConnections(&listening.clients);
   // A message of the largest size fits, even in frames that are not full.
   listening.clients.unfinished_bytes_per_client =
       std::max<uint64_t>(listening.clients.unfinished_bytes_per_client,

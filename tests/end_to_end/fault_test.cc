@@ -211,6 +211,33 @@ TEST_F(FaultTest, LargeRequestsAtOnceDoNotFillTheMemory) {
   EXPECT_TRUE(Score(Connect(server.address())).ok());
 }
 
+// Opens a connection from an address of this machine. Returns its descriptor.
+int ConnectFrom(const char* from, const std::string& to) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  inet_pton(AF_INET, from, &address.sin_addr);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+            0);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(std::stoi(to.substr(to.rfind(':') + 1)));
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+            0);
+  return fd;
+}
+
+TEST_F(FaultTest, OneClientCannotTakeAllConnections) {
+  const ServerProcess server(store_.path(), {"--max-connections", "4"});
+  std::vector<int> taken;
+  for (int i = 0; i < 10; ++i) {
+    taken.push_back(ConnectFrom("127.0.0.2", server.address()));
+  }
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(Score(Connect(server.address())).ok());
+  }
+  for (int fd : taken) close(fd);
+}
+
 // Threads that call Score without pause and count the results.
 class Callers {
  public:
