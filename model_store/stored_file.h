@@ -23,7 +23,8 @@ struct LinkPolicy {
 };
 
 // The size of files that are read as a whole before they are checked: manifest,
-// aliases, self-test and reranker. See FORMAT.md.
+// aliases, self-test and reranker (see FORMAT.md), and the server's files of
+// tokens and TLS.
 inline constexpr uint64_t kMaxSmallFileSize = 1 << 20;
 
 // A regular file that is open for reading. Its bytes are copied into private

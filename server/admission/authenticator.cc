@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/admission/authenticator.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -18,15 +13,13 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "model_store/sha256.h"
+#include "model_store/stored_file.h"
 
 namespace lmserve {
 namespace {
 
 // Shorter tokens can be guessed.
 constexpr size_t kMinTokenLength = 16;
-
-// More than ten thousand tokens.
-constexpr size_t kMaxFileBytes = 1 << 20;
 
 absl::Status FileError(const std::string& path, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("tokens: ", path, ": ", what));
@@ -38,66 +31,10 @@ absl::Status LineError(const std::string& path, int line,
       absl::StrCat("tokens: ", path, ", line ", line, ": ", what));
 }
 
-absl::Status CannotRead(const std::string& path) {
-  return FileError(path,
-                   absl::StrCat("cannot be read: ", std::strerror(errno)));
-}
-
-absl::Status CheckFile(const std::string& path, const struct stat& file) {
-  if (!S_ISREG(file.st_mode)) {
-    return FileError(path, "expected a regular file, found another kind");
-  }
-  if (static_cast<uint64_t>(file.st_size) > kMaxFileBytes) {
-    return FileError(path, absl::StrCat("expected at most ", kMaxFileBytes,
-                                        " bytes, found ", file.st_size));
-  }
-  return absl::OkStatus();
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int number() const { return number_; }
-
- private:
-  const int number_;
-};
-
-// Reads the file without ever waiting for another process: the kind of the file
-// is checked before it is opened, because opening a device may have effects,
-// and again afterwards, because it may have been replaced.
 absl::StatusOr<std::string> ReadTokens(const std::string& path) {
-  struct stat file;
-  if (stat(path.c_str(), &file) != 0) return CannotRead(path);
-  absl::Status status = CheckFile(path, file);
-  if (!status.ok()) return status;
-  const Descriptor opened(
-      open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (opened.number() < 0 || fstat(opened.number(), &file) != 0) {
-    return CannotRead(path);
-  }
-  status = CheckFile(path, file);
-  if (!status.ok()) return status;
-  std::string bytes(file.st_size + 1, '\0');
-  size_t size = 0;
-  while (size < bytes.size()) {
-    const ssize_t more =
-        read(opened.number(), bytes.data() + size, bytes.size() - size);
-    if (more < 0) return CannotRead(path);
-    if (more == 0) break;
-    size += more;
-  }
-  if (size != static_cast<size_t>(file.st_size)) {
-    return FileError(path, "its size changed while it was read");
-  }
-  bytes.resize(size);
-  return bytes;
+  const auto memory = ReadStoredFile(path);
+  if (!memory.ok()) return FileError(path, memory.status().message());
+  return std::string(memory->bytes());
 }
 
 using Roles = std::map<std::string, Role>;

@@ -153,8 +153,8 @@ class RelayOver final : public Relay,
         });
   }
 
-  // Connects to the server. It sends its settings at once, for which a client of
-  // gRPC waits before it sends more.
+  // Connects to the server. It sends its settings at once, for which a client
+  // of gRPC waits before it sends more.
   void Connect() {
     const auto pair = NamedSocketPair::Create(address_);
     if (!pair.ok()) return Close();

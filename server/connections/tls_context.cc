@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/connections/tls_context.h"
 
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cstring>
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "model_store/stored_file.h"
 
 namespace lmserve {
 namespace {
@@ -29,39 +25,14 @@ using Bio = std::unique_ptr<BIO, FreeOpenSsl>;
 using Certificate = std::unique_ptr<X509, FreeOpenSsl>;
 using PrivateKey = std::unique_ptr<EVP_PKEY, FreeOpenSsl>;
 
-constexpr size_t kLargestFile = 1 << 20;
-
 absl::Status FileError(const std::string& path, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("TLS: ", path, ": ", what));
 }
 
-// Does not wait for the writer of a FIFO.
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
-    return FileError(path, absl::StrCat("cannot be read: ", strerror(errno)));
-  }
-  const absl::Cleanup close_fd = [fd] { close(fd); };
-  struct stat info;
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    return FileError(path, "expected a regular file, found something else");
-  }
-  std::string text(kLargestFile + 1, '\0');
-  size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t read = ::read(fd, text.data() + size, text.size() - size);
-    if (read < 0) {
-      return FileError(path, absl::StrCat("cannot be read: ", strerror(errno)));
-    }
-    if (read == 0) break;
-    size += read;
-  }
-  if (size > kLargestFile) {
-    return FileError(path, absl::StrCat("expected at most ", kLargestFile,
-                                        " bytes, found more"));
-  }
-  text.resize(size);
-  return text;
+  const auto memory = ReadStoredFile(path);
+  if (!memory.ok()) return FileError(path, memory.status().message());
+  return std::string(memory->bytes());
 }
 
 Bio MakeBio(const std::string& text) {

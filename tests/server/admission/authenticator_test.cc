@@ -60,7 +60,7 @@ TEST_F(AuthenticatorTest, KnowsTheTokensAndRolesOfTheFile) {
 
 TEST_F(AuthenticatorTest, ReportsErrorsInTheFile) {
   EXPECT_EQ(Error(), absl::StrCat("tokens: ", path_,
-                                  ": cannot be read: No such file or "
+                                  ": cannot open the file: No such file or "
                                   "directory"));
   Write("read 0123456789abcdef\nwrite 0123456789abcdef\n");
   EXPECT_EQ(Error(), absl::StrCat("tokens: ", path_,
@@ -153,7 +153,7 @@ TEST_F(TokenChangesTest, ALineWithoutEndIsBelievedOnlyAfterMoreChecks) {
 TEST_F(TokenChangesTest, OtherKindsOfFilesAreRefusedWithoutWaiting) {
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
   const std::string kind = absl::StrCat(
-      "tokens: ", path_, ": expected a regular file, found another kind");
+      "tokens: ", path_, ": expected a regular file, found something else");
   EXPECT_EQ(Error(), kind);
   std::filesystem::remove(path_);
   Start("read 0123456789abcdef\n");
@@ -171,9 +171,10 @@ TEST_F(TokenChangesTest, OtherKindsOfFilesAreRefusedWithoutWaiting) {
 TEST_F(TokenChangesTest, AHugeFileIsRefused) {
   Start("read 0123456789abcdef\n");
   std::filesystem::resize_file(path_, uint64_t{1} << 40);
-  EXPECT_EQ(Error(), absl::StrCat("tokens: ", path_,
-                                  ": expected at most 1048576 bytes, found ",
-                                  uint64_t{1} << 40));
+  EXPECT_EQ(Error(),
+            absl::StrCat("tokens: ", path_,
+                         ": size: expected at most 1048576 bytes, found ",
+                         uint64_t{1} << 40));
   WaitForChecks();
   EXPECT_TRUE(IsKnown("0123456789abcdef"));
 }

@@ -132,7 +132,7 @@ TEST_F(TlsTest, ReportsErrorsInTheFiles) {
   options_.listener.tls.certificate = store_.File("none");
   EXPECT_EQ(StartError(),
             absl::StrCat("TLS: ", store_.File("none"),
-                         ": cannot be read: No such file or directory"));
+                         ": cannot open the file: No such file or directory"));
   options_.listener.tls.certificate.clear();
   EXPECT_EQ(StartError(),
             "TLS: expected a certificate and its key, found only a key");
