@@ -29,6 +29,7 @@ constexpr uint8_t kEndStream = 0x1;   // of DATA and HEADERS
 constexpr uint8_t kPadded = 0x8;      // of DATA
 constexpr uint8_t kAck = 0x1;         // of SETTINGS and PING
 constexpr uint8_t kEndHeaders = 0x4;  // of HEADERS and CONTINUATION
+constexpr uint32_t kHighestStream = 0x7fffffff;
 constexpr uint32_t kNoError = 0;
 constexpr uint32_t kProtocolError = 1;
 constexpr uint32_t kFrameSizeError = 6;
@@ -79,10 +80,13 @@ void AppendReset(std::string* out, uint32_t stream, uint32_t error) {
   AppendNumber(out, 4, error);
 }
 
-void AppendGoAway(std::string* out, uint32_t last_stream, uint32_t error,
-                  absl::string_view reason) {
+// Tells a client to open no more streams. The last stream that was processed is
+// given as the highest number of all: if a stream that the client has just
+// opened were above it, the client would make the call again elsewhere, and
+// streaming calls of gRPC 1.51 then hang for ever, past their deadline.
+void AppendGoAway(std::string* out, uint32_t error, absl::string_view reason) {
   AppendFrameHeader(out, 8 + reason.size(), kGoAway, 0);
-  AppendNumber(out, 4, last_stream);
+  AppendNumber(out, 4, kHighestStream);
   AppendNumber(out, 4, error);
   absl::StrAppend(out, reason);
 }
@@ -397,7 +401,7 @@ void Http2Guard::RefuseStreams(std::string* to_client) {
   if (refuses_streams_) return;
   refuses_streams_ = true;
   if (!has_begun()) return;
-  AppendGoAway(&for_client_, highest_stream_, kNoError, "");
+  AppendGoAway(&for_client_, kNoError, "");
   Flush(nullptr, to_client);
 }
 
@@ -416,7 +420,7 @@ void Http2Guard::Flush(std::string* to_server, std::string* to_client) {
 absl::Status Http2Guard::Close(uint32_t error, absl::string_view reason,
                                std::string* to_client) {
   if (server_has_begun_ && from_server_.at_boundary()) {
-    AppendGoAway(to_client, highest_stream_, error, reason);
+    AppendGoAway(to_client, error, reason);
   }
   return absl::ResourceExhaustedError(reason);
 }

@@ -30,6 +30,7 @@ enum Type {
   kContinuation
 };
 constexpr int kEndStream = 1, kEndHeaders = 4;
+constexpr uint32_t kHighestStream = 0x7fffffff;
 constexpr uint32_t kRefusedStream = 7, kCancel = 8, kEnhanceYourCalm = 11;
 
 const char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -142,10 +143,10 @@ TEST_F(Http2GuardTest, EndsAConnectionWithLongHeaders) {
       FromClient(Frame(kContinuation, 0, 1, std::string(16'000, 'h'))).ok());
   EXPECT_FALSE(
       FromClient(Frame(kContinuation, 0, 1, std::string(16'000, 'h'))).ok());
-  EXPECT_EQ(to_client_,
-            Frame(kGoAway, 0, 0,
-                  absl::StrCat(Number(4, 0), Number(4, kEnhanceYourCalm),
-                               "the headers are too long")));
+  EXPECT_EQ(to_client_, Frame(kGoAway, 0, 0,
+                              absl::StrCat(Number(4, kHighestStream),
+                                           Number(4, kEnhanceYourCalm),
+                                           "the headers are too long")));
 }
 
 TEST_F(Http2GuardTest, EndsAConnectionWithManyContinuations) {
@@ -404,7 +405,8 @@ TEST_F(Http2GuardTest, RefusesStreamsDuringADrain) {
   Begin();
   ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1)).ok());
   guard().RefuseStreams(&to_client_);
-  EXPECT_EQ(to_client_, Frame(kGoAway, 0, 0, Number(4, 1) + Number(4, 0)));
+  EXPECT_EQ(to_client_,
+            Frame(kGoAway, 0, 0, Number(4, kHighestStream) + Number(4, 0)));
   ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 3)).ok());
   EXPECT_EQ(to_client_, Reset(3, kRefusedStream));
   EXPECT_EQ(guard().open_streams(), 1u);
