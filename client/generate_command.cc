@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "client/command.h"
 #include "client/output.h"
+#include "client/text_source.h"
 
 namespace lmserve {
 namespace {
@@ -63,7 +64,8 @@ absl::StatusOr<bool> RunGenerate(const GenerateCommandOptions& options,
   if (!model.ok()) return model.status();
   request.set_model(*model);
   const std::string prompt = absl::StrJoin(options.prompt, " ");
-  request.mutable_prompt()->set_text(prompt);
+  request.mutable_prompt()->set_text(
+      std::string(WithoutSentenceMarkers(prompt)));
   if (!common.json) std::cout << prompt;
   bool first = prompt.empty();
   absl::Status status =

@@ -95,6 +95,11 @@ absl::Status RerankNbestFile(const Client& client,
       });
   line.Finish(last);
   std::cout.flush();
+  if (files.one_best && files.sources.empty() && last.missing > 0) {
+    std::cerr << "lm_client: " << last.missing
+              << " ids between those of the lists have no list; with --sources "
+                 "an empty line is written for each\n";
+  }
   return status;
 }
 

@@ -14,6 +14,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/text_source.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {
@@ -59,6 +61,9 @@ absl::StatusOr<NbestReranker::Line> NbestReranker::ParseLine(std::string text,
   if (line.is_blank) {
     line.candidate.line = std::move(text);
     return line;
+  }
+  if (FindInvalidUtf8(text) != std::string::npos) {
+    return absl::InvalidArgumentError("invalid UTF-8");
   }
   absl::StatusOr<NbestLine> candidate = ParseNbestLine(text);
   if (!candidate.ok()) return candidate.status();
@@ -116,6 +121,7 @@ absl::Status NbestReranker::Run(
   while (!sent.empty()) {
     if (absl::Status status = write_first(); !status.ok()) return status;
   }
+  if (problem.ok()) FinishSources(out);
   return problem;
 }
 
@@ -179,15 +185,19 @@ NbestReranker::Response NbestReranker::Rerank(
     absl::Span<const NbestLine* const> candidates) const {
   lm::v1::RerankRequest request = request_;
   if (options_.one_best) request.set_best(1);
+  // The features of models do not depend on weights, which may be those of
+  // features of the lines.
+  if (!SendsFeatures()) request.clear_weights();
   if (!options_.sources.empty()) {
     size_t id = 0;  // CheckBegin() has checked it
     (void)absl::SimpleAtoi(candidates[0]->id, &id);
-    request.mutable_source()->set_text(
-        options_.sources[id - options_.first_id.value_or(0)]);
+    request.mutable_source()->set_text(std::string(WithoutSentenceMarkers(
+        options_.sources[id - options_.first_id.value_or(0)])));
   }
   for (const NbestLine* line : candidates) {
     lm::v1::Candidate* candidate = request.add_candidates();
-    candidate->mutable_text()->set_text(line->hypothesis);
+    candidate->mutable_text()->set_text(
+        std::string(WithoutSentenceMarkers(line->hypothesis)));
     if (!SendsFeatures()) continue;
     for (const Feature& feature : line->features) {
       if (IsReplaced(feature.name)) continue;
@@ -214,6 +224,7 @@ absl::Status NbestReranker::Write(List& list, std::ostream& out) {
                                      list.first_line + list.lines.size() - 1,
                                      ": ", status.message()));
   }
+  if (!list.candidates.empty()) PassOver(list.candidates[0]->id, out);
   options_.one_best ? WriteBest(list, responses, out)
                     : WriteAppended(list, responses, out);
   progress_.lists += list.candidates.empty() ? 0 : 1;
@@ -241,6 +252,30 @@ void NbestReranker::WriteAppended(
                           : WithFeatures(line.candidate, features[next++]))
         << line.end;
   }
+}
+
+void NbestReranker::PassOver(absl::string_view id, std::ostream& out) {
+  uint64_t number = 0;
+  const bool is_number = absl::SimpleAtoi(id, &number);
+  if (std::exchange(first_list_, false) && is_number) {
+    next_id_ =
+        options_.sources.empty() ? number : options_.first_id.value_or(0);
+  }
+  if (!is_number || !next_id_ || number < *next_id_) {
+    next_id_.reset();
+    return;
+  }
+  progress_.missing += number - *next_id_;
+  if (options_.one_best && !options_.sources.empty()) {
+    for (uint64_t i = *next_id_; i < number; ++i) out << "\n";
+  }
+  next_id_ = number + 1;
+}
+
+void NbestReranker::FinishSources(std::ostream& out) const {
+  if (!options_.one_best || !next_id_ || options_.sources.empty()) return;
+  const uint64_t end = options_.first_id.value_or(0) + options_.sources.size();
+  for (uint64_t i = *next_id_; i < end; ++i) out << "\n";
 }
 
 void NbestReranker::WriteBest(

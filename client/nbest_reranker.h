@@ -23,7 +23,8 @@ namespace lmserve {
 
 struct NbestOptions {
   // Write only the best text of each list, instead of the list with the models'
-  // features appended.
+  // features appended. With `sources`, whose order the lists keep, an empty
+  // line is written for a source without a list.
   bool one_best = false;
   // The most candidates in one call. Ignored with a reranker or the minimum
   // Bayes risk, which may compare all candidates of a list with each other.
@@ -61,6 +62,9 @@ class NbestReranker {
   struct Progress {
     uint64_t lists = 0;       // written
     uint64_t candidates = 0;  // of these lists
+    // Numbers between the ids of two lists that no list has, as where a
+    // sentence has no translation.
+    uint64_t missing = 0;
     // The part of the input that was read, from 0 to 1; -1 if not known.
     double fraction = -1;
   };
@@ -124,12 +128,20 @@ class NbestReranker {
   void WriteBest(const List& list,
                  absl::Span<const lm::v1::RerankResponse> responses,
                  std::ostream& out) const;
+  // Counts the numbers before `id` that no list has, and writes the empty lines
+  // of their sources; at the end, of the sources after the last list.
+  void PassOver(absl::string_view id, std::ostream& out);
+  void FinishSources(std::ostream& out) const;
 
   const Client& client_;
   const lm::v1::RerankRequest request_;
   const NbestOptions options_;
   const size_t candidates_per_call_;
   Progress progress_;
+  // The number that the id of the next list is expected to be; none if the ids
+  // are no ascending numbers.
+  std::optional<uint64_t> next_id_;
+  bool first_list_ = true;
 };
 
 }  // namespace lmserve

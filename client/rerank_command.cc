@@ -14,6 +14,7 @@
 #include "client/output.h"
 #include "client/rerank_request.h"
 #include "client/text_source.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {
@@ -41,8 +42,14 @@ absl::Status AddCandidates(const RerankCommandOptions& options,
                            lm::v1::RerankRequest* request) {
   TextSource source(options.candidates);
   for (std::string line; source.NextNotBlank(&line);) {
-    absl::Status status = AddCandidate(line, request);
-    if (!status.ok()) return status;
+    absl::Status status = FindInvalidUtf8(line) == std::string::npos
+                              ? AddCandidate(line, request)
+                              : absl::InvalidArgumentError("invalid UTF-8");
+    if (!status.ok()) {
+      return absl::Status(
+          status.code(),
+          absl::StrCat(source.Name(source.number()), ": ", status.message()));
+    }
   }
   return source.status();
 }

@@ -4,6 +4,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "client/text_source.h"
 #include "reranking/nbest_line.h"
 
 namespace lmserve {
@@ -60,7 +61,8 @@ absl::Status AddCandidate(absl::string_view line,
   }
   lm::v1::Candidate* candidate = request->add_candidates();
   const absl::string_view text = absl::StripAsciiWhitespace(parts[0]);
-  candidate->mutable_text()->set_text(std::string(text));
+  candidate->mutable_text()->set_text(
+      std::string(WithoutSentenceMarkers(text)));
   if (parts.size() == 1) return absl::OkStatus();
   for (absl::string_view feature :
        absl::StrSplit(parts[1], ' ', absl::SkipWhitespace())) {

@@ -51,11 +51,12 @@ using Lines = std::vector<Line>;
 
 // Whether an error is about a text, or about texts that are too many or too
 // long for one message, so that other texts may be scored.
-bool IsAboutTexts(const absl::Status& status) {
+bool IsAboutTexts(const absl::Status& status, bool has_sources) {
   const absl::string_view message = status.message();
   if (absl::IsInvalidArgument(status)) {
     return absl::StrContains(message, "texts[") ||
-           absl::StrContains(message, "sources[");
+           absl::StrContains(message, "sources[") ||
+           (has_sources && absl::StartsWith(message, "sources: "));
   }
   return absl::IsResourceExhausted(status) &&
          (absl::StrContains(message, "expected at most ") ||
@@ -66,7 +67,8 @@ bool IsAboutTexts(const absl::Status& status) {
 // names of fields that the user has not written.
 std::string AboutText(absl::string_view message) {
   if (absl::ConsumePrefix(&message, "texts[0]: ")) return std::string(message);
-  if (absl::ConsumePrefix(&message, "sources[0]: ")) {
+  if (absl::ConsumePrefix(&message, "sources[0]: ") ||
+      absl::ConsumePrefix(&message, "sources: ")) {
     return absl::StrCat("source: ", message);
   }
   return std::string(message);
@@ -115,19 +117,24 @@ class TextReader {
     request.set_per_word(options_.per_word);
     request.set_no_end(options_.no_end);
     if (!options_.source.empty()) {
-      request.add_sources()->set_text(options_.source);
+      request.add_sources()->set_text(
+          std::string(WithoutSentenceMarkers(options_.source)));
     }
     for (const Line& line : lines) {
       if (!line.problem.empty()) continue;
       request.add_texts()->set_text(
           std::string(WithoutSentenceMarkers(line.text)));
       if (sources_ == nullptr) continue;
-      request.add_sources()->set_text(line.source);
+      request.add_sources()->set_text(
+          std::string(WithoutSentenceMarkers(line.source)));
     }
     return request;
   }
 
   std::string Name(const Line& line) const { return texts_.Name(line.number); }
+
+  // Whether each text has a source of its own.
+  bool has_sources() const { return sources_ != nullptr; }
 
   // Returns an error if the texts or the lines of --sources could not be read,
   // or if the lines do not match the texts.
@@ -216,6 +223,7 @@ class ScorePrinter {
       : reader_(reader), options_(options), json_(json) {}
 
   void PrintScore(const Line& line, const lm::v1::TextScore& score) {
+    ++scored_;
     if (json_) return PrintJson(line.text, score);
     if (texts_ + failed_ == 0) PrintHeader();
     ++texts_;
@@ -249,16 +257,18 @@ class ScorePrinter {
     return absl::OkStatus();
   }
 
-  // Prints the sum of all texts, and how many have no score.
-  void Finish() const {
+  // Prints the sum of all texts, and how many have no score. Returns false if
+  // none has.
+  bool Finish() const {
     if (!json_ && texts_ > 1) {
       PrintLine(log_prob_, words_, unknown_,
                 absl::StrCat("all ", texts_, " texts"));
     }
     std::cout.flush();
-    if (failed_ == 0) return;
+    if (failed_ == 0) return true;
     std::cerr << "lm_client: texts without a score: " << failed_
               << ", the first: " << first_failed_ << "\n";
+    return scored_ > 0;
   }
 
  private:
@@ -266,7 +276,7 @@ class ScorePrinter {
   const ScoreOptions& options_;
   const bool json_;
   double log_prob_ = 0;
-  uint64_t texts_ = 0, words_ = 0, unknown_ = 0, failed_ = 0;
+  uint64_t scored_ = 0, texts_ = 0, words_ = 0, unknown_ = 0, failed_ = 0;
   std::string first_failed_;
 };
 
@@ -289,7 +299,8 @@ class Scoring {
       if (status.ok()) return Finish();
       // The server answers in order, so the error is about the first message
       // that has no answer. The others are sent again.
-      if (!IsAboutTexts(status) || sent_.empty()) return status;
+      if (!IsAboutTexts(status, reader_.has_sources()) || sent_.empty())
+        return status;
       status = ScoreParts(TakeFirst());
       if (!status.ok()) return status;
       unsent_.insert(unsent_.begin(), std::make_move_iterator(sent_.begin()),
@@ -345,7 +356,8 @@ class Scoring {
     if (request.texts().empty()) return Print({lines.begin(), lines.end()}, {});
     const auto response = client_.Score(request);
     if (response.ok()) return Print({lines.begin(), lines.end()}, *response);
-    if (!IsAboutTexts(response.status())) return response.status();
+    if (!IsAboutTexts(response.status(), reader_.has_sources()))
+      return response.status();
     if (lines.size() == 1) {
       return printer_.PrintProblem(lines[0],
                                    AboutText(response.status().message()));
@@ -383,8 +395,7 @@ absl::StatusOr<bool> RunScore(const ScoreOptions& options,
   absl::Status status = Scoring(client, reader, printer).Run();
   if (status.ok()) status = reader.CheckEnd();
   if (!status.ok()) return status;
-  printer.Finish();
-  return true;
+  return printer.Finish();
 }
 
 }  // namespace

@@ -46,13 +46,15 @@ struct Sentence {
 bool IsAboutSentence(const absl::Status& status) {
   return (absl::IsInvalidArgument(status) ||
           absl::IsResourceExhausted(status)) &&
-         absl::StartsWith(status.message(), "source");
+         absl::StartsWith(status.message(), "source") &&
+         !absl::StrContains(status.message(), "not a translation model");
 }
 
 // Returns the translations of a sentence, best first; none if it is blank.
 Hypotheses Translate(const Client& client, const TranslateOptions& options,
                      const std::string& model, const std::string& source) {
-  if (absl::StripAsciiWhitespace(source).empty()) {
+  const absl::string_view words = WithoutSentenceMarkers(source);
+  if (absl::StripAsciiWhitespace(words).empty()) {
     return std::vector<lm::v1::Hypothesis>();
   }
   if (FindInvalidUtf8(source) != std::string::npos) {
@@ -60,7 +62,7 @@ Hypotheses Translate(const Client& client, const TranslateOptions& options,
   }
   lm::v1::GenerateRequest request;
   request.set_model(model);
-  request.mutable_source()->set_text(source);
+  request.mutable_source()->set_text(std::string(words));
   request.set_max_words(options.max_words);
   request.mutable_beam_search()->set_size(
       std::max(options.beam, options.nbest));
@@ -152,12 +154,13 @@ class TranslationPrinter {
     return absl::OkStatus();
   }
 
-  // Reports how many sentences have no translation.
-  void Finish() const {
+  // Reports how many sentences have no translation. Returns false if none has.
+  bool Finish() const {
     std::cout.flush();
-    if (failed_ == 0) return;
+    if (failed_ == 0) return true;
     std::cerr << "lm_client: sentences without a translation: " << failed_
               << ", the first: " << first_failed_ << "\n";
+    return failed_ < printed_;
   }
 
  private:
@@ -196,9 +199,9 @@ absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
     absl::Status status = print_first();
     if (!status.ok()) return status;
   }
-  printer.Finish();
+  const bool any = printer.Finish();
   if (!sources.status().ok()) return sources.status();
-  return true;
+  return any;
 }
 
 }  // namespace

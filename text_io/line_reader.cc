@@ -28,13 +28,14 @@ absl::Status LineReader::Begin() {
     before = buffer_.size();
     absl::Status status = source_->Read(&buffer_);
     if (!status.ok()) return status;
-  } while (buffer_.size() > before && buffer_.size() < kFormatBytes &&
-           buffer_.find('\n', before) == std::string::npos);
+  } while (
+      buffer_.size() > before && buffer_.find('\n', before) == buffer_.npos &&
+      (buffer_.size() < kFormatBytes ||
+       (buffer_.size() < kLineEndBytes && buffer_.find('\r') != buffer_.npos)));
   const std::string problem = FormatProblem(buffer_);
   if (!problem.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(name(), ": ", problem));
   }
-  position_ = ByteOrderMarkLength(buffer_);
   return absl::OkStatus();
 }
 
@@ -54,6 +55,10 @@ bool LineReader::Next(absl::string_view* line) {
   if (!has_end && buffer_.empty()) return false;
   if (!has_end) end = buffer_.size();
   *line = absl::string_view(buffer_).substr(position_, end - position_);
+  while (const size_t mark = ByteOrderMarkLength(*line)) {
+    line->remove_prefix(mark);
+    if (line->empty() && !has_end) return false;
+  }
   position_ = std::min(end + 1, buffer_.size());
   has_line_end_ = has_end;
   ++line_number_;

@@ -14,10 +14,12 @@
 namespace lmserve {
 
 // Reads a text line by line: the one way in which all programs read texts,
-// lists and ARPA files. It passes over a byte order mark at the start of the
-// text, and fails with INVALID_ARGUMENT for files that are not UTF-8 text but,
-// for example, UTF-16 or a zip archive. It does not check that lines are valid
-// UTF-8. Not thread-safe.
+// lists and ARPA files. Lines end with LF; a CR before it stays in the line,
+// and one within a line is white space. A byte order mark at the start of a
+// line is passed over, since files that have one may have been concatenated.
+// Fails with INVALID_ARGUMENT for files that are not UTF-8 text with such lines
+// but, for example, UTF-16, a zip archive, or text whose lines end with CR
+// alone. It does not check that lines are valid UTF-8. Not thread-safe.
 class LineReader {
  public:
   // Opens a file; "-" is the standard input. Detects gzip, xz, bzip2 and

@@ -2,11 +2,16 @@
 #include "text_io/output_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <filesystem>
 #include <streambuf>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "text_io/encoder.h"
@@ -77,34 +82,81 @@ class EncodingBuffer final : public std::streambuf {
 
 class EncodedFile final : public OutputFile {
  public:
-  EncodedFile(std::string name, int fd, Compression compression)
-      : name_(std::move(name)), buffer_(fd, compression), stream_(&buffer_) {}
+  // `temporary` is the path of the file that is written and that replaces
+  // `name` at the end; empty if `name` itself is written.
+  EncodedFile(std::string name, std::string temporary, int fd,
+              Compression compression)
+      : name_(std::move(name)),
+        temporary_(std::move(temporary)),
+        buffer_(fd, compression),
+        stream_(&buffer_) {}
+  ~EncodedFile() override {
+    if (!temporary_.empty()) unlink(temporary_.c_str());
+  }
 
   std::ostream& stream() override { return stream_; }
 
   absl::Status Close() override {
-    const int error = buffer_.Finish();
+    int error = buffer_.Finish();
+    if (error == 0 && !temporary_.empty()) {
+      error = rename(temporary_.c_str(), name_.c_str()) == 0 ? 0 : errno;
+      if (error == 0) temporary_.clear();
+    }
     return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, name_);
   }
 
  private:
   const std::string name_;
+  std::string temporary_;
   EncodingBuffer buffer_;
   std::ostream stream_;
 };
+
+// Opens a new file beside `path`, with the rights of `path` if it exists.
+// Returns its descriptor, or -1 with errno.
+int OpenBeside(const std::string& path, std::string* temporary) {
+  *temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  const int fd =
+      open(temporary->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  struct stat old;
+  if (fd >= 0 && stat(path.c_str(), &old) == 0) fchmod(fd, old.st_mode & 07777);
+  return fd;
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<OutputFile>> OutputFile::Open(
     const std::string& path) {
   if (path == "-") {
-    return std::make_unique<EncodedFile>("standard output", STDOUT_FILENO,
+    return std::make_unique<EncodedFile>("standard output", "", STDOUT_FILENO,
                                          Compression::kNone);
   }
-  const int fd =
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (const absl::string_view end = UnsupportedCompression(path);
+      !end.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path,
+                     ": expected a name that ends in .gz, .xz, .bz2, .zst "
+                     "or that of no other compression, found ",
+                     end));
+  }
+  struct stat info;
+  std::string target = path, temporary;
+  const bool exists = stat(path.c_str(), &info) == 0;
+  int fd = -1;
+  if (!exists || S_ISREG(info.st_mode)) {
+    std::error_code error;
+    if (exists) target = std::filesystem::canonical(path, error).string();
+    if (!error) fd = OpenBeside(target, &temporary);
+  }
+  if (fd < 0) {  // a device, or a folder where no file can be made
+    if (!exists && errno == ENOENT) return absl::ErrnoToStatus(errno, path);
+    target = path;
+    temporary.clear();
+    fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  }
   if (fd < 0) return absl::ErrnoToStatus(errno, path);
-  return std::make_unique<EncodedFile>(path, fd, CompressionOfName(path));
+  return std::make_unique<EncodedFile>(target, temporary, fd,
+                                       CompressionOfName(path));
 }
 
 }  // namespace lmserve

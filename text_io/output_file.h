@@ -11,11 +11,14 @@
 
 namespace lmserve {
 
-// A file to write, compressed as its name says: .gz, .xz, .bz2 or .zst. Not
+// A file to write, compressed as its name says: .gz, .xz, .bz2 or .zst. A file
+// that exists already is replaced as a whole by Close(), and stays as it is
+// without it; a link is followed, and a device is written at once. Not
 // thread-safe.
 class OutputFile {
  public:
-  // Creates or empties the file; "-" is the standard output, not compressed.
+  // "-" is the standard output, not compressed. INVALID_ARGUMENT if the name is
+  // that of another compression.
   static absl::StatusOr<std::unique_ptr<OutputFile>> Open(
       const std::string& path);
 
@@ -25,7 +28,7 @@ class OutputFile {
   virtual std::ostream& stream() = 0;
 
   // Ends the compressed data and closes the file. Returns an error with the
-  // path if any write has failed. Without it the file is not complete.
+  // path if any write has failed.
   virtual absl::Status Close() = 0;
 };
 

@@ -60,6 +60,10 @@ constexpr std::pair<absl::string_view, absl::string_view> kFormats[] = {
     {Bytes("{\\rtf"), "an RTF document"},
 };
 
+constexpr absl::string_view kUnsupportedNames[] = {
+    ".7z", ".bz",   ".gzip", ".lz",  ".lz4", ".lzma", ".lzo", ".rar",
+    ".sz", ".tbz2", ".tgz",  ".txz", ".z",   ".zip",  ".zstd"};
+
 struct Utf {
   absl::string_view mark;
   absl::string_view name;
@@ -115,13 +119,20 @@ Compression CompressionOfName(absl::string_view path) {
   return Compression::kNone;
 }
 
+absl::string_view UnsupportedCompression(absl::string_view path) {
+  for (absl::string_view end : kUnsupportedNames) {
+    if (absl::EndsWithIgnoreCase(path, end)) return end;
+  }
+  return "";
+}
+
 size_t ByteOrderMarkLength(absl::string_view head) {
   constexpr absl::string_view kMark = "\xEF\xBB\xBF";
   return absl::StartsWith(head, kMark) ? kMark.size() : 0;
 }
 
-std::string FormatProblem(absl::string_view head) {
-  head = head.substr(0, kFormatBytes);
+std::string FormatProblem(absl::string_view text) {
+  const absl::string_view head = text.substr(0, kFormatBytes);
   for (const auto& [mark, name] : kWideUtfs) {
     if (absl::StartsWith(head, mark)) {
       return WideProblem(name, "byte order mark");
@@ -141,7 +152,13 @@ std::string FormatProblem(absl::string_view head) {
       absl::StartsWith(head.substr(kTarMagicAt), "ustar")) {
     return "expected text, found a tar archive";
   }
-  return NulProblem(head);
+  if (std::string problem = NulProblem(head); !problem.empty()) return problem;
+  const size_t carriage_return = text.find('\r');
+  if (carriage_return < text.size() - 1 && !absl::StrContains(text, '\n')) {
+    return "expected lines that end with LF, found CR alone; convert it with: "
+           "tr '\\r' '\\n'";
+  }
+  return "";
 }
 
 }  // namespace lmserve

@@ -4,6 +4,7 @@
 // versions in a model store.
 
 #include <cstdio>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -70,7 +71,10 @@ int main(int argc, char** argv) {
     PrintUsageError(app, error);
     return kWrongCommandLine;
   }
-  const absl::Status status = action();
+  absl::Status status = action();
+  if (status.ok() && !std::cout.flush()) {
+    status = absl::UnavailableError("cannot write to the standard output");
+  }
   if (status.ok()) return 0;
   std::fprintf(stderr, "lm_trainer: %s\n",
                lmserve::Printable(status.message(), kMaxErrorBytes).c_str());

@@ -129,7 +129,7 @@ TEST_F(SurroundingsTest, AClientWithoutStandardOutputReportsIt) {
   EXPECT_THAT(outcome.errors, HasSubstr("lm_client: "));
 }
 
-// The version is published as if the output existed.
+// The version is published, and the exit code says that it could not be printed.
 TEST_F(SurroundingsTest, ATrainerWithoutStandardStreamsPublishes) {
   const std::string text = store_.File("text");
   WriteText(text, "the cat is small\nthe dog is big\n");
@@ -140,7 +140,7 @@ TEST_F(SurroundingsTest, ATrainerWithoutStandardStreamsPublishes) {
                 "witten-bell", "--store", store_.path(), "--model", "new"})) {
     command.push_back(argument);
   }
-  EXPECT_EQ(RunProgram(command).exit_code, 0);
+  EXPECT_EQ(RunProgram(command).exit_code, 1);
   EXPECT_EQ(RunTrainer({"inspect", "--store", store_.path(), "--model", "new"})
                 .exit_code,
             0);

@@ -166,6 +166,55 @@ TEST_F(TranslationCommandsTest, BadSentences) {
   EXPECT_THAT(strict.errors, HasSubstr("line 2: source: invalid UTF-8"));
 }
 
+TEST_F(TranslationCommandsTest, SentenceMarkersAreThoseOfTheSentence) {
+  EXPECT_EQ(
+      Client({"translate", "--model", "there", "<s> the cat is small . </s>"})
+          .output,
+      ". small is cat the\n");
+}
+
+// A source that cannot be read concerns its own text alone.
+TEST_F(TranslationCommandsTest, ScoreWithBadSources) {
+  WriteText(directory_->File("bad"), "the cat\n\nthe </s> cat\nthe cat\n");
+  const Outcome outcome = Client({"score", "--json", "--model", "there",
+                                  "--sources", directory_->File("bad")},
+                                 "cat the\ncat the\ncat the\ncat the\n");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const std::vector<std::string> lines = Lines(outcome.output);
+  ASSERT_EQ(lines.size(), 4u) << outcome.output;
+  EXPECT_THAT(lines[1],
+              AllOf(HasSubstr("\"line\":2"),
+                    HasSubstr("source: expected a word, found none")));
+  EXPECT_THAT(lines[2], HasSubstr("\"line\":3"));
+  EXPECT_THAT(lines[3], HasSubstr("log_prob"));
+}
+
+// Each sentence has a line, also those without a translation.
+TEST_F(TranslationCommandsTest, OneBestLinesOfAllSources) {
+  WriteText(directory_->File("gaps"), "\nthe cat\n\n\nthe\n\n");
+  const Outcome list = Client({"translate", "--model", "there", "--nbest", "2"},
+                              ReadFile(directory_->File("gaps")));
+  WriteText(directory_->File("gaps.nbest"), list.output);
+  Arguments rerank = {"rerank",
+                      "--reverse-model",
+                      "back",
+                      "--nbest",
+                      directory_->File("gaps.nbest"),
+                      "--one-best",
+                      "--first-id",
+                      "0",
+                      "--sources",
+                      directory_->File("gaps")};
+  const Outcome all = Client(rerank);
+  EXPECT_EQ(all.exit_code, 0) << all.errors;
+  const std::vector<std::string> lines = absl::StrSplit(all.output, '\n');
+  ASSERT_EQ(lines.size(), 7u) << all.output;
+  EXPECT_EQ(lines[0], "");
+  EXPECT_EQ(lines[1], "cat the");
+  EXPECT_EQ(lines[4], "the");
+  EXPECT_EQ(lines[5], "");
+}
+
 TEST_F(TranslationCommandsTest, NbestListsAndReranking) {
   const std::string source = "the cat is small .";
   WriteText(directory_->File("sources"), absl::StrCat(source, "\n"));

@@ -214,6 +214,28 @@ TEST_F(LineReaderTest, ByteOrderMarkIsPassedOver) {
   EXPECT_THAT(Read("\xEF\xBB\xBF\n"), ElementsAre(""));
   EXPECT_THAT(ReadAll(*LineReader::FromString("\xEF\xBB\xBFon")),
               ElementsAre("on"));
+  // Files that were concatenated, or that got a second mark.
+  EXPECT_THAT(Read("\xEF\xBB\xBF\xEF\xBB\xBFturn\n\xEF\xBB\xBFoff\n"),
+              ElementsAre("turn", "off"));
+}
+
+// As one line, such a text would be another one.
+TEST_F(LineReaderTest, LinesThatEndWithCarriageReturnsAloneAreRefused) {
+  const std::string line(500, 'a');
+  for (const std::string& bytes :
+       {std::string("turn on\rturn off\r"), std::string("turn on\rturn off"),
+        absl::StrCat(line, line, "\r", line), Gzip("a\rb\r")}) {
+    const auto reader = Open(bytes);
+    EXPECT_THAT(ReadAll(*reader), IsEmpty());
+    EXPECT_EQ(reader->status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(reader->status().message(),
+                HasSubstr("expected lines that end with LF, found CR alone"));
+  }
+  EXPECT_THAT(Read("turn on\r"), ElementsAre("turn on\r"));
+  EXPECT_THAT(Read("turn\ron\nturn off\n"),
+              ElementsAre("turn\ron", "turn off"));
+  EXPECT_THAT(Read(absl::StrCat(line, line, "\r", line, "\noff\n")),
+              ElementsAre(absl::StrCat(line, line, "\r", line), "off"));
 }
 
 TEST_F(LineReaderTest, OtherFormatsAreNamed) {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text_io/output_file.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
 #include <random>
 
 #include "gmock/gmock.h"
@@ -51,6 +55,36 @@ TEST(OutputFile, IsCompressedAsItsNameSays) {
         EXPECT_LT(bytes.size(), size * 6 / 10) << name;
       }
     }
+  }
+}
+
+TEST(OutputFile, AnExistingFileStaysUntilItIsReplaced) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.File("a"), link = directory.File("link");
+  std::ofstream(path) << "precious\n";
+  ASSERT_EQ(chmod(path.c_str(), 0640), 0);
+  ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);
+  OutputFile::Open(link).value()->stream() << Digits(200'000);
+  EXPECT_EQ(ReadAll(path), "precious\n");
+  const auto file = OutputFile::Open(link).value();
+  file->stream() << "new\n";
+  ASSERT_TRUE(file->Close().ok());
+  EXPECT_EQ(ReadAll(path), "new\n");
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  struct stat info;
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0640u);
+  using Files = std::filesystem::directory_iterator;
+  EXPECT_EQ(std::distance(Files(directory.path()), Files()), 2);
+}
+
+TEST(OutputFile, OtherCompressionsAreRefused) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"a.zip", "a.tgz", "a.LZ4", "a.Z"}) {
+    const auto file = OutputFile::Open(directory.File(name));
+    EXPECT_EQ(file.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(file.status().message(),
+                testing::HasSubstr("expected a name that ends in .gz, .xz"));
   }
 }
 

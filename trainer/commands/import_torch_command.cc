@@ -53,11 +53,11 @@ absl::Status RunImport(ImportOptions options) {
   if (!words.ok()) return words.status();
   options.torch.activation = *ParseActivation(options.nonlinearity);
   absl::StatusOr<TorchModel> model =
-      ImportTorch(*file, *std::move(words), options.torch);
-  if (!model.ok()) {
-    return absl::Status(
-        model.status().code(),
-        absl::StrCat(options.file, ": ", model.status().message()));
+      ImportTorch(*file, *std::move(words), options.torch, options.file,
+                  options.vocabulary);
+  if (!model.ok()) return model.status();
+  for (const std::string& warning : model->warnings) {
+    PrintMessage(absl::StrCat("warning: ", warning));
   }
   NetworkVersion version;
   version.family = model->family;

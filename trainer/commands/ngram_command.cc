@@ -15,6 +15,8 @@
 #include "model_store/model_name.h"
 #include "model_store/processors.h"
 #include "models/ngram/ngram_model.h"
+#include "text_io/line_reader.h"
+#include "text_io/output_file.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/evaluation/evaluate.h"
@@ -88,11 +90,23 @@ absl::Status Validate(const NgramOptions& options, uint64_t version) {
   return absl::OkStatus();
 }
 
-absl::Status Train(const NgramOptions& options) {
-  if (absl::Status status = CheckModelName(options.target.model);
-      !status.ok()) {
-    return status;
+// Whether the files that are needed after the training can be opened.
+absl::Status CheckFiles(const NgramOptions& options) {
+  if (!options.arpa.empty() && options.arpa != "-") {
+    const auto arpa = OutputFile::Open(options.arpa);
+    if (!arpa.ok()) return arpa.status();
   }
+  if (!options.valid.empty() && options.valid != "-") {
+    const auto valid = LineReader::Open(options.valid);
+    if (!valid.ok()) return valid.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Train(const NgramOptions& options) {
+  absl::Status status = CheckModelName(options.target.model);
+  if (status.ok()) status = CheckFiles(options);
+  if (!status.ok()) return status;
   absl::StatusOr<Corpus> corpus = ReadTrainingText(options);
   if (!corpus.ok()) return corpus.status();
   absl::StatusOr<Estimate> estimate;
@@ -122,8 +136,8 @@ absl::Status Train(const NgramOptions& options) {
   PrintPublished(options.target.model, *version,
                  options.arpa == "-" ? std::cerr : std::cout);
   if (!options.arpa.empty()) {
-    absl::Status status = WriteArpaFile(
-        options.target.store, options.target.model, *version, options.arpa);
+    status = WriteArpaFile(options.target.store, options.target.model, *version,
+                           options.arpa);
     if (!status.ok()) return status;
   }
   return options.valid.empty() ? absl::OkStatus() : Validate(options, *version);

@@ -80,6 +80,10 @@ absl::StatusOr<TensorFile::Tensors> NetworkTensors(
     if (found == file.tensors().end() || file.tensors().contains(name)) {
       continue;
     }
+    const auto& ignored = options.ignored;
+    if (std::find(ignored.begin(), ignored.end(), name) != ignored.end()) {
+      continue;
+    }
     if (!IsNetworkTensor(name)) return UnusedTensor(name);
     tensors.emplace(name, found->second);
   }
@@ -182,29 +186,59 @@ class Importer {
 
 }  // namespace
 
-absl::StatusOr<TorchModel> ImportTorch(absl::string_view safetensors,
-                                       std::vector<std::string> words,
-                                       const TorchOptions& options) {
-  const size_t word_count = words.size();
-  absl::StatusOr<Vocabulary> vocabulary =
-      MakeVocabulary(std::move(words), options);
-  if (!vocabulary.ok()) return vocabulary.status();
+namespace {
+
+absl::Status In(absl::string_view file, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat(file, ": ", status.message()));
+}
+
+absl::StatusOr<TorchModel> ImportTensors(absl::string_view safetensors,
+                                         Vocabulary vocabulary,
+                                         size_t word_count,
+                                         const TorchOptions& options) {
   const absl::StatusOr<TensorFile> file = TensorFile::Parse(safetensors);
   if (!file.ok()) return file.status();
   const absl::StatusOr<TensorFile::Tensors> tensors =
       NetworkTensors(*file, options);
   if (!tensors.ok()) return tensors.status();
-  Importer importer(*tensors, *vocabulary, word_count);
+  Importer importer(*tensors, vocabulary, word_count);
   if (absl::Status status = importer.AddAll(); !status.ok()) return status;
   std::string weights = importer.Finish(options);
   const bool bidirectional =
       tensors->contains(LayerTensor("weight_hh", 0, true));
   // Names the tensors that are missing, have another shape or are not used.
-  const auto parts = ReadRecurrentParts(weights, *vocabulary, bidirectional);
+  const auto parts = ReadRecurrentParts(weights, vocabulary, bidirectional);
   if (!parts.ok()) return parts.status();
   return TorchModel{
       std::string(bidirectional ? kBidirectionalFamily : kRecurrentFamily),
-      *std::move(vocabulary), std::move(weights)};
+      std::move(vocabulary), std::move(weights)};
+}
+
+}  // namespace
+
+absl::StatusOr<TorchModel> ImportTorch(absl::string_view safetensors,
+                                       std::vector<std::string> words,
+                                       const TorchOptions& options,
+                                       absl::string_view file,
+                                       absl::string_view vocabulary_file) {
+  const size_t word_count = words.size();
+  absl::StatusOr<Vocabulary> vocabulary =
+      MakeVocabulary(std::move(words), options);
+  if (!vocabulary.ok()) return In(vocabulary_file, vocabulary.status());
+  // Otherwise <s> was added.
+  const bool has_begin = vocabulary->size() == word_count;
+  absl::StatusOr<TorchModel> model =
+      ImportTensors(safetensors, *std::move(vocabulary), word_count, options);
+  if (!model.ok()) return In(file, model.status());
+  if (has_begin) {
+    model->warnings.push_back(absl::StrCat(
+        vocabulary_file,
+        ": the probability that the module gives to <s> is "
+        "distributed over the other words, because no text has <s> inside; so "
+        "log-probabilities are a little higher than the module's"));
+  }
+  return model;
 }
 
 }  // namespace lmserve

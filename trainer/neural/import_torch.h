@@ -26,6 +26,7 @@ struct TorchModel {
   std::string family;
   Vocabulary vocabulary;
   std::string weights;  // bytes of weights.safetensors
+  std::vector<std::string> warnings = {};
 };
 
 // Imports the state_dict of a PyTorch module, saved as safetensors, and its
@@ -37,13 +38,17 @@ struct TorchModel {
 //   it for tensors that share memory;
 // - decoder.bias, and all biases of rnn (bias=False), which are 0;
 // - the word <s>, which gets the embedding of </s>, because such a model starts
-//   a text as if it followed another one.
+//   a text as if it followed another one. A module that has the word <s> gives
+//   it a probability, which the imported model gives to the other words: a
+//   warning.
 // Fails with INVALID_ARGUMENT, naming the tensor or the line, for anything
 // else, above all for a tensor that the network would not use: without it the
-// result would be another model.
-absl::StatusOr<TorchModel> ImportTorch(absl::string_view safetensors,
-                                       std::vector<std::string> vocabulary,
-                                       const TorchOptions& options);
+// result would be another model. Errors begin with the name of the file, of the
+// tensors or of the vocabulary.
+absl::StatusOr<TorchModel> ImportTorch(
+    absl::string_view safetensors, std::vector<std::string> vocabulary,
+    const TorchOptions& options, absl::string_view file = "safetensors",
+    absl::string_view vocabulary_file = "vocabulary");
 
 }  // namespace lmserve
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/container/node_hash_set.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -82,6 +83,7 @@ class ArpaReader {
       if (absl::Status status = ReadLevel(k); !status.ok()) return status;
     }
     if (line_ != "\\end\\") return Unexpected("\\end\\");
+    if (absl::Status status = ReadRest(); !status.ok()) return status;
     if (absl::Status status = Summarize(); !status.ok()) return status;
     table_.levels.back().backoffs.clear();
     return ArpaModel{*std::move(vocabulary_), std::move(table_),
@@ -89,6 +91,22 @@ class ArpaReader {
   }
 
  private:
+  // Reads what follows the model, so that a file that is cut off or damaged at
+  // its end is noticed.
+  absl::Status ReadRest() {
+    uint64_t first = 0;
+    for (absl::string_view line; lines_.Next(&line);) {
+      if (first == 0 && !absl::StripAsciiWhitespace(line).empty()) {
+        first = lines_.line_number();
+      }
+    }
+    if (first > 0) {
+      Warn(absl::StrCat("everything after \\end\\ ignored, from line ", first,
+                        " on"));
+    }
+    return lines_.status();
+  }
+
   // Adds the warnings about the whole file.
   absl::Status Summarize() {
     if (skipped_ > 0) {

@@ -19,7 +19,7 @@ absl::Status SentenceSplitter::Split(absl::string_view line,
   size_t kept = 0;
   for (size_t i = begin; i < end; ++i) {
     absl::string_view word = (*words)[i];
-    if (word == kUnknownUppercase) word = kUnknownWord;
+    if (word == kUnknownUppercase && !keeps_uppercase_) word = kUnknownWord;
     absl::StatusOr<bool> left_out = false;
     if (word == kBeginSentence || word == kEndSentence) {
       left_out = HandleUnwanted(

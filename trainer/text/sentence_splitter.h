@@ -33,7 +33,9 @@ enum class UnwantedWord {
 // - Words are separated by white space and NUL bytes.
 // - A <s> at the start of a line and a </s> at its end, as SRILM and Sphinx
 //   write them, are those of the sentence and are passed over.
-// - <unk> and <UNK> are the unknown word.
+// - <unk> and <UNK> are the unknown word, unless a model that exists already
+// has
+//   the word <UNK> beside <unk>.
 struct TextRules {
   TextForm form = TextForm::kSentences;
   UnwantedWord markers = UnwantedWord::kRefuse;  // <s>, </s> inside a line
@@ -48,8 +50,10 @@ struct TextRules {
 class SentenceSplitter {
  public:
   // The lines must outlive the splitter. They are only used for messages.
-  SentenceSplitter(const LineReader& lines, const TextRules& rules)
-      : lines_(lines), rules_(rules) {}
+  // `keeps_uppercase`: whether <UNK> is a word of its own.
+  SentenceSplitter(const LineReader& lines, const TextRules& rules,
+                   bool keeps_uppercase = false)
+      : lines_(lines), rules_(rules), keeps_uppercase_(keeps_uppercase) {}
 
   // Sets *words to the words of the line that was read last; they are views of
   // the line. Fails with INVALID_ARGUMENT, naming the line, for words that the
@@ -69,6 +73,7 @@ class SentenceSplitter {
 
   const LineReader& lines_;
   const TextRules rules_;
+  const bool keeps_uppercase_;
   uint64_t skipped_ = 0;
   uint64_t replaced_ = 0;
 };

@@ -34,7 +34,7 @@ class SentenceReader {
       : vocabulary_(vocabulary),
         lines_(lines),
         form_(rules.form),
-        splitter_(lines, rules),
+        splitter_(lines, rules, vocabulary.Contains(kUnknownUppercase)),
         progress_(progress) {}
 
   // Reads the next sentences. Returns false at the end of the text, and when

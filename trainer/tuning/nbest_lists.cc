@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "models/utf8.h"
 #include "reranking/nbest_line.h"
 
 namespace lmserve {
@@ -50,6 +51,9 @@ absl::Status AddReferences(const std::string& file,
   const bool first = references->empty();
   size_t count = 0;
   for (absl::string_view line; (*reader)->Next(&line); ++count) {
+    if (FindInvalidUtf8(line) != absl::string_view::npos) {
+      return LineError(**reader, "invalid UTF-8");
+    }
     if (first) references->emplace_back();
     if (count < references->size()) {
       (*references)[count].emplace_back(absl::StripSuffix(line, "\r"));
@@ -84,6 +88,9 @@ absl::StatusOr<NbestLists> ReadNbestLists(LineReader& lines) {
   for (absl::string_view text; lines.Next(&text);) {
     absl::ConsumeSuffix(&text, "\r");
     if (absl::StripAsciiWhitespace(text).empty()) continue;
+    if (FindInvalidUtf8(text) != absl::string_view::npos) {
+      return LineError(lines, "invalid UTF-8");
+    }
     absl::StatusOr<NbestLine> line = ParseNbestLine(text);
     if (!line.ok()) return LineError(lines, line.status().message());
     std::vector<std::string> names = Names(line->features);
@@ -125,6 +132,10 @@ absl::StatusOr<std::vector<std::vector<std::string>>> ReadReferences(
       line -= first_id;
     }
     if (line < 0 || line >= static_cast<int64_t>(all.size())) {
+      if (all.empty()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(files[0], ": expected a reference, found none"));
+      }
       return absl::InvalidArgumentError(absl::StrCat(
           "id ", lists.lists[i].id, ": expected an id that has a reference, ",
           first_id, " to ", first_id + static_cast<int64_t>(all.size()) - 1));

@@ -63,6 +63,21 @@ std::string Bytes(const ArpaModel& model) {
                       BuildNgramFile(model.table).value());
 }
 
+// Class definitions of SRILM, for example, would make it another model.
+TEST(ArpaReader, WhatFollowsTheModelIsAWarning) {
+  for (const std::string& rest :
+       {std::string("\nclass definitions\n-1\n"), std::string(kArpa)}) {
+    const std::string text = absl::StrCat(kArpa, rest);
+    const absl::StatusOr<ArpaModel> model = Read(text);
+    ASSERT_TRUE(model.ok()) << model.status();
+    ASSERT_EQ(model->warnings.size(), 1u);
+    EXPECT_THAT(model->warnings[0],
+                HasSubstr("everything after \\end\\ ignored, from line 2"));
+    EXPECT_EQ(Bytes(*model), Bytes(Read(kArpa).value()));
+    EXPECT_FALSE(Read(text, {.strict = true}).ok());
+  }
+}
+
 // Expects that a text is read as the model of kArpa, without warnings.
 void ExpectSameModel(const std::string& arpa) {
   const absl::StatusOr<ArpaModel> model = Read(arpa);
@@ -126,8 +141,6 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"TextBefore", absl::StrCat("# made by hand\n\nfree text\n"
                                            "ngram 1=7\n\\1-grams:\n",
                                            kArpa)},
-        Variant{"TextAfter", absl::StrCat(kArpa, "class definitions\n-1\n")},
-        Variant{"SecondModel", absl::StrCat(kArpa, kArpa)},
         Variant{"NoBlankLines", absl::StrReplaceAll(kArpa, {{"\n\n", "\n"}})},
         Variant{"NoLastLineFeed", Replaced("\\end\\\n", "\\end\\")},
         Variant{"SpacedHeader",
