@@ -2,6 +2,7 @@
 #include "command_line/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <map>
 
 namespace lmserve::cli {
@@ -51,7 +52,16 @@ Validator Range(uint64_t least, uint64_t most) {
 }
 
 Validator Range(double least, double most) {
-  return Wrap(CLI::Range(least, most));
+  const CLI::Validator range = CLI::Range(least, most);
+  CLI::Validator validator = range;
+  validator.operation([range](std::string& text) {
+    // Comparisons with NaN are false.
+    double value;
+    const bool is_nan =
+        CLI::detail::lexical_cast(text, value) && std::isnan(value);
+    return is_nan ? "expected a number, found " + text : range(text);
+  });
+  return Wrap(validator);
 }
 
 Validator IsMember(std::vector<std::string> members) {
@@ -235,6 +245,11 @@ void App::set_version_flag(const std::string& name,
 void App::set_config(const std::string& name, const std::string& description) {
   app_->allow_config_extras(CLI::config_extras_mode::error);
   app_->set_config(name, "", description);
+  // A value is what follows the equals sign, as on the command line. By default
+  // it would be split at commas and spaces, and at brackets.
+  app_->get_config_formatter_base()
+      ->arrayBounds('\x01', '\x02')
+      ->arrayDelimiter('\x03');
 }
 
 void App::parse(int argc, const char* const* argv) {

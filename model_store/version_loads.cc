@@ -61,6 +61,9 @@ struct VersionLoads::State : std::enable_shared_from_this<State> {
   mutable Mutex mutex;
   ConditionVariable changed;
   std::vector<std::shared_ptr<Load>> loads ABSL_GUARDED_BY(mutex);
+  // Loads that took too long and whose threads have not ended. As long as one
+  // hangs, its files are not loaded again.
+  std::vector<std::shared_ptr<Load>> abandoned ABSL_GUARDED_BY(mutex);
   int threads ABSL_GUARDED_BY(mutex) = 0;  // with those that were abandoned
   bool is_stopped ABSL_GUARDED_BY(mutex) = false;
 };
@@ -102,6 +105,7 @@ void VersionLoads::State::Run(std::shared_ptr<Load> load) {
     const MutexLock lock(mutex);
     load->result = std::move(result);
     load->phase = Load::Phase::kEnded;
+    std::erase(abandoned, load);
     StartNext();
   }
   const Version version = load->version;
@@ -151,6 +155,11 @@ std::optional<absl::StatusOr<ModelHandle>> VersionLoads::Take(
     found = loads.end();
   }
   if (found == loads.end()) {
+    for (const auto& load : state_->abandoned) {
+      if (load->version == version && load->stamp == stamp) {
+        return TookTooLong(state_->options.timeout);
+      }
+    }
     auto load = std::make_shared<Load>();
     load->version = version;
     load->stamp = stamp;
@@ -165,6 +174,7 @@ std::optional<absl::StatusOr<ModelHandle>> VersionLoads::Take(
   }
   if (load->phase == Load::Phase::kRunning && state_->IsOverdue(*load)) {
     load->is_cancelled = true;
+    state_->abandoned.push_back(load);
     loads.erase(found);
     state_->StartNext();
     return TookTooLong(state_->options.timeout);
@@ -204,12 +214,12 @@ bool VersionLoads::IsBusy() const {
 
 bool VersionLoads::IsStalled(std::chrono::milliseconds patience) const {
   const MutexLock lock(state_->mutex);
-  const auto& loads = state_->loads;
-  return !loads.empty() &&
-         (state_->threads >= kMostThreads ||
-          std::all_of(loads.begin(), loads.end(), [&](const auto& load) {
-            return state_->IsStalled(*load, patience);
-          }));
+  if (state_->loads.empty()) return false;
+  if (state_->threads >= kMostThreads) return true;
+  for (const auto& load : state_->loads) {
+    if (!state_->IsStalled(*load, patience)) return false;
+  }
+  return true;
 }
 
 void VersionLoads::LowerPriority() { state_->has_low_priority = true; }

@@ -194,12 +194,18 @@ void AddLoadFlags(cli::App& app, ServerFlags* flags) {
       "clients may retry",
       "Load");
   AddLimit(
-      app, "--max-unfinished-bytes-per-client",
-      &clients.unfinished_bytes_per_client,
-      "Maximum bytes of requests of one client address that have begun to "
-      "come and are not complete; the server refuses calls beyond this. At "
+      app, "--max-unread-bytes-per-client", &clients.unread_bytes_per_client,
+      "Maximum memory for messages of one client address that are not complete "
+      "or that no method has read; the server refuses calls beyond this. At "
       "least twice --max-message-bytes",
       "Load");
+  app.add_option("--max-control-frames-per-client",
+                 clients.control_frames_per_second,
+                 "Frames of HTTP/2 that carry no part of a request, such as "
+                 "resets and pings, to read per second of one client address")
+      ->check(cli::Range(1.0, 1e9))
+      ->capture_default_str()
+      ->group("Load");
   app.add_option("--score-cache-bytes", flags->server.score_cache_bytes,
                  "Memory of the cache of candidates' scores, so that "
                  "reranking with other weights needs no model; 0: no cache")

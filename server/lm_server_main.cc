@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -31,6 +32,7 @@
 #include "server/flags.h"
 #include "server/log.h"
 #include "server/server.h"
+#include "server/telemetry/line_writer.h"
 
 namespace lmserve {
 namespace {
@@ -38,6 +40,8 @@ namespace {
 // Exit codes.
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
+
+constexpr size_t kMaxAddressBytes = 64 << 10;
 
 // Raises the limit of open files and connections to the maximum. When a process
 // reaches its limit, gRPC stops accepting connections forever.
@@ -165,6 +169,18 @@ std::optional<mode_t> SocketMode(const ServerFlags& flags) {
 
 // Runs the server until a signal ends it. `config` has the options in effect.
 // Returns the exit code.
+// Prints the addresses to the standard output. Nothing waits for its reader.
+void PrintAddresses(const Server& server, const ServerFlags& flags) {
+  LineWriter output(STDOUT_FILENO, kMaxAddressBytes);
+  output.Write(absl::StrCat("listening on ", server.address(), "\n"));
+  if (!flags.server.admin_listen.empty()) {
+    output.Write(absl::StrCat("admin on ", server.admin_address(), "\n"));
+  }
+  if (server.metrics_port() > 0) {
+    output.Write(absl::StrCat("metrics on port ", server.metrics_port(), "\n"));
+  }
+}
+
 int Run(const ServerFlags& flags, const std::string& config) {
   RaiseFileLimit();
   // A write to a pipe or socket without reader is an error, not the end.
@@ -206,20 +222,14 @@ int Run(const ServerFlags& flags, const std::string& config) {
     spdlog::error("{}", std::string(server.status().message()));
     return kFailed;
   }
-  std::cout << "listening on " << (*server)->address() << std::endl;
-  if (!flags.server.admin_listen.empty()) {
-    std::cout << "admin on " << (*server)->admin_address() << std::endl;
-  }
-  if ((*server)->metrics_port() > 0) {
-    std::cout << "metrics on port " << (*server)->metrics_port() << std::endl;
-  }
+  PrintAddresses(**server, flags);
   const int signal = WaitForEnd(signals);
   spdlog::info("received signal {}: draining for at most {} s", signal,
                flags.drain_seconds);
   (*server)->Drain(std::chrono::seconds(flags.drain_seconds),
                    std::chrono::seconds(flags.grace_seconds));
   if (!(*server)->all_threads_ended()) {
-    spdlog::warn("stopped while a thread of the store hangs");
+    spdlog::warn("stopped while a thread that reads files hangs");
     EndAtOnce(log);
   }
   spdlog::info("stopped");

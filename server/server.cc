@@ -80,6 +80,9 @@ bool IsReady(const ServedModels& served,
       [&](const std::string& name) { return served.GetEntry(name).ok(); });
 }
 
+// How long a thread may take that waits for a file.
+constexpr std::chrono::seconds kThreadLimit(1);
+
 // How long clients have to close their connections after the last call.
 constexpr std::chrono::milliseconds kLinger(200);
 
@@ -189,8 +192,8 @@ absl::Status Server::Listener::Listen(const std::string& address,
   ListenerOptions listening = options.listener;
   LimitConnections(&listening.clients);
   // A message of the largest size fits, even in frames that are not full.
-  listening.clients.unfinished_bytes_per_client =
-      std::max<uint64_t>(listening.clients.unfinished_bytes_per_client,
+  listening.clients.unread_bytes_per_client =
+      std::max<uint64_t>(listening.clients.unread_bytes_per_client,
                          uint64_t{2} * options.limits.message_bytes);
   grpc::ServerBuilder builder;
   acceptor = builder.experimental().AddExternalConnectionAcceptor(
@@ -205,7 +208,7 @@ absl::Status Server::Listener::Listen(const std::string& address,
   builder.SetResourceQuota(
       grpc::ResourceQuota("requests")
           .Resize(kConnectionBytes + 2 * options.limits.all_request_bytes +
-                  2 * listening.clients.unfinished_bytes_per_client)
+                  2 * listening.clients.unread_bytes_per_client)
           .SetMaxThreads(kMaxGrpcThreads));
   for (const auto& service : services) builder.RegisterService(service.get());
   server = builder.BuildAndStart();
@@ -280,6 +283,9 @@ void Server::Drain(std::chrono::milliseconds deadline,
   limiter_.CloseAndWait(deadline);
   admin_limiter_.CloseAndWait(left());
   all_threads_ended_ = store_->Stop();
+  if (authenticator_ != nullptr && !authenticator_->Stop(kThreadLimit)) {
+    all_threads_ended_ = false;
+  }
   WaitForAnswers(end);
   // Streams that are not ours, such as health.Watch, need not end.
   const auto linger = [&] {

@@ -93,12 +93,18 @@ Authenticator::Authenticator(std::string path,
       thread_([this] { Run(); }) {}
 
 Authenticator::~Authenticator() {
-  {
-    const MutexLock lock(mutex_);
-    stopping_ = true;
-  }
-  stop_.NotifyAll();
+  Stop(std::chrono::milliseconds(0));
   thread_.join();
+}
+
+bool Authenticator::Stop(std::chrono::milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  const MutexLock lock(mutex_);
+  stopping_ = true;
+  stop_.NotifyAll();
+  while (!thread_ended_ && stop_.WaitUntil(mutex_, end)) {
+  }
+  return thread_ended_;
 }
 
 absl::Status Authenticator::Check(absl::string_view authorization,
@@ -130,7 +136,11 @@ void Authenticator::Run() {
     {
       const MutexLock lock(mutex_);
       if (!stopping_) stop_.WaitFor(mutex_, check_interval_);
-      if (stopping_) return;
+      if (stopping_) {
+        thread_ended_ = true;
+        stop_.NotifyAll();
+        return;
+      }
     }
     ReadAgain();
     const MutexLock lock(mutex_);

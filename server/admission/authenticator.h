@@ -42,7 +42,12 @@ class Authenticator {
   static absl::StatusOr<std::unique_ptr<Authenticator>> Create(
       const std::string& path,
       std::chrono::milliseconds check_interval = std::chrono::seconds(1));
+  // Waits for the thread that reads the file again.
   ~Authenticator();
+
+  // Ends that thread, and waits until it has ended, at most `limit`. Returns
+  // whether it has; it may hang on a dead file system.
+  bool Stop(std::chrono::milliseconds limit);
   Authenticator(const Authenticator&) = delete;
   Authenticator& operator=(const Authenticator&) = delete;
 
@@ -107,6 +112,7 @@ class Authenticator {
   const Watch* ending_ ABSL_GUARDED_BY(mutex_) = nullptr;
   ConditionVariable ended_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool thread_ended_ ABSL_GUARDED_BY(mutex_) = false;
   ConditionVariable stop_;
   std::thread thread_;
 };

@@ -21,8 +21,8 @@ bool ClientTable::Client::EnterStream() {
 }
 
 bool ClientTable::Client::Hold(uint64_t bytes) {
-  if ((unfinished_bytes_ += bytes) <= max_unfinished_bytes_) return true;
-  unfinished_bytes_ -= bytes;
+  if ((unread_bytes_ += bytes) <= max_unread_bytes_) return true;
+  unread_bytes_ -= bytes;
   return false;
 }
 
@@ -37,6 +37,12 @@ bool ClientTable::Client::Charge(double frames, Clock::time_point now) {
   if (allowance_ >= least) return now - credit_time_ < kLongestDebt;
   allowance_ = least;
   return false;
+}
+
+bool ClientTable::Client::HasFullAllowance(Clock::time_point now) const {
+  const MutexLock lock(mutex_);
+  const std::chrono::duration<double> passed = now - allowance_time_;
+  return allowance_ + passed.count() * rate_ >= rate_;
 }
 
 std::chrono::milliseconds ClientTable::Client::Pause(
@@ -68,6 +74,7 @@ ClientTable::Ticket::~Ticket() {
 ClientTable::Ticket ClientTable::Enter(const std::string& address) {
   Ticket ticket;
   const MutexLock lock(mutex_);
+  ForgetSome();
   if (connections_ >= limits_.connections) return ticket;
   std::unique_ptr<Client>& client = clients_[address];
   if (client == nullptr) {
@@ -90,8 +97,20 @@ uint64_t ClientTable::connections() const {
 void ClientTable::Leave(const std::string& key) {
   const MutexLock lock(mutex_);
   --connections_;
-  const auto found = clients_.find(key);
-  if (--found->second->connections_ == 0) clients_.erase(found);
+  if (--clients_.find(key)->second->connections_ == 0) left_.push_back(key);
+  ForgetSome();
+}
+
+void ClientTable::ForgetSome() {
+  const auto now = Client::Clock::now();
+  while (!left_.empty()) {
+    const auto found = clients_.find(left_.front());
+    if (found != clients_.end() && found->second->connections_ == 0) {
+      if (!found->second->HasFullAllowance(now)) return;
+      clients_.erase(found);
+    }
+    left_.pop_front();
+  }
 }
 
 }  // namespace lmserve

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,12 +20,13 @@ struct ClientLimits {
   uint64_t connections_per_client = 512;  // of one address
   uint64_t streams_per_client = 1024;     // calls at once of one address
   // Frames that cost the server time or memory but carry no part of a request:
-  // resets, refused streams, pings, settings, and so on; a new connection counts
-  // as some. This many per second of one address are read, and a burst of as
-  // many after a pause.
+  // resets, refused streams, pings, settings, and so on; a new connection
+  // counts as some. This many per second of one address are read, and a burst
+  // of as many after a pause.
   double control_frames_per_second = 2000;
-  // Of messages that have begun and are not complete, of one address.
-  uint64_t unfinished_bytes_per_client = 64 << 20;
+  // What gRPC may hold for messages that the server has not read, of one
+  // address.
+  uint64_t unread_bytes_per_client = 96 << 20;
 };
 
 // Counts the connections and the streams of each client. A client is an IP
@@ -42,7 +44,7 @@ class ClientTable {
 
     explicit Client(const ClientLimits& limits)
         : max_streams_(limits.streams_per_client),
-          max_unfinished_bytes_(limits.unfinished_bytes_per_client),
+          max_unread_bytes_(limits.unread_bytes_per_client),
           rate_(limits.control_frames_per_second),
           allowance_(rate_) {}
 
@@ -51,15 +53,18 @@ class ClientTable {
     bool EnterStream();
     void LeaveStream() { --streams_; }
 
-    // Returns false, and counts nothing, if the client has too many bytes of
-    // unfinished messages; otherwise Release() must follow.
+    // Returns false, and counts nothing, if too many bytes are held for the
+    // client; otherwise Release() must follow.
     bool Hold(uint64_t bytes);
-    void Release(uint64_t bytes) { unfinished_bytes_ -= bytes; }
+    void Release(uint64_t bytes) { unread_bytes_ -= bytes; }
 
     // Counts control frames, or an equivalent of them. Returns false if the
     // client sent so many more than it may that kLongestPause does not make up
     // for them (the rest is forgiven), or if it goes on for kLongestDebt.
     bool Charge(double frames, Clock::time_point now);
+
+    // Whether the client may send as many control frames as a new one.
+    bool HasFullAllowance(Clock::time_point now) const;
 
     // How long to wait before reading more from the client, because it sent too
     // many control frames: at most kLongestPause.
@@ -69,9 +74,9 @@ class ClientTable {
     friend class ClientTable;
 
     const uint64_t max_streams_;
-    const uint64_t max_unfinished_bytes_;
+    const uint64_t max_unread_bytes_;
     std::atomic<uint64_t> streams_ = 0;
-    std::atomic<uint64_t> unfinished_bytes_ = 0;
+    std::atomic<uint64_t> unread_bytes_ = 0;
     uint64_t connections_ = 0;  // guarded by the mutex of the table
     const double rate_;         // control frames per second
     mutable Mutex mutex_;
@@ -115,8 +120,14 @@ class ClientTable {
   void Leave(const std::string& key);
 
   const ClientLimits limits_;
+  // Forgets clients without connections that left long enough ago.
+  void ForgetSome() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable Mutex mutex_;
   uint64_t connections_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The keys of clients whose last connection has ended, oldest first. Their
+  // debts are kept until they are paid.
+  std::deque<std::string> left_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::unique_ptr<Client>> clients_
       ABSL_GUARDED_BY(mutex_);
 };

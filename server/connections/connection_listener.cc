@@ -2,10 +2,12 @@
 #include "server/connections/connection_listener.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +19,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <deque>
 #include <future>
 #include <thread>
 #include <unordered_set>
@@ -37,8 +40,8 @@ using Clock = Http2Guard::Clock;
 
 constexpr std::chrono::milliseconds kTick(500);
 
-// What a new connection costs, in control frames.
-constexpr double kConnectionCost = 4;
+// How long a client may acknowledge nothing, or have no room, for what is sent.
+constexpr std::chrono::milliseconds kUserTimeout = std::chrono::minutes(2);
 
 // After an accept failed because the process has too many open files.
 constexpr std::chrono::milliseconds kAcceptDelay(50);
@@ -107,7 +110,6 @@ class ConnectionListener::Impl {
     for (const auto& loop : loops_) {
       if (loop->thread.joinable()) loop->thread.join();
     }
-    for (const std::string& path : paths_) unlink(path.c_str());
   }
 
   absl::Status Start(const std::string& address) {
@@ -127,7 +129,7 @@ class ConnectionListener::Impl {
       loops_.push_back(std::make_unique<Loop>());
     }
     for (const ListeningSocket& socket : *sockets) {
-      if (!socket.path.empty()) paths_.push_back(socket.path);
+      if (!socket.path.empty()) socket_files_.emplace_back(socket.path);
       sockaddr_storage bound = {};
       socklen_t size = sizeof(bound);
       getsockname(socket.fd, reinterpret_cast<sockaddr*>(&bound), &size);
@@ -172,6 +174,30 @@ class ConnectionListener::Impl {
  private:
   using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
 
+  // A Unix socket in the file system. Removes it at the end, unless another
+  // server has replaced it meanwhile.
+  class SocketFile {
+   public:
+    // Keeps the file open, so that no other one gets its number.
+    explicit SocketFile(std::string path)
+        : path_(std::move(path)),
+          file_(open(path_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)) {}
+    ~SocketFile() {
+      struct stat own, current;
+      if (fstat(file_, &own) == 0 && lstat(path_.c_str(), &current) == 0 &&
+          own.st_dev == current.st_dev && own.st_ino == current.st_ino) {
+        unlink(path_.c_str());
+      }
+      if (file_ >= 0) close(file_);
+    }
+    SocketFile(const SocketFile&) = delete;
+    SocketFile& operator=(const SocketFile&) = delete;
+
+   private:
+    const std::string path_;
+    const int file_;
+  };
+
   // A thread and the connections that it works on.
   struct Loop {
     asio::io_context context{1};
@@ -202,7 +228,8 @@ class ConnectionListener::Impl {
     acceptor.async_accept(loop.context,
                           [this, &acceptor, &loop](const error_code& error,
                                                    Relay::Socket socket) {
-                            if (error == asio::error::operation_aborted) return;
+                            // A drain closes the acceptor.
+                            if (loops_[0]->acceptors.empty()) return;
                             if (error) return AcceptLater(acceptor, error);
                             ++accepted_;
                             Open(loop, std::move(socket));
@@ -233,11 +260,14 @@ class ConnectionListener::Impl {
       ++refused_connections_;
       return;  // closes the socket
     }
-    ticket.client().Charge(kConnectionCost, Clock::now());
     if (address != "unix") {
       const int yes = 1;
       setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &yes,
                  sizeof(yes));
+      // Closes connections whose client is gone or never reads again.
+      const unsigned timeout = kUserTimeout.count();
+      setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT,
+                 &timeout, sizeof(timeout));
     }
     // The relay closes itself on the thread of its loop.
     auto open = [this, &loop, address, socket = std::move(socket),
@@ -288,7 +318,7 @@ class ConnectionListener::Impl {
   size_t next_loop_ = 0;
   bool is_short_of_files_ = false;
   std::string address_;
-  std::vector<std::string> paths_;
+  std::deque<SocketFile> socket_files_;
   std::vector<std::unique_ptr<Loop>> loops_;
 };
 

@@ -53,9 +53,9 @@ constexpr double kRefusalCost = 4;
 constexpr double kShortDataCost = 0.25;
 constexpr size_t kShortData = 256;
 
-// The least that gRPC may hold for a frame of an unfinished message: the whole
-// buffer into which it has read a part of the frame.
-constexpr uint64_t kLeastDataBytes = kGrpcReadBytes;
+// A client measures the bandwidth with a ping at a time, so that few of those
+// that the server has caused come at once.
+constexpr uint64_t kMostPings = 16;
 
 // Of a client that floods, the connections are ended that have sent at least
 // this many control frames within a second.
@@ -165,6 +165,7 @@ absl::Status Http2Guard::FromClient(absl::string_view bytes,
       [&](const Frame& frame) {
         absl::Status begun = BeginClientFrame(frame, now);
         client_frame_ = frame;
+        frame_begin_ = now;
         Flush(to_server, to_client);
         return begun;
       },
@@ -173,6 +174,7 @@ absl::Status Http2Guard::FromClient(absl::string_view bytes,
       },
       [&] {
         EndClientFrame(client_frame_, now);
+        client_bytes_ += sizeof(Parser::header) + client_frame_.length;
         Flush(to_server, to_client);
       });
   if (status.ok()) return status;
@@ -196,9 +198,12 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
   }
   switch (frame.type) {
     case kData:
-      BeginData(frame, now);
-      break;
+      return BeginData(frame, now);
     case kHeaders:
+      if (frame.stream % 2 == 0) {
+        return absl::InvalidArgumentError(
+            "streams of clients have odd numbers");
+      }
       header_block_bytes_ = 0;
       header_block_frames_ = 0;
       header_block_begin_ = now;
@@ -218,8 +223,8 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
       from_client_.in_header_block = true;
       break;
     case kSettings:
-      // A change of settings costs more than its acknowledgment.
-      Charge((frame.flags & kAck) != 0 ? 1 : 4, now);
+    case kPing:
+      ChargeReaction(frame, now);
       break;
     case kPushPromise:
       return absl::InvalidArgumentError("clients must not push");
@@ -233,23 +238,51 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
   return absl::OkStatus();
 }
 
-void Http2Guard::BeginData(const Frame& frame, Clock::time_point now) {
+absl::Status Http2Guard::BeginData(const Frame& frame, Clock::time_point now) {
   if (frame.length == 0 && (frame.flags & kEndStream) == 0) Charge(1, now);
   const auto found = streams_.find(frame.stream);
   if (found == streams_.end()) {
     // The rest of a message whose stream was refused may still come.
-    return Charge(frame.length < kShortData ? 1 : 0.1, now);
+    Charge(frame.length < kShortData ? 1 : 0.1, now);
+    return absl::OkStatus();
   }
   Stream& stream = found->second;
+  if (stream.client_ended) {
+    return absl::InvalidArgumentError("data after the end of a stream");
+  }
   stream.last_frame = now;
   if (frame.length > 0) stream.has_data = true;
   if ((frame.flags & kEndStream) != 0) stream.client_ended = true;
-  const uint64_t bytes = std::max<uint64_t>(frame.length, kLeastDataBytes);
+  if (frame.length == 0) return absl::OkStatus();
+  // gRPC holds the frame and what it has read together with it.
+  uint64_t beside = kGrpcReadBytes;
+  if (stream.held_bytes > 0) {
+    beside = std::min(beside, client_bytes_ - stream.held_end);
+  }
+  const uint64_t bytes = beside + frame.length;
   if (client_.Hold(bytes)) {
     stream.held_bytes += bytes;
+    stream.held_of_message += bytes;
+    stream.held_of_frame = bytes;
+    stream.held_end = client_bytes_ + sizeof(Parser::header) + frame.length;
   } else {
     CloseStream(frame.stream);
     RefuseStream(frame.stream, kEnhanceYourCalm);
+  }
+  return absl::OkStatus();
+}
+
+void Http2Guard::ChargeReaction(const Frame& frame, Clock::time_point now) {
+  const bool is_ack = (frame.flags & kAck) != 0;
+  uint64_t& caused = !is_ack                   ? pings_
+                     : frame.type == kSettings ? settings_acks_
+                                               : ping_acks_;
+  if (frame.type == kSettings && !is_ack) {
+    Charge(4, now);  // a change of settings costs more than an acknowledgment
+  } else if (caused > 0) {
+    --caused;
+  } else {
+    Charge(1, now);
   }
 }
 
@@ -261,6 +294,9 @@ void Http2Guard::ReadData(absl::string_view bytes) {
   while (!bytes.empty()) {
     size_t size;
     if (stream.header_size < kMessageHeader) {
+      if (stream.header_size == 0) {
+        stream.held_of_message = stream.held_of_frame;
+      }
       size = std::min(bytes.size(), kMessageHeader - stream.header_size);
       std::memcpy(stream.header + stream.header_size, bytes.data(), size);
       stream.header_size += size;
@@ -271,7 +307,10 @@ void Http2Guard::ReadData(absl::string_view bytes) {
       stream.content_left -= size;
     }
     bytes.remove_prefix(size);
-    if (stream.content_left == 0) stream.header_size = 0;
+    if (stream.content_left > 0) continue;
+    stream.header_size = 0;
+    ++stream.messages;
+    stream.held_of_message = 0;
   }
 }
 
@@ -279,10 +318,12 @@ void Http2Guard::EndData(const Frame& frame, Clock::time_point now) {
   const auto found = streams_.find(frame.stream);
   if (found == streams_.end()) return;
   Stream& stream = found->second;
-  if (stream.header_size == 0 || stream.client_ended) {
-    client_.Release(std::exchange(stream.held_bytes, 0));
-  } else if (frame.length < kShortData) {
-    Charge(kShortDataCost, now);
+  const bool is_complete = stream.header_size == 0 || stream.client_ended;
+  if (!is_complete && frame.length < kShortData) Charge(kShortDataCost, now);
+  // The server reads the only message of a call at once.
+  if (stream.client_ended && stream.messages <= 1) {
+    stream.held_of_message = 0;
+    ReleaseMessages(stream);
   }
 }
 
@@ -335,6 +376,11 @@ void Http2Guard::CloseStream(uint32_t stream) {
   streams_.erase(found);
 }
 
+void Http2Guard::ReleaseMessages(Stream& stream) {
+  client_.Release(stream.held_bytes - stream.held_of_message);
+  stream.held_bytes = stream.held_of_message;
+}
+
 void Http2Guard::RefuseStream(uint32_t stream, uint32_t error) {
   ++refused_streams_;
   AppendReset(&for_server_, stream, kCancel);
@@ -363,13 +409,20 @@ void Http2Guard::EndServerFrame(const Frame& frame) {
   if (is_header && (frame.flags & kEndHeaders) != 0) {
     from_server_.in_header_block = false;
   }
+  const bool is_ack = (frame.flags & kAck) != 0;
+  if (frame.type == kSettings && !is_ack) ++settings_acks_;
+  if (frame.type == kPing && !is_ack) ++ping_acks_;
+  const bool is_answer = frame.type == kHeaders || frame.type == kData;
+  if (is_answer) pings_ = std::min(pings_ + 1, kMostPings);
   // gRPC ends a stream with the HEADERS that have the status, in one frame or
   // with CONTINUATION frames; or with RST_STREAM.
   if (frame.type == kRstStream ||
-      ((frame.type == kHeaders || frame.type == kData) &&
-       (frame.flags & kEndStream) != 0)) {
-    CloseStream(frame.stream);
+      (is_answer && (frame.flags & kEndStream) != 0)) {
+    return CloseStream(frame.stream);
   }
+  // The server answers what it has read.
+  const auto stream = streams_.find(frame.stream);
+  if (is_answer && stream != streams_.end()) ReleaseMessages(stream->second);
 }
 
 absl::Status Http2Guard::CheckTimes(Clock::time_point now,
@@ -378,6 +431,10 @@ absl::Status Http2Guard::CheckTimes(Clock::time_point now,
   if (from_client_.in_header_block &&
       now - header_block_begin_ > limits_.header_block_time) {
     return Close(kEnhanceYourCalm, "the headers take too long", to_client);
+  }
+  // The server learns that a stream was ended only after the client's frame.
+  if (!for_server_.empty() && now - frame_begin_ > limits_.header_block_time) {
+    return Close(kEnhanceYourCalm, "a frame takes too long", to_client);
   }
   std::vector<uint32_t> idle;
   for (const auto& [id, stream] : streams_) {
@@ -400,7 +457,6 @@ absl::Status Http2Guard::CheckTimes(Clock::time_point now,
 void Http2Guard::RefuseStreams(std::string* to_client) {
   if (refuses_streams_) return;
   refuses_streams_ = true;
-  if (!has_begun()) return;
   AppendGoAway(&for_client_, kNoError, "");
   Flush(nullptr, to_client);
 }

@@ -15,8 +15,8 @@
 
 namespace lmserve {
 
-// The largest buffer into which gRPC must read. It keeps the whole buffer as
-// long as a message is unfinished that has a part in it.
+// The largest buffer into which gRPC must read. It keeps a whole buffer as long
+// as a part of it is of a message that was not read.
 inline constexpr int kGrpcReadBytes = 16 << 10;
 
 struct Http2Limits {
@@ -91,7 +91,14 @@ class Http2Guard {
     char header[kMessageHeader] = {};
     size_t header_size = 0;   // bytes of `header` that have come
     size_t content_left = 0;  // bytes that have not come
-    uint64_t held_bytes = 0;  // what the client holds for it
+    uint64_t messages = 0;    // that are complete
+    // What gRPC may hold for messages that the server has not read; of it for
+    // the message that is not complete, and for the last frame; and where that
+    // frame ended, in bytes of the connection.
+    uint64_t held_bytes = 0;
+    uint64_t held_of_message = 0;
+    uint64_t held_of_frame = 0;
+    uint64_t held_end = 0;
   };
 
   // Finds the frames in the bytes of one direction.
@@ -121,7 +128,9 @@ class Http2Guard {
                      Begin begin, Payload payload, End end);
 
   absl::Status BeginClientFrame(const Frame& frame, Clock::time_point now);
-  void BeginData(const Frame& frame, Clock::time_point now);
+  absl::Status BeginData(const Frame& frame, Clock::time_point now);
+  // Counts acknowledgments and pings, as far as the server has not caused them.
+  void ChargeReaction(const Frame& frame, Clock::time_point now);
   void ReadData(absl::string_view bytes);
   void EndData(const Frame& frame, Clock::time_point now);
   void EndClientFrame(const Frame& frame, Clock::time_point now);
@@ -130,6 +139,8 @@ class Http2Guard {
   void OpenStream(const Frame& frame, Clock::time_point now);
   void EndServerFrame(const Frame& frame);
   void CloseStream(uint32_t stream);
+  // Counts the complete messages of a stream as read.
+  void ReleaseMessages(Stream& stream);
   // Ends a stream on both sides.
   void RefuseStream(uint32_t stream, uint32_t error);
   // Moves own frames to the outputs if these are between two frames.
@@ -144,6 +155,12 @@ class Http2Guard {
   Parser from_server_;
   Frame client_frame_ = {};
   Frame server_frame_ = {};
+  Clock::time_point frame_begin_;  // of the client
+  uint64_t client_bytes_ = 0;      // of all complete frames
+  // Frames of the client that the server has caused and that have not come:
+  // acknowledgments, and a ping for each frame of an answer, with which clients
+  // measure the bandwidth.
+  uint64_t settings_acks_ = 0, ping_acks_ = 0, pings_ = 0;
   size_t header_block_bytes_ = 0;
   size_t header_block_frames_ = 0;
   Clock::time_point header_block_begin_;

@@ -76,7 +76,10 @@ absl::StatusOr<std::vector<ListeningSocket>> BindPath(
                           connect(probe, generic, sizeof(address)) != 0 &&
                           errno == ECONNREFUSED;
     if (probe >= 0) close(probe);
-    if (is_stale && unlink(path.c_str()) == 0) {
+    struct stat info;
+    const bool is_socket =
+        lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
+    if (is_socket && is_stale && unlink(path.c_str()) == 0) {
       fd = Bind(generic, sizeof(address));
     }
   }

@@ -2,6 +2,7 @@
 #include "server/connections/relay.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -25,6 +26,11 @@ using Clock = Http2Guard::Clock;
 // After the server has closed a connection, the client has this long to read
 // the rest. Closing a socket that holds unread bytes would discard them.
 constexpr std::chrono::seconds kLinger(1);
+
+// What a new connection costs, in control frames, and with a TLS handshake,
+// which takes a millisecond and more.
+constexpr double kConnectionCost = 4;
+constexpr double kHandshakeCost = 20;
 
 // Bytes that are read at once: few at first, and more while much comes.
 constexpr size_t kSmallestBuffer = 4 << 10;
@@ -52,6 +58,16 @@ class RelayOver final : public Relay,
         begin_(Clock::now()) {}
 
   void Start() override {
+    if (is_closed_) return;
+    ClientTable::Client& client = ticket_.client();
+    if (const auto pause = client.Pause(Clock::now()); pause.count() > 0) {
+      timer_.expires_after(pause);
+      timer_.async_wait([self = this->shared_from_this()](const error_code&) {
+        self->Start();
+      });
+      return;
+    }
+    client.Charge(kEncrypts ? kHandshakeCost : kConnectionCost, Clock::now());
     if constexpr (kEncrypts) {
       client_.async_handshake(
           asio::ssl::stream_base::server,
@@ -130,11 +146,8 @@ class RelayOver final : public Relay,
     const absl::Status status = guard_.FromClient(
         {from_client_.data(), size}, Clock::now(), &to_server_, &to_client_);
     CountRefused();
-    if (ticket_.client().Pause(Clock::now()).count() == 0) {
-      Grow(from_client_, size);
-    } else {
-      from_client_.resize(kSmallestBuffer);
-    }
+    Fit(from_client_,
+        ticket_.client().Pause(Clock::now()).count() == 0 ? size : 0);
     if (!status.ok()) return End();
     if (guard_.has_begun()) WriteServer();
     WriteClient();
@@ -160,6 +173,11 @@ class RelayOver final : public Relay,
     if (!pair.ok()) return Close();
     error_code error;
     server_.assign({AF_UNIX, 0}, pair->relay, error);
+    if (error) {
+      close(pair->relay);
+      close(pair->server);
+      return Close();
+    }
     context_.hand_over(pair->server);
     ReadServer();
     ReadClient();
@@ -183,7 +201,7 @@ class RelayOver final : public Relay,
       return FinishClient();
     }
     guard_.FromServer({from_server_.data(), size}, &to_client_);
-    Grow(from_server_, size);
+    Fit(from_server_, size);
     WriteClient();
     ReadServer();
   }
@@ -196,7 +214,7 @@ class RelayOver final : public Relay,
         server_, asio::buffer(writing_server_),
         [self = this->shared_from_this()](const error_code& error, size_t) {
           self->writes_server_ = false;
-          self->writing_server_.clear();
+          Clear(self->writing_server_);
           // If the server has closed its end, its last bytes are still read.
           if (error) return;
           self->WriteServer();
@@ -212,7 +230,7 @@ class RelayOver final : public Relay,
         client_, asio::buffer(writing_client_),
         [self = this->shared_from_this()](const error_code& error, size_t) {
           self->writes_client_ = false;
-          self->writing_client_.clear();
+          Clear(self->writing_client_);
           if (error) return self->Close();
           self->WriteClient();
           if (self->ends_ || self->server_ended_) return self->FinishClient();
@@ -264,9 +282,20 @@ class RelayOver final : public Relay,
         });
   }
 
-  // Makes room for more after a read that has filled the buffer.
-  static void Grow(std::vector<char>& buffer, size_t size) {
-    if (size == buffer.size() && size < kLargestBuffer) buffer.resize(2 * size);
+  // Makes room for more after a read that has filled the buffer, and frees a
+  // large buffer after a short one.
+  static void Fit(std::vector<char>& buffer, size_t size) {
+    if (size == buffer.size() && size < kLargestBuffer) {
+      buffer.resize(2 * size);
+    } else if (size <= kSmallestBuffer / 2 && buffer.size() > kSmallestBuffer) {
+      buffer = std::vector<char>(kSmallestBuffer);
+    }
+  }
+
+  // Empties a string that was written, and frees a large one.
+  static void Clear(std::string& written) {
+    written.clear();
+    if (written.capacity() > kSmallestBuffer) written.shrink_to_fit();
   }
 
   void CountRefused() {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "model_store/stored_file.h"
 
@@ -39,15 +40,26 @@ Bio MakeBio(const std::string& text) {
   return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
+// OpenSSL would otherwise ask for the passphrase on the terminal.
+int NoPassphrase(char*, int, int, void*) { return -1; }
+
 // Reads all certificates of a file. The first one must be valid at this time.
 absl::StatusOr<std::vector<Certificate>> ParseCertificates(
     const std::string& path, const std::string& text) {
   const Bio bio = MakeBio(text);
   std::vector<Certificate> certificates;
-  while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
+  while (X509* next =
+             PEM_read_bio_X509(bio.get(), nullptr, NoPassphrase, nullptr)) {
     certificates.emplace_back(next);
   }
+  const bool is_end =
+      ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   ERR_clear_error();
+  if (!is_end) {
+    return FileError(path, absl::StrCat("expected certificates in PEM, found a "
+                                        "damaged one after ",
+                                        certificates.size(), " others"));
+  }
   if (certificates.empty()) {
     return FileError(path, "expected a certificate in PEM, found none");
   }
@@ -64,8 +76,12 @@ absl::StatusOr<std::vector<Certificate>> ParseCertificates(
 absl::StatusOr<PrivateKey> ParseKey(const std::string& path,
                                     const std::string& text) {
   const Bio bio = MakeBio(text);
-  PrivateKey key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+  PrivateKey key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));
   ERR_clear_error();
+  if (key == nullptr && absl::StrContains(text, "ENCRYPTED")) {
+    return FileError(path, "expected a key without a passphrase");
+  }
   if (key == nullptr) {
     return FileError(path, "expected a key in PEM, found none");
   }

@@ -488,6 +488,12 @@ def handshakes_opened_and_closed(target, _):
   yield hello(target)
 
 
+@attack(connections=4, close=True)
+def reconnecting_flood(_target, _):
+  """Sends pings, closes, and comes back as if it had not been there."""
+  yield START + h2.frame(h2.PING, 0, 0, b"01234567") * 1900
+
+
 @attack(connections=500, half_close=True)
 def half_closed(target, _):
   """Closes its direction after the calls, and waits."""
@@ -903,6 +909,37 @@ def messages_in_single_bytes(target, _):
       reader = yield h2.data(stream, b"x") * 1000
     while total > reader.windows.get(0, 0):
       reader = yield 0.01
+
+
+@attack(connections=8)
+def unread_messages(target, number):
+  """Sends short messages to streams that read one, and much between them."""
+  reader = yield START
+  short = h2.message(lm.text_field(1, "x" * 11))
+  much = h2.message(lm.text_field(15, "x" * 16100))
+  stream, total = 1, 0
+  while True:
+    watch = stream
+    first = h2.message(lm.health_request(f"{number}.{watch}"))
+    yield target.call(watch, lm.HEALTH_WATCH) + h2.data(watch, first)
+    total += len(first)
+    for _ in range(65000 // len(short)):
+      stream += 2
+      reader = yield (h2.data(watch, short) +
+                      target.call(stream, lm.HEALTH_CHECK) +
+                      h2.data(stream, much, True))
+      total += len(short) + len(much)
+      while total + 17000 > 65535 + reader.windows.get(0, 0):
+        reader = yield 0.005
+    stream += 2
+
+
+@attack(connections=100)
+def data_after_end(target, number):
+  """Sends empty DATA frames that end a stream which has ended."""
+  yield START + target.request(1, lm.HEALTH_WATCH,
+                               lm.health_request(str(number)))
+  yield from flood(h2.data(1, b"", True))
 
 
 @attack(connections=8)

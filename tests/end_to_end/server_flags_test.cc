@@ -42,6 +42,23 @@ class ServerFlagsTest : public testing::Test {
   const TemporaryDirectory store_;
 };
 
+// A value of the file is the same as on the command line.
+TEST_F(ServerFlagsTest, ListsInTheFile) {
+  const std::string file = ConfigFile(
+      "require-models=en,other\nkeep=en@1,other@2\nlisten=[::1]:0\n");
+  const Outcome outcome = CheckConfig({"--config", file});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("en,other"));
+  EXPECT_THAT(outcome.output, HasSubstr("en@1,other@2"));
+  EXPECT_THAT(outcome.output, HasSubstr("[::1]:0"));
+}
+
+TEST_F(ServerFlagsTest, NumbersMustBeNumbers) {
+  EXPECT_EQ(CheckConfig({"--store", store_.path(), "--poll-seconds", "nan"})
+                .exit_code,
+            2);
+}
+
 TEST_F(ServerFlagsTest, FlagsOverrideTheEnvironmentWhichOverridesTheFile) {
   const std::string file =
       ConfigFile("drain-seconds=1\nbatch-words=11\nmax-calls=111\n");

@@ -33,6 +33,18 @@ TEST(ClientTableTest, LimitsTheConnectionsOfAllClients) {
   EXPECT_EQ(table.connections(), 2u);
 }
 
+// A client that comes back owes what it owed.
+TEST(ClientTableTest, RemembersDebts) {
+  ClientTable table({.control_frames_per_second = 100});
+  const auto now = ClientTable::Client::Clock::now();
+  ClientTable::Ticket ticket = table.Enter("a");
+  ticket.client().Charge(200, now);
+  ticket = ClientTable::Ticket();
+  ticket = table.Enter("a");
+  EXPECT_GT(ticket.client().Pause(now).count(), 500);
+  EXPECT_EQ(table.Enter("b").client().Pause(now).count(), 0);
+}
+
 TEST(ClientTableTest, LimitsTheStreamsOfAClient) {
   ClientTable table({.streams_per_client = 2});
   const ClientTable::Ticket one = table.Enter("a");

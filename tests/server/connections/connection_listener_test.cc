@@ -15,6 +15,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <deque>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -248,6 +250,29 @@ TEST_F(ConnectionListenerTest, RefusesStreamsAndListensNoMore) {
   EXPECT_EQ(client->Read(17).substr(3, 1), "\7") << "GOAWAY";
   EXPECT_TRUE(
       listener_->WaitUntilIdle(std::chrono::steady_clock::now() + seconds(5)));
+}
+
+TEST_F(ConnectionListenerTest, ReplacesNoFileBySocket) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.File("precious");
+  std::ofstream(path) << "data";
+  const auto listener =
+      ConnectionListener::Start("unix:" + path, options_, [](int) {});
+  EXPECT_FALSE(listener.ok());
+  EXPECT_EQ(std::filesystem::file_size(path), 4u);
+}
+
+// As when a server is started while the one before drains.
+TEST_F(ConnectionListenerTest, RemovesOnlyItsOwnSocket) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.File("socket");
+  Start("unix:" + path);
+  listener_->RefuseStreams();  // listens no more
+  const auto next =
+      ConnectionListener::Start("unix:" + path, options_, [](int) {});
+  ASSERT_TRUE(next.ok()) << next.status();
+  listener_ = nullptr;
+  EXPECT_TRUE(std::filesystem::is_socket(path));
 }
 
 TEST_F(ConnectionListenerTest, SetsTheModeOfASocket) {

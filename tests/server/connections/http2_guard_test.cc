@@ -29,7 +29,7 @@ enum Type {
   kWindowUpdate,
   kContinuation
 };
-constexpr int kEndStream = 1, kEndHeaders = 4;
+constexpr int kEndStream = 1, kAck = 1, kEndHeaders = 4;
 constexpr uint32_t kHighestStream = 0x7fffffff;
 constexpr uint32_t kRefusedStream = 7, kCancel = 8, kEnhanceYourCalm = 11;
 
@@ -271,6 +271,8 @@ TEST_F(Http2GuardTest, SlowsDownFloods) {
         Frame(kSettings, 0, 0)}) {
     guard_ = nullptr;
     ticket_ = ClientTable::Ticket();
+    table_ = std::make_unique<ClientTable>(
+        ClientLimits{.control_frames_per_second = 100});
     Begin();
     EXPECT_EQ(Pause(), milliseconds(0));
     for (int i = 0; i < 200 && FromClient(frame).ok(); ++i) {
@@ -325,58 +327,139 @@ std::string MessageHeader(uint32_t size) {
   return absl::StrCat(Number(1, 0), Number(4, size));
 }
 
-// The least that counts for a part of an unfinished message.
-constexpr uint64_t kPart = kGrpcReadBytes;
+// What counts for a frame of data beside its length, if gRPC may have read it
+// together with others.
+constexpr uint64_t kBuffer = kGrpcReadBytes;
 
-TEST_F(Http2GuardTest, LimitsUnfinishedMessages) {
-  table_ = std::make_unique<ClientTable>(
-      ClientLimits{.unfinished_bytes_per_client = 2 * kPart});
-  Begin();
-  // Complete messages are not held, whatever frames they come in.
-  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1)).ok());
-  const std::string message = MessageHeader(3'000) + std::string(3'000, 'm');
-  const std::string twice = message + message;
-  for (int i = 0; i < 10; ++i) {
-    ASSERT_TRUE(FromClient(Frame(kData, 0, 1, message)).ok());
-    ASSERT_TRUE(FromClient(Frame(kData, 0, 1, twice.substr(0, 4'000)) +
-                           Frame(kData, 0, 1, twice.substr(4'000)))
-                    .ok());
-    ASSERT_EQ(to_client_, "");
+class UnreadMessagesTest : public Http2GuardTest {
+ protected:
+  void LimitBytes(uint64_t bytes) {
+    table_ = std::make_unique<ClientTable>(
+        ClientLimits{.unread_bytes_per_client = bytes});
+    Begin();
   }
-  // Three parts are too many, so the stream of the third one ends.
-  const std::string part = MessageHeader(100'000) + std::string(4'000, 'm');
-  ASSERT_TRUE(FromClient(Frame(kData, 0, 1, part)).ok());
-  ASSERT_TRUE(
-      FromClient(Frame(kHeaders, kEndHeaders, 3) + Frame(kData, 0, 3, part))
-          .ok());
-  EXPECT_EQ(to_client_, "");
-  const std::string third = Frame(kHeaders, kEndHeaders, 5);
-  ASSERT_TRUE(FromClient(third + Frame(kData, 0, 5, part)).ok());
-  EXPECT_EQ(to_client_, Reset(5, kEnhanceYourCalm));
-  EXPECT_EQ(to_server_,
-            absl::StrCat(third, Reset(5, kCancel), Frame(kData, 0, 5, part)));
-  EXPECT_EQ(guard().open_streams(), 2u);
-  // The end of a stream makes room.
-  ASSERT_TRUE(FromClient(Reset(3, kCancel)).ok());
-  ASSERT_TRUE(
-      FromClient(Frame(kHeaders, kEndHeaders, 7) + Frame(kData, 0, 7, part))
-          .ok());
-  EXPECT_EQ(to_client_, "");
+  // Sends data on a stream. Returns whether the stream goes on.
+  bool Send(uint32_t stream, const std::string& data, int flags = 0) {
+    EXPECT_TRUE(FromClient(Frame(kData, flags, stream, data)).ok());
+    return to_client_.empty();
+  }
+  bool Open(uint32_t stream) {
+    EXPECT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, stream)).ok());
+    return to_client_.empty();
+  }
+
+  const std::string message_ = MessageHeader(3'000) + std::string(3'000, 'm');
+  const std::string part_ = MessageHeader(100'000) + std::string(4'000, 'm');
+};
+
+TEST_F(UnreadMessagesTest, TheOnlyMessageOfACallIsRead) {
+  LimitBytes(kBuffer + 10'000);
+  for (uint32_t stream = 1; stream < 40; stream += 2) {
+    ASSERT_TRUE(Open(stream));
+    ASSERT_TRUE(Send(stream, message_.substr(0, 2'000)));
+    ASSERT_TRUE(Send(stream, message_.substr(2'000), kEndStream));
+  }
 }
 
-TEST_F(Http2GuardTest, ShortPartsOfMessagesCountAsLongOnes) {
-  table_ = std::make_unique<ClientTable>(
-      ClientLimits{.unfinished_bytes_per_client = 20 * kPart});
-  Begin();
-  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1) +
-                         Frame(kData, 0, 1, MessageHeader(1'000)))
-                  .ok());
-  for (int i = 1; i < 20; ++i) {
-    ASSERT_TRUE(FromClient(Frame(kData, 0, 1, "x")).ok());
-    EXPECT_EQ(to_client_, "");
+TEST_F(UnreadMessagesTest, AnswersShowThatMessagesWereRead) {
+  LimitBytes(kBuffer + 10'000);
+  ASSERT_TRUE(Open(1));
+  const std::string twice = message_ + message_;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(Send(1, twice.substr(0, 4'000)));
+    ASSERT_TRUE(Send(1, twice.substr(4'000)));
+    FromServer(Frame(i == 0 ? kHeaders : kData, kEndHeaders, 1, "answer"));
   }
-  ASSERT_TRUE(FromClient(Frame(kData, 0, 1, "x")).ok());
+  // Without answers they are not.
+  int messages = 0;
+  while (Send(1, message_)) ASSERT_LT(++messages, 10);
+  EXPECT_EQ(messages, 3);
   EXPECT_EQ(to_client_, Reset(1, kEnhanceYourCalm));
+  EXPECT_EQ(to_server_, Reset(1, kCancel) + Frame(kData, 0, 1, message_));
+}
+
+TEST_F(UnreadMessagesTest, MessagesBeforeTheEndOfAStreamAreNotRead) {
+  LimitBytes(3 * kBuffer);
+  int streams = 0;
+  for (uint32_t stream = 1;; stream += 2) {
+    ASSERT_TRUE(Open(stream));
+    if (!Send(stream, message_) || !Send(stream, message_, kEndStream)) break;
+    ASSERT_LT(++streams, 10);
+  }
+  EXPECT_EQ(streams, 2);
+}
+
+TEST_F(UnreadMessagesTest, UnfinishedMessagesStayWhileAnswersCome) {
+  LimitBytes(kBuffer + 10'000);
+  ASSERT_TRUE(Open(1));
+  ASSERT_TRUE(Send(1, message_ + part_));
+  FromServer(Frame(kHeaders, kEndHeaders, 1, "answer"));
+  EXPECT_FALSE(Send(1, std::string(4'000, 'm')));
+}
+
+TEST_F(UnreadMessagesTest, TheEndOfAStreamMakesRoom) {
+  LimitBytes(3 * kBuffer);
+  ASSERT_TRUE(Open(1) && Open(3) && Open(5));
+  EXPECT_TRUE(Send(1, part_));
+  EXPECT_TRUE(Send(3, part_));
+  EXPECT_FALSE(Send(5, part_));
+  ASSERT_TRUE(FromClient(Reset(3, kCancel)).ok());
+  ASSERT_TRUE(Open(7));
+  EXPECT_TRUE(Send(7, part_));
+}
+
+// A byte keeps the whole buffer, which other frames may have filled.
+TEST_F(UnreadMessagesTest, CountsWhatWasReadTogether) {
+  LimitBytes(21 * kBuffer);
+  ASSERT_TRUE(Open(1));
+  ASSERT_TRUE(Send(1, MessageHeader(1'000)));
+  const std::string other = Frame(kData, 0, 99, std::string(kBuffer, 'x'));
+  int bytes = 0;
+  while (Send(1, "x")) {
+    ASSERT_LT(++bytes, 30);
+    ASSERT_TRUE(FromClient(other).ok());
+  }
+  EXPECT_EQ(bytes, 20);
+  // Without others, many fit.
+  ASSERT_TRUE(Open(101));
+  ASSERT_TRUE(Send(101, MessageHeader(10'000)));
+  for (int i = 0; i < 1'000; ++i) ASSERT_TRUE(Send(101, "x"));
+}
+
+TEST_F(Http2GuardTest, EndsAConnectionWithDataAfterTheEndOfAStream) {
+  Begin();
+  ASSERT_TRUE(
+      FromClient(Frame(kHeaders, kEndHeaders, 1) + Frame(kData, kEndStream, 1))
+          .ok());
+  EXPECT_FALSE(FromClient(Frame(kData, kEndStream, 1)).ok());
+}
+
+// Clients measure the bandwidth with pings while they get answers.
+TEST_F(Http2GuardTest, ReactionsToTheServerAreFree) {
+  Begin();
+  for (int i = 0; i < 1'000; ++i) {
+    FromServer(absl::StrCat(Frame(kData, 0, 1, "answer"),
+                            Frame(kPing, 0, 0, "12345678"),
+                            Frame(kSettings, 0, 0)));
+    ASSERT_TRUE(FromClient(absl::StrCat(Frame(kPing, 0, 0, "87654321"),
+                                        Frame(kPing, kAck, 0, "12345678"),
+                                        Frame(kSettings, kAck, 0)))
+                    .ok());
+  }
+  EXPECT_EQ(Pause(), milliseconds(0));
+}
+
+// gRPC learns of the end of a stream only after a frame that has begun.
+TEST_F(Http2GuardTest, EndsAConnectionThatHoldsUpTheEndOfAStream) {
+  Begin();
+  ASSERT_TRUE(
+      FromClient(absl::StrCat(Frame(kHeaders, kEndHeaders, 1),
+                              Frame(kHeaders, kEndHeaders, 3),
+                              Frame(kData, 0, 3, "message").substr(0, 12)))
+          .ok());
+  now_ += seconds(61);
+  EXPECT_TRUE(guard().CheckTimes(now_, &to_server_, &to_client_).ok());
+  EXPECT_FALSE(guard().CheckTimes(now_, &to_server_, &to_client_).ok());
 }
 
 TEST_F(Http2GuardTest, SlowsDownShortFramesOfData) {

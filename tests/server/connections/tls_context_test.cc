@@ -71,6 +71,28 @@ TEST_F(TlsContextTest, KeepsTheFilesThatAreGone) {
   EXPECT_EQ(tls->Get(), before);
 }
 
+// A key with a passphrase would make OpenSSL ask for it on the terminal.
+TEST_F(TlsContextTest, RefusesAKeyWithAPassphrase) {
+  const std::string command = absl::StrCat(
+      "openssl pkey -in ", options_.key, " -aes256 -passout pass:secret -out ",
+      options_.key, ".encrypted 2>/dev/null");
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  std::filesystem::rename(options_.key + ".encrypted", options_.key);
+  EXPECT_EQ(std::string(TlsContext::Create(options_).status().message()),
+            "TLS: " + options_.key + ": expected a key without a passphrase");
+}
+
+TEST_F(TlsContextTest, RefusesHalfAChain) {
+  std::ifstream file(options_.certificate);
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  std::ofstream(options_.certificate)
+      << text << text.substr(0, text.size() / 2);
+  EXPECT_EQ(std::string(TlsContext::Create(options_).status().message()),
+            "TLS: " + options_.certificate +
+                ": expected certificates in PEM, found a damaged one after 1 "
+                "others");
+}
+
 TEST_F(TlsContextTest, DoesNotWaitForAFifo) {
   std::filesystem::remove(options_.key);
   ASSERT_EQ(mkfifo(options_.key.c_str(), 0600), 0);
