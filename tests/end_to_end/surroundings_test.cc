@@ -129,7 +129,8 @@ TEST_F(SurroundingsTest, AClientWithoutStandardOutputReportsIt) {
   EXPECT_THAT(outcome.errors, HasSubstr("lm_client: "));
 }
 
-// The version is published, and the exit code says that it could not be printed.
+// The version is published, and the exit code says that it could not be
+// printed.
 TEST_F(SurroundingsTest, ATrainerWithoutStandardStreamsPublishes) {
   const std::string text = store_.File("text");
   WriteText(text, "the cat is small\nthe dog is big\n");
