@@ -18,13 +18,13 @@ namespace lmserve {
 // paths.
 struct ClientTls {
   // The root certificates to trust; empty for those of the system.
-  std::string root = "";
+  std::string root = {};
   // The client's own certificate and its key, for a server that requires one.
-  std::string certificate = "";
-  std::string key = "";
+  std::string certificate = {};
+  std::string key = {};
   // The name that the server's certificate must have; empty for the host of
   // the address.
-  std::string server_name = "";
+  std::string server_name = {};
 };
 
 struct ClientOptions {
@@ -43,7 +43,7 @@ struct ClientOptions {
   int message_bytes = 64 << 20;
   std::optional<ClientTls> tls = std::nullopt;  // not encrypted without it
   // Sent with each call as "authorization: Bearer TOKEN" unless it is empty.
-  std::string token = "";
+  std::string token = {};
 };
 
 // A stream of LanguageModelService.Decode. The server answers requests in

@@ -207,7 +207,8 @@ void ModelStore::Core::PostAlias(const std::string& name, uint64_t version,
   using Clock = std::chrono::steady_clock;
   std::optional<Clock::time_point> end;  // set when the lock was not free
   Post(
-      [=](StoreLoader& loader, bool again) mutable -> StoreLoader::Outcome {
+      [=, step = std::move(step)](StoreLoader& loader,
+                                  bool again) mutable -> StoreLoader::Outcome {
         StoreLoader::Outcome outcome = step(loader, again);
         if (!outcome.has_value() || !absl::IsUnavailable(*outcome)) {
           return outcome;

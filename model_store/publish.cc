@@ -274,7 +274,7 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
   if (!directory.ok()) return directory.status();
   status = WriteVersion((*directory)->path(), *manifest, files);
   if (!status.ok()) return status;
-  const absl::StatusOr<uint64_t> number = TakeVersion(store, name, **directory);
+  absl::StatusOr<uint64_t> number = TakeVersion(store, name, **directory);
   if (!number.ok()) return number;
   // The store is synced too, because the model's directory may be new.
   for (const std::string& changed : {parent, store}) {

@@ -31,7 +31,7 @@ StoreLoader::StoreLoader(Options options, Hooks hooks)
 absl::Status StoreLoader::Refresh() {
   const absl::StatusOr<std::vector<std::string>> found =
       ListModelNames(directory_);
-  const absl::Status status = CheckStore(found);
+  absl::Status status = CheckStore(found);
   problem_ = WithoutStorePath(directory_, status);
   if (status.ok()) {
     std::set<std::string> names(found->begin(), found->end());
@@ -134,7 +134,7 @@ absl::StatusOr<uint64_t> StoreLoader::FindOnDisk(const std::string& name,
                                                  uint64_t version) const {
   absl::Status status = CheckModelName(name);
   if (!status.ok()) return status;
-  const absl::StatusOr<uint64_t> found =
+  absl::StatusOr<uint64_t> found =
       FindVersion(directory_, version == 0 ? name : VersionName(name, version));
   if (!found.ok()) return WithoutStorePath(directory_, found.status());
   return found;
@@ -195,7 +195,7 @@ StoreLoader::Outcome StoreLoader::SetAlias(const std::string& name,
     status = CheckAliasIs(directory_, name, alias, *expected);
     if (!status.ok()) return WithoutStorePath(directory_, status);
   }
-  const Outcome outcome =
+  Outcome outcome =
       version == 0 ? RemoveAlias(directory_, name, alias, expected, kNoWait)
                    : MoveAlias(name, alias, version, expected, again);
   PublishSnapshot();

@@ -86,8 +86,8 @@ void VersionLoads::State::Start(const std::shared_ptr<Load>& load) {
   load->progress = load->start;
   ++threads;
   try {
-    std::thread([state = shared_from_this(), load]() mutable {
-      state->Run(std::move(load));
+    std::thread([state = shared_from_this(), own = load]() mutable {
+      state->Run(std::move(own));
     }).detach();
   } catch (const std::system_error& error) {
     --threads;

@@ -66,7 +66,7 @@ class BleuMetric final : public Metric {
 
  private:
   static BleuCounts Unpack(const Counts& counts) {
-    constexpr int kOrder = BleuCounts::kOrder;
+    constexpr size_t kOrder = BleuCounts::kOrder;
     BleuCounts bleu;
     std::copy_n(counts.begin(), kOrder, bleu.correct.begin());
     std::copy_n(counts.begin() + kOrder, kOrder, bleu.total.begin());
@@ -97,7 +97,7 @@ class ChrfMetric final : public Metric {
   }
 
   double Score(const Counts& counts) const override {
-    constexpr int kOrder = ChrfCounts::kOrder;
+    constexpr ptrdiff_t kOrder = ChrfCounts::kOrder;
     ChrfCounts chrf;
     std::copy_n(counts.begin(), kOrder, chrf.system.begin());
     std::copy_n(counts.begin() + kOrder, kOrder, chrf.reference.begin());

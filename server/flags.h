@@ -22,8 +22,8 @@ struct ServerFlags {
   double stall_seconds = 60;
   int grace_seconds = 0;
   int drain_seconds = 30;
-  std::string socket_mode = "";     // octal digits; empty: by the umask
-  std::string require_models = "";  // names with commas between them
+  std::string socket_mode = {};     // octal digits; empty: by the umask
+  std::string require_models = {};  // names with commas between them
   double connection_age_seconds = 0;
   double connection_age_grace_seconds = 300;
   double connection_idle_seconds = 3600;

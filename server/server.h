@@ -50,13 +50,13 @@ struct ServerOptions {
   std::string listen = "localhost:50051";
   // The same, for the methods that change which models are served. Empty: these
   // methods are not available.
-  std::string admin_listen = "";
+  std::string admin_listen = {};
   ConnectionOptions connections = {};
   ListenerOptions listener = {};
-  std::string tokens_file = "";  // empty: clients need no token
+  std::string tokens_file = {};  // empty: clients need no token
   // Time between checks whether the file of tokens has changed.
   std::chrono::milliseconds tokens_check = std::chrono::seconds(1);
-  std::string metrics_listen = "";  // HOST:PORT for Prometheus; empty: none
+  std::string metrics_listen = {};  // HOST:PORT for Prometheus; empty: none
   Limits limits = {};
   CallLimiterOptions calls = {};
   BatcherOptions batcher = {};

@@ -14,8 +14,10 @@ namespace {
 // memory.
 constexpr size_t kMaxWords = 2048;
 
-// The size of the pointer at the start of a decoder's state, in floats.
-constexpr size_t kPointerFloats = sizeof(const EncodedSource*) / sizeof(float);
+// The size of the pointer at the start of a decoder's state, in bytes and
+// floats.
+constexpr size_t kPointerBytes = sizeof(void*);
+constexpr size_t kPointerFloats = kPointerBytes / sizeof(float);
 
 }  // namespace
 
@@ -64,6 +66,7 @@ class RecurrentModel::Pass {
         nodes.insert(nodes.end(), children.begin(), children.end());
       }
     }
+    words.reserve(nodes.size());
     for (auto node : nodes) words.push_back(tree_.word(node));
     begin.push_back(nodes.size());
     model_.ApplyAttention(sources, &x);
@@ -86,8 +89,8 @@ class RecurrentModel::Pass {
                   std::byte* state) const {
     if (model_.is_decoder_) {
       const EncodedSource* source = sources_[Row(depth, node)];
-      std::memcpy(state, &source, sizeof(source));
-      state += sizeof(source);
+      std::memcpy(state, &source, kPointerBytes);
+      state += kPointerBytes;
     }
     for (const LayerStates& layer : states_) {
       for (const std::vector<float>* values : {&layer.h, &layer.c}) {
@@ -252,7 +255,7 @@ RecurrentModel::RecurrentModel(Vocabulary vocabulary, RecurrentParts parts,
 void RecurrentModel::StartFrom(absl::Span<const float> before,
                                EncodedSource* source) const {
   source->start.resize(start_.size());
-  std::memcpy(source->start.data(), &source, sizeof(source));
+  std::memcpy(source->start.data(), &source, kPointerBytes);
   std::copy(before.begin(), before.end(),
             source->start.begin() + kPointerFloats);
   auto* state = reinterpret_cast<std::byte*>(source->start.data());
@@ -263,7 +266,7 @@ void RecurrentModel::StartFrom(absl::Span<const float> before,
 
 const EncodedSource* RecurrentModel::SourceOf(const std::byte* state) {
   const EncodedSource* source = nullptr;
-  std::memcpy(&source, state, sizeof(source));
+  std::memcpy(&source, state, kPointerBytes);
   return source;
 }
 

@@ -371,8 +371,9 @@ Task<absl::Status> Reranking::FindValues() {
   absl::StatusOr<std::vector<double>> utilities = co_await CandidateUtilities(
       serving_, call_, *members_[0], CandidateVocabulary(),
       request_.candidates(), scores_, reranker_.minimum_bayes_risk());
-  if (utilities.ok()) values_ = *std::move(utilities);
-  co_return utilities.status();
+  if (!utilities.ok()) co_return utilities.status();
+  values_ = *std::move(utilities);
+  co_return absl::OkStatus();
 }
 
 void Reranking::Rank(RerankResponse* response) const {

@@ -49,8 +49,8 @@ void Optimizer::StepAdam(const Rate& rate, const float* gradients, size_t begin,
       static_cast<float>(rate.learning_rate / (1 - std::pow(kBeta1, step)));
   const auto scale2 = static_cast<float>(1 / (1 - std::pow(kBeta2, step)));
   const auto factor = static_cast<float>(rate.gradient_factor);
-  constexpr auto b1 = static_cast<float>(kBeta1);
-  constexpr auto b2 = static_cast<float>(kBeta2);
+  const auto b1 = static_cast<float>(kBeta1);
+  const auto b2 = static_cast<float>(kBeta2);
   float* mean = moments_[0].data();
   float* square = moments_[1].data();
   for (size_t i = begin; i < end; ++i) {

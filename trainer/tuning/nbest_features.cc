@@ -90,7 +90,7 @@ std::vector<double> NormalizeWeights(const NbestLists& lists,
   const auto score = [&](absl::Span<const double> w) {
     return counts.Score(ChooseWeighted(lists, w));
   };
-  const Vector given(weights.begin(), weights.end());
+  Vector given(weights.begin(), weights.end());
   double sum = 0;
   for (double weight : given) sum += std::abs(weight);
   if (sum == 0) return given;
