@@ -8,10 +8,14 @@
 #include <memory>
 #include <optional>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "client/command.h"
 #include "client/output.h"
 #include "client/text_source.h"
+#include "models/utf8.h"
 
 namespace lmserve {
 namespace {
@@ -30,6 +34,12 @@ struct PredictOptions {
 struct Position {
   std::string context;
   std::optional<std::string> suffix;
+  std::string name = "";  // for messages: "line 2"
+
+  bool IsValid() const {
+    return FindInvalidUtf8(context) == std::string::npos &&
+           FindInvalidUtf8(suffix.value_or("")) == std::string::npos;
+  }
 };
 
 absl::StatusOr<std::vector<Position>> ReadPositions(
@@ -37,12 +47,13 @@ absl::StatusOr<std::vector<Position>> ReadPositions(
   std::vector<Position> positions;
   // An empty argument or a blank line is the start of a sentence.
   for (const std::string& context : options.contexts) {
-    positions.push_back({context, std::nullopt});
+    positions.push_back(
+        {context, std::nullopt, absl::StrCat("text ", positions.size() + 1)});
   }
   if (positions.empty()) {
     TextSource source(std::vector<std::string>{});
     for (std::string text; source.Next(&text);) {
-      positions.push_back({text, std::nullopt});
+      positions.push_back({text, std::nullopt, source.Name(source.number())});
     }
     if (!source.status().ok()) return source.status();
   }
@@ -78,6 +89,37 @@ void PrintJson(const Position& position, const lm::v1::NextWords& next) {
   std::cout << DumpJson(json) << "\n";
 }
 
+// Prints that nothing is predicted at a position.
+void PrintProblem(const Position& position, bool as_json) {
+  constexpr char kProblem[] = "invalid UTF-8";
+  if (as_json) {
+    const nlohmann::ordered_json json = {{"context", position.context},
+                                         {"error", kProblem}};
+    std::cout << DumpJson(json) << "\n";
+  } else {
+    std::cout << position.name << ": " << kProblem << "\n";
+  }
+}
+
+// Returns an error of the server with the name of the text that it is about
+// instead of its place in the request.
+absl::Status WithName(const absl::Status& status,
+                      absl::Span<const Position* const> sent) {
+  absl::string_view message = status.message();
+  if (!absl::ConsumePrefix(&message, "contexts[")) return status;
+  const size_t end = message.find("]");
+  size_t i = 0;
+  if (end == absl::string_view::npos ||
+      !absl::SimpleAtoi(message.substr(0, end), &i) || i >= sent.size()) {
+    return status;
+  }
+  message.remove_prefix(end + 1);
+  absl::ConsumePrefix(&message, ".text");
+  absl::ConsumePrefix(&message, ": ");
+  return absl::Status(status.code(),
+                      absl::StrCat(sent[i]->name, ": ", message));
+}
+
 absl::StatusOr<bool> RunPredict(const PredictOptions& options,
                                 const CommonOptions& common) {
   const Client client(common.client);
@@ -91,19 +133,37 @@ absl::StatusOr<bool> RunPredict(const PredictOptions& options,
   const absl::StatusOr<std::vector<Position>> read = ReadPositions(options);
   if (!read.ok()) return read.status();
   const std::vector<Position>& positions = *read;
+  std::vector<const Position*> sent;
   for (const Position& position : positions) {
-    request.add_contexts()->set_text(position.context);
+    if (!position.IsValid()) continue;
+    sent.push_back(&position);
+    request.add_contexts()->set_text(
+        std::string(WithoutSentenceMarkers(position.context)));
+    if (position.suffix) {
+      request.add_suffixes()->set_text(
+          std::string(WithoutSentenceMarkers(*position.suffix)));
+    }
   }
-  for (const std::string& suffix : options.suffixes) {
-    request.add_suffixes()->set_text(suffix);
+  // Without texts that can be sent, the request shows whether the rest is
+  // right.
+  const bool is_empty = sent.empty() && !positions.empty();
+  if (is_empty) request.add_contexts()->set_text("");
+  for (size_t i = positions.size(); i < options.suffixes.size(); ++i) {
+    request.add_suffixes()->set_text(options.suffixes[i]);
   }
   const auto response = client.Predict(request);
-  if (!response.ok()) return response.status();
-  for (size_t i = 0; i < positions.size(); ++i) {
-    common.json ? PrintJson(positions[i], response->predictions(i))
-                : Print(positions[i], response->predictions(i));
+  if (!response.ok()) return WithName(response.status(), sent);
+  int next = 0;
+  for (const Position& position : positions) {
+    if (!position.IsValid()) {
+      PrintProblem(position, common.json);
+    } else if (common.json) {
+      PrintJson(position, response->predictions(next++));
+    } else {
+      Print(position, response->predictions(next++));
+    }
   }
-  return true;
+  return !is_empty;
 }
 
 }  // namespace

@@ -162,6 +162,19 @@ TEST_F(ClientCommandsTest, ScoreMoreLinesThanOneMessageHas) {
   }
 }
 
+// A bad line concerns itself alone, and errors name lines.
+TEST_F(ClientCommandsTest, PredictAfterBadLines) {
+  const Outcome outcome = server_->Client({"predict", "-k", "1"},
+                                          "the cat\ncaf\xe9\n<s> the cat\n");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const std::vector<std::string> lines = absl::StrSplit(outcome.output, '\n');
+  ASSERT_EQ(lines.size(), 6u) << outcome.output;
+  EXPECT_EQ(lines[2], "line 2: invalid UTF-8");
+  EXPECT_EQ(lines[1], lines[4]);
+  EXPECT_THAT(server_->Client({"predict"}, "the\n</s> a\n").errors,
+              HasSubstr("line 2: "));
+}
+
 TEST_F(ClientCommandsTest, ScoreAsText) {
   const Outcome outcome =
       server_->Client({"score"}, absl::StrCat(kTexts[0], "\n\n", kTexts[1]));

@@ -20,6 +20,7 @@ namespace lmserve {
 namespace {
 
 using testing::HasSubstr;
+using testing::StartsWith;
 using Words = std::vector<std::string>;
 
 const Words& TestWords() {
@@ -162,6 +163,30 @@ TEST(ImportTorch, TensorsThatShareMemory) {
   EXPECT_EQ(LogProb(shared), LogProb(dict));
   shared.SetMetadata("norm.weight", "rnn.weight_hh_l0");
   EXPECT_THAT(Import(shared).status().message(), HasSubstr("'norm.weight'"));
+  EXPECT_EQ(LogProb(Import(shared, {.ignored = {"norm.weight"}}), {"the"}),
+            LogProb(Import(dict), {"the"}));
+}
+
+// The module gives <s> a probability, the imported model none.
+TEST(ImportTorch, BeginOfSentenceInTheVocabularyIsAWarning) {
+  Words words = TestWords();
+  EXPECT_TRUE(Import(StateDict())->warnings.empty());
+  words[2] = "<s>";
+  const auto model = ImportTorch(StateDict().Bytes(), words, {}, "m", "v.txt");
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_EQ(model->warnings.size(), 1u);
+  EXPECT_THAT(model->warnings[0], HasSubstr("v.txt: the probability that"));
+}
+
+TEST(ImportTorch, ErrorsNameTheirFile) {
+  Words words = TestWords();
+  words[2] = words[0];
+  const auto vocabulary =
+      ImportTorch(StateDict().Bytes(), words, {}, "m", "v.txt");
+  EXPECT_THAT(std::string(vocabulary.status().message()),
+              StartsWith("v.txt: "));
+  const auto tensors = ImportTorch("x", TestWords(), {}, "m", "v.txt");
+  EXPECT_THAT(std::string(tensors.status().message()), StartsWith("m: "));
 }
 
 TEST(ImportTorch, UnknownWordInUppercase) {
