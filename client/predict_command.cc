@@ -34,7 +34,7 @@ struct PredictOptions {
 struct Position {
   std::string context;
   std::optional<std::string> suffix;
-  std::string name = "";  // for messages: "line 2"
+  std::string name = {};  // for messages: "line 2"
 
   bool IsValid() const {
     return FindInvalidUtf8(context) == std::string::npos &&

@@ -45,7 +45,7 @@ struct Line {
   uint64_t number;  // from 1
   std::string text;
   std::string source;        // its line of --sources
-  std::string problem = "";  // why it is not sent; empty if it is
+  std::string problem = {};  // why it is not sent; empty if it is
 };
 using Lines = std::vector<Line>;
 

@@ -89,7 +89,8 @@ std::vector<double> NaiveNgram::CountsOfCounts(size_t order,
   return n;
 }
 
-double NaiveNgram::Recurse(Words context, const std::string& word) const {
+double NaiveNgram::Recurse(const Words& context,
+                           const std::string& word) const {
   if (method_ == "modified-kneser-ney") return KneserNey(context, word);
   if (method_ == "katz") return Katz(context, word);
   const bool seen = !Followers(context).empty();

@@ -23,7 +23,7 @@ class NaiveNgram {
   double Probability(const Words& history, const std::string& word) const;
 
  private:
-  double Recurse(Words context, const std::string& word) const;
+  double Recurse(const Words& context, const std::string& word) const;
   double KneserNey(const Words& context, const std::string& word) const;
   double Katz(const Words& context, const std::string& word) const;
   double KatzDiscounted(const Words& ngram) const;

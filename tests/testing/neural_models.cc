@@ -177,8 +177,8 @@ TestModel TranslationTestModel(const std::string& source_vocabulary,
                                Precision precision) {
   TestModel test;
   test.family = std::string(kTranslationFamily);
-  test.files =
-      MakeTranslationFiles(source_vocabulary, vocabulary, options, precision);
+  test.files = MakeTranslationFiles(source_vocabulary, vocabulary,
+                                    std::move(options), precision);
   auto model = std::make_unique<const AnyModel>(
       CreateModel(test.family, test.Files()).value());
   const TranslationModel& translation = *model->translation();

@@ -36,6 +36,7 @@ std::string Contents(FILE* file) {
 pid_t StartProgram(const std::vector<std::string>& command, int input,
                    int output, int errors) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& argument : command) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }
