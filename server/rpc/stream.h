@@ -24,8 +24,9 @@ class StreamOperation {
       // From start() on, the operation may end on another thread and destroy
       // this awaiter. Nothing must be used afterwards.
       void await_suspend(std::coroutine_handle<> waiter) {
+        const Start local = std::move(start);
         operation.waiter_.store(waiter.address(), std::memory_order_release);
-        start();
+        local();
       }
       bool await_resume() const noexcept { return operation.ok_; }
 

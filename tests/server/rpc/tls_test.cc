@@ -6,6 +6,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <cstdio>
@@ -26,6 +27,8 @@ namespace {
 class TlsTest : public testing::Test {
  protected:
   TlsTest() {
+    // Its library makes the logger at its first use; here no other thread does.
+    spdlog::default_logger();
     options_.listen = "localhost:0";
     options_.listener.tls = {store_.File("certificate.pem"),
                              store_.File("key.pem"), "", 1};
