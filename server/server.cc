@@ -83,8 +83,10 @@ bool IsReady(const ServedModels& served,
 // How long a thread may take that waits for a file.
 constexpr std::chrono::seconds kThreadLimit(1);
 
-// How long clients have to close their connections after the last call.
+// How long streams have to end that are not ours, such as health.Watch; and how
+// long clients have to read the last bytes of their connections.
 constexpr std::chrono::milliseconds kLinger(200);
+constexpr std::chrono::milliseconds kCloseLinger(2'000);
 
 // The files that a process needs besides those of connections.
 constexpr uint64_t kOtherFiles = 128;
@@ -288,18 +290,18 @@ void Server::Drain(std::chrono::milliseconds deadline,
   }
   WaitForAnswers(end);
   // Streams that are not ours, such as health.Watch, need not end.
-  const auto linger = [&] {
-    return std::chrono::steady_clock::now() + std::min(left(), kLinger);
+  const auto linger = [&](std::chrono::milliseconds time) {
+    return std::chrono::steady_clock::now() + std::min(left(), time);
   };
   for (const Listener* listener : Listeners()) {
-    listener->connections->WaitUntilIdle(linger());
+    listener->connections->WaitUntilIdle(linger(kLinger));
   }
   for (const Listener* listener : Listeners()) {
     listener->server->Shutdown(std::chrono::system_clock::now());
     listener->server->Wait();
   }
   for (const Listener* listener : Listeners()) {
-    listener->connections->WaitUntilClosed(linger());
+    listener->connections->WaitUntilClosed(linger(kCloseLinger));
   }
 }
 

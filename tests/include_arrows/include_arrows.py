@@ -48,7 +48,7 @@ ARROWS = {
     "trainer/charts": ["trainer/neural", "models"],
     "trainer/evaluation": ["trainer/text", "trainer/neural", "models/",
                            "model_store", "text_io"],
-    "trainer/tuning": ["trainer/text", "trainer/evaluation", "reranking",
+    "trainer/tuning": ["trainer/text", "trainer/evaluation", "models/utf8", "reranking",
                        "text_io"],
     "trainer/commands": ["trainer/text", "trainer/demo", "trainer/neural",
                          "trainer/ngram", "trainer/charts",
