@@ -82,7 +82,7 @@ TEST_F(RequestIdsTest, OfStreams) {
               ElementsAre(Pair("x-request-id", "of-a-stream")));
   stream->WritesDone();
   EXPECT_TRUE(stream->Finish().ok());
-  WaitForLog("ScoreStream from ipv4:127.0.0.1 (x-request-id of-a-stream): OK");
+  WaitForLog("(x-request-id of-a-stream): OK");
 }
 
 TEST_F(RequestIdsTest, BadOnesAreIgnored) {
