@@ -306,6 +306,7 @@ void AnswerWith(const grpc::ByteBuffer& in, const Handle& answer) {
     status = Wait(answer(exchange.request(), exchange.response()));
   }
   if (!status.ok()) return RequireClientError(status);
+  (void)exchange.response_bytes();  // Serialize() needs the sizes
   exchange.Serialize(&out);
   Request request;
   Response response;
