@@ -68,9 +68,9 @@ void Check(const lm::v1::ScoreRequest& request,
   Require(response.scores_size() == request.texts_size(),
           "every text has a score");
   for (const lm::v1::TextScore& score : response.scores()) {
-    Require(
-        score.word_count() > 0 && score.unknown_count() <= score.word_count(),
-        "a text has a valid number of words");
+    Require((score.word_count() > 0 || request.no_end()) &&
+                score.unknown_count() <= score.word_count(),
+            "a text has a valid number of words");
     Require(IsLogProb(score.log_prob()) && IsLogProb(score.known_log_prob()) &&
                 score.perplexity() >= 0 && score.known_perplexity() >= 0,
             "a score is a number");
