@@ -93,7 +93,7 @@ void Check(const lm::v1::PredictRequest& request,
            const lm::v1::PredictResponse& response) {
   Require(response.predictions_size() == request.contexts_size(),
           "every context has a prediction");
-  const int k = request.k() == 0 ? 10 : static_cast<int>(request.k());
+  const uint32_t k = request.k() == 0 ? 10 : request.k();
   for (const lm::v1::NextWords& next : response.predictions()) {
     const int count = next.ids_size();
     Require(next.words_size() == count && next.log_probs_size() == count,
@@ -104,7 +104,8 @@ void Check(const lm::v1::PredictRequest& request,
       Require(count == request.words_size(), "every given word is rated");
       continue;
     }
-    Require(count <= k, "there are no more words than requested");
+    Require(static_cast<uint32_t>(count) <= k,
+            "there are no more words than requested");
     Require(std::is_sorted(next.log_probs().begin(), next.log_probs().end(),
                            std::greater<>()),
             "predictions are sorted");
