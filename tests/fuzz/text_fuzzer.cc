@@ -3,6 +3,7 @@
 // Reads any bytes as a text: decompresses them, reads lines, splits them by
 // each rule, and reads lines of n-best lists.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -57,6 +58,22 @@ void ReadCompressed(absl::string_view bytes) {
   }
 }
 
+// Returns a text without the byte order marks at the starts of its lines.
+std::string WithoutMarks(absl::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    while (const size_t mark = ByteOrderMarkLength(text)) {
+      text.remove_prefix(mark);
+    }
+    if (text.empty()) break;
+    const absl::string_view line =
+        text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
+    result.append(line.data(), line.size());
+    text.remove_prefix(line.size());
+  }
+  return result;
+}
+
 void ReadLines(absl::string_view bytes) {
   const auto lines = LineReader::FromString(std::string(bytes));
   std::string text;
@@ -90,8 +107,7 @@ void ReadLines(absl::string_view bytes) {
             "a list that is scored twice stays as it is");
   }
   if (!lines->status().ok()) return;
-  Require(bytes.substr(ByteOrderMarkLength(bytes)) == text,
-          "the lines are the text");
+  Require(WithoutMarks(bytes) == text, "the lines are the text");
 }
 
 }  // namespace
