@@ -137,8 +137,7 @@ absl::Status Http2Guard::Parse(Parser& parser, absl::string_view bytes,
     }
     const size_t size = std::min(bytes.size(), parser.payload_left);
     if (size == 0) continue;
-    payload(bytes.substr(0, size));
-    out->append(bytes.data(), size);
+    payload(bytes.substr(0, size), out);
     bytes.remove_prefix(size);
     parser.payload_left -= size;
     if (parser.payload_left == 0) end();
@@ -169,7 +168,8 @@ absl::Status Http2Guard::FromClient(absl::string_view bytes,
         Flush(to_server, to_client);
         return begun;
       },
-      [&](absl::string_view part) {
+      [&](absl::string_view part, std::string* out) {
+        absl::StrAppend(out, part);
         if (client_frame_.type == kData) ReadData(part);
       },
       [&] {
@@ -393,9 +393,13 @@ void Http2Guard::FromServer(absl::string_view bytes, std::string* to_client) {
       [&](const Frame& frame) {
         server_frame_ = frame;
         if (frame.type == kHeaders) from_server_.in_header_block = true;
+        if (frame.type == kGoAway) goaway_size_ = goaway_last_ = 0;
         return absl::OkStatus();
       },
-      [](absl::string_view) {},
+      [&](absl::string_view part, std::string* out) {
+        if (server_frame_.type == kGoAway) return PassGoAway(part, out);
+        absl::StrAppend(out, part);
+      },
       [&] {
         server_has_begun_ = true;
         EndServerFrame(server_frame_);
@@ -404,7 +408,38 @@ void Http2Guard::FromServer(absl::string_view bytes, std::string* to_client) {
   (void)status;  // the server's frames are never refused
 }
 
+void Http2Guard::PassGoAway(absl::string_view bytes, std::string* to_client) {
+  constexpr size_t kLastStream = 4;
+  const size_t size =
+      std::min(bytes.size(), kLastStream - std::min(goaway_size_, kLastStream));
+  std::string highest;
+  AppendNumber(&highest, kLastStream, kHighestStream);
+  if (size > 0) to_client->append(highest, goaway_size_, size);
+  for (char byte : bytes.substr(0, size)) {
+    goaway_last_ = goaway_last_ << 8 | static_cast<uint8_t>(byte);
+  }
+  goaway_size_ += bytes.size();
+  absl::StrAppend(to_client, bytes.substr(size));
+}
+
+void Http2Guard::RefuseStreamsAfter(uint32_t last) {
+  refuses_streams_ = true;
+  std::vector<uint32_t> after;
+  for (const auto& entry : streams_) {
+    if (entry.first > last) after.push_back(entry.first);
+  }
+  std::sort(after.begin(), after.end());
+  for (uint32_t stream : after) {
+    CloseStream(stream);
+    ++refused_streams_;
+    AppendReset(&for_client_, stream, kRefusedStream);
+  }
+}
+
 void Http2Guard::EndServerFrame(const Frame& frame) {
+  if (frame.type == kGoAway && goaway_last_ < kHighestStream) {
+    RefuseStreamsAfter(goaway_last_);
+  }
   const bool is_header = frame.type == kHeaders || frame.type == kContinuation;
   if (is_header && (frame.flags & kEndHeaders) != 0) {
     from_server_.in_header_block = false;

@@ -36,8 +36,8 @@ struct Http2Limits {
 // clients, as gRPC 1.51 does, and ends or slows down what would make the server
 // hold memory or time without bound (RFC 9113, section 10.5). It reads only the
 // headers of frames and the lengths of gRPC's messages, passes everything on
-// unchanged, and adds RST_STREAM and GOAWAY frames of its own between the
-// frames of both sides.
+// unchanged but for the last stream of GOAWAY frames, and adds RST_STREAM and
+// GOAWAY frames of its own between the frames of both sides.
 //
 // Works on bytes in memory, without sockets. For one thread at a time.
 class Http2Guard {
@@ -120,9 +120,9 @@ class Http2Guard {
     uint32_t stream;
   };
 
-  // Appends the bytes of frames to `out`. Calls `begin(frame)` before the
-  // header of each frame is appended, `payload(bytes)` for each part of its
-  // payload, and `end()` after it.
+  // Appends the headers of frames to `out`. Calls `begin(frame)` before each
+  // header, `payload(bytes, out)` for each part of its payload, which appends
+  // it, and `end()` after it.
   template <typename Begin, typename Payload, typename End>
   absl::Status Parse(Parser& parser, absl::string_view bytes, std::string* out,
                      Begin begin, Payload payload, End end);
@@ -137,7 +137,13 @@ class Http2Guard {
   // Counts control frames of the client.
   void Charge(double frames, Clock::time_point now);
   void OpenStream(const Frame& frame, Clock::time_point now);
+  // Passes on a part of a GOAWAY frame, with the highest stream as the last
+  // one.
+  void PassGoAway(absl::string_view bytes, std::string* to_client);
   void EndServerFrame(const Frame& frame);
+  // Refuses the streams that the server will not answer, because they came
+  // after the last one of its GOAWAY frame, and new ones.
+  void RefuseStreamsAfter(uint32_t last);
   void CloseStream(uint32_t stream);
   // Counts the complete messages of a stream as read.
   void ReleaseMessages(Stream& stream);
@@ -155,6 +161,9 @@ class Http2Guard {
   Parser from_server_;
   Frame client_frame_ = {};
   Frame server_frame_ = {};
+  // The bytes of the server's GOAWAY frame that have come, and its last stream.
+  size_t goaway_size_ = 0;
+  uint32_t goaway_last_ = 0;
   Clock::time_point frame_begin_;  // of the client
   uint64_t client_bytes_ = 0;      // of all complete frames
   // Frames of the client that the server has caused and that have not come:

@@ -484,6 +484,30 @@ TEST_F(Http2GuardTest, DoesNotSlowDownCalls) {
   EXPECT_EQ(Pause(), milliseconds(0));
 }
 
+// Clients that make a call again, because it came after the last stream of a
+// GOAWAY frame, may hang.
+TEST_F(Http2GuardTest, RefusesStreamsAfterTheLastOneOfTheServer) {
+  const std::string goaway =
+      Frame(kGoAway, 0, 0, Number(4, 1) + Number(4, 0) + "reason");
+  for (size_t cut = 1; cut < goaway.size(); ++cut) {
+    guard_ = nullptr;
+    Begin();
+    ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1) +
+                           Frame(kHeaders, kEndHeaders, 3))
+                    .ok());
+    FromServer(goaway.substr(0, cut));
+    std::string to_client = to_client_;
+    FromServer(goaway.substr(cut));
+    EXPECT_EQ(to_client + to_client_,
+              Frame(kGoAway, 0, 0,
+                    Number(4, kHighestStream) + Number(4, 0) + "reason") +
+                  Reset(3, kRefusedStream));
+    EXPECT_EQ(guard().open_streams(), 1u);
+    ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 5)).ok());
+    EXPECT_EQ(to_client_, Reset(5, kRefusedStream));
+  }
+}
+
 TEST_F(Http2GuardTest, RefusesStreamsDuringADrain) {
   Begin();
   ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1)).ok());
