@@ -121,7 +121,10 @@ absl::Status NbestReranker::Run(
   while (!sent.empty()) {
     if (absl::Status status = write_first(); !status.ok()) return status;
   }
-  if (problem.ok()) FinishSources(out);
+  if (problem.ok()) {
+    WriteEmptyLines(options_.first_id.value_or(0) + options_.sources.size(),
+                    out);
+  }
   return problem;
 }
 
@@ -266,15 +269,12 @@ void NbestReranker::PassOver(absl::string_view id, std::ostream& out) {
     return;
   }
   progress_.missing += number - *next_id_;
-  if (options_.one_best && !options_.sources.empty()) {
-    for (uint64_t i = *next_id_; i < number; ++i) out << "\n";
-  }
+  WriteEmptyLines(number, out);
   next_id_ = number + 1;
 }
 
-void NbestReranker::FinishSources(std::ostream& out) const {
+void NbestReranker::WriteEmptyLines(uint64_t end, std::ostream& out) const {
   if (!options_.one_best || !next_id_ || options_.sources.empty()) return;
-  const uint64_t end = options_.first_id.value_or(0) + options_.sources.size();
   for (uint64_t i = *next_id_; i < end; ++i) out << "\n";
 }
 

@@ -129,9 +129,10 @@ class NbestReranker {
                  absl::Span<const lm::v1::RerankResponse> responses,
                  std::ostream& out) const;
   // Counts the numbers before `id` that no list has, and writes the empty lines
-  // of their sources; at the end, of the sources after the last list.
+  // of their sources.
   void PassOver(absl::string_view id, std::ostream& out);
-  void FinishSources(std::ostream& out) const;
+  // Writes the empty lines of the sources with the ids from next_id_ to `end`.
+  void WriteEmptyLines(uint64_t end, std::ostream& out) const;
 
   const Client& client_;
   const lm::v1::RerankRequest request_;

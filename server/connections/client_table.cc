@@ -8,8 +8,9 @@
 namespace lmserve {
 namespace {
 
-// A client that floods is read again, after a pause, as soon as it may send a
-// frame. It has credit if it may send this share of a second's frames.
+// A client in debt is read again as soon as its allowance is 0, so a flood
+// keeps the allowance close to 0. Above this share of a second's frames, the
+// client is out of debt.
 constexpr double kCredit = 0.1;
 
 }  // namespace

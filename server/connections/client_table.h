@@ -59,8 +59,9 @@ class ClientTable {
     void Release(uint64_t bytes) { unread_bytes_ -= bytes; }
 
     // Counts control frames, or an equivalent of them. Returns false if the
-    // client sent so many more than it may that kLongestPause does not make up
-    // for them (the rest is forgiven), or if it goes on for kLongestDebt.
+    // client floods: if paying its debt would take longer than kLongestPause
+    // (the debt is then cut to that), or if it has been in debt for
+    // kLongestDebt.
     bool Charge(double frames, Clock::time_point now);
 
     // Whether the client may send as many control frames as a new one.
@@ -83,7 +84,7 @@ class ClientTable {
     // Control frames that may come now, as of `allowance_time_`.
     double allowance_ ABSL_GUARDED_BY(mutex_);
     Clock::time_point allowance_time_ ABSL_GUARDED_BY(mutex_);
-    // When more than very few frames were allowed.
+    // When the client was last out of debt.
     Clock::time_point credit_time_ ABSL_GUARDED_BY(mutex_);
   };
 

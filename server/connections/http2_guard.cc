@@ -80,10 +80,10 @@ void AppendReset(std::string* out, uint32_t stream, uint32_t error) {
   AppendNumber(out, 4, error);
 }
 
-// Tells a client to open no more streams. The last stream that was processed is
-// given as the highest number of all: if a stream that the client has just
-// opened were above it, the client would make the call again elsewhere, and
-// streaming calls of gRPC 1.51 then hang for ever, past their deadline.
+// Tells a client to open no more streams. The frame names the highest possible
+// stream as the last one that was processed. A client of gRPC 1.51 retries
+// streams above that number elsewhere, and its streaming calls can then hang
+// for ever, past their deadline.
 void AppendGoAway(std::string* out, uint32_t error, absl::string_view reason) {
   AppendFrameHeader(out, 8 + reason.size(), kGoAway, 0);
   AppendNumber(out, 4, kHighestStream);
