@@ -8,19 +8,32 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
-#include <functional>
+#include <deque>
 #include <thread>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
+#include "client/retry.h"
+#include "google/rpc/error_details.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 namespace lmserve {
 namespace {
 
-// Converts an error of gRPC; its code and message stay the same.
+// Converts an error of gRPC; its code, message and details stay the same.
 absl::Status ToAbslStatus(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                      status.error_message());
+  absl::Status converted(static_cast<absl::StatusCode>(status.error_code()),
+                         status.error_message());
+  google::rpc::Status details;
+  if (!converted.ok() && details.ParseFromString(status.error_details())) {
+    for (const google::protobuf::Any& detail : details.details()) {
+      converted.SetPayload(detail.type_url(), absl::Cord(detail.value()));
+    }
+  }
+  return converted;
 }
 
 grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
@@ -30,16 +43,12 @@ grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   // Reconnect so soon that the next attempt of a call finds a server that has
   // just started.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
+  // Client tries calls again by itself, without gRPC's limit of 5 attempts.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   if (options.tls.has_value() && !options.tls->server_name.empty()) {
     arguments.SetSslTargetNameOverride(options.tls->server_name);
-  }
-  if (options.attempts > 1) {
-    arguments.SetServiceConfigJSON(absl::StrFormat(
-        R"({"methodConfig": [{"name": [{}], "retryPolicy": {
-            "maxAttempts": %d, "initialBackoff": "0.1s", "maxBackoff": "2s",
-            "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]
-        }}]})",
-        std::min(options.attempts, 5)));
   }
   return arguments;
 }
@@ -52,71 +61,226 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(
                                .pem_cert_chain = options.tls->certificate});
 }
 
-// Prepares the context of each call: its deadline and the client's token.
+using std::chrono::milliseconds;
+
+// The time at which a limit that begins now ends; 0 is no limit.
+Retry::Clock::time_point EndOf(milliseconds limit) {
+  return limit.count() == 0 ? Retry::Clock::time_point::max()
+                            : Retry::Clock::now() + limit;
+}
+
+// Starts calls with the deadline, the token, the priority and the metadata that
+// the options of the client and of the call say.
 class CallStarter {
  public:
-  explicit CallStarter(const std::string& token)
-      : authorization_(token.empty() ? "" : "Bearer " + token) {}
+  explicit CallStarter(const ClientOptions& options) : options_(options) {}
 
-  // Sets no deadline if `deadline` is 0.
-  void Prepare(std::chrono::milliseconds deadline,
-               grpc::ClientContext* context) const {
-    if (deadline.count() > 0) {
-      context->set_deadline(std::chrono::system_clock::now() + deadline);
+  // The options of a call. `limit` is its time limit if `call` has none.
+  struct Prepared {
+    const CallOptions& call;
+    Retry::Clock::time_point deadline;
+  };
+  static Prepared Prepare(const CallOptions& call, milliseconds limit) {
+    return {call, EndOf(call.deadline.value_or(limit))};
+  }
+
+  // Sets up the context of one attempt.
+  void Begin(const Prepared& prepared, grpc::ClientContext* context) const {
+    if (prepared.deadline != Retry::Clock::time_point::max()) {
+      context->set_deadline(
+          std::chrono::system_clock::now() +
+          std::chrono::duration_cast<std::chrono::system_clock::duration>(
+              prepared.deadline - Retry::Clock::now()));
     }
-    if (!authorization_.empty()) {
-      context->AddMetadata("authorization", authorization_);
+    if (!options_.token.empty()) {
+      context->AddMetadata("authorization", "Bearer " + options_.token);
+    }
+    const auto& priority =
+        prepared.call.priority ? prepared.call.priority : options_.priority;
+    if (priority.has_value()) {
+      context->AddMetadata("lm-priority", *priority == CallPriority::kBulk
+                                              ? "bulk"
+                                              : "interactive");
+    }
+    for (const auto* metadata : {&options_.metadata, &prepared.call.metadata}) {
+      for (const auto& [name, value] : *metadata) {
+        context->AddMetadata(name, value);
+      }
     }
   }
 
+  // The attempts of a call until its deadline. A stream without one is tried to
+  // be opened for the time that unary calls have.
+  Retry Attempts(Retry::Clock::time_point deadline) const {
+    const bool has_deadline = deadline != Retry::Clock::time_point::max();
+    return Retry(
+        {.attempts = options_.attempts,
+         .deadline = has_deadline ? deadline : EndOf(options_.deadline),
+         .on_retry = options_.on_retry});
+  }
+
  private:
-  const std::string authorization_;
+  const ClientOptions& options_;
 };
 
+// A DecodeStream that opens a new stream of gRPC if the first one ends before
+// its first answer.
 class GrpcDecodeStream final : public DecodeStream {
  public:
   GrpcDecodeStream(lm::v1::LanguageModelService::Stub& stub,
-                   const CallStarter& starter,
-                   std::chrono::milliseconds deadline) {
-    starter.Prepare(deadline, &context_);
-    stream_ = stub.Decode(&context_);
+                   const CallStarter& starter, CallOptions options,
+                   milliseconds limit)
+      : stub_(stub),
+        starter_(starter),
+        options_(std::move(options)),
+        prepared_(CallStarter::Prepare(options_, limit)),
+        retry_(starter.Attempts(prepared_.deadline)) {
+    Open();
   }
 
   ~GrpcDecodeStream() override {
     if (finished_) return;
-    context_.TryCancel();
+    context_->TryCancel();
     stream_->Finish();
   }
 
   bool Send(const lm::v1::DecodeRequest& request) override {
-    return stream_->Write(request);
+    const absl::MutexLock lock(&mutex_);
+    if (!is_answered_) unanswered_.push_back(request);
+    // Before the first answer, Receive() sends again what was not written.
+    return stream_->Write(request) || !is_answered_;
   }
 
   absl::StatusOr<lm::v1::DecodeResponse> Receive() override {
     lm::v1::DecodeResponse response;
-    if (!finished_ && stream_->Read(&response)) return response;
-    if (!finished_) status_ = ToAbslStatus(stream_->Finish());
-    finished_ = true;
+    while (!finished_) {
+      if (stream_->Read(&response)) {
+        OnAnswer();
+        return response;
+      }
+      status_ = ToAbslStatus(stream_->Finish());
+      finished_ = status_.ok() || is_answered_;
+      if (finished_) break;
+      status_ = retry_.Next(status_);
+      finished_ = !status_.ok();
+      if (!finished_) Reopen();
+    }
     if (!status_.ok()) return status_;
     return absl::OutOfRangeError("the stream has ended");
   }
 
-  void Close() override { stream_->WritesDone(); }
+  void Close() override {
+    const absl::MutexLock lock(&mutex_);
+    is_closed_ = true;
+    stream_->WritesDone();
+  }
 
  private:
-  grpc::ClientContext context_;
+  void Open() {
+    stream_.reset();
+    context_ = std::make_unique<grpc::ClientContext>();
+    starter_.Begin(prepared_, context_.get());
+    stream_ = stub_.Decode(context_.get());
+  }
+
+  void Reopen() {
+    const absl::MutexLock lock(&mutex_);
+    Open();
+    for (const auto& request : unanswered_) stream_->Write(request);
+    if (is_closed_) stream_->WritesDone();
+  }
+
+  void OnAnswer() {
+    if (is_answered_) return;
+    const absl::MutexLock lock(&mutex_);
+    is_answered_ = true;
+    unanswered_.clear();
+  }
+
+  lm::v1::LanguageModelService::Stub& stub_;
+  const CallStarter& starter_;
+  const CallOptions options_;
+  const CallStarter::Prepared prepared_;
+  Retry retry_;
+  absl::Mutex mutex_;  // of what sender and receiver share
+  std::unique_ptr<grpc::ClientContext> context_;
   std::unique_ptr<
       grpc::ClientReaderWriter<lm::v1::DecodeRequest, lm::v1::DecodeResponse>>
       stream_;
+  std::vector<lm::v1::DecodeRequest> unanswered_;  // before the first answer
+  bool is_answered_ = false;
+  bool is_closed_ = false;
   bool finished_ = false;
   absl::Status status_;
 };
+
+// The requests of a ScoreStream that have no response yet. One thread adds
+// requests, another one removes them.
+class UnansweredRequests {
+ public:
+  using Next = absl::FunctionRef<bool(lm::v1::ScoreRequest*)>;
+  using Request = std::shared_ptr<const lm::v1::ScoreRequest>;
+
+  explicit UnansweredRequests(Next next) : next_(next) {}
+
+  // Returns request `number`, counted from 0, or null if there is none. It may
+  // be the next new one. REQUIRES: it has no response.
+  Request Get(uint64_t number) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      if (number < answered_ + requests_.size()) {
+        return requests_[number - answered_];
+      }
+    }
+    auto request = std::make_shared<lm::v1::ScoreRequest>();
+    has_ended_ = has_ended_ || !next_(request.get());
+    if (has_ended_) return nullptr;
+    const absl::MutexLock lock(&mutex_);
+    requests_.push_back(request);
+    return request;
+  }
+
+  // Removes the first request, which has a response.
+  void OnAnswer() {
+    const absl::MutexLock lock(&mutex_);
+    requests_.pop_front();
+    ++answered_;
+  }
+
+  uint64_t answered() const {
+    const absl::MutexLock lock(&mutex_);
+    return answered_;
+  }
+
+ private:
+  const Next next_;
+  bool has_ended_ = false;  // used by the thread that adds
+  mutable absl::Mutex mutex_;
+  std::deque<Request> requests_;
+  uint64_t answered_ = 0;
+};
+
+// Returns the error of a stream that began with request `first` of all, with
+// the number of the request among all: the server counts those of the stream.
+absl::Status NumberedFrom(uint64_t first, const absl::Status& error) {
+  absl::string_view message = error.message();
+  uint64_t number;
+  if (first == 0 || !absl::ConsumePrefix(&message, "request ")) return error;
+  const size_t colon = message.find(':');
+  if (!absl::SimpleAtoi(message.substr(0, colon), &number)) return error;
+  absl::Status numbered(error.code(), absl::StrCat("request ", first + number,
+                                                   message.substr(colon)));
+  error.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
+    numbered.SetPayload(type, value);
+  });
+  return numbered;
+}
 
 }  // namespace
 
 struct Client::Connection {
   explicit Connection(const ClientOptions& options)
-      : starter(options.token),
+      : starter(options),
         channel(grpc::CreateCustomChannel(options.address, Credentials(options),
                                           ChannelArguments(options))),
         language_model(lm::v1::LanguageModelService::NewStub(channel)),
@@ -129,13 +293,50 @@ struct Client::Connection {
       Stub& stub,
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
-      const Request& request, std::chrono::milliseconds deadline) const {
-    grpc::ClientContext context;
-    starter.Prepare(deadline, &context);
-    Response response;
-    const grpc::Status status = (stub.*method)(&context, request, &response);
-    if (!status.ok()) return ToAbslStatus(status);
-    return response;
+      const Request& request, const CallOptions& options,
+      milliseconds limit) const {
+    const auto prepared = CallStarter::Prepare(options, limit);
+    Retry retry = starter.Attempts(prepared.deadline);
+    while (true) {
+      grpc::ClientContext context;
+      starter.Begin(prepared, &context);
+      Response response;
+      absl::Status status =
+          ToAbslStatus((stub.*method)(&context, request, &response));
+      if (status.ok()) return response;
+      status = retry.Next(status);
+      if (!status.ok()) return status;
+    }
+  }
+
+  // Calls a method with one request and a stream of responses, until `receive`
+  // returns false.
+  template <typename Request, typename Response>
+  absl::Status Stream(std::unique_ptr<grpc::ClientReader<Response>> (
+                          lm::v1::LanguageModelService::Stub::*method)(
+                          grpc::ClientContext*, const Request&),
+                      const Request& request, const CallOptions& options,
+                      milliseconds limit,
+                      absl::FunctionRef<bool(const Response&)> receive) const {
+    const auto prepared = CallStarter::Prepare(options, limit);
+    Retry retry = starter.Attempts(prepared.deadline);
+    while (true) {
+      grpc::ClientContext context;
+      starter.Begin(prepared, &context);
+      const auto stream = ((*language_model).*method)(&context, request);
+      bool has_begun = false, stopped = false;
+      Response response;
+      while (!stopped && stream->Read(&response)) {
+        has_begun = true;
+        stopped = !receive(response);
+      }
+      if (stopped) context.TryCancel();
+      absl::Status status = ToAbslStatus(stream->Finish());
+      if (stopped || status.ok()) return absl::OkStatus();
+      if (has_begun) return status;
+      status = retry.Next(status);
+      if (!status.ok()) return status;
+    }
   }
 
   const CallStarter starter;
@@ -146,38 +347,39 @@ struct Client::Connection {
 };
 
 Client::Client(const ClientOptions& options)
-    : options_(options), connection_(std::make_unique<Connection>(options)) {}
+    : options_(options), connection_(std::make_unique<Connection>(options_)) {}
 
 Client::~Client() = default;
 
 absl::StatusOr<lm::v1::ScoreResponse> Client::Score(
-    const lm::v1::ScoreRequest& request) const {
+    const lm::v1::ScoreRequest& request, const CallOptions& options) const {
   return connection_->Call(*connection_->language_model,
                            &lm::v1::LanguageModelService::Stub::Score, request,
-                           options_.deadline);
+                           options, options_.deadline);
 }
 
 absl::StatusOr<lm::v1::PredictResponse> Client::Predict(
-    const lm::v1::PredictRequest& request) const {
+    const lm::v1::PredictRequest& request, const CallOptions& options) const {
   return connection_->Call(*connection_->language_model,
                            &lm::v1::LanguageModelService::Stub::Predict,
-                           request, options_.deadline);
+                           request, options, options_.deadline);
 }
 
 absl::StatusOr<lm::v1::RerankResponse> Client::Rerank(
-    const lm::v1::RerankRequest& request) const {
+    const lm::v1::RerankRequest& request, const CallOptions& options) const {
   return connection_->Call(*connection_->language_model,
                            &lm::v1::LanguageModelService::Stub::Rerank, request,
-                           options_.deadline);
+                           options, options_.deadline);
 }
 
-absl::StatusOr<lm::v1::ListModelsResponse> Client::ListModels() const {
+absl::StatusOr<lm::v1::ListModelsResponse> Client::ListModels(
+    const CallOptions& options) const {
   lm::v1::ListModelsResponse all;
   lm::v1::ListModelsRequest request;
   while (true) {
     absl::StatusOr<lm::v1::ListModelsResponse> page = connection_->Call(
         *connection_->models, &lm::v1::ModelService::Stub::ListModels, request,
-        options_.deadline);
+        options, options_.deadline);
     if (!page.ok()) return page.status();
     all.MergeFrom(*page);
     // A page without entries would never end.
@@ -191,79 +393,111 @@ absl::StatusOr<lm::v1::ListModelsResponse> Client::ListModels() const {
 }
 
 absl::StatusOr<lm::v1::GetModelResponse> Client::GetModel(
-    const lm::v1::GetModelRequest& request) const {
+    const lm::v1::GetModelRequest& request, const CallOptions& options) const {
   return connection_->Call(*connection_->models,
                            &lm::v1::ModelService::Stub::GetModel, request,
-                           options_.deadline);
+                           options, options_.deadline);
 }
 
 absl::StatusOr<lm::v1::LoadModelResponse> Client::LoadModel(
-    const lm::v1::LoadModelRequest& request) const {
+    const lm::v1::LoadModelRequest& request, const CallOptions& options) const {
   return connection_->Call(*connection_->models,
                            &lm::v1::ModelService::Stub::LoadModel, request,
-                           options_.load_deadline);
+                           options, options_.load_deadline);
 }
 
 absl::StatusOr<lm::v1::UnloadModelResponse> Client::UnloadModel(
-    const lm::v1::UnloadModelRequest& request) const {
+    const lm::v1::UnloadModelRequest& request,
+    const CallOptions& options) const {
   return connection_->Call(*connection_->models,
                            &lm::v1::ModelService::Stub::UnloadModel, request,
-                           options_.load_deadline);
+                           options, options_.load_deadline);
 }
 
 absl::StatusOr<lm::v1::SetAliasResponse> Client::SetAlias(
-    const lm::v1::SetAliasRequest& request) const {
+    const lm::v1::SetAliasRequest& request, const CallOptions& options) const {
   return connection_->Call(*connection_->models,
                            &lm::v1::ModelService::Stub::SetAlias, request,
-                           options_.load_deadline);
+                           options, options_.load_deadline);
 }
 
 absl::Status Client::ScoreStream(
     absl::FunctionRef<bool(lm::v1::ScoreRequest*)> next,
-    absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive) const {
-  grpc::ClientContext context;
-  connection_->starter.Prepare(options_.stream_deadline, &context);
-  const auto stream = connection_->language_model->ScoreStream(&context);
-  std::thread writer([&] {
-    lm::v1::ScoreRequest request;
-    while (next(&request) && stream->Write(request)) request.Clear();
-    stream->WritesDone();
-  });
-  bool stopped = false;
-  lm::v1::ScoreResponse response;
-  while (!stopped && stream->Read(&response)) stopped = !receive(response);
-  if (stopped) context.TryCancel();
-  writer.join();
-  const grpc::Status status = stream->Finish();
-  return stopped ? absl::OkStatus() : ToAbslStatus(status);
+    absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive,
+    const CallOptions& options) const {
+  const auto prepared = CallStarter::Prepare(options, options_.stream_deadline);
+  UnansweredRequests requests(next);
+  std::optional<Retry> retry;
+  while (true) {
+    const uint64_t first = requests.answered();
+    grpc::ClientContext context;
+    connection_->starter.Begin(prepared, &context);
+    const auto stream = connection_->language_model->ScoreStream(&context);
+    std::thread writer([&] {
+      for (uint64_t number = first;; ++number) {
+        const auto request = requests.Get(number);
+        if (request == nullptr || !stream->Write(*request)) break;
+      }
+      stream->WritesDone();
+    });
+    bool stopped = false;
+    lm::v1::ScoreResponse response;
+    while (!stopped && stream->Read(&response)) {
+      requests.OnAnswer();
+      stopped = !receive(response);
+    }
+    if (stopped) context.TryCancel();
+    writer.join();
+    absl::Status status = NumberedFrom(first, ToAbslStatus(stream->Finish()));
+    if (stopped || status.ok()) return absl::OkStatus();
+    // Each response shows that the server is back.
+    if (!retry.has_value() || requests.answered() > first) {
+      retry.emplace(connection_->starter.Attempts(prepared.deadline));
+    }
+    status = retry->Next(status);
+    if (!status.ok()) return status;
+  }
 }
 
 absl::Status Client::Generate(
     const lm::v1::GenerateRequest& request,
-    absl::FunctionRef<bool(const lm::v1::GenerateResponse&)> receive) const {
-  grpc::ClientContext context;
-  connection_->starter.Prepare(options_.stream_deadline, &context);
-  const auto stream = connection_->language_model->Generate(&context, request);
-  bool stopped = false;
-  lm::v1::GenerateResponse response;
-  while (!stopped && stream->Read(&response)) stopped = !receive(response);
-  if (stopped) context.TryCancel();
-  const grpc::Status status = stream->Finish();
-  return stopped ? absl::OkStatus() : ToAbslStatus(status);
+    absl::FunctionRef<bool(const lm::v1::GenerateResponse&)> receive,
+    const CallOptions& options) const {
+  return connection_->Stream(&lm::v1::LanguageModelService::Stub::Generate,
+                             request, options, options_.stream_deadline,
+                             receive);
 }
 
-std::unique_ptr<DecodeStream> Client::Decode() const {
+absl::StatusOr<lm::v1::GetVocabularyResponse> Client::GetVocabulary(
+    const lm::v1::GetVocabularyRequest& request,
+    const CallOptions& options) const {
+  lm::v1::GetVocabularyResponse all;
+  absl::Status status =
+      connection_
+          ->Stream<lm::v1::GetVocabularyRequest, lm::v1::GetVocabularyResponse>(
+              &lm::v1::LanguageModelService::Stub::GetVocabulary, request,
+              options, options_.deadline,
+              [&](const lm::v1::GetVocabularyResponse& part) {
+                all.MergeFrom(part);
+                return true;
+              });
+  if (!status.ok()) return status;
+  return all;
+}
+
+std::unique_ptr<DecodeStream> Client::Decode(const CallOptions& options) const {
   return std::make_unique<GrpcDecodeStream>(*connection_->language_model,
-                                            connection_->starter,
+                                            connection_->starter, options,
                                             options_.stream_deadline);
 }
 
-absl::StatusOr<bool> Client::Health(const std::string& service) const {
+absl::StatusOr<bool> Client::Health(const std::string& service,
+                                    const CallOptions& options) const {
   grpc::health::v1::HealthCheckRequest request;
   request.set_service(service);
   const auto response = connection_->Call(
       *connection_->health, &grpc::health::v1::Health::Stub::Check, request,
-      options_.deadline);
+      options, options_.deadline);
   if (!response.ok()) return response.status();
   return response->status() == grpc::health::v1::HealthCheckResponse::SERVING;
 }

@@ -3,9 +3,12 @@
 #define LMSERVE_CLIENT_CLIENT_H_
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -27,29 +30,51 @@ struct ClientTls {
   std::string server_name = {};
 };
 
+// The order in which a busy server does the work of calls; see the API.
+enum class CallPriority { kInteractive, kBulk };
+
+// What can be set for each call.
+struct CallOptions {
+  // The time limit; nullopt for that of the client's options, 0 for none.
+  std::optional<std::chrono::milliseconds> deadline = std::nullopt;
+  // nullopt for the priority of the client's options.
+  std::optional<CallPriority> priority = std::nullopt;
+  // Names in lower case and values, sent beside the metadata of the client's
+  // options.
+  std::vector<std::pair<std::string, std::string>> metadata = {};
+};
+
 struct ClientOptions {
   std::string address = "localhost:50051";  // HOST:PORT or unix:PATH
-  // The time limit of a unary call, all its attempts together.
+  // The time limit of a unary call, all its attempts together; and how long a
+  // stream is tried to be opened.
   std::chrono::milliseconds deadline = std::chrono::seconds(10);
   // The time limit of LoadModel, UnloadModel and SetAlias, which may load a
   // model or wait until one is loaded.
   std::chrono::milliseconds load_deadline = std::chrono::minutes(10);
   // The time limit of a whole stream; 0 for none.
   std::chrono::milliseconds stream_deadline = std::chrono::milliseconds(0);
-  // How many times a call is tried while the server is UNAVAILABLE, with pauses
-  // of 0.1 s, 0.2 s, ... between the attempts; 1 to 5.
-  int attempts = 4;
+  // How many times a call is tried, as Retry says; 0 for as many as the time
+  // limit allows.
+  int attempts = 0;
+  // Called with the error before a call is tried again, on the thread of the
+  // call; may be null.
+  std::function<void(const absl::Status&)> on_retry = nullptr;
   // The largest message that is sent or received.
   int message_bytes = 64 << 20;
   std::optional<ClientTls> tls = std::nullopt;  // not encrypted without it
   // Sent with each call as "authorization: Bearer TOKEN" unless it is empty.
   std::string token = {};
+  // Those of all calls; see CallOptions. nullopt: the default of the method.
+  std::optional<CallPriority> priority = std::nullopt;
+  std::vector<std::pair<std::string, std::string>> metadata = {};
 };
 
 // A stream of LanguageModelService.Decode. The server answers requests in
-// order; a caller may send several before it receives the first answer. One
-// thread may send while another receives. The destructor cancels a stream that
-// has not ended.
+// order; a caller may send several before it receives the first answer. If the
+// stream ends before its first answer, it is opened and sent again as other
+// calls are. One thread may send while another receives. The destructor cancels
+// a stream that has not ended.
 class DecodeStream {
  public:
   virtual ~DecodeStream() = default;
@@ -65,7 +90,9 @@ class DecodeStream {
   virtual void Close() = 0;
 };
 
-// A connection to lm_server. Errors carry the server's code and message.
+// A connection to lm_server. Errors have the server's code, its message and, as
+// payloads, its details. A call that fails because the server is UNAVAILABLE or
+// too busy is tried again, so a restart of the server costs time but no error.
 //
 //   lmserve::Client client({.address = "localhost:50051"});
 //   lm::v1::ScoreRequest request;
@@ -81,47 +108,67 @@ class Client {
   ~Client();
 
   absl::StatusOr<lm::v1::ScoreResponse> Score(
-      const lm::v1::ScoreRequest& request) const;
+      const lm::v1::ScoreRequest& request,
+      const CallOptions& options = {}) const;
   absl::StatusOr<lm::v1::PredictResponse> Predict(
-      const lm::v1::PredictRequest& request) const;
+      const lm::v1::PredictRequest& request,
+      const CallOptions& options = {}) const;
   absl::StatusOr<lm::v1::RerankResponse> Rerank(
-      const lm::v1::RerankRequest& request) const;
+      const lm::v1::RerankRequest& request,
+      const CallOptions& options = {}) const;
   // All pages of the list in one message; each page is a call with the
   // deadline.
-  absl::StatusOr<lm::v1::ListModelsResponse> ListModels() const;
+  absl::StatusOr<lm::v1::ListModelsResponse> ListModels(
+      const CallOptions& options = {}) const;
   absl::StatusOr<lm::v1::GetModelResponse> GetModel(
-      const lm::v1::GetModelRequest& request) const;
+      const lm::v1::GetModelRequest& request,
+      const CallOptions& options = {}) const;
 
   // Change which models the server has. They require a connection to the
   // server's admin address.
   absl::StatusOr<lm::v1::LoadModelResponse> LoadModel(
-      const lm::v1::LoadModelRequest& request) const;
+      const lm::v1::LoadModelRequest& request,
+      const CallOptions& options = {}) const;
   absl::StatusOr<lm::v1::UnloadModelResponse> UnloadModel(
-      const lm::v1::UnloadModelRequest& request) const;
+      const lm::v1::UnloadModelRequest& request,
+      const CallOptions& options = {}) const;
   absl::StatusOr<lm::v1::SetAliasResponse> SetAlias(
-      const lm::v1::SetAliasRequest& request) const;
+      const lm::v1::SetAliasRequest& request,
+      const CallOptions& options = {}) const;
 
   // Scores a stream of requests. `next` fills a request, which is empty, or
   // returns false at the end. `receive` gets the responses in the order of the
   // requests; it returns false to stop early, which is not an error. `next`
   // runs on a thread of its own, at the same time as `receive`. ScoreStream
-  // returns only after a running `next` has returned, even after an error.
+  // returns only after a running `next` has returned, even after an error. If
+  // the stream breaks, the requests without a response are sent again in a new
+  // one, whose server may have another version of the model, until
+  // ClientOptions::deadline has passed without a response.
   absl::Status ScoreStream(
       absl::FunctionRef<bool(lm::v1::ScoreRequest*)> next,
-      absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive) const;
+      absl::FunctionRef<bool(const lm::v1::ScoreResponse&)> receive,
+      const CallOptions& options = {}) const;
 
   // Generates text. `receive` gets every message of the stream; it returns
-  // false to stop early, which is not an error.
+  // false to stop early, which is not an error. A stream that breaks after its
+  // first message is an error.
   absl::Status Generate(
       const lm::v1::GenerateRequest& request,
-      absl::FunctionRef<bool(const lm::v1::GenerateResponse&)> receive) const;
+      absl::FunctionRef<bool(const lm::v1::GenerateResponse&)> receive,
+      const CallOptions& options = {}) const;
+
+  // Returns the vocabulary of a model, all messages of the stream in one.
+  absl::StatusOr<lm::v1::GetVocabularyResponse> GetVocabulary(
+      const lm::v1::GetVocabularyRequest& request,
+      const CallOptions& options = {}) const;
 
   // Opens a stream for a decoder. The client must outlive the stream.
-  std::unique_ptr<DecodeStream> Decode() const;
+  std::unique_ptr<DecodeStream> Decode(const CallOptions& options = {}) const;
 
   // Returns whether the server ("") or the model of this name is SERVING,
   // according to grpc.health.v1. NOT_FOUND if the server has no such model.
-  absl::StatusOr<bool> Health(const std::string& service) const;
+  absl::StatusOr<bool> Health(const std::string& service,
+                              const CallOptions& options = {}) const;
 
  private:
   struct Connection;

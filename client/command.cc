@@ -21,7 +21,9 @@ absl::StatusOr<std::string> ChooseModel(const Client& client,
   }
   if (names.size() == 1) return names[0];
   if (names.empty()) {
-    return absl::InvalidArgumentError("the server has 0 models");
+    return absl::FailedPreconditionError(
+        "the server serves no model; lm_client models lists the versions that "
+        "it refused or is loading");
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--model is required because the server has ", names.size(),

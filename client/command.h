@@ -16,6 +16,7 @@ namespace lmserve {
 // The options that all commands of lm_client have.
 struct CommonOptions {
   ClientOptions client;
+  std::vector<std::string> metadata;  // NAME=VALUE
   bool json = false;
 };
 
@@ -31,6 +32,7 @@ void AddPredictCommand(cli::App& app, CommandFunction* run);
 void AddRerankCommand(cli::App& app, CommandFunction* run);
 void AddGenerateCommand(cli::App& app, CommandFunction* run);
 void AddTranslateCommand(cli::App& app, CommandFunction* run);
+void AddVocabularyCommand(cli::App& app, CommandFunction* run);
 void AddModelsCommand(cli::App& app, CommandFunction* run);
 void AddHealthCommand(cli::App& app, CommandFunction* run);
 void AddLoadCommand(cli::App& app, CommandFunction* run);

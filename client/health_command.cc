@@ -15,7 +15,9 @@ namespace {
 
 absl::StatusOr<bool> RunHealth(const std::string& service,
                                const CommonOptions& common) {
-  const absl::StatusOr<bool> serving = Client(common.client).Health(service);
+  ClientOptions options = common.client;
+  if (options.attempts == 0) options.attempts = 1;  // a probe does not wait
+  const absl::StatusOr<bool> serving = Client(options).Health(service);
   if (absl::IsNotFound(serving.status())) {
     return absl::NotFoundError(
         absl::StrCat("the server has no model '", service, "'"));
@@ -37,7 +39,8 @@ void AddHealthCommand(cli::App& app, CommandFunction* run) {
   cli::App& command =
       *app.add_subcommand("health",
                           "Report whether the server or one of its models is "
-                          "serving; the exit code is 0 if it is.\n"
+                          "serving; the exit code is 0 if it is. Asks once "
+                          "unless --attempts is given.\n"
                           "  lm_client health en");
   command.add_option("model", *service,
                      "Name of a model [the server as a whole]");

@@ -5,15 +5,19 @@
 #include <google/protobuf/stubs/logging.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "client/command.h"
@@ -31,6 +35,27 @@ constexpr int kUsageError = 2;
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Returns what is wrong with an entry of the metadata, or an empty string. gRPC
+// itself would end the process.
+std::string CheckMetadata(const std::string& entry) {
+  const size_t equals = entry.find('=');
+  const std::string name = entry.substr(0, equals);
+  const bool is_name =
+      !name.empty() && !absl::StartsWith(name, "grpc-") &&
+      !absl::EndsWith(name, "-bin") &&
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") ==
+          std::string::npos;
+  const bool is_value =
+      equals != std::string::npos &&
+      std::all_of(entry.begin() + static_cast<int64_t>(equals), entry.end(),
+                  [](char c) { return c >= ' ' && c <= '~'; });
+  if (is_name && is_value) return "";
+  return absl::StrCat(
+      "expected NAME=VALUE with a name in lower case that does not begin with "
+      "grpc- or end with -bin, and a value of ASCII characters, found '",
+      lmserve::Printable(entry), "'");
 }
 
 void AddSecurityOptions(lmserve::cli::App& app,
@@ -83,6 +108,31 @@ void AddSecurityOptions(lmserve::cli::App& app,
       ->group("Security");
 }
 
+// Adds the options that are sent as metadata.
+void AddCallOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
+  app.add_option_function<std::string>(
+         "--priority",
+         [common](const std::string& name) {
+           common->client.priority = name == "bulk"
+                                         ? lmserve::CallPriority::kBulk
+                                         : lmserve::CallPriority::kInteractive;
+         },
+         "interactive or bulk: a busy server does the work of interactive "
+         "calls first [bulk to score, otherwise interactive]")
+      ->check(lmserve::cli::IsMember({"interactive", "bulk"}));
+  app.add_option("--metadata", common->metadata,
+                 "Metadata to send with each call, NAME=VALUE, such as "
+                 "x-request-id=17; may be given several times")
+      ->check(CheckMetadata)
+      ->allow_extra_args(false);
+}
+
+// Splits NAME=VALUE; see CheckMetadata().
+std::pair<std::string, std::string> SplitMetadata(const std::string& entry) {
+  const size_t equals = entry.find('=');
+  return {entry.substr(0, equals), entry.substr(equals + 1)};
+}
+
 void AddCommonOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
   app.add_option("--server", common->client.address,
                  "Address of the server: HOST:PORT or unix:PATH")
@@ -100,6 +150,13 @@ void AddCommonOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
          "Time limit of a call in seconds [10; to load, unload or alias "
          "models: 600; streams: none]")
       ->check(lmserve::cli::Range(0.001, 86400.0));
+  app.add_option("--attempts", common->client.attempts,
+                 "How many times a call is tried while the server is not "
+                 "reachable or too busy; 0: as many as the time limit allows, "
+                 "or for 10 seconds if there is none")
+      ->check(lmserve::cli::Range(0, 1'000'000))
+      ->capture_default_str();
+  AddCallOptions(app, common);
   AddSecurityOptions(app, common);
   app.add_flag("--json", common->json, "Print JSON, one object per line");
 }
@@ -109,6 +166,21 @@ constexpr size_t kMaxErrorBytes = 4096;
 
 std::string FirstLine(const std::string& text) {
   return text.substr(0, text.find('\n'));
+}
+
+// Returns the error as it is printed. If no server answers, it says what may be
+// wrong.
+std::string Explain(const absl::Status& error,
+                    const lmserve::ClientOptions& options) {
+  std::string text =
+      absl::StrCat(absl::StatusCodeToString(error.code()), ": ",
+                   lmserve::Printable(error.message(), kMaxErrorBytes));
+  if (!absl::IsUnavailable(error)) return text;
+  absl::StrAppend(&text, " (is lm_server running at ", options.address);
+  absl::StrAppend(&text, options.tls.has_value()
+                             ? " with a certificate that --tls-ca signed?)"
+                             : ", without TLS? Otherwise use --tls-ca)");
+  return text;
 }
 
 // Returns the error message for a wrong command line.
@@ -131,7 +203,7 @@ std::string UsageError(const lmserve::cli::App& app,
 // NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
   lmserve::OpenStandardStreams(argv);
-  signal(SIGPIPE, SIG_IGN);  // writing to a closed pipe fails with an error
+  signal(SIGPIPE, SIG_DFL);  // a closed pipe ends the program, as it ends cat
   google::protobuf::SetLogHandler(nullptr);  // the server reports the errors
   lmserve::cli::App app(
       "Command-line client of lm_server, a language model server.",
@@ -141,12 +213,19 @@ int main(int argc, char** argv) {
   app.fallthrough();
   lmserve::CommonOptions common;
   AddCommonOptions(app, &common);
+  common.client.on_retry =
+      [&common, reported = false](const absl::Status& error) mutable {
+        if (std::exchange(reported, true)) return;
+        std::fprintf(stderr, "lm_client: %s; trying again\n",
+                     Explain(error, common.client).c_str());
+      };
   lmserve::CommandFunction run;
   lmserve::AddScoreCommand(app, &run);
   lmserve::AddPredictCommand(app, &run);
   lmserve::AddRerankCommand(app, &run);
   lmserve::AddGenerateCommand(app, &run);
   lmserve::AddTranslateCommand(app, &run);
+  lmserve::AddVocabularyCommand(app, &run);
   lmserve::AddModelsCommand(app, &run);
   lmserve::AddHealthCommand(app, &run);
   lmserve::AddLoadCommand(app, &run);
@@ -162,15 +241,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", UsageError(app, error).c_str());
     return kUsageError;
   }
+  for (const std::string& entry : common.metadata) {
+    common.client.metadata.push_back(SplitMetadata(entry));
+  }
   const absl::StatusOr<bool> result = run(common);
   if (result.ok() && !std::cout.flush()) {
     std::fprintf(stderr, "lm_client: cannot write to the standard output\n");
     return kFailed;
   }
   if (result.ok()) return *result ? 0 : kFailed;
-  std::fprintf(
-      stderr, "lm_client: %s: %s\n",
-      absl::StatusCodeToString(result.status().code()).c_str(),
-      lmserve::Printable(result.status().message(), kMaxErrorBytes).c_str());
+  std::fprintf(stderr, "lm_client: %s\n",
+               Explain(result.status(), common.client).c_str());
   return kFailed;
 }

@@ -19,6 +19,15 @@ namespace {
 // The most bytes of the reason of a refusal that are printed.
 constexpr size_t kReasonBytes = 4096;
 
+// Returns what could not be loaded: a version, the directory or the aliases of
+// a model, or the store.
+std::string NameOf(const lm::v1::RefusedVersion& refused) {
+  const std::string name = Printable(refused.name());
+  if (name.empty()) return "the store";
+  if (refused.version() == 0) return absl::StrCat("changes of model ", name);
+  return absl::StrCat(name, "@", refused.version());
+}
+
 void Print(const lm::v1::ListModelsResponse& response) {
   TextTable table({"model", "version", "family", "words", "bytes", "aliases"});
   for (const lm::v1::ModelInfo& model : response.models()) {
@@ -36,8 +45,7 @@ void Print(const lm::v1::ListModelsResponse& response) {
               << loading.version() << "\n";
   }
   for (const lm::v1::RefusedVersion& refused : response.refused()) {
-    std::cout << "refused " << Printable(refused.name()) << "@"
-              << refused.version() << ": "
+    std::cout << "refused " << NameOf(refused) << ": "
               << Printable(refused.reason(), kReasonBytes) << "\n";
   }
 }

@@ -27,6 +27,7 @@ struct PredictOptions {
   uint32_t k = 10;
   std::vector<std::string> words;
   bool exclude_unknown = false;
+  std::string prefix;
 };
 
 // Where to predict a word: after a context or, if there is a suffix, between
@@ -129,6 +130,7 @@ absl::StatusOr<bool> RunPredict(const PredictOptions& options,
   request.set_model(*model);
   request.set_k(options.k);
   request.set_exclude_unknown(options.exclude_unknown);
+  request.set_prefix(options.prefix);
   for (const std::string& word : options.words) request.add_words(word);
   const absl::StatusOr<std::vector<Position>> read = ReadPositions(options);
   if (!read.ok()) return read.status();
@@ -176,6 +178,7 @@ void AddPredictCommand(cli::App& app, CommandFunction* run) {
       "ones.\n"
       "  lm_client predict --model en -k 5 'the cat is' ''\n"
       "  lm_client predict --model en --words small,big 'the cat is'\n"
+      "  lm_client predict --model en --prefix sm 'the cat is'\n"
       "  lm_client predict --model both --suffix 'is small .' 'the'");
   command.add_option("context", options->contexts,
                      "The words before the predicted one; '' for the start "
@@ -198,6 +201,8 @@ void AddPredictCommand(cli::App& app, CommandFunction* run) {
                   "by commas")
       ->delimiter(',')
       ->allow_extra_args(false);
+  command.add_option("--prefix", options->prefix,
+                     "Print only words that begin with these letters");
   command.add_flag("--exclude-unknown", options->exclude_unknown,
                    "Leave out the unknown word, <unk>");
   command.callback([=] {

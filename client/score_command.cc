@@ -18,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "client/command.h"
+#include "client/error_details.h"
 #include "client/output.h"
 #include "client/text_source.h"
 #include "models/utf8.h"
@@ -52,15 +53,16 @@ using Lines = std::vector<Line>;
 // Whether an error is about a text, or about texts that are too many or too
 // long for one message, so that other texts may be scored.
 bool IsAboutTexts(const absl::Status& status, bool has_sources) {
-  const absl::string_view message = status.message();
+  const std::string field = WrongField(status);
   if (absl::IsInvalidArgument(status)) {
-    return absl::StrContains(message, "texts[") ||
-           absl::StrContains(message, "sources[") ||
-           (has_sources && absl::StartsWith(message, "sources: "));
+    return absl::StartsWith(field, "texts[") ||
+           absl::StartsWith(field, "sources[") ||
+           (has_sources && field == "sources");
   }
+  // gRPC itself names no field of a message that is too large.
   return absl::IsResourceExhausted(status) &&
-         (absl::StrContains(message, "expected at most ") ||
-          absl::StrContains(message, "larger than max"));
+         (!field.empty() ||
+          absl::StrContains(status.message(), "larger than max"));
 }
 
 // Returns an error of the server about the only text of a request without the

@@ -19,6 +19,10 @@ struct ModelName {
   std::string alias;     // empty: not given
 };
 
+// The alias that NAME alone stands for, if the model has it. Otherwise NAME is
+// the newest version.
+inline constexpr absl::string_view kDefaultAlias = "default";
+
 // Return INVALID_ARGUMENT unless the name has 1 to 64 characters of
 // [A-Za-z0-9._-] and does not begin with a dot. An alias must also not consist
 // of digits only.

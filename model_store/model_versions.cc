@@ -84,8 +84,10 @@ void ModelVersions::PlanAliases(Plan* plan) {
   if (!aliases.ok()) {
     plan->problems.push_back({name_, 0, aliases.status()});
     for (const auto& entry : aliases_) KeepAlias(entry.first, false, plan);
+    plan->default_version = default_version_;
     return;
   }
+  plan->default_version = 0;
   for (const auto& [alias, number] : *aliases) {
     if (EnsureLoaded(number, plan)) {
       plan->aliases[alias] = number;
@@ -103,6 +105,13 @@ void ModelVersions::PlanAliases(Plan* plan) {
                                            "the version was unloaded")
                                      : NoSuchVersion())});
   }
+  // If NAME is fixed to a version that cannot be loaded, it means no other one
+  // than before.
+  const auto wanted = aliases->find(std::string(kDefaultAlias));
+  if (wanted == aliases->end()) return;
+  const auto served = plan->aliases.find(kDefaultAlias);
+  plan->default_version =
+      served == plan->aliases.end() ? wanted->second : served->second;
 }
 
 // Lets an alias stand for what it stands for now, if that can still be served,
@@ -157,14 +166,19 @@ void ModelVersions::PlanListed(const std::set<uint64_t>& listed, Plan* plan) {
 }
 
 // Adds a version to the plan, unless it is not on disk or was unloaded, and
-// loads it. Returns whether it is loaded now.
+// loads it. Returns whether it can answer now.
 bool ModelVersions::EnsureLoaded(uint64_t number, Plan* plan) {
   if (!IsOnDisk(number)) return false;
   Version& version = versions_[number];
   if (version.is_unloaded) return false;
   plan->versions.insert(number);
   LoadIfChanged(number, &version);
-  return version.handle != nullptr;
+  return CanAnswer(version);
+}
+
+bool ModelVersions::CanAnswer(const Version& version) const {
+  return version.handle != nullptr &&
+         options_.check_complete(*version.handle).ok();
 }
 
 // Whether a load failed for a reason that may be gone by now.
@@ -203,6 +217,7 @@ void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
 // what it replaces.
 void ModelVersions::Apply(Plan plan) {
   aliases_ = std::move(plan.aliases);
+  default_version_ = plan.default_version;
   problems_ = std::move(plan.problems);
   const auto is_planned = [&](uint64_t number) {
     return plan.versions.count(number) > 0;
@@ -269,6 +284,24 @@ bool ModelVersions::IsLoading() const {
                      [](const auto& entry) { return entry.second.is_loading; });
 }
 
+ModelHandle ModelVersions::Find(const ModelName& name) const {
+  if (name.version != 0) return Get(name.version);
+  if (!name.alias.empty()) {
+    const auto alias = aliases_.find(name.alias);
+    return alias == aliases_.end() ? nullptr : Get(alias->second);
+  }
+  if (default_version_ != 0) return Get(default_version_.value_or(0));
+  const std::vector<ModelHandle> handles = loaded();
+  return handles.empty() ? nullptr : handles.back();
+}
+
+bool ModelVersions::MayLoad(const ModelName& name) const {
+  if (name.version == 0) return IsLoading();
+  if (!IsOnDisk(name.version)) return false;
+  const Version& version = versions_.at(name.version);
+  return !version.is_unloaded && version.problem.ok();
+}
+
 std::vector<ModelHandle> ModelVersions::loaded() const {
   std::vector<ModelHandle> loaded;
   for (const auto& [number, version] : versions_) {
@@ -279,16 +312,33 @@ std::vector<ModelHandle> ModelVersions::loaded() const {
 
 void ModelVersions::AddTo(ServedModels* served) const {
   ServedModels::Model model;
+  Problems incomplete;
   for (const auto& [number, version] : versions_) {
-    if (version.handle != nullptr) model.versions[number] = version.handle;
-    if (version.is_loading) served->loading.emplace_back(name_, number);
+    const absl::Status complete =
+        version.handle == nullptr ? absl::OkStatus()
+                                  : options_.check_complete(*version.handle);
+    if (version.is_loading || absl::IsUnavailable(complete)) {
+      served->loading.emplace_back(name_, number);
+    } else if (!complete.ok()) {
+      incomplete.push_back({name_, number, complete});
+    }
+    if (version.handle != nullptr && complete.ok()) {
+      model.versions[number] = version.handle;
+    }
   }
   for (const auto& [alias, number] : aliases_) {
     if (model.versions.count(number) > 0) model.aliases[alias] = number;
   }
-  if (!model.versions.empty()) served->models[name_] = std::move(model);
-  served->refused.insert(served->refused.end(), problems_.begin(),
-                         problems_.end());
+  if (!model.versions.empty()) {
+    const bool is_newest = default_version_ == 0;
+    model.default_version = is_newest ? model.versions.rbegin()->first
+                                      : default_version_.value_or(0);
+    served->models[name_] = std::move(model);
+  }
+  for (const Problems& problems : {problems_, incomplete}) {
+    served->refused.insert(served->refused.end(), problems.begin(),
+                           problems.end());
+  }
   for (auto version = versions_.rbegin(); version != versions_.rend();
        ++version) {
     if (version->second.problem.ok()) continue;

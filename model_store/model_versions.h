@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "model_store/loaded_version.h"
+#include "model_store/model_name.h"
 #include "model_store/served_models.h"
 #include "model_store/version_policy.h"
 
@@ -34,6 +35,10 @@ class ModelVersions {
     std::string name;   // of the model
     bool follow_links;  // see ReadAliases()
     LoadFunction load;
+    // Returns OK if a loaded version can answer; UNAVAILABLE if it waits for
+    // another one that is being loaded; and any other error if it lacks one. A
+    // version that cannot answer is not served and replaces no other.
+    std::function<absl::Status(const LoadedVersion&)> check_complete;
   };
 
   explicit ModelVersions(Options options);
@@ -78,14 +83,21 @@ class ModelVersions {
   // Returns all loaded versions, by ascending number.
   std::vector<ModelHandle> loaded() const;
 
+  // Returns the loaded version that a name stands for, or null.
+  ModelHandle Find(const ModelName& name) const;
+
   // True if a version is being loaded.
   bool IsLoading() const;
+
+  // True if Refresh() may still load the version that a name stands for: it is
+  // on disk, was not unloaded and has not failed.
+  bool MayLoad(const ModelName& name) const;
 
   // True if there is nothing to remember: no version and no problem.
   bool empty() const { return versions_.empty() && problems_.empty(); }
 
-  // Adds the loaded versions with their aliases, what is being loaded, and what
-  // was refused.
+  // Adds the loaded versions that can answer with their aliases, what is being
+  // loaded, and what was refused.
   void AddTo(ServedModels* served) const;
 
  private:
@@ -111,6 +123,7 @@ class ModelVersions {
   struct Plan {
     std::set<uint64_t> versions;
     Aliases aliases;
+    std::optional<uint64_t> default_version;
     Problems problems;
   };
 
@@ -124,6 +137,7 @@ class ModelVersions {
   void PlanListed(const std::set<uint64_t>& listed, Plan* plan);
   void KeepAlias(const std::string& alias, bool is_loading, Plan* plan);
   bool EnsureLoaded(uint64_t number, Plan* plan);
+  bool CanAnswer(const Version& version) const;
   void LoadIfChanged(uint64_t number, Version* version);
   static bool IsRetryDue(const Version& version);
   void Apply(Plan plan);
@@ -133,7 +147,10 @@ class ModelVersions {
   const std::string& name_ = options_.name;
   std::string identity_;  // of the directory, see IdentifyDirectory()
   std::map<uint64_t, Version> versions_;
-  Aliases aliases_;    // as served; may differ from those on disk
+  Aliases aliases_;  // as served; may differ from those on disk
+  // What NAME alone means: a version; 0, for the newest one that is served; or
+  // unknown, because no aliases were read yet.
+  std::optional<uint64_t> default_version_;
   Problems problems_;  // except those of versions_
   int loads_ended_ = 0;
 };

@@ -226,6 +226,14 @@ absl::Status CheckAliasIs(const std::map<std::string, uint64_t>& aliases,
       DescribeVersion(expected), ", found ", DescribeVersion(version)));
 }
 
+absl::Status NoSuchModel(const std::string& store, absl::string_view name) {
+  const absl::StatusOr<std::vector<std::string>> names = ListModelNames(store);
+  if (!names.ok()) return names.status();
+  return absl::NotFoundError(absl::StrCat(
+      "model '", name,
+      "' is not in the store; found: ", absl::StrJoin(*names, ", ")));
+}
+
 // Points an alias to a version; version 0 removes the alias.
 absl::Status ChangeAlias(const std::string& store, absl::string_view name,
                          absl::string_view alias, uint64_t version,
@@ -315,28 +323,34 @@ absl::Status RemoveAlias(const std::string& store, absl::string_view name,
   return ChangeAlias(store, name, alias, 0, expected, wait);
 }
 
+absl::StatusOr<uint64_t> FindNewestVersion(const std::string& store,
+                                           absl::string_view name) {
+  absl::Status status = CheckModelName(name);
+  if (!status.ok()) return status;
+  const std::vector<uint64_t> versions = ListVersions(store, name);
+  if (versions.empty()) return NoSuchModel(store, name);
+  return versions.back();
+}
+
 absl::StatusOr<uint64_t> FindVersion(const std::string& store,
                                      absl::string_view spec) {
   const absl::StatusOr<ModelName> wanted = ParseModelName(spec);
   if (!wanted.ok()) return wanted.status();
   const std::vector<uint64_t> versions = ListVersions(store, wanted->name);
-  if (versions.empty()) {
-    const absl::StatusOr<std::vector<std::string>> names =
-        ListModelNames(store);
-    if (!names.ok()) return names.status();
-    return absl::NotFoundError(absl::StrCat(
-        "model '", wanted->name,
-        "' is not in the store; found: ", absl::StrJoin(*names, ", ")));
-  }
+  if (versions.empty()) return NoSuchModel(store, wanted->name);
   uint64_t version = wanted->version;
-  if (!wanted->alias.empty()) {
+  if (version == 0) {
+    const bool is_bare = wanted->alias.empty();
     const absl::StatusOr<std::map<std::string, uint64_t>> aliases =
         ReadAliases(store, wanted->name);
     if (!aliases.ok()) return aliases.status();
-    const auto found = aliases->find(wanted->alias);
-    version = found == aliases->end() ? 0 : found->second;
-  } else if (version == 0) {
-    version = versions.back();
+    const auto found =
+        aliases->find(is_bare ? std::string(kDefaultAlias) : wanted->alias);
+    if (found != aliases->end()) {
+      version = found->second;
+    } else if (is_bare) {
+      version = versions.back();
+    }
   }
   if (std::binary_search(versions.begin(), versions.end(), version)) {
     return version;

@@ -62,9 +62,14 @@ absl::Status RemoveAlias(const std::string& store, absl::string_view name,
 absl::Status CheckAliasIs(const std::string& store, absl::string_view name,
                           absl::string_view alias, uint64_t expected);
 
-// Returns the number of the version on disk that NAME (the newest),
-// NAME@VERSION or NAME@ALIAS stands for. NOT_FOUND, with what exists, if there
-// is none.
+// Returns the number of the newest version of a model on disk. NOT_FOUND, with
+// the models that exist, if there is none.
+absl::StatusOr<uint64_t> FindNewestVersion(const std::string& store,
+                                           absl::string_view name);
+
+// Returns the number of the version on disk that NAME, NAME@VERSION or
+// NAME@ALIAS stands for. NAME is the version of the alias "default" or, without
+// one, the newest. NOT_FOUND, with what exists, if there is none.
 absl::StatusOr<uint64_t> FindVersion(const std::string& store,
                                      absl::string_view spec);
 

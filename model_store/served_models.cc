@@ -26,35 +26,60 @@ std::string JoinNames(const std::vector<std::string>& names) {
 absl::Status NoSuchModel(const ServedModels& served, absl::string_view name) {
   std::vector<std::string> names;
   for (const auto& [known, model] : served.models) names.push_back(known);
-  return absl::NotFoundError(absl::StrCat(
-      "model '", name, "' is not served; served: ", JoinNames(names)));
+  std::string reason;
+  for (const ServedModels::Refused& refused : served.refused) {
+    if (refused.name != name) continue;
+    reason = absl::StrCat(" (version ", refused.version, ": ",
+                          refused.reason.message(), ")");
+    break;
+  }
+  return absl::NotFoundError(absl::StrCat("model '", name, "' is not served",
+                                          reason,
+                                          "; served: ", JoinNames(names)));
 }
 
-absl::Status NoSuchVersion(const ServedModels::Model& model,
-                           absl::string_view name, absl::string_view wanted) {
+// Returns the versions and aliases of a model, for an error message.
+std::string JoinVersions(const ServedModels::Model& model) {
   std::vector<std::string> names;
   for (const auto& entry : model.versions) {
     names.push_back(absl::StrCat(entry.first));
   }
   for (const auto& entry : model.aliases) names.push_back(entry.first);
+  return JoinNames(names);
+}
+
+absl::Status NoSuchVersion(const ServedModels::Model& model,
+                           absl::string_view name, absl::string_view wanted) {
   return absl::NotFoundError(
       absl::StrCat("model '", name, "' has no served version or alias '",
-                   wanted, "'; served: ", JoinNames(names)));
+                   wanted, "'; served: ", JoinVersions(model)));
+}
+
+absl::Status NoDefaultVersion(const ServedModels::Model& model,
+                              absl::string_view name) {
+  if (model.default_version == 0) {
+    return absl::NotFoundError(absl::StrCat(
+        "the default version of model '", name,
+        "' is unknown, because its aliases cannot be read; served: ",
+        JoinVersions(model)));
+  }
+  return absl::NotFoundError(absl::StrCat(
+      VersionName(name, model.default_version), ", the default version of '",
+      name, "', is not served; served: ", JoinVersions(model)));
 }
 
 // Returns the version that a name stands for, or 0 if its alias does not exist.
 uint64_t Resolve(const ServedModels::Model& model, const ModelName& wanted) {
   if (wanted.version != 0) return wanted.version;
-  if (wanted.alias.empty()) return model.versions.rbegin()->first;
+  if (wanted.alias.empty()) return model.default_version;
   const auto alias = model.aliases.find(wanted.alias);
   return alias == model.aliases.end() ? 0 : alias->second;
 }
 
 ServedModels::Entry MakeEntry(const ServedModels::Model& model,
                               uint64_t version) {
-  ServedModels::Entry entry = {model.versions.at(version),
-                               {},
-                               version == model.versions.rbegin()->first};
+  ServedModels::Entry entry = {
+      model.versions.at(version), {}, version == model.default_version};
   for (const auto& [alias, named] : model.aliases) {
     if (named == version) entry.aliases.push_back(alias);
   }
@@ -68,7 +93,10 @@ absl::StatusOr<ServedModels::Found> ServedModels::Find(
   // Most names have no '@', so look up the whole text before parsing it.
   if (const auto bare = models.find(spec); bare != models.end()) {
     const Model& model = bare->second;
-    return Found{model, model.versions.rbegin()->first};
+    if (model.versions.count(model.default_version) == 0) {
+      return NoDefaultVersion(model, spec);
+    }
+    return Found{model, model.default_version};
   }
   const absl::StatusOr<ModelName> wanted = ParseModelName(spec);
   if (!wanted.ok()) return wanted.status();

@@ -24,6 +24,9 @@ struct ServedModels {
   struct Model {
     std::map<uint64_t, ModelHandle> versions;
     std::map<std::string, uint64_t, std::less<>> aliases;
+    // What NAME alone stands for. It may be a version that is not loaded, if
+    // the alias "default" names it, or 0 if the aliases cannot be read.
+    uint64_t default_version = 0;
 
     bool operator==(const Model& other) const = default;
   };
@@ -47,10 +50,10 @@ struct ServedModels {
 
   using Version = std::pair<std::string, uint64_t>;  // name and version
 
-  // Finds a model by NAME (its newest loaded version), NAME@VERSION or
-  // NAME@ALIAS. INVALID_ARGUMENT if `spec` has another form; NOT_FOUND, with
-  // the names that exist, if it is not loaded; FAILED_PRECONDITION if it is a
-  // reranker.
+  // Finds a model by NAME (the version of the alias "default", and without one
+  // the newest), NAME@VERSION or NAME@ALIAS. INVALID_ARGUMENT if `spec` has
+  // another form; NOT_FOUND, with the names that exist, if it is not loaded;
+  // FAILED_PRECONDITION if it is a reranker.
   absl::StatusOr<ModelHandle> Get(absl::string_view spec) const;
 
   // Like Get(), for a reranker. FAILED_PRECONDITION if it is a model.

@@ -73,10 +73,13 @@ bool StoreLoader::IsLoading() const {
 }
 
 ModelVersions& StoreLoader::GetModel(const std::string& name) {
+  const auto check_members = [this](const LoadedVersion& version) {
+    return CheckMembers(version);
+  };
   return models_
       .try_emplace(
           name, ModelVersions::Options{directory_, name, options_.follow_links,
-                                       hooks_.load})
+                                       hooks_.load, check_members})
       .first->second;
 }
 
@@ -114,6 +117,26 @@ bool StoreLoader::IsReranker(const ServedModels::Version& version) const {
   return handle != nullptr && handle->is_reranker();
 }
 
+// Returns OK if all members of a reranker are loaded, or the version is none;
+// UNAVAILABLE if some are being loaded; FAILED_PRECONDITION if one is missing.
+absl::Status StoreLoader::CheckMembers(const LoadedVersion& version) const {
+  if (!version.is_reranker()) return absl::OkStatus();
+  absl::Status status;
+  for (const auto& member : version.reranker().members()) {
+    const absl::StatusOr<ModelName> wanted = ParseModelName(member.model());
+    const auto model = wanted.ok() ? models_.find(wanted->name) : models_.end();
+    const bool is_known = model != models_.end();
+    if (is_known && model->second.Find(*wanted) != nullptr) continue;
+    if (!is_known || !model->second.MayLoad(*wanted)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("its member ", member.model(), " is not loaded"));
+    }
+    status = absl::UnavailableError(
+        absl::StrCat("its member ", member.model(), " is being loaded"));
+  }
+  return status;
+}
+
 // Returns the versions that loaded rerankers name, each with the reranker.
 std::multimap<ServedModels::Version, ServedModels::Version>
 StoreLoader::FindMembers() const {
@@ -135,7 +158,8 @@ absl::StatusOr<uint64_t> StoreLoader::FindOnDisk(const std::string& name,
   absl::Status status = CheckModelName(name);
   if (!status.ok()) return status;
   absl::StatusOr<uint64_t> found =
-      FindVersion(directory_, version == 0 ? name : VersionName(name, version));
+      version == 0 ? FindNewestVersion(directory_, name)
+                   : FindVersion(directory_, VersionName(name, version));
   if (!found.ok()) return WithoutStorePath(directory_, found.status());
   return found;
 }
@@ -145,14 +169,28 @@ StoreLoader::Outcome StoreLoader::Load(const std::string& name,
   const absl::StatusOr<uint64_t> number = FindOnDisk(name, version);
   if (!number.ok()) return number.status();
   ModelVersions& model = GetModel(name);
-  Outcome outcome = model.Load(*number, again);
+  Outcome outcome = LoadWithMembers(model, *number, again);
   if (outcome.has_value()) {
     if (outcome->ok()) model.Pin(*number);
     model.Release(*number);
-    RefreshMembers();
   }
   PublishSnapshot();
   return outcome;
+}
+
+// Loads a version and, if it is a reranker, waits for its members.
+StoreLoader::Outcome StoreLoader::LoadWithMembers(ModelVersions& model,
+                                                  uint64_t number, bool again) {
+  Outcome outcome = model.Load(number, again);
+  if (!outcome.has_value() || !outcome->ok()) return outcome;
+  RefreshMembers();
+  const ModelHandle handle = model.Get(number);
+  const absl::Status complete = CheckMembers(*handle);
+  if (absl::IsUnavailable(complete)) return std::nullopt;
+  if (complete.ok()) return outcome;
+  return absl::Status(complete.code(),
+                      absl::StrCat(VersionName(handle->name(), number), ": ",
+                                   complete.message()));
 }
 
 absl::Status StoreLoader::Unload(const std::string& name, uint64_t version) {
@@ -211,7 +249,7 @@ StoreLoader::Outcome StoreLoader::MoveAlias(const std::string& name,
                                             std::optional<uint64_t> expected,
                                             bool again) {
   ModelVersions& model = GetModel(name);
-  Outcome outcome = model.Load(version, again);
+  Outcome outcome = LoadWithMembers(model, version, again);
   if (outcome.has_value() && outcome->ok()) {
     outcome =
         lmserve::SetAlias(directory_, name, alias, version, expected, kNoWait);

@@ -26,7 +26,8 @@ namespace lmserve {
 //    fails to load replaces nothing.
 //  - A version that is no longer on disk, or no longer wanted, is released.
 // The members of loaded rerankers stay loaded like versions that an alias
-// names; those of a new reranker are loaded right after it. A version that
+// names; those of a new reranker are loaded right after it. A reranker is
+// served while all its members are. A version that
 // failed to load is tried again when its directory has changed, or, if memory,
 // time or a device failed, after a pause.
 //
@@ -98,10 +99,12 @@ class StoreLoader {
   void RefreshModel(const std::string& name);
   void RefreshMembers();
   bool IsReranker(const ServedModels::Version& version) const;
+  absl::Status CheckMembers(const LoadedVersion& version) const;
   std::multimap<ServedModels::Version, ServedModels::Version> FindMembers()
       const;
   absl::StatusOr<uint64_t> FindOnDisk(const std::string& name,
                                       uint64_t version) const;
+  Outcome LoadWithMembers(ModelVersions& model, uint64_t number, bool again);
   Outcome MoveAlias(const std::string& name, const std::string& alias,
                     uint64_t version, std::optional<uint64_t> expected,
                     bool again);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/flags.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -11,6 +14,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "model_store/model_name.h"
 #include "model_store/version_policy.h"
 
@@ -81,8 +86,9 @@ void AddSecurityFlags(cli::App& app, ServerFlags* flags) {
       "PEM file of root certificates; clients must have a certificate that one "
       "of them signed");
   add("--tokens", &flags->server.tokens_file,
-      "File of bearer tokens, with lines 'read TOKEN' or 'admin TOKEN'; every "
-      "client must send one. The file is read again when it changes");
+      "File of bearer tokens, with lines 'read TOKEN [NAME]' or 'admin TOKEN "
+      "[NAME]'; every client must send one, and the log has its name. The file "
+      "is read again when it changes");
 }
 
 void AddConnectionFlags(cli::App& app, ServerFlags* flags) {
@@ -109,9 +115,16 @@ void AddConnectionFlags(cli::App& app, ServerFlags* flags) {
 }
 
 void AddLogFlags(cli::App& app, ServerFlags* flags) {
-  app.add_option("--log-format", flags->log_format, "Format: text or json")
+  RequestLogOptions& log = flags->server.log;
+  app.add_option_function<std::string>(
+         "--log-format",
+         [&log](const std::string& format) {
+           log.format = format == "json" ? LogFormat::kJson : LogFormat::kText;
+         },
+         "Format of the log and of the addresses on the standard output: text "
+         "or json")
       ->check(cli::IsMember({"text", "json"}))
-      ->capture_default_str()
+      ->default_str("text")
       ->group("Log");
   app.add_option("--log-level", flags->log_level,
                  "Level: debug, which adds a line per call; info; warning, "
@@ -119,7 +132,6 @@ void AddLogFlags(cli::App& app, ServerFlags* flags) {
       ->check(cli::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str()
       ->group("Log");
-  RequestLogOptions& log = flags->server.log;
   app.add_option("--log-slow-seconds", log.slow_seconds,
                  "Log a call as slow if it waits and computes for this many "
                  "seconds")
@@ -135,9 +147,10 @@ void AddLogFlags(cli::App& app, ServerFlags* flags) {
 
 void AddLimit(cli::App& app, const std::string& name, uint64_t* limit,
               const std::string& help,
-              const std::string& group = "Limits of a request") {
+              const std::string& group = "Limits of a request",
+              uint64_t min = 1) {
   app.add_option(name, *limit, help)
-      ->check(cli::Range(uint64_t{1}, uint64_t{1} << 50))
+      ->check(cli::Range(min, uint64_t{1} << 50))
       ->capture_default_str()
       ->group(group);
 }
@@ -317,29 +330,65 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
   AddLimit(app, "--max-stop-words", &limits.stop_words, "Maximum stop words");
   AddLimit(app, "--max-decode-bytes", &limits.decode_bytes,
            "Maximum memory of the states of a Decode stream");
+  limits.all_request_bytes = limits.all_answer_bytes = 0;
+  limits.all_state_bytes = 0;
   AddLimit(app, "--max-all-request-bytes", &limits.all_request_bytes,
-           "Maximum memory of all requests that are being answered", "Load");
+           "Maximum memory of all requests that are being answered; 0: a "
+           "sixteenth of the memory that is available after the start",
+           "Load", 0);
   AddLimit(app, "--max-all-generated-words", &limits.all_generated_words,
            "Maximum words that all running Generate calls together may still "
            "write",
            "Load");
   AddLimit(app, "--max-all-answer-bytes", &limits.all_answer_bytes,
-           "Maximum bytes of all answers that clients have not yet read",
-           "Load");
+           "Maximum bytes of all answers that clients have not yet read; 0: a "
+           "sixteenth of the memory that is available after the start",
+           "Load", 0);
   AddLimit(
       app, "--max-all-state-bytes", &limits.all_state_bytes,
       "Maximum memory of the states of all Decode streams and Predict calls, "
-      "and of candidates that are compared",
-      "Load");
+      "and of candidates that are compared; 0: a quarter of the memory that is "
+      "available after the start",
+      "Load", 0);
   for (cli::Option* option : app.get_options()) {
     if (!option->get_configurable()) continue;
     option->envname(EnvironmentName(*option))->take_last();
   }
 }
 
+// Whether Kubernetes sets this variable for a service of the name lm-server,
+// such as LM_SERVER_SERVICE_HOST and LM_SERVER_PORT_50051_TCP.
+bool IsOfKubernetes(absl::string_view name) {
+  return absl::ConsumePrefix(&name, "LM_SERVER_") &&
+         (name == "PORT" || absl::StartsWith(name, "PORT_") ||
+          absl::StartsWith(name, "SERVICE_"));
+}
+
+// Throws if the environment has a variable that looks like an option but is
+// none, because it may be misspelled.
+void CheckEnvironment(cli::App& app) {
+  std::set<std::string> known;
+  for (const cli::Option* option : app.get_options()) {
+    known.insert(option->get_envname());
+  }
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const absl::string_view entry(*variable);
+    const std::string name(entry.substr(0, entry.find('=')));
+    if (!absl::StartsWith(name, "LM_SERVER_") || known.count(name) > 0 ||
+        IsOfKubernetes(name)) {
+      continue;
+    }
+    throw cli::ValidationError(
+        name,
+        "expected the name of an option, such as LM_SERVER_LISTEN for "
+        "--listen, found an unknown environment variable");
+  }
+}
+
 // In CLI11 itself the file would override the environment. Here the variables
 // become arguments before the others, which override the file.
 void ParseServerFlags(cli::App& app, int argc, const char* const* argv) {
+  CheckEnvironment(app);
   std::vector<std::string> arguments;
   for (const cli::Option* option : app.get_options()) {
     if (option->get_envname().empty()) continue;

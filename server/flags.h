@@ -27,8 +27,7 @@ struct ServerFlags {
   double connection_age_seconds = 0;
   double connection_age_grace_seconds = 300;
   double connection_idle_seconds = 3600;
-  std::string log_format = "text";  // or json
-  std::string log_level = "info";   // or debug, warning, error
+  std::string log_level = "info";  // or debug, warning, error
   bool check_config = false;
 };
 

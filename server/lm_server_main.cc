@@ -15,6 +15,7 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,8 +28,10 @@
 #include "command_line/cli.h"
 #include "command_line/standard_streams.h"
 #include "command_line/version.h"
+#include "model_store/available_memory.h"
 #include "model_store/model_name.h"
 #include "model_store/model_store.h"
+#include "server/admission/memory_shares.h"
 #include "server/flags.h"
 #include "server/log.h"
 #include "server/server.h"
@@ -77,6 +80,16 @@ int WaitForEnd(const sigset_t& signals) {
   }
 }
 
+// Returns what could not be loaded: a version, the directory or the aliases of
+// a model, or the store.
+std::string NameOf(const ServedModels::Refused& refused) {
+  if (refused.name.empty()) return "the store";
+  if (refused.version == 0) {
+    return absl::StrCat("changes of model ", refused.name);
+  }
+  return VersionName(refused.name, refused.version);
+}
+
 // Logs which versions were loaded, unloaded or refused since the last call. For
 // one thread at a time.
 class ModelLog {
@@ -94,8 +107,8 @@ class ModelLog {
           entry.aliases.empty() ? "none" : absl::StrJoin(entry.aliases, ", "));
     }
     for (const ServedModels::Refused& version : served.refused) {
-      absl::StrAppend(&refused[VersionName(version.name, version.version)],
-                      version.reason.message(), "; ");
+      absl::StrAppend(&refused[NameOf(version)], version.reason.message(),
+                      "; ");
     }
     for (const auto& [version, what] : Added(serving, serving_)) {
       spdlog::info("serving {}: {}", version, what);
@@ -167,26 +180,51 @@ std::optional<mode_t> SocketMode(const ServerFlags& flags) {
   return static_cast<mode_t>(std::stoul(flags.socket_mode, nullptr, 8));
 }
 
-// Runs the server until a signal ends it. `config` has the options in effect.
-// Returns the exit code.
-// Prints the addresses to the standard output. Nothing waits for its reader.
+// Prints the addresses to the standard output, one a line, in the format of the
+// log. Nothing waits for the reader.
 void PrintAddresses(const Server& server, const ServerFlags& flags) {
   LineWriter output(STDOUT_FILENO, kMaxAddressBytes);
-  output.Write(absl::StrCat("listening on ", server.address(), "\n"));
+  const auto print = [&](const std::string& key, const std::string& text,
+                         const std::string& address) {
+    if (flags.server.log.format == LogFormat::kJson) {
+      const nlohmann::ordered_json line = {
+          {"level", "info"},
+          {"message", absl::StrCat(text, " ", address)},
+          {key, address}};
+      output.Write(line.dump() + "\n");
+    } else {
+      output.Write(absl::StrCat(text, " ", address, "\n"));
+    }
+  };
+  print("listening", "listening on", server.address());
   if (!flags.server.admin_listen.empty()) {
-    output.Write(absl::StrCat("admin on ", server.admin_address(), "\n"));
+    print("admin", "admin on", server.admin_address());
   }
   if (server.metrics_port() > 0) {
-    output.Write(absl::StrCat("metrics on port ", server.metrics_port(), "\n"));
+    print("metrics_port", "metrics on port",
+          absl::StrCat(server.metrics_port()));
   }
 }
 
+// Sets the budgets of memory that the options leave open, and logs them all.
+void SetBudgets(Limits* limits) {
+  const uint64_t available = AvailableMemory();
+  ShareMemory(available, limits);
+  spdlog::info(
+      "memory: {} bytes are available beside the models; at most {} for "
+      "requests, {} for answers and {} for states",
+      available, limits->all_request_bytes, limits->all_answer_bytes,
+      limits->all_state_bytes);
+}
+
+// Runs the server until a signal ends it. `config` has the options in effect.
+// Returns the exit code.
 int Run(const ServerFlags& flags, const std::string& config) {
   RaiseFileLimit();
   // A write to a pipe or socket without reader is an error, not the end.
   std::signal(SIGPIPE, SIG_IGN);
   const sigset_t signals = BlockSignals();  // in all threads started later, too
-  const Log log(flags.log_format, flags.log_level);
+  const Log log(flags.server.log.format, flags.log_level);
   auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags, signals));
   if (absl::IsCancelled(store.status())) {
     spdlog::info("received a signal while loading models: stopped");
@@ -213,6 +251,7 @@ int Run(const ServerFlags& flags, const std::string& config) {
   options.required_models =
       absl::StrSplit(flags.require_models, ',', absl::SkipEmpty());
   options.on_models = ModelLog();
+  SetBudgets(&options.limits);
   if (flags.check_config) {
     options.on_models(*(*store)->served());
     return 0;

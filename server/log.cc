@@ -45,10 +45,8 @@ void LogProtobuf(google::protobuf::LogLevel /*level*/, const char* /*file*/,
 
 }  // namespace
 
-Log::Log(const std::string& format, const std::string& level)
-    : sink_(std::make_shared<LogSink>(STDERR_FILENO, format == "json"
-                                                         ? LogFormat::kJson
-                                                         : LogFormat::kText)) {
+Log::Log(LogFormat format, const std::string& level)
+    : sink_(std::make_shared<LogSink>(STDERR_FILENO, format)) {
   auto logger = std::make_shared<spdlog::logger>("lm_server", sink_);
   logger->set_level(spdlog::level::from_str(level));
   spdlog::set_default_logger(std::move(logger));

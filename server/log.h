@@ -16,8 +16,8 @@ namespace lmserve {
 // end.
 class Log {
  public:
-  // `format` is text or json; `level` is debug, info, warning or error.
-  Log(const std::string& format, const std::string& level);
+  // `level` is debug, info, warning or error.
+  Log(LogFormat format, const std::string& level);
 
   // Waits up to a second until all lines are written.
   ~Log();

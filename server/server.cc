@@ -236,7 +236,9 @@ absl::Status Server::Listener::Listen(const std::string& address,
 void Server::OnModelsChanged() {
   const std::shared_ptr<const ServedModels> served = store_->served();
   std::set<std::string> names;
-  for (const auto& entry : served->models) names.insert(entry.first);
+  for (const auto& entry : served->models) {
+    if (served->GetEntry(entry.first).ok()) names.insert(entry.first);
+  }
   grpc::HealthCheckServiceInterface* health =
       main_.server->GetHealthCheckService();
   for (const std::string& name : names) {

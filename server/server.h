@@ -77,7 +77,7 @@ struct ServerOptions {
 
 // A running server with LanguageModelService, ModelService, reflection, and
 // health (grpc.health.v1), which knows "", the names of the services and those
-// of the models. A model is SERVING while a version of it is loaded, and ""
+// of the models. A model is SERVING while its default version is loaded, and ""
 // while all required models are. The services are SERVING while the server
 // answers. For one thread at a time.
 class Server {

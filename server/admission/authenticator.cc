@@ -37,11 +37,9 @@ absl::StatusOr<std::string> ReadTokens(const std::string& path) {
   return std::string(memory->bytes());
 }
 
-using Roles = std::map<std::string, Role>;
-
-absl::StatusOr<Roles> ParseTokens(const std::string& path,
-                                  const std::string& bytes) {
-  Roles roles;
+absl::StatusOr<Authenticator::Clients> ParseTokens(const std::string& path,
+                                                   const std::string& bytes) {
+  Authenticator::Clients clients;
   int number = 0;
   for (absl::string_view line : absl::StrSplit(bytes, '\n')) {
     ++number;
@@ -49,8 +47,11 @@ absl::StatusOr<Roles> ParseTokens(const std::string& path,
     if (line.empty() || line[0] == '#') continue;
     const std::vector<std::string> parts =
         absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-    if (parts.size() != 2 || (parts[0] != "read" && parts[0] != "admin")) {
-      return LineError(path, number, "expected 'read TOKEN' or 'admin TOKEN'");
+    if (parts.size() < 2 || parts.size() > 3 ||
+        (parts[0] != "read" && parts[0] != "admin")) {
+      return LineError(path, number,
+                       "expected 'read TOKEN' or 'admin TOKEN', and perhaps a "
+                       "name without white space");
     }
     if (parts[1].size() < kMinTokenLength) {
       return LineError(
@@ -58,10 +59,12 @@ absl::StatusOr<Roles> ParseTokens(const std::string& path,
           absl::StrCat("expected a token of ", kMinTokenLength,
                        " characters or more, found ", parts[1].size()));
     }
-    roles[Sha256(parts[1])] = parts[0] == "admin" ? Role::kAdmin : Role::kRead;
+    Authenticator::Client& client = clients[Sha256(parts[1])];
+    client.role = parts[0] == "admin" ? Role::kAdmin : Role::kRead;
+    client.name = parts.size() == 3 ? parts[2] : "";
   }
-  if (roles.empty()) return FileError(path, "expected a token, found none");
-  return roles;
+  if (clients.empty()) return FileError(path, "expected a token, found none");
+  return clients;
 }
 
 // Returns "" if the header has no token. Tokens are compared by their hashes,
@@ -77,19 +80,19 @@ absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::Create(
     const std::string& path, std::chrono::milliseconds check_interval) {
   absl::StatusOr<std::string> bytes = ReadTokens(path);
   if (!bytes.ok()) return bytes.status();
-  absl::StatusOr<Roles> roles = ParseTokens(path, *bytes);
-  if (!roles.ok()) return roles.status();
+  absl::StatusOr<Clients> clients = ParseTokens(path, *bytes);
+  if (!clients.ok()) return clients.status();
   return absl::WrapUnique(new Authenticator(
-      path, check_interval, *std::move(bytes), *std::move(roles)));
+      path, check_interval, *std::move(bytes), *std::move(clients)));
 }
 
 Authenticator::Authenticator(std::string path,
                              std::chrono::milliseconds check_interval,
-                             std::string bytes, Roles roles)
+                             std::string bytes, Clients clients)
     : path_(std::move(path)),
       check_interval_(check_interval),
       believed_(std::move(bytes)),
-      roles_(std::move(roles)),
+      clients_(std::move(clients)),
       thread_([this] { Run(); }) {}
 
 Authenticator::~Authenticator() {
@@ -114,17 +117,24 @@ absl::Status Authenticator::Check(absl::string_view authorization,
   return CheckHash(hash, needed);
 }
 
+std::string Authenticator::NameOf(absl::string_view authorization) const {
+  const std::string hash = HashOfToken(authorization);
+  const MutexLock lock(mutex_);
+  const auto found = clients_.find(hash);
+  return found == clients_.end() ? "" : found->second.name;
+}
+
 absl::Status Authenticator::CheckHash(const std::string& hash,
                                       Role needed) const {
   if (hash.empty()) {
     return absl::UnauthenticatedError(
         "authorization: expected 'Bearer TOKEN', found none");
   }
-  const auto found = roles_.find(hash);
-  if (found == roles_.end()) {
+  const auto found = clients_.find(hash);
+  if (found == clients_.end()) {
     return absl::UnauthenticatedError("authorization: unknown token");
   }
-  if (needed == Role::kAdmin && found->second != Role::kAdmin) {
+  if (needed == Role::kAdmin && found->second.role != Role::kAdmin) {
     return absl::PermissionDeniedError(
         "authorization: the call requires the role admin, the token has read");
   }
@@ -167,13 +177,13 @@ void Authenticator::ReadAgain() {
 }
 
 void Authenticator::TakeIfValid(const std::string& bytes) {
-  absl::StatusOr<Roles> roles = ParseTokens(path_, bytes);
-  if (!roles.ok()) return LogOnce(roles.status());
+  absl::StatusOr<Clients> clients = ParseTokens(path_, bytes);
+  if (!clients.ok()) return LogOnce(clients.status());
   believed_ = bytes;
   logged_.clear();
-  spdlog::info("tokens: read {} tokens from {}", roles->size(), path_);
+  spdlog::info("tokens: read {} tokens from {}", clients->size(), path_);
   const MutexLock lock(mutex_);
-  roles_ = *std::move(roles);
+  clients_ = *std::move(clients);
 }
 
 void Authenticator::LogOnce(const absl::Status& error) {

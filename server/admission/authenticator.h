@@ -22,9 +22,9 @@ namespace lmserve {
 enum class Role { kRead, kAdmin };
 
 // Knows clients by the bearer tokens in a file. Each line of the file is
-// ROLE TOKEN, with the role read or admin; blank lines and lines that begin
-// with # are ignored. The file must be a regular file of at most 1 MiB with one
-// token or more.
+// ROLE TOKEN or ROLE TOKEN NAME, with the role read or admin; the name is for
+// the log. Blank lines and lines that begin with # are ignored. The file must
+// be a regular file of at most 1 MiB with one token or more.
 //
 // A thread reads the file at every check interval, whatever its time of
 // modification. Half a file is not believed: new bytes count when two checks
@@ -32,9 +32,14 @@ enum class Role { kRead, kAdmin };
 // line has no LF. Until the file is valid again, the old tokens stay valid; the
 // log says so once per reason. Thread-safe.
 class Authenticator {
-  using Roles = std::map<std::string, Role>;  // by SHA-256 of the token
-
  public:
+  // What the file says about a token.
+  struct Client {
+    Role role;
+    std::string name;  // empty: none
+  };
+  using Clients = std::map<std::string, Client>;  // by SHA-256 of the token
+
   static constexpr int kUnendedChecks = 10;
 
   // Returns an error with the file and the line if the file cannot be read or
@@ -55,6 +60,10 @@ class Authenticator {
   // UNAUTHENTICATED if it has no token of the file, and PERMISSION_DENIED if
   // the call needs kAdmin and the token has kRead. Reads no file.
   absl::Status Check(absl::string_view authorization, Role needed) const;
+
+  // Returns the name of the token in such a header, or an empty string if it
+  // has none or is not known.
+  std::string NameOf(absl::string_view authorization) const;
 
   // Watches the token of a call as long as it lives, which the authenticator
   // must outlive.
@@ -83,9 +92,9 @@ class Authenticator {
   };
 
  private:
-  // `bytes` are those of the file, and `roles` what they say.
+  // `bytes` are those of the file, and `clients` what they say.
   Authenticator(std::string path, std::chrono::milliseconds check_interval,
-                std::string bytes, Roles roles);
+                std::string bytes, Clients clients);
 
   absl::Status CheckHash(const std::string& hash, Role needed) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -106,7 +115,7 @@ class Authenticator {
   std::string logged_;      // the last error in the log
 
   mutable Mutex mutex_;
-  Roles roles_ ABSL_GUARDED_BY(mutex_);
+  Clients clients_ ABSL_GUARDED_BY(mutex_);
   std::set<Watch*> watches_ ABSL_GUARDED_BY(mutex_);
   // The watch whose function is running, without the mutex.
   const Watch* ending_ ABSL_GUARDED_BY(mutex_) = nullptr;

@@ -3,6 +3,8 @@
 #define LMSERVE_SERVER_CALL_CALL_H_
 
 #include <chrono>
+#include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -73,6 +75,11 @@ class Call {
   // The time that the call has spent in the queue and on models so far.
   double queue_seconds = 0;
   double compute_seconds = 0;
+
+  // The model that answers the call, for the log: the name and the version of
+  // the last one that was found. Empty and 0 before.
+  std::string model_name;
+  uint64_t model_version = 0;
 
  private:
   const Priority priority_;

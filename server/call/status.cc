@@ -5,17 +5,43 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "google/rpc/error_details.pb.h"
 
 namespace lmserve {
 namespace {
 
 constexpr char kRetryInfo[] = "type.googleapis.com/google.rpc.RetryInfo";
+constexpr char kBadRequest[] = "type.googleapis.com/google.rpc.BadRequest";
+
+// Longer names, which contain text of the client, are only in the message. gRPC
+// clients accept 8 KiB of metadata by default.
+constexpr size_t kMaxFieldBytes = 256;
+
+absl::Status FieldError(absl::StatusCode code, absl::string_view field,
+                        absl::string_view problem) {
+  absl::Status status(code, absl::StrCat(field, ": ", problem));
+  if (field.size() > kMaxFieldBytes) return status;
+  google::rpc::BadRequest details;
+  details.add_field_violations()->set_field(std::string(field));
+  status.SetPayload(kBadRequest, absl::Cord(details.SerializeAsString()));
+  return status;
+}
 
 }  // namespace
 
 bool MayRetry(const absl::Status& status) {
   return status.GetPayload(kRetryInfo).has_value();
+}
+
+absl::Duration RetryDelay(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kRetryInfo);
+  google::rpc::RetryInfo info;
+  if (!payload.has_value() || !info.ParseFromString(std::string(*payload))) {
+    return absl::ZeroDuration();
+  }
+  return absl::Seconds(info.retry_delay().seconds()) +
+         absl::Nanoseconds(info.retry_delay().nanos());
 }
 
 absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait) {
@@ -41,14 +67,15 @@ absl::Status ShuttingDown() {
 }
 
 absl::Status InvalidField(absl::string_view field, absl::string_view problem) {
-  return absl::InvalidArgumentError(absl::StrCat(field, ": ", problem));
+  return FieldError(absl::StatusCode::kInvalidArgument, field, problem);
 }
 
 absl::Status CheckLimit(absl::string_view field, uint64_t count,
                         uint64_t limit) {
   if (count <= limit) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat(field, ": expected at most ", limit, ", found ", count));
+  return FieldError(
+      absl::StatusCode::kResourceExhausted, field,
+      absl::StrCat("expected at most ", limit, ", found ", count));
 }
 
 }  // namespace lmserve

@@ -25,11 +25,15 @@ bool MayRetry(const absl::Status& status);
 // to wait for `wait` before it retries.
 absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait);
 
-// Returns INVALID_ARGUMENT "FIELD: PROBLEM".
+// Returns the delay of the RetryInfo, or zero if the error has none.
+absl::Duration RetryDelay(const absl::Status& status);
+
+// Returns INVALID_ARGUMENT "FIELD: PROBLEM" with a google.rpc.BadRequest, which
+// names the field for programs.
 absl::Status InvalidField(absl::string_view field, absl::string_view problem);
 
 // Returns OK if `count` is at most `limit`, otherwise RESOURCE_EXHAUSTED
-// "FIELD: expected at most LIMIT, found COUNT".
+// "FIELD: expected at most LIMIT, found COUNT" with a google.rpc.BadRequest.
 absl::Status CheckLimit(absl::string_view field, uint64_t count,
                         uint64_t limit);
 

@@ -26,7 +26,7 @@ struct ClientLimits {
   double control_frames_per_second = 2000;
   // What gRPC may hold for messages that the server has not read, of one
   // address.
-  uint64_t unread_bytes_per_client = 96 << 20;
+  uint64_t unread_bytes_per_client = 64 << 20;
 };
 
 // Counts the connections and the streams of each client. A client is an IP

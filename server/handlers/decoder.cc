@@ -2,32 +2,28 @@
 #include "server/handlers/decoder.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
+#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "models/printable_text.h"
 #include "server/call/status.h"
 #include "server/handlers/best_words.h"
 #include "server/handlers/cannot_do.h"
 #include "server/handlers/encoded_texts.h"
 #include "server/handlers/replies.h"
+#include "server/handlers/stable_hash.h"
 
 namespace lmserve {
 namespace {
 
-// Returns a hash of the bytes: FNV-1a, eight bytes at a time, mixed at the end.
-// Equal bytes have equal keys on every machine and in every run.
-uint64_t Key(absl::string_view bytes) {
-  constexpr uint64_t kPrime = 0x100000001B3;
-  uint64_t key = 0xCBF29CE484222325 ^ bytes.size();
-  for (; !bytes.empty();
-       bytes.remove_prefix(std::min<size_t>(8, bytes.size()))) {
-    uint64_t word = 0;
-    std::memcpy(&word, bytes.data(), std::min<size_t>(8, bytes.size()));
-    key = (key ^ word) * kPrime;
-    key ^= key >> 32;
-  }
-  key *= 0x9E3779B97F4A7C15;
-  return key ^ key >> 29;
+// The longest message of a failed step.
+constexpr size_t kMaxFailureBytes = 4096;
+
+// Whether a request was refused for what it asks for. Other errors concern the
+// call.
+bool IsRefused(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsResourceExhausted(status);
 }
 
 absl::Status WrongStep(absl::string_view expected) {
@@ -55,42 +51,58 @@ absl::Status Decoder::CheckHandles(absl::string_view field,
 
 Task<absl::Status> Decoder::Answer(const lm::v1::DecodeRequest& request,
                                    lm::v1::DecodeResponse* response) {
-  using Step = lm::v1::DecodeRequest;
-  if (handle_ == nullptr) {
-    if (request.step_case() != Step::kStart) {
-      co_return WrongStep("start in the first request of a stream");
-    }
+  const bool is_first = handle_ == nullptr;
+  absl::Status status = co_await AnswerStep(request, response);
+  if (is_first || !IsRefused(status)) co_return status;
+  response->Clear();
+  lm::v1::DecodeFailed* failed = response->mutable_failed();
+  failed->set_code(static_cast<uint32_t>(status.code()));
+  failed->set_message(Printable(status.message(), kMaxFailureBytes));
+  failed->set_retry_after_seconds(absl::ToDoubleSeconds(RetryDelay(status)));
+  co_return absl::OkStatus();
+}
+
+// Changes nothing if it fails, except that a start may have succeeded.
+Task<absl::Status> Decoder::AnswerStep(const lm::v1::DecodeRequest& request,
+                                       lm::v1::DecodeResponse* response) {
+  const bool starts = request.has_start();
+  if (starts != (handle_ == nullptr)) {
+    co_return WrongStep(starts ? "start only in the first request of a stream"
+                               : "start in the first request of a stream");
+  }
+  if (starts) {
     absl::Status status = Start(request.start(), response->mutable_started());
     if (!status.ok()) co_return status;
-  } else if (request.step_case() == Step::kStart) {
-    co_return WrongStep("start only in the first request of a stream");
   }
   absl::Status status = CheckHandles("retain", request.retain());
   if (!status.ok()) co_return status;
   for (uint32_t handle : request.retain()) states_->Retain(handle);
-  if (request.has_extend()) {
+  // Before the step, because a step cannot be undone.
+  status = CheckReleases(request.release());
+  if (status.ok() && request.has_extend()) {
     status = co_await Extend(request.extend(), response->mutable_extended());
-  } else if (request.has_best()) {
+  } else if (status.ok() && request.has_best()) {
     status = co_await Best(request.best(), response->mutable_best());
   }
-  if (status.ok()) status = Release(request.release());
+  const auto& released = status.ok() ? request.release() : request.retain();
+  for (uint32_t handle : released) states_->Release(handle);
   co_return status;
 }
 
-// Releases one handle after the other, because a request may release the same
-// handle more than once.
-absl::Status Decoder::Release(const Handles& handles) {
-  for (int i = 0; i < handles.size(); ++i) {
-    absl::Status status = CheckHandle("release", i, handles[i]);
-    if (!status.ok()) return status;
-    states_->Release(handles[i]);
-  }
-  return absl::OkStatus();
+absl::Status Decoder::CheckReleases(const Handles& handles) {
+  const size_t count = states_->FindUnreleasable(handles);
+  if (count == static_cast<size_t>(handles.size())) return absl::OkStatus();
+  return InvalidField(
+      absl::StrCat("release[", count, "]"),
+      absl::StrCat("expected a handle of this stream with a reference left, "
+                   "found ",
+                   handles[static_cast<int>(count)]));
 }
 
 absl::Status Decoder::Start(const lm::v1::DecodeStart& start,
                             lm::v1::DecodeStarted* started) {
-  absl::StatusOr<ModelHandle> handle = serving_.store.Get(start.model());
+  absl::StatusOr<ModelHandle> handle =
+      FindModel(serving_, call_, start.model());
   if (!handle.ok()) return handle.status();
   if ((*handle)->model().kind() != ModelKind::kLeftToRight) {
     return CannotDo("start.model", **handle, "decode");
@@ -112,10 +124,13 @@ absl::Status Decoder::Start(const lm::v1::DecodeStart& start,
   SetModelVersion(*handle_, started->mutable_model());
   started->set_handle(first);
   started->set_vocabulary_size(vocabulary.size());
-  started->set_vocabulary_key(Key(vocabulary.text()));
+  started->set_vocabulary_key(StableHash(vocabulary.text()));
   started->set_unknown_id(vocabulary.unknown());
   started->set_end_id(vocabulary.end_sentence());
   started->set_most_handles(most_handles_);
+  started->set_most_extensions(serving_.limits.words);
+  started->set_most_predictions(serving_.limits.predictions);
+  started->set_most_message_bytes(serving_.limits.message_bytes);
   for (const std::string& word : start.words()) {
     started->add_ids(vocabulary.Find(word));
   }
@@ -194,10 +209,29 @@ Task<absl::Status> Decoder::Extend(const lm::v1::DecodeExtend& extend,
   }
   for (uint32_t handle : extended->handles()) {
     extended->add_recombination_keys(
-        Key({reinterpret_cast<const char*>(states_->state(handle)),
-             model().state_size()}));
+        StableHash({reinterpret_cast<const char*>(states_->state(handle)),
+                    model().state_size()}));
   }
   co_return absl::OkStatus();
+}
+
+// Adds the spellings of the words. Reserves their memory.
+absl::Status Decoder::AddWords(absl::Span<const ScoredWord> words,
+                               Budget::Reservation* answer,
+                               lm::v1::DecodedBest* found) const {
+  const Vocabulary& vocabulary = model().vocabulary();
+  uint64_t bytes = words.size() * (2 * sizeof(ScoredWord) + kReplyWordBytes);
+  for (const ScoredWord& word : words) {
+    bytes += vocabulary.word(word.word).size();
+  }
+  absl::Status status = answer->Resize("answer bytes", bytes);
+  if (!status.ok()) return status;
+  for (const ScoredWord& word : words) {
+    found->add_words(std::isinf(word.log_prob)
+                         ? ""
+                         : std::string(vocabulary.word(word.word)));
+  }
+  return absl::OkStatus();
 }
 
 Task<absl::Status> Decoder::Best(const lm::v1::DecodeBest& best,
@@ -233,7 +267,8 @@ Task<absl::Status> Decoder::Best(const lm::v1::DecodeBest& best,
     found->add_ids(word.word);
     found->add_log_probs(word.log_prob);
   }
-  co_return absl::OkStatus();
+  if (best.words()) status = AddWords(words, &answer, found);
+  co_return status;
 }
 
 }  // namespace lmserve

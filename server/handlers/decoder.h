@@ -27,14 +27,17 @@ class Decoder {
         call_(call),
         state_bytes_(serving.budgets.state_bytes) {}
 
-  // Answers the next request. After an error, the decoder must not be used any
-  // more.
+  // Answers the next request. A request after the first one that asks for what
+  // is not possible gets `failed` and changes nothing. After an error, the
+  // decoder must not be used any more.
   Task<absl::Status> Answer(const lm::v1::DecodeRequest& request,
                             lm::v1::DecodeResponse* response);
 
  private:
   using Handles = google::protobuf::RepeatedField<uint32_t>;
 
+  Task<absl::Status> AnswerStep(const lm::v1::DecodeRequest& request,
+                                lm::v1::DecodeResponse* response);
   absl::Status Start(const lm::v1::DecodeStart& start,
                      lm::v1::DecodeStarted* started);
   Task<absl::Status> Extend(const lm::v1::DecodeExtend& extend,
@@ -51,7 +54,10 @@ class Decoder {
   absl::Status CheckHandles(absl::string_view field,
                             const Handles& handles) const;
   absl::Status CheckExtend(const lm::v1::DecodeExtend& extend) const;
-  absl::Status Release(const Handles& handles);
+  absl::Status CheckReleases(const Handles& handles);
+  absl::Status AddWords(absl::Span<const ScoredWord> words,
+                        Budget::Reservation* answer,
+                        lm::v1::DecodedBest* found) const;
 
   const LanguageModel& model() const {
     return *handle_->model().left_to_right();

@@ -14,7 +14,8 @@ namespace lmserve {
 absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
     const ServingContext& serving, Call& call,
     const lm::v1::GenerateRequest& request) {
-  absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
+  absl::StatusOr<ModelHandle> handle =
+      FindModel(serving, call, request.model());
   if (!handle.ok()) return handle.status();
   if ((*handle)->model().kind() == ModelKind::kBidirectional) {
     return CannotDo("model", **handle, "generate");

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "models/text.h"
 #include "server/call/status.h"
@@ -61,6 +62,61 @@ Task<absl::Status> PredictBest(const Vocabulary& vocabulary,
       if (exclude_unknown && word.word == vocabulary.unknown()) continue;
       if (std::isinf(word.log_prob)) continue;
       AddNextWord(vocabulary, word, prediction);
+    }
+  }
+  co_return absl::OkStatus();
+}
+
+// Returns the size of the longest of the words, in bytes.
+size_t LongestWord(const Vocabulary& vocabulary,
+                   const std::vector<WordId>& words) {
+  size_t longest = 0;
+  for (WordId id : words) {
+    longest = std::max(longest, vocabulary.word(id).size());
+  }
+  return longest;
+}
+
+// Returns the words that begin with the request's prefix and may be predicted.
+std::vector<WordId> WordsWithPrefix(const lm::v1::PredictRequest& request,
+                                    const AnyModel& model) {
+  const Vocabulary& vocabulary = model.vocabulary();
+  std::vector<WordId> ids;
+  for (WordId id = 0; id < vocabulary.size(); ++id) {
+    if (!absl::StartsWith(vocabulary.word(id), request.prefix())) continue;
+    if (id == vocabulary.begin_sentence()) continue;
+    if (id == vocabulary.end_sentence() && !model.predicts_end()) continue;
+    if (id == vocabulary.unknown() && request.exclude_unknown()) continue;
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+// Adds the k best of the words that begin with the prefix, for each of `count`
+// places. Reserves the memory of the search and of the answer.
+Task<absl::Status> PredictWithPrefix(const AnyModel& model,
+                                     PredictionPlaces& places, size_t k,
+                                     const lm::v1::PredictRequest& request,
+                                     Budget::Reservation* answer,
+                                     lm::v1::PredictResponse* response) {
+  const Vocabulary& vocabulary = model.vocabulary();
+  const std::vector<WordId> words = WordsWithPrefix(request, model);
+  const size_t count = request.contexts_size();
+  k = std::min(k, words.size());
+  const uint64_t bytes = words.size() * (sizeof(WordId) + sizeof(ScoredWord)) +
+                         count * k *
+                             (sizeof(ScoredWord) + kReplyWordBytes +
+                              LongestWord(vocabulary, words));
+  absl::Status status = answer->Resize("answer bytes", bytes);
+  if (!status.ok()) co_return status;
+  const absl::StatusOr<std::vector<ScoredWord>> best =
+      co_await places.BestOf(words, k);
+  if (!best.ok()) co_return best.status();
+  for (size_t i = 0; i < count; ++i) {
+    lm::v1::NextWords* prediction = response->add_predictions();
+    for (size_t j = i * k; j < (i + 1) * k; ++j) {
+      const ScoredWord& word = (*best)[j];
+      if (!std::isinf(word.log_prob)) AddNextWord(vocabulary, word, prediction);
     }
   }
   co_return absl::OkStatus();
@@ -141,6 +197,11 @@ absl::Status CheckRequest(const lm::v1::PredictRequest& request,
                                    request.suffixes_size()));
     }
   }
+  if (!request.prefix().empty() && !request.words().empty()) {
+    return InvalidField("prefix",
+                        "expected none, because the request has words, found "
+                        "one");
+  }
   return CheckLimit("words times contexts",
                     uint64_t(request.words_size()) * request.contexts_size(),
                     limits.predictions);
@@ -166,7 +227,8 @@ absl::Status AddTexts(const lm::v1::PredictRequest& request,
 Task<absl::Status> HandlePredict(const ServingContext& serving, Call& call,
                                  const lm::v1::PredictRequest& request,
                                  lm::v1::PredictResponse* response) {
-  const absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
+  const absl::StatusOr<ModelHandle> handle =
+      FindModel(serving, call, request.model());
   if (!handle.ok()) co_return handle.status();
   const LoadedVersion& loaded = **handle;
   absl::Status status = CheckRequest(request, loaded, serving.limits);
@@ -194,7 +256,10 @@ Task<absl::Status> HandlePredict(const ServingContext& serving, Call& call,
   SetModelVersion(loaded, response->mutable_model());
   const std::unique_ptr<PredictionPlaces> places = MakePredictionPlaces(
       serving, call, loaded, texts, request.contexts_size());
-  if (given->empty()) {
+  if (!request.prefix().empty()) {
+    status = co_await PredictWithPrefix(model, *places, *k, request, &answer,
+                                        response);
+  } else if (given->empty()) {
     status = co_await PredictBest(vocabulary, *places, *k, request, &answer,
                                   response);
   } else {

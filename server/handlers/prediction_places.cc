@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/handlers/prediction_places.h"
 
+#include <algorithm>
+
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 
 namespace lmserve {
 namespace {
+
+// Writes the best of the words, in the order of Likelier(), to the span.
+void TakeBest(std::vector<ScoredWord>& words, absl::Span<ScoredWord> best) {
+  std::partial_sort_copy(words.begin(), words.end(), best.begin(), best.end(),
+                         Likelier);
+}
 
 // The places after contexts.
 class Contexts final : public PredictionPlaces {
@@ -31,6 +39,25 @@ class Contexts final : public PredictionPlaces {
                             .states = states_,
                             .k = k,
                             .best = absl::MakeSpan(best)};
+    absl::Status status = co_await serving_.batcher.Run(call_, work);
+    if (!status.ok()) co_return status;
+    co_return best;
+  }
+
+  Task<absl::StatusOr<std::vector<ScoredWord>>> BestOf(
+      absl::Span<const WordId> words, size_t k) override {
+    std::vector<ScoredWord> best(states_.size() * k);
+    std::vector<ScoredWord> rated(words.size());
+    const auto visit = [&](size_t i, absl::Span<const float> log_probs) {
+      for (size_t j = 0; j < words.size(); ++j) {
+        rated[j] = {words[j], log_probs[words[j]]};
+      }
+      TakeBest(rated, absl::MakeSpan(best).subspan(i * k, k));
+    };
+    const ModelWork work = {.model = loaded_,
+                            .queries = contexts_,
+                            .states = states_,
+                            .visit = visit};
     absl::Status status = co_await serving_.batcher.Run(call_, work);
     if (!status.ok()) co_return status;
     co_return best;
@@ -83,6 +110,22 @@ class Gaps final : public PredictionPlaces {
     std::vector<ScoredWord> best(gaps_.size() * k);
     absl::Status status = co_await ForEachGap([&](size_t i) {
       model().Fill({&gaps_[i], 1}, k, absl::MakeSpan(best).subspan(i * k, k));
+    });
+    if (!status.ok()) co_return status;
+    co_return best;
+  }
+
+  Task<absl::StatusOr<std::vector<ScoredWord>>> BestOf(
+      absl::Span<const WordId> words, size_t k) override {
+    std::vector<ScoredWord> best(gaps_.size() * k);
+    std::vector<ScoredWord> rated(words.size());
+    std::vector<float> log_probs(words.size());
+    absl::Status status = co_await ForEachGap([&](size_t i) {
+      model().Rate({&gaps_[i], 1}, words, log_probs.data());
+      for (size_t j = 0; j < words.size(); ++j) {
+        rated[j] = {words[j], log_probs[j]};
+      }
+      TakeBest(rated, absl::MakeSpan(best).subspan(i * k, k));
     });
     if (!status.ok()) co_return status;
     co_return best;

@@ -26,6 +26,11 @@ class PredictionPlaces {
   // Returns the k best words of each place, (places, k), best first.
   virtual Task<absl::StatusOr<std::vector<ScoredWord>>> Best(size_t k) = 0;
 
+  // Returns the k best of the words in each place, (places, k), best first. The
+  // words must last until the task is done. REQUIRES: k <= words.size().
+  virtual Task<absl::StatusOr<std::vector<ScoredWord>>> BestOf(
+      absl::Span<const WordId> words, size_t k) = 0;
+
   // Returns ln P of each of the words in each place, (places, words). The words
   // must last until the task is done.
   virtual Task<absl::StatusOr<std::vector<float>>> Rate(

@@ -197,6 +197,7 @@ absl::Status Reranking::FindReranker(RerankResponse* response) {
   reranker_ = (*named)->reranker();
   prefix_ = absl::StrCat("reranker '", request_.reranker(), "': ");
   SetModelVersion(**named, response->mutable_reranker());
+  NoteModel(**named, call_);
   return absl::OkStatus();
 }
 
@@ -221,6 +222,9 @@ absl::Status Reranking::FindMembers(RerankResponse* response) {
     }
     if (!status.ok()) return Prefixed(prefix_, status);
     SetModelVersion(**handle, response->add_models());
+    if (members_.empty() && request_.reranker().empty()) {
+      NoteModel(**handle, call_);
+    }
     members_.push_back(*std::move(handle));
   }
   served_.reset();  // other models may be unloaded while this call runs

@@ -36,7 +36,8 @@ absl::Status EncodeSources(const lm::v1::ScoreRequest& request,
 Task<absl::Status> HandleScore(const ServingContext& serving, Call& call,
                                const lm::v1::ScoreRequest& request,
                                lm::v1::ScoreResponse* response) {
-  const absl::StatusOr<ModelHandle> handle = serving.store.Get(request.model());
+  const absl::StatusOr<ModelHandle> handle =
+      FindModel(serving, call, request.model());
   if (!handle.ok()) co_return handle.status();
   const LoadedVersion& loaded = **handle;
   if (request.texts().empty()) {

@@ -2,13 +2,23 @@
 #ifndef LMSERVE_SERVER_HANDLERS_SERVING_CONTEXT_H_
 #define LMSERVE_SERVER_HANDLERS_SERVING_CONTEXT_H_
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "model_store/loaded_version.h"
 #include "model_store/model_store.h"
 #include "server/admission/budget.h"
 #include "server/batching/batcher.h"
+#include "server/call/call.h"
 #include "server/call/limits.h"
 #include "server/handlers/score_cache.h"
 
 namespace lmserve {
+
+// Writes down which version answers a call, for the log.
+inline void NoteModel(const LoadedVersion& loaded, Call& call) {
+  call.model_name = loaded.name();
+  call.model_version = loaded.version();
+}
 
 // What handlers need to answer any call. Owns nothing.
 struct ServingContext {
@@ -18,6 +28,15 @@ struct ServingContext {
   Budgets& budgets;
   ScoreCache& score_cache;
 };
+
+// Finds a served model as ModelStore::Get() does, and notes it in the call.
+inline absl::StatusOr<ModelHandle> FindModel(const ServingContext& serving,
+                                             Call& call,
+                                             absl::string_view name) {
+  absl::StatusOr<ModelHandle> handle = serving.store.Get(name);
+  if (handle.ok()) NoteModel(**handle, call);
+  return handle;
+}
 
 }  // namespace lmserve
 

@@ -23,6 +23,15 @@ StateTable::Handle StateTable::Add() {
   return handle;
 }
 
+size_t StateTable::FindUnreleasable(absl::Span<const Handle> handles) {
+  size_t count = 0;
+  while (count < handles.size() && Contains(handles[count])) {
+    --references_[handles[count++]];
+  }
+  for (size_t i = 0; i < count; ++i) ++references_[handles[i]];
+  return count;
+}
+
 void StateTable::Release(Handle handle) {
   if (--references_[handle] == 0) free_.push_back(handle);
 }

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
+
 namespace lmserve {
 
 // The states of the hypotheses of one Decode stream, by handle. A new handle
@@ -37,6 +39,10 @@ class StateTable {
   std::byte* state(Handle handle) {
     return states_.data() + handle * state_size_;
   }
+
+  // Returns the index of the first handle that cannot be released after those
+  // before it, or the number of handles if all can be.
+  size_t FindUnreleasable(absl::Span<const Handle> handles);
 
   // Adds or removes a reference. REQUIRES: Contains(handle).
   void Retain(Handle handle) { ++references_[handle]; }

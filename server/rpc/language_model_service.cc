@@ -14,6 +14,7 @@
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
 #include "server/handlers/score.h"
+#include "server/handlers/vocabulary_listing.h"
 #include "server/rpc/grpc_call.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/request_reader.h"
@@ -122,8 +123,52 @@ absl::StatusOr<std::unique_ptr<Generation>> StartGeneration(
   return generation;
 }
 
-// Draws a word only when the word before is written. So a slow client delays
-// only its own stream, and a cancelled call stops within one word.
+// Writes the messages of `next`, Task<absl::StatusOr<bool>>(Response*), which
+// returns false after the last one. A message is computed only when the one
+// before is written. So a slow client delays only its own stream, and a
+// cancelled call stops within one message.
+template <typename Response, typename Next>
+Task<absl::Status> WriteAll(const CallInterceptor& interceptor,
+                            const TransportCall& call, const CallScope& scope,
+                            WriteStream* stream, Next next) {
+  grpc::ByteBuffer out;
+  while (true) {
+    Response response;
+    const absl::StatusOr<bool> more = co_await next(&response);
+    if (!more.ok() || !*more) co_return more.status();
+    absl::Status status = scope.CheckToken();
+    if (!status.ok()) co_return status;
+    const PendingWrite pending_write(interceptor, call,
+                                     response.ByteSizeLong());
+    if (!pending_write.status().ok()) co_return pending_write.status();
+    SerializeMeasured(response, &out);
+    const bool written = co_await stream->Write(&out);
+    if (!written) co_return Call::Cancelled();
+  }
+}
+
+// Measures how long a stream of generated words takes for each.
+class WordTimer {
+ public:
+  WordTimer(const CallInterceptor& interceptor, const CallScope& scope)
+      : metrics_(interceptor.metrics()), scope_(scope) {}
+
+  void OnWord(const LoadedVersion& model) {
+    const double now = scope_.seconds();
+    if (last_ < 0) {
+      metrics_.OnFirstWord(model, now);
+    } else {
+      metrics_.OnNextWord(model, now - last_);
+    }
+    last_ = now;
+  }
+
+ private:
+  Metrics& metrics_;
+  const CallScope& scope_;
+  double last_ = -1;  // when the last word came; negative: none yet
+};
+
 DetachedTask AnswerGenerate(const ServingContext& serving,
                             const CallInterceptor& interceptor,
                             grpc::CallbackServerContext& context,
@@ -139,29 +184,45 @@ DetachedTask AnswerGenerate(const ServingContext& serving,
     status = started.status();
     if (status.ok()) generation = *std::move(started);
   }
-  grpc::ByteBuffer out;
-  double last = 0;
-  for (bool first = true; status.ok(); first = false) {
-    lm::v1::GenerateResponse response;
-    const absl::StatusOr<bool> more = co_await generation->Next(&response);
-    status = more.status();
-    if (!status.ok() || !*more) break;
-    const double now = scope.seconds();
-    if (first) {
-      interceptor.metrics().OnFirstWord(generation->model(), now);
-    } else {
-      interceptor.metrics().OnNextWord(generation->model(), now - last);
+  if (status.ok()) {
+    WordTimer timer(interceptor, scope);
+    const auto next =
+        [&](lm::v1::GenerateResponse* response) -> Task<absl::StatusOr<bool>> {
+      absl::StatusOr<bool> more = co_await generation->Next(response);
+      if (more.ok() && *more) timer.OnWord(generation->model());
+      co_return more;
+    };
+    status = co_await WriteAll<lm::v1::GenerateResponse>(interceptor, call,
+                                                         scope, stream, next);
+  }
+  scope.Leave(status);
+  stream->Finish(ToGrpcStatus(status));
+}
+
+DetachedTask AnswerGetVocabulary(const ServingContext& serving,
+                                 const CallInterceptor& interceptor,
+                                 grpc::CallbackServerContext& context,
+                                 const grpc::ByteBuffer& in,
+                                 WriteStream* stream) {
+  GrpcCall call(context, Priority::kInteractive);
+  CallScope scope(interceptor, call, "GetVocabulary");
+  RequestReader reader(interceptor.request_bytes());
+  lm::v1::GetVocabularyRequest request;
+  absl::Status status = scope.status();
+  if (status.ok()) {
+    EndWhenRevoked(&scope, call, [] { return false; });
+    status = reader.Read(in, &request);
+  }
+  if (status.ok()) {
+    absl::StatusOr<VocabularyListing> listing =
+        VocabularyListing::Start(serving, call, request);
+    status = listing.status();
+    if (status.ok()) {
+      const auto next = [&](lm::v1::GetVocabularyResponse* response)
+          -> Task<absl::StatusOr<bool>> { co_return listing->Next(response); };
+      status = co_await WriteAll<lm::v1::GetVocabularyResponse>(
+          interceptor, call, scope, stream, next);
     }
-    last = now;
-    status = scope.CheckToken();
-    if (!status.ok()) break;
-    const PendingWrite pending_write(interceptor, call,
-                                     response.ByteSizeLong());
-    status = pending_write.status();
-    if (!status.ok()) break;
-    SerializeMeasured(response, &out);
-    const bool written = co_await stream->Write(&out);
-    if (!written) status = Call::Cancelled();
   }
   scope.Leave(status);
   stream->Finish(ToGrpcStatus(status));
@@ -174,7 +235,9 @@ using RawLanguageModelService =
                 LanguageModelService::WithRawCallbackMethod_Rerank<
                     LanguageModelService::WithRawCallbackMethod_Generate<
                         LanguageModelService::WithRawCallbackMethod_Decode<
-                            LanguageModelService::Service>>>>>>;
+                            LanguageModelService::
+                                WithRawCallbackMethod_GetVocabulary<
+                                    LanguageModelService::Service>>>>>>>;
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
@@ -237,6 +300,15 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
       const grpc::ByteBuffer* request) override {
     auto stream = std::make_unique<WriteStream>();
     AnswerGenerate(serving_, interceptor_, *context, *request, stream.get());
+    return stream.release();
+  }
+
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* GetVocabulary(
+      grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* request) override {
+    auto stream = std::make_unique<WriteStream>();
+    AnswerGetVocabulary(serving_, interceptor_, *context, *request,
+                        stream.get());
     return stream.release();
   }
 

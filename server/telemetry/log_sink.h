@@ -2,19 +2,26 @@
 #ifndef LMSERVE_SERVER_TELEMETRY_LOG_SINK_H_
 #define LMSERVE_SERVER_TELEMETRY_LOG_SINK_H_
 
+#include <spdlog/common.h>
 #include <spdlog/sinks/base_sink.h>
 
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <nlohmann/json.hpp>
 
 #include "server/telemetry/line_writer.h"
 
 namespace lmserve {
 
-// The formats of the log: text, or one JSON object per line with time, level
-// and message.
+// The formats of the log: text, or one JSON object per line with time, level,
+// message and, for some messages, more fields.
 enum class LogFormat { kText, kJson };
+
+// Writes a line with these fields, which include "message", to the sinks of the
+// default logger, whose format must be kJson. The strings must be Printable().
+void LogFields(spdlog::level::level_enum level,
+               const nlohmann::ordered_json& fields);
 
 // A sink of spdlog that writes one line per message to a descriptor and never
 // waits for it: see LineWriter. Messages are made Printable(), so bytes of

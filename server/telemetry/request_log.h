@@ -9,10 +9,12 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "server/telemetry/log_sink.h"
 
 namespace lmserve {
 
 struct RequestLogOptions {
+  LogFormat format = LogFormat::kText;
   double slow_seconds = 1;    // calls that take longer are logged as warnings
   uint64_t sample_every = 1;  // logs 1 of this many other calls, at debug level
 };
@@ -22,11 +24,20 @@ class RequestLog {
  public:
   explicit RequestLog(const RequestLogOptions& options) : options_(options) {}
 
+  // Who calls, and what identifies the call. Empty: not known.
+  struct Caller {
+    std::string address;
+    std::string token;  // its name in the file of tokens
+    std::string request_id;
+    std::string trace_parent;
+  };
+
   struct EndedCall {
     absl::string_view method;
-    // Returns the address of the client, and what identifies the call. Called
-    // only if a line is written.
-    absl::FunctionRef<std::string()> client;
+    absl::string_view model;  // empty: none was found
+    uint64_t version;
+    // Called only if a line is written.
+    absl::FunctionRef<Caller()> caller;
     const absl::Status& status;
     double seconds;  // from beginning to end; a stream waits for its client too
     double queue_seconds;
@@ -34,10 +45,13 @@ class RequestLog {
   };
 
   // Logs INTERNAL and UNKNOWN as errors, and calls whose waiting in the queue
-  // and computing took slow_seconds or more as warnings.
+  // and computing took slow_seconds or more as warnings. In JSON each part has
+  // a field of its own.
   void Write(const EndedCall& call) const;
 
  private:
+  bool IsSampled() const;
+
   const RequestLogOptions options_;
   mutable std::atomic<uint64_t> calls_ = 0;
 };

@@ -3,10 +3,7 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "server/call/status.h"
 
 namespace lmserve {
@@ -25,18 +22,6 @@ absl::Status Explained(const TransportCall& call, const absl::Status& status) {
       break;
   }
   return status;
-}
-
-// Returns the client's address and what identifies the call, for the log.
-std::string Caller(const TransportCall& call) {
-  std::vector<std::string> ids;
-  for (const auto& [name, value] :
-       {std::pair{kRequestIdHeader, call.request_id()},
-        std::pair{kTraceParentHeader, call.trace_parent()}}) {
-    if (!value.empty()) ids.push_back(absl::StrCat(name, " ", value));
-  }
-  if (ids.empty()) return call.client();
-  return absl::StrCat(call.client(), " (", absl::StrJoin(ids, ", "), ")");
 }
 
 }  // namespace
@@ -59,6 +44,16 @@ CallScope::CallScope(const CallInterceptor& interceptor,
       method_(interceptor.metrics_.OnCallStarted(method)),
       start_(std::chrono::steady_clock::now()),
       permit_(interceptor.Admit(call, needed)) {}
+
+RequestLog::Caller CallScope::Caller() const {
+  return {
+      .address = call_.client(),
+      .token = interceptor_.authenticator_ == nullptr
+                   ? ""
+                   : interceptor_.authenticator_->NameOf(call_.authorization()),
+      .request_id = std::string(call_.request_id()),
+      .trace_parent = std::string(call_.trace_parent())};
+}
 
 double CallScope::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() -
@@ -85,7 +80,9 @@ void CallScope::Leave(const absl::Status& status) {
                                      .was_computed = call_.compute_seconds > 0,
                                      .may_retry = MayRetry(status)});
   interceptor_.log_.Write({.method = method_.name,
-                           .client = [this] { return Caller(call_); },
+                           .model = call_.model_name,
+                           .version = call_.model_version,
+                           .caller = [this] { return Caller(); },
                            .status = Explained(call_, status),
                            .seconds = seconds,
                            .queue_seconds = call_.queue_seconds,

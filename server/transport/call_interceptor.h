@@ -89,6 +89,8 @@ class CallScope {
   void Leave(const absl::Status& status);
 
  private:
+  RequestLog::Caller Caller() const;
+
   const CallInterceptor& interceptor_;
   const TransportCall& call_;
   const Role needed_;

@@ -37,8 +37,8 @@ TEST(ChooseModelTest, NamesTheModelsIfThereAreSeveral) {
 
 TEST(ChooseModelTest, FailsWithoutModels) {
   const absl::Status status = Choose({}, "").status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("0 models"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("serves no model"));
 }
 
 }  // namespace

@@ -104,11 +104,11 @@ LIBRARIES = {
     "server/call": PROTOBUF + SERVICE_MESSAGES,
     "server/admission": ["spdlog", "openssl"],
     "server/handlers": PROTOBUF + SERVICE_MESSAGES + STORE_MESSAGES,
-    "server/telemetry": ["prometheus", "microhttpd.h", "spdlog"] + PROTOBUF +
-                        SERVICE_MESSAGES,
+    "server/telemetry": ["prometheus", "microhttpd.h", "spdlog", "nlohmann"] +
+                        PROTOBUF + SERVICE_MESSAGES,
     "server/connections": ["boost", "openssl", "spdlog"],
     "server/rpc": GRPC + PROTOBUF + SERVICE_MESSAGES,
-    "server": ["spdlog"] + GRPC + PROTOBUF,
+    "server": ["spdlog", "nlohmann"] + GRPC + PROTOBUF,
     "client/": ["absl", "nlohmann"] + GRPC + PROTOBUF +
                SERVICE_MESSAGES,
 }
@@ -132,7 +132,7 @@ LINKS = {
                r"Threads::|nlohmann_json::",
     "server": r"absl::|lm_(models|model_store|reranking|command_line)$|"
               r"lm_\w+_proto$|gRPC::|prometheus-cpp::|microhttpd::|OpenSSL::|"
-              r"spdlog::|Boost::|Threads::",
+              r"spdlog::|Boost::|Threads::|nlohmann_json::",
     "client": r"absl::|lm_(reranking|text_io|command_line|printable_text)$|"
               r"lm_\w+_proto$|gRPC::|nlohmann_json::",
 }

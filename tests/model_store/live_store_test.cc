@@ -665,8 +665,47 @@ TEST_F(LiveStoreTest, MembersOfRerankersAreKept) {
   Open();
   EXPECT_THAT(Loaded(), ElementsAre("2", "3*", "1*"));  // 1* is the reranker
   PublishReranker({1, 3});
+  // The old reranker stays until the members of the new one are loaded.
+  ASSERT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1", "2", "3*", "1", "2*"));
+  ASSERT_TRUE(Refresh().ok());
   ASSERT_TRUE(Refresh().ok());
   EXPECT_THAT(Loaded(), ElementsAre("1", "3*", "2*"));
+}
+
+// A reranker that lacks a member cannot answer, and replaces none that can.
+TEST_F(LiveStoreTest, ARerankerWithoutAMemberIsNotServed) {
+  PublishTimes(2);
+  PublishReranker({1, 2});
+  Open();
+  EXPECT_THAT(Loaded(), ElementsAre("1", "2*", "1*"));
+  PublishReranker({2, 9});
+  ASSERT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1", "2*", "1*"));
+  EXPECT_THAT(Refused(), ElementsAre("2: FAILED_PRECONDITION: its member "
+                                     "m@9 is not loaded"));
+  std::filesystem::remove_all(directory_.File("m/1"));
+  ASSERT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2*"));
+  EXPECT_THAT(Refused(), ElementsAre("1: FAILED_PRECONDITION: its member "
+                                     "m@1 is not loaded",
+                                     "2: FAILED_PRECONDITION: its member "
+                                     "m@9 is not loaded"));
+}
+
+TEST_F(LiveStoreTest, TheDefaultAliasOutlivesPublishingAndRestarts) {
+  PublishTimes(2);
+  Open();
+  EXPECT_THAT(Loaded(), ElementsAre("2*"));
+  ASSERT_TRUE(SetAlias("default", 1).ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1* default", "2"));
+  PublishModel();
+  ASSERT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("1* default", "3"));
+  Open();
+  EXPECT_THAT(Loaded(), ElementsAre("1* default", "3"));
+  ASSERT_TRUE(SetAlias("default", 0).ok());
+  EXPECT_THAT(Loaded(), ElementsAre("3*"));
 }
 
 // The alias loads the reranker in the same refresh in which the member would
@@ -695,14 +734,14 @@ TEST_F(LiveStoreTest, AMemberCannotBeUnloadedBeforeItsReranker) {
   EXPECT_THAT(Loaded(), ElementsAre("2*"));
 }
 
-// Members may be published after their reranker, or never.
+// Members may be published after their reranker.
 TEST_F(LiveStoreTest, MembersMayComeLater) {
-  PublishReranker({1, 9});
+  PublishReranker({1, 2});
   Open();
-  EXPECT_THAT(Loaded(), ElementsAre("1*"));  // the reranker
+  EXPECT_THAT(Loaded(), IsEmpty());
   PublishTimes(2);
   ASSERT_TRUE(Refresh().ok());
-  EXPECT_THAT(Loaded(), ElementsAre("1", "2*", "1*"));
+  EXPECT_THAT(Loaded(), ElementsAre("1", "2*", "1*"));  // 1* is the reranker
 }
 
 // A reranker cannot be a member, not even of itself.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "model_store/self_test.h"
 #include "tests/model_store/version_files.h"
@@ -109,7 +110,9 @@ TEST_F(ModelStoreTest, ModelWithoutAGoodVersionLeavesTheOthersAlone) {
   EXPECT_THAT(List(store), ElementsAre("m@1*"));
   EXPECT_EQ(store->refused().size(), 1u);
   EXPECT_THAT(Error(store, "bad"),
-              HasSubstr("model 'bad' is not served; served: m"));
+              HasSubstr("model 'bad' is not served (version 1: file "
+                        "'vocabulary.txt': size: expected 44, found 43); "
+                        "served: m"));
 }
 
 TEST_F(ModelStoreTest, AliasesKeepOlderVersions) {
@@ -155,16 +158,44 @@ TEST_F(ModelStoreTest, AliasOfARemovedVersion) {
               HasSubstr("alias 'stable'"));
 }
 
-TEST_F(ModelStoreTest, BrokenAliasesDoNotAffectModels) {
+// The alias "default" may be among the aliases that cannot be read, so NAME is
+// not served as a version that it perhaps does not mean.
+TEST_F(ModelStoreTest, BrokenAliasesAffectOnlyNamesWithoutAVersion) {
   PublishTimes("m", 1);
   WriteBytes(directory_.File("m/aliases.json"), "{");
   const Store store = Open();
-  EXPECT_EQ(Version(store, "m"), 1u);
+  EXPECT_EQ(Version(store, "m@1"), 1u);
+  EXPECT_EQ(store->Get("m").status(),
+            absl::NotFoundError("the default version of model 'm' is unknown, "
+                                "because its aliases cannot be read; served: "
+                                "1"));
   ASSERT_EQ(store->refused().size(), 1u);
   EXPECT_EQ(store->refused()[0].name, "m");
   EXPECT_EQ(store->refused()[0].version, 0u);
   EXPECT_THAT(store->refused()[0].reason.ToString(),
               HasSubstr("DATA_LOSS: aliases.json: "));
+}
+
+TEST_F(ModelStoreTest, TheDefaultAliasSaysWhatANameMeans) {
+  PublishTimes("m", 3);
+  ASSERT_TRUE(lmserve::SetAlias(directory_.path(), "m", kDefaultAlias, 2).ok());
+  const Store store = Open();
+  EXPECT_THAT(List(store), ElementsAre("m@2* default", "m@3"));
+  EXPECT_EQ(Version(store, "m"), 2u);
+  EXPECT_EQ(FindVersion(directory_.path(), "m").value(), 2u);
+  EXPECT_EQ(FindNewestVersion(directory_.path(), "m").value(), 3u);
+}
+
+// A name never stands silently for another version than the alias names.
+TEST_F(ModelStoreTest, ADefaultVersionThatCannotBeLoadedIsNotReplaced) {
+  PublishTimes("m", 2);
+  ASSERT_TRUE(lmserve::SetAlias(directory_.path(), "m", kDefaultAlias, 1).ok());
+  WriteBytes(directory_.File("m/1/manifest.json"), "{");
+  const Store store = Open();
+  EXPECT_EQ(Version(store, "m@2"), 2u);
+  EXPECT_EQ(store->Get("m").status(),
+            absl::NotFoundError("m@1, the default version of 'm', is not "
+                                "served; served: 2"));
 }
 
 TEST_F(ModelStoreTest, HiddenDirectoriesAreIgnored) {

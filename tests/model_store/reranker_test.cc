@@ -138,8 +138,10 @@ TEST_F(StoredRerankerTest, IsNoModel) {
   ASSERT_TRUE(TryPublish(kReranker).ok());
   PublishTinyModel(store_.path(), "en");
   ServedModels served;
-  served.models["mt"].versions[1] = LoadModel(store_.path(), "mt", 1).value();
-  served.models["en"].versions[1] = LoadModel(store_.path(), "en", 1).value();
+  for (const char* name : {"mt", "en"}) {
+    served.models[name].versions[1] = LoadModel(store_.path(), name, 1).value();
+    served.models[name].default_version = 1;
+  }
   EXPECT_EQ(
       served.Get("mt").status(),
       absl::FailedPreconditionError("'mt' is a reranker: expected a model"));

@@ -37,7 +37,7 @@ class FakeServer::ScoreStreamReactor final
   ScoreStreamReactor(FakeServer& server, Fate fate)
       : server_(server), hanging_(fate == Fate::kHang) {
     if (fate == Fate::kFail) {
-      Finish(server.script_.failure);
+      Finish(server.NextFailure());
     } else if (!hanging_) {
       Read();
     }
@@ -66,7 +66,7 @@ class FakeServer::ScoreStreamReactor final
  private:
   void Read() {
     if (answers_ == server_.script_.fail_stream_after) {
-      return Finish(server_.script_.failure);
+      return Finish(server_.NextFailure());
     }
     request_.Clear();
     StartRead(&request_);
@@ -89,7 +89,7 @@ class FakeServer::GenerateReactor final
     response_.mutable_model()->set_name("Generate");
     response_.set_word("word");
     if (fate == Fate::kFail) {
-      Finish(server.script_.failure);
+      Finish(server.NextFailure());
     } else if (!hanging_) {
       Write();
     }
@@ -110,7 +110,7 @@ class FakeServer::GenerateReactor final
  private:
   void Write() {
     if (words_++ == server_.script_.fail_stream_after) {
-      return Finish(server_.script_.failure);
+      return Finish(server_.NextFailure());
     }
     StartWrite(&response_);
   }
@@ -119,6 +119,39 @@ class FakeServer::GenerateReactor final
   const bool hanging_;
   int words_ = 0;
   lm::v1::GenerateResponse response_;
+};
+
+// Answers the start of a stream, and then waits for its end. Deletes itself
+// when it is done.
+class FakeServer::DecodeReactor final
+    : public grpc::ServerBidiReactor<lm::v1::DecodeRequest,
+                                     lm::v1::DecodeResponse> {
+ public:
+  DecodeReactor(FakeServer& server, Fate fate) {
+    if (fate == Fate::kFail) {
+      Finish(server.NextFailure());
+    } else {
+      StartRead(&request_);
+    }
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    *response_.mutable_started()->mutable_model()->mutable_name() =
+        request_.start().model();
+    StartWrite(&response_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::CANCELLED);
+    StartRead(&request_);
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  lm::v1::DecodeRequest request_;
+  lm::v1::DecodeResponse response_;
 };
 
 class FakeServer::LanguageModel final
@@ -160,6 +193,12 @@ class FakeServer::LanguageModel final
     return std::make_unique<GenerateReactor>(server_, fate).release();
   }
 
+  grpc::ServerBidiReactor<lm::v1::DecodeRequest, lm::v1::DecodeResponse>*
+  Decode(grpc::CallbackServerContext* context) override {
+    const Fate fate = server_.Arrive(*context);
+    return std::make_unique<DecodeReactor>(server_, fate).release();
+  }
+
  private:
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context) {
     const Fate fate = server_.Arrive(*context);
@@ -167,7 +206,7 @@ class FakeServer::LanguageModel final
       return std::make_unique<Hanging>(server_).release();
     }
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(fate == Fate::kFail ? server_.script_.failure
+    reactor->Finish(fate == Fate::kFail ? server_.NextFailure()
                                         : grpc::Status::OK);
     return reactor;
   }
@@ -264,6 +303,11 @@ std::set<std::string> FakeServer::peers() const {
   return peers_;
 }
 
+std::multimap<std::string, std::string> FakeServer::metadata() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return metadata_;
+}
+
 bool FakeServer::WaitForCancellation() const {
   std::unique_lock<std::mutex> lock(mutex_);
   return changed_.wait_for(lock, std::chrono::minutes(1),
@@ -274,8 +318,20 @@ FakeServer::Fate FakeServer::Arrive(
     const grpc::CallbackServerContext& context) {
   const std::lock_guard<std::mutex> lock(mutex_);
   peers_.insert(context.peer());
+  metadata_.clear();
+  for (const auto& [name, value] : context.client_metadata()) {
+    metadata_.emplace(std::string(name.data(), name.size()),
+                      std::string(value.data(), value.size()));
+  }
   if (++calls_ <= script_.failures) return Fate::kFail;
   return script_.hang ? Fate::kHang : Fate::kAnswer;
+}
+
+grpc::Status FakeServer::NextFailure() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const bool is_first = failed_++ == 0;
+  return is_first ? script_.failure
+                  : script_.second_failure.value_or(script_.failure);
 }
 
 void FakeServer::NoteCancellation() {

@@ -84,7 +84,10 @@ TEST_F(AnswerBudgetTest, StepsOfADecoder) {
   Decoder decoder(*serving_, call);
   const auto answer = [&](const lm::v1::DecodeRequest& request) {
     lm::v1::DecodeResponse response;
-    return Wait(decoder.Answer(request, &response));
+    absl::Status status = Wait(decoder.Answer(request, &response));
+    if (!response.has_failed()) return status;
+    return absl::Status(static_cast<absl::StatusCode>(response.failed().code()),
+                        response.failed().message());
   };
   EXPECT_TRUE(
       answer(Parse<lm::v1::DecodeRequest>("start { model: 'tiny' }")).ok());

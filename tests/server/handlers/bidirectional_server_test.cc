@@ -23,6 +23,7 @@
 #include "tests/server/small_store.h"
 #include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
+#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
@@ -59,7 +60,7 @@ class BidirectionalServerTest : public testing::Test {
   }
 
   std::string PredictError(const std::string& request) const {
-    return Answer(HandlePredict, request).status().ToString();
+    return TextOf(Answer(HandlePredict, request).status());
   }
 
   const BidirectionalModel& model() const {
@@ -137,9 +138,9 @@ TEST_F(BidirectionalServerTest, ScoresEachWordGivenTheOthers) {
 
 TEST_F(BidirectionalServerTest, RefusesToScoreUnfinishedTexts) {
   EXPECT_EQ(
-      Answer(HandleScore, "model: 'both' no_end: true texts { text: 'the' }")
-          .status()
-          .ToString(),
+      TextOf(Answer(HandleScore,
+                    "model: 'both' no_end: true texts { text: 'the' }")
+                 .status()),
       "FAILED_PRECONDITION: no_end: 'both' is a bidirectional model: it cannot "
       "score unfinished texts; it scores, reranks and fills gaps");
   EXPECT_TRUE(
@@ -154,13 +155,13 @@ TEST_F(BidirectionalServerTest, TheWordsReadHaveALimit) {
       "texts { text: 'a dog' } texts { text: 'a dog is' }";
   EXPECT_TRUE(Answer(HandleScore, "model: 'both' " + texts).ok());
   limits_.words_read = 12;
-  EXPECT_EQ(Answer(HandleScore, "model: 'both' " + texts).status().ToString(),
+  EXPECT_EQ(TextOf(Answer(HandleScore, "model: 'both' " + texts).status()),
             "RESOURCE_EXHAUSTED: words to read (a text of n words is read n "
             "times): expected at most 12, found 13");
-  EXPECT_EQ(Answer(HandleRerank,
-                   "models: 'both' candidates { text { text: 'a a a a' } }")
-                .status()
-                .ToString(),
+  EXPECT_EQ(TextOf(Answer(HandleRerank,
+                          "models: 'both' candidates { text { "
+                          "text: 'a a a a' } }")
+                       .status()),
             "RESOURCE_EXHAUSTED: words to read (a text of n words is read n "
             "times): expected at most 12, found 16");
   EXPECT_TRUE(Answer(HandleScore, "model: 'tiny' " + texts).ok());
@@ -273,7 +274,7 @@ TEST_F(BidirectionalServerTest, DoesNotGenerate) {
   lm::v1::GenerateRequest request;
   request.set_model("both@1");
   EXPECT_EQ(
-      Generation::Start(*serving, call, request).status().ToString(),
+      TextOf(Generation::Start(*serving, call, request).status()),
       "FAILED_PRECONDITION: model: 'both' is a bidirectional model: it cannot "
       "generate; it scores, reranks and fills gaps");
   request.set_model("tiny");

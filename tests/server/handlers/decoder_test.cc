@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/handlers/decoder.h"
 
+#include <grpcpp/support/status.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +18,7 @@
 #include "tests/server/handlers/test_serving_context.h"
 #include "tests/server/small_store.h"
 #include "tests/testing/neural_models.h"
+#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
@@ -57,8 +60,16 @@ class DecoderTest : public testing::TestWithParam<std::string> {
     EXPECT_TRUE(response.ok()) << response.status();
     return response.ok() ? *response : DecodeResponse();
   }
+  // The error that ends the stream.
   std::string Error(const std::string& request) {
-    return TryAnswer(request).status().ToString();
+    return TextOf(TryAnswer(request).status());
+  }
+  // The error of a request that leaves the stream as it is.
+  std::string Failure(const std::string& request) {
+    const lm::v1::DecodeFailed failed = Answer(request).failed();
+    return absl::StrCat(
+        absl::StatusCodeToString(static_cast<absl::StatusCode>(failed.code())),
+        ": ", failed.message());
   }
 
   const LanguageModel& model() const {
@@ -89,6 +100,9 @@ TEST_P(DecoderTest, TheStartDescribesTheVocabulary) {
                           vocabulary.end_sentence(), vocabulary.unknown()));
   EXPECT_EQ(started_.most_handles(),
             limits_.decode_bytes / model().state_size());
+  EXPECT_EQ(started_.most_extensions(), limits_.words);
+  EXPECT_EQ(started_.most_predictions(), limits_.predictions);
+  EXPECT_EQ(started_.most_message_bytes(), limits_.message_bytes);
   const uint64_t key = started_.vocabulary_key();
   Begin();
   EXPECT_EQ(started_.vocabulary_key(), key);
@@ -185,12 +199,60 @@ TEST_P(DecoderTest, AHandleIsGoneWithItsLastReference) {
   Answer(absl::StrCat("retain: ", handle));
   Answer(absl::StrCat("release: ", handle));
   Answer(absl::StrCat("best { handles: ", handle, " k: 1 } release: ", handle));
-  EXPECT_EQ(Error(absl::StrCat("best { handles: ", handle, " k: 1 }")),
+  EXPECT_EQ(Failure(absl::StrCat("best { handles: ", handle, " k: 1 }")),
             expected);
-  EXPECT_EQ(Error(absl::StrCat("release: ", handle)),
+  EXPECT_EQ(Failure(absl::StrCat("release: ", handle)),
             absl::StrCat("INVALID_ARGUMENT: release[0]: expected a handle of "
-                         "this stream, found ",
+                         "this stream with a reference left, found ",
                          handle));
+}
+
+// A request of which one part is not possible changes nothing at all.
+TEST_P(DecoderTest, AFailedRequestLeavesTheStates) {
+  limits_.decode_bytes = 2 * model().state_size();
+  Begin();
+  const std::string handle = absl::StrCat(started_.handle());
+  const std::string extend =
+      absl::StrCat("extend { handles: ", handle, " words: 3 } ");
+  const uint32_t second = Answer(extend).extended().handles(0);
+  const std::string failing[] = {
+      absl::StrCat(extend, "retain: ", handle, " release: ", second),
+      absl::StrCat("best { handles: 9 } retain: ", handle,
+                   " release: ", second),
+      absl::StrCat("retain: ", handle, " retain: 9"),
+      absl::StrCat("best { handles: ", handle, " k: 2 } release: ", second,
+                   " release: ", second),
+  };
+  for (const std::string& request : failing) {
+    EXPECT_TRUE(Answer(request).has_failed()) << request;
+    // Both handles still have one reference each, and no more.
+    EXPECT_TRUE(Answer(absl::StrCat("best { handles: ", handle,
+                                    " handles: ", second, " k: 1 }"))
+                    .has_best())
+        << request;
+    EXPECT_THAT(Failure(absl::StrCat("release: ", handle, " release: ", second,
+                                     " release: ", handle)),
+                testing::HasSubstr("release[2]"))
+        << request;
+  }
+  EXPECT_FALSE(Answer(absl::StrCat("release: ", handle, " release: ", second))
+                   .has_failed());
+}
+
+TEST_P(DecoderTest, BestHasTheWordsOnRequest) {
+  Begin();
+  const uint32_t size = started_.vocabulary_size();
+  const std::string best =
+      absl::StrCat("best { handles: ", started_.handle(), " k: ", size);
+  EXPECT_EQ(Answer(best + " }").best().words_size(), 0);
+  const lm::v1::DecodedBest words = Answer(best + " words: true }").best();
+  ASSERT_EQ(words.words_size(), static_cast<int>(size));
+  for (int i = 0; i < words.words_size(); ++i) {
+    EXPECT_EQ(words.words(i), std::isinf(words.log_probs(i))
+                                  ? ""
+                                  : model().vocabulary().word(words.ids(i)));
+  }
+  EXPECT_EQ(words.words(words.words_size() - 1), "") << "<s> is impossible";
 }
 
 TEST_P(DecoderTest, OnlyLiveHandlesCountTowardsTheLimit) {
@@ -202,7 +264,7 @@ TEST_P(DecoderTest, OnlyLiveHandlesCountTowardsTheLimit) {
   const DecodeResponse first = Answer(extend + "}");
   const DecodeResponse second = Answer(extend + "}");
   EXPECT_EQ(
-      Error(extend + "}"),
+      Failure(extend + "}"),
       "RESOURCE_EXHAUSTED: handles, with the new ones of extend: expected "
       "at most 3, found 4");
   Answer(extend + " scores_only: true }");
@@ -221,13 +283,14 @@ TEST_P(DecoderTest, TheStatesOfAllDecodersHaveALimit) {
   DecodeResponse response;
   ASSERT_TRUE(Wait(other.Answer(start, &response)).ok());
   EXPECT_EQ(serving_->budgets().state_bytes.taken(), 2 * model().state_size());
-  const absl::Status refused =
-      TryAnswer(absl::StrCat("extend { handles: [", started_.handle(), ", ",
-                             started_.handle(), "] words: [3, 3] }"))
-          .status();
-  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(refused.message(),
+  const std::string request =
+      absl::StrCat("extend { handles: [", started_.handle(), ", ",
+                   started_.handle(), "] words: [3, 3] }");
+  const lm::v1::DecodeFailed failed = Answer(request).failed();
+  EXPECT_EQ(failed.code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(failed.message(),
               testing::HasSubstr("handles: bytes of their states: "));
+  EXPECT_GT(failed.retry_after_seconds(), 0);
   decoder_.reset();
   EXPECT_EQ(serving_->budgets().state_bytes.taken(), model().state_size());
 }
@@ -263,7 +326,7 @@ TEST_P(DecoderTest, BadRequests) {
                     ", the size of the vocabulary, found ", size + 1)},
   };
   for (const auto& [request, error] : cases) {
-    EXPECT_EQ(Error(request), "INVALID_ARGUMENT: " + error);
+    EXPECT_EQ(Failure(request), "INVALID_ARGUMENT: " + error);
   }
   EXPECT_EQ(model().vocabulary().begin_sentence(), 1u);
 }

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/small_store.h"
+#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
@@ -94,9 +95,9 @@ TEST_F(EncodedTextsTest, TheLimitOfATextCountsOnlyItsOwnWords) {
 
 TEST_F(EncodedTextsTest, TheLimitOfARequestCountsEnds) {
   ASSERT_TRUE(Add("text: 'the cat the'", {.add_end = true}).ok());
-  EXPECT_EQ(Add("text: 'the cat the'", {.add_end = true}),
-            absl::ResourceExhaustedError(
-                "words in the request: expected at most 7, found 8"));
+  EXPECT_EQ(TextOf(Add("text: 'the cat the'", {.add_end = true})),
+            "RESOURCE_EXHAUSTED: words in the request: expected at most 7, "
+            "found 8");
 }
 
 struct RefusedCase {

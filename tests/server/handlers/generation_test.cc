@@ -12,6 +12,7 @@
 #include "server/handlers/score.h"
 #include "tests/server/handlers/test_serving_context.h"
 #include "tests/server/small_store.h"
+#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
@@ -342,7 +343,8 @@ TEST_F(GenerationTest, Refused) {
     const auto generation = Generation::Start(
         *serving_, call_,
         Parse<GenerateRequest>(absl::StrCat("model: 'tiny' ", refused.fields)));
-    EXPECT_EQ(generation.status(), absl::InvalidArgumentError(refused.message));
+    EXPECT_EQ(TextOf(generation.status()),
+              absl::StrCat("INVALID_ARGUMENT: ", refused.message));
   }
 }
 

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/small_store.h"
+#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
@@ -109,9 +110,9 @@ TEST(ListModelsTest, ABadTokenIsRefused) {
   lm::v1::ListModelsRequest request;
   request.set_page_token("x\n");
   lm::v1::ListModelsResponse page;
-  EXPECT_EQ(ListPage({}, request, &page),
-            absl::InvalidArgumentError(
-                "page_token: expected a next_page_token, found 'x\\x0a'"));
+  EXPECT_EQ(TextOf(ListPage({}, request, &page)),
+            "INVALID_ARGUMENT: page_token: expected a next_page_token, found "
+            "'x\\x0a'");
   request.set_page_token("1000000");
   EXPECT_TRUE(ListPage({}, request, &page).ok());
   EXPECT_TRUE(page.next_page_token().empty());

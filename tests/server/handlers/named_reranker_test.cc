@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "server/handlers/rerank.h"
 #include "tests/server/handlers/rerank_fixture.h"
+#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
@@ -145,7 +146,8 @@ TEST_F(NamedRerankerTest, Refused) {
                              "candidates: expected a candidate, found none")},
   };
   for (const auto& refused : cases) {
-    EXPECT_EQ(Try(refused.request).status(), refused.status) << refused.request;
+    EXPECT_EQ(TextOf(Try(refused.request).status()), TextOf(refused.status))
+        << refused.request;
   }
 }
 
@@ -155,7 +157,9 @@ TEST_F(NamedRerankerTest, AMemberThatIsNotServedIsNamed) {
       Try(absl::StrCat("reranker: 'lost' ", kTwo)).status();
   EXPECT_TRUE(absl::IsNotFound(status));
   EXPECT_THAT(std::string(status.message()),
-              testing::StartsWith("reranker 'lost': model 'gone' is not"));
+              testing::StartsWith("reranker: model 'lost' is not served "
+                                  "(version 1: its member gone@7 is not "
+                                  "loaded); served: "));
 }
 
 }  // namespace

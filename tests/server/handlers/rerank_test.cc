@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/handlers/rerank_fixture.h"
+#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
@@ -235,8 +236,8 @@ TEST_F(RerankTest, Refused) {
        "candidates[0]: word 0: expected no sentence marker, found <s>"},
   };
   for (const auto& refused : cases) {
-    EXPECT_EQ(Try(refused.request).status(),
-              absl::InvalidArgumentError(refused.message))
+    EXPECT_EQ(TextOf(Try(refused.request).status()),
+              absl::StrCat("INVALID_ARGUMENT: ", refused.message))
         << refused.request;
   }
 }

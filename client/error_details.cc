@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/error_details.h"
+
+#include "absl/strings/cord.h"
+#include "absl/types/optional.h"
+#include "google/rpc/error_details.pb.h"
+
+namespace lmserve {
+namespace {
+
+// Parses a detail of the error. Returns nullopt if it has none of this type.
+template <typename Detail>
+std::optional<Detail> Find(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(
+      "type.googleapis.com/" + Detail::descriptor()->full_name());
+  Detail detail;
+  if (!payload.has_value() || !detail.ParseFromString(std::string(*payload))) {
+    return std::nullopt;
+  }
+  return detail;
+}
+
+}  // namespace
+
+std::optional<std::chrono::milliseconds> RetryDelay(
+    const absl::Status& status) {
+  const auto info = Find<google::rpc::RetryInfo>(status);
+  if (!info.has_value()) return std::nullopt;
+  return std::chrono::seconds(info->retry_delay().seconds()) +
+         std::chrono::milliseconds(info->retry_delay().nanos() / 1'000'000);
+}
+
+std::string WrongField(const absl::Status& status) {
+  const auto request = Find<google::rpc::BadRequest>(status);
+  if (!request.has_value() || request->field_violations().empty()) return "";
+  return request->field_violations(0).field();
+}
+
+}  // namespace lmserve
