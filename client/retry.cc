@@ -58,11 +58,9 @@ absl::Status Retry::Next(const absl::Status& error) {
 
 absl::Status Retry::Final(const absl::Status& error) const {
   if (attempts_ == 1) return error;
-  const absl::Status& reason =
-      absl::IsDeadlineExceeded(error) ? last_ : error;
-  absl::Status status(
-      reason.code(),
-      absl::StrCat(reason.message(), " (tried ", attempts_, " times)"));
+  const absl::Status& reason = absl::IsDeadlineExceeded(error) ? last_ : error;
+  absl::Status status(reason.code(), absl::StrCat(reason.message(), " (tried ",
+                                                  attempts_, " times)"));
   reason.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
     status.SetPayload(type, value);
   });

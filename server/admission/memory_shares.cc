@@ -16,8 +16,8 @@ constexpr uint64_t kMostAvailable = uint64_t{1} << 40;
 
 void ShareMemory(uint64_t available, Limits* limits) {
   available = std::min(available, kMostAvailable);
-  const uint64_t messages =
-      std::max<uint64_t>(available / kMessageShare, uint64_t{2} * limits->message_bytes);
+  const uint64_t messages = std::max<uint64_t>(
+      available / kMessageShare, uint64_t{2} * limits->message_bytes);
   for (uint64_t* budget :
        {&limits->all_request_bytes, &limits->all_answer_bytes}) {
     if (*budget == 0) *budget = messages;

@@ -15,6 +15,9 @@ constexpr size_t kMinEstimatedBytes = 4 << 10;
 
 absl::Status RequestReader::Read(const grpc::ByteBuffer& bytes,
                                  google::protobuf::Message* request) {
+  if (!bytes.Valid()) {
+    return absl::CancelledError("the client has sent no complete message");
+  }
   absl::Status status = reservation_.Resize("request bytes", bytes.Length());
   if (status.ok() && bytes.Length() > kMinEstimatedBytes) {
     status =

@@ -18,8 +18,10 @@ class RequestReader {
 
   // Reserves the memory that the request needs and parses it. The reservation
   // lasts as long as the reader. Returns RESOURCE_EXHAUSTED, before it
-  // allocates anything, if the budget has not enough left, and
-  // INVALID_ARGUMENT if the bytes are not a request of this type.
+  // allocates anything, if the budget has not enough left;
+  // INVALID_ARGUMENT if the bytes are not a request of this type; and CANCELLED
+  // if there is no message, because the client abandoned the call before its
+  // message was complete.
   absl::Status Read(const grpc::ByteBuffer& bytes,
                     google::protobuf::Message* request);
 

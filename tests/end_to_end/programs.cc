@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -46,7 +47,10 @@ ServerProcess::ServerProcess(const std::string& store,
   absl::string_view address = line;
   if (absl::ConsumePrefix(&address, "listening on ")) {
     address_ = std::string(address);
+    return;
   }
+  const auto json = nlohmann::json::parse(line, nullptr, false);
+  if (json.contains("listening")) address_ = json["listening"];
 }
 
 Outcome ServerProcess::Client(const Arguments& arguments,

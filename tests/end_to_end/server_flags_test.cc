@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -109,24 +110,63 @@ TEST_F(ServerFlagsTest, ReportsInvalidSettings) {
 TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
   ServerProcess server(store_.path(),
                        {"--log-format", "json", "--log-level", "debug"});
-  EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 0);
+  EXPECT_NE(server.address(), "") << "the addresses are in JSON, too";
+  EXPECT_EQ(server
+                .Client({"score", "--model", "en", "--metadata",
+                         "x-request-id=a-1", "the cat"})
+                .exit_code,
+            0);
   EXPECT_EQ(server.Client({"score", "--model", "a\"b", "the cat"}).exit_code,
             1);
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(), 0);
   std::istringstream lines(server.process().Errors());
-  std::string line, calls;
-  while (std::getline(lines, line)) {
+  std::vector<nlohmann::json> calls;
+  for (std::string line; std::getline(lines, line);) {
     const auto parsed = nlohmann::json::parse(line, nullptr, false);
     ASSERT_FALSE(parsed.is_discarded()) << line;
     EXPECT_TRUE(parsed.contains("time"));
-    if (parsed["level"] == "debug") {
-      absl::StrAppend(&calls, parsed["message"].get<std::string>(), "\n");
-    }
+    if (parsed.contains("method")) calls.push_back(parsed);
   }
-  EXPECT_THAT(calls, HasSubstr("ScoreStream from ipv4:127.0.0.1: OK in "));
-  EXPECT_THAT(calls,
-              HasSubstr("ScoreStream from ipv4:127.0.0.1: INVALID_ARGUMENT"));
+  ASSERT_EQ(calls.size(), 2u);
+  EXPECT_THAT(std::string(calls[0]["message"]),
+              HasSubstr("ScoreStream of en@1 from ipv4:127.0.0.1 "
+                        "(x-request-id a-1): OK in "));
+  EXPECT_EQ(calls[0]["method"], "ScoreStream");
+  EXPECT_EQ(calls[0]["code"], "OK");
+  EXPECT_EQ(calls[0]["model"], "en");
+  EXPECT_EQ(calls[0]["version"], 1);
+  EXPECT_EQ(calls[0]["client"], "ipv4:127.0.0.1");
+  EXPECT_EQ(calls[0]["request_id"], "a-1");
+  EXPECT_GT(calls[0]["seconds"], 0);
+  EXPECT_FALSE(calls[0].contains("token"));
+  EXPECT_EQ(calls[1]["code"], "INVALID_ARGUMENT");
+  EXPECT_FALSE(calls[1].contains("model"));
+}
+
+TEST_F(ServerFlagsTest, UnknownVariablesAreRefused) {
+  setenv("LM_SERVER_LISTENN", "localhost:0", 1);
+  const Outcome outcome = CheckConfig({"--store", store_.path()});
+  unsetenv("LM_SERVER_LISTENN");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("LM_SERVER_LISTENN: expected the name "
+                                        "of an option"));
+  // Kubernetes sets these for a service of the name lm-server.
+  setenv("LM_SERVER_PORT", "tcp://10.0.0.1:50051", 1);
+  setenv("LM_SERVER_PORT_50051_TCP_ADDR", "10.0.0.1", 1);
+  setenv("LM_SERVER_SERVICE_HOST", "10.0.0.1", 1);
+  EXPECT_EQ(CheckConfig({"--store", store_.path()}).exit_code, 0);
+  unsetenv("LM_SERVER_PORT");
+  unsetenv("LM_SERVER_PORT_50051_TCP_ADDR");
+  unsetenv("LM_SERVER_SERVICE_HOST");
+}
+
+TEST_F(ServerFlagsTest, TheBudgetsOfMemoryAreInTheLog) {
+  EXPECT_THAT(
+      CheckConfig({"--store", store_.path(), "--max-all-state-bytes", "7000"})
+          .errors,
+      AllOf(HasSubstr("bytes are available beside the models; at most "),
+            HasSubstr("and 7000 for states")));
 }
 
 TEST_F(ServerFlagsTest, MetricsCountCallsAndModels) {

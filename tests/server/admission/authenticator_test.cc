@@ -58,6 +58,15 @@ TEST_F(AuthenticatorTest, KnowsTheTokensAndRolesOfTheFile) {
   }
 }
 
+TEST_F(AuthenticatorTest, TokensMayHaveNames) {
+  Write("read 0123456789abcdef search\nadmin fedcba9876543210\n");
+  const auto authenticator = Authenticator::Create(path_).value();
+  EXPECT_EQ(authenticator->NameOf("Bearer 0123456789abcdef"), "search");
+  EXPECT_EQ(authenticator->NameOf("Bearer fedcba9876543210"), "");
+  EXPECT_EQ(authenticator->NameOf("Bearer of nothing"), "");
+  EXPECT_EQ(authenticator->NameOf(""), "");
+}
+
 TEST_F(AuthenticatorTest, ReportsErrorsInTheFile) {
   EXPECT_EQ(Error(), absl::StrCat("tokens: ", path_,
                                   ": cannot open the file: No such file or "

@@ -114,6 +114,63 @@ TEST_F(PredictTest, UnknownIsLeftOutOnRequest) {
               ElementsAre("cat", "</s>", "the"));
 }
 
+TEST_F(PredictTest, WordsWithAPrefix) {
+  EXPECT_THAT(
+      Predict("model: 'flat' contexts {} prefix: 't'").predictions(0).words(),
+      ElementsAre("the", "twin"));
+  EXPECT_THAT(Predict("model: 'flat' contexts {} k: 1 prefix: 't'")
+                  .predictions(0)
+                  .words(),
+              ElementsAre("the"));
+  // <s> and words of probability 0 are never predicted.
+  EXPECT_THAT(
+      Predict("model: 'flat' contexts {} prefix: '<'").predictions(0).words(),
+      ElementsAre("</s>", "<unk>"));
+  const PredictResponse none =
+      Predict("model: 'flat' contexts {} contexts {} prefix: 'n'");
+  ASSERT_EQ(none.predictions_size(), 2);
+  EXPECT_EQ(none.predictions(1).words_size(), 0);
+  EXPECT_EQ(Predict("model: 'flat' contexts {} prefix: 'T'")
+                .predictions(0)
+                .words_size(),
+            0);
+}
+
+// The words have the probabilities and the order that they have among all.
+TEST_F(PredictTest, APrefixFiltersTheWholeDistribution) {
+  const std::string request =
+      "model: 'tiny' contexts { text: 'the cat' } contexts {} k: 100";
+  const PredictResponse all = Predict(request);
+  for (const std::string prefix : {"c", "d", "th", "<", "is"}) {
+    const PredictResponse found =
+        Predict(absl::StrCat(request, " prefix: '", prefix, "'"));
+    for (int i = 0; i < all.predictions_size(); ++i) {
+      NextWords expected;
+      const NextWords& words = all.predictions(i);
+      for (int j = 0; j < words.words_size(); ++j) {
+        if (words.words(j).rfind(prefix, 0) != 0) continue;
+        expected.add_words(words.words(j));
+        expected.add_ids(words.ids(j));
+        expected.add_log_probs(words.log_probs(j));
+      }
+      EXPECT_EQ(found.predictions(i).SerializeAsString(),
+                expected.SerializeAsString())
+          << prefix;
+    }
+  }
+}
+
+TEST_F(PredictTest, APrefixExcludesGivenWords) {
+  PredictResponse response;
+  const absl::Status status = serving_.Answer(
+      HandlePredict,
+      Parse<PredictRequest>("model: 'flat' contexts {} words: 'the' "
+                            "prefix: 't'"),
+      &response);
+  EXPECT_EQ(status.message(),
+            "prefix: expected none, because the request has words, found one");
+}
+
 TEST_F(PredictTest, KIsTenOrTheVocabularyByDefault) {
   // All ten words except <s>.
   EXPECT_EQ(Predict("model: 'tiny' contexts {}").predictions(0).ids_size(), 9);

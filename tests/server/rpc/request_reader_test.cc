@@ -57,6 +57,18 @@ TEST(RequestReaderTest, RefusesWhatTheBudgetHasNoMemoryFor) {
   EXPECT_EQ(request.stop_words_size(), 0);
 }
 
+// gRPC passes no bytes if the client cancels before its message is complete.
+TEST(RequestReaderTest, ACallWithoutAMessageIsCancelled) {
+  Budget budget(1000);
+  RequestReader reader(budget);
+  lm::v1::GenerateRequest request;
+  EXPECT_EQ(reader.Read(grpc::ByteBuffer(), &request).code(),
+            absl::StatusCode::kCancelled);
+  const grpc::Slice empty;
+  EXPECT_TRUE(reader.Read(grpc::ByteBuffer(&empty, 1), &request).ok())
+      << "a message without fields has no bytes";
+}
+
 TEST(RequestReaderTest, RefusesBytesThatAreNotTheRequest) {
   Budget budget(1000);
   RequestReader reader(budget);

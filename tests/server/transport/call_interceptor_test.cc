@@ -155,6 +155,21 @@ TEST_F(CallInterceptorTest, LogsWhatIdentifiesTheCall) {
                         parent + "): OK in"));
 }
 
+TEST_F(CallInterceptorTest, LogsTheModelAndTheNameOfTheToken) {
+  std::ofstream(directory_.File("named")) << "read 0123456789abcdef search\n";
+  const auto authenticator =
+      Authenticator::Create(directory_.File("named")).value();
+  const CallInterceptor interceptor = MakeInterceptor(authenticator.get());
+  FakeTransportCall call("192.0.2.1");
+  call.headers = {{"authorization", kReadToken}};
+  CallScope scope(interceptor, call, "Predict");
+  call.model_name = "en";
+  call.model_version = 3;
+  scope.Leave(absl::OkStatus());
+  EXPECT_THAT(captured_.text(),
+              HasSubstr("Predict of en@3 from 192.0.2.1 (token search): OK"));
+}
+
 TEST_F(CallInterceptorTest, IdsOfAnotherFormAreIgnored) {
   FakeTransportCall call;
   const auto id = [&](const std::string& text) {
