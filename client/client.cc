@@ -43,7 +43,6 @@ grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   // Reconnect so soon that the next attempt of a call finds a server that has
   // just started.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
   // Client tries calls again by itself, without gRPC's limit of 5 attempts.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);

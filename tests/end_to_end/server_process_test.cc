@@ -6,9 +6,12 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -87,7 +90,8 @@ TEST_F(ServerProcessTest, DrainsOnSigterm) {
 TEST_F(ServerProcessTest, CancelsCallsAfterTheDrainTime) {
   PublishTinyModel(store_.path(), "en");
   ServerProcess server(store_.path(), {"--drain-seconds", "0"});
-  Process client(ClientCommand(server, {"score", "--model", "en"}));
+  Process client(
+      ClientCommand(server, {"--attempts", "1", "score", "--model", "en"}));
   StartScoring(client);
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(), 0) << server.process().Errors();
@@ -115,6 +119,39 @@ TEST_F(ServerProcessTest, FailsIfTheAddressIsInUse) {
   const Outcome answer = server.Client({"score", kTinyText});
   EXPECT_EQ(answer.exit_code, 0);
   EXPECT_THAT(answer.output, HasSubstr(kTinyScore));
+}
+
+// A server that is restarted costs its clients time but no error.
+TEST_F(ServerProcessTest, ARestartIsNoErrorForClients) {
+  PublishTinyModel(store_.path(), "en");
+  auto server = std::make_unique<ServerProcess>(store_.path());
+  const std::string address = server->address();
+  // A stream of texts that goes on while the server is restarted.
+  Process stream(ClientCommand(*server, {"score", "--model", "en"}));
+  StartScoring(stream);
+  const Arguments command = ClientCommand(*server, {"score", "the cat"});
+  server->process().Signal(SIGKILL);
+  server->process().Wait();
+  Process call(command);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  server = std::make_unique<ServerProcess>(store_.path(), Arguments(), address);
+  ASSERT_EQ(server->address(), address);
+  EXPECT_EQ(call.Wait(), 0) << call.Errors();
+  EXPECT_THAT(call.Errors(), HasSubstr("; trying again"));
+  ASSERT_TRUE(stream.Write(Texts(10)));
+  stream.CloseInput();
+  EXPECT_THAT(stream.ReadAll(), HasSubstr("all 266 texts"));
+  EXPECT_EQ(stream.Wait(), 0) << stream.Errors();
+}
+
+TEST_F(ServerProcessTest, AnUnreachableServerIsAnErrorWithAHint) {
+  const Outcome outcome = RunProgram(
+      Command("lm_client", {"--server", "127.0.0.1:1", "--deadline", "0.3",
+                            "score", "--model", "en", "the cat"}));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors,
+              HasSubstr("(is lm_server running at 127.0.0.1:1, "
+                        "without TLS? Otherwise use --tls-ca)"));
 }
 
 TEST_F(ServerProcessTest, ListensOnAUnixSocket) {
