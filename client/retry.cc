@@ -16,6 +16,8 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 
 constexpr Seconds kFirstPause(0.1), kLongestPause(2);
+// A pause is cut so that the last attempt has this much time.
+constexpr Seconds kLastAttempt(0.1);
 constexpr double kJitter = 0.2;
 
 // Returns a number between 1 - kJitter and 1 + kJitter.
@@ -25,34 +27,37 @@ double RandomFactor() {
                                                 1 + kJitter)(random);
 }
 
-// Returns the pause after this many attempts, or nullopt if the error is final.
-std::optional<Seconds> PauseAfter(const absl::Status& error, int attempts) {
+// Returns the pause after this many attempts if so much time is left. Returns 0
+// or less if there is no next attempt.
+Seconds PauseAfter(const absl::Status& error, int attempts, Seconds left) {
   if (absl::IsUnavailable(error)) {
     const int doublings = std::min(attempts - 1, 10);
-    return RandomFactor() *
-           std::min(kLongestPause, kFirstPause * std::exp2(doublings));
+    const Seconds pause =
+        std::min(kLongestPause, kFirstPause * std::exp2(doublings));
+    return std::min(RandomFactor() * pause, left - kLastAttempt);
   }
-  if (!absl::IsResourceExhausted(error)) return std::nullopt;
-  const auto delay = RetryDelay(error);
-  if (!delay.has_value()) return std::nullopt;
+  const auto delay = absl::IsResourceExhausted(error)
+                         ? RetryDelay(error)
+                         : std::optional<std::chrono::milliseconds>();
+  if (!delay.has_value()) return Seconds(0);
   // Not sooner than the server asks for.
-  return *delay * (RandomFactor() + kJitter);
+  const Seconds pause =
+      std::max<Seconds>(*delay, kFirstPause) * (RandomFactor() + kJitter);
+  return pause < left ? pause : Seconds(0);
 }
 
 }  // namespace
 
 absl::Status Retry::Next(const absl::Status& error) {
   ++attempts_;
-  const std::optional<Seconds> pause = PauseAfter(error, attempts_);
+  const Seconds pause =
+      PauseAfter(error, attempts_, options_.deadline - Clock::now());
   const bool has_attempts =
       options_.attempts == 0 || attempts_ < options_.attempts;
-  if (!pause.has_value() || !has_attempts) return Final(error);
-  const auto end =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(*pause);
-  if (end >= options_.deadline) return Final(error);
+  if (pause <= Seconds(0) || !has_attempts) return Final(error);
   if (options_.on_retry != nullptr) options_.on_retry(error);
   last_ = error;
-  std::this_thread::sleep_until(end);
+  std::this_thread::sleep_for(pause);
   return absl::OkStatus();
 }
 

@@ -34,7 +34,7 @@ bool MayRetry(const absl::Status& status) {
   return status.GetPayload(kRetryInfo).has_value();
 }
 
-absl::Duration RetryDelay(const absl::Status& status) {
+absl::Duration RetryAfter(const absl::Status& status) {
   const absl::optional<absl::Cord> payload = status.GetPayload(kRetryInfo);
   google::rpc::RetryInfo info;
   if (!payload.has_value() || !info.ParseFromString(std::string(*payload))) {

@@ -25,8 +25,9 @@ bool MayRetry(const absl::Status& status);
 // to wait for `wait` before it retries.
 absl::Status ResourceExhausted(absl::string_view message, absl::Duration wait);
 
-// Returns the delay of the RetryInfo, or zero if the error has none.
-absl::Duration RetryDelay(const absl::Status& status);
+// Returns after how long the same call may succeed, or zero if the error has no
+// RetryInfo.
+absl::Duration RetryAfter(const absl::Status& status);
 
 // Returns INVALID_ARGUMENT "FIELD: PROBLEM" with a google.rpc.BadRequest, which
 // names the field for programs.

@@ -58,7 +58,7 @@ Task<absl::Status> Decoder::Answer(const lm::v1::DecodeRequest& request,
   lm::v1::DecodeFailed* failed = response->mutable_failed();
   failed->set_code(static_cast<uint32_t>(status.code()));
   failed->set_message(Printable(status.message(), kMaxFailureBytes));
-  failed->set_retry_after_seconds(absl::ToDoubleSeconds(RetryDelay(status)));
+  failed->set_retry_after_seconds(absl::ToDoubleSeconds(RetryAfter(status)));
   co_return absl::OkStatus();
 }
 

@@ -54,8 +54,8 @@ TEST(ResourceExhaustedTest, SaysWhenToRetry) {
   const absl::Status status =
       ResourceExhausted("busy", absl::Milliseconds(1250));
   EXPECT_TRUE(MayRetry(status));
-  EXPECT_EQ(RetryDelay(status), absl::Milliseconds(1250));
-  EXPECT_EQ(RetryDelay(absl::OkStatus()), absl::ZeroDuration());
+  EXPECT_EQ(RetryAfter(status), absl::Milliseconds(1250));
+  EXPECT_EQ(RetryAfter(absl::OkStatus()), absl::ZeroDuration());
 }
 
 }  // namespace
