@@ -44,6 +44,7 @@ grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   // just started.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
   // Client tries calls again by itself, without gRPC's limit of 5 attempts.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   if (options.tls.has_value() && !options.tls->server_name.empty()) {
@@ -68,11 +69,29 @@ Retry::Clock::time_point EndOf(milliseconds limit) {
                             : Retry::Clock::now() + limit;
 }
 
+std::chrono::system_clock::time_point ToSystemClock(
+    Retry::Clock::time_point time) {
+  return std::chrono::system_clock::now() +
+         std::chrono::duration_cast<std::chrono::system_clock::duration>(
+             time - Retry::Clock::now());
+}
+
+// Waits until `end`. gRPC 1.51 connects again only while a thread waits for
+// something of gRPC, so a thread that sleeps would not find a server that has
+// just started.
+void WaitUntil(Retry::Clock::time_point end, grpc::Channel* channel) {
+  while (Retry::Clock::now() < end) {
+    channel->WaitForStateChange(channel->GetState(/*try_to_connect=*/true),
+                                ToSystemClock(end));
+  }
+}
+
 // Starts calls with the deadline, the token, the priority and the metadata that
 // the options of the client and of the call say.
 class CallStarter {
  public:
-  explicit CallStarter(const ClientOptions& options) : options_(options) {}
+  CallStarter(const ClientOptions& options, grpc::Channel* channel)
+      : options_(options), channel_(channel) {}
 
   // The options of a call. `limit` is its time limit if `call` has none.
   struct Prepared {
@@ -86,10 +105,7 @@ class CallStarter {
   // Sets up the context of one attempt.
   void Begin(const Prepared& prepared, grpc::ClientContext* context) const {
     if (prepared.deadline != Retry::Clock::time_point::max()) {
-      context->set_deadline(
-          std::chrono::system_clock::now() +
-          std::chrono::duration_cast<std::chrono::system_clock::duration>(
-              prepared.deadline - Retry::Clock::now()));
+      context->set_deadline(ToSystemClock(prepared.deadline));
     }
     if (!options_.token.empty()) {
       context->AddMetadata("authorization", "Bearer " + options_.token);
@@ -115,11 +131,15 @@ class CallStarter {
     return Retry(
         {.attempts = options_.attempts,
          .deadline = has_deadline ? deadline : EndOf(options_.deadline),
-         .on_retry = options_.on_retry});
+         .on_retry = options_.on_retry,
+         .wait_until = [channel = channel_](Retry::Clock::time_point end) {
+           WaitUntil(end, channel);
+         }});
   }
 
  private:
   const ClientOptions& options_;
+  grpc::Channel* const channel_;
 };
 
 // A DecodeStream that opens a new stream of gRPC if the first one ends before
@@ -279,9 +299,9 @@ absl::Status NumberedFrom(uint64_t first, const absl::Status& error) {
 
 struct Client::Connection {
   explicit Connection(const ClientOptions& options)
-      : starter(options),
-        channel(grpc::CreateCustomChannel(options.address, Credentials(options),
+      : channel(grpc::CreateCustomChannel(options.address, Credentials(options),
                                           ChannelArguments(options))),
+        starter(options, channel.get()),
         language_model(lm::v1::LanguageModelService::NewStub(channel)),
         models(lm::v1::ModelService::NewStub(channel)),
         health(grpc::health::v1::Health::NewStub(channel)) {}
@@ -338,8 +358,8 @@ struct Client::Connection {
     }
   }
 
-  const CallStarter starter;
   const std::shared_ptr<grpc::Channel> channel;
+  const CallStarter starter;
   const std::unique_ptr<lm::v1::LanguageModelService::Stub> language_model;
   const std::unique_ptr<lm::v1::ModelService::Stub> models;
   const std::unique_ptr<grpc::health::v1::Health::Stub> health;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <optional>
 #include <random>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "client/error_details.h"
@@ -57,7 +56,8 @@ absl::Status Retry::Next(const absl::Status& error) {
   if (pause <= Seconds(0) || !has_attempts) return Final(error);
   if (options_.on_retry != nullptr) options_.on_retry(error);
   last_ = error;
-  std::this_thread::sleep_for(pause);
+  options_.wait_until(Clock::now() +
+                      std::chrono::duration_cast<Clock::duration>(pause));
   return absl::OkStatus();
 }
 

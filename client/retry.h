@@ -24,11 +24,13 @@ class Retry {
     Clock::time_point deadline;
     // Called before each pause with the error; may be null.
     std::function<void(const absl::Status&)> on_retry;
+    // Waits until the next attempt begins.
+    std::function<void(Clock::time_point)> wait_until;
   };
 
   explicit Retry(Options options) : options_(std::move(options)) {}
 
-  // Decides what follows after an attempt has failed: sleeps and returns OK if
+  // Decides what follows after an attempt has failed: waits and returns OK if
   // the call is to be tried again, and otherwise returns the error for the
   // caller. That is the error of the attempt or, if its time ran out, the
   // previous one, which says more.
