@@ -74,7 +74,8 @@ TEST_F(AuthenticatorTest, ReportsErrorsInTheFile) {
   Write("read 0123456789abcdef\nwrite 0123456789abcdef\n");
   EXPECT_EQ(Error(), absl::StrCat("tokens: ", path_,
                                   ", line 2: expected 'read TOKEN' or 'admin "
-                                  "TOKEN'"));
+                                  "TOKEN', and perhaps a name without "
+                                  "white space"));
   Write("admin short\n");
   EXPECT_EQ(Error(), absl::StrCat("tokens: ", path_,
                                   ", line 1: expected a token of 16 "
