@@ -457,6 +457,21 @@ TEST_F(NbestCommandsTest, TunesWeights) {
   EXPECT_THAT(outcome.output, ContainsRegex("reranked +0.00"));
 }
 
+// The standard output of tune has the weights alone, so that a shell can keep
+// them in a variable, with and without a reranker to publish.
+TEST_F(NbestCommandsTest, TunePrintsTheWeightsAlone) {
+  const std::string store = directory_.File("store");
+  PublishTinyModel(store, "en");
+  const Outcome alone = Run("tune", {"--metric", "wer"});
+  const Outcome published =
+      Run("tune", {"--metric", "wer", "--member", "tm[0]=en", "--store", store,
+                   "--model", "choice"});
+  EXPECT_EQ(published.exit_code, 0) << published.errors;
+  EXPECT_THAT(published.output, ContainsRegex("^tm\\[0\\]=-?[0-9.e-]+\n$"));
+  EXPECT_EQ(published.output, alone.output);
+  EXPECT_THAT(published.errors, testing::EndsWith("\npublished choice@1\n"));
+}
+
 TEST_F(NbestCommandsTest, TunesByMira) {
   const Outcome tuned =
       Run("tune", {"--algorithm", "mira", "--metric", "wer", "--epochs", "5"});

@@ -133,7 +133,7 @@ TEST_F(UserFilesTest, StandardOutputHoldsTheArpaFileAlone) {
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_THAT(outcome.output, StartsWith("\\data\\\n"));
   EXPECT_THAT(outcome.output, testing::EndsWith("\\end\\\n"));
-  EXPECT_THAT(outcome.errors, HasSubstr("piped@1\n"));
+  EXPECT_THAT(outcome.errors, HasSubstr("\npublished piped@1\n"));
 }
 
 // One object a line of input; the one of a line that cannot be scored says why.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "model_store/model_name.h"
+#include "trainer/text/status_line.h"
 
 namespace lmserve {
 namespace {
@@ -81,13 +82,12 @@ cli::Option* AddPrecisionOption(cli::App& command, std::string* precision) {
       ->check(cli::IsMember({"float", "bf16", "int8"}));
 }
 
-void PrintPublished(absl::string_view name, uint64_t version,
-                    std::ostream& out) {
-  out << VersionName(name, version) << std::endl;
+void PrintPublished(absl::string_view name, uint64_t version) {
+  std::cout << VersionName(name, version) << std::endl;
 }
 
-void PrintPublished(absl::string_view name, uint64_t version) {
-  PrintPublished(name, version, std::cout);
+void ReportPublished(absl::string_view name, uint64_t version) {
+  PrintMessage(absl::StrCat("published ", VersionName(name, version)));
 }
 
 }  // namespace lmserve

@@ -2,7 +2,7 @@
 #ifndef LMSERVE_TRAINER_COMMANDS_COMMON_OPTIONS_H_
 #define LMSERVE_TRAINER_COMMANDS_COMMON_OPTIONS_H_
 
-#include <ostream>
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -38,13 +38,13 @@ void AddVocabularyOptions(cli::App& command, CorpusOptions* options);
 // --precision of the weights that are published.
 cli::Option* AddPrecisionOption(cli::App& command, std::string* precision);
 
-// Writes NAME@VERSION, the result of a command that publishes, to the standard
-// output.
+// Writes NAME@VERSION to the standard output: the result of a command that
+// publishes.
 void PrintPublished(absl::string_view name, uint64_t version);
 
-// The same, to another stream: for a command whose standard output is data.
-void PrintPublished(absl::string_view name, uint64_t version,
-                    std::ostream& out);
+// Writes "published NAME@VERSION" to the standard error, for a command that
+// publishes but whose result is something else.
+void ReportPublished(absl::string_view name, uint64_t version);
 
 }  // namespace lmserve
 

@@ -132,9 +132,9 @@ absl::Status Train(const NgramOptions& options) {
                                    absl::StrAppend(out, level.size());
                                  }),
                    " n-grams of order 1 to ", options.order));
-  // With --arpa - the standard output holds the ARPA file alone.
-  PrintPublished(options.target.model, *version,
-                 options.arpa == "-" ? std::cerr : std::cout);
+  // With --arpa - the result is the ARPA file.
+  const auto print = options.arpa == "-" ? ReportPublished : PrintPublished;
+  print(options.target.model, *version);
   if (!options.arpa.empty()) {
     status = WriteArpaFile(options.target.store, options.target.model, *version,
                            options.arpa);

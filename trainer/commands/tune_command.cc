@@ -68,7 +68,7 @@ absl::Status Publish(const RerankerOptions& options, const NbestLists& lists,
   const absl::StatusOr<uint64_t> version =
       PublishReranker(options, *reranker, properties);
   if (!version.ok()) return version.status();
-  PrintPublished(options.model, *version);
+  ReportPublished(options.model, *version);
   return absl::OkStatus();
 }
 
@@ -154,7 +154,7 @@ void AddTuneCommand(cli::App& app, CommandAction* action) {
       "tune",
       "Find the feature weights whose choices from n-best lists score best in "
       "a metric, and print them. With --model, also publish a reranker that "
-      "uses them.\n"
+      "uses them; the standard output has the weights alone.\n"
       "  lm_trainer tune --nbest dev.nbest --reference dev.en --metric bleu\n"
       "  lm_trainer tune --algorithm mira --nbest dev.nbest --reference "
       "dev.en\n"
