@@ -173,7 +173,7 @@ void NbestReranker::Send(List* list) const {
 
 bool NbestReranker::IsReplaced(absl::string_view name) const {
   if (!request_.reranker().empty()) return false;
-  // A feature that a line has several times has an index.
+  // A feature with several numbers has an index.
   if (absl::EndsWith(name, "]")) name = name.substr(0, name.rfind('['));
   for (const std::string& model : request_.models()) {
     for (const char* suffix : {"", ".unknown", ".words", ".end"}) {

@@ -179,10 +179,9 @@ void AddScoringOptions(cli::App& command, RerankOptions* options) {
       command
           .add_option("--weights", options->weights,
                       "Weights of the features, NAME=NUMBER separated by "
-                      "commas; a feature that is not named has weight 0 [the "
-                      "log-probability of each model: 1]")
-          ->check(CheckWeight)
-          ->delimiter(',')
+                      "commas or spaces; a feature that is not named has "
+                      "weight 0 [the log-probability of each model: 1]")
+          ->check(CheckWeights)
           ->allow_extra_args(false);
   cli::Option* normalization =
       command

@@ -4,27 +4,27 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/span.h"
 #include "client/text_source.h"
-#include "reranking/nbest_line.h"
+#include "reranking/named_numbers.h"
 
 namespace lmserve {
 namespace {
 
-// Parses NAME=NUMBER and adds it to the numbers.
-absl::Status AddNamedNumber(
-    absl::string_view text,
-    google::protobuf::Map<std::string, double>* numbers) {
-  const absl::StatusOr<Feature> feature = ParseFeature(text);
-  if (!feature.ok()) return feature.status();
-  (*numbers)[feature->name] = feature->value;
+// Sets *field to the named numbers of the texts.
+absl::Status SetNamedNumbers(
+    absl::Span<const std::string> texts,
+    google::protobuf::Map<std::string, double>* field) {
+  const auto numbers = ParseNamedNumbers(texts);
+  if (!numbers.ok()) return numbers.status();
+  field->insert(numbers->begin(), numbers->end());
   return absl::OkStatus();
 }
 
 }  // namespace
 
-std::string CheckWeight(const std::string& text) {
-  google::protobuf::Map<std::string, double> weights;
-  return std::string(AddNamedNumber(text, &weights).message());
+std::string CheckWeights(const std::string& text) {
+  return std::string(ParseNamedNumbers({text}).status().message());
 }
 
 absl::StatusOr<lm::v1::RerankRequest> MakeRerankRequest(
@@ -33,9 +33,11 @@ absl::StatusOr<lm::v1::RerankRequest> MakeRerankRequest(
   request.mutable_models()->Add(options.models.begin(), options.models.end());
   request.mutable_reverse_models()->Add(options.reverse_models.begin(),
                                         options.reverse_models.end());
-  for (const std::string& weight : options.weights) {
-    absl::Status status = AddNamedNumber(weight, request.mutable_weights());
-    if (!status.ok()) return status;
+  const absl::Status status =
+      SetNamedNumbers(options.weights, request.mutable_weights());
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--weights: ", status.message()));
   }
   request.set_normalization(options.normalization);
   request.set_alpha(options.alpha);
@@ -63,14 +65,11 @@ absl::Status AddCandidate(absl::string_view line,
   const absl::string_view text = absl::StripAsciiWhitespace(parts[0]);
   candidate->mutable_text()->set_text(
       std::string(WithoutSentenceMarkers(text)));
-  if (parts.size() == 1) return absl::OkStatus();
-  for (absl::string_view feature :
-       absl::StrSplit(parts[1], ' ', absl::SkipWhitespace())) {
-    absl::Status status =
-        AddNamedNumber(feature, candidate->mutable_features());
-    if (!status.ok()) return status;
+  if (parts.size() == 1 || absl::StripAsciiWhitespace(parts[1]).empty()) {
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return SetNamedNumbers({std::string(parts[1])},
+                         candidate->mutable_features());
 }
 
 }  // namespace lmserve

@@ -19,7 +19,7 @@ namespace lmserve {
 struct RerankOptions {
   std::vector<std::string> models;
   std::vector<std::string> reverse_models;
-  std::vector<std::string> weights;  // NAME=NUMBER each
+  std::vector<std::string> weights;  // as of ParseNamedNumbers()
   lm::v1::Normalization normalization = lm::v1::SUM;
   double alpha = 0;
   std::optional<lm::v1::MinimumBayesRisk::Utility> utility;
@@ -29,15 +29,16 @@ struct RerankOptions {
   std::string source;
 };
 
-// Returns what is wrong with a weight, or "" if it is NAME=NUMBER.
-std::string CheckWeight(const std::string& text);
+// Returns what is wrong with a text of weights, or "".
+std::string CheckWeights(const std::string& text);
 
-// Returns a request with all options, and without candidates.
+// Returns a request with all options, and without candidates. INVALID_ARGUMENT
+// if the weights are not those of different features.
 absl::StatusOr<lm::v1::RerankRequest> MakeRerankRequest(
     const RerankOptions& options);
 
 // Adds a candidate: "TEXT" or "TEXT ||| NAME=NUMBER NAME=NUMBER ...", where
-// each NAME=NUMBER is a feature of the candidate.
+// each NAME=NUMBER is another feature of the candidate.
 absl::Status AddCandidate(absl::string_view line,
                           lm::v1::RerankRequest* request);
 

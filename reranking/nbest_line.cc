@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -56,6 +56,16 @@ size_t FindTotal(absl::Span<const absl::string_view> fields) {
   return fields.size();
 }
 
+// Returns the name of "Name=", "Name=1.5" or "name:"; "" for other tokens.
+absl::string_view NameOf(absl::string_view token) {
+  const size_t equals = token.find('=');
+  if (equals != absl::string_view::npos && equals > 0) {
+    return token.substr(0, equals);
+  }
+  if (token.size() > 1 && absl::ConsumeSuffix(&token, ":")) return token;
+  return "";
+}
+
 // Parses the field with the features.
 class FeatureParser {
  public:
@@ -67,69 +77,58 @@ class FeatureParser {
     return absl::OkStatus();
   }
 
-  // Returns the features. Names with several values get an index.
-  std::vector<Feature> Take() {
+  // Returns the features. A name with several numbers gets an index.
+  absl::StatusOr<std::vector<Feature>> Take() {
     std::vector<Feature> features;
-    std::map<std::string, int> seen;
-    for (auto& [name, value] : values_) {
-      const bool alone = counts_[name] == 1 && !name.empty();
-      std::string full =
-          alone ? name : absl::StrCat(name, "[", seen[name]++, "]");
-      features.push_back({std::move(full), value});
+    std::set<std::string> names;
+    for (const auto& [name, values] : groups_) {
+      if (!names.insert(name).second) return FoundTwice(name);
+      const bool alone = values.size() == 1 && !name.empty();
+      for (size_t i = 0; i < values.size(); ++i) {
+        std::string full = alone ? name : absl::StrCat(name, "[", i, "]");
+        if (!alone && !names.insert(full).second) return FoundTwice(full);
+        features.push_back({std::move(full), values[i]});
+      }
     }
     return features;
   }
 
  private:
+  static absl::Status FoundTwice(absl::string_view name) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("feature ", name,
+                     ": expected once, with all its numbers after the name, "
+                     "found twice"));
+  }
+
   absl::Status AddToken(absl::string_view token) {
-    // "Name=", "Name=1.5" or "name:".
-    const size_t equals = token.find('=');
-    if (equals != absl::string_view::npos && equals > 0) {
-      name_ = std::string(token.substr(0, equals));
-      token.remove_prefix(equals + 1);
-      return token.empty() ? absl::OkStatus() : AddValue(token);
-    }
-    if (token.size() > 1 && absl::ConsumeSuffix(&token, ":")) {
-      name_ = std::string(token);
-      return absl::OkStatus();
-    }
-    return AddValue(token);
+    const absl::string_view name = NameOf(token);
+    if (name.empty()) return AddValue(token);
+    groups_.push_back({std::string(name), {}});
+    token.remove_prefix(name.size() + 1);  // and "=" or ":"
+    return token.empty() ? absl::OkStatus() : AddValue(token);
   }
 
   absl::Status AddValue(absl::string_view token) {
+    if (groups_.empty()) groups_.push_back({"", {}});
+    auto& [name, values] = groups_.back();
     const std::optional<double> value = ParseNumber(token);
     if (!value.has_value() || !std::isfinite(*value)) {
       return absl::InvalidArgumentError(
-          name_.empty()
+          name.empty()
               ? absl::StrCat("features: expected NAME= or a number, found '",
                              token, "'")
-              : absl::StrCat("feature ", name_,
+              : absl::StrCat("feature ", name,
                              ": expected a finite number, found '", token,
                              "'"));
     }
-    values_.emplace_back(name_, *value);
-    ++counts_[name_];
+    values.push_back(*value);
     return absl::OkStatus();
   }
 
-  std::string name_;
-  std::vector<std::pair<std::string, double>> values_;
-  std::map<std::string, int> counts_;
+  // The names in the order of the field, and the numbers after each.
+  std::vector<std::pair<std::string, std::vector<double>>> groups_;
 };
-
-}  // namespace
-
-namespace {
-
-// Returns the name of "Name=", "Name=1.5" or "name:"; "" for other tokens.
-absl::string_view NameOf(absl::string_view token) {
-  const size_t equals = token.find('=');
-  if (equals != absl::string_view::npos && equals > 0) {
-    return token.substr(0, equals);
-  }
-  if (token.size() > 1 && absl::ConsumeSuffix(&token, ":")) return token;
-  return "";
-}
 
 // Returns a field of features without those that have one of the given names,
 // and without the space before them.
@@ -157,18 +156,6 @@ std::string WithoutFeatures(absl::string_view field,
 
 }  // namespace
 
-absl::StatusOr<Feature> ParseFeature(absl::string_view text) {
-  const size_t equals = text.rfind('=');
-  if (equals != absl::string_view::npos && equals > 0) {
-    const std::optional<double> value = ParseNumber(text.substr(equals + 1));
-    if (value.has_value()) {
-      return Feature{std::string(text.substr(0, equals)), *value};
-    }
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("expected NAME=NUMBER, found '", text, "'"));
-}
-
 absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view text) {
   NbestLine line;
   line.line = std::string(text);
@@ -192,7 +179,9 @@ absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view text) {
   if (line.has_features) {
     FeatureParser parser;
     if (absl::Status status = parser.Parse(field); !status.ok()) return status;
-    line.features = parser.Take();
+    absl::StatusOr<std::vector<Feature>> features = parser.Take();
+    if (!features.ok()) return features.status();
+    line.features = *std::move(features);
   }
   return line;
 }

@@ -20,10 +20,6 @@ struct Feature {
   bool operator==(const Feature& other) const = default;
 };
 
-// Parses the command-line argument "NAME=NUMBER". NAME may contain "=".
-// INVALID_ARGUMENT if the text has another form. Pure.
-absl::StatusOr<Feature> ParseFeature(absl::string_view text);
-
 // One line of an n-best list, as written by Moses and Marian:
 //
 //   ID ||| HYPOTHESIS ||| FEATURES ||| TOTAL ||| ALIGNMENT ...      Moses
@@ -50,11 +46,12 @@ struct NbestLine {
 };
 
 // Parses a line without its line end. INVALID_ARGUMENT if it has no hypothesis,
-// or if a feature is neither a name nor a finite number. Pure.
+// if a feature is neither a name nor a finite number, or if a feature comes
+// twice, as after a careless second scoring. Pure.
 absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view line);
 
-// Returns the line with further features. If it has named features of the same
-// name, these are removed. All other bytes stay the same.
+// Returns the line with further features. A feature of the same name that the
+// line has is replaced. All other bytes stay the same.
 // Numbers have enough digits to parse to the same float. Pure.
 std::string WithFeatures(const NbestLine& line,
                          absl::Span<const Feature> features);

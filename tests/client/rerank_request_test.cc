@@ -11,22 +11,16 @@ using testing::HasSubstr;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 
-TEST(CheckWeightTest, AcceptsNameAndNumber) {
-  EXPECT_EQ(CheckWeight("en=0.5"), "");
-  EXPECT_EQ(CheckWeight("tm[0]=-1e-3"), "");
-  EXPECT_EQ(CheckWeight("a=b=2"), "");
-}
-
-TEST(CheckWeightTest, RejectsOtherTexts) {
-  for (const char* text : {"", "en", "=1", "en=", "en=much"}) {
-    EXPECT_THAT(CheckWeight(text), HasSubstr("expected NAME=NUMBER")) << text;
-  }
+TEST(CheckWeightsTest, SaysWhatIsWrong) {
+  EXPECT_EQ(CheckWeights("en=0.5,tm[0]=-1e-3 a=b=2"), "");
+  EXPECT_THAT(CheckWeights("en=much"), HasSubstr("expected NAME=NUMBER"));
+  EXPECT_THAT(CheckWeights("en=1,en=2"), HasSubstr("found 'en' twice"));
 }
 
 TEST(MakeRerankRequestTest, SetsWeightsAndSource) {
   RerankOptions options;
   options.models = {"en", "de"};
-  options.weights = {"en=0.5", "a=b=2"};
+  options.weights = {"en=0.5,a=b=2"};
   options.source = "the cat";
   const auto request = MakeRerankRequest(options);
   ASSERT_TRUE(request.ok()) << request.status();
@@ -38,10 +32,20 @@ TEST(MakeRerankRequestTest, SetsWeightsAndSource) {
   EXPECT_EQ(request->candidates_size(), 0);
 }
 
+TEST(MakeRerankRequestTest, AWeightThatIsGivenTwiceIsAnError) {
+  RerankOptions options;
+  options.weights = {"en=0.5", "tm=1 en=2"};
+  EXPECT_EQ(MakeRerankRequest(options).status(),
+            absl::InvalidArgumentError(
+                "--weights: expected each name once, found 'en' twice"));
+}
+
 TEST(AddCandidateTest, ParsesTextAndFeatures) {
   lm::v1::RerankRequest request;
   ASSERT_TRUE(AddCandidate("  i have  ", &request).ok());
   ASSERT_TRUE(AddCandidate("i has ||| tm=-3.2  length=4", &request).ok());
+  ASSERT_TRUE(AddCandidate("i had ||| ", &request).ok());
+  EXPECT_TRUE(request.candidates(2).features().empty());
   EXPECT_EQ(request.candidates(0).text().text(), "i have");
   EXPECT_TRUE(request.candidates(0).features().empty());
   EXPECT_EQ(request.candidates(1).text().text(), "i has");
@@ -53,8 +57,10 @@ TEST(AddCandidateTest, RejectsOtherForms) {
   lm::v1::RerankRequest request;
   EXPECT_THAT(AddCandidate("a ||| tm=high", &request).ToString(),
               HasSubstr("found 'tm=high'"));
+  EXPECT_THAT(AddCandidate("a ||| tm=1 tm=2", &request).ToString(),
+              HasSubstr("found 'tm' twice"));
   EXPECT_THAT(AddCandidate("a ||| b ||| c", &request).ToString(),
-              HasSubstr("candidate 1: expected TEXT"));
+              HasSubstr("candidate 2: expected TEXT"));
 }
 
 }  // namespace

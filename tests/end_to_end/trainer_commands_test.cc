@@ -487,6 +487,9 @@ TEST_F(NbestCommandsTest, ErrorsSayWhatIsWrong) {
       HasSubstr("expected one of the features lm tm[0] tm[1], found 'lstm'"));
   EXPECT_THAT(Run(evaluate, {"--weights", "lm"}).errors,
               HasSubstr("expected NAME=NUMBER, found 'lm'"));
+  EXPECT_THAT(
+      Run(evaluate, {"--weights", "lm=1,lm=2"}).errors,
+      HasSubstr("--weights: expected each name once, found 'lm' twice"));
   EXPECT_THAT(Run(evaluate, {"--first-id", "1"}).errors,
               HasSubstr("id 0: expected an id that has a reference, 1 to 2"));
   EXPECT_EQ(Run("tune", {"--metric", "ter"}).exit_code, 2);

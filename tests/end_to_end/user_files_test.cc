@@ -274,6 +274,27 @@ TEST_F(UserFilesTest, ListsScoredTwice) {
   EXPECT_EQ(Client(best, once).exit_code, 0);
 }
 
+// A list in which a feature comes twice has two values for it.
+TEST_F(UserFilesTest, ListsWithDoubledFeatures) {
+  const std::string doubled =
+      "0 ||| the lamp ||| tm= -1 en= -9 en.words= 2\n"
+      "0 ||| a dog ||| tm= -1 en= -9 en.words= 2 en= -9 en.words= 2\n";
+  const std::string problem = "feature en: expected once";
+  const Outcome reranked =
+      Client({"rerank", "--model", "en", "--nbest", "-"}, doubled);
+  EXPECT_EQ(reranked.exit_code, 1);
+  EXPECT_EQ(reranked.output, "");
+  EXPECT_THAT(reranked.errors, HasSubstr("line 2: " + problem));
+  const std::string references = File("doubled.references", "the lamp\n");
+  for (const char* command : {"tune", "evaluate-nbest"}) {
+    const Outcome outcome = RunTrainer(
+        {command, "--nbest", "-", "--reference", references}, doubled);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(outcome.output, "");
+    EXPECT_THAT(outcome.errors, HasSubstr("line 2: " + problem));
+  }
+}
+
 // No other server is asked than the one that is named.
 TEST_F(UserFilesTest, AdminCommandsSayWhomTheyAsk) {
   const Outcome silent = Client({"alias", "en@1", "stable"});

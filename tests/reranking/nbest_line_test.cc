@@ -99,6 +99,20 @@ TEST(NbestLineTest, TellsWhatIsWrong) {
             "features: expected NAME= or a number, found 'x'");
 }
 
+TEST(NbestLineTest, AFeatureThatComesTwiceIsAnError) {
+  const std::string problem =
+      ": expected once, with all its numbers after the name, found twice";
+  EXPECT_EQ(Problem("0 ||| a ||| lm= -1 tm= -2 lm= -1"),
+            "feature lm" + problem);
+  EXPECT_EQ(Problem("0 ||| a ||| lm=-1 lm: -1 ||| 1"), "feature lm" + problem);
+  EXPECT_EQ(Problem("0 ||| a ||| tm= 1 2 lm= 1 tm= 1 2"),
+            "feature tm" + problem);
+  EXPECT_EQ(Problem("0 ||| a ||| tm[1]= 1 tm= 1 2"), "feature tm[1]" + problem);
+  EXPECT_THAT(
+      Parse("0 ||| a ||| tm= 1 2 lm= tm2= 1").features,
+      ElementsAre(Feature{"tm[0]", 1}, Feature{"tm[1]", 2}, Feature{"tm2", 1}));
+}
+
 TEST(WithFeaturesTest, LeavesAllElseAsItWas) {
   EXPECT_EQ(WithFeatures(Parse("0 ||| a  ||| LM= -1 ||| -9 ||| 0-0 "),
                          {{"lstm", -2.5}, {"rev", 1e-7}}),
@@ -119,11 +133,13 @@ TEST(WithFeaturesTest, ReplacesFeaturesOfTheSameName) {
   EXPECT_EQ(WithFeatures(Parse("0 ||| a ||| x= 1 lm= -2 lm.words= 3 ||| 1"),
                          {{"lm", -3}, {"lm.words", 4}}),
             "0 ||| a ||| x= 1 lm= -3 lm.words= 4 ||| 1");
-  EXPECT_EQ(WithFeatures(Parse("0 ||| a ||| lm= -1 x= 1 2 lm= -2 ||| 1"),
-                         {{"lm", -3}}),
-            "0 ||| a ||| x= 1 2 lm= -3 ||| 1");
-  EXPECT_EQ(WithFeatures(Parse("0 ||| a ||| lm=-1 lmx=2 lm: 5"), {{"lm", -3}}),
+  EXPECT_EQ(
+      WithFeatures(Parse("0 ||| a ||| lm= -1 -2 x= 1 2 ||| 1"), {{"lm", -3}}),
+      "0 ||| a ||| x= 1 2 lm= -3 ||| 1");
+  EXPECT_EQ(WithFeatures(Parse("0 ||| a ||| lm=-1 lmx=2"), {{"lm", -3}}),
             "0 ||| a ||| lmx=2 lm= -3");
+  EXPECT_EQ(WithFeatures(Parse("0 ||| a ||| lmx: 2 lm: 5"), {{"lm", -3}}),
+            "0 ||| a ||| lmx: 2 lm= -3");
 }
 
 TEST(WithFeaturesTest, WhatWasAddedCanBeRead) {

@@ -7,8 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "models/text.h"
-#include "reranking/nbest_line.h"
+#include "reranking/named_numbers.h"
 #include "text_io/line_reader.h"
 #include "trainer/text/status_line.h"
 
@@ -20,27 +19,22 @@ namespace {
 absl::StatusOr<std::vector<double>> ParseWeights(
     const std::vector<std::string>& texts,
     const std::vector<std::string>& feature_names) {
-  std::map<std::string, double> weights;
-  for (const std::string& text : texts) {
-    for (absl::string_view weight : SplitWords(text)) {
-      absl::StatusOr<Feature> parsed = ParseFeature(weight);
-      if (!parsed.ok()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--weights: ", parsed.status().message()));
-      }
-      weights[parsed->name] = parsed->value;
-    }
+  absl::StatusOr<std::map<std::string, double>> weights =
+      ParseNamedNumbers(texts);
+  if (!weights.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--weights: ", weights.status().message()));
   }
   std::vector<double> parsed;
   for (const std::string& name : feature_names) {
-    const auto found = weights.extract(name);
+    const auto found = weights->extract(name);
     parsed.push_back(found ? found.mapped() : 0);
   }
-  if (weights.empty()) return parsed;
+  if (weights->empty()) return parsed;
   return absl::InvalidArgumentError(
       absl::StrCat("--weights: expected one of the features ",
                    absl::StrJoin(feature_names, " "), ", found '",
-                   weights.begin()->first, "'"));
+                   weights->begin()->first, "'"));
 }
 
 }  // namespace
