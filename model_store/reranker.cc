@@ -86,6 +86,16 @@ std::vector<std::string> FeatureNames(const lm::v1::RerankerMember& member) {
           absl::StrCat(name, ".end")};
 }
 
+std::map<std::string, double> FeatureWeights(const lm::v1::Reranker& reranker) {
+  std::map<std::string, double> weights(reranker.weights().begin(),
+                                        reranker.weights().end());
+  if (!weights.empty()) return weights;
+  for (const lm::v1::RerankerMember& member : reranker.members()) {
+    weights[member.feature()] = 1;
+  }
+  return weights;
+}
+
 absl::StatusOr<lm::v1::Reranker> ParseReranker(absl::string_view json) {
   if (json.size() > kLargestFile) {
     return absl::DataLossError(

@@ -3,6 +3,7 @@
 #define LMSERVE_MODEL_STORE_RERANKER_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,11 @@ absl::Status CheckWeighting(const lm::v1::Reranker& reranker);
 // Returns the names of the features that a member adds to a candidate; see
 // RerankRequest.models and RerankRequest.reverse_models.
 std::vector<std::string> FeatureNames(const lm::v1::RerankerMember& member);
+
+// Returns the weights by feature name. A reranker without weights gives the
+// members' log-probabilities the weight 1. Features that are not in the map
+// have weight 0.
+std::map<std::string, double> FeatureWeights(const lm::v1::Reranker& reranker);
 
 // Parses reranker.json, of at most 64 KiB. DATA_LOSS, naming the field, if it
 // is not valid: there must be 1 to 64 members, with distinct feature names.

@@ -480,11 +480,48 @@ TEST_F(NbestCommandsTest, TunesByMira) {
               HasSubstr("WER: first 30.00, tuned 0.00, oracle 0.00"));
 }
 
+// A published reranker is evaluated like the weights and the minimum Bayes risk
+// that it was made with.
+TEST_F(NbestCommandsTest, EvaluatesAReranker) {
+  const std::string store = directory_.File("store");
+  PublishTinyModel(store, "en");
+  const Arguments publish = {
+      "--metric", "wer",     "--member", "tm[0]=en",  "--store",
+      store,      "--model", "choice",   "--weights", "lm=1 tm[0]=0.5"};
+  const Arguments risk = {"--minimum-bayes-risk", "chrf", "--scale", "3"};
+  Arguments publish_risk = publish;
+  publish_risk.insert(publish_risk.end(), risk.begin(), risk.end());
+  const Outcome tuned = Run("tune", publish);
+  EXPECT_EQ(Run("tune", publish_risk).exit_code, 0);
+  const auto evaluate = [&](const Arguments& options) {
+    const Outcome outcome = Run("evaluate-nbest", options);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    return outcome.output;
+  };
+  EXPECT_EQ(evaluate({"--reranker", "choice@1", "--store", store}),
+            evaluate({"--weights", tuned.output}));
+  const std::string min_risk =
+      evaluate({"--reranker", "choice", "--store", store});
+  EXPECT_THAT(min_risk, HasSubstr("min risk"));
+  EXPECT_EQ(min_risk,
+            evaluate({"--weights", tuned.output, "--minimum-bayes-risk", "chrf",
+                      "--scale", "3"}));
+  EXPECT_THAT(
+      Run("evaluate-nbest", {"--reranker", "en", "--store", store}).errors,
+      HasSubstr("--reranker: expected a reranker, found the model 'en'"));
+  EXPECT_EQ(Run("evaluate-nbest",
+                {"--reranker", "choice", "--store", store, "--weights", "lm=1"})
+                .exit_code,
+            2);
+  EXPECT_EQ(Run("evaluate-nbest", {"--reranker", "choice"}).exit_code, 2);
+}
+
 TEST_F(NbestCommandsTest, ErrorsSayWhatIsWrong) {
   const std::string evaluate = "evaluate-nbest";
   EXPECT_THAT(
       Run(evaluate, {"--weights", "lstm=1"}).errors,
-      HasSubstr("expected one of the features lm tm[0] tm[1], found 'lstm'"));
+      HasSubstr("--weights: expected one of the features of the lists, lm "
+                "tm[0] tm[1], found 'lstm'"));
   EXPECT_THAT(Run(evaluate, {"--weights", "lm"}).errors,
               HasSubstr("expected NAME=NUMBER, found 'lm'"));
   EXPECT_THAT(

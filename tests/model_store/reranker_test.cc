@@ -48,6 +48,16 @@ TEST(RerankerTest, FixedMembersAreThoseWithTheirVersion) {
               ElementsAre(Pair("en", 3)));
 }
 
+TEST(RerankerTest, WithoutWeightsTheMembersCount) {
+  lm::v1::Reranker reranker = *ParseReranker(kReranker);
+  EXPECT_THAT(
+      FeatureWeights(reranker),
+      ElementsAre(Pair("b", -1e300), Pair("en", 0.25), Pair("tm[0]", 1)));
+  reranker.clear_weights();
+  EXPECT_THAT(FeatureWeights(reranker),
+              ElementsAre(Pair("b", 1), Pair("de-en", 1), Pair("en", 1)));
+}
+
 TEST(RerankerTest, Refused) {
   const struct {
     const char *from, *to, *message;

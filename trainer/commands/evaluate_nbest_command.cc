@@ -2,15 +2,21 @@
 //
 // lm_trainer evaluate-nbest: scores several ways to choose from n-best lists.
 
+#include <initializer_list>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "model_store/reranker.h"
 #include "reranking/bayes_risk.h"
 #include "reranking/metric.h"
 #include "trainer/commands/command.h"
+#include "trainer/commands/common_options.h"
+#include "trainer/commands/load_version.h"
 #include "trainer/commands/nbest_input.h"
 #include "trainer/text/finite_or_null.h"
 #include "trainer/tuning/nbest_evaluation.h"
@@ -25,8 +31,71 @@ struct EvaluateNbestOptions {
   uint64_t seed = 1;
   std::string utility;  // of minimum-Bayes-risk decoding; empty: none
   double scale = 1;
+  ModelOptions reranker;  // replaces weights, utility and scale; may be empty
   bool json = false;
 };
+
+// How to choose from a list by its features.
+struct Scoring {
+  std::optional<std::vector<double>> weights;  // of each feature
+  std::optional<Utility> utility;              // of minimum-Bayes-risk decoding
+  double scale = 1;
+};
+
+absl::StatusOr<Scoring> ScoringOfOptions(const EvaluateNbestOptions& options,
+                                         const NbestInput& input) {
+  Scoring scoring;
+  if (!options.input.weights.empty()) scoring.weights = input.weights;
+  if (options.utility.empty()) return scoring;
+  const absl::StatusOr<Utility> utility = ParseUtility(options.utility);
+  if (!utility.ok()) return utility.status();
+  scoring.utility = *utility;
+  scoring.scale = options.scale;
+  return scoring;
+}
+
+absl::StatusOr<Scoring> ScoringOfReranker(const ModelOptions& options,
+                                          const NbestInput& input) {
+  const absl::StatusOr<ModelHandle> handle =
+      LoadVersion(options.store, options.model);
+  if (!handle.ok()) return handle.status();
+  if (!(*handle)->is_reranker()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("--reranker: expected a reranker, found the model '",
+                     options.model, "'"));
+  }
+  const lm::v1::Reranker& reranker = (*handle)->reranker();
+  absl::StatusOr<std::vector<double>> weights = WeightsOfFeatures(
+      "--reranker", FeatureWeights(reranker), input.lists.feature_names);
+  if (!weights.ok()) return weights.status();
+  Scoring scoring = {.weights = *std::move(weights)};
+  if (!reranker.has_minimum_bayes_risk()) return scoring;
+  const lm::v1::MinimumBayesRisk& risk = reranker.minimum_bayes_risk();
+  scoring.utility = risk.utility() == lm::v1::MinimumBayesRisk::CHRF
+                        ? Utility::kChrf
+                        : Utility::kBleu;
+  if (risk.scale() != 0) scoring.scale = risk.scale();
+  return scoring;
+}
+
+// The choices that do not depend on a metric. The first is the baseline.
+std::vector<std::pair<std::string, NbestChoice>> Choose(const NbestInput& input,
+                                                        const Scoring& scoring,
+                                                        uint64_t seed) {
+  const NbestLists& lists = input.lists;
+  std::vector<std::pair<std::string, NbestChoice>> choices = {
+      {"first", ChooseFirst(lists)}, {"random", ChooseRandom(lists, seed)}};
+  if (scoring.weights.has_value()) {
+    choices.emplace_back("reranked", ChooseWeighted(lists, *scoring.weights));
+  }
+  if (scoring.utility.has_value()) {
+    choices.emplace_back(
+        "min risk",
+        ChooseMinimumRisk(lists, scoring.weights.value_or(input.weights),
+                          scoring.scale, *scoring.utility));
+  }
+  return choices;
+}
 
 void PrintText(const Metric& metric, int references,
                const std::vector<NbestRow>& rows) {
@@ -61,35 +130,40 @@ void PrintJson(const Metric& metric, int references,
 absl::Status RunEvaluateNbest(const EvaluateNbestOptions& options) {
   const absl::StatusOr<NbestInput> input = ReadNbestInput(options.input);
   if (!input.ok()) return input.status();
-  const NbestLists& lists = input->lists;
-  std::optional<NbestChoice> minimum_risk;
-  if (!options.utility.empty()) {
-    const absl::StatusOr<Utility> utility = ParseUtility(options.utility);
-    if (!utility.ok()) return utility.status();
-    minimum_risk =
-        ChooseMinimumRisk(lists, input->weights, options.scale, *utility);
-  }
+  const absl::StatusOr<Scoring> scoring =
+      options.reranker.model.empty()
+          ? ScoringOfOptions(options, *input)
+          : ScoringOfReranker(options.reranker, *input);
+  if (!scoring.ok()) return scoring.status();
+  const auto choices = Choose(*input, *scoring, options.seed);
   const int reference_count = static_cast<int>(options.input.references.size());
   for (const std::string& name : options.metrics) {
     const auto metric = MakeMetric(name, options.input.tokenizer);
     if (!metric.ok()) return metric.status();
-    const NbestCounts counts(lists, input->references, **metric);
-    std::vector<std::pair<std::string, NbestChoice>> choices = {
-        {"first", ChooseFirst(lists)},
-        {"random", ChooseRandom(lists, options.seed)}};
-    if (!options.input.weights.empty()) {
-      choices.emplace_back("reranked", ChooseWeighted(lists, input->weights));
-    }
-    if (minimum_risk.has_value()) {
-      choices.emplace_back("min risk", *minimum_risk);
-    }
-    choices.emplace_back("oracle", ChooseOracle(counts));
+    const NbestCounts counts(input->lists, input->references, **metric);
+    auto all_choices = choices;
+    all_choices.emplace_back("oracle", ChooseOracle(counts));
     const std::vector<NbestRow> rows =
-        CompareChoices(counts, choices, options.samples, options.seed);
+        CompareChoices(counts, all_choices, options.samples, options.seed);
     options.json ? PrintJson(**metric, reference_count, rows)
                  : PrintText(**metric, reference_count, rows);
   }
   return absl::OkStatus();
+}
+
+// Adds --reranker, which replaces other options, and --store.
+void AddPublishedReranker(cli::App& command, ModelOptions* options,
+                          std::initializer_list<cli::Option*> replaced) {
+  cli::Option* reranker = command.add_option(
+      "--reranker", options->model,
+      "Reranker of the store whose weights, and minimum Bayes risk if it has "
+      "one, are used: NAME, NAME@VERSION or NAME@ALIAS. The lists must have "
+      "its features, as lm_client rerank --reranker NAME --nbest appends them");
+  cli::Option* store = command.add_option("--store", options->store,
+                                          "Directory of the model store");
+  reranker->needs(store);
+  store->needs(reranker);
+  for (cli::Option* option : replaced) reranker->excludes(option);
 }
 
 }  // namespace
@@ -99,13 +173,15 @@ void AddEvaluateNbestCommand(cli::App& app, CommandAction* action) {
   cli::App& command = *app.add_subcommand(
       "evaluate-nbest",
       "Score several choices from n-best lists: the first candidate of each "
-      "list, a random one, the best by --weights, and the best by the "
-      "reference (oracle). Paired bootstrap gives 95 % intervals and the "
-      "p-value of the difference to the first candidate.\n"
+      "list, a random one, the best by --weights or by those of a --reranker, "
+      "and the best by the reference (oracle). Paired bootstrap gives 95 % "
+      "intervals and the p-value of the difference to the first candidate.\n"
       "  lm_trainer evaluate-nbest --nbest test.nbest --reference test.en "
-      "--weights 'lm=0.5 tm[0]=1'");
-  AddNbestInputOptions(command, "Feature weights, as NAME=NUMBER (default: 0)",
-                       &options->input);
+      "--weights 'lm=0.5 tm[0]=1'\n"
+      "  lm_trainer evaluate-nbest --nbest test.nbest --reference test.en "
+      "--reranker mt --store store");
+  cli::Option* weights = AddNbestInputOptions(
+      command, "Feature weights, as NAME=NUMBER (default: 0)", &options->input);
   command
       .add_option("--metric", options->metrics,
                   "One or more of bleu, chrf and wer")
@@ -125,6 +201,7 @@ void AddEvaluateNbestCommand(cli::App& app, CommandAction* action) {
       ->check(cli::PositiveNumber())
       ->capture_default_str()
       ->needs(utility);
+  AddPublishedReranker(command, &options->reranker, {weights, utility});
   command
       .add_option("--samples", options->samples, "Number of bootstrap samples")
       ->check(cli::Range(40, 1'000'000))

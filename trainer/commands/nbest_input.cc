@@ -14,30 +14,36 @@
 namespace lmserve {
 namespace {
 
-// Returns the weight of each feature. Features that are not named have weight
-// 0.
 absl::StatusOr<std::vector<double>> ParseWeights(
     const std::vector<std::string>& texts,
     const std::vector<std::string>& feature_names) {
+  constexpr absl::string_view kOption = "--weights";
   absl::StatusOr<std::map<std::string, double>> weights =
       ParseNamedNumbers(texts);
   if (!weights.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--weights: ", weights.status().message()));
+        absl::StrCat(kOption, ": ", weights.status().message()));
   }
-  std::vector<double> parsed;
-  for (const std::string& name : feature_names) {
-    const auto found = weights->extract(name);
-    parsed.push_back(found ? found.mapped() : 0);
-  }
-  if (weights->empty()) return parsed;
-  return absl::InvalidArgumentError(
-      absl::StrCat("--weights: expected one of the features ",
-                   absl::StrJoin(feature_names, " "), ", found '",
-                   weights->begin()->first, "'"));
+  return WeightsOfFeatures(kOption, *std::move(weights), feature_names);
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<double>> WeightsOfFeatures(
+    absl::string_view option, std::map<std::string, double> weights,
+    const std::vector<std::string>& feature_names) {
+  std::vector<double> aligned;
+  for (const std::string& name : feature_names) {
+    const auto found = weights.extract(name);
+    aligned.push_back(found ? found.mapped() : 0);
+  }
+  if (weights.empty()) return aligned;
+  return absl::InvalidArgumentError(
+      absl::StrCat(option, ": expected one of the features of the lists, ",
+                   feature_names.empty() ? "which have none"
+                                         : absl::StrJoin(feature_names, " "),
+                   ", found '", weights.begin()->first, "'"));
+}
 
 absl::StatusOr<NbestInput> ReadNbestInput(const NbestInputOptions& options) {
   auto reader = LineReader::Open(options.nbest);
@@ -55,8 +61,9 @@ absl::StatusOr<NbestInput> ReadNbestInput(const NbestInputOptions& options) {
                     *std::move(weights)};
 }
 
-void AddNbestInputOptions(cli::App& command, absl::string_view weights_help,
-                          NbestInputOptions* options) {
+cli::Option* AddNbestInputOptions(cli::App& command,
+                                  absl::string_view weights_help,
+                                  NbestInputOptions* options) {
   command
       .add_option("--nbest", options->nbest,
                   "N-best lists in the format of Moses or Marian, plain or "
@@ -74,12 +81,13 @@ void AddNbestInputOptions(cli::App& command, absl::string_view weights_help,
                   "tokenized already")
       ->check(cli::IsMember({"13a", "none"}))
       ->capture_default_str();
-  command.add_option("--weights", options->weights, std::string(weights_help));
   command
       .add_option("--first-id", options->first_id,
                   "Id of the list that the first line of the references "
                   "belongs to")
       ->capture_default_str();
+  return command.add_option("--weights", options->weights,
+                            std::string(weights_help));
 }
 
 }  // namespace lmserve

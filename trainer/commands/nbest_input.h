@@ -3,6 +3,7 @@
 #define LMSERVE_TRAINER_COMMANDS_NBEST_INPUT_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,15 +23,23 @@ struct NbestInputOptions {
   int64_t first_id = 0;
 };
 
-// Adds these options. `weights_help` is the help text of --weights.
-void AddNbestInputOptions(cli::App& command, absl::string_view weights_help,
-                          NbestInputOptions* options);
+// Adds these options and returns --weights, whose help text is `weights_help`.
+cli::Option* AddNbestInputOptions(cli::App& command,
+                                  absl::string_view weights_help,
+                                  NbestInputOptions* options);
 
 struct NbestInput {
   NbestLists lists;
   std::vector<std::vector<std::string>> references;  // of each list
   std::vector<double> weights;                       // of each feature
 };
+
+// Returns the weight of each feature, in the order of `feature_names`; 0 for a
+// feature without one. INVALID_ARGUMENT, naming the option that gives the
+// weights, if one is that of a feature that does not exist.
+absl::StatusOr<std::vector<double>> WeightsOfFeatures(
+    absl::string_view option, std::map<std::string, double> weights,
+    const std::vector<std::string>& feature_names);
 
 // Reads the lists, the references and the weights, and prints the number of
 // lists to the standard error. Error messages name the file and line, the id or
