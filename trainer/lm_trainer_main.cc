@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   lmserve::AddExportArpaCommand(app, &action);
   lmserve::AddEvaluateCommand(app, &action);
   lmserve::AddEvaluateNbestCommand(app, &action);
+  lmserve::AddEvaluateTranslationsCommand(app, &action);
   lmserve::AddTuneCommand(app, &action);
   lmserve::AddInspectCommand(app, &action);
   lmserve::AddAliasCommand(app, &action);

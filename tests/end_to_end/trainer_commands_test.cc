@@ -536,6 +536,120 @@ TEST_F(NbestCommandsTest, ErrorsSayWhatIsWrong) {
               HasSubstr("--restarts: applies to --algorithm mert, found mira"));
 }
 
+class EvaluateTranslationsTest : public testing::Test {
+ protected:
+  std::string File(const std::string& name, const std::string& text) {
+    WriteText(directory_.File(name), text);
+    return directory_.File(name);
+  }
+
+  // Returns the rows of --json by metric and file name.
+  static std::map<std::string, nlohmann::json> Rows(const Outcome& outcome) {
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    std::map<std::string, nlohmann::json> rows;
+    for (absl::string_view line :
+         absl::StrSplit(outcome.output, '\n', absl::SkipEmpty())) {
+      const nlohmann::json row = nlohmann::json::parse(line);
+      const std::vector<std::string> path =
+          absl::StrSplit(row["system"].get<std::string>(), '/');
+      rows[absl::StrCat(row["metric"].get<std::string>(), " ", path.back())] =
+          row;
+    }
+    return rows;
+  }
+
+  const TemporaryDirectory directory_;
+};
+
+// The scores of texts whose errors can be counted by hand.
+TEST_F(EvaluateTranslationsTest, ScoresAreThoseOfTheMetrics) {
+  const std::string reference = File("ref", "a b c d e\nf g h i j\n");
+  auto rows = Rows(RunTrainer(
+      {"evaluate-translations", "--reference", reference, "--hypotheses",
+       File("one", "a b c d e\nf g h i x\n"), "--json"}));
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_NEAR(rows["WER one"]["score"], 100 / 10.0, 1e-9);
+  // n-grams of the 10 words: 9 of 10, 7 of 8, 5 of 6 and 3 of 4 are right.
+  const double product = 9 / 10.0 * 7 / 8.0 * 5 / 6.0 * 3 / 4.0;
+  EXPECT_NEAR(rows["BLEU one"]["score"], 100 * std::pow(product, 0.25), 1e-9);
+  // Each sentence has 5, 4, 3, 2 and 1 n-grams of 1 to 5 characters. Precision
+  // and recall are equal, because the texts are equally long.
+  const double mean = (9 / 10.0 + 7 / 8.0 + 5 / 6.0 + 3 / 4.0 + 1 / 2.0) / 5;
+  EXPECT_NEAR(rows["chrF2 one"]["score"], 100 * mean, 1e-9);
+  EXPECT_EQ(rows["BLEU one"]["signature"],
+            "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp");
+  // A second reference that has what is wrong by the first.
+  rows = Rows(RunTrainer({"evaluate-translations", "--reference", reference,
+                          "--reference", File("ref2", "a\nf g h i x\n"),
+                          "--hypotheses", directory_.File("one"), "--json"}));
+  EXPECT_NEAR(rows["WER one"]["score"], 0, 1e-9);
+  EXPECT_NEAR(rows["BLEU one"]["score"], 100, 1e-9);
+  EXPECT_EQ(rows["WER one"]["signature"], "nrefs:2|case:mixed|tok:13a");
+}
+
+// A system with an error in each of 100 sentences is significantly worse than
+// one with errors in 50 of them. One that has the same errors in other
+// sentences is not.
+TEST_F(EvaluateTranslationsTest, Significance) {
+  std::string reference, first, other, worse;
+  for (int i = 0; i < 100; ++i) {
+    reference += "a b c d e\n";
+    first += i % 2 == 0 ? "a b c d e\n" : "a b c d x\n";
+    other += i % 2 == 1 ? "a b c d e\n" : "a b c d x\n";
+    worse += "a b c d x\n";
+  }
+  const Arguments arguments = {
+      "evaluate-translations", "--reference",        File("ref", reference),
+      "--hypotheses",          File("first", first), "--hypotheses",
+      File("other", other),    "--hypotheses",       File("worse", worse)};
+  Arguments json = arguments;
+  json.push_back("--json");
+  const Outcome outcome = RunTrainer(json);
+  EXPECT_EQ(RunTrainer(json).output, outcome.output);
+  EXPECT_EQ(outcome.errors, "100 sentences\n");
+  auto rows = Rows(outcome);
+  ASSERT_EQ(rows.size(), 9u);
+  for (const std::string metric : {"BLEU", "chrF2", "WER"}) {
+    EXPECT_EQ(rows[metric + " first"]["p_value"], 1);
+    EXPECT_EQ(rows[metric + " other"]["score"],
+              rows[metric + " first"]["score"]);
+    EXPECT_GT(rows[metric + " other"]["p_value"], 0.3);
+    EXPECT_NEAR(rows[metric + " worse"]["p_value"], 1 / 1001.0, 1e-9);
+    EXPECT_NEAR(rows[metric + " worse"]["interval"], 0, 1e-9);
+  }
+  // The number of errors is binomial: 95 % are within 1.96 times the standard
+  // deviation, which is 1 % of the words: sqrt(100 / 4) / 500.
+  EXPECT_NEAR(rows["WER first"]["score"], 10, 1e-9);
+  EXPECT_NEAR(rows["WER first"]["interval"], 1.96, 0.2);
+  const Outcome table = RunTrainer(arguments);
+  EXPECT_THAT(table.output,
+              ContainsRegex("WER +score +mean +\\+/- +p  \\(nrefs:1"));
+  EXPECT_THAT(table.output,
+              ContainsRegex("/worse +20.00 +20.00 +0.00 +0.0010\n"));
+}
+
+TEST_F(EvaluateTranslationsTest, ErrorsNameFileAndLine) {
+  const std::string reference = File("ref", "a\nb\n");
+  const auto problem = [&](const std::string& hypotheses) {
+    const Outcome outcome = RunTrainer({"evaluate-translations", "--reference",
+                                        reference, "--hypotheses", hypotheses});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(outcome.output, "");
+    return outcome.errors;
+  };
+  EXPECT_EQ(
+      problem(File("short", "a\n")),
+      absl::StrCat("lm_trainer: ", directory_.File("short"),
+                   ": expected 2 lines, as in ", reference, ", found 1\n"));
+  EXPECT_EQ(problem(File("bad", "a\n\xff\n")),
+            absl::StrCat("lm_trainer: ", directory_.File("bad"),
+                         " line 2: invalid UTF-8\n"));
+  WriteText(reference, "");
+  EXPECT_EQ(problem(File("empty", "")),
+            absl::StrCat("lm_trainer: ", reference,
+                         ": expected a reference, found none\n"));
+}
+
 TEST(DemoCorpusTest, TheSameSeedGivesTheSameText) {
   const auto corpus = [](const std::string& seed) {
     return RunTrainer({"demo-corpus", "--sentences", "20", "--seed", seed})

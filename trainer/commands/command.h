@@ -19,6 +19,7 @@ void AddConvertCommand(cli::App& app, CommandAction* action);
 void AddDemoCorpusCommand(cli::App& app, CommandAction* action);
 void AddEvaluateCommand(cli::App& app, CommandAction* action);
 void AddEvaluateNbestCommand(cli::App& app, CommandAction* action);
+void AddEvaluateTranslationsCommand(cli::App& app, CommandAction* action);
 void AddExportArpaCommand(cli::App& app, CommandAction* action);
 void AddImportArpaCommand(cli::App& app, CommandAction* action);
 void AddImportTorchCommand(cli::App& app, CommandAction* action);

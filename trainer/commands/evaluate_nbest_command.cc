@@ -3,22 +3,19 @@
 // lm_trainer evaluate-nbest: scores several ways to choose from n-best lists.
 
 #include <initializer_list>
-#include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "model_store/reranker.h"
 #include "reranking/bayes_risk.h"
 #include "reranking/metric.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
+#include "trainer/commands/comparison.h"
 #include "trainer/commands/load_version.h"
 #include "trainer/commands/nbest_input.h"
-#include "trainer/text/finite_or_null.h"
 #include "trainer/tuning/nbest_evaluation.h"
 
 namespace lmserve {
@@ -26,13 +23,10 @@ namespace {
 
 struct EvaluateNbestOptions {
   NbestInputOptions input;
-  std::vector<std::string> metrics = MetricNames();
-  size_t samples = 1000;
-  uint64_t seed = 1;
   std::string utility;  // of minimum-Bayes-risk decoding; empty: none
   double scale = 1;
   ModelOptions reranker;  // replaces weights, utility and scale; may be empty
-  bool json = false;
+  ComparisonOptions comparison;
 };
 
 // How to choose from a list by its features.
@@ -97,36 +91,6 @@ std::vector<std::pair<std::string, NbestChoice>> Choose(const NbestInput& input,
   return choices;
 }
 
-void PrintText(const Metric& metric, int references,
-               const std::vector<NbestRow>& rows) {
-  std::cout << absl::StreamFormat("%-9s %8s %8s %8s %8s  (%s)\n", metric.name(),
-                                  "score", "mean", "+/-", "p",
-                                  metric.signature(references));
-  for (const NbestRow& row : rows) {
-    std::cout << absl::StreamFormat("%-9s %8.2f %8.2f %8.2f", row.name,
-                                    row.score, row.mean, row.interval);
-    if (&row != &rows.front()) {
-      std::cout << absl::StreamFormat(" %8.4f", row.p_value);
-    }
-    std::cout << "\n";
-  }
-}
-
-void PrintJson(const Metric& metric, int references,
-               const std::vector<NbestRow>& rows) {
-  for (const NbestRow& row : rows) {
-    const nlohmann::ordered_json json = {
-        {"metric", metric.name()},
-        {"signature", metric.signature(references)},
-        {"system", row.name},
-        {"score", FiniteOrNull(row.score)},
-        {"mean", FiniteOrNull(row.mean)},
-        {"interval", FiniteOrNull(row.interval)},
-        {"p_value", row.p_value}};
-    std::cout << json.dump() << "\n";
-  }
-}
-
 absl::Status RunEvaluateNbest(const EvaluateNbestOptions& options) {
   const absl::StatusOr<NbestInput> input = ReadNbestInput(options.input);
   if (!input.ok()) return input.status();
@@ -135,18 +99,17 @@ absl::Status RunEvaluateNbest(const EvaluateNbestOptions& options) {
           ? ScoringOfOptions(options, *input)
           : ScoringOfReranker(options.reranker, *input);
   if (!scoring.ok()) return scoring.status();
-  const auto choices = Choose(*input, *scoring, options.seed);
-  const int reference_count = static_cast<int>(options.input.references.size());
-  for (const std::string& name : options.metrics) {
+  const ComparisonOptions& comparison = options.comparison;
+  const auto choices = Choose(*input, *scoring, comparison.seed);
+  for (const std::string& name : comparison.metrics) {
     const auto metric = MakeMetric(name, options.input.tokenizer);
     if (!metric.ok()) return metric.status();
     const NbestCounts counts(input->lists, input->references, **metric);
     auto all_choices = choices;
     all_choices.emplace_back("oracle", ChooseOracle(counts));
-    const std::vector<NbestRow> rows =
-        CompareChoices(counts, all_choices, options.samples, options.seed);
-    options.json ? PrintJson(**metric, reference_count, rows)
-                 : PrintText(**metric, reference_count, rows);
+    PrintComparison(comparison, **metric, options.input.references.size(),
+                    CompareChoices(counts, all_choices, comparison.samples,
+                                   comparison.seed));
   }
   return absl::OkStatus();
 }
@@ -182,11 +145,6 @@ void AddEvaluateNbestCommand(cli::App& app, CommandAction* action) {
       "--reranker mt --store store");
   cli::Option* weights = AddNbestInputOptions(
       command, "Feature weights, as NAME=NUMBER (default: 0)", &options->input);
-  command
-      .add_option("--metric", options->metrics,
-                  "One or more of bleu, chrf and wer")
-      ->check(cli::IsMember(MetricNames()))
-      ->capture_default_str();
   cli::Option* utility =
       command
           .add_option(
@@ -202,13 +160,7 @@ void AddEvaluateNbestCommand(cli::App& app, CommandAction* action) {
       ->capture_default_str()
       ->needs(utility);
   AddPublishedReranker(command, &options->reranker, {weights, utility});
-  command
-      .add_option("--samples", options->samples, "Number of bootstrap samples")
-      ->check(cli::Range(40, 1'000'000))
-      ->capture_default_str();
-  command.add_option("--seed", options->seed, "Random seed")
-      ->capture_default_str();
-  command.add_flag("--json", options->json, "Print each row as a JSON object");
+  AddComparisonOptions(command, &options->comparison);
   command.callback(
       [=] { *action = [=] { return RunEvaluateNbest(*options); }; });
 }

@@ -16,13 +16,13 @@
 namespace lmserve {
 namespace {
 
-struct ImportOptions {
+struct ImportArpaOptions {
   ModelOptions target;
   std::string file;
   ArpaOptions arpa;
 };
 
-absl::Status RunImport(const ImportOptions& options) {
+absl::Status RunImportArpa(const ImportArpaOptions& options) {
   if (absl::Status status = CheckModelName(options.target.model);
       !status.ok()) {
     return status;
@@ -46,7 +46,7 @@ absl::Status RunImport(const ImportOptions& options) {
 }  // namespace
 
 void AddImportArpaCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<ImportOptions>();
+  auto options = std::make_shared<ImportArpaOptions>();
   cli::App& command = *app.add_subcommand(
       "import-arpa",
       "Publish an ARPA file of KenLM, SRILM or IRSTLM as a new version.\n"
@@ -68,7 +68,7 @@ void AddImportArpaCommand(cli::App& app, CommandAction* action) {
                    "Reject the file in all cases that are otherwise warnings, "
                    "such as an n-gram that occurs twice");
   AddTargetOptions(command, &options->target);
-  command.callback([=] { *action = [=] { return RunImport(*options); }; });
+  command.callback([=] { *action = [=] { return RunImportArpa(*options); }; });
 }
 
 }  // namespace lmserve

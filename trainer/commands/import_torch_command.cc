@@ -22,7 +22,7 @@
 namespace lmserve {
 namespace {
 
-struct ImportOptions {
+struct ImportTorchOptions {
   ModelOptions target;
   std::string file;
   std::string vocabulary;
@@ -43,7 +43,7 @@ absl::StatusOr<std::vector<std::string>> ReadWords(const std::string& path) {
   return words;
 }
 
-absl::Status RunImport(ImportOptions options) {
+absl::Status RunImportTorch(ImportTorchOptions options) {
   absl::Status status = CheckModelName(options.target.model);
   if (!status.ok()) return status;
   const absl::StatusOr<std::string> file = ReadAllBytes(options.file);
@@ -76,7 +76,7 @@ absl::Status RunImport(ImportOptions options) {
 }  // namespace
 
 void AddImportTorchCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<ImportOptions>();
+  auto options = std::make_shared<ImportTorchOptions>();
   cli::App& command = *app.add_subcommand(
       "import-torch",
       "Publish a network that PyTorch trained: the state_dict of a module with "
@@ -113,7 +113,7 @@ void AddImportTorchCommand(cli::App& app, CommandAction* action) {
       ->allow_extra_args(false);
   AddPrecisionOption(command, &options->precision)->capture_default_str();
   AddTargetOptions(command, &options->target);
-  command.callback([=] { *action = [=] { return RunImport(*options); }; });
+  command.callback([=] { *action = [=] { return RunImportTorch(*options); }; });
 }
 
 }  // namespace lmserve

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "reranking/named_numbers.h"
 #include "text_io/line_reader.h"
+#include "trainer/commands/comparison.h"
 #include "trainer/text/status_line.h"
 
 namespace lmserve {
@@ -70,17 +71,8 @@ cli::Option* AddNbestInputOptions(cli::App& command,
                   "compressed (.gz, .xz, .bz2, .zst), or - for the standard "
                   "input")
       ->required();
-  command
-      .add_option("--reference", options->references,
-                  "References, one per line; several files for several "
-                  "references per list")
-      ->required();
-  command
-      .add_option("--tokenizer", options->tokenizer,
-                  "Tokenizer of BLEU and WER: 13a, or none if the texts are "
-                  "tokenized already")
-      ->check(cli::IsMember({"13a", "none"}))
-      ->capture_default_str();
+  AddReferenceOption(command, &options->references);
+  AddTokenizerOption(command, &options->tokenizer);
   command
       .add_option("--first-id", options->first_id,
                   "Id of the list that the first line of the references "

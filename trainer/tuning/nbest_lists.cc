@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "models/utf8.h"
 #include "reranking/nbest_line.h"
+#include "trainer/text/aligned_lines.h"
 
 namespace lmserve {
 namespace {
@@ -41,29 +42,6 @@ NbestCandidate MakeCandidate(NbestLine line) {
     candidate.features.push_back(feature.value);
   }
   return candidate;
-}
-
-// Appends the lines of a file to the references, one to each list's.
-absl::Status AddReferences(const std::string& file,
-                           std::vector<std::vector<std::string>>* references) {
-  absl::StatusOr<std::unique_ptr<LineReader>> reader = LineReader::Open(file);
-  if (!reader.ok()) return reader.status();
-  const bool first = references->empty();
-  size_t count = 0;
-  for (absl::string_view line; (*reader)->Next(&line); ++count) {
-    if (FindInvalidUtf8(line) != absl::string_view::npos) {
-      return LineError(**reader, "invalid UTF-8");
-    }
-    if (first) references->emplace_back();
-    if (count < references->size()) {
-      (*references)[count].emplace_back(absl::StripSuffix(line, "\r"));
-    }
-  }
-  if (!(*reader)->status().ok()) return (*reader)->status();
-  if (count == references->size()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(file, ": expected ", references->size(),
-                   " lines, as the first file has, found ", count));
 }
 
 bool HaveNumericIds(const NbestLists& lists) {
@@ -113,16 +91,14 @@ absl::StatusOr<NbestLists> ReadNbestLists(LineReader& lines) {
 absl::StatusOr<std::vector<std::vector<std::string>>> ReadReferences(
     const NbestLists& lists, absl::Span<const std::string> files,
     int64_t first_id) {
-  std::vector<std::vector<std::string>> all;
-  for (const std::string& file : files) {
-    absl::Status status = AddReferences(file, &all);
-    if (!status.ok()) return status;
-  }
+  const absl::StatusOr<std::vector<std::vector<std::string>>> all =
+      ReadAlignedLines(files);
+  if (!all.ok()) return all.status();
   const bool by_number = HaveNumericIds(lists);
-  if (!by_number && all.size() != lists.lists.size()) {
+  if (!by_number && all->size() != lists.lists.size()) {
     return absl::InvalidArgumentError(absl::StrCat(
         files[0], ": expected a reference for each of ", lists.lists.size(),
-        " lists, whose ids are not numbers, found ", all.size()));
+        " lists, whose ids are not numbers, found ", all->size()));
   }
   std::vector<std::vector<std::string>> references;
   for (size_t i = 0; i < lists.lists.size(); ++i) {
@@ -131,16 +107,16 @@ absl::StatusOr<std::vector<std::vector<std::string>>> ReadReferences(
       (void)absl::SimpleAtoi(lists.lists[i].id, &line);
       line -= first_id;
     }
-    if (line < 0 || line >= static_cast<int64_t>(all.size())) {
-      if (all.empty()) {
+    if (line < 0 || line >= static_cast<int64_t>(all->size())) {
+      if (all->empty()) {
         return absl::InvalidArgumentError(
             absl::StrCat(files[0], ": expected a reference, found none"));
       }
       return absl::InvalidArgumentError(absl::StrCat(
           "id ", lists.lists[i].id, ": expected an id that has a reference, ",
-          first_id, " to ", first_id + static_cast<int64_t>(all.size()) - 1));
+          first_id, " to ", first_id + static_cast<int64_t>(all->size()) - 1));
     }
-    references.push_back(all[line]);
+    references.push_back((*all)[line]);
   }
   return references;
 }
