@@ -1,20 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/publish.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <filesystem>
 #include <memory>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +12,7 @@
 #include "absl/time/time.h"
 #include "model_store/durable_file.h"
 #include "model_store/manifest.h"
+#include "model_store/model_directory.h"
 #include "model_store/model_name.h"
 #include "model_store/reranker.h"
 #include "model_store/self_test.h"
@@ -31,48 +21,6 @@
 
 namespace lmserve {
 namespace {
-
-absl::Status Failed(absl::string_view what) {
-  return absl::ErrnoToStatus(errno, what);
-}
-
-// A hidden directory in a model's directory. The destructor removes it unless
-// it was renamed.
-class HiddenDirectory {
- public:
-  static absl::StatusOr<std::unique_ptr<HiddenDirectory>> Make(
-      const std::string& parent) {
-    std::string path = absl::StrCat(parent, "/.publish-XXXXXX");
-    if (mkdtemp(path.data()) == nullptr) return Failed(parent);
-    if (chmod(path.c_str(), 0755) != 0) return Failed(path);
-    return std::make_unique<HiddenDirectory>(std::move(path));
-  }
-
-  explicit HiddenDirectory(std::string path) : path_(std::move(path)) {}
-  HiddenDirectory(const HiddenDirectory&) = delete;
-  HiddenDirectory& operator=(const HiddenDirectory&) = delete;
-  ~HiddenDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-
-  const std::string& path() const { return path_; }
-
-  // Returns false if the name is in use.
-  absl::StatusOr<bool> RenameTo(const std::string& path) {
-    if (rename(path_.c_str(), path.c_str()) == 0) {
-      path_.clear();
-      return true;
-    }
-    if (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR) {
-      return false;
-    }
-    return Failed(path);
-  }
-
- private:
-  std::string path_;
-};
 
 // Renames the directory to the first unused version. A version is never an
 // empty directory, so a rename cannot replace one.
@@ -160,57 +108,6 @@ absl::Status WriteVersion(const std::string& directory,
   return status.ok() ? Sync(directory) : status;
 }
 
-// Writes the new file into a hidden directory and renames it over the old one.
-absl::Status WriteAliases(const std::string& parent,
-                          const std::map<std::string, uint64_t>& aliases) {
-  lm::v1::Aliases message;
-  message.mutable_versions()->insert(aliases.begin(), aliases.end());
-  absl::StatusOr<std::unique_ptr<HiddenDirectory>> directory =
-      HiddenDirectory::Make(parent);
-  if (!directory.ok()) return directory.status();
-  const std::string written =
-      absl::StrCat((*directory)->path(), "/", kAliasesFile);
-  absl::Status status = WriteFile(written, ToJson(message));
-  if (!status.ok()) return status;
-  const std::string path = absl::StrCat(parent, "/", kAliasesFile);
-  if (rename(written.c_str(), path.c_str()) != 0) return Failed(path);
-  return Sync(parent);
-}
-
-// An exclusive lock on a directory, against threads and other processes. Has no
-// effect on file systems without locks.
-class DirectoryLock {
- public:
-  // Waits for the lock, at most as long as `wait`: everyone who can read the
-  // directory can hold it.
-  DirectoryLock(const std::string& path, std::chrono::milliseconds wait)
-      : fd_(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    constexpr std::chrono::milliseconds kPause(10);
-    const auto end = std::chrono::steady_clock::now() + wait;
-    while (fd_ >= 0 && flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-      if (errno == EINTR) continue;
-      is_held_elsewhere_ = errno == EWOULDBLOCK;
-      if (!is_held_elsewhere_ || std::chrono::steady_clock::now() >= end) {
-        return;
-      }
-      std::this_thread::sleep_for(kPause);
-    }
-    is_held_elsewhere_ = false;
-  }
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-  ~DirectoryLock() {
-    if (fd_ >= 0) close(fd_);
-  }
-
-  // Whether the lock could not be had in time.
-  bool is_held_elsewhere() const { return is_held_elsewhere_; }
-
- private:
-  const int fd_;
-  bool is_held_elsewhere_ = false;
-};
-
 std::string DescribeVersion(uint64_t version) {
   return version == 0 ? "none" : absl::StrCat("version ", version);
 }
@@ -234,31 +131,35 @@ absl::Status NoSuchModel(const std::string& store, absl::string_view name) {
       "' is not in the store; found: ", absl::StrJoin(*names, ", ")));
 }
 
-// Points an alias to a version; version 0 removes the alias.
+// Points an alias to a version; without a version, removes it.
 absl::Status ChangeAlias(const std::string& store, absl::string_view name,
-                         absl::string_view alias, uint64_t version,
+                         absl::string_view alias,
+                         std::optional<uint64_t> version,
                          std::optional<uint64_t> expected,
                          std::chrono::milliseconds wait) {
-  const std::string parent = absl::StrCat(store, "/", name);
-  const DirectoryLock lock(parent, wait);
-  if (lock.is_held_elsewhere()) {
-    return absl::UnavailableError(absl::StrCat(
-        "model '", name, "': another process holds the lock of its directory"));
+  const absl::StatusOr<std::unique_ptr<DirectoryLock>> lock =
+      DirectoryLock::Take(store, name, wait);
+  if (!lock.ok()) return lock.status();
+  absl::Status status;
+  // Under the lock, because versions are removed under it, too.
+  if (version.has_value()) {
+    status = FindVersion(store, VersionName(name, *version)).status();
   }
+  if (!status.ok()) return status;
   absl::StatusOr<std::map<std::string, uint64_t>> aliases =
       ReadAliases(store, name);
   if (!aliases.ok()) return aliases.status();
   if (expected.has_value()) {
-    absl::Status status = CheckAliasIs(*aliases, name, alias, *expected);
+    status = CheckAliasIs(*aliases, name, alias, *expected);
     if (!status.ok()) return status;
   }
-  if (version != 0) {
-    (*aliases)[std::string(alias)] = version;
+  if (version.has_value()) {
+    (*aliases)[std::string(alias)] = *version;
   } else if (aliases->erase(std::string(alias)) == 0) {
     return absl::NotFoundError(
         absl::StrCat("model '", name, "' has no alias '", alias, "'"));
   }
-  return WriteAliases(parent, *aliases);
+  return WriteAliases(store, name, *aliases);
 }
 
 }  // namespace
@@ -305,11 +206,9 @@ absl::Status SetAlias(const std::string& store, absl::string_view name,
                       absl::string_view alias, uint64_t version,
                       std::optional<uint64_t> expected,
                       std::chrono::milliseconds wait) {
-  absl::Status status = CheckAlias(alias);
+  absl::Status status = CheckModelName(name);
+  if (status.ok()) status = CheckAlias(alias);
   if (!status.ok()) return status;
-  const absl::StatusOr<uint64_t> found =
-      FindVersion(store, VersionName(name, version));
-  if (!found.ok()) return found.status();
   return ChangeAlias(store, name, alias, version, expected, wait);
 }
 
@@ -320,7 +219,7 @@ absl::Status RemoveAlias(const std::string& store, absl::string_view name,
   absl::Status status = CheckModelName(name);
   if (status.ok()) status = CheckAlias(alias);
   if (!status.ok()) return status;
-  return ChangeAlias(store, name, alias, 0, expected, wait);
+  return ChangeAlias(store, name, alias, std::nullopt, expected, wait);
 }
 
 absl::StatusOr<uint64_t> FindNewestVersion(const std::string& store,

@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   lmserve::AddTuneCommand(app, &action);
   lmserve::AddInspectCommand(app, &action);
   lmserve::AddAliasCommand(app, &action);
+  lmserve::AddRemoveVersionsCommand(app, &action);
   lmserve::AddDemoCorpusCommand(app, &action);
   try {
     app.parse(argc, argv);

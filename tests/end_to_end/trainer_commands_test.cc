@@ -271,6 +271,29 @@ TEST_F(TrainerCommandsTest, AliasNamesAVersion) {
   EXPECT_THAT(inspect("en@newest"), testing::StartsWith("en@2\n"));
 }
 
+TEST_F(TrainerCommandsTest, RemovesVersions) {
+  for (int i = 0; i < 4; ++i) PublishTinyModel(store_, "en");
+  RunTrainer({"alias", "default", "--store", store_, "--model", "en@2"});
+  const Arguments remove = {"remove-versions", "--keep", "1"};
+  Arguments dry = remove;
+  dry.push_back("--dry-run");
+  EXPECT_EQ(Trainer(dry), "en@1\nen@3\n");
+  EXPECT_EQ(errors_,
+            "left en@2: alias default\ndry run: nothing was removed\n");
+  EXPECT_EQ(Trainer(remove), "en@1\nen@3\n");
+  EXPECT_EQ(errors_, "left en@2: alias default\n");
+  EXPECT_EQ(Trainer(remove), "");
+  Arguments force = remove;
+  force.push_back("--force");
+  EXPECT_EQ(Trainer(force), "en@2\nen@default\n");
+  EXPECT_EQ(errors_, "");
+  EXPECT_THAT(Trainer({"inspect"}), testing::StartsWith("en@4\n"));
+  EXPECT_EQ(RunTrainer({"remove-versions", "--keep", "0", "--store", store_,
+                        "--model", "en"})
+                .exit_code,
+            2);
+}
+
 class MixtureTest : public TrainerCommandsTest {
  protected:
   MixtureTest() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/publish.h"
 
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +21,7 @@
 #include "model_store/loaded_version.h"
 #include "model_store/model_store.h"
 #include "model_store/store_directory.h"
+#include "tests/model_store/child.h"
 #include "tests/model_store/version_files.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
@@ -215,33 +214,6 @@ TEST_F(PublishTest, EightThreadsAtOnce) {
   ExpectVersions(kThreads * kEach);
   EXPECT_EQ(all, ListVersions(store_.path(), "m"));
 }
-
-// A child process that runs a function until it returns or is killed.
-class Child {
- public:
-  explicit Child(const std::function<void()>& run) : pid_(fork()) {
-    if (pid_ == 0) {
-      run();
-      _exit(0);
-    }
-  }
-  Child(Child&& other) : pid_(std::exchange(other.pid_, -1)) {}
-  ~Child() {
-    if (pid_ > 0) Wait();
-  }
-
-  void Kill() const { ASSERT_EQ(kill(pid_, SIGKILL), 0); }
-
-  // Waits for the end and returns whether the function returned.
-  bool Wait() {
-    int status = 0;
-    const bool ended = waitpid(std::exchange(pid_, -1), &status, 0) > 0;
-    return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  }
-
- private:
-  pid_t pid_;
-};
 
 TEST_F(PublishTest, EightProcessesAtOnce) {
   constexpr int kProcesses = 8, kEach = 3;

@@ -27,6 +27,7 @@ void AddInspectCommand(cli::App& app, CommandAction* action);
 void AddMixtureCommand(cli::App& app, CommandAction* action);
 void AddNgramCommand(cli::App& app, CommandAction* action);
 void AddRecurrentCommand(cli::App& app, CommandAction* action);
+void AddRemoveVersionsCommand(cli::App& app, CommandAction* action);
 void AddTranslationCommand(cli::App& app, CommandAction* action);
 void AddTuneCommand(cli::App& app, CommandAction* action);
 void AddWindowCommand(cli::App& app, CommandAction* action);

@@ -26,8 +26,9 @@ void AddModelOptions(cli::App& command, const std::string& model_help,
 
 }  // namespace
 
-void AddTargetOptions(cli::App& command, ModelOptions* options) {
-  AddModelOptions(command, "Name of the model to publish", options);
+void AddTargetOptions(cli::App& command, ModelOptions* options,
+                      const std::string& model_help) {
+  AddModelOptions(command, model_help, options);
 }
 
 void AddSourceOptions(cli::App& command, ModelOptions* options) {

@@ -19,8 +19,12 @@ struct ModelOptions {
   std::string model;
 };
 
-// For a command that publishes a new version: --model is a name.
-void AddTargetOptions(cli::App& command, ModelOptions* options);
+// For a command that publishes a new version, or that changes a model
+// otherwise:
+// --model is a name.
+void AddTargetOptions(
+    cli::App& command, ModelOptions* options,
+    const std::string& model_help = "Name of the model to publish");
 
 // For a command that reads a version: --model is NAME, NAME@VERSION or
 // NAME@ALIAS.

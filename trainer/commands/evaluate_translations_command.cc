@@ -31,7 +31,7 @@ struct EvaluateTranslationsOptions {
 // a system is a choice from the lists.
 struct Systems {
   NbestLists lists;
-  std::vector<std::vector<std::string>> references;  // of each list
+  std::vector<std::vector<std::string>> references;          // of each list
   std::vector<std::pair<std::string, NbestChoice>> choices;  // by file name
 };
 
@@ -76,8 +76,8 @@ absl::Status RunEvaluateTranslations(
     if (!metric.ok()) return metric.status();
     const NbestCounts counts(systems->lists, systems->references, **metric);
     PrintComparison(comparison, **metric, options.references.size(),
-                    CompareChoices(counts, systems->choices,
-                                   comparison.samples, comparison.seed));
+                    CompareChoices(counts, systems->choices, comparison.samples,
+                                   comparison.seed));
   }
   return absl::OkStatus();
 }

@@ -28,10 +28,11 @@ class AlignedLinesTest : public testing::Test {
 };
 
 TEST_F(AlignedLinesTest, LinesOfEachFile) {
-  EXPECT_THAT(ReadAlignedLines({File("a", "a\n\nb c"), File("b", "x\r\ny\nz\n")})
-                  .value(),
-              ElementsAre(ElementsAre("a", "x"), ElementsAre("", "y"),
-                          ElementsAre("b c", "z")));
+  EXPECT_THAT(
+      ReadAlignedLines({File("a", "a\n\nb c"), File("b", "x\r\ny\nz\n")})
+          .value(),
+      ElementsAre(ElementsAre("a", "x"), ElementsAre("", "y"),
+                  ElementsAre("b c", "z")));
   EXPECT_THAT(ReadAlignedLines({File("c", "")}).value(), ElementsAre());
 }
 
