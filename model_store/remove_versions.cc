@@ -57,9 +57,9 @@ absl::Status CheckIsComplete(const std::string& directory) {
         StoredFile::Open(absl::StrCat(directory, "/", expected.name()));
     if (!file.ok()) return WithFile(expected.name(), file.status());
     if (file->size() == expected.size()) continue;
-    return absl::DataLossError(
-        absl::StrCat(expected.name(), ": expected ", expected.size(),
-                     " bytes, found ", file->size()));
+    return absl::DataLossError(absl::StrCat(expected.name(), ": expected ",
+                                            expected.size(), " bytes, found ",
+                                            file->size()));
   }
   return absl::OkStatus();
 }
@@ -96,8 +96,7 @@ using Uses = std::multimap<uint64_t, std::string>;
 
 absl::Status AddRerankers(const std::string& store, absl::string_view name,
                           Uses* uses) {
-  const absl::StatusOr<std::vector<std::string>> models =
-      ListModelNames(store);
+  const absl::StatusOr<std::vector<std::string>> models = ListModelNames(store);
   if (!models.ok()) return models.status();
   for (const std::string& model : *models) {
     for (uint64_t version : ListVersions(store, model)) {
@@ -115,10 +114,9 @@ absl::Status AddRerankers(const std::string& store, absl::string_view name,
 
 std::string JoinUses(const Uses& uses, uint64_t version) {
   const auto [begin, end] = uses.equal_range(version);
-  return absl::StrJoin(begin, end, ", ",
-                       [](std::string* out, const auto& use) {
-                         absl::StrAppend(out, use.second);
-                       });
+  return absl::StrJoin(begin, end, ", ", [](std::string* out, const auto& use) {
+    absl::StrAppend(out, use.second);
+  });
 }
 
 // Deletes what an earlier call has left under hidden names.
@@ -149,8 +147,7 @@ absl::Status DeleteVersion(const std::string& directory, uint64_t version) {
   if (!status.ok()) return status;
   std::error_code error;
   std::filesystem::remove_all(hidden, error);
-  return error ? absl::ErrnoToStatus(error.value(), hidden)
-               : absl::OkStatus();
+  return error ? absl::ErrnoToStatus(error.value(), hidden) : absl::OkStatus();
 }
 
 // Decides which versions to remove and which to leave. *removal gets what is to

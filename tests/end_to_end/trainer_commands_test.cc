@@ -192,6 +192,43 @@ TEST_F(TrainerCommandsTest, Vocabulary) {
   EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      5 3\n"));
 }
 
+// The text has 9 tokens of the 4 words a, b, </s> and <unk>, which are counted
+// once more by additive smoothing.
+TEST_F(TrainerCommandsTest, LiteralUnknownWords) {
+  const std::string text = "a b <unk>\na <UNK>\na\n";
+  const auto train = [&](const std::string& unk) {
+    Arguments options = kAdditive;
+    options.insert(options.end(), {"--unk", unk});
+    Train(text, options);
+    EXPECT_EQ(errors_.find("warning") != std::string::npos, unk == "keep");
+    return std::exp(Evaluate("zebra\n")["log_prob"].get<double>());
+  };
+  const double end = (3 + 1) / (9.0 + 4), unknown = (2 + 1) / (9.0 + 4);
+  EXPECT_NEAR(train("keep"), unknown * end, 1e-6);
+  Train(text, kAdditive);
+  EXPECT_THAT(errors_,
+              HasSubstr("warning: standard input: 22 % of the tokens are "
+                        "<unk>, so the model will give unknown words about "
+                        "that probability (see --unk, and 'Unknown words' in "
+                        "trainer/README.md)\n"));
+  // Without them, 7 tokens.
+  EXPECT_NEAR(train("skip"), 1 / (7.0 + 4) * (3 + 1) / (7.0 + 4), 1e-6);
+  const Outcome refused = RunTrainer({"ngram", "--unk", "refuse", "--corpus",
+                                      "-", "--store", store_, "--model", "en"},
+                                     text);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.errors, HasSubstr("line 1: expected words, found <unk>"));
+}
+
+// Words that --min-count or --vocabulary make unknown are no <unk> in the text.
+TEST_F(TrainerCommandsTest, RareWordsGiveNoWarning) {
+  Arguments options = kAdditive;
+  options.insert(options.end(), {"--min-count", "2"});
+  Train("a b\na\n", options);
+  EXPECT_THAT(errors_, HasSubstr("(1 unknown)"));
+  EXPECT_THAT(errors_, Not(HasSubstr("warning")));
+}
+
 TEST_F(TrainerCommandsTest, Valid) {
   WriteText(directory_.File("valid"), "a c\n");
   Arguments options = kAdditive;

@@ -84,7 +84,7 @@ void ReadLines(absl::string_view bytes) {
     for (UnwantedWord rule :
          {UnwantedWord::kRefuse, UnwantedWord::kSkip, UnwantedWord::kReplace}) {
       TextRules rules;
-      rules.markers = rules.invalid_utf8 = rule;
+      rules.markers = rules.invalid_utf8 = rules.unknown = rule;
       std::vector<absl::string_view> words;
       const absl::Status status =
           SentenceSplitter(*lines, rules).Split(line, &words);

@@ -105,8 +105,7 @@ TEST_F(RemoveVersionsTest, ADryRunChangesNothing) {
   EXPECT_THAT(removal.removed, ElementsAre(1, 2));
   EXPECT_THAT(removal.removed_aliases, ElementsAre("stable"));
   EXPECT_THAT(Names(), ElementsAre("1", "2", "3", "aliases.json"));
-  EXPECT_THAT(*ReadAliases(store_.path(), "m"),
-              ElementsAre(Pair("stable", 1)));
+  EXPECT_THAT(*ReadAliases(store_.path(), "m"), ElementsAre(Pair("stable", 1)));
 }
 
 TEST_F(RemoveVersionsTest, WhatIsNamedStays) {
@@ -133,8 +132,7 @@ TEST_F(RemoveVersionsTest, ForceRemovesThemAndTheirAliases) {
   EXPECT_THAT(removal.removed, ElementsAre(1, 2, 3));
   EXPECT_THAT(removal.removed_aliases, ElementsAre("default"));
   EXPECT_THAT(removal.left, IsEmpty());
-  EXPECT_THAT(*ReadAliases(store_.path(), "m"),
-              ElementsAre(Pair("canary", 4)));
+  EXPECT_THAT(*ReadAliases(store_.path(), "m"), ElementsAre(Pair("canary", 4)));
 }
 
 // A version that is being copied into place is not removed, and is not one of

@@ -12,6 +12,12 @@
 namespace lmserve {
 namespace {
 
+// What --unk does: <unk> in a text is the unknown word already.
+constexpr std::initializer_list<std::pair<const char*, UnwantedWord>>
+    kUnknownWords = {{"keep", UnwantedWord::kReplace},
+                     {"skip", UnwantedWord::kSkip},
+                     {"refuse", UnwantedWord::kRefuse}};
+
 constexpr std::initializer_list<std::pair<const char*, UnwantedWord>>
     kUnwantedWords = {{"refuse", UnwantedWord::kRefuse},
                       {"skip", UnwantedWord::kSkip},
@@ -52,7 +58,7 @@ void AddCorpusOptions(cli::App& command, absl::string_view what,
           "--markers", rules->markers, kUnwantedWords,
           "Words <s> and </s> inside a line of a text: refuse the text, skip "
           "them like white space, or replace them by <unk>. Around a line they "
-          "are passed over; <unk> and <UNK> are the unknown word")
+          "are passed over")
       ->default_str("refuse");
   command
       .add_enum<UnwantedWord>(
@@ -60,6 +66,13 @@ void AddCorpusOptions(cli::App& command, absl::string_view what,
           "Words that are not valid UTF-8: refuse the text, "
           "skip them, or replace them by <unk>")
       ->default_str("refuse");
+  command
+      .add_enum<UnwantedWord>(
+          "--unk", rules->unknown, kUnknownWords,
+          "Words <unk> and <UNK> of a text: keep them, so that a model learns "
+          "the unknown word from them like any word, skip them like white "
+          "space, or refuse the text")
+      ->default_str("keep");
 }
 
 void AddVocabularyOptions(cli::App& command, CorpusOptions* options) {

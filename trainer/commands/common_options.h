@@ -30,9 +30,9 @@ void AddTargetOptions(
 // NAME@ALIAS.
 void AddSourceOptions(cli::App& command, ModelOptions* options);
 
-// --corpus, --markers and --invalid-utf8. The help text starts with what the
-// text is, as in "Text to train on". The rules are those of all texts of the
-// command.
+// --corpus, --markers, --invalid-utf8 and --unk. The help text starts with what
+// the text is, as in "Text to train on". The rules are those of all texts of
+// the command.
 void AddCorpusOptions(cli::App& command, absl::string_view what,
                       std::string* corpus, TextRules* rules);
 

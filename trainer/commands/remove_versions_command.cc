@@ -2,13 +2,12 @@
 //
 // lm_trainer remove-versions: removes old versions of a model.
 
-#include "model_store/remove_versions.h"
-
 #include <iostream>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "model_store/model_name.h"
+#include "model_store/remove_versions.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/text/status_line.h"
@@ -31,7 +30,8 @@ void Report(const std::string& name, const VersionRemoval& removal) {
     std::cout << name << "@" << alias << "\n";
   }
   for (const auto& [version, reason] : removal.left) {
-    PrintMessage(absl::StrCat("left ", VersionName(name, version), ": ", reason));
+    PrintMessage(
+        absl::StrCat("left ", VersionName(name, version), ": ", reason));
   }
 }
 

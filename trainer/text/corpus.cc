@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "models/text.h"
 #include "models/utf8.h"
@@ -62,7 +63,9 @@ class CorpusBuilder {
     }
     if (!lines_.status().ok()) return lines_.status();
     if (!splitter_.Summary().empty()) PrintMessage(splitter_.Summary());
-    return sentences_ == 0 ? NoSentenceError(lines_) : absl::OkStatus();
+    if (sentences_ == 0) return NoSentenceError(lines_);
+    WarnAboutUnknown();
+    return absl::OkStatus();
   }
 
   absl::StatusOr<Corpus> Build(uint64_t min_count) {
@@ -85,6 +88,18 @@ class CorpusBuilder {
   }
 
  private:
+  // A model learns <unk> in a text like a word.
+  void WarnAboutUnknown() const {
+    if (splitter_.unknown() == 0) return;
+    const double tokens = static_cast<double>(words_.size() - sentences_);
+    PrintMessage(absl::StrFormat(
+        "warning: %s: %.2g %% of the tokens are <unk>, so the model will give "
+        "unknown words about that probability (see --unk, and 'Unknown words' "
+        "in trainer/README.md)",
+        lines_.name(),
+        100 * static_cast<double>(splitter_.unknown()) / tokens));
+  }
+
   WordId AddWord(absl::string_view word) {
     const WordId id = static_cast<WordId>(names_.size());
     const auto added = ids_.emplace(word, id).first;

@@ -44,8 +44,9 @@ struct Corpus {
 };
 
 // Reads a text with one sentence per line, by the rules of TextRules; prints
-// what they left out. Fails with INVALID_ARGUMENT if they refuse a line (the
-// message has its number), and if the text has no sentence.
+// what they left out, and a warning if the text itself has the word <unk>.
+// Fails with INVALID_ARGUMENT if they refuse a line (the message has its
+// number), and if the text has no sentence.
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);

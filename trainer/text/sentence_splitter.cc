@@ -21,7 +21,16 @@ absl::Status SentenceSplitter::Split(absl::string_view line,
     absl::string_view word = (*words)[i];
     if (word == kUnknownUppercase && !keeps_uppercase_) word = kUnknownWord;
     absl::StatusOr<bool> left_out = false;
-    if (word == kBeginSentence || word == kEndSentence) {
+    if (word == kUnknownWord) {
+      if (rules_.unknown == UnwantedWord::kReplace) {
+        ++unknown_;
+      } else {
+        left_out = HandleUnwanted(
+            rules_.unknown,
+            "expected words, found <unk> (accepted with --unk keep or skip)",
+            &word);
+      }
+    } else if (word == kBeginSentence || word == kEndSentence) {
       left_out = HandleUnwanted(
           rules_.markers,
           absl::StrCat("expected words, found the sentence marker ", word,
@@ -58,16 +67,17 @@ absl::StatusOr<bool> SentenceSplitter::HandleUnwanted(UnwantedWord rule,
 }
 
 std::string SentenceSplitter::Summary() const {
-  constexpr absl::string_view kWords =
-      " words that are sentence markers or not valid UTF-8 ";
   std::string summary;
   if (skipped_ > 0) {
-    absl::StrAppend(&summary, lines_.name(), ": ", skipped_, kWords,
-                    "left out");
+    absl::StrAppend(&summary, lines_.name(), ": ", skipped_,
+                    " words that are sentence markers, <unk> or not valid "
+                    "UTF-8 left out");
   }
   if (replaced_ > 0) {
     absl::StrAppend(&summary, summary.empty() ? "" : "; ", lines_.name(), ": ",
-                    replaced_, kWords, "replaced by <unk>");
+                    replaced_,
+                    " words that are sentence markers or not valid UTF-8 "
+                    "replaced by <unk>");
   }
   return summary;
 }

@@ -22,11 +22,11 @@ enum class TextForm {
   kStream,
 };
 
-// What happens to a word that no sentence can have.
+// What happens to a word of a text that is not a word of the language.
 enum class UnwantedWord {
   kRefuse,   // the text is rejected; the error names the line
   kSkip,     // it is left out, as if it were white space
-  kReplace,  // it is replaced by <unk>
+  kReplace,  // it is, or is replaced by, the unknown word <unk>
 };
 
 // How a text is read. These rules are the same for all texts:
@@ -34,12 +34,12 @@ enum class UnwantedWord {
 // - A <s> at the start of a line and a </s> at its end, as SRILM and Sphinx
 //   write them, are those of the sentence and are passed over.
 // - <unk> and <UNK> are the unknown word, unless a model that exists already
-// has
-//   the word <UNK> beside <unk>.
+//   has the word <UNK> beside <unk>.
 struct TextRules {
   TextForm form = TextForm::kSentences;
   UnwantedWord markers = UnwantedWord::kRefuse;  // <s>, </s> inside a line
   UnwantedWord invalid_utf8 = UnwantedWord::kRefuse;
+  UnwantedWord unknown = UnwantedWord::kReplace;  // <unk> and <UNK>
 
   TextRules() = default;
   // NOLINTNEXTLINE(google-explicit-constructor)
@@ -65,6 +65,9 @@ class SentenceSplitter {
   // "" if nothing was.
   std::string Summary() const;
 
+  // The number of words so far that are <unk> or <UNK> in the text itself.
+  uint64_t unknown() const { return unknown_; }
+
  private:
   // Handles words[i]. Returns whether it is left out.
   absl::StatusOr<bool> HandleUnwanted(UnwantedWord rule,
@@ -76,6 +79,7 @@ class SentenceSplitter {
   const bool keeps_uppercase_;
   uint64_t skipped_ = 0;
   uint64_t replaced_ = 0;
+  uint64_t unknown_ = 0;
 };
 
 }  // namespace lmserve

@@ -26,6 +26,7 @@ class SentenceSplitterTest : public testing::Test {
     std::vector<absl::string_view> words;
     status_ = splitter.Split(read, &words);
     summary_ = splitter.Summary();
+    unknown_ = splitter.unknown();
     if (!status_.ok()) words.clear();
     return {words.begin(), words.end()};
   }
@@ -34,6 +35,7 @@ class SentenceSplitterTest : public testing::Test {
   std::unique_ptr<LineReader> lines_;
   absl::Status status_;
   std::string summary_;
+  uint64_t unknown_ = 0;
 };
 
 TEST_F(SentenceSplitterTest, MarkersAroundTheLine) {
@@ -53,6 +55,21 @@ TEST_F(SentenceSplitterTest, MarkersAroundTheLine) {
 
 TEST_F(SentenceSplitterTest, UnknownWords) {
   EXPECT_THAT(Split("<unk> a <UNK>"), ElementsAre("<unk>", "a", "<unk>"));
+  EXPECT_EQ(unknown_, 2u);
+  EXPECT_EQ(summary_, "");
+  rules_.unknown = UnwantedWord::kSkip;
+  EXPECT_THAT(Split("<unk> a <UNK> <unk>s"), ElementsAre("a", "<unk>s"));
+  EXPECT_EQ(unknown_, 0u);
+  EXPECT_THAT(summary_, HasSubstr("text: 2 words"));
+  rules_.unknown = UnwantedWord::kRefuse;
+  EXPECT_THAT(Split("a <UNK>"), IsEmpty());
+  EXPECT_THAT(status_.message(),
+              HasSubstr("text line 1: expected words, found <unk> (accepted "
+                        "with --unk keep or skip)"));
+  // What other rules make <unk> is not <unk> in the text.
+  rules_.invalid_utf8 = UnwantedWord::kReplace;
+  EXPECT_THAT(Split("caf\xE9"), ElementsAre("<unk>"));
+  EXPECT_EQ(unknown_, 0u);
 }
 
 TEST_F(SentenceSplitterTest, MarkersInsideTheLine) {
