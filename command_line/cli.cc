@@ -2,8 +2,9 @@
 #include "command_line/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
-#include <map>
+#include <sstream>
 
 namespace lmserve::cli {
 namespace {
@@ -19,68 +20,229 @@ std::function<void()> WithErrors(std::function<void()> function) {
   };
 }
 
-Validator Wrap(const CLI::Validator& validator) {
-  return Validator(std::make_shared<const CLI::Validator>(validator));
+std::string Found(const std::string& expected, const std::string& text) {
+  return "expected " + expected + ", found '" + text + "'";
 }
 
-template <typename Parse>
-void WithParseErrors(const Parse& parse) {
-  try {
-    parse();
-  } catch (const CLI::ParseError& error) {
-    throw ParseError(error.what(), error.get_exit_code(),
-                     std::current_exception());
+// Returns the names of an enumeration in a row. A name with a comma is quoted.
+std::string Join(const std::vector<std::string>& names,
+                 const std::string& separator) {
+  return CLI::detail::join(
+      names,
+      [](const std::string& name) {
+        return name.find(',') == std::string::npos ? name : "'" + name + "'";
+      },
+      separator);
+}
+
+// Returns the names of an enumeration as the help shows them.
+std::string Braces(const std::vector<std::string>& names) {
+  return "{" + Join(names, ",") + "}";
+}
+
+// Returns a check for numbers for which `is_right` returns true. Comparisons
+// with NaN are false.
+template <typename Number>
+Validator NumberCheck(const std::function<bool(Number)>& is_right,
+                      const std::string& expected, const std::string& values) {
+  return Validator(
+      [=](const std::string& text) {
+        Number value;
+        return CLI::detail::lexical_cast(text, value) && is_right(value)
+                   ? ""
+                   : Found(expected, text);
+      },
+      values);
+}
+
+template <typename Number>
+Validator RangeCheck(Number least, Number most, const std::string& type) {
+  std::ostringstream expected, values;
+  expected << "a number from " << least << " to " << most;
+  values << type << " in [" << least << ", " << most << "]";
+  return NumberCheck<Number>(
+      [=](Number value) { return value >= least && value <= most; },
+      expected.str(), values.str());
+}
+
+// The number in a Value of add_option(); void for a text.
+template <typename Value>
+struct NumberIn {
+  using Type = std::conditional_t<std::is_arithmetic_v<Value>, Value, void>;
+};
+template <typename Value>
+struct NumberIn<std::optional<Value>> : NumberIn<Value> {};
+template <typename Value>
+struct NumberIn<std::vector<Value>> : NumberIn<Value> {};
+
+// Refuses values that are not numbers. CLI11 would read "" as 0, and -1 as the
+// largest number of an unsigned type.
+template <typename Value>
+CLI::Option* WithNumberCheck(CLI::Option* option) {
+  using Number = typename NumberIn<Value>::Type;
+  if constexpr (!std::is_void_v<Number>) {
+    const std::string expected = std::is_floating_point_v<Number> ? "a number"
+                                 : std::is_signed_v<Number>
+                                     ? "a whole number"
+                                     : "a whole number of at least 0";
+    option->check(CLI::Validator(
+        [expected](std::string& text) {
+          Number value;
+          const bool is_right =
+              CLI::detail::lexical_cast(text, value) &&
+              (std::is_signed_v<Number> || text.find('-') == std::string::npos);
+          return is_right ? "" : Found(expected, text);
+        },
+        ""));
   }
+  return option;
+}
+
+template <typename Kind>
+bool Is(const CLI::ParseError& error) {
+  return dynamic_cast<const Kind*>(&error) != nullptr;
+}
+
+// Returns what follows `text` in a message, or nullopt if it does not occur.
+std::optional<std::string> After(const std::string& message,
+                                 const std::string& text) {
+  const size_t found = message.find(text);
+  if (found == std::string::npos) return std::nullopt;
+  return message.substr(found + text.size());
+}
+
+// Returns the message of an error in plain words. The cases are messages of
+// CLI11 2.1; others stay as they are.
+std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
+  const std::string message = error.what();
+  const std::string config = app.get_config_ptr() == nullptr
+                                 ? ""
+                                 : app.get_config_ptr()->get_name() + ": ";
+  if (Is<CLI::ArgumentMismatch>(error)) {
+    const std::string name = message.substr(0, message.find(':'));
+    if (const auto count = After(message, "At Most 1 required but received ")) {
+      return name + ": expected one value, found " + *count;
+    }
+    if (After(message, " missing")) {
+      return name + ": expected a value, found none";
+    }
+  } else if (Is<CLI::ConfigError>(error)) {
+    if (const auto option = After(message, "INI was not able to parse ")) {
+      return config + Found("the name of an option", *option);
+    }
+  } else if (Is<CLI::FileError>(error)) {
+    const size_t end = message.find(" was not readable");
+    return config + "cannot read '" + message.substr(0, end) + "'";
+  } else if (Is<CLI::ConversionError>(error)) {
+    const auto assignment = After(message, "Could not convert: ");
+    const size_t equals = assignment ? assignment->find(" = ") : message.npos;
+    if (equals != message.npos) {
+      return assignment->substr(0, equals) + ": cannot read the value '" +
+             assignment->substr(equals + 3) + "'";
+    }
+  }
+  return message;
+}
+
+// Returns the option of a command, or of the command line that it belongs to,
+// by a name such as "--store"; null if there is none.
+const CLI::Option* FindOption(const CLI::App* command,
+                              const std::string& name) {
+  for (; command != nullptr; command = command->get_parent()) {
+    const CLI::Option* option = command->get_option_no_throw(name);
+    if (option != nullptr) return option;
+  }
+  return nullptr;
+}
+
+// Returns the arguments with "--name" and "" in place of each "--name=", which
+// CLI11 reads like "--name": the next argument would be the value.
+std::vector<std::string> WithEmptyValues(
+    const CLI::App& app, const std::vector<std::string>& arguments) {
+  const CLI::App* command = &app;
+  bool is_value = false;  // of the option before
+  std::vector<std::string> result;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--" && !is_value) {
+      result.insert(result.end(), arguments.begin() + i, arguments.end());
+      return result;
+    }
+    result.push_back(argument);
+    if (std::exchange(is_value, false)) continue;
+    if (argument.empty() || argument[0] != '-') {
+      const auto commands = command->get_subcommands(
+          [&](const CLI::App* sub) { return sub->check_name(argument); });
+      if (!commands.empty()) command = commands[0];
+      continue;
+    }
+    const size_t equals = argument.find('=');
+    const CLI::Option* option = FindOption(command, argument.substr(0, equals));
+    const bool takes_value =
+        option != nullptr && option->get_items_expected_max() > 0;
+    if (!takes_value) continue;
+    is_value = equals == std::string::npos;
+    if (equals + 1 != argument.size()) continue;
+    result.back().pop_back();
+    result.emplace_back();
+  }
+  return result;
 }
 
 }  // namespace
 
-Validator::Validator(std::function<std::string(const std::string&)> function)
-    : validator_(std::make_shared<CLI::Validator>(
-          [function = std::move(function)](std::string& text) {
-            return function(text);
-          },
-          "")) {}
-
-Validator::Validator(std::shared_ptr<const CLI::Validator> validator)
-    : validator_(std::move(validator)) {}
-
-Validator Range(int least, int most) { return Wrap(CLI::Range(least, most)); }
+Validator Range(int least, int most) { return RangeCheck(least, most, "INT"); }
 
 Validator Range(uint64_t least, uint64_t most) {
-  return Wrap(CLI::Range(least, most));
+  return RangeCheck(least, most, "UINT");
 }
 
 Validator Range(double least, double most) {
-  const CLI::Validator range = CLI::Range(least, most);
-  CLI::Validator validator = range;
-  validator.operation([range](std::string& text) {
-    // Comparisons with NaN are false.
-    double value;
-    const bool is_nan =
-        CLI::detail::lexical_cast(text, value) && std::isnan(value);
-    return is_nan ? "expected a number, found " + text : range(text);
-  });
-  return Wrap(validator);
+  return RangeCheck(least, most, "FLOAT");
 }
 
-Validator IsMember(std::vector<std::string> members) {
-  return Wrap(CLI::IsMember(std::move(members)));
+Validator IsMember(const std::vector<std::string>& members) {
+  return Validator(
+      [members](const std::string& text) {
+        return std::find(members.begin(), members.end(), text) != members.end()
+                   ? ""
+                   : Found("one of " + Join(members, ", "), text);
+      },
+      Braces(members));
 }
 
-Validator ExistingFile() { return Wrap(CLI::ExistingFile); }
+Validator ExistingFile() {
+  return Validator(
+      [](const std::string& text) {
+        std::string path = text;
+        return CLI::ExistingFile(path);
+      },
+      "FILE");
+}
 
-Validator PositiveNumber() { return Wrap(CLI::PositiveNumber); }
+Validator PositiveNumber() {
+  return NumberCheck<double>(
+      [](double value) { return value > 0 && std::isfinite(value); },
+      "a number greater than 0", "FLOAT in (0, inf)");
+}
 
-Validator NonNegativeNumber() { return Wrap(CLI::NonNegativeNumber); }
+Validator NonNegativeNumber() {
+  return NumberCheck<double>(
+      [](double value) { return value >= 0 && std::isfinite(value); },
+      "a number of at least 0", "FLOAT in [0, inf)");
+}
 
 Option* Option::required() {
   option_->required();
-  return this;
+  return check([](const std::string& text) {
+    return text.empty() ? Found("a value", text) : "";
+  });
 }
 
 Option* Option::check(const Validator& validator) {
-  option_->check(validator.get());
+  option_->check(CLI::Validator(
+      [validator](std::string& text) { return validator(text); }, ""));
+  if (!validator.values().empty()) option_->type_name(validator.values());
   return this;
 }
 
@@ -164,14 +326,16 @@ Option* App::Own(CLI::Option* option) {
 template <typename Value>
 Option* App::add_option(const std::string& name, Value& variable,
                         const std::string& description) {
-  return Own(app_->add_option(name, variable, description));
+  return Own(
+      WithNumberCheck<Value>(app_->add_option(name, variable, description)));
 }
 
 template <typename Value>
 Option* App::add_option_function(const std::string& name,
                                  std::function<void(const Value&)> function,
                                  const std::string& description) {
-  return Own(app_->add_option_function<Value>(name, function, description));
+  return Own(WithNumberCheck<Value>(
+      app_->add_option_function<Value>(name, function, description)));
 }
 
 #define LMSERVE_CLI_VALUE(...)                                       \
@@ -198,10 +362,21 @@ Option* App::add_enum_function(
     const std::string& name, std::function<void(int)> function,
     const std::vector<std::pair<std::string, int>>& values,
     const std::string& description) {
-  const std::map<std::string, int> by_name(values.begin(), values.end());
+  std::vector<std::string> names;
+  for (const auto& [text, value] : values) names.push_back(text);
+  const CLI::Validator to_number(
+      [values, names](std::string& text) {
+        for (const auto& [known, value] : values) {
+          if (CLI::detail::to_lower(text) != known) continue;
+          text = std::to_string(value);
+          return std::string();
+        }
+        return Found("one of " + Join(names, ", "), text);
+      },
+      "");
   return Own(app_->add_option_function<int>(name, function, description)
-                 ->transform(CLI::CheckedTransformer(by_name, CLI::ignore_case))
-                 ->type_name("ENUM"));
+                 ->transform(to_number)
+                 ->type_name(Braces(names)));
 }
 
 Option* App::add_flag(const std::string& name, bool& variable,
@@ -244,7 +419,7 @@ void App::set_version_flag(const std::string& name,
 
 void App::set_config(const std::string& name, const std::string& description) {
   app_->allow_config_extras(CLI::config_extras_mode::error);
-  app_->set_config(name, "", description);
+  app_->set_config(name, "", description)->type_name("FILE");
   // A value is what follows the equals sign, as on the command line. By default
   // it would be split at commas and spaces, and at brackets.
   app_->get_config_formatter_base()
@@ -253,11 +428,22 @@ void App::set_config(const std::string& name, const std::string& description) {
 }
 
 void App::parse(int argc, const char* const* argv) {
-  WithParseErrors([&] { app_->parse(argc, argv); });
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  std::reverse(arguments.begin(), arguments.end());
+  parse(std::move(arguments));
 }
 
 void App::parse(std::vector<std::string> reversed_arguments) {
-  WithParseErrors([&] { app_->parse(std::move(reversed_arguments)); });
+  std::reverse(reversed_arguments.begin(), reversed_arguments.end());
+  std::vector<std::string> arguments =
+      WithEmptyValues(*app_, reversed_arguments);
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app_->parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    throw ParseError(Explain(*app_, error), error.get_exit_code(),
+                     std::current_exception());
+  }
 }
 
 int App::exit(const ParseError& error) const {

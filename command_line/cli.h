@@ -18,13 +18,14 @@
 namespace CLI {
 class App;
 class Option;
-class Validator;
 }  // namespace CLI
 
 // The part of CLI11 that the programs use, with the names of CLI11. CLI11 is
 // header-only: each source that includes it compiles all of it, which takes
 // longer than the rest of a command. Therefore only cli.cc includes it.
-// See https://cliutils.github.io/CLI11/book/ for the meaning of each function.
+// Messages and the help differ from CLI11's: they say what is expected in plain
+// words. See https://cliutils.github.io/CLI11/book/ for the meaning of each
+// function.
 //
 // Not thread-safe: one thread builds and parses a command line.
 namespace lmserve::cli {
@@ -62,27 +63,30 @@ class ValidationError : public std::runtime_error {
 // Checks the text of a value.
 class Validator {
  public:
-  // FUNCTION returns what is wrong with a text, or "".
+  // FUNCTION returns what is wrong with a text, or "". `values` is what the
+  // help shows in place of the type, such as "{sum,mean}"; "" keeps the type.
   template <typename Function,
             typename = std::enable_if_t<
                 std::is_invocable_r_v<std::string, Function, std::string>>>
-  Validator(Function function)  // NOLINT(google-explicit-constructor)
-      : Validator(std::function<std::string(const std::string&)>(
-            std::move(function))) {}
-  // NOLINTNEXTLINE(google-explicit-constructor)
-  Validator(std::function<std::string(const std::string&)> function);
-  explicit Validator(std::shared_ptr<const CLI::Validator> validator);
+  Validator(Function function,  // NOLINT(google-explicit-constructor)
+            std::string values = "")
+      : function_(std::move(function)), values_(std::move(values)) {}
 
-  const CLI::Validator& get() const { return *validator_; }
+  std::string operator()(const std::string& text) const {
+    return function_(text);
+  }
+  const std::string& values() const { return values_; }
 
  private:
-  std::shared_ptr<const CLI::Validator> validator_;
+  std::function<std::string(const std::string&)> function_;
+  std::string values_;
 };
 
+// Numbers from `least` to `most`.
 Validator Range(int least, int most);
 Validator Range(uint64_t least, uint64_t most);
 Validator Range(double least, double most);
-Validator IsMember(std::vector<std::string> members);
+Validator IsMember(const std::vector<std::string>& members);
 Validator ExistingFile();
 Validator PositiveNumber();
 Validator NonNegativeNumber();
@@ -94,6 +98,7 @@ class Option {
   Option(const Option&) = delete;
   Option& operator=(const Option&) = delete;
 
+  // The option must be given, with a value that is not empty.
   Option* required();
   Option* check(const Validator& validator);
   Option* capture_default_str();
@@ -126,7 +131,7 @@ class App {
   App& operator=(const App&) = delete;
 
   // Value: a string, a number, a vector of them, or an optional number; cli.cc
-  // has the list.
+  // has the list. The text of a number must be one.
   template <typename Value>
   Option* add_option(const std::string& name, Value& variable,
                      const std::string& description = "");
@@ -136,7 +141,8 @@ class App {
                               const std::string& description = "");
 
   // An option whose value is one of the names of an enumeration, in any case of
-  // letters. Variable: an Enum or an optional one.
+  // letters. The help shows the names, as in {sum,mean}. Variable: an Enum or
+  // an optional one.
   template <typename Enum, typename Variable>
   Option* add_enum(const std::string& name, Variable& variable,
                    std::initializer_list<std::pair<const char*, Enum>> values,
@@ -168,8 +174,10 @@ class App {
   // and fails for a name that is not an option.
   void set_config(const std::string& name, const std::string& description);
 
-  // Throws a ParseError. The arguments of the second form are in reverse order
-  // and do not have the name of the program.
+  // Throws a ParseError, whose message names the option, what was expected and
+  // what was found. "--name=" gives an option the empty value. The arguments of
+  // the second form are in reverse order and do not have the name of the
+  // program.
   void parse(int argc, const char* const* argv);
   void parse(std::vector<std::string> reversed_arguments);
   // Prints what the error asks for, such as the help, and returns its exit

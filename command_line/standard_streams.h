@@ -2,6 +2,8 @@
 #ifndef LMSERVE_COMMAND_LINE_STANDARD_STREAMS_H_
 #define LMSERVE_COMMAND_LINE_STANDARD_STREAMS_H_
 
+#include <csignal>
+
 namespace lmserve {
 
 // Opens /dev/null for each of the descriptors 0, 1 and 2 that is closed.
@@ -11,6 +13,14 @@ namespace lmserve {
 // taken one of the numbers before main(), the program is executed again. To be
 // called first in main(), with its arguments.
 void OpenStandardStreams(char** argv);
+
+// Whether the standard output is a pipe or socket that nobody reads any more,
+// as
+// `| head` leaves it when it has enough.
+bool StandardOutputIsClosed();
+
+// The exit code, as shells see it, of a program that a closed pipe has ended.
+inline constexpr int kClosedPipeExitCode = 128 + SIGPIPE;
 
 }  // namespace lmserve
 

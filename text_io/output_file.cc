@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <iostream>
 #include <streambuf>
 #include <system_error>
 #include <utility>
@@ -64,6 +65,7 @@ class EncodingBuffer final : public std::streambuf {
   }
 
   void Write(absl::string_view bytes) {
+    if (fd_ == STDOUT_FILENO) return WriteToStandardOutput(bytes);
     while (error_ == 0 && !bytes.empty()) {
       const ssize_t count = write(fd_, bytes.data(), bytes.size());
       if (count >= 0) {
@@ -72,6 +74,14 @@ class EncodingBuffer final : public std::streambuf {
         error_ = errno;
       }
     }
+  }
+
+  // std::cout then has the state of the standard output.
+  void WriteToStandardOutput(absl::string_view bytes) {
+    errno = 0;
+    std::cout.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (std::cout.flush() || error_ != 0) return;
+    error_ = errno == 0 ? EIO : errno;
   }
 
   int fd_;

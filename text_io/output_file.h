@@ -17,7 +17,8 @@ namespace lmserve {
 // thread-safe.
 class OutputFile {
  public:
-  // "-" is the standard output, not compressed. INVALID_ARGUMENT if the name is
+  // "-" is the standard output, not compressed, which is written by std::cout.
+  // INVALID_ARGUMENT if the name is
   // that of another compression.
   static absl::StatusOr<std::unique_ptr<OutputFile>> Open(
       const std::string& path);

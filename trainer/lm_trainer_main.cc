@@ -3,6 +3,7 @@
 // lm_trainer: trains, imports and evaluates models, and publishes them as
 // versions in a model store.
 
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -44,6 +45,8 @@ void PrintUsageError(const lmserve::cli::App& app,
 
 int main(int argc, char** argv) {
   lmserve::OpenStandardStreams(argv);
+  // A training continues although nobody reads its progress any more.
+  std::signal(SIGPIPE, SIG_IGN);
   lmserve::cli::App app("Trains and evaluates language models for lm_server.",
                         "lm_trainer");
   app.set_version_flag("--version", lmserve::kVersion);
@@ -74,8 +77,10 @@ int main(int argc, char** argv) {
     return kWrongCommandLine;
   }
   absl::Status status = action();
-  if (status.ok() && !std::cout.flush()) {
-    status = absl::UnavailableError("cannot write to the standard output");
+  if (!std::cout.flush()) {
+    if (lmserve::StandardOutputIsClosed()) return lmserve::kClosedPipeExitCode;
+    status.Update(
+        absl::UnavailableError("cannot write to the standard output"));
   }
   if (status.ok()) return 0;
   std::fprintf(stderr, "lm_trainer: %s\n",

@@ -92,7 +92,7 @@ TEST_F(ServerFlagsTest, ReportsInvalidSettings) {
     return outcome.errors;
   };
   EXPECT_THAT(error({"--config", ConfigFile("batch-words=0\n")}),
-              HasSubstr("--batch-words: Value 0 not in range"));
+              HasSubstr("--batch-words: expected a number from 1 to"));
   EXPECT_THAT(error({"--config", ConfigFile("no-such=1\n")}),
               HasSubstr("no-such"));
   EXPECT_THAT(error({}), HasSubstr("--store is required"));

@@ -102,6 +102,48 @@ TEST_F(SurroundingsTest, SigpipeIsIgnored) {
   EXPECT_EQ(server.process().Wait(), 0);
 }
 
+// Runs lm_trainer with a standard output, and with "2>&1" also a standard
+// error, that is a pipe without a reader. Returns its messages and its exit
+// code.
+std::string RunWithClosedPipe(const std::string& redirection,
+                              const Arguments& arguments) {
+  Arguments command = {"bash", "-c",
+                       absl::StrCat("exec 3>&2 > >(:); wait $!; \"$@\" ",
+                                    redirection, "; echo $? >&3"),
+                       "bash"};
+  const Arguments trainer = Command("lm_trainer", arguments);
+  command.insert(command.end(), trainer.begin(), trainer.end());
+  return RunProgram(command).errors;
+}
+
+// A pipe whose reader has enough ends lm_trainer quietly, as it ends other
+// programs; a failure is reported nevertheless.
+TEST_F(SurroundingsTest, AClosedPipeEndsTheTrainerQuietly) {
+  const Arguments model = {"--store", store_.path(), "--model", "en"};
+  const auto run = [&](Arguments arguments) {
+    arguments.insert(arguments.end(), model.begin(), model.end());
+    return RunWithClosedPipe("", arguments);
+  };
+  EXPECT_EQ(RunWithClosedPipe("", {"demo-corpus", "--sentences", "999999999"}),
+            "141\n");
+  EXPECT_EQ(run({"export-arpa", "-"}), "141\n");
+  EXPECT_EQ(run({"inspect"}), "141\n");
+  EXPECT_EQ(run({"alias", "7"}),
+            "lm_trainer: alias: expected a character that is not a digit, "
+            "found '7'\n1\n");
+}
+
+TEST_F(SurroundingsTest, AClosedPipeStopsNoTraining) {
+  const std::string text = store_.File("text");
+  WriteText(text, "the cat is small\nthe dog is big\n");
+  EXPECT_EQ(
+      RunWithClosedPipe("2>&1", {"recurrent", "--epochs", "2", "--units", "4",
+                                 "--corpus", text, "--valid", text, "--store",
+                                 store_.path(), "--model", "lstm"}),
+      "141\n");
+  EXPECT_TRUE(std::filesystem::exists(store_.File("lstm/1/manifest.json")));
+}
+
 // Otherwise the store or a connection would get the number 1 or 2, and the log
 // would be written into it.
 TEST_F(SurroundingsTest, ClosedStandardStreamsAreReplaced) {

@@ -129,8 +129,8 @@ class ArpaReader {
                         "second time"));
     }
     if (options_.strict && !warnings_.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(lines_.name(), ": ", warnings_[0]));
+      return absl::InvalidArgumentError(absl::StrCat(
+          lines_.name(), ": ", warnings_[0], " (a warning without --strict)"));
     }
     if (clamped_ > 0) {  // the options ask for it
       Warn(absl::StrCat(clamped_, " positive log-probabilities replaced by 0"));
@@ -235,9 +235,10 @@ class ArpaReader {
     }
     if (numbers[0] > 0) {
       if (!options_.clamp_positive) {
-        return LineError(lines_,
-                         absl::StrCat("expected a log-probability of at ",
-                                      "most 0, found ", words_[0]));
+        return LineError(
+            lines_, absl::StrCat("expected a log-probability of at ",
+                                 "most 0, found ", words_[0],
+                                 " (accepted as 0 with ", "--clamp-positive)"));
       }
       numbers[0] = 0;
       ++clamped_;

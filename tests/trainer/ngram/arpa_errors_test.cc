@@ -73,7 +73,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"InfiniteBackOff", "a\t-0.25", "a\tinf",
                 "10: expected a number, found NaN or infinity"},
         Refused{"Positive", "-1\ta b", "0.001\ta b",
-                "15: expected a log-probability of at most 0, found 0.001"},
+                "15: expected a log-probability of at most 0, found 0.001 "
+                "(accepted as "
+                "0 with --clamp-positive)"},
         Refused{"DecimalComma", "-1.5\tb", "-1,5\tb",
                 "11: expected numbers first and last, found '-1,5' and 'b'"},
         Refused{"Word", "-0.75\ta", "x\ta",
