@@ -136,7 +136,8 @@ cli::Option* AddCandidateOptions(cli::App& command,
                       "File with n-best lists in the format of Moses or "
                       "Marian, or - for standard input; prints it with the "
                       "features NAME, NAME.unknown, NAME.words and NAME.end of "
-                      "each model NAME appended")
+                      "each model NAME appended, in place of features of the "
+                      "same names")
           ->excludes(candidates);
   command
       .add_flag("--one-best", options->files.one_best,

@@ -306,6 +306,16 @@ TEST_F(TrainerCommandsTest, AliasNamesAVersion) {
   };
   EXPECT_THAT(inspect("en@stable"), testing::StartsWith("en@1\n"));
   EXPECT_THAT(inspect("en@newest"), testing::StartsWith("en@2\n"));
+  const auto remove = [&](const std::string& name, const std::string& model) {
+    return RunTrainer(
+        {"alias", name, "--remove", "--store", store_, "--model", model});
+  };
+  EXPECT_EQ(remove("stable", "en").output, "removed en@stable\n");
+  EXPECT_EQ(inspect("en@stable"), "");
+  EXPECT_THAT(inspect("en@newest"), testing::StartsWith("en@2\n"));
+  EXPECT_EQ(remove("stable", "en").errors,
+            "lm_trainer: model 'en' has no alias 'stable'\n");
+  EXPECT_EQ(remove("newest", "en@2").exit_code, 1);
 }
 
 TEST_F(TrainerCommandsTest, RemovesVersions) {

@@ -303,6 +303,37 @@ TEST_F(TranslationCommandsTest, ATunedRerankerChoosesByItsName) {
                                directory_->File("dev"), "--one-best",
                                "--sources", directory_->File("sources")});
   EXPECT_EQ(Lines(list.output).size(), 20u) << list.errors;
+  // The choice that the trainer measures is the server's.
+  WriteText(directory_->File("chosen"), list.output);
+  std::vector<std::string> targets =
+      Lines(ReadFile(directory_->File("valid.reversed")));
+  targets.resize(20);
+  WriteText(directory_->File("references"),
+            absl::StrCat(absl::StrJoin(targets, "\n"), "\n"));
+  WriteText(directory_->File("dev.choice"),
+            Client({"rerank", "--reranker", "choice", "--nbest",
+                    directory_->File("dev"), "--sources",
+                    directory_->File("sources")})
+                .output);
+  const auto score = [&](Arguments arguments, const std::string& system) {
+    arguments.insert(arguments.end(),
+                     {"--reference", directory_->File("references"), "--metric",
+                      "bleu", "--json"});
+    const Outcome outcome = RunTrainer(arguments);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    for (const std::string& line : Lines(outcome.output)) {
+      const json row = json::parse(line);
+      if (row["system"] == system) return row["score"].get<double>();
+    }
+    ADD_FAILURE() << "no " << system << " in " << outcome.output;
+    return 0.0;
+  };
+  EXPECT_EQ(score({"evaluate-nbest", "--nbest", directory_->File("dev.choice"),
+                   "--reranker", "choice", "--store", Store()},
+                  "reranked"),
+            score({"evaluate-translations", "--hypotheses",
+                   directory_->File("chosen")},
+                  directory_->File("chosen")));
   EXPECT_THAT(Client({"score", "--model", "choice", "the"}).errors,
               HasSubstr("'choice' is a reranker: expected a model"));
 }
