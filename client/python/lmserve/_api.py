@@ -50,16 +50,6 @@ def message_class(name: str) -> Any:
   return message_factory.MessageFactory(_POOL).GetPrototype(descriptor)
 
 
-def unary_methods() -> list[dict[str, str]]:
-  """Returns the unary methods as names for gRPC's service config."""
-  methods = []
-  for path, method in _METHODS.items():
-    if not method.client_streaming and not method.server_streaming:
-      _, service, name = path.split("/")
-      methods.append({"service": service, "method": name})
-  return methods
-
-
 def stub(channel: Any, path: str) -> Any:
   """Returns a callable for the method of a path.
 

@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (AsyncIterable, AsyncIterator, Iterable, Mapping,
-                             Sequence)
+import copy
+import functools
+from collections.abc import (AsyncIterable, AsyncIterator, Iterable, Iterator,
+                             Mapping, Sequence)
 from types import TracebackType
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from lmserve import _requests, _responses
+from lmserve import _options, _requests, _responses
 from lmserve._async_decode import AsyncDecodeSession
+from lmserve._backlog import AsyncBacklog
 from lmserve._connection import Connection, Settings
-from lmserve._errors import from_rpc_error
+from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._retry import AsyncPauses
 from lmserve._types import (Batch, BeamSearchResponse, Candidate,
                             GeneratedWord, ListModelsResponse,
                             MinimumBayesRisk, ModelInfo, Normalization,
@@ -35,12 +39,18 @@ class AsyncGeneration(_responses.GenerationState,
     end: A GenerationEnd after the last word; None before.
   """
 
-  def __init__(self, call: Any) -> None:
+  def __init__(self, connection: Connection, pauses: AsyncPauses, request: Any,
+               deadline: float | None) -> None:
     """Only AsyncClient.generate creates one."""
     super().__init__()
-    self._call = call
-    self._messages = call.__aiter__()
+    self._pauses = pauses
+    self._pause: asyncio.Task[None] | None = None
+    self._retry = connection.stream_retry(deadline)
+    self._start = functools.partial(connection.generate, request,
+                                    metadata=connection.metadata)
+    self._has_begun = False
     self._cancelled = False
+    self._call = self._start(timeout=self._retry.timeout())
 
   def __aiter__(self) -> AsyncGeneration:
     return self
@@ -48,12 +58,15 @@ class AsyncGeneration(_responses.GenerationState,
   async def __anext__(self) -> GeneratedWord:
     while not self._cancelled:
       try:
-        message = await self._messages.__anext__()
-      except (grpc.RpcError, asyncio.CancelledError) as error:
+        message = await self._call.__aiter__().__anext__()
+        self._has_begun = True
+      except grpc.RpcError as error:
+        if not self._cancelled:
+          await self._try_again(from_rpc_error(error))
+        continue
+      except asyncio.CancelledError:
         if self._cancelled:
           break
-        if isinstance(error, grpc.RpcError):
-          raise from_rpc_error(error) from error
         raise
       word = self._accept(message)
       if word is not None:
@@ -63,7 +76,24 @@ class AsyncGeneration(_responses.GenerationState,
   def cancel(self) -> None:
     """Cancels the call, which ends the iteration."""
     self._cancelled = True
+    if self._pause is not None:
+      self._pause.cancel()
     self._call.cancel()
+
+  async def _try_again(self, error: LmserveError) -> None:
+    """Starts the call again after a pause, or raises the error."""
+    if self._has_begun:
+      raise error
+    self._pause = asyncio.create_task(
+        self._pauses.wait(self._retry.pause(error)))
+    try:
+      await self._pause
+    except asyncio.CancelledError:
+      self._pause.cancel()
+      if self._cancelled:
+        return
+      raise
+    self._call = self._start(timeout=self._retry.timeout())
 
 
 class AsyncClient:
@@ -80,7 +110,7 @@ class AsyncClient:
   def __init__(self, address: str = "localhost:50051", *,
                deadline: float = 10.0,
                stream_deadline: float | None = None,
-               attempts: int = 4,
+               attempts: int = 0,
                message_bytes: int = 64 << 20,
                tls: Tls | None = None,
                token: str | None = None) -> None:
@@ -88,9 +118,22 @@ class AsyncClient:
     self._connection = Connection(grpc.aio, Settings(
         address, deadline, stream_deadline, attempts, message_bytes, tls,
         token))
+    self._pauses = AsyncPauses()
+
+  def with_options(self, *, deadline: float | None = None,
+                   stream_deadline: float | None = None,
+                   metadata: (Mapping[str, str] |
+                              Iterable[tuple[str, str]]) = (),
+                   priority: str | None = None) -> AsyncClient:
+    """See Client.with_options."""
+    other = copy.copy(self)
+    other._connection = self._connection.with_options(  # pylint: disable=protected-access
+        deadline, stream_deadline, _options.metadata(metadata, priority))
+    return other
 
   async def close(self) -> None:
     """Closes the connection and cancels running calls."""
+    self._pauses.close()
     await self._connection.channel.close()
 
   async def __aenter__(self) -> AsyncClient:
@@ -117,26 +160,30 @@ class AsyncClient:
       per_word: bool = False, no_end: bool = False,
       deadline: float | None = None) -> AsyncIterator[ScoreResponse]:
     """See Client.score_stream; a task iterates over the batches."""
-    failure: list[Exception] = []
-
-    async def requests() -> AsyncIterator[Any]:
-      try:
-        async for batch in _asynchronous(batches):
-          yield _requests.score_batch(model, batch, per_word, no_end)
-      except Exception as error:  # pylint: disable=broad-except
-        failure.append(error)
-
-    call = self._connection.score_stream(
-        requests(), **self._connection.stream(deadline))
+    connection = self._connection
+    backlog = AsyncBacklog(
+        _score_requests(model, batches, per_word, no_end))
+    retry = connection.stream_retry(deadline)
     try:
-      async for message in call:
-        yield _responses.score(message)
-    except grpc.RpcError as error:
-      raise from_rpc_error(error) from error
+      while True:
+        call = connection.score_stream(
+            backlog.attempt(), timeout=retry.timeout(),
+            metadata=connection.metadata)
+        try:
+          async for message in call:
+            backlog.answer()
+            retry.answered()
+            yield _responses.score(message)
+          break
+        except grpc.RpcError as error:
+          pause = retry.pause(backlog.renumbered(from_rpc_error(error)))
+        finally:
+          call.cancel()
+        await self._pauses.wait(pause)
     finally:
-      call.cancel()
-    if failure:
-      raise failure[0]
+      backlog.close()
+    if backlog.failure is not None:
+      raise backlog.failure
 
   async def predict(self, model: str, contexts: Sequence[Text], *,
                     k: int = 0, exclude_unknown: bool = False,
@@ -185,8 +232,7 @@ class AsyncClient:
     request = _requests.generate(model, prompt, source, max_words, temperature,
                                  top_k, top_p, repetition_penalty, seed,
                                  stop_words, allow_unknown)
-    return AsyncGeneration(self._connection.generate(
-        request, **self._connection.stream(deadline)))
+    return AsyncGeneration(self._connection, self._pauses, request, deadline)
 
   async def beam_search(self, model: str, prompt: Text = "", *,
                         source: Text | None = None, size: int = 5,
@@ -204,7 +250,8 @@ class AsyncClient:
   def decode(self, model: str, words: Sequence[str] = (), *,
              deadline: float | None = None) -> AsyncDecodeSession:
     """See Client.decode; use `async with` with the result."""
-    return AsyncDecodeSession(self._connection, model, words, deadline)
+    return AsyncDecodeSession(self._connection, self._pauses, model, words,
+                              deadline)
 
   async def list_models(
       self, *, deadline: float | None = None) -> ListModelsResponse:
@@ -231,10 +278,14 @@ class AsyncClient:
 
   async def _call(self, method: Any, request: Any,
                   deadline: float | None) -> Any:
-    try:
-      return await method(request, **self._connection.call(deadline))
-    except grpc.RpcError as error:
-      raise from_rpc_error(error) from error
+    retry = self._connection.retry(deadline)
+    while True:
+      try:
+        return await method(request, timeout=retry.timeout(),
+                            metadata=self._connection.metadata)
+      except grpc.RpcError as error:
+        pause = retry.pause(from_rpc_error(error))
+      await self._pauses.wait(pause)
 
 
 def _only(method: Any) -> Any:
@@ -247,13 +298,13 @@ def _only(method: Any) -> Any:
   return call
 
 
-async def _asynchronous(
+def _score_requests(
+    model: str,
     batches: (Iterable[Sequence[Text] | Batch] |
-              AsyncIterable[Sequence[Text] | Batch])
-) -> AsyncIterator[Sequence[Text] | Batch]:
+              AsyncIterable[Sequence[Text] | Batch]),
+    per_word: bool, no_end: bool) -> Iterator[Any] | AsyncIterator[Any]:
   if isinstance(batches, AsyncIterable):
-    async for batch in batches:
-      yield batch
-  else:
-    for batch in batches:
-      yield batch
+    return (_requests.score_batch(model, batch, per_word, no_end)
+            async for batch in batches)
+  return (_requests.score_batch(model, batch, per_word, no_end)
+          for batch in batches)

@@ -16,6 +16,7 @@ import grpc.aio
 from lmserve import _requests, _responses
 from lmserve._connection import Connection
 from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._retry import AsyncPauses
 from lmserve._types import BestWords, DecodeExtended, DecodeStarted, Ids
 
 T = TypeVar("T")
@@ -39,10 +40,11 @@ class AsyncDecodeSession:
 
   start: DecodeStarted
 
-  def __init__(self, connection: Connection, model: str, words: Sequence[str],
-               deadline: float | None) -> None:
+  def __init__(self, connection: Connection, pauses: AsyncPauses, model: str,
+               words: Sequence[str], deadline: float | None) -> None:
     """Only AsyncClient.decode creates one."""
     self._connection = connection
+    self._pauses = pauses
     self._first = _requests.decode_start(model, words)
     self._deadline = deadline
     self._call: Any = None
@@ -56,16 +58,14 @@ class AsyncDecodeSession:
   async def __aenter__(self) -> AsyncDecodeSession:
     if self._call is not None:
       raise ValueError("a session can be used in one `async with` block only")
-    self._call = self._connection.decode(
-        self._sent(), **self._connection.stream(self._deadline))
-    self._reader = asyncio.create_task(self._receive())
-    self._is_open = True
-    try:
-      self.start = await self._send(self._first, _responses.decode_started)
-    except BaseException:
-      await self._close(at_once=True)
-      raise
-    return self
+    retry = self._connection.stream_retry(self._deadline)
+    while True:
+      try:
+        await self._open(retry.timeout())
+        return self
+      except LmserveError as error:
+        pause = retry.pause(error)
+      await self._pauses.wait(pause)
 
   async def __aexit__(self, kind: type[BaseException] | None,
                       error: BaseException | None,
@@ -96,6 +96,21 @@ class AsyncDecodeSession:
     return self._send(_requests.decode_references((), handles),
                       _responses.nothing)
 
+  async def _open(self, timeout: float | None) -> None:
+    """Starts a stream and waits until its start is answered."""
+    self._requests = asyncio.Queue()
+    self._failure = None
+    self._call = self._connection.decode(
+        self._sent(self._requests), timeout=timeout,
+        metadata=self._connection.metadata)
+    self._reader = asyncio.create_task(self._receive())
+    self._is_open = True
+    try:
+      self.start = await self._send(self._first, _responses.decode_started)
+    except BaseException:
+      await self._close(at_once=True)
+      raise
+
   def _send(self, request: Any,
             convert: Callable[[Any], T]) -> asyncio.Future[T]:
     if not self._is_open:
@@ -108,8 +123,8 @@ class AsyncDecodeSession:
     self._requests.put_nowait(request)
     return future
 
-  async def _sent(self) -> AsyncIterator[Any]:
-    while (request := await self._requests.get()) is not None:
+  async def _sent(self, requests: asyncio.Queue[Any]) -> AsyncIterator[Any]:
+    while (request := await requests.get()) is not None:
       yield request
 
   async def _receive(self) -> None:

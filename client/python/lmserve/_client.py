@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import grpc
 
-from lmserve import _requests, _responses
+from lmserve import _options, _requests, _responses
+from lmserve._backlog import Backlog
 from lmserve._connection import Connection, Settings
 from lmserve._decode import DecodeSession
-from lmserve._errors import from_rpc_error
+from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._retry import Pauses
 from lmserve._types import (Batch, BeamSearchResponse, Candidate,
                             GeneratedWord, ListModelsResponse,
                             MinimumBayesRisk, ModelInfo, Normalization,
@@ -30,11 +34,17 @@ class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
     end: A GenerationEnd after the last word; None before.
   """
 
-  def __init__(self, call: Any) -> None:
+  def __init__(self, connection: Connection, pauses: Pauses, request: Any,
+               deadline: float | None) -> None:
     """Only Client.generate creates one."""
     super().__init__()
-    self._call = call
+    self._pauses = pauses
+    self._retry = connection.stream_retry(deadline)
+    self._start = functools.partial(connection.generate, request,
+                                    metadata=connection.metadata)
+    self._has_begun = False
     self._cancelled = False
+    self._call = self._start(timeout=self._retry.timeout())
 
   def __iter__(self) -> Generation:
     return self
@@ -46,7 +56,9 @@ class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
       except grpc.RpcError as error:
         if self._cancelled:
           break
-        raise from_rpc_error(error) from error
+        self._try_again(from_rpc_error(error))
+        continue
+      self._has_begun = True
       word = self._accept(message)
       if word is not None:
         return word
@@ -55,7 +67,18 @@ class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
   def cancel(self) -> None:
     """Cancels the call, which ends the iteration."""
     self._cancelled = True
+    self._pauses.wake()
     self._call.cancel()
+
+  def _try_again(self, error: LmserveError) -> None:
+    """Starts the call again after a pause, or raises the error."""
+    if self._has_begun:
+      raise error
+    self._pauses.wait(self._retry.pause(error), lambda: self._cancelled)
+    if not self._cancelled:
+      self._call = self._start(timeout=self._retry.timeout())
+    if self._cancelled:  # by another thread, which may not know this call
+      self._call.cancel()
 
 
 class Client:
@@ -70,6 +93,20 @@ class Client:
   All methods raise LmserveError if the call fails, and TypeError or ValueError
   for a wrong argument before anything is sent.
 
+  A call that finds the server UNAVAILABLE is tried again until its deadline,
+  after pauses of 0.1 s, 0.2 s, ... 2 s, up to 20 % shorter or longer. So is a
+  call that finds the server too busy, after the time that the server asks for
+  (LmserveError.retry_after). Other errors are not retried. If the time is over,
+  the last error of the server is raised. This is safe because calls are
+  idempotent: to make one twice changes nothing.
+
+  - generate is tried again until its first word, and decode until its start is
+    answered.
+  - score_stream continues on a new stream with the batches that are not yet
+    answered.
+  - Streams are tried again for up to `deadline` seconds without an answer, even
+    if they have no stream_deadline.
+
   Any number of threads may use one client at the same time; their calls share
   its connection, which is opened by the first call.
   """
@@ -77,7 +114,7 @@ class Client:
   def __init__(self, address: str = "localhost:50051", *,
                deadline: float = 10.0,
                stream_deadline: float | None = None,
-               attempts: int = 4,
+               attempts: int = 0,
                message_bytes: int = 64 << 20,
                tls: Tls | None = None,
                token: str | None = None) -> None:
@@ -85,12 +122,11 @@ class Client:
 
     Args:
       address: HOST:PORT or unix:PATH of the server.
-      deadline: Time limit of a call in seconds, all its attempts together.
+      deadline: Time limit of a call in seconds, all its attempts together, and
+        of the attempts to begin or continue a stream. math.inf: no limit.
       stream_deadline: Time limit of a whole stream in seconds. None: no limit.
-      attempts: How many times a call is tried while the server is UNAVAILABLE,
-        with pauses of about 0.1 s, 0.2 s, ... between the attempts; 1 to 5.
-        Client tries streams and beam_search, which uses a stream, only once;
-        AsyncClient tries them like other calls.
+      attempts: How many attempts in a row may fail until the error is raised;
+        1: nothing is retried. 0: as many as the deadline allows.
       message_bytes: The size of the largest message, sent or received.
       tls: How to encrypt the connection. None: not encrypted.
       token: Sent with each call as "authorization: Bearer TOKEN". Without TLS,
@@ -99,9 +135,43 @@ class Client:
     self._connection = Connection(grpc, Settings(
         address, deadline, stream_deadline, attempts, message_bytes, tls,
         token))
+    self._pauses = Pauses()
+
+  def with_options(self, *, deadline: float | None = None,
+                   stream_deadline: float | None = None,
+                   metadata: (Mapping[str, str] |
+                              Iterable[tuple[str, str]]) = (),
+                   priority: str | None = None) -> Client:
+    """Returns a client with other options that shares the connection.
+
+        client.with_options(priority="bulk", deadline=60).score(...)
+
+    It costs a microsecond, so it can be made for a single call. close closes
+    the connection of both clients, so close only one of them, at the end.
+
+    Args:
+      deadline: Replaces the deadline. None: the same.
+      stream_deadline: Replaces the stream_deadline. None: the same. math.inf:
+        no limit.
+      metadata: Sent with each call, such as {"x-request-id": "7"}: a mapping or
+        pairs of names and values. Replaces metadata of the same names and is
+        added to all other metadata of this client.
+      priority: "interactive" or "bulk". The server computes interactive work
+        first. None: the same; at first, score_stream is bulk and all other
+        calls are interactive.
+
+    Raises:
+      ValueError: A name or value of the metadata, or the priority, is not
+        valid.
+    """
+    other = copy.copy(self)
+    other._connection = self._connection.with_options(  # pylint: disable=protected-access
+        deadline, stream_deadline, _options.metadata(metadata, priority))
+    return other
 
   def close(self) -> None:
     """Closes the connection and cancels running calls."""
+    self._pauses.close()
     self._connection.channel.close()
 
   def __enter__(self) -> Client:
@@ -159,26 +229,27 @@ class Client:
       LmserveError: The server failed. If it rejected a batch, the message
         begins with "request N:", where N counts batches from 0.
     """
-    failure: list[Exception] = []
-
-    def requests() -> Iterator[Any]:
+    connection = self._connection
+    backlog = Backlog(_requests.score_batch(model, batch, per_word, no_end)
+                      for batch in batches)
+    retry = connection.stream_retry(deadline)
+    while True:
+      call = connection.score_stream(
+          backlog.attempt(), timeout=retry.timeout(),
+          metadata=connection.metadata)
       try:
-        for batch in batches:
-          yield _requests.score_batch(model, batch, per_word, no_end)
-      except Exception as error:  # pylint: disable=broad-except
-        failure.append(error)
-
-    call = self._connection.score_stream(
-        requests(), **self._connection.stream(deadline))
-    try:
-      for message in call:
-        yield _responses.score(message)
-    except grpc.RpcError as error:
-      raise from_rpc_error(error) from error
-    finally:
-      call.cancel()
-    if failure:
-      raise failure[0]
+        for message in call:
+          backlog.answer()
+          retry.answered()
+          yield _responses.score(message)
+        break
+      except grpc.RpcError as error:
+        pause = retry.pause(backlog.renumbered(from_rpc_error(error)))
+      finally:
+        call.cancel()
+      self._pauses.wait(pause)
+    if backlog.failure is not None:
+      raise backlog.failure
 
   def predict(self, model: str, contexts: Sequence[Text], *,
               k: int = 0, exclude_unknown: bool = False,
@@ -307,8 +378,7 @@ class Client:
     request = _requests.generate(model, prompt, source, max_words, temperature,
                                  top_k, top_p, repetition_penalty, seed,
                                  stop_words, allow_unknown)
-    return Generation(self._connection.generate(
-        request, **self._connection.stream(deadline)))
+    return Generation(self._connection, self._pauses, request, deadline)
 
   def beam_search(self, model: str, prompt: Text = "", *,
                   source: Text | None = None, size: int = 5, best: int = 1,
@@ -360,7 +430,8 @@ class Client:
     Returns:
       A DecodeSession for a `with` block.
     """
-    return DecodeSession(self._connection, model, words, deadline)
+    return DecodeSession(self._connection, self._pauses, model, words,
+                         deadline)
 
   def list_models(self, *, deadline: float | None = None) -> ListModelsResponse:
     """Lists the versions that the server has, refused and is loading."""
@@ -389,10 +460,14 @@ class Client:
         self._connection.health, _requests.health(service), deadline))
 
   def _call(self, method: Any, request: Any, deadline: float | None) -> Any:
-    try:
-      return method(request, **self._connection.call(deadline))
-    except grpc.RpcError as error:
-      raise from_rpc_error(error) from error
+    retry = self._connection.retry(deadline)
+    while True:
+      try:
+        return method(request, timeout=retry.timeout(),
+                      metadata=self._connection.metadata)
+      except grpc.RpcError as error:
+        pause = retry.pause(from_rpc_error(error))
+      self._pauses.wait(pause)
 
 
 def _only(method: Any) -> Any:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import json
 import os
 import pathlib
 from typing import Any
@@ -12,11 +12,14 @@ from typing import Any
 import grpc
 
 from lmserve import _api
+from lmserve._retry import Retry
 from lmserve._types import Tls
 
 _LANGUAGE_MODEL = "/lm.v1.LanguageModelService/"
 _MODELS = "/lm.v1.ModelService/"
 _HEALTH = "/grpc.health.v1.Health/"
+
+Metadata = tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +27,24 @@ class Settings:
   """The arguments of Client and AsyncClient; see Client."""
 
   address: str
-  deadline: float
+  deadline: float | None
   stream_deadline: float | None
   attempts: int
   message_bytes: int
   tls: Tls | None
   token: str | None
 
+  def __post_init__(self) -> None:
+    if self.attempts < 0:
+      raise ValueError(f"attempts: expected 0 or more, found {self.attempts}")
+
 
 class Connection:
-  """A channel and the methods of the API on it."""
+  """A channel and the methods of the API on it.
+
+  Attributes:
+    metadata: What is sent with each call.
+  """
 
   def __init__(self, module: Any, settings: Settings) -> None:
     """Creates the channel without connecting yet.
@@ -42,12 +53,13 @@ class Connection:
       module: grpc or grpc.aio, which makes the channel.
       settings: The settings of the channel.
     """
-    self._settings = settings
-    # Streams of grpc are not retried: with grpc 1.51, a stream with a retry
-    # policy hangs forever, despite its deadline, if the server dies before its
-    # first response. Streams of grpc.aio do not have this bug.
-    retried = _api.unary_methods() if module is grpc else [{}]
-    options = _channel_options(settings, retried)
+    self._deadline = settings.deadline
+    self._stream_deadline = settings.stream_deadline
+    self._attempts = settings.attempts
+    self.metadata: Metadata = ()
+    if settings.token is not None:
+      self.metadata = (("authorization", f"Bearer {settings.token}"),)
+    options = _channel_options(settings)
     if settings.tls is None:
       self.channel = module.insecure_channel(settings.address, options=options)
     else:
@@ -63,62 +75,59 @@ class Connection:
     self.get_model = _api.stub(self.channel, _MODELS + "GetModel")
     self.health = _api.stub(self.channel, _HEALTH + "Check")
 
-  def call(self, deadline: float | None) -> dict[str, Any]:
-    """Returns the keyword arguments of a unary call.
+  def with_options(self, deadline: float | None,
+                   stream_deadline: float | None,
+                   metadata: Metadata) -> Connection:
+    """Returns a connection that shares the channel.
+
+    Args:
+      deadline: Seconds; None: the same deadline.
+      stream_deadline: Seconds; None: the same deadline.
+      metadata: Added to the metadata, in place of what has the same names.
+    """
+    other = copy.copy(self)
+    if deadline is not None:
+      other._deadline = deadline
+    if stream_deadline is not None:
+      other._stream_deadline = stream_deadline
+    names = {name for name, _ in metadata}
+    other.metadata = tuple(pair for pair in self.metadata
+                           if pair[0] not in names) + metadata
+    return other
+
+  def retry(self, deadline: float | None) -> Retry:
+    """Returns the attempts of a unary call, which begins now.
 
     Args:
       deadline: Seconds; None: the deadline of the client.
     """
-    return self._arguments(
-        self._settings.deadline if deadline is None else deadline)
+    return Retry(self._attempts,
+                 self._deadline if deadline is None else deadline)
 
-  def stream(self, deadline: float | None) -> dict[str, Any]:
-    """Returns the keyword arguments of a stream.
+  def stream_retry(self, deadline: float | None) -> Retry:
+    """Returns the attempts of a stream, which begins now.
 
     Args:
       deadline: Seconds; None: the stream_deadline of the client.
     """
-    return self._arguments(
-        self._settings.stream_deadline if deadline is None else deadline)
-
-  def _arguments(self, timeout: float | None) -> dict[str, Any]:
-    metadata = []
-    if self._settings.token is not None:
-      metadata.append(("authorization", f"Bearer {self._settings.token}"))
-    return {"timeout": timeout, "metadata": metadata}
+    return Retry(self._attempts,
+                 self._stream_deadline if deadline is None else deadline,
+                 self._deadline)
 
 
-def _channel_options(settings: Settings,
-                     retried: list[dict[str, str]]) -> list[tuple[str, Any]]:
+def _channel_options(settings: Settings) -> list[tuple[str, Any]]:
   options: list[tuple[str, Any]] = [
       ("grpc.max_receive_message_length", settings.message_bytes),
       ("grpc.max_send_message_length", settings.message_bytes),
       # Reconnect so soon that the next attempt of a call finds a server that
       # has just started.
       ("grpc.initial_reconnect_backoff_ms", 100),
+      ("grpc.max_reconnect_backoff_ms", 2000),
   ]
-  if settings.attempts > 1:
-    options.append(("grpc.service_config",
-                    _service_config(settings.attempts, retried)))
   if settings.tls is not None and settings.tls.server_name is not None:
     options.append(
         ("grpc.ssl_target_name_override", settings.tls.server_name))
   return options
-
-
-def _service_config(attempts: int, retried: list[dict[str, str]]) -> str:
-  return json.dumps({
-      "methodConfig": [{
-          "name": retried,
-          "retryPolicy": {
-              "maxAttempts": min(attempts, 5),
-              "initialBackoff": "0.1s",
-              "maxBackoff": "2s",
-              "backoffMultiplier": 2,
-              "retryableStatusCodes": ["UNAVAILABLE"],
-          },
-      }]
-  })
 
 
 def _credentials(tls: Tls) -> Any:

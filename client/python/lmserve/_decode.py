@@ -15,6 +15,7 @@ import grpc
 from lmserve import _requests, _responses
 from lmserve._connection import Connection
 from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._retry import Pauses
 from lmserve._types import BestWords, DecodeExtended, DecodeStarted, Ids
 
 T = TypeVar("T")
@@ -70,10 +71,11 @@ class DecodeSession:
 
   start: DecodeStarted
 
-  def __init__(self, connection: Connection, model: str, words: Sequence[str],
-               deadline: float | None) -> None:
+  def __init__(self, connection: Connection, pauses: Pauses, model: str,
+               words: Sequence[str], deadline: float | None) -> None:
     """Only Client.decode creates one."""
     self._connection = connection
+    self._pauses = pauses
     self._first = _requests.decode_start(model, words)
     self._deadline = deadline
     self._call: Any = None
@@ -85,16 +87,14 @@ class DecodeSession:
   def __enter__(self) -> DecodeSession:
     if self._call is not None:
       raise ValueError("a session can be used in one `with` block only")
-    self._call = self._connection.decode(
-        iter(self._requests.get, None),
-        **self._connection.stream(self._deadline))
-    self._is_open = True
-    try:
-      self.start = self._send(self._first, _responses.decode_started).result()
-    except BaseException:
-      self._close(at_once=True)
-      raise
-    return self
+    retry = self._connection.stream_retry(self._deadline)
+    while True:
+      try:
+        self._open(retry.timeout())
+        return self
+      except LmserveError as error:
+        pause = retry.pause(error)
+      self._pauses.wait(pause)
 
   def __exit__(self, kind: type[BaseException] | None,
                error: BaseException | None,
@@ -158,6 +158,21 @@ class DecodeSession:
     """Releases a reference of each handle."""
     request = _requests.decode_references((), handles)
     self._send(request, _responses.nothing).result()
+
+  def _open(self, timeout: float | None) -> None:
+    """Starts a stream and waits until its start is answered."""
+    self._requests = queue.SimpleQueue()
+    self._pending.clear()
+    self._failure = None
+    self._call = self._connection.decode(
+        iter(self._requests.get, None), timeout=timeout,
+        metadata=self._connection.metadata)
+    self._is_open = True
+    try:
+      self.start = self._send(self._first, _responses.decode_started).result()
+    except BaseException:
+      self._close(at_once=True)
+      raise
 
   def _send(self, request: Any, convert: Callable[[Any], T]) -> Pending[T]:
     if not self._is_open:

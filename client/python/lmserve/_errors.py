@@ -37,8 +37,10 @@ class LmserveError(Exception):
 
 def from_rpc_error(error: grpc.RpcError) -> LmserveError:
   """Converts an error of gRPC, which must be that of a finished call."""
-  return LmserveError(error.code(), error.details() or "",
-                      _retry_after(error.trailing_metadata() or ()))
+  converted = LmserveError(error.code(), error.details() or "",
+                           _retry_after(error.trailing_metadata() or ()))
+  converted.__cause__ = error
+  return converted
 
 
 def _retry_after(metadata: Any) -> float | None:

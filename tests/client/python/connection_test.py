@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of retries, deadlines, TLS and tokens with a fake server."""
+"""Tests of deadlines, TLS and tokens with a fake server."""
 
 import asyncio
-import pathlib
-import subprocess
-import sys
-import threading
 
 import fake_server
 import grpc
@@ -13,82 +9,6 @@ import lmserve
 import pytest
 
 STATUS = grpc.StatusCode
-
-
-# A client that may try `attempts` times makes `calls` calls. The server fails the
-# first `failures` of them. `good`: whether the last call succeeds.
-@pytest.mark.parametrize("attempts, failures, calls, good", [
-    (4, 0, 1, True), (4, 1, 2, True), (4, 3, 4, True), (4, 4, 4, False),
-    (2, 2, 2, False), (1, 1, 1, False), (5, 5, 5, False), (9, 9, 5, False),
-])
-def test_retries_while_unavailable(attempts, failures, calls, good):
-  with fake_server.FakeServer(failures=failures) as server:
-    with lmserve.Client(server.address, attempts=attempts,
-                        deadline=60) as client:
-      if good:
-        client.score("en", ["a"])
-      else:
-        with pytest.raises(lmserve.LmserveError) as raised:
-          client.score("en", ["a"])
-        assert raised.value.code == STATUS.UNAVAILABLE
-        assert raised.value.message == "going away"
-    assert len(server.calls) == calls
-
-
-def test_asyncio_retries_while_unavailable():
-  async def score(address):
-    async with lmserve.AsyncClient(address, deadline=60) as client:
-      await client.score("en", ["a"])
-
-  with fake_server.FakeServer(failures=2) as server:
-    asyncio.run(score(server.address))
-    assert len(server.calls) == 3
-
-
-def test_streams_of_asyncio_are_retried_too():
-  async def generate(client):
-    _ = [word async for word in client.generate("en")]
-
-  async def run(address, call):
-    async with lmserve.AsyncClient(address, deadline=60) as client:
-      await call(client)
-
-  for call in (generate, lambda client: client.beam_search("en")):
-    with fake_server.FakeServer(failures=2) as server:
-      asyncio.run(run(server.address, call))
-      assert len(server.calls) == 3
-
-
-@pytest.mark.parametrize("method", ["generate", "beam_search", "score_stream",
-                                    "decode"])
-def test_a_server_that_dies_before_it_answers(method):
-  """With a retry policy of gRPC such a stream would wait forever."""
-  server = subprocess.Popen(  # pylint: disable=consider-using-with
-      [sys.executable, "-c",
-       "import fake_server; server = fake_server.FakeServer()\n"
-       "server.gate.clear(); server.__enter__()\n"
-       "print(server.address, flush=True); input()"],
-      cwd=pathlib.Path(__file__).parent, stdin=subprocess.PIPE,
-      stdout=subprocess.PIPE, text=True)
-  killer = threading.Timer(0.5, server.kill)
-  try:
-    with lmserve.Client(server.stdout.readline().strip(), deadline=60,
-                        stream_deadline=60) as client:
-      killer.start()
-      with pytest.raises(lmserve.LmserveError) as raised:
-        if method == "generate":
-          list(client.generate("en"))
-        elif method == "beam_search":
-          client.beam_search("en")
-        elif method == "score_stream":
-          list(client.score_stream("en", [["a"]]))
-        else:
-          with client.decode("en"):
-            pytest.fail("started")
-    assert raised.value.code == STATUS.UNAVAILABLE
-  finally:
-    server.kill()
-    server.communicate()
 
 
 def test_a_server_that_does_not_answer():

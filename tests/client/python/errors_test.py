@@ -60,24 +60,11 @@ def test_limits(store):
       assert error.code == StatusCode.RESOURCE_EXHAUSTED
 
 
-def details_of(seconds, nanos):
-  """Returns a serialized google.rpc.Status with a RetryInfo."""
-  delay = b"\x08" + bytes([seconds]) + b"\x10" + varint(nanos)
-  info = b"\x0a" + bytes([len(delay)]) + delay
-  url = b"type.googleapis.com/google.rpc.RetryInfo"
-  detail = b"\x0a" + bytes([len(url)]) + url + b"\x12" + bytes([len(info)]) + info
-  return b"\x1a" + bytes([len(detail)]) + detail
-
-
-def varint(number):
-  return bytes([number]) if number < 128 else (
-      bytes([number & 127 | 128]) + varint(number >> 7))
-
-
 @pytest.mark.parametrize("details, seconds", [
     (None, None), (b"", None), (b"\x08\x0e", None), (b"not of ours", None),
-    (details_of(1, 500_000_000)[:-1], None), (details_of(0, 0), 0),
-    (details_of(1, 500_000_000), 1.5)])
+    (fake_server.retry_info(1, 500_000_000)[:-1], None),
+    (fake_server.retry_info(0), 0),
+    (fake_server.retry_info(1, 500_000_000), 1.5)])
 def test_retry_after(details, seconds):
   with fake_server.FakeServer(failures=1, details=details) as server:
     with lmserve.Client(server.address, attempts=1, deadline=60) as client:

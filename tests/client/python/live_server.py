@@ -63,10 +63,10 @@ def tune_reranker(store, model, directory, lists, references, *arguments):
 class LiveServer:
   """Serves a store until the end of the `with` block, then drains."""
 
-  def __init__(self, store, *arguments):
+  def __init__(self, store, *arguments, listen="127.0.0.1:0"):
     # pylint: disable=consider-using-with
     self._process = subprocess.Popen(
-        [PROGRAMS / "lm_server", "--store", store, "--listen", "127.0.0.1:0",
+        [PROGRAMS / "lm_server", "--store", store, "--listen", listen,
          "--admin-listen", "", *arguments],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     self.address = self._process.stdout.readline().split()[-1]

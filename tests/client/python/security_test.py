@@ -19,15 +19,15 @@ def serve(request, store, certificates, tmp_path):
   tokens = tmp_path / "tokens"
   tokens.write_text(f"# of the tests\nread {READER}\nadmin {BOSS}\n",
                     encoding="utf-8")
-  arguments = ["--listen", "localhost:0", "--tokens", tokens,
-               "--tls-certificate", certificates / "server.pem",
+  arguments = ["--tokens", tokens, "--tls-certificate", certificates / "server.pem",
                "--tls-key", certificates / "server.key"]
   tls = {"root_certificates": certificates / "server.pem"}
   if request.param:
     arguments += ["--tls-client-ca", certificates / "client.pem"]
     tls.update(private_key=certificates / "client.key",
                certificate_chain=certificates / "client.pem")
-  with live_server.LiveServer(store, *arguments) as server:
+  with live_server.LiveServer(store, *arguments,
+                              listen="localhost:0") as server:
     port = server.address.rpartition(":")[2]
     yield f"localhost:{port}", tls, request.param
 
