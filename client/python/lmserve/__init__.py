@@ -10,7 +10,7 @@ from lmserve._client import Client, Generation
 from lmserve._decode import DecodeSession, Pending
 from lmserve._errors import LmserveError
 from lmserve._types import (Batch, BeamSearchResponse, BestWords, Candidate,
-                            DecodeExtended, DecodeStarted, EndReason,
+                            DecodedBest, DecodeExtended, DecodeStarted, EndReason,
                             GeneratedWord, GenerationEnd, Hypothesis,
                             ListModelsResponse, MinimumBayesRisk, ModelInfo,
                             ModelVersion, NextWords, Normalization,
@@ -32,6 +32,7 @@ __all__ = [
     "DecodeExtended",
     "DecodeSession",
     "DecodeStarted",
+    "DecodedBest",
     "EndReason",
     "GeneratedWord",
     "Generation",

@@ -11,6 +11,7 @@ grpcio-health-checking or stubs of other versions of this API.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Collection
 from typing import Any
 
 from google.protobuf import descriptor_pb2
@@ -18,16 +19,39 @@ from google.protobuf import descriptor_pool
 from google.protobuf import message_factory
 
 
+_Field = descriptor_pb2.FieldDescriptorProto
+_NOT_PACKED = (_Field.TYPE_STRING, _Field.TYPE_BYTES, _Field.TYPE_MESSAGE)
+
+
 def _files() -> Any:
   data = pkgutil.get_data("lmserve", "api.binpb")
   return descriptor_pb2.FileDescriptorSet.FromString(data).file
 
 
-def _pool() -> Any:
+def _pool(files: Any) -> Any:
   pool = descriptor_pool.DescriptorPool()
-  for file in _files():
+  for file in files:
     pool.AddSerializedFile(file.SerializeToString())
   return pool
+
+
+def pool_with_packed_lists(messages: Collection[str]) -> Any:
+  """Returns descriptors in which the lists of numbers of messages are bytes.
+
+  On the wire, a packed list of numbers has the form of a bytes field.
+
+  Args:
+    messages: The names of the messages, such as DecodedBest.
+  """
+  files = _files()
+  for file in files:
+    for message in file.message_type:
+      for field in message.field if message.name in messages else ():
+        if field.label == _Field.LABEL_REPEATED and (
+            field.type not in _NOT_PACKED):
+          field.label = _Field.LABEL_OPTIONAL
+          field.type = _Field.TYPE_BYTES
+  return _pool(files)
 
 
 def _method_protos() -> dict[str, Any]:
@@ -38,24 +62,25 @@ def _method_protos() -> dict[str, Any]:
   }
 
 
-_POOL = _pool()
+_POOL = _pool(_files())
 _METHODS = _method_protos()
 
 
-def message_class(name: str) -> Any:
+def message_class(name: str, pool: Any = _POOL) -> Any:
   """Returns the class of a message by its full name, such as lm.v1.Text."""
-  descriptor = _POOL.FindMessageTypeByName(name.lstrip("."))
+  descriptor = pool.FindMessageTypeByName(name.lstrip("."))
   if hasattr(message_factory, "GetMessageClass"):  # from protobuf 4.22
     return message_factory.GetMessageClass(descriptor)
-  return message_factory.MessageFactory(_POOL).GetPrototype(descriptor)
+  return message_factory.MessageFactory(pool).GetPrototype(descriptor)
 
 
-def stub(channel: Any, path: str) -> Any:
+def stub(channel: Any, path: str, response: Any = None) -> Any:
   """Returns a callable for the method of a path.
 
   Args:
     channel: A channel of grpc or grpc.aio.
     path: The path of the method, such as /lm.v1.ModelService/GetModel.
+    response: The class of the responses. None: the usual one.
   """
   method = _METHODS[path]
   kind = "_".join("stream" if streaming else "unary" for streaming in (
@@ -64,4 +89,5 @@ def stub(channel: Any, path: str) -> Any:
       path,
       request_serializer=message_class(
           method.input_type).SerializeToString,
-      response_deserializer=message_class(method.output_type).FromString)
+      response_deserializer=(
+          response or message_class(method.output_type)).FromString)

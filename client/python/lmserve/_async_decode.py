@@ -17,7 +17,7 @@ from lmserve import _requests, _responses
 from lmserve._connection import Connection
 from lmserve._errors import LmserveError, from_rpc_error
 from lmserve._retry import AsyncPauses
-from lmserve._types import BestWords, DecodeExtended, DecodeStarted, Ids
+from lmserve._types import DecodedBest, DecodeExtended, DecodeStarted, Ids
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class AsyncDecodeSession:
     return self._send(request, _responses.decode_extended)
 
   def best(self, handles: Ids, k: int = 0, *, retain: Ids = (),
-           release: Ids = ()) -> Awaitable[tuple[BestWords, ...]]:
+           release: Ids = ()) -> Awaitable[DecodedBest]:
     """See DecodeSession.best."""
     request = _requests.decode_best(handles, k, retain, release)
     return self._send(request, functools.partial(

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from lmserve import _api
+from lmserve import _api, _arrays
 from lmserve._retry import Retry
 from lmserve._types import Tls
 
@@ -70,7 +70,8 @@ class Connection:
     self.predict = _api.stub(self.channel, _LANGUAGE_MODEL + "Predict")
     self.rerank = _api.stub(self.channel, _LANGUAGE_MODEL + "Rerank")
     self.generate = _api.stub(self.channel, _LANGUAGE_MODEL + "Generate")
-    self.decode = _api.stub(self.channel, _LANGUAGE_MODEL + "Decode")
+    self.decode = _api.stub(self.channel, _LANGUAGE_MODEL + "Decode",
+                            _arrays.decode_response())
     self.list_models = _api.stub(self.channel, _MODELS + "ListModels")
     self.get_model = _api.stub(self.channel, _MODELS + "GetModel")
     self.health = _api.stub(self.channel, _HEALTH + "Check")

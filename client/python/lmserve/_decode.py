@@ -16,7 +16,7 @@ from lmserve import _requests, _responses
 from lmserve._connection import Connection
 from lmserve._errors import LmserveError, from_rpc_error
 from lmserve._retry import Pauses
-from lmserve._types import BestWords, DecodeExtended, DecodeStarted, Ids
+from lmserve._types import DecodedBest, DecodeExtended, DecodeStarted, Ids
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ class DecodeSession:
     return self._send(request, _responses.decode_extended)
 
   def best(self, handles: Ids, k: int = 0, *, retain: Ids = (),
-           release: Ids = ()) -> tuple[BestWords, ...]:
+           release: Ids = ()) -> DecodedBest:
     """Returns the k most probable next words of each state.
 
     Args:
@@ -137,13 +137,13 @@ class DecodeSession:
       release: Handles that lose one reference, after the step.
 
     Returns:
-      A BestWords for each handle.
+      A DecodedBest, which is a sequence with a BestWords for each handle.
     """
     return self.best_later(handles, k, retain=retain,
                            release=release).result()
 
   def best_later(self, handles: Ids, k: int = 0, *, retain: Ids = (),
-                 release: Ids = ()) -> Pending[tuple[BestWords, ...]]:
+                 release: Ids = ()) -> Pending[DecodedBest]:
     """Sends the step of best without waiting for its result."""
     request = _requests.decode_best(handles, k, retain, release)
     return self._send(request, functools.partial(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lmserve import _arrays
 from lmserve import _types as types
 
 _SERVING = 1  # of grpc.health.v1.HealthCheckResponse.ServingStatus
@@ -92,19 +93,17 @@ def decode_started(message: Any) -> types.DecodeStarted:
 def decode_extended(message: Any) -> types.DecodeExtended:
   extended = message.extended
   return types.DecodeExtended(
-      handles=tuple(extended.handles),
-      log_probs=tuple(extended.log_probs),
-      unknown=tuple(extended.unknown),
-      recombination_keys=tuple(extended.recombination_keys))
+      handles=_arrays.uint32s(extended.handles),
+      log_probs=_arrays.floats(extended.log_probs),
+      unknown=_arrays.bools(extended.unknown),
+      recombination_keys=_arrays.fixed64s(extended.recombination_keys))
 
 
-def decoded_best(rows: int, message: Any) -> tuple[types.BestWords, ...]:
-  """Splits the result of DecodeBest into `rows`, one for each handle."""
-  ids, log_probs = tuple(message.best.ids), tuple(message.best.log_probs)
-  k = len(ids) // max(rows, 1)
-  return tuple(types.BestWords(ids[i * k:(i + 1) * k],
-                               log_probs[i * k:(i + 1) * k])
-               for i in range(rows))
+def decoded_best(rows: int, message: Any) -> types.DecodedBest:
+  """Converts the result of DecodeBest for `rows` handles."""
+  return types.DecodedBest(
+      _arrays.rows(_arrays.uint32s(message.best.ids), rows),
+      _arrays.rows(_arrays.floats(message.best.log_probs), rows))
 
 
 def nothing(unused_message: Any) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, SupportsIndex, Union
 
 # A str, which the model splits into words; a list of words, which it takes as
@@ -20,6 +20,10 @@ Text = Union[str, Sequence[str], Sequence[int]]
 
 # Handles or word ids: a list, a tuple, an array.array, a NumPy array, ...
 Ids = Iterable[SupportsIndex]
+
+# Numbers in the results of a decode session: a read-only NumPy array, or a tuple
+# if NumPy is not installed.
+Array = Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -373,22 +377,22 @@ class DecodeStarted:
   most_handles: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class DecodeExtended:
-  """The result of extend, as tuples with an element for each handle and word.
+  """The result of extend, as arrays with an element for each handle and word.
 
   Attributes:
-    handles: The handles of the new states; empty with `scores_only`.
-    log_probs: ln P of each word in its state.
-    unknown: Whether the word is <unk>.
+    handles: The handles of the new states; empty with `scores_only`. uint32.
+    log_probs: ln P of each word in its state. float32.
+    unknown: Whether the word is <unk>. bool.
     recombination_keys: Keys of the new states. States with the same key give
-      every continuation the same probability. Empty with `scores_only`.
+      every continuation the same probability. Empty with `scores_only`. uint64.
   """
 
-  handles: tuple[int, ...]
-  log_probs: tuple[float, ...]
-  unknown: tuple[bool, ...]
-  recombination_keys: tuple[int, ...]
+  handles: Array
+  log_probs: Array
+  unknown: Array
+  recombination_keys: Array
 
 
 class BestWords(NamedTuple):
@@ -397,12 +401,36 @@ class BestWords(NamedTuple):
   If fewer than k words are possible, the others have log-probability -infinity.
 
   Attributes:
-    ids: The ids of the words.
-    log_probs: ln P of each word.
+    ids: The ids of the words. uint32.
+    log_probs: ln P of each word. float32.
   """
 
-  ids: tuple[int, ...]
-  log_probs: tuple[float, ...]
+  ids: Array
+  log_probs: Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedBest(Sequence[BestWords]):
+  """The result of best: a BestWords for each handle.
+
+  Attributes:
+    ids: The ids of all words, as an array of shape (handles, k). uint32.
+    log_probs: ln P of each word, as an array of this shape. float32.
+  """
+
+  ids: Array
+  log_probs: Array
+
+  def __len__(self) -> int:
+    return len(self.ids)
+
+  def __getitem__(self, index: Any) -> Any:
+    if isinstance(index, slice):
+      return DecodedBest(self.ids[index], self.log_probs[index])
+    return BestWords(self.ids[index], self.log_probs[index])
+
+  def __iter__(self) -> Iterator[BestWords]:
+    return map(BestWords, self.ids, self.log_probs)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,8 +74,8 @@ def test_best_equals_predict(client, session):
   rows = session.best([handle, *after, handle], 3)
   prediction = client.predict("ab", [""], k=3).predictions[0]
   assert listed(rows) == listed([(prediction.ids, prediction.log_probs)]) * 3
-
-
+  assert listed(rows[1:]) == listed(rows)[1:]
+  assert listed(zip(rows.ids, rows.log_probs)) == listed(rows)
   for ids, log_probs in rows:
     assert (ids[2], log_probs[2]) == (b, approx(LN2 - LN9))
   assert [len(row.ids) for row in session.best([handle])] == [5]
