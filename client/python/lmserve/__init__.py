@@ -17,7 +17,7 @@ from lmserve._types import (Batch, BeamSearchResponse, BestWords, Candidate,
                             PredictResponse, RankedCandidate, RefusedVersion,
                             Reranker, RerankerMember, RerankResponse,
                             ScoreResponse, Text, TextScore, Tls, Utility,
-                            WordScores)
+                            Vocabulary, WordScores)
 from lmserve._version import __version__
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "TextScore",
     "Tls",
     "Utility",
+    "Vocabulary",
     "WordScores",
     "__version__",
 ]

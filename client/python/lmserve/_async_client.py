@@ -24,7 +24,7 @@ from lmserve._types import (Batch, BeamSearchResponse, Candidate,
                             GeneratedWord, ListModelsResponse,
                             MinimumBayesRisk, ModelInfo, Normalization,
                             PredictResponse, RerankResponse, ScoreResponse,
-                            Text, Tls)
+                            Text, Tls, Vocabulary)
 
 
 class AsyncGeneration(_responses.GenerationState,
@@ -188,10 +188,11 @@ class AsyncClient:
   async def predict(self, model: str, contexts: Sequence[Text], *,
                     k: int = 0, exclude_unknown: bool = False,
                     words: Sequence[str] = (), suffixes: Sequence[Text] = (),
+                    prefix: str = "",
                     deadline: float | None = None) -> PredictResponse:
     """See Client.predict."""
     request = _requests.predict(model, contexts, k, exclude_unknown, words,
-                                suffixes)
+                                suffixes, prefix)
     return _responses.predict(
         await self._call(self._connection.predict, request, deadline))
 
@@ -245,13 +246,21 @@ class AsyncClient:
                                     length_alpha, coverage_beta, max_words,
                                     allow_unknown)
     return _responses.beam_search(
-        await self._call(_only(self._connection.generate), request, deadline))
+        await self._call(_listed(self._connection.generate), request,
+                         deadline))
 
   def decode(self, model: str, words: Sequence[str] = (), *,
              deadline: float | None = None) -> AsyncDecodeSession:
     """See Client.decode; use `async with` with the result."""
     return AsyncDecodeSession(self._connection, self._pauses, model, words,
                               deadline)
+
+  async def vocabulary(self, model: str, *,
+                       deadline: float | None = None) -> Vocabulary:
+    """See Client.vocabulary."""
+    return _responses.vocabulary(
+        await self._call(_listed(self._connection.vocabulary),
+                         _requests.vocabulary(model), deadline))
 
   async def list_models(
       self, *, deadline: float | None = None) -> ListModelsResponse:
@@ -288,12 +297,11 @@ class AsyncClient:
       await self._pauses.wait(pause)
 
 
-def _only(method: Any) -> Any:
-  """Wraps a streaming method so that it returns the only message."""
+def _listed(method: Any) -> Any:
+  """Wraps a streaming method so that it returns the list of all messages."""
 
-  async def call(request: Any, **arguments: Any) -> Any:
-    message, = [message async for message in method(request, **arguments)]
-    return message
+  async def call(request: Any, **arguments: Any) -> list[Any]:
+    return [message async for message in method(request, **arguments)]
 
   return call
 

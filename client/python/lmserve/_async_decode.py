@@ -79,10 +79,10 @@ class AsyncDecodeSession:
                                       release)
     return self._send(request, _responses.decode_extended)
 
-  def best(self, handles: Ids, k: int = 0, *, retain: Ids = (),
-           release: Ids = ()) -> Awaitable[DecodedBest]:
+  def best(self, handles: Ids, k: int = 0, *, words: bool = False,
+           retain: Ids = (), release: Ids = ()) -> Awaitable[DecodedBest]:
     """See DecodeSession.best."""
-    request = _requests.decode_best(handles, k, retain, release)
+    request = _requests.decode_best(handles, k, words, retain, release)
     return self._send(request, functools.partial(
         _responses.decoded_best, len(request.best.handles)))
 
@@ -134,7 +134,10 @@ class AsyncDecodeSession:
     try:
       async for message in self._call:
         future, convert = self._pending.popleft()
-        if not future.done():
+        error = _responses.decode_failed(message)
+        if error is not None:
+          _fail(future, error)
+        elif not future.done():
           future.set_result(convert(message))
     except grpc.RpcError as error:
       failure = from_rpc_error(error)

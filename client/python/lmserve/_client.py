@@ -21,7 +21,7 @@ from lmserve._types import (Batch, BeamSearchResponse, Candidate,
                             GeneratedWord, ListModelsResponse,
                             MinimumBayesRisk, ModelInfo, Normalization,
                             PredictResponse, RerankResponse, ScoreResponse,
-                            Text, Tls)
+                            Text, Tls, Vocabulary)
 
 
 class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
@@ -135,7 +135,7 @@ class Client:
     self._connection = Connection(grpc, Settings(
         address, deadline, stream_deadline, attempts, message_bytes, tls,
         token))
-    self._pauses = Pauses()
+    self._pauses = Pauses(self._connection.channel)
 
   def with_options(self, *, deadline: float | None = None,
                    stream_deadline: float | None = None,
@@ -254,6 +254,7 @@ class Client:
   def predict(self, model: str, contexts: Sequence[Text], *,
               k: int = 0, exclude_unknown: bool = False,
               words: Sequence[str] = (), suffixes: Sequence[Text] = (),
+              prefix: str = "",
               deadline: float | None = None) -> PredictResponse:
     """Predicts the next words of contexts.
 
@@ -268,13 +269,15 @@ class Client:
         ignore k.
       suffixes: The words after the predicted one, for a bidirectional model
         only: one text for each context. Empty: all suffixes are empty.
+      prefix: Return only words that begin with these letters; not together
+        with `words`.
       deadline: Time limit in seconds. None: the client's deadline.
 
     Returns:
       A PredictResponse with a NextWords for each context.
     """
     request = _requests.predict(model, contexts, k, exclude_unknown, words,
-                                suffixes)
+                                suffixes, prefix)
     return _responses.predict(
         self._call(self._connection.predict, request, deadline))
 
@@ -412,7 +415,7 @@ class Client:
                                     length_alpha, coverage_beta, max_words,
                                     allow_unknown)
     return _responses.beam_search(
-        self._call(_only(self._connection.generate), request, deadline))
+        self._call(_listed(self._connection.generate), request, deadline))
 
   def decode(self, model: str, words: Sequence[str] = (), *,
              deadline: float | None = None) -> DecodeSession:
@@ -432,6 +435,24 @@ class Client:
     """
     return DecodeSession(self._connection, self._pauses, model, words,
                          deadline)
+
+  def vocabulary(self, model: str, *,
+                 deadline: float | None = None) -> Vocabulary:
+    """Returns all words of a model.
+
+        vocabulary = client.vocabulary("en")
+        assert vocabulary[vocabulary.find("cat")] == "cat"
+
+    Args:
+      model: The model; not a reranker.
+      deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      A Vocabulary, which is a sequence of words by id.
+    """
+    return _responses.vocabulary(
+        self._call(_listed(self._connection.vocabulary),
+                   _requests.vocabulary(model), deadline))
 
   def list_models(self, *, deadline: float | None = None) -> ListModelsResponse:
     """Lists the versions that the server has, refused and is loading."""
@@ -470,11 +491,10 @@ class Client:
       self._pauses.wait(pause)
 
 
-def _only(method: Any) -> Any:
-  """Wraps a streaming method so that it returns the only message."""
+def _listed(method: Any) -> Any:
+  """Wraps a streaming method so that it returns the list of all messages."""
 
-  def call(request: Any, **arguments: Any) -> Any:
-    message, = method(request, **arguments)
-    return message
+  def call(request: Any, **arguments: Any) -> list[Any]:
+    return list(method(request, **arguments))
 
   return call

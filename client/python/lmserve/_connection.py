@@ -72,6 +72,7 @@ class Connection:
     self.generate = _api.stub(self.channel, _LANGUAGE_MODEL + "Generate")
     self.decode = _api.stub(self.channel, _LANGUAGE_MODEL + "Decode",
                             _arrays.decode_response())
+    self.vocabulary = _api.stub(self.channel, _LANGUAGE_MODEL + "GetVocabulary")
     self.list_models = _api.stub(self.channel, _MODELS + "ListModels")
     self.get_model = _api.stub(self.channel, _MODELS + "GetModel")
     self.health = _api.stub(self.channel, _HEALTH + "Check")
@@ -121,9 +122,10 @@ def _channel_options(settings: Settings) -> list[tuple[str, Any]]:
       ("grpc.max_receive_message_length", settings.message_bytes),
       ("grpc.max_send_message_length", settings.message_bytes),
       # Reconnect so soon that the next attempt of a call finds a server that
-      # has just started.
+      # has just started, even at another address of the same name.
       ("grpc.initial_reconnect_backoff_ms", 100),
       ("grpc.max_reconnect_backoff_ms", 2000),
+      ("grpc.dns_min_time_between_resolutions_ms", 1000),
   ]
   if settings.tls is not None and settings.tls.server_name is not None:
     options.append(

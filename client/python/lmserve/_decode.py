@@ -30,19 +30,24 @@ class Pending(Generic[T]):
     self._session = session
     self._convert = convert
     self._results: list[T] = []
+    self._failure: LmserveError | None = None
 
   def result(self) -> T:
     """Waits until this step and all earlier ones are answered.
 
     Raises:
-      LmserveError: This step or an earlier one failed.
+      LmserveError: This step failed, or the session has ended.
     """
     while not self._results:
+      if self._failure is not None:
+        raise self._failure
       self._session._receive()  # pylint: disable=protected-access
     return self._results[0]
 
   def _accept(self, message: Any) -> None:
-    self._results.append(self._convert(message))
+    self._failure = _responses.decode_failed(message)
+    if self._failure is None:
+      self._results.append(self._convert(message))
 
 
 class DecodeSession:
@@ -59,11 +64,15 @@ class DecodeSession:
   at the end of the session. A step retains its `retain` before it does anything
   else, and releases its `release` after everything else.
 
-  All methods raise LmserveError if a step fails, which ends the session. The
-  message begins with "request N:", where N counts steps from 0, the start.
+  A step that fails raises LmserveError and changes nothing; the session
+  continues. The step has a handle or word that does not exist, or more of them
+  than a limit of `start` allows, or the server is too busy for it; then
+  `retry_after` of the error says when the step may succeed. Any other error,
+  such as UNAVAILABLE, ends the session.
 
   `extend_later` and `best_later` send their steps without waiting, so that the
-  server can work while answers are on their way. Not thread-safe.
+  server can work while answers are on their way. The server does these steps
+  even if one before them has failed. Not thread-safe.
 
   Attributes:
     start: A DecodeStarted, inside the `with` block.
@@ -126,26 +135,27 @@ class DecodeSession:
                                       release)
     return self._send(request, _responses.decode_extended)
 
-  def best(self, handles: Ids, k: int = 0, *, retain: Ids = (),
-           release: Ids = ()) -> DecodedBest:
+  def best(self, handles: Ids, k: int = 0, *, words: bool = False,
+           retain: Ids = (), release: Ids = ()) -> DecodedBest:
     """Returns the k most probable next words of each state.
 
     Args:
       handles: The handles of the states.
       k: The number of words; 0 means 10.
+      words: Whether to fill DecodedBest.words.
       retain: Handles that get one more reference, before the step.
       release: Handles that lose one reference, after the step.
 
     Returns:
       A DecodedBest, which is a sequence with a BestWords for each handle.
     """
-    return self.best_later(handles, k, retain=retain,
+    return self.best_later(handles, k, words=words, retain=retain,
                            release=release).result()
 
-  def best_later(self, handles: Ids, k: int = 0, *, retain: Ids = (),
-                 release: Ids = ()) -> Pending[DecodedBest]:
+  def best_later(self, handles: Ids, k: int = 0, *, words: bool = False,
+                 retain: Ids = (), release: Ids = ()) -> Pending[DecodedBest]:
     """Sends the step of best without waiting for its result."""
-    request = _requests.decode_best(handles, k, retain, release)
+    request = _requests.decode_best(handles, k, words, retain, release)
     return self._send(request, functools.partial(
         _responses.decoded_best, len(request.best.handles)))
 

@@ -27,6 +27,7 @@ _DecodeRequest = _api.message_class("lm.v1.DecodeRequest")
 _DecodeStart = _api.message_class("lm.v1.DecodeStart")
 _DecodeExtend = _api.message_class("lm.v1.DecodeExtend")
 _DecodeBest = _api.message_class("lm.v1.DecodeBest")
+_GetVocabularyRequest = _api.message_class("lm.v1.GetVocabularyRequest")
 _ListModelsRequest = _api.message_class("lm.v1.ListModelsRequest")
 _GetModelRequest = _api.message_class("lm.v1.GetModelRequest")
 _HealthCheckRequest = _api.message_class("grpc.health.v1.HealthCheckRequest")
@@ -81,11 +82,11 @@ def score_batch(model: str, batch: Sequence[Text] | Batch, per_word: bool,
 
 def predict(model: str, contexts: Sequence[Text], k: int,
             exclude_unknown: bool, words: Sequence[str],
-            suffixes: Sequence[Text]) -> Any:
+            suffixes: Sequence[Text], prefix: str) -> Any:
   return _PredictRequest(
       model=model, contexts=_texts("contexts", contexts), k=k,
       exclude_unknown=exclude_unknown, words=_listed("words", words),
-      suffixes=_texts("suffixes", suffixes))
+      suffixes=_texts("suffixes", suffixes), prefix=prefix)
 
 
 def _candidate(value: Text | Candidate) -> Any:
@@ -183,9 +184,10 @@ def decode_extend(handles: Ids, words: Ids, scores_only: bool, retain: Ids,
       retain=_ids("retain", retain), release=_ids("release", release))
 
 
-def decode_best(handles: Ids, k: int, retain: Ids, release: Ids) -> Any:
+def decode_best(handles: Ids, k: int, words: bool, retain: Ids,
+                release: Ids) -> Any:
   return _DecodeRequest(
-      best=_DecodeBest(handles=_ids("handles", handles), k=k),
+      best=_DecodeBest(handles=_ids("handles", handles), k=k, words=words),
       retain=_ids("retain", retain), release=_ids("release", release))
 
 
@@ -193,6 +195,10 @@ def decode_references(retain: Ids, release: Ids) -> Any:
   """Returns a request that only retains and releases handles."""
   return _DecodeRequest(retain=_ids("handles", retain),
                         release=_ids("handles", release))
+
+
+def vocabulary(model: str) -> Any:
+  return _GetVocabularyRequest(model=model)
 
 
 def list_models(page_token: str = "") -> Any:

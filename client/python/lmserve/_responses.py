@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
+
 from lmserve import _arrays
 from lmserve import _types as types
+from lmserve._errors import LmserveError
 
+_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SERVING = 1  # of grpc.health.v1.HealthCheckResponse.ServingStatus
 
 
@@ -71,10 +75,19 @@ def _hypothesis(message: Any) -> types.Hypothesis:
       score=message.score, ended=message.ended)
 
 
-def beam_search(message: Any) -> types.BeamSearchResponse:
+def beam_search(messages: list[Any]) -> types.BeamSearchResponse:
+  message, = messages
   return types.BeamSearchResponse(
       model=_model_version(message.model),
       hypotheses=tuple(map(_hypothesis, message.hypotheses)))
+
+
+def vocabulary(messages: list[Any]) -> types.Vocabulary:
+  first = messages[0]
+  return types.Vocabulary(
+      model=_model_version(first.model),
+      key=first.vocabulary_key,
+      words=tuple(word for message in messages for word in message.words))
 
 
 def decode_started(message: Any) -> types.DecodeStarted:
@@ -87,7 +100,10 @@ def decode_started(message: Any) -> types.DecodeStarted:
       unknown_id=started.unknown_id,
       end_id=started.end_id,
       ids=tuple(started.ids),
-      most_handles=started.most_handles)
+      most_handles=started.most_handles,
+      most_extensions=started.most_extensions,
+      most_predictions=started.most_predictions,
+      most_message_bytes=started.most_message_bytes)
 
 
 def decode_extended(message: Any) -> types.DecodeExtended:
@@ -103,7 +119,26 @@ def decoded_best(rows: int, message: Any) -> types.DecodedBest:
   """Converts the result of DecodeBest for `rows` handles."""
   return types.DecodedBest(
       _arrays.rows(_arrays.uint32s(message.best.ids), rows),
-      _arrays.rows(_arrays.floats(message.best.log_probs), rows))
+      _arrays.rows(_arrays.floats(message.best.log_probs), rows),
+      _rows(tuple(message.best.words), rows))
+
+
+def _rows(values: tuple[str, ...], count: int) -> tuple[tuple[str, ...], ...]:
+  """Splits values into rows of equal length; no values have no rows."""
+  if not values:
+    return ()
+  length = len(values) // count
+  return tuple(values[i:i + length] for i in range(0, len(values), length))
+
+
+def decode_failed(message: Any) -> LmserveError | None:
+  """Returns the error of a step that failed, else None."""
+  if not message.HasField("failed"):
+    return None
+  failed = message.failed
+  return LmserveError(
+      _STATUS_CODES.get(failed.code, grpc.StatusCode.UNKNOWN), failed.message,
+      failed.retry_after_seconds or None)
 
 
 def nothing(unused_message: Any) -> None:

@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 
@@ -123,10 +124,15 @@ def _closed() -> LmserveError:
   return LmserveError(grpc.StatusCode.CANCELLED, "the client is closed")
 
 
+def _ignore(unused_state: grpc.ChannelConnectivity) -> None:
+  """Watches the state of a channel."""
+
+
 class Pauses:
   """The pauses of all calls of a Client. Thread-safe."""
 
-  def __init__(self) -> None:
+  def __init__(self, channel: Any) -> None:
+    self._channel = channel
     self._changed = threading.Condition()
     self._is_closed = False
 
@@ -143,8 +149,15 @@ class Pauses:
       LmserveError: The client is closed.
     """
     with self._changed:
-      self._changed.wait_for(lambda: self._is_closed or is_cancelled(),
-                             seconds)
+      if not self._is_closed:
+        # gRPC 1.51 reconnects only while a thread waits for something of gRPC.
+        # A thread of gRPC does so as long as the state is watched.
+        self._channel.subscribe(_ignore)
+        try:
+          self._changed.wait_for(lambda: self._is_closed or is_cancelled(),
+                                 seconds)
+        finally:
+          self._channel.unsubscribe(_ignore)
       if self._is_closed:
         raise _closed()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, SupportsIndex, Union
@@ -352,6 +353,38 @@ class BeamSearchResponse:
 
 
 @dataclasses.dataclass(frozen=True)
+class Vocabulary(Sequence[str]):
+  """The words of a model: a sequence that has each word at its id.
+
+  Attributes:
+    model: The version of the model.
+    key: A key that is equal for models with equal vocabularies.
+    words: The words in the order of their ids.
+  """
+
+  model: ModelVersion
+  key: int
+  words: tuple[str, ...] = dataclasses.field(repr=False)
+
+  def __len__(self) -> int:
+    return len(self.words)
+
+  def __getitem__(self, index: Any) -> Any:
+    return self.words[index]
+
+  def __contains__(self, word: object) -> bool:
+    return word in self._ids
+
+  def find(self, word: str) -> int | None:
+    """Returns the id of a word, or None if the vocabulary does not have it."""
+    return self._ids.get(word)
+
+  @functools.cached_property
+  def _ids(self) -> dict[str, int]:
+    return {word: i for i, word in enumerate(self.words)}
+
+
+@dataclasses.dataclass(frozen=True)
 class DecodeStarted:
   """The facts about its model that a decode session starts with.
 
@@ -365,6 +398,10 @@ class DecodeStarted:
     ids: The ids of the requested words; unknown_id for a word that is not in
       the vocabulary.
     most_handles: The maximum number of handles of the session at a time.
+    most_extensions: The maximum number of handles of an extend.
+    most_predictions: The maximum of k times the number of handles of a best.
+    most_message_bytes: The maximum size of a step, in bytes of its message. A
+      handle or word takes up to 5 bytes.
   """
 
   model: ModelVersion
@@ -375,6 +412,9 @@ class DecodeStarted:
   end_id: int
   ids: tuple[int, ...]
   most_handles: int
+  most_extensions: int
+  most_predictions: int
+  most_message_bytes: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -416,17 +456,21 @@ class DecodedBest(Sequence[BestWords]):
   Attributes:
     ids: The ids of all words, as an array of shape (handles, k). uint32.
     log_probs: ln P of each word, as an array of this shape. float32.
+    words: The words in k columns, as tuples of str; "" for a word with
+      log-probability -infinity. Empty unless `words` was set.
   """
 
   ids: Array
   log_probs: Array
+  words: tuple[tuple[str, ...], ...] = ()
 
   def __len__(self) -> int:
     return len(self.ids)
 
   def __getitem__(self, index: Any) -> Any:
     if isinstance(index, slice):
-      return DecodedBest(self.ids[index], self.log_probs[index])
+      return DecodedBest(self.ids[index], self.log_probs[index],
+                         self.words[index])
     return BestWords(self.ids[index], self.log_probs[index])
 
   def __iter__(self) -> Iterator[BestWords]:

@@ -47,6 +47,10 @@ async def test_unary_calls(client):
   assert await client.get_model("long") == models[2]
   assert await client.health()
   assert await client.health("ab")
+  vocabulary = await client.vocabulary("ab")
+  assert vocabulary[vocabulary.find("b")] == "b"
+  prediction = await client.predict("ab", ["a"], prefix="b")
+  assert prediction.predictions[0].words == ("b",)
 
 
 @with_client

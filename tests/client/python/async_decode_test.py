@@ -33,10 +33,10 @@ async def test_steps(client):
     await session.retain(first.handles)
     for _ in range(3):
       await session.release(first.handles)
-    with pytest.raises(lmserve.LmserveError, match="request 7: release"):
+    with pytest.raises(lmserve.LmserveError, match="INVALID_ARGUMENT: release"):
       await session.release(first.handles)
-    with pytest.raises(lmserve.LmserveError, match="request 7: release"):
-      await session.best([start.handle])
+    best = await session.best([start.handle], 5, words=True)
+    assert set(best.words[0]) == {"a", "b", "</s>", "<unk>", ""}
 
 
 @with_client
@@ -71,6 +71,21 @@ async def test_cancelling_a_step_does_not_shift_the_results(client):
     cancelled = asyncio.ensure_future(session.extend([handle], [a]))
     cancelled.cancel()
     assert len((await session.extend([handle] * 2, [a] * 2)).handles) == 2
+
+
+@with_client
+async def test_a_step_that_fails_leaves_the_others_alone(client):
+  async with client.decode("ab", ["a"]) as session:
+    handle, a = session.start.handle, session.start.ids[0]
+    steps = [session.extend([handle], [99 if i % 2 else a])
+             for i in range(100)]
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    for i, result in enumerate(results):
+      if i % 2:
+        assert isinstance(result, lmserve.LmserveError)
+        assert result.message.startswith("extend.words[0]: ")
+      else:
+        assert len(result.handles) == 1
 
 
 @with_client

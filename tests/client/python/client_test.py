@@ -5,6 +5,7 @@ import math
 import threading
 
 import fake_server
+import live_server
 import lmserve
 import pytest
 
@@ -102,6 +103,14 @@ def test_predict_given_words(client):
   assert rated.log_probs == approx((LN2 - LN9, -LN3))
 
 
+def test_predict_words_with_a_prefix(client):
+  for prefix, words in (("b", ("b",)), ("<u", ("<unk>",)), ("x", ())):
+    found = client.predict("ab", ["a"], prefix=prefix).predictions[0]
+    assert found.words == words
+  with pytest.raises(lmserve.LmserveError, match="INVALID_ARGUMENT: prefix"):
+    client.predict("ab", ["a"], prefix="b", words=["b"])
+
+
 def test_predict_fills_a_gap(client):
   response = client.predict("both", ["a"], suffixes=["c"], k=2)
   gap = response.predictions[0]
@@ -194,6 +203,34 @@ def test_versions_that_are_being_loaded():
   with fake_server.FakeServer(answer=answer) as server:
     with lmserve.Client(server.address, deadline=60) as client:
       assert client.list_models().loading == (lmserve.ModelVersion("en", 7),)
+
+
+def test_vocabulary(client):
+  vocabulary = client.vocabulary("ab")
+  assert vocabulary.model == lmserve.ModelVersion("ab", 1)
+  assert set(vocabulary) == {"<unk>", "<s>", "</s>", "a", "b"}
+  assert len(vocabulary) == 5
+  assert vocabulary.words == tuple(vocabulary)
+  for i, word in enumerate(vocabulary):
+    assert vocabulary.find(word) == i
+    assert vocabulary[i] == word
+  assert vocabulary.find("zebra") is None
+  assert "a" in vocabulary and "zebra" not in vocabulary
+  with client.decode("ab", ["b"]) as session:
+    assert session.start.ids == (vocabulary.find("b"),)
+    assert session.start.vocabulary_key == vocabulary.key
+  with pytest.raises(lmserve.LmserveError, match="NOT_FOUND"):
+    client.vocabulary("nobody")
+
+
+def test_a_vocabulary_of_several_messages(tmp_path):
+  words = [f"word-{i:06}" * 10 for i in range(40_000)]
+  live_server.train_ngram(tmp_path, "many", "\n".join(words))
+  with live_server.LiveServer(tmp_path) as server:
+    with lmserve.Client(server.address) as client:
+      vocabulary = client.vocabulary("many")
+      assert len(vocabulary) == 40_003
+      assert set(words) <= set(vocabulary)
 
 
 def test_health(client):

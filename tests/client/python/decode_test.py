@@ -10,6 +10,7 @@ import live_server
 import lmserve
 import pytest
 from grpc import StatusCode
+from lmserve import _api, _responses
 
 LN2 = math.log(2)
 LN3 = math.log(3)
@@ -93,7 +94,8 @@ def test_references(session):
     session.release([handle])
   assert raised.value.code == StatusCode.INVALID_ARGUMENT
   assert raised.value.message == (
-      f"request 5: release[0]: expected a handle of this stream, found {handle}")
+      "release[0]: expected a handle of this stream with a reference left, "
+      f"found {handle}")
 
 
 def forms(values):
@@ -146,20 +148,73 @@ def test_steps_sent_ahead(session):
   assert len(best.result()[0].ids) == 2
 
 
-def test_an_error_of_a_step_sent_ahead_ends_those_after(session):
+def test_best_returns_words(client, session):
+  prediction = client.predict("ab", ["a"], k=5).predictions[0]
+  handles = session.extend([session.start.handle], session.start.ids[:1]).handles
+  rows = session.best([*handles, *handles], 5, words=True)
+  assert rows.words == ((*prediction.words, ""),) * 2  # <s> is impossible
+  assert rows[:1].words == rows.words[:1]
+  assert session.best_later(handles, 1, words=True).result().words == (
+      prediction.words[:1],)
+  assert session.best(handles, 2).words == ()
+  assert session.best([], 2, words=True).words == ()
+
+
+def test_a_step_that_fails_changes_nothing(session):
+  handle, a = session.start.handle, session.start.ids[0]
+  for step, field in (
+      (lambda: session.extend([handle], [99], retain=[handle]),
+       "extend.words[0]"),
+      (lambda: session.best([handle + 1], retain=[handle]), "best.handles[0]"),
+      (lambda: session.extend([handle], [a], release=[handle, handle]),
+       "release[1]")):
+    with pytest.raises(lmserve.LmserveError) as raised:
+      step()
+    assert raised.value.code == StatusCode.INVALID_ARGUMENT
+    assert raised.value.message.startswith(f"{field}: ")
+    assert raised.value.retry_after is None
+  session.release([handle])  # the only reference: nothing was retained
+  with pytest.raises(lmserve.LmserveError, match="best.handles"):
+    session.best([handle])
+
+
+def test_a_busy_server_says_when_a_step_may_succeed():
+  answer = _api.message_class("lm.v1.DecodeResponse")(
+      failed={"code": 8, "message": "busy", "retry_after_seconds": 0.5})
+  error = _responses.decode_failed(answer)
+  assert (error.code, error.message, error.retry_after) == (
+      StatusCode.RESOURCE_EXHAUSTED, "busy", 0.5)
+
+
+def test_a_step_that_fails_leaves_those_sent_ahead_alone(session):
   handle, a = session.start.handle, session.start.ids[0]
   good = session.extend_later([handle], [a])
   bad = session.extend_later([handle], [99])
   after = session.extend_later([handle], [a])
+  assert after.result().log_probs == approx((-LN3,))
   assert good.result().log_probs == approx((-LN3,))
-  for pending in (bad, after, bad):
-    with pytest.raises(lmserve.LmserveError) as raised:
-      pending.result()
-    assert raised.value.code == StatusCode.INVALID_ARGUMENT
-    assert raised.value.message.startswith("request 2: extend.words[0]")
-  assert list(good.result().unknown) == [False]
-  with pytest.raises(lmserve.LmserveError, match="request 2"):
-    session.best([handle])
+  for _ in range(2):
+    with pytest.raises(lmserve.LmserveError, match="extend.words"):
+      bad.result()
+  assert list(session.extend([handle], [a]).unknown) == [False]
+
+
+def test_limits(store):
+  with live_server.LiveServer(
+      store, "--max-message-bytes", "2000", "--max-words", "7",
+      "--max-predictions", "20") as server:
+    with lmserve.Client(server.address, deadline=60) as client:
+      with client.decode("ab", ["a"]) as session:
+        start = session.start
+        assert (start.most_extensions, start.most_predictions,
+                start.most_message_bytes) == (7, 20, 2000)
+        for step in (lambda: session.extend([start.handle] * 8, start.ids * 8),
+                     lambda: session.best([start.handle] * 7, 3)):
+          with pytest.raises(lmserve.LmserveError) as raised:
+            step()
+          assert raised.value.code == StatusCode.RESOURCE_EXHAUSTED
+        assert session.extend([start.handle] * 7, start.ids * 7)
+        assert session.best([start.handle] * 7, 2)
 
 
 @pytest.mark.parametrize("model, code", [
@@ -259,6 +314,7 @@ def test_too_many_handles_and_calls(store):
           session.extend([session.start.handle], session.start.ids)
         assert raised.value.code == StatusCode.RESOURCE_EXHAUSTED
         assert raised.value.retry_after is None
+        assert session.best([session.start.handle], 1)
 
 
 def test_a_deadline_limits_the_whole_session(client):

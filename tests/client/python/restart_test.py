@@ -45,6 +45,18 @@ def serve(store):
     yield server
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_single_thread_finds_a_server_soon(restarting, is_known):
+  """gRPC 1.51 does not reconnect while no thread waits for it."""
+  with lmserve.Client(restarting.address, deadline=30) as client:
+    if is_known:
+      client.health()
+    restarting.restart()
+    start = time.monotonic()
+    assert client.health()
+    assert time.monotonic() - start < 5
+
+
 def decode_a_step(client):
   with client.decode("ab", ["a"]) as session:
     return len(session.extend([session.start.handle],
