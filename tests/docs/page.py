@@ -2,8 +2,9 @@
 """The parts of a Markdown page that a test can run.
 
 A page is a sequence of fenced blocks. The commands are the blocks with the
-language `sh`. An HTML comment in the line before a block (blank lines may come
-between) says more about it:
+language `sh`; a command after `! ` at the start of a line must fail. An HTML
+comment in the line before a block (blank lines may come between) says more about
+it:
 
     <!-- needs: WHAT, ... -->  runs only if each WHAT is there: a program in the
                                PATH, or MODULE.py, a module of /usr/bin/python3

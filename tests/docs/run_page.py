@@ -53,6 +53,20 @@ def reason_to_skip(block):
   return f"requires {', '.join(missing)}" if missing else ""
 
 
+def with_failures(lines):
+  """Returns commands of which those after `! ` must fail.
+
+  Bash itself does not end when they succeed.
+  """
+  checked = list(lines)
+  for i, line in enumerate(lines):
+    if line.startswith("! "):
+      while lines[i].endswith("\\"):
+        i += 1
+      checked[i] += " || false expected a failure"
+  return checked
+
+
 def make_script(name, text, blocks, report=print):
   """Returns a script whose line N has the command of line N of the page.
 
@@ -71,7 +85,8 @@ def make_script(name, text, blocks, report=print):
         report(f"{name}:{block.line}: skipped: {reason}")
         continue
       script[block.line - 1] = f'exec >"$LM_PAGE/{block.line}" 2>&1'
-      script[block.line:block.line + len(block.lines)] = block.lines
+      script[block.line:block.line + len(block.lines)] = (
+          with_failures(block.lines))
   script[0] = _PRELUDE.format(page=name) + script[0]
   return "\n".join(script)
 

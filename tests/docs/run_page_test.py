@@ -49,6 +49,14 @@ class RunPageTest(unittest.TestCase):
     problems = self.run_text("```sh\ntrue\n```\n```sh\nsleep 60\n```\n", 0.5)
     self.assertIn("page.md:4: expected an end", problems[0])
 
+  def test_commands_that_must_fail(self):
+    self.assertEqual(self.run_text("```sh\n! false\n! ls \\\n  /none\n```\n"), [])
+    for line in ("! true", "! ls \\\n  ."):
+      with self.subTest(line):
+        self.setUp()
+        problems = self.run_text(f"```sh\n{line}\n```\n")
+        self.assertIn("false expected a failure", problems[0])
+
   def test_ends_what_a_page_leaves(self):
     self.assertEqual(self.run_text(
         "```sh\n(sleep 0.3; mkdir -p ../late) &\n```\n"), [])
