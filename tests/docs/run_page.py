@@ -61,7 +61,7 @@ def with_failures(lines):
   checked = list(lines)
   for i, line in enumerate(lines):
     if line.startswith("! "):
-      while lines[i].endswith("\\"):
+      while lines[i].endswith(("\\", "|")):
         i += 1
       checked[i] += " || false expected a failure"
   return checked

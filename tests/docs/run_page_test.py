@@ -50,8 +50,8 @@ class RunPageTest(unittest.TestCase):
     self.assertIn("page.md:4: expected an end", problems[0])
 
   def test_commands_that_must_fail(self):
-    self.assertEqual(self.run_text("```sh\n! false\n! ls \\\n  /none\n```\n"), [])
-    for line in ("! true", "! ls \\\n  ."):
+    self.assertEqual(self.run_text("```sh\n! false\n! ls \\\n  /none |\n  cat\n```\n"), [])
+    for line in ("! true", "! ls \\\n  .", "! true |\n  cat"):
       with self.subTest(line):
         self.setUp()
         problems = self.run_text(f"```sh\n{line}\n```\n")
