@@ -154,20 +154,37 @@ TEST(DecodeTest, AnswersEachRequestInOrder) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
-TEST(DecodeTest, AnErrorEndsItAndNamesTheRequest) {
+TEST(DecodeTest, ARequestThatFailsLeavesTheStream) {
   LiveServer live;
   grpc::ClientContext context;
   auto stream = live.stub().Decode(&context);
   stream->Write(Parse<DecodeRequest>("start { model: 'tiny' }"));
   stream->Write(Parse<DecodeRequest>("extend { handles: 5 words: 3 }"));
+  stream->Write(Parse<DecodeRequest>("extend { handles: 0 words: 3 }"));
+  stream->WritesDone();
   DecodeResponse response;
   EXPECT_TRUE(stream->Read(&response));
+  EXPECT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.failed().code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(response.failed().message(),
+            "extend.handles[0]: expected a handle of this stream, found 5");
+  EXPECT_TRUE(stream->Read(&response));
+  EXPECT_EQ(response.extended().handles_size(), 1);
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST(DecodeTest, AnErrorOfTheStartEndsIt) {
+  LiveServer live;
+  grpc::ClientContext context;
+  auto stream = live.stub().Decode(&context);
+  stream->Write(Parse<DecodeRequest>("start { model: 'none' }"));
+  DecodeResponse response;
   EXPECT_FALSE(stream->Read(&response));
   const grpc::Status status = stream->Finish();
-  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
-  EXPECT_EQ(status.error_message(),
-            "request 1: extend.handles[0]: expected a handle of this stream, "
-            "found 5");
+  EXPECT_EQ(status.error_code(), grpc::NOT_FOUND);
+  EXPECT_THAT(status.error_message(),
+              testing::StartsWith("request 0: model 'none' is not served"));
 }
 
 TEST(DecodeTest, ACancelledCallEnds) {
