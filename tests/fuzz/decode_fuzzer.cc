@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Fuzzes a decoder with streams of requests, as the server calls it. Every
-// answer must be an error that blames the client, or the scores that the model
-// gives the words that each hypothesis has read.
+// answer must be an error that blames the client, a failure after which all
+// hypotheses are as before, or the scores that the model gives the words that
+// each hypothesis has read.
 
 #include <google/protobuf/stubs/logging.h>
 
@@ -43,6 +44,7 @@ const TestServing& FuzzServing() {
 class Expected {
  public:
   void Check(const DecodeRequest& request, const DecodeResponse& response) {
+    if (response.has_failed()) return CheckFailed(response.failed());
     if (response.has_started()) CheckStart(response.started());
     for (uint32_t handle : request.retain()) ++Of(handle).references;
     if (request.has_extend()) {
@@ -65,6 +67,12 @@ class Expected {
     const auto found = hypotheses_.find(handle);
     Require(found != hypotheses_.end(), "an answered handle exists");
     return found->second;
+  }
+
+  void CheckFailed(const lm::v1::DecodeFailed& failed) {
+    Require(model_ != nullptr, "only a stream that has started goes on");
+    RequireClientError(absl::Status(
+        static_cast<absl::StatusCode>(failed.code()), failed.message()));
   }
 
   void CheckStart(const lm::v1::DecodeStarted& started) {
@@ -108,8 +116,13 @@ class Expected {
     Require(found.ids_size() == k * best.handles_size() &&
                 found.log_probs_size() == found.ids_size(),
             "the best words are parallel arrays");
+    Require(found.words_size() == (best.words() ? found.ids_size() : 0),
+            "the words come on request");
     for (int i = 0; i < found.ids_size(); ++i) {
       if (std::isinf(found.log_probs(i))) continue;
+      Require(!best.words() ||
+                  found.words(i) == model_->vocabulary().word(found.ids(i)),
+              "the words are those of the ids");
       std::vector<WordId> words = Of(best.handles(i / k)).words;
       words.push_back(found.ids(i));
       Require(std::abs(found.log_probs(i) - LastLogProb(words)) < 1e-5,

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lm/v1/language_model.pb.h"
@@ -109,6 +110,11 @@ void Check(const lm::v1::PredictRequest& request,
     Require(std::is_sorted(next.log_probs().begin(), next.log_probs().end(),
                            std::greater<>()),
             "predictions are sorted");
+    Require(std::all_of(next.words().begin(), next.words().end(),
+                        [&](const std::string& word) {
+                          return absl::StartsWith(word, request.prefix());
+                        }),
+            "predicted words have the prefix");
     const std::set<uint32_t> ids(next.ids().begin(), next.ids().end());
     Require(ids.size() == next.words_size() * size_t{1},
             "no word is predicted twice");
