@@ -84,6 +84,8 @@ ARROWS = {
     # The client library and lm_client: they know the server by its messages.
     "client": ["reranking", "text_io", "command_line",
                "models/printable_text", "models/utf8"],
+    # A program of a user, who includes installed headers.
+    "client/examples/cpp": [],
 }
 
 # The headers of other projects that a row may include: the first part of an
@@ -111,6 +113,7 @@ LIBRARIES = {
     "server": ["spdlog", "nlohmann"] + GRPC + PROTOBUF,
     "client/": ["absl", "nlohmann"] + GRPC + PROTOBUF +
                SERVICE_MESSAGES,
+    "client/examples/cpp": ["lmserve"],
 }
 
 # models/ may use no files, no threads and no operating system.

@@ -37,8 +37,9 @@ def read(session, ids):
   for word in ids:
     extended = session.extend([hypothesis.handle], [word],
                               release=[hypothesis.handle])
-    hypothesis = Hypothesis(hypothesis.log_prob + extended.log_probs[0],
-                            extended.handles[0], hypothesis.ids + (word,))
+    log_prob = hypothesis.log_prob + float(extended.log_probs[0])
+    hypothesis = Hypothesis(log_prob, extended.handles[0],
+                            hypothesis.ids + (word,))
   return hypothesis
 
 
@@ -81,13 +82,14 @@ def search(session, beam, max_words):
     ends = session.extend_later(handles, [start.end_id] * len(handles),
                                 scores_only=True, release=left_over)
     rows = session.best(handles, k)
-    for hypothesis, log_prob in zip(hypotheses, ends.result().log_probs):
+    for hypothesis, log_prob in zip(hypotheses,
+                                    map(float, ends.result().log_probs)):
       if hypothesis.log_prob + log_prob > best_log_prob:
         best = hypothesis.ids
         best_log_prob = hypothesis.log_prob + log_prob
     # Each word lowers ln P, so only hypotheses above the best sentence can win.
     candidates = [
-        (hypothesis.log_prob + log_prob, hypothesis, word)
+        (hypothesis.log_prob + float(log_prob), hypothesis, word)
         for hypothesis, row in zip(hypotheses, rows)
         if len(hypothesis.ids) < max_words
         for word, log_prob in zip(*row)

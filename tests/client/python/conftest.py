@@ -1,16 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of all tests: a model store, a server of it, certificates.
+"""Fixtures of all tests: a model store, a server of it, certificates."""
 
-With WITHOUT_NUMPY in the environment, NumPy seems not to be installed.
-"""
-
-import os
-import sys
-
-if "WITHOUT_NUMPY" in os.environ:
-  sys.modules["numpy"] = None
-
-# pylint: disable=wrong-import-position
 import certificates as openssl
 import live_server
 import lmserve

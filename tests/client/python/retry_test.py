@@ -221,10 +221,10 @@ def test_a_busy_server_is_not_waited_for_beyond_the_deadline(call, method):
 def test_the_last_error_is_raised_at_the_deadline(call, method):
   with fake_server.FakeServer(failures=10**9) as server:
     start = time.monotonic()
-    error = error_of(call, method, server.address, deadline=0.8)
-    assert 0.5 < time.monotonic() - start < 1.5
+    error = error_of(call, method, server.address, deadline=0.5)
+    assert 0.3 < time.monotonic() - start < 1.5
     assert (error.code, error.message) == (STATUS.UNAVAILABLE, "going away")
-    assert len(server.calls) >= 4
+    assert len(server.calls) >= 3
 
 
 @pytest.mark.parametrize("call", [call_blocking, call_asyncio])
@@ -325,11 +325,11 @@ def test_a_server_that_dies_before_it_answers(method):
        "print(server.address, flush=True); input()"],
       cwd=pathlib.Path(__file__).parent, stdin=subprocess.PIPE,
       stdout=subprocess.PIPE, text=True)
-  killer = threading.Timer(0.5, server.kill)
+  killer = threading.Timer(0.2, server.kill)
   try:
     address = server.stdout.readline().strip()
     killer.start()
-    assert error_of(call_blocking, method, address, deadline=2,
+    assert error_of(call_blocking, method, address, deadline=1,
                     stream_deadline=60).code == STATUS.UNAVAILABLE
   finally:
     server.kill()
