@@ -168,7 +168,7 @@ absl::Status Plan(const std::string& store, absl::string_view name,
   size_t kept = 0;
   for (auto version = versions->rbegin(); version != versions->rend();
        ++version) {
-    const absl::Status complete =
+    absl::Status complete =
         CheckIsComplete(absl::StrCat(store, "/", name, "/", *version));
     if (!complete.ok() && !IsUnreadable(complete)) return complete;
     if (!complete.ok()) {

@@ -37,8 +37,8 @@ void Report(const std::string& name, const VersionRemoval& removal) {
 
 absl::Status RunRemoveVersions(const RemoveVersionsOptions& options) {
   VersionRemoval removal;
-  const absl::Status status = RemoveVersions(
-      options.model.store, options.model.model, options.remove, &removal);
+  absl::Status status = RemoveVersions(options.model.store, options.model.model,
+                                       options.remove, &removal);
   Report(options.model.model, removal);
   if (status.ok() && options.remove.dry_run) {
     PrintMessage("dry run: nothing was removed");

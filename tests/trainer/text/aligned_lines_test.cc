@@ -15,7 +15,7 @@ using testing::ElementsAre;
 class AlignedLinesTest : public testing::Test {
  protected:
   std::string File(const std::string& name, const std::string& text) {
-    const std::string path = directory_.File(name);
+    std::string path = directory_.File(name);
     std::ofstream(path) << text;
     return path;
   }
