@@ -67,6 +67,7 @@ void BenchData::Train(const std::vector<std::string>& lines) {
       LMSERVE_TRAINER, "ngram", "--corpus", text,   "--order", "5",
       "--store",       store(), "--model",  "bench"};
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) {
     argv.push_back(const_cast<char*>(argument.c_str()));
   }

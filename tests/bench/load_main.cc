@@ -174,6 +174,8 @@ void AddFlags(cli::App& app, Flags* flags) {
 }  // namespace
 }  // namespace lmserve
 
+// Any other exception of CLI11 than ParseError is a bug in this program.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
   lmserve::cli::App app("Puts load on a running lm_server.", "lmserve_load");
   lmserve::Flags flags;

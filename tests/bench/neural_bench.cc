@@ -174,7 +174,7 @@ std::vector<Product> ScoringProducts(size_t streams) {
   constexpr size_t kUnits = ServedLstm::kUnits;
   constexpr size_t kBlock = 2048;  // outputs, as in the output layer
   return {
-      {streams, kUnits, 4 * kUnits, 2 * 2},
+      {streams, kUnits, 4 * kUnits, size_t{2} * 2},
       {streams, kUnits, kBlock, ServedLstm::kWords / kBlock},
       {streams, kUnits, ServedLstm::kWords % kBlock, 1},
   };

@@ -97,8 +97,11 @@ class Load {
   // Returns the number of calls that failed.
   int Run(int calls, int at_once) {
     left_ = calls;
-    running_ = at_once;
     failed_ = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      running_ = at_once;
+    }
     for (int i = 0; i < at_once; ++i) Next();
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(
@@ -204,6 +207,7 @@ void Generate(benchmark::State& state) {
   };
   for (auto _ : state) {
     std::vector<std::thread> threads;
+    threads.reserve(state.range(0));
     for (int i = 0; i < state.range(0); ++i) threads.emplace_back(generate, 20);
     for (std::thread& thread : threads) thread.join();
   }
