@@ -20,7 +20,8 @@
 namespace lmserve {
 namespace {
 
-// Returns the names of the directories in a directory.
+// Returns the names of the directories in a directory, and those of links whose
+// target does not exist, so that they are reported instead of ignored.
 absl::StatusOr<std::vector<std::string>> ListDirectories(
     const std::string& directory) {
   std::error_code error;
@@ -29,7 +30,9 @@ absl::StatusOr<std::vector<std::string>> ListDirectories(
   for (const auto end = std::filesystem::directory_iterator();
        !error && entry != end; entry.increment(error)) {
     std::error_code ignored;
-    if (entry->is_directory(ignored)) {
+    const bool leads_nowhere =
+        entry->is_symlink(ignored) && !entry->exists(ignored);
+    if (entry->is_directory(ignored) || leads_nowhere) {
       names.push_back(entry->path().filename().string());
     }
   }
@@ -67,7 +70,10 @@ absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
   const absl::StatusOr<std::vector<std::string>> names =
       ListDirectories(absl::StrCat(store, "/", name));
   std::vector<uint64_t> versions;
-  if (absl::IsNotFound(names.status())) return versions;
+  std::error_code ignored;
+  const bool is_link =
+      std::filesystem::is_symlink(absl::StrCat(store, "/", name), ignored);
+  if (absl::IsNotFound(names.status()) && !is_link) return versions;
   if (!names.ok()) return names.status();
   for (const std::string& text : *names) {
     uint64_t version;

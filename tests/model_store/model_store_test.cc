@@ -198,6 +198,23 @@ TEST_F(ModelStoreTest, ADefaultVersionThatCannotBeLoadedIsNotReplaced) {
                                 "served; served: 2"));
 }
 
+TEST_F(ModelStoreTest, LinksThatLeadNowhereAreReported) {
+  PublishTimes("m", 1);
+  std::filesystem::create_symlink("gone", directory_.File("m/2"));
+  std::filesystem::create_symlink("gone", directory_.File("lost"));
+  const Store store = Open();
+  EXPECT_THAT(List(store), ElementsAre("m@1*"));
+  ASSERT_EQ(store->refused().size(), 2u);
+  EXPECT_EQ(store->refused()[0].name, "lost");
+  EXPECT_EQ(store->refused()[0].version, 0u);
+  EXPECT_THAT(store->refused()[0].reason.ToString(),
+              HasSubstr("lost: No such file or directory"));
+  EXPECT_EQ(store->refused()[1].name, "m");
+  EXPECT_EQ(store->refused()[1].version, 2u);
+  EXPECT_THAT(store->refused()[1].reason.ToString(),
+              HasSubstr("No such file or directory"));
+}
+
 TEST_F(ModelStoreTest, HiddenDirectoriesAreIgnored) {
   PublishTimes("m", 1);
   std::filesystem::copy(directory_.File("m/1"),
