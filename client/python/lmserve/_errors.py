@@ -12,6 +12,7 @@ from lmserve import _api
 
 _Status = _api.message_class("google.rpc.Status")
 _RetryInfo = _api.message_class("google.rpc.RetryInfo")
+_BadRequest = _api.message_class("google.rpc.BadRequest")
 
 
 class LmserveError(Exception):
@@ -22,14 +23,18 @@ class LmserveError(Exception):
     message: The message of the server, or of gRPC if no server answered.
     retry_after: The seconds to wait before trying again, if a busy server said
       so, else None.
+    field: The field of the request that is wrong, such as "texts[2]", if the
+      server said so, else None.
   """
 
   def __init__(self, code: grpc.StatusCode, message: str,
-               retry_after: float | None = None) -> None:
+               retry_after: float | None = None,
+               field: str | None = None) -> None:
     super().__init__(code, message)
     self.code = code
     self.message = message
     self.retry_after = retry_after
+    self.field = field
 
   def __str__(self) -> str:
     return f"{self.code.name}: {self.message}"
@@ -38,20 +43,31 @@ class LmserveError(Exception):
 def from_rpc_error(error: grpc.RpcError) -> LmserveError:
   """Converts an error of gRPC, which must be that of a finished call."""
   converted = LmserveError(error.code(), error.details() or "",
-                           _retry_after(error.trailing_metadata() or ()))
+                           *_details(error.trailing_metadata() or ()))
   converted.__cause__ = error
   return converted
 
 
-def _retry_after(metadata: Any) -> float | None:
+def _details(metadata: Any) -> tuple[float | None, str | None]:
+  """Returns retry_after and field of an error."""
+  retry_after, field = None, None
+  try:
+    for detail in _status(metadata).details:
+      kind = detail.type_url.rpartition("/")[2]
+      if kind == "google.rpc.RetryInfo":
+        delay = _RetryInfo.FromString(detail.value).retry_delay
+        retry_after = float(delay.seconds + delay.nanos / 1e9)
+      elif kind == "google.rpc.BadRequest":
+        for violation in _BadRequest.FromString(
+            detail.value).field_violations[:1]:
+          field = violation.field
+  except DecodeError:  # written by something other than lm_server
+    return None, None
+  return retry_after, field
+
+
+def _status(metadata: Any) -> Any:
   for key, value in metadata:
-    if key != "grpc-status-details-bin":
-      continue
-    try:
-      for detail in _Status.FromString(value).details:
-        if detail.type_url.endswith("/google.rpc.RetryInfo"):
-          delay = _RetryInfo.FromString(detail.value).retry_delay
-          return float(delay.seconds + delay.nanos / 1e9)
-    except DecodeError:  # written by something other than lm_server
-      pass
-  return None
+    if key == "grpc-status-details-bin":
+      return _Status.FromString(value)
+  return _Status()

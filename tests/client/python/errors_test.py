@@ -23,6 +23,7 @@ def error_of(call, *arguments, **keywords):
 def test_an_error_has_the_code_and_the_message_of_the_server(client):
   error = error_of(client.score, "nobody", ["a"])
   assert error.code == StatusCode.NOT_FOUND
+  assert error.field is None
   assert "nobody" in error.message
   assert str(error) == f"NOT_FOUND: {error.message}"
   assert error_of(client.get_model, "nobody").code == StatusCode.NOT_FOUND
@@ -38,6 +39,12 @@ def test_a_field_that_breaks_a_rule(client):
   for text in ([99], ["a b"]):
     error = error_of(client.score, "ab", [text])
     assert error.code == StatusCode.INVALID_ARGUMENT
+
+
+def test_an_error_names_the_field(client):
+  error = error_of(client.score, "ab", [])
+  assert error.field == "texts"
+  assert pickle.loads(pickle.dumps(error)).field == "texts"
 
 
 def test_what_a_model_cannot_do(client):
