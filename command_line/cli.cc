@@ -114,7 +114,7 @@ std::optional<std::string> After(const std::string& message,
 // Returns the message of an error in plain words. The cases are messages of
 // CLI11 2.1; others stay as they are.
 std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
-  const std::string message = error.what();
+  std::string message = error.what();
   const std::string config = app.get_config_ptr() == nullptr
                                  ? ""
                                  : app.get_config_ptr()->get_name() + ": ";
@@ -359,10 +359,11 @@ LMSERVE_CLI_VALUE(std::vector<uint32_t>);
 #undef LMSERVE_CLI_VALUE
 
 Option* App::add_enum_function(
-    const std::string& name, std::function<void(int)> function,
+    const std::string& name, const std::function<void(int)>& function,
     const std::vector<std::pair<std::string, int>>& values,
     const std::string& description) {
   std::vector<std::string> names;
+  names.reserve(values.size());
   for (const auto& [text, value] : values) names.push_back(text);
   const CLI::Validator to_number(
       [values, names](std::string& text) {

@@ -201,7 +201,7 @@ class App {
 
   Option* Own(CLI::Option* option);
   Option* add_enum_function(
-      const std::string& name, std::function<void(int)> function,
+      const std::string& name, const std::function<void(int)>& function,
       const std::vector<std::pair<std::string, int>>& values,
       const std::string& description);
 

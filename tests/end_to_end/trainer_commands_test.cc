@@ -24,7 +24,6 @@ namespace lmserve {
 namespace {
 
 using testing::ContainsRegex;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 

@@ -217,6 +217,7 @@ TEST_F(RemoveVersionsTest, KilledAtAnyMoment) {
 
 TEST_F(RemoveVersionsTest, WhileOthersPublish) {
   std::vector<std::thread> publishers;
+  publishers.reserve(3);
   for (int i = 0; i < 3; ++i) {
     publishers.emplace_back([&] { PublishModels(8); });
   }
