@@ -295,6 +295,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "lm_server: %s (see lm_server --help)\n",
                  error.what());
     return lmserve::kWrongUse;
+  } catch (const lmserve::cli::ValidationError& error) {  // of the environment
+    std::fprintf(stderr, "lm_server: %s: %s (see lm_server --help)\n",
+                 error.name().c_str(), error.what());
+    return lmserve::kWrongUse;
   }
   // Turns off a deadlock check that serves the developers of gRPC. It is on in
   // the packages of distributions, and takes a twentieth of a cheap call.

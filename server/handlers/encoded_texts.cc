@@ -19,8 +19,7 @@ absl::Status EncodedTexts::Add(const lm::v1::Text& text,
   if (!status.ok()) {
     const std::string name =
         index < 0 ? std::string(field) : absl::StrCat(field, "[", index, "]");
-    return absl::Status(status.code(),
-                        absl::StrCat(name, ": ", status.message()));
+    return InvalidField(name, status.message());
   }
   if (options.add_end) words_.push_back(vocabulary_.end_sentence());
   ends_.push_back(words_.size());

@@ -9,10 +9,13 @@
 #include <grpcpp/support/slice.h>
 
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "models/utf8.h"
+#include "server/call/status.h"
 
 namespace lmserve {
 namespace {
@@ -128,11 +131,14 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
                           google::protobuf::Message* message) {
   if (Parse(bytes, message)) return absl::OkStatus();
   const google::protobuf::Descriptor& type = *message->GetDescriptor();
-  std::string problem = FindInvalidString(type, AllBytes(bytes));
+  const std::string problem = FindInvalidString(type, AllBytes(bytes));
   if (problem.empty()) {
-    problem = absl::StrCat("the bytes are not a valid ", type.full_name());
+    return absl::InvalidArgumentError(
+        absl::StrCat("the bytes are not a valid ", type.full_name()));
   }
-  return absl::InvalidArgumentError(problem);
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(problem, absl::MaxSplits(": ", 1));
+  return InvalidField(parts.first, parts.second);
 }
 
 void SerializeMessage(const google::protobuf::Message& message,

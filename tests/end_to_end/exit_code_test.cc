@@ -274,17 +274,18 @@ INSTANTIATE_TEST_SUITE_P(Server, FailureTest,
                              "/nowhere: No such file or directory"}),
                          CaseName);
 
-INSTANTIATE_TEST_SUITE_P(
-    Client, FailureTest,
-    testing::Values(Case{"NoServer",
-                         "lm_client",
-                         {"--server", "unix:/nowhere/socket", "score", "a"},
-                         "UNAVAILABLE"},
-                    Case{"BadCandidate",
-                         "lm_client",
-                         {"rerank", "a ||| tm=high"},
-                         "tm=high"}),
-    CaseName);
+INSTANTIATE_TEST_SUITE_P(Client, FailureTest,
+                         testing::Values(Case{"NoServer",
+                                              "lm_client",
+                                              {"--server",
+                                               "unix:/nowhere/socket",
+                                               "--attempts", "1", "score", "a"},
+                                              "UNAVAILABLE"},
+                                         Case{"BadCandidate",
+                                              "lm_client",
+                                              {"rerank", "a ||| tm=high"},
+                                              "tm=high"}),
+                         CaseName);
 
 class HelpTest : public testing::TestWithParam<Case> {};
 

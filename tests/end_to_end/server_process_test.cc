@@ -220,7 +220,7 @@ TEST_F(ServerProcessTest, ServesAnEmptyStore) {
   EXPECT_TRUE(json["refused"].empty());
   const Outcome unnamed = server.Client({"score", "a"});
   EXPECT_EQ(unnamed.exit_code, 1);
-  EXPECT_THAT(unnamed.errors, HasSubstr("0 models"));
+  EXPECT_THAT(unnamed.errors, HasSubstr("serves no model"));
   const Outcome named = server.Client({"score", "--model", "en", "a"});
   EXPECT_EQ(named.exit_code, 1);
   EXPECT_THAT(named.errors, StartsWith("lm_client: NOT_FOUND: "));
