@@ -102,9 +102,10 @@ def build_python(options):
 def build_go(options):
   need("go", "protoc")
   folder = copy_of("go", options.cache)
+  # -trimpath: builds in other folders share what Go has compiled.
   environment = {**os.environ, "GOPATH": str(options.cache / "go-path"),
                  "GOBIN": str(options.cache / "go-bin"),
-                 "GOFLAGS": "-modcacherw -buildvcs=false"}
+                 "GOFLAGS": "-modcacherw -buildvcs=false -trimpath"}
   build("go", "mod", "download", downloads=True, cwd=folder, env=environment)
   script = (folder / "generate.sh").read_text(encoding="utf-8")
   for line in re.findall(r"^go install .*", script, re.M):
