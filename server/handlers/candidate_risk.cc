@@ -60,7 +60,8 @@ absl::StatusOr<std::vector<std::string>> CandidateTexts(
       status = AppendWords(vocabulary, candidate.ids(), &text);
     }
     if (!status.ok()) {
-      return Prefixed(absl::StrCat("candidates[", i, "]: "), status);
+      return InvalidField(absl::StrCat("candidates[", i, "]"),
+                          status.message());
     }
     bytes += text.size();
     status = CheckLimit("minimum_bayes_risk: bytes of the candidates", bytes,
