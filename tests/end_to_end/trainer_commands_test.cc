@@ -315,6 +315,11 @@ TEST_F(TrainerCommandsTest, AliasNamesAVersion) {
   EXPECT_EQ(remove("stable", "en").errors,
             "lm_trainer: model 'en' has no alias 'stable'\n");
   EXPECT_EQ(remove("newest", "en@2").exit_code, 1);
+  // NAME alone is the version of the alias default.
+  EXPECT_EQ(alias("default", "en@1").output, "en@default = en@1\n");
+  EXPECT_THAT(inspect("en"), testing::StartsWith("en@1\n"));
+  EXPECT_EQ(remove("default", "en").output, "removed en@default\n");
+  EXPECT_THAT(inspect("en"), testing::StartsWith("en@2\n"));
 }
 
 TEST_F(TrainerCommandsTest, RemovesVersions) {

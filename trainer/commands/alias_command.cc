@@ -49,7 +49,7 @@ void AddAliasCommand(cli::App& app, CommandAction* action) {
   cli::App& command = *app.add_subcommand(
       "alias",
       "Set an alias of a version, as in en@stable, or remove one. An alias "
-      "that exists is moved.\n"
+      "that exists is moved. The alias default is what NAME alone means.\n"
       "  lm_trainer alias stable --store store --model en@3\n"
       "  lm_trainer alias stable --remove --store store --model en");
   command

@@ -39,8 +39,8 @@ void AddTargetOptions(cli::App& command, ModelOptions* options,
 
 void AddSourceOptions(cli::App& command, ModelOptions* options) {
   AddModelOptions(command,
-                  "Model to read: NAME (its newest version), NAME@VERSION or "
-                  "NAME@ALIAS",
+                  "Model to read: NAME (the version of its alias default, else "
+                  "the newest), NAME@VERSION or NAME@ALIAS",
                   options);
 }
 
