@@ -291,7 +291,7 @@ TEST_F(TranslationCommandsTest, ATunedRerankerChoosesByItsName) {
   EXPECT_THAT(RunTrainer(unknown).errors,
               HasSubstr("model 'nobody' is not in the store"));
 
-  while (Client({"models"}).output.find("choice") == std::string::npos) {
+  while (Client({"health", "choice"}).exit_code != 0) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   const Outcome one = Client({"rerank", "--reranker", "choice", "--source",
