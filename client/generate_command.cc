@@ -64,8 +64,7 @@ absl::StatusOr<bool> RunGenerate(const GenerateCommandOptions& options,
   if (!model.ok()) return model.status();
   request.set_model(*model);
   const std::string prompt = absl::StrJoin(options.prompt, " ");
-  request.mutable_prompt()->set_text(
-      std::string(WithoutSentenceMarkers(prompt)));
+  request.mutable_prompt()->set_text(std::string(WithoutBeginMarker(prompt)));
   if (!common.json) std::cout << prompt;
   bool first = prompt.empty();
   absl::Status status =

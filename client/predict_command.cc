@@ -20,6 +20,11 @@
 namespace lmserve {
 namespace {
 
+// How much is asked in one call: enough to make the cost of a call small, and
+// so little that results appear soon.
+constexpr size_t kContextsPerCall = 256;
+constexpr size_t kWordsPerCall = 50'000;
+
 struct PredictOptions {
   std::string model;
   std::vector<std::string> contexts;
@@ -43,32 +48,50 @@ struct Position {
   }
 };
 
-absl::StatusOr<std::vector<Position>> ReadPositions(
-    const PredictOptions& options) {
-  std::vector<Position> positions;
-  // An empty argument or a blank line is the start of a sentence.
-  for (const std::string& context : options.contexts) {
-    positions.push_back(
-        {context, std::nullopt, absl::StrCat("text ", positions.size() + 1)});
-  }
-  if (positions.empty()) {
-    TextSource source(std::vector<std::string>{});
-    for (std::string text; source.Next(&text);) {
-      positions.push_back({text, std::nullopt, source.Name(source.number())});
+// Reads positions from the arguments or, without arguments, the lines of
+// standard input. An empty argument or a blank line is the start of a sentence.
+class PositionReader {
+ public:
+  explicit PositionReader(const PredictOptions& options)
+      : options_(options), source_(options.contexts) {}
+
+  // Returns the next positions, at most `limit`; none at the end, and after an
+  // error, which status() returns.
+  std::vector<Position> Next(size_t limit) {
+    std::vector<Position> positions;
+    std::string context;
+    while (positions.size() < limit && source_.Next(&context)) {
+      Position position = {context, std::nullopt,
+                           source_.Name(source_.number())};
+      if (source_.number() <= options_.suffixes.size()) {
+        position.suffix = options_.suffixes[source_.number() - 1];
+      }
+      positions.push_back(std::move(position));
     }
-    if (!source.status().ok()) return source.status();
+    return positions;
   }
-  const size_t count = std::min(positions.size(), options.suffixes.size());
-  for (size_t i = 0; i < count; ++i) positions[i].suffix = options.suffixes[i];
-  return positions;
-}
+
+  // An error of reading, or a suffix without a context.
+  absl::Status CheckEnd() const {
+    if (!source_.status().ok()) return source_.status();
+    if (source_.number() >= options_.suffixes.size()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("--suffix: expected one for each of ", source_.number(),
+                     " contexts, found ", options_.suffixes.size()));
+  }
+
+ private:
+  const PredictOptions& options_;
+  TextSource source_;
+};
 
 void Print(const Position& position, const lm::v1::NextWords& next) {
   if (position.suffix.has_value()) {
     std::cout << absl::StreamFormat("in: <s> %s ___ %s </s>\n",
-                                    position.context, *position.suffix);
+                                    WithoutBeginMarker(position.context),
+                                    WithoutEndMarker(*position.suffix));
   } else {
-    std::cout << "after: <s> " << position.context << "\n";
+    std::cout << "after: <s> " << WithoutBeginMarker(position.context) << "\n";
   }
   for (int i = 0; i < next.words_size(); ++i) {
     std::cout << absl::StreamFormat("%10.4f  %7.3f %%  %s\n", next.log_probs(i),
@@ -121,51 +144,79 @@ absl::Status WithName(const absl::Status& status,
                       absl::StrCat(sent[i]->name, ": ", message));
 }
 
-absl::StatusOr<bool> RunPredict(const PredictOptions& options,
-                                const CommonOptions& common) {
-  const Client client(common.client);
-  const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
-  if (!model.ok()) return model.status();
+lm::v1::PredictRequest MakeRequest(const PredictOptions& options,
+                                   const std::string& model) {
   lm::v1::PredictRequest request;
-  request.set_model(*model);
+  request.set_model(model);
   request.set_k(options.k);
   request.set_exclude_unknown(options.exclude_unknown);
   request.set_prefix(options.prefix);
   for (const std::string& word : options.words) request.add_words(word);
-  const absl::StatusOr<std::vector<Position>> read = ReadPositions(options);
-  if (!read.ok()) return read.status();
-  const std::vector<Position>& positions = *read;
+  return request;
+}
+
+// Predicts at some positions in one call and prints the results. Returns
+// whether any position could be sent.
+absl::StatusOr<bool> PredictPart(const Client& client,
+                                 lm::v1::PredictRequest request,
+                                 absl::Span<const Position> positions,
+                                 bool as_json) {
   std::vector<const Position*> sent;
   for (const Position& position : positions) {
     if (!position.IsValid()) continue;
     sent.push_back(&position);
     request.add_contexts()->set_text(
-        std::string(WithoutSentenceMarkers(position.context)));
+        std::string(WithoutBeginMarker(position.context)));
     if (position.suffix) {
       request.add_suffixes()->set_text(
-          std::string(WithoutSentenceMarkers(*position.suffix)));
+          std::string(WithoutEndMarker(*position.suffix)));
     }
   }
   // Without texts that can be sent, the request shows whether the rest is
   // right.
-  const bool is_empty = sent.empty() && !positions.empty();
+  const bool is_empty = sent.empty();
   if (is_empty) request.add_contexts()->set_text("");
-  for (size_t i = positions.size(); i < options.suffixes.size(); ++i) {
-    request.add_suffixes()->set_text(options.suffixes[i]);
-  }
   const auto response = client.Predict(request);
   if (!response.ok()) return WithName(response.status(), sent);
   int next = 0;
   for (const Position& position : positions) {
     if (!position.IsValid()) {
-      PrintProblem(position, common.json);
-    } else if (common.json) {
+      PrintProblem(position, as_json);
+    } else if (as_json) {
       PrintJson(position, response->predictions(next++));
     } else {
       Print(position, response->predictions(next++));
     }
   }
+  std::cout.flush();
   return !is_empty;
+}
+
+absl::StatusOr<bool> RunPredict(const PredictOptions& options,
+                                const CommonOptions& common) {
+  const Client client(common.client);
+  NoteIfFile(options.contexts, "< FILE");
+  const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
+  if (!model.ok()) return model.status();
+  const lm::v1::PredictRequest request = MakeRequest(options, *model);
+  // The default limit of the server is 100,000 predicted words a call.
+  const size_t words = std::max<size_t>(options.k, options.words.size());
+  const size_t limit =
+      std::clamp<size_t>(kWordsPerCall / words, 1, kContextsPerCall);
+  PositionReader reader(options);
+  bool has_result = false, has_position = false;
+  while (true) {
+    const std::vector<Position> positions = reader.Next(limit);
+    if (positions.empty()) break;
+    has_position = true;
+    const absl::StatusOr<bool> predicted =
+        PredictPart(client, request, positions, common.json);
+    if (!predicted.ok()) return predicted.status();
+    has_result = has_result || *predicted;
+  }
+  absl::Status status = reader.CheckEnd();
+  if (!status.ok()) return status;
+  return has_result || !has_position;
 }
 
 }  // namespace

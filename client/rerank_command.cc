@@ -107,6 +107,11 @@ absl::Status RerankOneList(const CommonOptions& common, const Client& client,
 absl::StatusOr<bool> RunRerank(const RerankCommandOptions& options,
                                const CommonOptions& common) {
   const bool is_one_list = options.files.nbest.empty();
+  if (!is_one_list && common.json) {
+    return absl::InvalidArgumentError(
+        "--json: applies to the candidates of one list, found --nbest");
+  }
+  NoteIfFile(options.candidates, "--nbest FILE, or < FILE for one list");
   absl::StatusOr<lm::v1::RerankRequest> request =
       MakeRerankRequest(options.request);
   if (!request.ok()) return request.status();
@@ -245,6 +250,18 @@ void AddRerankCommand(cli::App& app, CommandFunction* run) {
                   "Number of candidates to print; 0 for all")
       ->excludes(nbest)
       ->capture_default_str();
+  command.parse_complete_callback([=] {
+    const bool appends =
+        !options->files.nbest.empty() && !options->files.one_best;
+    const char* order = !options->request.weights.empty() ? "--weights"
+                        : options->request.utility.has_value()
+                            ? "--minimum-bayes-risk"
+                            : nullptr;
+    if (appends && order != nullptr) {
+      throw cli::ValidationError(
+          order, "has an effect on --nbest only with --one-best");
+    }
+  });
   command.callback([=] {
     *run = [=](const CommonOptions& common) {
       return RunRerank(*options, common);

@@ -390,6 +390,7 @@ class Scoring {
 absl::StatusOr<bool> RunScore(const ScoreOptions& options,
                               const CommonOptions& common) {
   const Client client(common.client);
+  NoteIfFile(options.texts, "< FILE");
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
   TextReader reader(*model, options);

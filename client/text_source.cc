@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/text_source.h"
 
+#include <filesystem>
+#include <iostream>
+#include <system_error>
+
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace lmserve {
 namespace {
@@ -57,25 +61,33 @@ std::string TextSource::Name(uint64_t number) const {
   return absl::StrCat(texts_.reads_lines() ? "line " : "text ", number);
 }
 
-absl::string_view WithoutSentenceMarkers(absl::string_view text) {
-  constexpr absl::string_view kBegin = "<s>", kEnd = "</s>";
+absl::string_view WithoutBeginMarker(absl::string_view text) {
   absl::string_view words = Strip(text);
-  // Whether the character at an offset separates words, or does not exist.
-  const auto separates = [&](size_t offset) {
-    return offset >= words.size() ||
-           kSpaces.find(words[offset]) != absl::string_view::npos;
-  };
-  bool found = false;
-  if (absl::StartsWith(words, kBegin) && separates(kBegin.size())) {
-    words.remove_prefix(kBegin.size());
-    found = true;
-  }
-  if (absl::EndsWith(words, kEnd) &&
-      separates(words.size() - kEnd.size() - 1)) {
-    words.remove_suffix(kEnd.size());
-    found = true;
-  }
-  return found ? Strip(words) : text;
+  if (!absl::ConsumePrefix(&words, "<s>")) return text;
+  const bool is_word =
+      words.empty() || kSpaces.find(words.front()) != absl::string_view::npos;
+  return is_word ? Strip(words) : text;
+}
+
+absl::string_view WithoutEndMarker(absl::string_view text) {
+  absl::string_view words = Strip(text);
+  if (!absl::ConsumeSuffix(&words, "</s>")) return text;
+  const bool is_word =
+      words.empty() || kSpaces.find(words.back()) != absl::string_view::npos;
+  return is_word ? Strip(words) : text;
+}
+
+absl::string_view WithoutSentenceMarkers(absl::string_view text) {
+  return WithoutEndMarker(WithoutBeginMarker(text));
+}
+
+void NoteIfFile(const std::vector<std::string>& texts, absl::string_view use) {
+  if (texts.size() != 1) return;
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(texts[0], ignored)) return;
+  std::cerr << "lm_client: note: '" << texts[0]
+            << "' is read as a text; to read the lines of the file, use " << use
+            << "\n";
 }
 
 }  // namespace lmserve

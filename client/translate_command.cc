@@ -46,8 +46,19 @@ struct Sentence {
 bool IsAboutSentence(const absl::Status& status) {
   return (absl::IsInvalidArgument(status) ||
           absl::IsResourceExhausted(status)) &&
-         absl::StartsWith(status.message(), "source") &&
-         !absl::StrContains(status.message(), "not a translation model");
+         absl::StartsWith(status.message(), "source");
+}
+
+// Returns an error if the model does not translate.
+absl::Status CheckTranslates(const Client& client, const std::string& model) {
+  lm::v1::GetModelRequest request;
+  request.set_model(model);
+  const auto response = client.GetModel(request);
+  if (!response.ok()) return response.status();
+  if (response->model().translation()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("--model: expected a translation model, found '", model,
+                   "', which is none"));
 }
 
 // Returns the translations of a sentence, best first; none if it is blank.
@@ -175,8 +186,11 @@ class TranslationPrinter {
 absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
                                   const CommonOptions& common) {
   const Client client(common.client);
+  NoteIfFile(options.texts, "< FILE");
   const absl::StatusOr<std::string> model = ChooseModel(client, options.model);
   if (!model.ok()) return model.status();
+  absl::Status status = CheckTranslates(client, *model);
+  if (!status.ok()) return status;
   // Blank sentences are kept, so that there is one translation for each.
   TextSource sources(options.texts);
   TranslationPrinter printer(*model, options, sources, common.json);
@@ -188,7 +202,7 @@ absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
   };
   for (std::string source; sources.Next(&source);) {
     if (pending.size() == options.at_once) {
-      absl::Status status = print_first();
+      status = print_first();
       if (!status.ok()) return status;
     }
     pending.push_back({source, std::async(std::launch::async, [&, source] {
@@ -196,7 +210,7 @@ absl::StatusOr<bool> RunTranslate(const TranslateOptions& options,
                        })});
   }
   while (!pending.empty()) {
-    absl::Status status = print_first();
+    status = print_first();
     if (!status.ok()) return status;
   }
   const bool any = printer.Finish();

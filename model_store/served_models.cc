@@ -117,7 +117,9 @@ absl::StatusOr<ModelHandle> ServedModels::Get(absl::string_view spec) const {
   const ModelHandle& handle = found->model.versions.at(found->version);
   if (!handle->is_reranker()) return handle;
   return absl::FailedPreconditionError(
-      absl::StrCat("'", spec, "' is a reranker: expected a model"));
+      absl::StrCat("'", spec,
+                   "' is a reranker: expected a model (Rerank has a field, and "
+                   "lm_client rerank the option --reranker, for rerankers)"));
 }
 
 absl::StatusOr<ModelHandle> ServedModels::GetReranker(
@@ -127,7 +129,9 @@ absl::StatusOr<ModelHandle> ServedModels::GetReranker(
   const ModelHandle& handle = found->model.versions.at(found->version);
   if (handle->is_reranker()) return handle;
   return absl::FailedPreconditionError(
-      absl::StrCat("'", spec, "' is a model: expected a reranker"));
+      absl::StrCat("'", spec,
+                   "' is a model: expected a reranker (lm_trainer tune "
+                   "publishes rerankers)"));
 }
 
 absl::StatusOr<ServedModels::Entry> ServedModels::GetEntry(

@@ -217,8 +217,11 @@ absl::Status Reranking::FindMembers(RerankResponse* response) {
     absl::StatusOr<ModelHandle> handle = served_->Get(member.model());
     if (!handle.ok()) return Prefixed(prefix_, handle.status());
     absl::Status status;
-    if (member.reverse()) {
-      status = CheckHasSource("reverse_models", **handle, true);
+    if (member.reverse() &&
+        (*handle)->model().kind() != ModelKind::kTranslation) {
+      status = InvalidField("reverse_models",
+                            absl::StrCat("expected translation models, found '",
+                                         member.model(), "', which is none"));
     }
     if (!status.ok()) return Prefixed(prefix_, status);
     SetModelVersion(**handle, response->add_models());

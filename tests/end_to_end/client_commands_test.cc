@@ -25,6 +25,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 // The scores that a model gives a text.
@@ -173,6 +174,68 @@ TEST_F(ClientCommandsTest, PredictAfterBadLines) {
   EXPECT_EQ(lines[1], lines[4]);
   EXPECT_THAT(server_->Client({"predict"}, "the\n</s> a\n").errors,
               HasSubstr("line 2: "));
+}
+
+// </s> ends a context, so that there is nothing to predict after it.
+TEST_F(ClientCommandsTest, PredictRefusesAContextThatHasEnded) {
+  const Outcome outcome = server_->Client({"predict", "<s> the cat </s>"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors,
+              HasSubstr("text 1: word 2: expected no sentence marker"));
+  EXPECT_THAT(Client({"predict", "-k", "1", "<s> the cat"}),
+              StartsWith("after: <s> the cat\n"));
+}
+
+// Results come while the input goes on, so that its length has no limit.
+TEST_F(ClientCommandsTest, PredictWhileTheInputGoesOn) {
+  Process client(ClientCommand(*server_, {"predict", "-k", "1"}));
+  std::string contexts;
+  for (int i = 0; i < 300; ++i) contexts += "the cat\n";
+  ASSERT_TRUE(client.Write(contexts));
+  std::string line;
+  ASSERT_TRUE(client.ReadLine(&line));
+  EXPECT_EQ(line, "after: <s> the cat");
+  client.CloseInput();
+  const std::string rest = client.ReadAll();
+  EXPECT_EQ(std::count(rest.begin(), rest.end(), '\n'), 599);
+  EXPECT_EQ(client.Wait(), 0) << client.Errors();
+}
+
+TEST_F(ClientCommandsTest, TheNameOfAFileAsATextIsNoted) {
+  const std::string file = SourcePath("README.md");
+  const Outcome outcome = server_->Client({"score", file});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.errors,
+              HasSubstr("' is read as a text; to read the lines of the file, "
+                        "use < FILE"));
+  EXPECT_EQ(server_->Client({"score", "the cat"}).errors, "");
+}
+
+TEST_F(ClientCommandsTest, OptionsWithoutEffectAreRefused) {
+  Outcome outcome = server_->Client(
+      {"rerank", "--nbest", "-", "--weights", "demo=1"}, kNbest);
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("--weights: has an effect on --nbest "
+                                        "only with --one-best"));
+  outcome = server_->Client({"rerank", "--nbest", "-", "--json"}, kNbest);
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("--json: applies to"));
+}
+
+TEST_F(ClientCommandsTest, Vocabulary) {
+  const std::string words = Client({"vocabulary", "--model", "demo"});
+  const auto lines = std::count(words.begin(), words.end(), '\n');
+  EXPECT_GT(lines, 20);
+  EXPECT_THAT(words, HasSubstr("\ncat\n"));
+  EXPECT_THAT(Client({"vocabulary", "--model", "demo", "--json"}),
+              StartsWith("{\"id\":0,\"word\":\""));
+}
+
+TEST_F(ClientCommandsTest, PredictWithAPrefix) {
+  const std::string output =
+      Client({"predict", "--model", "demo", "--prefix", "c", "the"});
+  EXPECT_THAT(output, HasSubstr("  cat\n"));
+  EXPECT_THAT(output, Not(HasSubstr("  dog\n")));
 }
 
 TEST_F(ClientCommandsTest, ScoreAsText) {

@@ -152,12 +152,12 @@ TEST_F(StoredRerankerTest, IsNoModel) {
     served.models[name].versions[1] = LoadModel(store_.path(), name, 1).value();
     served.models[name].default_version = 1;
   }
-  EXPECT_EQ(
-      served.Get("mt").status(),
-      absl::FailedPreconditionError("'mt' is a reranker: expected a model"));
-  EXPECT_EQ(
-      served.GetReranker("en@1").status(),
-      absl::FailedPreconditionError("'en@1' is a model: expected a reranker"));
+  EXPECT_THAT(served.Get("mt").status().ToString(),
+              HasSubstr("FAILED_PRECONDITION: 'mt' is a reranker: expected a "
+                        "model"));
+  EXPECT_THAT(served.GetReranker("en@1").status().ToString(),
+              HasSubstr("FAILED_PRECONDITION: 'en@1' is a model: expected a "
+                        "reranker"));
   EXPECT_EQ(served.GetReranker("mt@1").value()->name(), "mt");
   EXPECT_EQ(served.Get("en").value()->name(), "en");
 }

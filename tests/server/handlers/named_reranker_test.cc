@@ -135,9 +135,12 @@ TEST_F(NamedRerankerTest, Refused) {
            "minimum_bayes_risk: expected no value beside reranker")},
       {absl::StrCat("reranker: 'tiny' ", kTwo),
        absl::FailedPreconditionError(
-           "reranker: 'tiny' is a model: expected a reranker")},
+           "reranker: 'tiny' is a model: expected a reranker (lm_trainer tune "
+           "publishes rerankers)")},
       {absl::StrCat("models: 'mt' ", kTwo),
-       absl::FailedPreconditionError("'mt' is a reranker: expected a model")},
+       absl::FailedPreconditionError(
+           "'mt' is a reranker: expected a model (Rerank has a field, and "
+           "lm_client rerank the option --reranker, for rerankers)")},
       {absl::StrCat("reranker: 'mt' ", kTwo),
        absl::InvalidArgumentError(
            "reranker 'mt': weights[tm]: expected one of the features t, "
