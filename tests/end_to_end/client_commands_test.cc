@@ -211,17 +211,6 @@ TEST_F(ClientCommandsTest, TheNameOfAFileAsATextIsNoted) {
   EXPECT_EQ(server_->Client({"score", "the cat"}).errors, "");
 }
 
-TEST_F(ClientCommandsTest, OptionsWithoutEffectAreRefused) {
-  Outcome outcome = server_->Client(
-      {"rerank", "--nbest", "-", "--weights", "demo=1"}, kNbest);
-  EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_THAT(outcome.errors, HasSubstr("--weights: has an effect on --nbest "
-                                        "only with --one-best"));
-  outcome = server_->Client({"rerank", "--nbest", "-", "--json"}, kNbest);
-  EXPECT_EQ(outcome.exit_code, 1);
-  EXPECT_THAT(outcome.errors, HasSubstr("--json: applies to"));
-}
-
 TEST_F(ClientCommandsTest, Vocabulary) {
   const std::string words = Client({"vocabulary", "--model", "demo"});
   const auto lines = std::count(words.begin(), words.end(), '\n');
@@ -463,6 +452,17 @@ const char kNbest[] =
     "\n"
     "7 |||  ||| tm= 0 -3 ||| 0 ||| \n"
     "7 ||| the dog sleeps . ||| tm= -9 -4 ||| 0 |||";
+
+TEST_F(ClientCommandsTest, OptionsWithoutEffectAreRefused) {
+  Outcome outcome = server_->Client(
+      {"rerank", "--nbest", "-", "--weights", "demo=1"}, kNbest);
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("--weights: has an effect on --nbest "
+                                        "only with --one-best"));
+  outcome = server_->Client({"rerank", "--nbest", "-", "--json"}, kNbest);
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("--json: applies to"));
+}
 
 TEST_F(ClientCommandsTest, NbestAppendsFeaturesOnly) {
   const std::string output =
