@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <optional>
@@ -58,6 +59,21 @@ std::string CheckMetadata(const std::string& entry) {
       lmserve::Printable(entry), "'");
 }
 
+// Returns a function that checks that a file is PEM with a part of this label;
+// gRPC's own messages do not name the file.
+std::function<std::string(const std::string&)> HasPem(
+    const std::string& label) {
+  return [label](const std::string& path) -> std::string {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return absl::StrCat("cannot open the file ", path);
+    if (absl::StrContains(ReadFile(path), absl::StrCat(label, "-----"))) {
+      return "";
+    }
+    return absl::StrCat("expected PEM with a ", label, ", found none in ",
+                        path);
+  };
+}
+
 void AddSecurityOptions(lmserve::cli::App& app,
                         lmserve::CommonOptions* common) {
   // Returns the TLS settings; the first option that sets one turns TLS on.
@@ -67,12 +83,12 @@ void AddSecurityOptions(lmserve::cli::App& app,
   };
   const auto add = [&](const std::string& name, const std::string& variable,
                        std::string lmserve::ClientTls::*text,
-                       const std::string& what) {
+                       const std::string& label, const std::string& what) {
     app.add_option_function<std::string>(
            name, [=](const std::string& path) { tls().*text = ReadFile(path); },
            what)
         ->envname(variable)
-        ->check(lmserve::cli::ExistingFile())
+        ->check(HasPem(label))
         ->group("Security");
   };
   app.add_flag_callback(
@@ -80,13 +96,13 @@ void AddSecurityOptions(lmserve::cli::App& app,
          "Encrypt the connection; trusts the system's root certificates "
          "unless --tls-ca is given")
       ->group("Security");
-  add("--tls-ca", "LMSERVE_TLS_CA", &lmserve::ClientTls::root,
+  add("--tls-ca", "LMSERVE_TLS_CA", &lmserve::ClientTls::root, "CERTIFICATE",
       "PEM file of the root certificates to trust; implies --tls");
   add("--tls-certificate", "LMSERVE_TLS_CERTIFICATE",
-      &lmserve::ClientTls::certificate,
+      &lmserve::ClientTls::certificate, "CERTIFICATE",
       "PEM file of the client's own certificate, if the server requires one; "
       "implies --tls");
-  add("--tls-key", "LMSERVE_TLS_KEY", &lmserve::ClientTls::key,
+  add("--tls-key", "LMSERVE_TLS_KEY", &lmserve::ClientTls::key, "PRIVATE KEY",
       "PEM file of the private key of --tls-certificate; implies --tls");
   app.add_option_function<std::string>(
          "--tls-server-name",
@@ -175,10 +191,15 @@ std::string Explain(const absl::Status& error,
   std::string text =
       absl::StrCat(absl::StatusCodeToString(error.code()), ": ",
                    lmserve::Printable(error.message(), kMaxErrorBytes));
+  if (absl::IsUnauthenticated(error)) {
+    return absl::StrCat(text, " (see --token-file)");
+  }
   if (!absl::IsUnavailable(error)) return text;
   absl::StrAppend(&text, " (is lm_server running at ", options.address);
   absl::StrAppend(&text, options.tls.has_value()
-                             ? " with a certificate that --tls-ca signed?)"
+                             ? " with TLS, and with a certificate that "
+                               "--tls-ca signed for this name? Otherwise see "
+                               "--tls-server-name)"
                              : ", without TLS? Otherwise use --tls-ca)");
   return text;
 }

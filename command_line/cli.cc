@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <sstream>
 
 namespace lmserve::cli {
@@ -111,6 +112,23 @@ std::optional<std::string> After(const std::string& message,
   return message.substr(found + text.size());
 }
 
+// Returns "FILE line N: " of an option in the file of set_config(), or, if it
+// cannot be found, the name of the option of the file.
+std::string PlaceInConfig(const CLI::App& app, const std::string& option) {
+  const CLI::Option* config = app.get_config_ptr();
+  if (config == nullptr || config->results().empty()) return "";
+  const std::string& path = config->results().back();
+  std::ifstream file(path);
+  int number = 0;
+  for (std::string line; std::getline(file, line);) {
+    ++number;
+    const std::string name = line.substr(0, line.find('='));
+    if (CLI::detail::trim_copy(name) != option) continue;
+    return path + " line " + std::to_string(number) + ": ";
+  }
+  return config->get_name() + ": ";
+}
+
 // Returns the message of an error in plain words. The cases are messages of
 // CLI11 2.1; others stay as they are.
 std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
@@ -128,7 +146,8 @@ std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
     }
   } else if (Is<CLI::ConfigError>(error)) {
     if (const auto option = After(message, "INI was not able to parse ")) {
-      return config + Found("the name of an option", *option);
+      return PlaceInConfig(app, *option) +
+             Found("the name of an option", *option);
     }
   } else if (Is<CLI::FileError>(error)) {
     const size_t end = message.find(" was not readable");

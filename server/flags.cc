@@ -57,7 +57,8 @@ std::string CheckSocketMode(const std::string& mode) {
 }
 
 std::string CheckModelNames(const std::string& names) {
-  for (absl::string_view name : absl::StrSplit(names, ',', absl::SkipEmpty())) {
+  if (names.empty()) return "";
+  for (absl::string_view name : absl::StrSplit(names, ',')) {
     const auto parsed = ParseModelName(name);
     if (!parsed.ok()) return std::string(parsed.status().message());
   }

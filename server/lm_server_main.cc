@@ -234,7 +234,14 @@ int Run(const ServerFlags& flags, const std::string& config) {
     spdlog::error("store: {}", std::string(store.status().message()));
     return kFailed;
   }
-  if (flags.check_config) std::cout << config;
+  if (flags.check_config) {
+    absl::Status status = Server::CheckFiles(flags.server);
+    if (!status.ok()) {
+      spdlog::error("{}", std::string(status.message()));
+      return kFailed;
+    }
+    std::cout << config;
+  }
   spdlog::info("options: {}", absl::StrReplaceAll(config, {{"\n", " "}}));
   if ((*store)->List().empty()) {
     spdlog::warn("the store has no model to serve");
@@ -253,7 +260,12 @@ int Run(const ServerFlags& flags, const std::string& config) {
   options.on_models = ModelLog();
   SetBudgets(&options.limits);
   if (flags.check_config) {
-    options.on_models(*(*store)->served());
+    const auto served = (*store)->served();
+    options.on_models(*served);
+    const std::string missing = MissingModels(*served, options.required_models);
+    if (!missing.empty()) {
+      spdlog::warn("required models that are not in the store: {}", missing);
+    }
     return 0;
   }
   auto server = Server::Start(options, *std::move(store));

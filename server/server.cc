@@ -6,6 +6,7 @@
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -18,7 +19,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "server/connections/tls_context.h"
 #include "server/rpc/language_model_service.h"
 #include "server/rpc/model_management_service.h"
 
@@ -71,13 +74,12 @@ constexpr uint64_t kConnectionBytes = 64 << 20;
 // batcher, but reflection, which any client may call, uses a thread per stream.
 constexpr int kMaxGrpcThreads = 16;
 
-// Whether all required models are loaded; without any, whether some model is.
-bool IsReady(const ServedModels& served,
-             const std::vector<std::string>& required) {
-  if (required.empty()) return !served.models.empty();
-  return std::all_of(
-      required.begin(), required.end(),
-      [&](const std::string& name) { return served.GetEntry(name).ok(); });
+void LogReadiness(const std::string& missing) {
+  if (missing.empty()) {
+    spdlog::info("ready: all required models are loaded");
+  } else {
+    spdlog::warn("not ready: required models that are not loaded: {}", missing);
+  }
 }
 
 // How long a thread may take that waits for a file.
@@ -108,6 +110,25 @@ void LimitConnections(ClientLimits* limits) {
 }
 
 }  // namespace
+
+std::string MissingModels(const ServedModels& served,
+                          const std::vector<std::string>& required) {
+  std::vector<std::string> missing;
+  for (const std::string& name : required) {
+    if (!served.GetEntry(name).ok()) missing.push_back(name);
+  }
+  return absl::StrJoin(missing, ", ");
+}
+
+absl::Status Server::CheckFiles(const ServerOptions& options) {
+  const TlsOptions& tls = options.listener.tls;
+  absl::Status status = CheckTlsOptions(tls);
+  if (status.ok() && tls.encrypts()) status = TlsContext::Create(tls).status();
+  if (status.ok() && !options.tokens_file.empty()) {
+    status = Authenticator::Create(options.tokens_file).status();
+  }
+  return status;
+}
 
 Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
                std::unique_ptr<Authenticator> authenticator)
@@ -248,7 +269,10 @@ void Server::OnModelsChanged() {
     if (names.count(name) == 0) health->SetServingStatus(name, false);
   }
   healthy_ = std::move(names);
-  health->SetServingStatus("", IsReady(*served, options_.required_models));
+  std::string missing = MissingModels(*served, options_.required_models);
+  health->SetServingStatus("", missing.empty() && !served->models.empty());
+  if (missing != missing_) LogReadiness(missing);
+  missing_ = std::move(missing);
   metrics_.KeepOnly(*served);
   if (options_.on_models) options_.on_models(*served);
 }

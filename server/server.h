@@ -75,6 +75,10 @@ struct ServerOptions {
   std::function<void(const ServedModels&)> on_models = nullptr;
 };
 
+// Returns the required models that are not loaded, joined by commas.
+std::string MissingModels(const ServedModels& served,
+                          const std::vector<std::string>& required);
+
 // A running server with LanguageModelService, ModelService, reflection, and
 // health (grpc.health.v1), which knows "", the names of the services and those
 // of the models. A model is SERVING while its default version is loaded, and ""
@@ -82,6 +86,10 @@ struct ServerOptions {
 // answers. For one thread at a time.
 class Server {
  public:
+  // Returns the error that Start() would return because of a file of TLS or of
+  // tokens.
+  static absl::Status CheckFiles(const ServerOptions& options);
+
   // Returns a server that answers calls. Returns UNAVAILABLE if it cannot
   // listen on an address, and INVALID_ARGUMENT if a file of TLS or the file of
   // tokens has an error.
@@ -159,6 +167,7 @@ class Server {
   // Models that health reports as SERVING. Only the thread of the store uses
   // it.
   std::set<std::string> healthy_;
+  std::string missing_;  // required models, as the log has said
   std::unique_ptr<MetricsExporter> exporter_;
   Listener main_;
   Listener admin_;

@@ -11,10 +11,12 @@ namespace {
 // queue takes about as long.
 constexpr absl::Duration kCallRetryDelay = absl::Milliseconds(100);
 
-absl::Status TooManyCalls(absl::string_view of_whom, uint64_t limit) {
-  return ResourceExhausted(absl::StrCat("too many calls", of_whom, " at once: ",
-                                        limit, " of ", limit, " allowed"),
-                           kCallRetryDelay);
+absl::Status TooManyCalls(absl::string_view of_whom, uint64_t limit,
+                          absl::string_view option) {
+  return ResourceExhausted(
+      absl::StrCat("too many calls", of_whom, " at once: ", limit, " of ",
+                   limit, " allowed (", option, ")"),
+      kCallRetryDelay);
 }
 
 }  // namespace
@@ -24,7 +26,8 @@ absl::StatusOr<CallLimiter::Permit> CallLimiter::Enter(
   absl::Status status = Count();
   if (!status.ok()) return status;
   if (limits_clients() && !CountForClient(client)) {
-    status = TooManyCalls(" of this client", options_.calls_per_client);
+    status = TooManyCalls(" of this client", options_.calls_per_client,
+                          "--max-calls-per-client");
     Uncount();  // after the last use of this object
     return status;
   }
@@ -35,7 +38,9 @@ absl::Status CallLimiter::Count() {
   uint64_t state = state_;
   do {
     if ((state & kClosed) != 0) return ShuttingDown();
-    if (state >= options_.calls) return TooManyCalls("", options_.calls);
+    if (state >= options_.calls) {
+      return TooManyCalls("", options_.calls, "--max-calls");
+    }
   } while (!state_.compare_exchange_weak(state, state + 1));
   return absl::OkStatus();
 }

@@ -23,9 +23,10 @@ spdlog::level::level_enum LevelOf(const RequestLog::EndedCall& call,
   if (absl::IsInternal(call.status) || absl::IsUnknown(call.status)) {
     return spdlog::level::err;
   }
-  return call.queue_seconds + call.compute_seconds >= slow_seconds
-             ? spdlog::level::warn
-             : spdlog::level::debug;
+  if (call.queue_seconds + call.compute_seconds >= slow_seconds) {
+    return spdlog::level::warn;
+  }
+  return call.is_admin ? spdlog::level::info : spdlog::level::debug;
 }
 
 // Returns "ADDRESS (token NAME, x-request-id ID)".

@@ -34,6 +34,7 @@ class RequestLog {
 
   struct EndedCall {
     absl::string_view method;
+    bool is_admin;  // requires the role admin, and so is always logged
     absl::string_view model;  // empty: none was found
     uint64_t version;
     // Called only if a line is written.
@@ -44,9 +45,9 @@ class RequestLog {
     double compute_seconds;
   };
 
-  // Logs INTERNAL and UNKNOWN as errors, and calls whose waiting in the queue
-  // and computing took slow_seconds or more as warnings. In JSON each part has
-  // a field of its own.
+  // Logs INTERNAL and UNKNOWN as errors, calls whose waiting in the queue and
+  // computing took slow_seconds or more as warnings, and calls of
+  // administrators at level info. In JSON each part has a field of its own.
   void Write(const EndedCall& call) const;
 
  private:

@@ -80,6 +80,7 @@ void CallScope::Leave(const absl::Status& status) {
                                      .was_computed = call_.compute_seconds > 0,
                                      .may_retry = MayRetry(status)});
   interceptor_.log_.Write({.method = method_.name,
+                           .is_admin = needed_ == Role::kAdmin,
                            .model = call_.model_name,
                            .version = call_.model_version,
                            .caller = [this] { return Caller(); },

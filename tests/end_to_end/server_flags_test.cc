@@ -94,7 +94,8 @@ TEST_F(ServerFlagsTest, ReportsInvalidSettings) {
   EXPECT_THAT(error({"--config", ConfigFile("batch-words=0\n")}),
               HasSubstr("--batch-words: expected a number from 1 to"));
   EXPECT_THAT(error({"--config", ConfigFile("no-such=1\n")}),
-              HasSubstr("no-such"));
+              HasSubstr("config line 2: expected the name of an option, found "
+                        "'no-such'"));
   EXPECT_THAT(error({}), HasSubstr("--store is required"));
   EXPECT_THAT(error({"--store", store_.path(), "--listen", "::1:0"}),
               HasSubstr("expected HOST:PORT, [IPV6]:PORT or unix:PATH"));
@@ -142,6 +143,31 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
   EXPECT_FALSE(calls[0].contains("token"));
   EXPECT_EQ(calls[1]["code"], "INVALID_ARGUMENT");
   EXPECT_FALSE(calls[1].contains("model"));
+}
+
+// --check-config finds what would keep a server from starting.
+TEST_F(ServerFlagsTest, ChecksTheFilesOfTlsAndTokens) {
+  const std::string tokens = store_.File("tokens");
+  WriteText(tokens, "read short\n");
+  Outcome outcome = CheckConfig({"--store", store_.path(), "--tokens", tokens});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("expected a token of 16 characters"));
+  outcome = CheckConfig({"--store", store_.path(), "--tls-certificate",
+                         store_.File("none.pem"), "--tls-key", "none.key"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.errors, HasSubstr("none.pem: cannot open the file"));
+}
+
+TEST_F(ServerFlagsTest, ReportsRequiredModelsThatAreMissing) {
+  EXPECT_THAT(
+      CheckConfig({"--store", store_.path(), "--require-models", "en,nope"})
+          .errors,
+      HasSubstr("required models that are not in the store: nope"));
+  ServerProcess server(store_.path(), {"--require-models", "en,nope"});
+  EXPECT_EQ(server.Client({"health"}).output, "NOT_SERVING\n");
+  EXPECT_THAT(
+      server.process().Errors(),
+      HasSubstr("not ready: required models that are not loaded: nope"));
 }
 
 TEST_F(ServerFlagsTest, UnknownVariablesAreRefused) {

@@ -182,7 +182,8 @@ TEST_F(MixedLoadTest, NoMoreCallsThanTheLimit) {
   const grpc::Status refused =
       CallRaw(channel_, "/lm.v1.LanguageModelService/Score", "").status;
   EXPECT_EQ(refused.error_code(), grpc::RESOURCE_EXHAUSTED);
-  EXPECT_EQ(refused.error_message(), "too many calls at once: 3 of 3 allowed");
+  EXPECT_EQ(refused.error_message(),
+            "too many calls at once: 3 of 3 allowed (--max-calls)");
   for (auto& stream : streams) {
     stream->Cancel();
     while (stream->Read()) continue;

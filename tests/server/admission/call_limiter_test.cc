@@ -38,7 +38,8 @@ TEST(CallLimiterTest, RefusesCallsAboveItsLimit) {
   EXPECT_EQ(limiter.under_way(), 2u);
   const absl::Status refused = limiter.Enter("c").status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(refused.message(), "too many calls at once: 2 of 2 allowed");
+  EXPECT_EQ(refused.message(),
+            "too many calls at once: 2 of 2 allowed (--max-calls)");
   EXPECT_TRUE(MayRetry(refused));
   first.reset();
   EXPECT_TRUE(limiter.Enter("c").ok());
@@ -48,7 +49,8 @@ TEST(CallLimiterTest, RefusesCallsAboveTheLimitOfAClient) {
   CallLimiter limiter({.calls_per_client = 1});
   CallLimiter::Permit first = limiter.Enter("a").value();
   EXPECT_EQ(limiter.Enter("a").status().message(),
-            "too many calls of this client at once: 1 of 1 allowed");
+            "too many calls of this client at once: 1 of 1 allowed "
+            "(--max-calls-per-client)");
   EXPECT_TRUE(limiter.Enter("b").ok());
   first.reset();
   EXPECT_TRUE(limiter.Enter("a").ok());
