@@ -194,7 +194,12 @@ std::string Explain(const absl::Status& error,
   if (absl::IsUnauthenticated(error)) {
     return absl::StrCat(text, " (see --token-file)");
   }
-  if (!absl::IsUnavailable(error)) return text;
+  const bool is_unreachable =
+      absl::IsUnavailable(error) &&
+      (absl::StrContains(error.message(), "connect") ||
+       absl::StrContains(error.message(), "Socket closed") ||
+       absl::StrContains(error.message(), "address list"));
+  if (!is_unreachable) return text;
   absl::StrAppend(&text, " (is lm_server running at ", options.address);
   absl::StrAppend(&text, options.tls.has_value()
                              ? " with TLS, and with a certificate that "

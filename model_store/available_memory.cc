@@ -39,26 +39,62 @@ std::optional<uint64_t> ReadNumber(const std::string& path) {
   return std::nullopt;
 }
 
+// The names of the files of a version of control groups.
+struct GroupFiles {
+  absl::string_view line;       // before the path in /proc/self/cgroup
+  absl::string_view directory;  // of the groups, below /sys/fs/cgroup
+  absl::string_view limit, usage, inactive_files, active_files;
+};
+constexpr GroupFiles kVersion2 = {"0::",           "",
+                                  "/memory.max",   "/memory.current",
+                                  "inactive_file", "active_file"};
+constexpr GroupFiles kVersion1 = {":memory:",
+                                  "/memory",
+                                  "/memory.limit_in_bytes",
+                                  "/memory.usage_in_bytes",
+                                  "total_inactive_file",
+                                  "total_active_file"};
+
 // Returns what a control group may still use. Pages of files that are cached
 // for it count as used, but the kernel frees them when it needs memory.
-uint64_t AvailableInGroup(const std::string& directory) {
-  const auto limit = ReadNumber(absl::StrCat(directory, "/memory.max"));
-  const auto used = ReadNumber(absl::StrCat(directory, "/memory.current"));
+uint64_t AvailableInGroup(const GroupFiles& files,
+                          const std::string& directory) {
+  const auto limit = ReadNumber(absl::StrCat(directory, files.limit));
+  const auto used = ReadNumber(absl::StrCat(directory, files.usage));
   if (!limit.has_value() || !used.has_value()) return kUnknown;
   const std::string statistics = absl::StrCat(directory, "/memory.stat");
-  const uint64_t cached = FindNumber(statistics, "inactive_file").value_or(0) +
-                          FindNumber(statistics, "active_file").value_or(0);
+  const uint64_t cached =
+      FindNumber(statistics, files.inactive_files).value_or(0) +
+      FindNumber(statistics, files.active_files).value_or(0);
   const uint64_t needed = *used - std::min(*used, cached);
   return *limit - std::min(*limit, needed);
 }
 
 // Returns the path of the process's group, such as "/user.slice/a.scope".
-std::string GroupOf(const std::string& proc) {
+std::string GroupOf(const GroupFiles& files, const std::string& proc) {
   std::ifstream file(absl::StrCat(proc, "/self/cgroup"));
   for (std::string line; std::getline(file, line);) {
-    if (absl::StartsWith(line, "0::/")) return line.substr(3);
+    const size_t found = line.find(files.line);
+    const size_t path = found + files.line.size();
+    if (found != std::string::npos && path < line.size()) {
+      return line.substr(path);
+    }
   }
   return "/";
+}
+
+// Returns what the group of the process and all groups above it may still use.
+uint64_t AvailableInGroups(const GroupFiles& files, const std::string& proc,
+                           const std::string& groups) {
+  uint64_t available = kUnknown;
+  // A container sees its own group as the root.
+  for (std::string group = GroupOf(files, proc);;
+       group.resize(group.find_last_of('/'))) {
+    available = std::min(
+        available,
+        AvailableInGroup(files, absl::StrCat(groups, files.directory, group)));
+    if (group.find_last_of('/') == std::string::npos) return available;
+  }
 }
 
 }  // namespace
@@ -72,12 +108,10 @@ uint64_t AvailableMemory(const std::string& proc, const std::string& groups) {
   const auto kilobytes =
       FindNumber(absl::StrCat(proc, "/meminfo"), "MemAvailable:");
   if (kilobytes.has_value()) available = *kilobytes * 1024;
-  // A container sees its own group as the root.
-  for (std::string group = GroupOf(proc);;
-       group.resize(group.find_last_of('/'))) {
-    available = std::min(available, AvailableInGroup(groups + group));
-    if (group.find_last_of('/') == std::string::npos) return available;
+  for (const GroupFiles& files : {kVersion2, kVersion1}) {
+    available = std::min(available, AvailableInGroups(files, proc, groups));
   }
+  return available;
 }
 
 }  // namespace lmserve

@@ -9,7 +9,8 @@ namespace lmserve {
 
 // Returns about how many more bytes this process can use before the kernel
 // would have to end a process: what the machine has available, or less if the
-// control group (version 2) of the process, or a group above it, has a limit.
+// control group of the process (of version 2, or of the memory controller of
+// version 1), or a group above it, has a limit.
 // Returns the largest number if the kernel does not say. Thread-safe.
 uint64_t AvailableMemory();
 

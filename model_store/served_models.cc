@@ -2,6 +2,7 @@
 #include "model_store/served_models.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -139,6 +140,15 @@ absl::StatusOr<ServedModels::Entry> ServedModels::GetEntry(
   const absl::StatusOr<Found> found = Find(spec);
   if (!found.ok()) return found.status();
   return MakeEntry(found->model, found->version);
+}
+
+std::vector<std::string> ServedModels::Names() const {
+  std::set<std::string> names;
+  for (const auto& entry : models) names.insert(entry.first);
+  for (const Refused& entry : refused) {
+    if (!entry.name.empty()) names.insert(entry.name);
+  }
+  return {names.begin(), names.end()};
 }
 
 std::vector<ServedModels::Entry> ServedModels::List() const {

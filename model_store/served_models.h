@@ -65,6 +65,11 @@ struct ServedModels {
   // Returns all loaded versions, sorted by name, then by version.
   std::vector<Entry> List() const;
 
+  // Returns the names of the models of which a version is loaded or was
+  // refused, sorted. GetEntry() fails for those whose name stands for no loaded
+  // version.
+  std::vector<std::string> Names() const;
+
   bool operator==(const ServedModels& other) const = default;
 
   std::map<std::string, Model, std::less<>> models;

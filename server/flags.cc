@@ -38,8 +38,13 @@ std::string CheckAddress(const std::string& address) {
                       address, "'");
 }
 
+// "none" is for the environment, where an empty variable counts as not set.
+bool IsNoAddress(const std::string& address) {
+  return address.empty() || address == "none";
+}
+
 std::string CheckOptionalAddress(const std::string& address) {
-  return address.empty() ? "" : CheckAddress(address);
+  return IsNoAddress(address) ? "" : CheckAddress(address);
 }
 
 std::string CheckPolicy(const std::string& text) {
@@ -254,12 +259,24 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
       ->check(CheckAddress)
       ->capture_default_str();
   flags->server.admin_listen = "localhost:50052";
-  app.add_option("--admin-listen", flags->server.admin_listen,
-                 "Address for lm_client load, unload and alias, in the same "
-                 "form; empty: none. Only administrators must be able to reach "
-                 "it")
-      ->check(CheckOptionalAddress)
-      ->capture_default_str();
+  const auto address_option = [&app](const std::string& name,
+                                     std::string* address,
+                                     const std::string& help) {
+    return app
+        .add_option_function<std::string>(
+            name,
+            [address](const std::string& value) {
+              *address = IsNoAddress(value) ? "" : value;
+            },
+            help)
+        ->default_str(address->empty() ? "none" : *address);
+  };
+  address_option(
+      "--admin-listen", &flags->server.admin_listen,
+      "Address for lm_client load, unload and alias, in the same "
+      "form; none: no such address. Only administrators must be able "
+      "to reach it")
+      ->check(CheckOptionalAddress);
   app.add_option("--keep", flags->keep,
                  "Versions to serve: a number n, for the n newest valid ones "
                  "of each model; all; or a list NAME@VERSION,... Versions with "
@@ -288,9 +305,9 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
                  "NOT_SERVING but accepts calls, so that load balancers notice")
       ->check(cli::Range(0, 3600))
       ->capture_default_str();
-  app.add_option("--metrics-listen", flags->server.metrics_listen,
+  address_option("--metrics-listen", &flags->server.metrics_listen,
                  "Address HOST:PORT or [IPV6]:PORT of the metrics for "
-                 "Prometheus, at /metrics; empty: none")
+                 "Prometheus, at /metrics; none: no metrics")
       ->check(CheckTcpAddress);
   app.add_option("--require-models", flags->require_models,
                  "Models, separated by commas, as NAME, NAME@VERSION or "

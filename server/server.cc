@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <map>
 #include <thread>
 
 #include "absl/base/call_once.h"
@@ -256,19 +257,19 @@ absl::Status Server::Listener::Listen(const std::string& address,
 
 void Server::OnModelsChanged() {
   const std::shared_ptr<const ServedModels> served = store_->served();
-  std::set<std::string> names;
-  for (const auto& entry : served->models) {
-    if (served->GetEntry(entry.first).ok()) names.insert(entry.first);
+  std::map<std::string, bool> health_of_names;
+  for (const auto& entry : health_) health_of_names[entry.first] = false;
+  for (const std::string& name : served->Names()) {
+    health_of_names[name] = served->GetEntry(name).ok();
   }
   grpc::HealthCheckServiceInterface* health =
       main_.server->GetHealthCheckService();
-  for (const std::string& name : names) {
-    if (healthy_.count(name) == 0) health->SetServingStatus(name, true);
+  for (const auto& [name, is_serving] : health_of_names) {
+    const auto before = health_.find(name);
+    if (before != health_.end() && before->second == is_serving) continue;
+    health->SetServingStatus(name, is_serving);
   }
-  for (const std::string& name : healthy_) {
-    if (names.count(name) == 0) health->SetServingStatus(name, false);
-  }
-  healthy_ = std::move(names);
+  health_ = std::move(health_of_names);
   std::string missing = MissingModels(*served, options_.required_models);
   health->SetServingStatus("", missing.empty() && !served->models.empty());
   if (missing != missing_) LogReadiness(missing);

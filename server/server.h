@@ -8,9 +8,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -164,9 +164,9 @@ class Server {
   const CallInterceptor admin_interceptor_;
   Batcher batcher_;
   const ServingContext serving_;
-  // Models that health reports as SERVING. Only the thread of the store uses
-  // it.
-  std::set<std::string> healthy_;
+  // Whether health reports the model of a name as SERVING. Only the thread of
+  // the store uses it.
+  std::map<std::string, bool> health_;
   std::string missing_;  // required models, as the log has said
   std::unique_ptr<MetricsExporter> exporter_;
   Listener main_;

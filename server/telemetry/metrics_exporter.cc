@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -159,9 +160,23 @@ class LiveGauges final : public prometheus::Collectable {
     MetricFamily refused =
         GaugeFamily("lm_model_refused",
                     "1 for each version of the store that failed to load");
+    // What was refused for several reasons is one series.
+    std::set<ServedModels::Version> versions;
     for (const ModelStore::Refused& version : served->refused) {
+      if (!versions.emplace(version.name, version.version).second) continue;
       AddGauge(version.name, version.version, 1, &refused);
     }
+    MetricFamily names = GaugeFamily(
+        "lm_model_name_served",
+        "1 if the name of a model stands for a version that is served, 0 if it "
+        "does not");
+    for (const std::string& name : served->Names()) {
+      prometheus::ClientMetric metric;
+      metric.label = {{"model", name}};
+      metric.gauge.value = served->GetEntry(name).ok() ? 1 : 0;
+      names.metric.push_back(std::move(metric));
+    }
+    families->push_back(std::move(names));
     families->push_back(std::move(loaded));
     families->push_back(std::move(bytes));
     families->push_back(std::move(seconds));

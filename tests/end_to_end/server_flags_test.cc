@@ -3,6 +3,7 @@
 // Tests the settings of lm_server from flags, environment and file, and its log
 // and metrics.
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -185,6 +186,19 @@ TEST_F(ServerFlagsTest, UnknownVariablesAreRefused) {
   unsetenv("LM_SERVER_PORT");
   unsetenv("LM_SERVER_PORT_50051_TCP_ADDR");
   unsetenv("LM_SERVER_SERVICE_HOST");
+}
+
+TEST_F(ServerFlagsTest, NoneIsNoAddress) {
+  setenv("LM_SERVER_ADMIN_LISTEN", "none", 1);
+  Process server(
+      Command("lm_server", {"--store", store_.path(), "--listen", "127.0.0.1:0",
+                            "--metrics-listen", "none"}));
+  unsetenv("LM_SERVER_ADMIN_LISTEN");
+  std::string line;
+  ASSERT_TRUE(server.ReadLine(&line));
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0);
+  EXPECT_EQ(server.ReadAll(), "") << "only the main address is listed";
 }
 
 TEST_F(ServerFlagsTest, TheBudgetsOfMemoryAreInTheLog) {

@@ -55,6 +55,18 @@ TEST_F(AvailableMemoryTest, OfTheControlGroup) {
   EXPECT_EQ(Available(), 0u);
 }
 
+TEST_F(AvailableMemoryTest, OfTheControlGroupOfVersion1) {
+  Write("proc/meminfo", "MemAvailable: 1000 kB\n");
+  Write("proc/self/cgroup", "5:cpuset:/\n4:memory:/a/b\n0::/\n");
+  Write("cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  Write("cgroup/memory/memory.usage_in_bytes", "7000\n");
+  Write("cgroup/memory/a/b/memory.limit_in_bytes", "6000\n");
+  Write("cgroup/memory/a/b/memory.usage_in_bytes", "5000\n");
+  Write("cgroup/memory/a/b/memory.stat",
+        "inactive_file 1\ntotal_inactive_file 3000\ntotal_active_file 1000\n");
+  EXPECT_EQ(Available(), 5000u);
+}
+
 TEST_F(AvailableMemoryTest, OfThisProcess) {
   EXPECT_GT(AvailableMemory(), 1u << 20);
 }
