@@ -74,9 +74,9 @@ uint64_t AvailableInGroup(const GroupFiles& files,
 std::string GroupOf(const GroupFiles& files, const std::string& proc) {
   std::ifstream file(absl::StrCat(proc, "/self/cgroup"));
   for (std::string line; std::getline(file, line);) {
-    const size_t found = line.find(files.line);
+    const size_t found = absl::string_view(line).find(files.line);
     const size_t path = found + files.line.size();
-    if (found != std::string::npos && path < line.size()) {
+    if (found != absl::string_view::npos && path < line.size()) {
       return line.substr(path);
     }
   }
