@@ -275,8 +275,9 @@ int Run(const ServerFlags& flags, const std::string& config) {
   }
   PrintAddresses(**server, flags);
   const int signal = WaitForEnd(signals);
-  spdlog::info("received signal {}: draining for at most {} s", signal,
-               flags.drain_seconds);
+  spdlog::info(
+      "received signal {}: {} s of grace, then at most {} s for running calls",
+      signal, flags.grace_seconds, flags.drain_seconds);
   (*server)->Drain(std::chrono::seconds(flags.drain_seconds),
                    std::chrono::seconds(flags.grace_seconds));
   if (!(*server)->all_threads_ended()) {

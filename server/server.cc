@@ -311,6 +311,10 @@ void Server::Drain(std::chrono::milliseconds deadline,
   }
   limiter_.CloseAndWait(deadline);
   admin_limiter_.CloseAndWait(left());
+  if (limiter_.under_way() > 0) {
+    spdlog::warn("cancelling {} calls that have not ended in time",
+                 limiter_.under_way());
+  }
   all_threads_ended_ = store_->Stop();
   if (authenticator_ != nullptr && !authenticator_->Stop(kThreadLimit)) {
     all_threads_ended_ = false;
