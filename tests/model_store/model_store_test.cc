@@ -212,7 +212,7 @@ TEST_F(ModelStoreTest, LinksThatLeadNowhereAreReported) {
   EXPECT_EQ(store->refused()[1].name, "m");
   EXPECT_EQ(store->refused()[1].version, 2u);
   EXPECT_THAT(store->refused()[1].reason.ToString(),
-              HasSubstr("No such file or directory"));
+              HasSubstr("model 'm' has no version 2 in the store"));
 }
 
 TEST_F(ModelStoreTest, HiddenDirectoriesAreIgnored) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/server/small_store.h"
@@ -83,8 +84,8 @@ TEST_F(EncodedTextsTest, OnlyAsciiSpacesSplit) {
 }
 
 TEST_F(EncodedTextsTest, AFieldThatIsNotRepeatedHasNoIndex) {
-  EXPECT_EQ(encoder_.Add(Text(), "prompt", -1, {}),
-            absl::InvalidArgumentError("prompt: expected a word, found none"));
+  EXPECT_EQ(TextOf(encoder_.Add(Text(), "prompt", -1, {})),
+            "INVALID_ARGUMENT: prompt: expected a word, found none");
 }
 
 TEST_F(EncodedTextsTest, TheLimitOfATextCountsOnlyItsOwnWords) {
@@ -138,7 +139,8 @@ TEST_F(EncodedTextsTest, Refused) {
        "texts[0]: word 1: expected no sentence marker, found </s>"},
   };
   for (const RefusedCase& refused : cases) {
-    EXPECT_EQ(Add(refused.text), absl::InvalidArgumentError(refused.message))
+    EXPECT_EQ(TextOf(Add(refused.text)),
+              absl::StrCat("INVALID_ARGUMENT: ", refused.message))
         << refused.text;
   }
 }

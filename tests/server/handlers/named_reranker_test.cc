@@ -96,14 +96,13 @@ TEST_F(NamedRerankerTest, IdsThatNoMemberReadsAreChecked) {
   Serve("risk",
         "members { model: 'tiny' feature: 't' } "
         "minimum_bayes_risk {} ");
-  EXPECT_EQ(Try("reranker: 'risk' "
-                "candidates { text { ids { ids: 4000000000 } } "
-                "  features { key: 't' value: 7 } }")
-                .status(),
-            absl::InvalidArgumentError(absl::StrCat(
-                "candidates[0]: expected ids below ",
-                (*store_->Get("tiny"))->model().vocabulary().size(),
-                ", found 4000000000")));
+  EXPECT_EQ(TextOf(Try("reranker: 'risk' "
+                       "candidates { text { ids { ids: 4000000000 } } "
+                       "  features { key: 't' value: 7 } }")
+                       .status()),
+            absl::StrCat("INVALID_ARGUMENT: candidates[0]: expected ids below ",
+                         (*store_->Get("tiny"))->model().vocabulary().size(),
+                         ", found 4000000000"));
 }
 
 TEST_F(NamedRerankerTest, OnlyATranslationModelCanBeReverse) {

@@ -333,8 +333,8 @@ TEST_F(TranslationServerTest, ErrorsNameTheFieldOfASource) {
                                              "source { text: 'a' } ",
                                              kCandidate))
                           .status()),
-              HasSubstr("reverse_models: expected no source, because 'tiny' is "
-                        "not a translation model"));
+              HasSubstr("reverse_models: expected translation models, found "
+                        "'tiny', which is none"));
 }
 
 TEST_F(TranslationServerTest, ABeamSearchHasLimitsAndNoSampling) {
