@@ -66,6 +66,18 @@ absl::string_view NameOf(absl::string_view token) {
   return "";
 }
 
+// Whether a field that stands before the features may be an alignment of
+// Marian, such as "0-0 1-2", "0.25,0.75" or "WordScores= -0.5".
+bool MayBeAlignment(absl::string_view field) {
+  for (absl::string_view token :
+       absl::StrSplit(field, absl::ByAnyChar(" \t"), absl::SkipEmpty())) {
+    const bool has_letters =
+        token.find_first_not_of("0123456789-+.,e") != token.npos;
+    if (has_letters && NameOf(token).empty()) return false;
+  }
+  return true;
+}
+
 // Parses the field with the features.
 class FeatureParser {
  public:
@@ -169,6 +181,13 @@ absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view text) {
   const size_t total = FindTotal(fields);
   if (total < fields.size()) line.total = ParseNumber(fields[total]);
   line.has_features = fields.size() > 2;
+  for (size_t i = 2; i + 1 < total && total < fields.size(); ++i) {
+    if (MayBeAlignment(fields[i])) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "expected features or an alignment after the hypothesis, found '",
+        absl::StripAsciiWhitespace(fields[i]),
+        "'; a hypothesis must not contain the bar ", kBar));
+  }
   const absl::string_view field = fields.size() == 2      ? fields[1]
                                   : total < fields.size() ? fields[total - 1]
                                                           : fields[2];

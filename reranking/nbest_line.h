@@ -29,8 +29,8 @@ struct Feature {
 // numbers without names. A name with several numbers stands for the features
 // "name[0]", "name[1]" and so on. TOTAL is the first field from the fourth on
 // that is a single number; FEATURES is the field before it, or the third field
-// if there is no total. A bar "|||" separates fields if white space or an end
-// of the line is next to it.
+// if there is no total. ALIGNMENT has pairs such as 0-1, or numbers. A bar
+// "|||" separates fields if white space or an end of the line is next to it.
 struct NbestLine {
   std::string line;  // the unchanged line, without its line end
   std::string id;
@@ -46,8 +46,9 @@ struct NbestLine {
 };
 
 // Parses a line without its line end. INVALID_ARGUMENT if it has no hypothesis,
-// if a feature is neither a name nor a finite number, or if a feature comes
-// twice, as after a careless second scoring. Pure.
+// if a feature is neither a name nor a finite number, if a feature comes twice,
+// as after a careless second scoring, or if a field before the features is no
+// alignment, as after a hypothesis with a bar. Pure.
 absl::StatusOr<NbestLine> ParseNbestLine(absl::string_view line);
 
 // Returns the line with further features. A feature of the same name that the

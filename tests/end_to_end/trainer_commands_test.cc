@@ -602,7 +602,8 @@ TEST_F(NbestCommandsTest, ErrorsSayWhatIsWrong) {
       Run(evaluate, {"--weights", "lm=1,lm=2"}).errors,
       HasSubstr("--weights: expected each name once, found 'lm' twice"));
   EXPECT_THAT(Run(evaluate, {"--first-id", "1"}).errors,
-              HasSubstr("id 0: expected an id that has a reference, 1 to 2"));
+              HasSubstr(" line 1: id: expected the number of a line of "
+                        "--reference, from 1 to 2, found '0'"));
   EXPECT_EQ(Run("tune", {"--metric", "ter"}).exit_code, 2);
   EXPECT_THAT(Run("tune", {"--c", "1"}).errors,
               HasSubstr("--c: applies to --algorithm mira, found mert"));

@@ -99,6 +99,15 @@ TEST(NbestLineTest, TellsWhatIsWrong) {
             "features: expected NAME= or a number, found 'x'");
 }
 
+// Otherwise only the text before the bar would be scored.
+TEST(NbestLineTest, ABarInAHypothesisIsAnError) {
+  EXPECT_EQ(Problem("0 ||| a ||| b c ||| F0= -1 ||| 3"),
+            "expected features or an alignment after the hypothesis, found "
+            "'b c'; a hypothesis must not contain the bar |||");
+  EXPECT_EQ(Parse("0 ||| a ||| 0.25,1e-05 0.75,1 ||| F0= -1 ||| 3").hypothesis,
+            "a");
+}
+
 TEST(NbestLineTest, AFeatureThatComesTwiceIsAnError) {
   const std::string problem =
       ": expected once, with all its numbers after the name, found twice";

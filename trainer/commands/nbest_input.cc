@@ -73,11 +73,11 @@ cli::Option* AddNbestInputOptions(cli::App& command,
       ->required();
   AddReferenceOption(command, &options->references);
   AddTokenizerOption(command, &options->tokenizer);
-  command
-      .add_option("--first-id", options->first_id,
-                  "Id of the list that the first line of the references "
-                  "belongs to")
-      ->capture_default_str();
+  command.add_option(
+      "--first-id", options->first_id,
+      "Id of the list that the first line of the references "
+      "belongs to; required if the first list has another number "
+      "than 0");
   return command.add_option("--weights", options->weights,
                             std::string(weights_help));
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct NbestInputOptions {
   std::vector<std::string> references;
   std::string tokenizer = "13a";
   std::vector<std::string> weights;
-  int64_t first_id = 0;
+  std::optional<uint64_t> first_id;
 };
 
 // Adds these options and returns --weights, whose help text is `weights_help`.

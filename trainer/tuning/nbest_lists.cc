@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/tuning/nbest_lists.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include "models/utf8.h"
 #include "reranking/nbest_line.h"
 #include "trainer/text/aligned_lines.h"
+#include "trainer/text/quoted.h"
 
 namespace lmserve {
 namespace {
@@ -44,12 +44,19 @@ NbestCandidate MakeCandidate(NbestLine line) {
   return candidate;
 }
 
-bool HaveNumericIds(const NbestLists& lists) {
-  return std::all_of(lists.lists.begin(), lists.lists.end(),
-                     [](const NbestList& list) {
-                       int64_t number;
-                       return absl::SimpleAtoi(list.id, &number);
-                     });
+// Returns the ids as numbers, or nothing if not all of them are numbers.
+std::optional<std::vector<uint64_t>> NumericIds(const NbestLists& lists) {
+  std::vector<uint64_t> ids;
+  for (const NbestList& list : lists.lists) {
+    if (!absl::SimpleAtoi(list.id, &ids.emplace_back())) return std::nullopt;
+  }
+  return ids;
+}
+
+absl::Status IdError(const NbestLists& lists, const NbestList& list,
+                     absl::string_view problem) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(lists.name, " line ", list.line, ": id: ", problem));
 }
 
 }  // namespace
@@ -62,7 +69,8 @@ size_t NbestLists::candidates() const {
 
 absl::StatusOr<NbestLists> ReadNbestLists(LineReader& lines) {
   NbestLists read;
-  absl::flat_hash_map<std::string, size_t> by_id;
+  read.name = lines.name();
+  absl::flat_hash_map<std::string, uint64_t> last_lines;  // of each id
   for (absl::string_view text; lines.Next(&text);) {
     absl::ConsumeSuffix(&text, "\r");
     if (absl::StripAsciiWhitespace(text).empty()) continue;
@@ -77,10 +85,19 @@ absl::StatusOr<NbestLists> ReadNbestLists(LineReader& lines) {
         !status.ok()) {
       return LineError(lines, status.message());
     }
-    const auto [found, is_new] = by_id.emplace(line->id, read.lists.size());
-    if (is_new) read.lists.push_back({line->id, lines.line_number(), {}});
-    read.lists[found->second].candidates.push_back(
-        MakeCandidate(*std::move(line)));
+    if (read.lists.empty() || read.lists.back().id != line->id) {
+      if (const auto found = last_lines.find(line->id);
+          found != last_lines.end()) {
+        return LineError(
+            lines, absl::StrCat("id: expected ", Quoted(read.lists.back().id),
+                                " or a new id, found ", Quoted(line->id),
+                                ", whose list ended in line ", found->second,
+                                "; the lines of a list must be consecutive"));
+      }
+      read.lists.push_back({line->id, lines.line_number(), {}});
+    }
+    last_lines[line->id] = lines.line_number();
+    read.lists.back().candidates.push_back(MakeCandidate(*std::move(line)));
   }
   if (!lines.status().ok()) return lines.status();
   if (!read.lists.empty()) return read;
@@ -90,31 +107,39 @@ absl::StatusOr<NbestLists> ReadNbestLists(LineReader& lines) {
 
 absl::StatusOr<std::vector<std::vector<std::string>>> ReadReferences(
     const NbestLists& lists, absl::Span<const std::string> files,
-    int64_t first_id) {
+    std::optional<uint64_t> first_id) {
   const absl::StatusOr<std::vector<std::vector<std::string>>> all =
       ReadAlignedLines(files);
   if (!all.ok()) return all.status();
-  const bool by_number = HaveNumericIds(lists);
-  if (!by_number && all->size() != lists.lists.size()) {
+  if (all->empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(files[0], ": expected a reference, found none"));
+  }
+  const std::optional<std::vector<uint64_t>> ids = NumericIds(lists);
+  if (!ids && all->size() != lists.lists.size()) {
     return absl::InvalidArgumentError(absl::StrCat(
         files[0], ": expected a reference for each of ", lists.lists.size(),
         " lists, whose ids are not numbers, found ", all->size()));
   }
+  if (ids && !first_id && ids->front() != 0) {
+    return IdError(
+        lists, lists.lists[0],
+        absl::StrCat(
+            "expected 0 as the first id with --reference, found ", ids->front(),
+            "; --first-id says which id belongs to the first line of "
+            "--reference, such as 1, or 0 if the lists do not start with its "
+            "first sentence"));
+  }
   std::vector<std::vector<std::string>> references;
   for (size_t i = 0; i < lists.lists.size(); ++i) {
-    int64_t line = static_cast<int64_t>(i);
-    if (by_number) {
-      (void)absl::SimpleAtoi(lists.lists[i].id, &line);
-      line -= first_id;
-    }
-    if (line < 0 || line >= static_cast<int64_t>(all->size())) {
-      if (all->empty()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(files[0], ": expected a reference, found none"));
-      }
-      return absl::InvalidArgumentError(absl::StrCat(
-          "id ", lists.lists[i].id, ": expected an id that has a reference, ",
-          first_id, " to ", first_id + static_cast<int64_t>(all->size()) - 1));
+    const uint64_t first = first_id.value_or(0);
+    const uint64_t line = ids ? (*ids)[i] - first : i;
+    if (line >= all->size()) {  // also if the id is less than the first one
+      return IdError(
+          lists, lists.lists[i],
+          absl::StrCat("expected the number of a line of --reference, from ",
+                       first, " to ", first + all->size() - 1, ", found ",
+                       Quoted(lists.lists[i].id)));
     }
     references.push_back((*all)[line]);
   }

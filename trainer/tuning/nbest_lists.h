@@ -29,26 +29,29 @@ struct NbestList {
 // The n-best lists of a file.
 struct NbestLists {
   std::vector<std::string> feature_names;
-  std::vector<NbestList> lists;  // in the order of the first line of each id
+  std::vector<NbestList> lists;  // in the order of the file
+  std::string name = {};         // of the file, for messages
 
   // The number of candidates of all lists.
   size_t candidates() const;
 };
 
 // Reads n-best lists in the format of Moses or Marian (reranking/nbest_line.h).
-// Lines end with LF or CR LF; blank lines are ignored. The lines of an id need
-// not be adjacent. Fails with INVALID_ARGUMENT if a line is malformed or has
-// other features than the first one (the message has the line number), and if
-// there is no candidate.
+// Lines end with LF or CR LF; blank lines are ignored. Fails with
+// INVALID_ARGUMENT if a line is malformed, has other features than the first
+// one or the id of a list that has ended (the message has the line number), and
+// if there is no candidate.
 absl::StatusOr<NbestLists> ReadNbestLists(LineReader& lines);
 
 // Reads the references of each list, one per file. The references of the list
 // ID are the lines ID - first_id, counted from 0. If not all ids are numbers,
-// line i belongs to list i. Fails with INVALID_ARGUMENT if an id has no line or
-// the files have different numbers of lines.
+// line i belongs to list i. Fails with INVALID_ARGUMENT if an id has no line,
+// the files have different numbers of lines, or the first id is a number other
+// than 0 and `first_id` is not given: the lines could be off by one. REQUIRES:
+// there is a list.
 absl::StatusOr<std::vector<std::vector<std::string>>> ReadReferences(
     const NbestLists& lists, absl::Span<const std::string> files,
-    int64_t first_id);
+    std::optional<uint64_t> first_id = std::nullopt);
 
 }  // namespace lmserve
 
