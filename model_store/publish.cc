@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/publish.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -190,6 +195,25 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
     if (status = Sync(changed); !status.ok()) return status;
   }
   return number;
+}
+
+absl::Status CheckCanPublish(const std::string& store, absl::string_view name) {
+  absl::Status status = CheckModelName(name);
+  if (!status.ok()) return status;
+  // The first directory of the path that exists will have the others.
+  std::error_code error;
+  std::filesystem::path path =
+      std::filesystem::absolute(store, error) / std::string(name);
+  while (!std::filesystem::exists(path, error) && path.has_relative_path()) {
+    path = path.parent_path();
+  }
+  if (!std::filesystem::is_directory(path, error)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path.string(), ": expected a directory, found a file"));
+  }
+  if (access(path.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno,
+                             absl::StrCat(path.string(), ": cannot write"));
 }
 
 absl::Status CheckAliasIs(const std::string& store, absl::string_view name,

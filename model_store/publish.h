@@ -37,6 +37,12 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
                                  absl::string_view name,
                                  const NewVersion& version);
 
+// Checks that Publish() could write a version of a model, before the work of
+// making it: INVALID_ARGUMENT for an invalid name, and an error that names the
+// path if the directory of the store cannot be one or cannot be written.
+// Creates nothing.
+absl::Status CheckCanPublish(const std::string& store, absl::string_view name);
+
 // How long writers wait for the lock of a model's directory.
 inline constexpr std::chrono::milliseconds kLockWait{60'000};
 inline constexpr std::chrono::milliseconds kNoWait{0};

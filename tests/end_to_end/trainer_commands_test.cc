@@ -23,6 +23,7 @@
 namespace lmserve {
 namespace {
 
+using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
@@ -470,14 +471,20 @@ TEST_F(MixtureTest, MembersOfOtherWordsAreNamed) {
 class NbestCommandsTest : public testing::Test {
  protected:
   Outcome Run(const std::string& command, Arguments options) {
+    return RunOn(
+        "0 ||| a b c d x ||| lm= -1 tm= -1 -2 ||| -2\n"
+        "0 ||| a b c d e ||| lm= -1 tm= -2 -1 ||| -3\n"
+        "1 ||| f g h y z ||| lm= -1 tm= -1 -2 ||| -2\n"
+        "1 ||| f g h i j ||| lm= -1 tm= -2 -1 ||| -3\n",
+        command, std::move(options));
+  }
+
+  Outcome RunOn(const std::string& lists, const std::string& command,
+                Arguments options) {
     Arguments arguments = {command,     "--nbest",     "-",   "--reference",
                            references_, "--tokenizer", "none"};
     arguments.insert(arguments.end(), options.begin(), options.end());
-    return RunTrainer(arguments,
-                      "0 ||| a b c d x ||| lm= -1 tm= -1 -2 ||| -2\n"
-                      "0 ||| a b c d e ||| lm= -1 tm= -2 -1 ||| -3\n"
-                      "1 ||| f g h y z ||| lm= -1 tm= -1 -2 ||| -2\n"
-                      "1 ||| f g h i j ||| lm= -1 tm= -2 -1 ||| -3\n");
+    return RunTrainer(arguments, lists);
   }
 
   const TemporaryDirectory directory_;
@@ -523,8 +530,8 @@ TEST_F(NbestCommandsTest, TunesWeights) {
   EXPECT_EQ(tuned.exit_code, 0) << tuned.errors;
   EXPECT_THAT(tuned.errors,
               HasSubstr("WER: first 30.00, tuned 0.00, oracle 0.00"));
-  EXPECT_THAT(tuned.errors, HasSubstr("the weight of lm is undetermined"));
-  EXPECT_THAT(tuned.errors, HasSubstr("the weight of tm[1] is undetermined"));
+  EXPECT_THAT(tuned.errors,
+              HasSubstr("the lists do not determine the weights of lm tm[1]:"));
   const Outcome outcome =
       Run("evaluate-nbest", {"--metric", "wer", "--weights", tuned.output});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
@@ -552,6 +559,104 @@ TEST_F(NbestCommandsTest, TunesByMira) {
   EXPECT_EQ(tuned.exit_code, 0) << tuned.errors;
   EXPECT_THAT(tuned.errors,
               HasSubstr("WER: first 30.00, tuned 0.00, oracle 0.00"));
+}
+
+// weights=$(lm_trainer tune ...) must not give a script empty weights.
+TEST_F(NbestCommandsTest, TuneFailsWithoutWeights) {
+  // Each weight of f but 0 makes one of the two choices worse.
+  const std::string lists =
+      "0 ||| a b c d e ||| f= 1\n0 ||| a b c d x ||| f= 2\n"
+      "1 ||| f g h i j ||| f= 2\n1 ||| f g h i x ||| f= 1\n";
+  const Outcome none = RunOn(lists, "tune", {"--metric", "wer"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_EQ(none.output, "");
+  EXPECT_THAT(none.errors, HasSubstr("expected weights that choose better than "
+                                     "the order of the lists, found none"));
+  const Outcome started =
+      RunOn(lists, "tune", {"--metric", "wer", "--weights", "f=1"});
+  EXPECT_EQ(started.exit_code, 0) << started.errors;
+  EXPECT_EQ(started.output, "f=1\n");
+  EXPECT_THAT(started.errors,
+              HasSubstr("WER: first 0.00, tuned 10.00, oracle 0.00\n"
+                        "warning: the choice tuned is worse than the order of "
+                        "the lists"));
+}
+
+// A reranker that chooses by minimum Bayes risk does not choose by the weights
+// alone.
+TEST_F(NbestCommandsTest, TuneScoresTheChoiceOfTheReranker) {
+  const std::string store = directory_.File("store");
+  PublishTinyModel(store, "en");
+  // The weights choose the reference, which no other candidate resembles.
+  const std::string lists =
+      "0 ||| a b c d e ||| en= -1\n0 ||| x y z u v ||| en= -2\n"
+      "0 ||| x y z u w ||| en= -3\n"
+      "1 ||| x y z u v ||| en= -2\n1 ||| x y z u w ||| en= -3\n"
+      "1 ||| f g h i j ||| en= -1\n";
+  const Outcome outcome =
+      RunOn(lists, "tune",
+            {"--metric", "wer", "--member", "en", "--store", store, "--model",
+             "mbr", "--minimum-bayes-risk", "bleu", "--scale", "0.01"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.errors,
+              HasSubstr("WER: first 50.00, tuned 0.00, min risk 100.00, oracle "
+                        "0.00\nwarning: the choice min risk is worse"));
+}
+
+// What a reranker of these members will compute is what the lists have.
+TEST_F(NbestCommandsTest, TuneChecksTheMembers) {
+  const std::string store = directory_.File("store");
+  PublishTinyModel(store, "en");
+  const Outcome evaluated = RunTrainer({"evaluate", "--json", "--corpus", "-",
+                                        "--store", store, "--model", "en"},
+                                       "a b c d x\n");
+  const nlohmann::json evaluation = nlohmann::json::parse(evaluated.output);
+  const double sum = evaluation["log_prob"];
+  const double mean = sum / evaluation["tokens"].get<double>();
+  const auto tune = [&](double log_prob, Arguments options) {
+    options.insert(options.end(), {"--metric", "wer", "--member", "en",
+                                   "--store", store, "--model", "choice"});
+    return RunOn(absl::StrCat("0 ||| a b c d x ||| en= ", log_prob,
+                              " tm= -3\n0 ||| a b c d e ||| en= -1 tm= -1\n"),
+                 "tune", options);
+  };
+  EXPECT_THAT(tune(sum, {}).errors,
+              AllOf(Not(HasSubstr("warning: --member")),
+                    HasSubstr("\nthe server will compute the features of en@1 "
+                              "with --normalization sum\n")));
+  EXPECT_THAT(tune(mean, {}).errors,
+              ContainsRegex("warning: --member en@1: expected en= -.* for the "
+                            "candidate 'a b c d x', as --normalization sum "
+                            "gives it, found -"));
+  EXPECT_THAT(tune(mean, {"--normalization", "mean"}).errors,
+              Not(HasSubstr("warning: --member")));
+  EXPECT_THAT(tune(sum, {"--weights", "tm=1,en=1"}).errors,
+              HasSubstr("\nclients must send the features tm\n"));
+}
+
+// Errors of the options come before the tuning, which may take long.
+TEST_F(NbestCommandsTest, TuneLooksForTheMembersFirst) {
+  const std::string store = directory_.File("store");
+  PublishTinyModel(store, "en");
+  const auto errors = [&](const Arguments& options) {
+    Arguments all = {"--metric", "wer", "--model", "choice"};
+    all.insert(all.end(), options.begin(), options.end());
+    const Outcome outcome = Run("tune", all);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_THAT(outcome.errors, Not(HasSubstr("WER")));
+    return outcome.errors;
+  };
+  EXPECT_THAT(errors({"--store", store}),
+              HasSubstr("--model: expected a --member or --reverse-member"));
+  EXPECT_THAT(errors({"--store", store, "--member", "nobody"}),
+              HasSubstr("model 'nobody' is not in the store"));
+  EXPECT_THAT(errors({"--store", store, "--member", "en"}),
+              HasSubstr("--member en@1: expected one of the features lm tm[0] "
+                        "tm[1], found 'en'"));
+  EXPECT_THAT(errors({"--store", store, "--reverse-member", "lm=en"}),
+              HasSubstr("--reverse-member en@1: expected a translation model"));
+  EXPECT_THAT(errors({"--store", references_, "--member", "en"}),
+              HasSubstr("references: expected a directory, found a file"));
 }
 
 // A published reranker is evaluated like the weights and the minimum Bayes risk
@@ -588,6 +693,11 @@ TEST_F(NbestCommandsTest, EvaluatesAReranker) {
                 .exit_code,
             2);
   EXPECT_EQ(Run("evaluate-nbest", {"--reranker", "choice"}).exit_code, 2);
+  EXPECT_THAT(RunOn("0 ||| a ||| f= 1\n", "evaluate-nbest",
+                    {"--reranker", "choice", "--store", store})
+                  .errors,
+              HasSubstr("found 'lm'; append them with lm_client rerank "
+                        "--reranker choice --nbest"));
 }
 
 TEST_F(NbestCommandsTest, ErrorsSayWhatIsWrong) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -191,6 +192,24 @@ TEST_F(PublishTest, StoreThatCannotBeWritten) {
     EXPECT_FALSE(status.ok());
     EXPECT_THAT(status.ToString(), HasSubstr(store_.File("file")));
   }
+}
+
+// A long training must not end with the discovery that it cannot publish.
+TEST_F(PublishTest, CheckCanPublishCreatesNothing) {
+  const std::string store = store_.File("new/store");
+  EXPECT_TRUE(CheckCanPublish(store, "m").ok());
+  EXPECT_FALSE(std::filesystem::exists(store_.File("new")));
+  EXPECT_FALSE(CheckCanPublish(store, "m/n").ok());
+  const std::string file = store_.File("file");
+  std::ofstream(file) << "text";
+  for (const std::string& path : {file, file + "/store"}) {
+    EXPECT_EQ(CheckCanPublish(path, "m").message(),
+              file + ": expected a directory, found a file");
+  }
+  const std::string locked = store_.File("locked");
+  std::filesystem::create_directory(locked);
+  std::filesystem::permissions(locked, std::filesystem::perms::owner_read);
+  EXPECT_EQ(CheckCanPublish(locked, "m").ok(), geteuid() == 0);
 }
 
 TEST_F(PublishTest, EightThreadsAtOnce) {

@@ -61,8 +61,13 @@ absl::StatusOr<Scoring> ScoringOfReranker(const ModelOptions& options,
   const lm::v1::Reranker& reranker = (*handle)->reranker();
   absl::StatusOr<std::vector<double>> weights = WeightsOfFeatures(
       "--reranker", FeatureWeights(reranker), input.lists.feature_names);
-  if (!weights.ok()) return weights.status();
-  Scoring scoring = {.weights = *std::move(weights)};
+  if (!weights.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        weights.status().message(), "; append them with lm_client rerank ",
+        "--reranker ", options.model, " --nbest"));
+  }
+  Scoring scoring;
+  scoring.weights = *std::move(weights);
   if (!reranker.has_minimum_bayes_risk()) return scoring;
   const lm::v1::MinimumBayesRisk& risk = reranker.minimum_bayes_risk();
   scoring.utility = risk.utility() == lm::v1::MinimumBayesRisk::CHRF

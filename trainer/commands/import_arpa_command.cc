@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "model_store/model_name.h"
+#include "model_store/publish.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/ngram/arpa.h"
@@ -23,7 +23,8 @@ struct ImportArpaOptions {
 };
 
 absl::Status RunImportArpa(const ImportArpaOptions& options) {
-  if (absl::Status status = CheckModelName(options.target.model);
+  if (absl::Status status =
+          CheckCanPublish(options.target.store, options.target.model);
       !status.ok()) {
     return status;
   }

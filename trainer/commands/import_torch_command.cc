@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "model_store/model_name.h"
+#include "model_store/publish.h"
 #include "models/neural/network_weights.h"
 #include "text_io/byte_source.h"
 #include "text_io/line_reader.h"
@@ -44,7 +44,8 @@ absl::StatusOr<std::vector<std::string>> ReadWords(const std::string& path) {
 }
 
 absl::Status RunImportTorch(ImportTorchOptions options) {
-  absl::Status status = CheckModelName(options.target.model);
+  absl::Status status =
+      CheckCanPublish(options.target.store, options.target.model);
   if (!status.ok()) return status;
   const absl::StatusOr<std::string> file = ReadAllBytes(options.file);
   if (!file.ok()) return file.status();

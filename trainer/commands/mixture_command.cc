@@ -237,7 +237,8 @@ void PrintText(const MixtureResult& result, const std::string& version) {
 }
 
 absl::Status MakeMixture(const MixtureOptions& options) {
-  absl::Status status = CheckModelName(options.target.model);
+  absl::Status status =
+      CheckCanPublish(options.target.store, options.target.model);
   if (!status.ok()) return status;
   const absl::StatusOr<std::vector<ModelHandle>> members = LoadMembers(options);
   if (!members.ok()) return members.status();

@@ -12,8 +12,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "model_store/loaded_version.h"
-#include "model_store/model_name.h"
 #include "model_store/processors.h"
+#include "model_store/publish.h"
 #include "models/ngram/ngram_model.h"
 #include "text_io/line_reader.h"
 #include "text_io/output_file.h"
@@ -104,7 +104,8 @@ absl::Status CheckFiles(const NgramOptions& options) {
 }
 
 absl::Status Train(const NgramOptions& options) {
-  absl::Status status = CheckModelName(options.target.model);
+  absl::Status status =
+      CheckCanPublish(options.target.store, options.target.model);
   if (status.ok()) status = CheckFiles(options);
   if (!status.ok()) return status;
   absl::StatusOr<Corpus> corpus = ReadTrainingText(options);

@@ -2,47 +2,15 @@
 #include "trainer/commands/publish_reranker.h"
 
 #include <algorithm>
+#include <set>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "model_store/manifest.h"
-#include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "model_store/reranker.h"
 #include "reranking/bayes_risk.h"
 
 namespace lmserve {
 namespace {
-
-// Parses MODEL or FEATURE=MODEL and finds the version in the store.
-absl::StatusOr<lm::v1::RerankerMember> FindMember(const std::string& store,
-                                                  const std::string& text,
-                                                  bool reverse) {
-  const size_t equals = text.rfind('=');
-  const std::string model =
-      equals == std::string::npos ? text : text.substr(equals + 1);
-  const absl::StatusOr<uint64_t> version = FindVersion(store, model);
-  if (!version.ok()) return version.status();
-  lm::v1::RerankerMember member;
-  member.set_model(VersionName(ParseModelName(model)->name, *version));
-  member.set_feature(text.substr(0, equals));
-  member.set_reverse(reverse);
-  return member;
-}
-
-absl::StatusOr<std::vector<lm::v1::RerankerMember>> FindMembers(
-    const RerankerOptions& options) {
-  std::vector<lm::v1::RerankerMember> members;
-  for (bool reverse : {false, true}) {
-    for (const std::string& text :
-         reverse ? options.reverse_members : options.members) {
-      auto member = FindMember(options.store, text, reverse);
-      if (!member.ok()) return member.status();
-      members.push_back(*std::move(member));
-    }
-  }
-  return members;
-}
 
 lm::v1::Normalization ParseNormalization(const std::string& name) {
   if (name == "mean") return lm::v1::MEAN;
@@ -52,7 +20,9 @@ lm::v1::Normalization ParseNormalization(const std::string& name) {
 }  // namespace
 
 absl::StatusOr<lm::v1::Reranker> MakeReranker(
-    const RerankerOptions& options, absl::Span<const std::string> feature_names,
+    const RerankerOptions& options,
+    absl::Span<const lm::v1::RerankerMember> members,
+    absl::Span<const std::string> feature_names,
     absl::Span<const double> weights, std::vector<std::string>* left_out) {
   lm::v1::Reranker reranker;
   for (size_t f = 0; f < weights.size(); ++f) {
@@ -60,16 +30,7 @@ absl::StatusOr<lm::v1::Reranker> MakeReranker(
       (*reranker.mutable_weights())[feature_names[f]] = weights[f];
     }
   }
-  const auto members = FindMembers(options);
-  if (!members.ok()) return members.status();
-  for (const lm::v1::RerankerMember& member : *members) {
-    if (std::find(feature_names.begin(), feature_names.end(),
-                  member.feature()) == feature_names.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("member ", member.model(), ": expected one of the ",
-                       "features ", absl::StrJoin(feature_names, " "),
-                       ", found '", member.feature(), "'"));
-    }
+  for (const lm::v1::RerankerMember& member : members) {
     const std::vector<std::string> features = FeatureNames(member);
     if (std::any_of(features.begin(), features.end(),
                     [&](const std::string& feature) {
@@ -96,6 +57,15 @@ absl::StatusOr<lm::v1::Reranker> MakeReranker(
     reranker.mutable_minimum_bayes_risk()->set_scale(options.scale);
   }
   return reranker;
+}
+
+std::vector<std::string> OwnFeatures(const lm::v1::Reranker& reranker) {
+  std::set<std::string> names;
+  for (const auto& [name, weight] : reranker.weights()) names.insert(name);
+  for (const lm::v1::RerankerMember& member : reranker.members()) {
+    for (const std::string& name : FeatureNames(member)) names.erase(name);
+  }
+  return {names.begin(), names.end()};
 }
 
 absl::StatusOr<uint64_t> PublishReranker(

@@ -30,12 +30,17 @@ struct RerankerOptions {
 void AddRerankerOptions(cli::App& command, RerankerOptions* options);
 
 // Makes a reranker with the given weights, one per feature. Members whose
-// features all have weight 0 are left out and added to *left_out. Features that
-// no member computes must come with the candidates. Fails if the lists lack the
-// feature of a member or the store lacks its version.
+// features all have weight 0 are left out and added to *left_out. Fails if no
+// member is left.
 absl::StatusOr<lm::v1::Reranker> MakeReranker(
-    const RerankerOptions& options, absl::Span<const std::string> feature_names,
+    const RerankerOptions& options,
+    absl::Span<const lm::v1::RerankerMember> members,
+    absl::Span<const std::string> feature_names,
     absl::Span<const double> weights, std::vector<std::string>* left_out);
+
+// Returns the features with a weight that no member computes, sorted: clients
+// must send them with each candidate.
+std::vector<std::string> OwnFeatures(const lm::v1::Reranker& reranker);
 
 // Publishes a reranker as the next version of options.model and returns the
 // version's number. `properties` describe the tuning.

@@ -11,7 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "model_store/durable_file.h"
-#include "model_store/model_name.h"
+#include "model_store/publish.h"
 #include "trainer/charts/training_chart.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/commands/training_reporter.h"
@@ -102,7 +102,8 @@ absl::Status PublishTrained(const NeuralOptions& options, TrainingJob job,
 
 absl::StatusOr<TrainingTexts> ReadTrainingTexts(const NeuralOptions& options,
                                                 TextForm form) {
-  absl::Status status = CheckModelName(options.target.model);
+  absl::Status status =
+      CheckCanPublish(options.target.store, options.target.model);
   if (!status.ok()) return status;
   CorpusOptions text = options.text;
   text.rules.form = form;

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "model_store/model_name.h"
+#include "model_store/publish.h"
 #include "models/model_factory.h"
 #include "models/neural/network_weights.h"
 #include "trainer/commands/command.h"
@@ -112,7 +112,8 @@ void AddSelfTest(const ParallelCorpus& corpus, NetworkVersion* version) {
 }
 
 absl::Status Train(TranslationCommandOptions options) {
-  absl::Status status = CheckModelName(options.target.model);
+  absl::Status status =
+      CheckCanPublish(options.target.store, options.target.model);
   if (!status.ok()) return status;
   status = CompleteNetwork(&options);
   if (!status.ok()) return status;

@@ -3,18 +3,23 @@
 // lm_trainer tune: finds feature weights that choose good candidates from
 // n-best lists.
 
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "reranking/bayes_risk.h"
 #include "reranking/metric.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/commands/nbest_input.h"
 #include "trainer/commands/publish_reranker.h"
+#include "trainer/commands/reranker_members.h"
 #include "trainer/text/status_line.h"
 #include "trainer/tuning/mert.h"
 #include "trainer/tuning/mira.h"
@@ -36,13 +41,16 @@ struct TuneOptions {
 
 void WarnAboutUnidentifiable(const NbestLists& lists) {
   const std::vector<bool> identifiable = FindIdentifiable(lists);
+  std::vector<std::string> names;
   for (size_t f = 0; f < identifiable.size(); ++f) {
-    if (identifiable[f]) continue;
-    PrintMessage(absl::StrCat(
-        "warning: the weight of ", lists.feature_names[f],
-        " is undetermined: within each list, the feature is the same for all "
-        "candidates or a linear combination of the features before it"));
+    if (!identifiable[f]) names.push_back(lists.feature_names[f]);
   }
+  if (names.empty()) return;
+  PrintMessage(absl::StrCat(
+      "warning: the lists do not determine the weights of ",
+      absl::StrJoin(names, " "),
+      ": within each list, such a feature is the same for all candidates or a "
+      "linear combination of the features before it"));
 }
 
 void PrintWeights(const NbestLists& lists, absl::Span<const double> tuned) {
@@ -55,16 +63,38 @@ void PrintWeights(const NbestLists& lists, absl::Span<const double> tuned) {
   std::cout << absl::StrJoin(weights, " ") << std::endl;
 }
 
-absl::Status Publish(const RerankerOptions& options, const NbestLists& lists,
-                     absl::Span<const double> tuned,
+std::string JoinModels(
+    const google::protobuf::RepeatedPtrField<lm::v1::RerankerMember>& members) {
+  return absl::StrJoin(
+      members, " ", [](std::string* out, const lm::v1::RerankerMember& member) {
+        absl::StrAppend(out, member.model());
+      });
+}
+
+// Prints what the server computes and what clients must send.
+void Describe(const RerankerOptions& options,
+              const lm::v1::Reranker& reranker) {
+  PrintMessage(absl::StrCat("the server will compute the features of ",
+                            JoinModels(reranker.members()),
+                            " with --normalization ", options.normalization));
+  const std::vector<std::string> own = OwnFeatures(reranker);
+  if (own.empty()) return;
+  PrintMessage(
+      absl::StrCat("clients must send the features ", absl::StrJoin(own, " ")));
+}
+
+absl::Status Publish(const RerankerOptions& options,
+                     absl::Span<const lm::v1::RerankerMember> members,
+                     const NbestLists& lists, absl::Span<const double> tuned,
                      const std::map<std::string, std::string>& properties) {
   std::vector<std::string> left_out;
   const absl::StatusOr<lm::v1::Reranker> reranker =
-      MakeReranker(options, lists.feature_names, tuned, &left_out);
+      MakeReranker(options, members, lists.feature_names, tuned, &left_out);
   if (!reranker.ok()) return reranker.status();
   for (const std::string& member : left_out) {
     PrintMessage(absl::StrCat("left out ", member, ": its weights are 0"));
   }
+  Describe(options, *reranker);
   const absl::StatusOr<uint64_t> version =
       PublishReranker(options, *reranker, properties);
   if (!version.ok()) return version.status();
@@ -80,34 +110,87 @@ std::vector<double> Tune(const NbestInput& input, const NbestCounts& counts,
              : TuneByMert(input.lists, counts, input.weights, options.mert);
 }
 
+// The scores of the choices from the lists that the weights were tuned on, in
+// the order in which they are printed: first, tuned, min risk (if the reranker
+// is to choose so) and oracle.
+using Scores = std::vector<std::pair<std::string, double>>;
+
+absl::StatusOr<Scores> ScoreChoices(const RerankerOptions& options,
+                                    const NbestLists& lists,
+                                    const NbestCounts& counts,
+                                    absl::Span<const double> tuned) {
+  Scores scores = {{"first", counts.Score(ChooseFirst(lists))},
+                   {"tuned", counts.Score(ChooseWeighted(lists, tuned))}};
+  if (!options.utility.empty()) {
+    const absl::StatusOr<Utility> utility = ParseUtility(options.utility);
+    if (!utility.ok()) return utility.status();
+    scores.emplace_back(
+        "min risk",
+        counts.Score(ChooseMinimumRisk(lists, tuned, options.scale, *utility)));
+  }
+  scores.emplace_back("oracle", counts.Score(ChooseOracle(counts)));
+  return scores;
+}
+
+// Prints the scores, and warns of choices that are worse than the first one.
+void ReportScores(const Metric& metric, const Scores& scores) {
+  PrintMessage(absl::StrCat(
+      metric.name(), ": ",
+      absl::StrJoin(scores, ", ", [](std::string* out, const auto& score) {
+        absl::StrAppendFormat(out, "%s %.2f", score.first, score.second);
+      })));
+  for (const auto& [name, score] : scores) {
+    if (!metric.IsBetter(scores[0].second, score)) continue;
+    PrintMessage(absl::StrCat("warning: the choice ", name,
+                              " is worse than the order of the lists, first"));
+  }
+}
+
+std::map<std::string, std::string> Properties(const TuneOptions& options,
+                                              const NbestLists& lists,
+                                              const Metric& metric,
+                                              const Scores& scores) {
+  std::map<std::string, std::string> properties = {
+      {"tuned_for", absl::StrCat(metric.name(), " ",
+                                 metric.signature(static_cast<int>(
+                                     options.input.references.size())))},
+      {"tuned_by", options.algorithm},
+      {"lists", absl::StrCat(lists.lists.size())},
+      {"candidates", absl::StrCat(lists.candidates())}};
+  for (const auto& [name, score] : scores) {
+    properties[absl::StrReplaceAll(name, {{" ", "_"}})] =
+        absl::StrFormat("%.2f", score);
+  }
+  return properties;
+}
+
 absl::Status RunTune(const TuneOptions& options) {
+  const auto members = FindMembers(options.reranker);
+  if (!members.ok()) return members.status();
   const absl::StatusOr<NbestInput> input = ReadNbestInput(options.input);
   if (!input.ok()) return input.status();
   const NbestLists& lists = input->lists;
+  absl::Status status = CheckMembers(options.reranker, *members, lists);
+  if (!status.ok()) return status;
   const auto metric = MakeMetric(options.metric, options.input.tokenizer);
   if (!metric.ok()) return metric.status();
   WarnAboutUnidentifiable(lists);
   const NbestCounts counts(lists, input->references, **metric);
   const std::vector<double> tuned = Tune(*input, counts, options);
-  const auto score = [&](const NbestChoice& choice) {
-    return absl::StrFormat("%.2f", counts.Score(choice));
-  };
-  const std::map<std::string, std::string> properties = {
-      {"tuned_for", absl::StrCat((*metric)->name(), " ",
-                                 (*metric)->signature(static_cast<int>(
-                                     options.input.references.size())))},
-      {"tuned_by", options.algorithm},
-      {"lists", absl::StrCat(lists.lists.size())},
-      {"candidates", absl::StrCat(lists.candidates())},
-      {"first", score(ChooseFirst(lists))},
-      {"tuned", score(ChooseWeighted(lists, tuned))},
-      {"oracle", score(ChooseOracle(counts))}};
-  PrintMessage(absl::StrCat(
-      (*metric)->name(), ": first ", properties.at("first"), ", tuned ",
-      properties.at("tuned"), ", oracle ", properties.at("oracle")));
+  const auto scores = ScoreChoices(options.reranker, lists, counts, tuned);
+  if (!scores.ok()) return scores.status();
+  ReportScores(**metric, *scores);
+  if (std::all_of(tuned.begin(), tuned.end(),
+                  [](double weight) { return weight == 0; })) {
+    return absl::FailedPreconditionError(
+        "expected weights that choose better than the order of the lists, "
+        "found none; give the weights to start from, such as those of your "
+        "decoder, with --weights");
+  }
   PrintWeights(lists, tuned);
   if (options.reranker.model.empty()) return absl::OkStatus();
-  return Publish(options.reranker, lists, tuned, properties);
+  return Publish(options.reranker, *members, lists, tuned,
+                 Properties(options, lists, **metric, *scores));
 }
 
 // An option that applies to one algorithm only.

@@ -30,8 +30,10 @@ def serve(tmp_path_factory):
   live_server.train_ngram(store, "en", "\n".join(SENTENCES), order=2)
   live_server.train_translation(store, "turned", source, target)
   # Neither model alone ranks both references first, so both get a weight.
-  lists = [[("b", {"en": -2, "turned": -1}), ("a", {"en": -1, "turned": -3})],
-           [("b", {"en": -2.5, "turned": -3}), ("a", {"en": -3, "turned": -1})]]
+  lists = [[("b", {"en": -2, "turned": -1, "turned.words": 2}),
+            ("a", {"en": -1, "turned": -3, "turned.words": 2})],
+           [("b", {"en": -2.5, "turned": -3, "turned.words": 2}),
+            ("a", {"en": -3, "turned": -1, "turned.words": 2})]]
   live_server.tune_reranker(store, "best", folder, lists, ["a", "a"],
                             "--member", "en", "--member", "turned")
   with live_server.LiveServer(store) as server:

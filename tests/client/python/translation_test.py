@@ -25,8 +25,10 @@ TARGET = "small is cat the"
 
 # For a reranker: neither model alone ranks both references first.
 LISTS = [
-    [("b", {"there": -2, "back": -1}), ("a", {"there": -1, "back": -3})],
-    [("b", {"there": -2.5, "back": -3}), ("a", {"there": -3, "back": -1})],
+    [("b", {"there": -2, "there.words": 2, "back": -1}),
+     ("a", {"there": -1, "there.words": 2, "back": -3})],
+    [("b", {"there": -2.5, "there.words": 2, "back": -3}),
+     ("a", {"there": -3, "there.words": 2, "back": -1})],
 ]
 
 
