@@ -177,6 +177,28 @@ TEST_F(TrainerCommandsTest, Prune) {
   EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      6 3\n"));
 }
 
+// What is wrong in the options is found before the text is read.
+TEST_F(TrainerCommandsTest, OptionsAreCheckedFirst) {
+  EXPECT_EQ(Trainer({"ngram", "--corpus", "/none", "--prune", "1", "0"}), "");
+  EXPECT_THAT(errors_, HasSubstr("lm_trainer: --prune: expected thresholds"));
+  WriteText(directory_.File("file"), "text\n");
+  const Outcome outcome =
+      RunTrainer({"ngram", "--corpus", "/none", "--store",
+                  directory_.File("file"), "--model", "en"});
+  EXPECT_THAT(outcome.errors, HasSubstr("file: expected a directory"));
+}
+
+// Warnings about an ARPA file name it.
+TEST_F(TrainerCommandsTest, ImportArpaWarnings) {
+  WriteText(directory_.File("arpa"),
+            "\\data\\\nngram 1=3\n\n\\1-grams:\n-1\t<s>\n-1\t</s>\n"
+            "-0.5\ta\n\n\\end\\\n");
+  Trainer({"import-arpa", directory_.File("arpa")});
+  EXPECT_EQ(errors_, absl::StrCat("warning: ", directory_.File("arpa"),
+                                  ": the file has no <unk>; using the log10 "
+                                  "probability -100 (see --unknown-log10)\n"));
+}
+
 TEST_F(TrainerCommandsTest, MinCount) {
   Train(kBigrams, WittenBell({"--min-count", "2"}));
   EXPECT_THAT(errors_, HasSubstr("(1 unknown)"));

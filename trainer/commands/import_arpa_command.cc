@@ -34,7 +34,7 @@ absl::Status RunImportArpa(const ImportArpaOptions& options) {
   const absl::StatusOr<ArpaModel> model = ReadArpa(**lines, options.arpa);
   if (!model.ok()) return model.status();
   for (const std::string& warning : model->warnings) {
-    PrintMessage(absl::StrCat("warning: ", warning));
+    PrintMessage(absl::StrCat("warning: ", (*lines)->name(), ": ", warning));
   }
   const absl::StatusOr<uint64_t> version = PublishNgram(
       options.target.store, options.target.model, model->vocabulary,

@@ -106,6 +106,7 @@ absl::Status CheckFiles(const NgramOptions& options) {
 absl::Status Train(const NgramOptions& options) {
   absl::Status status =
       CheckCanPublish(options.target.store, options.target.model);
+  if (status.ok()) status = CheckPruning(options.estimate.prune);
   if (status.ok()) status = CheckFiles(options);
   if (!status.ok()) return status;
   absl::StatusOr<Corpus> corpus = ReadTrainingText(options);

@@ -160,10 +160,9 @@ absl::Status CheckMembers(const RerankerOptions& options,
                           const NbestLists& lists) {
   for (const RerankerMember& member : members) {
     if (!FindFeature(lists, member.feature()).has_value()) {
-      return Wrong(member,
-                   absl::StrCat("one of the features ",
-                                absl::StrJoin(lists.feature_names, " "),
-                                ", found '", member.feature(), "'"));
+      return Wrong(member, absl::StrCat("one of the features ",
+                                        absl::StrJoin(lists.feature_names, " "),
+                                        ", found '", member.feature(), "'"));
     }
     const absl::StatusOr<ModelHandle> handle =
         LoadModelVersion(options.store, member.model());

@@ -52,8 +52,9 @@ struct ArpaModel {
 //   vertical tab, which texts cannot have: they can never be used and are left
 //   out.
 // - A wrong count in the header.
-// - No <unk>, <s> or </s>: </s> gets the log10 probability -100, as an unknown
-//   word has in KenLM, so that not every sentence is impossible.
+// - No <unk> (without unknown_log10), <s> or </s>: </s> gets the log10
+//   probability -100, as an unknown word has in KenLM, so that not every
+//   sentence is impossible.
 absl::StatusOr<ArpaModel> ReadArpa(LineReader& lines,
                                    const ArpaOptions& options);
 

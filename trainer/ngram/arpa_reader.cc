@@ -177,7 +177,7 @@ class ArpaReader {
 
   absl::Status ReadHeader() {
     do {
-      if (!NextLine()) return Unexpected("\\data\\");
+      if (!NextLine()) return Unexpected("\\data\\ of an ARPA file");
     } while (line_ != "\\data\\");
     while (NextLine() && absl::ConsumePrefix(&line_, "ngram ")) {
       const size_t equals = line_.find('=');
@@ -317,9 +317,12 @@ class ArpaReader {
     CheckCount(1, count);
     SetUnknown(words);
     AddMarker(kUnknownWord, options_.unknown_log10.value_or(kMissingLog10),
+              " (see --unknown-log10)", words);
+    AddMarker(kBeginSentence, kLog10OfZero, "", words);
+    AddMarker(kEndSentence, kMissingLog10,
+              "; it lowers ln P of each whole text by 230, so score texts with "
+              "lm_client score --no-end",
               words);
-    AddMarker(kBeginSentence, kLog10OfZero, words);
-    AddMarker(kEndSentence, kMissingLog10, words);
     vocabulary_ = Vocabulary::Create(words);
     if (!vocabulary_.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -344,11 +347,15 @@ class ArpaReader {
     }
   }
 
+  // Adds a marker that the file lacks. `consequence` completes the warning.
   void AddMarker(absl::string_view marker, double log10,
+                 absl::string_view consequence,
                  std::vector<absl::string_view>& words) {
     if (std::find(words.begin(), words.end(), marker) != words.end()) return;
-    Warn(absl::StrCat("the file has no ", marker, "; using the log10 ",
-                      "probability ", log10));
+    if (marker != kUnknownWord || !options_.unknown_log10) {
+      Warn(absl::StrCat("the file has no ", marker, "; using the log10 ",
+                        "probability ", log10, consequence));
+    }
     Add(1, 0, words.size(), NaturalLog(log10), 0);
     words.push_back(marker);
   }

@@ -213,23 +213,23 @@ class Estimator {
   std::vector<double> shares_;
 };
 
+}  // namespace
+
 absl::Status CheckPruning(absl::Span<const uint32_t> prune) {
   for (size_t i = 1; i < prune.size(); ++i) {
     if (prune[i] < prune[i - 1]) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "prune: expected thresholds that do not decrease, found ",
+          "--prune: expected thresholds that do not decrease, found ",
           prune[i - 1], " before ", prune[i]));
     }
   }
   if (!prune.empty() && prune[0] != 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("prune: expected 0 for order 1, found ", prune[0],
+        absl::StrCat("--prune: expected 0 for order 1, found ", prune[0],
                      "; use --min-count or --vocabulary to limit the words"));
   }
   return absl::OkStatus();
 }
-
-}  // namespace
 
 absl::StatusOr<Estimate> EstimateModel(const NgramCounts& counts,
                                        const EstimateOptions& options) {

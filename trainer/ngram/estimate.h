@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "models/ngram/ngram_table.h"
 #include "trainer/ngram/ngram_counts.h"
 #include "trainer/ngram/smoothing.h"
@@ -21,6 +23,10 @@ struct EstimateOptions {
   std::vector<uint32_t> prune;
 };
 
+// INVALID_ARGUMENT, naming --prune, if the thresholds are not as
+// EstimateOptions::prune says or decrease with the order.
+absl::Status CheckPruning(absl::Span<const uint32_t> prune);
+
 struct Estimate {
   NgramTable table;
   std::vector<std::string> notes;  // for the user: discounts and fallbacks
@@ -29,8 +35,7 @@ struct Estimate {
 // Estimates the probabilities of a model from counts. Discounts and shares are
 // computed before n-grams are pruned. The share of a pruned n-gram is added to
 // the leftover of its context, so the distribution still sums to 1. Fails with
-// INVALID_ARGUMENT if a parameter is out of its range or the thresholds of
-// pruning decrease with the order.
+// INVALID_ARGUMENT if a parameter is out of its range, and like CheckPruning().
 absl::StatusOr<Estimate> EstimateModel(const NgramCounts& counts,
                                        const EstimateOptions& options);
 

@@ -77,6 +77,11 @@ class CorpusBuilder {
       names.push_back(names_[id]);
     }
     for (WordId& word : words_) word = new_ids[word];
+    if (names.size() == kMarkers && min_count > 1) {
+      PrintMessage(absl::StrCat(
+          "warning: ", lines_.name(), ": no word occurs ", min_count,
+          " times (--min-count), so the model will know no words"));
+    }
     absl::StatusOr<Vocabulary> vocabulary = Vocabulary::Create(names);
     if (!vocabulary.ok()) return vocabulary.status();
     Corpus corpus = {*std::move(vocabulary), std::move(words_)};

@@ -44,7 +44,8 @@ struct Corpus {
 };
 
 // Reads a text with one sentence per line, by the rules of TextRules; prints
-// what they left out, and a warning if the text itself has the word <unk>.
+// what they left out, and a warning if the text itself has the word <unk> or no
+// word occurs often enough.
 // Fails with INVALID_ARGUMENT if they refuse a line (the message has its
 // number), and if the text has no sentence.
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,

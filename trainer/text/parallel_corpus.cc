@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "trainer/text/sentences.h"
+#include "trainer/text/status_line.h"
 
 namespace lmserve {
 namespace {
@@ -44,9 +45,16 @@ absl::StatusOr<std::vector<SentencePair>> MakePairs(
                      sources.size(), ", found ", targets.size()));
   }
   std::vector<SentencePair> pairs;
+  size_t half_blank = 0;
   for (size_t i = 0; i < sources.size(); ++i) {
+    half_blank += sources[i].empty() != targets[i].empty();
     if (sources[i].empty() || targets[i].empty()) continue;
     pairs.push_back({std::move(sources[i]), std::move(targets[i])});
+  }
+  if (half_blank > 0) {
+    PrintMessage(absl::StrCat("warning: ", file, ": ", half_blank,
+                              " pairs ignored, because only one of their two "
+                              "lines is blank"));
   }
   if (pairs.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(

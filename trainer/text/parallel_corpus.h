@@ -22,8 +22,9 @@ struct ParallelCorpus {
 };
 
 // Reads a source text and its translation `file`; line i of the one translates
-// line i of the other. Pairs with a blank line are ignored. Fails like
-// ReadCorpus(), and if the numbers of lines differ or no pair is left.
+// line i of the other. Pairs with a blank line are ignored; prints a warning
+// with their number if the other line is not blank. Fails like ReadCorpus(),
+// and if the numbers of lines differ or no pair is left.
 absl::StatusOr<ParallelCorpus> ReadParallelCorpus(
     const std::string& source_file, const CorpusOptions& source_options,
     const std::string& file, const CorpusOptions& options);

@@ -118,7 +118,8 @@ INSTANTIATE_TEST_SUITE_P(
     Sections, RefusedTest,
     testing::Values(
         Refused{"NoData", "\\data\\", "data",
-                "20: expected \\data\\, found the end of the file"},
+                "20: expected \\data\\ of an ARPA file, found the end of the "
+                "file"},
         Refused{"NoCounts", "ngram 1=5\nngram 2=2\nngram 3=1\n", "",
                 "3: expected ngram 1=COUNT, found '\\1-grams:'"},
         Refused{"CountIsNoNumber", "1=5", "1=x",
@@ -154,8 +155,10 @@ TEST(ArpaErrors, OrdersAboveTheHighest) {
 }
 
 TEST(ArpaErrors, EmptyFile) {
-  EXPECT_EQ(ReadArpa(*LineReader::FromString(""), {}).status().message(),
-            "text line 0: expected \\data\\, found the end of the file");
+  EXPECT_EQ(
+      ReadArpa(*LineReader::FromString(""), {}).status().message(),
+      "text line 0: expected \\data\\ of an ARPA file, found the end of the "
+      "file");
 }
 
 }  // namespace

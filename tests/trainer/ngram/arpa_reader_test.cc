@@ -272,10 +272,15 @@ TEST(ArpaReader, NoUnknownWord) {
   EXPECT_FLOAT_EQ(UnigramLog10(model, "<unk>"), -100);
   EXPECT_THAT(model.warnings,
               ElementsAre("the file has no <unk>; using the log10 "
-                          "probability -100"));
+                          "probability -100 (see --unknown-log10)"));
   ArpaOptions options;
   options.unknown_log10 = -7.5;
   EXPECT_FLOAT_EQ(UnigramLog10(Read(arpa, options).value(), "<unk>"), -7.5);
+  // Who gives the probability need not be warned.
+  options.strict = true;
+  const absl::StatusOr<ArpaModel> strict = Read(arpa, options);
+  ASSERT_TRUE(strict.ok()) << strict.status();
+  EXPECT_THAT(strict->warnings, IsEmpty());
 }
 
 // What is only a warning is an error on request.
@@ -319,6 +324,10 @@ TEST(ArpaReader, NoSentenceMarkers) {
       Read("\\data\\\nngram 1=2\n\n\\1-grams:\n-1\t<unk>\n-0.5\ta\n\\end\\\n")
           .value();
   EXPECT_EQ(model.warnings.size(), 2u);
+  EXPECT_EQ(model.warnings[1],
+            "the file has no </s>; using the log10 probability -100; it lowers "
+            "ln P of each whole text by 230, so score texts with lm_client "
+            "score --no-end");
   // No sentence would be possible otherwise.
   EXPECT_FLOAT_EQ(UnigramLog10(model, "</s>"), -100);
   EXPECT_TRUE(model.vocabulary.Contains("<s>"));

@@ -47,6 +47,16 @@ TEST(Corpus, RareWordsAreUnknown) {
   EXPECT_EQ(corpus.unknown, 2u);
 }
 
+TEST(Corpus, WarnsIfNoWordIsKept) {
+  CorpusOptions options;
+  options.min_count = 3;
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(TryReadCorpus("a b a c\nc d\n", options)->vocabulary.size(), 3u);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("text: no word occurs 3 times (--min-count), so the "
+                        "model will know no words\n"));
+}
+
 TEST(Corpus, TheTextMayContainTheUnknownWord) {
   const Corpus corpus = CorpusOf("a <unk> b <unk>\n");
   EXPECT_THAT(corpus.words, ElementsAre(kBegin, 3, kUnk, 4, kUnk, kEnd));

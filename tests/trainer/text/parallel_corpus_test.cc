@@ -50,6 +50,18 @@ TEST_F(ParallelCorpusTest, PairsAreLinesWithTheSameNumber) {
                                             source_vocabulary.unknown()));
 }
 
+// The sentences of such a pair may be those of its neighbors.
+TEST_F(ParallelCorpusTest, CountsThePairsWithOneBlankLine) {
+  const std::string source = Write("de", "a\n\n\nb\nc\n");
+  const std::string target = Write("en", "a\n\nx\n\nc\n");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(ReadParallelCorpus(source, {}, target, {}).value().pairs.size(),
+            2u);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr(target + ": 2 pairs ignored, because only one of their "
+                                 "two lines is blank\n"));
+}
+
 TEST_F(ParallelCorpusTest, EqualNumbersOfLinesAreRequired) {
   const std::string source = Write("de", "eins\nzwei\n");
   const std::string target = Write("en", "one\n");
