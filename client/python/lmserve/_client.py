@@ -190,7 +190,7 @@ class Client:
 
     Args:
       model: The model.
-      texts: At least one text; none may be empty.
+      texts: At least one text. Of an empty text only </s> is scored, if at all.
       sources: The source texts, for a translation model only: one for each
         text, or a single one for all.
       per_word: Whether to fill TextScore.words.

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from lmserve import _api
 from lmserve._types import (Batch, Candidate, Ids, MinimumBayesRisk,
@@ -33,26 +33,83 @@ _GetModelRequest = _api.message_class("lm.v1.GetModelRequest")
 _HealthCheckRequest = _api.message_class("grpc.health.v1.HealthCheckRequest")
 
 
-def text(value: Text) -> Any:
+_BYTES = (bytes, bytearray, memoryview)
+
+
+def _message(kind: Any, prefix: str = "", /, **fields: Any) -> Any:
+  """Creates a message.
+
+  Args:
+    kind: The class of the message.
+    prefix: What errors have before the name of a field.
+    **fields: The fields.
+
+  Raises:
+    TypeError: A field has the wrong type.
+    ValueError: A number is out of the range of its field.
+  """
+  try:
+    return kind(**fields)
+  except (TypeError, ValueError):
+    for name, value in fields.items():
+      try:
+        kind(**{name: value})
+      except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{prefix}{name}: expected "
+            f"{_expected(kind.DESCRIPTOR.fields_by_name[name])}, "
+            f"found {value!r}") from error
+    raise
+
+
+def _expected(field: Any) -> str:
+  """Returns which values a field of a descriptor may have."""
+  if field.message_type is not None:  # the others are made by functions below
+    return "a mapping of str to float"
+  kind = type(field.default_value).__name__
+  if kind != "int":
+    return kind
+  return ("int from 0 to 2^64 - 1" if field.type == field.TYPE_UINT64 else
+          "int from 0 to 2^32 - 1")
+
+
+def _text(field: str, value: Text) -> Any:
   """Converts a str, a list of words or a list of ids to a Text message."""
   if isinstance(value, str):
     return _Text(text=value)
-  items = list(value)
-  if items and not isinstance(items[0], str):
-    return _Text(ids=_WordIdList(ids=items))
-  return _Text(words=_WordList(words=items))
+  to_list = getattr(value, "tolist", None)  # that of a NumPy array
+  items: Any = value if to_list is None else to_list()
+  if isinstance(value, _BYTES) or not isinstance(items, Sequence):
+    raise TypeError(f"{field}: expected str, a list of words or a list of ids, "
+                    f"found {type(value).__name__}")
+  if items and not isinstance(items[0], (str, *_BYTES)):
+    return _Text(ids=_WordIdList(ids=_ids(field, items)))
+  return _Text(words=_WordList(words=_strings(field, items)))
 
 
-def _source(value: Text | None) -> Any:
-  """Converts a source; None leaves the field unset."""
-  return None if value is None else text(value)
+def _optional_text(field: str, value: Text | None) -> Any:
+  """Converts a text; None leaves the field unset."""
+  return None if value is None else _text(field, value)
 
 
-def _listed(field: str, values: Sequence[Any]) -> Sequence[Any]:
-  """Raises TypeError for a str, which is a Sequence but never a valid list."""
-  if isinstance(values, str):
-    raise TypeError(f"{field}: expected a list, found the str {values!r}")
-  return values
+def _listed(field: str, values: Sequence[T]) -> list[T]:
+  """Converts a list of any kind but a str, whose elements are characters."""
+  if isinstance(values, (str, *_BYTES)):
+    raise TypeError(f"{field}: expected a list, "
+                    f"found the {type(values).__name__} {values!r}")
+  try:
+    return list(values)
+  except TypeError:
+    raise TypeError(
+        f"{field}: expected a list, found {type(values).__name__}") from None
+
+
+def _strings(field: str, values: Sequence[str]) -> list[str]:
+  strings = _listed(field, values)
+  for i, string in enumerate(strings):
+    if not isinstance(string, str):
+      raise TypeError(f"{field}[{i}]: expected str, found {string!r}")
+  return strings
 
 
 def _checked(field: str, kind: type[T], value: T) -> T:
@@ -63,14 +120,15 @@ def _checked(field: str, kind: type[T], value: T) -> T:
 
 
 def _texts(field: str, values: Sequence[Text]) -> list[Any]:
-  return [text(value) for value in _listed(field, values)]
+  return [_text(f"{field}[{i}]", value)
+          for i, value in enumerate(_listed(field, values))]
 
 
 def score(model: str, texts: Sequence[Text], sources: Sequence[Text],
           per_word: bool, no_end: bool) -> Any:
-  return _ScoreRequest(model=model, texts=_texts("texts", texts),
-                       sources=_texts("sources", sources), per_word=per_word,
-                       no_end=no_end)
+  return _message(_ScoreRequest, model=model, texts=_texts("texts", texts),
+                  sources=_texts("sources", sources), per_word=per_word,
+                  no_end=no_end)
 
 
 def score_batch(model: str, batch: Sequence[Text] | Batch, per_word: bool,
@@ -83,20 +141,23 @@ def score_batch(model: str, batch: Sequence[Text] | Batch, per_word: bool,
 def predict(model: str, contexts: Sequence[Text], k: int,
             exclude_unknown: bool, words: Sequence[str],
             suffixes: Sequence[Text], prefix: str) -> Any:
-  return _PredictRequest(
-      model=model, contexts=_texts("contexts", contexts), k=k,
-      exclude_unknown=exclude_unknown, words=_listed("words", words),
+  return _message(
+      _PredictRequest, model=model, contexts=_texts("contexts", contexts), k=k,
+      exclude_unknown=exclude_unknown, words=_strings("words", words),
       suffixes=_texts("suffixes", suffixes), prefix=prefix)
 
 
-def _candidate(value: Text | Candidate) -> Any:
+def _candidate(field: str, value: Text | Candidate) -> Any:
   if isinstance(value, Candidate):
-    return _Candidate(text=text(value.text), features=value.features)
-  return _Candidate(text=text(value))
+    return _message(_Candidate, f"{field}.",
+                    text=_text(f"{field}.text", value.text),
+                    features=value.features)
+  return _Candidate(text=_text(field, value))
 
 
 def _candidates(values: Sequence[Text | Candidate]) -> list[Any]:
-  return [_candidate(value) for value in _listed("candidates", values)]
+  return [_candidate(f"candidates[{i}]", value)
+          for i, value in enumerate(_listed("candidates", values))]
 
 
 def _minimum_bayes_risk(value: MinimumBayesRisk | None) -> Any:
@@ -104,7 +165,8 @@ def _minimum_bayes_risk(value: MinimumBayesRisk | None) -> Any:
     return None
   _checked("minimum_bayes_risk", MinimumBayesRisk, value)
   utility = _checked("minimum_bayes_risk.utility", Utility, value.utility)
-  return _MinimumBayesRisk(utility=utility.value, scale=value.scale)
+  return _message(_MinimumBayesRisk, "minimum_bayes_risk.",
+                  utility=utility.value, scale=value.scale)
 
 
 def rerank(models: Sequence[str], candidates: Sequence[Text | Candidate],
@@ -113,11 +175,12 @@ def rerank(models: Sequence[str], candidates: Sequence[Text | Candidate],
            reverse_models: Sequence[str],
            minimum_bayes_risk: MinimumBayesRisk | None) -> Any:
   _checked("normalization", Normalization, normalization)
-  return _RerankRequest(
-      models=_listed("models", models), candidates=_candidates(candidates),
-      weights=weights, normalization=normalization.value, alpha=alpha,
-      best=best, source=_source(source),
-      reverse_models=_listed("reverse_models", reverse_models),
+  return _message(
+      _RerankRequest, models=_strings("models", models),
+      candidates=_candidates(candidates), weights=weights,
+      normalization=normalization.value, alpha=alpha, best=best,
+      source=_optional_text("source", source),
+      reverse_models=_strings("reverse_models", reverse_models),
       minimum_bayes_risk=_minimum_bayes_risk(minimum_bayes_risk))
 
 
@@ -125,51 +188,73 @@ def rerank_with(reranker: str, candidates: Sequence[Text | Candidate],
                 best: int, source: Text | None) -> Any:
   if not reranker:  # an empty name would mean a request without reranker
     raise ValueError("reranker: expected a name, found ''")
-  return _RerankRequest(reranker=reranker, candidates=_candidates(candidates),
-                        best=best, source=_source(source))
+  return _message(
+      _RerankRequest, reranker=reranker, candidates=_candidates(candidates),
+      best=best, source=_optional_text("source", source))
 
 
 def generate(model: str, prompt: Text, source: Text | None, max_words: int,
              temperature: float | None, top_k: int, top_p: float | None,
              repetition_penalty: float | None, seed: int | None,
              stop_words: Sequence[str], allow_unknown: bool) -> Any:
-  return _GenerateRequest(
-      model=model, prompt=text(prompt), source=_source(source),
-      max_words=max_words, temperature=temperature, top_k=top_k, top_p=top_p,
+  return _message(
+      _GenerateRequest, model=model, prompt=_text("prompt", prompt),
+      source=_optional_text("source", source), max_words=max_words,
+      temperature=temperature, top_k=top_k, top_p=top_p,
       repetition_penalty=repetition_penalty, seed=seed,
-      stop_words=_listed("stop_words", stop_words),
+      stop_words=_strings("stop_words", stop_words),
       allow_unknown=allow_unknown)
 
 
 def beam_search(model: str, prompt: Text, source: Text | None, size: int,
                 best: int, length_alpha: float, coverage_beta: float,
                 max_words: int, allow_unknown: bool) -> Any:
-  return _GenerateRequest(
-      model=model, prompt=text(prompt), source=_source(source),
-      max_words=max_words, allow_unknown=allow_unknown,
-      beam_search=_BeamSearch(size=size, best=best,
-                              length_alpha=length_alpha,
-                              coverage_beta=coverage_beta))
+  return _message(
+      _GenerateRequest, model=model, prompt=_text("prompt", prompt),
+      source=_optional_text("source", source), max_words=max_words,
+      allow_unknown=allow_unknown,
+      beam_search=_message(_BeamSearch, size=size, best=best,
+                           length_alpha=length_alpha,
+                           coverage_beta=coverage_beta))
 
 
 def _ids(field: str, values: Ids) -> array.array[int]:
   """Converts handles or ids, fast enough for thousands of them."""
-  if isinstance(values, (str, bytes, bytearray)):
-    raise TypeError(f"{field}: expected a list of int, found {values!r}")
   # The tolist() of a NumPy array converts all elements at once.
   to_list = getattr(values, "tolist", None)
+  if isinstance(values, (str, *_BYTES)) or (
+      to_list is None and not isinstance(values, Iterable)):
+    hint = " (use its .handles)" if hasattr(values, "handles") else ""
+    raise TypeError(f"{field}: expected a list of int, "
+                    f"found {type(values).__name__}{hint}")
+  items = list(values) if to_list is None else to_list()
   try:
-    return array.array("I", to_list() if to_list is not None else values)
-  except TypeError as error:
-    raise TypeError(f"{field}: expected a list of int: {error}") from error
-  except OverflowError as error:
-    raise ValueError(
-        f"{field}: expected int from 0 to 2^32 - 1: {error}") from error
+    return array.array("I", items)
+  except (TypeError, OverflowError):
+    _refuse_ids(field, values, items)
+
+
+def _refuse_ids(field: str, values: Any, items: Any) -> NoReturn:
+  """Raises what is wrong with the items of `values`."""
+  shape = getattr(values, "shape", None)
+  if shape is not None and (len(shape) != 1 or values.dtype.kind not in "iu"):
+    raise TypeError(f"{field}: expected a list of int, found an array of "
+                    f"{values.dtype} with shape {shape}")
+  for i, item in enumerate(items):
+    try:
+      array.array("I", [item])
+    except TypeError:
+      raise TypeError(
+          f"{field}[{i}]: expected int, found {item!r}") from None
+    except OverflowError:
+      raise ValueError(f"{field}[{i}]: expected int from 0 to 2^32 - 1, "
+                       f"found {item!r}") from None
+  raise AssertionError(f"{field}: {items!r}")
 
 
 def decode_start(model: str, words: Sequence[str]) -> Any:
-  return _DecodeRequest(
-      start=_DecodeStart(model=model, words=_listed("words", words)))
+  return _DecodeRequest(start=_message(_DecodeStart, model=model,
+                                       words=_strings("words", words)))
 
 
 def decode_extend(handles: Ids, words: Ids, scores_only: bool, retain: Ids,
@@ -179,15 +264,16 @@ def decode_extend(handles: Ids, words: Ids, scores_only: bool, retain: Ids,
     raise ValueError(f"words: expected {len(handles)}, one for each handle, "
                      f"found {len(words)}")
   return _DecodeRequest(
-      extend=_DecodeExtend(handles=handles, words=words,
-                           scores_only=scores_only),
+      extend=_message(_DecodeExtend, handles=handles, words=words,
+                      scores_only=scores_only),
       retain=_ids("retain", retain), release=_ids("release", release))
 
 
 def decode_best(handles: Ids, k: int, words: bool, retain: Ids,
                 release: Ids) -> Any:
   return _DecodeRequest(
-      best=_DecodeBest(handles=_ids("handles", handles), k=k, words=words),
+      best=_message(_DecodeBest, handles=_ids("handles", handles), k=k,
+                    words=words),
       retain=_ids("retain", retain), release=_ids("release", release))
 
 
@@ -198,7 +284,7 @@ def decode_references(retain: Ids, release: Ids) -> Any:
 
 
 def vocabulary(model: str) -> Any:
-  return _GetVocabularyRequest(model=model)
+  return _message(_GetVocabularyRequest, model=model)
 
 
 def list_models(page_token: str = "") -> Any:
@@ -206,8 +292,8 @@ def list_models(page_token: str = "") -> Any:
 
 
 def get_model(model: str) -> Any:
-  return _GetModelRequest(model=model)
+  return _message(_GetModelRequest, model=model)
 
 
 def health(service: str) -> Any:
-  return _HealthCheckRequest(service=service)
+  return _message(_HealthCheckRequest, service=service)

@@ -356,6 +356,8 @@ class BeamSearchResponse:
 class Vocabulary(Sequence[str]):
   """The words of a model: a sequence that has each word at its id.
 
+  A list or an array of ids as the index gives the list of their words.
+
   Attributes:
     model: The version of the model.
     key: A key that is equal for models with equal vocabularies.
@@ -370,7 +372,9 @@ class Vocabulary(Sequence[str]):
     return len(self.words)
 
   def __getitem__(self, index: Any) -> Any:
-    return self.words[index]
+    if isinstance(index, (int, slice)) or not isinstance(index, Iterable):
+      return self.words[index]
+    return [self.words[i] for i in index]
 
   def __contains__(self, word: object) -> bool:
     return word in self._ids

@@ -82,3 +82,12 @@ def test_a_session(client):
     best = session.best(again.handles, 3)
     assert best.ids.shape == best.log_probs.shape == (2, 3)
     assert isinstance(best[0], lmserve.BestWords)
+
+
+def test_arrays_of_ids_are_texts_and_have_words(client):
+  vocabulary = client.vocabulary("ab")
+  ids = numpy.array([vocabulary.find("a"), vocabulary.find("b")], "uint32")
+  assert vocabulary[ids] == vocabulary[ids.tolist()] == ["a", "b"]
+  assert vocabulary[ids[0]] == "a"
+  assert vocabulary[:2] == vocabulary.words[:2]
+  assert client.score("ab", [ids]) == client.score("ab", ["a b"])

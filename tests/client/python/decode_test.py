@@ -4,6 +4,7 @@
 import array
 import dataclasses
 import math
+import re
 
 import fake_server
 import live_server
@@ -230,23 +231,32 @@ def test_a_model_that_does_not_decode(client, model, code):
 @pytest.mark.parametrize("call, error, message", [
     (lambda s: s.extend("0", [2]), TypeError, "handles: expected a list of int"),
     (lambda s: s.extend(b"0", [2]), TypeError, "handles: expected"),
-    (lambda s: s.extend([0], ["a"]), TypeError, "words: expected a list of int"),
-    (lambda s: s.extend([0], [2.0]), TypeError, "words: expected"),
+    (lambda s: s.extend([0], ["a"]), TypeError,
+     "words[0]: expected int, found 'a'"),
+    (lambda s: s.extend([0], [2, 2.0]), TypeError,
+     "words[1]: expected int, found 2.0"),
     (lambda s: s.extend(0, 2), TypeError, "handles: expected"),
     (lambda s: s.extend(None, [2]), TypeError, "handles: expected"),
-    (lambda s: s.extend([[0]], [2]), TypeError, "handles: expected"),
-    (lambda s: s.extend([0], [-1]), ValueError, "words: expected int from 0"),
-    (lambda s: s.extend([2**32], [2]), ValueError, "handles: expected int"),
+    (lambda s: s.extend([[0]], [2]), TypeError, "handles[0]: expected int"),
+    (lambda s: s.extend([0], [-1]), ValueError,
+     "words[0]: expected int from 0 to 2^32 - 1, found -1"),
+    (lambda s: s.extend([2**32], [2]), ValueError, "handles[0]: expected int"),
     (lambda s: s.extend([0, 0, 0], [2]), ValueError, "words: expected 3, one"),
-    (lambda s: s.extend([0], [2], retain=["a"]), TypeError, "retain: expected"),
-    (lambda s: s.best([0], release=[-1]), ValueError, "release: expected"),
-    (lambda s: s.best([0], -1), ValueError, ""),
-    (lambda s: s.best([0], "a"), TypeError, ""),
-    (lambda s: s.release([None]), TypeError, "handles: expected"),
+    (lambda s: s.extend([0], [2], retain=["a"]), TypeError, "retain[0]: expected"),
+    (lambda s: s.best([0], release=[-1]), ValueError, "release[0]: expected"),
+    (lambda s: s.best([0], -1), ValueError,
+     "k: expected int from 0 to 2^32 - 1, found -1"),
+    (lambda s: s.best([0], "3"), TypeError,
+     "k: expected int from 0 to 2^32 - 1, found '3'"),
+    (lambda s: s.best([0], words="yes"), TypeError,
+     "words: expected bool, found 'yes'"),
+    (lambda s: s.release([None]), TypeError, "handles[0]: expected"),
+    (lambda s: s.best(s.extend([0], [2])), TypeError,
+     "handles: expected a list of int, found DecodeExtended (use its .handles)"),
     (lambda s: s.retain("a"), TypeError, "handles: expected"),
 ])
 def test_a_wrong_argument_is_the_callers_error(session, call, error, message):
-  with pytest.raises(error, match=message):
+  with pytest.raises(error, match=re.escape(message)):
     call(session)
   assert session.best([session.start.handle], 1), "nothing was sent"
 
@@ -254,12 +264,17 @@ def test_a_wrong_argument_is_the_callers_error(session, call, error, message):
 def test_words_must_not_be_a_str(client):
   with pytest.raises(TypeError, match="words: expected a list"):
     client.decode("ab", "the cat")
+  with pytest.raises(TypeError, match=r"^words\[1\]: expected str, found None$"):
+    client.decode("ab", ["a", None])
 
 
 def test_an_array_of_floats_is_refused(session):
   numpy = pytest.importorskip("numpy")
-  for wrong in (numpy.array([0.0]), numpy.array([[0]]), numpy.array(0)):
-    with pytest.raises(TypeError, match="handles: expected a list of int"):
+  for wrong, found in ((numpy.array([0.0]), r"float64 with shape \(1,\)"),
+                       (numpy.array([[0]]), r"int64 with shape \(1, 1\)"),
+                       (numpy.array(0), r"int64 with shape \(\)")):
+    with pytest.raises(TypeError, match="^handles: expected a list of int, "
+                       f"found an array of {found}$"):
       session.best(wrong)
 
 

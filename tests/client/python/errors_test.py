@@ -132,31 +132,86 @@ def test_score_stream_raises_what_its_batches_raise(client):
     next(responses)
 
 
-@pytest.mark.parametrize("call", [
-    lambda client: client.score("ab", "a text"),
-    lambda client: client.score("ab", ["a"], sources="a source"),
-    lambda client: client.predict("ab", "a context"),
-    lambda client: client.predict("ab", [""], words="a"),
-    lambda client: client.rerank("ab", ["a"]),
-    lambda client: client.rerank(["ab"], "a text"),
-    lambda client: client.rerank(["ab"], ["a"], reverse_models="ab"),
-    lambda client: client.rerank(["ab"], ["a"], normalization="mean"),
-    lambda client: client.rerank(
-        ["ab"], ["a"], minimum_bayes_risk=lmserve.Utility.CHRF),
-    lambda client: client.rerank(
+TEXT = "expected str, a list of words or a list of ids, found"
+UINT32 = "expected int from 0 to 2^32 - 1, found"
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda c: c.score("ab", "a text"), "texts: expected a list, found the str"),
+    (lambda c: c.score("ab", b"a"), "texts: expected a list, found the bytes"),
+    (lambda c: c.score("ab", 3), "texts: expected a list, found int"),
+    (lambda c: c.score("ab", ["a", b"the"]), f"texts[1]: {TEXT} bytes"),
+    (lambda c: c.score("ab", [bytearray(b"a")]), f"texts[0]: {TEXT} bytearray"),
+    (lambda c: c.score("ab", [{"a": 1}]), f"texts[0]: {TEXT} dict"),
+    (lambda c: c.score("ab", [{"a"}]), f"texts[0]: {TEXT} set"),
+    (lambda c: c.score("ab", [iter("a")]), f"texts[0]: {TEXT} str_"),
+    (lambda c: c.score("ab", [(w for w in "a")]), f"texts[0]: {TEXT} generator"),
+    (lambda c: c.score("ab", [3]), f"texts[0]: {TEXT} int"),
+    (lambda c: c.score("ab", [None]), f"texts[0]: {TEXT} NoneType"),
+    (lambda c: c.score("ab", [["a", 3]]), "texts[0][1]: expected str, found 3"),
+    (lambda c: c.score("ab", [[b"a"]]), "texts[0][0]: expected str, found b'a'"),
+    (lambda c: c.score("ab", [[3, "a"]]),
+     "texts[0][1]: expected int, found 'a'"),
+    (lambda c: c.score(["ab"], ["a"]), "model: expected str, found ['ab']"),
+    (lambda c: c.score("ab", ["a"], sources="a source"), "sources: expected"),
+    (lambda c: c.score("ab", ["a"], sources=[b"a"]), f"sources[0]: {TEXT}"),
+    (lambda c: c.score("ab", ["a"], per_word="yes"),
+     "per_word: expected bool, found 'yes'"),
+    (lambda c: c.predict("ab", "a context"), "contexts: expected a list"),
+    (lambda c: c.predict("ab", [b"a"]), f"contexts[0]: {TEXT} bytes"),
+    (lambda c: c.predict("ab", [""], words="a"), "words: expected a list"),
+    (lambda c: c.predict("ab", [""], words=[None]),
+     "words[0]: expected str, found None"),
+    (lambda c: c.predict("ab", [""], prefix=["s"]),
+     "prefix: expected str, found ['s']"),
+    (lambda c: c.predict("ab", [""], k="3"), f"k: {UINT32} '3'"),
+    (lambda c: c.rerank("ab", ["a"]), "models: expected a list"),
+    (lambda c: c.rerank(["ab"], "a text"), "candidates: expected a list"),
+    (lambda c: c.rerank(["ab"], [b"a"]), f"candidates[0]: {TEXT} bytes"),
+    (lambda c: c.rerank(["ab"], [("a", {"am": 1})]),
+     "candidates[0][1]: expected str, found {'am': 1}"),
+    (lambda c: c.rerank(["ab"], [lmserve.Candidate(b"a")]),
+     f"candidates[0].text: {TEXT} bytes"),
+    (lambda c: c.rerank(["ab"], [lmserve.Candidate("a", {"am": "x"})]),
+     "candidates[0].features: expected a mapping of str to float, found"),
+    (lambda c: c.rerank(["ab"], ["a"], weights={"ab": "x"}),
+     "weights: expected a mapping of str to float, found {'ab': 'x'}"),
+    (lambda c: c.rerank(["ab"], ["a"], reverse_models="ab"), "reverse_models"),
+    (lambda c: c.rerank(["ab"], ["a"], normalization="mean"), "normalization"),
+    (lambda c: c.rerank(["ab"], ["a"], minimum_bayes_risk=lmserve.Utility.CHRF),
+     "minimum_bayes_risk: expected MinimumBayesRisk"),
+    (lambda c: c.rerank(
         ["ab"], ["a"], minimum_bayes_risk=lmserve.MinimumBayesRisk("chrf")),
-    lambda client: client.rerank_with("mt", "a text"),
-    lambda client: client.rerank_with(["mt"], ["a"]),
-    lambda client: client.generate("ab", stop_words="a"),
-    lambda client: client.generate("ab", source=3),
-    lambda client: client.beam_search("ab", source=3),
-    lambda client: client.score("ab", [["a", 3]]),
-    lambda client: client.score("ab", [[3, "a"]]),
-    lambda client: list(client.score_stream("ab", ["a text"])),
+     "minimum_bayes_risk.utility: expected Utility"),
+    (lambda c: c.rerank(["ab"], ["a"],
+                        minimum_bayes_risk=lmserve.MinimumBayesRisk(scale="1")),
+     "minimum_bayes_risk.scale: expected float, found '1'"),
+    (lambda c: c.rerank_with("mt", "a text"), "candidates: expected a list"),
+    (lambda c: c.rerank_with(["mt"], ["a"]), "reranker: expected str"),
+    (lambda c: c.generate("ab", b"a"), f"prompt: {TEXT} bytes"),
+    (lambda c: c.generate("ab", stop_words="a"), "stop_words: expected a list"),
+    (lambda c: c.generate("ab", source=3), f"source: {TEXT} int"),
+    (lambda c: c.generate("ab", top_p="x"), "top_p: expected float, found 'x'"),
+    (lambda c: c.beam_search("ab", source=3), f"source: {TEXT} int"),
+    (lambda c: c.beam_search("ab", size="5"), f"size: {UINT32} '5'"),
+    (lambda c: list(c.score_stream("ab", ["a text"])), "texts: expected a list"),
 ])
-def test_a_wrong_argument_is_the_callers_error(client, call):
-  with pytest.raises(TypeError):
+def test_a_wrong_type_is_the_callers_error(client, call, message):
+  with pytest.raises(TypeError) as raised:
     call(client)
+  assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda c: c.predict("ab", ["a"], k=-1), f"k: {UINT32} -1"),
+    (lambda c: c.score("ab", [[3, -1]]), f"texts[0][1]: {UINT32} -1"),
+    (lambda c: c.generate("ab", seed=-1),
+     "seed: expected int from 0 to 2^64 - 1, found -1"),
+])
+def test_a_number_out_of_range_is_the_callers_error(client, call, message):
+  with pytest.raises(ValueError) as raised:
+    call(client)
+  assert str(raised.value) == message
 
 
 def test_a_closed_client(address):
