@@ -21,6 +21,8 @@ from lmserve._types import DecodedBest, DecodeExtended, DecodeStarted, Ids
 
 T = TypeVar("T")
 
+_NOT_OPEN = "the session is not open: use it in an `async with` block"
+
 
 class AsyncDecodeSession:
   """A DecodeSession for `async with`.
@@ -33,12 +35,7 @@ class AsyncDecodeSession:
   A method sends its step when it is called, and returns an awaitable for the
   result. So a task, or several tasks, can send many steps before awaiting the
   first. Cancelling the await of a step does not cancel the step.
-
-  Attributes:
-    start: A DecodeStarted, inside the `async with` block.
   """
-
-  start: DecodeStarted
 
   def __init__(self, connection: Connection, pauses: AsyncPauses, model: str,
                words: Sequence[str], deadline: float | None) -> None:
@@ -54,6 +51,14 @@ class AsyncDecodeSession:
         tuple[asyncio.Future[Any], Callable[[Any], Any]]] = collections.deque()
     self._failure: LmserveError | None = None
     self._is_open = False
+    self._start: DecodeStarted | None = None
+
+  @property
+  def start(self) -> DecodeStarted:
+    """The facts about the model, inside the `async with` block."""
+    if self._start is None:
+      raise ValueError(_NOT_OPEN)
+    return self._start
 
   async def __aenter__(self) -> AsyncDecodeSession:
     if self._call is not None:
@@ -106,7 +111,8 @@ class AsyncDecodeSession:
     self._reader = asyncio.create_task(self._receive())
     self._is_open = True
     try:
-      self.start = await self._send(self._first, _responses.decode_started)
+      self._start = await self._send(self._first, functools.partial(
+          _responses.decode_started, self._connection.message_bytes))
     except BaseException:
       await self._close(at_once=True)
       raise
@@ -114,7 +120,9 @@ class AsyncDecodeSession:
   def _send(self, request: Any,
             convert: Callable[[Any], T]) -> asyncio.Future[T]:
     if not self._is_open:
-      raise ValueError("the session is not open")
+      raise ValueError(_NOT_OPEN)
+    if self._start is not None:
+      _requests.check_size(request, self._start.most_message_bytes)
     future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     if self._failure is not None:
       _fail(future, self._failure)

@@ -44,6 +44,7 @@ class Connection:
 
   Attributes:
     metadata: What is sent with each call.
+    message_bytes: The size of the largest message.
   """
 
   def __init__(self, module: Any, settings: Settings) -> None:
@@ -56,6 +57,7 @@ class Connection:
     self._deadline = settings.deadline
     self._stream_deadline = settings.stream_deadline
     self._attempts = settings.attempts
+    self.message_bytes = settings.message_bytes
     self.metadata: Metadata = ()
     if settings.token is not None:
       self.metadata = (("authorization", f"Bearer {settings.token}"),)

@@ -20,6 +20,8 @@ from lmserve._types import DecodedBest, DecodeExtended, DecodeStarted, Ids
 
 T = TypeVar("T")
 
+_NOT_OPEN = "the session is not open: use it in a `with` block"
+
 
 class Pending(Generic[T]):
   """The result of a step that was sent and may not be answered yet."""
@@ -67,18 +69,14 @@ class DecodeSession:
   A step that fails raises LmserveError and changes nothing; the session
   continues. The step has a handle or word that does not exist, or more of them
   than a limit of `start` allows, or the server is too busy for it; then
-  `retry_after` of the error says when the step may succeed. Any other error,
-  such as UNAVAILABLE, ends the session.
+  `retry_after` of the error says when the step may succeed. A step of more than
+  `start.most_message_bytes` is not even sent. Any other error, such as
+  UNAVAILABLE, ends the session.
 
   `extend_later` and `best_later` send their steps without waiting, so that the
   server can work while answers are on their way. The server does these steps
   even if one before them has failed. Not thread-safe.
-
-  Attributes:
-    start: A DecodeStarted, inside the `with` block.
   """
-
-  start: DecodeStarted
 
   def __init__(self, connection: Connection, pauses: Pauses, model: str,
                words: Sequence[str], deadline: float | None) -> None:
@@ -92,6 +90,14 @@ class DecodeSession:
     self._pending: collections.deque[Pending[Any]] = collections.deque()
     self._failure: LmserveError | None = None
     self._is_open = False
+    self._start: DecodeStarted | None = None
+
+  @property
+  def start(self) -> DecodeStarted:
+    """The facts about the model, inside the `with` block."""
+    if self._start is None:
+      raise ValueError(_NOT_OPEN)
+    return self._start
 
   def __enter__(self) -> DecodeSession:
     if self._call is not None:
@@ -179,16 +185,19 @@ class DecodeSession:
         metadata=self._connection.metadata)
     self._is_open = True
     try:
-      self.start = self._send(self._first, _responses.decode_started).result()
+      self._start = self._send(self._first, functools.partial(
+          _responses.decode_started, self._connection.message_bytes)).result()
     except BaseException:
       self._close(at_once=True)
       raise
 
   def _send(self, request: Any, convert: Callable[[Any], T]) -> Pending[T]:
     if not self._is_open:
-      raise ValueError("the session is not open")
+      raise ValueError(_NOT_OPEN)
     if self._failure is not None:
       raise self._failure
+    if self._start is not None:
+      _requests.check_size(request, self._start.most_message_bytes)
     pending = Pending(self, convert)
     self._pending.append(pending)
     self._requests.put(request)

@@ -7,7 +7,10 @@ import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+import grpc
+
 from lmserve import _api
+from lmserve._errors import LmserveError
 from lmserve._types import (Batch, Candidate, Ids, MinimumBayesRisk,
                             Normalization, Text, Utility)
 
@@ -281,6 +284,23 @@ def decode_references(retain: Ids, release: Ids) -> Any:
   """Returns a request that only retains and releases handles."""
   return _DecodeRequest(retain=_ids("handles", retain),
                         release=_ids("handles", release))
+
+
+def check_size(request: Any, most_bytes: int) -> None:
+  """Raises LmserveError for a step that would end its stream.
+
+  Args:
+    request: A DecodeRequest.
+    most_bytes: The maximum size.
+  """
+  size = request.ByteSize()
+  if size > most_bytes:
+    field = (request.WhichOneof("step") or
+             ("retain" if request.retain else "release"))
+    raise LmserveError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        f"{field}: expected at most {most_bytes} bytes (most_message_bytes), "
+        f"found {size}", field=field)
 
 
 def vocabulary(model: str) -> Any:

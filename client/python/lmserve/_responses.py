@@ -90,7 +90,8 @@ def vocabulary(messages: list[Any]) -> types.Vocabulary:
       words=tuple(word for message in messages for word in message.words))
 
 
-def decode_started(message: Any) -> types.DecodeStarted:
+def decode_started(message_bytes: int, message: Any) -> types.DecodeStarted:
+  """Converts the answer to the start, for a client of this message_bytes."""
   started = message.started
   return types.DecodeStarted(
       model=_model_version(started.model),
@@ -103,7 +104,8 @@ def decode_started(message: Any) -> types.DecodeStarted:
       most_handles=started.most_handles,
       most_extensions=started.most_extensions,
       most_predictions=started.most_predictions,
-      most_message_bytes=started.most_message_bytes)
+      most_message_bytes=min(started.most_message_bytes or message_bytes,
+                             message_bytes))
 
 
 def decode_extended(message: Any) -> types.DecodeExtended:

@@ -218,6 +218,36 @@ def test_limits(store):
         assert session.best([start.handle] * 7, 2)
 
 
+def check_size_of(field, call, limit):
+  with pytest.raises(lmserve.LmserveError) as raised:
+    call()
+  assert raised.value.code == StatusCode.RESOURCE_EXHAUSTED
+  assert raised.value.field == field
+  assert re.fullmatch(
+      rf"{field}: expected at most {limit} bytes \(most_message_bytes\), "
+      r"found \d+", raised.value.message)
+
+
+@pytest.mark.parametrize("server_bytes, client_bytes", [
+    (2000, 1 << 20), (1 << 20, 2000)])
+def test_a_step_that_is_too_large_is_not_sent(store, server_bytes,
+                                              client_bytes):
+  with live_server.LiveServer(store, "--max-message-bytes",
+                              str(server_bytes)) as server:
+    with lmserve.Client(server.address, deadline=60,
+                        message_bytes=client_bytes) as client:
+      with client.decode("ab", ["a"]) as session:
+        handle, ids = session.start.handle, session.start.ids
+        assert session.start.most_message_bytes == 2000
+        check_size_of("extend", lambda: session.extend([handle] * 1000,
+                                                       ids * 1000), 2000)
+        check_size_of("best", lambda: session.best([handle] * 2000), 2000)
+        check_size_of("retain", lambda: session.retain([handle] * 1998), 2000)
+        check_size_of("release", lambda: session.release([handle] * 1998), 2000)
+        session.retain([handle] * 1997)  # 1 byte each, and 3 for their length
+        assert session.best([handle], 1)
+
+
 @pytest.mark.parametrize("model, code", [
     ("nobody", StatusCode.NOT_FOUND), ("both", StatusCode.FAILED_PRECONDITION)])
 def test_a_model_that_does_not_decode(client, model, code):
@@ -280,8 +310,9 @@ def test_an_array_of_floats_is_refused(session):
 
 def test_a_session_is_open_only_inside_its_with(client):
   session = client.decode("ab")
-  with pytest.raises(ValueError, match="not open"):
-    session.best([0])
+  for step in (lambda: session.start, lambda: session.best([0])):
+    with pytest.raises(ValueError, match="not open: use it in a `with` block"):
+      step()
   with session:
     late = session.best_later([session.start.handle], 1)
   with pytest.raises(lmserve.LmserveError, match="CANCELLED.*is closed"):
