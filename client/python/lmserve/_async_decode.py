@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import (AsyncIterator, Awaitable, Callable, Generator,
+                             Sequence)
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -24,6 +25,33 @@ T = TypeVar("T")
 _NOT_OPEN = "the session is not open: use it in an `async with` block"
 
 
+class _Step(asyncio.Future[T]):
+  """The result of a step.
+
+  Attributes:
+    is_seen: Whether somebody has awaited the result or looked at it.
+  """
+
+  is_seen = False
+
+  def __await__(self) -> Generator[Any, None, T]:
+    self.is_seen = True
+    return super().__await__()
+
+  def result(self) -> T:
+    self.is_seen = True
+    return super().result()
+
+  def exception(self) -> BaseException | None:
+    self.is_seen = True
+    return super().exception()
+
+  def fail(self, failure: LmserveError) -> None:
+    """Sets an exception that asyncio need not log if it is not seen."""
+    self.set_exception(failure)
+    super().exception()
+
+
 class AsyncDecodeSession:
   """A DecodeSession for `async with`.
 
@@ -34,7 +62,10 @@ class AsyncDecodeSession:
 
   A method sends its step when it is called, and returns an awaitable for the
   result. So a task, or several tasks, can send many steps before awaiting the
-  first. Cancelling the await of a step does not cancel the step.
+  first; a `release` need not be awaited at all. Cancelling the await of a step
+  does not cancel the step. Leaving the `async with` block waits for all answers,
+  and raises the first failure that nobody has awaited. An exception that leaves
+  the block ends the session at once.
   """
 
   def __init__(self, connection: Connection, pauses: AsyncPauses, model: str,
@@ -48,7 +79,10 @@ class AsyncDecodeSession:
     self._reader: asyncio.Task[None] | None = None
     self._requests: asyncio.Queue[Any] = asyncio.Queue()
     self._pending: collections.deque[
-        tuple[asyncio.Future[Any], Callable[[Any], Any]]] = collections.deque()
+        tuple[_Step[Any], Callable[[Any], Any]]] = collections.deque()
+    # The first failure that nobody has seen, and those after it.
+    self._failed: collections.deque[
+        tuple[_Step[Any], LmserveError]] = collections.deque()
     self._failure: LmserveError | None = None
     self._is_open = False
     self._start: DecodeStarted | None = None
@@ -75,7 +109,9 @@ class AsyncDecodeSession:
   async def __aexit__(self, kind: type[BaseException] | None,
                       error: BaseException | None,
                       traceback: TracebackType | None) -> None:
-    await self._close(at_once=error is not None or bool(self._pending))
+    await self._close(at_once=error is not None)
+    if error is None:
+      self._raise_unseen()
 
   def extend(self, handles: Ids, words: Ids, *, scores_only: bool = False,
              retain: Ids = (), release: Ids = ()) -> Awaitable[DecodeExtended]:
@@ -118,18 +154,18 @@ class AsyncDecodeSession:
       raise
 
   def _send(self, request: Any,
-            convert: Callable[[Any], T]) -> asyncio.Future[T]:
+            convert: Callable[[Any], T]) -> Awaitable[T]:
     if not self._is_open:
       raise ValueError(_NOT_OPEN)
     if self._start is not None:
       _requests.check_size(request, self._start.most_message_bytes)
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    step: _Step[T] = _Step(loop=asyncio.get_running_loop())
     if self._failure is not None:
-      _fail(future, self._failure)
-      return future
-    self._pending.append((future, convert))
+      self._fail(step, self._failure)
+      return step
+    self._pending.append((step, convert))
     self._requests.put_nowait(request)
-    return future
+    return step
 
   async def _sent(self, requests: asyncio.Queue[Any]) -> AsyncIterator[Any]:
     while (request := await requests.get()) is not None:
@@ -141,27 +177,44 @@ class AsyncDecodeSession:
                            "the server has ended the session")
     try:
       async for message in self._call:
-        future, convert = self._pending.popleft()
+        step, convert = self._pending.popleft()
         error = _responses.decode_failed(message)
         if error is not None:
-          _fail(future, error)
-        elif not future.done():
-          future.set_result(convert(message))
+          self._fail(step, error)
+        elif not step.done():
+          step.set_result(convert(message))
     except grpc.RpcError as error:
       failure = from_rpc_error(error)
     except asyncio.CancelledError:
       failure = LmserveError(grpc.StatusCode.CANCELLED, "the session is closed")
     self._failure = failure
-    for future, _ in self._pending:
-      _fail(future, failure)
+    for step, _ in self._pending:
+      self._fail(step, failure)
     self._pending.clear()
+
+  def _fail(self, step: _Step[Any], failure: LmserveError) -> None:
+    """Gives a step its failure, and keeps it until somebody has seen it."""
+    if step.done():  # cancelled
+      return
+    step.fail(failure)
+    # The failure of the session, which many steps share, is kept in any case.
+    while self._failure is None and self._failed and self._failed[0][0].is_seen:
+      self._failed.popleft()
+    self._failed.append((step, failure))
+
+  def _raise_unseen(self) -> None:
+    """Raises the first failure that nobody has seen."""
+    seen = {failure for step, failure in self._failed if step.is_seen}
+    for _, failure in self._failed:
+      if failure not in seen:
+        raise failure
 
   async def _close(self, at_once: bool) -> None:
     """Ends the stream.
 
     Args:
-      at_once: Whether to cancel the stream, because answers are still to come.
-        Otherwise waits until the server ends it.
+      at_once: Whether to cancel the stream. Otherwise waits for all answers and
+        until the server ends it.
     """
     self._is_open = False
     self._requests.put_nowait(None)
@@ -175,8 +228,3 @@ class AsyncDecodeSession:
       self._call.cancel()
       await asyncio.wait({self._reader})
 
-
-def _fail(future: asyncio.Future[Any], failure: LmserveError) -> None:
-  if not future.done():
-    future.set_exception(failure)
-    future.exception()  # Avoids a warning if nobody awaits this future.

@@ -28,7 +28,7 @@ class Pending(Generic[T]):
 
   def __init__(self, session: DecodeSession,
                convert: Callable[[Any], T]) -> None:
-    """Only DecodeSession.extend_later and best_later create one."""
+    """Only the methods ..._later of DecodeSession create one."""
     self._session = session
     self._convert = convert
     self._results: list[T] = []
@@ -42,14 +42,17 @@ class Pending(Generic[T]):
     """
     while not self._results:
       if self._failure is not None:
+        self._session._unseen.pop(self, None)  # pylint: disable=protected-access
         raise self._failure
       self._session._receive()  # pylint: disable=protected-access
     return self._results[0]
 
-  def _accept(self, message: Any) -> None:
+  def _accept(self, message: Any) -> LmserveError | None:
+    """Keeps the result of the step, or returns why it failed."""
     self._failure = _responses.decode_failed(message)
     if self._failure is None:
       self._results.append(self._convert(message))
+    return self._failure
 
 
 class DecodeSession:
@@ -73,9 +76,13 @@ class DecodeSession:
   `start.most_message_bytes` is not even sent. Any other error, such as
   UNAVAILABLE, ends the session.
 
-  `extend_later` and `best_later` send their steps without waiting, so that the
-  server can work while answers are on their way. The server does these steps
-  even if one before them has failed. Not thread-safe.
+  `extend_later`, `best_later` and `release_later` send their steps without
+  waiting, so that the server can work while answers are on their way. The
+  server does these steps even if one before them has failed. Leaving the `with`
+  block waits for their answers, and raises the first failure that no `result()`
+  has raised. An exception that leaves the block ends the session at once.
+
+  Not thread-safe.
   """
 
   def __init__(self, connection: Connection, pauses: Pauses, model: str,
@@ -88,6 +95,8 @@ class DecodeSession:
     self._call: Any = None
     self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     self._pending: collections.deque[Pending[Any]] = collections.deque()
+    # The failures that no Pending.result() has raised, oldest first.
+    self._unseen: dict[Pending[Any], LmserveError] = {}
     self._failure: LmserveError | None = None
     self._is_open = False
     self._start: DecodeStarted | None = None
@@ -114,7 +123,10 @@ class DecodeSession:
   def __exit__(self, kind: type[BaseException] | None,
                error: BaseException | None,
                traceback: TracebackType | None) -> None:
-    self._close(at_once=error is not None or bool(self._pending))
+    self._close(at_once=error is not None)
+    if error is None:
+      for failure in self._unseen.values():
+        raise failure
 
   def extend(self, handles: Ids, words: Ids, *, scores_only: bool = False,
              retain: Ids = (), release: Ids = ()) -> DecodeExtended:
@@ -172,8 +184,12 @@ class DecodeSession:
 
   def release(self, handles: Ids) -> None:
     """Releases a reference of each handle."""
-    request = _requests.decode_references((), handles)
-    self._send(request, _responses.nothing).result()
+    self.release_later(handles).result()
+
+  def release_later(self, handles: Ids) -> Pending[None]:
+    """Sends the step of release without waiting for its answer."""
+    return self._send(_requests.decode_references((), handles),
+                      _responses.nothing)
 
   def _open(self, timeout: float | None) -> None:
     """Starts a stream and waits until its start is answered."""
@@ -216,20 +232,27 @@ class DecodeSession:
       self._failure = LmserveError(grpc.StatusCode.UNAVAILABLE,
                                    "the server has ended the session")
       raise self._failure from None
-    self._pending.popleft()._accept(message)
+    pending = self._pending.popleft()
+    failure = pending._accept(message)
+    if failure is not None:
+      self._unseen[pending] = failure
 
   def _close(self, at_once: bool) -> None:
     """Ends the stream.
 
     Args:
-      at_once: Whether to cancel the stream, because answers are still to come.
-        Otherwise waits until the server ends it.
+      at_once: Whether to cancel the stream. Otherwise waits for all answers and
+        until the server ends it.
     """
     self._is_open = False
     self._requests.put(None)
     try:
       if not at_once and self._failure is None:
+        while self._pending:
+          self._receive()
         next(self._call, None)
+    except LmserveError as error:  # of a stream that has broken just now
+      self._unseen[self._pending[0]] = error
     except grpc.RpcError:
       pass  # Every step has been answered, so this error affects none.
     finally:

@@ -123,11 +123,79 @@ async def test_a_session_is_open_only_inside_its_with(client):
     with pytest.raises(ValueError, match="in an `async with` block"):
       step()
   async with session:
-    late = [session.best([session.start.handle], 1) for _ in range(100)]
-  with pytest.raises(lmserve.LmserveError, match="CANCELLED.*is closed"):
-    await late[-1]
+    await session.best([session.start.handle])
   with pytest.raises(ValueError, match="not open"):
     session.best([0])
+
+
+@with_client
+async def test_leaving_waits_for_the_steps_sent_ahead(client):
+  async with client.decode("ab") as session:
+    handle = session.start.handle
+    late = [session.best([handle], 1) for _ in range(100)]
+    session.release([handle])
+  assert [len(await step) for step in late] == [1] * 100
+
+
+@with_client
+async def test_leaving_raises_the_first_failure_that_nobody_has_seen(client):
+  with pytest.raises(lmserve.LmserveError, match="extend.words.*94"):
+    async with client.decode("ab", ["a"]) as session:
+      handle = session.start.handle
+      for see in (lambda step: step, asyncio.shield, asyncio.gather,
+                  lambda step: asyncio.wait_for(step, 60)):
+        with pytest.raises(lmserve.LmserveError, match="99"):
+          await see(session.extend([handle], [99]))
+      seen = session.extend([handle], [95])
+      session.extend([handle], [94])
+      good = session.extend([handle], session.start.ids)
+      session.release([93])
+      await asyncio.wait([seen])
+      assert "95" in str(seen.exception())
+  assert len((await good).handles) == 1
+
+
+@with_client
+async def test_leaving_with_an_exception_raises_this_one(client):
+  with pytest.raises(KeyError):
+    async with client.decode("ab") as session:
+      session.release([96])
+      late = session.best([session.start.handle])
+      raise KeyError("a book")
+  with pytest.raises(lmserve.LmserveError, match="CANCELLED.*is closed"):
+    await late
+
+
+@with_client
+async def test_failures_that_were_seen_are_not_kept(client):
+  async with client.decode("ab") as session:
+    for _ in range(10):
+      with pytest.raises(lmserve.LmserveError):
+        await session.release([96])
+    cancelled = session.release([96])
+    cancelled.cancel()
+    await session.best([session.start.handle])
+    assert len(session._failed) == 1
+
+
+def test_leaving_raises_the_failure_of_a_session_once(store):
+  async def body(server):
+    async with lmserve.AsyncClient(server.address, deadline=60) as client:
+      left = False
+      with pytest.raises(lmserve.LmserveError):
+        async with client.decode("ab") as unseen:
+          async with client.decode("ab") as seen:
+            server.kill()
+            seen.release([seen.start.handle])
+            unseen.release([unseen.start.handle])
+            with pytest.raises(lmserve.LmserveError):
+              await seen.best([seen.start.handle])
+            seen.release([seen.start.handle])
+          left = True
+      assert left, "only the other session raised"
+
+  with live_server.LiveServer(store) as server:
+    asyncio.run(body(server))
 
 
 def test_leaving_ends_the_stream(store):

@@ -314,13 +314,62 @@ def test_a_session_is_open_only_inside_its_with(client):
     with pytest.raises(ValueError, match="not open: use it in a `with` block"):
       step()
   with session:
-    late = session.best_later([session.start.handle], 1)
-  with pytest.raises(lmserve.LmserveError, match="CANCELLED.*is closed"):
-    late.result()
+    session.best([session.start.handle])
   with pytest.raises(ValueError, match="not open"):
     session.best([0])
   with pytest.raises(ValueError, match="one `with`"):
     session.__enter__()
+
+
+def test_leaving_waits_for_the_steps_sent_ahead(client):
+  with client.decode("ab", ["a"]) as session:
+    handle = session.start.handle
+    later = [session.best_later([handle], 1) for _ in range(100)]
+    session.release_later([handle])
+  assert [len(pending.result()) for pending in later] == [1] * 100
+
+
+def test_leaving_raises_the_first_failure_that_nobody_has_seen(client):
+  with pytest.raises(lmserve.LmserveError, match="extend.words.*98"):
+    with client.decode("ab", ["a"]) as session:
+      handle = session.start.handle
+      seen = session.extend_later([handle], [97])
+      session.extend_later([handle], [98])
+      good = session.extend_later([handle], session.start.ids)
+      session.release_later([96])
+      with pytest.raises(lmserve.LmserveError, match="97"):
+        seen.result()
+  assert len(good.result().handles) == 1
+  with pytest.raises(lmserve.LmserveError, match="release.*96"):
+    with client.decode("ab") as session:
+      session.release_later([96])
+      session.best([session.start.handle])  # the answer to the other arrived
+
+
+def test_leaving_with_an_exception_raises_this_one(client):
+  with pytest.raises(KeyError):
+    with client.decode("ab") as session:
+      session.release_later([96])
+      late = session.best_later([session.start.handle])
+      raise KeyError("a book")
+  with pytest.raises(lmserve.LmserveError, match="CANCELLED.*is closed"):
+    late.result()
+
+
+def test_leaving_raises_the_failure_of_a_session_once(store):
+  left = False
+  with live_server.LiveServer(store) as server:
+    with lmserve.Client(server.address, deadline=60) as client:
+      with pytest.raises(lmserve.LmserveError, match="UNAVAILABLE"):
+        with client.decode("ab") as unseen:
+          with client.decode("ab") as seen:
+            server.kill()
+            seen.release_later([seen.start.handle])
+            unseen.release_later([unseen.start.handle])
+            with pytest.raises(lmserve.LmserveError, match="UNAVAILABLE"):
+              seen.best([seen.start.handle])
+          left = True
+  assert left, "only the other session raised"
 
 
 def test_leaving_ends_the_stream(store):

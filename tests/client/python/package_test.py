@@ -39,10 +39,11 @@ def test_the_clients_have_the_same_methods():
 def test_the_sessions_have_the_same_steps():
   blocking = methods(lmserve.DecodeSession)
   asynchronous = methods(lmserve.AsyncDecodeSession)
-  assert blocking.keys() - asynchronous.keys() == {"extend_later", "best_later"}
+  assert blocking.keys() - asynchronous.keys() == {
+      "extend_later", "best_later", "release_later"}
   for name, parameters in asynchronous.items():
     assert without_types(parameters) == without_types(blocking[name]), name
-  for name in ("extend", "best"):
+  for name in ("extend", "best", "release"):
     assert without_types(blocking[f"{name}_later"]) == without_types(
         blocking[name])
 
