@@ -18,7 +18,7 @@ from lmserve import _options, _requests, _responses
 from lmserve._async_decode import AsyncDecodeSession
 from lmserve._backlog import AsyncBacklog
 from lmserve._connection import Connection, Settings
-from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._errors import LmserveError
 from lmserve._retry import AsyncPauses
 from lmserve._types import (Batch, BeamSearchResponse, Candidate,
                             GeneratedWord, ListModelsResponse,
@@ -43,6 +43,7 @@ class AsyncGeneration(_responses.GenerationState,
                deadline: float | None) -> None:
     """Only AsyncClient.generate creates one."""
     super().__init__()
+    self._connection = connection
     self._pauses = pauses
     self._pause: asyncio.Task[None] | None = None
     self._retry = connection.stream_retry(deadline)
@@ -62,7 +63,7 @@ class AsyncGeneration(_responses.GenerationState,
         self._has_begun = True
       except grpc.RpcError as error:
         if not self._cancelled:
-          await self._try_again(from_rpc_error(error))
+          await self._try_again(self._connection.error(error))
         continue
       except asyncio.CancelledError:
         if self._cancelled:
@@ -176,7 +177,7 @@ class AsyncClient:
             yield _responses.score(message)
           break
         except grpc.RpcError as error:
-          pause = retry.pause(backlog.renumbered(from_rpc_error(error)))
+          pause = retry.pause(backlog.renumbered(connection.error(error)))
         finally:
           call.cancel()
         await self._pauses.wait(pause)
@@ -293,7 +294,7 @@ class AsyncClient:
         return await method(request, timeout=retry.timeout(),
                             metadata=self._connection.metadata)
       except grpc.RpcError as error:
-        pause = retry.pause(from_rpc_error(error))
+        pause = retry.pause(self._connection.error(error))
       await self._pauses.wait(pause)
 
 

@@ -16,7 +16,7 @@ import grpc.aio
 
 from lmserve import _requests, _responses
 from lmserve._connection import Connection
-from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._errors import LmserveError
 from lmserve._retry import AsyncPauses
 from lmserve._types import DecodedBest, DecodeExtended, DecodeStarted, Ids
 
@@ -184,7 +184,7 @@ class AsyncDecodeSession:
         elif not step.done():
           step.set_result(convert(message))
     except grpc.RpcError as error:
-      failure = from_rpc_error(error)
+      failure = self._connection.error(error)
     except asyncio.CancelledError:
       failure = LmserveError(grpc.StatusCode.CANCELLED, "the session is closed")
     self._failure = failure

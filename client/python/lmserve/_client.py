@@ -15,7 +15,7 @@ from lmserve import _options, _requests, _responses
 from lmserve._backlog import Backlog
 from lmserve._connection import Connection, Settings
 from lmserve._decode import DecodeSession
-from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._errors import LmserveError
 from lmserve._retry import Pauses
 from lmserve._types import (Batch, BeamSearchResponse, Candidate,
                             GeneratedWord, ListModelsResponse,
@@ -38,6 +38,7 @@ class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
                deadline: float | None) -> None:
     """Only Client.generate creates one."""
     super().__init__()
+    self._connection = connection
     self._pauses = pauses
     self._retry = connection.stream_retry(deadline)
     self._start = functools.partial(connection.generate, request,
@@ -56,7 +57,7 @@ class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
       except grpc.RpcError as error:
         if self._cancelled:
           break
-        self._try_again(from_rpc_error(error))
+        self._try_again(self._connection.error(error))
         continue
       self._has_begun = True
       word = self._accept(message)
@@ -121,7 +122,7 @@ class Client:
     """Creates a client without connecting yet.
 
     Args:
-      address: HOST:PORT or unix:PATH of the server.
+      address: HOST:PORT, [IPV6]:PORT or unix:PATH of the server.
       deadline: Time limit of a call in seconds, all its attempts together, and
         of the attempts to begin or continue a stream. math.inf: no limit.
       stream_deadline: Time limit of a whole stream in seconds. None: no limit.
@@ -131,6 +132,9 @@ class Client:
       tls: How to encrypt the connection. None: not encrypted.
       token: Sent with each call as "authorization: Bearer TOKEN". Without TLS,
         the network can read it.
+
+    Raises:
+      ValueError: The address has no port, or a limit is not positive.
     """
     self._connection = Connection(grpc, Settings(
         address, deadline, stream_deadline, attempts, message_bytes, tls,
@@ -244,7 +248,7 @@ class Client:
           yield _responses.score(message)
         break
       except grpc.RpcError as error:
-        pause = retry.pause(backlog.renumbered(from_rpc_error(error)))
+        pause = retry.pause(backlog.renumbered(connection.error(error)))
       finally:
         call.cancel()
       self._pauses.wait(pause)
@@ -487,7 +491,7 @@ class Client:
         return method(request, timeout=retry.timeout(),
                       metadata=self._connection.metadata)
       except grpc.RpcError as error:
-        pause = retry.pause(from_rpc_error(error))
+        pause = retry.pause(self._connection.error(error))
       self._pauses.wait(pause)
 
 

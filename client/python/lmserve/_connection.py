@@ -12,12 +12,17 @@ from typing import Any
 import grpc
 
 from lmserve import _api, _arrays
+from lmserve._errors import LmserveError, from_rpc_error
 from lmserve._retry import Retry
 from lmserve._types import Tls
 
 _LANGUAGE_MODEL = "/lm.v1.LanguageModelService/"
 _MODELS = "/lm.v1.ModelService/"
 _HEALTH = "/grpc.health.v1.Health/"
+
+# How the messages of gRPC begin if it cannot connect.
+_NOT_CONNECTED = ("failed to connect to all addresses", "DNS resolution failed",
+                  "errors resolving", "empty address list")
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -35,6 +40,13 @@ class Settings:
   token: str | None
 
   def __post_init__(self) -> None:
+    if not _is_address(self.address):
+      raise ValueError(f"address: expected HOST:PORT or unix:PATH, "
+                       f"found {self.address!r}")
+    for name in ("deadline", "stream_deadline"):
+      seconds = getattr(self, name)
+      if seconds is not None and not seconds > 0:
+        raise ValueError(f"{name}: expected more than 0 s, found {seconds!r}")
     if self.attempts < 0:
       raise ValueError(f"attempts: expected 0 or more, found {self.attempts}")
 
@@ -57,6 +69,8 @@ class Connection:
     self._deadline = settings.deadline
     self._stream_deadline = settings.stream_deadline
     self._attempts = settings.attempts
+    self._hint = (f" (is lm_server running at {settings.address}, "
+                  f"{'without' if settings.tls is None else 'with'} TLS?)")
     self.message_bytes = settings.message_bytes
     self.metadata: Metadata = ()
     if settings.token is not None:
@@ -99,6 +113,17 @@ class Connection:
                            if pair[0] not in names) + metadata
     return other
 
+  def error(self, error: grpc.RpcError) -> LmserveError:
+    """Converts the error of a finished call.
+
+    If no server could be reached, the message says what may be wrong.
+    """
+    converted = from_rpc_error(error)
+    if (converted.code == grpc.StatusCode.UNAVAILABLE and
+        converted.message.startswith(_NOT_CONNECTED)):
+      converted.message += self._hint
+    return converted
+
   def retry(self, deadline: float | None) -> Retry:
     """Returns the attempts of a unary call, which begins now.
 
@@ -117,6 +142,13 @@ class Connection:
     return Retry(self._attempts,
                  self._stream_deadline if deadline is None else deadline,
                  self._deadline)
+
+
+def _is_address(address: str) -> bool:
+  if address.startswith(("unix:", "unix-abstract:")):
+    return True
+  host, _, port = address.rpartition(":")
+  return bool(host) and port.isdecimal() and 1 <= int(port) <= 65535
 
 
 def _channel_options(settings: Settings) -> list[tuple[str, Any]]:

@@ -14,7 +14,7 @@ import grpc
 
 from lmserve import _requests, _responses
 from lmserve._connection import Connection
-from lmserve._errors import LmserveError, from_rpc_error
+from lmserve._errors import LmserveError
 from lmserve._retry import Pauses
 from lmserve._types import DecodedBest, DecodeExtended, DecodeStarted, Ids
 
@@ -226,7 +226,7 @@ class DecodeSession:
     try:
       message = next(self._call)
     except grpc.RpcError as error:
-      self._failure = from_rpc_error(error)
+      self._failure = self._connection.error(error)
       raise self._failure from error
     except StopIteration:
       self._failure = LmserveError(grpc.StatusCode.UNAVAILABLE,

@@ -29,6 +29,69 @@ def test_a_server_that_does_not_answer():
         assert raised.value.code == STATUS.DEADLINE_EXCEEDED
 
 
+HINT = r" \(is lm_server running at {}, {} TLS\?\)$"
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "nobody.invalid:50051",
+                                     "unix:/nowhere/socket"])
+def test_an_address_where_no_server_is(address):
+  async def ask():
+    async with lmserve.AsyncClient(address, attempts=1, deadline=60) as client:
+      async with client.decode("en"):
+        pytest.fail("started")
+
+  hint = HINT.format(address, "without")
+  with lmserve.Client(address, attempts=1, deadline=60) as client:
+    for call in (client.health, lambda: list(client.generate("en")),
+                 lambda: list(client.score_stream("en", [["a"]])),
+                 lambda: client.decode("en").__enter__(),
+                 lambda: asyncio.run(ask())):
+      with pytest.raises(lmserve.LmserveError, match=hint) as raised:
+        call()
+      assert raised.value.code == STATUS.UNAVAILABLE
+
+
+def test_a_server_with_other_tls_settings(certificates):
+  with fake_server.FakeServer() as server:
+    with lmserve.Client(server.address, attempts=1, deadline=60,
+                        tls=lmserve.Tls(certificates / "server.pem")) as client:
+      with pytest.raises(lmserve.LmserveError,
+                         match=HINT.format(server.address, "with")):
+        client.health()
+
+
+def test_the_message_of_a_server_is_not_changed():
+  with fake_server.FakeServer(failures=1) as server:
+    with lmserve.Client(server.address, attempts=1, deadline=60) as client:
+      with pytest.raises(lmserve.LmserveError) as raised:
+        client.health()
+  assert raised.value.message == "going away"
+
+
+@pytest.mark.parametrize("address", [
+    "localhost", "", ":50051", "localhost:", "localhost:http", "localhost:0",
+    "localhost:65536", "http://localhost"])
+def test_an_address_that_is_not_valid(address):
+  with pytest.raises(ValueError) as raised:
+    lmserve.Client(address)
+  assert str(raised.value) == (
+      f"address: expected HOST:PORT or unix:PATH, found {address!r}")
+
+
+@pytest.mark.parametrize("address", [
+    "lm.example:50051", "[::1]:50051", "unix:relative", "unix:///run/lm",
+    "unix-abstract:lm", "dns:///lm.example:50051"])
+def test_an_address_that_is_valid(address):
+  lmserve.Client(address).close()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+@pytest.mark.parametrize("name", ["deadline", "stream_deadline"])
+def test_a_deadline_that_is_not_positive(name, seconds):
+  with pytest.raises(ValueError, match=f"^{name}: expected more than 0 s, found"):
+    lmserve.Client(**{name: seconds})
+
+
 def test_a_token_goes_with_every_call():
   with fake_server.FakeServer() as server:
     with lmserve.Client(server.address, token="open sesame") as client:
