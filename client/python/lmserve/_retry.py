@@ -8,12 +8,10 @@ can be made again without harm.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import math
 import random
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -130,23 +128,11 @@ def _ignore(unused_state: grpc.ChannelConnectivity) -> None:
   """Watches the state of a channel."""
 
 
-# A watched channel that nobody has closed keeps the interpreter from exiting,
-# because its destructor waits for a thread that has ended by then.
-_close_at_exit: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_channels() -> None:
-  for channel in list(_close_at_exit):
-    channel.close()
-
-
 class Pauses:
   """The pauses of all calls of a Client. Thread-safe."""
 
   def __init__(self, channel: Any) -> None:
     self._channel = channel
-    _close_at_exit.add(channel)
     self._changed = threading.Condition()
     self._is_closed = False
 
