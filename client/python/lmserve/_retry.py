@@ -12,6 +12,7 @@ import math
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +136,9 @@ class Pauses:
     self._channel = channel
     self._changed = threading.Condition()
     self._is_closed = False
+    # After a pause, gRPC watches the state for up to 0.2 s more. A program that
+    # ended meanwhile without closing the channel would wait forever.
+    weakref.finalize(self, channel.close)
 
   def wait(self, seconds: float,
            is_cancelled: Callable[[], bool] = lambda: False) -> None:

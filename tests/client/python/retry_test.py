@@ -334,3 +334,18 @@ def test_a_server_that_dies_before_it_answers(method):
   finally:
     server.kill()
     server.communicate()
+
+
+def test_a_program_that_closes_no_client_ends():
+  """The threads of gRPC end with the program; see Pauses."""
+  script = """
+import lmserve
+client = lmserve.Client("localhost:1", deadline=0.5)
+try:
+  client.health()
+except lmserve.LmserveError as error:
+  print(error.code.name)
+"""
+  run = subprocess.run([sys.executable, "-c", script], check=True,
+                       capture_output=True, text=True, timeout=60)
+  assert run.stdout == "UNAVAILABLE\n"
