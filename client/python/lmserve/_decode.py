@@ -66,8 +66,14 @@ class DecodeSession:
 
   A handle stands for a state. It has one reference when the server returns it;
   the server drops the state when the last reference is released, and all states
-  at the end of the session. A step retains its `retain` before it does anything
-  else, and releases its `release` after everything else.
+  at the end of the session. It then uses the number of the handle for another
+  state, so a step with a handle that was released may succeed for a wrong
+  hypothesis. A step retains its `retain` before it does anything else, and
+  releases its `release` after everything else, which is the cheapest way to
+  release handles: `release` waits for an answer of its own.
+
+  The server ends a session without a message for ten minutes with CANCELLED, and
+  a server that shuts down ends it with UNAVAILABLE.
 
   A step that fails raises LmserveError and changes nothing; the session
   continues. The step has a handle or word that does not exist, or more of them

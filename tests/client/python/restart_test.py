@@ -8,6 +8,7 @@ import time
 import live_server
 import lmserve
 import pytest
+import readme_test
 from grpc import StatusCode
 from retry_test import all_of
 
@@ -203,3 +204,41 @@ def test_words_that_were_generated_are_not_generated_again(restarting):
     with pytest.raises(lmserve.LmserveError) as raised:
       list(generation)
     assert raised.value.code == StatusCode.UNAVAILABLE
+
+
+def restart_in_the_middle(restarting, client):
+  """Returns a client for README.md whose server restarts after three steps."""
+  extend = lmserve.DecodeSession.extend
+  steps = 0
+
+  class Session(lmserve.DecodeSession):
+    """A session that counts its steps."""
+
+    def extend(self, *arguments, **keywords):
+      nonlocal steps
+      steps += 1
+      if steps == 4:
+        restarting.restart()
+      return extend(self, *arguments, **keywords)
+
+  client.decode = lambda model, words: Session(
+      client._connection, client._pauses, model, words, None)
+  return client
+
+
+def test_a_decoder_reads_its_words_again_after_a_restart(restarting):
+  """Runs the functions of the README."""
+  block, = (block for block in readme_test.BLOCKS if "def replay" in block)
+  names = {"lmserve": lmserve}
+  exec(block.partition("client = ")[0], names)  # pylint: disable=exec-used
+  words = ["a", "b", "a", "a", "b", "a"]
+  with lmserve.Client(restarting.address, deadline=30) as client:
+    expected = names["log_probs"](client, "ab@1", words)
+    with client.decode("ab", words) as session:
+      texts = [(), session.start.ids[:1], session.start.ids]
+      handles = names["replay"](session, texts)
+      assert len(set(handles)) == 3
+      session.release(handles)
+    restart_in_the_middle(restarting, client)
+    assert names["log_probs"](client, "ab@1", words) == expected
+  assert len(expected) == 6
