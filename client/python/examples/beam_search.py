@@ -43,6 +43,14 @@ def read(session, ids):
   return hypothesis
 
 
+def best_words(session, handles, k):
+  """Returns the k best words of each state, in as many steps as it takes."""
+  size = max(1, session.start.most_predictions // k)
+  sent = [session.best_later(handles[i:i + size], k)
+          for i in range(0, len(handles), size)]
+  return [row for pending in sent for row in pending.result()]
+
+
 def recombine(extended, candidates):
   """Turns candidates into hypotheses and keeps the best of those with one key.
 
@@ -75,13 +83,13 @@ def search(session, beam, max_words):
   left_over = []
   best, best_log_prob = None, -float("inf")
   # Two more than the beam, because </s> and <unk> do not extend a hypothesis.
-  k = min(beam + 2, start.vocabulary_size)
+  k = min(beam + 2, start.vocabulary_size, start.most_predictions)
   while hypotheses:
     handles = [hypothesis.handle for hypothesis in hypotheses]
-    # Send both steps before waiting: the scores of </s>, and the next words.
+    # Send all steps before waiting: the scores of </s>, and the next words.
     ends = session.extend_later(handles, [start.end_id] * len(handles),
                                 scores_only=True, release=left_over)
-    rows = session.best(handles, k)
+    rows = best_words(session, handles, k)
     for hypothesis, log_prob in zip(hypotheses,
                                     map(float, ends.result().log_probs)):
       if hypothesis.log_prob + log_prob > best_log_prob:
