@@ -63,9 +63,9 @@ class AsyncDecodeSession:
   A method sends its step when it is called, and returns an awaitable for the
   result. So a task, or several tasks, can send many steps before awaiting the
   first; a `release` need not be awaited at all. Cancelling the await of a step
-  does not cancel the step. Leaving the `async with` block waits for all answers,
-  and raises the first failure that nobody has awaited. An exception that leaves
-  the block ends the session at once.
+  does not cancel the step. Leaving the `async with` block waits for all
+  answers, and raises the first failure that nobody has awaited. An exception
+  that leaves the block ends the session at once.
   """
 
   def __init__(self, connection: Connection, pauses: AsyncPauses, model: str,

@@ -405,7 +405,8 @@ class DecodeStarted:
     most_extensions: The maximum number of handles of an extend.
     most_predictions: The maximum of k times the number of handles of a best.
     most_message_bytes: The maximum size of a step, in bytes of its message; at
-      most the message_bytes of the client. A handle or word takes up to 5 bytes.
+      most the message_bytes of the client. A handle or word takes up to 5
+      bytes.
   """
 
   model: ModelVersion
