@@ -74,20 +74,22 @@ def message_class(name: str, pool: Any = _POOL) -> Any:
   return message_factory.MessageFactory(pool).GetPrototype(descriptor)
 
 
-def stub(channel: Any, path: str, response: Any = None) -> Any:
+def stub(channel: Any, path: str, response: Any = None,
+         is_serialized: bool = False) -> Any:
   """Returns a callable for the method of a path.
 
   Args:
     channel: A channel of grpc or grpc.aio.
     path: The path of the method, such as /lm.v1.ModelService/GetModel.
     response: The class of the responses. None: the usual one.
+    is_serialized: Whether the requests are bytes.
   """
   method = _METHODS[path]
   kind = "_".join("stream" if streaming else "unary" for streaming in (
       method.client_streaming, method.server_streaming))
   return getattr(channel, kind)(
       path,
-      request_serializer=message_class(
-          method.input_type).SerializeToString,
+      request_serializer=(None if is_serialized else message_class(
+          method.input_type).SerializeToString),
       response_deserializer=(
           response or message_class(method.output_type)).FromString)

@@ -157,14 +157,15 @@ class AsyncDecodeSession:
             convert: Callable[[Any], T]) -> Awaitable[T]:
     if not self._is_open:
       raise ValueError(_NOT_OPEN)
-    if self._start is not None:
-      _requests.check_size(request, self._start.most_message_bytes)
+    data = _requests.serialized(
+        request, self._connection.message_bytes if self._start is None else
+        self._start.most_message_bytes)
     step: _Step[T] = _Step(loop=asyncio.get_running_loop())
     if self._failure is not None:
       self._fail(step, self._failure)
       return step
     self._pending.append((step, convert))
-    self._requests.put_nowait(request)
+    self._requests.put_nowait(data)
     return step
 
   async def _sent(self, requests: asyncio.Queue[Any]) -> AsyncIterator[Any]:

@@ -87,7 +87,7 @@ class Connection:
     self.rerank = _api.stub(self.channel, _LANGUAGE_MODEL + "Rerank")
     self.generate = _api.stub(self.channel, _LANGUAGE_MODEL + "Generate")
     self.decode = _api.stub(self.channel, _LANGUAGE_MODEL + "Decode",
-                            _arrays.decode_response())
+                            _arrays.decode_response(), is_serialized=True)
     self.vocabulary = _api.stub(self.channel, _LANGUAGE_MODEL + "GetVocabulary")
     self.list_models = _api.stub(self.channel, _MODELS + "ListModels")
     self.get_model = _api.stub(self.channel, _MODELS + "GetModel")

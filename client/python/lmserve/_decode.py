@@ -218,11 +218,12 @@ class DecodeSession:
       raise ValueError(_NOT_OPEN)
     if self._failure is not None:
       raise self._failure
-    if self._start is not None:
-      _requests.check_size(request, self._start.most_message_bytes)
+    data = _requests.serialized(
+        request, self._connection.message_bytes if self._start is None else
+        self._start.most_message_bytes)
     pending = Pending(self, convert)
     self._pending.append(pending)
-    self._requests.put(request)
+    self._requests.put(data)
     return pending
 
   def _receive(self) -> None:

@@ -286,21 +286,21 @@ def decode_references(retain: Ids, release: Ids) -> Any:
                         release=_ids("handles", release))
 
 
-def check_size(request: Any, most_bytes: int) -> None:
-  """Raises LmserveError for a step that would end its stream.
+def serialized(request: Any, most_bytes: int) -> bytes:
+  """Serializes a DecodeRequest.
 
-  Args:
-    request: A DecodeRequest.
-    most_bytes: The maximum size.
+  Raises:
+    LmserveError: It has more than most_bytes bytes and would end its stream.
   """
-  size = request.ByteSize()
-  if size > most_bytes:
+  data: bytes = request.SerializeToString()
+  if len(data) > most_bytes:
     field = (request.WhichOneof("step") or
              ("retain" if request.retain else "release"))
     raise LmserveError(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         f"{field}: expected at most {most_bytes} bytes (most_message_bytes), "
-        f"found {size}", field=field)
+        f"found {len(data)}", field=field)
+  return data
 
 
 def vocabulary(model: str) -> Any:
