@@ -129,6 +129,17 @@ std::string PlaceInConfig(const CLI::App& app, const std::string& option) {
   return config->get_name() + ": ";
 }
 
+// Returns the first argument that no option or command takes, for a message; ""
+// if there is none.
+std::string DescribeUnknown(const CLI::App& app) {
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  if (unknown.empty()) return "";
+  const std::string& first = unknown[0];
+  const bool is_option = first.size() > 1 && first[0] == '-';
+  return (is_option ? "unknown option '" : "unexpected argument '") + first +
+         "'";
+}
+
 // Returns the message of an error in plain words. The cases are messages of
 // CLI11 2.1; others stay as they are.
 std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
@@ -136,7 +147,13 @@ std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
   const std::string config = app.get_config_ptr() == nullptr
                                  ? ""
                                  : app.get_config_ptr()->get_name() + ": ";
-  if (Is<CLI::ArgumentMismatch>(error)) {
+  if (Is<CLI::ExtrasError>(error)) {
+    return DescribeUnknown(app);
+  } else if (Is<CLI::RequiredError>(error) || Is<CLI::RequiresError>(error)) {
+    // What is missing may be there with a misspelled name.
+    const std::string unknown = DescribeUnknown(app);
+    if (!unknown.empty()) return unknown + "; " + message;
+  } else if (Is<CLI::ArgumentMismatch>(error)) {
     const std::string name = message.substr(0, message.find(':'));
     if (const auto count = After(message, "At Most 1 required but received ")) {
       return name + ": expected one value, found " + *count;

@@ -136,6 +136,14 @@ TEST_F(CliTest, RequiredValuesAreNotEmpty) {
   EXPECT_EQ(Parse({"run"}), "--store is required");
 }
 
+// A required option may be there with a misspelled name.
+TEST_F(CliTest, UnknownOptionsAreNamed) {
+  EXPECT_EQ(Parse({"run", "--stor", "s"}),
+            "unknown option '--stor'; --store is required");
+  EXPECT_EQ(Parse({"run", "--store", "s", "-o", "3"}), "unknown option '-o'");
+  EXPECT_EQ(Parse({"--count", "1", "walk"}), "unexpected argument 'walk'");
+}
+
 TEST_F(CliTest, MessagesSayWhatIsExpected) {
   EXPECT_EQ(Parse({"--count", "x"}),
             "--count: expected a whole number, found 'x'");

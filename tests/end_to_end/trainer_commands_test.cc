@@ -179,13 +179,17 @@ TEST_F(TrainerCommandsTest, Prune) {
 
 // What is wrong in the options is found before the text is read.
 TEST_F(TrainerCommandsTest, OptionsAreCheckedFirst) {
-  EXPECT_EQ(Trainer({"ngram", "--corpus", "/none", "--prune", "1", "0"}), "");
-  EXPECT_THAT(errors_, HasSubstr("lm_trainer: --prune: expected thresholds"));
+  const auto errors = [](const std::string& store, const Arguments& options) {
+    Arguments arguments = {"ngram", "--corpus", "/none", "--store",
+                           store,   "--model",  "en"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return RunTrainer(arguments).errors;
+  };
+  EXPECT_THAT(errors(store_, {"--prune", "1", "0"}),
+              HasSubstr("lm_trainer: --prune: expected thresholds"));
   WriteText(directory_.File("file"), "text\n");
-  const Outcome outcome =
-      RunTrainer({"ngram", "--corpus", "/none", "--store",
-                  directory_.File("file"), "--model", "en"});
-  EXPECT_THAT(outcome.errors, HasSubstr("file: expected a directory"));
+  EXPECT_THAT(errors(directory_.File("file"), {}),
+              HasSubstr("file: expected a directory, found a file"));
 }
 
 // Warnings about an ARPA file name it.
