@@ -647,15 +647,26 @@ TEST_F(NbestCommandsTest, TuneChecksTheMembers) {
                  "tune", options);
   };
   EXPECT_THAT(tune(sum, {}).errors,
-              AllOf(Not(HasSubstr("warning: --member")),
-                    HasSubstr("\nthe server will compute the features of en@1 "
-                              "with --normalization sum\n")));
+              AllOf(Not(HasSubstr("warning: member")),
+                    HasSubstr("\nthe server will compute the features of en@1, "
+                              "with the normalization sum\n")));
   EXPECT_THAT(tune(mean, {}).errors,
-              ContainsRegex("warning: --member en@1: expected en= -.* for the "
-                            "candidate 'a b c d x', as --normalization sum "
+              ContainsRegex("warning: member en@1: expected en= -.* for the "
+                            "candidate 'a b c d x', as the normalization sum "
                             "gives it, found -"));
+  // The published reranker is evaluated on lists with its own features.
+  EXPECT_THAT(
+      RunOn(absl::StrCat("0 ||| a b c d x ||| en= ", sum, "\n"),
+            "evaluate-nbest", {"--reranker", "choice@1", "--store", store})
+          .errors,
+      Not(HasSubstr("warning")));
+  EXPECT_THAT(
+      RunOn(absl::StrCat("0 ||| a b c d x ||| en= ", mean, "\n"),
+            "evaluate-nbest", {"--reranker", "choice@1", "--store", store})
+          .errors,
+      HasSubstr("warning: member en@1: expected en= "));
   EXPECT_THAT(tune(mean, {"--normalization", "mean"}).errors,
-              Not(HasSubstr("warning: --member")));
+              Not(HasSubstr("warning: member")));
   EXPECT_THAT(tune(sum, {"--weights", "tm=1,en=1"}).errors,
               HasSubstr("\nclients must send the features tm\n"));
 }
@@ -677,10 +688,10 @@ TEST_F(NbestCommandsTest, TuneLooksForTheMembersFirst) {
   EXPECT_THAT(errors({"--store", store, "--member", "nobody"}),
               HasSubstr("model 'nobody' is not in the store"));
   EXPECT_THAT(errors({"--store", store, "--member", "en"}),
-              HasSubstr("--member en@1: expected one of the features lm tm[0] "
+              HasSubstr("member en@1: expected one of the features lm tm[0] "
                         "tm[1], found 'en'"));
   EXPECT_THAT(errors({"--store", store, "--reverse-member", "lm=en"}),
-              HasSubstr("--reverse-member en@1: expected a translation model"));
+              HasSubstr("reverse member en@1: expected a translation model"));
   EXPECT_THAT(errors({"--store", references_, "--member", "en"}),
               HasSubstr("references: expected a directory, found a file"));
 }

@@ -294,14 +294,14 @@ TEST_F(TranslationCommandsTest, ATunedRerankerChoosesByItsName) {
   Arguments forward = tune;
   forward.insert(forward.end(), {"--member", "back"});
   EXPECT_THAT(RunTrainer(forward).errors,
-              HasSubstr("--member back@1: expected lists that lm_client rerank "
+              HasSubstr("member back@1: expected lists that lm_client rerank "
                         "--model has scored, with back.words, found back "
                         "alone, as --reverse-model appends it; use "
                         "--reverse-member"));
   Arguments backward = tune;
   *std::find(backward.begin(), backward.end(), "--member") = "--reverse-member";
   EXPECT_THAT(RunTrainer(backward).errors,
-              HasSubstr("--reverse-member there@1: expected lists that "
+              HasSubstr("reverse member there@1: expected lists that "
                         "lm_client rerank --reverse-model has scored, with "
                         "there alone, found there.words, too, as --model "
                         "appends it; use --member"));

@@ -16,6 +16,7 @@
 #include "trainer/commands/comparison.h"
 #include "trainer/commands/load_version.h"
 #include "trainer/commands/nbest_input.h"
+#include "trainer/commands/reranker_members.h"
 #include "trainer/tuning/nbest_evaluation.h"
 
 namespace lmserve {
@@ -66,6 +67,8 @@ absl::StatusOr<Scoring> ScoringOfReranker(const ModelOptions& options,
         weights.status().message(), "; append them with lm_client rerank ",
         "--reranker ", options.model, " --nbest"));
   }
+  absl::Status status = CheckMembers(options.store, reranker, input.lists);
+  if (!status.ok()) return status;
   Scoring scoring;
   scoring.weights = *std::move(weights);
   if (!reranker.has_minimum_bayes_risk()) return scoring;

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "model_store/manifest.h"
+#include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "model_store/reranker.h"
 #include "reranking/bayes_risk.h"
@@ -12,51 +14,97 @@
 namespace lmserve {
 namespace {
 
+// Parses MODEL or FEATURE=MODEL and finds the version in the store.
+absl::StatusOr<lm::v1::RerankerMember> FindMember(const std::string& store,
+                                                  const std::string& text,
+                                                  bool reverse) {
+  const size_t equals = text.rfind('=');
+  const std::string model =
+      equals == std::string::npos ? text : text.substr(equals + 1);
+  const absl::StatusOr<uint64_t> version = FindVersion(store, model);
+  if (!version.ok()) return version.status();
+  lm::v1::RerankerMember member;
+  member.set_model(VersionName(ParseModelName(model)->name, *version));
+  member.set_feature(text.substr(0, equals));
+  member.set_reverse(reverse);
+  return member;
+}
+
 lm::v1::Normalization ParseNormalization(const std::string& name) {
   if (name == "mean") return lm::v1::MEAN;
   return name == "power" ? lm::v1::POWER : lm::v1::SUM;
 }
 
+absl::Status SetMinimumBayesRisk(const RerankerOptions& options,
+                                 lm::v1::Reranker* reranker) {
+  const absl::StatusOr<Utility> utility = ParseUtility(options.utility);
+  if (!utility.ok()) return utility.status();
+  lm::v1::MinimumBayesRisk& risk = *reranker->mutable_minimum_bayes_risk();
+  risk.set_utility(*utility == Utility::kChrf ? lm::v1::MinimumBayesRisk::CHRF
+                                              : lm::v1::MinimumBayesRisk::BLEU);
+  risk.set_scale(options.scale);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<lm::v1::Reranker> MakeReranker(
-    const RerankerOptions& options,
-    absl::Span<const lm::v1::RerankerMember> members,
-    absl::Span<const std::string> feature_names,
-    absl::Span<const double> weights, std::vector<std::string>* left_out) {
+absl::StatusOr<lm::v1::Reranker> StartReranker(const RerankerOptions& options) {
   lm::v1::Reranker reranker;
-  for (size_t f = 0; f < weights.size(); ++f) {
-    if (weights[f] != 0) {
-      (*reranker.mutable_weights())[feature_names[f]] = weights[f];
-    }
-  }
-  for (const lm::v1::RerankerMember& member : members) {
-    const std::vector<std::string> features = FeatureNames(member);
-    if (std::any_of(features.begin(), features.end(),
-                    [&](const std::string& feature) {
-                      return reranker.weights().count(feature) > 0;
-                    })) {
-      *reranker.add_members() = member;
-    } else {
-      left_out->push_back(member.model());
+  if (options.model.empty()) return reranker;
+  absl::Status status = CheckCanPublish(options.store, options.model);
+  if (!status.ok()) return status;
+  for (bool reverse : {false, true}) {
+    for (const std::string& text :
+         reverse ? options.reverse_members : options.members) {
+      auto member = FindMember(options.store, text, reverse);
+      if (!member.ok()) return member.status();
+      *reranker.add_members() = *std::move(member);
     }
   }
   if (reranker.members().empty()) {
     return absl::InvalidArgumentError(
-        "--member: expected at least one --member or --reverse-member whose "
-        "weight is not 0, found none");
+        "--model: expected a --member or --reverse-member, found none");
   }
   reranker.set_normalization(ParseNormalization(options.normalization));
   reranker.set_alpha(options.alpha);
   if (!options.utility.empty()) {
-    const absl::StatusOr<Utility> utility = ParseUtility(options.utility);
-    if (!utility.ok()) return utility.status();
-    reranker.mutable_minimum_bayes_risk()->set_utility(
-        *utility == Utility::kChrf ? lm::v1::MinimumBayesRisk::CHRF
-                                   : lm::v1::MinimumBayesRisk::BLEU);
-    reranker.mutable_minimum_bayes_risk()->set_scale(options.scale);
+    status = SetMinimumBayesRisk(options, &reranker);
   }
+  if (!status.ok()) return status;
   return reranker;
+}
+
+absl::Status SetWeights(absl::Span<const std::string> feature_names,
+                        absl::Span<const double> weights,
+                        lm::v1::Reranker* reranker,
+                        std::vector<std::string>* left_out) {
+  for (size_t f = 0; f < weights.size(); ++f) {
+    if (weights[f] != 0) {
+      (*reranker->mutable_weights())[feature_names[f]] = weights[f];
+    }
+  }
+  const auto members = std::move(*reranker->mutable_members());
+  reranker->clear_members();
+  for (const lm::v1::RerankerMember& member : members) {
+    const std::vector<std::string> features = FeatureNames(member);
+    if (std::any_of(features.begin(), features.end(),
+                    [&](const std::string& feature) {
+                      return reranker->weights().count(feature) > 0;
+                    })) {
+      *reranker->add_members() = member;
+    } else {
+      left_out->push_back(member.model());
+    }
+  }
+  if (!reranker->members().empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--member: expected at least one --member or --reverse-member whose "
+      "weight is not 0, found none");
+}
+
+std::string NormalizationName(const lm::v1::Reranker& reranker) {
+  if (reranker.normalization() == lm::v1::MEAN) return "mean";
+  return reranker.normalization() == lm::v1::POWER ? "power" : "sum";
 }
 
 std::vector<std::string> OwnFeatures(const lm::v1::Reranker& reranker) {

@@ -29,14 +29,20 @@ struct RerankerOptions {
 
 void AddRerankerOptions(cli::App& command, RerankerOptions* options);
 
-// Makes a reranker with the given weights, one per feature. Members whose
-// features all have weight 0 are left out and added to *left_out. Fails if no
-// member is left.
-absl::StatusOr<lm::v1::Reranker> MakeReranker(
-    const RerankerOptions& options,
-    absl::Span<const lm::v1::RerankerMember> members,
-    absl::Span<const std::string> feature_names,
-    absl::Span<const double> weights, std::vector<std::string>* left_out);
+// Makes a reranker without weights, before these are computed. Fails if the
+// options name no member, or the store lacks one or cannot have a version of
+// options.model. If there is nothing to publish, the reranker has no members.
+absl::StatusOr<lm::v1::Reranker> StartReranker(const RerankerOptions& options);
+
+// Sets the weights, one per feature. Members whose features all have weight 0
+// are removed and added to *left_out. Fails if no member is left.
+absl::Status SetWeights(absl::Span<const std::string> feature_names,
+                        absl::Span<const double> weights,
+                        lm::v1::Reranker* reranker,
+                        std::vector<std::string>* left_out);
+
+// Returns "sum", "mean" or "power".
+std::string NormalizationName(const lm::v1::Reranker& reranker);
 
 // Returns the features with a weight that no member computes, sorted: clients
 // must send them with each candidate.

@@ -5,17 +5,15 @@
 #include <cmath>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "model_store/model_name.h"
-#include "model_store/publish.h"
 #include "models/any_model.h"
 #include "models/text.h"
 #include "text_io/line_reader.h"
 #include "trainer/commands/load_version.h"
+#include "trainer/commands/publish_reranker.h"
 #include "trainer/evaluation/evaluate.h"
 #include "trainer/text/quoted.h"
 #include "trainer/text/status_line.h"
@@ -24,22 +22,6 @@ namespace lmserve {
 namespace {
 
 using lm::v1::RerankerMember;
-
-// Parses MODEL or FEATURE=MODEL and finds the version in the store.
-absl::StatusOr<RerankerMember> FindMember(const std::string& store,
-                                          const std::string& text,
-                                          bool reverse) {
-  const size_t equals = text.rfind('=');
-  const std::string model =
-      equals == std::string::npos ? text : text.substr(equals + 1);
-  const absl::StatusOr<uint64_t> version = FindVersion(store, model);
-  if (!version.ok()) return version.status();
-  RerankerMember member;
-  member.set_model(VersionName(ParseModelName(model)->name, *version));
-  member.set_feature(text.substr(0, equals));
-  member.set_reverse(reverse);
-  return member;
-}
 
 // Returns the column of a feature, or nothing if the lists do not have it.
 std::optional<size_t> FindFeature(const NbestLists& lists,
@@ -52,7 +34,7 @@ std::optional<size_t> FindFeature(const NbestLists& lists,
 
 absl::Status Wrong(const RerankerMember& member, absl::string_view problem) {
   return absl::InvalidArgumentError(
-      absl::StrCat(member.reverse() ? "--reverse-member " : "--member ",
+      absl::StrCat(member.reverse() ? "reverse member " : "member ",
                    member.model(), ": expected ", problem));
 }
 
@@ -82,9 +64,9 @@ absl::Status CheckDirection(const RerankerMember& member, ModelKind kind,
                 "--reverse-member"));
 }
 
-// Returns ln P of a text under a language model, normalized as the options say,
-// or nothing if the text cannot be scored.
-std::optional<double> NormalizedLogProb(const RerankerOptions& options,
+// Returns ln P of a text under a language model, normalized as the reranker
+// does, or nothing if the text cannot be scored.
+std::optional<double> NormalizedLogProb(const lm::v1::Reranker& reranker,
                                         const AnyModel& model,
                                         const std::string& text) {
   const auto lines = LineReader::FromString(text);
@@ -95,9 +77,9 @@ std::optional<double> NormalizedLogProb(const RerankerOptions& options,
           : Evaluate(*model.left_to_right(), *lines, TextRules(), progress);
   if (!result.ok() || !std::isfinite(result->log_prob)) return std::nullopt;
   double exponent = 0;
-  if (options.normalization == "mean") exponent = 1;
-  if (options.normalization == "power") {
-    exponent = options.alpha == 0 ? 1 : options.alpha;
+  if (reranker.normalization() == lm::v1::MEAN) exponent = 1;
+  if (reranker.normalization() == lm::v1::POWER) {
+    exponent = reranker.alpha() == 0 ? 1 : reranker.alpha();
   }
   return result->log_prob /
          std::pow(static_cast<double>(result->tokens), exponent);
@@ -113,12 +95,13 @@ const NbestCandidate& FindLongCandidate(const NbestLists& lists) {
   return lists.lists[0].candidates[0];
 }
 
-void CheckLogProb(const RerankerOptions& options, const RerankerMember& member,
-                  const AnyModel& model, const NbestLists& lists) {
+void CheckLogProb(const lm::v1::Reranker& reranker,
+                  const RerankerMember& member, const AnyModel& model,
+                  const NbestLists& lists) {
   constexpr double kTolerance = 1e-3;  // relative, from 1 on
   const NbestCandidate& candidate = FindLongCandidate(lists);
   const std::optional<double> expected =
-      NormalizedLogProb(options, model, candidate.text);
+      NormalizedLogProb(reranker, model, candidate.text);
   const double found =
       candidate.features[*FindFeature(lists, member.feature())];
   if (!expected.has_value() ||
@@ -127,51 +110,32 @@ void CheckLogProb(const RerankerOptions& options, const RerankerMember& member,
     return;
   }
   PrintMessage(absl::StrFormat(
-      "warning: --member %s: expected %s= %.6g for the candidate %s, as "
-      "--normalization %s gives it, found %.6g; the server will compute other "
-      "features than those that the weights are tuned on",
+      "warning: member %s: expected %s= %.6g for the candidate %s, as "
+      "the normalization %s gives it, found %.6g; the server will compute "
+      "other features than those of the lists",
       member.model(), member.feature(), *expected, Quoted(candidate.text),
-      options.normalization, found));
+      NormalizationName(reranker), found));
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<RerankerMember>> FindMembers(
-    const RerankerOptions& options) {
-  std::vector<RerankerMember> members;
-  if (options.model.empty()) return members;
-  absl::Status status = CheckCanPublish(options.store, options.model);
-  if (!status.ok()) return status;
-  for (bool reverse : {false, true}) {
-    for (const std::string& text :
-         reverse ? options.reverse_members : options.members) {
-      auto member = FindMember(options.store, text, reverse);
-      if (!member.ok()) return member.status();
-      members.push_back(*std::move(member));
-    }
-  }
-  if (!members.empty()) return members;
-  return absl::InvalidArgumentError(
-      "--model: expected a --member or --reverse-member, found none");
-}
-
-absl::Status CheckMembers(const RerankerOptions& options,
-                          absl::Span<const RerankerMember> members,
+absl::Status CheckMembers(const std::string& store,
+                          const lm::v1::Reranker& reranker,
                           const NbestLists& lists) {
-  for (const RerankerMember& member : members) {
+  for (const RerankerMember& member : reranker.members()) {
     if (!FindFeature(lists, member.feature()).has_value()) {
       return Wrong(member, absl::StrCat("one of the features ",
                                         absl::StrJoin(lists.feature_names, " "),
                                         ", found '", member.feature(), "'"));
     }
     const absl::StatusOr<ModelHandle> handle =
-        LoadModelVersion(options.store, member.model());
+        LoadModelVersion(store, member.model());
     if (!handle.ok()) return handle.status();
     const AnyModel& model = (*handle)->model();
     const absl::Status status = CheckDirection(member, model.kind(), lists);
     if (!status.ok()) return status;
     if (model.kind() != ModelKind::kTranslation) {
-      CheckLogProb(options, member, model, lists);
+      CheckLogProb(reranker, member, model, lists);
     }
   }
   return absl::OkStatus();

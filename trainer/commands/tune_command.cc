@@ -72,31 +72,30 @@ std::string JoinModels(
 }
 
 // Prints what the server computes and what clients must send.
-void Describe(const RerankerOptions& options,
-              const lm::v1::Reranker& reranker) {
+void Describe(const lm::v1::Reranker& reranker) {
   PrintMessage(absl::StrCat("the server will compute the features of ",
                             JoinModels(reranker.members()),
-                            " with --normalization ", options.normalization));
+                            ", with the normalization ",
+                            NormalizationName(reranker)));
   const std::vector<std::string> own = OwnFeatures(reranker);
   if (own.empty()) return;
   PrintMessage(
       absl::StrCat("clients must send the features ", absl::StrJoin(own, " ")));
 }
 
-absl::Status Publish(const RerankerOptions& options,
-                     absl::Span<const lm::v1::RerankerMember> members,
+absl::Status Publish(const RerankerOptions& options, lm::v1::Reranker reranker,
                      const NbestLists& lists, absl::Span<const double> tuned,
                      const std::map<std::string, std::string>& properties) {
   std::vector<std::string> left_out;
-  const absl::StatusOr<lm::v1::Reranker> reranker =
-      MakeReranker(options, members, lists.feature_names, tuned, &left_out);
-  if (!reranker.ok()) return reranker.status();
+  absl::Status status =
+      SetWeights(lists.feature_names, tuned, &reranker, &left_out);
+  if (!status.ok()) return status;
   for (const std::string& member : left_out) {
     PrintMessage(absl::StrCat("left out ", member, ": its weights are 0"));
   }
-  Describe(options, *reranker);
+  Describe(reranker);
   const absl::StatusOr<uint64_t> version =
-      PublishReranker(options, *reranker, properties);
+      PublishReranker(options, reranker, properties);
   if (!version.ok()) return version.status();
   ReportPublished(options.model, *version);
   return absl::OkStatus();
@@ -165,12 +164,12 @@ std::map<std::string, std::string> Properties(const TuneOptions& options,
 }
 
 absl::Status RunTune(const TuneOptions& options) {
-  const auto members = FindMembers(options.reranker);
-  if (!members.ok()) return members.status();
+  absl::StatusOr<lm::v1::Reranker> reranker = StartReranker(options.reranker);
+  if (!reranker.ok()) return reranker.status();
   const absl::StatusOr<NbestInput> input = ReadNbestInput(options.input);
   if (!input.ok()) return input.status();
   const NbestLists& lists = input->lists;
-  absl::Status status = CheckMembers(options.reranker, *members, lists);
+  absl::Status status = CheckMembers(options.reranker.store, *reranker, lists);
   if (!status.ok()) return status;
   const auto metric = MakeMetric(options.metric, options.input.tokenizer);
   if (!metric.ok()) return metric.status();
@@ -189,7 +188,7 @@ absl::Status RunTune(const TuneOptions& options) {
   }
   PrintWeights(lists, tuned);
   if (options.reranker.model.empty()) return absl::OkStatus();
-  return Publish(options.reranker, *members, lists, tuned,
+  return Publish(options.reranker, *std::move(reranker), lists, tuned,
                  Properties(options, lists, **metric, *scores));
 }
 
