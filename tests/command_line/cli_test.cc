@@ -194,7 +194,7 @@ TEST_F(CliTest, ErrorsOfTheConfigurationFileNameIt) {
   EXPECT_EQ(name_, "a b,c");
   std::ofstream(file) << "nmae=a\n";
   EXPECT_EQ(Parse({"--config", file}),
-            "--config: expected the name of an option, found 'nmae'");
+            file + " line 1: expected the name of an option, found 'nmae'");
   EXPECT_EQ(Parse({"--config", directory.File("none")}),
             "--config: cannot read '" + directory.File("none") + "'");
 }
