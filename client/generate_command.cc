@@ -13,6 +13,7 @@
 #include "client/command.h"
 #include "client/output.h"
 #include "client/text_source.h"
+#include "text_io/sentence_markers.h"
 
 namespace lmserve {
 namespace {

@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "client/text_source.h"
 #include "models/utf8.h"
+#include "text_io/sentence_markers.h"
 
 namespace lmserve {
 namespace {

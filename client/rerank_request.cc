@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 #include "client/text_source.h"
 #include "reranking/named_numbers.h"
+#include "text_io/sentence_markers.h"
 
 namespace lmserve {
 namespace {

@@ -23,6 +23,7 @@
 #include "client/text_source.h"
 #include "models/utf8.h"
 #include "text_io/line_reader.h"
+#include "text_io/sentence_markers.h"
 
 namespace lmserve {
 namespace {

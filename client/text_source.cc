@@ -7,22 +7,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "text_io/sentence_markers.h"
 
 namespace lmserve {
-namespace {
-
-// The characters at which the server splits texts.
-constexpr absl::string_view kSpaces("\0\t\n\v\f\r ", 7);
-
-absl::string_view Strip(absl::string_view text) {
-  const size_t begin = text.find_first_not_of(kSpaces);
-  if (begin == absl::string_view::npos) return "";
-  return text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1);
-}
-
-}  // namespace
-
 bool ArgumentsOrLines::Next(std::string* text) {
   if (!reads_lines_) {
     if (next_ == arguments_.size()) return false;
@@ -52,33 +39,13 @@ bool TextSource::Next(std::string* text) {
 
 bool TextSource::NextNotBlank(std::string* text) {
   while (Next(text)) {
-    if (!Strip(*text).empty()) return true;
+    if (!StripSpaces(*text).empty()) return true;
   }
   return false;
 }
 
 std::string TextSource::Name(uint64_t number) const {
   return absl::StrCat(texts_.reads_lines() ? "line " : "text ", number);
-}
-
-absl::string_view WithoutBeginMarker(absl::string_view text) {
-  absl::string_view words = Strip(text);
-  if (!absl::ConsumePrefix(&words, "<s>")) return text;
-  const bool is_word =
-      words.empty() || kSpaces.find(words.front()) != absl::string_view::npos;
-  return is_word ? Strip(words) : text;
-}
-
-absl::string_view WithoutEndMarker(absl::string_view text) {
-  absl::string_view words = Strip(text);
-  if (!absl::ConsumeSuffix(&words, "</s>")) return text;
-  const bool is_word =
-      words.empty() || kSpaces.find(words.back()) != absl::string_view::npos;
-  return is_word ? Strip(words) : text;
-}
-
-absl::string_view WithoutSentenceMarkers(absl::string_view text) {
-  return WithoutEndMarker(WithoutBeginMarker(text));
 }
 
 void NoteIfFile(const std::vector<std::string>& texts, absl::string_view use) {

@@ -70,13 +70,6 @@ class TextSource {
   uint64_t read_ = 0;
 };
 
-// Return the text without the sentence markers around it, as lm_trainer reads
-// lines: without <s> as the first word, without </s> as the last one, or
-// without both. Pure.
-absl::string_view WithoutBeginMarker(absl::string_view text);
-absl::string_view WithoutEndMarker(absl::string_view text);
-absl::string_view WithoutSentenceMarkers(absl::string_view text);
-
 // Prints a note to the standard error if the only text is the name of an
 // existing file, because the user may have meant the lines of the file. `use`
 // says how to read them, such as "< FILE".

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "models/utf8.h"
 #include "text_io/line_reader.h"
+#include "text_io/sentence_markers.h"
 
 namespace lmserve {
 namespace {
@@ -23,7 +24,7 @@ absl::StatusOr<size_t> VisitLines(const std::string& file, const Visit& visit) {
     if (FindInvalidUtf8(line) != absl::string_view::npos) {
       return LineError(**reader, "invalid UTF-8");
     }
-    visit(count, absl::StripSuffix(line, "\r"));
+    visit(count, WithoutSentenceMarkers(absl::StripSuffix(line, "\r")));
   }
   if (!(*reader)->status().ok()) return (*reader)->status();
   return count;

@@ -5,9 +5,11 @@
 #include <limits>
 #include <numeric>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -40,8 +42,13 @@ class CorpusBuilder {
     absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
     if (!lines.ok()) return lines.status();
     absl::string_view line;
+    bool is_table = true;  // every line has a word and a number
     while ((*lines)->Next(&line)) {
-      for (absl::string_view word : SplitWords(line)) {
+      const std::vector<absl::string_view> words = SplitWords(line);
+      uint64_t number;
+      is_table =
+          is_table && words.size() == 2 && absl::SimpleAtoi(words[1], &number);
+      for (absl::string_view word : words) {
         if (FindInvalidUtf8(word) != absl::string_view::npos) {
           return LineError(**lines, "invalid UTF-8");
         }
@@ -50,7 +57,12 @@ class CorpusBuilder {
       }
     }
     fixed_ = true;
-    return (*lines)->status();
+    if (!(*lines)->status().ok()) return (*lines)->status();
+    if (!is_table || names_.size() <= kMarkers + 2) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        file,
+        ": expected words, found a word and a number in each line; the "
+        "words alone are the output of: cut -d' ' -f1"));
   }
 
   absl::Status Read(Progress& progress) {

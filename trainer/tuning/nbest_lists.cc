@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "models/utf8.h"
 #include "reranking/nbest_line.h"
+#include "text_io/sentence_markers.h"
 #include "trainer/text/aligned_lines.h"
 #include "trainer/text/quoted.h"
 
@@ -37,7 +38,8 @@ absl::Status CheckNames(absl::Span<const std::string> expected,
 }
 
 NbestCandidate MakeCandidate(NbestLine line) {
-  NbestCandidate candidate = {std::move(line.hypothesis), {}, line.total};
+  NbestCandidate candidate = {
+      std::string(WithoutSentenceMarkers(line.hypothesis)), {}, line.total};
   for (const Feature& feature : line.features) {
     candidate.features.push_back(feature.value);
   }

@@ -37,7 +37,8 @@ struct NbestLists {
 };
 
 // Reads n-best lists in the format of Moses or Marian (reranking/nbest_line.h).
-// Lines end with LF or CR LF; blank lines are ignored. Fails with
+// Lines end with LF or CR LF; blank lines are ignored, and so are sentence
+// markers around a hypothesis. Fails with
 // INVALID_ARGUMENT if a line is malformed, has other features than the first
 // one or the id of a list that has ended (the message has the line number), and
 // if there is no candidate.

@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "lm/v1/language_model.pb.h"
 #include "tests/server/small_store.h"
+#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
@@ -78,12 +79,12 @@ TEST(ParseMessageTest, EveryTruncationIsRefusedOrAShorterMessage) {
 TEST(ParseMessageTest, NamesTheStringThatIsNotUtf8) {
   for (size_t slice_size : {1, 1000}) {
     ScoreRequest received;
-    EXPECT_EQ(
-        ParseMessage(Buffer(Corrupt<ScoreRequest>(
-                                "texts { text: 'the' } texts { text: 'ca~' }"),
-                            slice_size),
-                     &received),
-        absl::InvalidArgumentError("texts[1].text: invalid UTF-8 at byte 2"));
+    EXPECT_EQ(TextOf(ParseMessage(
+                  Buffer(Corrupt<ScoreRequest>(
+                             "texts { text: 'the' } texts { text: 'ca~' }"),
+                         slice_size),
+                  &received)),
+              "INVALID_ARGUMENT: texts[1].text: invalid UTF-8 at byte 2");
   }
 }
 

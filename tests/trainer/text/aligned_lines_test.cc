@@ -36,6 +36,13 @@ TEST_F(AlignedLinesTest, LinesOfEachFile) {
   EXPECT_THAT(ReadAlignedLines({File("c", "")}).value(), ElementsAre());
 }
 
+TEST_F(AlignedLinesTest, MarkersAroundALineArePassedOver) {
+  const std::string files[] = {File("a", "<s> a b </s>\n<s>\n"),
+                               File("b", "c\n</s>\r\n")};
+  EXPECT_THAT(ReadAlignedLines(files).value(),
+              ElementsAre(ElementsAre("a b", "c"), ElementsAre("", "")));
+}
+
 TEST_F(AlignedLinesTest, ErrorsNameTheFile) {
   const std::string a = File("a", "a\nb\n"), less = File("less", "x\n"),
                     more = File("more", "x\ny\nz\n");

@@ -87,6 +87,18 @@ TEST_F(VocabularyFileTest, OtherWordsAreUnknown) {
   EXPECT_EQ(corpus.unknown, 1u);
 }
 
+// A table of words and numbers, such as words.txt of Kaldi, would make a model
+// of the numbers, too.
+TEST_F(VocabularyFileTest, ATableOfWordsAndNumbersIsRefused) {
+  const absl::Status status = Read("<eps> 0\nthe 1\ncat 2\n", "a\n").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr("expected words, found a word and a number in "
+                                 "each line"));
+  EXPECT_TRUE(Read("the 1\ncat\n", "the\n").ok());
+  EXPECT_TRUE(Read("the cat\na dog\n", "the\n").ok());
+}
+
 // Models of different texts can share a vocabulary this way.
 TEST_F(VocabularyFileTest, OfAnotherModel) {
   const Corpus first = CorpusOf("a b\nb c\n");
