@@ -11,8 +11,8 @@ namespace lmserve {
 absl::string_view StripSpaces(absl::string_view text);
 
 // Return the text without the sentence markers around it, as all programs read
-// lines: without <s> as the first word, without </s> as the last one, or without
-// both. White space that is left at that end is removed, too. Pure.
+// lines: without <s> as the first word, without </s> as the last one, or
+// without both. White space that is left at that end is removed, too. Pure.
 absl::string_view WithoutBeginMarker(absl::string_view text);
 absl::string_view WithoutEndMarker(absl::string_view text);
 absl::string_view WithoutSentenceMarkers(absl::string_view text);
