@@ -364,7 +364,9 @@ TEST_F(TrainerCommandsTest, RemovesVersions) {
   Arguments force = remove;
   force.push_back("--force");
   EXPECT_EQ(Trainer(force), "en@2\nen@default\n");
-  EXPECT_EQ(errors_, "");
+  EXPECT_EQ(
+      errors_,
+      "warning: without the alias default, en means its newest version\n");
   EXPECT_THAT(Trainer({"inspect"}), testing::StartsWith("en@4\n"));
   EXPECT_EQ(RunTrainer({"remove-versions", "--keep", "0", "--store", store_,
                         "--model", "en"})

@@ -28,6 +28,9 @@ void Report(const std::string& name, const VersionRemoval& removal) {
   }
   for (const std::string& alias : removal.removed_aliases) {
     std::cout << name << "@" << alias << "\n";
+    if (alias != kDefaultAlias) continue;
+    PrintMessage(absl::StrCat("warning: without the alias ", alias, ", ", name,
+                              " means its newest version"));
   }
   for (const auto& [version, reason] : removal.left) {
     PrintMessage(
