@@ -52,6 +52,7 @@ struct ArpaModel {
 //   vertical tab, which texts cannot have: they can never be used and are left
 //   out.
 // - A wrong count in the header.
+// - An <unk> with probability 0, without unknown_log10.
 // - No <unk> (without unknown_log10), <s> or </s>: </s> gets the log10
 //   probability -100, as an unknown word has in KenLM, so that not every
 //   sentence is impossible.

@@ -333,13 +333,18 @@ class ArpaReader {
     return absl::OkStatus();
   }
 
-  // Gives <unk> the log-probability of the options if it is impossible.
+  // Gives <unk> the log-probability of the options if it is impossible, and
+  // warns if there is none.
   void SetUnknown(absl::Span<const absl::string_view> words) {
-    if (!options_.unknown_log10) return;
     const auto found = std::find(words.begin(), words.end(), kUnknownWord);
     if (found == words.end()) return;
     float& log_prob = table_.levels[0].log_probs[found - words.begin()];
-    if (log_prob == kImpossible) {
+    if (!options_.unknown_log10) {
+      if (log_prob != kImpossible) return;
+      Warn(
+          "<unk> has the probability 0, so every text with an unknown word is "
+          "impossible (see --unknown-log10)");
+    } else if (log_prob == kImpossible) {
       log_prob = NaturalLog(*options_.unknown_log10);
     } else {
       Warn(absl::StrCat("--unknown-log10 ignored: the file gives <unk> the ",

@@ -294,7 +294,12 @@ TEST(ArpaReader, UnknownWordOfProbabilityZero) {
   for (const char* unknown : {"<unk>", "<UNK>"}) {
     const std::string arpa =
         Replaced("-2\t<unk>", absl::StrCat("-99\t", unknown));
-    EXPECT_EQ(UnigramLog10(Read(arpa).value(), "<unk>"), -INFINITY);
+    const ArpaModel impossible = Read(arpa).value();
+    EXPECT_EQ(UnigramLog10(impossible, "<unk>"), -INFINITY);
+    EXPECT_THAT(impossible.warnings,
+                ElementsAre("<unk> has the probability 0, so every text with "
+                            "an unknown word is impossible (see "
+                            "--unknown-log10)"));
     const ArpaModel model = Read(arpa, {.unknown_log10 = -5}).value();
     EXPECT_FLOAT_EQ(UnigramLog10(model, "<unk>"), -5);
     EXPECT_THAT(model.warnings, IsEmpty());
