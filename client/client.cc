@@ -9,13 +9,13 @@
 
 #include <algorithm>
 #include <deque>
+#include <mutex>
 #include <thread>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/synchronization/mutex.h"
 #include "client/retry.h"
 #include "google/rpc/error_details.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -164,7 +164,7 @@ class GrpcDecodeStream final : public DecodeStream {
   }
 
   bool Send(const lm::v1::DecodeRequest& request) override {
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     if (!is_answered_) unanswered_.push_back(request);
     // Before the first answer, Receive() sends again what was not written.
     return stream_->Write(request) || !is_answered_;
@@ -189,7 +189,7 @@ class GrpcDecodeStream final : public DecodeStream {
   }
 
   void Close() override {
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     is_closed_ = true;
     stream_->WritesDone();
   }
@@ -203,7 +203,7 @@ class GrpcDecodeStream final : public DecodeStream {
   }
 
   void Reopen() {
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     Open();
     for (const auto& request : unanswered_) stream_->Write(request);
     if (is_closed_) stream_->WritesDone();
@@ -211,7 +211,7 @@ class GrpcDecodeStream final : public DecodeStream {
 
   void OnAnswer() {
     if (is_answered_) return;
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     is_answered_ = true;
     unanswered_.clear();
   }
@@ -221,7 +221,7 @@ class GrpcDecodeStream final : public DecodeStream {
   const CallOptions options_;
   const CallStarter::Prepared prepared_;
   Retry retry_;
-  absl::Mutex mutex_;  // of what sender and receiver share
+  std::mutex mutex_;  // of what sender and receiver share
   std::unique_ptr<grpc::ClientContext> context_;
   std::unique_ptr<
       grpc::ClientReaderWriter<lm::v1::DecodeRequest, lm::v1::DecodeResponse>>
@@ -246,7 +246,7 @@ class UnansweredRequests {
   // be the next new one. REQUIRES: it has no response.
   Request Get(uint64_t number) {
     {
-      const absl::MutexLock lock(&mutex_);
+      const std::lock_guard<std::mutex> lock(mutex_);
       if (number < answered_ + requests_.size()) {
         return requests_[number - answered_];
       }
@@ -254,27 +254,27 @@ class UnansweredRequests {
     auto request = std::make_shared<lm::v1::ScoreRequest>();
     has_ended_ = has_ended_ || !next_(request.get());
     if (has_ended_) return nullptr;
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     requests_.push_back(request);
     return request;
   }
 
   // Removes the first request, which has a response.
   void OnAnswer() {
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     requests_.pop_front();
     ++answered_;
   }
 
   uint64_t answered() const {
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     return answered_;
   }
 
  private:
   const Next next_;
   bool has_ended_ = false;  // used by the thread that adds
-  mutable absl::Mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<Request> requests_;
   uint64_t answered_ = 0;
 };
