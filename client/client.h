@@ -65,7 +65,8 @@ struct ClientOptions {
   std::optional<ClientTls> tls = std::nullopt;  // not encrypted without it
   // Sent with each call as "authorization: Bearer TOKEN" unless it is empty.
   std::string token = {};
-  // Those of all calls; see CallOptions. nullopt: the default of the method.
+  // The priority of all calls, which CallOptions can replace, and metadata, to
+  // which they can add. Without a priority, each method has its own default.
   std::optional<CallPriority> priority = std::nullopt;
   std::vector<std::pair<std::string, std::string>> metadata = {};
 };

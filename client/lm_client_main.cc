@@ -168,8 +168,8 @@ void AddCommonOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
       ->check(lmserve::cli::Range(0.001, 86400.0));
   app.add_option("--attempts", common->client.attempts,
                  "How many times a call is tried while the server is not "
-                 "reachable or too busy; 0: as many as the time limit allows, "
-                 "or for 10 seconds if there is none")
+                 "reachable or too busy; 0: as many as the time limit allows; "
+                 "without a limit, for 10 seconds")
       ->check(lmserve::cli::Range(0, 1'000'000))
       ->capture_default_str();
   AddCallOptions(app, common);

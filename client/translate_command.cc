@@ -59,7 +59,7 @@ absl::Status CheckTranslates(const Client& client, const std::string& model) {
   if (response->model().translation()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("--model: expected a translation model, found '", model,
-                   "', which is none"));
+                   "', which does not translate"));
 }
 
 // Returns the translations of a sentence, best first; none if it is blank.

@@ -117,8 +117,9 @@ bool StoreLoader::IsReranker(const ServedModels::Version& version) const {
   return handle != nullptr && handle->is_reranker();
 }
 
-// Returns OK if all members of a reranker are loaded, or the version is none;
-// UNAVAILABLE if some are being loaded; FAILED_PRECONDITION if one is missing.
+// Returns OK if the version is a model, or a reranker whose members are all
+// loaded; UNAVAILABLE if some are being loaded; FAILED_PRECONDITION if one is
+// missing.
 absl::Status StoreLoader::CheckMembers(const LoadedVersion& version) const {
   if (!version.is_reranker()) return absl::OkStatus();
   absl::Status status;

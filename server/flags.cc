@@ -382,8 +382,8 @@ bool IsOfKubernetes(absl::string_view name) {
           absl::StartsWith(name, "SERVICE_"));
 }
 
-// Throws if the environment has a variable that looks like an option but is
-// none, because it may be misspelled.
+// Throws if the environment has a variable with our prefix that belongs to no
+// option, because its name may be misspelled.
 void CheckEnvironment(cli::App& app) {
   std::set<std::string> known;
   for (const cli::Option* option : app.get_options()) {

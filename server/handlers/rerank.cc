@@ -219,9 +219,10 @@ absl::Status Reranking::FindMembers(RerankResponse* response) {
     absl::Status status;
     if (member.reverse() &&
         (*handle)->model().kind() != ModelKind::kTranslation) {
-      status = InvalidField("reverse_models",
-                            absl::StrCat("expected translation models, found '",
-                                         member.model(), "', which is none"));
+      status = InvalidField(
+          "reverse_models",
+          absl::StrCat("expected translation models, found '", member.model(),
+                       "', which does not translate"));
     }
     if (!status.ok()) return Prefixed(prefix_, status);
     SetModelVersion(**handle, response->add_models());

@@ -334,7 +334,7 @@ TEST_F(TranslationServerTest, ErrorsNameTheFieldOfASource) {
                                              kCandidate))
                           .status()),
               HasSubstr("reverse_models: expected translation models, found "
-                        "'tiny', which is none"));
+                        "'tiny', which does not translate"));
 }
 
 TEST_F(TranslationServerTest, ABeamSearchHasLimitsAndNoSampling) {
