@@ -16,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/error_details.h"
 #include "client/retry.h"
 #include "google/rpc/error_details.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -91,7 +92,9 @@ void WaitUntil(Retry::Clock::time_point end, grpc::Channel* channel) {
 class CallStarter {
  public:
   CallStarter(const ClientOptions& options, grpc::Channel* channel)
-      : options_(options), channel_(channel) {}
+      : options_(options),
+        authorization_(options.token.empty() ? "" : "Bearer " + options.token),
+        channel_(channel) {}
 
   // The options of a call. `limit` is its time limit if `call` has none.
   struct Prepared {
@@ -107,8 +110,8 @@ class CallStarter {
     if (prepared.deadline != Retry::Clock::time_point::max()) {
       context->set_deadline(ToSystemClock(prepared.deadline));
     }
-    if (!options_.token.empty()) {
-      context->AddMetadata("authorization", "Bearer " + options_.token);
+    if (!authorization_.empty()) {
+      context->AddMetadata("authorization", authorization_);
     }
     const auto& priority =
         prepared.call.priority ? prepared.call.priority : options_.priority;
@@ -139,6 +142,7 @@ class CallStarter {
 
  private:
   const ClientOptions& options_;
+  const std::string authorization_;
   grpc::Channel* const channel_;
 };
 
@@ -287,12 +291,8 @@ absl::Status NumberedFrom(uint64_t first, const absl::Status& error) {
   if (first == 0 || !absl::ConsumePrefix(&message, "request ")) return error;
   const size_t colon = message.find(':');
   if (!absl::SimpleAtoi(message.substr(0, colon), &number)) return error;
-  absl::Status numbered(error.code(), absl::StrCat("request ", first + number,
-                                                   message.substr(colon)));
-  error.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
-    numbered.SetPayload(type, value);
-  });
-  return numbered;
+  return WithMessage(
+      error, absl::StrCat("request ", first + number, message.substr(colon)));
 }
 
 }  // namespace

@@ -30,6 +30,15 @@ std::optional<std::chrono::milliseconds> RetryDelay(
          std::chrono::milliseconds(info->retry_delay().nanos() / 1'000'000);
 }
 
+absl::Status WithMessage(const absl::Status& status,
+                         absl::string_view message) {
+  absl::Status result(status.code(), message);
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
+    result.SetPayload(type, value);
+  });
+  return result;
+}
+
 std::string WrongField(const absl::Status& status) {
   const auto request = Find<google::rpc::BadRequest>(status);
   if (!request.has_value() || request->field_violations().empty()) return "";

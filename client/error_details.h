@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 // What an error of the server says besides its code and message. Pure
 // functions.
@@ -15,6 +16,9 @@ namespace lmserve {
 // Returns after how long the same call may succeed, if the server was too busy
 // for it; nullopt for any other error.
 std::optional<std::chrono::milliseconds> RetryDelay(const absl::Status& status);
+
+// Returns the same error, with the same details and another message.
+absl::Status WithMessage(const absl::Status& status, absl::string_view message);
 
 // Returns the field of the request that is wrong, such as "texts[2]", or an
 // empty string if the error is about none.

@@ -26,8 +26,8 @@ double RandomFactor() {
                                                 1 + kJitter)(random);
 }
 
-// Returns the pause after this many attempts if so much time is left. Returns 0
-// or less if there is no next attempt.
+// Returns the pause after this many attempts, which fits into the time that is
+// left for the call, or 0 or less if the call must not be tried again.
 Seconds PauseAfter(const absl::Status& error, int attempts, Seconds left) {
   if (absl::IsUnavailable(error)) {
     const int doublings = std::min(attempts - 1, 10);
@@ -64,12 +64,8 @@ absl::Status Retry::Next(const absl::Status& error) {
 absl::Status Retry::Final(const absl::Status& error) const {
   if (attempts_ == 1) return error;
   const absl::Status& reason = absl::IsDeadlineExceeded(error) ? last_ : error;
-  absl::Status status(reason.code(), absl::StrCat(reason.message(), " (tried ",
-                                                  attempts_, " times)"));
-  reason.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
-    status.SetPayload(type, value);
-  });
-  return status;
+  return WithMessage(
+      reason, absl::StrCat(reason.message(), " (tried ", attempts_, " times)"));
 }
 
 }  // namespace lmserve

@@ -312,7 +312,7 @@ std::vector<ModelHandle> ModelVersions::loaded() const {
 
 void ModelVersions::AddTo(ServedModels* served) const {
   ServedModels::Model model;
-  Problems incomplete;
+  Problems refused = problems_;
   for (const auto& [number, version] : versions_) {
     const absl::Status complete =
         version.handle == nullptr ? absl::OkStatus()
@@ -320,7 +320,7 @@ void ModelVersions::AddTo(ServedModels* served) const {
     if (version.is_loading || absl::IsUnavailable(complete)) {
       served->loading.emplace_back(name_, number);
     } else if (!complete.ok()) {
-      incomplete.push_back({name_, number, complete});
+      refused.push_back({name_, number, complete});
     }
     if (version.handle != nullptr && complete.ok()) {
       model.versions[number] = version.handle;
@@ -335,10 +335,7 @@ void ModelVersions::AddTo(ServedModels* served) const {
                                       : default_version_.value_or(0);
     served->models[name_] = std::move(model);
   }
-  for (const Problems& problems : {problems_, incomplete}) {
-    served->refused.insert(served->refused.end(), problems.begin(),
-                           problems.end());
-  }
+  served->refused.insert(served->refused.end(), refused.begin(), refused.end());
   for (auto version = versions_.rbegin(); version != versions_.rend();
        ++version) {
     if (version->second.problem.ok()) continue;

@@ -33,15 +33,34 @@ absl::StatusOr<size_t> CheckedK(const lm::v1::PredictRequest& request,
   return k;
 }
 
+// Adds a prediction for each row of `best`, which has `width` words: the first
+// k that are possible and, if the request says so, are not <unk>.
+void AddPredictions(const Vocabulary& vocabulary,
+                    const std::vector<ScoredWord>& best, size_t width, size_t k,
+                    const lm::v1::PredictRequest& request,
+                    lm::v1::PredictResponse* response) {
+  for (int i = 0; i < request.contexts_size(); ++i) {
+    lm::v1::NextWords* prediction = response->add_predictions();
+    for (size_t j = i * width; j < (i + 1) * width; ++j) {
+      const ScoredWord& word = best[j];
+      if (prediction->words_size() == static_cast<int>(k)) break;
+      if (request.exclude_unknown() && word.word == vocabulary.unknown()) {
+        continue;
+      }
+      if (std::isinf(word.log_prob)) continue;
+      AddNextWord(vocabulary, word, prediction);
+    }
+  }
+}
+
 // Adds the k best words of each place. Reserves the answer's memory.
 Task<absl::Status> PredictBest(const Vocabulary& vocabulary,
                                PredictionPlaces& places, size_t k,
                                const lm::v1::PredictRequest& request,
                                Budget::Reservation* answer,
                                lm::v1::PredictResponse* response) {
-  const bool exclude_unknown = request.exclude_unknown();
   const size_t fetched =
-      std::min<size_t>(k + exclude_unknown, vocabulary.size());
+      std::min<size_t>(k + request.exclude_unknown(), vocabulary.size());
   const size_t count = request.contexts_size();
   uint64_t bytes = fetched * count * (sizeof(ScoredWord) + kReplyWordBytes);
   absl::Status status = answer->Resize("answer bytes", bytes);
@@ -54,16 +73,7 @@ Task<absl::Status> PredictBest(const Vocabulary& vocabulary,
   }
   status = answer->Resize("answer bytes", bytes);
   if (!status.ok()) co_return status;
-  for (size_t i = 0; i < count; ++i) {
-    lm::v1::NextWords* prediction = response->add_predictions();
-    for (size_t j = i * fetched; j < (i + 1) * fetched; ++j) {
-      const ScoredWord& word = (*best)[j];
-      if (prediction->words_size() == static_cast<int>(k)) break;
-      if (exclude_unknown && word.word == vocabulary.unknown()) continue;
-      if (std::isinf(word.log_prob)) continue;
-      AddNextWord(vocabulary, word, prediction);
-    }
-  }
+  AddPredictions(vocabulary, *best, fetched, k, request, response);
   co_return absl::OkStatus();
 }
 
@@ -112,13 +122,7 @@ Task<absl::Status> PredictWithPrefix(const AnyModel& model,
   const absl::StatusOr<std::vector<ScoredWord>> best =
       co_await places.BestOf(words, k);
   if (!best.ok()) co_return best.status();
-  for (size_t i = 0; i < count; ++i) {
-    lm::v1::NextWords* prediction = response->add_predictions();
-    for (size_t j = i * k; j < (i + 1) * k; ++j) {
-      const ScoredWord& word = (*best)[j];
-      if (!std::isinf(word.log_prob)) AddNextWord(vocabulary, word, prediction);
-    }
-  }
+  AddPredictions(vocabulary, *best, k, k, request, response);
   co_return absl::OkStatus();
 }
 
