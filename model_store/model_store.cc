@@ -12,7 +12,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/memory/memory.h"
 #include "model_store/background_thread.h"
+#include "model_store/disk_work.h"
 #include "model_store/mutex.h"
+#include "model_store/store_change.h"
 #include "model_store/store_loader.h"
 #include "model_store/version_loads.h"
 
@@ -20,7 +22,7 @@ namespace lmserve {
 namespace {
 
 absl::Status Stopped() {
-  return absl::UnavailableError("the server is shutting down");
+  return absl::UnavailableError("the server is shutting down; ask again");
 }
 
 // Returns freed memory to the operating system.
@@ -51,7 +53,7 @@ ModelHandle DestroyedBy(std::shared_ptr<BackgroundThread> thread,
 class ModelStore::Core : public std::enable_shared_from_this<Core> {
  public:
   // Makes a step of a change, see StoreLoader::Outcome.
-  using Step = std::function<StoreLoader::Outcome(StoreLoader&, bool again)>;
+  using Step = std::function<StoreLoader::Outcome(StoreLoader&)>;
 
   Core(const std::string& directory, StoreOptions options)
       : directory_(directory),
@@ -79,18 +81,15 @@ class ModelStore::Core : public std::enable_shared_from_this<Core> {
   // Queues a change.
   void Post(Step step, Done done);
 
-  // Queues a change of an alias, which may have to wait for a lock.
-  void PostAlias(const std::string& name, uint64_t version, Step step,
-                 Done done);
-
   // Begins to scan the directory from time to time.
   void Poll();
 
-  // Whether loads are in progress and none of them makes progress.
-  bool IsStalled() const { return loads_->IsStalled(options_.open_patience); }
+  // Whether there is work in progress and none of it makes progress.
+  bool IsStalled() const;
 
   // Gives all work from now on the lowest priority.
   void LowerPriority() {
+    disk_.LowerPriority();
     loads_->LowerPriority();
     thread_->Post(LowerThreadPriority);
   }
@@ -102,14 +101,15 @@ class ModelStore::Core : public std::enable_shared_from_this<Core> {
   struct Change {
     uint64_t id;  // of its Done
     Step step;
-    bool again = false;
   };
 
+  StoreLoader::Hooks MakeHooks();
   void Begin(Change change);
   void Continue();
   void Tick();
   void KeepTicking();
   void OnLoadEnded(const VersionLoads::Version& version);
+  void OnDiskWorkEnded(const std::function<void()>& then);
   void Publish(std::shared_ptr<const ServedModels> served);
 
   uint64_t Remember(Done done);
@@ -127,6 +127,7 @@ class ModelStore::Core : public std::enable_shared_from_this<Core> {
   // Shared with the handles, which post the destruction of their version to it.
   const std::shared_ptr<BackgroundThread> thread_;
   std::unique_ptr<VersionLoads> loads_;
+  DiskWork disk_;
   // Only the thread uses these.
   std::unique_ptr<StoreLoader> loader_;
   std::list<Change> changes_;
@@ -159,19 +160,40 @@ void ModelStore::Core::Start() {
           },
       .timeout = options_.load_timeout,
       .patience = options_.load_patience});
-  // The loader belongs to this object, and calls these only when it is called.
   loader_ = std::make_unique<StoreLoader>(
-      StoreLoader::Options{directory_, options_.keep, options_.follow_links},
-      StoreLoader::Hooks{
-          .load =
-              [this](const std::string& name, uint64_t version,
-                     const std::string& stamp) {
-                return loads_->Take({name, version}, stamp);
-              },
-          .publish =
-              [this](std::shared_ptr<const ServedModels> served) {
-                Publish(std::move(served));
-              }});
+      StoreLoader::Options{directory_, options_.keep, options_.follow_links,
+                           options_.disk_patience},
+      MakeHooks());
+}
+
+// The loader belongs to this object, and calls these only when it is called.
+StoreLoader::Hooks ModelStore::Core::MakeHooks() {
+  StoreLoader::Hooks hooks;
+  hooks.load = [this](const std::string& name, uint64_t version,
+                      const std::string& stamp) {
+    return loads_->Take({name, version}, stamp);
+  };
+  hooks.run = [this](const std::string& name, StoreLoader::DiskTask task) {
+    return disk_.Post(name,
+                      [weak = weak_from_this(), thread = thread_, name,
+                       begin = options_.on_disk_work, task = std::move(task)] {
+                        begin(name);
+                        thread->Post([weak, then = task()] {
+                          const std::shared_ptr<Core> core = weak.lock();
+                          if (core != nullptr) core->OnDiskWorkEnded(then);
+                        });
+                      });
+  };
+  hooks.cancel = [this](const std::string& name, uint64_t number) {
+    return disk_.Cancel(name, number);
+  };
+  hooks.hangs = [this](const std::string& name) {
+    return disk_.IsStalled(name, options_.disk_patience);
+  };
+  hooks.publish = [this](std::shared_ptr<const ServedModels> served) {
+    Publish(std::move(served));
+  };
+  return hooks;
 }
 
 uint64_t ModelStore::Core::Remember(Done done) {
@@ -201,26 +223,6 @@ void ModelStore::Core::Post(Step step, Done done) {
   if (!thread_->Post(begin)) Finish(id, Stopped());
 }
 
-void ModelStore::Core::PostAlias(const std::string& name, uint64_t version,
-                                 Step step, Done done) {
-  constexpr std::chrono::seconds kPatience(10);
-  using Clock = std::chrono::steady_clock;
-  std::optional<Clock::time_point> end;  // set when the lock was not free
-  Post(
-      [=, step = std::move(step)](StoreLoader& loader,
-                                  bool again) mutable -> StoreLoader::Outcome {
-        StoreLoader::Outcome outcome = step(loader, again);
-        if (!outcome.has_value() || !absl::IsUnavailable(*outcome)) {
-          return outcome;
-        }
-        if (!end.has_value()) end = Clock::now() + kPatience;
-        if (Clock::now() < *end) return std::nullopt;
-        loader.GiveUp(name, version);
-        return outcome;
-      },
-      std::move(done));
-}
-
 void ModelStore::Core::Begin(Change change) {
   changes_.push_back(std::move(change));
   Continue();
@@ -232,13 +234,12 @@ void ModelStore::Core::Continue() {
     StoreLoader::Outcome outcome = Stopped();
     if (!stopped_) {
       try {
-        outcome = change->step(*loader_, change->again);
+        outcome = change->step(*loader_);
       } catch (const std::bad_alloc&) {
         outcome = absl::ResourceExhaustedError("memory: too little");
       }
     }
     if (!outcome.has_value()) {
-      change->again = true;
       ++change;
       continue;
     }
@@ -253,7 +254,7 @@ void ModelStore::Core::Continue() {
 void ModelStore::Core::KeepTicking() {
   constexpr std::chrono::milliseconds kPause(50);
   if (is_ticking_ || stopped_) return;
-  if (changes_.empty() && !loads_->IsBusy()) return;
+  if (changes_.empty() && !loads_->IsBusy() && !disk_.IsBusy()) return;
   is_ticking_ = thread_->PostAfter(kPause, [weak = weak_from_this()] {
     const std::shared_ptr<Core> core = weak.lock();
     if (core != nullptr) core->Tick();
@@ -262,6 +263,9 @@ void ModelStore::Core::KeepTicking() {
 
 void ModelStore::Core::Tick() {
   is_ticking_ = false;
+  if (stopped_) return;
+  disk_.Tick();
+  loader_->CheckDisk();
   for (const VersionLoads::Version& version : loads_->Tick()) {
     OnLoadEnded(version);
   }
@@ -275,11 +279,24 @@ void ModelStore::Core::OnLoadEnded(const VersionLoads::Version& version) {
   loads_->Drop(version);
 }
 
+void ModelStore::Core::OnDiskWorkEnded(const std::function<void()>& then) {
+  if (stopped_) return;
+  then();
+  Continue();
+}
+
+bool ModelStore::Core::IsStalled() const {
+  const bool loads = loads_->IsBusy(), disk = disk_.IsBusy();
+  return (loads || disk) &&
+         (!loads || loads_->IsStalled(options_.open_patience)) &&
+         (!disk || disk_.IsStalled(options_.open_patience));
+}
+
 void ModelStore::Core::Poll() {
   thread_->RepeatEvery(options_.poll, [weak = weak_from_this()] {
     const std::shared_ptr<Core> core = weak.lock();
     if (core == nullptr || core->stopped_) return;
-    core->loader_->Refresh().IgnoreError();  // refused() reports the error
+    core->loader_->BeginSweep(/*skips_pending=*/true);
     core->KeepTicking();
   });
 }
@@ -294,10 +311,14 @@ void ModelStore::Core::Publish(std::shared_ptr<const ServedModels> served) {
 }
 
 bool ModelStore::Core::Stop() {
-  constexpr std::chrono::milliseconds kLoadPatience(1'000);
+  constexpr std::chrono::milliseconds kFilePatience(1'000);
   constexpr std::chrono::milliseconds kThreadPatience(500);
+  const auto end = std::chrono::steady_clock::now() + kFilePatience;
   stopped_ = true;
-  bool ended = loads_->Stop(kLoadPatience);
+  bool ended = loads_->Stop(kFilePatience);
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      end - std::chrono::steady_clock::now());
+  ended = disk_.Stop(left) && ended;
   ended = thread_->Stop(kThreadPatience) && ended;
   std::map<uint64_t, Done> waiting;
   {
@@ -371,23 +392,25 @@ void ModelStore::OnChange(std::function<void()> function) {
 
 void ModelStore::Refresh(Done done) {
   core_->Post(
-      [](StoreLoader& loader, bool again) -> StoreLoader::Outcome {
-        absl::Status status = again ? absl::OkStatus() : loader.Refresh();
-        if (status.ok() && loader.IsLoading()) return std::nullopt;
-        return status;
+      [sweep = std::shared_ptr<const StoreLoader::Sweep>()](
+          StoreLoader& loader) mutable {
+        if (sweep == nullptr)
+          sweep = loader.BeginSweep(/*skips_pending=*/false);
+        return loader.EndOf(*sweep);
       },
       std::move(done));
 }
 
 void ModelStore::Load(const std::string& name, uint64_t version, Done done) {
-  core_->Post([=](StoreLoader& loader,
-                  bool again) { return loader.Load(name, version, again); },
+  const auto change =
+      std::make_shared<StoreChange>(name, version, /*alias=*/std::nullopt);
+  core_->Post([change](StoreLoader& loader) { return change->Step(loader); },
               std::move(done));
 }
 
 void ModelStore::Unload(const std::string& name, uint64_t version, Done done) {
   core_->Post(
-      [=](StoreLoader& loader, bool /*again*/) -> StoreLoader::Outcome {
+      [=](StoreLoader& loader) -> StoreLoader::Outcome {
         return loader.Unload(name, version);
       },
       std::move(done));
@@ -396,12 +419,10 @@ void ModelStore::Unload(const std::string& name, uint64_t version, Done done) {
 void ModelStore::SetAlias(const std::string& name, const std::string& alias,
                           uint64_t version, std::optional<uint64_t> expected,
                           Done done) {
-  core_->PostAlias(
-      name, version,
-      [=](StoreLoader& loader, bool again) {
-        return loader.SetAlias(name, alias, version, expected, again);
-      },
-      std::move(done));
+  const auto change = std::make_shared<StoreChange>(
+      name, version, StoreChange::Alias{alias, expected});
+  core_->Post([change](StoreLoader& loader) { return change->Step(loader); },
+              std::move(done));
 }
 
 }  // namespace lmserve

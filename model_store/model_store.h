@@ -29,7 +29,11 @@ struct StoreOptions {
   std::chrono::milliseconds load_timeout{0};
   // How long a load may make no progress before others start.
   std::chrono::milliseconds load_patience{2'000};
-  // The same for Open(), which then returns without the versions.
+  // How long the file system of a directory may not answer. After this time the
+  // directory is refused, and changes of it fail.
+  std::chrono::milliseconds disk_patience{10'000};
+  // How long neither loads nor the file system may make progress before Open()
+  // returns without what they hold up.
   std::chrono::milliseconds open_patience{30'000};
   // Whether files may be symbolic links that lead out of the store.
   bool follow_links = false;
@@ -40,6 +44,10 @@ struct StoreOptions {
       absl::string_view store, absl::string_view name, uint64_t version,
       const LoadOptions& options)>
       load = LoadModel;
+  // Called before each work on the directory of a model or, with an empty name,
+  // of the store, on the thread of the work. For tests.
+  std::function<void(const std::string& name)> on_disk_work =
+      [](const std::string&) {};
 };
 
 // The models of a store directory that are in memory, found by name, while the
@@ -48,14 +56,15 @@ struct StoreOptions {
 // that it started with, even if that version is no longer served. Thread-safe,
 // except for Stop().
 //
-// One background thread of the lowest priority scans the directory, changes
-// what is served, and destroys versions that nobody uses any more. Versions are
-// loaded on threads of their own (VersionLoads), so that one that hangs holds
-// up nothing else. Refresh(), Load(), Unload() and SetAlias() queue their work
-// and return at once; `done` is called when the change is served or has failed,
-// in the background thread, in the order of the calls; only a call that waits
-// for a version to load does not hold up the calls after it. After Stop()
-// `done` gets UNAVAILABLE; it may then be called in the caller's thread.
+// One background thread of the lowest priority decides what is served, and
+// destroys versions that nobody uses any more. It waits for no file:
+// directories are read and written on other threads (DiskWork), and versions
+// loaded on others again (VersionLoads), so that one that hangs holds up no
+// other model. Refresh(), Load(), Unload() and SetAlias() queue their work and
+// return at once; `done` is called in the background thread when the change is
+// served or has failed. Changes take effect in the order of the calls, except
+// for those that wait for a directory or a load. After Stop() `done` gets
+// UNAVAILABLE; it may then be called in the caller's thread.
 class ModelStore {
  public:
   using Refused = ServedModels::Refused;
@@ -89,8 +98,12 @@ class ModelStore {
   // `function`.
   void OnChange(std::function<void()> function);
 
-  // Like the functions of StoreLoader, on the background thread.
+  // Scans the directory, and waits for the loads that this starts. Fails if the
+  // directory cannot be read, or if it was replaced by one without models, as
+  // when its file system was unmounted.
   void Refresh(Done done);
+
+  // Like StoreChange and StoreLoader::Unload().
   void Load(const std::string& name, uint64_t version, Done done);
   void Unload(const std::string& name, uint64_t version, Done done);
   void SetAlias(const std::string& name, const std::string& alias,

@@ -24,13 +24,50 @@ absl::Status NoSuchVersion() {
 
 ModelVersions::ModelVersions(Options options) : options_(std::move(options)) {}
 
+absl::Status ModelVersions::CheckScan(
+    const absl::StatusOr<ModelScan>& scan) const {
+  if (!scan.ok()) return scan.status();
+  if (scan->versions.empty() && !scan->identity.empty() &&
+      scan->identity != disk_.identity && !loaded().empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        name_,
+        ": expected versions, found another directory without any: what "
+        "was loaded stays"));
+  }
+  return absl::OkStatus();
+}
+
+void ModelVersions::SetScan(absl::StatusOr<ModelScan> scan) {
+  scanned_ = WithoutStorePath(store_, CheckScan(scan));
+  if (!scanned_.ok()) {
+    // Whatever is being loaded is loaded again after the next scan.
+    for (auto& entry : versions_) entry.second.is_loading = false;
+    unstamped_.clear();
+    return;
+  }
+  disk_ = *std::move(scan);
+  for (auto& entry : versions_) entry.second.is_gone = true;
+  for (uint64_t number : disk_.versions) versions_[number].is_gone = false;
+  for (const auto& entry : disk_.stamps) unstamped_.erase(entry.first);
+}
+
+std::set<uint64_t> ModelVersions::VersionsToStamp() const {
+  std::set<uint64_t> numbers = unstamped_;
+  for (const auto& [number, version] : versions_) {
+    if (version.handle != nullptr || !version.problem.ok() ||
+        version.is_loading || version.is_held || version.is_pinned) {
+      numbers.insert(number);
+    }
+  }
+  return numbers;
+}
+
 // Releases versions only after all others are loaded.
 void ModelVersions::Refresh(
     const VersionPolicy& policy,
     absl::FunctionRef<std::set<uint64_t>()> find_members) {
-  const absl::Status scanned = ScanDirectory();
-  if (!scanned.ok()) {
-    problems_ = {{name_, 0, WithoutStorePath(store_, scanned)}};
+  if (!scanned_.ok()) {
+    problems_ = {{name_, 0, scanned_}};
     return;
   }
   // If a load ends while a plan is made, the plan has missed its version.
@@ -60,27 +97,9 @@ ModelVersions::Plan ModelVersions::MakePlan(
   return plan;
 }
 
-absl::Status ModelVersions::ScanDirectory() {
-  const absl::StatusOr<std::vector<uint64_t>> numbers =
-      ReadVersions(store_, name_);
-  if (!numbers.ok()) return numbers.status();
-  std::string identity = IdentifyDirectory(absl::StrCat(store_, "/", name_));
-  if (numbers->empty() && !identity.empty() && identity != identity_ &&
-      !loaded().empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        name_,
-        ": expected versions, found another directory without any: what "
-        "was loaded stays"));
-  }
-  identity_ = std::move(identity);
-  for (auto& entry : versions_) entry.second.is_gone = true;
-  for (uint64_t number : *numbers) versions_[number].is_gone = false;
-  return absl::OkStatus();
-}
-
 void ModelVersions::PlanAliases(Plan* plan) {
-  const absl::StatusOr<std::map<std::string, uint64_t>> aliases =
-      ReadAliases(store_, name_, options_.follow_links);
+  const absl::StatusOr<std::map<std::string, uint64_t>>& aliases =
+      disk_.aliases;
   if (!aliases.ok()) {
     plan->problems.push_back({name_, 0, aliases.status()});
     for (const auto& entry : aliases_) KeepAlias(entry.first, false, plan);
@@ -190,10 +209,17 @@ bool ModelVersions::IsRetryDue(const Version& version) {
 }
 
 // If the directory of a loaded version has changed and can no longer be loaded,
-// the version that was loaded before stays.
+// the version that was loaded before stays. A version without stamp waits for
+// the next scan.
 void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   constexpr std::chrono::seconds kFirstPause(1), kLongestPause(64);
-  std::string stamp = StampVersion(store_, name_, number);
+  const auto found = disk_.stamps.find(number);
+  if (found == disk_.stamps.end()) {
+    needs_scan_ |= unstamped_.insert(number).second;
+    version->is_loading |= version->handle == nullptr;
+    return;
+  }
+  const std::string& stamp = found->second;
   if (!version->is_loading && stamp == version->stamp &&
       !IsRetryDue(*version)) {
     return;
@@ -203,7 +229,7 @@ void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   version->is_loading = !loaded.has_value();
   if (!loaded.has_value()) return;
   ++loads_ended_;
-  version->stamp = std::move(stamp);
+  version->stamp = stamp;
   version->problem = loaded->status();
   if (loaded->ok()) version->handle = **std::move(loaded);
   version->pause =
@@ -241,6 +267,10 @@ void ModelVersions::Apply(Plan plan) {
 }
 
 std::optional<absl::Status> ModelVersions::Load(uint64_t number, bool again) {
+  if (!scanned_.ok()) return scanned_;
+  if (!IsOnDisk(number)) {
+    return WithPrefix(VersionName(name_, number), NoSuchVersion());
+  }
   Version& version = versions_[number];
   version.is_held = true;
   if (!again && version.handle == nullptr) version.stamp.clear();  // try again

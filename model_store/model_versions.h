@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -16,14 +17,16 @@
 #include "absl/status/statusor.h"
 #include "model_store/loaded_version.h"
 #include "model_store/model_name.h"
+#include "model_store/model_scan.h"
 #include "model_store/served_models.h"
 #include "model_store/version_policy.h"
 
 namespace lmserve {
 
 // The versions of one model in a store: which exist on disk, which are loaded,
-// and why others are not. Decides which versions to load and which to release.
-// Must be used by one thread at a time.
+// and why others are not. Decides which versions to load and which to release,
+// by what others have read: reads no file and no directory itself. Must be used
+// by one thread at a time.
 class ModelVersions {
  public:
   // Starts to load a version, or returns the result, like VersionLoads::Take().
@@ -33,7 +36,6 @@ class ModelVersions {
   struct Options {
     std::string store;  // directory
     std::string name;   // of the model
-    bool follow_links;  // see ReadAliases()
     LoadFunction load;
     // Returns OK if a loaded version can answer; UNAVAILABLE if it waits for
     // another one that is being loaded; and any other error if it lacks one. A
@@ -45,21 +47,33 @@ class ModelVersions {
   ModelVersions(const ModelVersions&) = delete;
   ModelVersions& operator=(const ModelVersions&) = delete;
 
-  // Scans the disk and loads every version that an alias names, that is pinned,
-  // that is a member of a loaded reranker, or that `policy` selects. Then
-  // releases all others. `find_members` returns the members; it is called after
-  // the versions of the aliases are loaded, which may be rerankers themselves.
-  // An alias moves only when its new version is loaded, and what was served
-  // before stays while a version that replaces it is being loaded. If the
+  // Takes what the disk has of the model, for the functions below. If the
   // model's directory cannot be read, or if it was replaced by one without
-  // versions, as when its file system was unmounted, nothing changes.
+  // versions, as when its file system was unmounted, Refresh() changes nothing
+  // until the next scan.
+  void SetScan(absl::StatusOr<ModelScan> scan);
+
+  // Returns the versions whose stamps the next scan should have.
+  std::set<uint64_t> VersionsToStamp() const;
+
+  // Returns true, once, if Refresh() or Load() has waited for stamps that the
+  // last scan does not have: the caller should scan the disk again soon.
+  bool TakeNeedsScan() { return std::exchange(needs_scan_, false); }
+
+  // Loads every version that an alias names, that is pinned, that is a member
+  // of a loaded reranker, or that `policy` selects. Then releases all others.
+  // `find_members` returns the members; it is called after the versions of the
+  // aliases are loaded, which may be rerankers themselves. An alias moves only
+  // when its new version is loaded, and what was served before stays while a
+  // version that replaces it is being loaded.
   void Refresh(const VersionPolicy& policy,
                absl::FunctionRef<std::set<uint64_t>()> find_members);
 
   // Loads a version if it is not loaded or its directory has changed, and holds
   // it. Returns nullopt while the load is in progress: the caller then calls
   // again, with `again`, which does not retry a load that has failed. Fails
-  // with the error of the load, after the name of the version.
+  // with the error of the load, after the name of the version, and with the one
+  // of the scan if the directory cannot be read.
   std::optional<absl::Status> Load(uint64_t number, bool again);
 
   // Ends the effect of Load(): Refresh() releases the version unless there is
@@ -74,7 +88,7 @@ class ModelVersions {
   void Unload(uint64_t number);
   void AllowLoading(uint64_t number);
 
-  // True if the last Refresh() found the version on disk.
+  // True if the last scan found the version on disk.
   bool IsOnDisk(uint64_t number) const;
 
   // Returns null if the version is not loaded.
@@ -127,7 +141,7 @@ class ModelVersions {
     Problems problems;
   };
 
-  absl::Status ScanDirectory();
+  absl::Status CheckScan(const absl::StatusOr<ModelScan>& scan) const;
   Plan MakePlan(const VersionPolicy& policy,
                 absl::FunctionRef<std::set<uint64_t>()> find_members);
   void PlanAliases(Plan* plan);
@@ -145,7 +159,15 @@ class ModelVersions {
   const Options options_;
   const std::string& store_ = options_.store;
   const std::string& name_ = options_.name;
-  std::string identity_;  // of the directory, see IdentifyDirectory()
+  // Why the last scan counts for nothing.
+  absl::Status scanned_ = absl::UnavailableError("not read yet");
+  ModelScan disk_ = {  // the last scan that counts
+      {},
+      {},
+      std::map<std::string, uint64_t>(),
+      {}};
+  std::set<uint64_t> unstamped_;  // wanted, but disk_ has no stamp of them
+  bool needs_scan_ = false;
   std::map<uint64_t, Version> versions_;
   Aliases aliases_;  // as served; may differ from those on disk
   // What NAME alone means: a version; 0, for the newest one that is served; or

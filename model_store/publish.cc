@@ -129,7 +129,8 @@ absl::Status CheckAliasIs(const std::map<std::string, uint64_t>& aliases,
 }
 
 absl::Status NoSuchModel(const std::string& store, absl::string_view name) {
-  const absl::StatusOr<std::vector<std::string>> names = ListModelNames(store);
+  const absl::StatusOr<std::vector<std::string>> names =
+      ListPossibleModels(store);
   if (!names.ok()) return names.status();
   return absl::NotFoundError(absl::StrCat(
       "model '", name,

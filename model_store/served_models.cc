@@ -30,8 +30,10 @@ absl::Status NoSuchModel(const ServedModels& served, absl::string_view name) {
   std::string reason;
   for (const ServedModels::Refused& refused : served.refused) {
     if (refused.name != name) continue;
-    reason = absl::StrCat(" (version ", refused.version, ": ",
-                          refused.reason.message(), ")");
+    const std::string version =
+        refused.version == 0 ? ""
+                             : absl::StrCat("version ", refused.version, ": ");
+    reason = absl::StrCat(" (", version, refused.reason.message(), ")");
     break;
   }
   return absl::NotFoundError(absl::StrCat("model '", name, "' is not served",

@@ -20,19 +20,23 @@
 namespace lmserve {
 namespace {
 
-// Returns the names of the directories in a directory, and those of links whose
-// target does not exist, so that they are reported instead of ignored.
+// Which links in a directory are listed: those whose target is a directory or
+// does not exist, so that they are reported instead of ignored; or all of them,
+// without looking at the targets.
+enum class Links { kToDirectories, kAll };
+
+// Returns the names of the directories in a directory, and those of links.
 absl::StatusOr<std::vector<std::string>> ListDirectories(
-    const std::string& directory) {
+    const std::string& directory, Links links) {
   std::error_code error;
   std::filesystem::directory_iterator entry(directory, error);
   std::vector<std::string> names;
   for (const auto end = std::filesystem::directory_iterator();
        !error && entry != end; entry.increment(error)) {
     std::error_code ignored;
-    const bool leads_nowhere =
-        entry->is_symlink(ignored) && !entry->exists(ignored);
-    if (entry->is_directory(ignored) || leads_nowhere) {
+    const bool is_link = entry->is_symlink(ignored);
+    if ((is_link && links == Links::kAll) || entry->is_directory(ignored) ||
+        (is_link && !entry->exists(ignored))) {
       names.push_back(entry->path().filename().string());
     }
   }
@@ -50,11 +54,10 @@ std::string Stamp(const std::string& path) {
                       info.st_mtim.tv_nsec, "\n");
 }
 
-}  // namespace
-
-absl::StatusOr<std::vector<std::string>> ListModelNames(
-    const std::string& store) {
-  absl::StatusOr<std::vector<std::string>> names = ListDirectories(store);
+absl::StatusOr<std::vector<std::string>> ListNames(const std::string& store,
+                                                   Links links) {
+  absl::StatusOr<std::vector<std::string>> names =
+      ListDirectories(store, links);
   if (!names.ok()) return names;
   names->erase(std::remove_if(names->begin(), names->end(),
                               [](const std::string& name) {
@@ -65,15 +68,31 @@ absl::StatusOr<std::vector<std::string>> ListModelNames(
   return names;
 }
 
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> ListModelNames(
+    const std::string& store) {
+  return ListNames(store, Links::kToDirectories);
+}
+
+absl::StatusOr<std::vector<std::string>> ListPossibleModels(
+    const std::string& store) {
+  return ListNames(store, Links::kAll);
+}
+
 absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
                                                    absl::string_view name) {
+  const std::string directory = absl::StrCat(store, "/", name);
   const absl::StatusOr<std::vector<std::string>> names =
-      ListDirectories(absl::StrCat(store, "/", name));
+      ListDirectories(directory, Links::kToDirectories);
   std::vector<uint64_t> versions;
   std::error_code ignored;
-  const bool is_link =
-      std::filesystem::is_symlink(absl::StrCat(store, "/", name), ignored);
+  const bool is_link = std::filesystem::is_symlink(directory, ignored);
   if (absl::IsNotFound(names.status()) && !is_link) return versions;
+  const bool leads_to_file = is_link &&
+                             std::filesystem::exists(directory, ignored) &&
+                             !std::filesystem::is_directory(directory, ignored);
+  if (!names.ok() && leads_to_file) return versions;
   if (!names.ok()) return names.status();
   for (const std::string& text : *names) {
     uint64_t version;

@@ -23,8 +23,14 @@ namespace lmserve {
 absl::StatusOr<std::vector<std::string>> ListModelNames(
     const std::string& store);
 
+// The same, and the names of all links, without looking at their targets, which
+// may be on a file system that hangs.
+absl::StatusOr<std::vector<std::string>> ListPossibleModels(
+    const std::string& store);
+
 // Returns the versions of a model in ascending order; none if the model does
-// not exist. Fails if the model's directory cannot be read.
+// not exist, or is a link to a file. Fails if the model's directory cannot be
+// read.
 absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
                                                    absl::string_view name);
 

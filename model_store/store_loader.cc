@@ -2,13 +2,13 @@
 #include "model_store/store_loader.h"
 
 #include <algorithm>
-#include <set>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "model_store/model_name.h"
-#include "model_store/publish.h"
+#include "model_store/model_scan.h"
 #include "model_store/reranker.h"
 #include "model_store/store_directory.h"
 
@@ -28,36 +28,153 @@ StoreLoader::StoreLoader(Options options, Hooks hooks)
       hooks_(std::move(hooks)),
       published_(std::make_shared<const ServedModels>()) {}
 
-absl::Status StoreLoader::Refresh() {
-  const absl::StatusOr<std::vector<std::string>> found =
-      ListModelNames(directory_);
-  absl::Status status = CheckStore(found);
-  problem_ = WithoutStorePath(directory_, status);
-  if (status.ok()) {
-    std::set<std::string> names(found->begin(), found->end());
+template <typename Result>
+uint64_t StoreLoader::Run(const std::string& name,
+                          std::function<absl::StatusOr<Result>()> work,
+                          std::function<void(absl::StatusOr<Result>)> then) {
+  ++pending_[name];
+  const auto read = [work = std::move(work)]() -> absl::StatusOr<Result> {
+    try {
+      return work();
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError("memory: too little");
+    }
+  };
+  return hooks_.run(name, [this, name, read, then]() -> std::function<void()> {
+    return [this, name, result = read(), then] {
+      if (--pending_[name] == 0) pending_.erase(name);
+      then(result);
+    };
+  });
+}
+
+std::shared_ptr<const StoreLoader::Sweep> StoreLoader::BeginSweep(
+    bool skips_pending) {
+  const auto sweep = std::make_shared<Sweep>();
+  if (skips_pending && pending_.count("") > 0) return sweep;
+  ++sweep->left;
+  Run<Listing>(
+      "",
+      [directory = directory_]() -> absl::StatusOr<Listing> {
+        absl::StatusOr<std::vector<std::string>> names =
+            ListPossibleModels(directory);
+        if (!names.ok()) return names.status();
+        return Listing{*std::move(names), IdentifyDirectory(directory)};
+      },
+      [this, skips_pending, sweep](absl::StatusOr<Listing> listing) {
+        OnListed(listing, skips_pending, sweep);
+        --sweep->left;
+      });
+  return sweep;
+}
+
+void StoreLoader::OnListed(const absl::StatusOr<Listing>& listing,
+                           bool skips_pending,
+                           const std::shared_ptr<Sweep>& sweep) {
+  sweep->status = CheckStore(listing);
+  problem_ = WithoutStorePath(directory_, sweep->status);
+  if (sweep->status.ok()) {
+    std::set<std::string> names(listing->names.begin(), listing->names.end());
     for (const auto& entry : models_) names.insert(entry.first);
     for (const auto& entry : policy_.listed) names.insert(entry.first);
-    for (const std::string& name : names) RefreshModel(name);
-    RefreshMembers();
+    for (const std::string& name : names) {
+      if (skips_pending && pending_.count(name) > 0) continue;
+      Scan(name, sweep);
+    }
   }
   PublishSnapshot();
-  return status;
 }
 
 // Checks that a store without models is still the same directory as before: a
 // directory in which a file system was mounted is another one afterwards.
-absl::Status StoreLoader::CheckStore(
-    const absl::StatusOr<std::vector<std::string>>& found) {
-  if (!found.ok()) return found.status();
-  std::string identity = IdentifyDirectory(directory_);
-  if (found->empty() && identity != identity_ && !published_->models.empty()) {
+absl::Status StoreLoader::CheckStore(const absl::StatusOr<Listing>& listing) {
+  if (!listing.ok()) return listing.status();
+  if (listing->names.empty() && listing->identity != identity_ &&
+      !published_->models.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat(directory_,
                      ": expected models, found another directory "
                      "without any: what was loaded stays"));
   }
-  identity_ = std::move(identity);
+  identity_ = listing->identity;
   return absl::OkStatus();
+}
+
+StoreLoader::Outcome StoreLoader::EndOf(const Sweep& sweep) const {
+  if (sweep.left > 0) return std::nullopt;
+  if (sweep.status.ok() && IsLoading()) return std::nullopt;
+  return sweep.status;
+}
+
+// Scans a model, as a part of a sweep unless it is null.
+void StoreLoader::Scan(const std::string& name,
+                       const std::shared_ptr<Sweep>& sweep) {
+  if (sweep != nullptr) ++sweep->left;
+  Run<ModelScan>(
+      name,
+      [directory = directory_, name, follow_links = options_.follow_links,
+       stamped = VersionsToStamp(name)] {
+        return ScanModel(directory, name, follow_links, stamped);
+      },
+      [this, name, sweep](absl::StatusOr<ModelScan> scan) {
+        GetModel(name).SetScan(std::move(scan));
+        OnLoaded(name);
+        if (sweep != nullptr) --sweep->left;
+      });
+}
+
+uint64_t StoreLoader::RunOnModel(
+    const std::string& name, VersionWork work,
+    std::function<void(absl::StatusOr<uint64_t>)> then) {
+  using Result = std::pair<uint64_t, absl::StatusOr<ModelScan>>;
+  return Run<Result>(
+      name,
+      [directory = directory_, name, follow_links = options_.follow_links,
+       stamped = VersionsToStamp(name),
+       work = std::move(work)]() -> absl::StatusOr<Result> {
+        const absl::StatusOr<uint64_t> version = work();
+        if (!version.ok()) {
+          return WithoutStorePath(directory, version.status());
+        }
+        std::set<uint64_t> all = stamped;
+        if (*version != 0) all.insert(*version);
+        return Result(*version, ScanModel(directory, name, follow_links, all));
+      },
+      [this, name, then = std::move(then)](absl::StatusOr<Result> result) {
+        if (!result.ok()) return then(result.status());
+        GetModel(name).SetScan(std::move(result->second));
+        then(result->first);
+        OnLoaded(name);
+      });
+}
+
+bool StoreLoader::Cancel(const std::string& name, uint64_t number) {
+  if (!hooks_.cancel(name, number)) return false;
+  if (--pending_[name] == 0) pending_.erase(name);
+  return true;
+}
+
+absl::Status StoreLoader::DoesNotAnswer() const {
+  return absl::DeadlineExceededError(absl::StrCat(
+      "its directory: expected an answer within ",
+      std::chrono::duration<double>(options_.disk_patience).count(),
+      " s, found none: the file system hangs"));
+}
+
+absl::Status StoreLoader::Hanging(const std::string& name) const {
+  const absl::Status status = DoesNotAnswer();
+  return absl::Status(status.code(),
+                      absl::StrCat(name, ": ", status.message()));
+}
+
+void StoreLoader::CheckDisk() {
+  std::set<std::string> hanging;
+  for (const auto& entry : pending_) {
+    if (hooks_.hangs(entry.first)) hanging.insert(entry.first);
+  }
+  if (hanging == hanging_) return;
+  hanging_ = std::move(hanging);
+  PublishSnapshot();
 }
 
 void StoreLoader::OnLoaded(const std::string& name) {
@@ -77,10 +194,15 @@ ModelVersions& StoreLoader::GetModel(const std::string& name) {
     return CheckMembers(version);
   };
   return models_
-      .try_emplace(
-          name, ModelVersions::Options{directory_, name, options_.follow_links,
-                                       hooks_.load, check_members})
+      .try_emplace(name, ModelVersions::Options{directory_, name, hooks_.load,
+                                                check_members})
       .first->second;
+}
+
+std::set<uint64_t> StoreLoader::VersionsToStamp(const std::string& name) const {
+  const auto model = models_.find(name);
+  return model == models_.end() ? std::set<uint64_t>()
+                                : model->second.VersionsToStamp();
 }
 
 void StoreLoader::RefreshModel(const std::string& name) {
@@ -91,9 +213,12 @@ void StoreLoader::RefreshModel(const std::string& name) {
     }
     return members;
   };
-  ModelVersions& model = GetModel(name);
+  const auto found = models_.find(name);
+  if (found == models_.end()) return;
+  ModelVersions& model = found->second;
   model.Refresh(policy_, find_members);
-  if (model.empty()) models_.erase(name);
+  if (model.TakeNeedsScan()) Scan(name, nullptr);
+  if (model.empty()) models_.erase(found);
   PublishSnapshot();
 }
 
@@ -154,44 +279,45 @@ StoreLoader::FindMembers() const {
   return members;
 }
 
-absl::StatusOr<uint64_t> StoreLoader::FindOnDisk(const std::string& name,
-                                                 uint64_t version) const {
-  absl::Status status = CheckModelName(name);
-  if (!status.ok()) return status;
-  absl::StatusOr<uint64_t> found =
-      version == 0 ? FindNewestVersion(directory_, name)
-                   : FindVersion(directory_, VersionName(name, version));
-  if (!found.ok()) return WithoutStorePath(directory_, found.status());
-  return found;
-}
-
-StoreLoader::Outcome StoreLoader::Load(const std::string& name,
+StoreLoader::Outcome StoreLoader::Hold(const std::string& name,
                                        uint64_t version, bool again) {
-  const absl::StatusOr<uint64_t> number = FindOnDisk(name, version);
-  if (!number.ok()) return number.status();
-  ModelVersions& model = GetModel(name);
-  Outcome outcome = LoadWithMembers(model, *number, again);
-  if (outcome.has_value()) {
-    if (outcome->ok()) model.Pin(*number);
-    model.Release(*number);
+  const auto found = models_.find(name);
+  if (found == models_.end()) {
+    return absl::NotFoundError(
+        absl::StrCat("model '", name, "' is no longer in the store"));
+  }
+  ModelVersions& model = found->second;
+  Outcome outcome = model.Load(version, again);
+  if (model.TakeNeedsScan()) Scan(name, nullptr);
+  if (outcome.has_value() && outcome->ok()) {
+    RefreshMembers();
+    const absl::Status complete = CheckMembers(*model.Get(version));
+    if (absl::IsUnavailable(complete)) {
+      outcome = std::nullopt;
+    } else if (!complete.ok()) {
+      outcome = absl::Status(
+          complete.code(),
+          absl::StrCat(VersionName(name, version), ": ", complete.message()));
+    }
   }
   PublishSnapshot();
   return outcome;
 }
 
-// Loads a version and, if it is a reranker, waits for its members.
-StoreLoader::Outcome StoreLoader::LoadWithMembers(ModelVersions& model,
-                                                  uint64_t number, bool again) {
-  Outcome outcome = model.Load(number, again);
-  if (!outcome.has_value() || !outcome->ok()) return outcome;
-  RefreshMembers();
-  const ModelHandle handle = model.Get(number);
-  const absl::Status complete = CheckMembers(*handle);
-  if (absl::IsUnavailable(complete)) return std::nullopt;
-  if (complete.ok()) return outcome;
-  return absl::Status(complete.code(),
-                      absl::StrCat(VersionName(handle->name(), number), ": ",
-                                   complete.message()));
+void StoreLoader::Release(const std::string& name, uint64_t version) {
+  const auto model = models_.find(name);
+  if (model == models_.end()) return;
+  model->second.Release(version);
+  OnLoaded(name);
+}
+
+void StoreLoader::Pin(const std::string& name, uint64_t version) {
+  GetModel(name).Pin(version);
+  Release(name, version);
+}
+
+void StoreLoader::AllowLoading(const std::string& name, uint64_t version) {
+  GetModel(name).AllowLoading(version);
 }
 
 absl::Status StoreLoader::Unload(const std::string& name, uint64_t version) {
@@ -219,59 +345,16 @@ absl::Status StoreLoader::Unload(const std::string& name, uint64_t version) {
   return absl::OkStatus();
 }
 
-StoreLoader::Outcome StoreLoader::SetAlias(const std::string& name,
-                                           const std::string& alias,
-                                           uint64_t version,
-                                           std::optional<uint64_t> expected,
-                                           bool again) {
-  absl::Status status = CheckAlias(alias);
-  if (!status.ok()) return status;
-  const absl::StatusOr<uint64_t> number = FindOnDisk(name, version);
-  if (!number.ok()) return number.status();
-  if (expected.has_value()) {
-    // Checked before the version is loaded, which takes time, and again when
-    // the alias is written.
-    status = CheckAliasIs(directory_, name, alias, *expected);
-    if (!status.ok()) return WithoutStorePath(directory_, status);
-  }
-  Outcome outcome =
-      version == 0 ? RemoveAlias(directory_, name, alias, expected, kNoWait)
-                   : MoveAlias(name, alias, version, expected, again);
-  PublishSnapshot();
-  if (!outcome.has_value()) return outcome;
-  RefreshModel(name);  // also releases the version if the alias did not move
-  RefreshMembers();
-  return WithoutStorePath(directory_, *outcome);
-}
-
-StoreLoader::Outcome StoreLoader::MoveAlias(const std::string& name,
-                                            const std::string& alias,
-                                            uint64_t version,
-                                            std::optional<uint64_t> expected,
-                                            bool again) {
-  ModelVersions& model = GetModel(name);
-  Outcome outcome = LoadWithMembers(model, version, again);
-  if (outcome.has_value() && outcome->ok()) {
-    outcome =
-        lmserve::SetAlias(directory_, name, alias, version, expected, kNoWait);
-    if (outcome->ok()) model.AllowLoading(version);
-  }
-  // If the lock is held by another process, the caller tries again soon.
-  if (outcome.has_value() && !absl::IsUnavailable(*outcome)) {
-    model.Release(version);
-  }
-  return outcome;
-}
-
-void StoreLoader::GiveUp(const std::string& name, uint64_t version) {
-  GetModel(name).Release(version);
-  OnLoaded(name);
-}
-
 ServedModels StoreLoader::MakeSnapshot() const {
   ServedModels served;
+  for (const std::string& name : hanging_) {
+    served.refused.push_back({name, 0, DoesNotAnswer()});
+  }
   if (!problem_.ok()) served.refused.push_back({"", 0, problem_});
   for (const auto& entry : models_) entry.second.AddTo(&served);
+  std::stable_sort(
+      served.refused.begin(), served.refused.end(),
+      [](const auto& a, const auto& b) { return a.name < b.name; });
   return served;
 }
 

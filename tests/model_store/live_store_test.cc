@@ -21,7 +21,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
@@ -32,6 +31,7 @@
 #include "model_store/self_test.h"
 #include "model_store/store_directory.h"
 #include "tests/model_store/version_files.h"
+#include "tests/model_store/waiting.h"
 #include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/sanitizers.h"
@@ -46,33 +46,6 @@ using testing::IsEmpty;
 using testing::Pair;
 using testing::SizeIs;
 using testing::StartsWith;
-
-constexpr auto kTimeout = std::chrono::seconds(60);
-
-// Starts a change, waits until it is done and returns its status.
-absl::Status Wait(absl::FunctionRef<void(ModelStore::Done)> change) {
-  std::promise<absl::Status> promise;
-  change([&](const absl::Status& status) { promise.set_value(status); });
-  return promise.get_future().get();
-}
-
-// Waits until a condition holds that depends on a store. Returns false after
-// the timeout.
-bool WaitUntil(ModelStore& store, const std::function<bool()>& condition) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  store.OnChange([&] {
-    const std::lock_guard<std::mutex> lock(mutex);
-    changed.notify_all();
-  });
-  bool holds = false;
-  {
-    std::unique_lock<std::mutex> lock(mutex);
-    holds = changed.wait_for(lock, kTimeout, condition);
-  }
-  store.OnChange(nullptr);
-  return holds;
-}
 
 class LiveStoreTest : public testing::Test {
  protected:

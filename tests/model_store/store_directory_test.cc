@@ -42,6 +42,23 @@ TEST_F(StoreDirectoryTest, ModelsAreDirectoriesWithPlainNames) {
   EXPECT_THAT(*names, ElementsAre("B", "a", "b"));
 }
 
+// The targets of links are not looked at: they may be on a file system that
+// hangs.
+TEST_F(StoreDirectoryTest, PossibleModelsAreDirectoriesAndAllLinks) {
+  MakeDirectory("a");
+  Write("file", "");
+  std::filesystem::create_symlink(store_.File("file"), store_.File("to-file"));
+  std::filesystem::create_symlink(store_.File("a"), store_.File("to-a"));
+  std::filesystem::create_symlink("none", store_.File("to-none"));
+  EXPECT_THAT(ListPossibleModels(store_.path()).value(),
+              ElementsAre("a", "to-a", "to-file", "to-none"));
+  EXPECT_THAT(ListModelNames(store_.path()).value(),
+              ElementsAre("a", "to-a", "to-none"));
+  EXPECT_THAT(ReadVersions(store_.path(), "to-file").value(), IsEmpty());
+  EXPECT_FALSE(ReadVersions(store_.path(), "to-none").ok());
+  EXPECT_FALSE(ReadVersions(store_.path(), "file").ok());
+}
+
 TEST_F(StoreDirectoryTest, StoreThatCannotBeRead) {
   Write("file", "");
   EXPECT_TRUE(absl::IsNotFound(ListModelNames(store_.File("none")).status()));
