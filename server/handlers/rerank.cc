@@ -193,7 +193,10 @@ absl::Status Reranking::FindReranker(RerankResponse* response) {
   if (!status.ok()) return status;
   const absl::StatusOr<ModelHandle> named =
       served_->GetReranker(request_.reranker());
-  if (!named.ok()) return Prefixed("reranker: ", named.status());
+  if (!named.ok()) {
+    NoteMissing(request_.reranker(), call_);
+    return Prefixed("reranker: ", named.status());
+  }
   reranker_ = (*named)->reranker();
   prefix_ = absl::StrCat("reranker '", request_.reranker(), "': ");
   SetModelVersion(**named, response->mutable_reranker());
@@ -215,7 +218,10 @@ absl::Status Reranking::CheckRequest() const {
 absl::Status Reranking::FindMembers(RerankResponse* response) {
   for (const RerankerMember& member : reranker_.members()) {
     absl::StatusOr<ModelHandle> handle = served_->Get(member.model());
-    if (!handle.ok()) return Prefixed(prefix_, handle.status());
+    if (!handle.ok()) {
+      if (request_.reranker().empty()) NoteMissing(member.model(), call_);
+      return Prefixed(prefix_, handle.status());
+    }
     absl::Status status;
     if (member.reverse() &&
         (*handle)->model().kind() != ModelKind::kTranslation) {

@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "model_store/loaded_version.h"
 #include "model_store/model_store.h"
+#include "models/printable_text.h"
 #include "server/admission/budget.h"
 #include "server/batching/batcher.h"
 #include "server/call/call.h"
@@ -20,6 +21,12 @@ inline void NoteModel(const LoadedVersion& loaded, Call& call) {
   call.model_version = loaded.version();
 }
 
+// The same for a name for which there is no model that can answer.
+inline void NoteMissing(absl::string_view name, Call& call) {
+  call.model_name = Printable(name);
+  call.model_version = 0;
+}
+
 // What handlers need to answer any call. Owns nothing.
 struct ServingContext {
   const ModelStore& store;
@@ -29,12 +36,17 @@ struct ServingContext {
   ScoreCache& score_cache;
 };
 
-// Finds a served model as ModelStore::Get() does, and notes it in the call.
+// Finds a served model as ModelStore::Get() does, and notes it in the call, or
+// its name if it is missing.
 inline absl::StatusOr<ModelHandle> FindModel(const ServingContext& serving,
                                              Call& call,
                                              absl::string_view name) {
   absl::StatusOr<ModelHandle> handle = serving.store.Get(name);
-  if (handle.ok()) NoteModel(**handle, call);
+  if (handle.ok()) {
+    NoteModel(**handle, call);
+  } else {
+    NoteMissing(name, call);
+  }
   return handle;
 }
 

@@ -2,9 +2,12 @@
 #include "server/rpc/model_management_service.h"
 
 #include <memory>
+#include <type_traits>
 
 #include "lm/v1/language_model.grpc.pb.h"
+#include "models/printable_text.h"
 #include "server/handlers/model_management.h"
+#include "server/handlers/serving_context.h"
 #include "server/rpc/unary.h"
 
 namespace lmserve {
@@ -72,9 +75,13 @@ class ModelServiceImpl final : public RawModelService {
         std::make_unique<UnaryReactor>(*context, Priority::kInteractive);
     AnswerUnary<Request, Response>(
         interceptor_, method, Role::kRead, in, out, reactor.get(),
-        [=, this](Call&, const Request& request,
+        [=, this](Call& call, const Request& request,
                   Response* response) -> Task<absl::Status> {
-          co_return query(store_, request, response);
+          absl::Status status = query(store_, request, response);
+          if constexpr (std::is_same_v<Request, lm::v1::GetModelRequest>) {
+            if (!status.ok()) NoteMissing(request.model(), call);
+          }
+          co_return status;
         });
     return reactor.release();
   }
@@ -88,8 +95,10 @@ class ModelServiceImpl final : public RawModelService {
         std::make_unique<UnaryReactor>(*context, Priority::kInteractive);
     AnswerUnary<Request, Response>(
         interceptor_, method, Role::kAdmin, in, out, reactor.get(),
-        [=, this](Call&, const Request& request,
+        [=, this](Call& call, const Request& request,
                   Response* response) -> Task<absl::Status> {
+          call.model_name = Printable(request.name());
+          call.model_version = request.version();
           if (admin_ == nullptr) co_return OnlyOnAdminAddress();
           co_return co_await change(*admin_, request, response);
         });

@@ -41,15 +41,20 @@ std::string Describe(const RequestLog::Caller& caller) {
   return absl::StrCat(caller.address, " (", absl::StrJoin(names, ", "), ")");
 }
 
+// Returns " of NAME@VERSION", " of NAME" or nothing.
+std::string OfModel(const RequestLog::EndedCall& call) {
+  if (call.model.empty()) return "";
+  return absl::StrCat(" of ", call.version == 0
+                                  ? std::string(call.model)
+                                  : VersionName(call.model, call.version));
+}
+
 std::string Message(const RequestLog::EndedCall& call,
                     const RequestLog::Caller& caller) {
   return absl::StrFormat(
       "%s%s from %s: %s in %.3f ms, queued %.3f ms, computed %.3f ms%s%s",
-      call.method,
-      call.model.empty()
-          ? ""
-          : absl::StrCat(" of ", VersionName(call.model, call.version)),
-      Describe(caller), absl::StatusCodeToString(call.status.code()),
+      call.method, OfModel(call), Describe(caller),
+      absl::StatusCodeToString(call.status.code()),
       call.seconds * kMilliseconds, call.queue_seconds * kMilliseconds,
       call.compute_seconds * kMilliseconds, call.status.ok() ? "" : ": ",
       call.status.message());
@@ -64,10 +69,8 @@ nlohmann::ordered_json Fields(const RequestLog::EndedCall& call,
       {"seconds", call.seconds},
       {"queue_seconds", call.queue_seconds},
       {"compute_seconds", call.compute_seconds}};
-  if (!call.model.empty()) {
-    fields["model"] = std::string(call.model);
-    fields["version"] = call.version;
-  }
+  if (!call.model.empty()) fields["model"] = std::string(call.model);
+  if (call.version != 0) fields["version"] = call.version;
   for (const auto& [name, value] : {std::pair{"client", &caller.address},
                                     {"token", &caller.token},
                                     {"request_id", &caller.request_id},

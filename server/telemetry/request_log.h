@@ -35,8 +35,8 @@ class RequestLog {
   struct EndedCall {
     absl::string_view method;
     bool is_admin;  // requires the role admin, and so is always logged
-    absl::string_view model;  // empty: none was found
-    uint64_t version;
+    absl::string_view model;  // printable; empty: not known
+    uint64_t version;         // 0: not known
     // Called only if a line is written.
     absl::FunctionRef<Caller()> caller;
     const absl::Status& status;

@@ -120,6 +120,9 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
             0);
   EXPECT_EQ(server.Client({"score", "--model", "a\"b", "the cat"}).exit_code,
             1);
+  EXPECT_EQ(server.Client({"rerank", "--model", "none@stable"}, "the\ncat\n")
+                .exit_code,
+            1);
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(), 0);
   std::istringstream lines(server.process().Errors());
@@ -130,7 +133,7 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
     EXPECT_TRUE(parsed.contains("time"));
     if (parsed.contains("method")) calls.push_back(parsed);
   }
-  ASSERT_EQ(calls.size(), 2u);
+  ASSERT_EQ(calls.size(), 3u);
   EXPECT_THAT(std::string(calls[0]["message"]),
               HasSubstr("ScoreStream of en@1 from ipv4:127.0.0.1 "
                         "(x-request-id a-1): OK in "));
@@ -143,7 +146,10 @@ TEST_F(ServerFlagsTest, TheLogIsJsonOnRequest) {
   EXPECT_GT(calls[0]["seconds"], 0);
   EXPECT_FALSE(calls[0].contains("token"));
   EXPECT_EQ(calls[1]["code"], "INVALID_ARGUMENT");
-  EXPECT_FALSE(calls[1].contains("model"));
+  EXPECT_EQ(calls[1]["model"], "a\"b");
+  EXPECT_FALSE(calls[1].contains("version"));
+  EXPECT_EQ(calls[2]["code"], "NOT_FOUND");
+  EXPECT_EQ(calls[2]["model"], "none@stable");
 }
 
 // --check-config finds what would keep a server from starting.
