@@ -79,7 +79,7 @@ std::string CheckTcpAddress(const std::string& address) {
 }
 
 void AddSecurityFlags(cli::App& app, ServerFlags* flags) {
-  TlsOptions& tls = flags->server.listener.tls;
+  TlsOptions& tls = flags->server.tls;
   const auto add = [&](const std::string& name, std::string* path,
                        const std::string& help) {
     app.add_option(name, *path, help)->group("Security");

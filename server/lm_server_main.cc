@@ -12,12 +12,15 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <future>
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -43,6 +46,8 @@ namespace {
 // Exit codes.
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
+
+constexpr char kStoppedAtStart[] = "received a signal while starting: stopped";
 
 constexpr size_t kMaxAddressBytes = 64 << 10;
 
@@ -157,6 +162,22 @@ bool IsPending(const sigset_t& signals) {
   return false;
 }
 
+// Calls a function that reads files, which may hang, on a thread of its own.
+// Returns its result, or nullopt if one of the signals arrives before: then the
+// process must end without destroying what the function uses.
+template <typename Function>
+auto CallUntilSignal(const sigset_t& signals, Function function)
+    -> std::optional<decltype(function())> {
+  constexpr std::chrono::milliseconds kPause(20);
+  std::packaged_task<decltype(function())()> task(std::move(function));
+  auto result = task.get_future();
+  std::thread(std::move(task)).detach();
+  while (result.wait_for(kPause) != std::future_status::ready) {
+    if (IsPending(signals)) return std::nullopt;
+  }
+  return result.get();
+}
+
 StoreOptions MakeStoreOptions(const ServerFlags& flags,
                               const sigset_t& signals) {
   StoreOptions options;
@@ -169,7 +190,8 @@ StoreOptions MakeStoreOptions(const ServerFlags& flags,
 }
 
 // Ends the process without destroying what a thread that hangs may still use.
-[[noreturn]] void EndAtOnce(const Log& log) {
+[[noreturn]] void EndAtOnce(const Log& log, const std::string& why) {
+  spdlog::warn("{}", why);
   log.Flush();
   std::cout.flush();
   std::_Exit(0);
@@ -227,17 +249,18 @@ int Run(const ServerFlags& flags, const std::string& config) {
   const Log log(flags.server.log.format, flags.log_level);
   auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags, signals));
   if (absl::IsCancelled(store.status())) {
-    spdlog::info("received a signal while loading models: stopped");
-    EndAtOnce(log);
+    EndAtOnce(log, "received a signal while loading models: stopped");
   }
   if (!store.ok()) {
     spdlog::error("store: {}", std::string(store.status().message()));
     return kFailed;
   }
   if (flags.check_config) {
-    absl::Status status = Server::CheckFiles(flags.server);
-    if (!status.ok()) {
-      spdlog::error("{}", std::string(status.message()));
+    const auto status = CallUntilSignal(
+        signals, [&] { return Server::CheckFiles(flags.server); });
+    if (!status.has_value()) EndAtOnce(log, kStoppedAtStart);
+    if (!status->ok()) {
+      spdlog::error("{}", std::string(status->message()));
       return kFailed;
     }
     std::cout << config;
@@ -268,21 +291,23 @@ int Run(const ServerFlags& flags, const std::string& config) {
     }
     return 0;
   }
-  auto server = Server::Start(options, *std::move(store));
-  if (!server.ok()) {
-    spdlog::error("{}", std::string(server.status().message()));
+  auto started = CallUntilSignal(
+      signals, [&] { return Server::Start(options, *std::move(store)); });
+  if (!started.has_value()) EndAtOnce(log, kStoppedAtStart);
+  if (!started->ok()) {
+    spdlog::error("{}", std::string(started->status().message()));
     return kFailed;
   }
-  PrintAddresses(**server, flags);
+  const std::unique_ptr<Server> server = **std::move(started);
+  PrintAddresses(*server, flags);
   const int signal = WaitForEnd(signals);
   spdlog::info(
       "received signal {}: {} s of grace, then at most {} s for running calls",
       signal, flags.grace_seconds, flags.drain_seconds);
-  (*server)->Drain(std::chrono::seconds(flags.drain_seconds),
-                   std::chrono::seconds(flags.grace_seconds));
-  if (!(*server)->all_threads_ended()) {
-    spdlog::warn("stopped while a thread that reads files hangs");
-    EndAtOnce(log);
+  server->Drain(std::chrono::seconds(flags.drain_seconds),
+                std::chrono::seconds(flags.grace_seconds));
+  if (!server->all_threads_ended()) {
+    EndAtOnce(log, "stopped while a thread that reads files hangs");
   }
   spdlog::info("stopped");
   return 0;

@@ -22,7 +22,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "server/connections/tls_context.h"
 #include "server/rpc/language_model_service.h"
 #include "server/rpc/model_management_service.h"
 
@@ -83,8 +82,13 @@ void LogReadiness(const std::string& missing) {
   }
 }
 
-// How long a thread may take that waits for a file.
+// How long threads may take that wait for a file.
 constexpr std::chrono::seconds kThreadLimit(1);
+
+// How long calls may take to end after they were told to, and how often they
+// are told.
+constexpr std::chrono::milliseconds kEndLimit(500);
+constexpr std::chrono::milliseconds kEndPause(10);
 
 // How long streams have to end that are not ours, such as health.Watch; and how
 // long clients have to read the last bytes of their connections.
@@ -122,7 +126,7 @@ std::string MissingModels(const ServedModels& served,
 }
 
 absl::Status Server::CheckFiles(const ServerOptions& options) {
-  const TlsOptions& tls = options.listener.tls;
+  const TlsOptions& tls = options.tls;
   absl::Status status = CheckTlsOptions(tls);
   if (status.ok() && tls.encrypts()) status = TlsContext::Create(tls).status();
   if (status.ok() && !options.tokens_file.empty()) {
@@ -132,26 +136,33 @@ absl::Status Server::CheckFiles(const ServerOptions& options) {
 }
 
 Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
-               std::unique_ptr<Authenticator> authenticator)
+               std::unique_ptr<Authenticator> authenticator,
+               std::shared_ptr<TlsContext> tls)
     : options_(options),
       store_(std::move(store)),
       authenticator_(std::move(authenticator)),
+      tls_(std::move(tls)),
       metrics_(options.version),
       log_(options.log),
       watchdog_(options.stall),
       limiter_(options.calls),
       budgets_(options.limits),
       score_cache_(options.score_cache_bytes),
-      interceptor_(authenticator_.get(), limiter_, budgets_, watchdog_,
-                   metrics_, log_),
+      interceptor_(authenticator_.get(), shutdown_, limiter_, budgets_,
+                   watchdog_, metrics_, log_),
       admin_budgets_(options.limits),
-      admin_interceptor_(authenticator_.get(), admin_limiter_, admin_budgets_,
-                         watchdog_, metrics_, log_),
+      admin_interceptor_(authenticator_.get(), shutdown_, admin_limiter_,
+                         admin_budgets_, watchdog_, metrics_, log_),
       batcher_(CountedBatches(options.batcher)),
       serving_{*store_, options_.limits, batcher_, budgets_, score_cache_} {
   main_.services.push_back(MakeLanguageModelService(serving_, interceptor_));
   main_.services.push_back(MakeModelService(*store_, interceptor_));
   admin_.services.push_back(MakeAdminService(*store_, admin_interceptor_));
+  if (tls_ == nullptr) return;
+  tls_thread_ =
+      std::make_unique<BackgroundThread>(BackgroundThread::Priority::kNormal);
+  tls_thread_->RepeatEvery(options.tls.check_interval,
+                           [tls = tls_] { tls->Refresh(); });
 }
 
 BatcherOptions Server::CountedBatches(BatcherOptions options) {
@@ -164,6 +175,14 @@ BatcherOptions Server::CountedBatches(BatcherOptions options) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const ServerOptions& options, std::unique_ptr<ModelStore> store) {
   EnablePlugins();
+  absl::Status status = CheckTlsOptions(options.tls);
+  if (!status.ok()) return status;
+  std::shared_ptr<TlsContext> tls;
+  if (options.tls.encrypts()) {
+    auto created = TlsContext::Create(options.tls);
+    if (!created.ok()) return created.status();
+    tls = *std::move(created);
+  }
   std::unique_ptr<Authenticator> authenticator;
   if (!options.tokens_file.empty()) {
     auto created =
@@ -171,15 +190,20 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     if (!created.ok()) return created.status();
     authenticator = *std::move(created);
   }
-  auto server = absl::WrapUnique(
-      new Server(options, std::move(store), std::move(authenticator)));
-  absl::Status status = server->Listen();
+  auto server = absl::WrapUnique(new Server(
+      options, std::move(store), std::move(authenticator), std::move(tls)));
+  status = server->Listen();
   if (!status.ok()) return status;
   if (!options.metrics_listen.empty()) {
     auto exporter = MetricsExporter::Start(
-        options.metrics_listen, server->metrics_, server->serving_,
-        server->limiter_, *server->main_.connections,
-        options.dropped_log_lines);
+        options.metrics_listen,
+        {.metrics = server->metrics_,
+         .serving = server->serving_,
+         .limiter = server->limiter_,
+         .connections = *server->main_.connections,
+         .authenticator = server->authenticator_.get(),
+         .tls = server->tls_.get(),
+         .dropped_log_lines = options.dropped_log_lines});
     if (!exporter.ok()) return exporter.status();
     server->exporter_ = *std::move(exporter);
   }
@@ -194,9 +218,9 @@ Server::~Server() {
 }
 
 absl::Status Server::Listen() {
-  absl::Status status = main_.Listen(options_.listen, options_);
+  absl::Status status = main_.Listen(options_.listen, options_, tls_);
   if (status.ok() && !options_.admin_listen.empty()) {
-    status = admin_.Listen(options_.admin_listen, options_);
+    status = admin_.Listen(options_.admin_listen, options_, tls_);
   }
   if (!status.ok()) return status;
   for (const Listener* listener : Listeners()) {
@@ -212,8 +236,10 @@ absl::Status Server::Listen() {
 }
 
 absl::Status Server::Listener::Listen(const std::string& address,
-                                      const ServerOptions& options) {
+                                      const ServerOptions& options,
+                                      std::shared_ptr<const TlsContext> tls) {
   ListenerOptions listening = options.listener;
+  listening.tls = std::move(tls);
   LimitConnections(&listening.clients);
   // A message of the largest size fits, even in frames that are not full.
   listening.clients.unread_bytes_per_client =
@@ -294,13 +320,36 @@ void Server::WaitForAnswers(std::chrono::steady_clock::time_point end) const {
   }
 }
 
+void Server::EndCalls() {
+  spdlog::warn("ending {} calls that have not ended in time",
+               limiter_.under_way() + admin_limiter_.under_way());
+  const auto end = std::chrono::steady_clock::now() + kEndLimit;
+  do {
+    shutdown_.Raise();
+  } while (!limiter_.CloseAndWait(kEndPause) &&
+           std::chrono::steady_clock::now() < end);
+}
+
+bool Server::StopThreads() {
+  bool ended = store_->Stop();
+  const auto end = std::chrono::steady_clock::now() + kThreadLimit;
+  const auto left = [&] {
+    return std::max(std::chrono::milliseconds(0),
+                    std::chrono::duration_cast<std::chrono::milliseconds>(
+                        end - std::chrono::steady_clock::now()));
+  };
+  if (authenticator_ != nullptr) ended &= authenticator_->Stop(left());
+  if (tls_thread_ != nullptr) ended &= tls_thread_->Stop(left());
+  return ended;
+}
+
 void Server::Drain(std::chrono::milliseconds deadline,
                    std::chrono::milliseconds grace) {
   for (const Listener* listener : Listeners()) {
     listener->server->GetHealthCheckService()->Shutdown();
   }
   std::this_thread::sleep_for(grace);
-  const auto end = std::chrono::steady_clock::now() + deadline;
+  auto end = std::chrono::steady_clock::now() + deadline;
   const auto left = [&] {
     return std::max(std::chrono::milliseconds(0),
                     std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -311,13 +360,13 @@ void Server::Drain(std::chrono::milliseconds deadline,
   }
   limiter_.CloseAndWait(deadline);
   admin_limiter_.CloseAndWait(left());
-  if (limiter_.under_way() > 0) {
-    spdlog::warn("cancelling {} calls that have not ended in time",
-                 limiter_.under_way());
-  }
-  all_threads_ended_ = store_->Stop();
-  if (authenticator_ != nullptr && !authenticator_->Stop(kThreadLimit)) {
-    all_threads_ended_ = false;
+  const bool are_late =
+      limiter_.under_way() > 0 || admin_limiter_.under_way() > 0;
+  if (are_late) EndCalls();
+  all_threads_ended_ = StopThreads();
+  // The errors of late calls must reach their clients.
+  if (are_late) {
+    end = std::max(end, std::chrono::steady_clock::now() + kLinger);
   }
   WaitForAnswers(end);
   // Streams that are not ours, such as health.Watch, need not end.

@@ -15,18 +15,22 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "model_store/background_thread.h"
 #include "model_store/model_store.h"
+#include "server/admission/authenticator.h"
 #include "server/admission/budget.h"
 #include "server/admission/call_limiter.h"
 #include "server/batching/batcher.h"
 #include "server/call/limits.h"
 #include "server/connections/connection_listener.h"
+#include "server/connections/tls_context.h"
 #include "server/handlers/score_cache.h"
 #include "server/handlers/serving_context.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/metrics_exporter.h"
 #include "server/telemetry/request_log.h"
 #include "server/transport/call_interceptor.h"
+#include "server/transport/shutdown_signal.h"
 #include "server/transport/write_watchdog.h"
 
 namespace lmserve {
@@ -53,6 +57,7 @@ struct ServerOptions {
   std::string admin_listen = {};
   ConnectionOptions connections = {};
   ListenerOptions listener = {};
+  TlsOptions tls = {};
   std::string tokens_file = {};  // empty: clients need no token
   // Time between checks whether the file of tokens has changed.
   std::chrono::milliseconds tokens_check = std::chrono::seconds(1);
@@ -113,11 +118,13 @@ class Server {
 
   // Shuts the server down. Reports NOT_SERVING and continues for `grace`, so
   // that load balancers can choose another server. Then refuses new calls,
-  // waits up to `deadline` for the running ones, and cancels the rest.
+  // waits up to `deadline` for the running ones, and ends the rest: with
+  // UNAVAILABLE, or, if a call does not end soon because its client does not
+  // read or its batch takes long, by closing its connection.
   void Drain(std::chrono::milliseconds deadline,
              std::chrono::milliseconds grace = {});
 
-  // False after a Drain() that had to abandon a thread of the store, see
+  // False after a Drain() that had to abandon a thread that reads files, see
   // ModelStore::Stop().
   bool all_threads_ended() const { return all_threads_ended_; }
 
@@ -126,7 +133,8 @@ class Server {
   struct Listener {
     // Sets all members but services.
     absl::Status Listen(const std::string& address,
-                        const ServerOptions& options);
+                        const ServerOptions& options,
+                        std::shared_ptr<const TlsContext> tls);
 
     std::vector<std::unique_ptr<grpc::Service>> services;
     std::unique_ptr<grpc::Server> server = nullptr;  // null: not listening
@@ -137,12 +145,17 @@ class Server {
   };
 
   Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
-         std::unique_ptr<Authenticator> authenticator);
+         std::unique_ptr<Authenticator> authenticator,
+         std::shared_ptr<TlsContext> tls);
 
   BatcherOptions CountedBatches(BatcherOptions options);
   absl::Status Listen();
   // Adapts health and metrics to the models that are served now.
   void OnModelsChanged();
+  // Tells the running calls to end, and waits a moment for them.
+  void EndCalls();
+  // Ends the threads that read files. Returns whether they have ended.
+  bool StopThreads();
   // Waits until clients have read all answers, or until `end`.
   void WaitForAnswers(std::chrono::steady_clock::time_point end) const;
   std::vector<const Listener*> Listeners() const;
@@ -151,9 +164,13 @@ class Server {
   const std::unique_ptr<ModelStore> store_;
   bool all_threads_ended_ = true;
   const std::unique_ptr<Authenticator> authenticator_;  // or null
+  const std::shared_ptr<TlsContext> tls_;               // or null
+  // Reads the files of TLS again, which may hang. Null without TLS.
+  std::unique_ptr<BackgroundThread> tls_thread_;
   Metrics metrics_;
   const RequestLog log_;
   WriteWatchdog watchdog_;
+  ShutdownSignal shutdown_;
   CallLimiter limiter_;
   Budgets budgets_;
   ScoreCache score_cache_;

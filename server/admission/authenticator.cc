@@ -153,6 +153,7 @@ void Authenticator::Run() {
       }
     }
     ReadAgain();
+    checked_ = std::chrono::system_clock::now();
     const MutexLock lock(mutex_);
     EndRevoked();
   }
@@ -161,7 +162,7 @@ void Authenticator::Run() {
 void Authenticator::ReadAgain() {
   const absl::StatusOr<std::string> bytes = ReadTokens(path_);
   if (!bytes.ok()) {
-    LogOnce(bytes.status());
+    OnError(bytes.status());
     checks_of_last_ = 0;
     return;
   }
@@ -173,12 +174,12 @@ void Authenticator::ReadAgain() {
   checks_of_last_ = *bytes == last_ ? checks_of_last_ + 1 : 1;
   last_ = *bytes;
   const bool has_end = bytes->empty() || bytes->back() == '\n';
-  if (checks_of_last_ == (has_end ? 2 : kUnendedChecks)) TakeIfValid(*bytes);
+  if (checks_of_last_ >= (has_end ? 2 : kUnendedChecks)) TakeIfValid(*bytes);
 }
 
 void Authenticator::TakeIfValid(const std::string& bytes) {
   absl::StatusOr<Clients> clients = ParseTokens(path_, bytes);
-  if (!clients.ok()) return LogOnce(clients.status());
+  if (!clients.ok()) return OnError(clients.status());
   believed_ = bytes;
   logged_.clear();
   spdlog::info("tokens: read {} tokens from {}", clients->size(), path_);
@@ -186,7 +187,8 @@ void Authenticator::TakeIfValid(const std::string& bytes) {
   clients_ = *std::move(clients);
 }
 
-void Authenticator::LogOnce(const absl::Status& error) {
+void Authenticator::OnError(const absl::Status& error) {
+  ++failures_;
   if (logged_ == error.message()) return;
   logged_ = std::string(error.message());
   spdlog::error("{}; the old tokens stay valid", logged_);

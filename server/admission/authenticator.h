@@ -2,7 +2,9 @@
 #ifndef LMSERVE_SERVER_ADMISSION_AUTHENTICATOR_H_
 #define LMSERVE_SERVER_ADMISSION_AUTHENTICATOR_H_
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -61,6 +63,11 @@ class Authenticator {
   // the call needs kAdmin and the token has kRead. Reads no file.
   absl::Status Check(absl::string_view authorization, Role needed) const;
 
+  // How many checks of the file have found bytes that are not believed and have
+  // an error, or could not read it, and when the last check ended.
+  uint64_t failures() const { return failures_; }
+  std::chrono::system_clock::time_point checked() const { return checked_; }
+
   // Returns the name of the token in such a header, or an empty string if it
   // has none or is not known.
   std::string NameOf(absl::string_view authorization) const;
@@ -102,11 +109,14 @@ class Authenticator {
   // Reads the file, and takes its tokens if they are to be believed.
   void ReadAgain();
   void TakeIfValid(const std::string& bytes);
-  void LogOnce(const absl::Status& error);
+  void OnError(const absl::Status& error);
   void EndRevoked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string path_;
   const std::chrono::milliseconds check_interval_;
+  std::atomic<uint64_t> failures_ = 0;
+  std::atomic<std::chrono::system_clock::time_point> checked_ =
+      std::chrono::system_clock::now();
 
   // What the thread has seen; no other thread uses it.
   std::string believed_;    // bytes of the file that were judged

@@ -2,12 +2,14 @@
 #ifndef LMSERVE_SERVER_CALL_CALL_H_
 #define LMSERVE_SERVER_CALL_CALL_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "server/call/status.h"
 
 namespace lmserve {
 
@@ -43,13 +45,20 @@ class Call {
   virtual Priority priority() const { return priority_; }
 
   // Returns CANCELLED or DEADLINE_EXCEEDED if nobody waits for the answer any
-  // more.
+  // more, and UNAVAILABLE if the call must end because the server does.
   absl::Status CheckWanted() const {
     if (IsCancelled()) return Cancelled();
+    if (shutdown_ != nullptr && *shutdown_) return ShuttingDown();
     if (deadline_ != Clock::time_point::max() && Clock::now() > deadline_) {
       return absl::DeadlineExceededError("the deadline has passed");
     }
     return absl::OkStatus();
+  }
+
+  // Sets what tells the call that it must end. Must be called before other
+  // threads use the call.
+  void ObserveShutdown(const std::atomic<bool>& is_raised) const {
+    shutdown_ = &is_raised;
   }
 
   // The error of a call for which IsCancelled() holds, or whose messages can no
@@ -77,7 +86,8 @@ class Call {
   double compute_seconds = 0;
 
   // The model that answers the call, for the log: the name and the version of
-  // the last one that was found. Empty and 0 before.
+  // the last one that was found. If it was not found, the name that the client
+  // asked for, Printable(), and 0. Empty and 0 before.
   std::string model_name;
   uint64_t model_version = 0;
 
@@ -85,6 +95,7 @@ class Call {
   const Priority priority_;
   const Clock::time_point deadline_;
   bool admitted_ = false;
+  mutable const std::atomic<bool>* shutdown_ = nullptr;  // null: none
 };
 
 }  // namespace lmserve

@@ -63,7 +63,7 @@ absl::Status Prefixed(absl::string_view prefix, const absl::Status& status) {
 }
 
 absl::Status ShuttingDown() {
-  return absl::UnavailableError("the server is shutting down");
+  return absl::UnavailableError("the server is shutting down; ask again");
 }
 
 absl::Status InvalidField(absl::string_view field, absl::string_view problem) {

@@ -14,8 +14,8 @@ namespace lmserve {
 // message.
 absl::Status Prefixed(absl::string_view prefix, const absl::Status& status);
 
-// Returns UNAVAILABLE, for calls that begin during the shutdown. Clients may
-// try another server.
+// Returns UNAVAILABLE, for calls that begin during the shutdown, or that have
+// not ended by its deadline. Clients may try another server.
 absl::Status ShuttingDown();
 
 // Whether the same call may succeed later: the error has a RetryInfo.

@@ -113,12 +113,6 @@ class ConnectionListener::Impl {
   }
 
   absl::Status Start(const std::string& address) {
-    if (options_.tls.encrypts() || !options_.tls.key.empty() ||
-        !options_.tls.client_ca.empty()) {
-      auto tls = TlsContext::Create(options_.tls);
-      if (!tls.ok()) return tls.status();
-      tls_ = *std::move(tls);
-    }
     address_ = address;
     const auto sockets = ListenOn(&address_, options_.socket_mode);
     if (!sockets.ok()) {
@@ -275,7 +269,7 @@ class ConnectionListener::Impl {
       auto self = std::make_shared<std::weak_ptr<Relay>>();
       const std::shared_ptr<Relay> relay =
           Relay::Create(context_, std::move(socket), address, std::move(ticket),
-                        tls_ == nullptr ? nullptr : tls_->Get(),
+                        options_.tls == nullptr ? nullptr : options_.tls->Get(),
                         [&loop, self] { loop.relays.erase(self->lock()); });
       *self = relay;
       loop.relays.insert(relay);
@@ -294,12 +288,6 @@ class ConnectionListener::Impl {
       const std::vector<std::shared_ptr<Relay>> relays(loop.relays.begin(),
                                                        loop.relays.end());
       for (const auto& relay : relays) relay->CheckTimes(now);
-      if (tls_ != nullptr && &loop == loops_[0].get() &&
-          now - tls_refresh_ >
-              std::chrono::seconds(options_.tls.refresh_seconds)) {
-        tls_refresh_ = now;
-        tls_->Refresh();
-      }
       Tick(loop);
     });
   }
@@ -312,9 +300,7 @@ class ConnectionListener::Impl {
   std::atomic<uint64_t> refused_streams_ = 0;
   std::atomic<uint64_t> ended_connections_ = 0;
   const RelayContext context_;
-  std::unique_ptr<TlsContext> tls_;  // null: no encryption
   // Only the thread of the first loop uses these.
-  Clock::time_point tls_refresh_ = Clock::now();
   size_t next_loop_ = 0;
   bool is_short_of_files_ = false;
   std::string address_;

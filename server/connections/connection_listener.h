@@ -19,7 +19,7 @@
 namespace lmserve {
 
 struct ListenerOptions {
-  TlsOptions tls = {};
+  std::shared_ptr<const TlsContext> tls = nullptr;  // null: no encryption
   // Permissions of Unix sockets. Not set: those that the umask leaves.
   std::optional<mode_t> socket_mode = std::nullopt;
   ClientLimits clients = {};
@@ -52,8 +52,7 @@ class ConnectionListener {
 
   // Listens on an address: HOST:PORT, where port 0 chooses a free port and a
   // host name may stand for several addresses, [IPV6]:PORT, or unix:PATH.
-  // Returns UNAVAILABLE if that is not possible, and the errors of
-  // TlsContext::Create().
+  // Returns UNAVAILABLE if that is not possible.
   static absl::StatusOr<std::unique_ptr<ConnectionListener>> Start(
       const std::string& address, const ListenerOptions& options,
       HandOver hand_over);

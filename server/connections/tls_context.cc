@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <spdlog/spdlog.h>
+#include <time.h>
 
 #include <utility>
 #include <vector>
@@ -73,6 +74,12 @@ absl::StatusOr<std::vector<Certificate>> ParseCertificates(
   return certificates;
 }
 
+std::chrono::system_clock::time_point ExpiryOf(const X509& certificate) {
+  tm expiry = {};
+  ASN1_TIME_to_tm(X509_get0_notAfter(&certificate), &expiry);
+  return std::chrono::system_clock::from_time_t(timegm(&expiry));
+}
+
 absl::StatusOr<PrivateKey> ParseKey(const std::string& path,
                                     const std::string& text) {
   const Bio bio = MakeBio(text);
@@ -136,48 +143,72 @@ absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(
   absl::Status status = CheckTlsOptions(options);
   if (!status.ok()) return status;
   std::unique_ptr<TlsContext> context(new TlsContext(options));
-  status = context->Load();
+  bool has_changed;
+  status = context->Load(&has_changed);
   if (!status.ok()) return status;
   return context;
 }
 
 std::shared_ptr<TlsContext::Context> TlsContext::Get() const {
   const MutexLock lock(mutex_);
-  return context_;
+  return loaded_.context;
+}
+
+std::chrono::system_clock::time_point TlsContext::expiry() const {
+  const MutexLock lock(mutex_);
+  return loaded_.expiry;
 }
 
 void TlsContext::Refresh() {
-  const std::string before = contents_;
-  const absl::Status status = Load();
-  if (contents_ == before) return;
-  if (status.ok()) {
+  bool has_changed;
+  const absl::Status status = Load(&has_changed);
+  const std::string error(status.message());
+  if (has_changed) {
     spdlog::info("TLS: {}: new connections use the changed files",
                  options_.certificate);
-  } else {
-    spdlog::warn("{}; the earlier files stay in use",
-                 std::string(status.message()));
   }
+  if (status.ok()) logged_.clear();
+  if (!status.ok() && error == last_error_) {
+    ++failures_;
+    if (error != logged_)
+      spdlog::error("{}; the earlier files stay in use", error);
+    logged_ = error;
+  }
+  last_error_ = error;
+  checked_ = std::chrono::system_clock::now();
 }
 
-// Reads each file once, so that what was checked is what is used.
-absl::Status TlsContext::Load() {
+// Uses the files if they are valid, and says whether they have changed then.
+absl::Status TlsContext::Load(bool* has_changed) {
+  *has_changed = false;
+  absl::StatusOr<std::vector<std::string>> texts = ReadFiles();
+  if (!texts.ok()) return texts.status();
+  if (*texts == used_) return absl::OkStatus();
+  absl::StatusOr<Loaded> loaded = Parse(*texts);
+  if (!loaded.ok()) return loaded.status();
+  used_ = *std::move(texts);
+  *has_changed = true;
+  const MutexLock lock(mutex_);
+  loaded_ = *std::move(loaded);
+  return absl::OkStatus();
+}
+
+// Reads each file once, so that what is checked is what is used.
+absl::StatusOr<std::vector<std::string>> TlsContext::ReadFiles() const {
+  options_.on_read();
   std::vector<std::string> texts;
-  std::string contents;
   for (const std::string* path :
        {&options_.certificate, &options_.key, &options_.client_ca}) {
     if (path->empty()) continue;
     absl::StatusOr<std::string> text = ReadFile(*path);
-    absl::StrAppend(&contents, text.ok() ? *text : text.status().message(),
-                    "\n");
-    if (!text.ok()) {
-      contents_ = contents;
-      return text.status();
-    }
+    if (!text.ok()) return text.status();
     texts.push_back(*std::move(text));
   }
-  if (contents == contents_) return absl::OkStatus();
-  contents_ = contents;
+  return texts;
+}
 
+absl::StatusOr<TlsContext::Loaded> TlsContext::Parse(
+    const std::vector<std::string>& texts) const {
   auto certificates = ParseCertificates(options_.certificate, texts[0]);
   if (!certificates.ok()) return certificates.status();
   const absl::StatusOr<PrivateKey> key = ParseKey(options_.key, texts[1]);
@@ -210,9 +241,7 @@ absl::Status TlsContext::Load() {
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                        nullptr);
   }
-  const MutexLock lock(mutex_);
-  context_ = std::move(context);
-  return absl::OkStatus();
+  return Loaded{std::move(context), ExpiryOf(*(*certificates)[0])};
 }
 
 }  // namespace lmserve

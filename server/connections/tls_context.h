@@ -2,9 +2,14 @@
 #ifndef LMSERVE_SERVER_CONNECTIONS_TLS_CONTEXT_H_
 #define LMSERVE_SERVER_CONNECTIONS_TLS_CONTEXT_H_
 
+#include <atomic>
 #include <boost/asio/ssl/context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -18,7 +23,10 @@ struct TlsOptions {
   std::string certificate;  // the server's, then the chain to its root
   std::string key;          // of the certificate
   std::string client_ca;    // roots; clients need a certificate signed by one
-  unsigned refresh_seconds = 10;  // time between checks for changed files
+  // Time between checks for changed files.
+  std::chrono::milliseconds check_interval = std::chrono::seconds(1);
+  // Called before the files are read. For tests.
+  std::function<void()> on_read = [] {};
 
   bool encrypts() const { return !certificate.empty(); }
 };
@@ -38,22 +46,46 @@ class TlsContext {
   static absl::StatusOr<std::unique_ptr<TlsContext>> Create(
       const TlsOptions& options);
 
+  // What is in use. Reads no file.
   std::shared_ptr<Context> Get() const;
 
-  // Reads the files again if they have changed. Logs a line when they are used,
-  // and one when they are not valid. To be called every refresh_seconds, by one
-  // thread at a time.
+  // When the certificate in use expires.
+  std::chrono::system_clock::time_point expiry() const;
+
+  // Reads the files again, and uses them if they have changed and are valid.
+  // Logs when they are used. Logs an error once if two checks in a row have
+  // found it, since a renewal takes a moment. To be called every
+  // check_interval, by one thread at a time, and not by one that others wait
+  // for: it hangs if the file system does.
   void Refresh();
 
+  // How many calls of Refresh() have found the same error as the one before,
+  // and when the last one ended.
+  uint64_t failures() const { return failures_; }
+  std::chrono::system_clock::time_point checked() const { return checked_; }
+
  private:
+  struct Loaded {
+    std::shared_ptr<Context> context;
+    std::chrono::system_clock::time_point expiry;
+  };
+
   explicit TlsContext(const TlsOptions& options) : options_(options) {}
 
-  absl::Status Load();
+  absl::StatusOr<std::vector<std::string>> ReadFiles() const;
+  absl::StatusOr<Loaded> Parse(const std::vector<std::string>& texts) const;
+  absl::Status Load(bool* has_changed);
 
   const TlsOptions options_;
-  std::string contents_;  // of the files at the last Refresh()
+  std::atomic<uint64_t> failures_ = 0;
+  std::atomic<std::chrono::system_clock::time_point> checked_ =
+      std::chrono::system_clock::now();
+  // Only Refresh() uses these.
+  std::vector<std::string> used_;  // the files in use
+  std::string last_error_;         // of the check before; empty: none
+  std::string logged_;             // the last error in the log
   mutable Mutex mutex_;
-  std::shared_ptr<Context> context_ ABSL_GUARDED_BY(mutex_);
+  Loaded loaded_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Returns INVALID_ARGUMENT if the options name a key without a certificate or

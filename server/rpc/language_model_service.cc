@@ -30,17 +30,17 @@ using lm::v1::LanguageModelService;
 // read is cancelled at this check of the tokens.
 constexpr int kCancelAtCheck = 3;
 
-// Ends a stream soon after its token was revoked. The stream itself notices it
-// before its next message, unless it waits for a request or for its client to
-// read. `finish_read` ends a call that waits for a request, and returns whether
-// it did.
-void EndWhenRevoked(CallScope* scope, const TransportCall& call,
-                    std::function<bool()> finish_read) {
-  scope->WatchToken([&call, finish_read = std::move(finish_read),
-                     checks = std::make_shared<int>(0)] {
+// Ends a stream soon after its token was revoked or the server has to end. The
+// stream itself notices it before its next message, unless it waits for a
+// request or for its client to read. `finish_read` ends a call that waits for a
+// request, and returns whether it did.
+void EndEarly(CallScope* scope, const TransportCall& call,
+              const std::function<bool()>& finish_read) {
+  scope->WatchToken([&call, finish_read, checks = std::make_shared<int>(0)] {
     if (finish_read() || ++*checks < kCancelAtCheck) return;
     call.Cancel(CancelReason::kRevoked);
   });
+  scope->WatchShutdown([finish_read] { finish_read(); });
 }
 
 // Answers one request of a stream. Reserves the bytes of the answer before it
@@ -77,15 +77,15 @@ DetachedTask AnswerStream(const CallInterceptor& interceptor,
   CallScope scope(interceptor, call, method);
   absl::Status status = scope.status();
   if (status.ok()) {
-    EndWhenRevoked(&scope, call, [&scope, stream] {
-      return stream->FinishRead(ToGrpcStatus(scope.CheckToken()));
+    EndEarly(&scope, call, [&scope, stream] {
+      return stream->FinishRead(ToGrpcStatus(scope.CheckContinues()));
     });
   }
   const auto answer = make_answer(call);
   for (uint64_t number = 0; status.ok(); ++number) {
     grpc::ByteBuffer in, out;
     const bool has_request = co_await stream->Read(&in);
-    status = scope.CheckToken();
+    status = scope.CheckContinues();
     if (!status.ok()) break;
     if (!has_request) {
       status = call.CheckWanted();
@@ -136,7 +136,7 @@ Task<absl::Status> WriteAll(const CallInterceptor& interceptor,
     Response response;
     const absl::StatusOr<bool> more = co_await next(&response);
     if (!more.ok() || !*more) co_return more.status();
-    absl::Status status = scope.CheckToken();
+    absl::Status status = scope.CheckContinues();
     if (!status.ok()) co_return status;
     const PendingWrite pending_write(interceptor, call,
                                      response.ByteSizeLong());
@@ -179,7 +179,7 @@ DetachedTask AnswerGenerate(const ServingContext& serving,
   std::unique_ptr<Generation> generation;
   absl::Status status = scope.status();
   if (status.ok()) {
-    EndWhenRevoked(&scope, call, [] { return false; });
+    EndEarly(&scope, call, [] { return false; });
     auto started = StartGeneration(serving, call, in, &reader);
     status = started.status();
     if (status.ok()) generation = *std::move(started);
@@ -210,7 +210,7 @@ DetachedTask AnswerGetVocabulary(const ServingContext& serving,
   lm::v1::GetVocabularyRequest request;
   absl::Status status = scope.status();
   if (status.ok()) {
-    EndWhenRevoked(&scope, call, [] { return false; });
+    EndEarly(&scope, call, [] { return false; });
     status = reader.Read(in, &request);
   }
   if (status.ok()) {

@@ -5,6 +5,7 @@
 #include <prometheus/text_serializer.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -41,12 +42,17 @@ MetricFamily Gauge(const std::string& name, const std::string& help,
   return family;
 }
 
-MetricFamily Counter(const std::string& name, const std::string& help,
-                     double value) {
+MetricFamily CounterFamily(const std::string& name, const std::string& help) {
   MetricFamily family;
   family.name = name;
   family.help = help;
   family.type = prometheus::MetricType::Counter;
+  return family;
+}
+
+MetricFamily Counter(const std::string& name, const std::string& help,
+                     double value) {
+  MetricFamily family = CounterFamily(name, help);
   family.metric.emplace_back().counter.value = value;
   return family;
 }
@@ -56,6 +62,10 @@ void AddGauge(const std::string& model, uint64_t version, double value,
   ClientMetric& metric = family->metric.emplace_back();
   metric.label = {{"model", model}, {"version", absl::StrCat(version)}};
   metric.gauge.value = value;
+}
+
+double UnixSeconds(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
 
 double ResidentBytes() {
@@ -75,23 +85,20 @@ double OpenDescriptors() {
 // The gauges, read at the moment of each scrape.
 class LiveGauges final : public prometheus::Collectable {
  public:
-  LiveGauges(const ServingContext& serving, const CallLimiter& limiter,
-             const ConnectionListener& connections,
-             std::function<uint64_t()> dropped_log_lines)
-      : serving_(serving),
-        limiter_(limiter),
-        connections_(connections),
-        dropped_log_lines_(std::move(dropped_log_lines)) {}
+  explicit LiveGauges(const MetricsExporter::Sources& sources)
+      : sources_(sources) {}
 
   std::vector<MetricFamily> Collect() const override {
-    const Budgets& budgets = serving_.budgets;
-    const ScoreCache::Counts cache = serving_.score_cache.counts();
-    const ConnectionListener::Counts connections = connections_.counts();
+    const ServingContext& serving = sources_.serving;
+    const Budgets& budgets = serving.budgets;
+    const ScoreCache::Counts cache = serving.score_cache.counts();
+    const ConnectionListener::Counts connections =
+        sources_.connections.counts();
     std::vector<MetricFamily> families = {
         Gauge("lm_queued_words", "Words that are waiting for a batch",
-              static_cast<double>(serving_.batcher.queued_words())),
+              static_cast<double>(serving.batcher.queued_words())),
         Gauge("lm_calls_under_way", "Running calls",
-              static_cast<double>(limiter_.under_way())),
+              static_cast<double>(sources_.limiter.under_way())),
         Gauge("lm_connections", "Open connections of clients",
               static_cast<double>(connections.connections)),
         Counter("lm_connections_accepted_total", "Connections of clients",
@@ -131,17 +138,45 @@ class LiveGauges final : public prometheus::Collectable {
         Gauge("process_resident_memory_bytes", "Resident memory of the process",
               ResidentBytes()),
         Gauge("process_open_fds", "Open file descriptors", OpenDescriptors())};
-    if (dropped_log_lines_ != nullptr) {
+    if (sources_.dropped_log_lines != nullptr) {
       families.push_back(
           Counter("lm_log_lines_dropped_total",
                   "Lines of the log that its reader did not take",
-                  static_cast<double>(dropped_log_lines_())));
+                  static_cast<double>(sources_.dropped_log_lines())));
     }
+    AddReloads(&families);
     AddModels(&families);
     return families;
   }
 
  private:
+  // Adds what is known of the files that are read again while the server runs.
+  void AddReloads(std::vector<MetricFamily>* families) const {
+    MetricFamily failures = CounterFamily(
+        "lm_reload_failures_total",
+        "Checks that found changed files of TLS or tokens with an error");
+    MetricFamily checked =
+        GaugeFamily("lm_reload_checked_timestamp_seconds",
+                    "When the files of TLS or tokens were last read");
+    const auto add = [&](const std::string& files, const auto* reader) {
+      if (reader == nullptr) return;
+      ClientMetric count, time;
+      count.label = time.label = {{"files", files}};
+      count.counter.value = static_cast<double>(reader->failures());
+      time.gauge.value = UnixSeconds(reader->checked());
+      failures.metric.push_back(std::move(count));
+      checked.metric.push_back(std::move(time));
+    };
+    add("tls", sources_.tls);
+    add("tokens", sources_.authenticator);
+    families->push_back(std::move(failures));
+    families->push_back(std::move(checked));
+    if (sources_.tls == nullptr) return;
+    families->push_back(Gauge("lm_tls_certificate_expiry_timestamp_seconds",
+                              "When the certificate in use expires",
+                              UnixSeconds(sources_.tls->expiry())));
+  }
+
   void AddModels(std::vector<MetricFamily>* families) const {
     MetricFamily loaded =
         GaugeFamily("lm_model_loaded", "1 for each version that is served");
@@ -149,7 +184,8 @@ class LiveGauges final : public prometheus::Collectable {
         GaugeFamily("lm_model_file_bytes", "Size of the files of a version");
     MetricFamily seconds = GaugeFamily("lm_model_load_seconds",
                                        "Time to verify and load a version");
-    const std::shared_ptr<const ServedModels> served = serving_.store.served();
+    const std::shared_ptr<const ServedModels> served =
+        sources_.serving.store.served();
     for (const ModelStore::Entry& entry : served->List()) {
       const LoadedVersion& model = *entry.handle;
       AddGauge(model.name(), model.version(), 1, &loaded);
@@ -183,10 +219,7 @@ class LiveGauges final : public prometheus::Collectable {
     families->push_back(std::move(refused));
   }
 
-  const ServingContext serving_;
-  const CallLimiter& limiter_;
-  const ConnectionListener& connections_;
-  const std::function<uint64_t()> dropped_log_lines_;
+  const MetricsExporter::Sources sources_;
 };
 
 // A scrape takes milliseconds. Connections beyond these limits wait, or are
@@ -198,15 +231,10 @@ constexpr size_t kScraperBytes = 32 << 10;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
-    const std::string& address, const Metrics& metrics,
-    const ServingContext& serving, const CallLimiter& limiter,
-    const ConnectionListener& connections,
-    std::function<uint64_t()> dropped_log_lines) {
+    const std::string& address, const Sources& sources) {
   auto exporter = absl::WrapUnique(new MetricsExporter);
-  exporter->collectables_ = {
-      metrics.registry(),
-      std::make_shared<LiveGauges>(serving, limiter, connections,
-                                   std::move(dropped_log_lines))};
+  exporter->collectables_ = {sources.metrics.registry(),
+                             std::make_shared<LiveGauges>(sources)};
   const absl::Status cannot_listen = absl::UnavailableError(absl::StrCat(
       "cannot listen on ", address, " for metrics: it is in use or not valid"));
   if (absl::StartsWith(address, "unix:")) return cannot_listen;

@@ -13,8 +13,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/admission/authenticator.h"
 #include "server/admission/call_limiter.h"
 #include "server/connections/connection_listener.h"
+#include "server/connections/tls_context.h"
 #include "server/handlers/serving_context.h"
 #include "server/telemetry/metrics.h"
 
@@ -25,15 +27,22 @@ namespace lmserve {
 // the running calls, the score cache and the process.
 class MetricsExporter {
  public:
-  // The arguments must outlive the exporter. `address` is HOST:PORT, with an
-  // IPv6 address in brackets; port 0 chooses a free port. If the host has
-  // several addresses, it listens on each. `dropped_log_lines` may be null.
-  // Returns UNAVAILABLE if it cannot.
+  // The parts of the server that have metrics. They must outlive the exporter.
+  struct Sources {
+    const Metrics& metrics;
+    const ServingContext& serving;
+    const CallLimiter& limiter;
+    const ConnectionListener& connections;
+    const Authenticator* authenticator;           // or null
+    const TlsContext* tls;                        // or null
+    std::function<uint64_t()> dropped_log_lines;  // or null
+  };
+
+  // `address` is HOST:PORT, with an IPv6 address in brackets; port 0 chooses a
+  // free port. If the host has several addresses, it listens on each. Returns
+  // UNAVAILABLE if it cannot.
   static absl::StatusOr<std::unique_ptr<MetricsExporter>> Start(
-      const std::string& address, const Metrics& metrics,
-      const ServingContext& serving, const CallLimiter& limiter,
-      const ConnectionListener& connections,
-      std::function<uint64_t()> dropped_log_lines);
+      const std::string& address, const Sources& sources);
 
   int port() const { return port_; }
 

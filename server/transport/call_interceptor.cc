@@ -43,7 +43,9 @@ CallScope::CallScope(const CallInterceptor& interceptor,
       needed_(needed),
       method_(interceptor.metrics_.OnCallStarted(method)),
       start_(std::chrono::steady_clock::now()),
-      permit_(interceptor.Admit(call, needed)) {}
+      permit_(interceptor.Admit(call, needed)) {
+  call.ObserveShutdown(interceptor.shutdown_.is_raised());
+}
 
 RequestLog::Caller CallScope::Caller() const {
   return {
@@ -67,11 +69,17 @@ void CallScope::WatchToken(std::function<void()> on_revoked) {
                  std::move(on_revoked));
 }
 
-absl::Status CallScope::CheckToken() const {
+void CallScope::WatchShutdown(std::function<void()> on_shutdown) {
+  end_.emplace(interceptor_.shutdown_, std::move(on_shutdown));
+}
+
+absl::Status CallScope::CheckContinues() const {
+  if (interceptor_.shutdown_.is_raised()) return ShuttingDown();
   return token_.has_value() ? token_->Check() : absl::OkStatus();
 }
 
 void CallScope::Leave(const absl::Status& status) {
+  end_.reset();
   token_.reset();
   const double seconds = this->seconds();
   interceptor_.metrics_.OnCallEnded({.method = method_,

@@ -15,6 +15,7 @@
 #include "server/admission/call_limiter.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/request_log.h"
+#include "server/transport/shutdown_signal.h"
 #include "server/transport/transport_call.h"
 #include "server/transport/write_watchdog.h"
 
@@ -28,10 +29,12 @@ class CallInterceptor {
  public:
   // All arguments must outlive it. Without an authenticator (null) every client
   // may call every method.
-  CallInterceptor(Authenticator* authenticator, CallLimiter& limiter,
-                  Budgets& budgets, WriteWatchdog& watchdog, Metrics& metrics,
+  CallInterceptor(Authenticator* authenticator, ShutdownSignal& shutdown,
+                  CallLimiter& limiter, Budgets& budgets,
+                  WriteWatchdog& watchdog, Metrics& metrics,
                   const RequestLog& log)
       : authenticator_(authenticator),
+        shutdown_(shutdown),
         limiter_(limiter),
         budgets_(budgets),
         watchdog_(watchdog),
@@ -51,6 +54,7 @@ class CallInterceptor {
                                             Role needed) const;
 
   Authenticator* const authenticator_;
+  ShutdownSignal& shutdown_;
   CallLimiter& limiter_;
   Budgets& budgets_;
   WriteWatchdog& watchdog_;
@@ -77,8 +81,13 @@ class CallScope {
   // status() is OK.
   void WatchToken(std::function<void()> on_revoked);
 
-  // OK, or an error if the watched token is no longer valid.
-  absl::Status CheckToken() const;
+  // Watches the end of the server, for a stream: `on_shutdown` is called as by
+  // ShutdownSignal::Watch until Leave().
+  void WatchShutdown(std::function<void()> on_shutdown);
+
+  // OK, or why a stream must end: the server ends, or the watched token is no
+  // longer valid.
+  absl::Status CheckContinues() const;
 
   // Seconds since the call began.
   double seconds() const;
@@ -98,6 +107,7 @@ class CallScope {
   const std::chrono::steady_clock::time_point start_;
   absl::StatusOr<CallLimiter::Permit> permit_;
   std::optional<Authenticator::Watch> token_;
+  std::optional<ShutdownSignal::Watch> end_;
 };
 
 // A message on its way to a client, as long as it lives. Its bytes count

@@ -20,6 +20,9 @@ try:
 except ImportError as missing:
   print(f"skipped: {missing}")
   sys.exit(77)
+if shutil.which("openssl") is None:
+  print("skipped: no openssl")
+  sys.exit(77)
 
 SOURCES, PROGRAMS = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
 PAGE = SOURCES / "docs/operations.md"
@@ -61,9 +64,17 @@ def served_metrics():
       damaged.write("more\n")
     (directory / "tokens").write_text("read 0123456789abcdef\n")
     (directory / "token").write_text("0123456789abcdef\n")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", directory / "key.pem",
+         "-out", directory / "certificate.pem"], check=True, capture_output=True)
     with running_server.run_server(
-        PROGRAMS, ["--store", store, "--tokens", directory / "tokens"]) as server:
-      client = [PROGRAMS / "lm_client", "--server", server.address]
+        PROGRAMS, ["--store", store, "--tokens", directory / "tokens",
+                   "--tls-certificate", directory / "certificate.pem",
+                   "--tls-key", directory / "key.pem"]) as server:
+      client = [PROGRAMS / "lm_client", "--server", server.address,
+                "--tls-ca", directory / "certificate.pem"]
       token = ["--token-file", directory / "token"]
       subprocess.run([*client, *token, "score", "--model", "lstm", "the cat"],
                      check=True, stdout=subprocess.DEVNULL)

@@ -3,13 +3,17 @@
 // Tests lm_client and lm_server with TLS, certificates and tokens, and Decode
 // of the C++ client.
 
+#include <chrono>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/client.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/end_to_end/http_get.h"
 #include "tests/end_to_end/programs.h"
 #include "tests/server/rpc/certificates.h"
 #include "tests/testing/ngram_models.h"
@@ -89,6 +93,34 @@ TEST_F(SecureCommandsTest, ClientSendsItsCertificateAndToken) {
   EXPECT_EQ(without.exit_code, 1);
   EXPECT_THAT(without.errors, HasSubstr("UNAUTHENTICATED: authorization: "
                                         "expected 'Bearer TOKEN', found none"));
+}
+
+TEST_F(SecureCommandsTest, MetricsOfTheFilesThatAreReadAgain) {
+  Arguments flags = ServerFlags();
+  for (const std::string& flag :
+       {std::string("--tokens"), File("tokens", "read 0123456789abcdef\n"),
+        std::string("--metrics-listen"), std::string("127.0.0.1:0")}) {
+    flags.push_back(flag);
+  }
+  ServerProcess server(files_.path(), flags, "localhost:0");
+  const int port = MetricsPort(server.process());
+  const std::string before = HttpGet(port, "/metrics");
+  for (const char* expected :
+       {"lm_tls_certificate_expiry_timestamp_seconds 1",
+        "lm_reload_failures_total{files=\"tls\"} 0\n",
+        "lm_reload_failures_total{files=\"tokens\"} 0\n",
+        "lm_reload_checked_timestamp_seconds{files=\"tls\"} 1",
+        "lm_reload_checked_timestamp_seconds{files=\"tokens\"} 1"}) {
+    EXPECT_THAT(before, HasSubstr(expected));
+  }
+  File("tokens", "read short\n");
+  File("server.key", client_.key);
+  std::string after;
+  do {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    after = HttpGet(port, "/metrics");
+  } while (absl::StrContains(after, "{files=\"tls\"} 0\n") ||
+           absl::StrContains(after, "{files=\"tokens\"} 0\n"));
 }
 
 TEST_F(SecureCommandsTest, TheLibraryDecodes) {

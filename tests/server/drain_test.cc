@@ -186,7 +186,15 @@ TEST(DrainTest, NoCallThatArrivesDuringADrainIsCancelled) {
   }
 }
 
-TEST(DrainTest, CancelsCallsThatRunAfterTheDeadline) {
+// UNAVAILABLE, which clients retry, and in our words.
+void ExpectAskAgain(RawCall& call) {
+  const grpc::Status status = call.Finish();
+  EXPECT_EQ(status.error_code(), grpc::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(),
+              testing::EndsWith("the server is shutting down; ask again"));
+}
+
+TEST(DrainTest, EndsCallsThatRunAfterTheDeadline) {
   LiveServer live(kUnending);
   RawCall scores(live.channel(), kScoreStream);
   RawCall words(live.channel(), kGenerate);
@@ -196,12 +204,26 @@ TEST(DrainTest, CancelsCallsThatRunAfterTheDeadline) {
   words.WritesDone();
   ASSERT_TRUE(words.Read().has_value());
   const auto start = std::chrono::steady_clock::now();
-  live.server().Drain(milliseconds(200));
-  EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(200));
-  EXPECT_FALSE(scores.Read().has_value());
-  EXPECT_FALSE(scores.Finish().ok());
+  std::thread drain([&] { live.server().Drain(milliseconds(200)); });
   while (words.Read()) continue;
-  EXPECT_FALSE(words.Finish().ok());
+  EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(200));
+  ExpectAskAgain(words);
+  EXPECT_FALSE(scores.Read().has_value());
+  ExpectAskAgain(scores);
+  drain.join();
+}
+
+// A client that sends one request after the other, whatever the server does
+// with them.
+TEST(DrainTest, EndsABusyStreamAfterTheDeadline) {
+  LiveServer live;
+  RawCall scores(live.channel(), kScoreStream);
+  scores.Write(ScoreBytes());
+  ASSERT_TRUE(scores.Read().has_value());
+  std::thread drain([&] { live.server().Drain(milliseconds(200)); });
+  while (scores.Write(ScoreBytes()) && scores.Read().has_value()) continue;
+  ExpectAskAgain(scores);
+  drain.join();
 }
 
 TEST(DrainTest, EndsAtOnceWithoutCalls) {

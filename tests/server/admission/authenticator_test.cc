@@ -210,6 +210,26 @@ TEST_F(TokenChangesTest, TheLogSaysOnceThatTheOldTokensStay) {
   EXPECT_EQ(lines(), 2u) << log_.text();
 }
 
+// A metric, by which an alert can last as long as the error does.
+TEST_F(TokenChangesTest, EveryCheckThatFindsAnErrorCounts) {
+  Start("read 0123456789abcdef\n");
+  const auto start = std::chrono::system_clock::now();
+  EXPECT_EQ(authenticator_->failures(), 0u);
+  Write("read 0123\n");
+  while (authenticator_->failures() < 3) std::this_thread::sleep_for(kCheck);
+  std::filesystem::remove(path_);
+  const uint64_t before = authenticator_->failures();
+  while (authenticator_->failures() < before + 3) {
+    std::this_thread::sleep_for(kCheck);
+  }
+  Write("read 0123456789abcdef\n");
+  WaitForChecks();
+  const uint64_t last = authenticator_->failures();
+  WaitForChecks();
+  EXPECT_EQ(authenticator_->failures(), last);
+  EXPECT_GE(authenticator_->checked(), start);
+}
+
 TEST_F(TokenChangesTest, WatchesAreToldOfRevokedTokens) {
   Start("read 0123456789abcdef\nread fedcba9876543210\n");
   std::atomic<int> told = 0, told_of_other = 0;

@@ -19,7 +19,7 @@ TEST(CallLimiterTest, OpenUntilClosed) {
   EXPECT_TRUE(limiter.Enter("a").ok());
   EXPECT_TRUE(limiter.CloseAndWait(milliseconds(0)));
   EXPECT_EQ(limiter.Enter("a").status(),
-            absl::UnavailableError("the server is shutting down"));
+            absl::UnavailableError("the server is shutting down; ask again"));
 }
 
 TEST(CallLimiterTest, ReportsCallsThatHaveNotEnded) {

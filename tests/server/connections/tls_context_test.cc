@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/connections/tls_context.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "tests/server/captured_log.h"
 #include "tests/server/rpc/certificates.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -69,6 +72,41 @@ TEST_F(TlsContextTest, KeepsTheFilesThatAreGone) {
   std::filesystem::remove(options_.key);
   tls->Refresh();
   EXPECT_EQ(tls->Get(), before);
+}
+
+TEST_F(TlsContextTest, CountsAndLogsErrorsThatLast) {
+  const CapturedLog log;
+  const auto tls = TlsContext::Create(options_).value();
+  const auto renewed = MakeCertificate(root_);
+  std::ofstream(options_.certificate) << renewed.certificate;
+  tls->Refresh();  // the renewal may not have ended
+  EXPECT_EQ(tls->failures(), 0u);
+  EXPECT_EQ(log.text(), "");
+  tls->Refresh();
+  tls->Refresh();
+  EXPECT_EQ(tls->failures(), 2u);
+  const std::string line = log.text();
+  EXPECT_THAT(line, testing::AllOf(testing::HasSubstr(options_.key),
+                                   testing::HasSubstr(options_.certificate)));
+  std::ofstream(options_.key) << renewed.key;
+  tls->Refresh();
+  EXPECT_EQ(tls->failures(), 2u);
+  EXPECT_THAT(log.text(), testing::HasSubstr("use the changed files"));
+}
+
+TEST_F(TlsContextTest, KnowsTheExpiryOfTheCertificateInUse) {
+  const auto now = std::chrono::system_clock::now();
+  const auto tls = TlsContext::Create(options_).value();
+  const auto hours = [&] {
+    return std::chrono::duration<double, std::ratio<3600>>(tls->expiry() - now)
+        .count();
+  };
+  EXPECT_NEAR(hours(), 1, 0.05);
+  Write(MakeCertificate(root_, std::chrono::hours(30)));
+  EXPECT_NEAR(hours(), 1, 0.05);
+  tls->Refresh();
+  EXPECT_NEAR(hours(), 30, 0.05);
+  EXPECT_GE(tls->checked(), now);
 }
 
 // A key with a passphrase would make OpenSSL ask for it on the terminal.

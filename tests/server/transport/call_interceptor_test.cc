@@ -39,8 +39,8 @@ class CallInterceptorTest : public testing::Test {
   }
 
   CallInterceptor MakeInterceptor(Authenticator* authenticator = nullptr) {
-    return CallInterceptor(authenticator, limiter_, budgets_, watchdog_,
-                           metrics_, log_);
+    return CallInterceptor(authenticator, shutdown_, limiter_, budgets_,
+                           watchdog_, metrics_, log_);
   }
 
   // The status of a call that ends at once.
@@ -72,6 +72,7 @@ class CallInterceptorTest : public testing::Test {
   const TemporaryDirectory directory_;
   const CapturedLog captured_;
   std::unique_ptr<Authenticator> authenticator_;
+  ShutdownSignal shutdown_;
   CallLimiter limiter_{{.calls = 2, .calls_per_client = 1}};
   Budgets budgets_{Limits{.all_answer_bytes = 100}};
   WriteWatchdog watchdog_{milliseconds(5)};
@@ -170,6 +171,16 @@ TEST_F(CallInterceptorTest, LogsTheModelAndTheNameOfTheToken) {
               HasSubstr("Predict of en@3 from 192.0.2.1 (token search): OK"));
 }
 
+TEST_F(CallInterceptorTest, LogsTheNameThatIsMissing) {
+  const CallInterceptor interceptor = MakeInterceptor();
+  FakeTransportCall call("192.0.2.1");
+  CallScope scope(interceptor, call, "Predict");
+  call.model_name = "none@stable";
+  scope.Leave(absl::NotFoundError("no such model"));
+  EXPECT_THAT(captured_.text(),
+              HasSubstr("Predict of none@stable from 192.0.2.1: NOT_FOUND"));
+}
+
 TEST_F(CallInterceptorTest, IdsOfAnotherFormAreIgnored) {
   FakeTransportCall call;
   const auto id = [&](const std::string& text) {
@@ -230,11 +241,29 @@ TEST_F(CallInterceptorTest, WatchesTheTokensOfStreams) {
   CallScope scope(interceptor, call, "Decode");
   std::atomic<bool> told = false;
   scope.WatchToken([&] { told = true; });
-  EXPECT_TRUE(scope.CheckToken().ok());
+  EXPECT_TRUE(scope.CheckContinues().ok());
   std::ofstream(directory_.File("tokens")) << "read fedcba9876543210\n";
   while (!told) std::this_thread::sleep_for(milliseconds(1));
-  EXPECT_EQ(scope.CheckToken().code(), absl::StatusCode::kUnauthenticated);
-  scope.Leave(scope.CheckToken());
+  EXPECT_EQ(scope.CheckContinues().code(), absl::StatusCode::kUnauthenticated);
+  scope.Leave(scope.CheckContinues());
+}
+
+TEST_F(CallInterceptorTest, CallsEndWhenTheServerMust) {
+  const CallInterceptor interceptor = MakeInterceptor();
+  const FakeTransportCall call;
+  CallScope scope(interceptor, call, "Decode");
+  int told = 0;
+  scope.WatchShutdown([&] { ++told; });
+  EXPECT_TRUE(scope.CheckContinues().ok());
+  EXPECT_TRUE(call.CheckWanted().ok());
+  shutdown_.Raise();
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(scope.CheckContinues(), ShuttingDown());
+  EXPECT_EQ(call.CheckWanted(), ShuttingDown());
+  scope.Leave(ShuttingDown());
+  shutdown_.Raise();
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(Metric("lm_rejected_total", "shutting_down"), 1);
 }
 
 TEST_F(CallInterceptorTest, WritesCountAgainstTheBudgetOfAnswers) {
