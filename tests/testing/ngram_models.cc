@@ -15,7 +15,7 @@
 namespace lmserve {
 namespace {
 
-ArpaModel ParseArpa(absl::string_view arpa) {
+ImportedNgrams ParseArpa(absl::string_view arpa) {
   std::unique_ptr<LineReader> lines = LineReader::FromString(std::string(arpa));
   return ReadArpa(*lines, ArpaOptions()).value();
 }
@@ -70,7 +70,7 @@ BuiltNgramModel BuildModel(Vocabulary vocabulary, const NgramTable& table) {
 }
 
 BuiltNgramModel BuildFromArpa(absl::string_view arpa) {
-  ArpaModel model = ParseArpa(arpa);
+  ImportedNgrams model = ParseArpa(arpa);
   return BuildModel(std::move(model.vocabulary), model.table);
 }
 
@@ -94,7 +94,7 @@ std::string DemoText(int sentences, uint64_t seed) {
 }
 
 uint64_t PublishTinyModel(const std::string& store, absl::string_view name) {
-  const ArpaModel model = ParseArpa(TinyArpa());
+  const ImportedNgrams model = ParseArpa(TinyArpa());
   const std::string bytes = BuildNgramFile(model.table).value();
   NewVersion version;
   version.family = std::string(kNgramFamily);

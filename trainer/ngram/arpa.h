@@ -4,23 +4,16 @@
 
 #include <optional>
 #include <ostream>
-#include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "models/ngram/ngram_model.h"
-#include "models/ngram/ngram_table.h"
-#include "models/vocabulary.h"
 #include "text_io/line_reader.h"
+#include "trainer/ngram/imported_ngrams.h"
 
 namespace lmserve {
 
 // Reading and writing of ARPA files, compatible with KenLM, SRILM and IRSTLM.
-// This is the only place in the project where logarithms have base 10.
-
-inline constexpr double kLn10 = 2.302585092994045684;
-inline constexpr double kLog10OfZero = -99;  // the convention of SRILM
 
 struct ArpaOptions {
   // log10 P(<unk>) if the file has no <unk>, or if it gives <unk> the
@@ -34,18 +27,13 @@ struct ArpaOptions {
   bool strict = false;
 };
 
-struct ArpaModel {
-  Vocabulary vocabulary;  // in the order of the file's 1-grams
-  NgramTable table;
-  std::vector<std::string> warnings;  // one sentence each
-};
-
-// Reads a model. Fields are separated by tabs, spaces or NUL bytes. Text before
-// \data\ and after \end\ is ignored. A missing back-off weight is 0, -99 means
-// probability 0, and <UNK> is the same as <unk>. Fails, with the number of the
-// line, on a malformed or positive log-probability, a word that is not a
-// 1-gram, and an n-gram whose context is missing. These are warnings, or errors
-// if options.strict:
+// Reads a model, whose vocabulary is in the order of the file's 1-grams. Fields
+// are separated by tabs, spaces or NUL bytes. Text before \data\ and after
+// \end\ is ignored. A missing back-off weight is 0, -99 means probability 0,
+// and <UNK> is the same as <unk>. Fails, with the number of the line, on a
+// malformed or positive log-probability, a word that is not a 1-gram, and an
+// n-gram whose context is missing. These are warnings, or errors if
+// options.strict:
 // - An n-gram that occurs for the second time: the first one counts.
 // - Both <unk> and <UNK>: the n-grams with <UNK> are left out.
 // - N-grams with <s> after their first word, and words with a form feed or a
@@ -56,8 +44,8 @@ struct ArpaModel {
 // - No <unk> (without unknown_log10), <s> or </s>: </s> gets the log10
 //   probability -100, as an unknown word has in KenLM, so that not every
 //   sentence is impossible.
-absl::StatusOr<ArpaModel> ReadArpa(LineReader& lines,
-                                   const ArpaOptions& options);
+absl::StatusOr<ImportedNgrams> ReadArpa(LineReader& lines,
+                                        const ArpaOptions& options);
 
 // Writes a model. Fails with FAILED_PRECONDITION for a model of order 2 or
 // higher whose rule for unseen words an ARPA file cannot express (additive

@@ -13,7 +13,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "models/language_model.h"
 #include "models/text.h"
 #include "models/utf8.h"
 #include "trainer/ngram/arpa.h"
@@ -21,14 +20,6 @@
 
 namespace lmserve {
 namespace {
-
-float NaturalLog(double log10) {
-  return log10 == kLog10OfZero ? kImpossible
-                               : static_cast<float>(log10 * kLn10);
-}
-
-// log10 P of a marker that a file does not have, as in KenLM.
-constexpr double kMissingLog10 = -100;
 
 // The most n-grams that occur twice and are named in warnings.
 constexpr uint64_t kMaxNamedTwice = 10;
@@ -76,7 +67,7 @@ class ArpaReader {
   ArpaReader(LineReader& lines, const ArpaOptions& options)
       : lines_(lines), options_(options) {}
 
-  absl::StatusOr<ArpaModel> Read() {
+  absl::StatusOr<ImportedNgrams> Read() {
     if (absl::Status status = ReadHeader(); !status.ok()) return status;
     if (absl::Status status = ReadUnigrams(); !status.ok()) return status;
     for (int k = 2; k <= order(); ++k) {
@@ -86,8 +77,10 @@ class ArpaReader {
     if (absl::Status status = ReadRest(); !status.ok()) return status;
     if (absl::Status status = Summarize(); !status.ok()) return status;
     table_.levels.back().backoffs.clear();
-    return ArpaModel{*std::move(vocabulary_), std::move(table_),
-                     std::move(warnings_)};
+    return ImportedNgrams{*std::move(vocabulary_),
+                          std::move(table_),
+                          std::move(warnings_),
+                          {{"source", "ARPA file"}}};
   }
 
  private:
@@ -128,9 +121,9 @@ class ArpaReader {
       Warn(absl::StrCat(twice_ - kMaxNamedTwice, " more n-grams occur for the ",
                         "second time"));
     }
-    if (options_.strict && !warnings_.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          lines_.name(), ": ", warnings_[0], " (a warning without --strict)"));
+    if (options_.strict) {
+      absl::Status status = RefuseWarnings(lines_.name(), warnings_);
+      if (!status.ok()) return status;
     }
     if (clamped_ > 0) {  // the options ask for it
       Warn(absl::StrCat(clamped_, " positive log-probabilities replaced by 0"));
@@ -315,54 +308,13 @@ class ArpaReader {
       words.push_back(*name);
     }
     CheckCount(1, count);
-    SetUnknown(words);
-    AddMarker(kUnknownWord, options_.unknown_log10.value_or(kMissingLog10),
-              " (see --unknown-log10)", words);
-    AddMarker(kBeginSentence, kLog10OfZero, "", words);
-    AddMarker(kEndSentence, kMissingLog10,
-              "; it lowers ln P of each whole text by 230, so score texts with "
-              "lm_client score --no-end",
-              words);
-    vocabulary_ = Vocabulary::Create(words);
+    vocabulary_ = CompleteUnigrams(options_.unknown_log10, std::move(words),
+                                   &level, &warnings_);
     if (!vocabulary_.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(
           lines_.name(), ", 1-grams: ", vocabulary_.status().message()));
     }
-    // <s> is never predicted; its log-probability in the file is arbitrary.
-    level.log_probs[vocabulary_->begin_sentence()] = kImpossible;
     return absl::OkStatus();
-  }
-
-  // Gives <unk> the log-probability of the options if it is impossible, and
-  // warns if there is none.
-  void SetUnknown(absl::Span<const absl::string_view> words) {
-    const auto found = std::find(words.begin(), words.end(), kUnknownWord);
-    if (found == words.end()) return;
-    float& log_prob = table_.levels[0].log_probs[found - words.begin()];
-    if (!options_.unknown_log10) {
-      if (log_prob != kImpossible) return;
-      Warn(
-          "<unk> has the probability 0, so every text with an unknown word is "
-          "impossible (see --unknown-log10)");
-    } else if (log_prob == kImpossible) {
-      log_prob = NaturalLog(*options_.unknown_log10);
-    } else {
-      Warn(absl::StrCat("--unknown-log10 ignored: the file gives <unk> the ",
-                        "log10 probability ", log_prob / kLn10));
-    }
-  }
-
-  // Adds a marker that the file lacks. `consequence` completes the warning.
-  void AddMarker(absl::string_view marker, double log10,
-                 absl::string_view consequence,
-                 std::vector<absl::string_view>& words) {
-    if (std::find(words.begin(), words.end(), marker) != words.end()) return;
-    if (marker != kUnknownWord || !options_.unknown_log10) {
-      Warn(absl::StrCat("the file has no ", marker, "; using the log10 ",
-                        "probability ", log10, consequence));
-    }
-    Add(1, 0, words.size(), NaturalLog(log10), 0);
-    words.push_back(marker);
   }
 
   absl::Status ReadLevel(int k) {
@@ -490,8 +442,8 @@ class ArpaReader {
 
 }  // namespace
 
-absl::StatusOr<ArpaModel> ReadArpa(LineReader& lines,
-                                   const ArpaOptions& options) {
+absl::StatusOr<ImportedNgrams> ReadArpa(LineReader& lines,
+                                        const ArpaOptions& options) {
   return ArpaReader(lines, options).Read();
 }
 

@@ -52,13 +52,13 @@ std::string Replaced(absl::string_view from, absl::string_view to) {
   return arpa;
 }
 
-absl::StatusOr<ArpaModel> Read(std::string arpa,
-                               const ArpaOptions& options = {}) {
+absl::StatusOr<ImportedNgrams> Read(std::string arpa,
+                                    const ArpaOptions& options = {}) {
   return ReadArpa(*LineReader::FromString(std::move(arpa)), options);
 }
 
 // The bytes of the model and of its vocabulary.
-std::string Bytes(const ArpaModel& model) {
+std::string Bytes(const ImportedNgrams& model) {
   return absl::StrCat(model.vocabulary.text(),
                       BuildNgramFile(model.table).value());
 }
@@ -68,7 +68,7 @@ TEST(ArpaReader, WhatFollowsTheModelIsAWarning) {
   for (const std::string& rest :
        {std::string("\nclass definitions\n-1\n"), std::string(kArpa)}) {
     const std::string text = absl::StrCat(kArpa, rest);
-    const absl::StatusOr<ArpaModel> model = Read(text);
+    const absl::StatusOr<ImportedNgrams> model = Read(text);
     ASSERT_TRUE(model.ok()) << model.status();
     ASSERT_EQ(model->warnings.size(), 1u);
     EXPECT_THAT(model->warnings[0],
@@ -80,7 +80,7 @@ TEST(ArpaReader, WhatFollowsTheModelIsAWarning) {
 
 // Expects that a text is read as the model of kArpa, without warnings.
 void ExpectSameModel(const std::string& arpa) {
-  const absl::StatusOr<ArpaModel> model = Read(arpa);
+  const absl::StatusOr<ImportedNgrams> model = Read(arpa);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_THAT(model->warnings, IsEmpty());
   EXPECT_EQ(Bytes(*model), Bytes(Read(kArpa).value()));
@@ -109,7 +109,7 @@ MATCHER_P2(Scored, log10, order, "") {
   return arg.order == order && std::abs(arg.log10 - log10) < 1e-6;
 }
 
-float UnigramLog10(const ArpaModel& model, absl::string_view word) {
+float UnigramLog10(const ImportedNgrams& model, absl::string_view word) {
   return model.table.levels[0].log_probs[model.vocabulary.Find(word)] / kLn10;
 }
 
@@ -205,7 +205,7 @@ struct Warned {
 class WarnedTest : public testing::TestWithParam<Warned> {};
 
 TEST_P(WarnedTest, IsTheSameModel) {
-  const absl::StatusOr<ArpaModel> model = Read(GetParam().arpa);
+  const absl::StatusOr<ImportedNgrams> model = Read(GetParam().arpa);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_THAT(model->warnings, ElementsAre(GetParam().warning));
   EXPECT_EQ(Bytes(*model), Bytes(Read(kArpa).value()));
@@ -268,7 +268,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(ArpaReader, NoUnknownWord) {
   const std::string arpa = absl::StrReplaceAll(
       kArpa, {{"-2\t<unk>\n", ""}, {"ngram 1=5", "ngram 1=4"}});
-  const ArpaModel model = Read(arpa).value();
+  const ImportedNgrams model = Read(arpa).value();
   EXPECT_FLOAT_EQ(UnigramLog10(model, "<unk>"), -100);
   EXPECT_THAT(model.warnings,
               ElementsAre("the file has no <unk>; using the log10 "
@@ -278,7 +278,7 @@ TEST(ArpaReader, NoUnknownWord) {
   EXPECT_FLOAT_EQ(UnigramLog10(Read(arpa, options).value(), "<unk>"), -7.5);
   // Who gives the probability need not be warned.
   options.strict = true;
-  const absl::StatusOr<ArpaModel> strict = Read(arpa, options);
+  const absl::StatusOr<ImportedNgrams> strict = Read(arpa, options);
   ASSERT_TRUE(strict.ok()) << strict.status();
   EXPECT_THAT(strict->warnings, IsEmpty());
 }
@@ -294,17 +294,17 @@ TEST(ArpaReader, UnknownWordOfProbabilityZero) {
   for (const char* unknown : {"<unk>", "<UNK>"}) {
     const std::string arpa =
         Replaced("-2\t<unk>", absl::StrCat("-99\t", unknown));
-    const ArpaModel impossible = Read(arpa).value();
+    const ImportedNgrams impossible = Read(arpa).value();
     EXPECT_EQ(UnigramLog10(impossible, "<unk>"), -INFINITY);
     EXPECT_THAT(impossible.warnings,
                 ElementsAre("<unk> has the probability 0, so every text with "
                             "an unknown word is impossible (see "
                             "--unknown-log10)"));
-    const ArpaModel model = Read(arpa, {.unknown_log10 = -5}).value();
+    const ImportedNgrams model = Read(arpa, {.unknown_log10 = -5}).value();
     EXPECT_FLOAT_EQ(UnigramLog10(model, "<unk>"), -5);
     EXPECT_THAT(model.warnings, IsEmpty());
   }
-  const ArpaModel model = Read(kArpa, {.unknown_log10 = -5}).value();
+  const ImportedNgrams model = Read(kArpa, {.unknown_log10 = -5}).value();
   EXPECT_FLOAT_EQ(UnigramLog10(model, "<unk>"), -2);
   EXPECT_THAT(model.warnings,
               ElementsAre("--unknown-log10 ignored: the file gives <unk> the "
@@ -315,7 +315,7 @@ TEST(ArpaReader, UnknownWordOfProbabilityZero) {
 TEST(ArpaReader, ManyNgramsTwice) {
   std::string twice = "-1.5\tb\n";
   for (int i = 0; i < 1000; ++i) twice += "-3\tb\n";
-  const ArpaModel model =
+  const ImportedNgrams model =
       Read(absl::StrReplaceAll(
                kArpa, {{"ngram 1=5", "ngram 1=1005"}, {"-1.5\tb\n", twice}}))
           .value();
@@ -325,7 +325,7 @@ TEST(ArpaReader, ManyNgramsTwice) {
 }
 
 TEST(ArpaReader, NoSentenceMarkers) {
-  const ArpaModel model =
+  const ImportedNgrams model =
       Read("\\data\\\nngram 1=2\n\n\\1-grams:\n-1\t<unk>\n-0.5\ta\n\\end\\\n")
           .value();
   EXPECT_EQ(model.warnings.size(), 2u);
@@ -340,7 +340,7 @@ TEST(ArpaReader, NoSentenceMarkers) {
 
 TEST(ArpaReader, ProbabilityOfZero) {
   for (const char* zero : {"-99", "-99.0", "-inf"}) {
-    const ArpaModel model =
+    const ImportedNgrams model =
         Read(Replaced("-1.5\tb", absl::StrCat(zero, "\tb"))).value();
     EXPECT_EQ(UnigramLog10(model, "b"), -INFINITY) << zero;
     const BuiltNgramModel built =
@@ -353,7 +353,7 @@ TEST(ArpaReader, ProbabilityOfZero) {
 TEST(ArpaReader, PositiveLogProbabilitiesAreClampedOnRequest) {
   ArpaOptions clamp;
   clamp.clamp_positive = true;
-  const ArpaModel model =
+  const ImportedNgrams model =
       Read(absl::StrReplaceAll(
                kArpa, {{"-1.5\tb", "0.25\tb"}, {"-1\ta b", "1e-3\ta b"}}),
            clamp)
@@ -415,11 +415,12 @@ TEST(ArpaReader, OrderOneAndAnEmptyOrder) {
 }
 
 TEST(ArpaReader, WordsThatLookLikeSomethingElse) {
-  const ArpaModel model = Read(absl::StrReplaceAll(kArpa, {{"\ta", "\t\\end\\"},
-                                                           {" a", " \\end\\"},
-                                                           {"\tb", "\t-0.5"},
-                                                           {" b", " -0.5"}}))
-                              .value();
+  const ImportedNgrams model =
+      Read(absl::StrReplaceAll(kArpa, {{"\ta", "\t\\end\\"},
+                                       {" a", " \\end\\"},
+                                       {"\tb", "\t-0.5"},
+                                       {" b", " -0.5"}}))
+          .value();
   EXPECT_EQ(model.vocabulary.word(3), "\\end\\");
   EXPECT_EQ(model.vocabulary.word(4), "-0.5");
   EXPECT_EQ(model.table.levels[2].size(), 1u);
@@ -433,7 +434,7 @@ TEST(ArpaReader, IgnoresTheLocale) {
     found = found || std::setlocale(LC_ALL, name) != nullptr;
   }
   if (!found) GTEST_SKIP() << "no locale with a decimal comma is installed";
-  const absl::StatusOr<ArpaModel> model = Read(kArpa);
+  const absl::StatusOr<ImportedNgrams> model = Read(kArpa);
   std::setlocale(LC_ALL, before.c_str());
   EXPECT_FLOAT_EQ(UnigramLog10(*model, "b"), -1.5);
 }

@@ -297,7 +297,7 @@ TEST_F(KenlmReferenceTest, Multi30kOrder5Pruned) {
 
 TEST_F(KenlmReferenceTest, ArpaFileOfKenlm) {
   const std::unique_ptr<LineReader> lines = Open("multi30k-en.o3.arpa");
-  ArpaModel arpa = ReadArpa(*lines, ArpaOptions()).value();
+  ImportedNgrams arpa = ReadArpa(*lines, ArpaOptions()).value();
   EXPECT_THAT(arpa.warnings, testing::IsEmpty());
   const BuiltNgramModel built =
       BuildModel(std::move(arpa.vocabulary), arpa.table);
