@@ -32,7 +32,8 @@ constexpr std::pair<absl::string_view, Compression> kCompressionNames[] = {
 // Formats that are not text, by their first bytes.
 constexpr std::pair<absl::string_view, absl::string_view> kFormats[] = {
     {Bytes("mmap lm http://kheafield.com/code"),
-     "a KenLM binary; lmserve reads the ARPA file that it was built from"},
+     "a KenLM binary; import-kenlm imports a trie, import-arpa the ARPA file "
+     "that it was built from"},
     {Bytes("SRILM_BINARY_NGRAM"), "a binary n-gram file of SRILM"},
     {Bytes("lmngram"), "ngram.bin of a model store"},
     {Bytes("PK\x03\x04"), "a zip archive"},

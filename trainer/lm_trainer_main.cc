@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   lmserve::AddImportTorchCommand(app, &action);
   lmserve::AddConvertCommand(app, &action);
   lmserve::AddImportArpaCommand(app, &action);
+  lmserve::AddImportKenlmCommand(app, &action);
   lmserve::AddExportArpaCommand(app, &action);
   lmserve::AddEvaluateCommand(app, &action);
   lmserve::AddEvaluateNbestCommand(app, &action);

@@ -289,6 +289,34 @@ TEST_F(TrainerCommandsTest, ImportedArpaKeepsItsNumbers) {
               std::log(10) * -(0.3 + 0.18 + 0.22 + 0.17 + 0.21), 1e-5);
 }
 
+// The words have other ids, but the model is the same.
+TEST_F(TrainerCommandsTest, ImportedKenlmTriesAreTheirArpaFile) {
+  const auto file = [](absl::string_view name) {
+    return SourcePath(absl::StrCat("tests/trainer/ngram/kenlm/tiny.", name));
+  };
+  const std::string text = "the cat is small .\n, house runs zebra\n";
+  EXPECT_EQ(Trainer({"import-arpa", file("arpa")}), "en@1\n");
+  const nlohmann::json expected = Evaluate(text);
+  int version = 1;
+  for (const char* kind :
+       {"trie", "array.trie", "quantized.trie", "quantized-array.trie"}) {
+    EXPECT_EQ(Trainer({"import-kenlm", file(kind)}),
+              absl::StrCat("en@", ++version, "\n"));
+    EXPECT_EQ(errors_, "");
+    const nlohmann::json found = Evaluate(text);
+    EXPECT_EQ(found["oov"], expected["oov"]);
+    EXPECT_NEAR(found["log_prob"], expected["log_prob"], 1e-4) << kind;
+  }
+  EXPECT_THAT(Trainer({"inspect"}),
+              HasSubstr("source      KenLM quantized trie with array "
+                        "pointers\n"));
+  const Outcome probing = RunTrainer(
+      {"import-kenlm", file("probing"), "--store", store_, "--model", "en"});
+  EXPECT_EQ(probing.exit_code, 1);
+  EXPECT_THAT(probing.errors, AllOf(HasSubstr("tiny.probing: byte 96: "),
+                                    HasSubstr("import-arpa")));
+}
+
 TEST_F(TrainerCommandsTest, ArpaRoundTrip) {
   const std::string file = directory_.File("en.arpa");
   Train(DemoText(300, 1), {"--order", "3", "--arpa", file});

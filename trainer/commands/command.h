@@ -22,6 +22,7 @@ void AddEvaluateNbestCommand(cli::App& app, CommandAction* action);
 void AddEvaluateTranslationsCommand(cli::App& app, CommandAction* action);
 void AddExportArpaCommand(cli::App& app, CommandAction* action);
 void AddImportArpaCommand(cli::App& app, CommandAction* action);
+void AddImportKenlmCommand(cli::App& app, CommandAction* action);
 void AddImportTorchCommand(cli::App& app, CommandAction* action);
 void AddInspectCommand(cli::App& app, CommandAction* action);
 void AddMixtureCommand(cli::App& app, CommandAction* action);
