@@ -18,6 +18,7 @@
 #include "tests/fuzz/loader_input.h"
 #include "tests/fuzz/request_input.h"
 #include "tests/fuzz/require.h"
+#include "tests/testing/kenlm_writer.h"
 #include "tests/testing/ngram_models.h"
 #include "text_io/encoder.h"
 #include "text_io/text_format.h"
@@ -86,6 +87,33 @@ void AddArpaSeeds(const Seeds& seeds) {
         dynamic_cast<const NgramModel&>(*Loaded(name).model().left_to_right());
     RequireOk(WriteArpa(model, arpa), "a back-off model can be written");
     seeds.Add(name, arpa.str());
+  }
+}
+
+// Files of the four kinds, with blanks ("b a", "a b") and without them.
+void AddKenlmSeeds(const Seeds& seeds) {
+  KenlmNgrams ngrams = {{{"<unk>"}, {-2, 0}},
+                        {{"<s>"}, {-99, -0.5}},
+                        {{"</s>"}, {-1.25, 0}},
+                        {{"a"}, {-0.75, -0.25}},
+                        {{"b"}, {-1.5, -0.125}},
+                        {{"<s>", "b"}, {-0.5, -0.25}},
+                        {{"<s>", "b", "a"}, {-0.75, -0.125}},
+                        {{"<s>", "b", "a", "b"}, {-0.5, 0}}};
+  const std::pair<std::string, KenlmKind> kinds[] = {
+      {"exact", {}},
+      {"quantized", {3, 3, -1}},
+      {"arrays", {.pointer_bits = 22}},
+      {"both", {3, 3, 2}}};
+  for (const auto& [name, kind] : kinds) {
+    seeds.Add(absl::StrCat(name, "-blanks"), WriteKenlm(ngrams, kind));
+  }
+  ngrams[{"b", "a"}] = {-0.25, -0.5};
+  ngrams[{"a", "b"}] = {-1.25, -0.75};
+  ngrams[{"b", "a", "b"}] = {-0.125, -0.125};
+  ngrams.erase({"<s>", "b", "a", "b"});
+  for (const auto& [name, kind] : kinds) {
+    seeds.Add(name, WriteKenlm(ngrams, kind));
   }
 }
 
@@ -305,6 +333,7 @@ int main(int argc, char** argv) {
   using lmserve::Seeds;
   lmserve::AddLoaderSeeds(Seeds(argv[1], "loader_fuzzer"));
   lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
+  lmserve::AddKenlmSeeds(Seeds(argv[1], "kenlm_fuzzer"));
   lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
   lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));
   lmserve::AddTensorSeeds(Seeds(argv[1], "tensor_fuzzer"));
