@@ -12,6 +12,7 @@
 #include "models/neural/recurrent_model.h"
 #include "models/neural/recurrent_translation_model.h"
 #include "models/neural/window_model.h"
+#include "models/ngram/count_model.h"
 #include "models/ngram/ngram_model.h"
 #include "models/printable_text.h"
 
@@ -32,7 +33,11 @@ absl::StatusOr<AnyModel> CreateFromFile(absl::string_view file,
 }
 
 absl::StatusOr<AnyModel> CreateNgram(const ModelFiles& files) {
-  return CreateFromFile<NgramModel>(kNgramFile, files);
+  const absl::StatusOr<absl::string_view> bytes = FindFile(files, kNgramFile);
+  if (!bytes.ok()) return bytes.status();
+  return CountTrie::Matches(*bytes)
+             ? CreateFromFile<CountModel>(kNgramFile, files)
+             : CreateFromFile<NgramModel>(kNgramFile, files);
 }
 
 absl::StatusOr<AnyModel> CreateRecurrent(const ModelFiles& files) {

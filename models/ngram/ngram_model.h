@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "models/language_model.h"
 #include "models/ngram/ngram_file.h"
+#include "models/ngram/ngram_set.h"
 
 namespace lmserve {
 
@@ -21,7 +22,7 @@ namespace lmserve {
 //
 // Owns its vocabulary, not the bytes of the file. Immutable: any number of
 // threads may use one instance.
-class NgramModel final : public LanguageModel {
+class NgramModel final : public LanguageModel, public NgramSet {
  public:
   // Checks all of the bytes, and fails as NgramFile::Parse() does, or if <s>
   // has a probability. The bytes must be aligned to 8 bytes and outlive the
@@ -48,11 +49,11 @@ class NgramModel final : public LanguageModel {
   void TopK(absl::Span<const std::byte* const> states, size_t k,
             absl::Span<ScoredWord> best) const override;
 
-  int order() const { return file_.order(); }
-  UnseenRule rule() const { return file_.rule(); }
-
-  // Returns the number of n-grams of an order.
-  size_t Count(int order) const { return file_.header.counts[order - 1]; }
+  int order() const override { return file_.order(); }
+  UnseenRule rule() const override { return file_.rule(); }
+  uint64_t Count(int order) const override {
+    return file_.header.counts[order - 1];
+  }
 
   // The score of one word.
   struct Step {
@@ -63,16 +64,9 @@ class NgramModel final : public LanguageModel {
   // Scores one word and advances the state in place.
   Step ScoreWord(std::byte* state, WordId word) const;
 
-  // One n-gram of the model. backoff is 0 at the highest order.
-  struct Ngram {
-    absl::Span<const WordId> words;
-    float log_prob;
-    float backoff;
-  };
-
-  // Calls visit for the n-grams of an order, context by context, and in the
-  // order of Likelier() within a context.
-  void ForEach(int order, absl::FunctionRef<void(const Ngram&)> visit) const;
+  // Visits the n-grams of a context in the order of Likelier().
+  void ForEach(int order,
+               absl::FunctionRef<void(const Ngram&)> visit) const override;
 
  private:
   friend class NgramScorer;

@@ -98,6 +98,18 @@ Case NgramCase(const std::string& method, int order,
   return c;
 }
 
+// The same models in the compact layout.
+Case CompactCase(const std::string& method, int order) {
+  Case c = NgramCase(method, order);
+  c.name += "_compact";
+  c.make = [=] {
+    EstimateOptions options;
+    options.smoothing.method = method;
+    return CompactTestModel(TrainingText(), order, options);
+  };
+  return c;
+}
+
 Case ArpaCase() {
   Case c;
   c.name = "ngram_arpa";
@@ -432,6 +444,11 @@ std::vector<Case> Cases() {
     // last one of files with the long header.
     for (int order : {16, 17, kMaxNgramOrder}) {
       cases.push_back(NgramCase(std::string(method), order));
+    }
+    if (method == "modified-kneser-ney" || method == "witten-bell") {
+      for (int order : {1, 2, 3, 5, 8, kMaxNgramOrder}) {
+        cases.push_back(CompactCase(std::string(method), order));
+      }
     }
     cases.push_back(NgramCase(std::string(method), 4, {0, 0, 1}));
     cases.push_back(NgramCase(std::string(method), 3, {0, 1, 2}));

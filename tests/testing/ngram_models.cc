@@ -74,11 +74,15 @@ BuiltNgramModel BuildFromArpa(absl::string_view arpa) {
   return BuildModel(std::move(model.vocabulary), model.table);
 }
 
-TrainedNgramModel TrainModel(std::string text, int order,
-                             const EstimateOptions& options) {
+Corpus ReadTestCorpus(std::string text) {
   Progress quiet("", /*quiet=*/true);
   std::unique_ptr<LineReader> lines = LineReader::FromString(std::move(text));
-  Corpus corpus = ReadCorpus(*lines, CorpusOptions(), quiet).value();
+  return ReadCorpus(*lines, CorpusOptions(), quiet).value();
+}
+
+TrainedNgramModel TrainModel(std::string text, int order,
+                             const EstimateOptions& options) {
+  Corpus corpus = ReadTestCorpus(std::move(text));
   const Estimate estimate =
       EstimateModel(CountNgrams(corpus, order, /*threads=*/2), options).value();
   return {BuildModel(std::move(corpus.vocabulary), estimate.table),

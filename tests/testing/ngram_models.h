@@ -11,6 +11,7 @@
 #include "models/ngram/ngram_model.h"
 #include "models/ngram/ngram_table.h"
 #include "trainer/ngram/estimate.h"
+#include "trainer/text/corpus.h"
 
 namespace lmserve {
 
@@ -28,6 +29,9 @@ struct BuiltNgramModel {
 // error.
 BuiltNgramModel BuildModel(Vocabulary vocabulary, const NgramTable& table);
 BuiltNgramModel BuildFromArpa(absl::string_view arpa);
+
+// Reads a text with one sentence per line. Aborts the test program on an error.
+Corpus ReadTestCorpus(std::string text);
 
 // Trains a model on a text with one sentence per line. `notes` are those of the
 // estimate.

@@ -7,6 +7,8 @@
 #include "models/mixture/mixture_file.h"
 #include "models/mixture/mixture_model.h"
 #include "models/model_factory.h"
+#include "models/ngram/count_model.h"
+#include "trainer/ngram/compact_estimate.h"
 
 namespace lmserve {
 
@@ -22,6 +24,25 @@ TestModel NgramTestModel(BuiltNgramModel built) {
   // Moving the string does not move the bytes, which the model uses in place.
   test.files[std::string(kNgramFile)] = std::move(built.bytes);
   test.model = std::move(built.model);
+  return test;
+}
+
+TestModel CompactTestModel(std::string text, int order,
+                           const EstimateOptions& options) {
+  const Corpus corpus = ReadTestCorpus(std::move(text));
+  TestModel test;
+  test.family = std::string(kNgramFamily);
+  test.files[std::string(kVocabularyFile)] =
+      std::string(corpus.vocabulary.text());
+  test.files[std::string(kNgramFile)] =
+      EstimateCompact(CountNgrams(corpus, order, /*threads=*/2), options)
+          .value()
+          .file.bytes;
+  test.model =
+      CountModel::Create(Vocabulary::Parse(std::string(corpus.vocabulary.text()))
+                             .value(),
+                         test.files[std::string(kNgramFile)])
+          .value();
   return test;
 }
 

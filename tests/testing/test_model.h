@@ -26,6 +26,11 @@ struct TestModel {
 
 TestModel NgramTestModel(BuiltNgramModel built);
 
+// Trains an n-gram model in the compact layout on a text with one sentence per
+// line. Aborts the test program on an error.
+TestModel CompactTestModel(std::string text, int order,
+                           const EstimateOptions& options);
+
 // Creates a mixture. The members must have the same vocabulary, and the weights
 // must sum to 1.
 TestModel MixtureTestModel(std::vector<TestModel> members,

@@ -21,6 +21,7 @@
 #include "trainer/commands/common_options.h"
 #include "trainer/evaluation/evaluate.h"
 #include "trainer/ngram/arpa_file.h"
+#include "trainer/ngram/compact_estimate.h"
 #include "trainer/ngram/estimate.h"
 #include "trainer/ngram/ngram_counts.h"
 #include "trainer/ngram/publish_ngram.h"
@@ -29,6 +30,10 @@
 
 namespace lmserve {
 namespace {
+
+// The layouts of ngram.bin.
+constexpr absl::string_view kCompactLayout = "compact";
+constexpr absl::string_view kFastLayout = "fast";
 
 struct NgramOptions {
   ModelOptions target;
@@ -39,6 +44,7 @@ struct NgramOptions {
   int threads = AvailableProcessors();
   CorpusOptions text;
   EstimateOptions estimate;
+  std::string layout = std::string(kFastLayout);
 };
 
 absl::StatusOr<Corpus> ReadTrainingText(const NgramOptions& options) {
@@ -58,6 +64,7 @@ std::map<std::string, std::string> Properties(const NgramOptions& options,
                                               const Corpus& corpus) {
   std::map<std::string, std::string> properties = {
       {"smoothing", options.estimate.smoothing.method},
+      {"layout", options.layout},
       {"sentences", absl::StrCat(corpus.sentences)},
       {"tokens", absl::StrCat(corpus.tokens())},
   };
@@ -103,22 +110,38 @@ absl::Status CheckFiles(const NgramOptions& options) {
   return absl::OkStatus();
 }
 
+// Counts the n-grams, estimates the model and builds its file. Prints notes.
+absl::StatusOr<NgramFileContents> BuildFile(const NgramOptions& options,
+                                            const Corpus& corpus) {
+  NgramCounts counts = CountNgrams(corpus, options.order, options.threads);
+  if (options.layout == kCompactLayout) {
+    absl::StatusOr<CompactEstimate> estimate =
+        EstimateCompact(counts, options.estimate);
+    if (!estimate.ok()) return estimate.status();
+    for (const std::string& note : estimate->notes) PrintMessage(note);
+    return std::move(estimate->file);
+  }
+  const absl::StatusOr<Estimate> estimate =
+      EstimateModel(counts, options.estimate);
+  if (!estimate.ok()) return estimate.status();
+  for (const std::string& note : estimate->notes) PrintMessage(note);
+  counts = {};
+  return BuildFastFile(estimate->table);
+}
+
 absl::Status Train(const NgramOptions& options) {
   absl::Status status =
       CheckCanPublish(options.target.store, options.target.model);
   if (status.ok()) status = CheckPruning(options.estimate.prune);
+  if (status.ok() && options.layout == kCompactLayout) {
+    status = CheckCanBeCompact(options.estimate);
+  }
   if (status.ok()) status = CheckFiles(options);
   if (!status.ok()) return status;
   absl::StatusOr<Corpus> corpus = ReadTrainingText(options);
   if (!corpus.ok()) return corpus.status();
-  absl::StatusOr<Estimate> estimate;
-  {
-    const NgramCounts counts =
-        CountNgrams(*corpus, options.order, options.threads);
-    estimate = EstimateModel(counts, options.estimate);
-  }
-  if (!estimate.ok()) return estimate.status();
-  for (const std::string& note : estimate->notes) PrintMessage(note);
+  const absl::StatusOr<NgramFileContents> file = BuildFile(options, *corpus);
+  if (!file.ok()) return file.status();
   const std::vector<std::string> self_test =
       FirstSentences(corpus->vocabulary, corpus->words);
   const std::map<std::string, std::string> properties =
@@ -126,14 +149,11 @@ absl::Status Train(const NgramOptions& options) {
   corpus->words = {};
   const absl::StatusOr<uint64_t> version =
       PublishNgram(options.target.store, options.target.model,
-                   corpus->vocabulary, estimate->table, properties, self_test);
+                   corpus->vocabulary, *file, properties, self_test);
   if (!version.ok()) return version.status();
-  PrintMessage(
-      absl::StrCat(absl::StrJoin(estimate->table.levels, " / ",
-                                 [](std::string* out, const NgramLevel& level) {
-                                   absl::StrAppend(out, level.size());
-                                 }),
-                   " n-grams of order 1 to ", options.order));
+  PrintMessage(absl::StrCat(absl::StrJoin(file->ngrams, " / "),
+                            " n-grams of order 1 to ", options.order, ", ",
+                            file->bytes.size(), " bytes"));
   // With --arpa - the result is the ARPA file.
   const auto print = options.arpa == "-" ? ReportPublished : PrintPublished;
   print(options.target.model, *version);
@@ -182,6 +202,13 @@ void AddNgramCommand(cli::App& app, CommandAction* action) {
       "per order, as in 0 0 1; the last one also applies to all "
       "higher orders");
   AddVocabularyOptions(command, &options->text);
+  command
+      .add_option("--layout", options->layout,
+                  "How the model is stored: compact takes about 1.2 bytes per "
+                  "n-gram, fast about 19; the probabilities are the same")
+      ->check(cli::IsMember(
+          {std::string(kCompactLayout), std::string(kFastLayout)}))
+      ->capture_default_str();
   command
       .add_option("--threads", options->threads,
                   "Number of threads that count n-grams")

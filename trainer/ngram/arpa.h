@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "models/ngram/ngram_model.h"
+#include "models/ngram/ngram_set.h"
 #include "text_io/line_reader.h"
 #include "trainer/ngram/imported_ngrams.h"
 
@@ -50,7 +50,7 @@ absl::StatusOr<ImportedNgrams> ReadArpa(LineReader& lines,
 // Writes a model. Fails with FAILED_PRECONDITION for a model of order 2 or
 // higher whose rule for unseen words an ARPA file cannot express (additive
 // smoothing, stupid back-off). The caller must check the state of the stream.
-absl::Status WriteArpa(const NgramModel& model, std::ostream& out);
+absl::Status WriteArpa(const NgramSet& model, std::ostream& out);
 
 }  // namespace lmserve
 

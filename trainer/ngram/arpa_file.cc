@@ -21,7 +21,7 @@ absl::Status WriteArpaFile(const std::string& store, const std::string& name,
         "model ", name, ": expected the family ngram, found ", family));
   }
   const auto& model =
-      dynamic_cast<const NgramModel&>(*(*handle)->model().left_to_right());
+      dynamic_cast<const NgramSet&>(*(*handle)->model().left_to_right());
   absl::StatusOr<std::unique_ptr<OutputFile>> file = OutputFile::Open(path);
   if (!file.ok()) return file.status();
   absl::Status status = WriteArpa(model, (*file)->stream());

@@ -18,7 +18,7 @@ std::string Log10(float natural) {
 
 }  // namespace
 
-absl::Status WriteArpa(const NgramModel& model, std::ostream& out) {
+absl::Status WriteArpa(const NgramSet& model, std::ostream& out) {
   if (model.rule() != UnseenRule::kBackOff && model.order() > 1) {
     return absl::FailedPreconditionError(
         "expected a model that an ARPA file can express, found additive "
@@ -31,7 +31,7 @@ absl::Status WriteArpa(const NgramModel& model, std::ostream& out) {
   for (int k = 1; k <= model.order(); ++k) {
     out << absl::StrCat("\n\\", k, "-grams:\n");
     std::string line;
-    model.ForEach(k, [&](const NgramModel::Ngram& ngram) {
+    model.ForEach(k, [&](const NgramSet::Ngram& ngram) {
       line = Log10(ngram.log_prob);
       char separator = '\t';
       for (WordId word : ngram.words) {

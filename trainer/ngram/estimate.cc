@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "trainer/ngram/fit_counts.h"
 
 namespace lmserve {
 namespace {
@@ -48,23 +49,6 @@ class Estimator {
     }
   }
 
-  // Returns the counts that the smoothing method uses for an order, after
-  // fitting the method to them.
-  std::vector<uint32_t> FitCounts(int k) {
-    std::vector<uint32_t> counts = counts_.levels[k - 1].counts;
-    if (smoothing_.adjusts_counts() && k < counts_.order()) {
-      counts = AdjustedCounts(counts_, k);
-    }
-    if (k == 1) counts[counts_.begin_sentence] = 0;
-    CountsOfCounts n = {};
-    for (uint32_t count : counts) {
-      if (count < n.size()) ++n[count];
-    }
-    std::string note = smoothing_.Fit(k, n);
-    if (!note.empty()) estimate_.notes.push_back(std::move(note));
-    return counts;
-  }
-
   bool Keeps(int k, uint32_t ngram) const {
     if (options_.prune.empty()) return true;
     const size_t last = options_.prune.size() - 1;
@@ -75,7 +59,8 @@ class Estimator {
   // Estimates order 1, whose lower order is the uniform distribution. <s> is
   // never predicted, so it has probability 0.
   void EstimateUnigrams() {
-    const std::vector<uint32_t> counts = FitCounts(1);
+    const std::vector<uint32_t> counts =
+        FitCounts(counts_, 1, smoothing_, &estimate_.notes);
     const uint32_t begin = counts_.begin_sentence;
     std::vector<uint32_t> events = counts;
     events.erase(events.begin() + begin);
@@ -122,7 +107,8 @@ class Estimator {
 
   // Estimates the n-grams of order k, context by context.
   void EstimateLevel(int k) {
-    const std::vector<uint32_t> counts = FitCounts(k);
+    const std::vector<uint32_t> counts =
+        FitCounts(counts_, k, smoothing_, &estimate_.notes);
     const std::vector<uint32_t>& children = counts_.levels[k - 2].children;
     NgramLevel& contexts = estimate_.table.levels[k - 2];
     std::vector<double> probabilities(counts.size());

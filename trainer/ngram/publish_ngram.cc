@@ -11,23 +11,28 @@
 
 namespace lmserve {
 
+absl::StatusOr<NgramFileContents> BuildFastFile(const NgramTable& table) {
+  absl::StatusOr<std::string> bytes = BuildNgramFile(table);
+  if (!bytes.ok()) return bytes.status();
+  NgramFileContents file = {*std::move(bytes), {}};
+  for (const NgramLevel& level : table.levels) {
+    file.ngrams.push_back(level.size());
+  }
+  return file;
+}
+
 absl::StatusOr<uint64_t> PublishNgram(
     const std::string& store, absl::string_view name,
-    const Vocabulary& vocabulary, const NgramTable& table,
+    const Vocabulary& vocabulary, const NgramFileContents& file,
     std::map<std::string, std::string> properties,
     std::vector<std::string> self_test) {
-  const absl::StatusOr<std::string> bytes = BuildNgramFile(table);
-  if (!bytes.ok()) return bytes.status();
-  properties["order"] = absl::StrCat(table.order());
-  properties["ngrams"] = absl::StrJoin(
-      table.levels, " ", [](std::string* out, const NgramLevel& level) {
-        absl::StrAppend(out, level.size());
-      });
+  properties["order"] = absl::StrCat(file.ngrams.size());
+  properties["ngrams"] = absl::StrJoin(file.ngrams, " ");
   NewVersion version;
   version.family = std::string(kNgramFamily);
   version.properties = std::move(properties);
   version.files = {{std::string(kVocabularyFile), vocabulary.text()},
-                   {std::string(kNgramFile), *bytes}};
+                   {std::string(kNgramFile), file.bytes}};
   version.self_test = std::move(self_test);
   return Publish(store, name, version);
 }

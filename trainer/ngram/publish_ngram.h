@@ -2,6 +2,7 @@
 #ifndef LMSERVE_TRAINER_NGRAM_PUBLISH_NGRAM_H_
 #define LMSERVE_TRAINER_NGRAM_PUBLISH_NGRAM_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -13,14 +14,23 @@
 
 namespace lmserve {
 
+// The contents of ngram.bin, and the numbers of n-grams of order 1, 2, ...
+struct NgramFileContents {
+  std::string bytes;
+  std::vector<uint64_t> ngrams;
+};
+
 // Publishes an n-gram model as the next version of a model in a store and
 // returns the version's number. The order and the numbers of n-grams are added
 // to the properties.
 absl::StatusOr<uint64_t> PublishNgram(
     const std::string& store, absl::string_view name,
-    const Vocabulary& vocabulary, const NgramTable& table,
+    const Vocabulary& vocabulary, const NgramFileContents& file,
     std::map<std::string, std::string> properties,
     std::vector<std::string> self_test);
+
+// Builds the file of a table, in the fast layout.
+absl::StatusOr<NgramFileContents> BuildFastFile(const NgramTable& table);
 
 }  // namespace lmserve
 

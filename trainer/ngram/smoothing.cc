@@ -70,6 +70,11 @@ class WittenBell final : public Smoothing {
     std::transform(counts.begin(), counts.end(), shares.begin(),
                    [sum](uint32_t count) { return count / sum; });
   }
+
+  bool is_compact() const override { return true; }
+  CountSmoothing CompactParameters(int /*order*/) const override {
+    return {.discount = {}, .types_weight = 1};
+  }
 };
 
 // Katz 1987: counts up to k get a Good-Turing discount; the leftover goes to
@@ -160,6 +165,12 @@ class ModifiedKneserNey final : public Smoothing {
       shares[i] =
           count == 0 ? 0 : (count - discounts[std::min(count, 3u) - 1]) / sum;
     }
+  }
+
+  bool is_compact() const override { return true; }
+  CountSmoothing CompactParameters(int order) const override {
+    const Discounts& d = discounts_[order - 1];
+    return {.discount = {0, d[0], d[1], d[2]}, .types_weight = 0};
   }
 
  private:

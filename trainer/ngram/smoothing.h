@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "models/ngram/count_trie.h"
 
 namespace lmserve {
 
@@ -49,6 +50,12 @@ class Smoothing {
   // REQUIRES: at least one count is positive.
   virtual void Share(int order, absl::Span<const uint32_t> counts,
                      absl::Span<double> shares) const = 0;
+
+  // Whether the compact layout of n-gram models can compute the shares.
+  virtual bool is_compact() const { return false; }
+  // Returns the parameters with which it does. REQUIRES: is_compact(), and
+  // Fit() was called for the order.
+  virtual CountSmoothing CompactParameters(int /*order*/) const { return {}; }
 };
 
 struct SmoothingOptions {

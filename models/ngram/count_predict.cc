@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CountModel::Distribution() and TopK(): prediction of the next word.
+//
+// The candidates for the next word after a context h are the children of h, the
+// children of its suffix h', and so on to all words. A word that is a child of
+// several of them gets its probability from the longest. Each of these lists is
+// sorted by probability, or is short enough to be sorted now, so merging them
+// yields the k best words after little more than k steps.
+//
+// Since the children of a context are a subset of those of its suffix, a child
+// of a suffix is hidden if the next longer context has it, too.
+//
+// Tested by tests/conformance and tests/models/ngram/count_model_test.cc.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "models/ngram/count_model.h"
+#include "models/ngram/log_probabilities.h"
+
+namespace lmserve {
+namespace {
+
+// A word that a list proposes.
+struct Candidate {
+  double probability;  // given the context that was asked for
+  WordId word;
+  uint32_t child;  // its position among the children of the list's context
+};
+
+bool IsLikelier(const Candidate& a, const Candidate& b) {
+  if (a.probability != b.probability) return a.probability > b.probability;
+  return a.word < b.word;
+}
+
+// Yields the next words of a chain of contexts, each once, by descending
+// probability.
+class CountMerger {
+ public:
+  CountMerger(const CountTrie& trie, std::vector<CountContext> contexts)
+      : trie_(trie), contexts_(std::move(contexts)) {
+    lists_.resize(contexts_.size() + 1);
+    for (size_t i = 0; i < lists_.size(); ++i) Read(i);
+  }
+
+  // Returns false after the last word.
+  bool Next(Candidate* next) {
+    for (;;) {
+      List* best = nullptr;
+      for (List& list : lists_) {
+        if (list.ended) continue;
+        if (best == nullptr || IsLikelier(list.head, best->head)) best = &list;
+      }
+      if (best == nullptr) return false;
+      const size_t i = best - lists_.data();
+      *next = best->head;
+      ++best->position;
+      Read(i);
+      if (!IsHidden(i, next->child)) return true;
+    }
+  }
+
+ private:
+  // List 0 has all words; list i has the children of contexts_[i - 1].
+  struct List {
+    Candidate head;
+    uint32_t position = 0;
+    bool ended = false;
+    std::vector<Candidate> sorted;  // all candidates, if they are not stored
+  };
+
+  bool IsHidden(size_t i, uint32_t child) const {
+    return i < contexts_.size() && contexts_[i].Find(child) != kNoRank;
+  }
+
+  // Reads the head of a list at its position.
+  void Read(size_t i) {
+    List& list = lists_[i];
+    if (i == 0) {
+      list.ended = list.position == trie_.vocabulary_size;
+      if (list.ended) return;
+      const WordId word = trie_.BestUnigram(list.position);
+      list.head = {Discount(trie_.UnigramProbability(word), 0), word, word};
+      return;
+    }
+    const CountContext& context = contexts_[i - 1];
+    if (context.has_best() && list.position < kListedChildren) {
+      list.head = Child(i, context.Best(list.position));
+      return;
+    }
+    if (list.sorted.empty()) Sort(i);
+    list.ended = list.position >= list.sorted.size();
+    if (!list.ended) list.head = list.sorted[list.position];
+  }
+
+  void Sort(size_t i) {
+    std::vector<Candidate>& sorted = lists_[i].sorted;
+    const uint32_t size = contexts_[i - 1].size();
+    sorted.reserve(size);
+    for (uint32_t child = 0; child < size; ++child) {
+      sorted.push_back(Child(i, child));
+    }
+    std::sort(sorted.begin(), sorted.end(), IsLikelier);
+  }
+
+  // Returns child number `child` of contexts_[i - 1].
+  Candidate Child(size_t i, uint32_t child) const {
+    double shares[kMaxNgramOrder];
+    uint32_t rank = child;
+    for (size_t k = i; k > 0; --k) {
+      // A file may have ranks that its suffixes do not have.
+      if (rank >= contexts_[k - 1].size()) return {0, 0, child};
+      shares[k - 1] = contexts_[k - 1].Share(rank);
+      rank = contexts_[k - 1].Rank(rank);
+    }
+    double probability = trie_.UnigramProbability(rank);
+    for (size_t k = 0; k < i; ++k) {
+      probability = contexts_[k].weights().leftover * probability + shares[k];
+    }
+    return {Discount(probability, i), rank, child};
+  }
+
+  // Backs off from the contexts after the first i, which do not have the word.
+  double Discount(double probability, size_t i) const {
+    for (; i < contexts_.size(); ++i) {
+      probability *= contexts_[i].weights().leftover;
+    }
+    return probability;
+  }
+
+  const CountTrie& trie_;
+  const std::vector<CountContext> contexts_;
+  std::vector<List> lists_;
+};
+
+}  // namespace
+
+void CountModel::Distribution(absl::Span<const std::byte* const> states,
+                              float* log_probs) const {
+  const size_t words = vocabulary_.size();
+  std::vector<double> probabilities(words);
+  // The words of the children of the last context and of this one.
+  std::vector<WordId> last_children, children;
+  std::vector<uint32_t> ranks;
+  for (const std::byte* state : states) {
+    CountChain chain;
+    Read(state, &chain);
+    for (WordId w = 0; w < words; ++w) {
+      probabilities[w] = trie_.UnigramProbability(w);
+    }
+    bool first = true;
+    for (const CountContext& context : Contexts(chain)) {
+      const double leftover = context.weights().leftover;
+      for (double& probability : probabilities) probability *= leftover;
+      context.Ranks(&ranks);
+      children.clear();
+      for (uint32_t i = 0; i < ranks.size(); ++i) {
+        // A file may have ranks that its suffixes do not have.
+        if (!first && ranks[i] >= last_children.size()) break;
+        const WordId word = first ? ranks[i] : last_children[ranks[i]];
+        children.push_back(word);
+        probabilities[word] += context.Share(i);
+      }
+      last_children.swap(children);
+      first = false;
+    }
+    LogProbabilities(probabilities, {log_probs, words});
+    log_probs += words;
+  }
+}
+
+void CountModel::TopK(absl::Span<const std::byte* const> states, size_t k,
+                      absl::Span<ScoredWord> best) const {
+  std::vector<ScoredWord> words;
+  for (size_t i = 0; i < states.size(); ++i) {
+    CountChain chain;
+    Read(states[i], &chain);
+    CountMerger merger(trie_, Contexts(chain));
+    words.clear();
+    Candidate next;
+    // Words with equal logarithms may come in any order, so all that have the
+    // logarithm of the last are needed.
+    while (merger.Next(&next)) {
+      float log_prob;
+      LogProbabilities({&next.probability, 1}, {&log_prob, 1});
+      if (words.size() >= k && log_prob < words[k - 1].log_prob) break;
+      words.push_back({next.word, log_prob});
+    }
+    std::sort(words.begin(), words.end(), Likelier);
+    std::copy_n(words.begin(), k, best.subspan(i * k, k).begin());
+  }
+}
+
+}  // namespace lmserve

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/ngram/count_trie.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "models/ngram/bits.h"
+#include "models/ngram/large_context.h"
+
+namespace lmserve {
+
+CountWeights ComputeCountWeights(const CountSmoothing& smoothing,
+                                 uint64_t children, uint64_t sum, uint64_t ones,
+                                 uint64_t twos) {
+  if (sum == 0) return {0, 1};
+  const double types = smoothing.types_weight * static_cast<double>(children);
+  const double inverse = 1 / (static_cast<double>(sum) + types);
+  const double discounts =
+      smoothing.discount[1] * static_cast<double>(ones) +
+      smoothing.discount[2] * static_cast<double>(twos) +
+      smoothing.discount[3] * static_cast<double>(children - ones - twos);
+  return {inverse, (discounts + types) * inverse};
+}
+
+CountContext::CountContext(const CountLevel& level, NgramId id)
+    : level_(&level) {
+  if (id < level.direct) {
+    ReadLarge(id);
+  } else {
+    ReadBlock(id - level.direct);
+  }
+}
+
+void CountContext::ReadBlock(NgramId id) {
+  const uint64_t index = id / kBlockContexts;
+  const int slot = static_cast<int>(id % kBlockContexts);
+  const uint8_t* block = level_->Block(index);
+  const auto singles = LoadUnaligned<uint64_t>(block);
+  first_child_ =
+      level_->BlockBaseChild(index) + LoadUnaligned<uint32_t>(block + 8);
+  const int single_rank_bits = block[12] & 31;
+  const int single_count_bits = kSingleCountBits[block[12] >> 5];
+  const uint32_t larges = block[13];
+  const uint8_t* marks = block + kBlockHeaderBytes;
+  if (larges > 0) marks += 4 + 4 * larges;
+  const int single_count = std::popcount(singles);
+  const int singles_before =
+      std::popcount(singles & ((uint64_t{1} << slot) - 1));
+  const uint8_t* single_fields = marks + kBlockContexts - single_count;
+  const int marks_before = slot - singles_before;
+  uint32_t small_before = 0, larges_before = 0;
+  uint64_t bits_before = 0;
+  for (int i = 0; i < marks_before; ++i) {
+    const uint32_t n = marks[i] & 15;
+    if (n == kLargeMark) {
+      ++larges_before;
+    } else {
+      small_before += n;
+      bits_before += n * level_->child_bits[marks[i] >> 4];
+    }
+  }
+  if ((singles >> slot & 1) == 0 && (marks[marks_before] & 15) == kLargeMark) {
+    return ReadLarge(LoadUnaligned<uint32_t>(marks - 4 * larges - 4) +
+                     larges_before);
+  }
+  first_child_ += static_cast<uint32_t>(singles_before) + small_before;
+  if (larges_before > 0) {
+    first_child_ +=
+        LoadUnaligned<uint32_t>(marks - 4 * larges + 4 * (larges_before - 1));
+  }
+  const int single_bits = single_rank_bits + single_count_bits;
+  if (singles >> slot & 1) {
+    size_ = 1;
+    bits_ = single_fields;
+    rank_bits_ = single_rank_bits;
+    count_bits_ = single_count_bits;
+    ranks_at_ = static_cast<uint64_t>(singles_before) * single_bits;
+  } else {
+    const int widths = marks[marks_before] >> 4;
+    size_ = marks[marks_before] & 15;
+    bits_ = single_fields + (single_count * single_bits + 7) / 8;
+    rank_bits_ = level_->rank_bits[widths];
+    count_bits_ = level_->count_bits[widths];
+    ranks_at_ = bits_before;
+  }
+  counts_at_ = ranks_at_ + size_ * rank_bits_;
+  uint64_t sum = 0, ones = 0, twos = 0;
+  for (uint32_t i = 0; i < size_; ++i) {
+    const uint64_t count = Count(i);
+    sum += count;
+    ones += count == 1;
+    twos += count == 2;
+  }
+  weights_ = ComputeCountWeights(level_->smoothing, size_, sum, ones, twos);
+}
+
+void CountContext::ReadLarge(uint64_t index) {
+  large_ = &level_->larges[index];
+  data_ = level_->LargeData(index);
+  size_ = large_->size;
+  first_child_ = level_->LargeFirstChild(index);
+  weights_ = {large_->inverse, large_->leftover};
+}
+
+uint64_t CountContext::Count(uint32_t i) const {
+  if (large_ == nullptr) {
+    return 1 + ReadBits(bits_, counts_at_ + i * count_bits_, count_bits_);
+  }
+  return FindLargeCount(*large_, data_, i).Count();
+}
+
+namespace {
+
+// Returns the position of the i-th 1, counted from 0, at or after a bit.
+uint64_t SelectBit(const uint8_t* bits, uint64_t from, uint64_t i) {
+  for (uint64_t at = from;; at += 56) {
+    const uint64_t word = ReadBits(bits, at, 56);
+    const auto ones = static_cast<uint64_t>(std::popcount(word));
+    if (i >= ones) {
+      i -= ones;
+      continue;
+    }
+    uint64_t rest = word;
+    for (; i > 0; --i) rest &= rest - 1;
+    return at + std::countr_zero(rest);
+  }
+}
+
+}  // namespace
+
+uint32_t CountContext::Rank(uint32_t i) const {
+  if (large_ == nullptr) {
+    return static_cast<uint32_t>(
+        ReadBits(bits_, ranks_at_ + i * rank_bits_, rank_bits_));
+  }
+  switch (large_->list()) {
+    case RankList::kEmpty:
+      break;
+    case RankList::kShort:
+      return LoadUnaligned<uint16_t>(data_ + 2 * i);
+    case RankList::kBitmap: {
+      // Finds the last cell that has at most i children before it.
+      uint32_t low = 0, high = large_->counts_at() / kCellBytes;
+      while (high - low > 1) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (LoadUnaligned<uint32_t>(data_ + middle * kCellBytes) <= i) {
+          low = middle;
+        } else {
+          high = middle;
+        }
+      }
+      const uint8_t* cell = data_ + low * kCellBytes;
+      return low * kCellRanks +
+             static_cast<uint32_t>(
+                 SelectBit(cell + 4, 0, i - LoadUnaligned<uint32_t>(cell)));
+    }
+    case RankList::kFano8:
+    case RankList::kFano16: {
+      const FanoList list(*large_, data_);
+      const uint64_t bit = SelectBit(list.upper, 0, i);
+      return static_cast<uint32_t>((bit - i) << list.low_bits) | list.Low(i);
+    }
+  }
+  return kNoRank;
+}
+
+namespace {
+
+uint32_t FindInBitmap(const LargeContext& large, const uint8_t* data,
+                      uint32_t rank) {
+  const uint32_t cell = rank / kCellRanks, bit = rank % kCellRanks;
+  if (cell >= large.counts_at() / kCellBytes) return kNoRank;
+  const uint8_t* at = data + cell * kCellBytes;
+  if (ReadBits(at + 4, bit, 1) == 0) return kNoRank;
+  uint32_t before = LoadUnaligned<uint32_t>(at);
+  for (uint32_t begin = 0; begin < bit; begin += 32) {
+    const int width = static_cast<int>(std::min<uint32_t>(32, bit - begin));
+    before += std::popcount(ReadBits(at + 4, begin, width));
+  }
+  return before;
+}
+
+uint32_t FindInFano(const FanoList& list, uint32_t rank) {
+  const uint32_t bucket = rank >> list.low_bits;
+  if (bucket >= list.buckets) return kNoRank;
+  // Finds the first bit of the bucket, after as many zeros.
+  uint64_t bit = 0;
+  uint32_t zeros = bucket % FanoList::kSampled;
+  if (bucket >= FanoList::kSampled) {
+    bit = list.Sample(bucket / FanoList::kSampled - 1);
+  }
+  for (int width = 32; zeros > 0;) {
+    const uint64_t word = ReadBits(list.upper, bit, width);
+    const auto count = static_cast<uint32_t>(width - std::popcount(word));
+    if (count < zeros || width == 1) {
+      zeros -= count;
+      bit += width;
+    } else {
+      width /= 2;
+    }
+  }
+  // The ones before the last zero belong to the bucket before.
+  auto i = static_cast<uint32_t>(bit) - bucket;
+  const uint32_t low = rank & ((uint32_t{1} << list.low_bits) - 1);
+  for (; ReadBits(list.upper, bit, 1) != 0; ++bit, ++i) {
+    if (list.Low(i) >= low) return list.Low(i) == low ? i : kNoRank;
+  }
+  return kNoRank;
+}
+
+}  // namespace
+
+uint32_t CountContext::Find(uint32_t rank) const {
+  if (large_ != nullptr && large_->list() == RankList::kBitmap) {
+    return FindInBitmap(*large_, data_, rank);
+  }
+  if (large_ != nullptr && (large_->list() == RankList::kFano8 ||
+                            large_->list() == RankList::kFano16)) {
+    return FindInFano(FanoList(*large_, data_), rank);
+  }
+  for (uint32_t i = 0; i < size_; ++i) {
+    const uint32_t stored = Rank(i);
+    if (stored >= rank) return stored == rank ? i : kNoRank;
+  }
+  return kNoRank;
+}
+
+void CountContext::Ranks(std::vector<uint32_t>* ranks) const {
+  ranks->clear();
+  ranks->reserve(size_);
+  if (large_ != nullptr && large_->list() == RankList::kBitmap) {
+    const uint32_t cells = large_->counts_at() / kCellBytes;
+    for (uint32_t cell = 0; cell < cells; ++cell) {
+      for (uint32_t at = 0; at < kCellRanks; at += 32) {
+        auto bits =
+            LoadUnaligned<uint32_t>(data_ + cell * kCellBytes + 4 + at / 8);
+        for (; bits != 0; bits &= bits - 1) {
+          ranks->push_back(cell * kCellRanks + at + std::countr_zero(bits));
+        }
+      }
+    }
+    return;
+  }
+  if (large_ != nullptr && large_->list() != RankList::kShort && size_ > 0) {
+    const FanoList list(*large_, data_);
+    for (uint64_t at = 0; ranks->size() < size_; at += 32) {
+      auto bits = static_cast<uint32_t>(ReadBits(list.upper, at, 32));
+      for (; bits != 0 && ranks->size() < size_; bits &= bits - 1) {
+        const auto i = static_cast<uint32_t>(ranks->size());
+        const uint64_t bit = at + std::countr_zero(bits);
+        ranks->push_back(static_cast<uint32_t>((bit - i) << list.low_bits) |
+                         list.Low(i));
+      }
+    }
+    return;
+  }
+  for (uint32_t i = 0; i < size_; ++i) ranks->push_back(Rank(i));
+}
+
+uint32_t CountContext::Best(uint32_t i) const {
+  const int width = BitWidth(size_ - 1);
+  return static_cast<uint32_t>(
+      ReadBits(LargeBestAt(*large_, data_), i * width, width));
+}
+
+void CountTrie::ComputeUnigramWeights() {
+  uint64_t sum = 0, seen = 0, ones = 0, twos = 0;
+  for (WordId w = 0; w < vocabulary_size; ++w) {
+    const uint64_t count = w == begin_sentence ? 0 : UnigramCount(w);
+    sum += count;
+    seen += count > 0;
+    ones += count == 1;
+    twos += count == 2;
+  }
+  unigram_weights = ComputeCountWeights(unigrams, seen, sum, ones, twos);
+  uniform = unigram_weights.leftover / (vocabulary_size - 1);
+}
+
+WordId CountTrie::BestUnigram(WordId i) const {
+  const int width = BitWidth(vocabulary_size - 1);
+  return static_cast<WordId>(
+      ReadBits(unigram_order, uint64_t{i} * width, width));
+}
+
+}  // namespace lmserve

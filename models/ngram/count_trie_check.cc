@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CountTrie::Parse(): checks every byte that look-ups rely on.
+//
+// The number of steps is bounded by the size of the file, whatever it says: the
+// data of the contexts must follow each other, so no byte is decoded twice.
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "models/ngram/bits.h"
+#include "models/ngram/broken_file.h"
+#include "models/ngram/count_trie.h"
+#include "models/ngram/large_context.h"
+
+namespace lmserve {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "ngram.bin is little-endian and used in place");
+
+const uint8_t* Bytes(absl::string_view file) {
+  return reinterpret_cast<const uint8_t*>(file.data());
+}
+
+// Finds sections by their offsets.
+class Sections {
+ public:
+  explicit Sections(absl::string_view file) : file_(file) {}
+
+  // Returns `count` values at an offset, or an error that names the field,
+  // which is itself at the offset `field`.
+  template <typename T>
+  absl::StatusOr<const T*> Find(uint64_t field, absl::string_view what,
+                                uint64_t at, uint64_t count) const {
+    if (at % alignof(uint64_t) != 0 || at > file_.size() ||
+        file_.size() - at < kSectionPadding ||
+        (file_.size() - at - kSectionPadding) / sizeof(T) < count) {
+      return BrokenNgramFile(
+          field, absl::StrCat("offset of the ", what),
+          absl::StrCat("a multiple of 8 with ", count, " times ", sizeof(T),
+                       " and ", kSectionPadding, " bytes in the file"),
+          at);
+    }
+    return reinterpret_cast<const T*>(file_.data() + at);
+  }
+
+ private:
+  const absl::string_view file_;
+};
+
+absl::Status CheckSmoothing(const CountSmoothing& smoothing, uint64_t offset) {
+  for (int count = 0; count < 4; ++count) {
+    const double discount = smoothing.discount[count];
+    if (!(discount >= 0 && discount <= count)) {
+      return BrokenNgramFile(offset + 8 * count,
+                             absl::StrCat("discount for a count of ", count),
+                             absl::StrCat("0 to ", count), discount);
+    }
+  }
+  if (!(smoothing.types_weight >= 0 && smoothing.types_weight <= 1e6)) {
+    return BrokenNgramFile(offset + 32, "weight of the types", "0 to 1e6",
+                           smoothing.types_weight);
+  }
+  return absl::OkStatus();
+}
+
+// Checks the contexts of one order and their children.
+class LevelCheck {
+ public:
+  LevelCheck(absl::string_view file, const CountTrie& trie, int order,
+             const CountLevelRecord& record)
+      : file_(Bytes(file)),
+        level_(trie.levels[order - 1]),
+        record_(record),
+        begin_sentence_(trie.begin_sentence),
+        // Ranks of higher orders are compared when they are used.
+        ranks_(order == 1 ? trie.vocabulary_size : kNoRank),
+        first_order_(order == 1) {}
+
+  absl::Status Run() {
+    for (uint64_t i = 0; i < level_.direct; ++i) {
+      if (absl::Status status = CheckLarge(); !status.ok()) return status;
+    }
+    const uint64_t contexts = level_.contexts - level_.direct;
+    for (uint64_t i = 0; i * kBlockContexts < contexts; ++i) {
+      const auto used = static_cast<int>(
+          std::min<uint64_t>(kBlockContexts, contexts - i * kBlockContexts));
+      if (absl::Status status = CheckBlock(i, used); !status.ok()) {
+        return status;
+      }
+    }
+    if (next_large_ != level_.large_count) {
+      return BrokenNgramFile(record_.larges_at, "large contexts in blocks",
+                             level_.large_count, next_large_);
+    }
+    if (children_ != level_.children) {
+      return BrokenNgramFile(record_.blocks_at, "children of all contexts",
+                             level_.children, children_);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  uint64_t OffsetOf(const uint8_t* at) const { return at - file_; }
+
+  absl::Status CheckBase(uint64_t field, const BlockBase& base, uint64_t data) {
+    if (base.child != children_) {
+      return BrokenNgramFile(field, "first child of a group", children_,
+                             base.child);
+    }
+    if (base.data != data) {
+      return BrokenNgramFile(field + 8, "offset of a group", data, base.data);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckRank(const uint8_t* at, uint64_t rank) const {
+    if (rank >= ranks_) {
+      return BrokenNgramFile(OffsetOf(at), "rank of a child",
+                             absl::StrCat("less than ", ranks_), rank);
+    }
+    if (first_order_ && rank == begin_sentence_) {
+      return BrokenNgramFile(OffsetOf(at), "child", "a word other than <s>",
+                             rank);
+    }
+    return absl::OkStatus();
+  }
+
+  // Checks that `rank` may follow the rank before it in a context.
+  absl::Status CheckNextRank(const uint8_t* at, uint32_t i, uint64_t rank) {
+    if (i > 0 && rank <= last_rank_) {
+      return BrokenNgramFile(OffsetOf(at), "rank of a child",
+                             absl::StrCat("more than ", last_rank_), rank);
+    }
+    last_rank_ = rank;
+    return CheckRank(at, rank);
+  }
+
+  absl::Status CheckBlock(uint64_t index, int used) {
+    const uint64_t base = index / kBlocksPerBase;
+    if (index % kBlocksPerBase == 0) {
+      absl::Status status =
+          CheckBase(record_.bases_at + base * sizeof(BlockBase),
+                    level_.bases[base], block_at_);
+      if (!status.ok()) return status;
+    }
+    const uint64_t offset = level_.bases[base].data + level_.directory[index];
+    if (offset != block_at_ ||
+        record_.blocks_size - offset < kBlockHeaderBytes) {
+      return BrokenNgramFile(record_.directory_at + index * 4,
+                             "offset of a block", block_at_, offset);
+    }
+    const uint8_t* block = level_.blocks + offset;
+    const uint8_t* end = level_.blocks + record_.blocks_size;
+    const auto singles = LoadUnaligned<uint64_t>(block);
+    const uint64_t first =
+        level_.bases[base].child + LoadUnaligned<uint32_t>(block + 8);
+    if (first != children_) {
+      return BrokenNgramFile(OffsetOf(block) + 8, "first child of a block",
+                             children_, first);
+    }
+    if (used < kBlockContexts && singles >> used != 0) {
+      return BrokenNgramFile(OffsetOf(block), "contexts of the last block",
+                             used, BitWidth(singles));
+    }
+    const uint32_t larges = block[13];
+    const int single_count = std::popcount(singles);
+    const int marks_count = kBlockContexts - single_count;
+    const uint8_t* marks =
+        block + kBlockHeaderBytes + (larges > 0 ? 4 + 4 * larges : 0);
+    if (end - block < marks - block + marks_count) {
+      return BrokenNgramFile(OffsetOf(block) + 13, "large contexts of a block",
+                             "fewer", larges);
+    }
+    if (larges > 0 &&
+        LoadUnaligned<uint32_t>(block + kBlockHeaderBytes) != next_large_) {
+      return BrokenNgramFile(
+          OffsetOf(block) + kBlockHeaderBytes, "first large context",
+          next_large_, LoadUnaligned<uint32_t>(block + kBlockHeaderBytes));
+    }
+    const int rank_bits = block[12] & 31;
+    const int count_bits = kSingleCountBits[block[12] >> 5];
+    const int single_bits = rank_bits + count_bits;
+    const uint8_t* single_fields = marks + marks_count;
+    const uint8_t* small_fields =
+        single_fields + (single_count * single_bits + 7) / 8;
+    uint64_t small_bits = 0;
+    for (int i = 0; i < marks_count; ++i) {
+      const uint32_t size = marks[i] & 15;
+      if (size != kLargeMark) {
+        small_bits += size * level_.child_bits[marks[i] >> 4];
+      }
+    }
+    if (end - small_fields < static_cast<ptrdiff_t>((small_bits + 7) / 8)) {
+      return BrokenNgramFile(OffsetOf(marks), "bits of a block",
+                             (end - small_fields) * 8, small_bits);
+    }
+    block_at_ = small_fields + (small_bits + 7) / 8 - level_.blocks;
+
+    int single = 0, mark = 0;
+    uint32_t large = 0;
+    uint64_t bit = 0, large_children = 0;
+    for (int slot = 0; slot < kBlockContexts; ++slot) {
+      if (singles >> slot & 1) {
+        const uint64_t rank =
+            ReadBits(single_fields, single * single_bits, rank_bits);
+        absl::Status status = CheckNextRank(single_fields, 0, rank);
+        if (!status.ok()) return status;
+        ++single;
+        ++children_;
+        continue;
+      }
+      const uint8_t* at = marks + mark++;
+      const uint32_t size = *at & 15;
+      if (slot >= used && size > 0) {
+        return BrokenNgramFile(OffsetOf(at), "context after the last", 0, size);
+      }
+      if (size == kLargeMark) {
+        const uint64_t before = children_;
+        if (large == larges) {
+          return BrokenNgramFile(OffsetOf(block) + 13,
+                                 "large contexts of a block", large + 1,
+                                 larges);
+        }
+        if (absl::Status status = CheckLarge(); !status.ok()) return status;
+        large_children += children_ - before;
+        const uint8_t* stored = marks - 4 * (larges - large);
+        if (LoadUnaligned<uint32_t>(stored) != large_children) {
+          return BrokenNgramFile(OffsetOf(stored), "children of large contexts",
+                                 large_children,
+                                 LoadUnaligned<uint32_t>(stored));
+        }
+        ++large;
+        continue;
+      }
+      const int widths = *at >> 4;
+      for (uint32_t i = 0; i < size; ++i) {
+        const int width = level_.rank_bits[widths];
+        absl::Status status = CheckNextRank(
+            small_fields, i, ReadBits(small_fields, bit + i * width, width));
+        if (!status.ok()) return status;
+      }
+      bit += size * level_.child_bits[widths];
+      children_ += size;
+    }
+    if (large != larges) {
+      return BrokenNgramFile(OffsetOf(block) + 13, "large contexts of a block",
+                             large, larges);
+    }
+    return absl::OkStatus();
+  }
+
+  // Checks the next large context.
+  absl::Status CheckLarge() {
+    const uint64_t index = next_large_++;
+    if (index >= level_.large_count) {
+      return BrokenNgramFile(record_.larges_at, "large contexts",
+                             absl::StrCat("more than ", index),
+                             level_.large_count);
+    }
+    const uint64_t base = index / kLargesPerBase;
+    if (index % kLargesPerBase == 0) {
+      // Bitmaps are aligned.
+      const uint64_t data =
+          (large_data_at_ + kCellBytes - 1) / kCellBytes * kCellBytes;
+      absl::Status status =
+          CheckBase(record_.large_bases_at + base * sizeof(BlockBase),
+                    level_.large_bases[base], data);
+      if (!status.ok()) return status;
+    }
+    const LargeContext& large = level_.larges[index];
+    const uint64_t entry = record_.larges_at + index * sizeof(LargeContext);
+    if (level_.LargeFirstChild(index) != children_) {
+      return BrokenNgramFile(entry, "first child of a large context", children_,
+                             level_.LargeFirstChild(index));
+    }
+    if (large.size == 0 || large.list() == RankList::kEmpty) {
+      if (large.size != 0 || large.list() != RankList::kEmpty ||
+          large.inverse != 0 || large.leftover != 1) {
+        return BrokenNgramFile(entry + 16, "context without children",
+                               "all fields 0 but the leftover of 1",
+                               large.size);
+      }
+      return absl::OkStatus();
+    }
+    const uint64_t begin =
+        level_.large_bases[base].data + uint64_t{large.data} * 4;
+    if (begin < large_data_at_ || begin > record_.large_data_size ||
+        record_.large_data_size - begin < large.counts_at()) {
+      return BrokenNgramFile(
+          entry + 4, "offset of the data",
+          absl::StrCat(large_data_at_, " to ", record_.large_data_size), begin);
+    }
+    const uint8_t* data = level_.large_data + begin;
+    absl::Status status = CheckList(entry, large, data);
+    if (!status.ok()) return status;
+    status = CheckCounts(entry, large, data);
+    if (!status.ok()) return status;
+    children_ += large.size;
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckList(uint64_t entry, const LargeContext& large,
+                         const uint8_t* data) {
+    switch (large.list()) {
+      case RankList::kShort:
+        if (large.size > kGroupCounts || large.counts_at() != 2 * large.size) {
+          return BrokenNgramFile(entry + 20, "bytes of the ranks",
+                                 2 * large.size, large.counts_at());
+        }
+        for (uint32_t i = 0; i < large.size; ++i) {
+          const uint8_t* at = data + 2 * i;
+          absl::Status status =
+              CheckNextRank(at, i, LoadUnaligned<uint16_t>(at));
+          if (!status.ok()) return status;
+        }
+        return absl::OkStatus();
+      case RankList::kBitmap:
+        return CheckBitmap(entry, large, data);
+      case RankList::kFano8:
+      case RankList::kFano16:
+        return CheckFano(entry, large, data);
+      default:
+        return BrokenNgramFile(entry + 20, "kind of the ranks", "1 to 4",
+                               static_cast<uint32_t>(large.list()));
+    }
+  }
+
+  absl::Status CheckBitmap(uint64_t entry, const LargeContext& large,
+                           const uint8_t* data) {
+    const uint32_t cells = large.counts_at() / kCellBytes;
+    if (large.counts_at() % kCellBytes != 0) {
+      return BrokenNgramFile(entry + 20, "bytes of the ranks",
+                             "a multiple of 32", large.counts_at());
+    }
+    uint32_t before = 0;
+    for (uint32_t cell = 0; cell < cells; ++cell) {
+      const uint8_t* at = data + cell * kCellBytes;
+      if (LoadUnaligned<uint32_t>(at) != before) {
+        return BrokenNgramFile(OffsetOf(at), "ranks before a cell", before,
+                               LoadUnaligned<uint32_t>(at));
+      }
+      for (uint32_t bit = 0; bit < kCellRanks; bit += 32) {
+        auto bits = LoadUnaligned<uint32_t>(at + 4 + bit / 8);
+        before += std::popcount(bits);
+        if (!first_order_) continue;
+        for (; bits != 0; bits &= bits - 1) {
+          absl::Status status = CheckRank(
+              at, uint64_t{cell} * kCellRanks + bit + std::countr_zero(bits));
+          if (!status.ok()) return status;
+        }
+      }
+    }
+    if (before != large.size) {
+      return BrokenNgramFile(OffsetOf(data), "ranks in a bitmap", large.size,
+                             before);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckFano(uint64_t entry, const LargeContext& large,
+                         const uint8_t* data) {
+    const auto buckets = LoadUnaligned<uint32_t>(data);
+    const int low_bytes = large.list() == RankList::kFano8 ? 1 : 2;
+    const uint64_t upper_bits = uint64_t{large.size} + buckets;
+    const uint64_t bytes =
+        4 + (uint64_t{buckets} - 1) / FanoList::kSampled * 4 +
+        (upper_bits + 63) / 64 * 8 + uint64_t{large.size} * low_bytes;
+    if (large.counts_at() < 4 || buckets == 0 || upper_bits > kNoRank ||
+        (bytes + 1) / 2 * 2 != large.counts_at()) {
+      return BrokenNgramFile(entry + 20, "bytes of the ranks", bytes,
+                             large.counts_at());
+    }
+    const FanoList list(large, data);
+    uint32_t i = 0, bucket = 0;
+    for (uint64_t bit = 0; bit < upper_bits; ++bit) {
+      if (list.upper[bit / 8] >> bit % 8 & 1) {
+        if (i == large.size || bucket == buckets) break;
+        const uint64_t rank = uint64_t{bucket} << list.low_bits | list.Low(i);
+        absl::Status status = CheckNextRank(list.upper + bit / 8, i, rank);
+        if (!status.ok()) return status;
+        ++i;
+        continue;
+      }
+      ++bucket;
+      if (bucket % FanoList::kSampled == 0 && bucket < buckets &&
+          list.Sample(bucket / FanoList::kSampled - 1) != bit + 1) {
+        return BrokenNgramFile(OffsetOf(data), "sample of a list", bit + 1,
+                               list.Sample(bucket / FanoList::kSampled - 1));
+      }
+    }
+    if (i != large.size || bucket != buckets) {
+      return BrokenNgramFile(OffsetOf(list.upper), "ranks in a list",
+                             large.size, i);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckCounts(uint64_t entry, const LargeContext& large,
+                           const uint8_t* data) {
+    const uint8_t* end = level_.large_data + record_.large_data_size;
+    const uint8_t* counts = data + large.counts_at();
+    const uint8_t* last;
+    if (large.size <= kGroupCounts) {
+      if (large.width() > kMaxFieldBits) {
+        return BrokenNgramFile(entry + 20, "bits of a count",
+                               absl::StrCat("at most ", kMaxFieldBits),
+                               large.width());
+      }
+      last = counts + (large.size * large.width() + 7) / 8;
+    } else {
+      const CountGroups groups(large, data);
+      if (large.width() > 1 ||
+          end - groups.offsets < groups.fields - groups.offsets) {
+        return BrokenNgramFile(entry + 20, "offsets of the counts",
+                               "in the file", large.counts_at());
+      }
+      for (uint32_t i = 0; i <= groups.groups; ++i) {
+        const uint32_t before = i == 0 ? 0 : groups.Offset(i - 1);
+        const uint32_t most = i == 0 ? 0 : before + kMaxFieldBits;
+        if (groups.Offset(i) < before || groups.Offset(i) > most) {
+          return BrokenNgramFile(
+              OffsetOf(groups.offsets), "offset of a group of counts",
+              absl::StrCat(before, " to ", most), groups.Offset(i));
+        }
+      }
+      if ((end - groups.fields) / 4 < groups.Offset(groups.groups - 1)) {
+        return BrokenNgramFile(entry + 20, "counts", "in the file",
+                               large.counts_at());
+      }
+      last = groups.fields + 4 * uint64_t{groups.Offset(groups.groups - 1)};
+      const uint32_t width =
+          groups.Offset(groups.groups) - groups.Offset(groups.groups - 1);
+      const uint32_t fields = large.size - (groups.groups - 1) * kGroupCounts;
+      last += (fields * width + 31) / 32 * 4;
+    }
+    const int position_bits = BitWidth(large.size - 1);
+    const bool has_best = large.size > kListedChildren;
+    const uint8_t* best = last;
+    if (has_best) last += (kListedChildren * position_bits + 7) / 8;
+    if (last > end) {
+      return BrokenNgramFile(entry + 20, "counts", "in the file",
+                             large.counts_at());
+    }
+    large_data_at_ = last - level_.large_data;
+
+    uint64_t sum = 0, ones = 0, twos = 0;
+    for (uint32_t i = 0; i < large.size; ++i) {
+      const uint64_t count = FindLargeCount(large, data, i).Count();
+      sum += count;
+      ones += count == 1;
+      twos += count == 2;
+    }
+    const CountWeights weights =
+        ComputeCountWeights(level_.smoothing, large.size, sum, ones, twos);
+    if (large.inverse != static_cast<float>(weights.inverse) ||
+        large.leftover != static_cast<float>(weights.leftover)) {
+      return BrokenNgramFile(
+          entry + 8, "weights of a context",
+          absl::StrCat(weights.inverse, " and ", weights.leftover),
+          absl::StrCat(large.inverse, " and ", large.leftover));
+    }
+    if (!has_best) return absl::OkStatus();
+    std::vector<uint64_t> positions;
+    for (uint32_t i = 0; i < kListedChildren; ++i) {
+      positions.push_back(ReadBits(best, i * position_bits, position_bits));
+    }
+    std::sort(positions.begin(), positions.end());
+    if (positions.back() >= large.size ||
+        std::adjacent_find(positions.begin(), positions.end()) !=
+            positions.end()) {
+      return BrokenNgramFile(
+          OffsetOf(best), "likeliest children",
+          absl::StrCat("different numbers below ", large.size),
+          positions.back());
+    }
+    return absl::OkStatus();
+  }
+
+  const uint8_t* const file_;
+  const CountLevel& level_;
+  const CountLevelRecord& record_;
+  const WordId begin_sentence_;
+  const uint32_t ranks_;
+  const bool first_order_;
+  uint64_t children_ = 0;  // of the contexts so far
+  uint64_t next_large_ = 0;
+  uint64_t block_at_ = 0;       // where the next block must start
+  uint64_t large_data_at_ = 0;  // where the next data may start
+  uint64_t last_rank_ = 0;
+};
+
+absl::StatusOr<CountLevel> FindLevel(const Sections& sections,
+                                     const CountLevelRecord& record,
+                                     uint64_t offset, uint64_t contexts) {
+  const auto field = [&](size_t member) { return offset + member; };
+  CountLevel level = {};
+  level.contexts = contexts;
+  level.children = record.children;
+  level.direct = record.direct;
+  level.smoothing = record.smoothing;
+  level.rank_bits = record.rank_bits;
+  level.count_bits = record.count_bits;
+  for (int i = 0; i < kFieldWidths; ++i) {
+    if (record.rank_bits[i] > 32 || record.count_bits[i] > kMaxSmallCountBits) {
+      return BrokenNgramFile(
+          field(offsetof(CountLevelRecord, rank_bits)) + i,
+          "bits of a rank and a count", "at most 32 and 12",
+          absl::StrCat(record.rank_bits[i], " and ", record.count_bits[i]));
+    }
+    level.child_bits[i] = record.rank_bits[i] + record.count_bits[i];
+  }
+  absl::Status status = CheckSmoothing(
+      record.smoothing, field(offsetof(CountLevelRecord, smoothing)));
+  if (!status.ok()) return status;
+  if (record.direct > contexts || record.direct > record.larges) {
+    return BrokenNgramFile(
+        field(offsetof(CountLevelRecord, direct)), "contexts without blocks",
+        absl::StrCat("at most ", std::min(contexts, record.larges)),
+        record.direct);
+  }
+  const uint64_t blocks =
+      (contexts - record.direct + kBlockContexts - 1) / kBlockContexts;
+  const auto directory =
+      sections.Find<uint32_t>(field(offsetof(CountLevelRecord, directory_at)),
+                              "directory", record.directory_at, blocks);
+  if (!directory.ok()) return directory.status();
+  level.directory = *directory;
+  const auto bases = sections.Find<BlockBase>(
+      field(offsetof(CountLevelRecord, bases_at)), "bases", record.bases_at,
+      (blocks + kBlocksPerBase - 1) / kBlocksPerBase);
+  if (!bases.ok()) return bases.status();
+  level.bases = *bases;
+  const auto block_bytes =
+      sections.Find<uint8_t>(field(offsetof(CountLevelRecord, blocks_at)),
+                             "blocks", record.blocks_at, record.blocks_size);
+  if (!block_bytes.ok()) return block_bytes.status();
+  level.blocks = *block_bytes;
+  const auto larges = sections.Find<LargeContext>(
+      field(offsetof(CountLevelRecord, larges_at)), "large contexts",
+      record.larges_at, record.larges);
+  if (!larges.ok()) return larges.status();
+  level.larges = *larges;
+  level.large_count = record.larges;
+  const auto large_bases = sections.Find<BlockBase>(
+      field(offsetof(CountLevelRecord, large_bases_at)),
+      "bases of the large contexts", record.large_bases_at,
+      (record.larges + kLargesPerBase - 1) / kLargesPerBase);
+  if (!large_bases.ok()) return large_bases.status();
+  level.large_bases = *large_bases;
+  const auto large_data = sections.Find<uint8_t>(
+      field(offsetof(CountLevelRecord, large_data_at)), "large contexts' data",
+      record.large_data_at, record.large_data_size);
+  if (!large_data.ok()) return large_data.status();
+  level.large_data = *large_data;
+  return level;
+}
+
+absl::Status CheckUnigramOrder(const CountTrie& trie, uint64_t offset) {
+  std::vector<bool> seen(trie.vocabulary_size);
+  double last = 2;
+  for (WordId i = 0; i < trie.vocabulary_size; ++i) {
+    const WordId word = trie.BestUnigram(i);
+    if (word >= trie.vocabulary_size || seen[word] ||
+        trie.UnigramProbability(word) > last) {
+      return BrokenNgramFile(offset,
+                             absl::StrCat("word ", i, " by probability"),
+                             "each word once, by descending probability", word);
+    }
+    seen[word] = true;
+    last = trie.UnigramProbability(word);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FindUnigrams(const Sections& sections,
+                          const CountTrieHeader& header, CountTrie* trie) {
+  const uint64_t counts_field = offsetof(CountTrieHeader, unigram_counts_at);
+  if (header.unigram_count_size == 4) {
+    const auto counts = sections.Find<uint32_t>(counts_field, "unigrams",
+                                                header.unigram_counts_at,
+                                                header.vocabulary_size);
+    if (!counts.ok()) return counts.status();
+    trie->counts32 = *counts;
+  } else if (header.unigram_count_size == 8) {
+    const auto counts = sections.Find<uint64_t>(counts_field, "unigrams",
+                                                header.unigram_counts_at,
+                                                header.vocabulary_size);
+    if (!counts.ok()) return counts.status();
+    trie->counts64 = *counts;
+  } else {
+    return BrokenNgramFile(offsetof(CountTrieHeader, unigram_count_size),
+                           "bytes of a unigram's count", "4 or 8",
+                           header.unigram_count_size);
+  }
+  absl::Status status =
+      CheckSmoothing(header.smoothing, offsetof(CountTrieHeader, smoothing));
+  if (!status.ok()) return status;
+  trie->unigrams = header.smoothing;
+  const uint64_t order_bits =
+      uint64_t{header.vocabulary_size} * BitWidth(header.vocabulary_size - 1);
+  const auto order = sections.Find<uint8_t>(
+      offsetof(CountTrieHeader, unigram_order_at), "order of the unigrams",
+      header.unigram_order_at, (order_bits + 7) / 8);
+  if (!order.ok()) return order.status();
+  trie->unigram_order = *order;
+  trie->ComputeUnigramWeights();
+  return CheckUnigramOrder(*trie, header.unigram_order_at);
+}
+
+}  // namespace
+
+bool CountTrie::Matches(absl::string_view bytes) {
+  return bytes.substr(0, kCountTrieMagic.size()) ==
+         absl::string_view(kCountTrieMagic.data(), kCountTrieMagic.size());
+}
+
+absl::StatusOr<CountTrie> CountTrie::Parse(absl::string_view bytes,
+                                           WordId vocabulary_size,
+                                           WordId begin_sentence) {
+  CountTrieHeader header;
+  if (!Matches(bytes) || bytes.size() < sizeof(header)) {
+    return BrokenNgramFile(0, "header", "lmcount1 and the other fields",
+                           absl::CHexEscape(bytes.substr(0, 8)));
+  }
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  if (header.order < 1 || header.order > kMaxNgramOrder) {
+    return BrokenNgramFile(offsetof(CountTrieHeader, order), "order",
+                           absl::StrCat("1 to ", kMaxNgramOrder), header.order);
+  }
+  if (header.vocabulary_size != vocabulary_size) {
+    return BrokenNgramFile(offsetof(CountTrieHeader, vocabulary_size), "words",
+                           vocabulary_size, header.vocabulary_size);
+  }
+  if (header.file_size != bytes.size()) {
+    return BrokenNgramFile(offsetof(CountTrieHeader, file_size), "file size",
+                           bytes.size(), header.file_size);
+  }
+  std::vector<CountLevelRecord> records(header.order - 1);
+  const size_t records_size = records.size() * sizeof(CountLevelRecord);
+  if (bytes.size() - sizeof(header) < records_size) {
+    return BrokenNgramFile(sizeof(header), "bytes of the levels", records_size,
+                           bytes.size() - sizeof(header));
+  }
+  std::memcpy(records.data(), bytes.data() + sizeof(header), records_size);
+
+  CountTrie trie;
+  trie.vocabulary_size = vocabulary_size;
+  trie.begin_sentence = begin_sentence;
+  const Sections sections(bytes);
+  absl::Status status = FindUnigrams(sections, header, &trie);
+  if (!status.ok()) return status;
+  uint64_t contexts = vocabulary_size;
+  for (size_t i = 0; i < records.size(); ++i) {
+    absl::StatusOr<CountLevel> level =
+        FindLevel(sections, records[i],
+                  sizeof(header) + i * sizeof(CountLevelRecord), contexts);
+    if (!level.ok()) return level.status();
+    trie.levels.push_back(*std::move(level));
+    status = LevelCheck(bytes, trie, static_cast<int>(i) + 1, records[i]).Run();
+    if (!status.ok()) return status;
+    contexts = records[i].children;
+  }
+  return trie;
+}
+
+}  // namespace lmserve
