@@ -136,34 +136,36 @@ __m256i Expand(const uint8_t* bytes, uint64_t bit, int width, uint32_t size) {
 // A context in a block, after a first look at the block's header.
 struct BlockContext {
   const uint8_t* marks;
-  NgramId first_child;  // of the block
-  uint64_t singles;
-  uint8_t widths;  // BlockHeader::single_widths
-  uint8_t larges;
-  uint8_t slot;
+  NgramId first_child;     // of the block
+  uint8_t widths;          // BlockHeader::single_widths
+  uint8_t larges;          // of the block
+  uint8_t single_count;    // of the block
+  uint8_t singles_before;  // this context
+  uint8_t marks_before;
   uint8_t mark;  // meaningless for a single
   bool single;
 
   BlockContext() = default;
   BlockContext(const uint8_t* block, NgramId base, int slot)
       : first_child(base + LoadUnaligned<uint32_t>(block + 8)),
-        singles(LoadUnaligned<uint64_t>(block)),
         widths(block[12]),
-        larges(block[13]),
-        slot(static_cast<uint8_t>(slot)) {
+        larges(block[13]) {
+    const auto singles = LoadUnaligned<uint64_t>(block);
     marks = block + kBlockHeaderBytes + (larges > 0 ? 4 + 4 * larges : 0);
     single = singles >> slot & 1;
-    mark = marks[MarksBeforeIt()];
+    single_count = static_cast<uint8_t>(std::popcount(singles));
+    singles_before =
+        static_cast<uint8_t>(std::popcount(_bzhi_u64(singles, slot)));
+    marks_before = static_cast<uint8_t>(slot - singles_before);
+    mark = marks[marks_before];
   }
 
-  int SinglesBefore() const { return std::popcount(_bzhi_u64(singles, slot)); }
-  int MarksBeforeIt() const { return slot - SinglesBefore(); }
   bool large() const { return !single && (mark & 15) == kLargeMark; }
   int single_bits() const {
     return (widths & 31) + kSingleCountBits[widths >> 5];
   }
   const uint8_t* SingleFields() const {
-    return marks + kBlockContexts - std::popcount(singles);
+    return marks + kBlockContexts - single_count;
   }
   // The children of all large contexts before this one in the block.
   uint32_t LargeChildren(uint32_t larges_before) const {
@@ -188,7 +190,7 @@ struct Found {
 template <bool kLast>
 Found FindSingle(const CountLevel& level, const BlockContext& context,
                  uint32_t rank) {
-  const int before = context.SinglesBefore();
+  const int before = context.singles_before;
   const int bits = context.single_bits();
   const int rank_bits = context.widths & 31;
   const uint64_t field = ReadBits(context.SingleFields(), before * bits, bits);
@@ -202,7 +204,7 @@ Found FindSingle(const CountLevel& level, const BlockContext& context,
                  (discount + types) * inverse, 0, hit ? 0 : kNoRank};
   if (!kLast) {
     const MarksBefore marks =
-        SumMarks(level, context.marks, context.slot - before);
+        SumMarks(level, context.marks, context.marks_before);
     found.child = context.first_child + before + marks.children +
                   context.LargeChildren(marks.larges);
   }
@@ -219,14 +221,12 @@ struct SmallContext {
   SmallContext() = default;
   SmallContext(const CountLevel& level, const BlockContext& context)
       : mark(context.mark) {
-    const int singles_before = context.SinglesBefore();
     const MarksBefore before =
-        SumMarks(level, context.marks, context.slot - singles_before);
-    const int single_count = std::popcount(context.singles);
-    fields =
-        context.SingleFields() + (single_count * context.single_bits() + 7) / 8;
-    first_child = context.first_child + singles_before + before.children +
-                  context.LargeChildren(before.larges);
+        SumMarks(level, context.marks, context.marks_before);
+    fields = context.SingleFields() +
+             (context.single_count * context.single_bits() + 7) / 8;
+    first_child = context.first_child + context.singles_before +
+                  before.children + context.LargeChildren(before.larges);
     bit = before.bits;
   }
 };
@@ -457,7 +457,7 @@ double ScoreWord(const CountModel& model, WordId word, CountChain& chain) {
                                 : FindSingle<false>(level, block, rank);
       } else if (block.large()) {
         const MarksBefore before =
-            SumMarks(level, block.marks, block.MarksBeforeIt());
+            SumMarks(level, block.marks, block.marks_before);
         found =
             FindInLargeContext(level, block.LargeIndex(before.larges), rank);
       } else {
@@ -662,7 +662,7 @@ class BatchScorer {
     for (int i = 0; i < larges; ++i) {
       const BlockContext& block = blocks_[large_[i]];
       const MarksBefore before =
-          SumMarks(level, block.marks, block.MarksBeforeIt());
+          SumMarks(level, block.marks, block.marks_before);
       AddLarge(block.LargeIndex(before.larges), block_words_[large_[i]]);
     }
     for (int i = 0; i < singles; ++i) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/ngram/log_probabilities.h"
 
-#include <algorithm>
 #include <cstddef>
 
 #undef HWY_TARGET_INCLUDE
@@ -19,25 +18,22 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-void Log(const double* p, size_t size, float* logs) {
-  const hn::ScalableTag<double> d;
-  const hn::Rebind<float, decltype(d)> narrow;
-  const size_t lanes = hn::Lanes(d);
-  const auto log = [&](const double* from, float* to) HWY_ATTR {
-    const auto x = hn::Min(hn::LoadU(d, from), hn::Set(d, 1.0));
-    const auto y = hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Log(d, x),
-                                  hn::Neg(hn::Inf(d)));
-    hn::StoreU(hn::DemoteTo(narrow, y), narrow, to);
-  };
+template <class D>
+void Log(D d, const double* p, float* logs) {
+  const hn::Rebind<float, D> narrow;
+  const auto x = hn::Min(hn::LoadU(d, p), hn::Set(d, 1.0));
+  const auto y = hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Log(d, x),
+                                hn::Neg(hn::Inf(d)));
+  hn::StoreU(hn::DemoteTo(narrow, y), narrow, logs);
+}
+
+void LogAll(const double* p, size_t size, float* logs) {
+  const hn::ScalableTag<double> wide;
   size_t i = 0;
-  for (; i + lanes <= size; i += lanes) log(p + i, logs + i);
-  if (i == size) return;
-  HWY_ALIGN double rest[hn::MaxLanes(d)];
-  HWY_ALIGN float results[hn::MaxLanes(d)];
-  std::fill_n(rest, lanes, 1.0);
-  std::copy(p + i, p + size, rest);
-  log(rest, results);
-  std::copy_n(results, size - i, logs + i);
+  for (; i + hn::Lanes(wide) <= size; i += hn::Lanes(wide)) {
+    Log(wide, p + i, logs + i);
+  }
+  for (; i < size; ++i) Log(hn::CappedTag<double, 1>(), p + i, logs + i);
 }
 
 }  // namespace
@@ -49,11 +45,11 @@ HWY_AFTER_NAMESPACE();
 
 namespace lmserve {
 
-HWY_EXPORT(Log);
+HWY_EXPORT(LogAll);
 
 void LogProbabilities(absl::Span<const double> probabilities,
                       absl::Span<float> logs) {
-  HWY_DYNAMIC_DISPATCH(Log)
+  HWY_DYNAMIC_DISPATCH(LogAll)
   (probabilities.data(), probabilities.size(), logs.data());
 }
 
