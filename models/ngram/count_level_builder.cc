@@ -225,17 +225,17 @@ void CountLevelBuilder::WriteBlock() {
   const int count_bits = kSingleCountBits[code];
 
   uint64_t mask = 0;
-  std::string marks, large_ends;
+  std::string marks;
+  std::vector<uint32_t> large_sums;
   BitWriter single_fields, small_fields;
-  uint32_t larges = 0, large_children = 0;
+  uint32_t large_children = 0;
   for (size_t slot = 0; slot < pending_.size(); ++slot) {
     const Pending& context = pending_[slot];
     const uint32_t size = context.end - context.begin;
     if (context.large) {
       marks.push_back(static_cast<char>(kLargeMark));
-      ++larges;
       large_children += size;
-      large_ends.append(reinterpret_cast<const char*>(&large_children), 4);
+      large_sums.push_back(large_children);
       continue;
     }
     if (size == 1 && context.rank_bits <= rank_bits &&
@@ -271,15 +271,20 @@ void CountLevelBuilder::WriteBlock() {
   constexpr uint64_t kMax = std::numeric_limits<uint32_t>::max();
   overflow_ = overflow_ || offset > kMax || first > kMax;
   level_.directory.push_back(static_cast<uint32_t>(offset));
-  BlockHeader header = {mask, static_cast<uint32_t>(first),
-                        static_cast<uint8_t>(rank_bits | code << 5),
-                        static_cast<uint8_t>(larges)};
+  const bool wide = large_children > std::numeric_limits<uint16_t>::max();
+  const BlockHeader header = {
+      mask, static_cast<uint32_t>(first),
+      static_cast<uint8_t>(rank_bits | code << 5),
+      static_cast<uint8_t>(large_sums.size() | (wide ? 128 : 0))};
   level_.blocks.append(reinterpret_cast<const char*>(&header),
                        kBlockHeaderBytes);
-  if (larges > 0) {
-    const uint32_t first_large = level_.larges.size() - larges;
+  if (!large_sums.empty()) {
+    const auto first_large =
+        static_cast<uint32_t>(level_.larges.size() - large_sums.size());
     level_.blocks.append(reinterpret_cast<const char*>(&first_large), 4);
-    level_.blocks.append(large_ends);
+    for (uint32_t sum : large_sums) {
+      level_.blocks.append(reinterpret_cast<const char*>(&sum), wide ? 4 : 2);
+    }
   }
   level_.blocks.append(marks);
   level_.blocks.append(single_fields.bytes());

@@ -137,8 +137,8 @@ __m256i Expand(const uint8_t* bytes, uint64_t bit, int width, uint32_t size) {
 struct BlockContext {
   const uint8_t* marks;
   NgramId first_child;     // of the block
+  const uint8_t* block;
   uint8_t widths;          // BlockHeader::single_widths
-  uint8_t larges;          // of the block
   uint8_t single_count;    // of the block
   uint8_t singles_before;  // this context
   uint8_t marks_before;
@@ -148,10 +148,10 @@ struct BlockContext {
   BlockContext() = default;
   BlockContext(const uint8_t* block, NgramId base, int slot)
       : first_child(base + LoadUnaligned<uint32_t>(block + 8)),
-        widths(block[12]),
-        larges(block[13]) {
+        block(block),
+        widths(block[12]) {
     const auto singles = LoadUnaligned<uint64_t>(block);
-    marks = block + kBlockHeaderBytes + (larges > 0 ? 4 + 4 * larges : 0);
+    marks = block + kBlockHeaderBytes + BlockLarges(block).bytes();
     single = singles >> slot & 1;
     single_count = static_cast<uint8_t>(std::popcount(singles));
     singles_before =
@@ -169,11 +169,10 @@ struct BlockContext {
   }
   // The children of all large contexts before this one in the block.
   uint32_t LargeChildren(uint32_t larges_before) const {
-    if (larges_before == 0) return 0;
-    return LoadUnaligned<uint32_t>(marks - 4 * (larges - larges_before + 1));
+    return BlockLarges(block).Children(larges_before);
   }
   uint64_t LargeIndex(uint32_t larges_before) const {
-    return LoadUnaligned<uint32_t>(marks - 4 * larges - 4) + larges_before;
+    return uint64_t{BlockLarges(block).FirstIndex()} + larges_before;
   }
 };
 

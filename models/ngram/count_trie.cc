@@ -40,9 +40,8 @@ void CountContext::ReadBlock(NgramId id) {
       level_->BlockBaseChild(index) + LoadUnaligned<uint32_t>(block + 8);
   const int single_rank_bits = block[12] & 31;
   const int single_count_bits = kSingleCountBits[block[12] >> 5];
-  const uint32_t larges = block[13];
-  const uint8_t* marks = block + kBlockHeaderBytes;
-  if (larges > 0) marks += 4 + 4 * larges;
+  const BlockLarges larges(block);
+  const uint8_t* marks = block + kBlockHeaderBytes + larges.bytes();
   const int single_count = std::popcount(singles);
   const int singles_before =
       std::popcount(singles & ((uint64_t{1} << slot) - 1));
@@ -60,14 +59,10 @@ void CountContext::ReadBlock(NgramId id) {
     }
   }
   if ((singles >> slot & 1) == 0 && (marks[marks_before] & 15) == kLargeMark) {
-    return ReadLarge(LoadUnaligned<uint32_t>(marks - 4 * larges - 4) +
-                     larges_before);
+    return ReadLarge(uint64_t{larges.FirstIndex()} + larges_before);
   }
-  first_child_ += static_cast<uint32_t>(singles_before) + small_before;
-  if (larges_before > 0) {
-    first_child_ +=
-        LoadUnaligned<uint32_t>(marks - 4 * larges + 4 * (larges_before - 1));
-  }
+  first_child_ += static_cast<uint32_t>(singles_before) + small_before +
+                  larges.Children(larges_before);
   const int single_bits = single_rank_bits + single_count_bits;
   if (singles >> slot & 1) {
     size_ = 1;

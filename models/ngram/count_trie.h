@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "models/ngram/bits.h"
 #include "models/ngram/ngram_table.h"
 #include "models/vocabulary.h"
 
@@ -209,10 +210,11 @@ struct CountLevel {
 //                and the rank and count of the child have the block's widths
 //   8  uint32_t  the id of the first child of the block's first context
 //   12 uint8_t   bits of a single's rank (low 5), code of its count's (high 3)
-//   13 uint8_t   number of large contexts in the block, L
-//   14 if L > 0: uint32_t, the index of the first of them, then L times
-//                uint32_t: how many children this and the large contexts before
-//                it in the block have
+//   13 uint8_t   number of large contexts in the block, L (low 7 bits); the high
+//                bit is set if their sums have 32 bits instead of 16
+//   14 if L > 0: uint32_t, the index of the first of them, then L sums: how many
+//                children this and the large contexts before it in the block
+//                have
 //   then a byte for each context that is not a single: the number of children,
 //                or kLargeMark, in the low 4 bits; the index of their widths in
 //                the high 4 bits
@@ -225,6 +227,29 @@ struct BlockHeader {
   uint8_t larges;
 };
 inline constexpr size_t kBlockHeaderBytes = 14;
+
+// What a block says of its large contexts. A view of the block.
+struct BlockLarges {
+  explicit BlockLarges(const uint8_t* block)
+      : at(block + kBlockHeaderBytes),
+        count(block[13] & 127),
+        sum_bytes(block[13] >> 7 != 0 ? 4 : 2) {}
+
+  size_t bytes() const { return count == 0 ? 0 : 4 + count * sum_bytes; }
+  // Returns the index of the first. REQUIRES: count > 0.
+  uint32_t FirstIndex() const { return LoadUnaligned<uint32_t>(at); }
+  // Returns how many children the first i have. REQUIRES: i <= count.
+  uint32_t Children(uint32_t i) const {
+    if (i == 0) return 0;
+    const uint8_t* sum = at + 4 + (i - 1) * sum_bytes;
+    return sum_bytes == 4 ? LoadUnaligned<uint32_t>(sum)
+                          : LoadUnaligned<uint16_t>(sum);
+  }
+
+  const uint8_t* at;
+  uint32_t count;
+  uint32_t sum_bytes;
+};
 
 // A context and its children, decoded one at a time. For all that is not
 // bound by memory: predictions, export, checks. A view; does not own the level.

@@ -168,20 +168,18 @@ class LevelCheck {
       return BrokenNgramFile(OffsetOf(block), "contexts of the last block",
                              used, BitWidth(singles));
     }
-    const uint32_t larges = block[13];
+    const BlockLarges larges(block);
     const int single_count = std::popcount(singles);
     const int marks_count = kBlockContexts - single_count;
     const uint8_t* marks =
-        block + kBlockHeaderBytes + (larges > 0 ? 4 + 4 * larges : 0);
+        block + kBlockHeaderBytes + larges.bytes();
     if (end - block < marks - block + marks_count) {
       return BrokenNgramFile(OffsetOf(block) + 13, "large contexts of a block",
-                             "fewer", larges);
+                             "fewer", larges.count);
     }
-    if (larges > 0 &&
-        LoadUnaligned<uint32_t>(block + kBlockHeaderBytes) != next_large_) {
-      return BrokenNgramFile(
-          OffsetOf(block) + kBlockHeaderBytes, "first large context",
-          next_large_, LoadUnaligned<uint32_t>(block + kBlockHeaderBytes));
+    if (larges.count > 0 && larges.FirstIndex() != next_large_) {
+      return BrokenNgramFile(OffsetOf(larges.at), "first large context",
+                             next_large_, larges.FirstIndex());
     }
     const int rank_bits = block[12] & 31;
     const int count_bits = kSingleCountBits[block[12] >> 5];
@@ -222,18 +220,17 @@ class LevelCheck {
       }
       if (size == kLargeMark) {
         const uint64_t before = children_;
-        if (large == larges) {
+        if (large == larges.count) {
           return BrokenNgramFile(OffsetOf(block) + 13,
                                  "large contexts of a block", large + 1,
-                                 larges);
+                                 larges.count);
         }
         if (absl::Status status = CheckLarge(); !status.ok()) return status;
         large_children += children_ - before;
-        const uint8_t* stored = marks - 4 * (larges - large);
-        if (LoadUnaligned<uint32_t>(stored) != large_children) {
-          return BrokenNgramFile(OffsetOf(stored), "children of large contexts",
-                                 large_children,
-                                 LoadUnaligned<uint32_t>(stored));
+        if (larges.Children(large + 1) != large_children) {
+          return BrokenNgramFile(OffsetOf(larges.at),
+                                 "children of large contexts", large_children,
+                                 larges.Children(large + 1));
         }
         ++large;
         continue;
@@ -248,9 +245,9 @@ class LevelCheck {
       bit += size * level_.child_bits[widths];
       children_ += size;
     }
-    if (large != larges) {
+    if (large != larges.count) {
       return BrokenNgramFile(OffsetOf(block) + 13, "large contexts of a block",
-                             large, larges);
+                             large, larges.count);
     }
     return absl::OkStatus();
   }
