@@ -136,7 +136,7 @@ __m256i Expand(const uint8_t* bytes, uint64_t bit, int width, uint32_t size) {
 // A context in a block, after a first look at the block's header.
 struct BlockContext {
   const uint8_t* marks;
-  NgramId first_child;     // of the block
+  NgramId first_child;  // of the block
   const uint8_t* block;
   uint8_t widths;          // BlockHeader::single_widths
   uint8_t single_count;    // of the block

@@ -210,9 +210,11 @@ struct CountLevel {
 //                and the rank and count of the child have the block's widths
 //   8  uint32_t  the id of the first child of the block's first context
 //   12 uint8_t   bits of a single's rank (low 5), code of its count's (high 3)
-//   13 uint8_t   number of large contexts in the block, L (low 7 bits); the high
+//   13 uint8_t   number of large contexts in the block, L (low 7 bits); the
+//   high
 //                bit is set if their sums have 32 bits instead of 16
-//   14 if L > 0: uint32_t, the index of the first of them, then L sums: how many
+//   14 if L > 0: uint32_t, the index of the first of them, then L sums: how
+//   many
 //                children this and the large contexts before it in the block
 //                have
 //   then a byte for each context that is not a single: the number of children,

@@ -171,8 +171,7 @@ class LevelCheck {
     const BlockLarges larges(block);
     const int single_count = std::popcount(singles);
     const int marks_count = kBlockContexts - single_count;
-    const uint8_t* marks =
-        block + kBlockHeaderBytes + larges.bytes();
+    const uint8_t* marks = block + kBlockHeaderBytes + larges.bytes();
     if (end - block < marks - block + marks_count) {
       return BrokenNgramFile(OffsetOf(block) + 13, "large contexts of a block",
                              "fewer", larges.count);

@@ -23,6 +23,7 @@
 #include "text_io/encoder.h"
 #include "text_io/text_format.h"
 #include "trainer/ngram/arpa.h"
+#include "trainer/ngram/compact_estimate.h"
 
 namespace lmserve {
 namespace {
@@ -87,6 +88,21 @@ void AddArpaSeeds(const Seeds& seeds) {
         dynamic_cast<const NgramModel&>(*Loaded(name).model().left_to_right());
     RequireOk(WriteArpa(model, arpa), "a back-off model can be written");
     seeds.Add(name, arpa.str());
+  }
+}
+
+// Models in the compact layout, of several orders and methods.
+void AddCompactSeeds(const Seeds& seeds) {
+  for (int order : {1, 2, 4}) {
+    for (const char* method : {"modified-kneser-ney", "witten-bell"}) {
+      EstimateOptions options;
+      options.smoothing.method = method;
+      const Corpus corpus = ReadTestCorpus(DemoText(120, order));
+      const auto estimate =
+          EstimateCompact(CountNgrams(corpus, order, /*threads=*/1), options);
+      RequireOk(estimate.status(), "interpolated models can be compact");
+      seeds.Add(absl::StrCat(method, "-", order), estimate->file.bytes);
+    }
   }
 }
 
@@ -333,6 +349,7 @@ int main(int argc, char** argv) {
   using lmserve::Seeds;
   lmserve::AddLoaderSeeds(Seeds(argv[1], "loader_fuzzer"));
   lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
+  lmserve::AddCompactSeeds(Seeds(argv[1], "compact_fuzzer"));
   lmserve::AddKenlmSeeds(Seeds(argv[1], "kenlm_fuzzer"));
   lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
   lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));

@@ -39,9 +39,9 @@ TestModel CompactTestModel(std::string text, int order,
           .value()
           .file.bytes;
   test.model =
-      CountModel::Create(Vocabulary::Parse(std::string(corpus.vocabulary.text()))
-                             .value(),
-                         test.files[std::string(kNgramFile)])
+      CountModel::Create(
+          Vocabulary::Parse(std::string(corpus.vocabulary.text())).value(),
+          test.files[std::string(kNgramFile)])
           .value();
   return test;
 }
