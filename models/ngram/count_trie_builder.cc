@@ -161,8 +161,9 @@ std::string CountTrieBuilder::Finish() {
   }
   header.file_size = file.size();
   std::memcpy(file.data(), &header, sizeof(header));
-  std::memcpy(file.data() + sizeof(header), records.data(),
-              records.size() * sizeof(CountLevelRecord));
+  std::copy_n(reinterpret_cast<const char*>(records.data()),
+              records.size() * sizeof(CountLevelRecord),
+              file.begin() + sizeof(header));
   return file;
 }
 

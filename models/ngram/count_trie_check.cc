@@ -643,7 +643,8 @@ absl::StatusOr<CountTrie> CountTrie::Parse(absl::string_view bytes,
     return BrokenNgramFile(sizeof(header), "bytes of the levels", records_size,
                            bytes.size() - sizeof(header));
   }
-  std::memcpy(records.data(), bytes.data() + sizeof(header), records_size);
+  std::copy_n(bytes.data() + sizeof(header), records_size,
+              reinterpret_cast<char*>(records.data()));
 
   CountTrie trie;
   trie.vocabulary_size = vocabulary_size;
