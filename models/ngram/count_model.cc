@@ -51,8 +51,13 @@ void CountModel::Read(const std::byte* state, CountChain* chain) const {
 }
 
 void CountModel::Write(const CountChain& chain, std::byte* state) const {
+  if (id_size_ == sizeof(uint64_t)) {
+    std::memcpy(state, chain.data(), state_size());
+    return;
+  }
   for (int i = 0; i < chain_size_; ++i) {
-    std::memcpy(state + i * id_size_, &chain[i], id_size_);
+    const auto id = static_cast<uint32_t>(chain[i]);
+    std::memcpy(state + i * sizeof(id), &id, sizeof(id));
   }
 }
 
