@@ -16,6 +16,7 @@ using CommandAction = std::function<absl::Status()>;
 // names the command sets *action; main() then runs it.
 void AddAliasCommand(cli::App& app, CommandAction* action);
 void AddConvertCommand(cli::App& app, CommandAction* action);
+void AddCountCommand(cli::App& app, CommandAction* action);
 void AddDemoCorpusCommand(cli::App& app, CommandAction* action);
 void AddEvaluateCommand(cli::App& app, CommandAction* action);
 void AddEvaluateNbestCommand(cli::App& app, CommandAction* action);
