@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
   lmserve::AddEvaluateTranslationsCommand(app, &action);
   lmserve::AddTuneCommand(app, &action);
   lmserve::AddInspectCommand(app, &action);
+  lmserve::AddVerifyCommand(app, &action);
   lmserve::AddAliasCommand(app, &action);
   lmserve::AddRemoveVersionsCommand(app, &action);
   lmserve::AddDemoCorpusCommand(app, &action);

@@ -32,6 +32,7 @@ void AddRecurrentCommand(cli::App& app, CommandAction* action);
 void AddRemoveVersionsCommand(cli::App& app, CommandAction* action);
 void AddTranslationCommand(cli::App& app, CommandAction* action);
 void AddTuneCommand(cli::App& app, CommandAction* action);
+void AddVerifyCommand(cli::App& app, CommandAction* action);
 void AddWindowCommand(cli::App& app, CommandAction* action);
 
 }  // namespace lmserve
