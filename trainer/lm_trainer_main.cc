@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
   lmserve::AddWindowCommand(app, &action);
   lmserve::AddTranslationCommand(app, &action);
   lmserve::AddMixtureCommand(app, &action);
+  lmserve::AddInterpolateCommand(app, &action);
   lmserve::AddCountCommand(app, &action);
   lmserve::AddImportTorchCommand(app, &action);
   lmserve::AddConvertCommand(app, &action);

@@ -26,6 +26,7 @@ void AddImportArpaCommand(cli::App& app, CommandAction* action);
 void AddImportKenlmCommand(cli::App& app, CommandAction* action);
 void AddImportTorchCommand(cli::App& app, CommandAction* action);
 void AddInspectCommand(cli::App& app, CommandAction* action);
+void AddInterpolateCommand(cli::App& app, CommandAction* action);
 void AddMixtureCommand(cli::App& app, CommandAction* action);
 void AddNgramCommand(cli::App& app, CommandAction* action);
 void AddRecurrentCommand(cli::App& app, CommandAction* action);
