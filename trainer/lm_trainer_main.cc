@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   lmserve::AddTranslationCommand(app, &action);
   lmserve::AddMixtureCommand(app, &action);
   lmserve::AddInterpolateCommand(app, &action);
+  lmserve::AddPruneCommand(app, &action);
   lmserve::AddCountCommand(app, &action);
   lmserve::AddImportTorchCommand(app, &action);
   lmserve::AddConvertCommand(app, &action);

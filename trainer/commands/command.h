@@ -29,6 +29,7 @@ void AddInspectCommand(cli::App& app, CommandAction* action);
 void AddInterpolateCommand(cli::App& app, CommandAction* action);
 void AddMixtureCommand(cli::App& app, CommandAction* action);
 void AddNgramCommand(cli::App& app, CommandAction* action);
+void AddPruneCommand(cli::App& app, CommandAction* action);
 void AddRecurrentCommand(cli::App& app, CommandAction* action);
 void AddRemoveVersionsCommand(cli::App& app, CommandAction* action);
 void AddTranslationCommand(cli::App& app, CommandAction* action);
