@@ -57,6 +57,9 @@ int main(int argc, char** argv) {
   lmserve::AddWindowCommand(app, &action);
   lmserve::AddTranslationCommand(app, &action);
   lmserve::AddMixtureCommand(app, &action);
+  lmserve::AddInterpolateCommand(app, &action);
+  lmserve::AddPruneCommand(app, &action);
+  lmserve::AddCountCommand(app, &action);
   lmserve::AddImportTorchCommand(app, &action);
   lmserve::AddConvertCommand(app, &action);
   lmserve::AddImportArpaCommand(app, &action);
@@ -67,6 +70,7 @@ int main(int argc, char** argv) {
   lmserve::AddEvaluateTranslationsCommand(app, &action);
   lmserve::AddTuneCommand(app, &action);
   lmserve::AddInspectCommand(app, &action);
+  lmserve::AddVerifyCommand(app, &action);
   lmserve::AddAliasCommand(app, &action);
   lmserve::AddRemoveVersionsCommand(app, &action);
   lmserve::AddDemoCorpusCommand(app, &action);

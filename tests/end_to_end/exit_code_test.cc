@@ -85,6 +85,44 @@ INSTANTIATE_TEST_SUITE_P(
     CaseName);
 
 INSTANTIATE_TEST_SUITE_P(
+    NgramTools, WrongUseTest,
+    testing::Values(
+        Case{"NeitherTextNorCounts",
+             "lm_trainer",
+             {"ngram", "--store", "s", "--model", "m"},
+             "--corpus: expected a text or --counts"},
+        Case{"TextAndCounts", "lm_trainer", Ngram({"--counts", "c"}),
+             "--corpus excludes --counts"},
+        Case{"NoFileOfCounts",
+             "lm_trainer",
+             {"count", "--corpus", "text"},
+             "file is required"},
+        Case{"NoThreshold",
+             "lm_trainer",
+             {"prune", "en", "--store", "s", "--model", "m"},
+             "--entropy: expected a number or --ngrams"},
+        Case{"TwoThresholds",
+             "lm_trainer",
+             {"prune", "en", "--entropy", "0.1", "--ngrams", "9", "--store",
+              "s", "--model", "m"},
+             "--entropy excludes --ngrams"},
+        Case{"NegativeThreshold",
+             "lm_trainer",
+             {"prune", "en", "--entropy=-1", "--store", "s", "--model", "m"},
+             "--entropy: expected a number from 0 to 1, found '-1'"},
+        Case{"OneMember",
+             "lm_trainer",
+             {"interpolate", "--members", "en", "--valid", "text", "--store",
+              "s", "--model", "m"},
+             "--members: expected 2 or more, found 1"},
+        Case{"NoWeights",
+             "lm_trainer",
+             {"interpolate", "--members", "en,de", "--store", "s", "--model",
+              "m"},
+             "--valid: expected a text or --weights"}),
+    CaseName);
+
+INSTANTIATE_TEST_SUITE_P(
     Trainer, WrongUseTest,
     testing::Values(
         Case{"NoCommand", "lm_trainer", {}, "subcommand"},
@@ -115,9 +153,9 @@ INSTANTIATE_TEST_SUITE_P(
              "--markers: expected one of refuse, skip, replace, found 'drop'"},
         Case{"MisspelledCorpus",
              "lm_trainer",
-             {"ngram", "--text", "f", "--store", "s", "--model", "m"},
+             {"evaluate", "--text", "f", "--store", "s", "--model", "m"},
              "unknown option '--text'; --corpus is required (see lm_trainer "
-             "ngram --help)"},
+             "evaluate --help)"},
         Case{"MisspelledStore",
              "lm_server",
              {"--stor", "s"},

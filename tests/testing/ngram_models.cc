@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/testing/ngram_models.h"
 
+#include <algorithm>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +23,12 @@ ImportedNgrams ParseArpa(absl::string_view arpa) {
 }
 
 }  // namespace
+
+Corpus ReadTestCorpus(std::string text) {
+  Progress quiet("", /*quiet=*/true);
+  std::unique_ptr<LineReader> lines = LineReader::FromString(std::move(text));
+  return ReadCorpus(*lines, CorpusOptions(), quiet).value();
+}
 
 absl::string_view TinyArpa() {
   return R"(\data\
@@ -74,10 +82,25 @@ BuiltNgramModel BuildFromArpa(absl::string_view arpa) {
   return BuildModel(std::move(model.vocabulary), model.table);
 }
 
-Corpus ReadTestCorpus(std::string text) {
-  Progress quiet("", /*quiet=*/true);
-  std::unique_ptr<LineReader> lines = LineReader::FromString(std::move(text));
-  return ReadCorpus(*lines, CorpusOptions(), quiet).value();
+TableModel TrainTable(std::string text, int order,
+                      const EstimateOptions& options) {
+  Corpus corpus = ReadTestCorpus(std::move(text));
+  NgramTable table =
+      EstimateModel(CountNgrams(corpus, order, /*threads=*/2), options)
+          .value()
+          .table;
+  return {std::move(corpus.vocabulary), std::move(table)};
+}
+
+TableModel TrainTable(std::string text, int order, absl::string_view method) {
+  EstimateOptions options;
+  options.smoothing.method = std::string(method);
+  return TrainTable(std::move(text), order, options);
+}
+
+TableModel TableFromArpa(absl::string_view arpa) {
+  ImportedNgrams model = ParseArpa(arpa);
+  return {std::move(model.vocabulary), std::move(model.table)};
 }
 
 TrainedNgramModel TrainModel(std::string text, int order,
@@ -87,6 +110,20 @@ TrainedNgramModel TrainModel(std::string text, int order,
       EstimateModel(CountNgrams(corpus, order, /*threads=*/2), options).value();
   return {BuildModel(std::move(corpus.vocabulary), estimate.table),
           estimate.notes};
+}
+
+std::string RandomText(uint64_t seed, const std::vector<std::string>& words,
+                       int sentences) {
+  std::mt19937_64 random(seed);
+  std::string text;
+  for (int i = 0; i < sentences; ++i) {
+    for (uint64_t length = 1 + random() % 8; length > 0; --length) {
+      const size_t word =
+          std::min(random() % words.size(), random() % words.size());
+      absl::StrAppend(&text, words[word], length == 1 ? "\n" : " ");
+    }
+  }
+  return text;
 }
 
 std::string DemoText(int sentences, uint64_t seed) {

@@ -33,13 +33,33 @@ BuiltNgramModel BuildFromArpa(absl::string_view arpa);
 // Reads a text with one sentence per line. Aborts the test program on an error.
 Corpus ReadTestCorpus(std::string text);
 
-// Trains a model on a text with one sentence per line. `notes` are those of the
-// estimate.
+// A model as a table.
+struct TableModel {
+  Vocabulary vocabulary;
+  NgramTable table;
+};
+
+// Trains a model on a text with one sentence per line.
+TableModel TrainTable(std::string text, int order,
+                      const EstimateOptions& options = {});
+
+// Like TrainTable(), with smoothing by a method.
+TableModel TrainTable(std::string text, int order, absl::string_view method);
+
+// Reads a table from ARPA text. Aborts the test program on an error.
+TableModel TableFromArpa(absl::string_view arpa);
+
+// Trains a model as TrainTable() does. `notes` are those of the estimate.
 struct TrainedNgramModel : BuiltNgramModel {
   std::vector<std::string> notes;
 };
 TrainedNgramModel TrainModel(std::string text, int order,
                              const EstimateOptions& options = {});
+
+// Returns sentences of up to 8 random words, one per line. Words at the start
+// of the list are more frequent.
+std::string RandomText(uint64_t seed, const std::vector<std::string>& words,
+                       int sentences);
 
 // Returns sentences of the demo corpus, one per line.
 std::string DemoText(int sentences, uint64_t seed);

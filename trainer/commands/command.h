@@ -16,6 +16,7 @@ using CommandAction = std::function<absl::Status()>;
 // names the command sets *action; main() then runs it.
 void AddAliasCommand(cli::App& app, CommandAction* action);
 void AddConvertCommand(cli::App& app, CommandAction* action);
+void AddCountCommand(cli::App& app, CommandAction* action);
 void AddDemoCorpusCommand(cli::App& app, CommandAction* action);
 void AddEvaluateCommand(cli::App& app, CommandAction* action);
 void AddEvaluateNbestCommand(cli::App& app, CommandAction* action);
@@ -25,12 +26,15 @@ void AddImportArpaCommand(cli::App& app, CommandAction* action);
 void AddImportKenlmCommand(cli::App& app, CommandAction* action);
 void AddImportTorchCommand(cli::App& app, CommandAction* action);
 void AddInspectCommand(cli::App& app, CommandAction* action);
+void AddInterpolateCommand(cli::App& app, CommandAction* action);
 void AddMixtureCommand(cli::App& app, CommandAction* action);
 void AddNgramCommand(cli::App& app, CommandAction* action);
+void AddPruneCommand(cli::App& app, CommandAction* action);
 void AddRecurrentCommand(cli::App& app, CommandAction* action);
 void AddRemoveVersionsCommand(cli::App& app, CommandAction* action);
 void AddTranslationCommand(cli::App& app, CommandAction* action);
 void AddTuneCommand(cli::App& app, CommandAction* action);
+void AddVerifyCommand(cli::App& app, CommandAction* action);
 void AddWindowCommand(cli::App& app, CommandAction* action);
 
 }  // namespace lmserve

@@ -46,13 +46,21 @@ void AddSourceOptions(cli::App& command, ModelOptions* options) {
 
 void AddCorpusOptions(cli::App& command, absl::string_view what,
                       std::string* corpus, TextRules* rules) {
-  command
-      .add_option("--corpus", *corpus,
-                  absl::StrCat(what,
-                               ", one sentence per line, plain or compressed "
-                               "(.gz, .xz, .bz2, .zst), or - for the standard "
-                               "input"))
-      ->required();
+  AddCorpusOption(command, what, corpus)->required();
+  AddTextRules(command, rules);
+}
+
+cli::Option* AddCorpusOption(cli::App& command, absl::string_view what,
+                             std::string* corpus) {
+  return command.add_option(
+      "--corpus", *corpus,
+      absl::StrCat(what,
+                   ", one sentence per line, plain or compressed "
+                   "(.gz, .xz, .bz2, .zst), or - for the standard "
+                   "input"));
+}
+
+void AddTextRules(cli::App& command, TextRules* rules) {
   command
       .add_enum<UnwantedWord>(
           "--markers", rules->markers, kUnwantedWords,

@@ -30,11 +30,17 @@ void AddTargetOptions(
 // NAME@ALIAS.
 void AddSourceOptions(cli::App& command, ModelOptions* options);
 
-// --corpus, --markers, --invalid-utf8 and --unk. The help text starts with what
-// the text is, as in "Text to train on". The rules are those of all texts of
-// the command.
+// --corpus, --markers, --invalid-utf8 and --unk; --corpus must be given. The
+// help text starts with what the text is, as in "Text to train on". The rules
+// are those of all texts of the command.
 void AddCorpusOptions(cli::App& command, absl::string_view what,
                       std::string* corpus, TextRules* rules);
+
+// The parts of AddCorpusOptions(): --corpus, which need not be given, and the
+// other options.
+cli::Option* AddCorpusOption(cli::App& command, absl::string_view what,
+                             std::string* corpus);
+void AddTextRules(cli::App& command, TextRules* rules);
 
 // --vocabulary and --min-count.
 void AddVocabularyOptions(cli::App& command, CorpusOptions* options);

@@ -33,8 +33,7 @@ absl::Status PublishImported(const ModelOptions& target, absl::string_view file,
   for (const std::string& warning : model.warnings) {
     PrintMessage(absl::StrCat("warning: ", file, ": ", warning));
   }
-  const absl::StatusOr<NgramFileContents> contents =
-      BuildFastFile(model.table);
+  const absl::StatusOr<NgramFileContents> contents = BuildFastFile(model.table);
   if (!contents.ok()) return contents.status();
   const absl::StatusOr<uint64_t> version =
       PublishNgram(target.store, target.model, model.vocabulary, *contents,

@@ -3,67 +3,25 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/node_hash_map.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "models/text.h"
-#include "models/utf8.h"
 #include "trainer/text/status_line.h"
+#include "trainer/text/vocabulary_builder.h"
 
 namespace lmserve {
 namespace {
 
-constexpr WordId kUnknown = 0;
-constexpr WordId kBegin = 1;
-constexpr WordId kEnd = 2;
-constexpr WordId kMarkers = 3;
-
-// Reads a text. Words get preliminary ids in the order of their first
-// occurrence; Build() renumbers them.
+// Reads a text. words_ has preliminary ids; Build() renumbers them.
 class CorpusBuilder {
  public:
   CorpusBuilder(LineReader& lines, const TextRules& rules)
-      : lines_(lines), form_(rules.form), splitter_(lines, rules) {
-    for (absl::string_view marker :
-         {kUnknownWord, kBeginSentence, kEndSentence}) {
-      AddWord(marker);
-    }
-  }
+      : lines_(lines), form_(rules.form), splitter_(lines, rules) {}
 
-  // Reads the vocabulary from a file. All other words of the text are unknown.
-  absl::Status FixVocabulary(const std::string& file) {
-    absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
-    if (!lines.ok()) return lines.status();
-    absl::string_view line;
-    bool is_table = true;  // every line has a word and a number
-    while ((*lines)->Next(&line)) {
-      const std::vector<absl::string_view> words = SplitWords(line);
-      uint64_t number;
-      is_table =
-          is_table && words.size() == 2 && absl::SimpleAtoi(words[1], &number);
-      for (absl::string_view word : words) {
-        if (FindInvalidUtf8(word) != absl::string_view::npos) {
-          return LineError(**lines, "invalid UTF-8");
-        }
-        if (word == kUnknownUppercase) continue;
-        if (!ids_.contains(word)) AddWord(word);
-      }
-    }
-    fixed_ = true;
-    if (!(*lines)->status().ok()) return (*lines)->status();
-    if (!is_table || names_.size() <= kMarkers + 2) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(
-        file,
-        ": expected words, found a word and a number in each line; the "
-        "words alone are the output of: cut -d' ' -f1"));
-  }
+  VocabularyBuilder& vocabulary() { return vocabulary_; }
 
   absl::Status Read(Progress& progress) {
     absl::string_view line;
@@ -81,26 +39,20 @@ class CorpusBuilder {
   }
 
   absl::StatusOr<Corpus> Build(uint64_t min_count) {
-    const std::vector<WordId> order = NewOrder(min_count);
-    std::vector<WordId> new_ids(names_.size(), kUnknown);
-    std::vector<absl::string_view> names;
-    for (WordId id : order) {
-      new_ids[id] = static_cast<WordId>(names.size());
-      names.push_back(names_[id]);
-    }
-    for (WordId& word : words_) word = new_ids[word];
-    if (names.size() == kMarkers && min_count > 1) {
+    absl::StatusOr<VocabularyBuilder::Result> built =
+        vocabulary_.Build(min_count);
+    if (!built.ok()) return built.status();
+    if (built->vocabulary.size() == kMarkers && min_count > 1) {
       PrintMessage(absl::StrCat(
           "warning: ", lines_.name(), ": no word occurs ", min_count,
           " times (--min-count), so the model will know no words"));
     }
-    absl::StatusOr<Vocabulary> vocabulary = Vocabulary::Create(names);
-    if (!vocabulary.ok()) return vocabulary.status();
-    Corpus corpus = {*std::move(vocabulary), std::move(words_)};
+    for (WordId& word : words_) word = built->ids[word];
+    Corpus corpus = {std::move(built->vocabulary), std::move(words_)};
     corpus.sentences = sentences_;
     corpus.blank_lines = blank_lines_;
     corpus.unknown =
-        std::count(corpus.words.begin(), corpus.words.end(), kUnknown);
+        std::count(corpus.words.begin(), corpus.words.end(), kUnknownId);
     return corpus;
   }
 
@@ -117,33 +69,19 @@ class CorpusBuilder {
         100 * static_cast<double>(splitter_.unknown()) / tokens));
   }
 
-  WordId AddWord(absl::string_view word) {
-    const WordId id = static_cast<WordId>(names_.size());
-    const auto added = ids_.emplace(word, id).first;
-    names_.push_back(added->first);
-    counts_.push_back(0);
-    return id;
-  }
-
   absl::Status AddSentence(absl::Span<const absl::string_view> sentence) {
     if (sentence.empty()) {
       ++blank_lines_;
       if (form_ == TextForm::kSentences) return absl::OkStatus();
     }
     ++sentences_;
-    words_.push_back(kBegin);
+    words_.push_back(kBeginSentenceId);
     for (absl::string_view word : sentence) {
-      const auto found = ids_.find(word);
-      WordId id = kUnknown;
-      if (found != ids_.end()) {
-        id = found->second;
-      } else if (!fixed_) {
-        id = AddWord(word);
-      }
-      ++counts_[id];
+      const WordId id = vocabulary_.Add(word);
+      vocabulary_.Count(id);
       words_.push_back(id);
     }
-    words_.push_back(kEnd);
+    words_.push_back(kEndSentenceId);
     if (words_.size() > std::numeric_limits<uint32_t>::max() / 2) {
       return LineError(lines_,
                        "expected a corpus of at most 2^31 words, found more");
@@ -151,31 +89,11 @@ class CorpusBuilder {
     return absl::OkStatus();
   }
 
-  // Returns the preliminary ids in the order of the final ids: the markers,
-  // then the words to keep by falling frequency. Words of equal frequency keep
-  // their order, and so does a fixed vocabulary.
-  std::vector<WordId> NewOrder(uint64_t min_count) const {
-    std::vector<WordId> ids(names_.size());
-    std::iota(ids.begin(), ids.end(), 0u);
-    if (fixed_) return ids;
-    ids.erase(
-        std::remove_if(ids.begin() + kMarkers, ids.end(),
-                       [&](WordId id) { return counts_[id] < min_count; }),
-        ids.end());
-    std::stable_sort(
-        ids.begin() + kMarkers, ids.end(),
-        [&](WordId a, WordId b) { return counts_[a] > counts_[b]; });
-    return ids;
-  }
-
   LineReader& lines_;
   const TextForm form_;
   SentenceSplitter splitter_;
   std::vector<absl::string_view> sentence_;
-  bool fixed_ = false;
-  absl::node_hash_map<std::string, WordId> ids_;
-  std::vector<absl::string_view> names_;  // views of the keys of ids_
-  std::vector<uint64_t> counts_;
+  VocabularyBuilder vocabulary_;
   std::vector<WordId> words_;
   uint64_t sentences_ = 0;
   uint64_t blank_lines_ = 0;
@@ -188,7 +106,7 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   Progress& progress) {
   CorpusBuilder builder(lines, options.rules);
   if (!options.vocabulary_file.empty()) {
-    absl::Status status = builder.FixVocabulary(options.vocabulary_file);
+    absl::Status status = builder.vocabulary().Fix(options.vocabulary_file);
     if (!status.ok()) return status;
   }
   if (absl::Status status = builder.Read(progress); !status.ok()) {

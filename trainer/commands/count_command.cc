@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// lm_trainer count: writes the counts of the n-grams of a text.
+
+#include <memory>
+#include <string>
+
+#include "text_io/output_file.h"
+#include "trainer/commands/command.h"
+#include "trainer/commands/counted_input.h"
+#include "trainer/ngram/count_file.h"
+
+namespace lmserve {
+namespace {
+
+struct CountOptions {
+  std::string file;
+  CountedInputOptions input;
+};
+
+absl::Status RunCount(const CountOptions& options) {
+  // Opened first, so that a name that cannot be written is found at once.
+  absl::StatusOr<std::unique_ptr<OutputFile>> file =
+      OutputFile::Open(options.file);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<CountedInput> input = ReadCountedInput(options.input);
+  if (!input.ok()) return input.status();
+  WriteCounts(input->vocabulary, input->counts, (*file)->stream());
+  return (*file)->Close();
+}
+
+}  // namespace
+
+void AddCountCommand(cli::App& app, CommandAction* action) {
+  auto options = std::make_shared<CountOptions>();
+  cli::App& command = *app.add_subcommand(
+      "count",
+      "Write the counts of the n-grams of a text, or the sums of the counts of "
+      "several texts, for lm_trainer ngram --counts.\n"
+      "  lm_trainer count en.counts.gz --corpus text.xz --order 5");
+  command
+      .add_option("file", options->file,
+                  "File to write, a line 'WORD ... WORD<TAB>COUNT' for each "
+                  "n-gram, compressed if its name ends in .gz, .xz, .bz2 or "
+                  ".zst, or - for the standard output")
+      ->required();
+  AddCountedInputOptions(command, "Text to count the n-grams of",
+                         &options->input);
+  command.callback([=] {
+    CheckCountedInput(options->input);
+    *action = [=] { return RunCount(*options); };
+  });
+}
+
+}  // namespace lmserve

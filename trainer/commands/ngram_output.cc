@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/commands/ngram_output.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "model_store/publish.h"
+#include "text_io/output_file.h"
+#include "trainer/ngram/arpa_file.h"
+#include "trainer/text/status_line.h"
+
+namespace lmserve {
+
+void AddNgramOutputOptions(cli::App& command, NgramOutput* output) {
+  command.add_option("--arpa", output->arpa,
+                     "Also write the model to this ARPA file, compressed if "
+                     "its name ends in .gz, .xz, .bz2 or .zst, or - for the "
+                     "standard output");
+  AddTargetOptions(command, &output->target);
+}
+
+absl::Status CheckNgramOutput(const NgramOutput& output) {
+  absl::Status status =
+      CheckCanPublish(output.target.store, output.target.model);
+  if (!status.ok() || output.arpa.empty() || output.arpa == "-") return status;
+  return OutputFile::Open(output.arpa).status();
+}
+
+void WarnOfScaling(uint64_t contexts) {
+  if (contexts == 0) return;
+  PrintMessage(absl::StrCat("warning: the distributions after ", contexts,
+                            " contexts did not sum to 1; the probabilities of "
+                            "their n-grams were scaled"));
+}
+
+absl::StatusOr<uint64_t> WriteNgramModel(
+    const NgramOutput& output, const Vocabulary& vocabulary,
+    const NgramFileContents& file,
+    std::map<std::string, std::string> properties,
+    std::vector<std::string> self_test) {
+  const absl::StatusOr<uint64_t> version =
+      PublishNgram(output.target.store, output.target.model, vocabulary, file,
+                   std::move(properties), std::move(self_test));
+  if (!version.ok()) return version;
+  PrintMessage(absl::StrCat(absl::StrJoin(file.ngrams, " / "),
+                            " n-grams of order 1 to ", file.ngrams.size(), ", ",
+                            file.bytes.size(), " bytes"));
+  // With --arpa - the result is the ARPA file.
+  const auto print = output.arpa == "-" ? ReportPublished : PrintPublished;
+  print(output.target.model, *version);
+  if (!output.arpa.empty()) {
+    absl::Status status = WriteArpaFile(
+        output.target.store, output.target.model, *version, output.arpa);
+    if (!status.ok()) return status;
+  }
+  return version;
+}
+
+absl::StatusOr<uint64_t> WriteNgramTable(
+    const NgramOutput& output, const Vocabulary& vocabulary,
+    const NgramTable& table, std::map<std::string, std::string> properties,
+    std::vector<std::string> self_test) {
+  const absl::StatusOr<NgramFileContents> file = BuildFastFile(table);
+  if (!file.ok()) return file.status();
+  return WriteNgramModel(output, vocabulary, *file, std::move(properties),
+                         std::move(self_test));
+}
+
+}  // namespace lmserve

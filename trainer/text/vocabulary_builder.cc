@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/text/vocabulary_builder.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "models/text.h"
+#include "models/utf8.h"
+#include "text_io/line_reader.h"
+
+namespace lmserve {
+
+VocabularyBuilder::VocabularyBuilder() {
+  for (absl::string_view marker :
+       {kUnknownWord, kBeginSentence, kEndSentence}) {
+    AddNew(marker);
+  }
+}
+
+absl::Status VocabularyBuilder::Fix(const std::string& file) {
+  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
+  if (!lines.ok()) return lines.status();
+  absl::string_view line;
+  bool is_table = true;  // every line has a word and a number
+  while ((*lines)->Next(&line)) {
+    const std::vector<absl::string_view> words = SplitWords(line);
+    uint64_t number;
+    is_table =
+        is_table && words.size() == 2 && absl::SimpleAtoi(words[1], &number);
+    for (absl::string_view word : words) {
+      if (FindInvalidUtf8(word) != absl::string_view::npos) {
+        return LineError(**lines, "invalid UTF-8");
+      }
+      if (word == kUnknownUppercase) continue;
+      if (!ids_.contains(word)) AddNew(word);
+    }
+  }
+  is_fixed_ = true;
+  if (!(*lines)->status().ok()) return (*lines)->status();
+  if (!is_table || names_.size() <= kMarkers + 2) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      file,
+      ": expected words, found a word and a number in each line; the "
+      "words alone are the output of: cut -d' ' -f1"));
+}
+
+WordId VocabularyBuilder::Add(absl::string_view word) {
+  const auto found = ids_.find(word);
+  if (found != ids_.end()) return found->second;
+  return is_fixed_ ? kUnknownId : AddNew(word);
+}
+
+WordId VocabularyBuilder::AddNew(absl::string_view word) {
+  const WordId id = static_cast<WordId>(names_.size());
+  names_.push_back(ids_.emplace(word, id).first->first);
+  counts_.push_back(0);
+  return id;
+}
+
+absl::StatusOr<VocabularyBuilder::Result> VocabularyBuilder::Build(
+    uint64_t min_count) const {
+  std::vector<WordId> ids(names_.size(), kUnknownId);
+  std::vector<absl::string_view> names;
+  for (WordId id : Order(min_count)) {
+    ids[id] = static_cast<WordId>(names.size());
+    names.push_back(names_[id]);
+  }
+  absl::StatusOr<Vocabulary> vocabulary = Vocabulary::Create(names);
+  if (!vocabulary.ok()) return vocabulary.status();
+  return Result{*std::move(vocabulary), std::move(ids)};
+}
+
+std::vector<WordId> VocabularyBuilder::Order(uint64_t min_count) const {
+  std::vector<WordId> ids(names_.size());
+  std::iota(ids.begin(), ids.end(), 0u);
+  if (is_fixed_) return ids;
+  ids.erase(std::remove_if(ids.begin() + kMarkers, ids.end(),
+                           [&](WordId id) { return counts_[id] < min_count; }),
+            ids.end());
+  std::stable_sort(ids.begin() + kMarkers, ids.end(),
+                   [&](WordId a, WordId b) { return counts_[a] > counts_[b]; });
+  return ids;
+}
+
+}  // namespace lmserve
