@@ -9,13 +9,11 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "models/text.h"
-#include "models/utf8.h"
 #include "trainer/text/status_line.h"
+#include "trainer/text/vocabulary_file.h"
 
 namespace lmserve {
 namespace {
@@ -39,30 +37,12 @@ class CorpusBuilder {
 
   // Reads the vocabulary from a file. All other words of the text are unknown.
   absl::Status FixVocabulary(const std::string& file) {
-    absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
-    if (!lines.ok()) return lines.status();
-    absl::string_view line;
-    bool is_table = true;  // every line has a word and a number
-    while ((*lines)->Next(&line)) {
-      const std::vector<absl::string_view> words = SplitWords(line);
-      uint64_t number;
-      is_table =
-          is_table && words.size() == 2 && absl::SimpleAtoi(words[1], &number);
-      for (absl::string_view word : words) {
-        if (FindInvalidUtf8(word) != absl::string_view::npos) {
-          return LineError(**lines, "invalid UTF-8");
-        }
-        if (word == kUnknownUppercase) continue;
-        if (!ids_.contains(word)) AddWord(word);
-      }
-    }
+    const absl::StatusOr<std::vector<std::string>> words =
+        ReadVocabularyFile(file);
+    if (!words.ok()) return words.status();
+    for (const std::string& word : *words) AddWord(word);
     fixed_ = true;
-    if (!(*lines)->status().ok()) return (*lines)->status();
-    if (!is_table || names_.size() <= kMarkers + 2) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(
-        file,
-        ": expected words, found a word and a number in each line; the "
-        "words alone are the output of: cut -d' ' -f1"));
+    return absl::OkStatus();
   }
 
   absl::Status Read(Progress& progress) {
@@ -76,7 +56,8 @@ class CorpusBuilder {
     if (!lines_.status().ok()) return lines_.status();
     if (!splitter_.Summary().empty()) PrintMessage(splitter_.Summary());
     if (sentences_ == 0) return NoSentenceError(lines_);
-    WarnAboutUnknown();
+    WarnAboutUnknown(lines_.name(), splitter_.unwanted().unknown,
+                     words_.size() - sentences_);
     return absl::OkStatus();
   }
 
@@ -89,11 +70,7 @@ class CorpusBuilder {
       names.push_back(names_[id]);
     }
     for (WordId& word : words_) word = new_ids[word];
-    if (names.size() == kMarkers && min_count > 1) {
-      PrintMessage(absl::StrCat(
-          "warning: ", lines_.name(), ": no word occurs ", min_count,
-          " times (--min-count), so the model will know no words"));
-    }
+    if (names.size() == kMarkers) WarnAboutNoWords(lines_.name(), min_count);
     absl::StatusOr<Vocabulary> vocabulary = Vocabulary::Create(names);
     if (!vocabulary.ok()) return vocabulary.status();
     Corpus corpus = {*std::move(vocabulary), std::move(words_)};
@@ -105,18 +82,6 @@ class CorpusBuilder {
   }
 
  private:
-  // A model learns <unk> in a text like a word.
-  void WarnAboutUnknown() const {
-    if (splitter_.unknown() == 0) return;
-    const double tokens = static_cast<double>(words_.size() - sentences_);
-    PrintMessage(absl::StrFormat(
-        "warning: %s: %.2g %% of the tokens are <unk>, so the model will give "
-        "unknown words about that probability (see --unk, and 'Unknown words' "
-        "in trainer/README.md)",
-        lines_.name(),
-        100 * static_cast<double>(splitter_.unknown()) / tokens));
-  }
-
   WordId AddWord(absl::string_view word) {
     const WordId id = static_cast<WordId>(names_.size());
     const auto added = ids_.emplace(word, id).first;
@@ -182,6 +147,23 @@ class CorpusBuilder {
 };
 
 }  // namespace
+
+void WarnAboutUnknown(absl::string_view name, uint64_t unknown,
+                      uint64_t tokens) {
+  if (unknown == 0) return;
+  PrintMessage(absl::StrFormat(
+      "warning: %s: %.2g %% of the tokens are <unk>, so the model will give "
+      "unknown words about that probability (see --unk, and 'Unknown words' "
+      "in trainer/README.md)",
+      name, 100 * static_cast<double>(unknown) / static_cast<double>(tokens)));
+}
+
+void WarnAboutNoWords(absl::string_view name, uint64_t min_count) {
+  if (min_count <= 1) return;
+  PrintMessage(
+      absl::StrCat("warning: ", name, ": no word occurs ", min_count,
+                   " times (--min-count), so the model will know no words"));
+}
 
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
