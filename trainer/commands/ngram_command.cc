@@ -2,147 +2,118 @@
 //
 // lm_trainer ngram: trains an n-gram model on a text.
 
-#include <algorithm>
-#include <fstream>
 #include <iostream>
+#include <memory>
+#include <numeric>
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "model_store/loaded_version.h"
-#include "model_store/processors.h"
-#include "model_store/publish.h"
-#include "models/ngram/ngram_model.h"
-#include "text_io/line_reader.h"
-#include "text_io/output_file.h"
+#include "models/ngram/ngram_table.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
-#include "trainer/evaluation/evaluate.h"
-#include "trainer/ngram/arpa_file.h"
-#include "trainer/ngram/estimate.h"
+#include "trainer/commands/counting_options.h"
+#include "trainer/commands/ngram_model.h"
+#include "trainer/counting/count_text.h"
+#include "trainer/counting/disk_plan.h"
+#include "trainer/counting/text_ids.h"
 #include "trainer/ngram/ngram_counts.h"
-#include "trainer/ngram/publish_ngram.h"
 #include "trainer/text/corpus.h"
-#include "trainer/text/status_line.h"
 
 namespace lmserve {
 namespace {
 
 struct NgramOptions {
-  ModelOptions target;
+  NgramModelOptions model;
   std::string corpus;
-  std::string valid;
-  std::string arpa;
   int order = 5;
-  int threads = AvailableProcessors();
   CorpusOptions text;
-  EstimateOptions estimate;
+  CountingOptions counting;
+  bool dry_run = false;
 };
 
-absl::StatusOr<Corpus> ReadTrainingText(const NgramOptions& options) {
+// The memory of an n-gram while a model is estimated and its file is built.
+constexpr uint64_t kEstimateBytes = 60;
+
+// Counts in memory.
+absl::Status TrainInMemory(const NgramOptions& options) {
   absl::StatusOr<Corpus> corpus = ReadCorpusFile(options.corpus, options.text);
-  if (!corpus.ok()) return corpus;
-  PrintMessage(absl::StrFormat(
-      "%d sentences, %d tokens (%d unknown), %d words in the vocabulary%s",
-      corpus->sentences, corpus->tokens(), corpus->unknown,
-      corpus->vocabulary.size(),
-      corpus->blank_lines == 0
-          ? ""
-          : absl::StrCat(", ", corpus->blank_lines, " blank lines ignored")));
-  return corpus;
+  if (!corpus.ok()) return corpus.status();
+  PrintTextSize(corpus->sentences, corpus->tokens(), corpus->unknown,
+                corpus->vocabulary.size(), corpus->blank_lines);
+  const TrainingText text = {
+      .sentences = corpus->sentences,
+      .tokens = corpus->tokens(),
+      .min_count = options.text.min_count,
+      .self_test = FirstSentences(corpus->vocabulary, corpus->words),
+      .rules = options.text.rules};
+  NgramCounts counts =
+      CountNgrams(*corpus, options.order, options.counting.threads);
+  corpus->words = {};
+  return PublishFromCounts(options.model, text, corpus->vocabulary,
+                           std::move(counts));
 }
 
-std::map<std::string, std::string> Properties(const NgramOptions& options,
-                                              const Corpus& corpus) {
-  std::map<std::string, std::string> properties = {
-      {"smoothing", options.estimate.smoothing.method},
-      {"sentences", absl::StrCat(corpus.sentences)},
-      {"tokens", absl::StrCat(corpus.tokens())},
+CountOptions ToCountOptions(const NgramOptions& options) {
+  return {.corpus = options.corpus,
+          .text = options.text,
+          .order = options.order,
+          .threads = options.counting.threads,
+          .memory = options.counting.memory == 0 ? UINT64_MAX / 256
+                                                 : options.counting.memory};
+}
+
+// Counts in files, within --memory.
+absl::Status TrainInFiles(const NgramOptions& options, WorkDirectory& work,
+                          const StopFlag* stop) {
+  CountOptions count_options = ToCountOptions(options);
+  count_options.stop = stop;
+  const std::string directory = work.File("counts");
+  absl::Status status = CountText(count_options, work, directory);
+  if (!status.ok()) return status;
+  return PublishFromDirectory(options.model, options.counting,
+                              options.text.rules, directory, stop, work);
+}
+
+// Reads the text and prints what counting it in files would need.
+absl::Status PrintPlan(const NgramOptions& options) {
+  const absl::StatusOr<TextIds> text =
+      ReadTextIds(ToCountOptions(options), /*ids_file=*/"", /*words_file=*/"");
+  if (!text.ok()) return text.status();
+  const TextTotals& totals = text->totals;
+  PrintTextSize(totals.sentences, totals.tokens, totals.unknown,
+                text->counts.size(), totals.blank_lines);
+  const DiskPlan plan =
+      PlanDisk(options.order, text->counts, totals.tokens + totals.sentences,
+               text->ngrams);
+  const auto gigabytes = [](uint64_t bytes) {
+    return static_cast<double>(bytes) * 1e-9;
   };
-  if (!options.estimate.prune.empty()) {
-    properties["prune"] = absl::StrJoin(options.estimate.prune, " ");
-  }
-  if (options.text.min_count > 1) {
-    properties["min_count"] = absl::StrCat(options.text.min_count);
-  }
-  return properties;
-}
-
-// Reports the perplexity of a published version on the validation text.
-absl::Status Validate(const NgramOptions& options, uint64_t version) {
-  absl::StatusOr<ModelHandle> handle =
-      LoadModel(options.target.store, options.target.model, version);
-  if (!handle.ok()) return handle.status();
-  absl::StatusOr<std::unique_ptr<LineReader>> lines =
-      LineReader::Open(options.valid);
-  if (!lines.ok()) return lines.status();
-  Progress progress("validating");
-  const absl::StatusOr<Evaluation> result =
-      Evaluate(*(*handle)->model().left_to_right(), **lines, options.text.rules,
-               progress);
-  if (!result.ok()) return result.status();
-  PrintMessage(absl::StrFormat(
-      "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",
-      result->Perplexity(), result->PerplexityExcludingOov(), result->oov,
-      result->tokens));
-  return absl::OkStatus();
-}
-
-// Whether the files that are needed after the training can be opened.
-absl::Status CheckFiles(const NgramOptions& options) {
-  if (!options.arpa.empty() && options.arpa != "-") {
-    const auto arpa = OutputFile::Open(options.arpa);
-    if (!arpa.ok()) return arpa.status();
-  }
-  if (!options.valid.empty() && options.valid != "-") {
-    const auto valid = LineReader::Open(options.valid);
-    if (!valid.ok()) return valid.status();
-  }
+  const uint64_t ngrams =
+      std::accumulate(text->ngrams.begin(), text->ngrams.end(), uint64_t{0});
+  std::cout << absl::StrFormat(
+      "different n-grams, about   %s\n"
+      "temporary files, at most   %.3f GB: counting %.3f, trie %.3f\n"
+      "free in %-18s %.3f GB\n"
+      "memory for the estimate    %.3f GB\n",
+      absl::StrJoin(text->ngrams, " / "), gigabytes(plan.peak()),
+      gigabytes(plan.counting_peak()), gigabytes(plan.counts + plan.trie),
+      options.counting.temporary,
+      gigabytes(FreeDiskBytes(options.counting.temporary)),
+      gigabytes(ngrams * kEstimateBytes));
   return absl::OkStatus();
 }
 
 absl::Status Train(const NgramOptions& options) {
-  absl::Status status =
-      CheckCanPublish(options.target.store, options.target.model);
-  if (status.ok()) status = CheckPruning(options.estimate.prune);
-  if (status.ok()) status = CheckFiles(options);
+  if (options.dry_run) return PrintPlan(options);
+  absl::Status status = CheckNgramModelOptions(options.model);
   if (!status.ok()) return status;
-  absl::StatusOr<Corpus> corpus = ReadTrainingText(options);
-  if (!corpus.ok()) return corpus.status();
-  absl::StatusOr<Estimate> estimate;
-  {
-    const NgramCounts counts =
-        CountNgrams(*corpus, options.order, options.threads);
-    estimate = EstimateModel(counts, options.estimate);
-  }
-  if (!estimate.ok()) return estimate.status();
-  for (const std::string& note : estimate->notes) PrintMessage(note);
-  const std::vector<std::string> self_test =
-      FirstSentences(corpus->vocabulary, corpus->words);
-  const std::map<std::string, std::string> properties =
-      Properties(options, *corpus);
-  corpus->words = {};
-  const absl::StatusOr<uint64_t> version =
-      PublishNgram(options.target.store, options.target.model,
-                   corpus->vocabulary, estimate->table, properties, self_test);
-  if (!version.ok()) return version.status();
-  PrintMessage(
-      absl::StrCat(absl::StrJoin(estimate->table.levels, " / ",
-                                 [](std::string* out, const NgramLevel& level) {
-                                   absl::StrAppend(out, level.size());
-                                 }),
-                   " n-grams of order 1 to ", options.order));
-  // With --arpa - the result is the ARPA file.
-  const auto print = options.arpa == "-" ? ReportPublished : PrintPublished;
-  print(options.target.model, *version);
-  if (!options.arpa.empty()) {
-    status = WriteArpaFile(options.target.store, options.target.model, *version,
-                           options.arpa);
-    if (!status.ok()) return status;
-  }
-  return options.valid.empty() ? absl::OkStatus() : Validate(options, *version);
+  if (options.counting.memory == 0) return TrainInMemory(options);
+  return RunCountingWork(options.counting,
+                         CountTaskName(ToCountOptions(options)),
+                         [&](WorkDirectory& work, const StopFlag* stop) {
+                           return TrainInFiles(options, work, stop);
+                         });
 }
 
 }  // namespace
@@ -155,43 +126,21 @@ void AddNgramCommand(cli::App& app, CommandAction* action) {
       "  lm_trainer ngram --corpus text.xz --order 5 --store store --model en");
   AddCorpusOptions(command, "Text to train on", &options->corpus,
                    &options->text.rules);
-  command.add_option("--valid", options->valid,
-                     "Report the perplexity on this text after training");
   command
       .add_option("--order", options->order,
                   "Maximum number of words in an n-gram")
       ->check(cli::Range(1, kMaxNgramOrder))
       ->capture_default_str();
-  SmoothingOptions& smoothing = options->estimate.smoothing;
-  const auto methods = SmoothingMethods();
-  command.add_option("--smoothing", smoothing.method, "Smoothing method")
-      ->check(cli::IsMember(
-          std::vector<std::string>(methods.begin(), methods.end())))
-      ->capture_default_str();
-  command
-      .add_option("--delta", smoothing.delta,
-                  "With --smoothing additive: added to every count")
-      ->capture_default_str();
-  command
-      .add_option("--alpha", smoothing.alpha,
-                  "With --smoothing stupid-back-off: factor of each back-off")
-      ->capture_default_str();
-  command.add_option(
-      "--prune", options->estimate.prune,
-      "Omit n-grams that occur at most this often: one threshold "
-      "per order, as in 0 0 1; the last one also applies to all "
-      "higher orders");
   AddVocabularyOptions(command, &options->text);
-  command
-      .add_option("--threads", options->threads,
-                  "Number of threads that count n-grams")
-      ->check(cli::Range(1, 256))
-      ->capture_default_str();
-  command.add_option("--arpa", options->arpa,
-                     "Also write the model to this ARPA file, compressed if "
-                     "its name ends in .gz, .xz, .bz2 or .zst, or - for the "
-                     "standard output");
-  AddTargetOptions(command, &options->target);
+  AddCountingOptions(command,
+                     "Count in files instead of in memory, with about this "
+                     "many bytes of memory for tables and buffers, as in 2G; "
+                     "the model is the same",
+                     &options->counting);
+  command.add_flag("--dry-run", options->dry_run,
+                   "Only read the text, and print about how many n-grams it "
+                   "has and what --memory would need of disk and memory");
+  AddNgramModelOptions(command, &options->model);
   command.callback([=] { *action = [=] { return Train(*options); }; });
 }
 

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/commands/ngram_model.h"
+
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "model_store/loaded_version.h"
+#include "model_store/publish.h"
+#include "models/ngram/ngram_model.h"
+#include "text_io/line_reader.h"
+#include "text_io/output_file.h"
+#include "trainer/counting/counts_directory.h"
+#include "trainer/counting/disk_plan.h"
+#include "trainer/counting/suffix_links.h"
+#include "trainer/counting/trie_files.h"
+#include "trainer/counting/word_list.h"
+#include "trainer/evaluation/evaluate.h"
+#include "trainer/ngram/arpa_file.h"
+#include "trainer/ngram/load_counts.h"
+#include "trainer/ngram/publish_ngram.h"
+#include "trainer/text/status_line.h"
+
+namespace lmserve {
+namespace {
+
+std::map<std::string, std::string> Properties(const EstimateOptions& estimate,
+                                              const TrainingText& text) {
+  std::map<std::string, std::string> properties = {
+      {"smoothing", estimate.smoothing.method},
+      {"sentences", absl::StrCat(text.sentences)},
+      {"tokens", absl::StrCat(text.tokens)},
+  };
+  if (!estimate.prune.empty()) {
+    properties["prune"] = absl::StrJoin(estimate.prune, " ");
+  }
+  if (text.min_count > 1) {
+    properties["min_count"] = absl::StrCat(text.min_count);
+  }
+  return properties;
+}
+
+// Reports the perplexity of a published version on the validation text.
+absl::Status Validate(const NgramModelOptions& options, const TextRules& rules,
+                      uint64_t version) {
+  absl::StatusOr<ModelHandle> handle =
+      LoadModel(options.target.store, options.target.model, version);
+  if (!handle.ok()) return handle.status();
+  absl::StatusOr<std::unique_ptr<LineReader>> lines =
+      LineReader::Open(options.valid);
+  if (!lines.ok()) return lines.status();
+  Progress progress("validating");
+  const absl::StatusOr<Evaluation> result =
+      Evaluate(*(*handle)->model().left_to_right(), **lines, rules, progress);
+  if (!result.ok()) return result.status();
+  PrintMessage(absl::StrFormat(
+      "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",
+      result->Perplexity(), result->PerplexityExcludingOov(), result->oov,
+      result->tokens));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddNgramModelOptions(cli::App& command, NgramModelOptions* options) {
+  command.add_option("--valid", options->valid,
+                     "Report the perplexity on this text after training");
+  SmoothingOptions& smoothing = options->estimate.smoothing;
+  const auto methods = SmoothingMethods();
+  command.add_option("--smoothing", smoothing.method, "Smoothing method")
+      ->check(cli::IsMember(
+          std::vector<std::string>(methods.begin(), methods.end())))
+      ->capture_default_str();
+  command
+      .add_option("--delta", smoothing.delta,
+                  "With --smoothing additive: added to every count")
+      ->capture_default_str();
+  command
+      .add_option("--alpha", smoothing.alpha,
+                  "With --smoothing stupid-back-off: factor of each back-off")
+      ->capture_default_str();
+  command.add_option(
+      "--prune", options->estimate.prune,
+      "Omit n-grams that occur at most this often: one threshold "
+      "per order, as in 0 0 1; the last one also applies to all "
+      "higher orders");
+  command.add_option("--arpa", options->arpa,
+                     "Also write the model to this ARPA file, compressed if "
+                     "its name ends in .gz, .xz, .bz2 or .zst, or - for the "
+                     "standard output");
+  AddTargetOptions(command, &options->target);
+}
+
+absl::Status CheckNgramModelOptions(const NgramModelOptions& options) {
+  absl::Status status =
+      CheckCanPublish(options.target.store, options.target.model);
+  if (status.ok()) status = CheckPruning(options.estimate.prune);
+  if (!status.ok()) return status;
+  if (!options.arpa.empty() && options.arpa != "-") {
+    const auto arpa = OutputFile::Open(options.arpa);
+    if (!arpa.ok()) return arpa.status();
+  }
+  if (!options.valid.empty() && options.valid != "-") {
+    const auto valid = LineReader::Open(options.valid);
+    if (!valid.ok()) return valid.status();
+  }
+  return absl::OkStatus();
+}
+
+void PrintTextSize(uint64_t sentences, uint64_t tokens, uint64_t unknown,
+                   uint64_t vocabulary, uint64_t blank_lines) {
+  PrintMessage(absl::StrFormat(
+      "%d sentences, %d tokens (%d unknown), %d words in the vocabulary%s",
+      sentences, tokens, unknown, vocabulary,
+      blank_lines == 0
+          ? ""
+          : absl::StrCat(", ", blank_lines, " blank lines ignored")));
+}
+
+absl::Status PublishFromCounts(const NgramModelOptions& options,
+                               const TrainingText& text,
+                               const Vocabulary& vocabulary,
+                               NgramCounts counts) {
+  const int order = counts.order();
+  absl::StatusOr<Estimate> estimate = EstimateModel(counts, options.estimate);
+  counts = {};
+  if (!estimate.ok()) return estimate.status();
+  for (const std::string& note : estimate->notes) PrintMessage(note);
+  const absl::StatusOr<uint64_t> version = PublishNgram(
+      options.target.store, options.target.model, vocabulary, estimate->table,
+      Properties(options.estimate, text), text.self_test);
+  if (!version.ok()) return version.status();
+  PrintMessage(
+      absl::StrCat(absl::StrJoin(estimate->table.levels, " / ",
+                                 [](std::string* out, const NgramLevel& level) {
+                                   absl::StrAppend(out, level.size());
+                                 }),
+                   " n-grams of order 1 to ", order));
+  // With --arpa - the result is the ARPA file.
+  const auto print = options.arpa == "-" ? ReportPublished : PrintPublished;
+  print(options.target.model, *version);
+  if (!options.arpa.empty()) {
+    absl::Status status = WriteArpaFile(
+        options.target.store, options.target.model, *version, options.arpa);
+    if (!status.ok()) return status;
+  }
+  return options.valid.empty() ? absl::OkStatus()
+                               : Validate(options, text.rules, *version);
+}
+
+absl::Status PublishFromDirectory(const NgramModelOptions& options,
+                                  const CountingOptions& counting,
+                                  const TextRules& rules,
+                                  const std::string& directory,
+                                  const StopFlag* stop, WorkDirectory& work) {
+  const absl::StatusOr<CountsManifest> manifest = ReadCountsManifest(directory);
+  if (!manifest.ok()) return manifest.status();
+  const TextTotals& totals = manifest->totals;
+  PrintTextSize(totals.sentences, totals.tokens, totals.unknown,
+                manifest->vocabulary, totals.blank_lines);
+  absl::Status status = CheckFreeDisk(
+      work.path(), PlanTrieDisk(manifest->vocabulary, manifest->ngrams),
+      "building the trie");
+  if (!status.ok()) return status;
+  const absl::StatusOr<TrieShape> shape =
+      WriteTrie(directory, *manifest, stop, work);
+  if (!shape.ok()) return shape.status();
+  status = LinkSuffixes(*shape, counting.memory, counting.threads, stop, work);
+  if (!status.ok()) return status;
+  const absl::StatusOr<Vocabulary> vocabulary =
+      ReadWordListVocabulary(absl::StrCat(directory, "/", kWordsFile));
+  if (!vocabulary.ok()) return vocabulary.status();
+  if (vocabulary->size() != manifest->vocabulary) {
+    return absl::DataLossError(absl::StrCat(
+        directory, "/", kWordsFile, ": expected ", manifest->vocabulary,
+        " words, as counts.json says, found ", vocabulary->size()));
+  }
+  absl::StatusOr<NgramCounts> counts = LoadCounts(*shape, work);
+  if (!counts.ok()) return counts.status();
+  TrainingText text = {.sentences = totals.sentences,
+                       .tokens = totals.tokens,
+                       .min_count = manifest->min_count,
+                       .self_test = {},
+                       .rules = rules};
+  for (const FirstSentence& sentence : totals.self_test) {
+    text.self_test.push_back(sentence.text);
+  }
+  if (text.self_test.empty()) text.self_test = {FirstWords(*vocabulary)};
+  return PublishFromCounts(options, text, *vocabulary, *std::move(counts));
+}
+
+}  // namespace lmserve
