@@ -402,8 +402,12 @@ absl::Status AdjustWords(const TrieShape& shape, const WorkDirectory& work) {
 absl::Status LinkOrder(const TrieShape& shape, int k, uint64_t memory,
                        int threads, const StopFlag* stop,
                        const WorkDirectory& work) {
+  // At least one slice for each thread.
+  const uint64_t all =
+      kContextBytes * shape.ngrams[k - 3] + kChildBytes * shape.ngrams[k - 2];
+  const uint64_t slice_bytes = std::min(memory / threads, all / threads + 1);
   absl::StatusOr<std::vector<Slice>> slices =
-      PlanSlices(shape, k, memory / threads, work);
+      PlanSlices(shape, k, slice_bytes, work);
   if (!slices.ok()) return slices.status();
   std::atomic<size_t> next = 0;
   SharedProgress progress(absl::StrCat("linking order ", k),

@@ -90,7 +90,7 @@ class TextGenerator::Builder {
       if (!std::equal(words.begin(), words.end(), path.begin(), path.end())) {
         path.assign(words.begin(), words.end());
         context = 0;
-        for (WordId word : path) context = FindChild(context, word);
+        for (WordId word : path) context = generator_.FindChild(context, word);
       }
       ngrams_.push_back({context, ngram.words.back(), std::exp(ngram.log_prob),
                          std::exp(ngram.backoff)});
@@ -99,15 +99,6 @@ class TextGenerator::Builder {
         ngrams_.begin(), ngrams_.end(), [](const Ngram& a, const Ngram& b) {
           return std::pair(a.context, a.word) < std::pair(b.context, b.word);
         });
-  }
-
-  // Returns the child of a node of a finished order, or 0.
-  uint32_t FindChild(uint32_t node, WordId word) const {
-    const auto& words = generator_.last_words_;
-    const auto begin = words.begin() + generator_.nodes_[node].first_child;
-    const auto end = words.begin() + generator_.nodes_[node + 1].first_child;
-    const auto found = std::lower_bound(begin, end, word);
-    return found == end || *found != word ? 0 : found - words.begin();
   }
 
   void AddLevel(int k) {
@@ -147,7 +138,8 @@ class TextGenerator::Builder {
       // P(w | h') of the longest suffix that the model has.
       uint32_t suffix = nodes()[context].link;
       double factor = 1;
-      while ((link = FindChild(suffix, ngram.word)) == 0 && suffix != 0) {
+      while ((link = generator_.FindChild(suffix, ngram.word)) == 0 &&
+             suffix != 0) {
         factor *= backoffs_[suffix];
         suffix = nodes()[suffix].link;
       }
@@ -202,20 +194,35 @@ TextGenerator::TextGenerator(const Vocabulary& vocabulary, uint64_t rare_words)
   }
 }
 
+uint32_t TextGenerator::FindChild(uint32_t node, WordId word) const {
+  const auto begin = last_words_.begin() + nodes_[node].first_child;
+  const auto end = last_words_.begin() + nodes_[node + 1].first_child;
+  const auto found = std::lower_bound(begin, end, word);
+  return found == end || *found != word ? 0 : found - last_words_.begin();
+}
+
 WordId TextGenerator::Draw(Random& random, uint32_t* node) const {
+  uint32_t context = *node;
   double number = random.Uniform();
-  while (number >= nodes_[*node].stay) {
+  while (number >= nodes_[context].stay) {
     number = random.Uniform();
-    *node = nodes_[*node].link;
+    context = nodes_[context].link;
   }
-  const auto begin = cumulative_.begin() + nodes_[*node].first_child;
-  const auto end = cumulative_.begin() + nodes_[*node + 1].first_child;
-  const auto wanted = static_cast<float>(number / nodes_[*node].stay);
+  const auto begin = cumulative_.begin() + nodes_[context].first_child;
+  const auto end = cumulative_.begin() + nodes_[context + 1].first_child;
+  const auto wanted = static_cast<float>(number / nodes_[context].stay);
   auto found = std::upper_bound(begin, end, wanted);
   // Rounding may leave the last sum below 1.
   if (found == end) found = std::lower_bound(begin, end, *(end - 1));
-  *node = found - cumulative_.begin();
-  return last_words_[*node];
+  const uint32_t drawn = found - cumulative_.begin();
+  // A longer context may have the word as well.
+  uint32_t longest = 0;
+  while (*node != context &&
+         (longest = FindChild(*node, last_words_[drawn])) == 0) {
+    *node = nodes_[*node].link;
+  }
+  *node = longest == 0 ? drawn : longest;
+  return last_words_[drawn];
 }
 
 uint64_t TextGenerator::Generate(uint64_t seed, uint64_t block, uint64_t words,

@@ -48,6 +48,9 @@ class TextGenerator {
 
   explicit TextGenerator(const Vocabulary& vocabulary, uint64_t rare_words);
 
+  // Returns the child of a node, or 0 if it does not exist.
+  uint32_t FindChild(uint32_t node, WordId word) const;
+
   // Draws a word and advances the node.
   WordId Draw(Random& random, uint32_t* node) const;
 
