@@ -69,19 +69,20 @@ class SignalStop {
 
 void AddCountingOptions(cli::App& command, const std::string& memory_help,
                         CountingOptions* options) {
-  command.add_option_function<std::string>(
-      "--memory",
-      [options](const std::string& text) {
-        const std::optional<uint64_t> bytes = ParseBytes(text);
-        if (!bytes.has_value() || *bytes < kMinMemory) {
-          throw cli::ValidationError(
-              "--memory", absl::StrCat("expected a number of bytes such as "
-                                       "500M or 2G, at least 4M, found '",
-                                       text, "'"));
-        }
-        options->memory = *bytes;
-      },
-      memory_help);
+  command
+      .add_option_function<std::string>(
+          "--memory",
+          [options](const std::string& text) {
+            options->memory = ParseBytes(text).value_or(0);
+          },
+          memory_help)
+      ->check(cli::Validator([](const std::string& text) -> std::string {
+        if (ParseBytes(text).value_or(0) >= kMinMemory) return "";
+        return absl::StrCat(
+            "expected a number of bytes such as 500M or 2G, at least 4M, found "
+            "'",
+            text, "'");
+      }));
   std::error_code error;
   options->temporary = std::filesystem::temp_directory_path(error).string();
   command

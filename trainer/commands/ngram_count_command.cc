@@ -25,20 +25,20 @@ struct NgramCountOptions {
   CountingOptions counting;
 };
 
-// Reads "I/N", where I is from 1 to N.
-void SetShard(const std::string& text, CountOptions* options) {
+// Reads "I/N", where I is from 1 to N. Returns what is wrong, or "".
+std::string ParseShard(const std::string& text, CountOptions* options) {
   const std::pair<std::string, std::string> parts =
       absl::StrSplit(text, absl::MaxSplits('/', 1));
-  uint64_t shard;
+  uint64_t shard, shards;
   if (!absl::SimpleAtoi(parts.first, &shard) ||
-      !absl::SimpleAtoi(parts.second, &options->shards) || shard < 1 ||
-      shard > options->shards || options->shards > kMaxShards) {
-    throw cli::ValidationError(
-        "--shard", absl::StrCat("expected I/N with I from 1 to N, as in 2/7, "
-                                "found '",
-                                text, "'"));
+      !absl::SimpleAtoi(parts.second, &shards) || shard < 1 || shard > shards ||
+      shards > kMaxShards) {
+    return absl::StrCat("expected I/N with I from 1 to N, as in 2/7, found '",
+                        text, "'");
   }
   options->shard = shard - 1;
+  options->shards = shards;
+  return "";
 }
 
 absl::Status Count(NgramCountOptions& options) {
@@ -78,10 +78,17 @@ void AddNgramCountCommand(cli::App& app, CommandAction* action) {
                   "Maximum number of words in an n-gram")
       ->check(cli::Range(1, kMaxNgramOrder))
       ->capture_default_str();
-  command.add_option_function<std::string>(
-      "--shard",
-      [options](const std::string& text) { SetShard(text, &options->count); },
-      "Count only part I of N, as in 1/2");
+  command
+      .add_option_function<std::string>(
+          "--shard",
+          [options](const std::string& text) {
+            ParseShard(text, &options->count);
+          },
+          "Count only part I of N, as in 1/2")
+      ->check(cli::Validator([](const std::string& text) {
+        CountOptions unused;
+        return ParseShard(text, &unused);
+      }));
   command
       .add_option("--output", options->output,
                   "Directory to which the counts are written")
