@@ -45,25 +45,33 @@ absl::Status SaveTextIds(const TextIds& text, const WorkDirectory& work) {
       object.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
-absl::StatusOr<TextIds> LoadTextIds(const WorkDirectory& work,
-                                    const std::string& words_file) {
-  for (const char* name : {kIdsFile, kIdMapFile, kTextFile}) {
+absl::Status LoadIdMaps(const WorkDirectory& work,
+                        std::vector<std::vector<WordId>>* maps) {
+  for (const char* name : {kIdsFile, kIdMapFile}) {
     absl::Status status = work.CheckFile(name);
     if (!status.ok()) return status;
   }
-  TextIds text;
   absl::StatusOr<std::unique_ptr<ByteReader>> file =
       ByteReader::Open(work.File(kIdMapFile));
   if (!file.ok()) return file.status();
   const uint64_t threads = (*file)->ReadVarint();
   for (uint64_t i = 0; i < threads && (*file)->status().ok(); ++i) {
     const uint64_t size = (*file)->ReadVarint();
-    text.ids.emplace_back();
-    while (text.ids.back().size() < size && (*file)->status().ok()) {
-      text.ids.back().push_back((*file)->ReadVarint());
+    maps->emplace_back();
+    while (maps->back().size() < size && (*file)->status().ok()) {
+      maps->back().push_back((*file)->ReadVarint());
     }
   }
-  if (!(*file)->status().ok()) return (*file)->status();
+  return (*file)->status();
+}
+
+absl::StatusOr<TextIds> LoadTextIds(const WorkDirectory& work,
+                                    const std::string& words_file) {
+  absl::Status status = work.CheckFile(kTextFile);
+  TextIds text;
+  // Spilling needs the ids, and nothing else does.
+  if (status.ok() && !IsSpilled(work)) status = LoadIdMaps(work, &text.ids);
+  if (!status.ok()) return status;
   const absl::StatusOr<std::string> bytes = ReadAllBytes(work.File(kTextFile));
   if (!bytes.ok()) return bytes.status();
   const json object = json::parse(*bytes, nullptr, /*allow_exceptions=*/false);
@@ -130,28 +138,31 @@ absl::Status SpillText(const CountOptions& options, IdReader& reader,
   }
 }
 
-absl::StatusOr<std::vector<CountsPart>> SortText(const CountOptions& options,
-                                                 TextIds& text,
-                                                 WorkDirectory& work,
-                                                 const std::string& output) {
-  SortTask task;
-  task.format = {.order = options.order,
-                 .has_counts = false,
-                 .vocabulary = text.counts.size()};
-  task.word_counts = std::move(text.counts);
-  task.windows = text.totals.tokens + text.totals.sentences;
-  task.threads = options.threads;
-  task.memory = options.memory;
-  task.stop = options.stop;
-  absl::StatusOr<std::unique_ptr<IdReader>> reader =
-      IdReader::Open(work.File(kIdsFile), text.ids);
-  if (!reader.ok()) return reader.status();
-  return SortInPartitions(
-      task,
-      [&](SpillWriter& writer, SharedProgress& progress) {
-        return SpillText(options, **reader, writer, progress);
-      },
-      work, output);
+// Spills the windows of a text, unless that is done already. Then neither the
+// file of ids is needed any more nor text.ids.
+absl::Status SpillAll(const CountOptions& options, const SortTask& task,
+                      TextIds& text, WorkDirectory& work) {
+  if (!IsSpilled(work)) {
+    const DiskPlan plan =
+        PlanDisk(options.order, task.word_counts, task.windows, text.ngrams);
+    // The ids are written already.
+    absl::Status status =
+        CheckFreeDisk(work.path(), plan.counting_peak() - plan.ids, "counting");
+    if (!status.ok()) return status;
+    absl::StatusOr<std::unique_ptr<IdReader>> reader =
+        IdReader::Open(work.File(kIdsFile), text.ids);
+    if (!reader.ok()) return reader.status();
+    status = SpillToPartitions(
+        task,
+        [&](SpillWriter& writer, SharedProgress& progress) {
+          return SpillText(options, **reader, writer, progress);
+        },
+        work);
+    if (!status.ok()) return status;
+  }
+  work.Remove(kIdsFile);
+  std::vector<std::vector<WordId>>().swap(text.ids);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -183,18 +194,19 @@ absl::Status CountText(const CountOptions& options, WorkDirectory& work,
   manifest.min_count = options.text.min_count;
   manifest.totals = text->totals;
   manifest.ngrams = text->ngrams;
-  if (work.Finished(kSpillStage) == nullptr) {
-    const DiskPlan plan =
-        PlanDisk(options.order, text->counts,
-                 text->totals.tokens + text->totals.sentences, text->ngrams);
-    // The ids are written already.
-    status =
-        CheckFreeDisk(work.path(), plan.counting_peak() - plan.ids, "counting");
-    if (!status.ok()) return status;
-  }
-  auto parts = SortText(options, *text, work, output);
+  SortTask task;
+  task.format = {.order = options.order,
+                 .has_counts = false,
+                 .vocabulary = text->counts.size()};
+  task.word_counts = std::move(text->counts);
+  task.windows = text->totals.tokens + text->totals.sentences;
+  task.threads = options.threads;
+  task.memory = options.memory;
+  task.stop = options.stop;
+  status = SpillAll(options, task, *text, work);
+  if (!status.ok()) return status;
+  auto parts = SortPartitions(task, work, output);
   if (!parts.ok()) return parts.status();
-  work.Remove(kIdsFile);
   manifest.parts = *std::move(parts);
   return WriteCountsManifest(output, manifest);
 }

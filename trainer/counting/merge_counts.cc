@@ -165,15 +165,27 @@ class Merger {
     task.threads = options_.threads;
     task.memory = options_.memory;
     task.stop = options_.stop;
-    auto parts = SortInPartitions(
+    absl::Status status = CheckDisk(task);
+    if (!status.ok()) return status;
+    status = SpillToPartitions(
         task,
         [this](SpillWriter& writer, SharedProgress& progress) {
           return Spill(writer, progress);
         },
-        work_, output_);
+        work_);
+    if (!status.ok()) return status;
+    auto parts = SortPartitions(task, work_, output_);
     if (!parts.ok()) return parts.status();
     merged_.parts = *std::move(parts);
     return absl::OkStatus();
+  }
+
+  absl::Status CheckDisk(const SortTask& task) const {
+    if (IsSpilled(work_)) return absl::OkStatus();
+    return CheckFreeDisk(
+        work_.path(),
+        EstimateSpillBytes(task.format, task.windows, task.word_counts),
+        "merging");
   }
 
   // Spills the windows of one input file after the other.

@@ -15,6 +15,7 @@
 namespace lmserve {
 namespace {
 
+constexpr char kSpillStage[] = "spill";
 constexpr char kSpillPrefix[] = "spill-";
 constexpr int kMaxPartitions = 256;
 // Below this number of windows one partition is sorted at once.
@@ -29,6 +30,12 @@ std::string PartName(int partition) {
   return absl::StrFormat("part-%05d", partition);
 }
 
+// The memory that is left for windows, besides what every thread reads.
+uint64_t WindowMemory(const SortTask& task) {
+  const uint64_t fixed = task.word_counts.size() * 2 * sizeof(uint64_t);
+  return task.memory - std::min(task.memory / 2, fixed);
+}
+
 int CountPartitions(const SortTask& task, uint64_t spill_bytes) {
   const WindowPacking packing(task.format.order, task.format.vocabulary);
   // What SortWindows() needs for a window: bytes, bucket, record.
@@ -36,50 +43,13 @@ int CountPartitions(const SortTask& task, uint64_t spill_bytes) {
       static_cast<double>(spill_bytes) +
       static_cast<double>(task.windows) *
           (2 + 8 * packing.parts() + (task.format.has_counts ? 8 : 0));
-  const double needed =
-      kUnevenness * memory * task.threads / static_cast<double>(task.memory);
+  const double needed = kUnevenness * memory * task.threads /
+                        static_cast<double>(WindowMemory(task));
   double partitions = std::min<double>(needed + 1, kMaxPartitions);
   if (task.windows > kMinPartitionWindows * 4 * task.threads) {
     partitions = std::max(partitions, 4.0 * task.threads);
   }
   return static_cast<int>(partitions);
-}
-
-// Spills all windows. Returns the number of windows of each partition.
-absl::StatusOr<std::vector<uint64_t>> Spill(const SortTask& task,
-                                            const OrderedHash& hash,
-                                            SpillWindows spill,
-                                            WorkDirectory& work) {
-  const uint64_t spill_bytes =
-      EstimateSpillBytes(task.format, task.windows, task.word_counts);
-  absl::Status status = CheckFreeDisk(work.path(), spill_bytes, "counting");
-  if (!status.ok()) return status;
-  const int partitions = CountPartitions(task, spill_bytes);
-  const uint64_t buffer_bytes =
-      std::clamp<uint64_t>(task.memory / 4 / (partitions * task.threads),
-                           kMinBufferBytes, kMaxBufferBytes);
-  auto files =
-      SpillFiles::Create(work.File(kSpillPrefix), partitions, task.format);
-  if (!files.ok()) return files.status();
-  SharedProgress progress("distributing", task.windows);
-  status = RunThreads(task.threads, [&](int) {
-    SpillWriter writer(**files, hash, buffer_bytes);
-    absl::Status spilled = spill(writer, progress);
-    absl::Status closed = writer.Close();
-    return spilled.ok() ? closed : spilled;
-  });
-  if (!status.ok()) return status;
-  progress.Finish();
-  std::vector<std::string> names;
-  std::vector<uint64_t> rows;
-  for (int i = 0; i < partitions; ++i) {
-    names.push_back(absl::StrCat(kSpillPrefix, i));
-    rows.push_back((*files)->rows(i));
-  }
-  files->reset();
-  status = work.Finish(kSpillStage, names, rows);
-  if (!status.ok()) return status;
-  return rows;
 }
 
 // Sorts the partitions, each on one of the threads.
@@ -98,7 +68,7 @@ class PartitionQueue {
 
   absl::StatusOr<std::vector<CountsPart>> Sort() {
     const int threads = std::min(task_.threads, static_cast<int>(rows_.size()));
-    memory_ = task_.memory / threads;
+    memory_ = WindowMemory(task_) / threads;
     absl::Status status = RunThreads(threads, [this](int) { return Work(); });
     if (!status.ok()) return status;
     progress_.Finish();
@@ -173,19 +143,46 @@ uint64_t EstimateSpillBytes(const SpillFormat& format, uint64_t windows,
   return static_cast<uint64_t>(static_cast<double>(windows) * window_bytes);
 }
 
-absl::StatusOr<std::vector<CountsPart>> SortInPartitions(
-    const SortTask& task, SpillWindows spill, WorkDirectory& work,
-    const std::string& output) {
+bool IsSpilled(const WorkDirectory& work) {
+  return work.Finished(kSpillStage) != nullptr;
+}
+
+absl::Status SpillToPartitions(const SortTask& task, SpillWindows spill,
+                               WorkDirectory& work) {
+  if (IsSpilled(work)) return absl::OkStatus();
   const OrderedHash hash(task.word_counts);
+  const int partitions = CountPartitions(
+      task, EstimateSpillBytes(task.format, task.windows, task.word_counts));
+  const uint64_t buffer_bytes =
+      std::clamp<uint64_t>(task.memory / 4 / (partitions * task.threads),
+                           kMinBufferBytes, kMaxBufferBytes);
+  auto files =
+      SpillFiles::Create(work.File(kSpillPrefix), partitions, task.format);
+  if (!files.ok()) return files.status();
+  SharedProgress progress("distributing", task.windows);
+  absl::Status status = RunThreads(task.threads, [&](int) {
+    SpillWriter writer(**files, hash, buffer_bytes);
+    absl::Status spilled = spill(writer, progress);
+    absl::Status closed = writer.Close();
+    return spilled.ok() ? closed : spilled;
+  });
+  if (!status.ok()) return status;
+  progress.Finish();
+  std::vector<std::string> names;
   std::vector<uint64_t> rows;
-  if (const std::vector<uint64_t>* spilled = work.Finished(kSpillStage)) {
-    rows = *spilled;
-  } else {
-    auto new_rows = Spill(task, hash, spill, work);
-    if (!new_rows.ok()) return new_rows.status();
-    rows = *std::move(new_rows);
+  for (int i = 0; i < partitions; ++i) {
+    names.push_back(absl::StrCat(kSpillPrefix, i));
+    rows.push_back((*files)->rows(i));
   }
-  return PartitionQueue(task, hash, std::move(rows), work, output).Sort();
+  files->reset();
+  return work.Finish(kSpillStage, names, rows);
+}
+
+absl::StatusOr<std::vector<CountsPart>> SortPartitions(
+    const SortTask& task, WorkDirectory& work, const std::string& output) {
+  const OrderedHash hash(task.word_counts);
+  return PartitionQueue(task, hash, *work.Finished(kSpillStage), work, output)
+      .Sort();
 }
 
 }  // namespace lmserve

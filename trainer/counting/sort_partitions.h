@@ -18,9 +18,6 @@
 
 namespace lmserve {
 
-// The stage of SortInPartitions() after which the windows are spilled.
-inline constexpr char kSpillStage[] = "spill";
-
 // Windows that are to be sorted within a memory.
 struct SortTask {
   SpillFormat format;
@@ -37,13 +34,18 @@ struct SortTask {
 using SpillWindows =
     absl::FunctionRef<absl::Status(SpillWriter&, SharedProgress&)>;
 
-// Distributes windows to partitions, sorts each partition, and writes the files
-// of windows to a directory. Returns them in order. Continues the work that the
-// work directory already has: `spill` is not called if the windows were
-// spilled.
-absl::StatusOr<std::vector<CountsPart>> SortInPartitions(
-    const SortTask& task, SpillWindows spill, WorkDirectory& work,
-    const std::string& output);
+// Whether the windows of a work directory are spilled already.
+bool IsSpilled(const WorkDirectory& work);
+
+// Distributes windows to partitions, in files of the work directory, unless
+// that is done already.
+absl::Status SpillToPartitions(const SortTask& task, SpillWindows spill,
+                               WorkDirectory& work);
+
+// Sorts each partition that was spilled and is not sorted yet, and writes the
+// files of windows to a directory. Returns them in order.
+absl::StatusOr<std::vector<CountsPart>> SortPartitions(
+    const SortTask& task, WorkDirectory& work, const std::string& output);
 
 // Returns about how many bytes the spilled windows of a text need.
 uint64_t EstimateSpillBytes(const SpillFormat& format, uint64_t windows,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "trainer/counting/byte_file.h"
 #include "trainer/counting/shared_progress.h"
 
@@ -17,6 +18,8 @@ namespace lmserve {
 namespace {
 
 constexpr uint64_t kContextsPerCheck = 1 << 18;
+// The files of all slices are open at a time.
+constexpr size_t kMaxSlices = 256;
 
 // Some contexts of order k - 2, with their children, the n-grams of order k
 // - 1.
@@ -409,6 +412,11 @@ absl::Status LinkOrder(const TrieShape& shape, int k, uint64_t memory,
   absl::StatusOr<std::vector<Slice>> slices =
       PlanSlices(shape, k, slice_bytes, work);
   if (!slices.ok()) return slices.status();
+  if (slices->size() > kMaxSlices) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("linking order %d needs at least %d MB of --memory", k,
+                        (all / kMaxSlices * threads >> 20) + 1));
+  }
   std::atomic<size_t> next = 0;
   SharedProgress progress(absl::StrCat("linking order ", k),
                           shape.ngrams[k - 2]);

@@ -33,7 +33,7 @@ class ChunkCounter {
         thread_(thread),
         is_fixed_(!options.text.vocabulary_file.empty()),
         sketch_(options.order) {
-    for (const std::string& word : vocabulary) table_.Add(word, 0, 0);
+    for (const std::string& word : vocabulary) table_->Add(word, 0, 0);
     UpdateHashes();
   }
 
@@ -57,10 +57,34 @@ class ChunkCounter {
     return file == nullptr ? absl::OkStatus() : WriteBlock(*file);
   }
 
-  const WordTable& table() const { return table_; }
+  const WordTable& table() const { return *table_; }
+
+  // About the memory that grows with the number of words.
+  uint64_t MemoryBytes() const {
+    return table_->MemoryBytes() + word_hashes_.size() * sizeof(uint64_t);
+  }
+
+  // Adds the words of another counter, which may be this one, to the table, and
+  // returns the id of each. The other counter loses its table.
+  std::vector<WordId> Merge(ChunkCounter& other) {
+    std::vector<uint64_t>().swap(other.word_hashes_);
+    std::vector<WordId> ids(other.table_->size());
+    if (&other == this) {
+      std::iota(ids.begin(), ids.end(), 0u);
+      return ids;
+    }
+    for (WordId id = 0; id < other.table_->size(); ++id) {
+      const CountedWord& word = other.table_->word(id);
+      ids[id] = table_->Add(word.text, word.count, word.first);
+    }
+    other.table_ = nullptr;
+    return ids;
+  }
+  // Adds to the count of <unk>.
+  void AddUnknown(uint64_t count) { table_->Add(kUnknownWord, count, 0); }
   const NgramSketch& sketch() const { return sketch_; }
   const UnwantedCounts& unwanted() const { return unwanted_; }
-  uint64_t sentences() const { return table_.word(kEndId).count; }
+  uint64_t sentences() const { return sentences_; }
   uint64_t tokens() const { return tokens_; }
   uint64_t blank_lines() const { return blank_lines_; }
   // The first sentences of this thread, with their places.
@@ -81,12 +105,13 @@ class ChunkCounter {
       // A word of the line, or the constant <unk>, which every table has.
       ids_.push_back(
           is_fixed_
-              ? table_.Count(word)
-              : table_.Add(word, 1, offset + (word.data() - line.data())));
+              ? table_->Count(word)
+              : table_->Add(word, 1, offset + (word.data() - line.data())));
     }
     ids_.push_back(kEndId);
-    table_.Count(kBeginSentence);
-    table_.Count(kEndSentence);
+    table_->Count(kBeginSentence);
+    table_->Count(kEndSentence);
+    ++sentences_;
     tokens_ += sentence_.size() + 1;
     UpdateHashes();
     hashes_.clear();
@@ -105,9 +130,9 @@ class ChunkCounter {
   }
 
   void UpdateHashes() {
-    while (word_hashes_.size() < table_.size()) {
+    while (word_hashes_.size() < table_->size()) {
       const auto id = static_cast<WordId>(word_hashes_.size());
-      word_hashes_.push_back(SketchHash(table_.word(id).text));
+      word_hashes_.push_back(SketchHash(table_->word(id).text));
     }
   }
 
@@ -123,10 +148,11 @@ class ChunkCounter {
   const std::string name_;
   const int thread_;
   const bool is_fixed_;
-  WordTable table_;
+  std::unique_ptr<WordTable> table_ = std::make_unique<WordTable>();
   std::vector<uint64_t> word_hashes_;  // the SketchHash() of each word
   NgramSketch sketch_;
   UnwantedCounts unwanted_;
+  uint64_t sentences_ = 0;
   uint64_t tokens_ = 0;
   uint64_t blank_lines_ = 0;
   std::vector<std::pair<uint64_t, std::vector<WordId>>> first_sentences_;
@@ -178,16 +204,13 @@ class TextIdWriter {
 
   // Merges the tables and writes the vocabulary.
   absl::StatusOr<TextIds> Merge(const std::string& words_file) {
-    WordTable merged;
     TextIds result;
+    NgramSketch sketch(options_.order);
     for (const auto& counter : counters_) {
-      result.ids.emplace_back();
-      for (WordId id = 0; id < counter->table().size(); ++id) {
-        const CountedWord& word = counter->table().word(id);
-        result.ids.back().push_back(
-            merged.Add(word.text, word.count, word.first));
-      }
+      sketch.Merge(counter->sketch());
+      result.ids.push_back(counters_[0]->Merge(*counter));
     }
+    const WordTable& merged = counters_[0]->table();
     std::vector<WordId> order = FinalOrder(merged);
     absl::Status status = CheckLongestWord(merged, order);
     if (!status.ok()) return status;
@@ -201,11 +224,9 @@ class TextIdWriter {
     }
     SetTotals(merged, order, final_ids, &result);
     // Words that become <unk> are counted as <unk>.
-    merged.Add(kUnknownWord,
-               result.totals.unknown - merged.word(kUnknownId).count, 0);
+    counters_[0]->AddUnknown(result.totals.unknown -
+                             merged.word(kUnknownId).count);
     for (WordId id : order) result.counts.push_back(merged.word(id).count);
-    NgramSketch sketch(options_.order);
-    for (const auto& counter : counters_) sketch.Merge(counter->sketch());
     for (int k = 1; k <= options_.order; ++k) {
       result.ngrams.push_back(static_cast<uint64_t>(sketch.Estimate(k)));
     }
@@ -222,7 +243,7 @@ class TextIdWriter {
       absl::Status status = counter.Count(chunk, file);
       if (status.ok()) status = CheckStop(options_.stop);
       if (status.ok() &&
-          counter.table().MemoryBytes() * options_.threads > options_.memory) {
+          counter.MemoryBytes() * options_.threads > options_.memory / 3 * 2) {
         status = absl::ResourceExhaustedError(
             absl::StrCat(lines_.name(),
                          ": the tables of words need more than --memory; "

@@ -14,6 +14,8 @@ namespace {
 
 constexpr char kTrieStage[] = "trie";
 constexpr uint64_t kWindowsPerCheck = 1 << 16;
+// There are three files for each order.
+constexpr size_t kTrieBufferBytes = 64 << 10;
 
 // The number of bytes of numbers below `limit`.
 int BytesBelow(uint64_t limit) {
@@ -89,7 +91,8 @@ class TrieWriter {
 
   absl::Status Create(const std::string& name,
                       std::unique_ptr<ByteWriter>* file) {
-    auto created = ByteWriter::Create(work_.File(name));
+    auto created = ByteWriter::Create(work_.File(name), /*hashed=*/false,
+                                      kTrieBufferBytes);
     if (!created.ok()) return created.status();
     *file = *std::move(created);
     files_.push_back(name);

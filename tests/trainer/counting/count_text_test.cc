@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <new>
 #include <string>
 #include <thread>
 
 #include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/sanitizers.h"
 #include "tests/testing/shared_data.h"
 #include "tests/testing/temporary_directory.h"
 #include "tests/trainer/counting/counting.h"
@@ -239,6 +242,54 @@ TEST(CountText, AVocabularyThatIsTooLargeIsRefused) {
   const absl::Status status = CountInFiles(options, directory.path()).status();
   EXPECT_TRUE(absl::IsResourceExhausted(status));
   EXPECT_THAT(status.message(), HasSubstr("need more than --memory"));
+}
+
+// The memory that a process may have is that before the work, --memory, and
+// what is not for tables and buffers of counting: code that was not used
+// before, and the reader of the text.
+TEST(CountText, TheMemoryIsBounded) {
+  if (IsSanitized()) GTEST_SKIP() << "sanitizers reserve memory";
+  const TemporaryDirectory directory;
+  CountOptions options;
+  options.corpus = directory.File("text");
+  options.memory = 24 << 20;
+  WriteBytes(options.corpus, ZipfText(1, 500000, 20000));
+  const auto run = [&](bool in_files) {
+    const pid_t child = fork();
+    if (child == 0) {
+      (void)!freopen("/dev/null", "w", stderr);
+      const rlim_t used = [] {
+        std::ifstream file("/proc/self/statm");
+        rlim_t pages = 0;
+        file >> pages;
+        return pages * sysconf(_SC_PAGESIZE);
+      }();
+      const rlim_t limit = used + options.memory + (8 << 20);
+      const rlimit memory = {limit, limit};
+      setrlimit(RLIMIT_AS, &memory);
+      if (!in_files) {
+        try {
+          CountInMemory(options);
+        } catch (const std::bad_alloc&) {
+          _exit(1);
+        }
+        _exit(0);
+      }
+      auto work = WorkDirectory::Open(directory.path(), "work", false).value();
+      absl::Status status = CountText(options, *work, work->File("counts"));
+      if (!status.ok()) _exit(1);
+      const auto manifest = ReadCountsManifest(work->File("counts")).value();
+      const auto shape =
+          WriteTrie(work->File("counts"), manifest, nullptr, *work).value();
+      status = LinkSuffixes(shape, options.memory, 1, nullptr, *work);
+      _exit(status.ok() ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return status == 0;
+  };
+  EXPECT_TRUE(run(/*in_files=*/true));
+  EXPECT_FALSE(run(/*in_files=*/false)) << "the test bounds nothing";
 }
 
 TEST(CountText, ARealCorpus) {
