@@ -53,7 +53,7 @@ absl::Status Count(NgramCountOptions& options) {
   if (!status.ok()) return status;
   count.threads = options.counting.threads;
   count.memory = options.counting.memory;
-  return RunCountingWork(options.counting, CountTaskName(count),
+  return RunCountingWork(options.counting, CountTaskName(count, options.output),
                          [&](WorkDirectory& work, const StopFlag* stop) {
                            count.stop = stop;
                            return CountText(count, work, options.output);

@@ -24,7 +24,7 @@ absl::Status Merge(NgramMergeOptions& options) {
   MergeOptions& merge = options.merge;
   merge.threads = options.counting.threads;
   merge.memory = options.counting.memory;
-  return RunCountingWork(options.counting, MergeTaskName(merge),
+  return RunCountingWork(options.counting, MergeTaskName(merge, options.output),
                          [&](WorkDirectory& work, const StopFlag* stop) {
                            merge.stop = stop;
                            return MergeCounts(merge, work, options.output);

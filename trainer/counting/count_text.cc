@@ -13,6 +13,7 @@
 #include "text_io/byte_source.h"
 #include "trainer/counting/byte_file.h"
 #include "trainer/counting/disk_plan.h"
+#include "trainer/counting/id_reader.h"
 #include "trainer/counting/sort_partitions.h"
 #include "trainer/counting/word_list.h"
 
@@ -167,9 +168,11 @@ absl::Status SpillAll(const CountOptions& options, const SortTask& task,
 
 }  // namespace
 
-std::string CountTaskName(const CountOptions& options) {
+std::string CountTaskName(const CountOptions& options,
+                          const std::string& output) {
   const TextRules& rules = options.text.rules;
-  return TaskName({"count 1", FileIdentity(options.corpus),
+  return TaskName({"count 1", AbsolutePath(output),
+                   FileIdentity(options.corpus),
                    FileIdentity(options.text.vocabulary_file),
                    absl::StrCat(options.text.min_count, " ", options.order, " ",
                                 options.shard, " ", options.shards, " ",

@@ -12,8 +12,10 @@
 namespace lmserve {
 
 // Returns the name of the work on a text, for WorkDirectory: it depends on the
-// text and on all options that change the counts.
-std::string CountTaskName(const CountOptions& options);
+// text, on all options that change the counts, and on the directory to which
+// they are written; "" stands for one inside the work directory.
+std::string CountTaskName(const CountOptions& options,
+                          const std::string& output = "");
 
 // Counts the n-grams of a text in about options.memory bytes of memory, and
 // writes them to a directory; see CountsManifest. Continues the work that the

@@ -18,7 +18,7 @@
 namespace lmserve {
 namespace {
 
-constexpr uint64_t kWindowsPerCheck = 1 << 16;
+constexpr uint64_t kMergedPerCheck = 1 << 16;
 
 class Merger {
  public:
@@ -216,13 +216,13 @@ class Merger {
       } while (words[length++] != kEndId && length < merged_.order);
       std::fill(window.begin() + length, window.begin() + merged_.order, 0);
       writer.Add(window.data(), reader.count());
-      if (++read % kWindowsPerCheck != 0) continue;
+      if (++read % kMergedPerCheck != 0) continue;
       absl::Status status = CheckStop(options_.stop);
       if (status.ok()) status = writer.status();
       if (!status.ok()) return status;
-      progress.Add(kWindowsPerCheck);
+      progress.Add(kMergedPerCheck);
     }
-    progress.Add(read % kWindowsPerCheck);
+    progress.Add(read % kMergedPerCheck);
     return reader.status();
   }
 
@@ -240,8 +240,9 @@ class Merger {
 
 }  // namespace
 
-std::string MergeTaskName(const MergeOptions& options) {
-  std::vector<std::string> inputs = {"merge 1",
+std::string MergeTaskName(const MergeOptions& options,
+                          const std::string& output) {
+  std::vector<std::string> inputs = {"merge 1", AbsolutePath(output),
                                      absl::StrCat(options.min_count)};
   for (const std::string& input : options.inputs) {
     inputs.push_back(FileIdentity(absl::StrCat(input, "/counts.json")));

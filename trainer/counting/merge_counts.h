@@ -24,8 +24,10 @@ struct MergeOptions {
   const StopFlag* stop = nullptr;  // not owned; may be null
 };
 
-// Returns the name of the work of merging, for WorkDirectory.
-std::string MergeTaskName(const MergeOptions& options);
+// Returns the name of the work of merging, for WorkDirectory; see
+// CountTaskName().
+std::string MergeTaskName(const MergeOptions& options,
+                          const std::string& output);
 
 // Adds up the counts of several directories and writes them to a directory. If
 // the inputs are the shards of a text, the result is that of counting the whole

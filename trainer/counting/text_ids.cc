@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "trainer/counting/chunk_counter.h"
 #include "trainer/counting/word_list.h"
-#include "trainer/text/sentence_splitter.h"
 #include "trainer/text/sentences.h"
 #include "trainer/text/status_line.h"
 #include "trainer/text/text_chunks.h"
@@ -17,154 +17,6 @@
 
 namespace lmserve {
 namespace {
-
-constexpr size_t kSelfTestSentences = 3;
-constexpr size_t kSelfTestWords = 100;
-constexpr size_t kMaxIdBytes = 5;       // of a 32-bit number of variable size
-constexpr size_t kBlockHeadBytes = 12;  // the size of a block, and its thread
-
-// Reads chunks of a text on one thread.
-class ChunkCounter {
- public:
-  ChunkCounter(const CountOptions& options, std::string name, int thread,
-               absl::Span<const std::string> vocabulary)
-      : rules_(options.text.rules),
-        name_(std::move(name)),
-        thread_(thread),
-        is_fixed_(!options.text.vocabulary_file.empty()),
-        sketch_(options.order) {
-    for (const std::string& word : vocabulary) table_->Add(word, 0, 0);
-    UpdateHashes();
-  }
-
-  // Reads a chunk and appends its words to a file, which may be null. Empties
-  // the chunk.
-  absl::Status Count(TextChunk& chunk, SharedFile* file) {
-    const std::unique_ptr<LineReader> lines =
-        LineReader::OfLines(name_, chunk.lines_before, std::move(chunk.lines));
-    SentenceSplitter splitter(*lines, rules_);
-    block_.resize(kBlockHeadBytes);
-    used_ = kBlockHeadBytes;
-    uint64_t offset = chunk.offset;
-    absl::string_view line;
-    while (lines->Next(&line)) {
-      absl::Status status = splitter.Split(line, &sentence_);
-      if (!status.ok()) return status;
-      AddSentence(line, offset);
-      offset += line.size() + 1;
-    }
-    unwanted_.Add(splitter.unwanted());
-    return file == nullptr ? absl::OkStatus() : WriteBlock(*file);
-  }
-
-  const WordTable& table() const { return *table_; }
-
-  // About the memory that grows with the number of words.
-  uint64_t MemoryBytes() const {
-    return table_->MemoryBytes() + word_hashes_.size() * sizeof(uint64_t);
-  }
-
-  // Adds the words of another counter, which may be this one, to the table, and
-  // returns the id of each. The other counter loses its table.
-  std::vector<WordId> Merge(ChunkCounter& other) {
-    std::vector<uint64_t>().swap(other.word_hashes_);
-    std::vector<WordId> ids(other.table_->size());
-    if (&other == this) {
-      std::iota(ids.begin(), ids.end(), 0u);
-      return ids;
-    }
-    for (WordId id = 0; id < other.table_->size(); ++id) {
-      const CountedWord& word = other.table_->word(id);
-      ids[id] = table_->Add(word.text, word.count, word.first);
-    }
-    other.table_ = nullptr;
-    return ids;
-  }
-  // Adds to the count of <unk>.
-  void AddUnknown(uint64_t count) { table_->Add(kUnknownWord, count, 0); }
-  const NgramSketch& sketch() const { return sketch_; }
-  const UnwantedCounts& unwanted() const { return unwanted_; }
-  uint64_t sentences() const { return sentences_; }
-  uint64_t tokens() const { return tokens_; }
-  uint64_t blank_lines() const { return blank_lines_; }
-  // The first sentences of this thread, with their places.
-  const auto& first_sentences() const { return first_sentences_; }
-
- private:
-  void AddSentence(absl::string_view line, uint64_t offset) {
-    if (sentence_.empty()) {
-      ++blank_lines_;
-      if (rules_.form == TextForm::kSentences) return;
-    }
-    if (block_.size() - used_ < kMaxIdBytes * (sentence_.size() + 1)) {
-      block_.resize(2 * block_.size() + kMaxIdBytes * (sentence_.size() + 1));
-    }
-    ids_.clear();
-    ids_.push_back(kBeginId);
-    for (absl::string_view word : sentence_) {
-      // A word of the line, or the constant <unk>, which every table has.
-      ids_.push_back(
-          is_fixed_
-              ? table_->Count(word)
-              : table_->Add(word, 1, offset + (word.data() - line.data())));
-    }
-    ids_.push_back(kEndId);
-    table_->Count(kBeginSentence);
-    table_->Count(kEndSentence);
-    ++sentences_;
-    tokens_ += sentence_.size() + 1;
-    UpdateHashes();
-    hashes_.clear();
-    char* out = &block_[used_];
-    for (WordId id : ids_) {
-      hashes_.push_back(word_hashes_[id]);
-      if (id != kBeginId) out = PutVarint(id, out);
-    }
-    used_ = out - block_.data();
-    sketch_.AddSentence(hashes_);
-    if (first_sentences_.size() < kSelfTestSentences) {
-      first_sentences_.emplace_back(offset, ids_);
-      first_sentences_.back().second.resize(
-          std::min(ids_.size(), kSelfTestWords + 1));
-    }
-  }
-
-  void UpdateHashes() {
-    while (word_hashes_.size() < table_->size()) {
-      const auto id = static_cast<WordId>(word_hashes_.size());
-      word_hashes_.push_back(SketchHash(table_->word(id).text));
-    }
-  }
-
-  absl::Status WriteBlock(SharedFile& file) {
-    const uint64_t bytes = used_ - kBlockHeadBytes;
-    const uint32_t thread = thread_;
-    std::memcpy(block_.data(), &bytes, sizeof bytes);
-    std::memcpy(block_.data() + sizeof bytes, &thread, sizeof thread);
-    return file.Append({block_.data(), used_});
-  }
-
-  const TextRules rules_;
-  const std::string name_;
-  const int thread_;
-  const bool is_fixed_;
-  std::unique_ptr<WordTable> table_ = std::make_unique<WordTable>();
-  std::vector<uint64_t> word_hashes_;  // the SketchHash() of each word
-  NgramSketch sketch_;
-  UnwantedCounts unwanted_;
-  uint64_t sentences_ = 0;
-  uint64_t tokens_ = 0;
-  uint64_t blank_lines_ = 0;
-  std::vector<std::pair<uint64_t, std::vector<WordId>>> first_sentences_;
-
-  // Of one sentence.
-  std::vector<absl::string_view> sentence_;
-  std::vector<WordId> ids_;
-  std::vector<uint64_t> hashes_;
-  // Of one chunk.
-  std::string block_;
-  size_t used_ = 0;
-};
 
 // Reads a text with several ChunkCounters.
 class TextIdWriter {
@@ -356,53 +208,6 @@ absl::StatusOr<TextIds> ReadTextIds(const CountOptions& options,
   absl::Status status = writer.Read(ids_file);
   if (!status.ok()) return status;
   return writer.Merge(words_file);
-}
-
-absl::StatusOr<std::unique_ptr<IdReader>> IdReader::Open(
-    const std::string& path, const std::vector<std::vector<WordId>>& ids) {
-  absl::StatusOr<std::unique_ptr<ByteReader>> file = ByteReader::Open(path);
-  if (!file.ok()) return file.status();
-  return std::unique_ptr<IdReader>(new IdReader(*std::move(file), ids));
-}
-
-absl::StatusOr<bool> IdReader::Next(IdBlock* block) {
-  block->clear();
-  std::string bytes;
-  size_t thread;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (file_->AtEnd()) return false;
-    const uint64_t size = file_->ReadFixed(8);
-    thread = file_->ReadFixed(4);
-    if (thread >= ids_.size() || size > file_->size() - file_->position()) {
-      return file_->Damaged("not a block of ids");
-    }
-    bytes.resize(size + kMaxVarintBytes);
-    file_->Read(bytes.data(), size);
-    if (!file_->status().ok()) return file_->status();
-    bytes.resize(size);
-  }
-  const std::vector<WordId>& ids = ids_[thread];
-  for (size_t i = 0; i < bytes.size();) {
-    uint64_t id = 0;
-    int shift = 0;
-    uint8_t byte;
-    do {
-      byte = static_cast<uint8_t>(bytes[i++]);
-      id |= uint64_t{byte & 0x7Fu} << shift;
-      shift += 7;
-    } while (byte >= 0x80 && shift < 35 && i < bytes.size());
-    if (id >= ids.size()) return file_->Damaged("an id that does not exist");
-    block->push_back(ids[id]);
-  }
-  return true;
-}
-
-double IdReader::Progress() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return file_->size() == 0 ? 1
-                            : static_cast<double>(file_->position()) /
-                                  static_cast<double>(file_->size());
 }
 
 }  // namespace lmserve

@@ -3,16 +3,12 @@
 #define LMSERVE_TRAINER_COUNTING_TEXT_IDS_H_
 
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "trainer/counting/byte_file.h"
 #include "trainer/counting/count_options.h"
-#include "trainer/counting/ngram_sketch.h"
 #include "trainer/counting/word_table.h"
 
 namespace lmserve {
@@ -58,39 +54,13 @@ struct TextIds {
 };
 
 // Reads a text and writes its words, as provisional ids, to the file
-// `ids_file`, in the form that IdReader reads, and the vocabulary to the file
+// `ids_file`, which IdReader reads, and the vocabulary to the file
 // `words_file`; see word_list.h. Without an `ids_file` it only counts. Fails as
 // ReadCorpus() does, with RESOURCE_EXHAUSTED if the tables of words need too
 // much memory, and with ABORTED if a stop is requested.
 absl::StatusOr<TextIds> ReadTextIds(const CountOptions& options,
                                     const std::string& ids_file,
                                     const std::string& words_file);
-
-// Some sentences as ids of the model, each followed by </s>, without <s>.
-using IdBlock = std::vector<WordId>;
-
-// Reads the sentences of a file of ids. Thread-safe.
-class IdReader {
- public:
-  // `ids` must outlive the reader.
-  static absl::StatusOr<std::unique_ptr<IdReader>> Open(
-      const std::string& path, const std::vector<std::vector<WordId>>& ids);
-
-  // Reads the next sentences. Returns false at the end.
-  absl::StatusOr<bool> Next(IdBlock* block);
-
-  // The fraction of the file that was read, from 0 to 1.
-  double Progress();
-
- private:
-  IdReader(std::unique_ptr<ByteReader> file,
-           const std::vector<std::vector<WordId>>& ids)
-      : file_(std::move(file)), ids_(ids) {}
-
-  std::mutex mutex_;
-  const std::unique_ptr<ByteReader> file_;  // guarded by mutex_
-  const std::vector<std::vector<WordId>>& ids_;
-};
 
 }  // namespace lmserve
 

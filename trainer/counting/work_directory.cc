@@ -183,12 +183,18 @@ std::string TaskName(absl::Span<const std::string> inputs) {
   return Sha256(text).substr(0, 16);
 }
 
+std::string AbsolutePath(const std::string& path) {
+  if (path.empty()) return "";
+  std::error_code error;
+  return fs::absolute(path, error).lexically_normal().string();
+}
+
 std::string FileIdentity(const std::string& path) {
   if (path.empty()) return "";
   std::error_code error;
   const uint64_t size = fs::file_size(path, error);
   const auto changed = fs::last_write_time(path, error).time_since_epoch();
-  return absl::StrCat(fs::absolute(path, error).string(), " ", size, " ",
+  return absl::StrCat(AbsolutePath(path), " ", size, " ",
                       int64_t{changed.count()});
 }
 

@@ -71,6 +71,9 @@ class WorkDirectory {
 // strings.
 std::string TaskName(absl::Span<const std::string> inputs);
 
+// Returns the absolute path of a file, which need not exist; "" for "".
+std::string AbsolutePath(const std::string& path);
+
 // Returns what identifies the present content of a file: its absolute path, its
 // size and its time of change.
 std::string FileIdentity(const std::string& path);
