@@ -127,8 +127,8 @@ class FileSource final : public ByteSource {
 
 class StringSource final : public ByteSource {
  public:
-  explicit StringSource(std::string text)
-      : ByteSource("text"), text_(std::move(text)) {}
+  StringSource(std::string name, std::string text)
+      : ByteSource(std::move(name)), text_(std::move(text)) {}
 
   double Progress() const override { return text_.empty() ? 1 : 0; }
 
@@ -177,8 +177,9 @@ absl::StatusOr<std::string> ReadAllBytes(const std::string& path) {
   return bytes;
 }
 
-std::unique_ptr<ByteSource> ByteSource::FromString(std::string bytes) {
-  return std::make_unique<StringSource>(std::move(bytes));
+std::unique_ptr<ByteSource> ByteSource::FromString(std::string bytes,
+                                                   std::string name) {
+  return std::make_unique<StringSource>(std::move(name), std::move(bytes));
 }
 
 }  // namespace lmserve

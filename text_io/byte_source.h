@@ -21,7 +21,8 @@ class ByteSource {
       const std::string& path);
 
   // Returns bytes in memory, as they are.
-  static std::unique_ptr<ByteSource> FromString(std::string bytes);
+  static std::unique_ptr<ByteSource> FromString(std::string bytes,
+                                                std::string name = "text");
 
   virtual ~ByteSource() = default;
 
@@ -33,7 +34,7 @@ class ByteSource {
   // unknown.
   virtual double Progress() const = 0;
 
-  // The path, "standard input" or "text".
+  // The path, "standard input", or the name of bytes in memory.
   const std::string& name() const { return name_; }
 
  protected:

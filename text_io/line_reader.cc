@@ -20,6 +20,17 @@ std::unique_ptr<LineReader> LineReader::FromString(std::string text) {
   return std::make_unique<LineReader>(ByteSource::FromString(std::move(text)));
 }
 
+std::unique_ptr<LineReader> LineReader::OfLines(std::string name,
+                                                uint64_t lines_before,
+                                                std::string lines) {
+  auto reader =
+      std::make_unique<LineReader>(ByteSource::FromString("", std::move(name)));
+  reader->begun_ = true;
+  reader->buffer_ = std::move(lines);
+  reader->line_number_ = lines_before;
+  return reader;
+}
+
 absl::Status LineReader::Begin() {
   begun_ = true;
   // A line is enough, so that a user who types a text is answered line by line.

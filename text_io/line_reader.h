@@ -30,6 +30,13 @@ class LineReader {
   // Reads a text in memory.
   static std::unique_ptr<LineReader> FromString(std::string text);
 
+  // Reads whole lines of a text, in memory, whose start another reader has
+  // checked. `name` is the name of the text, and `lines_before` the number of
+  // lines before these.
+  static std::unique_ptr<LineReader> OfLines(std::string name,
+                                             uint64_t lines_before,
+                                             std::string lines);
+
   explicit LineReader(std::unique_ptr<ByteSource> source)
       : source_(std::move(source)) {}
 

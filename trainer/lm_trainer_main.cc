@@ -20,6 +20,8 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kWrongCommandLine = 2;
+// The work was interrupted and can be continued (EX_TEMPFAIL of sysexits.h).
+constexpr int kInterrupted = 75;
 
 // The most bytes of an error, which may quote a file, that are printed.
 constexpr size_t kMaxErrorBytes = 16 << 10;
@@ -53,6 +55,9 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   lmserve::CommandAction action;
   lmserve::AddNgramCommand(app, &action);
+  lmserve::AddNgramCountCommand(app, &action);
+  lmserve::AddNgramMergeCommand(app, &action);
+  lmserve::AddNgramAssembleCommand(app, &action);
   lmserve::AddRecurrentCommand(app, &action);
   lmserve::AddWindowCommand(app, &action);
   lmserve::AddTranslationCommand(app, &action);
@@ -74,6 +79,7 @@ int main(int argc, char** argv) {
   lmserve::AddAliasCommand(app, &action);
   lmserve::AddRemoveVersionsCommand(app, &action);
   lmserve::AddDemoCorpusCommand(app, &action);
+  lmserve::AddGenerateCorpusCommand(app, &action);
   try {
     app.parse(argc, argv);
   } catch (const lmserve::cli::ParseError& error) {
@@ -90,5 +96,5 @@ int main(int argc, char** argv) {
   if (status.ok()) return 0;
   std::fprintf(stderr, "lm_trainer: %s\n",
                lmserve::Printable(status.message(), kMaxErrorBytes).c_str());
-  return kFailed;
+  return absl::IsAborted(status) ? kInterrupted : kFailed;
 }

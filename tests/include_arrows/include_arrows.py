@@ -39,19 +39,22 @@ ARROWS = {
     # Command lines of all programs, over CLI11.
     "command_line": [],
 
-    # lm_trainer: demo, text <- neural, ngram <- charts, evaluation, tuning
-    # <- commands <- main.
+    # lm_trainer: demo, text <- counting <- ngram; text <- neural; ngram, neural
+    # <- charts, evaluation, tuning <- commands <- main.
     "trainer/demo": [],
     "trainer/text": ["models", "model_store", "text_io"],
+    "trainer/counting": ["trainer/text", "models", "models/ngram/ngram_table",
+                         "model_store", "text_io"],
     "trainer/neural": ["trainer/text", "models/", "model_store"],
-    "trainer/ngram": ["trainer/text", "models/", "model_store", "text_io"],
+    "trainer/ngram": ["trainer/text", "trainer/counting", "models/",
+                      "model_store", "text_io"],
     "trainer/charts": ["trainer/neural", "models"],
     "trainer/evaluation": ["trainer/text", "trainer/neural", "models/",
                            "model_store", "text_io"],
     "trainer/tuning": ["trainer/text", "trainer/evaluation", "models/utf8", "reranking",
                        "text_io"],
     "trainer/commands": ["trainer/text", "trainer/demo", "trainer/neural",
-                         "trainer/ngram", "trainer/charts",
+                         "trainer/counting", "trainer/ngram", "trainer/charts",
                          "trainer/evaluation", "trainer/tuning", "models/",
                          "model_store", "reranking", "text_io",
                          "command_line"],

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "model_store/processors.h"
 #include "text_io/output_file.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/counted_input.h"
@@ -16,6 +17,7 @@ namespace {
 struct CountOptions {
   std::string file;
   CountedInputOptions input;
+  int threads = AvailableProcessors();
 };
 
 absl::Status RunCount(const CountOptions& options) {
@@ -23,7 +25,8 @@ absl::Status RunCount(const CountOptions& options) {
   absl::StatusOr<std::unique_ptr<OutputFile>> file =
       OutputFile::Open(options.file);
   if (!file.ok()) return file.status();
-  const absl::StatusOr<CountedInput> input = ReadCountedInput(options.input);
+  const absl::StatusOr<CountedInput> input =
+      ReadCountedInput(options.input, options.threads);
   if (!input.ok()) return input.status();
   WriteCounts(input->vocabulary, input->counts, (*file)->stream());
   return (*file)->Close();
@@ -46,6 +49,11 @@ void AddCountCommand(cli::App& app, CommandAction* action) {
       ->required();
   AddCountedInputOptions(command, "Text to count the n-grams of",
                          &options->input);
+  command
+      .add_option("--threads", options->threads,
+                  "Number of threads that count n-grams")
+      ->check(cli::Range(1, 256))
+      ->capture_default_str();
   command.callback([=] {
     CheckCountedInput(options->input);
     *action = [=] { return RunCount(*options); };

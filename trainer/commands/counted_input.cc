@@ -14,26 +14,18 @@
 namespace lmserve {
 namespace {
 
-void Report(const CountedInput& input, uint64_t unknown,
-            absl::string_view more) {
-  PrintMessage(absl::StrFormat(
-      "%d sentences, %d tokens (%d unknown), %d words in the vocabulary%s",
-      input.sentences, input.tokens, unknown, input.vocabulary.size(), more));
-}
-
-absl::StatusOr<CountedInput> CountText(const CountedInputOptions& options) {
+absl::StatusOr<CountedInput> CountText(const CountedInputOptions& options,
+                                       int threads) {
   absl::StatusOr<Corpus> corpus = ReadCorpusFile(options.corpus, options.text);
   if (!corpus.ok()) return corpus.status();
-  NgramCounts counts = CountNgrams(*corpus, options.order, options.threads);
+  NgramCounts counts = CountNgrams(*corpus, options.order, threads);
   std::vector<std::string> self_test =
       FirstSentences(corpus->vocabulary, corpus->words);
   CountedInput input = {std::move(corpus->vocabulary), std::move(counts),
                         corpus->sentences, corpus->tokens(),
                         std::move(self_test)};
-  Report(input, corpus->unknown,
-         corpus->blank_lines == 0
-             ? ""
-             : absl::StrCat(", ", corpus->blank_lines, " blank lines ignored"));
+  PrintTextSize(input.sentences, input.tokens, corpus->unknown,
+                input.vocabulary.size(), corpus->blank_lines);
   return input;
 }
 
@@ -52,7 +44,8 @@ absl::StatusOr<CountedInput> ReadCountFiles(
   input.tokens = std::accumulate(words.begin(), words.end(), uint64_t{0}) -
                  words[vocabulary.begin_sentence()];
   input.self_test = {FirstWords(vocabulary)};
-  Report(input, words[vocabulary.unknown()], "");
+  PrintTextSize(input.sentences, input.tokens, words[vocabulary.unknown()],
+                vocabulary.size(), /*blank_lines=*/0);
   return input;
 }
 
@@ -77,11 +70,6 @@ void AddCountedInputOptions(cli::App& command, const std::string& what,
       ->check(cli::Range(1, kMaxNgramOrder))
       ->capture_default_str();
   AddVocabularyOptions(command, &options->text);
-  command
-      .add_option("--threads", options->threads,
-                  "Number of threads that count n-grams")
-      ->check(cli::Range(1, 256))
-      ->capture_default_str();
 }
 
 void CheckCountedInput(const CountedInputOptions& options) {
@@ -90,8 +78,19 @@ void CheckCountedInput(const CountedInputOptions& options) {
 }
 
 absl::StatusOr<CountedInput> ReadCountedInput(
-    const CountedInputOptions& options) {
-  return options.counts.empty() ? CountText(options) : ReadCountFiles(options);
+    const CountedInputOptions& options, int threads) {
+  return options.counts.empty() ? CountText(options, threads)
+                                : ReadCountFiles(options);
+}
+
+void PrintTextSize(uint64_t sentences, uint64_t tokens, uint64_t unknown,
+                   uint64_t vocabulary, uint64_t blank_lines) {
+  PrintMessage(absl::StrFormat(
+      "%d sentences, %d tokens (%d unknown), %d words in the vocabulary%s",
+      sentences, tokens, unknown, vocabulary,
+      blank_lines == 0
+          ? ""
+          : absl::StrCat(", ", blank_lines, " blank lines ignored")));
 }
 
 }  // namespace lmserve

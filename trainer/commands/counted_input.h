@@ -8,7 +8,6 @@
 
 #include "absl/status/statusor.h"
 #include "command_line/cli.h"
-#include "model_store/processors.h"
 #include "models/vocabulary.h"
 #include "trainer/ngram/ngram_counts.h"
 #include "trainer/text/corpus.h"
@@ -20,12 +19,11 @@ struct CountedInputOptions {
   std::string corpus;
   std::vector<std::string> counts;
   int order = 5;
-  int threads = AvailableProcessors();
   CorpusOptions text;
 };
 
-// --corpus with the rules of texts, --counts, --order, --vocabulary,
-// --min-count and --threads. `what` is as in AddCorpusOptions().
+// --corpus with the rules of texts, --counts, --order, --vocabulary and
+// --min-count. `what` is as in AddCorpusOptions().
 void AddCountedInputOptions(cli::App& command, const std::string& what,
                             CountedInputOptions* options);
 
@@ -40,9 +38,14 @@ struct CountedInput {
   std::vector<std::string> self_test = {};  // texts for a version
 };
 
-// Reads the text or the counts. Prints what was read, and warnings.
+// Reads the text, which `threads` threads count, or the counts. Prints what was
+// read, and warnings.
 absl::StatusOr<CountedInput> ReadCountedInput(
-    const CountedInputOptions& options);
+    const CountedInputOptions& options, int threads);
+
+// Prints the size of a training text.
+void PrintTextSize(uint64_t sentences, uint64_t tokens, uint64_t unknown,
+                   uint64_t vocabulary, uint64_t blank_lines);
 
 }  // namespace lmserve
 

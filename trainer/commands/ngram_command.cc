@@ -2,120 +2,108 @@
 //
 // lm_trainer ngram: trains an n-gram model on a text or on counts.
 
-#include <map>
+#include <iostream>
 #include <memory>
-#include <string>
-#include <vector>
+#include <numeric>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "model_store/loaded_version.h"
-#include "text_io/line_reader.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/counted_input.h"
-#include "trainer/commands/ngram_output.h"
-#include "trainer/evaluation/evaluate.h"
-#include "trainer/ngram/compact_estimate.h"
-#include "trainer/ngram/estimate.h"
-#include "trainer/text/status_line.h"
+#include "trainer/commands/counting_options.h"
+#include "trainer/commands/ngram_model.h"
+#include "trainer/counting/count_text.h"
+#include "trainer/counting/disk_plan.h"
+#include "trainer/counting/text_ids.h"
 
 namespace lmserve {
 namespace {
 
-// The layouts of ngram.bin.
-constexpr absl::string_view kCompactLayout = "compact";
-constexpr absl::string_view kFastLayout = "fast";
-
 struct NgramOptions {
-  NgramOutput output;
+  NgramModelOptions model;
   CountedInputOptions input;
-  std::string valid;
-  EstimateOptions estimate;
-  std::string layout = std::string(kFastLayout);
+  CountingOptions counting;
+  bool dry_run = false;
 };
 
-std::map<std::string, std::string> Properties(const NgramOptions& options,
-                                              const CountedInput& input) {
-  std::map<std::string, std::string> properties = {
-      {"smoothing", options.estimate.smoothing.method},
-      {"layout", options.layout},
-      {"sentences", absl::StrCat(input.sentences)},
-      {"tokens", absl::StrCat(input.tokens)},
-  };
-  if (!options.estimate.prune.empty()) {
-    properties["prune"] = absl::StrJoin(options.estimate.prune, " ");
-  }
-  if (options.input.text.min_count > 1) {
-    properties["min_count"] = absl::StrCat(options.input.text.min_count);
-  }
-  return properties;
+// The memory of an n-gram while a model is estimated and its file is built.
+constexpr uint64_t kEstimateBytes = 60;
+
+// Counts in memory, or reads counts.
+absl::Status TrainInMemory(const NgramOptions& options) {
+  absl::StatusOr<CountedInput> input =
+      ReadCountedInput(options.input, options.counting.threads);
+  if (!input.ok()) return input.status();
+  const TrainingText text = {.sentences = input->sentences,
+                             .tokens = input->tokens,
+                             .min_count = options.input.text.min_count,
+                             .self_test = input->self_test,
+                             .rules = options.input.text.rules};
+  return PublishFromCounts(options.model, text, input->vocabulary,
+                           std::move(input->counts));
 }
 
-// Reports the perplexity of a published version on the validation text.
-absl::Status Validate(const NgramOptions& options, uint64_t version) {
-  absl::StatusOr<ModelHandle> handle = LoadModel(
-      options.output.target.store, options.output.target.model, version);
-  if (!handle.ok()) return handle.status();
-  absl::StatusOr<std::unique_ptr<LineReader>> lines =
-      LineReader::Open(options.valid);
-  if (!lines.ok()) return lines.status();
-  Progress progress("validating");
-  const absl::StatusOr<Evaluation> result =
-      Evaluate(*(*handle)->model().left_to_right(), **lines,
-               options.input.text.rules, progress);
-  if (!result.ok()) return result.status();
-  PrintMessage(absl::StrFormat(
-      "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",
-      result->Perplexity(), result->PerplexityExcludingOov(), result->oov,
-      result->tokens));
+CountOptions ToCountOptions(const NgramOptions& options) {
+  return {.corpus = options.input.corpus,
+          .text = options.input.text,
+          .order = options.input.order,
+          .threads = options.counting.threads,
+          .memory = options.counting.memory == 0 ? UINT64_MAX / 256
+                                                 : options.counting.memory};
+}
+
+// Counts in files, within --memory.
+absl::Status TrainInFiles(const NgramOptions& options, WorkDirectory& work,
+                          const StopFlag* stop) {
+  CountOptions count_options = ToCountOptions(options);
+  count_options.stop = stop;
+  const std::string directory = work.File("counts");
+  absl::Status status = CountText(count_options, work, directory);
+  if (!status.ok()) return status;
+  return PublishFromDirectory(options.model, options.counting,
+                              options.input.text.rules, directory, stop, work);
+}
+
+// Reads the text and prints what counting it in files would need.
+absl::Status PrintPlan(const NgramOptions& options) {
+  const absl::StatusOr<TextIds> text =
+      ReadTextIds(ToCountOptions(options), /*ids_file=*/"", /*words_file=*/"");
+  if (!text.ok()) return text.status();
+  const TextTotals& totals = text->totals;
+  PrintTextSize(totals.sentences, totals.tokens, totals.unknown,
+                text->counts.size(), totals.blank_lines);
+  const DiskPlan plan =
+      PlanDisk(options.input.order, text->counts,
+               totals.tokens + totals.sentences, text->ngrams);
+  const auto gigabytes = [](uint64_t bytes) {
+    return static_cast<double>(bytes) * 1e-9;
+  };
+  const uint64_t ngrams =
+      std::accumulate(text->ngrams.begin(), text->ngrams.end(), uint64_t{0});
+  std::cout << absl::StrFormat(
+      "different n-grams, about   %s\n"
+      "temporary files, at most   %.3f GB: counting %.3f, trie %.3f\n"
+      "free in %-18s %.3f GB\n"
+      "memory for the estimate    %.3f GB\n",
+      absl::StrJoin(text->ngrams, " / "), gigabytes(plan.peak()),
+      gigabytes(plan.counting_peak()), gigabytes(plan.counts + plan.trie),
+      options.counting.temporary,
+      gigabytes(FreeDiskBytes(options.counting.temporary)),
+      gigabytes(ngrams * kEstimateBytes));
   return absl::OkStatus();
 }
 
-// Whether what is needed after the training can be opened.
-absl::Status CheckFiles(const NgramOptions& options) {
-  absl::Status status = CheckNgramOutput(options.output);
-  if (!status.ok() || options.valid.empty() || options.valid == "-") {
-    return status;
-  }
-  return LineReader::Open(options.valid).status();
-}
-
-// Estimates the model and builds its file. Prints notes.
-absl::StatusOr<NgramFileContents> BuildFile(const NgramOptions& options,
-                                            NgramCounts counts) {
-  if (options.layout == kCompactLayout) {
-    absl::StatusOr<CompactEstimate> estimate =
-        EstimateCompact(counts, options.estimate);
-    if (!estimate.ok()) return estimate.status();
-    for (const std::string& note : estimate->notes) PrintMessage(note);
-    return std::move(estimate->file);
-  }
-  const absl::StatusOr<Estimate> estimate =
-      EstimateModel(counts, options.estimate);
-  if (!estimate.ok()) return estimate.status();
-  for (const std::string& note : estimate->notes) PrintMessage(note);
-  counts = {};
-  return BuildFastFile(estimate->table);
-}
-
 absl::Status Train(const NgramOptions& options) {
-  absl::Status status = CheckPruning(options.estimate.prune);
-  if (status.ok() && options.layout == kCompactLayout) {
-    status = CheckCanBeCompact(options.estimate);
-  }
-  if (status.ok()) status = CheckFiles(options);
+  if (options.dry_run) return PrintPlan(options);
+  absl::Status status = CheckNgramModelOptions(options.model);
   if (!status.ok()) return status;
-  absl::StatusOr<CountedInput> input = ReadCountedInput(options.input);
-  if (!input.ok()) return input.status();
-  const absl::StatusOr<NgramFileContents> file =
-      BuildFile(options, std::move(input->counts));
-  if (!file.ok()) return file.status();
-  const absl::StatusOr<uint64_t> version =
-      WriteNgramModel(options.output, input->vocabulary, *file,
-                      Properties(options, *input), input->self_test);
-  if (!version.ok()) return version.status();
-  return options.valid.empty() ? absl::OkStatus() : Validate(options, *version);
+  if (options.counting.memory == 0) return TrainInMemory(options);
+  return RunCountingWork(options.counting,
+                         CountTaskName(ToCountOptions(options)),
+                         [&](WorkDirectory& work, const StopFlag* stop) {
+                           return TrainInFiles(options, work, stop);
+                         });
 }
 
 }  // namespace
@@ -128,37 +116,23 @@ void AddNgramCommand(cli::App& app, CommandAction* action) {
       "version.\n"
       "  lm_trainer ngram --corpus text.xz --order 5 --store store --model en");
   AddCountedInputOptions(command, "Text to train on", &options->input);
-  command.add_option("--valid", options->valid,
-                     "Report the perplexity on this text after training");
-  SmoothingOptions& smoothing = options->estimate.smoothing;
-  const auto methods = SmoothingMethods();
-  command.add_option("--smoothing", smoothing.method, "Smoothing method")
-      ->check(cli::IsMember(
-          std::vector<std::string>(methods.begin(), methods.end())))
-      ->capture_default_str();
-  command
-      .add_option("--delta", smoothing.delta,
-                  "With --smoothing additive: added to every count")
-      ->capture_default_str();
-  command
-      .add_option("--alpha", smoothing.alpha,
-                  "With --smoothing stupid-back-off: factor of each back-off")
-      ->capture_default_str();
-  command.add_option(
-      "--prune", options->estimate.prune,
-      "Omit n-grams that occur at most this often: one threshold "
-      "per order, as in 0 0 1; the last one also applies to all "
-      "higher orders");
-  command
-      .add_option("--layout", options->layout,
-                  "How the model is stored: compact takes about 1.25 bytes per "
-                  "n-gram, fast about 19; the probabilities are the same")
-      ->check(cli::IsMember(
-          {std::string(kCompactLayout), std::string(kFastLayout)}))
-      ->capture_default_str();
-  AddNgramOutputOptions(command, &options->output);
+  AddCountingOptions(command,
+                     "Count in files instead of in memory, with about this "
+                     "many bytes of memory for tables and buffers, as in 2G; "
+                     "the model is the same",
+                     &options->counting);
+  command.add_flag("--dry-run", options->dry_run,
+                   "Only read the text, and print about how many n-grams it "
+                   "has and what --memory would need of disk and memory");
+  AddNgramModelOptions(command, &options->model);
   command.callback([=] {
     CheckCountedInput(options->input);
+    if (options->input.corpus.empty() &&
+        (options->counting.memory > 0 || options->dry_run)) {
+      throw cli::ValidationError(
+          options->dry_run ? "--dry-run" : "--memory",
+          "expected --corpus; counts in text form are read into memory");
+    }
     *action = [=] { return Train(*options); };
   });
 }

@@ -34,7 +34,8 @@ class CorpusBuilder {
     if (!lines_.status().ok()) return lines_.status();
     if (!splitter_.Summary().empty()) PrintMessage(splitter_.Summary());
     if (sentences_ == 0) return NoSentenceError(lines_);
-    WarnAboutUnknown();
+    WarnAboutUnknown(lines_.name(), splitter_.unwanted().unknown,
+                     words_.size() - sentences_);
     return absl::OkStatus();
   }
 
@@ -42,10 +43,8 @@ class CorpusBuilder {
     absl::StatusOr<VocabularyBuilder::Result> built =
         vocabulary_.Build(min_count);
     if (!built.ok()) return built.status();
-    if (built->vocabulary.size() == kMarkers && min_count > 1) {
-      PrintMessage(absl::StrCat(
-          "warning: ", lines_.name(), ": no word occurs ", min_count,
-          " times (--min-count), so the model will know no words"));
+    if (built->vocabulary.size() == kMarkers) {
+      WarnAboutNoWords(lines_.name(), min_count);
     }
     for (WordId& word : words_) word = built->ids[word];
     Corpus corpus = {std::move(built->vocabulary), std::move(words_)};
@@ -57,18 +56,6 @@ class CorpusBuilder {
   }
 
  private:
-  // A model learns <unk> in a text like a word.
-  void WarnAboutUnknown() const {
-    if (splitter_.unknown() == 0) return;
-    const double tokens = static_cast<double>(words_.size() - sentences_);
-    PrintMessage(absl::StrFormat(
-        "warning: %s: %.2g %% of the tokens are <unk>, so the model will give "
-        "unknown words about that probability (see --unk, and 'Unknown words' "
-        "in trainer/README.md)",
-        lines_.name(),
-        100 * static_cast<double>(splitter_.unknown()) / tokens));
-  }
-
   absl::Status AddSentence(absl::Span<const absl::string_view> sentence) {
     if (sentence.empty()) {
       ++blank_lines_;
@@ -100,6 +87,23 @@ class CorpusBuilder {
 };
 
 }  // namespace
+
+void WarnAboutUnknown(absl::string_view name, uint64_t unknown,
+                      uint64_t tokens) {
+  if (unknown == 0) return;
+  PrintMessage(absl::StrFormat(
+      "warning: %s: %.2g %% of the tokens are <unk>, so the model will give "
+      "unknown words about that probability (see --unk, and 'Unknown words' "
+      "in trainer/README.md)",
+      name, 100 * static_cast<double>(unknown) / static_cast<double>(tokens)));
+}
+
+void WarnAboutNoWords(absl::string_view name, uint64_t min_count) {
+  if (min_count <= 1) return;
+  PrintMessage(
+      absl::StrCat("warning: ", name, ": no word occurs ", min_count,
+                   " times (--min-count), so the model will know no words"));
+}
 
 absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,

@@ -52,6 +52,14 @@ absl::StatusOr<Corpus> ReadCorpus(LineReader& lines,
                                   const CorpusOptions& options,
                                   Progress& progress);
 
+// Prints a warning if the text itself has the word <unk>, which a model learns
+// like any word: `unknown` of `tokens`. `name` is the name of the text.
+void WarnAboutUnknown(absl::string_view name, uint64_t unknown,
+                      uint64_t tokens);
+
+// Prints a warning that no word is frequent enough, if --min-count is above 1.
+void WarnAboutNoWords(absl::string_view name, uint64_t min_count);
+
 // Reads a text from a file and shows the progress on the standard error.
 absl::StatusOr<Corpus> ReadCorpusFile(const std::string& file,
                                       const CorpusOptions& options);

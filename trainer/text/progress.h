@@ -27,6 +27,9 @@ class Progress {
     if (--countdown_ == 0) Check(words, fraction);
   }
 
+  // The same for calls that are rare: looks at the clock each time.
+  void Show(uint64_t words, double fraction) { Check(words, fraction); }
+
   // Prints the total number of words and the time that they took.
   void Finish(uint64_t words);
 

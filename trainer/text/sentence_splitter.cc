@@ -23,7 +23,7 @@ absl::Status SentenceSplitter::Split(absl::string_view line,
     absl::StatusOr<bool> left_out = false;
     if (word == kUnknownWord) {
       if (rules_.unknown == UnwantedWord::kReplace) {
-        ++unknown_;
+        ++unwanted_.unknown;
       } else {
         left_out = HandleUnwanted(
             rules_.unknown,
@@ -57,25 +57,30 @@ absl::StatusOr<bool> SentenceSplitter::HandleUnwanted(UnwantedWord rule,
     case UnwantedWord::kRefuse:
       return LineError(lines_, problem);
     case UnwantedWord::kSkip:
-      ++skipped_;
+      ++unwanted_.skipped;
       return true;
     case UnwantedWord::kReplace:
-      ++replaced_;
+      ++unwanted_.replaced;
       *word = kUnknownWord;
   }
   return false;
 }
 
-std::string SentenceSplitter::Summary() const {
+void UnwantedCounts::Add(const UnwantedCounts& other) {
+  skipped += other.skipped;
+  replaced += other.replaced;
+  unknown += other.unknown;
+}
+
+std::string UnwantedCounts::Summary(absl::string_view name) const {
   std::string summary;
-  if (skipped_ > 0) {
-    absl::StrAppend(&summary, lines_.name(), ": ", skipped_,
+  if (skipped > 0) {
+    absl::StrAppend(&summary, name, ": ", skipped,
                     " words that are sentence markers, <unk> or not valid "
                     "UTF-8 left out");
   }
-  if (replaced_ > 0) {
-    absl::StrAppend(&summary, summary.empty() ? "" : "; ", lines_.name(), ": ",
-                    replaced_,
+  if (replaced > 0) {
+    absl::StrAppend(&summary, summary.empty() ? "" : "; ", name, ": ", replaced,
                     " words that are sentence markers or not valid UTF-8 "
                     "replaced by <unk>");
   }

@@ -46,6 +46,19 @@ struct TextRules {
   TextRules(TextForm text_form) : form(text_form) {}
 };
 
+// How many words of a text were not words of the language.
+struct UnwantedCounts {
+  uint64_t skipped = 0;
+  uint64_t replaced = 0;
+  uint64_t unknown = 0;  // <unk> or <UNK> in the text itself, and kept
+
+  void Add(const UnwantedCounts& other);
+
+  // Returns what was left out or replaced in the text of this name, as a
+  // sentence for the user; "" if nothing was.
+  std::string Summary(absl::string_view name) const;
+};
+
 // Splits the lines of a text into words by the rules above. Not thread-safe.
 class SentenceSplitter {
  public:
@@ -61,12 +74,10 @@ class SentenceSplitter {
   absl::Status Split(absl::string_view line,
                      std::vector<absl::string_view>* words);
 
-  // Returns what was left out or replaced so far, as a sentence for the user;
-  // "" if nothing was.
-  std::string Summary() const;
+  // The words so far that were left out, replaced, or <unk>.
+  const UnwantedCounts& unwanted() const { return unwanted_; }
 
-  // The number of words so far that are <unk> or <UNK> in the text itself.
-  uint64_t unknown() const { return unknown_; }
+  std::string Summary() const { return unwanted_.Summary(lines_.name()); }
 
  private:
   // Handles words[i]. Returns whether it is left out.
@@ -77,9 +88,7 @@ class SentenceSplitter {
   const LineReader& lines_;
   const TextRules rules_;
   const bool keeps_uppercase_;
-  uint64_t skipped_ = 0;
-  uint64_t replaced_ = 0;
-  uint64_t unknown_ = 0;
+  UnwantedCounts unwanted_;
 };
 
 }  // namespace lmserve

@@ -2,15 +2,10 @@
 #include "trainer/text/vocabulary_builder.h"
 
 #include <algorithm>
-#include <memory>
 #include <numeric>
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "models/text.h"
-#include "models/utf8.h"
-#include "text_io/line_reader.h"
+#include "trainer/text/vocabulary_file.h"
 
 namespace lmserve {
 
@@ -22,30 +17,12 @@ VocabularyBuilder::VocabularyBuilder() {
 }
 
 absl::Status VocabularyBuilder::Fix(const std::string& file) {
-  absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(file);
-  if (!lines.ok()) return lines.status();
-  absl::string_view line;
-  bool is_table = true;  // every line has a word and a number
-  while ((*lines)->Next(&line)) {
-    const std::vector<absl::string_view> words = SplitWords(line);
-    uint64_t number;
-    is_table =
-        is_table && words.size() == 2 && absl::SimpleAtoi(words[1], &number);
-    for (absl::string_view word : words) {
-      if (FindInvalidUtf8(word) != absl::string_view::npos) {
-        return LineError(**lines, "invalid UTF-8");
-      }
-      if (word == kUnknownUppercase) continue;
-      if (!ids_.contains(word)) AddNew(word);
-    }
-  }
+  const absl::StatusOr<std::vector<std::string>> words =
+      ReadVocabularyFile(file);
+  if (!words.ok()) return words.status();
+  for (const std::string& word : *words) AddNew(word);
   is_fixed_ = true;
-  if (!(*lines)->status().ok()) return (*lines)->status();
-  if (!is_table || names_.size() <= kMarkers + 2) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      file,
-      ": expected words, found a word and a number in each line; the "
-      "words alone are the output of: cut -d' ' -f1"));
+  return absl::OkStatus();
 }
 
 WordId VocabularyBuilder::Add(absl::string_view word) {

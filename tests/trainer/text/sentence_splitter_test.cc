@@ -26,7 +26,7 @@ class SentenceSplitterTest : public testing::Test {
     std::vector<absl::string_view> words;
     status_ = splitter.Split(read, &words);
     summary_ = splitter.Summary();
-    unknown_ = splitter.unknown();
+    unknown_ = splitter.unwanted().unknown;
     if (!status_.ok()) words.clear();
     return {words.begin(), words.end()};
   }

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tests of the commands that count n-grams in files: their models are those of
+// lm_trainer ngram, byte for byte.
+
+#include <signal.h>
+
+#include <filesystem>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/end_to_end/programs.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::HasSubstr;
+
+class CountingCommandsTest : public testing::Test {
+ protected:
+  CountingCommandsTest() {
+    WriteText(corpus_, DemoText(20000, 1));
+    EXPECT_EQ(RunTrainer(Ngram("memory", {})).exit_code, 0);
+  }
+
+  // The command line of lm_trainer ngram.
+  Arguments Ngram(const std::string& model, const Arguments& more) const {
+    Arguments arguments = {
+        "ngram",   "--corpus", corpus_, "--store", directory_.File("store"),
+        "--model", model};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  Arguments InFiles(const std::string& model,
+                    const Arguments& more = {}) const {
+    Arguments arguments =
+        Ngram(model, {"--memory", "16M", "--temporary", Temporary()});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  std::string Temporary() const { return directory_.File("temporary"); }
+
+  void ExpectSameModel(const std::string& model) const {
+    for (const char* file : {"ngram.bin", "vocabulary.txt", "selftest.json"}) {
+      const auto path = [&](const std::string& name) {
+        return directory_.File(absl::StrCat("store/", name, "/1/", file));
+      };
+      const std::string expected = ReadFile(path("memory"));
+      EXPECT_FALSE(expected.empty());
+      EXPECT_TRUE(ReadFile(path(model)) == expected) << file;
+    }
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string corpus_ = directory_.File("text");
+};
+
+TEST_F(CountingCommandsTest, NgramInFiles) {
+  for (const char* threads : {"1", "3"}) {
+    const std::string model = absl::StrCat("threads-", threads);
+    const Outcome outcome = RunTrainer(InFiles(model, {"--threads", threads}));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    EXPECT_EQ(outcome.output, model + "@1\n");
+    ExpectSameModel(model);
+    EXPECT_TRUE(std::filesystem::is_empty(Temporary()));
+  }
+}
+
+TEST_F(CountingCommandsTest, CountMergeAssemble) {
+  Arguments merge = {"ngram-merge", "--output", directory_.File("sum"),
+                     "--temporary", Temporary()};
+  for (int i = 1; i <= 3; ++i) {
+    const std::string counts = directory_.File(absl::StrCat("counts-", i));
+    const Outcome outcome = RunTrainer(
+        {"ngram-count", "--corpus", corpus_, "--shard", absl::StrCat(i, "/3"),
+         "--output", counts, "--temporary", Temporary()});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+    merge.push_back(counts);
+  }
+  ASSERT_EQ(RunTrainer(merge).exit_code, 0);
+  const Outcome outcome = RunTrainer(
+      {"ngram-assemble", directory_.File("sum"), "--temporary", Temporary(),
+       "--store", directory_.File("store"), "--model", "sum"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, "sum@1\n");
+  ExpectSameModel("sum");
+}
+
+// A run that a signal has interrupted says how to continue it.
+TEST_F(CountingCommandsTest, AnInterruptedRunIsResumed) {
+  bool was_interrupted = false;
+  for (int attempt = 0; attempt < 20 && !was_interrupted; ++attempt) {
+    const std::string model = absl::StrCat("resumed-", attempt);
+    Process trainer(Command("lm_trainer", InFiles(model)));
+    while (!std::filesystem::exists(Temporary()) ||
+           std::filesystem::is_empty(Temporary())) {
+      std::this_thread::yield();
+    }
+    trainer.Signal(SIGTERM);
+    const int exit_code = trainer.Wait();
+    if (exit_code == 0) continue;         // it was faster
+    if (exit_code == -SIGTERM) continue;  // before the handler
+    EXPECT_EQ(exit_code, 75);
+    EXPECT_THAT(trainer.Errors(), HasSubstr("interrupted; finished stages"));
+    EXPECT_THAT(trainer.Errors(), HasSubstr("--resume to continue"));
+    const Outcome outcome = RunTrainer(InFiles(model, {"--resume"}));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    ExpectSameModel(model);
+    was_interrupted = true;
+  }
+  EXPECT_TRUE(was_interrupted);
+}
+
+TEST_F(CountingCommandsTest, WrongOptions) {
+  const auto error = [](const Outcome& outcome, int exit_code) {
+    EXPECT_EQ(outcome.exit_code, exit_code) << outcome.errors;
+    return outcome.errors;
+  };
+  EXPECT_THAT(error(RunTrainer(Ngram("m", {"--memory", "2X"})), 2),
+              HasSubstr("expected a number of bytes such as 500M or 2G"));
+  EXPECT_THAT(error(RunTrainer(Ngram("m", {"--memory", "1K"})), 2),
+              HasSubstr("at least 4M"));
+  const std::string output = directory_.File("counts");
+  const Arguments count = {"ngram-count", "--corpus", corpus_, "--output",
+                           output};
+  const auto with = [&](Arguments more) {
+    more.insert(more.begin(), count.begin(), count.end());
+    return more;
+  };
+  EXPECT_THAT(error(RunTrainer(with({"--shard", "3/2"})), 2),
+              HasSubstr("expected I/N with I from 1 to N"));
+  EXPECT_THAT(
+      error(RunTrainer(with({"--shard", "1/2", "--min-count", "2"})), 1),
+      HasSubstr("pass it to ngram-merge"));
+  ASSERT_EQ(RunTrainer(count).exit_code, 0);
+  EXPECT_THAT(error(RunTrainer(count), 1), HasSubstr("found counts in it"));
+  EXPECT_THAT(error(RunTrainer({"ngram-assemble", directory_.path(), "--store",
+                                directory_.File("store"), "--model", "m"}),
+                    1),
+              HasSubstr("counts.json"));
+}
+
+TEST_F(CountingCommandsTest, GenerateCorpus) {
+  const auto generate = [&](const Arguments& more) {
+    Arguments arguments = {
+        "generate-corpus", "--store", directory_.File("store"),
+        "--model",         "memory",  "--words",
+        "200000"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = RunTrainer(arguments);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    return outcome.output;
+  };
+  const std::string text = generate({"--threads", "1"});
+  EXPECT_GT(text.size(), 600000u);
+  EXPECT_TRUE(generate({"--threads", "4"}) == text);
+  EXPECT_FALSE(generate({"--seed", "2"}) == text);
+  generate({"--output", directory_.File("drawn")});
+  EXPECT_TRUE(ReadFile(directory_.File("drawn")) == text);
+}
+
+}  // namespace
+}  // namespace lmserve

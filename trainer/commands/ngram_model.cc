@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/commands/ngram_model.h"
+
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "model_store/loaded_version.h"
+#include "text_io/line_reader.h"
+#include "trainer/commands/counted_input.h"
+#include "trainer/counting/counts_directory.h"
+#include "trainer/counting/disk_plan.h"
+#include "trainer/counting/suffix_links.h"
+#include "trainer/counting/trie_files.h"
+#include "trainer/counting/word_list.h"
+#include "trainer/evaluation/evaluate.h"
+#include "trainer/ngram/compact_estimate.h"
+#include "trainer/ngram/load_counts.h"
+#include "trainer/text/status_line.h"
+
+namespace lmserve {
+namespace {
+
+// The layouts of ngram.bin.
+constexpr absl::string_view kCompactLayout = "compact";
+constexpr absl::string_view kFastLayout = "fast";
+
+std::map<std::string, std::string> Properties(const NgramModelOptions& options,
+                                              const TrainingText& text) {
+  const EstimateOptions& estimate = options.estimate;
+  std::map<std::string, std::string> properties = {
+      {"smoothing", estimate.smoothing.method},
+      {"layout", options.layout},
+      {"sentences", absl::StrCat(text.sentences)},
+      {"tokens", absl::StrCat(text.tokens)},
+  };
+  if (!estimate.prune.empty()) {
+    properties["prune"] = absl::StrJoin(estimate.prune, " ");
+  }
+  if (text.min_count > 1) {
+    properties["min_count"] = absl::StrCat(text.min_count);
+  }
+  return properties;
+}
+
+// Reports the perplexity of a published version on the validation text.
+absl::Status Validate(const NgramModelOptions& options, const TextRules& rules,
+                      uint64_t version) {
+  absl::StatusOr<ModelHandle> handle = LoadModel(
+      options.output.target.store, options.output.target.model, version);
+  if (!handle.ok()) return handle.status();
+  absl::StatusOr<std::unique_ptr<LineReader>> lines =
+      LineReader::Open(options.valid);
+  if (!lines.ok()) return lines.status();
+  Progress progress("validating");
+  const absl::StatusOr<Evaluation> result =
+      Evaluate(*(*handle)->model().left_to_right(), **lines, rules, progress);
+  if (!result.ok()) return result.status();
+  PrintMessage(absl::StrFormat(
+      "validation perplexity %.4f, %.4f without the %d unknown of %d tokens",
+      result->Perplexity(), result->PerplexityExcludingOov(), result->oov,
+      result->tokens));
+  return absl::OkStatus();
+}
+
+// Estimates the model and builds its file. Prints notes.
+absl::StatusOr<NgramFileContents> BuildFile(const NgramModelOptions& options,
+                                            NgramCounts counts) {
+  if (options.layout == kCompactLayout) {
+    absl::StatusOr<CompactEstimate> estimate =
+        EstimateCompact(counts, options.estimate);
+    if (!estimate.ok()) return estimate.status();
+    for (const std::string& note : estimate->notes) PrintMessage(note);
+    return std::move(estimate->file);
+  }
+  const absl::StatusOr<Estimate> estimate =
+      EstimateModel(counts, options.estimate);
+  if (!estimate.ok()) return estimate.status();
+  for (const std::string& note : estimate->notes) PrintMessage(note);
+  counts = {};
+  return BuildFastFile(estimate->table);
+}
+
+}  // namespace
+
+void AddNgramModelOptions(cli::App& command, NgramModelOptions* options) {
+  command.add_option("--valid", options->valid,
+                     "Report the perplexity on this text after training");
+  SmoothingOptions& smoothing = options->estimate.smoothing;
+  const auto methods = SmoothingMethods();
+  command.add_option("--smoothing", smoothing.method, "Smoothing method")
+      ->check(cli::IsMember(
+          std::vector<std::string>(methods.begin(), methods.end())))
+      ->capture_default_str();
+  command
+      .add_option("--delta", smoothing.delta,
+                  "With --smoothing additive: added to every count")
+      ->capture_default_str();
+  command
+      .add_option("--alpha", smoothing.alpha,
+                  "With --smoothing stupid-back-off: factor of each back-off")
+      ->capture_default_str();
+  command.add_option(
+      "--prune", options->estimate.prune,
+      "Omit n-grams that occur at most this often: one threshold "
+      "per order, as in 0 0 1; the last one also applies to all "
+      "higher orders");
+  command
+      .add_option("--layout", options->layout,
+                  "How the model is stored: compact takes about 1.25 bytes per "
+                  "n-gram, fast about 19; the probabilities are the same")
+      ->check(cli::IsMember(
+          {std::string(kCompactLayout), std::string(kFastLayout)}))
+      ->capture_default_str();
+  AddNgramOutputOptions(command, &options->output);
+}
+
+absl::Status CheckNgramModelOptions(const NgramModelOptions& options) {
+  absl::Status status = CheckPruning(options.estimate.prune);
+  if (status.ok() && options.layout == kCompactLayout) {
+    status = CheckCanBeCompact(options.estimate);
+  }
+  if (status.ok()) status = CheckNgramOutput(options.output);
+  if (!status.ok() || options.valid.empty() || options.valid == "-") {
+    return status;
+  }
+  return LineReader::Open(options.valid).status();
+}
+
+absl::Status PublishFromCounts(const NgramModelOptions& options,
+                               const TrainingText& text,
+                               const Vocabulary& vocabulary,
+                               NgramCounts counts) {
+  const absl::StatusOr<NgramFileContents> file =
+      BuildFile(options, std::move(counts));
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<uint64_t> version =
+      WriteNgramModel(options.output, vocabulary, *file,
+                      Properties(options, text), text.self_test);
+  if (!version.ok()) return version.status();
+  return options.valid.empty() ? absl::OkStatus()
+                               : Validate(options, text.rules, *version);
+}
+
+absl::Status PublishFromDirectory(const NgramModelOptions& options,
+                                  const CountingOptions& counting,
+                                  const TextRules& rules,
+                                  const std::string& directory,
+                                  const StopFlag* stop, WorkDirectory& work) {
+  const absl::StatusOr<CountsManifest> manifest = ReadCountsManifest(directory);
+  if (!manifest.ok()) return manifest.status();
+  const TextTotals& totals = manifest->totals;
+  PrintTextSize(totals.sentences, totals.tokens, totals.unknown,
+                manifest->vocabulary, totals.blank_lines);
+  absl::Status status = CheckFreeDisk(
+      work.path(), PlanTrieDisk(manifest->vocabulary, manifest->ngrams),
+      "building the trie");
+  if (!status.ok()) return status;
+  const absl::StatusOr<TrieShape> shape =
+      WriteTrie(directory, *manifest, stop, work);
+  if (!shape.ok()) return shape.status();
+  status = LinkSuffixes(*shape, counting.memory, counting.threads, stop, work);
+  if (!status.ok()) return status;
+  const absl::StatusOr<Vocabulary> vocabulary =
+      ReadWordListVocabulary(absl::StrCat(directory, "/", kWordsFile));
+  if (!vocabulary.ok()) return vocabulary.status();
+  if (vocabulary->size() != manifest->vocabulary) {
+    return absl::DataLossError(absl::StrCat(
+        directory, "/", kWordsFile, ": expected ", manifest->vocabulary,
+        " words, as counts.json says, found ", vocabulary->size()));
+  }
+  absl::StatusOr<NgramCounts> counts = LoadCounts(*shape, work);
+  if (!counts.ok()) return counts.status();
+  TrainingText text = {.sentences = totals.sentences,
+                       .tokens = totals.tokens,
+                       .min_count = manifest->min_count,
+                       .self_test = {},
+                       .rules = rules};
+  for (const FirstSentence& sentence : totals.self_test) {
+    text.self_test.push_back(sentence.text);
+  }
+  if (text.self_test.empty()) text.self_test = {FirstWords(*vocabulary)};
+  return PublishFromCounts(options, text, *vocabulary, *std::move(counts));
+}
+
+}  // namespace lmserve
