@@ -177,6 +177,22 @@ TEST_F(TrainerCommandsTest, Prune) {
   EXPECT_THAT(Trainer({"inspect"}), HasSubstr("ngrams      6 3\n"));
 }
 
+// The compact layout has the probabilities of the other one, in less memory,
+// and its ARPA file is that of the other one but for the order and rounding.
+TEST_F(TrainerCommandsTest, CompactLayout) {
+  const std::string text = DemoText(300, 1), other = DemoText(100, 2);
+  Train(text, {"--order", "3"});
+  const double fast = Evaluate(other)["perplexity"];
+  EXPECT_EQ(Train(text, {"--order", "3", "--layout", "compact"}), "en@2\n");
+  const double compact = Evaluate(other)["perplexity"];
+  EXPECT_NEAR(compact, fast, 1e-5 * fast);
+  EXPECT_THAT(Trainer({"inspect"}), HasSubstr("layout      compact"));
+  EXPECT_LT(NgramFile(2).size() * 4, NgramFile(1).size());
+  const std::string arpa = Export();
+  EXPECT_EQ(Trainer({"import-arpa", "-"}, arpa), "en@3\n");
+  EXPECT_NEAR(double{Evaluate(other)["perplexity"]}, fast, 1e-5 * fast);
+}
+
 // What is wrong in the options is found before the text is read.
 TEST_F(TrainerCommandsTest, OptionsAreCheckedFirst) {
   const auto errors = [](const std::string& store, const Arguments& options) {
@@ -187,6 +203,10 @@ TEST_F(TrainerCommandsTest, OptionsAreCheckedFirst) {
   };
   EXPECT_THAT(errors(store_, {"--prune", "1", "0"}),
               HasSubstr("lm_trainer: --prune: expected thresholds"));
+  EXPECT_THAT(errors(store_, {"--layout", "compact", "--prune", "0", "1"}),
+              HasSubstr("--layout: expected fast with --prune"));
+  EXPECT_THAT(errors(store_, {"--layout", "compact", "--smoothing", "katz"}),
+              HasSubstr("--layout: expected fast with --smoothing katz"));
   WriteText(directory_.File("file"), "text\n");
   EXPECT_THAT(errors(directory_.File("file"), {}),
               HasSubstr("file: expected a directory, found a file"));
