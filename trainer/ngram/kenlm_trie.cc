@@ -16,9 +16,9 @@ namespace {
 
 constexpr uint64_t kUnigramBytes = 16;
 
-class TrieReader {
+class KenlmTrieReader {
  public:
-  TrieReader(absl::string_view bytes, KenlmLayout layout) : bytes_(bytes) {
+  KenlmTrieReader(absl::string_view bytes, KenlmLayout layout) : bytes_(bytes) {
     trie_.layout = std::move(layout);
     trie_.levels.resize(trie_.layout.header.order());
   }
@@ -286,7 +286,7 @@ uint64_t KenlmTrie::ByteOf(int order, size_t entry) const {
 absl::StatusOr<KenlmTrie> ReadKenlmTrie(absl::string_view bytes) {
   absl::StatusOr<KenlmLayout> layout = ReadKenlmLayout(bytes);
   if (!layout.ok()) return layout.status();
-  return TrieReader(bytes, *std::move(layout)).Read();
+  return KenlmTrieReader(bytes, *std::move(layout)).Read();
 }
 
 }  // namespace lmserve

@@ -183,8 +183,9 @@ TEST(LongContext, ShortContextsAreNotEnough) {
 TEST(LongContext, GruReachesBack) {
   const Trained gru =
       TrainRecurrent(ReadFar(kSentences, 1), {.cell = Cell::kGru});
-  EXPECT_GE(AgreementAccuracy(*gru.model), 0.98);
-  EXPECT_GE(GreetingAccuracy(*gru.model), 0.98);
+  // 0.974 to 1, depending on the instruction set of the matrix products.
+  EXPECT_GE(AgreementAccuracy(*gru.model), 0.95);
+  EXPECT_GE(GreetingAccuracy(*gru.model), 0.95);
 }
 
 TEST(LongContext, LstmReachesBack) {
