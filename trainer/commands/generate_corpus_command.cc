@@ -94,7 +94,7 @@ absl::Status GenerateCorpus(const GenerateCorpusOptions& options) {
       LoadModelVersion(options.source.store, options.source.model);
   if (!handle.ok()) return handle.status();
   const auto* const model =
-      dynamic_cast<const NgramModel*>((*handle)->model().left_to_right());
+      dynamic_cast<const NgramSet*>((*handle)->model().left_to_right());
   if (model == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(
         "model ", options.source.model, ": expected the family ngram, found ",

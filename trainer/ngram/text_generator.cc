@@ -40,7 +40,7 @@ class TextGenerator::Random {
 // Copies the n-grams of a model, order by order.
 class TextGenerator::Builder {
  public:
-  Builder(const NgramModel& model, TextGenerator& generator)
+  Builder(const NgramSet& model, TextGenerator& generator)
       : model_(model), generator_(generator) {}
 
   absl::Status Build() {
@@ -84,7 +84,7 @@ class TextGenerator::Builder {
     ngrams_.clear();
     std::vector<WordId> path;
     uint32_t context = 0;
-    model_.ForEach(k, [&](const NgramModel::Ngram& ngram) {
+    model_.ForEach(k, [&](const NgramSet::Ngram& ngram) {
       const absl::Span<const WordId> words =
           ngram.words.subspan(0, ngram.words.size() - 1);
       if (!std::equal(words.begin(), words.end(), path.begin(), path.end())) {
@@ -162,7 +162,7 @@ class TextGenerator::Builder {
                               (context == 0 ? 0 : backoffs_[context] * below));
   }
 
-  const NgramModel& model_;
+  const NgramSet& model_;
   TextGenerator& generator_;
   std::vector<Ngram> ngrams_;           // of one order
   std::vector<uint32_t> level_begins_;  // the first node of each order
@@ -171,7 +171,7 @@ class TextGenerator::Builder {
 };
 
 absl::StatusOr<std::unique_ptr<TextGenerator>> TextGenerator::Create(
-    const NgramModel& model, uint64_t rare_words) {
+    const NgramSet& model, uint64_t rare_words) {
   if (model.rule() != UnseenRule::kBackOff) {
     return absl::InvalidArgumentError(
         "expected a model with back-off weights, found one with a floor or "

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "models/ngram/ngram_model.h"
+#include "models/ngram/ngram_set.h"
 
 namespace lmserve {
 
@@ -27,7 +27,7 @@ class TextGenerator {
   // Where the model draws <unk>, one of `rare_words` made-up words is written,
   // whose frequencies follow Zipf's law; if it is 0, other words are drawn.
   static absl::StatusOr<std::unique_ptr<TextGenerator>> Create(
-      const NgramModel& model, uint64_t rare_words);
+      const NgramSet& model, uint64_t rare_words);
 
   // Appends sentences, each with LF, of at least `words` words in all. The text
   // depends only on the seed and the number of the block. Returns the number of
