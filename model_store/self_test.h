@@ -28,7 +28,7 @@ lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
                               absl::Span<const std::string> sources = {});
 
 // Scores the texts of a self-test again. DATA_LOSS, naming the text and the
-// word, if a number differs by more than 1e-4, or if the self-test has no texts
+// word, if a number differs by more than 0.01, or if the self-test has no texts
 // or more than the limits allow. Calls `check` before each text, and ends with
 // its error if it fails.
 absl::Status RunSelfTest(

@@ -14,13 +14,13 @@
 namespace lmserve {
 namespace {
 
-struct CountOptions {
+struct CountCommandOptions {
   std::string file;
   CountedInputOptions input;
   int threads = AvailableProcessors();
 };
 
-absl::Status RunCount(const CountOptions& options) {
+absl::Status RunCount(const CountCommandOptions& options) {
   // Opened first, so that a name that cannot be written is found at once.
   absl::StatusOr<std::unique_ptr<OutputFile>> file =
       OutputFile::Open(options.file);
@@ -35,7 +35,7 @@ absl::Status RunCount(const CountOptions& options) {
 }  // namespace
 
 void AddCountCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<CountOptions>();
+  auto options = std::make_shared<CountCommandOptions>();
   cli::App& command = *app.add_subcommand(
       "count",
       "Write the counts of the n-grams of a text, or the sums of the counts of "
