@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "models/ngram/ngram_builder.h"
+#include "models/ngram/ngram_model.h"
 #include "tests/trainer/neural/training.h"
 #include "trainer/ngram/estimate.h"
 
