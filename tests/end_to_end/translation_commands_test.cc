@@ -230,14 +230,17 @@ TEST_F(TranslationCommandsTest, NbestListsAndReranking) {
                                  directory_->File("sources")});
   EXPECT_EQ(scored.exit_code, 0) << scored.errors;
   EXPECT_THAT(scored.output, HasSubstr(" back= -"));
-  // The best candidate is the one with the highest score, the last field.
+  // The only weight is that of the new feature, at the end of the third field.
   std::string best;
   double best_score = -std::numeric_limits<double>::infinity();
   for (const std::string& line : Lines(scored.output)) {
     const std::vector<std::string> fields = absl::StrSplit(line, " ||| ");
     ASSERT_EQ(fields.size(), 4u) << line;
+    const std::vector<std::string> feature =
+        absl::StrSplit(fields[2], " back= ");
+    ASSERT_EQ(feature.size(), 2u) << line;
     double score;
-    ASSERT_TRUE(absl::SimpleAtod(fields[3], &score)) << line;
+    ASSERT_TRUE(absl::SimpleAtod(feature[1], &score)) << line;
     if (score > best_score) best = fields[1];
     best_score = std::max(best_score, score);
   }
