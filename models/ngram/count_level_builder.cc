@@ -172,56 +172,52 @@ void CountLevelBuilder::Add(const CountedContext& context) {
   level_.children += context.children.size();
   if (direct) return;
   if (pending_.empty()) block_first_child_ = first_child;
-  const auto begin = static_cast<uint32_t>(children_.size());
+  pending_.push_back({static_cast<uint32_t>(context.children.size()),
+                      static_cast<uint32_t>(children_.size()), needs.rank_bits,
+                      needs.count_bits, needs.large});
   if (!needs.large) {
     children_.insert(children_.end(), context.children.begin(),
                      context.children.end());
   }
-  pending_.push_back({begin, static_cast<uint32_t>(children_.size()),
-                      needs.rank_bits, needs.count_bits, needs.large});
-  if (needs.large) {
-    pending_.back().begin = 0;
-    pending_.back().end = static_cast<uint32_t>(context.children.size());
-  }
   if (pending_.size() == kBlockContexts) WriteBlock();
 }
 
-void CountLevelBuilder::WriteBlock() {
-  // The widths of the singles that take the fewest bits in all. One that needs
-  // more becomes a small context with a mark of a byte.
-  std::array<std::array<uint32_t, 8>, 33> singles = {};
-  const auto code_of = [](int count_bits) {
-    int code = 0;
-    while (kSingleCountBits[code] < count_bits) ++code;
-    return code;
-  };
-  int max_rank_bits = 0;
+CountLevelBuilder::SingleWidths CountLevelBuilder::ChooseSingleWidths() const {
+  constexpr int kCodes = kSingleCountBits.size();
+  // The block's contexts with one child, by what they need.
+  std::array<std::array<uint32_t, kCodes>, 33> singles = {};
+  int most_bits = 0;
   for (const Pending& context : pending_) {
-    if (context.large || context.end - context.begin != 1) continue;
-    ++singles[context.rank_bits][code_of(context.count_bits)];
-    max_rank_bits = std::max(max_rank_bits, context.rank_bits);
+    if (context.large || context.size != 1) continue;
+    int code = 0;
+    while (kSingleCountBits[code] < context.count_bits) ++code;
+    ++singles[context.rank_bits][code];
+    most_bits = std::max(most_bits, context.rank_bits);
   }
-  max_rank_bits = std::min(max_rank_bits, 31);
   uint64_t fewest = std::numeric_limits<uint64_t>::max();
-  int rank_bits = 0, code = 0;
-  for (int r = 0; r <= max_rank_bits; ++r) {
-    for (int c = 0; c < 8; ++c) {
+  SingleWidths best = {0, 0};
+  for (int rank_bits = 0; rank_bits <= std::min(most_bits, 31); ++rank_bits) {
+    for (int code = 0; code < kCodes; ++code) {
       uint64_t bits = 0;
-      for (int i = 0; i < 33; ++i) {
-        for (int j = 0; j < 8; ++j) {
-          if (singles[i][j] == 0) continue;
-          const int field = i <= r && j <= c ? r + kSingleCountBits[c]
-                                             : 16 + i + kSingleCountBits[j];
-          bits += uint64_t{singles[i][j]} * field;
+      for (int r = 0; r <= most_bits; ++r) {
+        for (int c = 0; c < kCodes; ++c) {
+          // One that needs more becomes a small context, with a mark.
+          const int field = r <= rank_bits && c <= code
+                                ? rank_bits + kSingleCountBits[code]
+                                : 16 + r + kSingleCountBits[c];
+          bits += uint64_t{singles[r][c]} * field;
         }
       }
-      if (bits < fewest) {
-        fewest = bits;
-        rank_bits = r;
-        code = c;
-      }
+      if (bits >= fewest) continue;
+      fewest = bits;
+      best = {rank_bits, code};
     }
   }
+  return best;
+}
+
+void CountLevelBuilder::WriteBlock() {
+  const auto [rank_bits, code] = ChooseSingleWidths();
   const int count_bits = kSingleCountBits[code];
 
   uint64_t mask = 0;
@@ -231,7 +227,7 @@ void CountLevelBuilder::WriteBlock() {
   uint32_t large_children = 0;
   for (size_t slot = 0; slot < pending_.size(); ++slot) {
     const Pending& context = pending_[slot];
-    const uint32_t size = context.end - context.begin;
+    const uint32_t size = context.size;
     if (context.large) {
       marks.push_back(static_cast<char>(kLargeMark));
       large_children += size;
@@ -240,7 +236,7 @@ void CountLevelBuilder::WriteBlock() {
     }
     if (size == 1 && context.rank_bits <= rank_bits &&
         context.count_bits <= count_bits) {
-      const CountedContext::Child& child = children_[context.begin];
+      const CountedContext::Child& child = children_[context.first];
       mask |= uint64_t{1} << slot;
       single_fields.Append(child.rank, rank_bits);
       single_fields.Append(child.count - 1, count_bits);
@@ -248,12 +244,13 @@ void CountLevelBuilder::WriteBlock() {
     }
     const int widths = best_widths_[context.rank_bits][context.count_bits];
     marks.push_back(static_cast<char>(size | widths << 4));
-    for (uint32_t i = context.begin; i < context.end; ++i) {
-      small_fields.Append(children_[i].rank, level_.widths.rank_bits[widths]);
+    const auto children =
+        absl::MakeConstSpan(children_).subspan(context.first, size);
+    for (const CountedContext::Child& child : children) {
+      small_fields.Append(child.rank, level_.widths.rank_bits[widths]);
     }
-    for (uint32_t i = context.begin; i < context.end; ++i) {
-      small_fields.Append(children_[i].count - 1,
-                          level_.widths.count_bits[widths]);
+    for (const CountedContext::Child& child : children) {
+      small_fields.Append(child.count - 1, level_.widths.count_bits[widths]);
     }
   }
   for (size_t slot = pending_.size(); slot < kBlockContexts; ++slot) {
@@ -340,11 +337,12 @@ void CountLevelBuilder::AddLarge(const CountedContext& context) {
     }
     Align(2);
     const uint64_t counts_at = level_.large_data.size() - begin;
-    overflow_ = overflow_ || offset > 0xFFFFFFFF || counts_at / 2 > 0x7FFFFF;
+    overflow_ = overflow_ || offset > 0xFFFFFFFF ||
+                counts_at > LargeContext::kMaxCountsAt;
     large.data = static_cast<uint32_t>(offset);
-    large.packed = static_cast<uint32_t>(list) << 29 |
-                   AppendCounts(context) << 23 |
-                   static_cast<uint32_t>(counts_at / 2 & 0x7FFFFF);
+    const uint32_t width = AppendCounts(context);
+    if (overflow_) return;
+    large.packed = LargeContext::Pack(list, width, counts_at);
     if (large.size > kListedChildren) AppendBest(context, large);
   }
   level_.larges.push_back(large);

@@ -102,7 +102,8 @@ class CountLevelBuilder {
  private:
   // A context of the current block.
   struct Pending {
-    uint32_t begin, end;  // its children in children_
+    uint32_t size;   // number of children
+    uint32_t first;  // the first of them in children_, if it is not large
     int rank_bits, count_bits;
     bool large;
   };
@@ -117,6 +118,13 @@ class CountLevelBuilder {
   void AppendBest(const CountedContext& context, const LargeContext& large);
 
   void WriteBlock();
+  // The widths of the fields of contexts with one child.
+  struct SingleWidths {
+    int rank_bits;
+    int code;  // of the bits of a count; see kSingleCountBits
+  };
+  // Returns the widths with which the current block takes the fewest bits.
+  SingleWidths ChooseSingleWidths() const;
   // Returns the index of the smallest widths that hold a rank and a count with
   // these numbers of bits.
   int FindWidths(int rank_bits, int count_bits) const;

@@ -162,6 +162,13 @@ struct LargeContext {
   uint32_t width() const { return packed >> 23 & 63; }
   // The offset of the counts in its data, in bytes.
   uint32_t counts_at() const { return (packed & 0x7FFFFF) * 2; }
+
+  static constexpr uint64_t kMaxCountsAt = 0x7FFFFF * 2;
+  // REQUIRES: counts_at is even and at most kMaxCountsAt; width < 64.
+  static uint32_t Pack(RankList list, uint32_t width, uint64_t counts_at) {
+    return static_cast<uint32_t>(list) << 29 | width << 23 |
+           static_cast<uint32_t>(counts_at / 2);
+  }
 };
 static_assert(sizeof(LargeContext) == 24);
 
