@@ -72,7 +72,7 @@ absl::Status CheckSelfTest(const AnyModel& model, const ModelFiles& files,
   absl::Status status =
       FromJson(kSelfTestFile, files.find(kSelfTestFile)->second, &self_test);
   if (!status.ok()) return status;
-  status = RunSelfTest(model, self_test, check);
+  status = RunSelfTest(model, self_test, SelfTestTolerance(files), check);
   return absl::IsDataLoss(status) ? Broken(kSelfTestFile, status.message())
                                   : status;
 }

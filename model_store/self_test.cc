@@ -7,14 +7,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "models/model_factory.h"
 #include "models/text.h"
 
 namespace lmserve {
 namespace {
-
-// Processors with other instructions round the products of bf16 and int8
-// numbers differently.
-constexpr float kTolerance = 1e-2f;
 
 std::vector<WordId> FindWords(const Vocabulary& vocabulary,
                               absl::string_view text) {
@@ -98,8 +95,8 @@ absl::Status CheckSize(const lm::v1::SelfTest& self_test) {
 }
 
 // Equal infinities are equal; NaN is equal to nothing.
-bool IsClose(float a, float b) {
-  return a == b || std::abs(a - b) <= kTolerance;
+bool IsClose(float a, float b, float tolerance) {
+  return a == b || std::abs(a - b) <= tolerance;
 }
 
 }  // namespace
@@ -119,8 +116,12 @@ lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
   return self_test;
 }
 
+float SelfTestTolerance(const ModelFiles& files) {
+  return HasReducedWeights(files) ? 1e-2f : kSelfTestTolerance;
+}
+
 absl::Status RunSelfTest(const AnyModel& model,
-                         const lm::v1::SelfTest& self_test,
+                         const lm::v1::SelfTest& self_test, float tolerance,
                          absl::FunctionRef<absl::Status()> check) {
   absl::Status status = CheckSize(self_test);
   if (!status.ok()) return status;
@@ -134,7 +135,7 @@ absl::Status RunSelfTest(const AnyModel& model,
                                               " words, found ", found.size()));
     }
     for (size_t t = 0; t < found.size(); ++t) {
-      if (IsClose(found[t], test.log_probs(t))) continue;
+      if (IsClose(found[t], test.log_probs(t), tolerance)) continue;
       return absl::DataLossError(absl::StrCat(
           "self-test ", i, ", word ", t, ": log-probability: expected ",
           test.log_probs(t), ", found ", found[t]));

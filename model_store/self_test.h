@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "lm/v1/manifest.pb.h"
 #include "models/any_model.h"
+#include "models/model_files.h"
 
 namespace lmserve {
 
@@ -27,12 +28,22 @@ lm::v1::SelfTest MakeSelfTest(const AnyModel& model,
                               absl::Span<const std::string> texts,
                               absl::Span<const std::string> sources = {});
 
+// The tolerance for models that every processor computes alike, but for the
+// order of sums.
+inline constexpr float kSelfTestTolerance = 1e-4f;
+
+// Returns the tolerance for the model of these files: 0.01 if it has bf16 or
+// int8 weights, whose products processors with other instructions round
+// differently. REQUIRES: CreateModel() accepts the files.
+float SelfTestTolerance(const ModelFiles& files);
+
 // Scores the texts of a self-test again. DATA_LOSS, naming the text and the
-// word, if a number differs by more than 0.01, or if the self-test has no texts
-// or more than the limits allow. Calls `check` before each text, and ends with
-// its error if it fails.
+// word, if a number differs by more than the tolerance, or if the self-test has
+// no texts or more than the limits allow. Calls `check` before each text, and
+// ends with its error if it fails.
 absl::Status RunSelfTest(
     const AnyModel& model, const lm::v1::SelfTest& self_test,
+    float tolerance = kSelfTestTolerance,
     absl::FunctionRef<absl::Status()> check = [] { return absl::OkStatus(); });
 
 }  // namespace lmserve

@@ -11,6 +11,7 @@
 #include "models/neural/recurrent_bidirectional_model.h"
 #include "models/neural/recurrent_model.h"
 #include "models/neural/recurrent_translation_model.h"
+#include "models/neural/tensor_file.h"
 #include "models/neural/window_model.h"
 #include "models/ngram/count_model.h"
 #include "models/ngram/ngram_model.h"
@@ -92,6 +93,20 @@ constexpr Family kFamilies[] = {
 // The file of a member of a mixture ends with the name of the member's file.
 bool IsReadInPlace(absl::string_view file) {
   return absl::EndsWith(file, kNgramFile);
+}
+
+bool HasReducedWeights(const ModelFiles& files) {
+  for (const auto& [name, bytes] : files) {
+    if (!absl::EndsWith(name, kWeightsFile)) continue;
+    const absl::StatusOr<TensorFile> file = TensorFile::Parse(bytes);
+    if (!file.ok()) continue;
+    for (const auto& [unused, tensor] : file->tensors()) {
+      if (tensor.type == TensorType::kBf16 || tensor.type == TensorType::kI8) {
+        return true;
+      }
+    }
+  }
+  return false;
 }
 
 absl::StatusOr<AnyModel> CreateModel(absl::string_view family,

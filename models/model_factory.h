@@ -24,6 +24,10 @@ inline constexpr absl::string_view kTranslationFamily = "translation";
 // of other files may be freed after CreateModel().
 bool IsReadInPlace(absl::string_view file);
 
+// Whether a model has weights of bf16 or int8, itself or in a member of a
+// mixture. REQUIRES: CreateModel() accepts the files.
+bool HasReducedWeights(const ModelFiles& files);
+
 // Creates a model from its files. The family selects the class and thereby the
 // kind of the AnyModel. The files are not trusted: every size and offset in
 // them is checked. Returns NOT_FOUND for an unknown family, and

@@ -2,6 +2,7 @@
 #include "model_store/self_test.h"
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -73,15 +74,48 @@ TEST_F(SelfTestTest, ReportsANumberThatDiffers) {
   EXPECT_THAT(error, HasSubstr("found -0.414"));
 }
 
-TEST_F(SelfTestTest, ToleranceIsAHundredth) {
+TEST_F(SelfTestTest, ToleranceIsATenThousandth) {
   for (double sign : {-1.0, 1.0}) {
     lm::v1::SelfTest close = Make("", {-1.3});
     const float exact = close.cases(0).log_probs(0);
-    close.mutable_cases(0)->set_log_probs(0, exact + sign * 0.9e-2);
+    close.mutable_cases(0)->set_log_probs(0, exact + sign * 0.9e-4);
     EXPECT_EQ(Run(close), "OK");
-    close.mutable_cases(0)->set_log_probs(0, exact + sign * 1.1e-2);
+    close.mutable_cases(0)->set_log_probs(0, exact + sign * 1.1e-4);
     EXPECT_THAT(Run(close), HasSubstr("DATA_LOSS"));
   }
+}
+
+// A mixture is as exact as its members.
+TEST(SelfTestTolerance, IsLargerForReducedWeights) {
+  const auto recurrent = [](Precision precision) {
+    RecurrentNetworkOptions options;
+    options.embedding = 4;
+    options.stack.units = 4;
+    return RecurrentTestModel(VocabularyOf("a b"), options, precision);
+  };
+  const auto mixture = [&](Precision precision) {
+    std::vector<TestModel> members;
+    members.push_back(recurrent(Precision::kFloat));
+    members.push_back(recurrent(precision));
+    return MixtureTestModel(std::move(members), {0.5, 0.5});
+  };
+  const TestModel ngram = NgramTestModel(BuildFromArpa(TinyArpa()));
+  EXPECT_EQ(SelfTestTolerance(ngram.Files()), 1e-4f);
+  for (const auto& make : {std::function(recurrent), std::function(mixture)}) {
+    EXPECT_EQ(SelfTestTolerance(make(Precision::kFloat).Files()), 1e-4f);
+    EXPECT_EQ(SelfTestTolerance(make(Precision::kBf16).Files()), 1e-2f);
+    EXPECT_EQ(SelfTestTolerance(make(Precision::kInt8).Files()), 1e-2f);
+  }
+}
+
+// The tolerance holds for each number, and a larger one allows more.
+TEST_F(SelfTestTest, ALargerTolerance) {
+  lm::v1::SelfTest close = Make("", {-1.3});
+  const float exact = close.cases(0).log_probs(0);
+  close.mutable_cases(0)->set_log_probs(0, exact + 0.9e-2);
+  EXPECT_TRUE(RunSelfTest(model_, close, 1e-2f).ok());
+  close.mutable_cases(0)->set_log_probs(0, exact + 1.1e-2);
+  EXPECT_FALSE(RunSelfTest(model_, close, 1e-2f).ok());
 }
 
 TEST_F(SelfTestTest, RequiresAText) {
