@@ -38,14 +38,11 @@ Needs FindNeeds(const CountedContext& context) {
 
 CountWeights WeightsOf(const CountedContext& context,
                        const CountSmoothing& smoothing) {
-  uint64_t sum = 0, ones = 0, twos = 0;
+  CountSums sums;
   for (const CountedContext::Child& child : context.children) {
-    sum += child.count;
-    ones += child.count == 1;
-    twos += child.count == 2;
+    sums.Add(child.count);
   }
-  return ComputeCountWeights(smoothing, context.children.size(), sum, ones,
-                             twos);
+  return sums.Weights(smoothing);
 }
 
 }  // namespace
@@ -486,12 +483,9 @@ void CountLevelBuilder::AppendBest(const CountedContext& context,
   std::vector<double> probabilities(large.size);
   lower_(context, absl::MakeSpan(probabilities));
   for (uint32_t i = 0; i < large.size; ++i) {
-    const uint64_t count = context.children[i].count;
-    const double discounted =
-        static_cast<double>(count) -
-        level_.smoothing.discount[std::min<uint64_t>(count, 3)];
     probabilities[i] =
-        large.leftover * probabilities[i] + discounted * large.inverse;
+        large.leftover * probabilities[i] +
+        level_.smoothing.Discounted(context.children[i].count) * large.inverse;
   }
   std::vector<uint32_t> order(large.size);
   std::iota(order.begin(), order.end(), 0u);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -108,33 +109,21 @@ class Visitor {
     const std::vector<CountContext> contexts = model_.Contexts(chain);
     const CountContext& context = contexts.back();
     for (uint32_t i = 0; i < context.size(); ++i) {
-      // The positions of the words' n-grams among the children of the suffixes.
-      double shares[kMaxNgramOrder];
-      CountChain next;
-      next.fill(kNoNgram);
-      uint32_t rank = i;
-      bool known = true;
-      for (int k = depth; k > 0 && known; --k) {
-        const CountContext& suffix = contexts[k - 1];
-        known = rank < suffix.size();
-        if (!known) break;
-        shares[k - 1] = suffix.Share(rank);
-        if (k + 1 < model_.order()) next[k] = suffix.first_child() + rank;
-        rank = suffix.Rank(rank);
-      }
-      // A file may have ranks that its suffixes do not have.
-      if (!known) continue;
-      words_[depth] = rank;
-      next[0] = rank;
+      const std::optional<ChildPath> path = FindPath(contexts, i);
+      if (!path.has_value()) continue;
+      words_[depth] = path->word;
       if (depth + 1 < order_) {
+        CountChain next;
+        next.fill(kNoNgram);
+        next[0] = path->word;
+        for (int k = 1; k <= depth; ++k) {
+          next[k] = contexts[k - 1].first_child() + path->positions[k - 1];
+        }
         VisitChildren(depth + 1, next);
         continue;
       }
-      double probability = model_.trie().UnigramProbability(rank);
-      for (int k = 0; k < depth; ++k) {
-        probability = contexts[k].weights().leftover * probability + shares[k];
-      }
-      Visit(depth + 1, context.first_child() + i, probability);
+      Visit(depth + 1, context.first_child() + i,
+            model_.trie().Probability(contexts, *path));
     }
   }
 

@@ -14,8 +14,7 @@
 // Tested by tests/conformance and tests/models/ngram/count_model_test.cc.
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <optional>
 #include <vector>
 
 #include "models/ngram/count_model.h"
@@ -108,19 +107,10 @@ class CountMerger {
 
   // Returns child number `child` of contexts_[i - 1].
   Candidate Child(size_t i, uint32_t child) const {
-    double shares[kMaxNgramOrder];
-    uint32_t rank = child;
-    for (size_t k = i; k > 0; --k) {
-      // A file may have ranks that its suffixes do not have.
-      if (rank >= contexts_[k - 1].size()) return {0, 0, child};
-      shares[k - 1] = contexts_[k - 1].Share(rank);
-      rank = contexts_[k - 1].Rank(rank);
-    }
-    double probability = trie_.UnigramProbability(rank);
-    for (size_t k = 0; k < i; ++k) {
-      probability = contexts_[k].weights().leftover * probability + shares[k];
-    }
-    return {Discount(probability, i), rank, child};
+    const auto contexts = absl::MakeConstSpan(contexts_).subspan(0, i);
+    const std::optional<ChildPath> path = FindPath(contexts, child);
+    if (!path.has_value()) return {0, 0, child};
+    return {Discount(trie_.Probability(contexts, *path), i), path->word, child};
   }
 
   // Backs off from the contexts after the first i, which do not have the word.

@@ -199,7 +199,7 @@ Found FindSingle(const CountLevel& level, const BlockContext& context,
   const double types = level.smoothing.types_weight;
   const double inverse = 1 / (static_cast<double>(count) + types);
   const bool hit = stored == rank;
-  Found found = {Select(hit, (static_cast<double>(count) - discount) * inverse),
+  Found found = {Select(hit, level.Share(count, inverse)),
                  (discount + types) * inverse, 0, hit ? 0 : kNoRank};
   if (!kLast) {
     const MarksBefore marks =

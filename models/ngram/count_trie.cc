@@ -9,9 +9,7 @@
 
 namespace lmserve {
 
-CountWeights ComputeCountWeights(const CountSmoothing& smoothing,
-                                 uint64_t children, uint64_t sum, uint64_t ones,
-                                 uint64_t twos) {
+CountWeights CountSums::Weights(const CountSmoothing& smoothing) const {
   if (sum == 0) return {0, 1};
   const double types = smoothing.types_weight * static_cast<double>(children);
   const double inverse = 1 / (static_cast<double>(sum) + types);
@@ -79,14 +77,9 @@ void CountContext::ReadBlock(NgramId id) {
     ranks_at_ = bits_before;
   }
   counts_at_ = ranks_at_ + size_ * rank_bits_;
-  uint64_t sum = 0, ones = 0, twos = 0;
-  for (uint32_t i = 0; i < size_; ++i) {
-    const uint64_t count = Count(i);
-    sum += count;
-    ones += count == 1;
-    twos += count == 2;
-  }
-  weights_ = ComputeCountWeights(level_->smoothing, size_, sum, ones, twos);
+  CountSums sums;
+  for (uint32_t i = 0; i < size_; ++i) sums.Add(Count(i));
+  weights_ = sums.Weights(level_->smoothing);
 }
 
 void CountContext::ReadLarge(uint64_t index) {
@@ -258,16 +251,35 @@ uint32_t CountContext::Best(uint32_t i) const {
       ReadBits(LargeBestAt(*large_, data_), i * width, width));
 }
 
-void CountTrie::ComputeUnigramWeights() {
-  uint64_t sum = 0, seen = 0, ones = 0, twos = 0;
-  for (WordId w = 0; w < vocabulary_size; ++w) {
-    const uint64_t count = w == begin_sentence ? 0 : UnigramCount(w);
-    sum += count;
-    seen += count > 0;
-    ones += count == 1;
-    twos += count == 2;
+std::optional<ChildPath> FindPath(absl::Span<const CountContext> contexts,
+                                  uint32_t child) {
+  ChildPath path;
+  uint32_t rank = child;
+  for (size_t k = contexts.size(); k > 0; --k) {
+    if (rank >= contexts[k - 1].size()) return std::nullopt;
+    path.positions[k - 1] = rank;
+    rank = contexts[k - 1].Rank(rank);
   }
-  unigram_weights = ComputeCountWeights(unigrams, seen, sum, ones, twos);
+  path.word = rank;
+  return path;
+}
+
+double CountTrie::Probability(absl::Span<const CountContext> contexts,
+                              const ChildPath& path) const {
+  double probability = UnigramProbability(path.word);
+  for (size_t k = 0; k < contexts.size(); ++k) {
+    probability = contexts[k].weights().leftover * probability +
+                  contexts[k].Share(path.positions[k]);
+  }
+  return probability;
+}
+
+void CountTrie::ComputeUnigramWeights() {
+  CountSums sums;
+  for (WordId w = 0; w < vocabulary_size; ++w) {
+    sums.Add(w == begin_sentence ? 0 : UnigramCount(w));
+  }
+  unigram_weights = sums.Weights(unigrams);
   uniform = unigram_weights.leftover / (vocabulary_size - 1);
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -71,6 +72,10 @@ inline constexpr std::array<uint8_t, 8> kSingleCountBits = {0, 1, 2, 3,
 // Goodman 1998, section 3) has a types_weight of 0; Witten-Bell smoothing has
 // 1, and no discounts.
 struct CountSmoothing {
+  double Discounted(uint64_t count) const {
+    return static_cast<double>(count) - discount[count < 3 ? count : 3];
+  }
+
   std::array<double, 4> discount;  // discount[0] is 0
   double types_weight;
 };
@@ -206,9 +211,7 @@ struct CountLevel {
   }
 
   double Share(uint64_t count, double inverse) const {
-    return (static_cast<double>(count) -
-            smoothing.discount[count < 3 ? count : 3]) *
-           inverse;
+    return smoothing.Discounted(count) * inverse;
   }
 };
 
@@ -293,7 +296,6 @@ class CountContext {
  private:
   void ReadBlock(NgramId id);
   void ReadLarge(uint64_t index);
-  void ComputeWeights();
 
   const CountLevel* level_;
   NgramId first_child_ = 0;
@@ -308,10 +310,36 @@ class CountContext {
   const uint8_t* data_ = nullptr;
 };
 
-// Computes the weights of a context from the counts of its children.
-CountWeights ComputeCountWeights(const CountSmoothing& smoothing,
-                                 uint64_t children, uint64_t sum, uint64_t ones,
-                                 uint64_t twos);
+// What the weights of a context need to know of its children.
+struct CountSums {
+  // Adds a child. Words with a count of 0, which only unigrams have, are no
+  // children.
+  void Add(uint64_t count) {
+    children += count > 0;
+    sum += count;
+    ones += count == 1;
+    twos += count == 2;
+  }
+  CountWeights Weights(const CountSmoothing& smoothing) const;
+
+  uint64_t children = 0;
+  uint64_t sum = 0;
+  uint64_t ones = 0;  // children with a count of 1
+  uint64_t twos = 0;
+};
+
+// A child of a context, with its n-gram among the children of each suffix.
+struct ChildPath {
+  WordId word;
+  // positions[k - 1] is among the children of the context of order k.
+  std::array<uint32_t, kMaxNgramOrder - 1> positions;
+};
+
+// Finds the path of a child of the last of these contexts, which are a context
+// and its suffixes, shortest first. Returns nothing if a suffix has no such
+// child, which only a damaged file can have.
+std::optional<ChildPath> FindPath(absl::Span<const CountContext> contexts,
+                                  uint32_t child);
 
 // Views of the sections of a file. Does not own the bytes, which must outlive
 // all copies. Immutable after Parse(): any number of threads may use it.
@@ -340,11 +368,12 @@ struct CountTrie {
   double UnigramProbability(WordId word) const {
     if (word == begin_sentence) return 0;
     const uint64_t count = UnigramCount(word);
-    return (static_cast<double>(count) -
-            unigrams.discount[count < 3 ? count : 3]) *
-               unigram_weights.inverse +
-           uniform;
+    return unigrams.Discounted(count) * unigram_weights.inverse + uniform;
   }
+  // Returns P(path.word | the last of the contexts for which FindPath() found
+  // the path).
+  double Probability(absl::Span<const CountContext> contexts,
+                     const ChildPath& path) const;
   // Sets the weights of the unigrams from their counts.
   void ComputeUnigramWeights();
   // Returns the word with the i-th highest probability without context.

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/base/macros.h"
 #include "models/ngram/bits.h"
 
 namespace lmserve {
@@ -25,26 +26,21 @@ class LowerOrders {
   // than kListedChildren children.
   void Compute(const CountedContext& context,
                absl::Span<double> probabilities) const {
-    // The suffixes of the context, longest first.
-    std::vector<CountContext> suffixes;
+    // The ids of the context's suffixes, the longest at the end.
+    std::vector<NgramId> ids(levels_.size());
     NgramId id = context.suffix;
     for (size_t k = levels_.size(); k > 0; --k) {
-      suffixes.emplace_back(trie_.levels[k - 1], id);
+      ids[k - 1] = id;
       if (k > 1) id = levels_[k - 1].suffixes.at(id);
     }
-    std::vector<double> shares(suffixes.size());
+    std::vector<CountContext> suffixes;
+    for (size_t k = 0; k < ids.size(); ++k) {
+      suffixes.emplace_back(trie_.levels[k], ids[k]);
+    }
     for (size_t i = 0; i < context.children.size(); ++i) {
-      uint32_t rank = context.children[i].rank;
-      for (size_t j = 0; j < suffixes.size(); ++j) {
-        shares[j] = suffixes[j].Share(rank);
-        rank = suffixes[j].Rank(rank);
-      }
-      double probability = trie_.UnigramProbability(rank);
-      for (size_t j = suffixes.size(); j > 0; --j) {
-        probability =
-            suffixes[j - 1].weights().leftover * probability + shares[j - 1];
-      }
-      probabilities[i] = probability;
+      const auto path = FindPath(suffixes, context.children[i].rank);
+      ABSL_ASSERT(path.has_value());
+      probabilities[i] = trie_.Probability(suffixes, *path);
     }
   }
 

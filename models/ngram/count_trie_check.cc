@@ -445,15 +445,11 @@ class LevelCheck {
     }
     large_data_at_ = last - level_.large_data;
 
-    uint64_t sum = 0, ones = 0, twos = 0;
+    CountSums sums;
     for (uint32_t i = 0; i < large.size; ++i) {
-      const uint64_t count = FindLargeCount(large, data, i).Count();
-      sum += count;
-      ones += count == 1;
-      twos += count == 2;
+      sums.Add(FindLargeCount(large, data, i).Count());
     }
-    const CountWeights weights =
-        ComputeCountWeights(level_.smoothing, large.size, sum, ones, twos);
+    const CountWeights weights = sums.Weights(level_.smoothing);
     if (large.inverse != static_cast<float>(weights.inverse) ||
         large.leftover != static_cast<float>(weights.leftover)) {
       return BrokenNgramFile(

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "models/language_model.h"
+#include "models/ngram/broken_file.h"
 
 namespace lmserve {
 namespace {
@@ -25,22 +26,15 @@ static_assert(sizeof(NgramHeader) == 160 && NgramHeaderBytes(16) == 96 &&
 
 uint64_t Align(uint64_t offset) { return (offset + 63) / 64 * 64; }
 
-template <typename Offset, typename Expected, typename Found>
-absl::Status Broken(Offset offset, absl::string_view what, Expected expected,
-                    Found found) {
-  return absl::InvalidArgumentError(absl::StrCat("ngram.bin at byte ", offset,
-                                                 ": ", what, ": expected ",
-                                                 expected, ", found ", found));
-}
-
 // Checks that every order that has n-grams is at most the order of the model,
 // and that the order below it has n-grams, too.
 absl::Status CheckCounts(const NgramHeader& header) {
   for (uint32_t k = 1; k < kMaxNgramOrder; ++k) {
     const bool allowed = k < header.order && header.counts[k - 1] > 0;
     if (header.counts[k] > 0 && !allowed) {
-      return Broken(offsetof(NgramHeader, counts) + k * sizeof(uint32_t),
-                    absl::StrCat(k + 1, "-grams"), 0, header.counts[k]);
+      return BrokenNgramFile(
+          offsetof(NgramHeader, counts) + k * sizeof(uint32_t),
+          absl::StrCat(k + 1, "-grams"), 0, header.counts[k]);
     }
   }
   return absl::OkStatus();
@@ -51,48 +45,50 @@ absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
   const bool is_long = header.magic == NgramMagic(kMaxNgramOrder);
   if (header.magic != NgramMagic(1) && !is_long) {
     const absl::string_view found(header.magic.data(), header.magic.size());
-    return Broken(0, "magic", "lmngram1 or lmngram2",
-                  absl::StartsWith(found, "lmngram")
-                      ? absl::StrCat("'", absl::CHexEscape(found),
-                                     "', the format of another lmserve")
-                      : "other bytes");
+    return BrokenNgramFile(
+        0, "magic", "lmngram1 or lmngram2",
+        absl::StartsWith(found, "lmngram")
+            ? absl::StrCat("'", absl::CHexEscape(found),
+                           "', the format of another lmserve")
+            : "other bytes");
   }
   const uint32_t least = is_long ? kShortHeaderOrder + 1 : 1;
   const uint32_t most = is_long ? kMaxNgramOrder : kShortHeaderOrder;
   if (header.order < least || header.order > most) {
-    return Broken(offsetof(NgramHeader, order), "order",
-                  absl::StrCat(least, " to ", most), header.order);
+    return BrokenNgramFile(offsetof(NgramHeader, order), "order",
+                           absl::StrCat(least, " to ", most), header.order);
   }
   if (header.rule > static_cast<uint32_t>(UnseenRule::kStupid)) {
-    return Broken(offsetof(NgramHeader, rule), "rule for unseen words",
-                  "0 to 2", header.rule);
+    return BrokenNgramFile(offsetof(NgramHeader, rule), "rule for unseen words",
+                           "0 to 2", header.rule);
   }
   if (!std::isfinite(header.log_alpha) || header.log_alpha > 0) {
-    return Broken(offsetof(NgramHeader, log_alpha), "ln alpha",
-                  "a finite number of at most 0", header.log_alpha);
+    return BrokenNgramFile(offsetof(NgramHeader, log_alpha), "ln alpha",
+                           "a finite number of at most 0", header.log_alpha);
   }
   if (!std::has_single_bit(header.slots)) {
-    return Broken(offsetof(NgramHeader, slots), "slots", "a power of two",
-                  header.slots);
+    return BrokenNgramFile(offsetof(NgramHeader, slots), "slots",
+                           "a power of two", header.slots);
   }
   if (header.counts[0] != vocabulary_size) {
-    return Broken(offsetof(NgramHeader, counts), "words", vocabulary_size,
-                  header.counts[0]);
+    return BrokenNgramFile(offsetof(NgramHeader, counts), "words",
+                           vocabulary_size, header.counts[0]);
   }
   absl::Status counts = CheckCounts(header);
   if (!counts.ok()) return counts;
   const NgramLayout layout(header);
   if (layout.nodes + layout.leaves > std::numeric_limits<NodeId>::max()) {
-    return Broken(offsetof(NgramHeader, counts), "n-grams",
-                  "fewer than 2^32 in total", layout.nodes + layout.leaves);
+    return BrokenNgramFile(offsetof(NgramHeader, counts), "n-grams",
+                           "fewer than 2^32 in total",
+                           layout.nodes + layout.leaves);
   }
   if (header.file_size != layout.file_size) {
-    return Broken(offsetof(NgramHeader, file_size), "file size",
-                  layout.file_size, header.file_size);
+    return BrokenNgramFile(offsetof(NgramHeader, file_size), "file size",
+                           layout.file_size, header.file_size);
   }
   if (size != layout.file_size) {
-    return Broken(std::min(size, layout.file_size), "file size",
-                  layout.file_size, size);
+    return BrokenNgramFile(std::min(size, layout.file_size), "file size",
+                           layout.file_size, size);
   }
   return absl::OkStatus();
 }
@@ -102,12 +98,12 @@ absl::Status CheckHeader(const NgramHeader& header, uint64_t size,
 absl::Status CheckEntry(const NgramFile& file, uint64_t offset, int order,
                         float log_prob, NodeId link) {
   if (!(log_prob <= 0)) {
-    return Broken(offset, "log-probability", "at most 0", log_prob);
+    return BrokenNgramFile(offset, "log-probability", "at most 0", log_prob);
   }
   const NodeId end =
       std::min<NodeId>(file.level_begin[order], file.nodes.size() - 1);
   if (link >= std::max<NodeId>(end, 1)) {
-    return Broken(offset, "link", absl::StrCat("below ", end), link);
+    return BrokenNgramFile(offset, "link", absl::StrCat("below ", end), link);
   }
   return absl::OkStatus();
 }
@@ -122,14 +118,15 @@ absl::Status CheckNodes(const NgramFile& file, const NgramLayout& layout) {
       if (first ? node.first_child != expected
                 : node.first_child < expected ||
                       node.first_child > file.level_begin[k + 2]) {
-        return Broken(offset, "first child",
-                      absl::StrCat(first ? "" : "at least ", expected),
-                      node.first_child);
+        return BrokenNgramFile(offset, "first child",
+                               absl::StrCat(first ? "" : "at least ", expected),
+                               node.first_child);
       }
       expected = node.first_child;
       if (!(node.backoff <= kMaxBackOff)) {
-        return Broken(offset, "back-off", absl::StrCat("at most ", kMaxBackOff),
-                      node.backoff);
+        return BrokenNgramFile(offset, "back-off",
+                               absl::StrCat("at most ", kMaxBackOff),
+                               node.backoff);
       }
       absl::Status status =
           CheckEntry(file, offset, k, node.log_prob, node.link);
@@ -138,8 +135,9 @@ absl::Status CheckNodes(const NgramFile& file, const NgramLayout& layout) {
   }
   const NodeId end = layout.nodes + layout.leaves;
   if (file.nodes.back().first_child != end) {
-    return Broken(layout.nodes_at + layout.nodes * sizeof(NgramNode),
-                  "end of the children", end, file.nodes.back().first_child);
+    return BrokenNgramFile(layout.nodes_at + layout.nodes * sizeof(NgramNode),
+                           "end of the children", end,
+                           file.nodes.back().first_child);
   }
   return absl::OkStatus();
 }
@@ -151,8 +149,9 @@ absl::Status CheckChildren(const NgramFile& file, const NgramLayout& layout) {
     const NodeId count =
         file.nodes[id + 1].first_child - file.nodes[id].first_child;
     if (count <= file.header.counts[0]) continue;
-    return Broken(layout.nodes_at + id * sizeof(NgramNode), "children",
-                  absl::StrCat("at most ", file.header.counts[0]), count);
+    return BrokenNgramFile(layout.nodes_at + id * sizeof(NgramNode), "children",
+                           absl::StrCat("at most ", file.header.counts[0]),
+                           count);
   }
   return absl::OkStatus();
 }
@@ -175,7 +174,7 @@ absl::Status CheckWords(const NgramFile& file, const NgramLayout& layout) {
     const bool wrong = id <= size ? file.words[id] != id - 1  //
                                   : file.words[id] >= size;
     if (wrong) {
-      return Broken(
+      return BrokenNgramFile(
           layout.words_at + id * sizeof(WordId), "word",
           id <= size ? absl::StrCat(id - 1) : absl::StrCat("below ", size),
           file.words[id]);
@@ -188,7 +187,7 @@ absl::Status CheckWords(const NgramFile& file, const NgramLayout& layout) {
     const NodeId end = file.nodes[id + 1].first_child;
     for (NodeId child = file.nodes[id].first_child + 1; child < end; ++child) {
       if (!Likelier(entry(child - 1), entry(child))) {
-        return Broken(
+        return BrokenNgramFile(
             layout.words_at + child * sizeof(WordId), "children of a context",
             "descending probability, then ascending id", "another order");
       }
@@ -204,8 +203,9 @@ absl::Status CheckSlots(const NgramFile& file, const NgramLayout& layout) {
   bool empty = false;
   for (size_t i = 0; i < file.slots.size(); ++i) {
     if (file.slots[i] >= file.words.size()) {
-      return Broken(layout.slots_at + i * sizeof(NodeId), "slot",
-                    absl::StrCat("below ", file.words.size()), file.slots[i]);
+      return BrokenNgramFile(layout.slots_at + i * sizeof(NodeId), "slot",
+                             absl::StrCat("below ", file.words.size()),
+                             file.slots[i]);
     }
     if (file.slots[i] != 0) {
       longest = std::max(longest, ++run);
@@ -216,13 +216,15 @@ absl::Status CheckSlots(const NgramFile& file, const NgramLayout& layout) {
     run = 0;
   }
   if (!empty) {
-    return Broken(layout.slots_at, "slots", "at least one empty slot", "none");
+    return BrokenNgramFile(layout.slots_at, "slots", "at least one empty slot",
+                           "none");
   }
   // After the last slot, a search continues with the first one.
   longest = std::max(longest, run + first_run);
   if (longest > kMaxOccupiedSlots) {
-    return Broken(layout.slots_at, "slots in a row that are not empty",
-                  absl::StrCat("at most ", kMaxOccupiedSlots), longest);
+    return BrokenNgramFile(layout.slots_at, "slots in a row that are not empty",
+                           absl::StrCat("at most ", kMaxOccupiedSlots),
+                           longest);
   }
   return absl::OkStatus();
 }
@@ -232,8 +234,8 @@ absl::Status CheckBestWords(const NgramFile& file, const NgramLayout& layout) {
   for (size_t i = 0; i < file.best_words.size(); ++i) {
     const WordId word = file.best_words[i];
     if (word >= seen.size() || seen[word]) {
-      return Broken(layout.best_words_at + i * sizeof(WordId), "best word",
-                    "every word once", word);
+      return BrokenNgramFile(layout.best_words_at + i * sizeof(WordId),
+                             "best word", "every word once", word);
     }
     seen[word] = true;
   }
@@ -242,9 +244,9 @@ absl::Status CheckBestWords(const NgramFile& file, const NgramLayout& layout) {
   };
   for (size_t i = 1; i < file.best_words.size(); ++i) {
     if (!Likelier(entry(file.best_words[i - 1]), entry(file.best_words[i]))) {
-      return Broken(layout.best_words_at + i * sizeof(WordId), "best words",
-                    "descending probability, then ascending id",
-                    "another order");
+      return BrokenNgramFile(
+          layout.best_words_at + i * sizeof(WordId), "best words",
+          "descending probability, then ascending id", "another order");
     }
   }
   return absl::OkStatus();
@@ -275,7 +277,8 @@ absl::StatusOr<NgramFile> NgramFile::Parse(absl::string_view bytes,
     }
   }
   if (bytes.size() < header_bytes) {
-    return Broken(bytes.size(), "header bytes", header_bytes, bytes.size());
+    return BrokenNgramFile(bytes.size(), "header bytes", header_bytes,
+                           bytes.size());
   }
   std::memcpy(&header, bytes.data(), header_bytes);
   if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(uint64_t) != 0) {
