@@ -152,7 +152,7 @@ class Server {
   absl::Status Listen();
   // Adapts health and metrics to the models that are served now.
   void OnModelsChanged();
-  // Tells the running calls to end, and waits a moment for them.
+  // Asks the running calls to end, and waits up to half a second for them.
   void EndCalls();
   // Ends the threads that read files. Returns whether they have ended.
   bool StopThreads();

@@ -69,7 +69,8 @@ void ReportVocabularies(absl::Span<const NgramInput> members,
   }
 }
 
-// Reads the validation text as Corpus::words; empty if there is none.
+// Reads the validation text as Corpus::words. Returns no words if there is no
+// validation text.
 absl::StatusOr<std::vector<WordId>> ReadValid(const InterpolateOptions& options,
                                               const NgramUnion& models) {
   if (options.valid.empty()) return std::vector<WordId>();

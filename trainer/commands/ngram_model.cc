@@ -24,10 +24,6 @@
 namespace lmserve {
 namespace {
 
-// The layouts of ngram.bin.
-constexpr absl::string_view kCompactLayout = "compact";
-constexpr absl::string_view kFastLayout = "fast";
-
 std::map<std::string, std::string> Properties(const NgramModelOptions& options,
                                               const TrainingText& text) {
   const EstimateOptions& estimate = options.estimate;

@@ -36,8 +36,8 @@ struct CountedRecord {
   bool operator<(const CountedRecord& other) const { return key < other.key; }
 };
 
-// Buckets of the first distribution have about so many records, and those of
-// the second one.
+// The number of records per bucket that the first and the second distribution
+// aim at.
 constexpr uint64_t kFirstBucketRecords = 4096;
 constexpr uint64_t kSecondBucketRecords = 8;
 constexpr int kMaxFirstBits = 11;

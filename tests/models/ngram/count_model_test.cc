@@ -187,7 +187,6 @@ TEST_P(CountModelTest, ScoresEqualANaiveReference) {
   }
 }
 
-// Scores all texts in one batch and returns the logarithms and the states.
 TEST_P(CountModelTest, BatchesEqualSingleWords) {
   const std::vector<Words> texts = Texts(40);
   const State start = Start();

@@ -21,8 +21,8 @@ class RandomCounts {
     int order = 4;
     WordId words = 300;
     uint32_t seed = 1;
-    // One of so many contexts has up to `most_children` children; the others
-    // have at most 20.
+    // One in `large_share` contexts has up to `most_children` children; the
+    // others have at most 20.
     uint32_t large_share = 50;
     uint32_t most_children = 250;
     // The highest count of one n-gram in a thousand; others are small.

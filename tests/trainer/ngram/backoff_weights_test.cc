@@ -22,8 +22,9 @@ void SpoilWeights(NgramTable* table) {
   }
 }
 
-// The weights of a trained model are those that make its sums 1. Those of
-// contexts with few unseen words depend on the rounding of the others.
+// A trained model has the weights with which its distributions sum to 1. The
+// weights of contexts with few unseen words depend on how the others are
+// rounded.
 TEST(RecomputeBackoffs, FindsTheWeightsOfTheTrainer) {
   for (const char* method : {"modified-kneser-ney", "witten-bell", "katz"}) {
     TableModel model = TrainTable(RandomText(1, kWords, 100), 4, method);
