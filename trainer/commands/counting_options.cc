@@ -116,9 +116,10 @@ absl::Status CheckNewCounts(const std::string& directory) {
 
 absl::Status RunCountingWork(const CountingOptions& options,
                              absl::string_view task, CountingWork work) {
+  // Before the directory is made: whoever sees it can interrupt the work.
+  const SignalStop stop;
   auto directory = WorkDirectory::Open(options.temporary, task, options.resume);
   if (!directory.ok()) return directory.status();
-  const SignalStop stop;
   absl::Status status = work(**directory, stop.flag());
   if (status.ok()) return (*directory)->RemoveAll();
   if (!absl::IsAborted(status) && !absl::IsResourceExhausted(status)) {
