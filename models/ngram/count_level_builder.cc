@@ -125,11 +125,7 @@ CountLevel BuiltCountLevel::View() const {
   view.large_data = reinterpret_cast<const uint8_t*>(large_data.data());
   view.large_count = larges.size();
   view.smoothing = smoothing;
-  view.rank_bits = widths.rank_bits;
-  view.count_bits = widths.count_bits;
-  for (int i = 0; i < kFieldWidths; ++i) {
-    view.child_bits[i] = widths.rank_bits[i] + widths.count_bits[i];
-  }
+  view.SetWidths(widths.rank_bits, widths.count_bits);
   return view;
 }
 

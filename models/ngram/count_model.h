@@ -69,6 +69,8 @@ class CountModel final : public LanguageModel, public NgramSet {
   // The number of elements of a chain that a state has: order() - 1, but at
   // least 1.
   int chain_size() const { return chain_size_; }
+  // Whether a state has ids of 8 bytes instead of 4.
+  bool has_wide_ids() const { return id_size_ == sizeof(uint64_t); }
   void Read(const std::byte* state, CountChain* chain) const;
   void Write(const CountChain& chain, std::byte* state) const;
 

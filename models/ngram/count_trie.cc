@@ -20,6 +20,14 @@ CountWeights CountSums::Weights(const CountSmoothing& smoothing) const {
   return {inverse, (discounts + types) * inverse};
 }
 
+void CountLevel::SetWidths(const std::array<uint8_t, kFieldWidths>& ranks,
+                           const std::array<uint8_t, kFieldWidths>& counts) {
+  rank_bits = ranks;
+  count_bits = counts;
+  for (int i = 0; i < kFieldWidths; ++i) child_bits[i] = ranks[i] + counts[i];
+  max_rank_bits = *std::max_element(ranks.begin(), ranks.end());
+}
+
 CountContext::CountContext(const CountLevel& level, NgramId id)
     : level_(&level) {
   if (id < level.direct) {
@@ -38,8 +46,9 @@ void CountContext::ReadBlock(NgramId id) {
       level_->BlockBaseChild(index) + LoadUnaligned<uint32_t>(block + 8);
   const int single_rank_bits = block[12] & 31;
   const int single_count_bits = kSingleCountBits[block[12] >> 5];
-  const BlockLarges larges(block);
-  const uint8_t* marks = block + kBlockHeaderBytes + larges.bytes();
+  const BlockLarges larges(block + kBlockHeaderBytes, block[13]);
+  const uint8_t* marks =
+      block + kBlockHeaderBytes + BlockLarges::Bytes(block[13]);
   const int single_count = std::popcount(singles);
   const int singles_before =
       std::popcount(singles & ((uint64_t{1} << slot) - 1));
@@ -84,9 +93,9 @@ void CountContext::ReadBlock(NgramId id) {
 
 void CountContext::ReadLarge(uint64_t index) {
   large_ = &level_->larges[index];
-  data_ = level_->LargeData(index);
+  data_ = level_->LargeData(*large_, index);
   size_ = large_->size;
-  first_child_ = level_->LargeFirstChild(index);
+  first_child_ = level_->LargeFirstChild(*large_, index);
   weights_ = {large_->inverse, large_->leftover};
 }
 

@@ -73,7 +73,9 @@ inline constexpr std::array<uint8_t, 8> kSingleCountBits = {0, 1, 2, 3,
 // 1, and no discounts.
 struct CountSmoothing {
   double Discounted(uint64_t count) const {
-    return static_cast<double>(count) - discount[count < 3 ? count : 3];
+    // As a signed number, which the processor converts directly.
+    return static_cast<double>(static_cast<int64_t>(count)) -
+           discount[count < 3 ? count : 3];
   }
 
   std::array<double, 4> discount;  // discount[0] is 0
@@ -193,6 +195,10 @@ struct CountLevel {
   std::array<uint8_t, kFieldWidths> rank_bits;
   std::array<uint8_t, kFieldWidths> count_bits;
   std::array<uint8_t, kFieldWidths> child_bits;  // rank and count together
+  int max_rank_bits;                             // the largest of rank_bits
+
+  void SetWidths(const std::array<uint8_t, kFieldWidths>& ranks,
+                 const std::array<uint8_t, kFieldWidths>& counts);
 
   // Returns the start of the block of a context. REQUIRES: it has one.
   const uint8_t* Block(uint64_t index) const {
@@ -201,13 +207,13 @@ struct CountLevel {
   NgramId BlockBaseChild(uint64_t index) const {
     return bases[index / kBlocksPerBase].child;
   }
-  const uint8_t* LargeData(uint64_t index) const {
+  // Of the large context larges[index].
+  const uint8_t* LargeData(const LargeContext& large, uint64_t index) const {
     return large_data + large_bases[index / kLargesPerBase].data +
-           uint64_t{larges[index].data} * 4;
+           uint64_t{large.data} * 4;
   }
-  NgramId LargeFirstChild(uint64_t index) const {
-    return large_bases[index / kLargesPerBase].child +
-           larges[index].first_child;
+  NgramId LargeFirstChild(const LargeContext& large, uint64_t index) const {
+    return large_bases[index / kLargesPerBase].child + large.first_child;
   }
 
   double Share(uint64_t count, double inverse) const {
@@ -242,12 +248,23 @@ inline constexpr size_t kBlockHeaderBytes = 14;
 
 // What a block says of its large contexts. A view of the block.
 struct BlockLarges {
-  explicit BlockLarges(const uint8_t* block)
-      : at(block + kBlockHeaderBytes),
-        count(block[13] & 127),
-        sum_bytes(block[13] >> 7 != 0 ? 4 : 2) {}
+  // `header` is BlockHeader::larges, `at` the end of the header.
+  BlockLarges(const uint8_t* at, uint8_t header)
+      : at(at), count(header & 127), sum_bytes(header >> 7 != 0 ? 4 : 2) {}
 
-  size_t bytes() const { return count == 0 ? 0 : 4 + count * sum_bytes; }
+  // Returns how many bytes it takes in a block with this BlockHeader::larges.
+  static size_t Bytes(uint8_t header) { return kBytes[header]; }
+
+  // The same for each value.
+  static constexpr std::array<uint16_t, 256> kBytes = [] {
+    std::array<uint16_t, 256> bytes = {};
+    for (int count = 1; count < 128; ++count) {
+      bytes[count] = static_cast<uint16_t>(4 + count * 2);
+      bytes[count + 128] = static_cast<uint16_t>(4 + count * 4);
+    }
+    return bytes;
+  }();
+
   // Returns the index of the first. REQUIRES: count > 0.
   uint32_t FirstIndex() const { return LoadUnaligned<uint32_t>(at); }
   // Returns how many children the first i have. REQUIRES: i <= count.

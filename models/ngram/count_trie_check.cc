@@ -168,10 +168,10 @@ class LevelCheck {
       return BrokenNgramFile(OffsetOf(block), "contexts of the last block",
                              used, BitWidth(singles));
     }
-    const BlockLarges larges(block);
+    const BlockLarges larges(block + kBlockHeaderBytes, block[13]);
     const int single_count = std::popcount(singles);
     const int marks_count = kBlockContexts - single_count;
-    const uint8_t* marks = block + kBlockHeaderBytes + larges.bytes();
+    const uint8_t* marks = larges.at + BlockLarges::Bytes(block[13]);
     if (end - block < marks - block + marks_count) {
       return BrokenNgramFile(OffsetOf(block) + 13, "large contexts of a block",
                              "fewer", larges.count);
@@ -271,9 +271,10 @@ class LevelCheck {
     }
     const LargeContext& large = level_.larges[index];
     const uint64_t entry = record_.larges_at + index * sizeof(LargeContext);
-    if (level_.LargeFirstChild(index) != children_) {
-      return BrokenNgramFile(entry, "first child of a large context", children_,
-                             level_.LargeFirstChild(index));
+    if (level_.LargeFirstChild(level_.larges[index], index) != children_) {
+      return BrokenNgramFile(
+          entry, "first child of a large context", children_,
+          level_.LargeFirstChild(level_.larges[index], index));
     }
     if (large.size == 0 || large.list() == RankList::kEmpty) {
       if (large.size != 0 || large.list() != RankList::kEmpty ||
@@ -496,8 +497,6 @@ absl::StatusOr<CountLevel> FindLevel(const Sections& sections,
   level.children = record.children;
   level.direct = record.direct;
   level.smoothing = record.smoothing;
-  level.rank_bits = record.rank_bits;
-  level.count_bits = record.count_bits;
   for (int i = 0; i < kFieldWidths; ++i) {
     if (record.rank_bits[i] > 32 || record.count_bits[i] > kMaxSmallCountBits) {
       return BrokenNgramFile(
@@ -505,8 +504,8 @@ absl::StatusOr<CountLevel> FindLevel(const Sections& sections,
           "bits of a rank and a count", "at most 32 and 12",
           absl::StrCat(record.rank_bits[i], " and ", record.count_bits[i]));
     }
-    level.child_bits[i] = record.rank_bits[i] + record.count_bits[i];
   }
+  level.SetWidths(record.rank_bits, record.count_bits);
   absl::Status status = CheckSmoothing(
       record.smoothing, field(offsetof(CountLevelRecord, smoothing)));
   if (!status.ok()) return status;

@@ -89,8 +89,16 @@ inline CountField FindLargeCount(const LargeContext& large, const uint8_t* data,
   }
   const CountGroups groups(large, data);
   const uint32_t group = i / kGroupCounts;
-  const uint32_t offset = groups.Offset(group);
-  const auto width = static_cast<int>(groups.Offset(group + 1) - offset);
+  uint32_t offset, end;
+  if (groups.wide) {
+    offset = groups.Offset(group);
+    end = groups.Offset(group + 1);
+  } else {  // one load
+    const auto both = LoadUnaligned<uint32_t>(groups.offsets + 2 * group);
+    offset = both & 0xFFFF;
+    end = both >> 16;
+  }
+  const auto width = static_cast<int>(end - offset);
   return {groups.fields + 4 * offset, i % kGroupCounts * width, width};
 }
 

@@ -22,7 +22,7 @@ def main(arguments):
   text = (root / "docs/architecture.md").read_text(encoding="utf-8")
   section = re.search(r"^## Where things live\n(.*?)^## ", text, re.M | re.S)[1]
   named = set(re.findall(r"`([a-z_0-9/]+)[^`]*`", section))
-  sources = {path.stem: path for folder in FOLDERS
+  sources = {path.stem.removesuffix("-inl"): path for folder in FOLDERS
              for path in sorted((root / folder).rglob("*"))
              if path.suffix in (".h", ".cc", ".proto")}
   # The document explains once how the sources of commands are named.
