@@ -103,6 +103,12 @@ HWY_INLINE void PrefetchBlock(const CountLevel& level, Id context) {
   __builtin_prefetch(block + 64);
 }
 
+template <typename Id>
+HWY_INLINE void PrefetchDirectory(const CountLevel& level, Id context) {
+  const uint64_t position = context < level.direct ? 0 : context - level.direct;
+  __builtin_prefetch(&level.directory[position / kBlockContexts]);
+}
+
 // Returns P(word | state), and writes the next state. `next` may be `state`.
 template <typename Id>
 HWY_INLINE double ScoreWord(const CountModel& model, WordId word,
@@ -139,8 +145,9 @@ HWY_INLINE double ScoreWord(const CountModel& model, WordId word,
     rank = found.index;
     id = rank == kNoRank ? kNoId<Id> : found.child;
     // For the next word.
-    if (k + 1 < levels && rank != kNoRank)
-      PrefetchBlock(trie.levels[k + 1], id);
+    if (k + 1 < levels && rank != kNoRank) {
+      PrefetchDirectory(trie.levels[k + 1], id);
+    }
   }
   return probability;
 }
@@ -163,6 +170,9 @@ class BatchScorer {
   static constexpr int kSlots = 128;
   static constexpr int kMaxPieces = kSlots / 2;
 
+  // A loop uses what it has prefetched this many rounds before.
+  static constexpr int kLag = 12;
+
   template <typename T>
   using Slots = std::array<T, kSlots>;
   // Indices of slots or look-ups, in a list that a loop appends to without a
@@ -179,6 +189,7 @@ class BatchScorer {
     uint32_t* ranks;
     uint16_t* found;  // a List of the slots with an n-gram
     int found_count;
+    int prefetched;  // how many of them have prefetched their block
     const CountLevel* next_level;
 
     // Keeps the n-gram of the slot's word.
@@ -188,10 +199,13 @@ class BatchScorer {
       ranks[slot] = index;
       found[found_count] = static_cast<uint16_t>(slot);
       found_count += exists;
-      const bool in_block = exists & (child >= next_level->direct);
-      __builtin_prefetch(
-          &next_level->directory[(in_block ? child - next_level->direct : 0) /
-                                 kBlockContexts]);
+      PrefetchDirectory(*next_level, exists ? child : 0);
+      if (found_count > prefetched + kLag) PrefetchNextBlock();
+    }
+
+    // The directory entries have been prefetched kLag rounds ago.
+    HWY_INLINE void PrefetchNextBlock() {
+      PrefetchBlock(*next_level, ngrams[found[prefetched++]]);
     }
 
     template <bool kLast>
@@ -348,8 +362,8 @@ class BatchScorer {
     ListLookups(ngrams_[k].data());
     ReadContexts(level, ngrams_[k].data());
     last_ranks_ = ranks_;
-    Results results = {probabilities_.data(), nullptr, nullptr,
-                       found_.data(),         0,       nullptr};
+    Results results = {
+        probabilities_.data(), nullptr, nullptr, found_.data(), 0, 0, nullptr};
     if (!kLast) {
       results.ngrams = ngrams_[k + 1].data();
       results.ranks = ranks_.data();
@@ -393,13 +407,18 @@ class BatchScorer {
       context.Read(level, blocks_[small[i]]);
       __builtin_prefetch(context.fields + context.bit / 8);
     }
+    LargeLists lists;
+    ReadLarges(level, results, &lists);
     if (level.max_rank_bits <= kMaxNarrowBits) {
       FindSmalls<kLast, true>(level, smalls, results);
     } else {
       FindSmalls<kLast, false>(level, smalls, results);
     }
-    FindLarges<kLast>(level, results);
+    FindLarges<kLast>(level, lists, results);
     found_count_ = results.found_count;
+    if (!kLast) {
+      while (results.prefetched < found_count_) results.PrefetchNextBlock();
+    }
   }
 
   // Lists the slots of the words whose context exists.
@@ -443,8 +462,6 @@ class BatchScorer {
     for (int i = 0; i < blocks; ++i) {
       const uint8_t* block = level.Block(positions_[i] / kBlockContexts);
       block_starts_[i] = block;
-      __builtin_prefetch(block);
-      __builtin_prefetch(block + 64);
     }
     block_count_ = blocks;
     large_count_ = larges;
@@ -461,10 +478,15 @@ class BatchScorer {
     }
   }
 
-  template <bool kLast>
-  HWY_INLINE void FindLarges(const CountLevel& level, Results& results) {
-    // The look-ups by kind, as indices of larges_.
+  // The look-ups in large contexts by kind, as indices of larges_.
+  struct LargeLists {
     List bitmap, short_list, fano;
+    int bitmaps = 0, shorts = 0, fanos = 0;
+  };
+
+  // Reads the large contexts, and prefetches their ranks.
+  HWY_INLINE void ReadLarges(const CountLevel& level, Results& results,
+                             LargeLists* lists) {
     int bitmaps = 0, shorts = 0, fanos = 0;
     for (int i = 0, count = large_count_; i < count; ++i) {
       LargeLookup& lookup = larges_[i];
@@ -476,17 +498,26 @@ class BatchScorer {
       const bool exists = rank != kNoRank;
       const RankList list = large.list();
       const bool is_bitmap = exists & (list == RankList::kBitmap);
-      bitmap[bitmaps] = static_cast<uint16_t>(i);
+      lists->bitmap[bitmaps] = static_cast<uint16_t>(i);
       bitmaps += is_bitmap;
-      short_list[shorts] = static_cast<uint16_t>(i);
+      lists->short_list[shorts] = static_cast<uint16_t>(i);
       shorts += exists & (list == RankList::kShort);
-      fano[fanos] = static_cast<uint16_t>(i);
+      lists->fano[fanos] = static_cast<uint16_t>(i);
       fanos += exists & (list >= RankList::kFano8);
       const uint32_t at =
           (uint32_t{0} - is_bitmap) & (rank / kCellRanks * kCellBytes);
       __builtin_prefetch(lookup.data + at);
       __builtin_prefetch(lookup.data + at + (is_bitmap ? 0 : 64));
     }
+    lists->bitmaps = bitmaps;
+    lists->shorts = shorts;
+    lists->fanos = fanos;
+  }
+
+  template <bool kLast>
+  HWY_INLINE void FindLarges(const CountLevel& level, const LargeLists& lists,
+                             Results& results) {
+    const auto& [bitmap, short_list, fano, bitmaps, shorts, fanos] = lists;
     for (int i = 0; i < fanos; ++i) {
       LargeLookup& lookup = larges_[fano[i]];
       lookup.run =
@@ -501,10 +532,7 @@ class BatchScorer {
       lookup.child = child;
       found[found_count] = i;
       found_count += child != kNoRank;
-      const uint8_t* counts = lookup.data + lookup.large->counts_at();
-      __builtin_prefetch(lookup.large->size <= kGroupCounts
-                             ? counts
-                             : counts + child / kGroupCounts * 2);
+      PrefetchLargeCount(*lookup.large, lookup.data, child);
     };
     for (int i = 0; i < bitmaps; ++i) {
       const LargeLookup& lookup = larges_[bitmap[i]];

@@ -102,6 +102,14 @@ inline CountField FindLargeCount(const LargeContext& large, const uint8_t* data,
   return {groups.fields + 4 * offset, i % kGroupCounts * width, width};
 }
 
+// Prefetches what FindLargeCount() reads first.
+inline void PrefetchLargeCount(const LargeContext& large, const uint8_t* data,
+                               uint32_t i) {
+  const uint8_t* counts = data + large.counts_at();
+  __builtin_prefetch(
+      large.size <= kGroupCounts ? counts : counts + i / kGroupCounts * 2);
+}
+
 // Returns where the list of the likeliest children starts.
 // REQUIRES: large.size > kListedChildren.
 inline const uint8_t* LargeBestAt(const LargeContext& large,
