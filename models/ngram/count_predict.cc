@@ -14,6 +14,7 @@
 // Tested by tests/conformance and tests/models/ngram/count_model_test.cc.
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -126,39 +127,123 @@ class CountMerger {
   std::vector<List> lists_;
 };
 
+// Computes distributions. Most words are no children of the contexts, and most
+// of these share their counts, and so their probabilities, with many others:
+// their logarithms are computed once. Reused for all states of a call.
+class DistributionWriter {
+ public:
+  explicit DistributionWriter(const CountTrie& trie) : trie_(trie) {}
+
+  void Write(absl::Span<const CountContext> contexts, float* log_probs) {
+    if (trie_.counts32 != nullptr) {
+      WriteUnigrams(trie_.counts32, contexts, log_probs);
+    } else {
+      WriteUnigrams(trie_.counts64, contexts, log_probs);
+    }
+    if (!contexts.empty()) WriteChildren(contexts, log_probs);
+  }
+
+ private:
+  // Counts below this have an entry in a table.
+  static constexpr uint32_t kTabulatedCounts = 1024;
+
+  // Writes what all words have that are no children of the contexts.
+  template <typename Count>
+  void WriteUnigrams(const Count* counts,
+                     absl::Span<const CountContext> contexts,
+                     float* log_probs) {
+    const auto back_off = [&](double probability) {
+      for (const CountContext& context : contexts) {
+        probability *= context.weights().leftover;
+      }
+      return probability;
+    };
+    probabilities_.clear();
+    for (uint32_t count = 0; count < kTabulatedCounts; ++count) {
+      probabilities_.push_back(back_off(trie_.UnigramProbabilityOf(count)));
+    }
+    TakeLogarithms();
+    const float* const logs = logs_.data();
+    const WordId size = trie_.vocabulary_size;
+    for (WordId w = 0; w < size; ++w) {
+      const Count count = counts[w];
+      log_probs[w] = logs[count < kTabulatedCounts ? count : 0];
+    }
+    words_.clear();
+    probabilities_.clear();
+    for (WordId i = 0; i < size; ++i) {
+      const WordId word = trie_.BestUnigram(i);
+      if (counts[word] < kTabulatedCounts) break;
+      words_.push_back(word);
+      probabilities_.push_back(back_off(trie_.UnigramProbability(word)));
+    }
+    words_.push_back(trie_.begin_sentence);
+    probabilities_.push_back(0);
+    WriteLogarithms(log_probs);
+  }
+
+  // Writes the children of the shortest context, which has those of the others.
+  void WriteChildren(absl::Span<const CountContext> contexts,
+                     float* log_probs) {
+    contexts[0].Ranks(&ranks_);
+    words_.assign(ranks_.begin(), ranks_.end());
+    const size_t size = words_.size();
+    probabilities_.resize(size);
+    const double leftover = contexts[0].weights().leftover;
+    for (size_t i = 0; i < size; ++i) {
+      probabilities_[i] = leftover * trie_.UnigramProbability(words_[i]) +
+                          contexts[0].Share(static_cast<uint32_t>(i));
+    }
+    // The positions of the children of a context among those of the first.
+    positions_.resize(size);
+    std::iota(positions_.begin(), positions_.end(), 0);
+    for (const CountContext& context : contexts.subspan(1)) {
+      for (double& probability : probabilities_) {
+        probability *= context.weights().leftover;
+      }
+      context.Ranks(&ranks_);
+      for (uint32_t i = 0; i < ranks_.size(); ++i) {
+        // A file may have ranks that its suffixes do not have.
+        if (ranks_[i] >= positions_.size()) {
+          ranks_.resize(i);
+          break;
+        }
+        ranks_[i] = positions_[ranks_[i]];
+        probabilities_[ranks_[i]] += context.Share(i);
+      }
+      positions_.swap(ranks_);
+    }
+    WriteLogarithms(log_probs);
+  }
+
+  // Writes the logarithms of probabilities_, which are of words_.
+  void WriteLogarithms(float* log_probs) {
+    TakeLogarithms();
+    for (size_t i = 0; i < words_.size(); ++i) log_probs[words_[i]] = logs_[i];
+  }
+
+  void TakeLogarithms() {
+    logs_.resize(probabilities_.size());
+    LogProbabilities(probabilities_, absl::MakeSpan(logs_));
+  }
+
+  const CountTrie& trie_;
+  std::vector<WordId> words_;
+  std::vector<double> probabilities_;
+  std::vector<float> logs_;
+  std::vector<uint32_t> ranks_, positions_;
+};
+
 }  // namespace
 
 void CountModel::Distribution(absl::Span<const std::byte* const> states,
                               float* log_probs) const {
-  const size_t words = vocabulary_.size();
-  std::vector<double> probabilities(words);
-  // The words of the children of the last context and of this one.
-  std::vector<WordId> last_children, children;
-  std::vector<uint32_t> ranks;
+  DistributionWriter writer(trie_);
   for (const std::byte* state : states) {
     CountChain chain;
     Read(state, &chain);
-    for (WordId w = 0; w < words; ++w) {
-      probabilities[w] = trie_.UnigramProbability(w);
-    }
-    bool first = true;
-    for (const CountContext& context : Contexts(chain)) {
-      const double leftover = context.weights().leftover;
-      for (double& probability : probabilities) probability *= leftover;
-      context.Ranks(&ranks);
-      children.clear();
-      for (uint32_t i = 0; i < ranks.size(); ++i) {
-        // A file may have ranks that its suffixes do not have.
-        if (!first && ranks[i] >= last_children.size()) break;
-        const WordId word = first ? ranks[i] : last_children[ranks[i]];
-        children.push_back(word);
-        probabilities[word] += context.Share(i);
-      }
-      last_children.swap(children);
-      first = false;
-    }
-    LogProbabilities(probabilities, {log_probs, words});
-    log_probs += words;
+    writer.Write(Contexts(chain), log_probs);
+    log_probs += vocabulary_.size();
   }
 }
 

@@ -384,7 +384,10 @@ struct CountTrie {
   // Returns P(word) without context.
   double UnigramProbability(WordId word) const {
     if (word == begin_sentence) return 0;
-    const uint64_t count = UnigramCount(word);
+    return UnigramProbabilityOf(UnigramCount(word));
+  }
+  // The same for a word with this count that is not <s>.
+  double UnigramProbabilityOf(uint64_t count) const {
     return unigrams.Discounted(count) * unigram_weights.inverse + uniform;
   }
   // Returns P(path.word | the last of the contexts for which FindPath() found
