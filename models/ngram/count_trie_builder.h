@@ -41,9 +41,6 @@ class CountTrieBuilder {
   // Adds the level of the next order, which is built already.
   void AddLevel(BuiltCountLevel level);
 
-  // Returns the last level.
-  const BuiltCountLevel& last_level() const { return levels_.back(); }
-
   // Calls `append` with the bytes of the file, piece by piece, and frees the
   // sections of each level after its last piece. Returns the size of the file.
   uint64_t Write(absl::FunctionRef<void(absl::string_view)> append);

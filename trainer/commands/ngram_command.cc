@@ -62,7 +62,8 @@ absl::Status TrainInFiles(const NgramOptions& options, WorkDirectory& work,
   absl::Status status = CountText(count_options, work, directory);
   if (!status.ok()) return status;
   return PublishFromDirectory(options.model, options.counting,
-                              options.input.text.rules, directory, stop, work);
+                              options.input.text.rules, directory,
+                              /*is_temporary=*/true, stop, work);
 }
 
 // Reads the text and prints what counting it in files would need.
@@ -100,7 +101,8 @@ absl::Status Train(const NgramOptions& options) {
   if (!status.ok()) return status;
   if (options.counting.memory == 0) return TrainInMemory(options);
   return RunCountingWork(options.counting,
-                         CountTaskName(ToCountOptions(options)),
+                         ModelTaskName(options.model,
+                                       CountTaskName(ToCountOptions(options))),
                          [&](WorkDirectory& work, const StopFlag* stop) {
                            return TrainInFiles(options, work, stop);
                          });
