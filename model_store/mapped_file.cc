@@ -22,8 +22,7 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   if (fstat(descriptor, &info) != 0) return absl::ErrnoToStatus(errno, path);
   const auto size = static_cast<size_t>(info.st_size);
   if (size == 0) return MappedFile();  // nothing can be mapped
-  void* const data =
-      mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
+  void* const data = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
   if (data == MAP_FAILED) return absl::ErrnoToStatus(errno, path);
   return MappedFile(static_cast<const char*>(data), size);
 }

@@ -203,8 +203,7 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
   absl::StatusOr<std::unique_ptr<HiddenDirectory>> directory =
       HiddenDirectory::Make(parent);
   if (!directory.ok()) return directory.status();
-  status =
-      WriteVersion((*directory)->path(), *manifest, files, version.paths);
+  status = WriteVersion((*directory)->path(), *manifest, files, version.paths);
   if (!status.ok()) return status;
   absl::StatusOr<uint64_t> number = TakeVersion(store, name, **directory);
   if (!number.ok()) return number;

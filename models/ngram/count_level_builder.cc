@@ -208,9 +208,9 @@ void CountLevelBuilder::WriteBlock() {
       static_cast<uint8_t>(large_sums_.size() | (wide ? 128 : 0))};
   block_.assign(reinterpret_cast<const char*>(&header), kBlockHeaderBytes);
   if (!large_sums_.empty()) {
-    const auto first_large = static_cast<uint32_t>(
-        Size(CountSection::kLarges) / sizeof(LargeContext) -
-        large_sums_.size());
+    const auto first_large = static_cast<uint32_t>(Size(CountSection::kLarges) /
+                                                       sizeof(LargeContext) -
+                                                   large_sums_.size());
     block_.append(reinterpret_cast<const char*>(&first_large), 4);
     for (uint32_t sum : large_sums_) {
       block_.append(reinterpret_cast<const char*>(&sum), wide ? 4 : 2);

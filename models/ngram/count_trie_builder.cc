@@ -103,8 +103,8 @@ class FileWriter {
 
 // The sections of a level, in the order of the file.
 constexpr std::array<CountSection, 6> kFileSections = {
-    CountSection::kDirectory, CountSection::kBases,
-    CountSection::kBlocks,    CountSection::kLarges,
+    CountSection::kDirectory,  CountSection::kBases,
+    CountSection::kBlocks,     CountSection::kLarges,
     CountSection::kLargeBases, CountSection::kLargeData};
 
 CountLevelRecord PlanLevel(const BuiltCountLevel& level, FilePlan& plan) {

@@ -133,7 +133,7 @@ TEST_F(CountingCommandsTest, CompactNgramInFiles) {
 }
 
 TEST_F(CountingCommandsTest, CompactWittenBellInFiles) {
-  const Arguments method = {"--layout", "compact", "--smoothing",
+  const Arguments method = {"--layout",    "compact", "--smoothing",
                             "witten-bell", "--order", "4"};
   ASSERT_EQ(RunTrainer(Ngram("expected", method)).exit_code, 0);
   const Outcome outcome = RunTrainer(InFiles("found", method));
@@ -160,10 +160,10 @@ TEST_F(CountingCommandsTest, CountMergeAssemble) {
   EXPECT_EQ(outcome.output, "sum@1\n");
   ExpectSameModel("sum");
   // The counts are still there.
-  const Outcome compact = RunTrainer(
-      {"ngram-assemble", directory_.File("sum"), "--temporary", Temporary(),
-       "--store", directory_.File("store"), "--model", "compact-sum",
-       "--layout", "compact", "--memory", "16M"});
+  const Outcome compact =
+      RunTrainer({"ngram-assemble", directory_.File("sum"), "--temporary",
+                  Temporary(), "--store", directory_.File("store"), "--model",
+                  "compact-sum", "--layout", "compact", "--memory", "16M"});
   EXPECT_EQ(compact.exit_code, 0) << compact.errors;
   ExpectSameModel("compact-sum", "compact");
 }

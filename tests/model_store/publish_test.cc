@@ -214,8 +214,7 @@ TEST_F(PublishTest, FilesAreLinked) {
   ASSERT_TRUE(Publish(store_.path(), "m", version).ok());
   ExpectVersions(2);
   for (const auto& [name, path] : version.paths) {
-    EXPECT_TRUE(
-        std::filesystem::equivalent(path, store_.File("m/2/" + name)));
+    EXPECT_TRUE(std::filesystem::equivalent(path, store_.File("m/2/" + name)));
   }
 }
 

@@ -124,8 +124,7 @@ absl::StatusOr<TrieShape> MakeTrie(const CountingOptions& counting,
       unlink(absl::StrCat(directory, "/", part.name).c_str());
     }
   }
-  status =
-      LinkSuffixes(*shape, counting.memory, counting.threads, stop, work);
+  status = LinkSuffixes(*shape, counting.memory, counting.threads, stop, work);
   if (!status.ok()) return status;
   return shape;
 }
@@ -164,18 +163,16 @@ absl::Status PublishAssembled(const NgramModelOptions& options,
                               const std::string& words, const TrieShape& shape,
                               TrainingText text, const StopFlag* stop,
                               WorkDirectory& work) {
-  absl::Status status =
-      CheckFreeDisk(work.path(), PlanAssemblyDisk(shape.ngrams), "the model");
-  if (!status.ok()) return status;
-  const absl::StatusOr<AssembledModel> model = AssembleCompact(
-      shape, options.estimate, counting.threads, stop, work);
+  const absl::StatusOr<AssembledModel> model =
+      AssembleCompact(shape, options.estimate, counting.threads, stop, work);
   if (!model.ok()) return model.status();
   for (const std::string& note : model->notes) PrintMessage(note);
   const NgramFilePaths files = {.vocabulary = work.File(kVocabularyFile),
                                 .ngram = model->path,
                                 .ngrams = shape.ngrams};
   std::string first_words;
-  status = WriteVocabulary(manifest, words, files.vocabulary, &first_words);
+  absl::Status status =
+      WriteVocabulary(manifest, words, files.vocabulary, &first_words);
   if (!status.ok()) return status;
   if (text.self_test.empty()) text.self_test = {first_words};
   const absl::StatusOr<uint64_t> version = WriteNgramModel(

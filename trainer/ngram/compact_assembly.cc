@@ -285,12 +285,16 @@ absl::StatusOr<AssembledModel> AssembleCompact(const TrieShape& shape,
   AssembledModel model;
   model.path = work.File(kNgramFile);
   for (int k = 1; k <= shape.order(); ++k) {
-    std::string note =
-        (*smoothing)->Fit(k, (*surveys)[k - 1].counts_of_counts);
+    std::string note = (*smoothing)->Fit(k, (*surveys)[k - 1].counts_of_counts);
     if (!note.empty()) model.notes.push_back(std::move(note));
   }
-  status = work.Finished(kModelStage) == nullptr ? assembler.Assemble(*surveys)
-                                                 : work.CheckFile(kNgramFile);
+  if (work.Finished(kModelStage) != nullptr) {
+    status = work.CheckFile(kNgramFile);
+  } else {
+    status = CheckFreeDisk(work.path(), PlanAssemblyDisk(shape.ngrams, &work),
+                           "the model");
+    if (status.ok()) status = assembler.Assemble(*surveys);
+  }
   if (!status.ok()) return status;
   return model;
 }
@@ -303,12 +307,19 @@ uint64_t AssemblyMemory(uint64_t words, uint64_t text_bytes) {
   return words * kWordBytes + 2 * text_bytes;
 }
 
-uint64_t PlanAssemblyDisk(const std::vector<uint64_t>& ngrams) {
-  // Sections and file, of about 1.3 bytes for each n-gram, and 7 for a word.
-  const uint64_t all =
-      std::accumulate(ngrams.begin(), ngrams.end(), uint64_t{0});
-  const uint64_t file = all + all / 3 + (ngrams.empty() ? 0 : 7 * ngrams[0]);
-  return 2 * file;
+uint64_t PlanAssemblyDisk(absl::Span<const uint64_t> ngrams,
+                          const WorkDirectory* work) {
+  // A word has two fields; another n-gram has about 1.4 bytes.
+  uint64_t sections = 0, file = 0;
+  for (size_t k = 1; k <= ngrams.size(); ++k) {
+    const uint64_t bytes =
+        k == 1 ? 8 * ngrams[0] : ngrams[k - 1] + ngrams[k - 1] / 2;
+    file += bytes;
+    const bool is_built = work != nullptr && k > 1 &&
+                          work->Finished(LevelStage(k - 1)) != nullptr;
+    if (k > 1 && !is_built) sections += bytes;
+  }
+  return sections + file;
 }
 
 }  // namespace lmserve

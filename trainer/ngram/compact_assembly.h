@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "trainer/counting/run_threads.h"
 #include "trainer/counting/trie_files.h"
 #include "trainer/counting/work_directory.h"
@@ -44,10 +45,13 @@ absl::StatusOr<AssembledModel> AssembleCompact(const TrieShape& shape,
 
 // Returns about how many bytes of memory the assembly of a model and its
 // self-test need for a vocabulary, whose words have `text_bytes` bytes in all.
+// Besides that, the finished file is mapped.
 uint64_t AssemblyMemory(uint64_t words, uint64_t text_bytes);
 
-// Returns about how many bytes of disk the assembly needs: sections and file.
-uint64_t PlanAssemblyDisk(const std::vector<uint64_t>& ngrams);
+// Returns about how many bytes of disk the assembly needs: sections and file;
+// without the sections that a work directory has already.
+uint64_t PlanAssemblyDisk(absl::Span<const uint64_t> ngrams,
+                          const WorkDirectory* work = nullptr);
 
 }  // namespace lmserve
 

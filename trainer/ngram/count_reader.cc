@@ -137,10 +137,8 @@ class CountReader {
       ids_.push_back(
           vocabulary_.Add(word == kUnknownUppercase ? kUnknownWord : word));
     }
-    if (std::find(ids_.begin() + 1, ids_.end(), kBeginId) !=
-            ids_.end() ||
-        std::find(ids_.begin(), ids_.end() - 1, kEndId) !=
-            ids_.end() - 1) {
+    if (std::find(ids_.begin() + 1, ids_.end(), kBeginId) != ids_.end() ||
+        std::find(ids_.begin(), ids_.end() - 1, kEndId) != ids_.end() - 1) {
       return absl::StrCat(
           "expected <s> only as the first word and </s> only "
           "as the last one, found ",

@@ -42,8 +42,8 @@ absl::StatusOr<uint64_t> PublishNgram(
     const Vocabulary& vocabulary, const NgramFileContents& file,
     std::map<std::string, std::string> properties,
     std::vector<std::string> self_test) {
-  NewVersion version = MakeVersion(file.ngrams, std::move(properties),
-                                   std::move(self_test));
+  NewVersion version =
+      MakeVersion(file.ngrams, std::move(properties), std::move(self_test));
   version.files = {{std::string(kVocabularyFile), vocabulary.text()},
                    {std::string(kNgramFile), file.bytes}};
   return Publish(store, name, version);
@@ -53,8 +53,8 @@ absl::StatusOr<uint64_t> PublishNgram(
     const std::string& store, absl::string_view name,
     const NgramFilePaths& files, std::map<std::string, std::string> properties,
     std::vector<std::string> self_test) {
-  NewVersion version = MakeVersion(files.ngrams, std::move(properties),
-                                   std::move(self_test));
+  NewVersion version =
+      MakeVersion(files.ngrams, std::move(properties), std::move(self_test));
   version.paths = {{std::string(kVocabularyFile), files.vocabulary},
                    {std::string(kNgramFile), files.ngram}};
   return Publish(store, name, version);

@@ -9,7 +9,7 @@ namespace {
 
 // By CountSection.
 constexpr std::array<absl::string_view, kCountSections> kNames = {
-    "directory", "bases",      "blocks", "larges",
+    "directory",   "bases",      "blocks", "larges",
     "large-bases", "large-data", "listed"};
 
 constexpr size_t kSectionBufferBytes = 64 << 10;

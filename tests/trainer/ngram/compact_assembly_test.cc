@@ -64,8 +64,8 @@ absl::StatusOr<AssembledModel> BuildInFiles(const CountOptions& options,
   if (!manifest.ok()) return manifest.status();
   const auto shape = WriteTrie(directory, *manifest, options.stop, work);
   if (!shape.ok()) return shape.status();
-  status = LinkSuffixes(*shape, options.memory, options.threads, options.stop,
-                        work);
+  status =
+      LinkSuffixes(*shape, options.memory, options.threads, options.stop, work);
   if (!status.ok()) return status;
   return AssembleCompact(*shape, estimate, options.threads, options.stop, work);
 }
@@ -230,8 +230,8 @@ TEST(CompactAssembly, StopsOnRequest) {
           .value();
   ASSERT_TRUE(LinkSuffixes(shape, 1 << 20, 1, nullptr, *work).ok());
   const StopFlag stop = true;
-  EXPECT_TRUE(absl::IsAborted(
-      AssembleCompact(shape, {}, 1, &stop, *work).status()));
+  EXPECT_TRUE(
+      absl::IsAborted(AssembleCompact(shape, {}, 1, &stop, *work).status()));
 }
 
 TEST(CompactAssembly, OtherMethodsAreRefused) {
