@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/ngram/compact_assembly.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -211,6 +213,60 @@ TEST_P(CompactAssemblyTest, ARunThatFilledTheDiskIsResumed) {
     EXPECT_EQ(status, 0) << "another error than expected";
     Compare(/*resume=*/true);
   }
+}
+
+// In a child process: a file system of `size` in memory at a path, which the
+// process alone sees. Returns false if that is not allowed.
+bool MountMemory(const std::string& path, const std::string& size) {
+  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+    return false;
+  }
+  return mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount("none", path.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
+}
+
+// A run on a disk that is too small fails, and continues when there is space.
+TEST(CompactAssembly, AFullDisk) {
+  constexpr int kNotAllowed = 77;
+  const TemporaryDirectory directory;
+  CountOptions options;
+  options.corpus = directory.File("text");
+  options.threads = 2;
+  options.memory = kSmallMemory;
+  WriteBytes(options.corpus, ZipfText(1, 40000, 3000));
+  const std::string expected = BuildInMemory(options, {}).file.bytes;
+  const std::string disk = directory.File("disk");
+  std::filesystem::create_directory(disk);
+  int failed = 0;
+  for (const char* size : {"64k", "500k", "1m", "2m", "4m", "8m"}) {
+    SCOPED_TRACE(size);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      (void)!freopen("/dev/null", "w", stderr);
+      if (!MountMemory(disk, size)) _exit(kNotAllowed);
+      auto work = WorkDirectory::Open(disk, "work", false).value();
+      const auto model = BuildInFiles(options, {}, *work);
+      if (model.ok()) _exit(0);
+      if (!absl::IsResourceExhausted(model.status())) _exit(1);
+      work = nullptr;
+      if (mount("none", disk.c_str(), "tmpfs", MS_REMOUNT, "size=64m") != 0) {
+        _exit(2);
+      }
+      work = WorkDirectory::Open(disk, "work", true).value();
+      const auto resumed = BuildInFiles(options, {}, *work);
+      if (!resumed.ok()) _exit(3);
+      _exit(ReadAllBytes(resumed->path).value() == expected ? 10 : 4);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == kNotAllowed) GTEST_SKIP() << "no mounts";
+    EXPECT_TRUE(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 10)
+        << WEXITSTATUS(status);
+    failed += WEXITSTATUS(status) == 10;
+  }
+  EXPECT_GE(failed, 3) << "the disks are too large for the test";
 }
 
 TEST(CompactAssembly, StopsOnRequest) {
