@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "model_store/durable_file.h"
 #include "model_store/manifest.h"
+#include "model_store/mapped_file.h"
 #include "model_store/model_directory.h"
 #include "model_store/model_name.h"
 #include "model_store/reranker.h"
@@ -101,11 +102,19 @@ absl::Status CompleteFiles(const NewVersion& version, std::string* self_test,
   return absl::OkStatus();
 }
 
+// Gives a file a second name. Returns false if the file system cannot.
+bool Link(const std::string& from, const std::string& to) {
+  return link(from.c_str(), to.c_str()) == 0;
+}
+
 absl::Status WriteVersion(const std::string& directory,
-                          const std::string& manifest,
-                          const ModelFiles& files) {
+                          const std::string& manifest, const ModelFiles& files,
+                          const std::map<std::string, std::string>& paths) {
   for (const auto& [name, bytes] : files) {
-    absl::Status status = WriteFile(absl::StrCat(directory, "/", name), bytes);
+    const std::string to = absl::StrCat(directory, "/", name);
+    const auto path = paths.find(name);
+    const bool is_linked = path != paths.end() && Link(path->second, to);
+    absl::Status status = is_linked ? Sync(to) : WriteFile(to, bytes);
     if (!status.ok()) return status;
   }
   absl::Status status =
@@ -177,6 +186,13 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
   if (!status.ok()) return status;
   std::string self_test;
   ModelFiles files = version.files;
+  std::vector<MappedFile> mapped;
+  for (const auto& [file, path] : version.paths) {
+    absl::StatusOr<MappedFile> opened = MappedFile::Open(path);
+    if (!opened.ok()) return opened.status();
+    mapped.push_back(*std::move(opened));
+    files[file] = mapped.back().bytes();
+  }
   status = CompleteFiles(version, &self_test, &files);
   if (!status.ok()) return status;
   const absl::StatusOr<std::string> manifest = MakeManifest(version, files);
@@ -187,7 +203,7 @@ absl::StatusOr<uint64_t> Publish(const std::string& store,
   absl::StatusOr<std::unique_ptr<HiddenDirectory>> directory =
       HiddenDirectory::Make(parent);
   if (!directory.ok()) return directory.status();
-  status = WriteVersion((*directory)->path(), *manifest, files);
+  status = WriteVersion((*directory)->path(), *manifest, files, version.paths);
   if (!status.ok()) return status;
   absl::StatusOr<uint64_t> number = TakeVersion(store, name, **directory);
   if (!number.ok()) return number;

@@ -21,6 +21,10 @@ struct NewVersion {
   std::string family;
   std::map<std::string, std::string> properties;  // for people
   ModelFiles files;  // views of memory that the caller owns
+  // Further files: the paths of regular files by their names in the version.
+  // They are mapped, and linked into the version where the file system can, or
+  // copied; so they must not change any more.
+  std::map<std::string, std::string> paths = {};
   // Texts of the self-test; a model needs at least one.
   std::vector<std::string> self_test;
   // For a translation model: the source of each text.

@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
   lmserve::AddMixtureCommand(app, &action);
   lmserve::AddInterpolateCommand(app, &action);
   lmserve::AddPruneCommand(app, &action);
-  lmserve::AddCountCommand(app, &action);
+  lmserve::AddExportCountsCommand(app, &action);
   lmserve::AddImportTorchCommand(app, &action);
   lmserve::AddConvertCommand(app, &action);
   lmserve::AddImportArpaCommand(app, &action);

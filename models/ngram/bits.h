@@ -40,25 +40,38 @@ class BitWriter {
   void Append(uint64_t value, int width) {
     pending_ |= value << pending_bits_;
     pending_bits_ += width;
-    while (pending_bits_ >= 8) {
-      bytes_.push_back(static_cast<char>(pending_));
-      pending_ >>= 8;
-      pending_bits_ -= 8;
-    }
+    if (pending_bits_ < 64) return;
+    AppendPending(8);
+    pending_bits_ -= 64;
+    // At least 7 bits of the value were written.
+    pending_ = value >> (width - pending_bits_);
   }
 
-  // Appends zeros up to a multiple of 8 bits.
+  // Appends zeros up to a multiple of 8 bits. Must be called before bytes().
   void FinishByte() {
-    if (pending_bits_ > 0) Append(0, 8 - pending_bits_);
+    AppendPending((pending_bits_ + 7) / 8);
+    pending_ = 0;
+    pending_bits_ = 0;
   }
 
-  // The whole bytes that were appended.
+  // The bytes of all fields.
   const std::string& bytes() const { return bytes_; }
 
+  // Starts again. Keeps the memory.
+  void Clear() {
+    bytes_.clear();
+    pending_ = 0;
+    pending_bits_ = 0;
+  }
+
  private:
+  void AppendPending(int bytes) {
+    bytes_.append(reinterpret_cast<const char*>(&pending_), bytes);
+  }
+
   std::string bytes_;
-  uint64_t pending_ = 0;  // fewer than 8 bits between calls
-  int pending_bits_ = 0;
+  uint64_t pending_ = 0;
+  int pending_bits_ = 0;  // fewer than 64 between calls
 };
 
 }  // namespace lmserve

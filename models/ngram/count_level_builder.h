@@ -4,99 +4,74 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "models/ngram/bits.h"
+#include "models/ngram/count_level_survey.h"
+#include "models/ngram/count_sections.h"
 #include "models/ngram/count_trie.h"
 
 namespace lmserve {
 
-// A context with its children, as the builders of the compact layout take them.
-struct CountedContext {
-  struct Child {
-    uint32_t rank;   // see count_trie.h
-    uint64_t count;  // at least 1
-  };
-
-  // The id of the context without its first word; 0 for a context of order 1.
+// A context with more than kListedChildren children, and its suffix.
+struct ListedContext {
+  NgramId context;
   NgramId suffix;
-  // The number of children of that suffix, or of words for order 1.
-  uint32_t suffix_children;
-  absl::Span<const Child> children;  // by ascending rank
 };
 
-// Reads all contexts of an order once and decides how they are stored.
-class CountLevelSurvey {
- public:
-  void Add(const CountedContext& context);
-
-  // Returns how many contexts at the beginning are stored as large contexts,
-  // without blocks: those before the first block in which fewer than three
-  // quarters are large.
-  uint64_t direct() const { return direct_; }
-  uint64_t contexts() const { return contexts_; }
-
-  struct Widths {
-    std::array<uint8_t, kFieldWidths> rank_bits, count_bits;
-  };
-  // Chooses the widths of the fields of small contexts: greedily, the pair that
-  // saves most bits next.
-  Widths ChooseWidths() const;
-
- private:
-  static constexpr int kMaxRankBits = 32;
-
-  uint64_t contexts_ = 0;
-  uint64_t direct_ = 0;
-  bool direct_ended_ = false;
-  uint32_t larges_in_block_ = 0;
-  // The number of children whose context needs these rank and count bits.
-  std::array<std::array<uint64_t, kMaxSmallCountBits + 1>, kMaxRankBits + 1>
-      children_ = {};
-};
-
-// One level of the file, as the bytes of its sections.
+// One level of the file: what its record says, and its sections.
 struct BuiltCountLevel {
+  // Returns a view, which is valid as long as the sections.
+  CountLevel View() const;
+
+  absl::string_view bytes(CountSection section) const {
+    return views[static_cast<int>(section)];
+  }
+  // Sorted by context. Not part of the file.
+  absl::Span<const ListedContext> listed() const;
+
   uint64_t contexts = 0;
   uint64_t children = 0;
-  uint64_t direct = 0;
-  CountSmoothing smoothing;
-  CountLevelSurvey::Widths widths;
-  std::vector<uint32_t> directory;
-  std::vector<BlockBase> bases;
-  std::string blocks;
-  std::vector<LargeContext> larges;
-  std::vector<BlockBase> large_bases;
-  std::string large_data;
-  // The suffix of each context with more than kListedChildren children.
-  absl::flat_hash_map<NgramId, NgramId> suffixes;
+  CountSmoothing smoothing = {};
+  CountLevelPlan plan;
+  std::unique_ptr<CountSections> sections;
+  CountSectionBytes views;  // of the sections
+};
 
-  // Returns a view, which is valid until the level changes or moves.
-  CountLevel View() const;
+// What the builder of a level asks of the levels of shorter contexts.
+class LowerOrders {
+ public:
+  virtual ~LowerOrders() = default;
+
+  // Returns how many children the suffix of a context has; for a context of
+  // order 1, the number of words.
+  virtual uint32_t SuffixChildren(const CountedContext& context) const = 0;
+
+  // Computes P(w | h') for the children h w of a context h, where h' is its
+  // suffix. REQUIRES: there are more than kListedChildren.
+  virtual void Compute(const CountedContext& context,
+                       absl::Span<double> probabilities) const = 0;
 };
 
 // Builds one level. Not thread-safe.
 class CountLevelBuilder {
  public:
-  // Computes P(w | h') for the words w of the children of a context h.
-  using LowerProbabilities = std::function<void(
-      const CountedContext& context, absl::Span<double> probabilities)>;
-
-  // Builds the level of the contexts of an order. Calls `lower` for contexts
-  // with more than kListedChildren children.
-  CountLevelBuilder(int order, const CountLevelSurvey& survey,
-                    const CountSmoothing& smoothing, LowerProbabilities lower);
+  // Builds the level of the contexts of an order. `lower` must outlive the
+  // builder; its levels are those of all shorter contexts.
+  CountLevelBuilder(int order, const CountLevelPlan& plan,
+                    const CountSmoothing& smoothing, const LowerOrders& lower,
+                    std::unique_ptr<CountSections> sections);
 
   // Adds the next context.
   void Add(const CountedContext& context);
 
   // Writes the last block and returns the level. RESOURCE_EXHAUSTED if an
-  // offset does not fit its field.
+  // offset does not fit its field; the errors of the sections.
   absl::StatusOr<BuiltCountLevel> Finish();
 
  private:
@@ -109,15 +84,19 @@ class CountLevelBuilder {
   };
 
   void AddLarge(const CountedContext& context);
-  // Returns how the ranks of a large context are stored.
-  RankList ChooseList(const CountedContext& context) const;
-  void AppendBitmap(const CountedContext& context);
-  void AppendFano(const CountedContext& context, int low_bits);
+  // Returns how the ranks of a large context are stored, which are below
+  // `range`.
+  RankList ChooseList(uint32_t size, uint32_t range) const;
+  void AppendBitmap(const CountedContext& context, uint32_t range);
+  void AppendFano(const CountedContext& context, uint32_t range, int low_bits);
   // Writes the counts and returns LargeContext::width().
   uint32_t AppendCounts(const CountedContext& context);
   void AppendBest(const CountedContext& context, const LargeContext& large);
 
   void WriteBlock();
+  // Adds the fields of the current block to singles_ and smalls_, and its marks
+  // and the sums of its large contexts. Returns the mask of the singles.
+  uint64_t AppendFields(int rank_bits, int count_bits);
   // The widths of the fields of contexts with one child.
   struct SingleWidths {
     int rank_bits;
@@ -129,19 +108,51 @@ class CountLevelBuilder {
   // these numbers of bits.
   int FindWidths(int rank_bits, int count_bits) const;
 
-  void Align(size_t bytes);
+  uint64_t Size(CountSection section) const {
+    return sizes_[static_cast<int>(section)];
+  }
+  void Append(CountSection section, absl::string_view bytes) {
+    sizes_[static_cast<int>(section)] += bytes.size();
+    level_.sections->Append(section, bytes);
+  }
   template <typename T>
-  void AppendData(T value);
+  void AppendValue(CountSection section, const T& value) {
+    Append(section, {reinterpret_cast<const char*>(&value), sizeof value});
+  }
+  // The offset of the next byte of data_ in its section.
+  uint64_t DataOffset() const {
+    return Size(CountSection::kLargeData) + data_.size();
+  }
+  // Adds zeros to data_ up to an offset that is a multiple of `bytes`.
+  void AlignData(size_t bytes);
+  template <typename T>
+  void AppendData(T value) {
+    data_.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
 
   const int order_;
-  const LowerProbabilities lower_;
+  const LowerOrders& lower_;
   BuiltCountLevel level_;
+  std::array<uint64_t, kCountSections> sizes_ = {};
   // The widths for each number of rank and count bits.
   std::array<std::array<uint8_t, kMaxSmallCountBits + 1>, 33> best_widths_;
-  std::vector<Pending> pending_;
-  std::vector<CountedContext::Child> children_;  // of the current block
-  uint64_t block_first_child_ = 0;
+  // The last base of each kind.
+  BlockBase base_ = {}, large_base_ = {};
   bool overflow_ = false;
+
+  // The current block.
+  std::vector<Pending> pending_;
+  std::vector<CountedContext::Child> children_;
+  uint64_t first_child_ = 0;
+  std::string marks_;
+  std::vector<uint32_t> large_sums_;
+  BitWriter singles_, smalls_;
+  std::string block_;
+  // The data of the current large context.
+  std::string data_;
+  BitWriter fields_;
+  std::vector<double> probabilities_;
+  std::vector<uint32_t> likeliest_;
 };
 
 }  // namespace lmserve

@@ -2,6 +2,7 @@
 #include "models/ngram/count_trie_builder.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -15,28 +16,26 @@ namespace {
 
 size_t AlignSection(size_t size) { return (size + 63) / 64 * 64; }
 
-// Computes P(w | h') for the children h w of a context h, from the levels of
-// the shorter contexts.
-class LowerOrders {
+// The levels that are built.
+class BuiltOrders final : public LowerOrders {
  public:
-  LowerOrders(const CountTrie& trie, absl::Span<const BuiltCountLevel> levels)
+  BuiltOrders(const CountTrie& trie, absl::Span<const BuiltCountLevel> levels)
       : trie_(trie), levels_(levels) {}
 
-  // `probabilities` are by child. REQUIRES: each suffix of the context has more
-  // than kListedChildren children.
+  uint32_t SuffixChildren(const CountedContext& context) const override {
+    if (levels_.empty()) return trie_.vocabulary_size;
+    return CountContext(trie_.levels.back(), context.suffix).size();
+  }
+
   void Compute(const CountedContext& context,
-               absl::Span<double> probabilities) const {
-    // The ids of the context's suffixes, the longest at the end.
-    std::vector<NgramId> ids(levels_.size());
+               absl::Span<double> probabilities) const override {
+    std::vector<CountContext> suffixes;
     NgramId id = context.suffix;
     for (size_t k = levels_.size(); k > 0; --k) {
-      ids[k - 1] = id;
-      if (k > 1) id = levels_[k - 1].suffixes.at(id);
+      suffixes.emplace_back(trie_.levels[k - 1], id);
+      if (k > 1) id = SuffixOf(levels_[k - 1], id);
     }
-    std::vector<CountContext> suffixes;
-    for (size_t k = 0; k < ids.size(); ++k) {
-      suffixes.emplace_back(trie_.levels[k], ids[k]);
-    }
+    std::reverse(suffixes.begin(), suffixes.end());
     for (size_t i = 0; i < context.children.size(); ++i) {
       const auto path = FindPath(suffixes, context.children[i].rank);
       ABSL_ASSERT(path.has_value());
@@ -45,9 +44,100 @@ class LowerOrders {
   }
 
  private:
+  // REQUIRES: the context is listed, as each suffix of a listed context is.
+  static NgramId SuffixOf(const BuiltCountLevel& level, NgramId context) {
+    const absl::Span<const ListedContext> listed = level.listed();
+    const auto found =
+        std::lower_bound(listed.begin(), listed.end(), context,
+                         [](const ListedContext& entry, NgramId wanted) {
+                           return entry.context < wanted;
+                         });
+    ABSL_ASSERT(found != listed.end() && found->context == context);
+    return found->suffix;
+  }
+
   const CountTrie& trie_;
   const absl::Span<const BuiltCountLevel> levels_;
 };
+
+// Places the sections of a file one after the other.
+class FilePlan {
+ public:
+  explicit FilePlan(uint64_t header_bytes) : size_(header_bytes) {}
+
+  // Returns the offset of the next section.
+  uint64_t Add(uint64_t bytes) {
+    const uint64_t begin = AlignSection(size_);
+    size_ = begin + bytes + kSectionPadding;
+    return begin;
+  }
+  uint64_t size() const { return size_; }
+
+ private:
+  uint64_t size_;
+};
+
+// Writes the sections at the places of a FilePlan.
+class FileWriter {
+ public:
+  explicit FileWriter(absl::FunctionRef<void(absl::string_view)> append)
+      : append_(append) {}
+
+  void AppendHeader(absl::string_view bytes) {
+    append_(bytes);
+    size_ += bytes.size();
+  }
+  void AppendSection(absl::string_view bytes) {
+    constexpr std::array<char, kSectionPadding> kZeros = {};
+    const uint64_t begin = AlignSection(size_);
+    append_({kZeros.data(), begin - size_});
+    append_(bytes);
+    append_({kZeros.data(), kZeros.size()});
+    size_ = begin + bytes.size() + kSectionPadding;
+  }
+
+ private:
+  const absl::FunctionRef<void(absl::string_view)> append_;
+  uint64_t size_ = 0;
+};
+
+// The sections of a level, in the order of the file.
+constexpr std::array<CountSection, 6> kFileSections = {
+    CountSection::kDirectory,  CountSection::kBases,
+    CountSection::kBlocks,     CountSection::kLarges,
+    CountSection::kLargeBases, CountSection::kLargeData};
+
+CountLevelRecord PlanLevel(const BuiltCountLevel& level, FilePlan& plan) {
+  std::array<uint64_t, kCountSections> at;
+  for (CountSection section : kFileSections) {
+    at[static_cast<int>(section)] = plan.Add(level.bytes(section).size());
+  }
+  const auto offset = [&at](CountSection section) {
+    return at[static_cast<int>(section)];
+  };
+  CountLevelRecord record = {};
+  record.children = level.children;
+  record.direct = level.plan.direct;
+  record.directory_at = offset(CountSection::kDirectory);
+  record.bases_at = offset(CountSection::kBases);
+  record.blocks_at = offset(CountSection::kBlocks);
+  record.blocks_size = level.bytes(CountSection::kBlocks).size();
+  record.larges_at = offset(CountSection::kLarges);
+  record.larges =
+      level.bytes(CountSection::kLarges).size() / sizeof(LargeContext);
+  record.large_bases_at = offset(CountSection::kLargeBases);
+  record.large_data_at = offset(CountSection::kLargeData);
+  record.large_data_size = level.bytes(CountSection::kLargeData).size();
+  record.smoothing = level.smoothing;
+  record.rank_bits = level.plan.rank_bits;
+  record.count_bits = level.plan.count_bits;
+  return record;
+}
+
+template <typename T>
+absl::string_view BytesOf(const T* values, size_t count) {
+  return {reinterpret_cast<const char*>(values), count * sizeof(T)};
+}
 
 }  // namespace
 
@@ -64,22 +154,24 @@ CountTrieBuilder::CountTrieBuilder(std::vector<uint64_t> counts,
   levels_.reserve(kMaxNgramOrder);
 }
 
-absl::Status CountTrieBuilder::AddLevel(Contexts contexts,
-                                        const CountSmoothing& smoothing) {
-  CountLevelSurvey survey;
-  contexts([&](const CountedContext& context) { survey.Add(context); });
-  const LowerOrders lower(trie_, levels_);
-  CountLevelBuilder builder(
-      static_cast<int>(levels_.size()) + 1, survey, smoothing,
-      [&](const CountedContext& context, absl::Span<double> probabilities) {
-        lower.Compute(context, probabilities);
-      });
-  contexts([&](const CountedContext& context) { builder.Add(context); });
+absl::Status CountTrieBuilder::AddLevel(
+    const CountLevelPlan& plan, Contexts contexts,
+    const CountSmoothing& smoothing, std::unique_ptr<CountSections> sections) {
+  const BuiltOrders lower(trie_, levels_);
+  CountLevelBuilder builder(static_cast<int>(levels_.size()) + 1, plan,
+                            smoothing, lower, std::move(sections));
+  absl::Status status =
+      contexts([&](const CountedContext& context) { builder.Add(context); });
+  if (!status.ok()) return status;
   absl::StatusOr<BuiltCountLevel> level = builder.Finish();
   if (!level.ok()) return level.status();
-  levels_.push_back(*std::move(level));
-  trie_.levels.push_back(levels_.back().View());
+  AddLevel(*std::move(level));
   return absl::OkStatus();
+}
+
+void CountTrieBuilder::AddLevel(BuiltCountLevel level) {
+  levels_.push_back(std::move(level));
+  trie_.levels.push_back(levels_.back().View());
 }
 
 std::string CountTrieBuilder::UnigramOrder() const {
@@ -107,16 +199,8 @@ std::string CountTrieBuilder::UnigramCounts(size_t size) const {
   return bytes;
 }
 
-std::string CountTrieBuilder::Finish() {
-  std::string file(
-      sizeof(CountTrieHeader) + levels_.size() * sizeof(CountLevelRecord), 0);
-  const auto add_section = [&file](const void* data, size_t size) {
-    const size_t begin = AlignSection(file.size());
-    file.resize(begin);
-    file.append(static_cast<const char*>(data), size);
-    file.append(kSectionPadding, 0);
-    return begin;
-  };
+uint64_t CountTrieBuilder::Write(
+    absl::FunctionRef<void(absl::string_view)> append) {
   CountTrieHeader header = {};
   header.magic = kCountTrieMagic;
   header.order = static_cast<uint32_t>(levels_.size()) + 1;
@@ -127,39 +211,36 @@ std::string CountTrieBuilder::Finish() {
   });
   header.unigram_count_size = wide ? 8 : 4;
   const std::string counts = UnigramCounts(header.unigram_count_size);
-  header.unigram_counts_at = add_section(counts.data(), counts.size());
   const std::string order = UnigramOrder();
-  header.unigram_order_at = add_section(order.data(), order.size());
+  FilePlan plan(sizeof(CountTrieHeader) +
+                levels_.size() * sizeof(CountLevelRecord));
+  header.unigram_counts_at = plan.Add(counts.size());
+  header.unigram_order_at = plan.Add(order.size());
   std::vector<CountLevelRecord> records;
-  for (BuiltCountLevel& level : levels_) {
-    CountLevelRecord record = {};
-    record.children = level.children;
-    record.direct = level.direct;
-    record.directory_at =
-        add_section(level.directory.data(), level.directory.size() * 4);
-    record.bases_at =
-        add_section(level.bases.data(), level.bases.size() * sizeof(BlockBase));
-    record.blocks_size = level.blocks.size() - kSectionPadding;
-    record.blocks_at = add_section(level.blocks.data(), record.blocks_size);
-    record.larges_at = add_section(level.larges.data(),
-                                   level.larges.size() * sizeof(LargeContext));
-    record.larges = level.larges.size();
-    record.large_bases_at = add_section(
-        level.large_bases.data(), level.large_bases.size() * sizeof(BlockBase));
-    record.large_data_size = level.large_data.size() - kSectionPadding;
-    record.large_data_at =
-        add_section(level.large_data.data(), record.large_data_size);
-    record.smoothing = level.smoothing;
-    record.rank_bits = level.widths.rank_bits;
-    record.count_bits = level.widths.count_bits;
-    records.push_back(record);
-    level = {};  // frees the memory
+  for (const BuiltCountLevel& level : levels_) {
+    records.push_back(PlanLevel(level, plan));
   }
-  header.file_size = file.size();
-  std::memcpy(file.data(), &header, sizeof(header));
-  std::copy_n(reinterpret_cast<const char*>(records.data()),
-              records.size() * sizeof(CountLevelRecord),
-              file.begin() + sizeof(header));
+  header.file_size = plan.size();
+  FileWriter writer(append);
+  writer.AppendHeader(BytesOf(&header, 1));
+  writer.AppendHeader(BytesOf(records.data(), records.size()));
+  writer.AppendSection(counts);
+  writer.AppendSection(order);
+  for (BuiltCountLevel& level : levels_) {
+    for (CountSection section : kFileSections) {
+      writer.AppendSection(level.bytes(section));
+    }
+    level = {};
+  }
+  trie_.levels.clear();
+  return header.file_size;
+}
+
+std::string CountTrieBuilder::Finish() {
+  std::string file;
+  Write([&file](absl::string_view bytes) {
+    file.append(bytes.data(), bytes.size());
+  });
   return file;
 }
 

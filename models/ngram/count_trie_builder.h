@@ -3,36 +3,49 @@
 #define LMSERVE_MODELS_NGRAM_COUNT_TRIE_BUILDER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/types/span.h"
+#include "absl/strings/string_view.h"
 #include "models/ngram/count_level_builder.h"
+#include "models/ngram/count_sections.h"
 #include "models/ngram/count_trie.h"
 
 namespace lmserve {
 
-// Builds an n-gram file in the compact layout, order by order. Keeps the file
-// in memory. Not thread-safe; must not be moved.
+// Builds an n-gram file in the compact layout, order by order. Besides the
+// counts of the words and the sections it needs memory in proportion to the
+// number of children of one context. Not thread-safe; must not be moved.
 class CountTrieBuilder {
  public:
   // Calls its argument for each context of an order, in the order of the ids.
-  using Contexts =
-      absl::FunctionRef<void(absl::FunctionRef<void(const CountedContext&)>)>;
+  using Contexts = absl::FunctionRef<absl::Status(
+      absl::FunctionRef<void(const CountedContext&)>)>;
 
   // `counts` are those of all words, by id; the count of <s> is ignored.
   CountTrieBuilder(std::vector<uint64_t> counts, WordId begin_sentence,
                    const CountSmoothing& smoothing);
 
-  // Adds the contexts of the next order, from 1 up. Calls `contexts` twice,
-  // and must get the same contexts. RESOURCE_EXHAUSTED if an offset or a number
-  // does not fit its field.
-  absl::Status AddLevel(Contexts contexts, const CountSmoothing& smoothing);
+  // Builds the level of the contexts of the next order, from 1 up, and adds it.
+  // `plan` is what a CountLevelSurvey says of the same contexts. The sections
+  // must be empty. RESOURCE_EXHAUSTED if an offset or a number does not fit its
+  // field; the errors of `contexts` and of the sections.
+  absl::Status AddLevel(const CountLevelPlan& plan, Contexts contexts,
+                        const CountSmoothing& smoothing,
+                        std::unique_ptr<CountSections> sections =
+                            std::make_unique<MemoryCountSections>());
 
-  // Returns the contents of the file.
+  // Adds the level of the next order, which is built already.
+  void AddLevel(BuiltCountLevel level);
+
+  // Calls `append` with the bytes of the file, piece by piece, and frees the
+  // sections of each level after its last piece. Returns the size of the file.
+  uint64_t Write(absl::FunctionRef<void(absl::string_view)> append);
+
+  // Returns the bytes of the file, instead of Write().
   std::string Finish();
 
  private:

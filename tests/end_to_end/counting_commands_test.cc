@@ -28,6 +28,8 @@ class CountingCommandsTest : public testing::Test {
   CountingCommandsTest() {
     WriteText(corpus_, DemoText(20000, 1));
     EXPECT_EQ(RunTrainer(Ngram("memory", {})).exit_code, 0);
+    EXPECT_EQ(RunTrainer(Ngram("compact", {"--layout", "compact"})).exit_code,
+              0);
   }
 
   // The command line of lm_trainer ngram.
@@ -61,6 +63,45 @@ class CountingCommandsTest : public testing::Test {
     }
   }
 
+  // Waits until a file is in the work directory, "" for any file.
+  void WaitForFile(const std::string& file) const {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (absl::Now() < deadline) {
+      std::error_code ignored;
+      for (const auto& work :
+           std::filesystem::directory_iterator(Temporary(), ignored)) {
+        if (std::filesystem::exists(work.path() / file)) return;
+      }
+      std::this_thread::yield();
+    }
+  }
+
+  // Interrupts a run when a file has appeared, and resumes it.
+  void ExpectInterruptedRunIsResumed(const Arguments& more,
+                                     const std::string& file) const {
+    ASSERT_EQ(RunTrainer(Ngram("uninterrupted", more)).exit_code, 0);
+    std::filesystem::create_directory(Temporary());
+    bool was_interrupted = false;
+    for (int attempt = 0; attempt < 5 && !was_interrupted; ++attempt) {
+      const std::string model = absl::StrCat("resumed-", attempt);
+      Process trainer(Command("lm_trainer", InFiles(model, more)));
+      WaitForFile(file);
+      trainer.Signal(SIGTERM);
+      const int exit_code = trainer.Wait();
+      if (exit_code == 0) continue;  // this thread had to wait for a processor
+      EXPECT_EQ(exit_code, 75);
+      EXPECT_THAT(trainer.Errors(), HasSubstr("interrupted; finished stages"));
+      EXPECT_THAT(trainer.Errors(), HasSubstr("--resume to continue"));
+      Arguments resumed = InFiles(model, more);
+      resumed.push_back("--resume");
+      const Outcome outcome = RunTrainer(resumed);
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+      ExpectSameModel(model, "uninterrupted");
+      was_interrupted = true;
+    }
+    EXPECT_TRUE(was_interrupted);
+  }
+
   const TemporaryDirectory directory_;
   const std::string corpus_ = directory_.File("text");
 };
@@ -74,6 +115,30 @@ TEST_F(CountingCommandsTest, NgramInFiles) {
     ExpectSameModel(model);
     EXPECT_TRUE(std::filesystem::is_empty(Temporary()));
   }
+}
+
+TEST_F(CountingCommandsTest, CompactNgramInFiles) {
+  for (const char* threads : {"1", "3"}) {
+    const std::string model = absl::StrCat("threads-", threads);
+    const Outcome outcome = RunTrainer(
+        InFiles(model, {"--layout", "compact", "--threads", threads, "--valid",
+                        corpus_, "--arpa", directory_.File("arpa")}));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    EXPECT_EQ(outcome.output, model + "@1\n");
+    EXPECT_THAT(outcome.errors, HasSubstr("validation perplexity"));
+    ExpectSameModel(model, "compact");
+    EXPECT_THAT(ReadFile(directory_.File("arpa")), HasSubstr("\\1-grams:"));
+    EXPECT_TRUE(std::filesystem::is_empty(Temporary()));
+  }
+}
+
+TEST_F(CountingCommandsTest, CompactWittenBellInFiles) {
+  const Arguments method = {"--layout",    "compact", "--smoothing",
+                            "witten-bell", "--order", "4"};
+  ASSERT_EQ(RunTrainer(Ngram("expected", method)).exit_code, 0);
+  const Outcome outcome = RunTrainer(InFiles("found", method));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  ExpectSameModel("found", "expected");
 }
 
 TEST_F(CountingCommandsTest, CountMergeAssemble) {
@@ -94,34 +159,26 @@ TEST_F(CountingCommandsTest, CountMergeAssemble) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_EQ(outcome.output, "sum@1\n");
   ExpectSameModel("sum");
+  // The counts are still there.
+  const Outcome compact =
+      RunTrainer({"ngram-assemble", directory_.File("sum"), "--temporary",
+                  Temporary(), "--store", directory_.File("store"), "--model",
+                  "compact-sum", "--layout", "compact", "--memory", "16M"});
+  EXPECT_EQ(compact.exit_code, 0) << compact.errors;
+  ExpectSameModel("compact-sum", "compact");
 }
 
 // A run that a signal has interrupted says how to continue it.
 TEST_F(CountingCommandsTest, AnInterruptedRunIsResumed) {
   // Long enough that the run does not end before the signal.
   WriteText(corpus_, DemoText(300000, 1));
-  ASSERT_EQ(RunTrainer(Ngram("uninterrupted", {})).exit_code, 0);
-  std::filesystem::create_directory(Temporary());
-  bool was_interrupted = false;
-  for (int attempt = 0; attempt < 5 && !was_interrupted; ++attempt) {
-    const std::string model = absl::StrCat("resumed-", attempt);
-    Process trainer(Command("lm_trainer", InFiles(model)));
-    const absl::Time deadline = absl::Now() + absl::Seconds(10);
-    while (std::filesystem::is_empty(Temporary()) && absl::Now() < deadline) {
-      std::this_thread::yield();
-    }
-    trainer.Signal(SIGTERM);
-    const int exit_code = trainer.Wait();
-    if (exit_code == 0) continue;  // this thread had to wait for a processor
-    EXPECT_EQ(exit_code, 75);
-    EXPECT_THAT(trainer.Errors(), HasSubstr("interrupted; finished stages"));
-    EXPECT_THAT(trainer.Errors(), HasSubstr("--resume to continue"));
-    const Outcome outcome = RunTrainer(InFiles(model, {"--resume"}));
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
-    ExpectSameModel(model, "uninterrupted");
-    was_interrupted = true;
-  }
-  EXPECT_TRUE(was_interrupted);
+  ExpectInterruptedRunIsResumed({}, "");
+}
+
+// The signal comes while the model is built.
+TEST_F(CountingCommandsTest, AnInterruptedAssemblyIsResumed) {
+  WriteText(corpus_, DemoText(300000, 1));
+  ExpectInterruptedRunIsResumed({"--layout", "compact"}, "trie-words-1");
 }
 
 TEST_F(CountingCommandsTest, WrongOptions) {

@@ -95,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
              "--corpus excludes --counts"},
         Case{"NoFileOfCounts",
              "lm_trainer",
-             {"count", "--corpus", "text"},
+             {"export-counts", "--corpus", "text"},
              "file is required"},
         Case{"NoThreshold",
              "lm_trainer",

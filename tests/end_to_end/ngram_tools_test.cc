@@ -70,7 +70,7 @@ TEST_F(NgramToolsTest, CountsGiveTheSameModel) {
   for (const char* name : {"counts", "counts.gz"}) {
     const std::string counts = directory_.File(name);
     const Outcome outcome =
-        RunTrainer({"count", counts, "--corpus", "-", "--order", "3"}, text);
+        RunTrainer({"export-counts", counts, "--corpus", "-", "--order", "3"}, text);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_EQ(outcome.output, "");
     EXPECT_EQ(Trainer(name, {"ngram", "--counts", counts, "--order", "3"}),
@@ -88,11 +88,11 @@ TEST_F(NgramToolsTest, CountsAreAdded) {
   WriteText(directory_.File("b"), "x\n");
   for (const char* name : {"a", "b"}) {
     const Outcome outcome =
-        RunTrainer({"count", directory_.File(absl::StrCat(name, ".counts")),
+        RunTrainer({"export-counts", directory_.File(absl::StrCat(name, ".counts")),
                     "--corpus", directory_.File(name), "--order", "2"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   }
-  const Outcome sum = RunTrainer({"count", "-", "--order", "2", "--counts",
+  const Outcome sum = RunTrainer({"export-counts", "-", "--order", "2", "--counts",
                                   absl::StrCat(directory_.File("a.counts"), ",",
                                                directory_.File("b.counts"))});
   EXPECT_EQ(sum.output,

@@ -194,6 +194,52 @@ TEST_F(PublishTest, StoreThatCannotBeWritten) {
   }
 }
 
+// Writes the files of the tiny version to a directory.
+std::map<std::string, std::string> WriteFiles(const NewVersion& version,
+                                              const std::string& directory) {
+  std::map<std::string, std::string> paths;
+  for (const auto& [name, bytes] : version.files) {
+    paths[name] = absl::StrCat(directory, "/", name);
+    std::ofstream(paths[name]) << bytes;
+  }
+  return paths;
+}
+
+TEST_F(PublishTest, FilesAreLinked) {
+  NewVersion version = TinyVersion();
+  ASSERT_TRUE(Publish(store_.path(), "m", version).ok());
+  const TemporaryDirectory directory;
+  version.paths = WriteFiles(version, directory.path());
+  version.files.clear();
+  ASSERT_TRUE(Publish(store_.path(), "m", version).ok());
+  ExpectVersions(2);
+  for (const auto& [name, path] : version.paths) {
+    EXPECT_TRUE(std::filesystem::equivalent(path, store_.File("m/2/" + name)));
+  }
+}
+
+TEST_F(PublishTest, FilesOfAnotherFileSystemAreCopied) {
+  std::string other = "/dev/shm/publish_test_XXXXXX";
+  if (mkdtemp(other.data()) == nullptr) GTEST_SKIP() << "no /dev/shm";
+  NewVersion version = TinyVersion();
+  version.paths = WriteFiles(version, other);
+  version.files.clear();
+  const auto published = Publish(store_.path(), "m", version);
+  std::filesystem::remove_all(other);
+  ASSERT_TRUE(published.ok()) << published.status();
+  ExpectVersions(1);
+}
+
+TEST_F(PublishTest, FilesAreChecked) {
+  NewVersion version = TinyVersion();
+  version.files.erase("ngram.bin");
+  version.paths["ngram.bin"] = store_.File("missing");
+  ExpectRefused(version, "missing");
+  std::ofstream(store_.File("broken")) << "lmcount1";
+  version.paths["ngram.bin"] = store_.File("broken");
+  ExpectRefused(version, "ngram.bin");
+}
+
 // A long training must not end with the discovery that it cannot publish.
 TEST_F(PublishTest, CheckCanPublishCreatesNothing) {
   const std::string store = store_.File("new/store");

@@ -16,12 +16,12 @@ using CommandAction = std::function<absl::Status()>;
 // names the command sets *action; main() then runs it.
 void AddAliasCommand(cli::App& app, CommandAction* action);
 void AddConvertCommand(cli::App& app, CommandAction* action);
-void AddCountCommand(cli::App& app, CommandAction* action);
 void AddDemoCorpusCommand(cli::App& app, CommandAction* action);
 void AddEvaluateCommand(cli::App& app, CommandAction* action);
 void AddEvaluateNbestCommand(cli::App& app, CommandAction* action);
 void AddEvaluateTranslationsCommand(cli::App& app, CommandAction* action);
 void AddExportArpaCommand(cli::App& app, CommandAction* action);
+void AddExportCountsCommand(cli::App& app, CommandAction* action);
 void AddGenerateCorpusCommand(cli::App& app, CommandAction* action);
 void AddImportArpaCommand(cli::App& app, CommandAction* action);
 void AddImportKenlmCommand(cli::App& app, CommandAction* action);

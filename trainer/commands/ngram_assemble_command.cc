@@ -26,13 +26,15 @@ absl::Status Assemble(const NgramAssembleOptions& options) {
   const absl::StatusOr<CountsManifest> manifest =
       ReadCountsManifest(options.counts);
   if (!manifest.ok()) return manifest.status();
-  const std::string task =
-      TaskName({"assemble 1",
-                FileIdentity(absl::StrCat(options.counts, "/counts.json"))});
+  const std::string task = ModelTaskName(
+      options.model,
+      TaskName({"assemble 2",
+                FileIdentity(absl::StrCat(options.counts, "/counts.json"))}));
   return RunCountingWork(
       options.counting, task, [&](WorkDirectory& work, const StopFlag* stop) {
         return PublishFromDirectory(options.model, options.counting,
-                                    TextRules(), options.counts, stop, work);
+                                    TextRules(), options.counts,
+                                    /*is_temporary=*/false, stop, work);
       });
 }
 

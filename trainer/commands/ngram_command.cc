@@ -2,6 +2,7 @@
 //
 // lm_trainer ngram: trains an n-gram model on a text or on counts.
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <numeric>
@@ -16,6 +17,7 @@
 #include "trainer/counting/count_text.h"
 #include "trainer/counting/disk_plan.h"
 #include "trainer/counting/text_ids.h"
+#include "trainer/ngram/compact_assembly.h"
 
 namespace lmserve {
 namespace {
@@ -62,7 +64,8 @@ absl::Status TrainInFiles(const NgramOptions& options, WorkDirectory& work,
   absl::Status status = CountText(count_options, work, directory);
   if (!status.ok()) return status;
   return PublishFromDirectory(options.model, options.counting,
-                              options.input.text.rules, directory, stop, work);
+                              options.input.text.rules, directory,
+                              /*is_temporary=*/true, stop, work);
 }
 
 // Reads the text and prints what counting it in files would need.
@@ -81,16 +84,25 @@ absl::Status PrintPlan(const NgramOptions& options) {
   };
   const uint64_t ngrams =
       std::accumulate(text->ngrams.begin(), text->ngrams.end(), uint64_t{0});
+  const bool is_compact = options.model.layout == kCompactLayout;
+  // The windows are removed when the trie has them.
+  const uint64_t building =
+      is_compact ? plan.trie + PlanAssemblyDisk(text->ngrams) : plan.trie;
   std::cout << absl::StrFormat(
       "different n-grams, about   %s\n"
-      "temporary files, at most   %.3f GB: counting %.3f, trie %.3f\n"
+      "temporary files, at most   %.3f GB: counting %.3f, trie %.3f, model "
+      "%.3f\n"
       "free in %-18s %.3f GB\n"
-      "memory for the estimate    %.3f GB\n",
-      absl::StrJoin(text->ngrams, " / "), gigabytes(plan.peak()),
+      "memory for the model       %.3f GB%s\n",
+      absl::StrJoin(text->ngrams, " / "),
+      gigabytes(std::max(plan.peak(), building)),
       gigabytes(plan.counting_peak()), gigabytes(plan.counts + plan.trie),
-      options.counting.temporary,
+      gigabytes(building), options.counting.temporary,
       gigabytes(FreeDiskBytes(options.counting.temporary)),
-      gigabytes(ngrams * kEstimateBytes));
+      gigabytes(is_compact
+                    ? AssemblyMemory(text->counts.size(), text->word_bytes)
+                    : ngrams * kEstimateBytes),
+      is_compact ? ", part of --memory" : ", besides --memory");
   return absl::OkStatus();
 }
 
@@ -99,11 +111,12 @@ absl::Status Train(const NgramOptions& options) {
   absl::Status status = CheckNgramModelOptions(options.model);
   if (!status.ok()) return status;
   if (options.counting.memory == 0) return TrainInMemory(options);
-  return RunCountingWork(options.counting,
-                         CountTaskName(ToCountOptions(options)),
-                         [&](WorkDirectory& work, const StopFlag* stop) {
-                           return TrainInFiles(options, work, stop);
-                         });
+  return RunCountingWork(
+      options.counting,
+      ModelTaskName(options.model, CountTaskName(ToCountOptions(options))),
+      [&](WorkDirectory& work, const StopFlag* stop) {
+        return TrainInFiles(options, work, stop);
+      });
 }
 
 }  // namespace
@@ -119,7 +132,9 @@ void AddNgramCommand(cli::App& app, CommandAction* action) {
   AddCountingOptions(command,
                      "Count in files instead of in memory, with about this "
                      "many bytes of memory for tables and buffers, as in 2G; "
-                     "the model is the same",
+                     "the model is the same. With --layout compact the model "
+                     "is built in files, too; --layout fast loads the counts "
+                     "into memory, 60 bytes for each n-gram",
                      &options->counting);
   command.add_flag("--dry-run", options->dry_run,
                    "Only read the text, and print about how many n-grams it "

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/commands/ngram_model.h"
 
+#include <unistd.h>
+
+#include <filesystem>
 #include <map>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,12 +15,14 @@
 #include "model_store/loaded_version.h"
 #include "text_io/line_reader.h"
 #include "trainer/commands/counted_input.h"
+#include "trainer/counting/byte_file.h"
 #include "trainer/counting/counts_directory.h"
 #include "trainer/counting/disk_plan.h"
 #include "trainer/counting/suffix_links.h"
 #include "trainer/counting/trie_files.h"
 #include "trainer/counting/word_list.h"
 #include "trainer/evaluation/evaluate.h"
+#include "trainer/ngram/compact_assembly.h"
 #include "trainer/ngram/compact_estimate.h"
 #include "trainer/ngram/load_counts.h"
 #include "trainer/text/status_line.h"
@@ -80,6 +86,102 @@ absl::StatusOr<NgramFileContents> BuildFile(const NgramModelOptions& options,
   return BuildFastFile(estimate->table);
 }
 
+absl::Status WrongVocabulary(const CountsManifest& manifest,
+                             const std::string& words, uint64_t found) {
+  return absl::DataLossError(
+      absl::StrCat(words, ": expected ", manifest.vocabulary,
+                   " words, as counts.json says, found ", found));
+}
+
+// Whether the vocabulary of a model that is assembled in files fits.
+absl::Status CheckAssemblyMemory(const CountsManifest& manifest,
+                                 const std::string& words, uint64_t memory) {
+  std::error_code error;
+  const uint64_t bytes = std::filesystem::file_size(words, error);
+  if (error) return absl::ErrnoToStatus(error.value(), words);
+  const uint64_t needed = AssemblyMemory(manifest.vocabulary, bytes);
+  if (needed <= memory) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%d words need about %d MB of --memory; give more, or leave out rare "
+      "words with --min-count or --vocabulary",
+      manifest.vocabulary, (needed >> 20) + 1));
+}
+
+// Builds the trie of the windows in a directory, and links it.
+absl::StatusOr<TrieShape> MakeTrie(const CountingOptions& counting,
+                                   const CountsManifest& manifest,
+                                   const std::string& directory,
+                                   bool is_temporary, const StopFlag* stop,
+                                   WorkDirectory& work) {
+  absl::Status status = CheckFreeDisk(
+      work.path(), PlanTrieDisk(manifest.vocabulary, manifest.ngrams),
+      "building the trie");
+  if (!status.ok()) return status;
+  absl::StatusOr<TrieShape> shape = WriteTrie(directory, manifest, stop, work);
+  if (!shape.ok()) return shape;
+  if (is_temporary) {
+    for (const CountsPart& part : manifest.parts) {
+      unlink(absl::StrCat(directory, "/", part.name).c_str());
+    }
+  }
+  status = LinkSuffixes(*shape, counting.memory, counting.threads, stop, work);
+  if (!status.ok()) return status;
+  return shape;
+}
+
+// Writes the words of a list as vocabulary.txt, and the first of them to
+// *first_words.
+absl::Status WriteVocabulary(const CountsManifest& manifest,
+                             const std::string& words, const std::string& path,
+                             std::string* first_words) {
+  constexpr size_t kFirstWords = 20;
+  auto file = ByteWriter::Create(path);
+  if (!file.ok()) return file.status();
+  std::vector<std::string> first;
+  uint64_t number = 0;
+  absl::Status status = ReadWordList(words, [&](const CountedWord& word) {
+    if (number++ < kFirstWords) first.emplace_back(word.text);
+    (*file)->Write(word.text);
+    (*file)->WriteByte('\n');
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  if (number != manifest.vocabulary) {
+    return WrongVocabulary(manifest, words, number);
+  }
+  const absl::StatusOr<Vocabulary> vocabulary = Vocabulary::Create(
+      std::vector<absl::string_view>(first.begin(), first.end()));
+  if (!vocabulary.ok()) return vocabulary.status();
+  *first_words = FirstWords(*vocabulary);
+  return (*file)->Close(/*is_durable=*/true);
+}
+
+// Builds a compact model from a trie in files, and publishes the file.
+absl::Status PublishAssembled(const NgramModelOptions& options,
+                              const CountingOptions& counting,
+                              const CountsManifest& manifest,
+                              const std::string& words, const TrieShape& shape,
+                              TrainingText text, const StopFlag* stop,
+                              WorkDirectory& work) {
+  const absl::StatusOr<AssembledModel> model =
+      AssembleCompact(shape, options.estimate, counting.threads, stop, work);
+  if (!model.ok()) return model.status();
+  for (const std::string& note : model->notes) PrintMessage(note);
+  const NgramFilePaths files = {.vocabulary = work.File(kVocabularyFile),
+                                .ngram = model->path,
+                                .ngrams = shape.ngrams};
+  std::string first_words;
+  absl::Status status =
+      WriteVocabulary(manifest, words, files.vocabulary, &first_words);
+  if (!status.ok()) return status;
+  if (text.self_test.empty()) text.self_test = {first_words};
+  const absl::StatusOr<uint64_t> version = WriteNgramModel(
+      options.output, files, Properties(options, text), text.self_test);
+  if (!version.ok()) return version.status();
+  return options.valid.empty() ? absl::OkStatus()
+                               : Validate(options, text.rules, *version);
+}
+
 }  // namespace
 
 void AddNgramModelOptions(cli::App& command, NgramModelOptions* options) {
@@ -141,35 +243,33 @@ absl::Status PublishFromCounts(const NgramModelOptions& options,
                                : Validate(options, text.rules, *version);
 }
 
+std::string ModelTaskName(const NgramModelOptions& options,
+                          const std::string& counting) {
+  return TaskName(
+      {counting, options.layout, options.estimate.smoothing.method});
+}
+
 absl::Status PublishFromDirectory(const NgramModelOptions& options,
                                   const CountingOptions& counting,
                                   const TextRules& rules,
                                   const std::string& directory,
-                                  const StopFlag* stop, WorkDirectory& work) {
+                                  bool is_temporary, const StopFlag* stop,
+                                  WorkDirectory& work) {
   const absl::StatusOr<CountsManifest> manifest = ReadCountsManifest(directory);
   if (!manifest.ok()) return manifest.status();
   const TextTotals& totals = manifest->totals;
   PrintTextSize(totals.sentences, totals.tokens, totals.unknown,
                 manifest->vocabulary, totals.blank_lines);
-  absl::Status status = CheckFreeDisk(
-      work.path(), PlanTrieDisk(manifest->vocabulary, manifest->ngrams),
-      "building the trie");
-  if (!status.ok()) return status;
-  const absl::StatusOr<TrieShape> shape =
-      WriteTrie(directory, *manifest, stop, work);
-  if (!shape.ok()) return shape.status();
-  status = LinkSuffixes(*shape, counting.memory, counting.threads, stop, work);
-  if (!status.ok()) return status;
-  const absl::StatusOr<Vocabulary> vocabulary =
-      ReadWordListVocabulary(absl::StrCat(directory, "/", kWordsFile));
-  if (!vocabulary.ok()) return vocabulary.status();
-  if (vocabulary->size() != manifest->vocabulary) {
-    return absl::DataLossError(absl::StrCat(
-        directory, "/", kWordsFile, ": expected ", manifest->vocabulary,
-        " words, as counts.json says, found ", vocabulary->size()));
+  const std::string words = absl::StrCat(directory, "/", kWordsFile);
+  const bool is_compact = options.layout == kCompactLayout;
+  absl::Status status;
+  if (is_compact) {
+    status = CheckAssemblyMemory(*manifest, words, counting.memory);
+    if (!status.ok()) return status;
   }
-  absl::StatusOr<NgramCounts> counts = LoadCounts(*shape, work);
-  if (!counts.ok()) return counts.status();
+  const absl::StatusOr<TrieShape> shape =
+      MakeTrie(counting, *manifest, directory, is_temporary, stop, work);
+  if (!shape.ok()) return shape.status();
   TrainingText text = {.sentences = totals.sentences,
                        .tokens = totals.tokens,
                        .min_count = manifest->min_count,
@@ -178,6 +278,17 @@ absl::Status PublishFromDirectory(const NgramModelOptions& options,
   for (const FirstSentence& sentence : totals.self_test) {
     text.self_test.push_back(sentence.text);
   }
+  if (is_compact) {
+    return PublishAssembled(options, counting, *manifest, words, *shape,
+                            std::move(text), stop, work);
+  }
+  const absl::StatusOr<Vocabulary> vocabulary = ReadWordListVocabulary(words);
+  if (!vocabulary.ok()) return vocabulary.status();
+  if (vocabulary->size() != manifest->vocabulary) {
+    return WrongVocabulary(*manifest, words, vocabulary->size());
+  }
+  absl::StatusOr<NgramCounts> counts = LoadCounts(*shape, work);
+  if (!counts.ok()) return counts.status();
   if (text.self_test.empty()) text.self_test = {FirstWords(*vocabulary)};
   return PublishFromCounts(options, text, *vocabulary, *std::move(counts));
 }

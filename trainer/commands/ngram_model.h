@@ -56,12 +56,20 @@ absl::Status PublishFromCounts(const NgramModelOptions& options,
                                NgramCounts counts);
 
 // Publishes a model of the counts in a directory; see CountsManifest. The trie
-// is built in the work directory.
+// is built in the work directory, and a compact model, too, within
+// counting.memory bytes; a fast one is estimated in memory. If the directory is
+// temporary, its windows are removed when the trie has them.
 absl::Status PublishFromDirectory(const NgramModelOptions& options,
                                   const CountingOptions& counting,
                                   const TextRules& rules,
                                   const std::string& directory,
-                                  const StopFlag* stop, WorkDirectory& work);
+                                  bool is_temporary, const StopFlag* stop,
+                                  WorkDirectory& work);
+
+// Returns the name of the work of making a model, for WorkDirectory, from that
+// of counting: the files of different models are different.
+std::string ModelTaskName(const NgramModelOptions& options,
+                          const std::string& counting);
 
 }  // namespace lmserve
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/commands/ngram_output.h"
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,6 +36,28 @@ void WarnOfScaling(uint64_t contexts) {
                             "their n-grams were scaled"));
 }
 
+namespace {
+
+// Prints what was published, and writes the ARPA file.
+absl::StatusOr<uint64_t> Report(const NgramOutput& output, uint64_t version,
+                                const std::vector<uint64_t>& ngrams,
+                                uint64_t bytes) {
+  PrintMessage(absl::StrCat(absl::StrJoin(ngrams, " / "),
+                            " n-grams of order 1 to ", ngrams.size(), ", ",
+                            bytes, " bytes"));
+  // With --arpa - the result is the ARPA file.
+  const auto print = output.arpa == "-" ? ReportPublished : PrintPublished;
+  print(output.target.model, version);
+  if (!output.arpa.empty()) {
+    absl::Status status = WriteArpaFile(
+        output.target.store, output.target.model, version, output.arpa);
+    if (!status.ok()) return status;
+  }
+  return version;
+}
+
+}  // namespace
+
 absl::StatusOr<uint64_t> WriteNgramModel(
     const NgramOutput& output, const Vocabulary& vocabulary,
     const NgramFileContents& file,
@@ -43,18 +67,21 @@ absl::StatusOr<uint64_t> WriteNgramModel(
       PublishNgram(output.target.store, output.target.model, vocabulary, file,
                    std::move(properties), std::move(self_test));
   if (!version.ok()) return version;
-  PrintMessage(absl::StrCat(absl::StrJoin(file.ngrams, " / "),
-                            " n-grams of order 1 to ", file.ngrams.size(), ", ",
-                            file.bytes.size(), " bytes"));
-  // With --arpa - the result is the ARPA file.
-  const auto print = output.arpa == "-" ? ReportPublished : PrintPublished;
-  print(output.target.model, *version);
-  if (!output.arpa.empty()) {
-    absl::Status status = WriteArpaFile(
-        output.target.store, output.target.model, *version, output.arpa);
-    if (!status.ok()) return status;
-  }
-  return version;
+  return Report(output, *version, file.ngrams, file.bytes.size());
+}
+
+absl::StatusOr<uint64_t> WriteNgramModel(
+    const NgramOutput& output, const NgramFilePaths& files,
+    std::map<std::string, std::string> properties,
+    std::vector<std::string> self_test) {
+  std::error_code error;
+  const uint64_t bytes = std::filesystem::file_size(files.ngram, error);
+  if (error) return absl::ErrnoToStatus(error.value(), files.ngram);
+  const absl::StatusOr<uint64_t> version =
+      PublishNgram(output.target.store, output.target.model, files,
+                   std::move(properties), std::move(self_test));
+  if (!version.ok()) return version;
+  return Report(output, *version, files.ngrams, bytes);
 }
 
 absl::StatusOr<uint64_t> WriteNgramTable(

@@ -41,6 +41,12 @@ absl::StatusOr<uint64_t> WriteNgramModel(
     std::map<std::string, std::string> properties,
     std::vector<std::string> self_test);
 
+// Does the same with files.
+absl::StatusOr<uint64_t> WriteNgramModel(
+    const NgramOutput& output, const NgramFilePaths& files,
+    std::map<std::string, std::string> properties,
+    std::vector<std::string> self_test);
+
 // Does the same with a table, in the fast layout.
 absl::StatusOr<uint64_t> WriteNgramTable(
     const NgramOutput& output, const Vocabulary& vocabulary,

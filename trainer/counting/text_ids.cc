@@ -78,7 +78,10 @@ class TextIdWriter {
     // Words that become <unk> are counted as <unk>.
     counters_[0]->AddUnknown(result.totals.unknown -
                              merged.word(kUnknownId).count);
-    for (WordId id : order) result.counts.push_back(merged.word(id).count);
+    for (WordId id : order) {
+      result.counts.push_back(merged.word(id).count);
+      result.word_bytes += merged.word(id).text.size();
+    }
     for (int k = 1; k <= options_.order; ++k) {
       result.ngrams.push_back(static_cast<uint64_t>(sketch.Estimate(k)));
     }

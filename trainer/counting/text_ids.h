@@ -47,6 +47,8 @@ struct TextTotals {
 struct TextIds {
   TextTotals totals;
   std::vector<uint64_t> counts;  // of each word of the vocabulary
+  // The sum of the lengths of these words. Only set by ReadTextIds().
+  uint64_t word_bytes = 0;
   // ids[t][i] is the id of the word with the provisional id i of thread t.
   std::vector<std::vector<WordId>> ids;
   // The estimated number of different n-grams of each order, from 1 on.

@@ -13,15 +13,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "models/vocabulary.h"
+#include "trainer/text/marker_ids.h"
 
 namespace lmserve {
-
-// The ids of <unk>, <s> and </s>, in every table, list and file of this folder.
-// All other words have larger ids.
-inline constexpr WordId kUnknownId = 0;
-inline constexpr WordId kBeginId = 1;
-inline constexpr WordId kEndId = 2;
-inline constexpr WordId kMarkerIds = 3;
 
 // A word of a text.
 struct CountedWord {

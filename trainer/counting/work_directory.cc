@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -40,17 +41,29 @@ absl::Status Empty(const std::string& path) {
   return error ? absl::ErrnoToStatus(error.value(), path) : absl::OkStatus();
 }
 
-// Appends a line to a file and syncs it.
+bool WriteAll(int descriptor, absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    bytes.remove_prefix(written);
+  }
+  return true;
+}
+
+// Appends a line to a file and syncs it. If that fails, for example because the
+// disk is full, no part of the line stays in the file.
 absl::Status AppendLine(const std::string& path, const std::string& line) {
   const int descriptor =
       open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (descriptor < 0) return absl::ErrnoToStatus(errno, path);
-  const bool is_written = write(descriptor, line.data(), line.size()) ==
-                              static_cast<ssize_t>(line.size()) &&
-                          fsync(descriptor) == 0;
-  absl::Status status =
-      is_written ? absl::OkStatus() : absl::ErrnoToStatus(errno, path);
-  close(descriptor);
+  const absl::Cleanup close_file = [descriptor] { close(descriptor); };
+  const off_t end = lseek(descriptor, 0, SEEK_END);
+  if (end >= 0 && WriteAll(descriptor, line) && fsync(descriptor) == 0) {
+    return absl::OkStatus();
+  }
+  absl::Status status = absl::ErrnoToStatus(errno, path);
+  if (end >= 0) (void)!ftruncate(descriptor, end);
   return status;
 }
 

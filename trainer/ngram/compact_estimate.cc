@@ -21,12 +21,10 @@ void ForEachContext(const NgramCounts& counts, int k,
   for (size_t i = 0; i < contexts.size(); ++i) {
     CountedContext context = {};
     uint32_t first = 0;  // child of the suffix
-    context.suffix_children = static_cast<uint32_t>(counts.levels[0].size());
     if (k > 1) {
       const std::vector<uint32_t>& firsts = counts.levels[k - 2].children;
       context.suffix = contexts.suffixes[i];
       first = firsts[context.suffix];
-      context.suffix_children = firsts[context.suffix + 1] - first;
     }
     list.clear();
     for (uint32_t c = contexts.children[i]; c < contexts.children[i + 1]; ++c) {
@@ -77,9 +75,15 @@ absl::StatusOr<CompactEstimate> EstimateCompact(
   for (int k = 1; k < counts.order(); ++k) {
     const std::vector<uint32_t> children =
         FitCounts(counts, k + 1, **smoothing, &estimate.notes);
+    CountLevelSurvey survey;
+    ForEachContext(
+        counts, k, children,
+        [&survey](const CountedContext& context) { survey.Add(context); });
     absl::Status status = builder.AddLevel(
+        survey.Plan(),
         [&](absl::FunctionRef<void(const CountedContext&)> add) {
           ForEachContext(counts, k, children, add);
+          return absl::OkStatus();
         },
         (*smoothing)->CompactParameters(k + 1));
     if (!status.ok()) return status;

@@ -95,7 +95,7 @@ class CountReader {
 
   // Checks what can be checked before the words get their final ids.
   absl::Status CheckWords() const {
-    for (WordId marker : {kBeginSentenceId, kEndSentenceId}) {
+    for (WordId marker : {kBeginId, kEndId}) {
       if (vocabulary_.count(marker) > 0) continue;
       return absl::InvalidArgumentError(
           absl::StrCat("counts: expected the 1-gram ", vocabulary_.word(marker),
@@ -137,10 +137,8 @@ class CountReader {
       ids_.push_back(
           vocabulary_.Add(word == kUnknownUppercase ? kUnknownWord : word));
     }
-    if (std::find(ids_.begin() + 1, ids_.end(), kBeginSentenceId) !=
-            ids_.end() ||
-        std::find(ids_.begin(), ids_.end() - 1, kEndSentenceId) !=
-            ids_.end() - 1) {
+    if (std::find(ids_.begin() + 1, ids_.end(), kBeginId) != ids_.end() ||
+        std::find(ids_.begin(), ids_.end() - 1, kEndId) != ids_.end() - 1) {
       return absl::StrCat(
           "expected <s> only as the first word and </s> only "
           "as the last one, found ",

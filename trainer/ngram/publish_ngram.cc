@@ -10,6 +10,22 @@
 #include "models/ngram/ngram_builder.h"
 
 namespace lmserve {
+namespace {
+
+// A version without files.
+NewVersion MakeVersion(const std::vector<uint64_t>& ngrams,
+                       std::map<std::string, std::string> properties,
+                       std::vector<std::string> self_test) {
+  NewVersion version;
+  version.family = std::string(kNgramFamily);
+  version.properties = std::move(properties);
+  version.properties["order"] = absl::StrCat(ngrams.size());
+  version.properties["ngrams"] = absl::StrJoin(ngrams, " ");
+  version.self_test = std::move(self_test);
+  return version;
+}
+
+}  // namespace
 
 absl::StatusOr<NgramFileContents> BuildFastFile(const NgramTable& table) {
   absl::StatusOr<std::string> bytes = BuildNgramFile(table);
@@ -26,14 +42,21 @@ absl::StatusOr<uint64_t> PublishNgram(
     const Vocabulary& vocabulary, const NgramFileContents& file,
     std::map<std::string, std::string> properties,
     std::vector<std::string> self_test) {
-  properties["order"] = absl::StrCat(file.ngrams.size());
-  properties["ngrams"] = absl::StrJoin(file.ngrams, " ");
-  NewVersion version;
-  version.family = std::string(kNgramFamily);
-  version.properties = std::move(properties);
+  NewVersion version =
+      MakeVersion(file.ngrams, std::move(properties), std::move(self_test));
   version.files = {{std::string(kVocabularyFile), vocabulary.text()},
                    {std::string(kNgramFile), file.bytes}};
-  version.self_test = std::move(self_test);
+  return Publish(store, name, version);
+}
+
+absl::StatusOr<uint64_t> PublishNgram(
+    const std::string& store, absl::string_view name,
+    const NgramFilePaths& files, std::map<std::string, std::string> properties,
+    std::vector<std::string> self_test) {
+  NewVersion version =
+      MakeVersion(files.ngrams, std::move(properties), std::move(self_test));
+  version.paths = {{std::string(kVocabularyFile), files.vocabulary},
+                   {std::string(kNgramFile), files.ngram}};
   return Publish(store, name, version);
 }
 

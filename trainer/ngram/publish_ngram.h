@@ -20,6 +20,14 @@ struct NgramFileContents {
   std::vector<uint64_t> ngrams;
 };
 
+// The paths of complete files of a model, which must not change any more, and
+// the numbers of n-grams.
+struct NgramFilePaths {
+  std::string vocabulary;
+  std::string ngram;
+  std::vector<uint64_t> ngrams;
+};
+
 // Publishes an n-gram model as the next version of a model in a store and
 // returns the version's number. The order and the numbers of n-grams are added
 // to the properties.
@@ -27,6 +35,12 @@ absl::StatusOr<uint64_t> PublishNgram(
     const std::string& store, absl::string_view name,
     const Vocabulary& vocabulary, const NgramFileContents& file,
     std::map<std::string, std::string> properties,
+    std::vector<std::string> self_test);
+
+// The same for files, which are not read into memory; see NewVersion::paths.
+absl::StatusOr<uint64_t> PublishNgram(
+    const std::string& store, absl::string_view name,
+    const NgramFilePaths& files, std::map<std::string, std::string> properties,
     std::vector<std::string> self_test);
 
 // Builds the file of a table, in the fast layout.

@@ -43,7 +43,7 @@ class CorpusBuilder {
     absl::StatusOr<VocabularyBuilder::Result> built =
         vocabulary_.Build(min_count);
     if (!built.ok()) return built.status();
-    if (built->vocabulary.size() == kMarkers) {
+    if (built->vocabulary.size() == kMarkerIds) {
       WarnAboutNoWords(lines_.name(), min_count);
     }
     for (WordId& word : words_) word = built->ids[word];
@@ -62,13 +62,13 @@ class CorpusBuilder {
       if (form_ == TextForm::kSentences) return absl::OkStatus();
     }
     ++sentences_;
-    words_.push_back(kBeginSentenceId);
+    words_.push_back(kBeginId);
     for (absl::string_view word : sentence) {
       const WordId id = vocabulary_.Add(word);
       vocabulary_.Count(id);
       words_.push_back(id);
     }
-    words_.push_back(kEndSentenceId);
+    words_.push_back(kEndId);
     if (words_.size() > std::numeric_limits<uint32_t>::max() / 2) {
       return LineError(lines_,
                        "expected a corpus of at most 2^31 words, found more");

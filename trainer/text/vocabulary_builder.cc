@@ -55,10 +55,10 @@ std::vector<WordId> VocabularyBuilder::Order(uint64_t min_count) const {
   std::vector<WordId> ids(names_.size());
   std::iota(ids.begin(), ids.end(), 0u);
   if (is_fixed_) return ids;
-  ids.erase(std::remove_if(ids.begin() + kMarkers, ids.end(),
+  ids.erase(std::remove_if(ids.begin() + kMarkerIds, ids.end(),
                            [&](WordId id) { return counts_[id] < min_count; }),
             ids.end());
-  std::stable_sort(ids.begin() + kMarkers, ids.end(),
+  std::stable_sort(ids.begin() + kMarkerIds, ids.end(),
                    [&](WordId a, WordId b) { return counts_[a] > counts_[b]; });
   return ids;
 }

@@ -11,18 +11,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "models/vocabulary.h"
+#include "trainer/text/marker_ids.h"
 
 namespace lmserve {
 
-// The preliminary and the final ids of the markers.
-inline constexpr WordId kUnknownId = 0;
-inline constexpr WordId kBeginSentenceId = 1;
-inline constexpr WordId kEndSentenceId = 2;
-inline constexpr WordId kMarkers = 3;
-
 // Collects the words of a training text with their counts. Words get
-// preliminary ids in the order of their first occurrence; Build() renumbers
-// them. Not thread-safe.
+// preliminary ids in the order of their first occurrence, after the markers,
+// which have their final ids; Build() renumbers the others. Not thread-safe.
 class VocabularyBuilder {
  public:
   VocabularyBuilder();

@@ -74,12 +74,11 @@ std::string RandomCounts::Build() const {
     }
     const auto visit = [&](absl::FunctionRef<void(const CountedContext&)> add) {
       for (const auto& [context, children] : level(k)) {
-        CountedContext counted = {0, options_.words, {}};
+        CountedContext counted = {0, {}};
         const Children* suffix = nullptr;
         if (k > 1) {
           counted.suffix = ids.at(WithoutFirst(context));
           suffix = &level(k - 1).at(WithoutFirst(context));
-          counted.suffix_children = static_cast<uint32_t>(suffix->size());
         }
         std::vector<CountedContext::Child> list;
         for (const auto& [word, count] : children) {
@@ -92,8 +91,12 @@ std::string RandomCounts::Build() const {
         counted.children = list;
         add(counted);
       }
+      return absl::OkStatus();
     };
-    const absl::Status status = builder.AddLevel(visit, options_.smoothing);
+    CountLevelSurvey survey;
+    (void)visit([&](const CountedContext& context) { survey.Add(context); });
+    const absl::Status status =
+        builder.AddLevel(survey.Plan(), visit, options_.smoothing);
     if (!status.ok()) return "";
   }
   return builder.Finish();

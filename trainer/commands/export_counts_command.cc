@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// lm_trainer count: writes the counts of the n-grams of a text.
+// lm_trainer export-counts: writes the counts of the n-grams of a text.
 
 #include <memory>
 #include <string>
@@ -14,13 +14,13 @@
 namespace lmserve {
 namespace {
 
-struct CountCommandOptions {
+struct ExportCountsOptions {
   std::string file;
   CountedInputOptions input;
   int threads = AvailableProcessors();
 };
 
-absl::Status RunCount(const CountCommandOptions& options) {
+absl::Status ExportCounts(const ExportCountsOptions& options) {
   // Opened first, so that a name that cannot be written is found at once.
   absl::StatusOr<std::unique_ptr<OutputFile>> file =
       OutputFile::Open(options.file);
@@ -34,13 +34,13 @@ absl::Status RunCount(const CountCommandOptions& options) {
 
 }  // namespace
 
-void AddCountCommand(cli::App& app, CommandAction* action) {
-  auto options = std::make_shared<CountCommandOptions>();
+void AddExportCountsCommand(cli::App& app, CommandAction* action) {
+  auto options = std::make_shared<ExportCountsOptions>();
   cli::App& command = *app.add_subcommand(
-      "count",
+      "export-counts",
       "Write the counts of the n-grams of a text, or the sums of the counts of "
       "several texts, for lm_trainer ngram --counts.\n"
-      "  lm_trainer count en.counts.gz --corpus text.xz --order 5");
+      "  lm_trainer export-counts en.counts.gz --corpus text.xz --order 5");
   command
       .add_option("file", options->file,
                   "File to write, a line 'WORD ... WORD<TAB>COUNT' for each "
@@ -56,7 +56,7 @@ void AddCountCommand(cli::App& app, CommandAction* action) {
       ->capture_default_str();
   command.callback([=] {
     CheckCountedInput(options->input);
-    *action = [=] { return RunCount(*options); };
+    *action = [=] { return ExportCounts(*options); };
   });
 }
 
