@@ -151,7 +151,10 @@ class Builder {
       leaves()[id - layout_.nodes] = {log_prob, kRoot};
       return;
     }
-    nodes()[id] = {log_prob, StoredBackoff(table_, k, i), 0, kRoot};
+    const bool is_context = level.children[i] != level.children[i + 1];
+    nodes()[id] = {log_prob,
+                   StoredBackoff(table_.rule, is_context, level.backoffs[i]), 0,
+                   kRoot};
   }
 
   void WriteBestWords() {

@@ -35,12 +35,9 @@ absl::Status CheckNgramValues(const NgramTable& table) {
 
 float StoredLogProb(float log_prob) { return std::min(log_prob, 0.0f); }
 
-float StoredBackoff(const NgramTable& table, int order, size_t i) {
-  const NgramLevel& level = table.levels[order - 1];
-  const bool is_context = level.children[i] != level.children[i + 1];
+float StoredBackoff(UnseenRule rule, bool is_context, float backoff) {
   // Only kBackOff uses the back-off weight of an n-gram without children.
-  return is_context || table.rule == UnseenRule::kBackOff ? level.backoffs[i]
-                                                          : 0.0f;
+  return is_context || rule == UnseenRule::kBackOff ? backoff : 0.0f;
 }
 
 }  // namespace lmserve

@@ -60,11 +60,11 @@ struct NgramTable {
 // NaN.
 absl::Status CheckNgramValues(const NgramTable& table);
 
-// Return what files store for the log-probability of an n-gram and for the
-// back-off weight of n-gram i of an order. REQUIRES: CheckNgramValues() is OK;
-// order < table.order().
+// Return what files store for the log-probability of an n-gram, and for the
+// back-off weight of one that is a context, or is not. REQUIRES:
+// CheckNgramValues() is OK.
 float StoredLogProb(float log_prob);
-float StoredBackoff(const NgramTable& table, int order, size_t i);
+float StoredBackoff(UnseenRule rule, bool is_context, float backoff);
 
 }  // namespace lmserve
 

@@ -64,11 +64,7 @@ ValueModel::Chain ValueModel::Read(const std::byte* state) const {
 
 void ValueModel::Write(const Chain& chain, std::byte* state) const {
   int size = chain.size;
-  while (size > 0 &&
-         std::signbit(trie_.backoffs[size - 1].Value(chain.ids[size - 1])) &&
-         trie_.backoffs[size - 1].Value(chain.ids[size - 1]) == 0) {
-    --size;
-  }
+  while (size > 0 && !trie_.Matters(size, chain.ids[size - 1])) --size;
   std::memset(state, 0xFF, state_size());
   for (int k = 0; k < size; ++k) {
     std::memcpy(state + k * id_size_, &chain.ids[k], id_size_);
@@ -100,7 +96,7 @@ std::vector<CountContext> ValueModel::Contexts(const Chain& chain) const {
 
 int ValueModel::FloorOrder(const Chain& chain) const {
   int k = chain.size;
-  while (k > 0 && trie_.backoffs[k - 1].Value(chain.ids[k - 1]) == 0) --k;
+  while (k > 0 && !trie_.Matters(k, chain.ids[k - 1])) --k;
   return k;
 }
 

@@ -3,6 +3,7 @@
 #define LMSERVE_MODELS_NGRAM_VALUE_TRIE_H_
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -50,8 +51,9 @@ struct ValueOrderRecord {
 // has a share, so all weights of contexts are {1 / size, 1}.
 inline constexpr CountSmoothing kNoSmoothing = {{0, 1, 1, 1}, 0};
 
-// The back-off weight of an n-gram without children whose weight is 0: it does
-// not matter for the words after it. An n-gram with children has 0 instead.
+// The back-off weight of an n-gram whose weight is 0 (ln 1) and whose children
+// are all blanks: it does not matter for the words after it. Others with the
+// weight 0 have +0.
 inline constexpr float kNoBackoff = -0.0f;
 
 // Views of the sections of a file. Does not own the bytes, which must outlive
@@ -81,6 +83,12 @@ struct ValueTrie {
     const int width = BitWidth(vocabulary_size - 1);
     return static_cast<WordId>(
         ReadBits(unigram_order, uint64_t{i} * width, width));
+  }
+
+  // Whether an n-gram matters for the words after it. REQUIRES: order < order().
+  bool Matters(int order, NgramId id) const {
+    return std::bit_cast<uint32_t>(backoffs[order - 1].Value(id)) !=
+           std::bit_cast<uint32_t>(kNoBackoff);
   }
 
   WordId vocabulary_size = 0;

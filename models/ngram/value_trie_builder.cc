@@ -131,6 +131,15 @@ class Builder {
     return std::isnan(table_.levels[k - 1].log_probs[i]);
   }
 
+  // Whether n-gram i of order k has children that are no blanks.
+  bool HasChildren(int k, size_t i) const {
+    const std::vector<uint32_t>& children = table_.levels[k - 1].children;
+    for (uint32_t child = children[i]; child < children[i + 1]; ++child) {
+      if (!IsBlank(k + 1, child)) return true;
+    }
+    return false;
+  }
+
   uint64_t CountBlanks(int k) const {
     const std::vector<float>& log_probs = table_.levels[k - 1].log_probs;
     return std::count_if(log_probs.begin(), log_probs.end(),
@@ -149,6 +158,7 @@ class Builder {
     }
     if (quantize_bits_ == 0) return values;
     UpdateJoint(k, values);
+    if (k == 1) return values;
     const std::vector<float> weights = Weights();
     const size_t most = size_t{1} << quantize_bits_;
     return QuantizeValues(values, weights, most - KeptValues(values));
@@ -201,12 +211,12 @@ class Builder {
     const NgramLevel& level = table_.levels[k - 1];
     std::vector<float> values(level.size());
     for (size_t i = 0; i < values.size(); ++i) {
-      const bool has_children = level.children[i] != level.children[i + 1];
-      values[i] = StoredBackoff(table_, k, i);
-      if (values[i] == 0) values[i] = has_children ? 0.0f : kNoBackoff;
+      const bool is_context = HasChildren(k, i);
+      values[i] = StoredBackoff(table_.rule, is_context, level.backoffs[i]);
+      if (values[i] == 0) values[i] = is_context ? 0.0f : kNoBackoff;
     }
     EncodedValues exact = EncodeBackoffs(values);
-    if (quantize_bits_ == 0) return exact;
+    if (quantize_bits_ == 0 || k == 1) return exact;
     const size_t kept = KeptValues(values);
     const size_t most = size_t{1} << quantize_bits_;
     if (exact.bytes() * 8 <= values.size() * quantize_bits_ || kept >= most) {
