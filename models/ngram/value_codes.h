@@ -60,12 +60,12 @@ static_assert(sizeof(ValueRecord) == 56);
 // A view of the codes of one order. Does not own them.
 struct ValueCodes {
   // Returns the value of an n-gram. REQUIRES: id < the number of n-grams.
-  float Value(NgramId id) const {
+  [[gnu::always_inline]] float Value(NgramId id) const {
     if (cells != nullptr) {
       const uint8_t* cell = cells + id / kCellRanks * kCellBytes;
       const auto bit = static_cast<uint32_t>(id % kCellRanks);
       if ((cell[4 + bit / 8] >> bit % 8 & 1) == 0) return common;
-      id = LoadUnaligned<uint32_t>(cell) + OnesBefore(cell + 4, bit);
+      id = CodesBefore(cell, bit);
     }
     return Decode(static_cast<uint32_t>(
         ReadBits(codes, id * bits, static_cast<int>(bits))));
@@ -99,14 +99,21 @@ struct ValueCodes {
   float common;
 
  private:
-  // Returns the number of ones before a bit. REQUIRES: bit < kCellRanks.
-  static uint32_t OnesBefore(const uint8_t* bits, uint32_t bit) {
-    uint32_t ones = 0;
-    for (; bit >= 32; bit -= 32, bits += 4) {
-      ones += std::popcount(LoadUnaligned<uint32_t>(bits));
-    }
-    return ones + std::popcount(LoadUnaligned<uint32_t>(bits) &
-                                ((uint32_t{1} << bit) - 1));
+  // Returns the number of codes before the one of a bit of a cell.
+  // REQUIRES: bit < kCellRanks.
+  static uint32_t CodesBefore(const uint8_t* cell, uint32_t bit) {
+    // The number of codes before the cell is in the bits before the first.
+    const uint32_t end = bit + 32;
+    const auto ones = [&](int i, uint32_t begin) {
+      const uint32_t count = end > begin ? end - begin : 0;
+      const uint64_t below =
+          count < 64 ? (uint64_t{1} << count) - 1 : ~uint64_t{0};
+      const auto word = LoadUnaligned<uint64_t>(cell + 8 * i);
+      return static_cast<uint32_t>(
+          std::popcount(word & below & (i == 0 ? ~uint64_t{0} << 32 : ~0)));
+    };
+    return LoadUnaligned<uint32_t>(cell) + ones(0, 0) + ones(1, 64) +
+           ones(2, 128) + ones(3, 192);
   }
 };
 

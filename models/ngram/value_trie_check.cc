@@ -241,12 +241,12 @@ absl::Status CheckBest(const ValueTrie& trie, int k, uint64_t larges_at) {
   for (uint64_t index = 0; index < level.large_count; ++index) {
     const LargeContext& large = level.larges[index];
     if (large.size <= kListedChildren) continue;
-    const NgramId first = level.LargeFirstChild(index);
+    const NgramId first = level.LargeFirstChild(large, index);
     const auto child = [&](uint32_t position) {
       const float value = log_probs.Value(first + position);
       return ScoredWord{position, std::isnan(value) ? kImpossible : value};
     };
-    const uint8_t* best = LargeBestAt(large, level.LargeData(index));
+    const uint8_t* best = LargeBestAt(large, level.LargeData(large, index));
     const int width = BitWidth(large.size - 1);
     const auto listed = [&](uint32_t i) {
       return child(static_cast<uint32_t>(ReadBits(best, i * width, width)));

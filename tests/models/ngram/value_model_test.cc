@@ -19,6 +19,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "hwy/targets.h"
 #include "models/ngram/ngram_builder.h"
 #include "models/ngram/ngram_model.h"
 #include "models/ngram/value_trie_builder.h"
@@ -194,6 +195,28 @@ TEST_P(ValueModelTest, ScoresHaveTheBitsOfTheFastLayout) {
   }
 }
 
+TEST_P(ValueModelTest, AllInstructionSetsGiveTheSameBits) {
+  const std::vector<Words> texts = RandomTexts(fast_, 20, 60);
+  const auto score = [&] {
+    std::vector<std::pair<std::vector<uint32_t>, State>> results;
+    for (const Words& text : texts) {
+      std::vector<float> logs(text.size());
+      State state = StartOf(model_);
+      const LanguageModel::Query query = {state.data(), text, state.data(),
+                                          absl::MakeSpan(logs)};
+      model_.Score({&query, 1});
+      results.emplace_back(Bits(logs), state);
+    }
+    return results;
+  };
+  const auto expected = score();
+  // Leaves only the code without vector instructions.
+  hwy::DisableTargets(~HWY_SCALAR);
+  const auto found = score();
+  hwy::DisableTargets(0);
+  EXPECT_EQ(found, expected);
+}
+
 TEST_P(ValueModelTest, BatchesEqualSingleWords) {
   const std::vector<Words> texts = RandomTexts(fast_, 60, 300);
   const State start = StartOf(model_);
@@ -331,7 +354,7 @@ TEST(ValueModelQuantizeTest, FewValuesStayExact) {
 }
 
 TEST(ValueModelQuantizeTest, FewerBitsTakeLessRoom) {
-  const NgramTable table = MakeTable(Cases()[5]);
+  const NgramTable table = MakeTable(Cases()[1]);
   size_t last = BuildValueFile(table, 0).value().size();
   for (int bits : {12, 8, 4, 2}) {
     const size_t size = BuildValueFile(table, bits).value().size();
@@ -390,10 +413,11 @@ void Use(const ValueModel& model, std::mt19937& random) {
 }
 
 TEST_P(ValueModelTest, DamagedFilesAreRefusedOrSafe) {
+  const int files = GetParam().words > 100 ? 40 : 400;  // others are slow
   std::mt19937 random(7);
   const AlignedFile quantized(BuildValueFile(made_.table, 3).value());
-  size_t accepted = 0;
-  for (int i = 0; i < 400; ++i) {
+  int accepted = 0;
+  for (int i = 0; i < files; ++i) {
     AlignedFile damaged = i % 2 == 0 ? made_.bytes : quantized;
     for (uint32_t n = 1 + random() % 3; n > 0; --n) {
       // Half of the changes are in the header and the first sections.
@@ -412,8 +436,8 @@ TEST_P(ValueModelTest, DamagedFilesAreRefusedOrSafe) {
     ++accepted;
     Use(**model, random);
   }
-  EXPECT_LT(accepted, 400u);
-  EXPECT_GT(accepted, 10u);
+  EXPECT_LT(accepted, files);
+  EXPECT_GT(accepted, 3);
 }
 
 TEST_P(ValueModelTest, TruncatedFilesAreRefused) {
