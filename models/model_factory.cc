@@ -15,6 +15,7 @@
 #include "models/neural/window_model.h"
 #include "models/ngram/count_model.h"
 #include "models/ngram/ngram_model.h"
+#include "models/ngram/value_model.h"
 #include "models/printable_text.h"
 
 namespace lmserve {
@@ -36,9 +37,13 @@ absl::StatusOr<AnyModel> CreateFromFile(absl::string_view file,
 absl::StatusOr<AnyModel> CreateNgram(const ModelFiles& files) {
   const absl::StatusOr<absl::string_view> bytes = FindFile(files, kNgramFile);
   if (!bytes.ok()) return bytes.status();
-  return CountTrie::Matches(*bytes)
-             ? CreateFromFile<CountModel>(kNgramFile, files)
-             : CreateFromFile<NgramModel>(kNgramFile, files);
+  if (CountTrie::Matches(*bytes)) {
+    return CreateFromFile<CountModel>(kNgramFile, files);
+  }
+  if (ValueTrie::Matches(*bytes)) {
+    return CreateFromFile<ValueModel>(kNgramFile, files);
+  }
+  return CreateFromFile<NgramModel>(kNgramFile, files);
 }
 
 absl::StatusOr<AnyModel> CreateRecurrent(const ModelFiles& files) {

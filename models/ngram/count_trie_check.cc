@@ -14,6 +14,7 @@
 #include "absl/strings/escaping.h"
 #include "models/ngram/bits.h"
 #include "models/ngram/broken_file.h"
+#include "models/ngram/count_level_check.h"
 #include "models/ngram/count_trie.h"
 #include "models/ngram/large_context.h"
 
@@ -26,32 +27,6 @@ static_assert(std::endian::native == std::endian::little,
 const uint8_t* Bytes(absl::string_view file) {
   return reinterpret_cast<const uint8_t*>(file.data());
 }
-
-// Finds sections by their offsets.
-class Sections {
- public:
-  explicit Sections(absl::string_view file) : file_(file) {}
-
-  // Returns `count` values at an offset, or an error that names the field,
-  // which is itself at the offset `field`.
-  template <typename T>
-  absl::StatusOr<const T*> Find(uint64_t field, absl::string_view what,
-                                uint64_t at, uint64_t count) const {
-    if (at % alignof(uint64_t) != 0 || at > file_.size() ||
-        file_.size() - at < kSectionPadding ||
-        (file_.size() - at - kSectionPadding) / sizeof(T) < count) {
-      return BrokenNgramFile(
-          field, absl::StrCat("offset of the ", what),
-          absl::StrCat("a multiple of 8 with ", count, " times ", sizeof(T),
-                       " and ", kSectionPadding, " bytes in the file"),
-          at);
-    }
-    return reinterpret_cast<const T*>(file_.data() + at);
-  }
-
- private:
-  const absl::string_view file_;
-};
 
 absl::Status CheckSmoothing(const CountSmoothing& smoothing, uint64_t offset) {
   for (int count = 0; count < 4; ++count) {
@@ -72,15 +47,15 @@ absl::Status CheckSmoothing(const CountSmoothing& smoothing, uint64_t offset) {
 // Checks the contexts of one order and their children.
 class LevelCheck {
  public:
-  LevelCheck(absl::string_view file, const CountTrie& trie, int order,
-             const CountLevelRecord& record)
+  LevelCheck(absl::string_view file, const CountLevel& level,
+             const CountLevelRecord& record, const LevelPlace& place)
       : file_(Bytes(file)),
-        level_(trie.levels[order - 1]),
+        level_(level),
         record_(record),
-        begin_sentence_(trie.begin_sentence),
+        begin_sentence_(place.begin_sentence),
         // Ranks of higher orders are compared when they are used.
-        ranks_(order == 1 ? trie.vocabulary_size : kNoRank),
-        first_order_(order == 1) {}
+        ranks_(place.order == 1 ? place.vocabulary_size : kNoRank),
+        first_order_(place.order == 1) {}
 
   absl::Status Run() {
     for (uint64_t i = 0; i < level_.direct; ++i) {
@@ -606,6 +581,17 @@ absl::Status FindUnigrams(const Sections& sections,
 
 }  // namespace
 
+absl::StatusOr<CountLevel> ParseCountLevel(absl::string_view file,
+                                           const CountLevelRecord& record,
+                                           const LevelPlace& place) {
+  const absl::StatusOr<CountLevel> level =
+      FindLevel(Sections(file), record, place.record_at, place.contexts);
+  if (!level.ok()) return level.status();
+  const absl::Status status = LevelCheck(file, *level, record, place).Run();
+  if (!status.ok()) return status;
+  return level;
+}
+
 bool CountTrie::Matches(absl::string_view bytes) {
   return bytes.substr(0, kCountTrieMagic.size()) ==
          absl::string_view(kCountTrieMagic.data(), kCountTrieMagic.size());
@@ -649,13 +635,15 @@ absl::StatusOr<CountTrie> CountTrie::Parse(absl::string_view bytes,
   if (!status.ok()) return status;
   uint64_t contexts = vocabulary_size;
   for (size_t i = 0; i < records.size(); ++i) {
-    absl::StatusOr<CountLevel> level =
-        FindLevel(sections, records[i],
-                  sizeof(header) + i * sizeof(CountLevelRecord), contexts);
+    const absl::StatusOr<CountLevel> level = ParseCountLevel(
+        bytes, records[i],
+        {.order = static_cast<int>(i) + 1,
+         .record_at = sizeof(header) + i * sizeof(CountLevelRecord),
+         .contexts = contexts,
+         .vocabulary_size = vocabulary_size,
+         .begin_sentence = begin_sentence});
     if (!level.ok()) return level.status();
-    trie.levels.push_back(*std::move(level));
-    status = LevelCheck(bytes, trie, static_cast<int>(i) + 1, records[i]).Run();
-    if (!status.ok()) return status;
+    trie.levels.push_back(*level);
     contexts = records[i].children;
   }
   return trie;

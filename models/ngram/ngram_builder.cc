@@ -17,27 +17,6 @@
 namespace lmserve {
 namespace {
 
-// Log-probabilities may exceed 0 by this much because of rounding: ARPA files
-// have 7 digits.
-constexpr float kRounding = 1e-4f;
-
-absl::Status CheckLevel(const NgramTable& table, int order) {
-  const NgramLevel& level = table.levels[order - 1];
-  for (size_t i = 0; i < level.size(); ++i) {
-    if (!(level.log_probs[i] <= kRounding)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(order, "-gram ", i, ": log-probability: expected at ",
-                       "most 0, found ", level.log_probs[i]));
-    }
-    if (order < table.order() && !(level.backoffs[i] <= kMaxBackOff)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(order, "-gram ", i, ": back-off: expected at most ",
-                       kMaxBackOff, ", found ", level.backoffs[i]));
-    }
-  }
-  return absl::OkStatus();
-}
-
 // Counts the children of large contexts, which are stored in the slots.
 uint64_t CountHashed(const NgramTable& table) {
   uint64_t hashed = 0;
@@ -56,14 +35,11 @@ uint64_t SlotsFor(uint64_t hashed) { return std::bit_ceil(hashed * 3 / 2 + 1); }
 
 absl::Status CheckTable(const NgramTable& table) {
   constexpr uint64_t kMax = std::numeric_limits<NodeId>::max();
-  uint64_t total = 1;
-  for (int k = 1; k <= table.order(); ++k) {
-    total += table.levels[k - 1].size();
-    if (total > kMax) break;
-    if (absl::Status status = CheckLevel(table, k); !status.ok()) {
-      return status;
-    }
+  if (absl::Status status = CheckNgramValues(table); !status.ok()) {
+    return status;
   }
+  uint64_t total = 1;
+  for (const NgramLevel& level : table.levels) total += level.size();
   if (total > kMax || SlotsFor(CountHashed(table)) > kMax) {
     return absl::ResourceExhaustedError(
         "too many n-grams for 32-bit ids: use a lower order or pruning");
@@ -145,8 +121,8 @@ class Builder {
     const NgramLevel& level = table_.levels[k - 1];
     const NodeId begin = level_begin_ + contexts.size();
     const auto likelier = [&level](uint32_t a, uint32_t b) {
-      return Likelier({level.words[a], Clamp(level.log_probs[a])},
-                      {level.words[b], Clamp(level.log_probs[b])});
+      return Likelier({level.words[a], StoredLogProb(level.log_probs[a])},
+                      {level.words[b], StoredLogProb(level.log_probs[b])});
     };
     std::vector<uint32_t> order;
     order.reserve(level.size());
@@ -165,22 +141,20 @@ class Builder {
     level_begin_ = begin;
   }
 
-  static float Clamp(float log_prob) { return std::min(log_prob, 0.0f); }
-
   // Writes n-gram i of order k as the node or leaf `id`. PlaceLevel() and
   // LinkChildren() set its children and link later.
   void Write(int k, NodeId id, uint32_t i) {
     const NgramLevel& level = table_.levels[k - 1];
-    const float log_prob = Clamp(level.log_probs[i]);
+    const float log_prob = StoredLogProb(level.log_probs[i]);
     words()[id] = level.words[i];
     if (k == table_.order()) {
       leaves()[id - layout_.nodes] = {log_prob, kRoot};
       return;
     }
     const bool is_context = level.children[i] != level.children[i + 1];
-    // Only kBackOff uses the back-off weight of an n-gram without children.
-    const bool has_backoff = is_context || table_.rule == UnseenRule::kBackOff;
-    nodes()[id] = {log_prob, has_backoff ? level.backoffs[i] : 0.0f, 0, kRoot};
+    nodes()[id] = {log_prob,
+                   StoredBackoff(table_.rule, is_context, level.backoffs[i]), 0,
+                   kRoot};
   }
 
   void WriteBestWords() {
@@ -188,8 +162,8 @@ class Builder {
     const NgramLevel& unigrams = table_.levels[0];
     std::iota(best, best + unigrams.size(), 0u);
     std::sort(best, best + unigrams.size(), [&](WordId a, WordId b) {
-      return Likelier({a, Clamp(unigrams.log_probs[a])},
-                      {b, Clamp(unigrams.log_probs[b])});
+      return Likelier({a, StoredLogProb(unigrams.log_probs[a])},
+                      {b, StoredLogProb(unigrams.log_probs[b])});
     });
   }
 

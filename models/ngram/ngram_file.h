@@ -79,10 +79,6 @@ inline constexpr uint32_t kMaxScannedChildren = 16;
 // per doubling of their size: 165 with 2^27 slots.
 inline constexpr uint32_t kMaxOccupiedSlots = 512;
 
-// The upper limit of the logarithm of a back-off weight. It is far above what
-// any smoothing method gives, and sums of such logarithms stay finite.
-inline constexpr float kMaxBackOff = 1000;
-
 // The sizes and byte offsets of the sections of a file.
 struct NgramLayout {
   explicit NgramLayout(const NgramHeader& header);

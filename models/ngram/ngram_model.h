@@ -51,6 +51,7 @@ class NgramModel final : public LanguageModel, public NgramSet {
 
   int order() const override { return file_.order(); }
   UnseenRule rule() const override { return file_.rule(); }
+  float log_alpha() const override { return file_.header.log_alpha; }
   uint64_t Count(int order) const override {
     return file_.header.counts[order - 1];
   }

@@ -30,6 +30,9 @@ class NgramSet {
   // How the probabilities of other n-grams follow from these.
   virtual UnseenRule rule() const = 0;
 
+  // Returns ln alpha of UnseenRule::kStupid; otherwise 0.
+  virtual float log_alpha() const { return 0; }
+
   // Returns the number of n-grams of an order. REQUIRES: 1 <= order <= order().
   virtual uint64_t Count(int order) const = 0;
 

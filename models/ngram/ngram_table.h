@@ -6,11 +6,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
 
 inline constexpr int kMaxNgramOrder = 32;
+
+// The upper limit of the logarithm of a back-off weight. It is far above what
+// any smoothing method gives, and sums of such logarithms stay finite.
+inline constexpr float kMaxBackOff = 1000;
 
 // The rule for the probability of a word w after a context h if the model has
 // no n-gram h w. h' is h without its first word.
@@ -49,6 +54,17 @@ struct NgramTable {
 
   int order() const { return static_cast<int>(levels.size()); }
 };
+
+// Returns INVALID_ARGUMENT if a log-probability is above 0 by more than
+// rounding explains, if a back-off weight is above kMaxBackOff, or if one is
+// NaN.
+absl::Status CheckNgramValues(const NgramTable& table);
+
+// Return what files store for the log-probability of an n-gram, and for the
+// back-off weight of one that is a context, or is not. REQUIRES:
+// CheckNgramValues() is OK.
+float StoredLogProb(float log_prob);
+float StoredBackoff(UnseenRule rule, bool is_context, float backoff);
 
 }  // namespace lmserve
 

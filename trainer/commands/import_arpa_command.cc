@@ -7,7 +7,6 @@
 
 #include "model_store/publish.h"
 #include "trainer/commands/command.h"
-#include "trainer/commands/common_options.h"
 #include "trainer/commands/import_options.h"
 #include "trainer/ngram/arpa.h"
 
@@ -15,14 +14,14 @@ namespace lmserve {
 namespace {
 
 struct ImportArpaOptions {
-  ModelOptions target;
+  ImportTarget target;
   std::string file;
   ArpaOptions arpa;
 };
 
 absl::Status RunImportArpa(const ImportArpaOptions& options) {
-  if (absl::Status status =
-          CheckCanPublish(options.target.store, options.target.model);
+  if (absl::Status status = CheckCanPublish(options.target.model.store,
+                                            options.target.model.model);
       !status.ok()) {
     return status;
   }
@@ -56,8 +55,11 @@ void AddImportArpaCommand(cli::App& app, CommandAction* action) {
                    "rejecting the file");
   AddStrictOption(command, "an n-gram that occurs twice",
                   &options->arpa.strict);
-  AddTargetOptions(command, &options->target);
-  command.callback([=] { *action = [=] { return RunImportArpa(*options); }; });
+  AddImportTarget(command, &options->target);
+  command.callback([=] {
+    CheckLayoutOptions(options->target.layout);
+    *action = [=] { return RunImportArpa(*options); };
+  });
 }
 
 }  // namespace lmserve

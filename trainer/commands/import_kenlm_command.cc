@@ -7,7 +7,6 @@
 
 #include "model_store/publish.h"
 #include "trainer/commands/command.h"
-#include "trainer/commands/common_options.h"
 #include "trainer/commands/import_options.h"
 #include "trainer/ngram/kenlm_file.h"
 
@@ -15,14 +14,14 @@ namespace lmserve {
 namespace {
 
 struct ImportKenlmOptions {
-  ModelOptions target;
+  ImportTarget target;
   std::string file;
   KenlmOptions kenlm;
 };
 
 absl::Status RunImportKenlm(const ImportKenlmOptions& options) {
-  if (absl::Status status =
-          CheckCanPublish(options.target.store, options.target.model);
+  if (absl::Status status = CheckCanPublish(options.target.model.store,
+                                            options.target.model.model);
       !status.ok()) {
     return status;
   }
@@ -53,8 +52,11 @@ void AddImportKenlmCommand(cli::App& app, CommandAction* action) {
                    &options->kenlm.unknown_log10);
   AddStrictOption(command, "n-grams with <s> after the first word",
                   &options->kenlm.strict);
-  AddTargetOptions(command, &options->target);
-  command.callback([=] { *action = [=] { return RunImportKenlm(*options); }; });
+  AddImportTarget(command, &options->target);
+  command.callback([=] {
+    CheckLayoutOptions(options->target.layout);
+    *action = [=] { return RunImportKenlm(*options); };
+  });
 }
 
 }  // namespace lmserve

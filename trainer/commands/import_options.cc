@@ -2,7 +2,9 @@
 #include "trainer/commands/import_options.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -28,18 +30,26 @@ void AddStrictOption(cli::App& command, absl::string_view example,
                                 example));
 }
 
-absl::Status PublishImported(const ModelOptions& target, absl::string_view file,
+void AddImportTarget(cli::App& command, ImportTarget* target) {
+  AddLayoutOptions(command, "4 to 5", &target->layout);
+  AddTargetOptions(command, &target->model);
+}
+
+absl::Status PublishImported(const ImportTarget& target, absl::string_view file,
                              const ImportedNgrams& model) {
   for (const std::string& warning : model.warnings) {
     PrintMessage(absl::StrCat("warning: ", file, ": ", warning));
   }
-  const absl::StatusOr<NgramFileContents> contents = BuildFastFile(model.table);
+  const absl::StatusOr<NgramFileContents> contents =
+      BuildTableFile(model.table, target.layout);
   if (!contents.ok()) return contents.status();
-  const absl::StatusOr<uint64_t> version =
-      PublishNgram(target.store, target.model, model.vocabulary, *contents,
-                   model.properties, {FirstWords(model.vocabulary)});
+  std::map<std::string, std::string> properties = model.properties;
+  AddLayoutProperties(target.layout, &properties);
+  const absl::StatusOr<uint64_t> version = PublishNgram(
+      target.model.store, target.model.model, model.vocabulary, *contents,
+      std::move(properties), {FirstWords(model.vocabulary)});
   if (!version.ok()) return version.status();
-  PrintPublished(target.model, *version);
+  PrintPublished(target.model.model, *version);
   return absl::OkStatus();
 }
 

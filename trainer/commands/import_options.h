@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "command_line/cli.h"
 #include "trainer/commands/common_options.h"
+#include "trainer/commands/layout_options.h"
 #include "trainer/ngram/imported_ngrams.h"
 
 namespace lmserve {
@@ -22,8 +23,17 @@ void AddUnknownOption(cli::App& command, absl::string_view cases,
 void AddStrictOption(cli::App& command, absl::string_view example,
                      bool* strict);
 
+// Where and how an imported model is stored.
+struct ImportTarget {
+  ModelOptions model;
+  LayoutOptions layout;
+};
+
+// --store, --model, --layout and --quantize.
+void AddImportTarget(cli::App& command, ImportTarget* target);
+
 // Prints the warnings about a file, publishes the model and prints its version.
-absl::Status PublishImported(const ModelOptions& target, absl::string_view file,
+absl::Status PublishImported(const ImportTarget& target, absl::string_view file,
                              const ImportedNgrams& model);
 
 }  // namespace lmserve

@@ -136,6 +136,7 @@ absl::Status RunInterpolate(const InterpolateOptions& options) {
 // Throws the exception by which CLI11 reports a wrong command line.
 void CheckOptions(const InterpolateOptions& options) {
   CheckMembers(options.members);
+  CheckLayoutOptions(options.output.layout);
   if (!options.valid.empty() || !options.members.weights.empty()) return;
   throw cli::ValidationError("--valid", "expected a text or --weights");
 }
@@ -164,7 +165,7 @@ void AddInterpolateCommand(cli::App& app, CommandAction* action) {
                   "member, as in SRILM")
       ->check(cli::Range(0.0, 1.0))
       ->capture_default_str();
-  AddNgramOutputOptions(command, &options->output);
+  AddNgramOutputOptions(command, "about 5 to 8", &options->output);
   command.callback([=] {
     CheckOptions(*options);
     *action = [=] { return RunInterpolate(*options); };

@@ -52,7 +52,10 @@ void AddNgramAssembleCommand(cli::App& app, CommandAction* action) {
       ->required();
   AddFileCountingOptions(command, &options->counting);
   AddNgramModelOptions(command, &options->model);
-  command.callback([=] { *action = [=] { return Assemble(*options); }; });
+  command.callback([=] {
+    CheckLayoutOptions(options->model.output.layout);
+    *action = [=] { return Assemble(*options); };
+  });
 }
 
 }  // namespace lmserve

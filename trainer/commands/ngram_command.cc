@@ -142,6 +142,7 @@ void AddNgramCommand(cli::App& app, CommandAction* action) {
   AddNgramModelOptions(command, &options->model);
   command.callback([=] {
     CheckCountedInput(options->input);
+    CheckLayoutOptions(options->model.output.layout);
     if (options->input.corpus.empty() &&
         (options->counting.memory > 0 || options->dry_run)) {
       throw cli::ValidationError(

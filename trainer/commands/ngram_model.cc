@@ -35,13 +35,13 @@ std::map<std::string, std::string> Properties(const NgramModelOptions& options,
   const EstimateOptions& estimate = options.estimate;
   std::map<std::string, std::string> properties = {
       {"smoothing", estimate.smoothing.method},
-      {"layout", options.layout},
       {"sentences", absl::StrCat(text.sentences)},
       {"tokens", absl::StrCat(text.tokens)},
   };
   if (!estimate.prune.empty()) {
     properties["prune"] = absl::StrJoin(estimate.prune, " ");
   }
+  AddLayoutProperties(options.output.layout, &properties);
   if (text.min_count > 1) {
     properties["min_count"] = absl::StrCat(text.min_count);
   }
@@ -68,10 +68,16 @@ absl::Status Validate(const NgramModelOptions& options, const TextRules& rules,
   return absl::OkStatus();
 }
 
+// Whether the model is stored as the counts of its n-grams.
+bool StoresCounts(const NgramModelOptions& options) {
+  return options.output.layout.is_compact() &&
+         IsFunctionOfCounts(options.estimate);
+}
+
 // Estimates the model and builds its file. Prints notes.
 absl::StatusOr<NgramFileContents> BuildFile(const NgramModelOptions& options,
                                             NgramCounts counts) {
-  if (options.layout == kCompactLayout) {
+  if (StoresCounts(options)) {
     absl::StatusOr<CompactEstimate> estimate =
         EstimateCompact(counts, options.estimate);
     if (!estimate.ok()) return estimate.status();
@@ -83,7 +89,7 @@ absl::StatusOr<NgramFileContents> BuildFile(const NgramModelOptions& options,
   if (!estimate.ok()) return estimate.status();
   for (const std::string& note : estimate->notes) PrintMessage(note);
   counts = {};
-  return BuildFastFile(estimate->table);
+  return BuildTableFile(estimate->table, options.output.layout);
 }
 
 absl::Status WrongVocabulary(const CountsManifest& manifest,
@@ -206,20 +212,20 @@ void AddNgramModelOptions(cli::App& command, NgramModelOptions* options) {
       "Omit n-grams that occur at most this often: one threshold "
       "per order, as in 0 0 1; the last one also applies to all "
       "higher orders");
-  command
-      .add_option("--layout", options->layout,
-                  "How the model is stored: compact takes about 1.25 bytes per "
-                  "n-gram, fast about 19; the probabilities are the same")
-      ->check(cli::IsMember(
-          {std::string(kCompactLayout), std::string(kFastLayout)}))
-      ->capture_default_str();
-  AddNgramOutputOptions(command, &options->output);
+  AddNgramOutputOptions(command,
+                        "about 1.25 with the smoothings modified-kneser-ney "
+                        "and witten-bell without --prune, otherwise 4 to 5",
+                        &options->output);
 }
 
 absl::Status CheckNgramModelOptions(const NgramModelOptions& options) {
   absl::Status status = CheckPruning(options.estimate.prune);
-  if (status.ok() && options.layout == kCompactLayout) {
-    status = CheckCanBeCompact(options.estimate);
+  if (status.ok() && options.output.layout.quantize > 0 &&
+      StoresCounts(options)) {
+    status = absl::InvalidArgumentError(
+        "--quantize: expected a model whose compact layout has probabilities; "
+        "this one has counts, which are exact and take about 1.25 bytes per "
+        "n-gram. Leave the option out");
   }
   if (status.ok()) status = CheckNgramOutput(options.output);
   if (!status.ok() || options.valid.empty() || options.valid == "-") {

@@ -20,15 +20,10 @@ namespace lmserve {
 // The way from n-gram counts to a published model, of the commands ngram and
 // ngram-assemble.
 
-// The values of --layout.
-inline constexpr absl::string_view kCompactLayout = "compact";
-inline constexpr absl::string_view kFastLayout = "fast";
-
 struct NgramModelOptions {
   NgramOutput output;
   std::string valid;
   EstimateOptions estimate;
-  std::string layout = std::string(kFastLayout);
 };
 
 // --valid, --smoothing and its parameters, --prune, --layout, --arpa, --store,

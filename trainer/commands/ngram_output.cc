@@ -14,7 +14,9 @@
 
 namespace lmserve {
 
-void AddNgramOutputOptions(cli::App& command, NgramOutput* output) {
+void AddNgramOutputOptions(cli::App& command, absl::string_view sizes,
+                           NgramOutput* output) {
+  AddLayoutOptions(command, sizes, &output->layout);
   command.add_option("--arpa", output->arpa,
                      "Also write the model to this ARPA file, compressed if "
                      "its name ends in .gz, .xz, .bz2 or .zst, or - for the "
@@ -88,8 +90,10 @@ absl::StatusOr<uint64_t> WriteNgramTable(
     const NgramOutput& output, const Vocabulary& vocabulary,
     const NgramTable& table, std::map<std::string, std::string> properties,
     std::vector<std::string> self_test) {
-  const absl::StatusOr<NgramFileContents> file = BuildFastFile(table);
+  const absl::StatusOr<NgramFileContents> file =
+      BuildTableFile(table, output.layout);
   if (!file.ok()) return file.status();
+  AddLayoutProperties(output.layout, &properties);
   return WriteNgramModel(output, vocabulary, *file, std::move(properties),
                          std::move(self_test));
 }

@@ -13,17 +13,22 @@
 #include "models/ngram/ngram_table.h"
 #include "models/vocabulary.h"
 #include "trainer/commands/common_options.h"
+#include "trainer/commands/layout_options.h"
 #include "trainer/ngram/publish_ngram.h"
 
 namespace lmserve {
 
-// Where a command writes an n-gram model: --store, --model and --arpa.
+// Where and how a command writes an n-gram model: --store, --model, --arpa and
+// the options of its layout.
 struct NgramOutput {
   ModelOptions target;
   std::string arpa;  // empty: no file
+  LayoutOptions layout;
 };
 
-void AddNgramOutputOptions(cli::App& command, NgramOutput* output);
+// Adds --layout and --quantize, too. `sizes` is as AddLayoutOptions() says.
+void AddNgramOutputOptions(cli::App& command, absl::string_view sizes,
+                           NgramOutput* output);
 
 // Whether the model can be written, before the work of making it.
 absl::Status CheckNgramOutput(const NgramOutput& output);
@@ -47,7 +52,7 @@ absl::StatusOr<uint64_t> WriteNgramModel(
     std::map<std::string, std::string> properties,
     std::vector<std::string> self_test);
 
-// Does the same with a table, in the fast layout.
+// Builds the file of a table in the layout of the options, and does the same.
 absl::StatusOr<uint64_t> WriteNgramTable(
     const NgramOutput& output, const Vocabulary& vocabulary,
     const NgramTable& table, std::map<std::string, std::string> properties,

@@ -75,6 +75,7 @@ absl::Status RunPrune(const PruneOptions& options) {
 
 // Throws the exception by which CLI11 reports a wrong command line.
 void CheckOptions(const PruneOptions& options) {
+  CheckLayoutOptions(options.output.layout);
   if (options.entropy || options.ngrams) return;
   throw cli::ValidationError("--entropy", "expected a number or --ngrams");
 }
@@ -114,7 +115,7 @@ void AddPruneCommand(cli::App& app, CommandAction* action) {
       "maximum-likelihood. Without it the source itself is used, whose lower "
       "orders do not estimate frequencies if it is a Kneser-Ney model: pruning "
       "by them loses much more");
-  AddNgramOutputOptions(command, &options->output);
+  AddNgramOutputOptions(command, "about 5 to 8", &options->output);
   command.callback([=] {
     CheckOptions(*options);
     *action = [=] { return RunPrune(*options); };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/ngram/compact_estimate.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "absl/base/macros.h"
 #include "models/ngram/count_trie_builder.h"
 #include "trainer/ngram/fit_counts.h"
 
@@ -39,29 +40,16 @@ void ForEachContext(const NgramCounts& counts, int k,
 
 }  // namespace
 
-absl::Status CheckCanBeCompact(const EstimateOptions& options) {
+bool IsFunctionOfCounts(const EstimateOptions& options) {
   const auto smoothing = MakeSmoothing(options.smoothing);
-  if (!smoothing.ok()) return smoothing.status();
-  if (!(*smoothing)->is_compact()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--layout: expected fast with --smoothing ", options.smoothing.method,
-        ", found compact, which only has interpolated methods: "
-        "modified-kneser-ney and witten-bell"));
-  }
-  for (uint32_t threshold : options.prune) {
-    if (threshold == 0) continue;
-    return absl::InvalidArgumentError(
-        "--layout: expected fast with --prune, found compact, which needs the "
-        "counts of all n-grams");
-  }
-  return absl::OkStatus();
+  return smoothing.ok() && (*smoothing)->is_compact() &&
+         std::all_of(options.prune.begin(), options.prune.end(),
+                     [](uint32_t threshold) { return threshold == 0; });
 }
 
 absl::StatusOr<CompactEstimate> EstimateCompact(
     const NgramCounts& counts, const EstimateOptions& options) {
-  if (absl::Status status = CheckCanBeCompact(options); !status.ok()) {
-    return status;
-  }
+  ABSL_ASSERT(IsFunctionOfCounts(options));
   SmoothingOptions smoothing_options = options.smoothing;
   smoothing_options.vocabulary = counts.levels[0].size() - 1;
   auto smoothing = MakeSmoothing(smoothing_options);

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "trainer/ngram/estimate.h"
 #include "trainer/ngram/ngram_counts.h"
@@ -18,14 +17,14 @@ struct CompactEstimate {
   std::vector<std::string> notes;  // for the user, as Estimate::notes
 };
 
-// Returns OK if the probabilities are a function of the counts of the model's
-// n-grams, as the compact layout needs it: for interpolated smoothing methods
-// without pruning. Otherwise INVALID_ARGUMENT, which names --layout.
-absl::Status CheckCanBeCompact(const EstimateOptions& options);
+// Whether the probabilities are a function of the counts of the model's
+// n-grams: for modified Kneser-Ney and Witten-Bell smoothing without pruning.
+// Then the compact layout stores the counts.
+bool IsFunctionOfCounts(const EstimateOptions& options);
 
 // Builds a model in the compact layout (models/ngram/count_trie.h). It has the
 // same probabilities as the model of EstimateModel(), but for rounding. Fails
-// like CheckCanBeCompact() and CountTrieBuilder.
+// like CountTrieBuilder. REQUIRES: IsFunctionOfCounts(options).
 absl::StatusOr<CompactEstimate> EstimateCompact(const NgramCounts& counts,
                                                 const EstimateOptions& options);
 

@@ -8,6 +8,7 @@
 #include "model_store/publish.h"
 #include "models/model_factory.h"
 #include "models/ngram/ngram_builder.h"
+#include "models/ngram/value_trie_builder.h"
 
 namespace lmserve {
 namespace {
@@ -27,14 +28,27 @@ NewVersion MakeVersion(const std::vector<uint64_t>& ngrams,
 
 }  // namespace
 
-absl::StatusOr<NgramFileContents> BuildFastFile(const NgramTable& table) {
-  absl::StatusOr<std::string> bytes = BuildNgramFile(table);
+namespace {
+
+absl::StatusOr<NgramFileContents> WithCounts(absl::StatusOr<std::string> bytes,
+                                             const NgramTable& table) {
   if (!bytes.ok()) return bytes.status();
   NgramFileContents file = {*std::move(bytes), {}};
   for (const NgramLevel& level : table.levels) {
     file.ngrams.push_back(level.size());
   }
   return file;
+}
+
+}  // namespace
+
+absl::StatusOr<NgramFileContents> BuildFastFile(const NgramTable& table) {
+  return WithCounts(BuildNgramFile(table), table);
+}
+
+absl::StatusOr<NgramFileContents> BuildValuesFile(const NgramTable& table,
+                                                  int quantize_bits) {
+  return WithCounts(BuildValueFile(table, quantize_bits), table);
 }
 
 absl::StatusOr<uint64_t> PublishNgram(

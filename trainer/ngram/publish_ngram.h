@@ -43,8 +43,11 @@ absl::StatusOr<uint64_t> PublishNgram(
     const NgramFilePaths& files, std::map<std::string, std::string> properties,
     std::vector<std::string> self_test);
 
-// Builds the file of a table, in the fast layout.
+// Build the file of a table: in the fast layout, or in the compact layout with
+// values, which are exact if `quantize_bits` is 0. See BuildValueFile().
 absl::StatusOr<NgramFileContents> BuildFastFile(const NgramTable& table);
+absl::StatusOr<NgramFileContents> BuildValuesFile(const NgramTable& table,
+                                                  int quantize_bits);
 
 }  // namespace lmserve
 

@@ -60,13 +60,10 @@ std::vector<Entry> ReadEntries(const NgramSet& model, int k,
 
 }  // namespace
 
-absl::StatusOr<NgramTable> TableOf(const NgramSet& model) {
-  if (model.rule() != UnseenRule::kBackOff && model.order() > 1) {
-    return absl::FailedPreconditionError(
-        "expected a model with back-off weights, found additive smoothing or "
-        "stupid back-off");
-  }
+NgramTable CopyTable(const NgramSet& model) {
   NgramTable table;
+  table.rule = model.rule();
+  table.log_alpha = model.log_alpha();
   table.levels.resize(model.order());
   for (int k = 1; k <= model.order(); ++k) {
     NgramLevel& level = table.levels[k - 1];
@@ -81,6 +78,19 @@ absl::StatusOr<NgramTable> TableOf(const NgramSet& model) {
     std::partial_sum(children.begin(), children.end(), children.begin());
     table.levels[k - 2].children = std::move(children);
   }
+  return table;
+}
+
+absl::StatusOr<NgramTable> TableOf(const NgramSet& model) {
+  if (model.rule() != UnseenRule::kBackOff && model.order() > 1) {
+    return absl::FailedPreconditionError(
+        "expected a model with back-off weights, found additive smoothing or "
+        "stupid back-off");
+  }
+  NgramTable table = CopyTable(model);
+  // A model of order 1 has no contexts to which a rule applies.
+  table.rule = UnseenRule::kBackOff;
+  table.log_alpha = 0;
   return table;
 }
 

@@ -8,6 +8,10 @@
 
 namespace lmserve {
 
+// Returns the table of a model, from which a file of the same model is made.
+// Thread-safe.
+NgramTable CopyTable(const NgramSet& model);
+
 // Returns the table from which BuildNgramFile() makes the same model, but for
 // the layout. Its words
 // are those of the model's vocabulary. Fails with FAILED_PRECONDITION for a

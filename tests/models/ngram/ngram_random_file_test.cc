@@ -4,71 +4,21 @@
 // and a file with random changes is refused or safe to use.
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "models/ngram/ngram_builder.h"
 #include "models/ngram/ngram_file.h"
 #include "models/ngram/ngram_model.h"
+#include "tests/models/ngram/random_table.h"
 
 namespace lmserve {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-Vocabulary MakeVocabulary(WordId size) {
-  std::string text = "<unk>\n<s>\n</s>\n";
-  for (WordId w = 3; w < size; ++w) absl::StrAppend(&text, "w", w, "\n");
-  return Vocabulary::Parse(text).value();
-}
-
-// Returns a table over `size` words whose contexts have no children, few, up to
-// kMaxScannedChildren, and more. Many suffixes of n-grams are missing.
-NgramTable RandomTable(WordId size, UnseenRule rule, uint32_t seed) {
-  std::mt19937 random(seed);
-  const auto quantized = [&] { return -0.5f * (1 + random() % 20); };
-  NgramTable table;
-  table.rule = rule;
-  if (rule == UnseenRule::kStupid) table.log_alpha = -0.75f;
-  table.levels.resize(4);
-  std::vector<WordId> words(size);
-  for (WordId w = 0; w < size; ++w) words[w] = w;
-  table.levels[0].words = words;
-  words.erase(words.begin() + 1);  // only the unigram of <s> ends with <s>
-  const std::array<uint32_t, 12> kWidths = {0,  1,  2,  15, 16, 17,
-                                            18, 40, 33, 0,  0,  3};
-  for (int k = 0; k < 4; ++k) {
-    NgramLevel& level = table.levels[k];
-    for (size_t i = 0; i < level.size(); ++i) {
-      level.log_probs.push_back(quantized());
-    }
-    if (k == 0) level.log_probs[1] = -kInfinity;
-    if (k == 3) break;
-    NgramLevel& next = table.levels[k + 1];
-    for (size_t i = 0; i < level.size(); ++i) {
-      level.backoffs.push_back(random() % 3 == 0 ? 0 : quantized());
-      level.children.push_back(next.size());
-      // The higher the order, the fewer contexts have children.
-      if (random() % (1 + 3 * k) != 0) continue;
-      std::shuffle(words.begin(), words.end(), random);
-      const uint32_t width =
-          std::min<uint32_t>(kWidths[random() % kWidths.size()], words.size());
-      std::vector<WordId> children(words.begin(), words.begin() + width);
-      std::sort(children.begin(), children.end());
-      next.words.insert(next.words.end(), children.begin(), children.end());
-    }
-    level.children.push_back(next.size());
-  }
-  return table;
-}
 
 using Words = std::vector<WordId>;
 
@@ -215,7 +165,7 @@ TEST_P(RandomTableTest, ChangedBytesAreRefusedOrHarmless) {
   for (int i = 0; i < 10000; ++i) {
     const bool large = i % 10 == 0;
     const std::vector<char> bytes = Changed(large ? bytes_ : tiny, random);
-    const auto model = NgramModel::Create(MakeVocabulary(large ? kWords : 12),
+    const auto model = NgramModel::Create(NumberedVocabulary(large ? kWords : 12),
                                           {bytes.data(), bytes.size()});
     if (!model.ok()) continue;
     ++parsed;
