@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds a child of a context by its rank, without its count, with AVX2 and BMI2.
-// Nothing is checked. Included by value_score.cc, once for each instruction set
-// of Highway.
+// Finds a child of a context by its rank, without its count, with AVX2 and
+// BMI2. Nothing is checked. Included by value_score.cc, once for each
+// instruction set of Highway.
 
 #if defined(LMSERVE_MODELS_NGRAM_CHILD_LOOKUP_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)

@@ -59,6 +59,34 @@ absl::Span<const ListedContext> BuiltCountLevel::listed() const {
           section.size() / sizeof(ListedContext)};
 }
 
+CountLevelRecord RecordOf(const BuiltCountLevel& level,
+                          absl::FunctionRef<uint64_t(absl::string_view)> add) {
+  std::array<uint64_t, kCountSections> offsets = {};
+  for (CountSection section : kFileSections) {
+    offsets[static_cast<int>(section)] = add(level.bytes(section));
+  }
+  const auto offset = [&offsets](CountSection section) {
+    return offsets[static_cast<int>(section)];
+  };
+  CountLevelRecord record = {};
+  record.children = level.children;
+  record.direct = level.plan.direct;
+  record.directory_at = offset(CountSection::kDirectory);
+  record.bases_at = offset(CountSection::kBases);
+  record.blocks_at = offset(CountSection::kBlocks);
+  record.blocks_size = level.bytes(CountSection::kBlocks).size();
+  record.larges_at = offset(CountSection::kLarges);
+  record.larges =
+      level.bytes(CountSection::kLarges).size() / sizeof(LargeContext);
+  record.large_bases_at = offset(CountSection::kLargeBases);
+  record.large_data_at = offset(CountSection::kLargeData);
+  record.large_data_size = level.bytes(CountSection::kLargeData).size();
+  record.smoothing = level.smoothing;
+  record.rank_bits = level.plan.rank_bits;
+  record.count_bits = level.plan.count_bits;
+  return record;
+}
+
 CountLevelBuilder::CountLevelBuilder(int order, const CountLevelPlan& plan,
                                      const CountSmoothing& smoothing,
                                      const LowerOrders& lower,

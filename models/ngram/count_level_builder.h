@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -42,6 +43,17 @@ struct BuiltCountLevel {
   std::unique_ptr<CountSections> sections;
   CountSectionBytes views;  // of the sections
 };
+
+// The sections of a level, in the order of the file.
+inline constexpr std::array<CountSection, 6> kFileSections = {
+    CountSection::kDirectory,  CountSection::kBases,
+    CountSection::kBlocks,     CountSection::kLarges,
+    CountSection::kLargeBases, CountSection::kLargeData};
+
+// Returns the record of a level. Calls `add` for each of its kFileSections, in
+// this order, which returns the offset of the section in the file.
+CountLevelRecord RecordOf(const BuiltCountLevel& level,
+                          absl::FunctionRef<uint64_t(absl::string_view)> add);
 
 // What the builder of a level asks of the levels of shorter contexts.
 class LowerOrders {

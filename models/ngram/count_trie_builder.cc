@@ -101,39 +101,6 @@ class FileWriter {
   uint64_t size_ = 0;
 };
 
-// The sections of a level, in the order of the file.
-constexpr std::array<CountSection, 6> kFileSections = {
-    CountSection::kDirectory,  CountSection::kBases,
-    CountSection::kBlocks,     CountSection::kLarges,
-    CountSection::kLargeBases, CountSection::kLargeData};
-
-CountLevelRecord PlanLevel(const BuiltCountLevel& level, FilePlan& plan) {
-  std::array<uint64_t, kCountSections> at;
-  for (CountSection section : kFileSections) {
-    at[static_cast<int>(section)] = plan.Add(level.bytes(section).size());
-  }
-  const auto offset = [&at](CountSection section) {
-    return at[static_cast<int>(section)];
-  };
-  CountLevelRecord record = {};
-  record.children = level.children;
-  record.direct = level.plan.direct;
-  record.directory_at = offset(CountSection::kDirectory);
-  record.bases_at = offset(CountSection::kBases);
-  record.blocks_at = offset(CountSection::kBlocks);
-  record.blocks_size = level.bytes(CountSection::kBlocks).size();
-  record.larges_at = offset(CountSection::kLarges);
-  record.larges =
-      level.bytes(CountSection::kLarges).size() / sizeof(LargeContext);
-  record.large_bases_at = offset(CountSection::kLargeBases);
-  record.large_data_at = offset(CountSection::kLargeData);
-  record.large_data_size = level.bytes(CountSection::kLargeData).size();
-  record.smoothing = level.smoothing;
-  record.rank_bits = level.plan.rank_bits;
-  record.count_bits = level.plan.count_bits;
-  return record;
-}
-
 template <typename T>
 absl::string_view BytesOf(const T* values, size_t count) {
   return {reinterpret_cast<const char*>(values), count * sizeof(T)};
@@ -218,7 +185,9 @@ uint64_t CountTrieBuilder::Write(
   header.unigram_order_at = plan.Add(order.size());
   std::vector<CountLevelRecord> records;
   for (const BuiltCountLevel& level : levels_) {
-    records.push_back(PlanLevel(level, plan));
+    records.push_back(RecordOf(level, [&plan](absl::string_view bytes) {
+      return plan.Add(bytes.size());
+    }));
   }
   header.file_size = plan.size();
   FileWriter writer(append);

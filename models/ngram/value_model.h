@@ -78,8 +78,8 @@ class ValueModel final : public LanguageModel, public NgramSet {
   // Returns the contexts of a chain, shortest first.
   std::vector<CountContext> Contexts(const Chain& chain) const;
 
-  // For kFloor: returns the order of the longest n-gram of a chain that matters.
-  // The next word depends on it alone. 0 if there is none.
+  // For kFloor: returns the order of the longest n-gram of a chain that
+  // matters. The next word depends on it alone. 0 if there is none.
   int FloorOrder(const Chain& chain) const;
 
   // For kStupid: the log-weight for backing off from a context of `remembered`

@@ -13,8 +13,8 @@
 // look-ups, when their addresses are known.
 //
 // As there, a block of words is processed order by order, and each order in
-// passes that prefetch the memory of later passes. They use AVX2 and BMI2; other
-// processors score a word at a time with CountContext.
+// passes that prefetch the memory of later passes. They use AVX2 and BMI2;
+// other processors score a word at a time with CountContext.
 //
 // Tested by tests/conformance and tests/models/ngram/value_model_test.cc.
 
@@ -210,8 +210,8 @@ class BatchScorer {
   void PrefetchValues(const Piece& piece) const {
     for (int slot = piece.begin; slot < piece.end; ++slot) {
       const int order = sizes_[slot];
-      __builtin_prefetch(trie_.log_probs[order - 1].Address(
-          ngrams_[order - 1][slot]));
+      __builtin_prefetch(
+          trie_.log_probs[order - 1].Address(ngrams_[order - 1][slot]));
       const int longest = std::min(sizes_[slot - 1], levels_);
       for (int k = order; k <= longest; ++k) {
         __builtin_prefetch(
@@ -225,8 +225,8 @@ class BatchScorer {
     if (!query.log_probs.empty()) {
       float* log_prob = &query.log_probs[piece.first_word];
       for (int slot = piece.begin; slot < piece.end; ++slot) {
-        *log_prob++ = LogProb(model_, NgramsOf(slot - 1),
-                              remembered_[slot - 1], NgramsOf(slot));
+        *log_prob++ = LogProb(model_, NgramsOf(slot - 1), remembered_[slot - 1],
+                              NgramsOf(slot));
       }
     }
     const size_t read = piece.first_word + (piece.end - piece.begin);

@@ -85,7 +85,8 @@ struct ValueTrie {
         ReadBits(unigram_order, uint64_t{i} * width, width));
   }
 
-  // Whether an n-gram matters for the words after it. REQUIRES: order < order().
+  // Whether an n-gram matters for the words after it. REQUIRES: order <
+  // order().
   bool Matters(int order, NgramId id) const {
     return std::bit_cast<uint32_t>(backoffs[order - 1].Value(id)) !=
            std::bit_cast<uint32_t>(kNoBackoff);

@@ -4,13 +4,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <utility>
 #include <vector>
 
+#include "absl/base/macros.h"
 #include "absl/status/status.h"
 #include "models/language_model.h"
 #include "models/ngram/count_level_builder.h"
+#include "models/ngram/count_level_survey.h"
+#include "models/ngram/count_sections.h"
 #include "models/ngram/suffix_closure.h"
 #include "models/ngram/value_encoder.h"
 #include "models/ngram/value_quantizer.h"
@@ -36,23 +40,9 @@ class SectionWriter {
   }
 
   CountLevelRecord AddLevel(const BuiltCountLevel& level) {
-    CountLevelRecord record = {};
-    record.children = level.children;
-    record.direct = level.direct;
-    record.directory_at = Add(level.directory.data(), level.directory.size());
-    record.bases_at = Add(level.bases.data(), level.bases.size());
-    record.blocks_size = level.blocks.size() - kSectionPadding;
-    record.blocks_at = Add(level.blocks.data(), record.blocks_size);
-    record.larges = level.larges.size();
-    record.larges_at = Add(level.larges.data(), record.larges);
-    record.large_bases_at =
-        Add(level.large_bases.data(), level.large_bases.size());
-    record.large_data_size = level.large_data.size() - kSectionPadding;
-    record.large_data_at = Add(level.large_data.data(), record.large_data_size);
-    record.smoothing = level.smoothing;
-    record.rank_bits = level.widths.rank_bits;
-    record.count_bits = level.widths.count_bits;
-    return record;
+    return RecordOf(level, [this](absl::string_view bytes) {
+      return Add(bytes.data(), bytes.size());
+    });
   }
 
   ValueRecord AddValues(const EncodedValues& values) {
@@ -238,7 +228,7 @@ class Builder {
     return writer_.Add(bits.bytes().data(), bits.bytes().size());
   }
 
-  // Calls add(context, first child) for each context of order k.
+  // Calls add(context) for each context of order k.
   template <typename Add>
   void ForEachContext(int k, const Add& add) const {
     const std::vector<uint32_t>& children = table_.levels[k - 1].children;
@@ -247,44 +237,66 @@ class Builder {
     for (uint32_t c = 0; c + 1 < children.size(); ++c) {
       CountedContext context = {};
       uint32_t first = 0;  // child of the suffix
-      context.suffix_children = static_cast<uint32_t>(table_.levels[0].size());
       if (k > 1) {
-        const std::vector<uint32_t>& firsts = table_.levels[k - 2].children;
-        const uint32_t suffix = links_[k - 2][c];
-        context.suffix = suffix;
-        first = firsts[suffix];
-        context.suffix_children = firsts[suffix + 1] - first;
+        context.suffix = links_[k - 2][c];
+        first = table_.levels[k - 2].children[context.suffix];
       }
       list.clear();
       for (uint32_t i = children[c]; i < children[c + 1]; ++i) {
         list.push_back({suffixes[i] - first, 1});
       }
       context.children = list;
-      add(context, children[c]);
+      add(context);
     }
   }
 
-  // Builds the trie of the contexts of order k. The lists of the likeliest
-  // children are sorted by `log_probs`, those of the children.
+  // What the builder of the contexts of order k asks. The lists of the
+  // likeliest children are sorted by `log_probs`, those of all children of the
+  // order: by kNoSmoothing, the builder adds nothing to these numbers.
+  class Orders final : public LowerOrders {
+   public:
+    Orders(const NgramTable& table, int k, const ValueCodes& log_probs)
+        : table_(table), k_(k), log_probs_(log_probs) {}
+
+    uint32_t SuffixChildren(const CountedContext& context) const override {
+      if (k_ == 1) return static_cast<uint32_t>(table_.levels[0].size());
+      const std::vector<uint32_t>& children = table_.levels[k_ - 2].children;
+      return children[context.suffix + 1] - children[context.suffix];
+    }
+
+    void Compute(const CountedContext& context,
+                 absl::Span<double> values) const override {
+      ABSL_ASSERT(values.size() == context.children.size());
+      for (size_t i = 0; i < values.size(); ++i) {
+        const float value = log_probs_.Value(first_child_ + i);
+        values[i] = double{std::isnan(value) ? kImpossible : value};
+      }
+    }
+
+    // Goes on from a context to the next one.
+    void Pass(const CountedContext& context) {
+      first_child_ += context.children.size();
+    }
+
+   private:
+    const NgramTable& table_;
+    const int k_;
+    const ValueCodes& log_probs_;
+    uint64_t first_child_ = 0;  // of the current context
+  };
+
+  // Builds the trie of the contexts of order k.
   absl::StatusOr<BuiltCountLevel> BuildLevel(
       int k, const ValueCodes& log_probs) const {
     CountLevelSurvey survey;
-    ForEachContext(k, [&](const CountedContext& context, uint32_t) {
-      survey.Add(context);
-    });
-    uint32_t first_child = 0;
-    // By kNoSmoothing, the builder adds nothing to these numbers.
-    CountLevelBuilder builder(
-        k, survey, kNoSmoothing,
-        [&](const CountedContext&, absl::Span<double> values) {
-          for (size_t i = 0; i < values.size(); ++i) {
-            const float value = log_probs.Value(first_child + i);
-            values[i] = double{std::isnan(value) ? kImpossible : value};
-          }
-        });
-    ForEachContext(k, [&](const CountedContext& context, uint32_t first) {
-      first_child = first;
+    ForEachContext(k,
+                   [&](const CountedContext& context) { survey.Add(context); });
+    Orders orders(table_, k, log_probs);
+    CountLevelBuilder builder(k, survey.Plan(), kNoSmoothing, orders,
+                              std::make_unique<MemoryCountSections>());
+    ForEachContext(k, [&](const CountedContext& context) {
       builder.Add(context);
+      orders.Pass(context);
     });
     return builder.Finish();
   }

@@ -84,10 +84,10 @@ absl::Status PrintPlan(const NgramOptions& options) {
   };
   const uint64_t ngrams =
       std::accumulate(text->ngrams.begin(), text->ngrams.end(), uint64_t{0});
-  const bool is_compact = options.model.layout == kCompactLayout;
+  const bool stores_counts = StoresCounts(options.model);
   // The windows are removed when the trie has them.
   const uint64_t building =
-      is_compact ? plan.trie + PlanAssemblyDisk(text->ngrams) : plan.trie;
+      stores_counts ? plan.trie + PlanAssemblyDisk(text->ngrams) : plan.trie;
   std::cout << absl::StrFormat(
       "different n-grams, about   %s\n"
       "temporary files, at most   %.3f GB: counting %.3f, trie %.3f, model "
@@ -99,10 +99,10 @@ absl::Status PrintPlan(const NgramOptions& options) {
       gigabytes(plan.counting_peak()), gigabytes(plan.counts + plan.trie),
       gigabytes(building), options.counting.temporary,
       gigabytes(FreeDiskBytes(options.counting.temporary)),
-      gigabytes(is_compact
+      gigabytes(stores_counts
                     ? AssemblyMemory(text->counts.size(), text->word_bytes)
                     : ngrams * kEstimateBytes),
-      is_compact ? ", part of --memory" : ", besides --memory");
+      stores_counts ? ", part of --memory" : ", besides --memory");
   return absl::OkStatus();
 }
 

@@ -68,12 +68,6 @@ absl::Status Validate(const NgramModelOptions& options, const TextRules& rules,
   return absl::OkStatus();
 }
 
-// Whether the model is stored as the counts of its n-grams.
-bool StoresCounts(const NgramModelOptions& options) {
-  return options.output.layout.is_compact() &&
-         IsFunctionOfCounts(options.estimate);
-}
-
 // Estimates the model and builds its file. Prints notes.
 absl::StatusOr<NgramFileContents> BuildFile(const NgramModelOptions& options,
                                             NgramCounts counts) {
@@ -190,6 +184,11 @@ absl::Status PublishAssembled(const NgramModelOptions& options,
 
 }  // namespace
 
+bool StoresCounts(const NgramModelOptions& options) {
+  return options.output.layout.is_compact() &&
+         IsFunctionOfCounts(options.estimate);
+}
+
 void AddNgramModelOptions(cli::App& command, NgramModelOptions* options) {
   command.add_option("--valid", options->valid,
                      "Report the perplexity on this text after training");
@@ -251,8 +250,8 @@ absl::Status PublishFromCounts(const NgramModelOptions& options,
 
 std::string ModelTaskName(const NgramModelOptions& options,
                           const std::string& counting) {
-  return TaskName(
-      {counting, options.layout, options.estimate.smoothing.method});
+  return TaskName({counting, options.output.layout.layout,
+                   options.estimate.smoothing.method});
 }
 
 absl::Status PublishFromDirectory(const NgramModelOptions& options,
@@ -267,9 +266,9 @@ absl::Status PublishFromDirectory(const NgramModelOptions& options,
   PrintTextSize(totals.sentences, totals.tokens, totals.unknown,
                 manifest->vocabulary, totals.blank_lines);
   const std::string words = absl::StrCat(directory, "/", kWordsFile);
-  const bool is_compact = options.layout == kCompactLayout;
+  const bool stores_counts = StoresCounts(options);
   absl::Status status;
-  if (is_compact) {
+  if (stores_counts) {
     status = CheckAssemblyMemory(*manifest, words, counting.memory);
     if (!status.ok()) return status;
   }
@@ -284,7 +283,7 @@ absl::Status PublishFromDirectory(const NgramModelOptions& options,
   for (const FirstSentence& sentence : totals.self_test) {
     text.self_test.push_back(sentence.text);
   }
-  if (is_compact) {
+  if (stores_counts) {
     return PublishAssembled(options, counting, *manifest, words, *shape,
                             std::move(text), stop, work);
   }

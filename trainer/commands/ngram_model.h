@@ -26,6 +26,9 @@ struct NgramModelOptions {
   EstimateOptions estimate;
 };
 
+// Whether the model is stored as the counts of its n-grams.
+bool StoresCounts(const NgramModelOptions& options);
+
 // --valid, --smoothing and its parameters, --prune, --layout, --arpa, --store,
 // --model.
 void AddNgramModelOptions(cli::App& command, NgramModelOptions* options);
@@ -51,8 +54,8 @@ absl::Status PublishFromCounts(const NgramModelOptions& options,
                                NgramCounts counts);
 
 // Publishes a model of the counts in a directory; see CountsManifest. The trie
-// is built in the work directory, and a compact model, too, within
-// counting.memory bytes; a fast one is estimated in memory. If the directory is
+// is built in the work directory, and a model that stores counts, too, within
+// counting.memory bytes; others are estimated in memory. If the directory is
 // temporary, its windows are removed when the trie has them.
 absl::Status PublishFromDirectory(const NgramModelOptions& options,
                                   const CountingOptions& counting,

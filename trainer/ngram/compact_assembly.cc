@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/base/macros.h"
 #include "absl/strings/str_cat.h"
 #include "models/model_factory.h"
 #include "models/ngram/count_trie_builder.h"
@@ -273,8 +274,7 @@ absl::StatusOr<AssembledModel> AssembleCompact(const TrieShape& shape,
                                                int threads,
                                                const StopFlag* stop,
                                                WorkDirectory& work) {
-  absl::Status status = CheckCanBeCompact(options);
-  if (!status.ok()) return status;
+  ABSL_ASSERT(IsFunctionOfCounts(options));
   SmoothingOptions smoothing_options = options.smoothing;
   smoothing_options.vocabulary = shape.vocabulary - 1;
   auto smoothing = MakeSmoothing(smoothing_options);
@@ -288,6 +288,7 @@ absl::StatusOr<AssembledModel> AssembleCompact(const TrieShape& shape,
     std::string note = (*smoothing)->Fit(k, (*surveys)[k - 1].counts_of_counts);
     if (!note.empty()) model.notes.push_back(std::move(note));
   }
+  absl::Status status;
   if (work.Finished(kModelStage) != nullptr) {
     status = work.CheckFile(kNgramFile);
   } else {

@@ -36,7 +36,7 @@ struct AssembledModel {
 //
 // Each step is in the journal, so that an interrupted run continues there.
 // Fails as EstimateCompact() does, with ABORTED if a stop was requested, and
-// with DATA_LOSS if files are damaged.
+// with DATA_LOSS if files are damaged. REQUIRES: IsFunctionOfCounts(options).
 absl::StatusOr<AssembledModel> AssembleCompact(const TrieShape& shape,
                                                const EstimateOptions& options,
                                                int threads,

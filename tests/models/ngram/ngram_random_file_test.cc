@@ -165,8 +165,8 @@ TEST_P(RandomTableTest, ChangedBytesAreRefusedOrHarmless) {
   for (int i = 0; i < 10000; ++i) {
     const bool large = i % 10 == 0;
     const std::vector<char> bytes = Changed(large ? bytes_ : tiny, random);
-    const auto model = NgramModel::Create(NumberedVocabulary(large ? kWords : 12),
-                                          {bytes.data(), bytes.size()});
+    const auto model = NgramModel::Create(
+        NumberedVocabulary(large ? kWords : 12), {bytes.data(), bytes.size()});
     if (!model.ok()) continue;
     ++parsed;
     Exercise(**model, random);

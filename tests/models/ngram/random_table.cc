@@ -30,7 +30,8 @@ NgramTable RandomTable(WordId size, UnseenRule rule, uint32_t seed,
   for (WordId w = 0; w < size; ++w) words[w] = w;
   table.levels[0].words = words;
   words.erase(words.begin() + 1);  // only the unigram of <s> ends with <s>
-  const std::array<uint32_t, 12> widths = {0,  1,  2, 15, 16, 17, 18, most_children, 33, 0,  0,  3};
+  const std::array<uint32_t, 12> widths = {
+      0, 1, 2, 15, 16, 17, 18, most_children, 33, 0, 0, 3};
   for (int k = 0; k < 4; ++k) {
     NgramLevel& level = table.levels[k];
     for (size_t i = 0; i < level.size(); ++i) {

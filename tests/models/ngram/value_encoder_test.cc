@@ -170,9 +170,9 @@ TEST(ValueQuantizerTest, ErrorIsBelowThatOfEqualPopulations) {
                     different.end());
     EXPECT_LE(different.size(), bins);
     EXPECT_GT(different.size(), bins / 2);
-    EXPECT_LT(WeightedError(values, found, weights),
-              0.8 * WeightedError(values, EqualPopulation(values, bins),
-                                  weights));
+    EXPECT_LT(
+        WeightedError(values, found, weights),
+        0.8 * WeightedError(values, EqualPopulation(values, bins), weights));
   }
 }
 

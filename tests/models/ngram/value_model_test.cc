@@ -167,10 +167,12 @@ std::vector<Words> RandomTexts(const LanguageModel& model, size_t count,
   return texts;
 }
 
-// The bits of floats, among which are infinities. Zeros of both signs are equal.
+// The bits of floats, among which are infinities. Zeros of both signs are
+// equal.
 std::vector<uint32_t> Bits(absl::Span<const float> values) {
   std::vector<uint32_t> bits;
-  for (float value : values) bits.push_back(std::bit_cast<uint32_t>(value + 0.0f));
+  for (float value : values)
+    bits.push_back(std::bit_cast<uint32_t>(value + 0.0f));
   return bits;
 }
 
@@ -268,8 +270,8 @@ TEST_P(ValueModelTest, PredictionsAreThoseOfTheFastLayout) {
       fast_.Distribution({&fast_row, 1}, expected.data());
       model_.Distribution({&row, 1}, found.data());
       ASSERT_EQ(Bits(found), Bits(expected));
-      for (size_t k : {size_t{1}, size_t{10}, size_t{64}, size_t{200},
-                       size_t{words}}) {
+      for (size_t k :
+           {size_t{1}, size_t{10}, size_t{64}, size_t{200}, size_t{words}}) {
         k = std::min<size_t>(k, words);
         std::vector<ScoredWord> best(k), found_best(k);
         TakeBest(expected, absl::MakeSpan(best));
