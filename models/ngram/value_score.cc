@@ -132,11 +132,13 @@ class BatchScorer {
     int begin, end;
   };
 
+  // A look-up in a large context.
   struct LargeLookup {
     const LargeContext* large;
     const uint8_t* data;
     uint64_t index;  // of the large context
-    uint16_t slot;
+    RankRun run;     // of an Elias-Fano list
+    uint32_t slot;
   };
 
   void Add(const LanguageModel::Query& query) {
@@ -201,33 +203,97 @@ class BatchScorer {
   }
 
   void ScoreBlock() {
+    word_count_ = found_count_;
+    std::copy_n(found_.data(), word_count_, word_slots_.data());
     for (int k = 0; k < levels_ && found_count_ > 0; ++k) FindLevel(k);
-    for (int i = 0; i < piece_count_; ++i) PrefetchValues(pieces_[i]);
+    if (trie_.rule == UnseenRule::kBackOff) {
+      SumValues();
+    } else {
+      for (int i = 0; i < word_count_; ++i) SetLogProb(word_slots_[i]);
+    }
     for (int i = 0; i < piece_count_; ++i) FinishPiece(pieces_[i]);
     used_ = piece_count_ = found_count_ = 0;
   }
 
-  void PrefetchValues(const Piece& piece) const {
-    for (int slot = piece.begin; slot < piece.end; ++slot) {
-      const int order = sizes_[slot];
-      __builtin_prefetch(
-          trie_.log_probs[order - 1].Address(ngrams_[order - 1][slot]));
-      const int longest = std::min(sizes_[slot - 1], levels_);
-      for (int k = order; k <= longest; ++k) {
-        __builtin_prefetch(
-            trie_.backoffs[k - 1].Address(ngrams_[k - 1][slot - 1]));
+  void SetLogProb(int slot) {
+    log_probs_[slot] = LogProb(model_, NgramsOf(slot - 1),
+                               remembered_[slot - 1], NgramsOf(slot));
+  }
+
+  // Computes the log-probabilities of a model with back-off weights: does what
+  // LogProb() does, order by order.
+  void SumValues() {
+    // The slots whose longest n-gram has order k + 1, and those for which the
+    // back-off weight of the context of order k + 1 is needed.
+    std::array<List, kMaxNgramOrder> longest, contexts;
+    std::array<int, kMaxNgramOrder> longest_counts = {}, context_counts = {};
+    for (int i = 0; i < word_count_; ++i) {
+      const uint16_t slot = word_slots_[i];
+      const int k = sizes_[slot] - 1;
+      longest[k][longest_counts[k]++] = slot;
+      __builtin_prefetch(trie_.log_probs[k].Address(ngrams_[k][slot]));
+    }
+    for (int k = 0; k < levels_; ++k) {
+      const ValueCodes& backoffs = trie_.backoffs[k];
+      const NgramId* ids = ngrams_[k].data();
+      int count = 0;
+      for (int i = 0; i < word_count_; ++i) {
+        const uint16_t slot = word_slots_[i];
+        contexts[k][count] = slot;
+        count += (sizes_[slot] <= k + 1) & (sizes_[slot - 1] > k);
       }
+      for (int i = 0; i < count; ++i) {
+        __builtin_prefetch(backoffs.Address(ids[contexts[k][i] - 1]));
+      }
+      context_counts[k] = count;
+    }
+    for (int k = 0; k <= levels_; ++k) {
+      ReadValues(trie_.log_probs[k], [&](const auto& value) HWY_ATTR {
+        for (int i = 0, count = longest_counts[k]; i < count; ++i) {
+          const uint16_t slot = longest[k][i];
+          log_probs_[slot] = value(ngrams_[k][slot]);
+          weights_[slot] = 0;
+        }
+      });
+    }
+    for (int k = levels_ - 1; k >= 0; --k) {
+      ReadValues(trie_.backoffs[k], [&](const auto& value) HWY_ATTR {
+        for (int i = 0, count = context_counts[k]; i < count; ++i) {
+          const uint16_t slot = contexts[k][i];
+          weights_[slot] += value(ngrams_[k][slot - 1]);
+        }
+      });
+    }
+    for (int i = 0; i < word_count_; ++i) {
+      const uint16_t slot = word_slots_[i];
+      log_probs_[slot] += weights_[slot];
+      // The longest n-gram is a blank.
+      if (HWY_UNLIKELY(std::isnan(log_probs_[slot]))) SetLogProb(slot);
+    }
+  }
+
+  // Calls read with a function that returns the value of an id, without
+  // branches for kinds of codes.
+  template <typename Read>
+  HWY_INLINE static void ReadValues(const ValueCodes& codes, const Read& read) {
+    const int bits = static_cast<int>(codes.bits);
+    const auto code = [&](NgramId id) HWY_ATTR {
+      return static_cast<uint32_t>(ReadBits(codes.codes, id * bits, bits));
+    };
+    if (codes.cells != nullptr) {
+      read([&](NgramId id) HWY_ATTR { return codes.Value(id); });
+    } else if (codes.kind == CodeKind::kTable) {
+      read([&](NgramId id) HWY_ATTR { return codes.table[code(id)]; });
+    } else {
+      read([&](NgramId id) HWY_ATTR { return codes.Decode(code(id)); });
     }
   }
 
   void FinishPiece(const Piece& piece) {
     const LanguageModel::Query& query = *piece.query;
     if (!query.log_probs.empty()) {
-      float* log_prob = &query.log_probs[piece.first_word];
-      for (int slot = piece.begin; slot < piece.end; ++slot) {
-        *log_prob++ = LogProb(model_, NgramsOf(slot - 1), remembered_[slot - 1],
-                              NgramsOf(slot));
-      }
+      std::copy(&log_probs_[piece.begin], &log_probs_[piece.end - 1] + 1,
+                &query.log_probs[piece.first_word]);
     }
     const size_t read = piece.first_word + (piece.end - piece.begin);
     if (query.next_state == nullptr || read < query.words.size()) return;
@@ -239,19 +305,50 @@ class BatchScorer {
     model_.Write(chain, query.next_state);
   }
 
+  // Where the look-ups of a level write what they find. A local variable, so
+  // that its members are in registers.
+  struct Results {
+    // By slot: the n-grams of the next order, their ranks, and how many orders
+    // were found.
+    NgramId* ngrams;
+    uint32_t* ranks;
+    int* sizes;
+    uint16_t* found;  // a List of the slots with an n-gram
+    int found_count;
+    const CountLevel* next_level;
+
+    // Keeps the n-gram of the slot's word.
+    HWY_INLINE void Keep(uint32_t slot, const Child<NgramId>& child) {
+      const bool exists = child.index != kNoRank;
+      ngrams[slot] = child.id;
+      ranks[slot] = child.index;
+      sizes[slot] += exists;
+      found[found_count] = static_cast<uint16_t>(slot);
+      found_count += exists;
+      const bool in_block = exists & (child.id >= next_level->direct);
+      __builtin_prefetch(
+          &next_level
+               ->directory[(in_block ? child.id - next_level->direct : 0) /
+                           kBlockContexts]);
+    }
+  };
+
   // Looks up the words of found_ among the children of their contexts of order
   // k + 1.
   void FindLevel(int k) {
     const CountLevel& level = trie_.levels[k];
-    level_ = &level;
-    ReadContexts(ngrams_[k].data(), k);
-    found_count_ = 0;
-    next_ngrams_ = ngrams_[k + 1].data();
-    next_level_ = k + 1 < levels_ ? &trie_.levels[k + 1] : nullptr;
+    ReadContexts(level, k);
+    // The n-grams of the highest order are no contexts: any level will do.
+    Results results = {ngrams_[k + 1].data(),
+                       ranks_.data(),
+                       sizes_.data(),
+                       found_.data(),
+                       0,
+                       &trie_.levels[std::min(k + 1, levels_ - 1)]};
     // The look-ups by kind, as indices of blocks_.
     List single, small, large;
     int singles = 0, smalls = 0, larges = 0;
-    for (int i = 0; i < block_count_; ++i) {
+    for (int i = 0, count = block_count_; i < count; ++i) {
       BlockContext<NgramId>& context = blocks_[i];
       context.Read(level, positions_[i], block_starts_[i]);
       const bool is_large = !context.single & context.has_large_mark();
@@ -264,85 +361,130 @@ class BatchScorer {
     }
     for (int i = 0; i < larges; ++i) {
       const BlockContext<NgramId>& context = blocks_[large[i]];
-      AddLarge(context.LargeIndex(), context.slot);
+      LargeLookup& lookup = larges_[large_count_ + i];
+      lookup.index = context.LargeIndex();
+      lookup.slot = context.slot;
+      __builtin_prefetch(&level.larges[lookup.index]);
     }
+    large_count_ += larges;
     for (int i = 0; i < singles; ++i) {
       const BlockContext<NgramId>& context = blocks_[single[i]];
-      Keep(k, context.slot,
-           FindSingleChild(level, context, ranks_[context.slot]));
+      results.Keep(context.slot,
+                   FindSingleChild(level, context, ranks_[context.slot]));
     }
     for (int i = 0; i < smalls; ++i) {
       SmallContext<NgramId>& context = small_contexts_[i];
       context.Read(level, blocks_[small[i]]);
       __builtin_prefetch(context.fields + context.bit / 8);
     }
-    for (int i = 0; i < large_count_; ++i) {
-      LargeLookup& lookup = larges_[i];
-      const LargeContext& entry = level.larges[lookup.index];
-      lookup.large = &entry;
-      lookup.data = level.LargeData(entry, lookup.index);
-      const uint32_t at = entry.list() == RankList::kBitmap
-                              ? ranks_[lookup.slot] / kCellRanks * kCellBytes
-                              : 0;
-      __builtin_prefetch(lookup.data + at);
+    LargeLists lists;
+    ReadLarges(level, &lists);
+    if (level.max_rank_bits <= kMaxNarrowBits) {
+      FindSmalls<true>(level, smalls, results);
+    } else {
+      FindSmalls<false>(level, smalls, results);
     }
-    const bool narrow = level.max_rank_bits <= kMaxNarrowBits;
-    for (int i = 0; i < smalls; ++i) {
-      const SmallContext<NgramId>& context = small_contexts_[i];
-      const uint32_t rank = ranks_[context.slot];
-      Keep(k, context.slot,
-           narrow ? FindSmallChild<true>(level, context, rank)
-                  : FindSmallChild<false>(level, context, rank));
-    }
-    for (int i = 0; i < large_count_; ++i) {
-      const LargeLookup& lookup = larges_[i];
-      const uint32_t found =
-          FindInLarge(*lookup.large, lookup.data, ranks_[lookup.slot]);
-      Keep(k, lookup.slot,
-           {level.LargeFirstChild(*lookup.large, lookup.index) + found, found});
-    }
+    FindLarges(level, lists, results);
+    found_count_ = results.found_count;
   }
 
   // Splits the look-ups into those of direct contexts and those in blocks.
-  void ReadContexts(const NgramId* contexts, int k) {
-    const CountLevel& level = *level_;
-    int blocks = 0;
-    large_count_ = 0;
-    for (int i = 0; i < found_count_; ++i) {
+  void ReadContexts(const CountLevel& level, int k) {
+    const NgramId* contexts = ngrams_[k].data();
+    const uint64_t direct = level.direct;
+    int blocks = 0, larges = 0;
+    for (int i = 0, count = found_count_; i < count; ++i) {
       const uint16_t slot = found_[i];
-      if (sizes_[slot - 1] <= k) continue;  // there is no such context
-      const NgramId context = contexts[slot - 1];
-      if (context < level.direct) {
-        AddLarge(context, slot);
-        continue;
-      }
-      positions_[blocks] = context - level.direct;
+      const bool exists = sizes_[slot - 1] > k;
+      const uint64_t context = contexts[slot - 1];
+      const bool is_direct = context < direct;
+      larges_[larges].index = context;
+      larges_[larges].slot = slot;
+      larges += exists & is_direct;
+      positions_[blocks] = context - direct;
       blocks_[blocks].slot = slot;
-      const uint8_t* block = level.Block(positions_[blocks] / kBlockContexts);
-      block_starts_[blocks++] = block;
+      blocks += exists & !is_direct;
+    }
+    for (int i = 0; i < larges; ++i) {
+      __builtin_prefetch(&level.larges[larges_[i].index]);
+    }
+    for (int i = 0; i < blocks; ++i) {
+      const uint8_t* block = level.Block(positions_[i] / kBlockContexts);
+      block_starts_[i] = block;
       __builtin_prefetch(block);
       __builtin_prefetch(block + 64);
     }
     block_count_ = blocks;
+    large_count_ = larges;
   }
 
-  void AddLarge(uint64_t index, uint16_t slot) {
-    LargeLookup& lookup = larges_[large_count_++];
-    lookup.index = index;
-    lookup.slot = slot;
-    __builtin_prefetch(&level_->larges[index]);
+  template <bool kNarrow>
+  HWY_INLINE void FindSmalls(const CountLevel& level, int count,
+                             Results& results) {
+    for (int i = 0; i < count; ++i) {
+      const SmallContext<NgramId>& context = small_contexts_[i];
+      results.Keep(context.slot, FindSmallChild<kNarrow>(level, context,
+                                                         ranks_[context.slot]));
+    }
   }
 
-  // Keeps the n-gram of order k + 2 that was found for a slot.
-  HWY_INLINE void Keep(int k, uint16_t slot, const Child<NgramId>& child) {
-    next_ngrams_[slot] = child.id;
-    ranks_[slot] = child.index;
-    const bool exists = child.index != kNoRank;
-    sizes_[slot] = exists ? k + 2 : k + 1;
-    found_[found_count_] = slot;
-    found_count_ += exists;
-    if (exists && next_level_ != nullptr) {
-      PrefetchContext(*next_level_, child.id);
+  // The look-ups in large contexts by kind, as indices of larges_.
+  struct LargeLists {
+    List bitmap, short_list, fano;
+    int bitmaps = 0, shorts = 0, fanos = 0;
+  };
+
+  // Reads the large contexts, and prefetches their ranks.
+  HWY_INLINE void ReadLarges(const CountLevel& level, LargeLists* lists) {
+    int bitmaps = 0, shorts = 0, fanos = 0;
+    for (int i = 0, count = large_count_; i < count; ++i) {
+      LargeLookup& lookup = larges_[i];
+      const LargeContext& large = level.larges[lookup.index];
+      lookup.large = &large;
+      lookup.data = level.LargeData(large, lookup.index);
+      const RankList list = large.list();
+      const bool is_bitmap = list == RankList::kBitmap;
+      lists->bitmap[bitmaps] = static_cast<uint16_t>(i);
+      bitmaps += is_bitmap;
+      lists->short_list[shorts] = static_cast<uint16_t>(i);
+      shorts += list == RankList::kShort;
+      lists->fano[fanos] = static_cast<uint16_t>(i);
+      fanos += list >= RankList::kFano8;
+      const uint32_t at = (uint32_t{0} - is_bitmap) &
+                          (ranks_[lookup.slot] / kCellRanks * kCellBytes);
+      __builtin_prefetch(lookup.data + at);
+      __builtin_prefetch(lookup.data + at + (is_bitmap ? 0 : 64));
+    }
+    lists->bitmaps = bitmaps;
+    lists->shorts = shorts;
+    lists->fanos = fanos;
+  }
+
+  HWY_INLINE void FindLarges(const CountLevel& level, const LargeLists& lists,
+                             Results& results) {
+    const auto keep = [&](const LargeLookup& lookup, uint32_t child) HWY_ATTR {
+      results.Keep(
+          lookup.slot,
+          {level.LargeFirstChild(*lookup.large, lookup.index) + child, child});
+    };
+    for (int i = 0; i < lists.fanos; ++i) {
+      LargeLookup& lookup = larges_[lists.fano[i]];
+      lookup.run = FindRun(*lookup.large, lookup.data, ranks_[lookup.slot]);
+      __builtin_prefetch(lookup.run.lows);
+    }
+    for (int i = 0; i < lists.bitmaps; ++i) {
+      const LargeLookup& lookup = larges_[lists.bitmap[i]];
+      keep(lookup,
+           FindInBitmap(*lookup.large, lookup.data, ranks_[lookup.slot]));
+    }
+    for (int i = 0; i < lists.shorts; ++i) {
+      const LargeLookup& lookup = larges_[lists.short_list[i]];
+      keep(lookup,
+           FindInShort(*lookup.large, lookup.data, ranks_[lookup.slot]));
+    }
+    for (int i = 0; i < lists.fanos; ++i) {
+      const LargeLookup& lookup = larges_[lists.fano[i]];
+      keep(lookup, FindInRun(lookup.run, ranks_[lookup.slot]));
     }
   }
 
@@ -361,17 +503,17 @@ class BatchScorer {
   Slots<uint32_t> ranks_;
   List found_;  // the slots with an n-gram of the order that was looked up last
   int found_count_ = 0;
+  List word_slots_;
+  int word_count_;
+  Slots<float> log_probs_, weights_;
 
-  // Of the current level.
-  const CountLevel* level_;
-  const CountLevel* next_level_;
-  NgramId* next_ngrams_;
+  // By look-up of the current level.
   int block_count_, large_count_;
-  Slots<uint64_t> positions_;  // less CountLevel::direct
+  std::array<uint64_t, kSlots + 1> positions_;  // less CountLevel::direct
   Slots<const uint8_t*> block_starts_;
-  Slots<BlockContext<NgramId>> blocks_;
+  std::array<BlockContext<NgramId>, kSlots + 1> blocks_;
   Slots<SmallContext<NgramId>> small_contexts_;
-  Slots<LargeLookup> larges_;
+  std::array<LargeLookup, kSlots + 1> larges_;
 };
 
 #else  // without AVX2
@@ -392,32 +534,53 @@ FoundRank FindRank(const CountLevel& level, NgramId id, uint32_t rank) {
 
 #endif
 
-// Scores one word and advances the chain.
-float ScoreWord(const ValueModel& model, WordId word,
-                ValueModel::Chain* chain) {
+// Prefetches what the next word reads of its contexts.
+HWY_INLINE void PrefetchChain(const ValueTrie& trie,
+                              const ValueModel::Chain& chain) {
+  for (int k = 0; k < chain.size; ++k) {
+    PrefetchBlock(trie.levels[k], chain.ids[k]);
+    __builtin_prefetch(trie.backoffs[k].Address(chain.ids[k]));
+  }
+}
+
+// Scores one word and writes the n-grams that end with it to *found.
+HWY_INLINE float ScoreWord(const ValueModel& model, WordId word,
+                           const ValueModel::Chain& chain,
+                           ValueModel::Chain* found) {
   const ValueTrie& trie = model.trie();
   const int longest = trie.order() - 1;
-  // The contexts' memory is far apart, but all addresses are known.
-  for (int k = 0; k < chain->size; ++k) {
-    PrefetchBlock(trie.levels[k], chain->ids[k]);
-  }
-  ValueModel::Chain found;
-  found.ids[0] = word;
-  found.size = 1;
+  __builtin_prefetch(trie.log_probs[0].Address(word));
+  found->ids[0] = word;
+  int size = 1;
   uint32_t rank = word;
-  for (int k = 0; k < chain->size; ++k) {
-    const auto child = FindRank(trie.levels[k], chain->ids[k], rank);
+  for (int k = 0; k < chain.size; ++k) {
+    const auto child = FindRank(trie.levels[k], chain.ids[k], rank);
     if (child.index == kNoRank) break;
-    found.ids[found.size++] = child.id;
+    __builtin_prefetch(trie.log_probs[k + 1].Address(child.id));
+    found->ids[size++] = child.id;
     rank = child.index;
   }
   const float log_prob =
-      LogProb(model, {chain->ids.data(), 1, chain->size}, chain->remembered,
-              {found.ids.data(), 1, found.size});
-  found.size = std::min(found.size, longest);
-  found.remembered = std::min<uint32_t>(chain->remembered + 1, longest);
-  *chain = found;
+      LogProb(model, {chain.ids.data(), 1, chain.size}, chain.remembered,
+              {found->ids.data(), 1, size});
+  found->size = std::min(size, longest);
+  found->remembered = std::min<uint32_t>(chain.remembered + 1, longest);
   return log_prob;
+}
+
+// Scores the words of a query one at a time.
+void ScoreWords(const ValueModel& model, const LanguageModel::Query& query) {
+  ValueModel::Chain chains[2];
+  chains[0] = model.Read(query.state);
+  PrefetchChain(model.trie(), chains[0]);
+  int last = 0;
+  for (size_t i = 0; i < query.words.size(); ++i, last ^= 1) {
+    const float log_prob =
+        ScoreWord(model, query.words[i], chains[last], &chains[last ^ 1]);
+    if (!query.log_probs.empty()) query.log_probs[i] = log_prob;
+    PrefetchChain(model.trie(), chains[last ^ 1]);
+  }
+  if (query.next_state != nullptr) model.Write(chains[last], query.next_state);
 }
 
 void Score(const ValueModel& model,
@@ -429,14 +592,7 @@ void Score(const ValueModel& model,
     return BatchScorer(model).Run(batch);
   }
 #endif
-  for (const LanguageModel::Query& query : batch) {
-    ValueModel::Chain chain = model.Read(query.state);
-    for (size_t i = 0; i < query.words.size(); ++i) {
-      const float log_prob = ScoreWord(model, query.words[i], &chain);
-      if (!query.log_probs.empty()) query.log_probs[i] = log_prob;
-    }
-    if (query.next_state != nullptr) model.Write(chain, query.next_state);
-  }
+  for (const LanguageModel::Query& query : batch) ScoreWords(model, query);
 }
 
 }  // namespace
