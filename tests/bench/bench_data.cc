@@ -2,7 +2,6 @@
 #include "tests/bench/bench_data.h"
 
 #include <spawn.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <chrono>
@@ -11,6 +10,7 @@
 #include <iostream>
 
 #include "absl/strings/str_cat.h"
+#include "models/ngram/ngram_set.h"
 #include "models/text.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/shared_data.h"
@@ -44,35 +44,61 @@ const BenchData& BenchData::Get() {
 BenchData::BenchData() {
   const std::string train = SharedFile("data/wikitext-2/train.txt.xz");
   const std::string test = SharedFile("data/wikitext-2/test.txt.xz");
-  if (train.empty() || test.empty()) {
-    corpus_ = "demo corpus";
-    Train(DemoLines(200'000, 1));
-    Encode(DemoLines(20'000, 2));
-  } else {
-    corpus_ = "wikitext-2";
-    Train(ReadSharedLines(train));
-    Encode(ReadSharedLines(test));
-  }
+  const bool is_shared = !train.empty() && !test.empty();
+  corpus_ = is_shared ? "wikitext-2" : "demo corpus";
+  WriteText(is_shared ? ReadSharedLines(train) : DemoLines(200'000, 1));
+  Train();
+  Encode(is_shared ? ReadSharedLines(test) : DemoLines(20'000, 2));
 }
 
-void BenchData::Train(const std::vector<std::string>& lines) {
-  const std::string text = directory_.File("train.txt");
-  std::ofstream out(text);
+const char* BenchData::Name(Layout layout) {
+  constexpr const char* kNames[] = {"fast", "compact", "values", "quantized"};
+  return kNames[layout];
+}
+
+void BenchData::WriteText(const std::vector<std::string>& lines) {
+  std::ofstream out(directory_.File("train.txt"));
   for (const std::string& line : lines) {
     out << line << '\n';
     training_tokens_ += SplitWords(line).size() + 1;
   }
-  out.close();
-  const std::vector<std::string> arguments = {
-      LMSERVE_TRAINER, "ngram", "--corpus", text,   "--order", "5",
-      "--store",       store(), "--model",  "bench"};
+}
+
+void BenchData::Train() {
+  const std::vector<std::string> train = {
+      "ngram", "--corpus", directory_.File("train.txt"), "--order", "5"};
+  const auto started = std::chrono::steady_clock::now();
+  const rusage usage = RunTrainer(train, Name(kFast));
+  training_seconds_ =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started)
+          .count();
+  training_peak_bytes_ = usage.ru_maxrss * 1024.0;
+
+  std::vector<std::string> compact = train;
+  compact.insert(compact.end(), {"--layout", "compact"});
+  RunTrainer(compact, Name(kCounts));
+  RunTrainer({"convert", "--layout", "compact", "--as", Name(kValues)},
+             Name(kFast));
+  RunTrainer({"convert", "--layout", "compact", "--quantize", "8", "--as",
+              Name(kQuantized)},
+             Name(kFast));
+  for (int i = 0; i < kLayouts; ++i) {
+    handles_[i] = LoadModel(store(), Name(Layout(i)), 1).value();
+  }
+  const auto* const ngrams = dynamic_cast<const NgramSet*>(&model());
+  for (int k = 1; k <= ngrams->order(); ++k) ngrams_ += ngrams->Count(k);
+}
+
+rusage BenchData::RunTrainer(std::vector<std::string> arguments,
+                             const char* model) const {
+  arguments.insert(arguments.begin(), LMSERVE_TRAINER);
+  arguments.insert(arguments.end(), {"--store", store(), "--model", model});
   std::vector<char*> argv;
   argv.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) {
     argv.push_back(const_cast<char*>(argument.c_str()));
   }
   argv.push_back(nullptr);
-  const auto started = std::chrono::steady_clock::now();
   pid_t child;
   if (posix_spawn(&child, LMSERVE_TRAINER, nullptr, nullptr, argv.data(),
                   environ) != 0) {
@@ -83,16 +109,11 @@ void BenchData::Train(const std::vector<std::string>& lines) {
   if (wait4(child, &status, 0, &usage) != child || status != 0) {
     Die("lm_trainer failed");
   }
-  training_seconds_ =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - started)
-          .count();
-  training_peak_bytes_ = usage.ru_maxrss * 1024.0;
-  handle_ = LoadModel(store(), "bench", 1).value();
-  model_ = dynamic_cast<const NgramModel*>(handle_->model().left_to_right());
+  return usage;
 }
 
 void BenchData::Encode(const std::vector<std::string>& lines) {
-  const Vocabulary& vocabulary = model_->vocabulary();
+  const Vocabulary& vocabulary = model().vocabulary();
   for (const std::string& line : lines) {
     std::vector<WordId>& sentence = sentences_.emplace_back();
     for (absl::string_view word : SplitWords(line)) {
@@ -101,12 +122,6 @@ void BenchData::Encode(const std::vector<std::string>& lines) {
     sentence.push_back(vocabulary.end_sentence());
     test_tokens_ += sentence.size();
   }
-}
-
-size_t BenchData::ngrams() const {
-  size_t total = 0;
-  for (int k = 1; k <= model_->order(); ++k) total += model_->Count(k);
-  return total;
 }
 
 }  // namespace lmserve

@@ -23,6 +23,7 @@
 #include "model_store/model_store.h"
 #include "server/rpc/language_model_service.h"
 #include "server/rpc/wire.h"
+#include "server/transport/shutdown_signal.h"
 #include "tests/bench/bench_data.h"
 
 namespace lmserve {
@@ -75,8 +76,9 @@ class BenchServer {
   WriteWatchdog watchdog_{std::chrono::milliseconds(0)};
   Metrics metrics_{"bench"};
   const RequestLog log_{{}};
-  const CallInterceptor interceptor_{nullptr,   limiter_, budgets_,
-                                     watchdog_, metrics_, log_};
+  ShutdownSignal shutdown_;
+  const CallInterceptor interceptor_{nullptr,   shutdown_, limiter_, budgets_,
+                                     watchdog_, metrics_,  log_};
   const std::unique_ptr<const ModelStore> store_;
   Batcher batcher_{{}};
   ScoreCache score_cache_{0};
@@ -164,7 +166,7 @@ void ScoreCalls(benchmark::State& state) {
   for (const std::vector<WordId>& sentence : data.sentences()) {
     if (sentence.size() < 14 || requests.size() == 1000) continue;
     lm::v1::ScoreRequest request;
-    request.set_model("bench");
+    request.set_model(BenchData::Name(BenchData::kFast));
     std::vector<absl::string_view> words;
     for (size_t i = 0; i < 13; ++i) {
       words.push_back(data.model().vocabulary().word(sentence[i]));
@@ -196,7 +198,7 @@ void Generate(benchmark::State& state) {
   const auto generate = [&](int streams) {
     for (int i = 0; i < streams; ++i) {
       lm::v1::GenerateRequest request;
-      request.set_model("bench");
+      request.set_model(BenchData::Name(BenchData::kFast));
       request.set_seed(seed++);
       grpc::ClientContext context;
       const auto reader = stub->Generate(&context, request);

@@ -5,6 +5,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "absl/strings/str_cat.h"
 #include "tests/bench/bench_data.h"
 
 namespace lmserve {
@@ -17,20 +18,31 @@ void Train(benchmark::State& state) {
   state.SetLabel(data.corpus());
   state.counters["peak_MB"] = data.training_peak_bytes() / 1e6;
   state.counters["ngrams"] = data.ngrams();
-  state.counters["bytes/ngram"] =
-      double(data.loaded().file_bytes()) / data.ngrams();
 }
 BENCHMARK(Train)->Iterations(1)->UseManualTime()->Unit(benchmark::kSecond);
 
 // Loads a version with full verification, as the server does when it starts.
-void Load(benchmark::State& state) {
+void Load(benchmark::State& state, BenchData::Layout layout) {
   const BenchData& data = BenchData::Get();
+  const char* const name = BenchData::Name(layout);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(LoadModel(data.store(), "bench", 1).value());
+    benchmark::DoNotOptimize(LoadModel(data.store(), name, 1).value());
   }
-  state.SetBytesProcessed(state.iterations() * data.loaded().file_bytes());
+  const auto bytes = double(data.loaded(layout).file_bytes());
+  state.SetBytesProcessed(state.iterations() * int64_t(bytes));
+  state.counters["bytes/ngram"] = bytes / double(data.ngrams());
 }
-BENCHMARK(Load)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+const bool kRegistered = [] {
+  for (int i = 0; i < BenchData::kLayouts; ++i) {
+    const auto layout = BenchData::Layout(i);
+    benchmark::RegisterBenchmark(
+        absl::StrCat("Load/", BenchData::Name(layout)).c_str(), Load, layout)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+  }
+  return true;
+}();
 
 }  // namespace
 }  // namespace lmserve
