@@ -235,7 +235,8 @@ void RerankAgainLstm(benchmark::State& state) {
 BENCHMARK(RerankAgainLstm)->Unit(benchmark::kMillisecond)->Iterations(10);
 
 void RerankAgainNgram(benchmark::State& state) {
-  RerankAgain(state, BenchData::Get().store(), "bench");
+  RerankAgain(state, BenchData::Get().store(),
+              BenchData::Name(BenchData::kFast));
 }
 BENCHMARK(RerankAgainNgram)->Unit(benchmark::kMillisecond)->Iterations(10);
 
