@@ -110,6 +110,32 @@ Case CompactCase(const std::string& method, int order) {
   return c;
 }
 
+// A case of a model in the fast layout, in the compact layout with values.
+Case ValueCase(Case c, const std::function<TableModel()>& make_table,
+               int quantize_bits = 0) {
+  c.name += "_values";
+  if (quantize_bits > 0) {
+    c.name += std::to_string(quantize_bits);
+    c.normalized = false;
+    c.reference = nullptr;
+  }
+  c.make = [=] { return ValueTestModel(make_table(), quantize_bits); };
+  return c;
+}
+
+Case ValueCase(const std::string& method, int order,
+               const std::vector<uint32_t>& prune = {}, int quantize_bits = 0) {
+  return ValueCase(
+      NgramCase(method, order, prune),
+      [=] {
+        EstimateOptions options;
+        options.smoothing.method = method;
+        options.prune = prune;
+        return TrainTable(TrainingText(), order, options);
+      },
+      quantize_bits);
+}
+
 Case ArpaCase() {
   Case c;
   c.name = "ngram_arpa";
@@ -436,6 +462,8 @@ Case NeuralMixtureCase() {
 
 std::vector<Case> Cases() {
   std::vector<Case> cases = {ArpaCase()};
+  cases.push_back(
+      ValueCase(ArpaCase(), [] { return TableFromArpa(TinyArpa()); }));
   for (absl::string_view method : SmoothingMethods()) {
     for (int order : {1, 2, 3, 5, 8}) {
       cases.push_back(NgramCase(std::string(method), order));
@@ -450,6 +478,12 @@ std::vector<Case> Cases() {
         cases.push_back(CompactCase(std::string(method), order));
       }
     }
+    for (int order : {1, 2, 3, 5, kMaxNgramOrder}) {
+      cases.push_back(ValueCase(std::string(method), order));
+    }
+    cases.push_back(ValueCase(std::string(method), 4, {0, 0, 1}));
+    cases.push_back(ValueCase(std::string(method), 4, {}, 8));
+    cases.push_back(ValueCase(std::string(method), 3, {0, 1, 2}, 3));
     cases.push_back(NgramCase(std::string(method), 4, {0, 0, 1}));
     cases.push_back(NgramCase(std::string(method), 3, {0, 1, 2}));
     cases.back().name += "_hard";

@@ -203,10 +203,9 @@ TEST_F(TrainerCommandsTest, OptionsAreCheckedFirst) {
   };
   EXPECT_THAT(errors(store_, {"--prune", "1", "0"}),
               HasSubstr("lm_trainer: --prune: expected thresholds"));
-  EXPECT_THAT(errors(store_, {"--layout", "compact", "--prune", "0", "1"}),
-              HasSubstr("--layout: expected fast with --prune"));
-  EXPECT_THAT(errors(store_, {"--layout", "compact", "--smoothing", "katz"}),
-              HasSubstr("--layout: expected fast with --smoothing katz"));
+  EXPECT_THAT(errors(store_, {"--layout", "compact", "--quantize", "8"}),
+              HasSubstr("--quantize: expected a model whose compact layout has "
+                        "probabilities"));
   WriteText(directory_.File("file"), "text\n");
   EXPECT_THAT(errors(directory_.File("file"), {}),
               HasSubstr("file: expected a directory, found a file"));

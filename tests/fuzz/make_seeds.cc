@@ -14,6 +14,7 @@
 #include "model_store/manifest.h"
 #include "model_store/self_test.h"
 #include "models/neural/tensor_file.h"
+#include "models/ngram/value_trie_builder.h"
 #include "tests/fuzz/fuzz_models.h"
 #include "tests/fuzz/loader_input.h"
 #include "tests/fuzz/request_input.h"
@@ -104,6 +105,61 @@ void AddCompactSeeds(const Seeds& seeds) {
       seeds.Add(absl::StrCat(method, "-", order), estimate->file.bytes);
     }
   }
+}
+
+// Models in the compact layout with values: exact and quantized, with each rule
+// for unseen words, with blanks and lists of the likeliest children.
+void AddValueSeeds(const Seeds& seeds) {
+  const auto add = [&](const std::string& name, const NgramTable& table,
+                       int bits) {
+    const auto file = BuildValueFile(table, bits);
+    RequireOk(file.status(), "every model can be compact");
+    seeds.Add(absl::StrCat(name, "-", bits), *file);
+  };
+  for (const char* method : {"katz", "additive", "stupid-back-off"}) {
+    for (int order : {1, 2, 4}) {
+      const TableModel model = TrainTable(DemoText(120, order), order, method);
+      for (int bits : {0, 4}) {
+        add(absl::StrCat(method, "-", order), model.table, bits);
+      }
+    }
+  }
+  add("missing-suffixes",
+      TableFromArpa(R"(\data\
+ngram 1=6
+ngram 2=2
+ngram 3=1
+\1-grams:
+-1 <unk>
+-99 <s> -0.3
+-1 </s>
+-1.1 a -0.1
+-1.2 b -0.2
+-1.3 c
+\2-grams:
+-0.5 a b -0.05
+-0.6 <s> a -0.25
+\3-grams:
+-0.2 <s> a c
+\end\
+)")
+          .table,
+      0);
+  NgramTable large;
+  large.levels.resize(2);
+  NgramLevel& words = large.levels[0];
+  NgramLevel& pairs = large.levels[1];
+  for (WordId w = 0; w < 100; ++w) {
+    words.words.push_back(w);
+    words.log_probs.push_back(w == 1 ? kImpossible : -4.5f);
+    words.backoffs.push_back(w == 3 ? -0.5f : 0);
+    words.children.push_back(w <= 3 ? 0 : 90);
+    if (w < 10) continue;
+    pairs.words.push_back(w);
+    pairs.log_probs.push_back(-0.125f * static_cast<float>(w % 23) - 3);
+  }
+  words.children.push_back(90);
+  for (int bits : {0, 3}) add("large", large, bits);
 }
 
 // Files of the four kinds, with blanks ("b a", "a b") and without them.
@@ -350,6 +406,7 @@ int main(int argc, char** argv) {
   lmserve::AddLoaderSeeds(Seeds(argv[1], "loader_fuzzer"));
   lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
   lmserve::AddCompactSeeds(Seeds(argv[1], "compact_fuzzer"));
+  lmserve::AddValueSeeds(Seeds(argv[1], "value_fuzzer"));
   lmserve::AddKenlmSeeds(Seeds(argv[1], "kenlm_fuzzer"));
   lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
   lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));

@@ -8,6 +8,8 @@
 #include "models/mixture/mixture_model.h"
 #include "models/model_factory.h"
 #include "models/ngram/count_model.h"
+#include "models/ngram/value_model.h"
+#include "models/ngram/value_trie_builder.h"
 #include "trainer/ngram/compact_estimate.h"
 
 namespace lmserve {
@@ -43,6 +45,18 @@ TestModel CompactTestModel(std::string text, int order,
           Vocabulary::Parse(std::string(corpus.vocabulary.text())).value(),
           test.files[std::string(kNgramFile)])
           .value();
+  return test;
+}
+
+TestModel ValueTestModel(const TableModel& model, int quantize_bits) {
+  TestModel test;
+  test.family = std::string(kNgramFamily);
+  const std::string vocabulary(model.vocabulary.text());
+  test.files[std::string(kVocabularyFile)] = vocabulary;
+  std::string& bytes = test.files[std::string(kNgramFile)];
+  bytes = BuildValueFile(model.table, quantize_bits).value();
+  test.model =
+      ValueModel::Create(Vocabulary::Parse(vocabulary).value(), bytes).value();
   return test;
 }
 

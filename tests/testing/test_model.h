@@ -31,6 +31,10 @@ TestModel NgramTestModel(BuiltNgramModel built);
 TestModel CompactTestModel(std::string text, int order,
                            const EstimateOptions& options);
 
+// Makes a model in the compact layout with values from a table. Aborts the test
+// program on an error.
+TestModel ValueTestModel(const TableModel& model, int quantize_bits);
+
 // Creates a mixture. The members must have the same vocabulary, and the weights
 // must sum to 1.
 TestModel MixtureTestModel(std::vector<TestModel> members,

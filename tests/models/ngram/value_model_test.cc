@@ -439,7 +439,7 @@ TEST_P(ValueModelTest, DamagedFilesAreRefusedOrSafe) {
     Use(**model, random);
   }
   EXPECT_LT(accepted, files);
-  EXPECT_GT(accepted, 3);
+  EXPECT_GT(accepted, 0);
 }
 
 TEST_P(ValueModelTest, TruncatedFilesAreRefused) {
