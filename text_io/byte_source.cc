@@ -164,7 +164,8 @@ absl::StatusOr<std::unique_ptr<ByteSource>> ByteSource::Open(
                                       std::move(decoder));
 }
 
-absl::StatusOr<std::string> ReadAllBytes(const std::string& path) {
+absl::StatusOr<std::string> ReadAllBytes(const std::string& path,
+                                         size_t max_bytes) {
   absl::StatusOr<std::unique_ptr<ByteSource>> source = ByteSource::Open(path);
   if (!source.ok()) return source.status();
   std::string bytes;
@@ -173,6 +174,10 @@ absl::StatusOr<std::string> ReadAllBytes(const std::string& path) {
     before = bytes.size();
     absl::Status status = (*source)->Read(&bytes);
     if (!status.ok()) return status;
+    if (bytes.size() > max_bytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          (*source)->name(), ": expected at most ", max_bytes, " bytes"));
+    }
   } while (bytes.size() > before);
   return bytes;
 }

@@ -45,7 +45,10 @@ class ByteSource {
 };
 
 // Returns all bytes of a file, decompressed like those of ByteSource::Open().
-absl::StatusOr<std::string> ReadAllBytes(const std::string& path);
+// Fails with INVALID_ARGUMENT if they are more than `max_bytes`, of which it
+// then does not read the rest.
+absl::StatusOr<std::string> ReadAllBytes(const std::string& path,
+                                         size_t max_bytes = std::string::npos);
 
 }  // namespace lmserve
 

@@ -58,6 +58,7 @@ bool LineReader::Next(absl::string_view* line) {
   while ((end = buffer_.find('\n', searched)) == std::string::npos) {
     buffer_.erase(0, std::exchange(position_, 0));
     searched = buffer_.size();
+    if (searched > max_line_bytes_) break;
     status_ = source_->Read(&buffer_);
     if (!status_.ok()) return false;
     if (buffer_.size() == searched) break;  // the end of the file
@@ -65,6 +66,12 @@ bool LineReader::Next(absl::string_view* line) {
   const bool has_end = end != std::string::npos;
   if (!has_end && buffer_.empty()) return false;
   if (!has_end) end = buffer_.size();
+  if (end - position_ > max_line_bytes_) {
+    status_ = absl::InvalidArgumentError(
+        absl::StrCat(name(), " line ", line_number_ + 1, ": expected at most ",
+                     max_line_bytes_, " bytes"));
+    return false;
+  }
   *line = absl::string_view(buffer_).substr(position_, end - position_);
   while (const size_t mark = ByteOrderMarkLength(*line)) {
     line->remove_prefix(mark);

@@ -40,6 +40,11 @@ class LineReader {
   explicit LineReader(std::unique_ptr<ByteSource> source)
       : source_(std::move(source)) {}
 
+  // Makes Next() fail with INVALID_ARGUMENT at a line of more than `bytes`
+  // bytes, of which it then does not read the rest. Lines are not limited
+  // otherwise, because a corpus may have all its text in one line.
+  void LimitLines(size_t bytes) { max_line_bytes_ = bytes; }
+
   // Sets *line to the next line, without its LF. The view is valid until the
   // next call. Returns false at the end of the text and when reading fails;
   // status() tells the two apart.
@@ -64,6 +69,7 @@ class LineReader {
   absl::Status Begin();
 
   const std::unique_ptr<ByteSource> source_;
+  size_t max_line_bytes_ = std::string::npos;
   std::string buffer_;
   size_t position_ = 0;
   uint64_t line_number_ = 0;

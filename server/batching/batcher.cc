@@ -204,7 +204,8 @@ Batcher::Turn Batcher::Run(Call& call, const LoadedVersion& model, size_t words,
 
 bool Batcher::IsInline(const BatchOperation& operation) const {
   return !operation.is_exclusive && operation.model().is_lookup() &&
-         operation.words_left <= options_.inline_words;
+         operation.words_left <= options_.inline_words &&
+         operation.call.turn_seconds < Seconds(kLookupTurn);
 }
 
 // Returns whether the work is done or has failed.
@@ -215,10 +216,14 @@ bool Batcher::RunInline(BatchOperation* operation) {
   const size_t words = RunLookups({&operation, 1}, operation->words_left);
   const double seconds = Seconds(Clock::now() - start);
   operation->call.compute_seconds += seconds;
+  operation->call.turn_seconds += seconds;
   if (options_.on_batch != nullptr) {
     options_.on_batch({operation->work().model, 1, words, seconds, {}});
   }
-  return operation->words_left == 0;
+  if (operation->words_left > 0) return false;
+  // If the next work of the request is queued, it is not the first.
+  operation->call.Admit();
+  return true;
 }
 
 // Returns whether the caller must wait. As soon as the operation is in the
@@ -251,6 +256,7 @@ void Batcher::RunQueued(Operations batch,
     queue_seconds.push_back(Seconds(start - operation->queued_at));
     operation->call.queue_seconds += queue_seconds.back();
     operation->call.compute_seconds += result->seconds;
+    operation->call.turn_seconds = 0;
   }
   if (options_.on_batch != nullptr) {
     options_.on_batch({batch.front()->work().model, batch.size(),

@@ -57,7 +57,8 @@ struct BatcherOptions {
 //
 // Work of look-up models (LanguageModel::is_lookup) does not get faster in a
 // batch. It is done at once on the caller's thread, unless it is long: after 10
-// milliseconds the rest is queued like other work. A thread of the batcher,
+// milliseconds the rest is queued like other work, and so is the next work of a
+// request whose works have taken that long together. A thread of the batcher,
 // too, turns to other work after that time.
 //
 // No answer depends on the other work in its batch. Any number of threads may

@@ -78,8 +78,14 @@ class Call {
   void BeginRequest() {
     admitted_ = false;
     waits_for_room = true;
+    turn_seconds = 0;
   }
   bool waits_for_room = false;
+
+  // The time that models have worked for the current request on its caller's
+  // thread since it was last in the queue: other calls of that thread wait for
+  // it.
+  double turn_seconds = 0;
 
   // The time that the call has spent in the queue and on models so far.
   double queue_seconds = 0;

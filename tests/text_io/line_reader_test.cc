@@ -74,6 +74,26 @@ TEST_F(LineReaderTest, Lines) {
               ElementsAre(std::string("a\0b", 3)));
 }
 
+TEST_F(LineReaderTest, LinesCanBeLimited) {
+  const auto reader = Open("abc\n" + std::string(1 << 20, 'x') + "\n");
+  reader->LimitLines(3);
+  EXPECT_THAT(ReadAll(*reader), ElementsAre("abc"));
+  EXPECT_THAT(reader->status().message(),
+              HasSubstr("line 2: expected at most 3 bytes"));
+  const auto last = Open("abc\nabcd");
+  last->LimitLines(3);
+  EXPECT_THAT(ReadAll(*last), ElementsAre("abc"));
+  EXPECT_EQ(last->status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// A small file can have a line that does not fit into memory.
+TEST_F(LineReaderTest, ALimitedLineIsNotReadToItsEnd) {
+  const auto reader = Open(Gzip(std::string(64 << 20, 'x')));
+  reader->LimitLines(1 << 20);
+  EXPECT_THAT(ReadAll(*reader), IsEmpty());
+  EXPECT_LT(reader->Progress(), 0.9);
+}
+
 TEST_F(LineReaderTest, EmptyFiles) {
   EXPECT_THAT(Read(""), IsEmpty());
   EXPECT_THAT(Read(Gzip("")), IsEmpty());

@@ -82,11 +82,21 @@ absl::StatusOr<TextIds> LoadTextIds(const WorkDirectory& work,
         absl::StrCat(work.File(kTextFile), ": ", problem));
   }
   for (const json& number : object["ngrams"]) {
-    text.ngrams.push_back(number.is_number_unsigned() ? uint64_t{number} : 0);
+    const bool is_valid =
+        number.is_number_unsigned() && uint64_t{number} <= kMaxCounted;
+    text.ngrams.push_back(is_valid ? uint64_t{number} : 0);
   }
   absl::StatusOr<std::vector<uint64_t>> counts = ReadWordCounts(words_file);
   if (!counts.ok()) return counts.status();
   text.counts = *std::move(counts);
+  for (const std::vector<WordId>& ids : text.ids) {
+    if (std::all_of(ids.begin(), ids.end(),
+                    [&](WordId id) { return id < text.counts.size(); })) {
+      continue;
+    }
+    return absl::DataLossError(absl::StrCat(
+        work.File(kIdMapFile), ": an id that is not in the vocabulary"));
+  }
   return text;
 }
 

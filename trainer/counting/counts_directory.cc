@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "model_store/durable_file.h"
 #include "text_io/byte_source.h"
+#include "trainer/counting/word_list.h"
 
 namespace lmserve {
 namespace {
@@ -17,6 +18,8 @@ using nlohmann::json;
 
 constexpr char kManifestFile[] = "counts.json";
 constexpr char kFormatName[] = "lmserve n-gram counts 1";
+// Enough for the names of some hundred thousand parts.
+constexpr size_t kMaxManifestBytes = 16 << 20;
 
 // Reads the fields of a value, which may be no object and then has no fields,
 // and remembers the first that is wrong.
@@ -28,6 +31,13 @@ class FieldReader {
     const auto found = object_.find(field);
     if (found != object_.end() && found->is_number_unsigned()) return *found;
     Fail(field, "a number");
+    return 0;
+  }
+  // A number of words or of what they are in.
+  uint64_t Size(const char* field) {
+    const uint64_t number = Number(field);
+    if (number <= kMaxCounted) return number;
+    Fail(field, "at most 2^56");
     return 0;
   }
   bool Bool(const char* field) {
@@ -82,10 +92,10 @@ void AddTotals(const TextTotals& totals, json* object) {
 
 std::string ReadTotals(const json& object, TextTotals* totals) {
   FieldReader fields(object);
-  totals->sentences = fields.Number("sentences");
-  totals->tokens = fields.Number("tokens");
-  totals->unknown = fields.Number("unknown");
-  totals->blank_lines = fields.Number("blank_lines");
+  totals->sentences = fields.Size("sentences");
+  totals->tokens = fields.Size("tokens");
+  totals->unknown = fields.Size("unknown");
+  totals->blank_lines = fields.Size("blank_lines");
   for (const json& sentence : fields.Array("self_test")) {
     FieldReader parts(sentence);
     totals->self_test.push_back({parts.Number("place"), parts.String("text")});
@@ -99,7 +109,8 @@ std::string ReadTotals(const json& object, TextTotals* totals) {
 absl::StatusOr<CountsManifest> ReadCountsManifest(
     const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/", kManifestFile);
-  const absl::StatusOr<std::string> text = ReadAllBytes(path);
+  const absl::StatusOr<std::string> text =
+      ReadAllBytes(path, kMaxManifestBytes);
   if (!text.ok()) return text.status();
   const json object = json::parse(*text, nullptr, /*allow_exceptions=*/false);
   FieldReader fields(object);
@@ -118,16 +129,19 @@ absl::StatusOr<CountsManifest> ReadCountsManifest(
     fields.Fail("vocabulary", "3 to 2^31");
   }
   manifest.has_fixed_vocabulary = fields.Bool("fixed_vocabulary");
-  manifest.min_count = fields.Number("min_count");
+  manifest.min_count = fields.Size("min_count");
   const std::string totals_problem = ReadTotals(object, &manifest.totals);
   if (object.contains("ngrams")) {
     for (const json& number : fields.Array("ngrams")) {
-      if (!number.is_number_unsigned()) fields.Fail("ngrams", "numbers");
       manifest.ngrams.push_back(number.is_number_unsigned() ? uint64_t{number}
-                                                            : 0);
+                                                            : UINT64_MAX);
+      if (manifest.ngrams.back() > kMaxCounted) {
+        fields.Fail("ngrams", "numbers of at most 2^56");
+      }
     }
     if (manifest.ngrams.size() != order) fields.Fail("ngrams", "one per order");
   }
+  uint64_t windows = 0;
   for (const json& part : fields.Array("parts")) {
     FieldReader part_fields(part);
     manifest.parts.push_back(
@@ -135,6 +149,8 @@ absl::StatusOr<CountsManifest> ReadCountsManifest(
     if (!part_fields.problem().empty() ||
         !IsPlainName(manifest.parts.back().name)) {
       fields.Fail("parts", "names of files with their numbers of windows");
+    } else if (!AddCounted(manifest.parts.back().windows, &windows)) {
+      fields.Fail("parts", "at most 2^56 windows in all");
     }
   }
   const std::string problem =
@@ -162,6 +178,22 @@ absl::Status WriteCountsManifest(const std::string& directory,
   return ReplaceFile(
       absl::StrCat(directory, "/", kManifestFile),
       object.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+absl::Status CheckWords(const std::string& directory,
+                        const CountsManifest& manifest) {
+  const std::string path = absl::StrCat(directory, "/", kWordsFile);
+  uint64_t words = 0;
+  const auto problem = [&](absl::string_view found) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": expected ", manifest.vocabulary,
+                     " words, as counts.json says, found ", found));
+  };
+  absl::Status status = ReadWordList(path, [&](const CountedWord&) {
+    return words++ < manifest.vocabulary ? absl::OkStatus() : problem("more");
+  });
+  if (!status.ok() || words == manifest.vocabulary) return status;
+  return problem(absl::StrCat(words));
 }
 
 absl::StatusOr<std::unique_ptr<CountsReader>> CountsReader::Open(
@@ -194,6 +226,11 @@ bool CountsReader::OpenNext() {
   }
   reader_ = *std::move(opened);
   is_first_ = true;
+  if (!AddCounted(reader_->positions(), &positions_)) {
+    status_ = absl::DataLossError(absl::StrCat(
+        reader_->path(), ": expected counts of at most 2^56 in all files"));
+    return false;
+  }
   if (reader_->rows() == part.windows) return true;
   status_ = absl::DataLossError(
       absl::StrCat(reader_->path(), ": windows: expected ", part.windows,

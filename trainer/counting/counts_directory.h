@@ -56,6 +56,12 @@ absl::StatusOr<CountsManifest> ReadCountsManifest(const std::string& directory);
 absl::Status WriteCountsManifest(const std::string& directory,
                                  const CountsManifest& manifest);
 
+// Reads the list of words to its end. Fails as ReadWordList() does, and with
+// DATA_LOSS if it has not as many words as counts.json says, on which the size
+// of tables depends.
+absl::Status CheckWords(const std::string& directory,
+                        const CountsManifest& manifest);
+
 // Reads all windows of a directory, in order, as one file. Not thread-safe.
 class CountsReader {
  public:
@@ -85,6 +91,7 @@ class CountsReader {
   const std::vector<CountsPart> parts_;
   uint64_t windows_ = 0;
   uint64_t windows_read_ = 0;
+  uint64_t positions_ = 0;  // of the files that were opened
   size_t next_part_ = 0;
   std::unique_ptr<WindowReader> reader_;
   bool is_first_ = true;  // of its file

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <utility>
 
@@ -75,23 +76,21 @@ class Merger {
       const std::string path =
           absl::StrCat(options_.inputs[i], "/", kWordsFile);
       ids_.emplace_back();
+      std::vector<bool> seen;  // by id of the table
       absl::Status status = ReadWordList(path, [&](const CountedWord& word) {
-        const WordId id = table_.Add(word.text, word.count, word.first);
-        if (merged_.has_fixed_vocabulary && id != ids_.back().size()) {
-          return Problem(path, absl::StrCat("line ", ids_.back().size() + 1,
-                                            ": expected the words of ",
-                                            options_.inputs[0]));
-        }
-        ids_.back().push_back(id);
-        return absl::OkStatus();
+        const std::string problem =
+            AddWord(word, manifests_[i].vocabulary, &ids_.back(), &seen);
+        return problem.empty()
+                   ? absl::OkStatus()
+                   : Problem(path, absl::StrCat("line ", ids_.back().size() + 1,
+                                                ": ", problem));
       });
       if (!status.ok()) return status;
-      if (ids_.back().size() != manifests_[i].vocabulary ||
-          (merged_.has_fixed_vocabulary &&
-           manifests_[i].vocabulary != manifests_[0].vocabulary)) {
-        return Problem(path,
-                       absl::StrCat("expected ", manifests_[i].vocabulary,
-                                    " words, found ", ids_.back().size()));
+      const uint64_t words = manifests_[i].vocabulary;
+      if (ids_.back().size() != words ||
+          (merged_.has_fixed_vocabulary && words != manifests_[0].vocabulary)) {
+        return Problem(path, absl::StrCat("expected ", words, " words, found ",
+                                          ids_.back().size()));
       }
     }
     if (merged_.has_fixed_vocabulary) {
@@ -114,17 +113,33 @@ class Merger {
     return absl::OkStatus();
   }
 
+  // Adds the next word of an input, which has `words` of them. Returns what is
+  // wrong, or "".
+  std::string AddWord(const CountedWord& word, uint64_t words,
+                      std::vector<WordId>* ids, std::vector<bool>* seen) {
+    if (ids->size() == words) {
+      return absl::StrCat("expected the end after ", words, " words");
+    }
+    if (!AddCounted(word.count, &counted_words_)) {
+      return "expected counts of at most 2^56 in all inputs";
+    }
+    const WordId id = table_.Add(word.text, word.count, word.first);
+    if (merged_.has_fixed_vocabulary && id != ids->size()) {
+      return absl::StrCat("expected the words of ", options_.inputs[0]);
+    }
+    if (seen->size() <= id) seen->resize(id + 1);
+    if ((*seen)[id]) return "expected each word once";
+    (*seen)[id] = true;
+    ids->push_back(id);
+    return "";
+  }
+
   void MergeTotals(absl::Span<const WordId> final_ids) {
     TextTotals& totals = merged_.totals;
     for (CountsManifest& manifest : manifests_) {
       totals.sentences += manifest.totals.sentences;
       totals.tokens += manifest.totals.tokens;
       totals.blank_lines += manifest.totals.blank_lines;
-      // At most as many as in all inputs together.
-      merged_.ngrams.resize(manifest.ngrams.size());
-      for (size_t k = 0; k < manifest.ngrams.size(); ++k) {
-        merged_.ngrams[k] += manifest.ngrams[k];
-      }
       for (FirstSentence& sentence : manifest.totals.self_test) {
         std::vector<absl::string_view> words =
             absl::StrSplit(sentence.text, ' ', absl::SkipEmpty());
@@ -138,8 +153,21 @@ class Merger {
       }
     }
     KeepFirstSentences(&totals.self_test);
+    MergeNgrams();
     totals.unknown = table_.word(kUnknownId).count;
     merged_.vocabulary = order_.size();
+  }
+
+  // There are at most as many n-grams as in all inputs together. Nothing is
+  // known of them if an input does not say how many it has.
+  void MergeNgrams() {
+    merged_.ngrams.assign(merged_.order, 0);
+    for (const CountsManifest& manifest : manifests_) {
+      if (manifest.ngrams.empty()) merged_.ngrams.clear();
+      for (size_t k = 0; k < merged_.ngrams.size(); ++k) {
+        merged_.ngrams[k] += manifest.ngrams[k];
+      }
+    }
   }
 
   absl::Status WriteWords() {
@@ -159,7 +187,9 @@ class Merger {
     for (size_t i = 0; i < manifests_.size(); ++i) {
       for (const CountsPart& part : manifests_[i].parts) {
         inputs_.push_back({i, &part});
-        task.windows += part.windows;
+        if (AddCounted(part.windows, &task.windows)) continue;
+        return Problem(options_.inputs[i],
+                       "expected at most 2^56 windows in all inputs");
       }
     }
     task.threads = options_.threads;
@@ -197,10 +227,21 @@ class Merger {
           absl::StrCat(options_.inputs[input], "/", part->name), merged_.order,
           manifests_[input].vocabulary);
       if (!reader.ok()) return reader.status();
-      absl::Status status = SpillFile(**reader, ids_[input], writer, progress);
+      absl::Status status = CheckSum(**reader);
+      if (status.ok()) {
+        status = SpillFile(**reader, ids_[input], writer, progress);
+      }
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
+  }
+
+  // Adds up the counts of all files. Called on several threads.
+  absl::Status CheckSum(const WindowReader& reader) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (AddCounted(reader.positions(), &positions_)) return absl::OkStatus();
+    return Problem(reader.path(),
+                   "expected counts of at most 2^56 in all inputs");
   }
 
   absl::Status SpillFile(WindowReader& reader, absl::Span<const WordId> ids,
@@ -232,10 +273,13 @@ class Merger {
   std::vector<CountsManifest> manifests_;
   CountsManifest merged_;
   WordTable table_;
+  uint64_t counted_words_ = 0;            // the sum of the counts of the table
   std::vector<WordId> order_;             // ids of the table
   std::vector<std::vector<WordId>> ids_;  // of each input: the merged ids
   std::vector<std::pair<size_t, const CountsPart*>> inputs_;
   std::atomic<size_t> next_input_ = 0;
+  std::mutex mutex_;
+  uint64_t positions_ = 0;  // guarded by mutex_
 };
 
 }  // namespace

@@ -74,7 +74,9 @@ class PartitionQueue {
     progress_.Finish();
     std::vector<CountsPart> parts;
     for (size_t i = 0; i < rows_.size(); ++i) {
-      parts.push_back({PartName(i), work_.Finished(PartName(i))->front()});
+      const std::vector<uint64_t>& windows = *work_.Finished(PartName(i));
+      if (windows.size() != 1) return work_.BadJournal(PartName(i));
+      parts.push_back({PartName(i), windows.front()});
     }
     return parts;
   }
@@ -175,14 +177,24 @@ absl::Status SpillToPartitions(const SortTask& task, SpillWindows spill,
     rows.push_back((*files)->rows(i));
   }
   files->reset();
+  const uint64_t found = std::accumulate(rows.begin(), rows.end(), uint64_t{0});
+  if (found != task.windows) {
+    return absl::DataLossError(absl::StrCat(
+        "windows: expected ", task.windows, ", found ", found,
+        "; the counts or the files in ", work.path(), " are damaged"));
+  }
   return work.Finish(kSpillStage, names, rows);
 }
 
 absl::StatusOr<std::vector<CountsPart>> SortPartitions(
     const SortTask& task, WorkDirectory& work, const std::string& output) {
   const OrderedHash hash(task.word_counts);
-  return PartitionQueue(task, hash, *work.Finished(kSpillStage), work, output)
-      .Sort();
+  const std::vector<uint64_t>& rows = *work.Finished(kSpillStage);
+  if (rows.empty() || rows.size() > kMaxPartitions ||
+      std::accumulate(rows.begin(), rows.end(), uint64_t{0}) != task.windows) {
+    return work.BadJournal(kSpillStage);
+  }
+  return PartitionQueue(task, hash, rows, work, output).Sort();
 }
 
 }  // namespace lmserve

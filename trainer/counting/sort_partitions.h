@@ -38,7 +38,7 @@ using SpillWindows =
 bool IsSpilled(const WorkDirectory& work);
 
 // Distributes windows to partitions, in files of the work directory, unless
-// that is done already.
+// that is done already. DATA_LOSS if they are not task.windows.
 absl::Status SpillToPartitions(const SortTask& task, SpillWindows spill,
                                WorkDirectory& work);
 

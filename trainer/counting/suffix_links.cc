@@ -19,6 +19,8 @@ namespace lmserve {
 namespace {
 
 constexpr uint64_t kContextsPerCheck = 1 << 18;
+// The contexts and the children of a slice have 32-bit numbers.
+constexpr uint64_t kMaxSliceBytes = uint64_t{1} << 34;
 // The files of all slices are open at a time.
 constexpr size_t kMaxSlices = 256;
 
@@ -202,7 +204,8 @@ absl::Status LinkOrder(const TrieShape& shape, int k, uint64_t memory,
   // At least one slice for each thread.
   const uint64_t all =
       kContextBytes * shape.ngrams[k - 3] + kChildBytes * shape.ngrams[k - 2];
-  const uint64_t slice_bytes = std::min(memory / threads, all / threads + 1);
+  const uint64_t slice_bytes =
+      std::min({memory / threads, all / threads + 1, kMaxSliceBytes});
   absl::StatusOr<std::vector<Slice>> slices =
       PlanSlices(shape, k, slice_bytes, work);
   if (!slices.ok()) return slices.status();
@@ -236,14 +239,18 @@ absl::Status LinkOrder(const TrieShape& shape, int k, uint64_t memory,
 absl::Status LinkSuffixes(const TrieShape& shape, uint64_t memory, int threads,
                           const StopFlag* stop, WorkDirectory& work) {
   for (int k = 2; k <= shape.order(); ++k) {
-    if (work.Finished(LinkStage(k)) != nullptr) continue;
-    absl::Status status =
-        k == 2 ? AdjustWords(shape, work)
-               : LinkOrder(shape, k, memory, threads, stop, work);
-    if (!status.ok()) return status;
     std::vector<std::string> files = {TrieAdjustedFile(k - 1)};
     if (k > 2) files.push_back(TrieRanksFile(k));
     if (k > 2 && k < shape.order()) files.push_back(TrieLinksFile(k));
+    absl::Status status;
+    if (work.Finished(LinkStage(k)) != nullptr) {
+      for (const std::string& file : files) status.Update(work.CheckFile(file));
+      if (!status.ok()) return status;
+      continue;
+    }
+    status = k == 2 ? AdjustWords(shape, work)
+                    : LinkOrder(shape, k, memory, threads, stop, work);
+    if (!status.ok()) return status;
     status = work.Finish(LinkStage(k), files, {});
     if (!status.ok()) return status;
   }

@@ -149,24 +149,57 @@ std::string TrieAdjustedFile(int k) {
   return absl::StrCat("trie-adjusted-", k);
 }
 
+namespace {
+
+// Returns the shape of the trie that the work directory has already. The files
+// must be as large as it says: tables are as large as the shape.
+absl::StatusOr<TrieShape> FinishedShape(const std::vector<uint64_t>& numbers,
+                                        const CountsManifest& manifest,
+                                        const WorkDirectory& work) {
+  const int order = manifest.order;
+  if (numbers.size() != 1 + 3 * static_cast<size_t>(order) ||
+      numbers.front() != manifest.vocabulary ||
+      numbers[1] != manifest.vocabulary) {
+    return work.BadJournal(kTrieStage);
+  }
+  TrieShape shape;
+  shape.vocabulary = manifest.vocabulary;
+  for (size_t i = 1; i < numbers.size(); i += 3) {
+    shape.ngrams.push_back(numbers[i]);
+    shape.begins.push_back(numbers[i + 1]);
+    shape.ends.push_back(numbers[i + 2]);
+  }
+  for (int k = 1; k <= order; ++k) {
+    absl::Status status = work.CheckFile(TrieWordsFile(k));
+    status.Update(work.CheckFile(TrieCountsFile(k)));
+    if (k < order) status.Update(work.CheckFile(TrieDegreesFile(k)));
+    if (!status.ok()) return status;
+    auto words = ByteReader::Open(work.File(TrieWordsFile(k)));
+    if (!words.ok()) return words.status();
+    const uint64_t size = (*words)->size();
+    if (size % shape.word_bytes() != 0 ||
+        size / shape.word_bytes() != shape.ngrams[k - 1]) {
+      return work.BadJournal(kTrieStage);
+    }
+  }
+  return shape;
+}
+
+}  // namespace
+
 absl::StatusOr<TrieShape> WriteTrie(const std::string& counts_directory,
                                     const CountsManifest& manifest,
                                     const StopFlag* stop, WorkDirectory& work) {
   if (const std::vector<uint64_t>* numbers = work.Finished(kTrieStage)) {
-    TrieShape shape;
-    shape.vocabulary = numbers->front();
-    for (size_t i = 1; i + 2 < numbers->size(); i += 3) {
-      shape.ngrams.push_back((*numbers)[i]);
-      shape.begins.push_back((*numbers)[i + 1]);
-      shape.ends.push_back((*numbers)[i + 2]);
-    }
-    return shape;
+    return FinishedShape(*numbers, manifest, work);
   }
+  absl::Status status = CheckWords(counts_directory, manifest);
+  if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<CountsReader>> reader =
       CountsReader::Open(counts_directory, manifest);
   if (!reader.ok()) return reader.status();
   TrieWriter writer(manifest, work);
-  absl::Status status = writer.Create();
+  status = writer.Create();
   if (!status.ok()) return status;
   Progress progress("building the trie");
   while ((*reader)->Next()) {

@@ -44,9 +44,17 @@ bool TrieReader::Next() {
     status_ = words_->Damaged("fewer n-grams than their contexts say");
     return false;
   }
+  if (k_ > 2 && suffix_ >= shape_.ngrams[k_ - 3]) {
+    status_ = links_->Damaged("a suffix that does not exist");
+    return false;
+  }
   children_.resize(size);
   for (TrieChild& child : children_) {
     child.word = static_cast<WordId>(words_->ReadFixed(shape_.word_bytes()));
+    if (child.word >= shape_.vocabulary) {
+      status_ = words_->Damaged("a word that does not exist");
+      return false;
+    }
     child.rank = ranks_ == nullptr ? child.word : ranks_->ReadVarint();
     child.text_count = counts_->ReadVarint();
     child.count = child.text_count;
@@ -57,6 +65,9 @@ bool TrieReader::Next() {
     ++ngram_;
   }
   status_ = UpdateStatus();
+  if (status_.ok() && context_ == contexts && ngram_ < shape_.ngrams[k_ - 1]) {
+    status_ = words_->Damaged("more n-grams than their contexts say");
+  }
   return status_.ok();
 }
 

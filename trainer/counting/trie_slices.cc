@@ -144,6 +144,9 @@ absl::StatusOr<std::vector<Slice>> PlanSlices(const TrieShape& shape, int k,
   for (uint64_t i = 0; i < shape.ngrams[k - 3]; ++i) {
     const uint64_t offset = (*degrees)->position();
     const uint64_t degree = (*degrees)->ReadVarint();
+    if (degree > shape.ngrams[k - 2] - slices.back().children_end) {
+      return (*degrees)->Damaged("more children than n-grams");
+    }
     const uint64_t more = kContextBytes + degree * kChildBytes;
     if (bytes > 0 && bytes + more > memory) {
       const Slice& last = slices.back();
@@ -175,7 +178,8 @@ absl::StatusOr<ContextReader> ContextReader::Open(const TrieShape& shape, int k,
       work.File(k == 3 ? TrieWordsFile(2) : TrieLinksFile(k - 1)));
   if (!links.ok()) return links.status();
   return ContextReader(*std::move(degrees), *std::move(links),
-                       k == 3 ? shape.word_bytes() : shape.index_bytes(k - 2));
+                       k == 3 ? shape.word_bytes() : shape.index_bytes(k - 2),
+                       shape.ngrams[k - 1]);
 }
 
 absl::Status MergeSlices(const TrieShape& shape, int k,

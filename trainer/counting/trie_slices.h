@@ -53,26 +53,40 @@ class ContextReader {
   static absl::StatusOr<ContextReader> Open(const TrieShape& shape, int k,
                                             const WorkDirectory& work);
 
+  // A damaged file may end too early, and has then contexts without children.
   void Next() {
     suffix_ = links_->ReadFixed(index_bytes_);
     children_ = degrees_->ReadVarint();
+    if (children_ > left_) {
+      is_damaged_ = true;
+      children_ = 0;
+    }
+    left_ -= children_;
   }
   uint64_t suffix() const { return suffix_; }
   uint64_t children() const { return children_; }
 
+  // To be called after the last context: all n-grams are children then.
   absl::Status status() const {
+    if (is_damaged_ || left_ > 0) {
+      return degrees_->Damaged("other numbers of children than of n-grams");
+    }
     return links_->status().ok() ? degrees_->status() : links_->status();
   }
 
  private:
   ContextReader(std::unique_ptr<ByteReader> degrees,
-                std::unique_ptr<ByteReader> links, int index_bytes)
+                std::unique_ptr<ByteReader> links, int index_bytes,
+                uint64_t ngrams)
       : degrees_(std::move(degrees)),
         links_(std::move(links)),
-        index_bytes_(index_bytes) {}
+        index_bytes_(index_bytes),
+        left_(ngrams) {}
 
   std::unique_ptr<ByteReader> degrees_, links_;
   int index_bytes_;
+  uint64_t left_;  // the n-grams of the contexts that are not read yet
+  bool is_damaged_ = false;
   uint64_t suffix_ = 0;
   uint64_t children_ = 0;
 };

@@ -92,6 +92,9 @@ absl::Status WindowReader::ReadEnd() {
   if (!end.ok()) return end.status();
   rows_ = (*end)->ReadFixed(8);
   positions_ = (*end)->ReadFixed(8);
+  if (positions_ > kMaxCounted) {
+    return file_->Damaged("expected counts of at most 2^56 in all");
+  }
   for (int i = 0; i < order_; ++i) first_[i] = (*end)->ReadFixed(4);
   for (int i = 0; i < order_; ++i) last_[i] = (*end)->ReadFixed(4);
   (*end)->Skip(kDigestBytes);
@@ -138,7 +141,10 @@ bool WindowReader::Next() {
   std::fill(window_.begin() + i, window_.begin() + order_, 0);
   count_ = head >> 5;
   if (count_ == 0) count_ = file_->ReadVarint();
-  if (count_ == 0) return Fail("expected a count above 0");
+  if (count_ == 0 || count_ > positions_ - read_positions_) {
+    return Fail(count_ == 0 ? "expected a count above 0"
+                            : "more counts than the end of the file says");
+  }
   read_positions_ += count_;
   if (read_rows_ == 1 &&
       !std::equal(first_.begin(), first_.begin() + order_, window_.begin())) {

@@ -12,6 +12,29 @@
 #include "trainer/counting/byte_file.h"
 
 namespace lmserve {
+namespace {
+
+// The longest line: two numbers, two tabs and a word.
+constexpr size_t kMaxLineBytes = 2 * 20 + 2 + kMaxWordSize;
+
+constexpr absl::string_view kMarkers[] = {kUnknownWord, kBeginSentence,
+                                          kEndSentence};
+
+// Returns what is wrong with a word, which is not in the right place if it is a
+// marker, or "".
+std::string WordProblem(absl::string_view word, uint64_t id) {
+  if (id < kMarkerIds) {
+    return word == kMarkers[id] ? "" : absl::StrCat("expected ", kMarkers[id]);
+  }
+  for (absl::string_view marker : kMarkers) {
+    if (word == marker) {
+      return absl::StrCat("expected ", marker, " only at the start");
+    }
+  }
+  return "";
+}
+
+}  // namespace
 
 absl::Status WriteWordList(const std::string& path, const WordTable& table,
                            absl::Span<const WordId> order) {
@@ -30,10 +53,9 @@ absl::Status ReadWordList(
     absl::FunctionRef<absl::Status(const CountedWord&)> visit) {
   absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(path);
   if (!lines.ok()) return lines.status();
-  const absl::string_view markers[] = {kUnknownWord, kBeginSentence,
-                                       kEndSentence};
+  (*lines)->LimitLines(kMaxLineBytes);
   absl::string_view line;
-  uint64_t number = 0;
+  uint64_t number = 0, counted = 0;
   for (; (*lines)->Next(&line); ++number) {
     const std::vector<absl::string_view> fields = absl::StrSplit(line, '\t');
     CountedWord word;
@@ -45,8 +67,10 @@ absl::Status ReadWordList(
                        "place and the word, separated by tabs");
     }
     word.text = fields[2];
-    if (number < kMarkerIds && word.text != markers[number]) {
-      return LineError(**lines, absl::StrCat("expected ", markers[number]));
+    const std::string problem = WordProblem(word.text, number);
+    if (!problem.empty()) return LineError(**lines, problem);
+    if (!AddCounted(word.count, &counted)) {
+      return LineError(**lines, "expected counts of at most 2^56 in all");
     }
     absl::Status status = visit(word);
     if (!status.ok()) return status;

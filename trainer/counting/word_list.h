@@ -23,8 +23,10 @@ namespace lmserve {
 absl::Status WriteWordList(const std::string& path, const WordTable& table,
                            absl::Span<const WordId> order);
 
-// Reads a file and calls `visit` for each word. Fails with DATA_LOSS, naming
-// the line, if the file is damaged, or has no markers at its start.
+// Reads a file and calls `visit` for each word. Fails, naming the line, if the
+// file is damaged, if it has no markers at its start or one elsewhere, or if
+// its counts are above kMaxCounted in all. It does not look for words that are
+// there twice.
 absl::Status ReadWordList(
     const std::string& path,
     absl::FunctionRef<absl::Status(const CountedWord&)> visit);

@@ -17,6 +17,18 @@
 
 namespace lmserve {
 
+// The most words or windows that files of counts may count in all, so that sums
+// over some files do not overflow. No text comes near it.
+inline constexpr uint64_t kMaxCounted = uint64_t{1} << 56;
+
+// Adds a number to a sum. Returns false, and leaves the sum as it is, if it
+// would be above kMaxCounted. REQUIRES: *sum <= kMaxCounted.
+inline bool AddCounted(uint64_t number, uint64_t* sum) {
+  if (number > kMaxCounted - *sum) return false;
+  *sum += number;
+  return true;
+}
+
 // A word of a text.
 struct CountedWord {
   absl::string_view text;

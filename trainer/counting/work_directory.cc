@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -41,6 +43,14 @@ absl::Status Empty(const std::string& path) {
   return error ? absl::ErrnoToStatus(error.value(), path) : absl::OkStatus();
 }
 
+// Whether another user owns a directory, or a link to one, that anybody could
+// have made in `parent`.
+bool IsForeign(const std::string& parent, const std::string& path) {
+  struct stat outer, inner;
+  return stat(parent.c_str(), &outer) == 0 && (outer.st_mode & S_IWOTH) != 0 &&
+         lstat(path.c_str(), &inner) == 0 && inner.st_uid != geteuid();
+}
+
 bool WriteAll(int descriptor, absl::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(descriptor, bytes.data(), bytes.size());
@@ -53,7 +63,7 @@ bool WriteAll(int descriptor, absl::string_view bytes) {
 
 // Appends a line to a file and syncs it. If that fails, for example because the
 // disk is full, no part of the line stays in the file.
-absl::Status AppendLine(const std::string& path, const std::string& line) {
+absl::Status AppendLine(const std::string& path, absl::string_view line) {
   const int descriptor =
       open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (descriptor < 0) return absl::ErrnoToStatus(errno, path);
@@ -74,6 +84,10 @@ absl::StatusOr<std::unique_ptr<WorkDirectory>> WorkDirectory::Open(
   std::string path = absl::StrCat(parent, "/lm-", task);
   absl::Status status = MakeDirectories(path);
   if (!status.ok()) return status;
+  if (IsForeign(parent, path)) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        path, ": belongs to another user; choose another --temporary"));
+  }
   const std::string lock_path = absl::StrCat(path, "/", kLock);
   const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock < 0) return absl::ErrnoToStatus(errno, lock_path);
@@ -156,10 +170,7 @@ absl::Status WorkDirectory::ParseLine(absl::string_view line) {
     const std::pair<std::string, std::string> file = absl::StrSplit(text, ':');
     is_valid = is_valid && absl::SimpleAtoi(file.second, &sizes_[file.first]);
   }
-  if (!is_valid) {
-    return absl::DataLossError(absl::StrCat(
-        File(kJournal), ": not a journal; start again without --resume"));
-  }
+  if (!is_valid) return BadJournal(line);
   finished_[std::string(fields[0])] = std::move(numbers);
   return absl::OkStatus();
 }
@@ -176,6 +187,13 @@ absl::Status WorkDirectory::CheckFile(absl::string_view name) const {
       absl::StrCat(File(name),
                    ": the file is missing or has another size than "
                    "the journal says; start again without --resume"));
+}
+
+absl::Status WorkDirectory::BadJournal(absl::string_view stage) const {
+  return absl::DataLossError(absl::StrCat(
+      File(kJournal), ": expected a stage and its numbers, found '",
+      absl::Utf8SafeCEscape(stage.substr(0, 100)),
+      "'; start again without --resume"));
 }
 
 void WorkDirectory::Remove(absl::string_view name) const {

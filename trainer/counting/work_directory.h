@@ -23,7 +23,8 @@ class WorkDirectory {
   // Opens `parent`/lm-`task`, where the task names the work and its inputs, and
   // creates both. The directory is locked until the destructor: UNAVAILABLE if
   // another process has it. Unless `resume`, files of an earlier run are
-  // removed.
+  // removed. PERMISSION_DENIED if another user has made the directory where all
+  // users can, since that user could still change its files.
   static absl::StatusOr<std::unique_ptr<WorkDirectory>> Open(
       const std::string& parent, absl::string_view task, bool resume);
 
@@ -46,6 +47,10 @@ class WorkDirectory {
   // Fails with DATA_LOSS if a file of a finished stage does not exist or has
   // another size than when the stage was finished.
   absl::Status CheckFile(absl::string_view name) const;
+
+  // Returns the error for a journal that has numbers that a stage cannot have
+  // given to Finish().
+  absl::Status BadJournal(absl::string_view stage) const;
 
   // Removes a file that is not needed any more.
   void Remove(absl::string_view name) const;

@@ -40,8 +40,13 @@ absl::Status LoadLevel(const TrieShape& shape, int k, const WorkDirectory& work,
       // The suffix is the child of that rank of the suffix of the context.
       if (k == 2) level.suffixes.push_back(child.rank);
       if (k > 2) {
-        level.suffixes.push_back(
-            counts->levels[k - 3].children[(*reader)->suffix()] + child.rank);
+        const auto context = counts->levels[k - 3].children.begin() +
+                             static_cast<ptrdiff_t>((*reader)->suffix());
+        if (child.rank >= context[1] - context[0]) {
+          return absl::DataLossError(absl::StrCat(
+              work.File(TrieRanksFile(k)), ": a suffix that does not exist"));
+        }
+        level.suffixes.push_back(context[0] + child.rank);
       }
     }
   }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <mutex>
@@ -169,6 +170,47 @@ TEST_F(BatcherTest, LongInlineWorkContinuesInTheQueue) {
   ASSERT_FALSE(inline_words.empty());
   EXPECT_LT(inline_words.front(), kWords);
   EXPECT_GE(all_words, kWords + 2);  // and two states
+}
+
+// The same for a request that has much work in small pieces, such as a beam
+// search.
+TEST_F(BatcherTest, ManyInlineWorksOfOneRequestGoThroughTheQueue) {
+  constexpr size_t kPieces = 100;
+  const ModelHandle handle = Get("tiny");
+  const std::vector<WordId> words(200'000, 3);
+  std::mutex mutex;
+  std::vector<bool> is_inline;
+  Batcher batcher({.threads = 1,
+                   .batch_words = words.size(),
+                   .inline_words = words.size(),
+                   .queue_words = 1,  // no work but the first is refused
+                   .on_batch = [&](const BatcherOptions::Batch& batch) {
+                     const std::lock_guard<std::mutex> lock(mutex);
+                     is_inline.push_back(batch.queue_seconds.empty());
+                   }});
+  const auto read = [&](Call& call) -> Task<absl::Status> {
+    const LanguageModel& model = *handle->model().left_to_right();
+    std::vector<std::byte> state(model.state_size());
+    model.Start(state.data());
+    std::vector<float> log_probs(words.size());
+    const LanguageModel::Query query = {state.data(), words, state.data(),
+                                        absl::MakeSpan(log_probs)};
+    absl::Status status;
+    for (size_t i = 0; i < kPieces && status.ok(); ++i) {
+      status = co_await batcher.Run(call,
+                                    {.model = *handle, .queries = {&query, 1}});
+    }
+    co_return status;
+  };
+  Call call;
+  std::promise<void> done;
+  RunDetached(read(call), [&](absl::Status status) {
+    EXPECT_TRUE(status.ok()) << status;
+    done.set_value();
+  });
+  done.get_future().wait();
+  EXPECT_TRUE(is_inline.front());
+  EXPECT_TRUE(std::count(is_inline.begin(), is_inline.end(), false) > 0);
 }
 
 // One call may have several texts, and more states than texts.

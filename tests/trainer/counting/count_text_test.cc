@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/counting/count_text.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +21,7 @@
 #include "tests/testing/shared_data.h"
 #include "tests/testing/temporary_directory.h"
 #include "tests/trainer/counting/counting.h"
+#include "text_io/byte_source.h"
 #include "trainer/demo/demo_corpus.h"
 
 namespace lmserve {
@@ -164,6 +167,28 @@ TEST_P(CountTextTest, AStoppedRunIsResumed) {
   Compare(/*resume=*/true);
 }
 
+// The files of a run that was stopped, with other bytes.
+TEST_P(CountTextTest, DamagedFilesAreReported) {
+  options_.threads = 2;
+  const auto work =
+      WorkDirectory::Open(directory_.path(), "work", false).value();
+  std::filesystem::create_directory(work->File("spill-0"));
+  ASSERT_FALSE(CountText(options_, *work, directory_.File("counts")).ok());
+  std::filesystem::remove(work->File("spill-0"));
+  for (const char* name : {"ids", "id-map", "text.json"}) {
+    const std::string bytes = ReadAllBytes(work->File(name)).value();
+    for (char damage : {'\0', '\x7F', '\xFF'}) {
+      SCOPED_TRACE(absl::StrCat(name, " ", int{damage}));
+      WriteBytes(work->File(name), std::string(bytes.size(), damage));
+      const absl::Status status =
+          CountText(options_, *work, directory_.File("counts"));
+      EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    }
+    WriteBytes(work->File(name), bytes);
+  }
+  EXPECT_TRUE(CountText(options_, *work, directory_.File("counts")).ok());
+}
+
 // A limit of the size of files is as good as a full disk.
 TEST_P(CountTextTest, ARunThatFilledTheDiskIsResumed) {
   const std::string work =
@@ -189,6 +214,42 @@ TEST_P(CountTextTest, ARunThatFilledTheDiskIsResumed) {
     EXPECT_EQ(status, 0) << "another error than expected";
     Compare(/*resume=*/true);
   }
+}
+
+// Mounts a file system of `kilobytes` at a directory, or changes its size.
+bool MountMemory(const std::string& path, int kilobytes, unsigned long flags) {
+  const std::string size = absl::StrCat("size=", kilobytes, "k");
+  return mount("tmpfs", path.c_str(), "tmpfs", flags, size.c_str()) == 0;
+}
+
+// A file system that is full, and grows until the work fits.
+TEST(CountText, WorkThatFilledAFileSystemIsResumed) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.File("small");
+  std::filesystem::create_directory(path);
+  int kilobytes = 64;
+  // Only this process sees what it mounts.
+  if (unshare(CLONE_NEWNS) != 0 ||
+      mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      !MountMemory(path, kilobytes, 0)) {
+    GTEST_SKIP() << "mounting is not permitted";
+  }
+  CountOptions options;
+  options.corpus = directory.File("text");
+  WriteBytes(options.corpus, ZipfText(1, 10000, 1000));
+  options.memory = kSmallMemory;
+  auto found = CountInFiles(options, path, /*resume=*/true);
+  int failures = 0;
+  for (; !found.ok() && kilobytes < 1 << 20; ++failures) {
+    EXPECT_TRUE(absl::IsResourceExhausted(found.status())) << found.status();
+    kilobytes += kilobytes / 8;
+    ASSERT_TRUE(MountMemory(path, kilobytes, MS_REMOUNT));
+    found = CountInFiles(options, path, /*resume=*/true);
+  }
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_GT(failures, 5);
+  ExpectSame(CountInMemory(options), *found);
+  umount(path.c_str());
 }
 
 TEST(CountText, TheFirstBadLineIsReported) {

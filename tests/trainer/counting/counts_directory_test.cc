@@ -28,12 +28,13 @@ class CountsDirectoryTest : public testing::Test {
   }
 
   void AddPart(const std::string& name,
-               const std::vector<std::array<WordId, 2>>& windows) {
+               const std::vector<std::array<WordId, 2>>& windows,
+               uint64_t count = 1) {
     auto writer = WindowWriter::Create(directory_.File(name), 2).value();
     const std::array<WordId, 2>* last = nullptr;
     for (const auto& window : windows) {
       writer->Add(window.data(),
-                  last != nullptr && (*last)[0] == window[0] ? 1 : 0, 1);
+                  last != nullptr && (*last)[0] == window[0] ? 1 : 0, count);
       last = &window;
     }
     ASSERT_TRUE(writer->Close(true).ok());
@@ -98,6 +99,32 @@ TEST_F(CountsDirectoryTest, ADamagedManifestIsReported) {
   EXPECT_THAT(problem("\"part\"", "1"), HasSubstr("parts: expected"));
   EXPECT_THAT(problem("8642", "\"8642\""), HasSubstr("parts: expected"));
   EXPECT_THAT(problem("\"a \\\"b\\\"\"", "1"), HasSubstr("self_test"));
+  EXPECT_THAT(problem("8642", "72057594037927937"), HasSubstr("2^56 windows"));
+  EXPECT_THAT(problem("\"unknown\": 3", "\"unknown\": 72057594037927937"),
+              HasSubstr("unknown: expected at most 2^56"));
+}
+
+TEST_F(CountsDirectoryTest, TheManifestIsNotReadWithoutEnd) {
+  WriteBytes(directory_.File("counts.json"),
+             Gzip("[" + std::string(17 << 20, ' ')));
+  EXPECT_THAT(ReadCountsManifest(directory_.path()).status().message(),
+              HasSubstr("expected at most 16777216 bytes"));
+}
+
+// Tables have the size that the manifest says.
+TEST_F(CountsDirectoryTest, TheWordsMustBeAsManyAsTheManifestSays) {
+  WriteBytes(directory_.File("words"),
+             "0\t0\t<unk>\n0\t0\t<s>\n0\t0\t</s>\n1\t0\ta\n");
+  const auto problem = [&](uint64_t vocabulary) {
+    manifest_.vocabulary = vocabulary;
+    return std::string(CheckWords(directory_.path(), manifest_).message());
+  };
+  EXPECT_EQ(problem(4), "");
+  EXPECT_THAT(
+      problem(uint64_t{1} << 31),
+      HasSubstr("words: expected 2147483648 words, as counts.json says, "
+                "found 4"));
+  EXPECT_THAT(problem(3), HasSubstr("found more"));
 }
 
 TEST_F(CountsDirectoryTest, TheFilesAreReadAsOne) {
@@ -121,6 +148,13 @@ TEST_F(CountsDirectoryTest, FilesMustFollowEachOther) {
   EXPECT_THAT(Read().status().message(), HasSubstr("windows: expected 2"));
   manifest_.parts[1].name = "c";
   EXPECT_TRUE(absl::IsNotFound(Read().status()));
+}
+
+TEST_F(CountsDirectoryTest, TheCountsOfAllFilesAreLimited) {
+  AddPart("a", {{3, 4}}, uint64_t{1} << 56);
+  EXPECT_TRUE(Read().ok());
+  AddPart("b", {{3, 5}});
+  EXPECT_THAT(Read().status().message(), HasSubstr("at most 2^56 in all"));
 }
 
 TEST_F(CountsDirectoryTest, MayHaveNoFiles) { EXPECT_TRUE(Read()->empty()); }

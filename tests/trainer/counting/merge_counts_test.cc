@@ -4,10 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/temporary_directory.h"
 #include "tests/trainer/counting/counting.h"
+#include "text_io/byte_source.h"
 
 namespace lmserve {
 namespace {
@@ -112,6 +114,71 @@ TEST_F(MergeCountsTest, CountsThatDoNotMatchAreRefused) {
   EXPECT_THAT(problem(CountShard(2, 3)),
               HasSubstr("line 4: expected the words"));
   EXPECT_THAT(problem(directory_.File("missing")), HasSubstr("missing"));
+}
+
+// Words as no program of ours writes them.
+TEST_F(MergeCountsTest, DamagedWordsAreRefused) {
+  WriteBytes(options_.corpus, "a b c\n");
+  MergeOptions merge;
+  merge.inputs = {CountShard(0, 1)};
+  const std::string path = merge.inputs[0] + "/words";
+  const std::string words = ReadAllBytes(path).value();
+  const auto problem = [&](const std::string& from, const std::string& to) {
+    WriteBytes(path, absl::StrReplaceAll(words, {{from, to}}));
+    return std::string(Merge(merge).status().message());
+  };
+  EXPECT_EQ(problem("", ""), "");
+  EXPECT_THAT(problem("\tb\n", "\ta\n"), HasSubstr("each word once"));
+  EXPECT_THAT(problem("\tb\n", "\t</s>\n"), HasSubstr("only at the start"));
+  EXPECT_THAT(problem("\tb\n", "\tb\n1\t9\td\n"),
+              HasSubstr("line 7: expected the end after 6 words"));
+  EXPECT_THAT(problem("1\t2\tb\n", ""), HasSubstr("6 words, found 5"));
+}
+
+TEST_F(MergeCountsTest, TheSumsAreLimited) {
+  MergeOptions merge;
+  for (const char* name : {"one", "two"}) {
+    merge.inputs.push_back(directory_.File(name));
+    std::filesystem::create_directory(merge.inputs.back());
+    CountsManifest manifest;
+    manifest.order = 1;
+    manifest.vocabulary = 4;
+    manifest.parts = {{"part", 1}};
+    ASSERT_TRUE(WriteCountsManifest(merge.inputs.back(), manifest).ok());
+    WriteBytes(merge.inputs.back() + "/words",
+               "0\t0\t<unk>\n0\t0\t<s>\n0\t0\t</s>\n5\t0\ta\n");
+    auto writer =
+        WindowWriter::Create(merge.inputs.back() + "/part", 1).value();
+    const WordId word = 3;
+    writer->Add(&word, 0, (uint64_t{1} << 55) + 1);
+    ASSERT_TRUE(writer->Close(/*is_durable=*/false).ok());
+  }
+  EXPECT_THAT(Merge(merge).status().message(),
+              HasSubstr("expected counts of at most 2^56 in all inputs"));
+}
+
+TEST_F(MergeCountsTest, ThePartsMustHaveTheWindowsThatTheManifestSays) {
+  WriteBytes(options_.corpus, "a b c\n");
+  MergeOptions merge;
+  merge.inputs = {CountShard(0, 1)};
+  CountsManifest manifest = ReadCountsManifest(merge.inputs[0]).value();
+  manifest.parts[0].windows += 7;
+  ASSERT_TRUE(WriteCountsManifest(merge.inputs[0], manifest).ok());
+  EXPECT_THAT(Merge(merge).status().message(),
+              HasSubstr("windows: expected 12, found 5"));
+}
+
+// The need of disk is not known if an input does not tell it.
+TEST_F(MergeCountsTest, NumbersOfNgramsMayBeMissing) {
+  MergeOptions merge;
+  merge.inputs = {CountShard(0, 3), CountShard(1, 3), CountShard(2, 3)};
+  CountsManifest manifest = ReadCountsManifest(merge.inputs[1]).value();
+  ASSERT_EQ(manifest.ngrams.size(), 5u);
+  manifest.ngrams.clear();
+  ASSERT_TRUE(WriteCountsManifest(merge.inputs[1], manifest).ok());
+  auto work = WorkDirectory::Open(directory_.path(), "merge", false).value();
+  ASSERT_TRUE(MergeCounts(merge, *work, directory_.File("sum")).ok());
+  EXPECT_TRUE(ReadCountsManifest(directory_.File("sum"))->ngrams.empty());
 }
 
 }  // namespace

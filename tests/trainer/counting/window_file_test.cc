@@ -111,6 +111,17 @@ TEST_F(WindowFileTest, WindowsMustAscend) {
   EXPECT_FALSE(Read().ok());
 }
 
+TEST_F(WindowFileTest, CountsAreLimited) {
+  Write({{{5, 6, 7}, 1}, {{5, 6, 8}, (uint64_t{1} << 56) - 1}});
+  EXPECT_TRUE(Read().ok());
+  Write({{{5, 6, 7}, 2}, {{5, 6, 8}, (uint64_t{1} << 56) - 1}});
+  EXPECT_THAT(Read().status().message(), testing::HasSubstr("at most 2^56"));
+  // The sum of the counts is 2^64 + 1.
+  Write({{{5, 6, 7}, 2}, {{5, 6, 8}, ~uint64_t{0}}});
+  EXPECT_THAT(Read().status().message(),
+              testing::HasSubstr("window 1: more counts than the end"));
+}
+
 TEST_F(WindowFileTest, BeginSentenceMustBeFirst) {
   Write({{{5, 0, 7}, 1}, {{5, 1, 7}, 1}});
   EXPECT_THAT(Read().status().message(),

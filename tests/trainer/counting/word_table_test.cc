@@ -85,6 +85,29 @@ TEST_F(WordListTest, DamageIsReported) {
   EXPECT_THAT(problem(markers + "1\t1\ta b\n"), HasSubstr("line 4: expected"));
   EXPECT_THAT(problem("1\t0\t<s>\n"), HasSubstr("line 1: expected <unk>"));
   EXPECT_THAT(problem("1\t0\t<unk>\n"), HasSubstr("expected <unk>, <s> and"));
+  EXPECT_THAT(problem(markers + "1\t1\ta\n1\t2\t</s>\n"),
+              HasSubstr("line 5: expected </s> only at the start"));
+}
+
+// Sums of counts and tables of lines would overflow, or be as large as others
+// please.
+TEST_F(WordListTest, CountsAndLinesAreLimited) {
+  const std::string markers = "1\t0\t<unk>\n1\t0\t<s>\n1\t0\t</s>\n";
+  const auto problem = [&](const std::string& text) {
+    WriteBytes(path_, text);
+    return std::string(ReadWordCounts(path_).status().message());
+  };
+  EXPECT_EQ(problem(markers + "72057594037927932\t0\ta\n"), "");
+  EXPECT_EQ(problem(markers + "72057594037927933\t0\ta\n"), "");
+  EXPECT_THAT(problem(markers + "72057594037927934\t0\ta\n"),
+              HasSubstr("line 4: expected counts of at most 2^56"));
+  EXPECT_THAT(problem(markers + "18446744073709551615\t0\ta\n"),
+              HasSubstr("line 4: expected counts of at most 2^56"));
+  const std::string word(kMaxWordSize, 'w');
+  EXPECT_EQ(problem(absl::StrCat(markers, "1\t18446744073709551615\t", word)),
+            "");
+  EXPECT_THAT(problem(Gzip(markers + std::string(8 << 20, 'w'))),
+              HasSubstr("line 4: expected at most 65578 bytes"));
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/counting/work_directory.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -72,6 +75,22 @@ TEST_F(WorkDirectoryTest, ADamagedJournalIsRefused) {
   WriteBytes(parent_.File("lm-task/journal"), "nonsense\n");
   EXPECT_TRUE(absl::IsDataLoss(
       WorkDirectory::Open(parent_.path(), "task", true).status()));
+}
+
+// In a directory such as /tmp others can make any name before this process
+// does.
+TEST_F(WorkDirectoryTest, ADirectoryOfAnotherUserIsRefused) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  const std::string path = parent_.File("lm-task");
+  std::filesystem::create_directory(path);
+  ASSERT_EQ(chown(path.c_str(), 12345, static_cast<gid_t>(-1)), 0);
+  EXPECT_TRUE(WorkDirectory::Open(parent_.path(), "task", true).ok());
+  ASSERT_EQ(chmod(parent_.path().c_str(), 01777), 0);
+  const auto refused = WorkDirectory::Open(parent_.path(), "task", true);
+  EXPECT_TRUE(absl::IsPermissionDenied(refused.status()));
+  EXPECT_THAT(refused.status().message(),
+              HasSubstr("lm-task: belongs to another user"));
+  EXPECT_TRUE(WorkDirectory::Open(parent_.path(), "other", true).ok());
 }
 
 TEST_F(WorkDirectoryTest, FilesOfNoFinishedStageAreRemoved) {
