@@ -69,8 +69,8 @@ TEST_F(NgramToolsTest, CountsGiveTheSameModel) {
   Train("en", text);
   for (const char* name : {"counts", "counts.gz"}) {
     const std::string counts = directory_.File(name);
-    const Outcome outcome =
-        RunTrainer({"export-counts", counts, "--corpus", "-", "--order", "3"}, text);
+    const Outcome outcome = RunTrainer(
+        {"export-counts", counts, "--corpus", "-", "--order", "3"}, text);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_EQ(outcome.output, "");
     EXPECT_EQ(Trainer(name, {"ngram", "--counts", counts, "--order", "3"}),
@@ -87,14 +87,15 @@ TEST_F(NgramToolsTest, CountsAreAdded) {
   WriteText(directory_.File("a"), "x y\n");
   WriteText(directory_.File("b"), "x\n");
   for (const char* name : {"a", "b"}) {
-    const Outcome outcome =
-        RunTrainer({"export-counts", directory_.File(absl::StrCat(name, ".counts")),
-                    "--corpus", directory_.File(name), "--order", "2"});
+    const Outcome outcome = RunTrainer(
+        {"export-counts", directory_.File(absl::StrCat(name, ".counts")),
+         "--corpus", directory_.File(name), "--order", "2"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   }
-  const Outcome sum = RunTrainer({"export-counts", "-", "--order", "2", "--counts",
-                                  absl::StrCat(directory_.File("a.counts"), ",",
-                                               directory_.File("b.counts"))});
+  const Outcome sum =
+      RunTrainer({"export-counts", "-", "--order", "2", "--counts",
+                  absl::StrCat(directory_.File("a.counts"), ",",
+                               directory_.File("b.counts"))});
   EXPECT_EQ(sum.output,
             "<s>\t2\n</s>\t2\nx\t2\ny\t1\n"
             "<s> x\t2\nx </s>\t1\nx y\t1\ny </s>\t1\n");

@@ -33,9 +33,9 @@ TEST(BitWriter, WritesWhatIsRead) {
     const std::string bytes = writer.bytes() + std::string(8, '\0');
     uint64_t bit = 0;
     for (const auto& [value, width] : fields) {
-      ASSERT_EQ(ReadBits(reinterpret_cast<const uint8_t*>(bytes.data()), bit,
-                         width),
-                value);
+      ASSERT_EQ(
+          ReadBits(reinterpret_cast<const uint8_t*>(bytes.data()), bit, width),
+          value);
       bit += width;
     }
     EXPECT_EQ(writer.bytes().size(), (bit + 7) / 8);
@@ -70,8 +70,7 @@ TEST(CountTrieBuilder, LargeVocabulariesHaveNoSparseBitmaps) {
   const std::string empty = BuildBigrams(kWords, 0, kChildren);
   const std::string file = BuildBigrams(kWords, kContexts, kChildren);
   EXPECT_LT(file.size(), empty.size() + kContexts * kChildren * 4);
-  const absl::StatusOr<CountTrie> trie =
-      CountTrie::Parse(file, kWords, kBegin);
+  const absl::StatusOr<CountTrie> trie = CountTrie::Parse(file, kWords, kBegin);
   ASSERT_TRUE(trie.ok()) << trie.status();
   const CountContext context(trie->levels[0], kContexts - 1);
   EXPECT_EQ(context.size(), kChildren);
