@@ -12,9 +12,11 @@
 namespace lmserve {
 namespace {
 
-// Contexts of more children than this are bitmaps at order 1, where most
-// look-ups are: a bitmap is found in one cell.
+// Contexts of at least this many children are bitmaps at order 1, where most
+// look-ups are: a bitmap is found in one cell. But not if the vocabulary is so
+// large that the bitmap takes more than this many times the bytes of a list.
 constexpr uint32_t kBitmapChildren = 1'024;
+constexpr uint64_t kBitmapBytes = 5;
 
 CountWeights WeightsOf(const CountedContext& context,
                        const CountSmoothing& smoothing) {
@@ -337,8 +339,10 @@ RankList CountLevelBuilder::ChooseList(uint32_t size, uint32_t range) const {
       size <= kGroupCounts && range <= 65'536 && 2 * size <= fano + fano / 4;
   const uint64_t list = is_short ? 2 * size : fano;
   // A bitmap is found faster than a list, so it may be larger.
-  const bool is_bitmap = order_ == 1 ? size >= kBitmapChildren || bitmap <= list
-                                     : bitmap * 4 <= list * 5;
+  bool is_bitmap = bitmap * 4 <= list * 5;
+  if (order_ == 1) {
+    is_bitmap = bitmap <= (size >= kBitmapChildren ? kBitmapBytes : 1) * list;
+  }
   if (is_bitmap) return RankList::kBitmap;
   if (is_short) return RankList::kShort;
   return fano8 <= fano16 ? RankList::kFano8 : RankList::kFano16;

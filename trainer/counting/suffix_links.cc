@@ -122,37 +122,58 @@ class SliceLinker {
     return status.ok() ? (*words)->status() : status;
   }
 
-  // Looks up what is wanted. First asks for the memory of all.
+  // Looks up what is wanted.
   absl::Status LookUp() {
+    Search();
     for (size_t i = 0; i < wanted_size_; ++i) {
-      __builtin_prefetch(&words_[begins_[wanted_[i].context]]);
-      __builtin_prefetch(&counters_[begins_[wanted_[i].context]]);
+      __builtin_prefetch(&counters_[found_[i] - words_.data()], 1);
     }
     const int index_bytes = shape_.index_bytes(k_ - 1);
-    uint32_t last_context = UINT32_MAX;
-    const WordId* from = nullptr;  // the children of a context ascend
     for (size_t i = 0; i < wanted_size_; ++i) {
-      const uint32_t context = wanted_[i].context;
-      const WordId* const begin = words_.data() + begins_[context];
-      const WordId* const end = words_.data() + begins_[context + 1];
-      if (context != last_context || *from > wanted_[i].word) from = begin;
-      const WordId* const found = std::lower_bound(from, end, wanted_[i].word);
-      if (found == end || *found != wanted_[i].word) {
+      if (found_[i] == nullptr || *found_[i] != wanted_[i].word) {
         return absl::DataLossError(
             absl::StrCat(work_.path(), ": an n-gram of order ", k_,
                          " has no suffix; the counts are damaged"));
       }
-      from = found;
-      last_context = context;
-      ++counters_[found - words_.data()];
-      ranks_->WriteVarint(found - begin);
+      const uint64_t child = found_[i] - words_.data();
+      ++counters_[child];
+      ranks_->WriteVarint(child - begins_[wanted_[i].context]);
       if (links_ != nullptr) {
-        links_->WriteFixed(slice_.children_begin + (found - words_.data()),
-                           index_bytes);
+        links_->WriteFixed(slice_.children_begin + child, index_bytes);
       }
     }
     wanted_size_ = 0;
     return absl::OkStatus();
+  }
+
+  // Sets found_ to the last child that is not above the wanted word, or the
+  // first child, or null if there are none. All binary searches take one step
+  // in turn, so that they wait for memory together.
+  void Search() {
+    std::array<uint32_t, kBatch> sizes;
+    std::array<uint8_t, kBatch> active;  // those with more than one child left
+    size_t active_size = 0;
+    for (size_t i = 0; i < wanted_size_; ++i) {
+      const uint32_t begin = begins_[wanted_[i].context];
+      sizes[i] = begins_[wanted_[i].context + 1] - begin;
+      found_[i] = sizes[i] == 0 ? nullptr : words_.data() + begin;
+      __builtin_prefetch(found_[i] + sizes[i] / 2);
+      active[active_size] = i;
+      active_size += sizes[i] > 1;
+    }
+    while (active_size > 0) {
+      size_t left = 0;
+      for (size_t j = 0; j < active_size; ++j) {
+        const uint8_t i = active[j];
+        const uint32_t half = sizes[i] / 2;
+        found_[i] += found_[i][half] <= wanted_[i].word ? half : 0;
+        sizes[i] -= half;
+        __builtin_prefetch(found_[i] + sizes[i] / 2);
+        active[left] = i;
+        left += sizes[i] > 1;
+      }
+      active_size = left;
+    }
   }
 
   absl::Status WriteAdjusted(size_t number) {
@@ -172,6 +193,7 @@ class SliceLinker {
   std::vector<WordId> words_;       // the children
   std::vector<uint32_t> counters_;  // of n-grams with the child as suffix
   std::array<Wanted, kBatch> wanted_;
+  std::array<const WordId*, kBatch> found_;  // of each that is wanted
   size_t wanted_size_ = 0;
   std::unique_ptr<ByteWriter> ranks_, links_;
 };
