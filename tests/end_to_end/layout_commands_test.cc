@@ -164,7 +164,7 @@ TEST_F(LayoutCommandsTest, Convert) {
                                method + "-compact"}),
               method + "-compact@1\n");
     EXPECT_THAT(Trainer(method + "-compact", {"inspect"}),
-                HasSubstr("smoothing       " + method));
+                HasSubstr("smoothing   " + method));
     Trainer(method + "-compact",
             {"convert", "--layout", "fast", "--as", method + "-fast"});
     EXPECT_EQ(Bytes(method + "-fast"), Bytes(method));
@@ -172,7 +172,6 @@ TEST_F(LayoutCommandsTest, Convert) {
   Train("counts", {"--layout", "compact"});
   EXPECT_THAT(Bytes("counts"), StartsWith("lmcount1"));
   Trainer("counts", {"convert", "--layout", "fast", "--as", "fast"});
-  EXPECT_EQ(LogProb("fast"), LogProb("fast"));
   EXPECT_NEAR(LogProb("fast"), LogProb("counts"), 1e-5 * -LogProb("fast"));
 }
 
