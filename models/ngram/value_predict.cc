@@ -43,17 +43,34 @@ struct Sources {
                                // order k
 };
 
+// Reads the values of consecutive n-grams.
+void ReadValues(const ValueCodes& codes, NgramId first,
+                absl::Span<float> values) {
+  if (codes.cells == nullptr && codes.kind == CodeKind::kTable) {
+    uint64_t bit = first * codes.bits;
+    for (float& value : values) {
+      value =
+          codes.table[ReadBits(codes.codes, bit, static_cast<int>(codes.bits))];
+      bit += codes.bits;
+    }
+    return;
+  }
+  for (size_t i = 0; i < values.size(); ++i) values[i] = codes.Value(first + i);
+}
+
 // Calls visit(word, value) for the children of the last of some contexts that
-// have a probability, in the order of their ids.
+// have a probability, in the order of their ids. Overwrites *values.
 template <typename Visit>
 void ForEachChild(const ValueTrie& trie,
                   absl::Span<const std::vector<WordId>> words,
-                  absl::Span<const CountContext> contexts, const Visit& visit) {
-  const ValueCodes& log_probs = trie.log_probs[contexts.size()];
-  const NgramId first = contexts.back().first_child();
+                  absl::Span<const CountContext> contexts,
+                  std::vector<float>* values, const Visit& visit) {
   const std::vector<WordId>& children = words[contexts.size() - 1];
+  values->resize(children.size());
+  ReadValues(trie.log_probs[contexts.size()], contexts.back().first_child(),
+             absl::MakeSpan(*values));
   for (size_t i = 0; i < children.size(); ++i) {
-    const float value = log_probs.Value(first + i);
+    const float value = (*values)[i];
     if (!std::isnan(value)) visit(children[i], value);
   }
 }
@@ -80,6 +97,7 @@ void FillDistribution(const ValueModel& model, const std::byte* state,
   const Sources sources(model, state);
   const auto words = ChildWords(sources.contexts);
   const auto contexts = absl::MakeConstSpan(sources.contexts);
+  std::vector<float> values;
   if (model.rule() == UnseenRule::kFloor) {
     const int longest = model.FloorOrder(sources.chain);
     if (longest > 0) {
@@ -87,17 +105,16 @@ void FillDistribution(const ValueModel& model, const std::byte* state,
           log_probs.begin(), log_probs.end(),
           trie.backoffs[longest - 1].Value(sources.chain.ids[longest - 1]));
       log_probs[model.vocabulary().begin_sentence()] = kImpossible;
-      ForEachChild(trie, words, contexts.subspan(0, longest),
+      ForEachChild(trie, words, contexts.subspan(0, longest), &values,
                    [&](WordId word, float value) { log_probs[word] = value; });
       return;
     }
   }
-  for (WordId w = 0; w < trie.vocabulary_size; ++w) {
-    log_probs[w] = sources.weights[0] + trie.UnigramLogProb(w);
-  }
+  ReadValues(trie.log_probs[0], 0, log_probs);
+  for (float& log_prob : log_probs) log_prob = sources.weights[0] + log_prob;
   if (model.rule() == UnseenRule::kFloor) return;
   for (size_t k = 1; k <= contexts.size(); ++k) {
-    ForEachChild(trie, words, contexts.subspan(0, k),
+    ForEachChild(trie, words, contexts.subspan(0, k), &values,
                  [&](WordId word, float value) {
                    log_probs[word] = sources.weights[k] + value;
                  });

@@ -325,6 +325,10 @@ TEST_F(TrainerCommandsTest, ImportedKenlmTriesAreTheirArpaFile) {
     const nlohmann::json found = Evaluate(text);
     EXPECT_EQ(found["oov"], expected["oov"]);
     EXPECT_NEAR(found["log_prob"], expected["log_prob"], 1e-4) << kind;
+    // The compact layout keeps KenLM's values, quantized or not.
+    EXPECT_EQ(Trainer({"import-kenlm", file(kind), "--layout", "compact"}),
+              absl::StrCat("en@", ++version, "\n"));
+    EXPECT_EQ(Evaluate(text)["log_prob"], found["log_prob"]) << kind;
   }
   EXPECT_THAT(Trainer({"inspect"}),
               HasSubstr("source      KenLM quantized trie with array "

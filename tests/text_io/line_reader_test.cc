@@ -88,7 +88,10 @@ TEST_F(LineReaderTest, LinesCanBeLimited) {
 
 // A small file can have a line that does not fit into memory.
 TEST_F(LineReaderTest, ALimitedLineIsNotReadToItsEnd) {
-  const auto reader = Open(Gzip(std::string(64 << 20, 'x')));
+  std::mt19937 random(1);
+  std::string line(16 << 20, 'x');  // which does not become much smaller
+  for (char& c : line) c = static_cast<char>('0' + random() % 64);
+  const auto reader = Open(Gzip(line));
   reader->LimitLines(1 << 20);
   EXPECT_THAT(ReadAll(*reader), IsEmpty());
   EXPECT_LT(reader->Progress(), 0.9);

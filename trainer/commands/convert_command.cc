@@ -136,7 +136,7 @@ void AddConvertCommand(cli::App& app, CommandAction* action) {
       "  lm_trainer convert --layout compact --as en-small --store store "
       "--model en");
   cli::Option* precision = AddPrecisionOption(command, &options->precision);
-  AddLayoutOptions(command, "4 to 8", &options->layout);
+  AddLayoutOptions(command, "3 to 8", &options->layout);
   cli::Option* layout = command.get_option("--layout");
   precision->excludes(layout);
   command.add_option("--as", options->as,

@@ -31,7 +31,7 @@ void AddStrictOption(cli::App& command, absl::string_view example,
 }
 
 void AddImportTarget(cli::App& command, ImportTarget* target) {
-  AddLayoutOptions(command, "4 to 5", &target->layout);
+  AddLayoutOptions(command, "3 to 5", &target->layout);
   AddTargetOptions(command, &target->model);
 }
 

@@ -20,7 +20,7 @@ void AddLayoutOptions(cli::App& command, absl::string_view sizes,
       .add_option("--quantize", options->quantize,
                   absl::StrCat("With --layout compact: store log-probabilities "
                                "with this many bits, rounded; 8 bits take 2 to "
-                               "2.5 bytes per n-gram. The probabilities of a "
+                               "5 bytes per n-gram. The probabilities of a "
                                "context no longer sum to exactly 1"))
       ->check(cli::Range(kMinQuantizeBits, kMaxQuantizeBits));
 }

@@ -213,7 +213,7 @@ void AddNgramModelOptions(cli::App& command, NgramModelOptions* options) {
       "higher orders");
   AddNgramOutputOptions(command,
                         "about 1.25 with the smoothings modified-kneser-ney "
-                        "and witten-bell without --prune, otherwise 4 to 5",
+                        "and witten-bell without --prune, otherwise 3 to 5",
                         &options->output);
 }
 

@@ -94,7 +94,9 @@ TEST_P(SortWindowsTest, MatchesAMap) {
     Words window = RandomWindow(order, vocabulary, random);
     for (WordId& word : window)
       word = std::min<WordId>(word, counts.size() - 1);
-    const uint64_t count = has_counts ? 1 + (random() >> random() % 64) / 2 : 1;
+    // Of all sizes, but no more than kMaxCounted together.
+    const uint64_t count =
+        has_counts ? 1 + (random() >> (24 + random() % 40)) : 1;
     ++counts[window[0]];
     expected[window] += count;
     windows.emplace_back(window, count);

@@ -290,15 +290,6 @@ TEST(CompactAssembly, StopsOnRequest) {
       absl::IsAborted(AssembleCompact(shape, {}, 1, &stop, *work).status()));
 }
 
-TEST(CompactAssembly, OtherMethodsAreRefused) {
-  const TemporaryDirectory directory;
-  auto work = WorkDirectory::Open(directory.path(), "work", false).value();
-  const absl::Status status =
-      AssembleCompact({}, WithMethod("katz"), 1, nullptr, *work).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(status.message(), HasSubstr("--layout"));
-}
-
 // Windows of which no text can consist: a word that is not first in its
 // sentence, and has no word before it.
 TEST(CompactAssembly, ImpossibleCountsAreReported) {
