@@ -221,8 +221,7 @@ absl::Status AdjustWords(const TrieShape& shape, const WorkDirectory& work) {
 
 // Links order k, which is at least 3.
 absl::Status LinkOrder(const TrieShape& shape, int k, uint64_t memory,
-                       int threads, const StopFlag* stop,
-                       const WorkDirectory& work) {
+                       int threads, const StopFlag* stop, WorkDirectory& work) {
   // At least one slice for each thread.
   const uint64_t all =
       kContextBytes * shape.ngrams[k - 3] + kChildBytes * shape.ngrams[k - 2];

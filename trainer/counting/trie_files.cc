@@ -174,6 +174,7 @@ absl::StatusOr<TrieShape> FinishedShape(const std::vector<uint64_t>& numbers,
     status.Update(work.CheckFile(TrieCountsFile(k)));
     if (k < order) status.Update(work.CheckFile(TrieDegreesFile(k)));
     if (!status.ok()) return status;
+    if (work.IsRemoved(TrieWordsFile(k))) continue;
     auto words = ByteReader::Open(work.File(TrieWordsFile(k)));
     if (!words.ok()) return words.status();
     const uint64_t size = (*words)->size();

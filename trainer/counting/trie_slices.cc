@@ -14,7 +14,7 @@ namespace {
 class SliceMerger {
  public:
   SliceMerger(const TrieShape& shape, int k, const std::vector<Slice>& slices,
-              const WorkDirectory& work)
+              WorkDirectory& work)
       : shape_(shape), k_(k), slices_(slices), work_(work) {}
 
   absl::Status Merge() {
@@ -127,7 +127,7 @@ class SliceMerger {
   const TrieShape& shape_;
   const int k_;
   const std::vector<Slice>& slices_;
-  const WorkDirectory& work_;
+  WorkDirectory& work_;
 };
 
 }  // namespace
@@ -184,7 +184,7 @@ absl::StatusOr<ContextReader> ContextReader::Open(const TrieShape& shape, int k,
 
 absl::Status MergeSlices(const TrieShape& shape, int k,
                          const std::vector<Slice>& slices,
-                         const WorkDirectory& work) {
+                         WorkDirectory& work) {
   return SliceMerger(shape, k, slices, work).Merge();
 }
 

@@ -42,8 +42,7 @@ std::string SliceFile(const std::string& file, size_t slice);
 // Joins the files of all slices: the ranks and links of order k, and the
 // adjusted counts of order k - 1.
 absl::Status MergeSlices(const TrieShape& shape, int k,
-                         const std::vector<Slice>& slices,
-                         const WorkDirectory& work);
+                         const std::vector<Slice>& slices, WorkDirectory& work);
 
 // Reads the contexts of order k - 1, one after the other, with the index of
 // each one's suffix. Not thread-safe.

@@ -61,6 +61,11 @@ bool WriteAll(int descriptor, absl::string_view bytes) {
   return true;
 }
 
+// The name in the journal for the removal of a file.
+std::string RemovalStage(absl::string_view name) {
+  return absl::StrCat("removed-", name);
+}
+
 // Appends a line to a file and syncs it. If that fails, for example because the
 // disk is full, no part of the line stays in the file.
 absl::Status AppendLine(const std::string& path, absl::string_view line) {
@@ -176,6 +181,7 @@ absl::Status WorkDirectory::ParseLine(absl::string_view line) {
 }
 
 absl::Status WorkDirectory::CheckFile(absl::string_view name) const {
+  if (IsRemoved(name)) return absl::OkStatus();
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto expected = sizes_.find(name);
   std::error_code error;
@@ -196,8 +202,22 @@ absl::Status WorkDirectory::BadJournal(absl::string_view stage) const {
       "'; start again without --resume"));
 }
 
-void WorkDirectory::Remove(absl::string_view name) const {
+void WorkDirectory::Remove(absl::string_view name) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (sizes_.contains(name)) {
+      const std::string stage = RemovalStage(name);
+      absl::Status status =
+          AppendLine(File(kJournal), absl::StrCat(stage, "\t\t\n"));
+      if (!status.ok()) return;  // a run that continues would miss the file
+      finished_[stage] = {};
+    }
+  }
   unlink(File(name).c_str());
+}
+
+bool WorkDirectory::IsRemoved(absl::string_view name) const {
+  return Finished(RemovalStage(name)) != nullptr;
 }
 
 absl::Status WorkDirectory::RemoveAll() {

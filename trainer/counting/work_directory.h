@@ -44,16 +44,19 @@ class WorkDirectory {
                       absl::Span<const std::string> files,
                       std::vector<uint64_t> numbers);
 
-  // Fails with DATA_LOSS if a file of a finished stage does not exist or has
-  // another size than when the stage was finished.
+  // Fails with DATA_LOSS if a file of a finished stage has another size than
+  // when the stage was finished, or is missing although it was not removed.
   absl::Status CheckFile(absl::string_view name) const;
 
   // Returns the error for a journal that has numbers that a stage cannot have
   // given to Finish().
   absl::Status BadJournal(absl::string_view stage) const;
 
-  // Removes a file that is not needed any more.
-  void Remove(absl::string_view name) const;
+  // Removes a file that is not needed any more. If it is one of a finished
+  // stage, the journal says so first.
+  void Remove(absl::string_view name);
+  // Whether the journal says that a file of a finished stage was removed.
+  bool IsRemoved(absl::string_view name) const;
 
   // Removes the directory: the work is done.
   absl::Status RemoveAll();

@@ -45,8 +45,17 @@ TEST_F(WorkDirectoryTest, RemembersFinishedStages) {
     EXPECT_TRUE(work->CheckFile("f").ok());
     WriteBytes(work->File("f"), "123");
     EXPECT_THAT(work->CheckFile("f").message(), HasSubstr("another size"));
-    work->Remove("f");
+    std::filesystem::remove(work->File("f"));
     EXPECT_TRUE(absl::IsDataLoss(work->CheckFile("f")));
+    EXPECT_FALSE(work->IsRemoved("f"));
+    WriteBytes(work->File("f"), "12345");
+    work->Remove("f");
+    EXPECT_FALSE(std::filesystem::exists(work->File("f")));
+  }
+  {
+    const auto work = Open(true);
+    EXPECT_TRUE(work->IsRemoved("f"));
+    EXPECT_TRUE(work->CheckFile("f").ok());
     WriteBytes(work->File("f"), "12345");
   }
   const auto work = Open(false);
