@@ -168,6 +168,31 @@ TEST_F(CountingCommandsTest, CountMergeAssemble) {
   ExpectSameModel("compact-sum", "compact");
 }
 
+TEST_F(CountingCommandsTest, AVocabularyMustFitIntoTheMemory) {
+  std::string text;
+  for (int i = 0; i < 60'000; ++i) absl::StrAppend(&text, "word", i, "\n");
+  WriteText(corpus_, text);
+  const std::string counts = directory_.File("counts");
+  ASSERT_EQ(RunTrainer({"ngram-count", "--corpus", corpus_, "--output", counts,
+                        "--temporary", Temporary()})
+                .exit_code,
+            0);
+  const Arguments assemble = {"ngram-assemble", counts,
+                              "--temporary",    Temporary(),
+                              "--store",        directory_.File("store"),
+                              "--model",        "words",
+                              "--layout",       "compact"};
+  const auto with = [&](const std::string& memory) {
+    Arguments arguments = assemble;
+    arguments.insert(arguments.end(), {"--memory", memory});
+    return RunTrainer(arguments);
+  };
+  const Outcome outcome = with("4M");
+  EXPECT_EQ(outcome.exit_code, 75);
+  EXPECT_THAT(outcome.errors, HasSubstr("60003 words need about"));
+  EXPECT_EQ(with("16M").exit_code, 0);
+}
+
 // A run that a signal has interrupted says how to continue it.
 TEST_F(CountingCommandsTest, AnInterruptedRunIsResumed) {
   // Long enough that the run does not end before the signal.

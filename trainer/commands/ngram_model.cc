@@ -101,7 +101,7 @@ absl::Status CheckAssemblyMemory(const CountsManifest& manifest,
   if (error) return absl::ErrnoToStatus(error.value(), words);
   const uint64_t needed = AssemblyMemory(manifest.vocabulary, bytes);
   if (needed <= memory) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrFormat(
+  return absl::ResourceExhaustedError(absl::StrFormat(
       "%d words need about %d MB of --memory; give more, or leave out rare "
       "words with --min-count or --vocabulary",
       manifest.vocabulary, (needed >> 20) + 1));
