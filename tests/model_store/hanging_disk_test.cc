@@ -34,7 +34,7 @@ using testing::Pair;
 using Clock = std::chrono::steady_clock;
 
 constexpr char kHangs[] =
-    "its directory: expected an answer within 2 s, found none: the file "
+    "its directory: expected an answer within 4 s, found none: the file "
     "system hangs";
 
 class HangingDiskTest : public testing::Test {
@@ -42,7 +42,7 @@ class HangingDiskTest : public testing::Test {
   HangingDiskTest() {
     Publish("m");
     options_.poll = milliseconds(10);
-    options_.disk_patience = std::chrono::seconds(2);
+    options_.disk_patience = std::chrono::seconds(4);
     options_.open_patience = milliseconds(300);
     options_.on_disk_work = [obstacle = obstacle_](const std::string& name) {
       obstacle->Pass(name);
