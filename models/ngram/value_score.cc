@@ -315,6 +315,7 @@ class BatchScorer {
     int* sizes;
     uint16_t* found;  // a List of the slots with an n-gram
     int found_count;
+    bool has_next;  // whether the n-grams are contexts of a next level
     const CountLevel* next_level;
 
     // Keeps the n-gram of the slot's word.
@@ -325,7 +326,8 @@ class BatchScorer {
       sizes[slot] += exists;
       found[found_count] = static_cast<uint16_t>(slot);
       found_count += exists;
-      const bool in_block = exists & (child.id >= next_level->direct);
+      const bool in_block =
+          exists & has_next & (child.id >= next_level->direct);
       __builtin_prefetch(
           &next_level
                ->directory[(in_block ? child.id - next_level->direct : 0) /
@@ -338,13 +340,14 @@ class BatchScorer {
   void FindLevel(int k) {
     const CountLevel& level = trie_.levels[k];
     ReadContexts(level, k);
-    // The n-grams of the highest order are no contexts: any level will do.
+    const bool has_next = k + 1 < levels_;
     Results results = {ngrams_[k + 1].data(),
                        ranks_.data(),
                        sizes_.data(),
                        found_.data(),
                        0,
-                       &trie_.levels[std::min(k + 1, levels_ - 1)]};
+                       has_next,
+                       &trie_.levels[has_next ? k + 1 : k]};
     // The look-ups by kind, as indices of blocks_.
     List single, small, large;
     int singles = 0, smalls = 0, larges = 0;
