@@ -87,6 +87,7 @@ class Encoder {
     }
     codes.FinishByte();
     encoded.codes = codes.bytes();
+    encoded.codes.append(kSectionPadding, 0);
     return encoded;
   }
 

@@ -14,14 +14,15 @@ namespace lmserve {
 // The values of one order as codes, with the sections of the file.
 struct EncodedValues {
   ValueRecord record = {};  // but for the offsets
-  std::string codes;
-  std::string cells;  // empty if every n-gram has a code
+  std::string codes;        // followed by kSectionPadding bytes
+  std::string cells;        // empty if every n-gram has a code
   std::vector<float> table;
 
   // Returns a view, which is valid until the values change or move.
   ValueCodes View() const;
+  uint64_t code_bytes() const { return codes.size() - kSectionPadding; }
   uint64_t bytes() const {
-    return codes.size() + cells.size() + table.size() * sizeof(float);
+    return code_bytes() + cells.size() + table.size() * sizeof(float);
   }
 };
 

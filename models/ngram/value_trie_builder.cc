@@ -47,7 +47,7 @@ class SectionWriter {
 
   ValueRecord AddValues(const EncodedValues& values) {
     ValueRecord record = values.record;
-    record.codes_at = Add(values.codes.data(), values.codes.size());
+    record.codes_at = Add(values.codes.data(), values.code_bytes());
     if (!values.cells.empty()) {
       record.cells_at = Add(values.cells.data(), values.cells.size());
     }

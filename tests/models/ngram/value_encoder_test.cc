@@ -13,20 +13,13 @@
 namespace lmserve {
 namespace {
 
-// Returns the encoded values with the bytes after them that readers may load.
-EncodedValues Padded(EncodedValues encoded) {
-  encoded.codes.append(kSectionPadding, 0);
-  return encoded;
-}
-
 bool SameBits(float a, float b) {
   return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
 }
 
 // Expects that each value is decoded, and returns how they are encoded.
-ValueRecord ExpectDecoded(const EncodedValues& unpadded,
+ValueRecord ExpectDecoded(const EncodedValues& encoded,
                           const std::vector<float>& values) {
-  const EncodedValues encoded = Padded(unpadded);
   const ValueCodes codes = encoded.View();
   for (size_t i = 0; i < values.size(); ++i) {
     if (SameBits(codes.Value(i), values[i])) continue;
