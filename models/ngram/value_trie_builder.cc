@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <numeric>
 #include <utility>
@@ -60,7 +59,8 @@ class SectionWriter {
   // Overwrites bytes at the start. REQUIRES: they are in the header.
   template <typename T>
   void SetHeader(size_t at, const T* data, size_t count) {
-    std::memcpy(file_.data() + at, data, count * sizeof(T));
+    std::copy_n(reinterpret_cast<const char*>(data), count * sizeof(T),
+                file_.begin() + static_cast<ptrdiff_t>(at));
   }
 
   size_t size() const { return file_.size(); }
