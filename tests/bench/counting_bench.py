@@ -126,7 +126,7 @@ def run_measure(options):
       print("\t".join(row), flush=True)
 
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 360, 260, 56, 28, 40
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 360, 260, 68, 28, 40
 
 
 def panel(x, title, unit, series):
