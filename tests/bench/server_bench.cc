@@ -160,13 +160,13 @@ void EmptyCalls(benchmark::State& state) {
   RunLoad(state, load);
 }
 
-void ScoreCalls(benchmark::State& state) {
+void ScoreCalls(benchmark::State& state, BenchData::Layout layout) {
   const BenchData& data = BenchData::Get();
   std::vector<grpc::ByteBuffer> requests;
   for (const std::vector<WordId>& sentence : data.sentences()) {
     if (sentence.size() < 14 || requests.size() == 1000) continue;
     lm::v1::ScoreRequest request;
-    request.set_model(BenchData::Name(BenchData::kFast));
+    request.set_model(BenchData::Name(layout));
     std::vector<absl::string_view> words;
     for (size_t i = 0; i < 13; ++i) {
       words.push_back(data.model().vocabulary().word(sentence[i]));
@@ -178,17 +178,44 @@ void ScoreCalls(benchmark::State& state) {
   RunLoad(state, load);
 }
 
-// Alternates between both calls, so that both run under the same conditions.
-BENCHMARK(EmptyCalls)
-    ->Arg(1)
-    ->Arg(64)
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
-BENCHMARK(ScoreCalls)
-    ->Arg(1)
-    ->Arg(64)
-    ->UseRealTime()
-    ->Unit(benchmark::kMillisecond);
+// Predicts the ten best words after each of the test text's sentences.
+void PredictCalls(benchmark::State& state, BenchData::Layout layout) {
+  const BenchData& data = BenchData::Get();
+  std::vector<grpc::ByteBuffer> requests;
+  for (const std::vector<WordId>& sentence : data.sentences()) {
+    if (sentence.size() < 5 || requests.size() == 1000) continue;
+    lm::v1::PredictRequest request;
+    request.set_model(BenchData::Name(layout));
+    request.set_k(10);
+    std::vector<absl::string_view> words;
+    for (size_t i = 0; i < 4; ++i) {
+      words.push_back(data.model().vocabulary().word(sentence[i]));
+    }
+    request.add_contexts()->set_text(absl::StrJoin(words, " "));
+    SerializeMessage(request, &requests.emplace_back());
+  }
+  Load load("/lm.v1.LanguageModelService/Predict", std::move(requests));
+  RunLoad(state, load);
+}
+
+// Alternates between the calls, so that all run under the same conditions.
+const bool kCallsRegistered = [] {
+  const auto add = [](const std::string& name, auto run, auto... layout) {
+    benchmark::RegisterBenchmark(name.c_str(), run, layout...)
+        ->Arg(1)
+        ->Arg(64)
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  };
+  add("EmptyCalls", EmptyCalls);
+  for (int i = 0; i < BenchData::kLayouts; ++i) {
+    const auto layout = BenchData::Layout(i);
+    const char* const name = BenchData::Name(layout);
+    add(absl::StrCat("ScoreCalls/", name), ScoreCalls, layout);
+    add(absl::StrCat("PredictCalls/", name), PredictCalls, layout);
+  }
+  return true;
+}();
 
 // Generates text in several streams at a time. Items are words.
 void Generate(benchmark::State& state) {
