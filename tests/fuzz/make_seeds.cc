@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,15 @@
 #include "model_store/self_test.h"
 #include "models/neural/tensor_file.h"
 #include "models/ngram/value_trie_builder.h"
+#include "tests/fuzz/counts_input.h"
+#include "tests/fuzz/fuzz_counts.h"
 #include "tests/fuzz/fuzz_models.h"
 #include "tests/fuzz/loader_input.h"
 #include "tests/fuzz/request_input.h"
 #include "tests/fuzz/require.h"
 #include "tests/testing/kenlm_writer.h"
 #include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
 #include "text_io/encoder.h"
 #include "text_io/text_format.h"
 #include "trainer/ngram/arpa.h"
@@ -160,6 +164,27 @@ ngram 3=1
   }
   words.children.push_back(90);
   for (int bits : {0, 3}) add("large", large, bits);
+// Directories, texts with and without changes, and work that is resumed.
+void AddCountsSeeds(const Seeds& seeds) {
+  const FuzzCounts& counts = FuzzCounts::Get();
+  const std::string orders[] = {std::string("\2\0", 2), std::string("\0\0", 2),
+                                std::string("\4\2\3\3\7\6\1\2", 8)};
+  for (size_t i = 0; i < std::size(orders); ++i) {
+    const std::string text =
+        orders[i] + "\3\4\5\3\4\2\4\5\1\3\3\3\6\2\5\4\3\4\5\3\4\6";
+    seeds.Add(absl::StrCat("text-", i),
+              std::string(1, static_cast<char>(CountsInput::kText)) + text);
+    const TemporaryDirectory directory;
+    WriteTextCounts(text, directory.File("counts"));
+    seeds.Add(absl::StrCat("directory-", i),
+              JoinPieces(CountsInput::kDirectory,
+                         ReadCountsPieces(directory.File("counts"))));
+  }
+  seeds.Add("trie", JoinPieces(CountsInput::kTrie, counts.UnlinkedTrie()));
+  seeds.Add("links", JoinPieces(CountsInput::kTrie, counts.LinkedTrie()));
+  seeds.Add("merge", JoinPieces(CountsInput::kMerge, counts.SpilledMerge()));
+  seeds.Add("ids", JoinPieces(CountsInput::kCount, counts.ReadText()));
+  seeds.Add("count", JoinPieces(CountsInput::kCount, counts.SpilledText()));
 }
 
 // Files of the four kinds, with blanks ("b a", "a b") and without them.
@@ -407,6 +432,7 @@ int main(int argc, char** argv) {
   lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
   lmserve::AddCompactSeeds(Seeds(argv[1], "compact_fuzzer"));
   lmserve::AddValueSeeds(Seeds(argv[1], "value_fuzzer"));
+  lmserve::AddCountsSeeds(Seeds(argv[1], "counts_fuzzer"));
   lmserve::AddKenlmSeeds(Seeds(argv[1], "kenlm_fuzzer"));
   lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
   lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));
