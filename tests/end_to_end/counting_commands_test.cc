@@ -193,6 +193,33 @@ TEST_F(CountingCommandsTest, AVocabularyMustFitIntoTheMemory) {
   EXPECT_EQ(with("16M").exit_code, 0);
 }
 
+// There may be more shards than sentences. Those without any are merged, but
+// make no model of their own.
+TEST_F(CountingCommandsTest, EmptyShards) {
+  WriteText(corpus_, "a b a\n");
+  ASSERT_EQ(RunTrainer(Ngram("one", {"--layout", "compact"})).exit_code, 0);
+  Arguments merge = {"ngram-merge", "--output", directory_.File("sum"),
+                     "--temporary", Temporary()};
+  for (int i = 1; i <= 3; ++i) {
+    merge.push_back(directory_.File(absl::StrCat("shard-", i)));
+    const Outcome count = RunTrainer(
+        {"ngram-count", "--corpus", corpus_, "--shard", absl::StrCat(i, "/3"),
+         "--output", merge.back(), "--temporary", Temporary()});
+    ASSERT_EQ(count.exit_code, 0) << count.errors;
+  }
+  const auto assemble = [&](const std::string& counts) {
+    return RunTrainer({"ngram-assemble", directory_.File(counts), "--temporary",
+                       Temporary(), "--layout", "compact", "--store",
+                       directory_.File("store"), "--model", counts});
+  };
+  const Outcome empty = assemble("shard-3");
+  EXPECT_EQ(empty.exit_code, 1);
+  EXPECT_THAT(empty.errors, HasSubstr("at least one sentence, found none"));
+  ASSERT_EQ(RunTrainer(merge).exit_code, 0);
+  EXPECT_EQ(assemble("sum").exit_code, 0);
+  ExpectSameModel("sum", "one");
+}
+
 // A run that a signal has interrupted says how to continue it.
 TEST_F(CountingCommandsTest, AnInterruptedRunIsResumed) {
   // Long enough that the run does not end before the signal.

@@ -263,6 +263,10 @@ absl::Status PublishFromDirectory(const NgramModelOptions& options,
   const absl::StatusOr<CountsManifest> manifest = ReadCountsManifest(directory);
   if (!manifest.ok()) return manifest.status();
   const TextTotals& totals = manifest->totals;
+  if (totals.sentences == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        directory, ": expected counts of at least one sentence, found none"));
+  }
   PrintTextSize(totals.sentences, totals.tokens, totals.unknown,
                 manifest->vocabulary, totals.blank_lines);
   const std::string words = absl::StrCat(directory, "/", kWordsFile);
