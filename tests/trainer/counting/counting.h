@@ -56,7 +56,7 @@ inline std::string HostileText() {
                   "x \xEF\xBB\xBFmark within\n", "\xC2\xA0 space\n");
   for (int i = 0; i < 3000; ++i) text += "a a a a a a a\n";
   for (int i = 0; i < 200000; ++i) {
-    absl::StrAppend(&text, std::string(1, 'a' + i * i % 7 % 26), " ");
+    absl::StrAppend(&text, std::string(1, 'a' + int64_t{i} * i % 7 % 26), " ");
   }
   text += "\n";
   for (int i = 0; i < 26; ++i) text += std::string(1, 'a' + i) + "\n";
