@@ -126,7 +126,8 @@ class SliceLinker {
   absl::Status LookUp() {
     Search();
     for (size_t i = 0; i < wanted_size_; ++i) {
-      __builtin_prefetch(&counters_[found_[i] - words_.data()], 1);
+      if (found_[i] == nullptr) continue;  // only if the counts are damaged
+      __builtin_prefetch(counters_.data() + (found_[i] - words_.data()), 1);
     }
     const int index_bytes = shape_.index_bytes(k_ - 1);
     for (size_t i = 0; i < wanted_size_; ++i) {
