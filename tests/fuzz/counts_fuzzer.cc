@@ -44,8 +44,7 @@ void UseCounts(const NgramCounts& counts) {
   for (absl::string_view method : SmoothingMethods()) {
     EstimateOptions options;
     options.smoothing.method = std::string(method);
-    if (EstimateModel(counts, options).ok() &&
-        CheckCanBeCompact(options).ok()) {
+    if (EstimateModel(counts, options).ok() && IsFunctionOfCounts(options)) {
       EstimateCompact(counts, options).IgnoreError();
     }
   }

@@ -164,262 +164,262 @@ ngram 3=1
   }
   words.children.push_back(90);
   for (int bits : {0, 3}) add("large", large, bits);
-  // Directories, texts with and without changes, and work that is resumed.
-  void AddCountsSeeds(const Seeds& seeds) {
-    const FuzzCounts& counts = FuzzCounts::Get();
-    const std::string orders[] = {std::string("\2\0", 2),
-                                  std::string("\0\0", 2),
-                                  std::string("\4\2\3\3\7\6\1\2", 8)};
-    for (size_t i = 0; i < std::size(orders); ++i) {
-      const std::string text =
-          orders[i] + "\3\4\5\3\4\2\4\5\1\3\3\3\6\2\5\4\3\4\5\3\4\6";
-      seeds.Add(absl::StrCat("text-", i),
-                std::string(1, static_cast<char>(CountsInput::kText)) + text);
-      const TemporaryDirectory directory;
-      WriteTextCounts(text, directory.File("counts"));
-      seeds.Add(absl::StrCat("directory-", i),
-                JoinPieces(CountsInput::kDirectory,
-                           ReadCountsPieces(directory.File("counts"))));
-    }
-    seeds.Add("trie", JoinPieces(CountsInput::kTrie, counts.UnlinkedTrie()));
-    seeds.Add("links", JoinPieces(CountsInput::kTrie, counts.LinkedTrie()));
-    seeds.Add("merge", JoinPieces(CountsInput::kMerge, counts.SpilledMerge()));
-    seeds.Add("ids", JoinPieces(CountsInput::kCount, counts.ReadText()));
-    seeds.Add("count", JoinPieces(CountsInput::kCount, counts.SpilledText()));
-  }
+}
 
-  // Files of the four kinds, with blanks ("b a", "a b") and without them.
-  void AddKenlmSeeds(const Seeds& seeds) {
-    KenlmNgrams ngrams = {{{"<unk>"}, {-2, 0}},
-                          {{"<s>"}, {-99, -0.5}},
-                          {{"</s>"}, {-1.25, 0}},
-                          {{"a"}, {-0.75, -0.25}},
-                          {{"b"}, {-1.5, -0.125}},
-                          {{"<s>", "b"}, {-0.5, -0.25}},
-                          {{"<s>", "b", "a"}, {-0.75, -0.125}},
-                          {{"<s>", "b", "a", "b"}, {-0.5, 0}}};
-    const std::pair<std::string, KenlmKind> kinds[] = {
-        {"exact", {}},
-        {"quantized", {3, 3, -1}},
-        {"arrays", {.pointer_bits = 22}},
-        {"both", {3, 3, 2}}};
-    for (const auto& [name, kind] : kinds) {
-      seeds.Add(absl::StrCat(name, "-blanks"), WriteKenlm(ngrams, kind));
-    }
-    ngrams[{"b", "a"}] = {-0.25, -0.5};
-    ngrams[{"a", "b"}] = {-1.25, -0.75};
-    ngrams[{"b", "a", "b"}] = {-0.125, -0.125};
-    ngrams.erase({"<s>", "b", "a", "b"});
-    for (const auto& [name, kind] : kinds) {
-      seeds.Add(name, WriteKenlm(ngrams, kind));
-    }
-  }
-
-  void AddScoreSeeds(const Seeds& seeds, const std::string& model) {
-    lm::v1::ScoreRequest score;
-    score.set_model(model);
-    score.add_texts()->set_text("the cat is small");
-    lm::v1::WordList* words = score.add_texts()->mutable_words();
-    words->add_words("dog");
-    words->add_words("zebra");
-    lm::v1::WordIdList* ids = score.add_texts()->mutable_ids();
-    for (uint32_t id : {0, 3, 5}) ids->add_ids(id);
-    seeds.Add("score-" + model, JoinRequest(Rpc::kScore, score));
-    score.set_per_word(true);
-    score.set_no_end(true);
-    seeds.Add("score-words-" + model, JoinRequest(Rpc::kScore, score));
-  }
-
-  void AddPredictSeeds(const Seeds& seeds, const std::string& model) {
-    lm::v1::PredictRequest predict;
-    predict.set_model(model);
-    predict.set_k(4);
-    predict.add_contexts();
-    predict.add_contexts()->set_text("the cat");
-    seeds.Add("predict-" + model, JoinRequest(Rpc::kPredict, predict));
-    predict.add_words("is");
-    predict.add_words("</s>");
-    seeds.Add("predict-words-" + model, JoinRequest(Rpc::kPredict, predict));
-  }
-
-  void AddGenerateSeeds(const Seeds& seeds, const std::string& model) {
-    lm::v1::GenerateRequest generate;
-    generate.set_model(model);
-    generate.mutable_prompt()->set_text("the");
-    generate.set_max_words(5);
-    generate.set_seed(1);
-    seeds.Add("generate-" + model, JoinRequest(Rpc::kGenerate, generate));
-    generate.set_temperature(0.7f);
-    generate.set_top_k(5);
-    generate.set_top_p(0.9f);
-    generate.set_repetition_penalty(1.2f);
-    generate.add_stop_words("small");
-    seeds.Add("generate-all-" + model, JoinRequest(Rpc::kGenerate, generate));
-  }
-
-  void AddRerankSeeds(const Seeds& seeds) {
-    lm::v1::RerankRequest rerank;
-    rerank.add_models("tiny");
-    for (const char* text : {"the cat is small", "a zebra", "the dog"}) {
-      lm::v1::Candidate* candidate = rerank.add_candidates();
-      candidate->mutable_text()->set_text(text);
-      (*candidate->mutable_features())["tm"] = -1.5;
-    }
-    seeds.Add("rerank", JoinRequest(Rpc::kRerank, rerank));
-    rerank.add_models("additive");
-    (*rerank.mutable_weights())["tiny"] = 0.5;
-    (*rerank.mutable_weights())["additive.words"] = 0.1;
-    (*rerank.mutable_weights())["tm"] = 1;
-    rerank.set_normalization(lm::v1::POWER);
-    rerank.set_alpha(0.5);
-    rerank.set_best(2);
-    seeds.Add("rerank-weights", JoinRequest(Rpc::kRerank, rerank));
-  }
-
-  void AddTranslationSeeds(const Seeds& seeds) {
-    lm::v1::ScoreRequest score;
-    score.set_model("de-en");
-    score.add_texts()->set_text("the cat is small");
-    score.add_sources()->set_text("die katze ist klein");
-    seeds.Add("score-source", JoinRequest(Rpc::kScore, score));
-    score.add_texts()->set_text("the dog");
-    score.add_sources()->set_text("hund");
-    seeds.Add("score-sources", JoinRequest(Rpc::kScore, score));
-
-    lm::v1::GenerateRequest generate;
-    generate.set_model("de-en");
-    generate.mutable_source()->set_text("die katze");
-    generate.set_max_words(5);
-    generate.set_seed(1);
-    seeds.Add("generate-source", JoinRequest(Rpc::kGenerate, generate));
-    generate.clear_seed();
-    generate.mutable_beam_search()->set_size(4);
-    generate.mutable_beam_search()->set_best(3);
-    generate.mutable_beam_search()->set_length_alpha(1);
-    seeds.Add("beam-search", JoinRequest(Rpc::kGenerate, generate));
-
-    lm::v1::RerankRequest rerank;
-    rerank.mutable_source()->set_text("die katze ist klein");
-    for (const char* text :
-         {"the cat is small", "the dog", "the cat is small"}) {
-      rerank.add_candidates()->mutable_text()->set_text(text);
-    }
-    rerank.set_reranker("mt");
-    seeds.Add("reranker", JoinRequest(Rpc::kRerank, rerank));
-    rerank.clear_reranker();
-    rerank.add_models("de-en");
-    rerank.add_reverse_models("en-de");
-    seeds.Add("rerank-reverse", JoinRequest(Rpc::kRerank, rerank));
-    rerank.mutable_minimum_bayes_risk()->set_utility(
-        lm::v1::MinimumBayesRisk::CHRF);
-    rerank.mutable_minimum_bayes_risk()->set_scale(0.5);
-    seeds.Add("rerank-risk", JoinRequest(Rpc::kRerank, rerank));
-  }
-
-  void AddRequestSeeds(const Seeds& seeds) {
-    for (const FuzzModel& model : FuzzModels()) {
-      AddScoreSeeds(seeds, model.name);
-      AddPredictSeeds(seeds, model.name);
-      AddGenerateSeeds(seeds, model.name);
-    }
-    AddRerankSeeds(seeds);
-    AddTranslationSeeds(seeds);
-    seeds.Add("list-models",
-              JoinRequest(Rpc::kListModels, lm::v1::ListModelsRequest()));
-    lm::v1::GetModelRequest get_model;
-    get_model.set_model("tiny@prod");
-    seeds.Add("get-model", JoinRequest(Rpc::kGetModel, get_model));
-    lm::v1::LoadModelRequest load;
-    load.set_name("tiny");
-    load.set_version(2);
-    seeds.Add("load", JoinRequest(Rpc::kLoadModel, load));
-    lm::v1::UnloadModelRequest unload;
-    unload.set_name("tiny");
-    unload.set_version(1);
-    seeds.Add("unload", JoinRequest(Rpc::kUnloadModel, unload));
-    lm::v1::SetAliasRequest alias;
-    alias.set_name("tiny");
-    alias.set_alias("prod");
-    alias.set_version(1);
-    seeds.Add("alias", JoinRequest(Rpc::kSetAlias, alias));
-    alias.set_expected_version(1);
-    alias.set_version(0);
-    seeds.Add("alias-away", JoinRequest(Rpc::kSetAlias, alias));
-  }
-
-  // A typical stream: two words after the first state, one of the new states
-  // released, the best words of the other.
-  void AddDecodeSeeds(const Seeds& seeds) {
-    for (const FuzzModel& model : FuzzModels()) {
-      std::vector<lm::v1::DecodeRequest> requests(4);
-      requests[0].mutable_start()->set_model(model.name);
-      requests[0].mutable_start()->add_words("cat");
-      lm::v1::DecodeExtend* extend = requests[1].mutable_extend();
-      for (uint32_t word : {3, 4}) {
-        extend->add_handles(0);
-        extend->add_words(word);
-      }
-      requests[1].add_retain(0);
-      requests[2].mutable_best()->add_handles(1);
-      requests[2].mutable_best()->set_k(3);
-      requests[2].add_release(2);
-      requests[3].mutable_extend()->add_handles(1);
-      requests[3].mutable_extend()->add_words(2);
-      requests[3].mutable_extend()->set_scores_only(true);
-      requests[3].add_release(0);
-      seeds.Add(model.name, JoinDecode(requests));
-    }
-  }
-
-  void AddTensorSeeds(const Seeds& seeds) {
-    seeds.Add("empty", TensorFileWriter().Finish());
-    const std::vector<float> floats = {1, -2, 0.5, 0, 3, 1e30f};
-    TensorFileWriter small;
-    small.AddFloats("decoder.weight", {2, 3}, floats);
-    small.AddFloats("decoder.bias", {2}, {floats.data(), 2});
-    small.AddFloats("one", {}, {floats.data(), 1});
-    small.AddFloats("none", {4, 0}, {});
-    small.SetMetadata("format", "pt");
-    seeds.Add("small", small.Finish());
-    const std::string bytes(16, '\x3f');
-    TensorFileWriter types;
-    for (int type = 0; type <= static_cast<int>(TensorType::kU64); ++type) {
-      TensorView tensor = {static_cast<TensorType>(type), {2}, bytes};
-      tensor.bytes = tensor.bytes.substr(0, 2 * TensorTypeSize(tensor.type));
-      types.Add(TensorTypeName(tensor.type), tensor);
-    }
-    seeds.Add("types", types.Finish());
-  }
-
-  // A connection with one call, in the form of http2_guard_fuzzer.
-  void AddHttp2Seeds(const Seeds& seeds) {
-    const auto part = [](char sender, const std::string& bytes) {
-      return std::string{sender, static_cast<char>(bytes.size())} + bytes;
-    };
-    const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
-    const std::string headers("\0\0\1\1\4\0\0\0\1h", 10);
-    const std::string message("\0\0\1\0\1\0\0\0\1m", 10);
-    const std::string trailers("\0\0\1\1\5\0\0\0\1t", 10);
-    seeds.Add("call", part(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings) +
-                          part(1, settings) + part(2, headers + message) +
-                          part(3, trailers));
-  }
-
-  void AddTextSeeds(const Seeds& seeds) {
+// Directories, texts with and without changes, and work that is resumed.
+void AddCountsSeeds(const Seeds& seeds) {
+  const FuzzCounts& counts = FuzzCounts::Get();
+  const std::string orders[] = {std::string("\2\0", 2), std::string("\0\0", 2),
+                                std::string("\4\2\3\3\7\6\1\2", 8)};
+  for (size_t i = 0; i < std::size(orders); ++i) {
     const std::string text =
-        "\xEF\xBB\xBF<s> turn the <UNK> on </s>\r\na </s> b\ncaf\xE9\n"
-        "0 ||| a ||| lm= -1 x= 2 3 ||| 4\n";
-    seeds.Add("plain", text);
-    for (const auto& [name, compression] : {std::pair{"gz", Compression::kGzip},
-                                            {"xz", Compression::kXz},
-                                            {"bz2", Compression::kBzip2},
-                                            {"zst", Compression::kZstd}}) {
-      std::string encoded;
-      Require(Encoder::Create(compression)->Encode(text, true, &encoded),
-              "a seed can be compressed");
-      seeds.Add(name, encoded);
-    }
+        orders[i] + "\3\4\5\3\4\2\4\5\1\3\3\3\6\2\5\4\3\4\5\3\4\6";
+    seeds.Add(absl::StrCat("text-", i),
+              std::string(1, static_cast<char>(CountsInput::kText)) + text);
+    const TemporaryDirectory directory;
+    WriteTextCounts(text, directory.File("counts"));
+    seeds.Add(absl::StrCat("directory-", i),
+              JoinPieces(CountsInput::kDirectory,
+                         ReadCountsPieces(directory.File("counts"))));
   }
+  seeds.Add("trie", JoinPieces(CountsInput::kTrie, counts.UnlinkedTrie()));
+  seeds.Add("links", JoinPieces(CountsInput::kTrie, counts.LinkedTrie()));
+  seeds.Add("merge", JoinPieces(CountsInput::kMerge, counts.SpilledMerge()));
+  seeds.Add("ids", JoinPieces(CountsInput::kCount, counts.ReadText()));
+  seeds.Add("count", JoinPieces(CountsInput::kCount, counts.SpilledText()));
+}
+
+// Files of the four kinds, with blanks ("b a", "a b") and without them.
+void AddKenlmSeeds(const Seeds& seeds) {
+  KenlmNgrams ngrams = {{{"<unk>"}, {-2, 0}},
+                        {{"<s>"}, {-99, -0.5}},
+                        {{"</s>"}, {-1.25, 0}},
+                        {{"a"}, {-0.75, -0.25}},
+                        {{"b"}, {-1.5, -0.125}},
+                        {{"<s>", "b"}, {-0.5, -0.25}},
+                        {{"<s>", "b", "a"}, {-0.75, -0.125}},
+                        {{"<s>", "b", "a", "b"}, {-0.5, 0}}};
+  const std::pair<std::string, KenlmKind> kinds[] = {
+      {"exact", {}},
+      {"quantized", {3, 3, -1}},
+      {"arrays", {.pointer_bits = 22}},
+      {"both", {3, 3, 2}}};
+  for (const auto& [name, kind] : kinds) {
+    seeds.Add(absl::StrCat(name, "-blanks"), WriteKenlm(ngrams, kind));
+  }
+  ngrams[{"b", "a"}] = {-0.25, -0.5};
+  ngrams[{"a", "b"}] = {-1.25, -0.75};
+  ngrams[{"b", "a", "b"}] = {-0.125, -0.125};
+  ngrams.erase({"<s>", "b", "a", "b"});
+  for (const auto& [name, kind] : kinds) {
+    seeds.Add(name, WriteKenlm(ngrams, kind));
+  }
+}
+
+void AddScoreSeeds(const Seeds& seeds, const std::string& model) {
+  lm::v1::ScoreRequest score;
+  score.set_model(model);
+  score.add_texts()->set_text("the cat is small");
+  lm::v1::WordList* words = score.add_texts()->mutable_words();
+  words->add_words("dog");
+  words->add_words("zebra");
+  lm::v1::WordIdList* ids = score.add_texts()->mutable_ids();
+  for (uint32_t id : {0, 3, 5}) ids->add_ids(id);
+  seeds.Add("score-" + model, JoinRequest(Rpc::kScore, score));
+  score.set_per_word(true);
+  score.set_no_end(true);
+  seeds.Add("score-words-" + model, JoinRequest(Rpc::kScore, score));
+}
+
+void AddPredictSeeds(const Seeds& seeds, const std::string& model) {
+  lm::v1::PredictRequest predict;
+  predict.set_model(model);
+  predict.set_k(4);
+  predict.add_contexts();
+  predict.add_contexts()->set_text("the cat");
+  seeds.Add("predict-" + model, JoinRequest(Rpc::kPredict, predict));
+  predict.add_words("is");
+  predict.add_words("</s>");
+  seeds.Add("predict-words-" + model, JoinRequest(Rpc::kPredict, predict));
+}
+
+void AddGenerateSeeds(const Seeds& seeds, const std::string& model) {
+  lm::v1::GenerateRequest generate;
+  generate.set_model(model);
+  generate.mutable_prompt()->set_text("the");
+  generate.set_max_words(5);
+  generate.set_seed(1);
+  seeds.Add("generate-" + model, JoinRequest(Rpc::kGenerate, generate));
+  generate.set_temperature(0.7f);
+  generate.set_top_k(5);
+  generate.set_top_p(0.9f);
+  generate.set_repetition_penalty(1.2f);
+  generate.add_stop_words("small");
+  seeds.Add("generate-all-" + model, JoinRequest(Rpc::kGenerate, generate));
+}
+
+void AddRerankSeeds(const Seeds& seeds) {
+  lm::v1::RerankRequest rerank;
+  rerank.add_models("tiny");
+  for (const char* text : {"the cat is small", "a zebra", "the dog"}) {
+    lm::v1::Candidate* candidate = rerank.add_candidates();
+    candidate->mutable_text()->set_text(text);
+    (*candidate->mutable_features())["tm"] = -1.5;
+  }
+  seeds.Add("rerank", JoinRequest(Rpc::kRerank, rerank));
+  rerank.add_models("additive");
+  (*rerank.mutable_weights())["tiny"] = 0.5;
+  (*rerank.mutable_weights())["additive.words"] = 0.1;
+  (*rerank.mutable_weights())["tm"] = 1;
+  rerank.set_normalization(lm::v1::POWER);
+  rerank.set_alpha(0.5);
+  rerank.set_best(2);
+  seeds.Add("rerank-weights", JoinRequest(Rpc::kRerank, rerank));
+}
+
+void AddTranslationSeeds(const Seeds& seeds) {
+  lm::v1::ScoreRequest score;
+  score.set_model("de-en");
+  score.add_texts()->set_text("the cat is small");
+  score.add_sources()->set_text("die katze ist klein");
+  seeds.Add("score-source", JoinRequest(Rpc::kScore, score));
+  score.add_texts()->set_text("the dog");
+  score.add_sources()->set_text("hund");
+  seeds.Add("score-sources", JoinRequest(Rpc::kScore, score));
+
+  lm::v1::GenerateRequest generate;
+  generate.set_model("de-en");
+  generate.mutable_source()->set_text("die katze");
+  generate.set_max_words(5);
+  generate.set_seed(1);
+  seeds.Add("generate-source", JoinRequest(Rpc::kGenerate, generate));
+  generate.clear_seed();
+  generate.mutable_beam_search()->set_size(4);
+  generate.mutable_beam_search()->set_best(3);
+  generate.mutable_beam_search()->set_length_alpha(1);
+  seeds.Add("beam-search", JoinRequest(Rpc::kGenerate, generate));
+
+  lm::v1::RerankRequest rerank;
+  rerank.mutable_source()->set_text("die katze ist klein");
+  for (const char* text : {"the cat is small", "the dog", "the cat is small"}) {
+    rerank.add_candidates()->mutable_text()->set_text(text);
+  }
+  rerank.set_reranker("mt");
+  seeds.Add("reranker", JoinRequest(Rpc::kRerank, rerank));
+  rerank.clear_reranker();
+  rerank.add_models("de-en");
+  rerank.add_reverse_models("en-de");
+  seeds.Add("rerank-reverse", JoinRequest(Rpc::kRerank, rerank));
+  rerank.mutable_minimum_bayes_risk()->set_utility(
+      lm::v1::MinimumBayesRisk::CHRF);
+  rerank.mutable_minimum_bayes_risk()->set_scale(0.5);
+  seeds.Add("rerank-risk", JoinRequest(Rpc::kRerank, rerank));
+}
+
+void AddRequestSeeds(const Seeds& seeds) {
+  for (const FuzzModel& model : FuzzModels()) {
+    AddScoreSeeds(seeds, model.name);
+    AddPredictSeeds(seeds, model.name);
+    AddGenerateSeeds(seeds, model.name);
+  }
+  AddRerankSeeds(seeds);
+  AddTranslationSeeds(seeds);
+  seeds.Add("list-models",
+            JoinRequest(Rpc::kListModels, lm::v1::ListModelsRequest()));
+  lm::v1::GetModelRequest get_model;
+  get_model.set_model("tiny@prod");
+  seeds.Add("get-model", JoinRequest(Rpc::kGetModel, get_model));
+  lm::v1::LoadModelRequest load;
+  load.set_name("tiny");
+  load.set_version(2);
+  seeds.Add("load", JoinRequest(Rpc::kLoadModel, load));
+  lm::v1::UnloadModelRequest unload;
+  unload.set_name("tiny");
+  unload.set_version(1);
+  seeds.Add("unload", JoinRequest(Rpc::kUnloadModel, unload));
+  lm::v1::SetAliasRequest alias;
+  alias.set_name("tiny");
+  alias.set_alias("prod");
+  alias.set_version(1);
+  seeds.Add("alias", JoinRequest(Rpc::kSetAlias, alias));
+  alias.set_expected_version(1);
+  alias.set_version(0);
+  seeds.Add("alias-away", JoinRequest(Rpc::kSetAlias, alias));
+}
+
+// A typical stream: two words after the first state, one of the new states
+// released, the best words of the other.
+void AddDecodeSeeds(const Seeds& seeds) {
+  for (const FuzzModel& model : FuzzModels()) {
+    std::vector<lm::v1::DecodeRequest> requests(4);
+    requests[0].mutable_start()->set_model(model.name);
+    requests[0].mutable_start()->add_words("cat");
+    lm::v1::DecodeExtend* extend = requests[1].mutable_extend();
+    for (uint32_t word : {3, 4}) {
+      extend->add_handles(0);
+      extend->add_words(word);
+    }
+    requests[1].add_retain(0);
+    requests[2].mutable_best()->add_handles(1);
+    requests[2].mutable_best()->set_k(3);
+    requests[2].add_release(2);
+    requests[3].mutable_extend()->add_handles(1);
+    requests[3].mutable_extend()->add_words(2);
+    requests[3].mutable_extend()->set_scores_only(true);
+    requests[3].add_release(0);
+    seeds.Add(model.name, JoinDecode(requests));
+  }
+}
+
+void AddTensorSeeds(const Seeds& seeds) {
+  seeds.Add("empty", TensorFileWriter().Finish());
+  const std::vector<float> floats = {1, -2, 0.5, 0, 3, 1e30f};
+  TensorFileWriter small;
+  small.AddFloats("decoder.weight", {2, 3}, floats);
+  small.AddFloats("decoder.bias", {2}, {floats.data(), 2});
+  small.AddFloats("one", {}, {floats.data(), 1});
+  small.AddFloats("none", {4, 0}, {});
+  small.SetMetadata("format", "pt");
+  seeds.Add("small", small.Finish());
+  const std::string bytes(16, '\x3f');
+  TensorFileWriter types;
+  for (int type = 0; type <= static_cast<int>(TensorType::kU64); ++type) {
+    TensorView tensor = {static_cast<TensorType>(type), {2}, bytes};
+    tensor.bytes = tensor.bytes.substr(0, 2 * TensorTypeSize(tensor.type));
+    types.Add(TensorTypeName(tensor.type), tensor);
+  }
+  seeds.Add("types", types.Finish());
+}
+
+// A connection with one call, in the form of http2_guard_fuzzer.
+void AddHttp2Seeds(const Seeds& seeds) {
+  const auto part = [](char sender, const std::string& bytes) {
+    return std::string{sender, static_cast<char>(bytes.size())} + bytes;
+  };
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  const std::string headers("\0\0\1\1\4\0\0\0\1h", 10);
+  const std::string message("\0\0\1\0\1\0\0\0\1m", 10);
+  const std::string trailers("\0\0\1\1\5\0\0\0\1t", 10);
+  seeds.Add("call", part(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings) +
+                        part(1, settings) + part(2, headers + message) +
+                        part(3, trailers));
+}
+
+void AddTextSeeds(const Seeds& seeds) {
+  const std::string text =
+      "\xEF\xBB\xBF<s> turn the <UNK> on </s>\r\na </s> b\ncaf\xE9\n"
+      "0 ||| a ||| lm= -1 x= 2 3 ||| 4\n";
+  seeds.Add("plain", text);
+  for (const auto& [name, compression] : {std::pair{"gz", Compression::kGzip},
+                                          {"xz", Compression::kXz},
+                                          {"bz2", Compression::kBzip2},
+                                          {"zst", Compression::kZstd}}) {
+    std::string encoded;
+    Require(Encoder::Create(compression)->Encode(text, true, &encoded),
+            "a seed can be compressed");
+    seeds.Add(name, encoded);
+  }
+}
 
 }  // namespace
 }  // namespace lmserve
