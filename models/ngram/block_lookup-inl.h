@@ -27,6 +27,33 @@ namespace {
 
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX2
 
+// Prefetches what a look-up in a context reads first: its entry among the
+// direct contexts, or that of its block in the directory.
+template <typename Id>
+HWY_INLINE void PrefetchContext(const CountLevel& level, Id context) {
+  __builtin_prefetch(
+      context < level.direct
+          ? static_cast<const void*>(&level.larges[context])
+          : &level.directory[(context - level.direct) / kBlockContexts]);
+}
+
+// Prefetches the entry of a context in the directory, without a branch; for a
+// direct context, which has none, the first entry.
+template <typename Id>
+HWY_INLINE void PrefetchDirectory(const CountLevel& level, Id context) {
+  const uint64_t position = context < level.direct ? 0 : context - level.direct;
+  __builtin_prefetch(&level.directory[position / kBlockContexts]);
+}
+
+// Prefetches the block of a context. Reads its entry in the directory.
+template <typename Id>
+HWY_INLINE void PrefetchBlock(const CountLevel& level, Id context) {
+  if (context < level.direct) return;
+  const uint8_t* block = level.Block((context - level.direct) / kBlockContexts);
+  __builtin_prefetch(block);
+  __builtin_prefetch(block + 64);
+}
+
 // A double, or 0 if not `condition`, without a branch.
 HWY_INLINE double Select(bool condition, double value) {
   return std::bit_cast<double>(std::bit_cast<uint64_t>(value) &

@@ -95,20 +95,6 @@ HWY_INLINE Found<Id> FindInBlock(const CountLevel& level, uint64_t position,
              : FindSmall<false>(level, small, rank);
 }
 
-template <typename Id>
-HWY_INLINE void PrefetchBlock(const CountLevel& level, Id context) {
-  if (context < level.direct) return;
-  const uint8_t* block = level.Block((context - level.direct) / kBlockContexts);
-  __builtin_prefetch(block);
-  __builtin_prefetch(block + 64);
-}
-
-template <typename Id>
-HWY_INLINE void PrefetchDirectory(const CountLevel& level, Id context) {
-  const uint64_t position = context < level.direct ? 0 : context - level.direct;
-  __builtin_prefetch(&level.directory[position / kBlockContexts]);
-}
-
 // Returns P(word | state), and writes the next state. `next` may be `state`.
 template <typename Id>
 HWY_INLINE double ScoreWord(const CountModel& model, WordId word,
@@ -314,12 +300,6 @@ class BatchScorer {
   // the contexts of order 1.
   void StartChains() {
     const CountLevel& level = trie_.levels[0];
-    const auto prefetch = [&](Id id) {
-      const bool is_direct = id < level.direct;
-      __builtin_prefetch(
-          is_direct ? static_cast<const void*>(&level.larges[id])
-                    : &level.directory[(id - level.direct) / kBlockContexts]);
-    };
     int found = 0;
     for (int s = 0, used = used_; s < used; ++s) {
       const WordId word = words_[s];
@@ -329,11 +309,11 @@ class BatchScorer {
       ngrams_[0][s] = id;
       found_[found] = static_cast<uint16_t>(s);
       found += id != kNoId<Id>;
-      prefetch(id == kNoId<Id> ? 0 : id);
+      PrefetchContext<Id>(level, id == kNoId<Id> ? 0 : id);
     }
     for (int i = 0; i < context_count_; ++i) {
       const Id id = ngrams_[0][context_slots_[i]];
-      if (id != kNoId<Id>) prefetch(id);
+      if (id != kNoId<Id>) PrefetchContext(level, id);
     }
     found_count_ = found;
   }

@@ -79,7 +79,7 @@ class ValueModel final : public LanguageModel, public NgramSet {
   std::vector<CountContext> Contexts(const Chain& chain) const;
 
   // For kFloor: returns the order of the longest n-gram of a chain that
-  // matters. The next word depends on it alone. 0 if there is none.
+  // matters, on which alone the next word depends, or 0 if none matters.
   int FloorOrder(const Chain& chain) const;
 
   // For kStupid: the log-weight for backing off from a context of `remembered`

@@ -9,7 +9,7 @@
 namespace lmserve {
 namespace {
 
-// The distortion falls little after so many rounds.
+// More rounds hardly reduce the error.
 constexpr int kMaxRounds = 200;
 
 // Different values, ascending, with sums over those before each of them.

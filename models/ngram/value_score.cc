@@ -82,20 +82,6 @@ HWY_INLINE float LogProb(const ValueModel& model, const WordNgrams& contexts,
 
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX2
 
-HWY_INLINE void PrefetchContext(const CountLevel& level, NgramId id) {
-  __builtin_prefetch(
-      id < level.direct
-          ? static_cast<const void*>(&level.larges[id])
-          : &level.directory[(id - level.direct) / kBlockContexts]);
-}
-
-HWY_INLINE void PrefetchBlock(const CountLevel& level, NgramId id) {
-  if (id < level.direct) return;
-  const uint8_t* block = level.Block((id - level.direct) / kBlockContexts);
-  __builtin_prefetch(block);
-  __builtin_prefetch(block + 64);
-}
-
 // Returns the child of a context with a rank.
 HWY_INLINE Child<NgramId> FindRank(const CountLevel& level, NgramId context,
                                    uint32_t rank) {
