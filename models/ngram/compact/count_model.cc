@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <optional>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "models/ngram/compact/log_probabilities.h"
+#include "models/ngram/compact/ngram_visitor.h"
 
 namespace lmserve {
 
@@ -78,78 +78,23 @@ std::vector<RankContext> CountModel::Contexts(const CountChain& chain) const {
   return contexts;
 }
 
-namespace {
-
-// Visits all n-grams of an order in the order of their ids.
-class Visitor {
- public:
-  Visitor(const CountModel& model, int order,
-          absl::FunctionRef<void(const NgramSet::Ngram&)> visit)
-      : model_(model), order_(order), visit_(visit), words_(order) {}
-
-  void Run() {
-    const CountTrie& trie = model_.trie();
-    for (WordId w = 0; w < trie.vocabulary_size; ++w) {
-      words_[0] = w;
-      if (order_ == 1) {
-        Visit(1, w, trie.UnigramProbability(w));
-      } else {
-        CountChain chain;
-        chain.fill(kNoNgram);
-        chain[0] = w;
-        VisitChildren(1, chain);
-      }
-    }
-  }
-
- private:
-  // Visits the children of the context words_[0 .. depth), whose suffixes are
-  // in the chain, or their descendants.
-  void VisitChildren(int depth, const CountChain& chain) {
-    const std::vector<RankContext> contexts = model_.Contexts(chain);
-    const RankContext& context = contexts.back();
-    for (uint32_t i = 0; i < context.size(); ++i) {
-      const std::optional<ChildPath> path = FindPath(contexts, i);
-      if (!path.has_value()) continue;
-      words_[depth] = path->word;
-      if (depth + 1 < order_) {
-        CountChain next;
-        next.fill(kNoNgram);
-        next[0] = path->word;
-        for (int k = 1; k <= depth; ++k) {
-          next[k] = contexts[k - 1].first_child() + path->positions[k - 1];
-        }
-        VisitChildren(depth + 1, next);
-        continue;
-      }
-      Visit(depth + 1, context.first_child() + i,
-            model_.trie().Probability(contexts, *path));
-    }
-  }
-
-  void Visit(int order, NgramId id, double probability) {
-    double backoff = 1;
-    if (order < model_.order()) {
-      backoff =
-          RankContext(model_.trie().levels[order - 1], id).weights().leftover;
-    }
-    const double values[] = {probability, backoff};
-    float logs[2];
-    LogProbabilities(values, logs);
-    visit_({words_, logs[0], logs[1]});
-  }
-
-  const CountModel& model_;
-  const int order_;
-  const absl::FunctionRef<void(const NgramSet::Ngram&)> visit_;
-  std::vector<WordId> words_;
-};
-
-}  // namespace
-
 void CountModel::ForEach(int order,
                          absl::FunctionRef<void(const Ngram&)> visit) const {
-  Visitor(*this, order, visit).Run();
+  ForEachNgram(
+      trie_.levels, trie_.vocabulary_size, order,
+      [&](const VisitedNgram& ngram) {
+        double values[] = {trie_.UnigramProbability(ngram.words[0]), 1};
+        if (order > 1) {
+          values[0] = trie_.Probability(ngram.contexts, ngram.path);
+        }
+        if (order < trie_.order()) {
+          const RankContext context(trie_.levels[order - 1], ngram.id);
+          values[1] = context.weights().leftover;
+        }
+        float logs[2];
+        LogProbabilities(values, logs);
+        visit({ngram.words, logs[0], logs[1]});
+      });
 }
 
 }  // namespace lmserve

@@ -2,14 +2,9 @@
 //
 // CountModel::Distribution() and TopK(): prediction of the next word.
 //
-// The candidates for the next word after a context h are the children of h, the
-// children of its suffix h', and so on to all words. A word that is a child of
-// several of them gets its probability from the longest. Each of these lists is
-// sorted by probability, or is short enough to be sorted now, so merging them
-// yields the k best words after little more than k steps.
-//
-// Since the children of a context are a subset of those of its suffix, a child
-// of a suffix is hidden if the next longer context has it, too.
+// The best words are merged by ChildMerger. Since the children of a context are
+// a subset of those of its suffix, a child of a suffix is hidden if the next
+// longer context has it, too.
 //
 // Tested by tests/conformance and
 // tests/models/ngram/compact/count_model_test.cc.
@@ -17,104 +12,45 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <utility>
 #include <vector>
 
+#include "models/ngram/compact/child_merger.h"
 #include "models/ngram/compact/count_model.h"
 #include "models/ngram/compact/log_probabilities.h"
 
 namespace lmserve {
 namespace {
 
-// A word that a list proposes.
-struct Candidate {
-  double probability;  // given the context that was asked for
-  WordId word;
-  uint32_t child;  // its position among the children of the list's context
-};
+// A next word with its probability.
+using Candidate = ProposedWord<double>;
 
-bool IsLikelier(const Candidate& a, const Candidate& b) {
-  if (a.probability != b.probability) return a.probability > b.probability;
-  return a.word < b.word;
-}
-
-// Yields the next words of a chain of contexts, each once, by descending
-// probability.
-class CountMerger {
+// The lists of the next words of a chain of contexts, for ChildMerger.
+class CountLists {
  public:
-  CountMerger(const CountTrie& trie, std::vector<RankContext> contexts)
-      : trie_(trie), contexts_(std::move(contexts)) {
-    lists_.resize(contexts_.size() + 1);
-    for (size_t i = 0; i < lists_.size(); ++i) Read(i);
+  CountLists(const CountTrie& trie, std::vector<RankContext> contexts)
+      : trie_(trie), contexts_(std::move(contexts)) {}
+
+  absl::Span<const RankContext> contexts() const { return contexts_; }
+  WordId vocabulary_size() const { return trie_.vocabulary_size; }
+
+  Candidate Unigram(WordId i) const {
+    const WordId word = trie_.BestUnigram(i);
+    return {Discount(trie_.UnigramProbability(word), 0), word, word};
   }
 
-  // Returns false after the last word.
-  bool Next(Candidate* next) {
-    for (;;) {
-      List* best = nullptr;
-      for (List& list : lists_) {
-        if (list.ended) continue;
-        if (best == nullptr || IsLikelier(list.head, best->head)) best = &list;
-      }
-      if (best == nullptr) return false;
-      const size_t i = best - lists_.data();
-      *next = best->head;
-      ++best->position;
-      Read(i);
-      if (!IsHidden(i, next->child)) return true;
-    }
+  Candidate Child(size_t i, uint32_t child) const {
+    const auto contexts = absl::MakeConstSpan(contexts_).subspan(0, i);
+    const std::optional<ChildPath> path = FindPath(contexts, child);
+    if (!path.has_value()) return {0, 0, child, false};
+    return {Discount(trie_.Probability(contexts, *path), i), path->word, child};
   }
-
- private:
-  // List 0 has all words; list i has the children of contexts_[i - 1].
-  struct List {
-    Candidate head;
-    uint32_t position = 0;
-    bool ended = false;
-    std::vector<Candidate> sorted;  // all candidates, if they are not stored
-  };
 
   bool IsHidden(size_t i, uint32_t child) const {
     return i < contexts_.size() && contexts_[i].Find(child) != kNoRank;
   }
 
-  // Reads the head of a list at its position.
-  void Read(size_t i) {
-    List& list = lists_[i];
-    if (i == 0) {
-      list.ended = list.position == trie_.vocabulary_size;
-      if (list.ended) return;
-      const WordId word = trie_.BestUnigram(list.position);
-      list.head = {Discount(trie_.UnigramProbability(word), 0), word, word};
-      return;
-    }
-    const RankContext& context = contexts_[i - 1];
-    if (context.has_best() && list.position < kListedChildren) {
-      list.head = Child(i, context.Best(list.position));
-      return;
-    }
-    if (list.sorted.empty()) Sort(i);
-    list.ended = list.position >= list.sorted.size();
-    if (!list.ended) list.head = list.sorted[list.position];
-  }
-
-  void Sort(size_t i) {
-    std::vector<Candidate>& sorted = lists_[i].sorted;
-    const uint32_t size = contexts_[i - 1].size();
-    sorted.reserve(size);
-    for (uint32_t child = 0; child < size; ++child) {
-      sorted.push_back(Child(i, child));
-    }
-    std::sort(sorted.begin(), sorted.end(), IsLikelier);
-  }
-
-  // Returns child number `child` of contexts_[i - 1].
-  Candidate Child(size_t i, uint32_t child) const {
-    const auto contexts = absl::MakeConstSpan(contexts_).subspan(0, i);
-    const std::optional<ChildPath> path = FindPath(contexts, child);
-    if (!path.has_value()) return {0, 0, child};
-    return {Discount(trie_.Probability(contexts, *path), i), path->word, child};
-  }
-
+ private:
   // Backs off from the contexts after the first i, which do not have the word.
   double Discount(double probability, size_t i) const {
     for (; i < contexts_.size(); ++i) {
@@ -124,8 +60,7 @@ class CountMerger {
   }
 
   const CountTrie& trie_;
-  const std::vector<RankContext> contexts_;
-  std::vector<List> lists_;
+  std::vector<RankContext> contexts_;
 };
 
 // Computes distributions. Most words are no children of the contexts, and most
@@ -252,14 +187,14 @@ void CountModel::TopK(absl::Span<const std::byte* const> states, size_t k,
   for (size_t i = 0; i < states.size(); ++i) {
     CountChain chain;
     Read(states[i], &chain);
-    CountMerger merger(trie_, Contexts(chain));
+    ChildMerger<double, CountLists> merger({trie_, Contexts(chain)});
     words.clear();
     Candidate next;
     // Words with equal logarithms may come in any order, so all that have the
     // logarithm of the last are needed.
     while (merger.Next(&next)) {
       float log_prob;
-      LogProbabilities({&next.probability, 1}, {&log_prob, 1});
+      LogProbabilities({&next.score, 1}, {&log_prob, 1});
       if (words.size() >= k && log_prob < words[k - 1].log_prob) break;
       words.push_back({next.word, log_prob});
     }

@@ -443,8 +443,8 @@ class LevelCheck {
 };
 
 absl::StatusOr<RankLevel> FindLevel(const Sections& sections,
-                                     const RankLevelRecord& record,
-                                     uint64_t offset, uint64_t contexts) {
+                                    const RankLevelRecord& record,
+                                    uint64_t offset, uint64_t contexts) {
   const auto field = [&](size_t member) { return offset + member; };
   RankLevel level = {};
   level.contexts = contexts;
@@ -525,8 +525,8 @@ absl::Status CheckSmoothing(const CountSmoothing& smoothing, uint64_t offset) {
 }
 
 absl::StatusOr<RankLevel> ParseRankLevel(absl::string_view file,
-                                           const RankLevelRecord& record,
-                                           const LevelPlace& place) {
+                                         const RankLevelRecord& record,
+                                         const LevelPlace& place) {
   const absl::StatusOr<RankLevel> level =
       FindLevel(Sections(file), record, place.record_at, place.contexts);
   if (!level.ok()) return level.status();

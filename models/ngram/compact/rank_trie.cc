@@ -9,15 +9,14 @@
 namespace lmserve {
 
 void RankLevel::SetWidths(const std::array<uint8_t, kFieldWidths>& ranks,
-                           const std::array<uint8_t, kFieldWidths>& counts) {
+                          const std::array<uint8_t, kFieldWidths>& counts) {
   rank_bits = ranks;
   count_bits = counts;
   for (int i = 0; i < kFieldWidths; ++i) child_bits[i] = ranks[i] + counts[i];
   max_rank_bits = *std::max_element(ranks.begin(), ranks.end());
 }
 
-RankContext::RankContext(const RankLevel& level, NgramId id)
-    : level_(&level) {
+RankContext::RankContext(const RankLevel& level, NgramId id) : level_(&level) {
   if (id < level.direct) {
     ReadLarge(id);
   } else {

@@ -37,9 +37,9 @@ inline constexpr NgramId kNoNgram = ~uint64_t{0};
 // to the file, so that code may load whole vectors.
 inline constexpr size_t kSectionPadding = 64;
 
-// A level is the contexts of one order k with their children. Its record follows
-// the header of the file, for k = 1, ..., order - 1: the contexts of order k with
-// their children, the n-grams of order k + 1.
+// A level is the contexts of one order k with their children. Its record
+// follows the header of the file, for k = 1, ..., order - 1: the contexts of
+// order k with their children, the n-grams of order k + 1.
 struct RankLevelRecord {
   uint64_t children;      // number
   uint64_t direct;        // the contexts below this id are large, without

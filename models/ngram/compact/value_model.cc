@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <optional>
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "models/ngram/compact/ngram_visitor.h"
 
 namespace lmserve {
 
@@ -100,80 +100,20 @@ int ValueModel::FloorOrder(const Chain& chain) const {
   return k;
 }
 
-namespace {
-
-// Visits all n-grams of an order in the order of their ids.
-class Visitor {
- public:
-  Visitor(const ValueModel& model, int order,
-          absl::FunctionRef<void(const NgramSet::Ngram&)> visit)
-      : model_(model),
-        trie_(model.trie()),
-        order_(order),
-        visit_(visit),
-        words_(order) {}
-
-  void Run() {
-    for (WordId w = 0; w < trie_.vocabulary_size; ++w) {
-      words_[0] = w;
-      if (order_ == 1) {
-        Visit(w);
-      } else {
-        ValueModel::Chain chain;
-        chain.ids[0] = w;
-        chain.size = 1;
-        VisitChildren(chain);
-      }
-    }
-  }
-
- private:
-  // Visits the children of the context of a chain, or their descendants.
-  void VisitChildren(const ValueModel::Chain& chain) {
-    const int depth = chain.size;
-    const std::vector<RankContext> contexts = model_.Contexts(chain);
-    const RankContext& context = contexts.back();
-    for (uint32_t i = 0; i < context.size(); ++i) {
-      const std::optional<ChildPath> path = FindPath(contexts, i);
-      if (!path.has_value()) continue;
-      words_[depth] = path->word;
-      if (depth + 1 == order_) {
-        Visit(context.first_child() + i);
-        continue;
-      }
-      ValueModel::Chain next;
-      next.ids[0] = path->word;
-      for (int k = 1; k <= depth; ++k) {
-        next.ids[k] = contexts[k - 1].first_child() + path->positions[k - 1];
-      }
-      next.size = depth + 1;
-      VisitChildren(next);
-    }
-  }
-
-  void Visit(NgramId id) {
-    const float log_prob = trie_.log_probs[order_ - 1].Value(id);
-    if (std::isnan(log_prob)) return;
-    float backoff = 0;
-    // Adding 0 makes -0 a 0.
-    if (order_ < trie_.order()) {
-      backoff = trie_.backoffs[order_ - 1].Value(id) + 0.0f;
-    }
-    visit_({words_, log_prob, backoff});
-  }
-
-  const ValueModel& model_;
-  const ValueTrie& trie_;
-  const int order_;
-  const absl::FunctionRef<void(const NgramSet::Ngram&)> visit_;
-  std::vector<WordId> words_;
-};
-
-}  // namespace
-
 void ValueModel::ForEach(int order,
                          absl::FunctionRef<void(const Ngram&)> visit) const {
-  Visitor(*this, order, visit).Run();
+  ForEachNgram(trie_.levels, trie_.vocabulary_size, order,
+               [&](const VisitedNgram& ngram) {
+                 const float log_prob =
+                     trie_.log_probs[order - 1].Value(ngram.id);
+                 if (std::isnan(log_prob)) return;
+                 float backoff = 0;
+                 // Adding 0 makes -0 a 0.
+                 if (order < trie_.order()) {
+                   backoff = trie_.backoffs[order - 1].Value(ngram.id) + 0.0f;
+                 }
+                 visit({ngram.words, log_prob, backoff});
+               });
 }
 
 }  // namespace lmserve

@@ -15,6 +15,7 @@
 
 #include "absl/base/macros.h"
 #include "absl/container/flat_hash_set.h"
+#include "models/ngram/compact/child_merger.h"
 #include "models/ngram/compact/value_model.h"
 
 namespace lmserve {
@@ -38,8 +39,8 @@ struct Sources {
     }
   }
 
-  const ValueModel::Chain chain;
-  const std::vector<RankContext> contexts;  // shortest first
+  ValueModel::Chain chain;
+  std::vector<RankContext> contexts;  // shortest first
   std::vector<float> weights;  // weights[k] of the children of the context of
                                // order k
 };
@@ -122,54 +123,35 @@ void FillDistribution(const ValueModel& model, const std::byte* state,
   }
 }
 
-// Yields the next words of a state, each once, by descending log-probability.
-// The order of equal ones is unspecified.
-class ValueMerger {
+// A next word with its log-probability.
+using Candidate = ProposedWord<float>;
+
+// The lists of the next words of a state, for ChildMerger.
+class ValueLists {
  public:
-  ValueMerger(const ValueModel& model, const std::byte* state)
-      : trie_(model.trie()), sources_(model, state) {
-    lists_.resize(sources_.contexts.size() + 1);
-    for (size_t i = 0; i < lists_.size(); ++i) Read(i);
+  ValueLists(const ValueModel& model, const std::byte* state)
+      : trie_(model.trie()), sources_(model, state) {}
+
+  absl::Span<const RankContext> contexts() const { return sources_.contexts; }
+  WordId vocabulary_size() const { return trie_.vocabulary_size; }
+
+  Candidate Unigram(WordId i) const {
+    const WordId word = trie_.BestUnigram(i);
+    return {sources_.weights[0] + trie_.UnigramLogProb(word), word, word};
   }
 
-  // Returns false after the last word.
-  bool Next(ScoredWord* next) {
-    for (;;) {
-      List* best = nullptr;
-      for (List& list : lists_) {
-        if (list.ended) continue;
-        if (best == nullptr || Likelier(list.head.word, best->head.word)) {
-          best = &list;
-        }
-      }
-      if (best == nullptr) return false;
-      const size_t i = best - lists_.data();
-      const Candidate candidate = best->head;
-      ++best->position;
-      Read(i);
-      if (candidate.valid && !IsHidden(i, candidate.child)) {
-        *next = candidate.word;
-        return true;
-      }
+  // Blanks do not exist.
+  Candidate Child(size_t i, uint32_t child) const {
+    const auto contexts = this->contexts().subspan(0, i);
+    const float value =
+        trie_.log_probs[i].Value(contexts.back().first_child() + child);
+    const std::optional<ChildPath> path = FindPath(contexts, child);
+    if (!path.has_value() || std::isnan(value)) {
+      return {kImpossible, 0, child, false};
     }
+    return {sources_.weights[i] + value, path->word, child};
   }
 
- private:
-  struct Candidate {
-    ScoredWord word;
-    uint32_t child;  // its position among the children of the list's context
-    bool valid;      // false for a blank
-  };
-
-  // List 0 has all words; list i has the children of the context of order i.
-  struct List {
-    Candidate head;
-    uint32_t position = 0;
-    bool ended = false;
-    std::vector<Candidate> sorted;  // all candidates, if they are not stored
-  };
-
-  // Whether a longer context has the word of a child of list i.
   bool IsHidden(size_t i, uint32_t child) const {
     for (size_t k = i; k < sources_.contexts.size(); ++k) {
       const RankContext& context = sources_.contexts[k];
@@ -183,55 +165,9 @@ class ValueMerger {
     return false;
   }
 
-  // Reads the head of a list at its position.
-  void Read(size_t i) {
-    List& list = lists_[i];
-    if (i == 0) {
-      list.ended = list.position == trie_.vocabulary_size;
-      if (list.ended) return;
-      const WordId word = trie_.BestUnigram(list.position);
-      list.head = {
-          {word, sources_.weights[0] + trie_.UnigramLogProb(word)}, word, true};
-      return;
-    }
-    const RankContext& context = sources_.contexts[i - 1];
-    if (context.has_best() && list.position < kListedChildren) {
-      list.head = Child(i, context.Best(list.position));
-      return;
-    }
-    if (list.sorted.empty()) Sort(i);
-    list.ended = list.position >= list.sorted.size();
-    if (!list.ended) list.head = list.sorted[list.position];
-  }
-
-  void Sort(size_t i) {
-    std::vector<Candidate>& sorted = lists_[i].sorted;
-    const uint32_t size = sources_.contexts[i - 1].size();
-    sorted.reserve(size);
-    for (uint32_t child = 0; child < size; ++child) {
-      sorted.push_back(Child(i, child));
-    }
-    std::sort(sorted.begin(), sorted.end(),
-              [](const Candidate& a, const Candidate& b) {
-                return Likelier(a.word, b.word);
-              });
-  }
-
-  // Returns child number `child` of the context of order i.
-  Candidate Child(size_t i, uint32_t child) const {
-    const auto contexts = absl::MakeConstSpan(sources_.contexts).subspan(0, i);
-    const float value =
-        trie_.log_probs[i].Value(contexts.back().first_child() + child);
-    const std::optional<ChildPath> path = FindPath(contexts, child);
-    if (!path.has_value() || std::isnan(value)) {
-      return {{0, kImpossible}, child, false};
-    }
-    return {{path->word, sources_.weights[i] + value}, child, true};
-  }
-
+ private:
   const ValueTrie& trie_;
-  const Sources sources_;
-  std::vector<List> lists_;
+  Sources sources_;
 };
 
 // Adds words that are not in *words yet, by ascending id, all impossible, up to
@@ -247,17 +183,17 @@ void AddImpossible(size_t size, WordId vocabulary,
 
 void FillTopK(const ValueModel& model, const std::byte* state,
               absl::Span<ScoredWord> best) {
-  ValueMerger merger(model, state);
+  ChildMerger<float, ValueLists> merger({model, state});
   std::vector<ScoredWord> words;
-  ScoredWord next;
+  Candidate next;
   // Words with equal log-probabilities may come in any order, so all that have
   // that of the last are needed.
-  while (merger.Next(&next) && next.log_prob != kImpossible) {
+  while (merger.Next(&next) && next.score != kImpossible) {
     if (words.size() >= best.size() &&
-        next.log_prob < words[best.size() - 1].log_prob) {
+        next.score < words[best.size() - 1].log_prob) {
       break;
     }
-    words.push_back(next);
+    words.push_back({next.word, next.score});
   }
   AddImpossible(best.size(), model.vocabulary().size(), &words);
   std::sort(words.begin(), words.end(), Likelier);

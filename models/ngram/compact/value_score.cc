@@ -34,6 +34,7 @@
 // Highway requires these includes after foreach_target.h.
 #include "hwy/highway.h"
 #include "models/ngram/compact/child_lookup-inl.h"
+#include "models/ngram/compact/level_walker-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lmserve {
@@ -89,71 +90,51 @@ HWY_INLINE Child<NgramId> FindRank(const RankLevel& level, NgramId context,
   return FindChild<NgramId>(level, context, rank);
 }
 
+// What the look-ups of one level find. To be a local variable, so that its
+// members are in registers.
+struct ValuePolicy {
+  static constexpr bool kReadsCounts = false;
+
+  HWY_INLINE void Single(const BlockContext<NgramId>& context) {
+    Keep(context.slot, FindSingleChild(level, context, ranks[context.slot]));
+  }
+
+  template <bool kNarrow>
+  HWY_INLINE void Small(const SmallContext<NgramId>& context) {
+    Keep(context.slot,
+         FindSmallChild<kNarrow>(level, context, ranks[context.slot]));
+  }
+
+  HWY_INLINE bool StartLarge(const LargeLookup&) { return true; }
+
+  HWY_INLINE void FinishLarge(const LargeLookup& lookup) {
+    const NgramId first = level.LargeFirstChild(*lookup.large, lookup.index);
+    Keep(lookup.slot, {first + lookup.child, lookup.child});
+  }
+
+  HWY_INLINE void Keep(uint32_t slot, const Child<NgramId>& child) {
+    const bool exists = child.index != kNoRank;
+    sizes[slot] += exists;
+    found.Keep(static_cast<int>(slot), child.id, child.index, exists);
+  }
+
+  const RankLevel& level;
+  const uint32_t* ranks;
+  int* sizes;  // by slot: how many orders were found
+  FoundNgrams<NgramId> found;
+};
+
 // Scores one batch. Lives for one call of Score().
-class BatchScorer {
+class BatchScorer final : public TextBlocks {
  public:
   explicit BatchScorer(const ValueModel& model)
-      : model_(model), trie_(model.trie()), levels_(trie_.order() - 1) {}
-
-  void Run(absl::Span<const LanguageModel::Query> batch) {
-    for (const LanguageModel::Query& query : batch) Add(query);
-    ScoreBlock();
-  }
+      : TextBlocks(model.state_size()),
+        model_(model),
+        trie_(model.trie()),
+        levels_(trie_.order() - 1) {}
 
  private:
-  // As in count_score.cc.
-  static constexpr int kSlots = 128;
-  static constexpr int kMaxPieces = kSlots / 2;
-
-  template <typename T>
-  using Slots = std::array<T, kSlots>;
-  // Indices of slots or look-ups, in a list that a loop appends to without a
-  // branch. The element after the last one is written, too.
-  using List = std::array<uint16_t, kSlots + 1>;
-
-  // A part of one text in the block, in the slots [begin, end). The slot before
-  // `begin` holds the n-grams before its first word.
-  struct Piece {
-    const LanguageModel::Query* query;
-    size_t first_word;
-    int begin, end;
-  };
-
-  // A look-up in a large context.
-  struct LargeLookup {
-    const LargeContext* large;
-    const uint8_t* data;
-    uint64_t index;  // of the large context
-    RankRun run;     // of an Elias-Fano list
-    uint32_t slot;
-  };
-
-  void Add(const LanguageModel::Query& query) {
-    if (query.words.empty()) {
-      if (query.next_state != nullptr) {
-        std::memmove(query.next_state, query.state, model_.state_size());
-      }
-      return;
-    }
-    if (used_ + 2 > kSlots) ScoreBlock();
-    AddContext(query.state);
-    size_t next = 0;
-    for (;;) {
-      const size_t count =
-          std::min<size_t>(query.words.size() - next, kSlots - used_);
-      pieces_[piece_count_++] = {&query, next, used_,
-                                 used_ + static_cast<int>(count)};
-      AddWords(query.words.subspan(next, count));
-      next += count;
-      if (next == query.words.size()) return;
-      ScoreBlock();
-      KeepLastSlot();
-    }
-  }
-
-  // Adds a slot for the n-grams before a text.
-  void AddContext(const std::byte* state) {
-    const int slot = used_++;
+  void AddContext(int slot, const std::byte* state) override {
     const ValueModel::Chain chain = model_.Read(state);
     for (int k = 0; k < chain.size; ++k) {
       ngrams_[k][slot] = chain.ids[k];
@@ -163,56 +144,64 @@ class BatchScorer {
     remembered_[slot] = chain.remembered;
   }
 
-  void AddWords(absl::Span<const WordId> words) {
+  void AddWords(int first, absl::Span<const WordId> words) override {
     const auto most = static_cast<uint32_t>(levels_);
+    int slot = first;
     for (WordId word : words) {
-      const int slot = used_++;
       ngrams_[0][slot] = word;
       ranks_[slot] = word;
       sizes_[slot] = 1;
       remembered_[slot] = std::min(remembered_[slot - 1] + 1, most);
-      found_[found_count_++] = static_cast<uint16_t>(slot);
+      word_slots_[word_count_++] = static_cast<uint16_t>(slot);
       if (levels_ > 0) PrefetchContext(trie_.levels[0], word);
+      ++slot;
     }
   }
 
-  // Copies the last slot to the first one, as the n-grams before a text that
-  // continues in the next block.
-  void KeepLastSlot() {
+  void KeepLastSlot() override {
     for (int k = 0; k < levels_; ++k) ngrams_[k][0] = ngrams_[k][kSlots - 1];
     sizes_[0] = std::min(sizes_[kSlots - 1], levels_);
     remembered_[0] = remembered_[kSlots - 1];
-    used_ = 1;
+  }
+
+  void ScoreSlots(int, float* log_probs) override {
+    found_count_ = word_count_;
+    std::copy_n(word_slots_.data(), word_count_, found_.data());
+    for (int k = 0; k < levels_ && found_count_ > 0; ++k) FindLevel(k);
+    if (trie_.rule == UnseenRule::kBackOff) {
+      SumValues(log_probs);
+    } else {
+      for (int i = 0; i < word_count_; ++i) {
+        const int slot = word_slots_[i];
+        log_probs[slot] = LogProbOf(slot);
+      }
+    }
+    word_count_ = 0;
+  }
+
+  void WriteState(int slot, std::byte* state) const override {
+    ValueModel::Chain chain;
+    chain.size = std::min(sizes_[slot], levels_);
+    for (int k = 0; k < chain.size; ++k) chain.ids[k] = ngrams_[k][slot];
+    chain.remembered = remembered_[slot];
+    model_.Write(chain, state);
   }
 
   WordNgrams NgramsOf(int slot) const {
     return {&ngrams_[0][slot], kSlots, sizes_[slot]};
   }
 
-  void ScoreBlock() {
-    word_count_ = found_count_;
-    std::copy_n(found_.data(), word_count_, word_slots_.data());
-    for (int k = 0; k < levels_ && found_count_ > 0; ++k) FindLevel(k);
-    if (trie_.rule == UnseenRule::kBackOff) {
-      SumValues();
-    } else {
-      for (int i = 0; i < word_count_; ++i) SetLogProb(word_slots_[i]);
-    }
-    for (int i = 0; i < piece_count_; ++i) FinishPiece(pieces_[i]);
-    used_ = piece_count_ = found_count_ = 0;
-  }
-
-  void SetLogProb(int slot) {
-    log_probs_[slot] = LogProb(model_, NgramsOf(slot - 1),
-                               remembered_[slot - 1], NgramsOf(slot));
+  float LogProbOf(int slot) const {
+    return LogProb(model_, NgramsOf(slot - 1), remembered_[slot - 1],
+                   NgramsOf(slot));
   }
 
   // Computes the log-probabilities of a model with back-off weights: does what
   // LogProb() does, order by order.
-  void SumValues() {
+  void SumValues(float* log_probs) {
     // The slots whose longest n-gram has order k + 1, and those for which the
     // back-off weight of the context of order k + 1 is needed.
-    std::array<List, kMaxNgramOrder> longest, contexts;
+    std::array<SlotList, kMaxNgramOrder> longest, contexts;
     std::array<int, kMaxNgramOrder> longest_counts = {}, context_counts = {};
     for (int i = 0; i < word_count_; ++i) {
       const uint16_t slot = word_slots_[i];
@@ -238,7 +227,7 @@ class BatchScorer {
       ReadValues(trie_.log_probs[k], [&](const auto& value) HWY_ATTR {
         for (int i = 0, count = longest_counts[k]; i < count; ++i) {
           const uint16_t slot = longest[k][i];
-          log_probs_[slot] = value(ngrams_[k][slot]);
+          log_probs[slot] = value(ngrams_[k][slot]);
           weights_[slot] = 0;
         }
       });
@@ -253,9 +242,11 @@ class BatchScorer {
     }
     for (int i = 0; i < word_count_; ++i) {
       const uint16_t slot = word_slots_[i];
-      log_probs_[slot] += weights_[slot];
+      log_probs[slot] += weights_[slot];
       // The longest n-gram is a blank.
-      if (HWY_UNLIKELY(std::isnan(log_probs_[slot]))) SetLogProb(slot);
+      if (HWY_UNLIKELY(std::isnan(log_probs[slot]))) {
+        log_probs[slot] = LogProbOf(slot);
+      }
     }
   }
 
@@ -276,234 +267,47 @@ class BatchScorer {
     }
   }
 
-  void FinishPiece(const Piece& piece) {
-    const LanguageModel::Query& query = *piece.query;
-    if (!query.log_probs.empty()) {
-      std::copy(&log_probs_[piece.begin], &log_probs_[piece.end - 1] + 1,
-                &query.log_probs[piece.first_word]);
-    }
-    const size_t read = piece.first_word + (piece.end - piece.begin);
-    if (query.next_state == nullptr || read < query.words.size()) return;
-    ValueModel::Chain chain;
-    const int last = piece.end - 1;
-    chain.size = std::min(sizes_[last], levels_);
-    for (int k = 0; k < chain.size; ++k) chain.ids[k] = ngrams_[k][last];
-    chain.remembered = remembered_[last];
-    model_.Write(chain, query.next_state);
-  }
-
-  // Where the look-ups of a level write what they find. A local variable, so
-  // that its members are in registers.
-  struct Results {
-    // By slot: the n-grams of the next order, their ranks, and how many orders
-    // were found.
-    NgramId* ngrams;
-    uint32_t* ranks;
-    int* sizes;
-    uint16_t* found;  // a List of the slots with an n-gram
-    int found_count;
-    bool has_next;  // whether the n-grams are contexts of a next level
-    const RankLevel* next_level;
-
-    // Keeps the n-gram of the slot's word.
-    HWY_INLINE void Keep(uint32_t slot, const Child<NgramId>& child) {
-      const bool exists = child.index != kNoRank;
-      ngrams[slot] = child.id;
-      ranks[slot] = child.index;
-      sizes[slot] += exists;
-      found[found_count] = static_cast<uint16_t>(slot);
-      found_count += exists;
-      const bool in_block =
-          exists & has_next & (child.id >= next_level->direct);
-      __builtin_prefetch(
-          &next_level
-               ->directory[(in_block ? child.id - next_level->direct : 0) /
-                           kBlockContexts]);
-    }
-  };
-
   // Looks up the words of found_ among the children of their contexts of order
   // k + 1.
   void FindLevel(int k) {
-    const RankLevel& level = trie_.levels[k];
-    ReadContexts(level, k);
-    const bool has_next = k + 1 < levels_;
-    Results results = {ngrams_[k + 1].data(),
-                       ranks_.data(),
-                       sizes_.data(),
-                       found_.data(),
-                       0,
-                       has_next,
-                       &trie_.levels[has_next ? k + 1 : k]};
-    // The look-ups by kind, as indices of blocks_.
-    List single, small, large;
-    int singles = 0, smalls = 0, larges = 0;
-    for (int i = 0, count = block_count_; i < count; ++i) {
-      BlockContext<NgramId>& context = blocks_[i];
-      context.Read(level, positions_[i], block_starts_[i]);
-      const bool is_large = !context.single & context.has_large_mark();
-      single[singles] = static_cast<uint16_t>(i);
-      singles += context.single;
-      small[smalls] = static_cast<uint16_t>(i);
-      smalls += !(context.single | is_large);
-      large[larges] = static_cast<uint16_t>(i);
-      larges += is_large;
-    }
-    for (int i = 0; i < larges; ++i) {
-      const BlockContext<NgramId>& context = blocks_[large[i]];
-      LargeLookup& lookup = larges_[large_count_ + i];
-      lookup.index = context.LargeIndex();
-      lookup.slot = context.slot;
-      __builtin_prefetch(&level.larges[lookup.index]);
-    }
-    large_count_ += larges;
-    for (int i = 0; i < singles; ++i) {
-      const BlockContext<NgramId>& context = blocks_[single[i]];
-      results.Keep(context.slot,
-                   FindSingleChild(level, context, ranks_[context.slot]));
-    }
-    for (int i = 0; i < smalls; ++i) {
-      SmallContext<NgramId>& context = small_contexts_[i];
-      context.Read(level, blocks_[small[i]]);
-      __builtin_prefetch(context.fields + context.bit / 8);
-    }
-    LargeLists lists;
-    ReadLarges(level, &lists);
-    if (level.max_rank_bits <= kMaxNarrowBits) {
-      FindSmalls<true>(level, smalls, results);
-    } else {
-      FindSmalls<false>(level, smalls, results);
-    }
-    FindLarges(level, lists, results);
-    found_count_ = results.found_count;
-  }
-
-  // Splits the look-ups into those of direct contexts and those in blocks.
-  void ReadContexts(const RankLevel& level, int k) {
-    const NgramId* contexts = ngrams_[k].data();
-    const uint64_t direct = level.direct;
-    int blocks = 0, larges = 0;
-    for (int i = 0, count = found_count_; i < count; ++i) {
+    SlotList lookups;
+    int count = 0;
+    for (int i = 0; i < found_count_; ++i) {
       const uint16_t slot = found_[i];
-      const bool exists = sizes_[slot - 1] > k;
-      const uint64_t context = contexts[slot - 1];
-      const bool is_direct = context < direct;
-      larges_[larges].index = context;
-      larges_[larges].slot = slot;
-      larges += exists & is_direct;
-      positions_[blocks] = context - direct;
-      blocks_[blocks].slot = slot;
-      blocks += exists & !is_direct;
+      lookups[count] = slot;
+      count += sizes_[slot - 1] > k;
     }
-    for (int i = 0; i < larges; ++i) {
-      __builtin_prefetch(&level.larges[larges_[i].index]);
-    }
-    for (int i = 0; i < blocks; ++i) {
-      const uint8_t* block = level.Block(positions_[i] / kBlockContexts);
-      block_starts_[i] = block;
-      __builtin_prefetch(block);
-      __builtin_prefetch(block + 64);
-    }
-    block_count_ = blocks;
-    large_count_ = larges;
-  }
-
-  template <bool kNarrow>
-  HWY_INLINE void FindSmalls(const RankLevel& level, int count,
-                             Results& results) {
-    for (int i = 0; i < count; ++i) {
-      const SmallContext<NgramId>& context = small_contexts_[i];
-      results.Keep(context.slot, FindSmallChild<kNarrow>(level, context,
-                                                         ranks_[context.slot]));
-    }
-  }
-
-  // The look-ups in large contexts by kind, as indices of larges_.
-  struct LargeLists {
-    List bitmap, short_list, fano;
-    int bitmaps = 0, shorts = 0, fanos = 0;
-  };
-
-  // Reads the large contexts, and prefetches their ranks.
-  HWY_INLINE void ReadLarges(const RankLevel& level, LargeLists* lists) {
-    int bitmaps = 0, shorts = 0, fanos = 0;
-    for (int i = 0, count = large_count_; i < count; ++i) {
-      LargeLookup& lookup = larges_[i];
-      const LargeContext& large = level.larges[lookup.index];
-      lookup.large = &large;
-      lookup.data = level.LargeData(large, lookup.index);
-      const RankList list = large.list();
-      const bool is_bitmap = list == RankList::kBitmap;
-      lists->bitmap[bitmaps] = static_cast<uint16_t>(i);
-      bitmaps += is_bitmap;
-      lists->short_list[shorts] = static_cast<uint16_t>(i);
-      shorts += list == RankList::kShort;
-      lists->fano[fanos] = static_cast<uint16_t>(i);
-      fanos += list >= RankList::kFano8;
-      const uint32_t at = (uint32_t{0} - is_bitmap) &
-                          (ranks_[lookup.slot] / kCellRanks * kCellBytes);
-      __builtin_prefetch(lookup.data + at);
-      __builtin_prefetch(lookup.data + at + (is_bitmap ? 0 : 64));
-    }
-    lists->bitmaps = bitmaps;
-    lists->shorts = shorts;
-    lists->fanos = fanos;
-  }
-
-  HWY_INLINE void FindLarges(const RankLevel& level, const LargeLists& lists,
-                             Results& results) {
-    const auto keep = [&](const LargeLookup& lookup, uint32_t child) HWY_ATTR {
-      results.Keep(
-          lookup.slot,
-          {level.LargeFirstChild(*lookup.large, lookup.index) + child, child});
-    };
-    for (int i = 0; i < lists.fanos; ++i) {
-      LargeLookup& lookup = larges_[lists.fano[i]];
-      lookup.run = FindRun(*lookup.large, lookup.data, ranks_[lookup.slot]);
-      __builtin_prefetch(lookup.run.lows);
-    }
-    for (int i = 0; i < lists.bitmaps; ++i) {
-      const LargeLookup& lookup = larges_[lists.bitmap[i]];
-      keep(lookup,
-           FindInBitmap(*lookup.large, lookup.data, ranks_[lookup.slot]));
-    }
-    for (int i = 0; i < lists.shorts; ++i) {
-      const LargeLookup& lookup = larges_[lists.short_list[i]];
-      keep(lookup,
-           FindInShort(*lookup.large, lookup.data, ranks_[lookup.slot]));
-    }
-    for (int i = 0; i < lists.fanos; ++i) {
-      const LargeLookup& lookup = larges_[lists.fano[i]];
-      keep(lookup, FindInRun(lookup.run, ranks_[lookup.slot]));
-    }
+    ValuePolicy policy = {
+        trie_.levels[k],
+        ranks_.data(),
+        sizes_.data(),
+        {.ids = ngrams_[k + 1].data(),
+         .ranks = ranks_.data(),
+         .slots = found_.data(),
+         .next_level = k + 1 < levels_ ? &trie_.levels[k + 1] : nullptr}};
+    walker_.Walk(trie_.levels[k], ngrams_[k].data(), ranks_.data(), lookups,
+                 count, policy);
+    policy.found.PrefetchRest();
+    found_count_ = policy.found.count;
   }
 
   const ValueModel& model_;
   const ValueTrie& trie_;
   const int levels_;
 
-  int used_ = 0;  // number of slots in use
-  int piece_count_ = 0;
-  std::array<Piece, kMaxPieces> pieces_;
   // The n-grams of order k + 1 that end at a slot, for k < sizes_[slot].
   std::array<Slots<NgramId>, kMaxNgramOrder> ngrams_;
   Slots<int> sizes_;
   Slots<uint32_t> remembered_;  // words read; see ValueModel::Chain
   // The rank of the last n-gram of a slot that was found.
   Slots<uint32_t> ranks_;
-  List found_;  // the slots with an n-gram of the order that was looked up last
+  SlotList word_slots_;
+  int word_count_ = 0;
+  // The slots with an n-gram of the order that was looked up last.
+  SlotList found_;
   int found_count_ = 0;
-  List word_slots_;
-  int word_count_;
-  Slots<float> log_probs_, weights_;
-
-  // By look-up of the current level.
-  int block_count_, large_count_;
-  std::array<uint64_t, kSlots + 1> positions_;  // less RankLevel::direct
-  Slots<const uint8_t*> block_starts_;
-  std::array<BlockContext<NgramId>, kSlots + 1> blocks_;
-  Slots<SmallContext<NgramId>> small_contexts_;
-  std::array<LargeLookup, kSlots + 1> larges_;
+  Slots<float> weights_;
+  LevelWalker<NgramId> walker_;
 };
 
 #else  // without AVX2

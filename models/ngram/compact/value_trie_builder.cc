@@ -74,7 +74,8 @@ class SectionWriter {
 class ValueTrieBuilder {
  public:
   // The links are those of the table, which has all suffixes.
-  ValueTrieBuilder(const NgramTable& table, const SuffixLinks& links, int quantize_bits)
+  ValueTrieBuilder(const NgramTable& table, const SuffixLinks& links,
+                   int quantize_bits)
       : table_(table),
         links_(links),
         quantize_bits_(quantize_bits),
@@ -316,7 +317,8 @@ absl::StatusOr<std::string> BuildValueFile(const NgramTable& table,
     return status;
   }
   const SuffixLinks links = FindSuffixes(table);
-  if (IsClosed(links)) return ValueTrieBuilder(table, links, quantize_bits).Build();
+  if (IsClosed(links))
+    return ValueTrieBuilder(table, links, quantize_bits).Build();
   const NgramTable closed = AddBlanks(table, links);
   return ValueTrieBuilder(closed, FindSuffixes(closed), quantize_bits).Build();
 }

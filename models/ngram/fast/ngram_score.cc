@@ -19,37 +19,22 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "models/ngram/fast/ngram_model.h"
+#include "models/ngram/text_blocks.h"
 
 namespace lmserve {
 
 // Scores one batch. Lives for one call of Score().
-class NgramScorer {
+class NgramScorer final : public TextBlocks {
  public:
   explicit NgramScorer(const NgramModel& model)
-      : model_(model), file_(model.file_), order_(model.order()) {}
-
-  void Run(absl::Span<const LanguageModel::Query> batch) {
-    for (const LanguageModel::Query& query : batch) Add(query);
-    ScoreBlock();
-  }
+      : TextBlocks(model.state_size()),
+        model_(model),
+        file_(model.file_),
+        order_(model.order()) {}
 
  private:
-  // Words in a block: enough lookups to hide the latency of memory, few enough
-  // that prefetched data stays in the cache.
-  static constexpr int kSlots = 128;
-  static constexpr int kMaxPieces = kSlots / 2;
-
-  // A part of one text in the block, in the slots [begin, end). The slot before
-  // `begin` holds the context of its first word.
-  struct Piece {
-    const LanguageModel::Query* query;
-    size_t first_word;
-    int begin, end;
-  };
-
   // A context whose suffixes have not been found yet.
   struct Link {
     int slot;
@@ -65,32 +50,9 @@ class NgramScorer {
     uint64_t position;  // of the candidate in file_.slots
   };
 
-  void Add(const LanguageModel::Query& query) {
-    if (query.words.empty()) {
-      if (query.next_state != nullptr) {
-        std::memmove(query.next_state, query.state, model_.state_size());
-      }
-      return;
-    }
-    if (used_ + 2 > kSlots) ScoreBlock();
-    AddContext(model_.Read(query.state));
-    size_t next = 0;
-    for (;;) {
-      const size_t count =
-          std::min<size_t>(query.words.size() - next, kSlots - used_);
-      pieces_[piece_count_++] = {&query, next, used_,
-                                 used_ + static_cast<int>(count)};
-      for (size_t i = 0; i < count; ++i) AddWord(query.words[next + i]);
-      next += count;
-      if (next == query.words.size()) return;
-      ScoreBlock();
-      KeepLastSlot();
-    }
-  }
-
-  // Adds a slot for the context before a text. ReadLinks() adds its suffixes.
-  void AddContext(const NgramModel::Context& context) {
-    const int slot = used_++;
+  // ReadLinks() adds the suffixes of the context.
+  void AddContext(int slot, const std::byte* state) override {
+    const NgramModel::Context context = model_.Read(state);
     for (int k = 1; k < order_; ++k) nodes_[k][slot] = kRoot;
     remembered_[slot] = model_.Remembered(context);
     if (context.node != kRoot) AddLink(slot, context.node);
@@ -121,37 +83,41 @@ class NgramScorer {
                            : static_cast<const void*>(&file_.nodes[id]));
   }
 
-  void AddWord(WordId word) {
-    const int slot = used_++;
-    Prefetch(1, 1 + word);
-    words_[slot] = word;
-    nodes_[1][slot] = found_[slot] = 1 + word;
-    found_order_[slot] = 1;
-    longest_[slot] = 0;
-    remembered_[slot] = std::min(remembered_[slot - 1] + 1, order_ - 1);
+  void AddWords(int first, absl::Span<const WordId> words) override {
+    int slot = first;
+    for (WordId word : words) {
+      Prefetch(1, 1 + word);
+      words_[slot] = word;
+      nodes_[1][slot] = found_[slot] = 1 + word;
+      found_order_[slot] = 1;
+      longest_[slot] = 0;
+      remembered_[slot] = std::min(remembered_[slot - 1] + 1, order_ - 1);
+      ++slot;
+    }
   }
 
-  // Copies the last slot to the first one, as the context of a text that
-  // continues in the next block.
-  void KeepLastSlot() {
+  void KeepLastSlot() override {
     for (int k = 1; k < order_; ++k) nodes_[k][0] = nodes_[k][kSlots - 1];
     remembered_[0] = remembered_[kSlots - 1];
-    used_ = 1;
   }
 
-  void ScoreBlock() {
+  void ScoreSlots(int, float* log_probs) override {
     ReadLinks();
     for (int k = 2; k <= order_; ++k) FindOrder(k);
-    for (int i = 0; i < piece_count_; ++i) Finish(pieces_[i]);
-    piece_count_ = 0;
-    used_ = 0;
+    for (const Piece& piece : pieces()) {
+      for (int s = piece.begin; s < piece.end; ++s) log_probs[s] = LogProb(s);
+    }
+  }
+
+  void WriteState(int slot, std::byte* state) const override {
+    model_.Write(ContextAfter(slot), state);
   }
 
   // Finds the n-grams of order k that end in the slots.
   void FindOrder(int k) {
     small_count_ = large_count_ = 0;
-    for (int i = 0; i < piece_count_; ++i) {
-      for (int s = pieces_[i].begin; s < pieces_[i].end; ++s) {
+    for (const Piece& piece : pieces()) {
+      for (int s = piece.begin; s < piece.end; ++s) {
         nodes_[k][s] = kRoot;
         backoffs_[k - 1][s] = 0;
         const NodeId context = nodes_[k - 1][s - 1];
@@ -220,20 +186,6 @@ class NgramScorer {
     Prefetch(k, child);
   }
 
-  void Finish(const Piece& piece) {
-    const LanguageModel::Query& query = *piece.query;
-    if (!query.log_probs.empty()) {
-      float* log_probs = query.log_probs.data() + piece.first_word;
-      for (int s = piece.begin; s < piece.end; ++s) {
-        *log_probs++ = LogProb(s);
-      }
-    }
-    const size_t read = piece.first_word + (piece.end - piece.begin);
-    if (read == query.words.size() && query.next_state != nullptr) {
-      model_.Write(ContextAfter(piece.end - 1), query.next_state);
-    }
-  }
-
   float LogProb(int slot) const {
     const float log_prob = file_.LogProb(found_[slot]);
     switch (model_.rule()) {
@@ -267,18 +219,12 @@ class NgramScorer {
                               remembered_[slot]);
   }
 
-  template <typename T>
-  using Slots = std::array<T, kSlots>;
-
   const NgramModel& model_;
   const NgramFile& file_;
   const int order_;
 
-  int used_ = 0;  // number of slots in use
-  int piece_count_ = 0;
-  std::array<Piece, kMaxPieces> pieces_;
   int link_count_ = 0;
-  std::array<Link, kMaxPieces> links_;
+  std::array<Link, kSlots / 2> links_;
   // By order k, then slot: N_k(t), or kRoot if it does not exist, and the
   // back-off weight of the context N_k(t - 1).
   std::array<Slots<NodeId>, kMaxNgramOrder + 1> nodes_;
