@@ -6,6 +6,7 @@
 #include <cmath>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,9 +28,13 @@
 namespace lmserve {
 namespace {
 
+// The largest difference of a sum from 1, unless --tolerance is given.
+constexpr double kExactTolerance = 1e-4;
+constexpr double kQuantizedTolerance = 0.1;
+
 struct VerifyOptions {
   ModelOptions model;
-  double tolerance = 1e-4;
+  std::optional<double> tolerance;
 };
 
 void PrintRow(absl::string_view name, absl::string_view value) {
@@ -45,8 +50,7 @@ std::string Spell(const Vocabulary& vocabulary,
 
 // Reports the sum that differs most from 1, of distributions after contexts,
 // and fails if it differs by more than the tolerance.
-absl::Status ReportSums(const VerifyOptions& options,
-                        const Vocabulary& vocabulary,
+absl::Status ReportSums(double tolerance, const Vocabulary& vocabulary,
                         const DistributionSums& sums) {
   const double error = std::abs(sums.worst - 1);
   const std::string context = Spell(vocabulary, sums.worst_context);
@@ -54,11 +58,11 @@ absl::Status ReportSums(const VerifyOptions& options,
            absl::StrFormat("%d, sums within %.2g of 1", sums.contexts, error));
   PrintRow("worst sum",
            absl::StrFormat("%.9g after '%s'", sums.worst, context));
-  if (error <= options.tolerance) return absl::OkStatus();
+  if (error <= tolerance) return absl::OkStatus();
   return absl::DataLossError(absl::StrFormat(
       "the distribution after '%s': expected a sum within %g of 1 "
       "(--tolerance), found %.9g",
-      context, options.tolerance, sums.worst));
+      context, tolerance, sums.worst));
 }
 
 // Sums the distribution after each word of the texts of the self-test.
@@ -100,9 +104,12 @@ absl::Status VerifyModel(const VerifyOptions& options,
                                      " texts, probabilities as published"));
   const LanguageModel* model = loaded.model().left_to_right();
   if (model == nullptr) return absl::OkStatus();
+  const double tolerance = options.tolerance.value_or(
+      loaded.manifest().properties().contains("quantize") ? kQuantizedTolerance
+                                                          : kExactTolerance);
   const auto* ngram = dynamic_cast<const NgramSet*>(model);
   if (ngram == nullptr) {
-    return ReportSums(options, model->vocabulary(),
+    return ReportSums(tolerance, model->vocabulary(),
                       SumAlong(*model, self_test));
   }
   if (ngram->rule() == UnseenRule::kStupid) {
@@ -112,10 +119,10 @@ absl::Status VerifyModel(const VerifyOptions& options,
   }
   const absl::StatusOr<NgramTable> table = TableOf(*ngram);
   if (!table.ok()) {  // a floor instead of back-off weights
-    return ReportSums(options, model->vocabulary(),
+    return ReportSums(tolerance, model->vocabulary(),
                       SumAlong(*model, self_test));
   }
-  return ReportSums(options, model->vocabulary(), SumDistributions(*table));
+  return ReportSums(tolerance, model->vocabulary(), SumDistributions(*table));
 }
 
 absl::Status RunVerify(const VerifyOptions& options) {
@@ -146,9 +153,9 @@ void AddVerifyCommand(cli::App& app, CommandAction* action) {
       "  lm_trainer verify --store store --model en");
   command
       .add_option("--tolerance", options->tolerance,
-                  "Largest difference of a sum from 1")
-      ->check(cli::NonNegativeNumber())
-      ->capture_default_str();
+                  "Largest difference of a sum from 1; by default 0.0001, or "
+                  "0.1 for a quantized model")
+      ->check(cli::NonNegativeNumber());
   AddSourceOptions(command, &options->model);
   command.callback([=] { *action = [=] { return RunVerify(*options); }; });
 }

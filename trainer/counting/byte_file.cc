@@ -104,9 +104,19 @@ absl::Status ByteWriter::Close(bool is_durable) {
   return status_;
 }
 
+absl::Status CheckIsFile(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, ": expected a file, found a directory, pipe or device"));
+}
+
 absl::StatusOr<std::unique_ptr<ByteReader>> ByteReader::Open(
     const std::string& path, uint64_t begin, uint64_t end, bool hashed,
     size_t buffer_bytes) {
+  if (absl::Status status = CheckIsFile(path); !status.ok()) return status;
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info;
   if (descriptor < 0 || fstat(descriptor, &info) != 0) {

@@ -97,11 +97,16 @@ class ByteWriter {
   absl::Status status_;
 };
 
+// Returns INVALID_ARGUMENT if there is something at the path that is no file,
+// such as a pipe, whose reader would wait for its writer.
+absl::Status CheckIsFile(const std::string& path);
+
 // Reads a file. All functions return 0 after an error, which status() reports:
 // a read that failed, or DATA_LOSS if the file ends too early. Not thread-safe.
 class ByteReader {
  public:
-  // Reads the bytes [begin, end) of a file; by default all of it.
+  // Reads the bytes [begin, end) of a file; by default all of it. Returns the
+  // error of CheckIsFile() or that of the system.
   static absl::StatusOr<std::unique_ptr<ByteReader>> Open(
       const std::string& path, uint64_t begin = 0, uint64_t end = UINT64_MAX,
       bool hashed = false, size_t buffer_bytes = kFileBufferBytes);

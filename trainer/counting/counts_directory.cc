@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "model_store/durable_file.h"
 #include "text_io/byte_source.h"
+#include "trainer/counting/byte_file.h"
 #include "trainer/counting/word_list.h"
 
 namespace lmserve {
@@ -109,6 +110,7 @@ std::string ReadTotals(const json& object, TextTotals* totals) {
 absl::StatusOr<CountsManifest> ReadCountsManifest(
     const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/", kManifestFile);
+  if (absl::Status status = CheckIsFile(path); !status.ok()) return status;
   const absl::StatusOr<std::string> text =
       ReadAllBytes(path, kMaxManifestBytes);
   if (!text.ok()) return text.status();

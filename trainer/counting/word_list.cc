@@ -51,6 +51,7 @@ absl::Status WriteWordList(const std::string& path, const WordTable& table,
 absl::Status ReadWordList(
     const std::string& path,
     absl::FunctionRef<absl::Status(const CountedWord&)> visit) {
+  if (absl::Status status = CheckIsFile(path); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<LineReader>> lines = LineReader::Open(path);
   if (!lines.ok()) return lines.status();
   (*lines)->LimitLines(kMaxLineBytes);

@@ -193,14 +193,16 @@ absl::Status CheckHeader(const ValueTrieHeader& header, uint64_t size,
   return absl::OkStatus();
 }
 
-// Checks that the number of blanks of an order is right.
-absl::Status CheckBlanks(const ValueTrie& trie, int order, uint64_t field) {
-  const uint64_t blanks = trie.blanks[order - 1];
-  // Without blanks, an n-gram without a probability cannot be counted wrongly.
-  if (blanks == 0) return absl::OkStatus();
+// Checks that the number of blanks of an order, which stands at the offset
+// `field`, is right.
+absl::Status CheckBlanks(const ValueCodes& log_probs, const ValueRecord& record,
+                         uint64_t blanks, uint64_t field) {
+  const auto bits = static_cast<int>(record.bits);
   uint64_t found = 0;
-  for (NgramId id = 0; id < trie.Entries(order); ++id) {
-    found += std::isnan(trie.log_probs[order - 1].Value(id));
+  // The n-grams without a code have a number.
+  for (uint64_t i = 0; i < record.codes; ++i) {
+    found += std::isnan(log_probs.Decode(
+        static_cast<uint32_t>(ReadBits(log_probs.codes, i * bits, bits))));
   }
   if (found == blanks) return absl::OkStatus();
   return BrokenNgramFile(field, "blanks", found, blanks);
@@ -327,7 +329,7 @@ absl::StatusOr<ValueTrie> ValueTrie::Parse(absl::string_view bytes,
     if (!log_probs.ok()) return log_probs.status();
     trie.log_probs.push_back(*log_probs);
     trie.blanks.push_back(record.blanks);
-    status = CheckBlanks(trie, static_cast<int>(k), at);
+    status = CheckBlanks(*log_probs, record.log_probs, record.blanks, at);
     if (status.ok() && k > 1) {
       status = CheckBest(trie, static_cast<int>(k) - 1, larges_at);
     }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/counting/merge_counts.h"
 
+#include <sys/stat.h>
+
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -133,6 +136,18 @@ TEST_F(MergeCountsTest, DamagedWordsAreRefused) {
   EXPECT_THAT(problem("\tb\n", "\tb\n1\t9\td\n"),
               HasSubstr("line 7: expected the end after 6 words"));
   EXPECT_THAT(problem("1\t2\tb\n", ""), HasSubstr("6 words, found 5"));
+}
+
+// A pipe without a writer does not block the merge.
+TEST_F(MergeCountsTest, FilesOfOtherKindsAreRefused) {
+  WriteBytes(options_.corpus, "a b c\n");
+  MergeOptions merge;
+  merge.inputs = {CountShard(0, 1)};
+  const std::string path = merge.inputs[0] + "/words";
+  ASSERT_EQ(std::remove(path.c_str()), 0);
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THAT(std::string(Merge(merge).status().message()),
+              HasSubstr("words: expected a file, found a"));
 }
 
 TEST_F(MergeCountsTest, TheSumsAreLimited) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "hwy/targets.h"
@@ -27,6 +29,8 @@
 
 namespace lmserve {
 namespace {
+
+using testing::HasSubstr;
 
 using Words = std::vector<WordId>;
 using State = std::vector<std::byte>;
@@ -309,6 +313,24 @@ TEST_P(ValueModelTest, ListsTheNgramsWithoutBlanks) {
     blanks += model_.trie().blanks[k - 1];
   }
   EXPECT_GT(blanks, 100u);
+}
+
+// A file cannot claim that its blanks are n-grams, nor the reverse.
+TEST_P(ValueModelTest, AWrongNumberOfBlanksIsRefused) {
+  for (int k = 1; k <= model_.order(); ++k) {
+    const size_t at = sizeof(ValueTrieHeader) +
+                      (k - 1) * sizeof(ValueOrderRecord) +
+                      offsetof(ValueOrderRecord, blanks);
+    AlignedFile file(std::string(made_.bytes.view()));
+    const uint64_t blanks = model_.trie().blanks[k - 1];
+    const uint64_t wrong = blanks == 0 ? 1 : 0;
+    std::memcpy(&file[at], &wrong, sizeof wrong);
+    EXPECT_THAT(
+        ValueModel::Create(NumberedVocabulary(GetParam().words), file.view())
+            .status()
+            .message(),
+        HasSubstr(absl::StrCat("blanks: expected ", blanks)));
+  }
 }
 
 // Scores, distributions and best words of a quantized model agree.
