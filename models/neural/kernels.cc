@@ -128,14 +128,14 @@ float MaxOf(const float* x, size_t n) {
   return result;
 }
 
-// Returns sum_i exp(x_i - shift). Stores the terms to `odds` if it is not null.
-float ExpAndSum(const float* x, size_t n, float shift, float* odds) {
+// Sets x_i to exp(x_i - shift) and returns their sum.
+float ExpInPlace(float* x, size_t n, float shift) {
   const hn::ScalableTag<float> d;
   auto sum = hn::Zero(d);
   size_t i = 0;
   for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
     const auto e = hn::Exp(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, shift)));
-    if (odds != nullptr) hn::StoreU(e, d, odds + i);
+    hn::StoreU(e, d, x + i);
     sum = hn::Add(sum, e);
   }
   float result = hn::GetLane(hn::SumOfLanes(d, sum));
@@ -143,9 +143,38 @@ float ExpAndSum(const float* x, size_t n, float shift, float* odds) {
   for (; i < n; ++i) {
     const auto e =
         hn::Exp(one, hn::Sub(hn::LoadU(one, x + i), hn::Set(one, shift)));
-    if (odds != nullptr) hn::StoreU(e, one, odds + i);
+    hn::StoreU(e, one, x + i);
     result += hn::GetLane(e);
   }
+  return result;
+}
+
+// Returns the sum of exp(x_i - max) over the x_i that are not max, and adds the
+// number of the others to *at_max.
+float ExpSumBelow(const float* x, size_t n, float max, double* at_max) {
+  const hn::ScalableTag<float> d;
+  const auto most = hn::Set(d, max);
+  auto sum = hn::Zero(d);
+  size_t count = 0;
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= n; i += hn::Lanes(d)) {
+    const auto value = hn::LoadU(d, x + i);
+    const auto is_most = hn::Eq(value, most);
+    count += hn::CountTrue(d, is_most);
+    sum = hn::Add(
+        sum, hn::IfThenZeroElse(is_most, hn::Exp(d, hn::Sub(value, most))));
+  }
+  float result = hn::GetLane(hn::SumOfLanes(d, sum));
+  const hn::CappedTag<float, 1> one;
+  for (; i < n; ++i) {
+    if (x[i] == max) {
+      ++count;
+    } else {
+      result += hn::GetLane(
+          hn::Exp(one, hn::Sub(hn::LoadU(one, x + i), hn::Set(one, max))));
+    }
+  }
+  *at_max += static_cast<double>(count);
   return result;
 }
 
@@ -230,7 +259,8 @@ HWY_EXPORT(LstmCell);
 HWY_EXPORT(GruCell);
 HWY_EXPORT(TanhInPlace);
 HWY_EXPORT(MaxOf);
-HWY_EXPORT(ExpAndSum);
+HWY_EXPORT(ExpInPlace);
+HWY_EXPORT(ExpSumBelow);
 HWY_EXPORT(Scale);
 HWY_EXPORT(BlockSumOfSquares);
 HWY_EXPORT(MultiplyPanels);
@@ -256,25 +286,26 @@ void TanhInPlace(absl::Span<float> x) {
   HWY_DYNAMIC_DISPATCH(TanhInPlace)(x.data(), x.size());
 }
 
-void LogSumExp::Add(absl::Span<const float> x) {
+void LogSoftmax::Add(absl::Span<const float> x) {
   if (x.empty()) return;
   const float max = HWY_DYNAMIC_DISPATCH(MaxOf)(x.data(), x.size());
   if (max == -std::numeric_limits<float>::infinity()) return;
   if (max > max_) {
-    sum_ *= std::exp(double{max_} - max);
+    below_ = (at_max_ + below_) * std::exp(double{max_} - max);
+    at_max_ = 0;
     max_ = max;
   }
-  sum_ += HWY_DYNAMIC_DISPATCH(ExpAndSum)(x.data(), x.size(), max_, nullptr);
+  below_ +=
+      HWY_DYNAMIC_DISPATCH(ExpSumBelow)(x.data(), x.size(), max_, &at_max_);
 }
 
-float LogSumExp::value() const {
-  return static_cast<float>(max_ + std::log(sum_));
+LogSoftmax::Result LogSoftmax::result() const {
+  return {max_, static_cast<float>(std::log1p(at_max_ - 1 + below_))};
 }
 
 float SoftmaxInPlace(absl::Span<float> x) {
   const float max = HWY_DYNAMIC_DISPATCH(MaxOf)(x.data(), x.size());
-  const float sum =
-      HWY_DYNAMIC_DISPATCH(ExpAndSum)(x.data(), x.size(), max, x.data());
+  const float sum = HWY_DYNAMIC_DISPATCH(ExpInPlace)(x.data(), x.size(), max);
   HWY_DYNAMIC_DISPATCH(Scale)(x.data(), x.size(), 1 / sum);
   return max + std::log(sum);
 }

@@ -51,17 +51,34 @@ void GruCell(size_t n, const float* input, const float* recurrent,
 // x = tanh(x), elementwise.
 void TanhInPlace(absl::Span<float> x);
 
-// Computes ln sum_i exp(x_i) of numbers that are added in blocks. The division
-// into blocks affects the rounding, so callers that need bit-identical results
-// must use the same blocks.
-class LogSumExp {
+// Computes the log-softmax of numbers x_i that are added in blocks. The
+// division into blocks affects the rounding, so callers that need bit-identical
+// results must use the same blocks.
+class LogSoftmax {
  public:
   void Add(absl::Span<const float> x);
-  float value() const;  // -infinity if nothing was added
+
+  // Returns ln (exp(x) / sum_i exp(x_i)) of a number x. The difference of x and
+  // ln sum_i exp(x_i) would lose the digits of a result near 0; this does not,
+  // because the terms of the largest x_i are not part of any rounded sum.
+  class Result {
+   public:
+    float operator()(float x) const { return (x - max_) - log_sum_; }
+
+   private:
+    friend class LogSoftmax;
+    Result(float max, float log_sum) : max_(max), log_sum_(log_sum) {}
+
+    float max_;
+    float log_sum_;  // ln sum_i exp(x_i - max)
+  };
+  // REQUIRES: a number above -infinity was added.
+  Result result() const;
 
  private:
   float max_ = -std::numeric_limits<float>::infinity();
-  double sum_ = 0;  // sum_i exp(x_i - max_)
+  double at_max_ = 0;  // how many of the x_i are max_
+  double below_ = 0;   // sum of exp(x_i - max_) over the others
 };
 
 // Sets x to softmax(x) and returns ln sum_i exp(x_i) of the previous values.

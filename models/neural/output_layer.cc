@@ -112,7 +112,7 @@ void OutputLayer::ScoreRows(const Class& which, const float* rows,
   const size_t count = row_begin.size() - 1;
   LinearScratch scratch;
   std::vector<float> logits(count * kBlockOutputs);
-  std::vector<LogSumExp> sums(count);
+  std::vector<LogSoftmax> softmaxes(count);
   std::vector<float> found(wanted.size());
   for (const Block& block : which.blocks) {
     const size_t outputs = block.linear->outputs();
@@ -120,7 +120,7 @@ void OutputLayer::ScoreRows(const Class& which, const float* rows,
     for (size_t r = 0; r < count; ++r) {
       const auto row =
           absl::MakeConstSpan(logits).subspan(r * outputs, outputs);
-      sums[r].Add(row);
+      softmaxes[r].Add(row);
       for (size_t i = row_begin[r]; i < row_begin[r + 1]; ++i) {
         const size_t output = wanted[i].output - block.begin;
         if (output < outputs) found[i] = row[output];
@@ -128,9 +128,9 @@ void OutputLayer::ScoreRows(const Class& which, const float* rows,
     }
   }
   for (size_t r = 0; r < count; ++r) {
-    const float sum = sums[r].value();
+    const LogSoftmax::Result log_prob = softmaxes[r].result();
     for (size_t i = row_begin[r]; i < row_begin[r + 1]; ++i) {
-      *wanted[i].log_prob += found[i] - sum;
+      *wanted[i].log_prob += log_prob(found[i]);
     }
   }
 }
@@ -159,14 +159,14 @@ void OutputLayer::FillClass(size_t which, const float* x, size_t rows,
   const size_t words = filled.end - filled.begin;
   LinearScratch scratch;
   std::vector<float> logits(rows * kBlockOutputs);
-  std::vector<LogSumExp> sums(rows);
+  std::vector<LogSoftmax> softmaxes(rows);
   for (const Block& block : filled.blocks) {
     const size_t outputs = block.linear->outputs();
     block.linear->Apply(x, rows, logits.data(), &scratch);
     for (size_t r = 0; r < rows; ++r) {
       const auto row =
           absl::MakeConstSpan(logits).subspan(r * outputs, outputs);
-      sums[r].Add(row);
+      softmaxes[r].Add(row);
       float* to = block.begin < words
                       ? log_probs + r * size_ + filled.begin + block.begin
                       : class_log_probs->data() + r * classes_.size() + 1 +
@@ -175,14 +175,17 @@ void OutputLayer::FillClass(size_t which, const float* x, size_t rows,
     }
   }
   for (size_t r = 0; r < rows; ++r) {
-    const float sum = sums[r].value();
+    const LogSoftmax::Result log_prob = softmaxes[r].result();
     float* row_classes = class_log_probs->data() + r * classes_.size();
     if (which == 0) {
-      for (size_t i = 1; i < classes_.size(); ++i) row_classes[i] -= sum;
+      for (size_t i = 1; i < classes_.size(); ++i) {
+        row_classes[i] = log_prob(row_classes[i]);
+      }
     }
     float* row = log_probs + r * size_ + filled.begin;
-    for (size_t w = 0; w < words; ++w)
-      row[w] = row_classes[which] + (row[w] - sum);
+    for (size_t w = 0; w < words; ++w) {
+      row[w] = row_classes[which] + log_prob(row[w]);
+    }
   }
 }
 

@@ -16,7 +16,7 @@ using Clock = std::chrono::steady_clock;
 using Operations = absl::Span<BatchOperation* const>;
 
 // How long work of look-up models may take before others have their turn.
-constexpr std::chrono::milliseconds kLookupTurn(10);
+constexpr std::chrono::milliseconds kLookupTurn(1);
 
 // The most states whose distributions are in memory at a time.
 constexpr size_t kMostDistributions = 64;

@@ -239,45 +239,79 @@ TEST_P(KernelsTest, TanhOfSmallNumbers) {
   }
 }
 
-TEST_P(KernelsTest, LogSumExpInBlocksOfAnySize) {
+TEST_P(KernelsTest, LogSoftmaxInBlocksOfAnySize) {
   for (size_t n = 1; n <= kSizes; ++n) {
     for (float shift : {0.0f, 500.0f, -500.0f}) {
       Floats x = Uniform(n, 8);
       for (float& value : x) value += shift;
       for (size_t i = 0; i < n; i += 7) x[i] = -kInfinity;
-      const double expected = NaiveLogSumExp(x);
+      const double log_sum = NaiveLogSumExp(x);
+      if (log_sum == -kInfinity) continue;  // nothing is possible
       for (size_t block : {size_t{1}, size_t{5}, size_t{16}, n}) {
-        LogSumExp sum;
+        LogSoftmax softmax;
         for (size_t i = 0; i < n; i += block) {
-          sum.Add(absl::MakeConstSpan(x).subspan(i, block));
+          softmax.Add(absl::MakeConstSpan(x).subspan(i, block));
         }
-        ExpectNear({sum.value()}, {expected});
+        for (float value : x) {
+          ExpectNear({softmax.result()(value)}, {value - log_sum});
+        }
       }
     }
   }
 }
 
-TEST_P(KernelsTest, LogSumExpOfNothingAndOfInfinities) {
-  LogSumExp sum;
-  EXPECT_EQ(sum.value(), -kInfinity);
-  sum.Add({});
-  sum.Add({-kInfinity});
-  sum.Add(Floats(40, -kInfinity));
-  EXPECT_EQ(sum.value(), -kInfinity);
-  sum.Add({3});
-  sum.Add({-kInfinity, -kInfinity});
-  EXPECT_EQ(sum.value(), 3);
+TEST_P(KernelsTest, LogSoftmaxOfInfinities) {
+  LogSoftmax softmax;
+  softmax.Add({});
+  softmax.Add({-kInfinity});
+  softmax.Add(Floats(40, -kInfinity));
+  softmax.Add({3});
+  softmax.Add({-kInfinity, -kInfinity});
+  EXPECT_EQ(softmax.result()(3), 0);
+  EXPECT_EQ(softmax.result()(-kInfinity), -kInfinity);
 }
 
 // Blocks whose numbers are far above or far below those before.
-TEST_P(KernelsTest, LogSumExpOfDistantBlocks) {
+TEST_P(KernelsTest, LogSoftmaxOfDistantBlocks) {
   for (const Floats& x :
        {Floats{-300, 300}, Floats{300, -300}, Floats{1e30f, -1e30f},
         Floats{0, 90, 180, 90, 0}, Floats{-1e4f, -1e4f}}) {
-    LogSumExp sum;
-    for (float value : x) sum.Add({value});
-    ExpectNear({sum.value()}, {NaiveLogSumExp(x)});
+    LogSoftmax softmax;
+    for (float value : x) softmax.Add({value});
+    for (float value : x) {
+      ExpectNear({softmax.result()(value)}, {value - NaiveLogSumExp(x)});
+    }
   }
+}
+
+// The log-probability of a nearly certain word has all of its digits, wherever
+// the word is and however large the numbers are.
+TEST_P(KernelsTest, LogSoftmaxNearZero) {
+  for (size_t n : {2, 5, 16, 17, 100}) {
+    for (float margin : {1.0f, 10.0f, 20.0f, 40.0f, 80.0f}) {
+      for (size_t at : {size_t{0}, n / 2, n - 1}) {
+        Floats x(n, 1000 - margin);
+        x[at] = 1000;
+        const double rest =
+            static_cast<double>(n - 1) * std::exp(-double{margin});
+        const double expected = -std::log1p(rest);
+        for (size_t block : {size_t{1}, n}) {
+          LogSoftmax softmax;
+          for (size_t i = 0; i < n; i += block) {
+            softmax.Add(absl::MakeConstSpan(x).subspan(i, block));
+          }
+          EXPECT_NEAR(softmax.result()(x[at]), expected, -1e-6 * expected);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, LogSoftmaxOfSeveralLargest) {
+  LogSoftmax softmax;
+  softmax.Add(Floats(20, 7));
+  softmax.Add({7, -100});
+  EXPECT_FLOAT_EQ(softmax.result()(7), std::log(1.0 / 21));
 }
 
 TEST_P(KernelsTest, SoftmaxInPlace) {
