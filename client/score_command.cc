@@ -38,6 +38,8 @@ struct ScoreOptions {
   std::string source;   // the text that all texts translate
   std::string sources;  // the path of a file
   bool per_word = false;
+  uint32_t alternatives = 0;
+  bool ranks = false;
   bool no_end = false;
   bool strict = false;
 };
@@ -118,6 +120,8 @@ class TextReader {
     lm::v1::ScoreRequest request;
     request.set_model(model_);
     request.set_per_word(options_.per_word);
+    request.set_alternatives(options_.alternatives);
+    request.set_ranks(options_.ranks);
     request.set_no_end(options_.no_end);
     if (!options_.source.empty()) {
       request.add_sources()->set_text(
@@ -178,6 +182,26 @@ class TextReader {
   absl::Status status_;
 };
 
+nlohmann::ordered_json WordJson(const lm::v1::WordScores& scores, int i) {
+  nlohmann::ordered_json json = {{"word", scores.words(i)},
+                                 {"log_prob", JsonNumber(scores.log_probs(i))},
+                                 {"unknown", scores.unknown(i)}};
+  if (!scores.ranks().empty()) {
+    json["rank"] = scores.ranks(i);
+    json["entropy"] = JsonNumber(scores.entropies(i));
+  }
+  if (!scores.alternatives().empty()) {
+    const lm::v1::NextWords& words = scores.alternatives(i);
+    json["alternatives"] = nlohmann::ordered_json::array();
+    for (int j = 0; j < words.words_size(); ++j) {
+      json["alternatives"].push_back(
+          {{"word", words.words(j)},
+           {"log_prob", JsonNumber(words.log_probs(j))}});
+    }
+  }
+  return json;
+}
+
 void PrintJson(const std::string& text, const lm::v1::TextScore& score) {
   nlohmann::ordered_json json = {
       {"text", text},
@@ -188,13 +212,10 @@ void PrintJson(const std::string& text, const lm::v1::TextScore& score) {
       {"known_perplexity", JsonNumber(score.known_perplexity())},
   };
   if (score.has_words()) {
-    nlohmann::ordered_json words = nlohmann::ordered_json::array();
+    json["scored"] = nlohmann::ordered_json::array();
     for (int i = 0; i < score.words().words_size(); ++i) {
-      words.push_back({{"word", score.words().words(i)},
-                       {"log_prob", JsonNumber(score.words().log_probs(i))},
-                       {"unknown", score.words().unknown(i)}});
+      json["scored"].push_back(WordJson(score.words(), i));
     }
-    json["scored"] = words;
   }
   std::cout << DumpJson(json) << "\n";
 }
@@ -213,9 +234,20 @@ void PrintLine(double log_prob, uint64_t words, uint64_t unknown,
 
 void PrintWords(const lm::v1::WordScores& words) {
   for (int i = 0; i < words.words_size(); ++i) {
-    std::cout << absl::StreamFormat("%12.4f  %s%s\n", words.log_probs(i),
+    std::cout << absl::StreamFormat("%12.4f  %s%s", words.log_probs(i),
                                     ForPeople(words.words(i)),
                                     words.unknown(i) ? "  (unknown)" : "");
+    if (!words.ranks().empty()) {
+      std::cout << absl::StreamFormat("  rank %d, entropy %.4f", words.ranks(i),
+                                      words.entropies(i));
+    }
+    std::cout << "\n";
+    if (words.alternatives().empty()) continue;
+    const lm::v1::NextWords& alternatives = words.alternatives(i);
+    for (int j = 0; j < alternatives.words_size(); ++j) {
+      std::cout << absl::StreamFormat("%24.4f  %s\n", alternatives.log_probs(j),
+                                      ForPeople(alternatives.words(j)));
+    }
   }
 }
 
@@ -418,6 +450,12 @@ void AddScoreCommand(cli::App& app, CommandFunction* run) {
   command.add_option("--model", options->model, kModelHelp);
   command.add_flag("--per-word", options->per_word,
                    "Print the score of each word, too");
+  command.add_option("--alternatives", options->alternatives,
+                     "Print the score of each word and, for each, the N most "
+                     "probable words in its place");
+  command.add_flag("--ranks", options->ranks,
+                   "Print the score of each word, its rank among all words by "
+                   "probability, and the entropy in its place, in nats");
   cli::Option* source =
       command.add_option("--source", options->source,
                          "The source text that all texts translate; only for "

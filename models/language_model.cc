@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "models/distribution.h"
+
 namespace lmserve {
 namespace {
 
@@ -12,14 +14,6 @@ namespace {
 constexpr size_t kRowsPerBlock = 16;
 
 }  // namespace
-
-void TakeBest(absl::Span<const float> log_probs, absl::Span<ScoredWord> best) {
-  std::vector<ScoredWord> words(log_probs.size());
-  for (WordId w = 0; w < words.size(); ++w) words[w] = {w, log_probs[w]};
-  std::partial_sort(words.begin(), words.begin() + best.size(), words.end(),
-                    Likelier);
-  std::copy_n(words.begin(), best.size(), best.begin());
-}
 
 void LanguageModel::TopK(absl::Span<const std::byte* const> states, size_t k,
                          absl::Span<ScoredWord> best) const {

@@ -29,10 +29,6 @@ inline bool Likelier(const ScoredWord& a, const ScoredWord& b) {
   return a.word < b.word;
 }
 
-// Writes the best words of a distribution in the order of Likelier();
-// log_probs[w] belongs to word id w. REQUIRES: best.size() <= log_probs.size().
-void TakeBest(absl::Span<const float> log_probs, absl::Span<ScoredWord> best);
-
 // A LanguageModel returns the probability of each word of a text given the
 // words before it. It keeps what it needs to know of the words before in a
 // state: state_size() plain bytes that the caller owns, and may copy, compare,

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "models/distribution.h"
 #include "models/neural/recurrent_reader.h"
 
 namespace lmserve {

@@ -100,6 +100,33 @@ void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
   }
 }
 
+void SetRankings(const Vocabulary& vocabulary, const EncodedTexts& texts,
+                 const WordRankings& rankings, bool ranks,
+                 lm::v1::ScoreResponse* response) {
+  size_t word = 0;  // in the texts
+  for (size_t i = 0; i < texts.size(); ++i) {
+    lm::v1::WordScores& scores =
+        *response->mutable_scores(static_cast<int>(i))->mutable_words();
+    const size_t end = word + texts.words(i).size();
+    if (ranks) {
+      scores.mutable_ranks()->Add(rankings.ranks.begin() + word,
+                                  rankings.ranks.begin() + end);
+      scores.mutable_entropies()->Add(rankings.entropies.begin() + word,
+                                      rankings.entropies.begin() + end);
+    }
+    for (; word < end; ++word) {
+      if (rankings.k == 0) continue;
+      lm::v1::NextWords* alternatives = scores.add_alternatives();
+      for (const ScoredWord& best :
+           absl::MakeConstSpan(rankings.best)
+               .subspan(word * rankings.k, rankings.k)) {
+        if (std::isinf(best.log_prob)) break;
+        AddNextWord(vocabulary, best, alternatives);
+      }
+    }
+  }
+}
+
 void AddNextWord(const Vocabulary& vocabulary, const ScoredWord& word,
                  lm::v1::NextWords* prediction) {
   const absl::string_view text = vocabulary.word(word.word);

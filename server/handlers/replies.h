@@ -11,6 +11,7 @@
 #include "models/search/beam_search.h"
 #include "models/vocabulary.h"
 #include "server/handlers/encoded_texts.h"
+#include "server/handlers/word_rankings.h"
 
 // Functions that write parts of responses. All are pure.
 namespace lmserve {
@@ -18,7 +19,8 @@ namespace lmserve {
 // The memory of a string of a response, and of a number or two beside it.
 inline constexpr uint64_t kReplyWordBytes = 64;
 
-// Returns the memory that SetScores() and the scores themselves will take.
+// Returns the memory that SetScores() and the scores themselves will take,
+// without what SetRankings() adds.
 uint64_t ScoresBytes(const Vocabulary& vocabulary, const EncodedTexts& texts,
                      bool per_word);
 
@@ -34,6 +36,13 @@ void SetModelInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info);
 void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
                absl::Span<const float> log_probs, bool per_word,
                lm::v1::ScoreResponse* response);
+
+// Adds to the scores of the words what their distributions say: ranks and
+// entropies if `ranks` is set, and the k best words if k is not 0.
+// REQUIRES: SetScores() was called, with `per_word`.
+void SetRankings(const Vocabulary& vocabulary, const EncodedTexts& texts,
+                 const WordRankings& rankings, bool ranks,
+                 lm::v1::ScoreResponse* response);
 
 // Adds a word to a prediction.
 void AddNextWord(const Vocabulary& vocabulary, const ScoredWord& word,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/handlers/score.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "server/handlers/replies.h"
 #include "server/handlers/sources.h"
 #include "server/handlers/text_scoring.h"
+#include "server/handlers/word_rankings.h"
 
 namespace lmserve {
 namespace {
@@ -29,6 +32,44 @@ absl::Status EncodeSources(const lm::v1::ScoreRequest& request,
   const std::vector<const lm::v1::Text*> sources(
       request.sources().pointer_begin(), request.sources().pointer_end());
   return EncodeSources("sources", loaded, limits, sources, words);
+}
+
+// Scores the texts from whole distributions, with what these say of each word.
+// Reserves the memory of the answer.
+Task<absl::Status> ScoreWithRankings(const ServingContext& serving, Call& call,
+                                     const LoadedVersion& loaded,
+                                     const lm::v1::ScoreRequest& request,
+                                     const EncodedTexts& texts,
+                                     const EncodedTexts* sources,
+                                     lm::v1::ScoreResponse* response) {
+  const Vocabulary& vocabulary = loaded.model().vocabulary();
+  const size_t words = texts.all_words().size();
+  const uint64_t k =
+      std::min<uint64_t>(request.alternatives(), vocabulary.size());
+  absl::Status status =
+      CheckLimit("alternatives times words", std::max<uint64_t>(1, k) * words,
+                 serving.limits.predictions);
+  if (!status.ok()) co_return status;
+  // A word has a rank, an entropy and, for each alternative, a word.
+  uint64_t bytes =
+      ScoresBytes(vocabulary, texts, /*per_word=*/true) +
+      words * (4 * sizeof(float) + k * (sizeof(ScoredWord) + kReplyWordBytes));
+  Budget::Reservation answer(serving.budgets.answer_bytes);
+  status = answer.Resize("answer bytes", bytes);
+  if (!status.ok()) co_return status;
+  const absl::StatusOr<WordRankings> rankings =
+      co_await RankWords(serving, call, loaded, texts, sources, k);
+  if (!rankings.ok()) co_return rankings.status();
+  for (const ScoredWord& word : rankings->best) {
+    bytes += vocabulary.word(word.word).size();
+  }
+  status = answer.Resize("answer bytes", bytes);
+  if (!status.ok()) co_return status;
+  SetModelVersion(loaded, response->mutable_model());
+  SetScores(vocabulary, texts, rankings->log_probs, /*per_word=*/true,
+            response);
+  SetRankings(vocabulary, texts, *rankings, request.ranks(), response);
+  co_return absl::OkStatus();
 }
 
 }  // namespace
@@ -60,12 +101,18 @@ Task<absl::Status> HandleScore(const ServingContext& serving, Call& call,
                        {.may_be_empty = true, .add_end = add_end});
     if (!status.ok()) co_return status;
   }
+  const EncodedTexts* const source_words =
+      sources.has_value() ? &*sources : nullptr;
+  if (request.alternatives() > 0 || request.ranks()) {
+    co_return co_await ScoreWithRankings(serving, call, loaded, request, texts,
+                                         source_words, response);
+  }
   Budget::Reservation answer(serving.budgets.answer_bytes);
   status = answer.Resize("answer bytes", ScoresBytes(model.vocabulary(), texts,
                                                      request.per_word()));
   if (!status.ok()) co_return status;
-  const absl::StatusOr<std::vector<float>> log_probs = co_await ScoreTexts(
-      serving, call, loaded, texts, sources.has_value() ? &*sources : nullptr);
+  const absl::StatusOr<std::vector<float>> log_probs =
+      co_await ScoreTexts(serving, call, loaded, texts, source_words);
   if (!log_probs.ok()) co_return log_probs.status();
 
   SetModelVersion(loaded, response->mutable_model());

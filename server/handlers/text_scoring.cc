@@ -29,25 +29,13 @@ void ScoreGaps(const BidirectionalModel& model, absl::Span<const WordId> words,
   for (size_t i = 0; i < count; ++i) log_probs[i] = rated[i * count + i];
 }
 
-// How many words a bidirectional model reads: each text once for each of its
-// words.
-uint64_t WordsRead(const EncodedTexts& texts) {
-  uint64_t read = 0;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    read += uint64_t{texts.words(i).size()} * texts.words(i).size();
-  }
-  return read;
-}
-
 // Scores as much of a sentence at a time as fits into a batch, so that other
 // calls have their turn in between.
 Task<absl::Status> ScoreBidirectional(const ServingContext& serving, Call& call,
                                       const LoadedVersion& loaded,
                                       const EncodedTexts& texts,
                                       absl::Span<float> log_probs) {
-  absl::Status status =
-      CheckLimit("words to read (a text of n words is read n times)",
-                 WordsRead(texts), serving.limits.words_read);
+  absl::Status status = CheckWordsRead(texts, serving.limits);
   if (!status.ok()) co_return status;
   for (size_t i = 0; i < texts.size(); ++i) {
     const absl::Span<const WordId> words = texts.words(i);
@@ -147,6 +135,15 @@ std::vector<ScoreCache::Text> CacheKeys(const EncodedTexts& texts,
 }
 
 }  // namespace
+
+absl::Status CheckWordsRead(const EncodedTexts& texts, const Limits& limits) {
+  uint64_t read = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    read += uint64_t{texts.words(i).size()} * texts.words(i).size();
+  }
+  return CheckLimit("words to read (a text of n words is read n times)", read,
+                    limits.words_read);
+}
 
 Task<absl::StatusOr<std::vector<float>>> ScoreTexts(
     const ServingContext& serving, Call& call, const LoadedVersion& loaded,

@@ -4,9 +4,11 @@
 
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "model_store/loaded_version.h"
 #include "server/call/call.h"
+#include "server/call/limits.h"
 #include "server/call/task.h"
 #include "server/handlers/encoded_texts.h"
 #include "server/handlers/score_cache.h"
@@ -16,6 +18,10 @@
 // functions. All arguments must last until the task is done. They fail as
 // Batcher::Run() does.
 namespace lmserve {
+
+// Checks how many words a bidirectional model would read to score the texts:
+// each text once for each of its words.
+absl::Status CheckWordsRead(const EncodedTexts& texts, const Limits& limits);
 
 // Returns ln P of each word of the texts, parallel to texts.all_words(): given
 // <s> and the words before it or, if the model is bidirectional, given all

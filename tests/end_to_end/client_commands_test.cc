@@ -258,6 +258,32 @@ TEST_F(ClientCommandsTest, ScoreOfEveryWord) {
   }
 }
 
+TEST_F(ClientCommandsTest, ScoreWithAlternativesAndRanks) {
+  const json plain = ClientJson({"score", "--per-word", kTexts[2]})[0];
+  EXPECT_FALSE(plain["scored"][0].contains("rank"));
+  EXPECT_FALSE(plain["scored"][0].contains("alternatives"));
+  const json line =
+      ClientJson({"score", "--alternatives", "3", "--ranks", kTexts[2]})[0];
+  ASSERT_EQ(line["scored"].size(), 6);
+  for (size_t i = 0; i < 6; ++i) {
+    const json& word = line["scored"][i];
+    EXPECT_EQ(word["log_prob"], plain["scored"][i]["log_prob"]);
+    EXPECT_GE(word["rank"], 1);
+    EXPECT_GT(word["entropy"], 0);
+    ASSERT_EQ(word["alternatives"].size(), 3);
+    if (word["rank"] > 3) continue;
+    const size_t place = word["rank"].get<size_t>() - 1;
+    EXPECT_EQ(word["alternatives"][place]["word"], word["word"]);
+    EXPECT_EQ(word["alternatives"][place]["log_prob"], word["log_prob"]);
+  }
+  // For people: the rank beside the word, the alternatives below it.
+  const std::string printed =
+      Client({"score", "--alternatives", "1", "--ranks", kTexts[2]});
+  EXPECT_THAT(printed, HasSubstr("rank "));
+  EXPECT_THAT(printed, HasSubstr("entropy "));
+  EXPECT_EQ(std::count(printed.begin(), printed.end(), '\n'), 2 + 2 * 6);
+}
+
 TEST_F(ClientCommandsTest, ScoreWithoutTheEnd) {
   const json line = ClientJson({"score", "--no-end", kTexts[0]})[0];
   const Expected expected = Score(kTexts[0]);

@@ -147,10 +147,13 @@ class AsyncClient:
 
   async def score(self, model: str, texts: Sequence[Text], *,
                   sources: Sequence[Text] = (), per_word: bool = False,
-                  no_end: bool = False,
+                  no_end: bool = False, alternatives: int = 0,
+                  ranks: bool = False,
                   deadline: float | None = None) -> ScoreResponse:
     """See Client.score."""
-    request = _requests.score(model, texts, sources, per_word, no_end)
+    request = _requests.score(model, texts, sources, per_word=per_word,
+                              no_end=no_end, alternatives=alternatives,
+                              ranks=ranks)
     return _responses.score(
         await self._call(self._connection.score, request, deadline))
 
@@ -158,12 +161,14 @@ class AsyncClient:
       self, model: str,
       batches: (Iterable[Sequence[Text] | Batch] |
                 AsyncIterable[Sequence[Text] | Batch]), *,
-      per_word: bool = False, no_end: bool = False,
+      per_word: bool = False, no_end: bool = False, alternatives: int = 0,
+      ranks: bool = False,
       deadline: float | None = None) -> AsyncIterator[ScoreResponse]:
     """See Client.score_stream; a task iterates over the batches."""
     connection = self._connection
     backlog = AsyncBacklog(
-        _score_requests(model, batches, per_word, no_end))
+        _score_requests(model, batches, per_word=per_word, no_end=no_end,
+                        alternatives=alternatives, ranks=ranks))
     retry = connection.stream_retry(deadline)
     try:
       while True:
@@ -311,9 +316,8 @@ def _score_requests(
     model: str,
     batches: (Iterable[Sequence[Text] | Batch] |
               AsyncIterable[Sequence[Text] | Batch]),
-    per_word: bool, no_end: bool) -> Iterator[Any] | AsyncIterator[Any]:
+    **options: Any) -> Iterator[Any] | AsyncIterator[Any]:
   if isinstance(batches, AsyncIterable):
-    return (_requests.score_batch(model, batch, per_word, no_end)
+    return (_requests.score_batch(model, batch, **options)
             async for batch in batches)
-  return (_requests.score_batch(model, batch, per_word, no_end)
-          for batch in batches)
+  return (_requests.score_batch(model, batch, **options) for batch in batches)

@@ -188,7 +188,7 @@ class Client:
 
   def score(self, model: str, texts: Sequence[Text], *,
             sources: Sequence[Text] = (), per_word: bool = False,
-            no_end: bool = False,
+            no_end: bool = False, alternatives: int = 0, ranks: bool = False,
             deadline: float | None = None) -> ScoreResponse:
     """Computes the log-probabilities of texts.
 
@@ -200,18 +200,24 @@ class Client:
       per_word: Whether to fill TextScore.words.
       no_end: Whether to leave out </s>, because the texts are unfinished. Not
         for bidirectional models.
+      alternatives: How many of the most probable words in the place of each
+        word to return, in WordScores.alternatives.
+      ranks: Whether to fill WordScores.ranks and WordScores.entropies.
       deadline: Time limit in seconds. None: the client's deadline.
 
     Returns:
       A ScoreResponse with a TextScore for each text.
     """
-    request = _requests.score(model, texts, sources, per_word, no_end)
+    request = _requests.score(model, texts, sources, per_word=per_word,
+                              no_end=no_end, alternatives=alternatives,
+                              ranks=ranks)
     return _responses.score(
         self._call(self._connection.score, request, deadline))
 
   def score_stream(self, model: str,
                    batches: Iterable[Sequence[Text] | Batch], *,
                    per_word: bool = False, no_end: bool = False,
+                   alternatives: int = 0, ranks: bool = False,
                    deadline: float | None = None) -> Iterator[ScoreResponse]:
     """Scores a corpus that is too long for one message.
 
@@ -223,6 +229,8 @@ class Client:
         responses to the batches before it.
       per_word: Whether to fill TextScore.words.
       no_end: Whether to leave out </s>; see score.
+      alternatives: How many alternatives of each word to return; see score.
+      ranks: Whether to return ranks and entropies; see score.
       deadline: Time limit of the stream in seconds. None: the client's
         stream_deadline.
 
@@ -234,8 +242,10 @@ class Client:
         begins with "request N:", where N counts batches from 0.
     """
     connection = self._connection
-    backlog = Backlog(_requests.score_batch(model, batch, per_word, no_end)
-                      for batch in batches)
+    backlog = Backlog(
+        _requests.score_batch(model, batch, per_word=per_word, no_end=no_end,
+                              alternatives=alternatives, ranks=ranks)
+        for batch in batches)
     retry = connection.stream_retry(deadline)
     while True:
       call = connection.score_stream(

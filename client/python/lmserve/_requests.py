@@ -128,17 +128,17 @@ def _texts(field: str, values: Sequence[Text]) -> list[Any]:
 
 
 def score(model: str, texts: Sequence[Text], sources: Sequence[Text],
-          per_word: bool, no_end: bool) -> Any:
+          **options: Any) -> Any:
+  """Returns a ScoreRequest; the options are its other fields."""
   return _message(_ScoreRequest, model=model, texts=_texts("texts", texts),
-                  sources=_texts("sources", sources), per_word=per_word,
-                  no_end=no_end)
+                  sources=_texts("sources", sources), **options)
 
 
-def score_batch(model: str, batch: Sequence[Text] | Batch, per_word: bool,
-                no_end: bool) -> Any:
+def score_batch(model: str, batch: Sequence[Text] | Batch,
+                **options: Any) -> Any:
   if isinstance(batch, Batch):
-    return score(model, batch.texts, batch.sources, per_word, no_end)
-  return score(model, batch, (), per_word, no_end)
+    return score(model, batch.texts, batch.sources, **options)
+  return score(model, batch, (), **options)
 
 
 def predict(model: str, contexts: Sequence[Text], k: int,

@@ -19,10 +19,17 @@ def _model_version(message: Any) -> types.ModelVersion:
   return types.ModelVersion(message.name, message.version)
 
 
+def _next_words(message: Any) -> types.NextWords:
+  return types.NextWords(words=tuple(message.words), ids=tuple(message.ids),
+                         log_probs=tuple(message.log_probs))
+
+
 def _word_scores(message: Any) -> types.WordScores:
-  return types.WordScores(words=tuple(message.words),
-                          log_probs=tuple(message.log_probs),
-                          unknown=tuple(message.unknown))
+  return types.WordScores(
+      words=tuple(message.words), log_probs=tuple(message.log_probs),
+      unknown=tuple(message.unknown),
+      alternatives=tuple(map(_next_words, message.alternatives)),
+      ranks=tuple(message.ranks), entropies=tuple(message.entropies))
 
 
 def _text_score(message: Any) -> types.TextScore:
@@ -39,11 +46,6 @@ def _text_score(message: Any) -> types.TextScore:
 def score(message: Any) -> types.ScoreResponse:
   return types.ScoreResponse(model=_model_version(message.model),
                              scores=tuple(map(_text_score, message.scores)))
-
-
-def _next_words(message: Any) -> types.NextWords:
-  return types.NextWords(words=tuple(message.words), ids=tuple(message.ids),
-                         log_probs=tuple(message.log_probs))
 
 
 def predict(message: Any) -> types.PredictResponse:

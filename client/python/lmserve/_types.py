@@ -151,11 +151,20 @@ class WordScores:
       "<unk>".
     log_probs: ln P of each word.
     unknown: Whether the word was scored as <unk>.
+    alternatives: The most probable words in the place of each word, best first;
+      empty unless `alternatives` was set.
+    ranks: The place of each word among all words by probability, from 1; empty
+      unless `ranks` was set.
+    entropies: The entropy, in nats, of the distribution that each word was
+      drawn from; empty unless `ranks` was set.
   """
 
   words: tuple[str, ...]
   log_probs: tuple[float, ...]
   unknown: tuple[bool, ...]
+  alternatives: tuple[NextWords, ...] = ()
+  ranks: tuple[int, ...] = ()
+  entropies: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +182,8 @@ class TextScore:
     known_log_prob: The sum without the words scored as <unk>.
     perplexity: exp(-log_prob / word_count).
     known_perplexity: The perplexity of the known words; 0 if there are none.
-    words: The score of each word if `per_word` was set, else None.
+    words: The score of each word if `per_word`, `alternatives` or `ranks` was
+      set, else None.
   """
 
   log_prob: float

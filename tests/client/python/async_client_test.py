@@ -35,6 +35,9 @@ def approx(value):
 
 @with_client
 async def test_unary_calls(client):
+  ranked = (await client.score("ab", ["a c"], alternatives=1,
+                               ranks=True)).scores[0].words
+  assert len(ranked.alternatives) == len(ranked.ranks) == 3
   score = (await client.score("ab", ["a c"], per_word=True)).scores[0]
   assert score.words.words == ("a", "<unk>", "</s>")
   assert score.log_prob == approx(-LN3 - LN9 - LN3)

@@ -33,6 +33,24 @@ def test_score(client):
   assert second.log_prob == approx(LN2 - LN9 - LN3)
 
 
+def test_score_with_alternatives_and_ranks(client):
+  plain = client.score("ab", ["a b"], per_word=True).scores[0].words
+  assert (plain.alternatives, plain.ranks, plain.entropies) == ((), (), ())
+  words = client.score("ab", ["a b"], alternatives=2,
+                       ranks=True).scores[0].words
+  assert words.log_probs == plain.log_probs
+  predicted = client.predict("ab", ["", "a", "a b"], k=2).predictions
+  assert words.alternatives == predicted
+  every = client.predict("ab", ["", "a", "a b"], k=100).predictions
+  for i, best in enumerate(every):
+    assert words.ranks[i] == best.words.index(words.words[i]) + 1
+    assert words.entropies[i] == approx(
+        -sum(math.exp(value) * value for value in best.log_probs))
+  only = next(client.score_stream("ab", [["a b"]], ranks=True))
+  assert only.scores[0].words.ranks == words.ranks
+  assert only.scores[0].words.alternatives == ()
+
+
 def test_score_without_words_and_end(client):
   score = client.score("ab", ["a"], no_end=True).scores[0]
   assert (score.word_count, score.words) == (1, None)

@@ -18,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "hwy/targets.h"
+#include "models/distribution.h"
 #include "models/ngram/compact/count_trie_builder.h"
 #include "tests/models/ngram/compact/random_counts.h"
 

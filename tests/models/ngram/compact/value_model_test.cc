@@ -22,6 +22,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "hwy/targets.h"
+#include "models/distribution.h"
 #include "models/ngram/compact/value_trie_builder.h"
 #include "models/ngram/fast/ngram_builder.h"
 #include "models/ngram/fast/ngram_model.h"
