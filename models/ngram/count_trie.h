@@ -170,7 +170,7 @@ struct LargeContext {
   // The offset of the counts in its data, in bytes.
   uint32_t counts_at() const { return (packed & 0x7FFFFF) * 2; }
 
-  static constexpr uint64_t kMaxCountsAt = 0x7FFFFF * 2;
+  static constexpr uint64_t kMaxCountsAt = uint64_t{0x7FFFFF} * 2;
   // REQUIRES: counts_at is even and at most kMaxCountsAt; width < 64.
   static uint32_t Pack(RankList list, uint32_t width, uint64_t counts_at) {
     return static_cast<uint32_t>(list) << 29 | width << 23 |
@@ -270,7 +270,7 @@ struct BlockLarges {
   // Returns how many children the first i have. REQUIRES: i <= count.
   uint32_t Children(uint32_t i) const {
     if (i == 0) return 0;
-    const uint8_t* sum = at + 4 + (i - 1) * sum_bytes;
+    const uint8_t* sum = at + 4 + size_t{i - 1} * sum_bytes;
     return sum_bytes == 4 ? LoadUnaligned<uint32_t>(sum)
                           : LoadUnaligned<uint16_t>(sum);
   }
