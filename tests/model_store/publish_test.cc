@@ -144,7 +144,7 @@ TEST_F(PublishTest, WhatCannotBeLoadedIsNotPublished) {
   const struct {
     const char* expected;
     std::function<void(NewVersion&)> change;
-  } kCases[] = {
+  } cases[] = {
       {"found 'neural'", [](NewVersion& v) { v.family = "neural"; }},
       {"ngram.bin is missing",
        [](NewVersion& v) { v.files.erase("ngram.bin"); }},
@@ -162,7 +162,7 @@ TEST_F(PublishTest, WhatCannotBeLoadedIsNotPublished) {
       {"size: expected at most 1048576",
        [](NewVersion& v) { v.properties["a"] = std::string(1 << 20, 'a'); }},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     NewVersion version = TinyVersion();
     c.change(version);
     ExpectRefused(version, c.expected);

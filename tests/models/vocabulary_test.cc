@@ -44,7 +44,7 @@ TEST(VocabularyTest, ErrorsNameTheLine) {
   const struct {
     std::string text;
     const char* expected;
-  } kCases[] = {
+  } cases[] = {
       {"<unk>\n\n<s>\n</s>\n", "line 2: the word is empty"},
       {"<unk>\n<s>\n</s>\n\n", "line 4: the word is empty"},
       {"<unk>\n<s>\n</s>\na b\n", "line 4: the word contains white space"},
@@ -62,7 +62,7 @@ TEST(VocabularyTest, ErrorsNameTheLine) {
       {"<unk>\n<s>\n", "the marker </s> is missing"},
       {"", "is missing"},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     const absl::Status status = Vocabulary::Parse(c.text).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << c.text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.expected));
