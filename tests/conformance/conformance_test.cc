@@ -82,7 +82,7 @@ TestModel MakeNgram(const std::string& method, int order,
 }
 
 Case NgramCase(const std::string& method, int order,
-               std::vector<uint32_t> prune = {}) {
+               const std::vector<uint32_t>& prune = {}) {
   Case c;
   c.name = "ngram_" + method + "_" + std::to_string(order) +
            (prune.empty() ? "" : "_pruned");

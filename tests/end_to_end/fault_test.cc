@@ -50,7 +50,7 @@ grpc::Status Score(const std::shared_ptr<grpc::Channel>& channel) {
   request.set_model("en");
   request.add_texts()->set_text("the cat is small");
   lm::v1::ScoreResponse response;
-  const grpc::Status status = stub.Score(&context, request, &response);
+  grpc::Status status = stub.Score(&context, request, &response);
   if (status.ok()) {
     EXPECT_NEAR(response.scores(0).log_prob(), -2.4868, 1e-3);
   }

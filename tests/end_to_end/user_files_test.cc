@@ -56,7 +56,7 @@ class UserFilesTest : public testing::Test {
 
   static std::string Store() { return directory_->File("store"); }
   static std::string File(const std::string& name, absl::string_view bytes) {
-    const std::string path = directory_->File(name);
+    std::string path = directory_->File(name);
     WriteText(path, bytes);
     return path;
   }
