@@ -165,6 +165,7 @@ TestModel MakeMixture(const std::vector<Share>& shares) {
 
 Reference MixtureReference(const std::vector<Share>& shares) {
   std::vector<Reference> members;
+  members.reserve(shares.size());
   for (const Share& share : shares) {
     members.push_back(NgramReference(share.method, share.order));
   }
@@ -693,6 +694,7 @@ TEST_P(ConformanceTest, RowsOfABatchEqualSingles) {
     if (states.size() < 65) states.push_back(state);
   });
   std::vector<const std::byte*> rows;
+  rows.reserve(states.size());
   for (const State& state : states) rows.push_back(state.data());
   std::vector<float> log_probs(rows.size() * size);
   model().Distribution(rows, log_probs.data());
@@ -738,6 +740,7 @@ TEST_P(ConformanceTest, EightThreadsOneModel) {
   const std::vector<std::vector<float>> expected = ScoreEach();
   std::vector<std::vector<std::vector<float>>> found(8);
   std::vector<std::thread> threads;
+  threads.reserve(found.size());
   for (auto& mine : found) {
     threads.emplace_back([this, &mine] { mine = ScoreEach(); });
   }

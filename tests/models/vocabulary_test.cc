@@ -103,10 +103,12 @@ TEST(VocabularyTest, ViewsStayValidAfterAMove) {
 TEST(VocabularyTest, CheckSameWordsReportsTheFirstDifference) {
   const Vocabulary expected =
       Vocabulary::Parse("<unk>\n<s>\n</s>\na\n").value();
-  const auto error = [&](std::string text) {
-    return CheckSameWords(expected, Vocabulary::Parse(text).value()).ToString();
+  const auto error = [&](absl::string_view text) {
+    return CheckSameWords(expected,
+                          Vocabulary::Parse(std::string(text)).value())
+        .ToString();
   };
-  EXPECT_EQ(error(std::string(expected.text())), "OK");
+  EXPECT_EQ(error(expected.text()), "OK");
   EXPECT_EQ(error("<unk>\n</s>\n<s>\na\n"),
             "INVALID_ARGUMENT: word 1: expected '<s>', found '</s>'");
   EXPECT_EQ(error("<unk>\n<s>\n</s>\nb\nc\n"),
