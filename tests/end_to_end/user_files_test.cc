@@ -146,6 +146,7 @@ TEST_F(UserFilesTest, ScoreOfDirtyLines) {
   const std::vector<std::string> lines = Split(outcome.output);
   ASSERT_EQ(lines.size(), 6u) << outcome.output;
   std::vector<json> scores;
+  scores.reserve(lines.size());
   for (const std::string& line : lines) scores.push_back(json::parse(line));
   EXPECT_LT(scores[0]["log_prob"], 0);
   EXPECT_EQ(scores[1]["line"], 2);
