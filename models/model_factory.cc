@@ -13,9 +13,9 @@
 #include "models/neural/recurrent_translation_model.h"
 #include "models/neural/tensor_file.h"
 #include "models/neural/window_model.h"
-#include "models/ngram/count_model.h"
-#include "models/ngram/ngram_model.h"
-#include "models/ngram/value_model.h"
+#include "models/ngram/compact/count_model.h"
+#include "models/ngram/compact/value_model.h"
+#include "models/ngram/fast/ngram_model.h"
 #include "models/printable_text.h"
 
 namespace lmserve {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "models/language_model.h"
-#include "models/ngram/ngram_builder.h"
-#include "models/ngram/ngram_model.h"
+#include "models/ngram/fast/ngram_builder.h"
+#include "models/ngram/fast/ngram_model.h"
 #include "tests/fuzz/require.h"
 #include "trainer/ngram/arpa.h"
 

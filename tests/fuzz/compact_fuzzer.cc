@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "models/ngram/count_model.h"
+#include "models/ngram/compact/count_model.h"
 #include "tests/fuzz/require.h"
 
 namespace lmserve {

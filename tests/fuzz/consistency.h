@@ -2,7 +2,7 @@
 #ifndef LMSERVE_TESTS_FUZZ_CONSISTENCY_H_
 #define LMSERVE_TESTS_FUZZ_CONSISTENCY_H_
 
-#include "models/ngram/ngram_file.h"
+#include "models/ngram/fast/ngram_file.h"
 
 namespace lmserve {
 

@@ -15,7 +15,7 @@
 #include "model_store/model_name.h"
 #include "model_store/reranker.h"
 #include "model_store/self_test.h"
-#include "models/ngram/ngram_model.h"
+#include "models/ngram/fast/ngram_model.h"
 #include "models/text.h"
 #include "tests/fuzz/consistency.h"
 #include "tests/fuzz/fuzz_models.h"

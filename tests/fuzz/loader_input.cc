@@ -13,7 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "models/language_model.h"
-#include "models/ngram/ngram_file.h"
+#include "models/ngram/fast/ngram_file.h"
 
 namespace lmserve {
 namespace {

@@ -15,7 +15,7 @@
 #include "model_store/manifest.h"
 #include "model_store/self_test.h"
 #include "models/neural/tensor_file.h"
-#include "models/ngram/value_trie_builder.h"
+#include "models/ngram/compact/value_trie_builder.h"
 #include "tests/fuzz/counts_input.h"
 #include "tests/fuzz/fuzz_counts.h"
 #include "tests/fuzz/fuzz_models.h"

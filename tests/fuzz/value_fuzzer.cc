@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "models/ngram/value_model.h"
+#include "models/ngram/compact/value_model.h"
 #include "tests/fuzz/require.h"
 
 namespace lmserve {

@@ -21,10 +21,12 @@ ARROWS = {
     # mixture creates its members by the factory.
     "models": [],
     "models/ngram": ["models"],
+    "models/ngram/fast": ["models", "models/ngram"],
+    "models/ngram/compact": ["models", "models/ngram"],
     "models/neural": ["models"],
     "models/mixture": ["models", "models/model_factory"],
     "models/search": ["models", "models/neural/kernels"],
-    "models/model_factory": ["models", "models/ngram", "models/neural",
+    "models/model_factory": ["models", "models/ngram/", "models/neural",
                              "models/mixture"],
 
     # Versions of models on disk and in memory.
@@ -263,8 +265,8 @@ SELF_CHECKS = [
     ("models/ngram/a.cc", '#include "models/text.h"', True),
     ("models/ngram/a.cc", '#include "models/neural/kernels.h"', False),
     ("models/neural/a.cc", '#include "models/model_factory.h"', False),
-    ("models/text.cc", '#include "models/ngram/ngram_model.h"', False),
-    ("models/model_factory.cc", '#include "models/ngram/ngram_model.h"', True),
+    ("models/text.cc", '#include "models/ngram/fast/ngram_model.h"', False),
+    ("models/model_factory.cc", '#include "models/ngram/fast/ngram_model.h"', True),
     ("models/search/a.cc", '#include "models/neural/kernels.h"', True),
     ("models/search/a.cc", '#include "models/neural/linear.h"', False),
     ("models/neural/a.cc", "#include <nlohmann/json.hpp>", True),
@@ -281,7 +283,7 @@ SELF_CHECKS = [
     ("model_store/a.cc", "#include <unistd.h>", True),
     ("model_store/a.cc", "#include <nlohmann/json.hpp>", False),
     ("model_store/a.cc", '#include "lm/v1/manifest.pb.h"', True),
-    ("model_store/a.cc", '#include "models/ngram/ngram_model.h"', False),
+    ("model_store/a.cc", '#include "models/ngram/fast/ngram_model.h"', False),
     ("model_store/a.cc", '#include "lm/v1/language_model.pb.h"', False),
     ("model_store/a.cc", '#include "trainer/text/corpus.h"', False),
     ("reranking/a.cc", '#include "models/text.h"', False),

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "model_store/publish.h"
 #include "models/model_factory.h"
-#include "models/ngram/ngram_builder.h"
+#include "models/ngram/fast/ngram_builder.h"
 #include "text_io/line_reader.h"
 #include "trainer/demo/demo_corpus.h"
 #include "trainer/ngram/arpa.h"

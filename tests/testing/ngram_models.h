@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "models/ngram/ngram_model.h"
+#include "models/ngram/fast/ngram_model.h"
 #include "models/ngram/ngram_table.h"
 #include "trainer/ngram/estimate.h"
 #include "trainer/text/corpus.h"

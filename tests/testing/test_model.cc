@@ -7,9 +7,9 @@
 #include "models/mixture/mixture_file.h"
 #include "models/mixture/mixture_model.h"
 #include "models/model_factory.h"
-#include "models/ngram/count_model.h"
-#include "models/ngram/value_model.h"
-#include "models/ngram/value_trie_builder.h"
+#include "models/ngram/compact/count_model.h"
+#include "models/ngram/compact/value_model.h"
+#include "models/ngram/compact/value_trie_builder.h"
 #include "trainer/ngram/compact_estimate.h"
 
 namespace lmserve {

@@ -12,7 +12,7 @@
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "models/model_factory.h"
-#include "models/ngram/count_trie.h"
+#include "models/ngram/compact/count_trie.h"
 #include "models/ngram/ngram_set.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"

@@ -2,7 +2,7 @@
 #include "trainer/commands/layout_options.h"
 
 #include "absl/strings/str_cat.h"
-#include "models/ngram/value_trie_builder.h"
+#include "models/ngram/compact/value_trie_builder.h"
 
 namespace lmserve {
 

@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "models/ngram/ngram_file.h"
+#include "models/ngram/fast/ngram_file.h"
 #include "models/text.h"
 #include "models/utf8.h"
 #include "trainer/ngram/arpa.h"

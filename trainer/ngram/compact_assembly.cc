@@ -10,7 +10,7 @@
 #include "absl/base/macros.h"
 #include "absl/strings/str_cat.h"
 #include "models/model_factory.h"
-#include "models/ngram/count_trie_builder.h"
+#include "models/ngram/compact/count_trie_builder.h"
 #include "trainer/counting/byte_file.h"
 #include "trainer/counting/shared_progress.h"
 #include "trainer/counting/trie_reader.h"
@@ -29,7 +29,7 @@ std::string LevelStage(int k) { return absl::StrCat("level-", k); }
 // What is known of the n-grams of an order after they were read once.
 struct Survey {
   CountsOfCounts counts_of_counts = {};
-  CountLevelPlan plan;  // of their contexts
+  RankLevelPlan plan;  // of their contexts
 };
 
 // The numbers of a survey in the journal, and back.
@@ -78,7 +78,7 @@ class CompactAssembler {
   absl::Status SurveyOrder(int k, SharedProgress* progress);
   absl::StatusOr<std::vector<uint64_t>> ReadUnigrams();
   absl::Status AddLevel(int k, const Survey& survey, CountTrieBuilder& builder);
-  absl::StatusOr<BuiltCountLevel> OpenLevel(int k, const Survey& survey);
+  absl::StatusOr<BuiltRankLevel> OpenLevel(int k, const Survey& survey);
   // Removes the files that only the level of the contexts of order k needed.
   void RemoveTrieFiles(int k);
 
@@ -125,7 +125,7 @@ absl::Status CompactAssembler::ForEachContext(int k, SharedProgress* progress,
 
 absl::Status CompactAssembler::SurveyOrder(int k, SharedProgress* progress) {
   Survey survey;
-  CountLevelSurvey contexts;
+  RankLevelSurvey contexts;
   absl::Status status =
       ForEachContext(k, progress, [&](const CountedContext& context) {
         for (const CountedContext::Child& child : context.children) {
@@ -190,13 +190,13 @@ absl::StatusOr<std::vector<uint64_t>> CompactAssembler::ReadUnigrams() {
   return counts;
 }
 
-absl::StatusOr<BuiltCountLevel> CompactAssembler::OpenLevel(
+absl::StatusOr<BuiltRankLevel> CompactAssembler::OpenLevel(
     int k, const Survey& survey) {
   auto sections = SectionFiles::Open(work_, LevelStage(k));
   if (!sections.ok()) return sections.status();
   auto views = (*sections)->Finish();
   if (!views.ok()) return views.status();
-  BuiltCountLevel level;
+  BuiltRankLevel level;
   level.contexts = shape_.ngrams[k - 1];
   level.children = shape_.ngrams[k];
   level.smoothing = smoothing_.CompactParameters(k + 1);
@@ -209,7 +209,7 @@ absl::StatusOr<BuiltCountLevel> CompactAssembler::OpenLevel(
 absl::Status CompactAssembler::AddLevel(int k, const Survey& survey,
                                         CountTrieBuilder& builder) {
   if (work_.Finished(LevelStage(k)) != nullptr) {
-    absl::StatusOr<BuiltCountLevel> level = OpenLevel(k, survey);
+    absl::StatusOr<BuiltRankLevel> level = OpenLevel(k, survey);
     if (!level.ok()) return level.status();
     builder.AddLevel(*std::move(level));
     return absl::OkStatus();

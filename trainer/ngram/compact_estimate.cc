@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/base/macros.h"
-#include "models/ngram/count_trie_builder.h"
+#include "models/ngram/compact/count_trie_builder.h"
 #include "trainer/ngram/fit_counts.h"
 
 namespace lmserve {
@@ -63,7 +63,7 @@ absl::StatusOr<CompactEstimate> EstimateCompact(
   for (int k = 1; k < counts.order(); ++k) {
     const std::vector<uint32_t> children =
         FitCounts(counts, k + 1, **smoothing, &estimate.notes);
-    CountLevelSurvey survey;
+    RankLevelSurvey survey;
     ForEachContext(
         counts, k, children,
         [&survey](const CountedContext& context) { survey.Add(context); });

@@ -22,9 +22,9 @@ struct CompactEstimate {
 // Then the compact layout stores the counts.
 bool IsFunctionOfCounts(const EstimateOptions& options);
 
-// Builds a model in the compact layout (models/ngram/count_trie.h). It has the
-// same probabilities as the model of EstimateModel(), but for rounding. Fails
-// like CountTrieBuilder. REQUIRES: IsFunctionOfCounts(options).
+// Builds a model in the compact layout (models/ngram/compact/count_trie.h). It
+// has the same probabilities as the model of EstimateModel(), but for rounding.
+// Fails like CountTrieBuilder. REQUIRES: IsFunctionOfCounts(options).
 absl::StatusOr<CompactEstimate> EstimateCompact(const NgramCounts& counts,
                                                 const EstimateOptions& options);
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "models/ngram/ngram_file.h"
+#include "models/ngram/fast/ngram_file.h"
 #include "models/utf8.h"
 #include "trainer/ngram/imported_ngrams.h"
 #include "trainer/ngram/murmur_hash.h"

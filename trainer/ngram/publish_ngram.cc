@@ -7,8 +7,8 @@
 #include "absl/strings/str_join.h"
 #include "model_store/publish.h"
 #include "models/model_factory.h"
-#include "models/ngram/ngram_builder.h"
-#include "models/ngram/value_trie_builder.h"
+#include "models/ngram/compact/value_trie_builder.h"
+#include "models/ngram/fast/ngram_builder.h"
 
 namespace lmserve {
 namespace {

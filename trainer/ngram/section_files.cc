@@ -2,13 +2,13 @@
 #include "trainer/ngram/section_files.h"
 
 #include "absl/strings/str_cat.h"
-#include "models/ngram/count_trie.h"
+#include "models/ngram/compact/count_trie.h"
 
 namespace lmserve {
 namespace {
 
-// By CountSection.
-constexpr std::array<absl::string_view, kCountSections> kNames = {
+// By LevelSection.
+constexpr std::array<absl::string_view, kLevelSections> kNames = {
     "directory",   "bases",      "blocks", "larges",
     "large-bases", "large-data", "listed"};
 
@@ -28,7 +28,7 @@ absl::StatusOr<std::unique_ptr<SectionFiles>> SectionFiles::Create(
     const WorkDirectory& work, const std::string& prefix) {
   std::unique_ptr<SectionFiles> sections(new SectionFiles(work, prefix));
   const std::vector<std::string> names = Names(prefix);
-  for (int i = 0; i < kCountSections; ++i) {
+  for (int i = 0; i < kLevelSections; ++i) {
     auto writer = ByteWriter::Create(work.File(names[i]), /*hashed=*/false,
                                      kSectionBufferBytes);
     if (!writer.ok()) return writer.status();
@@ -46,11 +46,11 @@ absl::StatusOr<std::unique_ptr<SectionFiles>> SectionFiles::Open(
   return std::unique_ptr<SectionFiles>(new SectionFiles(work, prefix));
 }
 
-absl::StatusOr<CountSectionBytes> SectionFiles::Finish() {
+absl::StatusOr<LevelSectionBytes> SectionFiles::Finish() {
   const std::string padding(kSectionPadding, '\0');
   const std::vector<std::string> names = Names(prefix_);
-  CountSectionBytes views;
-  for (int i = 0; i < kCountSections; ++i) {
+  LevelSectionBytes views;
+  for (int i = 0; i < kLevelSections; ++i) {
     if (writers_[i] != nullptr) {
       writers_[i]->Write(padding);
       absl::Status status = writers_[i]->Close();

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "model_store/mapped_file.h"
-#include "models/ngram/count_sections.h"
+#include "models/ngram/compact/level_sections.h"
 #include "trainer/counting/byte_file.h"
 #include "trainer/counting/work_directory.h"
 
@@ -20,7 +20,7 @@ namespace lmserve {
 // The sections of a level of the compact layout in files of a work directory.
 // They are written as a stream, and mapped when they are complete. Not
 // thread-safe.
-class SectionFiles final : public CountSections {
+class SectionFiles final : public LevelSections {
  public:
   // Creates the files of a level, whose names begin with `prefix`.
   static absl::StatusOr<std::unique_ptr<SectionFiles>> Create(
@@ -34,10 +34,10 @@ class SectionFiles final : public CountSections {
   // The names of the files.
   static std::vector<std::string> Names(const std::string& prefix);
 
-  void Append(CountSection section, absl::string_view bytes) override {
+  void Append(LevelSection section, absl::string_view bytes) override {
     writers_[static_cast<int>(section)]->Write(bytes);
   }
-  absl::StatusOr<CountSectionBytes> Finish() override;
+  absl::StatusOr<LevelSectionBytes> Finish() override;
 
  private:
   SectionFiles(const WorkDirectory& work, std::string prefix)
@@ -46,8 +46,8 @@ class SectionFiles final : public CountSections {
   const WorkDirectory& work_;
   const std::string prefix_;
   // Null when the files are complete.
-  std::array<std::unique_ptr<ByteWriter>, kCountSections> writers_;
-  std::array<MappedFile, kCountSections> files_;
+  std::array<std::unique_ptr<ByteWriter>, kLevelSections> writers_;
+  std::array<MappedFile, kLevelSections> files_;
 };
 
 }  // namespace lmserve

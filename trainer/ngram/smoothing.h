@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "models/ngram/count_trie.h"
+#include "models/ngram/compact/count_trie.h"
 
 namespace lmserve {
 

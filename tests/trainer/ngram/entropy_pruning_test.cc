@@ -10,7 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "models/ngram/ngram_builder.h"
+#include "models/ngram/fast/ngram_builder.h"
 #include "tests/testing/naive_backoff.h"
 #include "tests/testing/ngram_models.h"
 #include "trainer/ngram/distribution_sums.h"

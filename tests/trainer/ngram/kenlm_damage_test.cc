@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "models/ngram/ngram_builder.h"
+#include "models/ngram/fast/ngram_builder.h"
 #include "tests/testing/kenlm_writer.h"
 #include "trainer/ngram/kenlm_file.h"
 #include "trainer/ngram/kenlm_layout.h"

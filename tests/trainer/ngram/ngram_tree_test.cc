@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "models/ngram/ngram_builder.h"
+#include "models/ngram/fast/ngram_builder.h"
 #include "tests/testing/naive_backoff.h"
 #include "tests/testing/ngram_models.h"
 #include "trainer/ngram/table_of_model.h"

@@ -11,8 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "models/ngram/ngram_builder.h"
-#include "models/ngram/ngram_model.h"
+#include "models/ngram/fast/ngram_builder.h"
+#include "models/ngram/fast/ngram_model.h"
 #include "tests/trainer/neural/training.h"
 #include "trainer/ngram/estimate.h"
 
