@@ -719,15 +719,16 @@ TEST_P(ConformanceTest, SaveLoadScoreGivesTheSameBits) {
   const TranslationModel* translation = loaded->model().translation();
   const std::unique_ptr<LanguageModel> reading =
       translation == nullptr ? nullptr : ReadTestSource(*translation);
-  const LanguageModel& read =
-      reading == nullptr ? *loaded->model().left_to_right() : *reading;
+  const LanguageModel* read =
+      translation == nullptr ? loaded->model().left_to_right() : reading.get();
+  ASSERT_NE(read, nullptr);
   for (const std::vector<WordId>& sentence : sentences_) {
-    State expected = Start(), state(read.state_size());
-    read.Start(state.data());
+    State expected = Start(), state(read->state_size());
+    read->Start(state.data());
     std::vector<float> found(sentence.size());
     const LanguageModel::Query query = {state.data(), sentence, state.data(),
                                         absl::MakeSpan(found)};
-    read.Score({&query, 1});
+    read->Score({&query, 1});
     ASSERT_TRUE(SameBits(found, Score(&expected, sentence)));
     // The state of a translation model has a pointer to the source, which
     // differs between the two models.
