@@ -278,6 +278,7 @@ TEST_P(BidirectionalTest, EightThreadsOneModel) {
   const std::vector<std::vector<float>> expected = Score(model(), sentences_);
   std::vector<std::vector<std::vector<float>>> found(8);
   std::vector<std::thread> threads;
+  threads.reserve(found.size());
   for (auto& mine : found) {
     threads.emplace_back([&] { mine = Score(model(), sentences_); });
   }

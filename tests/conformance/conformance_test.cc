@@ -82,7 +82,7 @@ TestModel MakeNgram(const std::string& method, int order,
 }
 
 Case NgramCase(const std::string& method, int order,
-               std::vector<uint32_t> prune = {}) {
+               const std::vector<uint32_t>& prune = {}) {
   Case c;
   c.name = "ngram_" + method + "_" + std::to_string(order) +
            (prune.empty() ? "" : "_pruned");
@@ -165,6 +165,7 @@ TestModel MakeMixture(const std::vector<Share>& shares) {
 
 Reference MixtureReference(const std::vector<Share>& shares) {
   std::vector<Reference> members;
+  members.reserve(shares.size());
   for (const Share& share : shares) {
     members.push_back(NgramReference(share.method, share.order));
   }
@@ -693,6 +694,7 @@ TEST_P(ConformanceTest, RowsOfABatchEqualSingles) {
     if (states.size() < 65) states.push_back(state);
   });
   std::vector<const std::byte*> rows;
+  rows.reserve(states.size());
   for (const State& state : states) rows.push_back(state.data());
   std::vector<float> log_probs(rows.size() * size);
   model().Distribution(rows, log_probs.data());
@@ -717,15 +719,16 @@ TEST_P(ConformanceTest, SaveLoadScoreGivesTheSameBits) {
   const TranslationModel* translation = loaded->model().translation();
   const std::unique_ptr<LanguageModel> reading =
       translation == nullptr ? nullptr : ReadTestSource(*translation);
-  const LanguageModel& read =
-      reading == nullptr ? *loaded->model().left_to_right() : *reading;
+  const LanguageModel* read =
+      translation == nullptr ? loaded->model().left_to_right() : reading.get();
+  ASSERT_NE(read, nullptr);
   for (const std::vector<WordId>& sentence : sentences_) {
-    State expected = Start(), state(read.state_size());
-    read.Start(state.data());
+    State expected = Start(), state(read->state_size());
+    read->Start(state.data());
     std::vector<float> found(sentence.size());
     const LanguageModel::Query query = {state.data(), sentence, state.data(),
                                         absl::MakeSpan(found)};
-    read.Score({&query, 1});
+    read->Score({&query, 1});
     ASSERT_TRUE(SameBits(found, Score(&expected, sentence)));
     // The state of a translation model has a pointer to the source, which
     // differs between the two models.
@@ -738,6 +741,7 @@ TEST_P(ConformanceTest, EightThreadsOneModel) {
   const std::vector<std::vector<float>> expected = ScoreEach();
   std::vector<std::vector<std::vector<float>>> found(8);
   std::vector<std::thread> threads;
+  threads.reserve(found.size());
   for (auto& mine : found) {
     threads.emplace_back([this, &mine] { mine = ScoreEach(); });
   }

@@ -157,7 +157,7 @@ TEST_F(ClientCommandsTest, ScoreMoreLinesThanOneMessageHas) {
   const std::vector<json> lines = ClientJson({"score"}, input);
   // Each line has a result; that of a blank one is ln P(</s>).
   ASSERT_EQ(lines.size(), 2000);
-  for (int i = 0; i < 1000; ++i) {
+  for (size_t i = 0; i < 1000; ++i) {
     ExpectScore(lines[2 * i], kTexts[i % 3]);
     ExpectScore(lines[2 * i + 1], "");
   }

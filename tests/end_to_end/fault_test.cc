@@ -50,7 +50,7 @@ grpc::Status Score(const std::shared_ptr<grpc::Channel>& channel) {
   request.set_model("en");
   request.add_texts()->set_text("the cat is small");
   lm::v1::ScoreResponse response;
-  const grpc::Status status = stub.Score(&context, request, &response);
+  grpc::Status status = stub.Score(&context, request, &response);
   if (status.ok()) {
     EXPECT_NEAR(response.scores(0).log_prob(), -2.4868, 1e-3);
   }
@@ -100,6 +100,7 @@ TEST_F(FaultTest, IdleConnections) {
   constexpr int kConnections = 500;
   ServerProcess server(store_.path());
   std::vector<int> idle;
+  idle.reserve(kConnections);
   for (int i = 0; i < kConnections; ++i) {
     idle.push_back(ConnectRaw(server.address()));
   }
@@ -136,11 +137,13 @@ TEST_F(FaultTest, TenThousandIdleStreams) {
   ServerProcess server(store_.path(), {"--max-calls", "20000",
                                        "--max-streams-per-client", "20000"});
   std::vector<std::unique_ptr<LanguageModelService::Stub>> stubs;
+  stubs.reserve(kConnections);
   for (int i = 0; i < kConnections; ++i) {
     stubs.push_back(LanguageModelService::NewStub(Connect(server.address())));
   }
   std::atomic<int> open = 0;
   std::vector<std::unique_ptr<OpenStream>> streams;
+  streams.reserve(kStreams);
   for (int i = 0; i < kStreams; ++i) {
     streams.push_back(
         std::make_unique<OpenStream>(*stubs[i % kConnections], &open));
@@ -229,6 +232,7 @@ int ConnectFrom(const char* from, const std::string& to) {
 TEST_F(FaultTest, OneClientCannotTakeAllConnections) {
   const ServerProcess server(store_.path(), {"--max-connections", "4"});
   std::vector<int> taken;
+  taken.reserve(10);
   for (int i = 0; i < 10; ++i) {
     taken.push_back(ConnectFrom("127.0.0.2", server.address()));
   }
@@ -318,6 +322,7 @@ TEST_F(FaultTest, SwapsUnderLoadLoseNothing) {
   ServerProcess server(store_.path(), {"--poll-seconds", "0.02"});
   std::atomic<uint64_t> newest = 0;  // version that has answered
   std::vector<std::thread> callers;
+  callers.reserve(4);
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&] {
       LanguageModelService::Stub stub(Connect(server.address()));

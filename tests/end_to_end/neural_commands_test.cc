@@ -222,7 +222,7 @@ TEST_F(NeuralCommandsTest, ImportTorchServesTheFile) {
             theirs.Find("rnn.weight_hh_l1")->bytes);
   const TensorView& embedding = *ours.Find(kEmbeddingTensor);
   EXPECT_THAT(embedding.shape, ElementsAre(38, 6));
-  EXPECT_EQ(embedding.bytes.substr(0, 37 * 6 * 4),
+  EXPECT_EQ(embedding.bytes.substr(0, sizeof(float) * 37 * 6),
             theirs.Find(kEmbeddingTensor)->bytes);
 }
 

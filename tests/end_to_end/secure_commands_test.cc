@@ -30,7 +30,7 @@ class SecureCommandsTest : public testing::Test {
 
   // Writes a file and returns its path.
   std::string File(const std::string& name, const std::string& text) const {
-    const std::string path = files_.File(name);
+    std::string path = files_.File(name);
     WriteText(path, text);
     return path;
   }

@@ -36,7 +36,7 @@ class ServerFlagsTest : public testing::Test {
   }
 
   std::string ConfigFile(const std::string& text) const {
-    const std::string path = store_.File("config");
+    std::string path = store_.File("config");
     WriteText(path, absl::StrCat("store=", store_.path(), "\n", text));
     return path;
   }
@@ -231,11 +231,10 @@ TEST_F(ServerFlagsTest, MetricsCountCallsAndModels) {
   for (const char* expected :
        {"HTTP/1.1 200 OK",
         "grpc_server_call_started_total{method=\"ScoreStream\"} 2\n",
-        "grpc_server_call_duration_seconds_count{code=\"OK\",method="
-        "\"ScoreStream\"} "
-        "1\n",
-        "grpc_server_call_duration_seconds_count{code=\"NOT_FOUND\",method="
-        "\"ScoreStream\"} 1\n",
+        ("grpc_server_call_duration_seconds_count{code=\"OK\",method="
+         "\"ScoreStream\"} 1\n"),
+        ("grpc_server_call_duration_seconds_count{code=\"NOT_FOUND\",method="
+         "\"ScoreStream\"} 1\n"),
         "lm_words_total{model=\"en\",version=\"1\"}",
         "lm_first_word_seconds_count{model=\"en\",version=\"1\"} 1\n",
         "lm_model_loaded{model=\"en\",version=\"1\"} 1\n",

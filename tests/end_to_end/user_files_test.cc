@@ -56,7 +56,7 @@ class UserFilesTest : public testing::Test {
 
   static std::string Store() { return directory_->File("store"); }
   static std::string File(const std::string& name, absl::string_view bytes) {
-    const std::string path = directory_->File(name);
+    std::string path = directory_->File(name);
     WriteText(path, bytes);
     return path;
   }
@@ -146,6 +146,7 @@ TEST_F(UserFilesTest, ScoreOfDirtyLines) {
   const std::vector<std::string> lines = Split(outcome.output);
   ASSERT_EQ(lines.size(), 6u) << outcome.output;
   std::vector<json> scores;
+  scores.reserve(lines.size());
   for (const std::string& line : lines) scores.push_back(json::parse(line));
   EXPECT_LT(scores[0]["log_prob"], 0);
   EXPECT_EQ(scores[1]["line"], 2);

@@ -3,7 +3,7 @@
 // Fuzzes the reader of ARPA files. A text that is accepted must be a sound
 // model.
 
-#include <cstring>
+#include <algorithm>
 #include <iterator>
 #include <random>
 #include <string>
@@ -93,6 +93,6 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
   const std::string text =
       lmserve::MutateLines(random, {reinterpret_cast<const char*>(data), size});
   if (text.size() > max_size) return size;
-  std::memcpy(data, text.data(), text.size());
+  std::copy(text.begin(), text.end(), data);
   return text.size();
 }

@@ -6,7 +6,9 @@
 // the size of the input.
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <random>
 #include <string>
@@ -50,7 +52,8 @@ void Use(const CountModel& model) {
     const LanguageModel::Query query = {
         state.data(), {&text.back(), 1}, state.data(), {&scores.back(), 1}};
     model.Score({&query, 1});
-    Require(std::memcmp(&scores.back(), &logs[word], sizeof(float)) == 0,
+    Require(std::bit_cast<uint32_t>(scores.back()) ==
+                std::bit_cast<uint32_t>(logs[word]),
             "a word's score is that of the distribution");
   }
   std::vector<float> batch(text.size());

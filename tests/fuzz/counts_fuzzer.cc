@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -194,6 +193,6 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
                                       piece_size, piece_max);
       });
   if (mutated.size() > max_size) return size;
-  std::memcpy(data, mutated.data(), mutated.size());
+  std::copy(mutated.begin(), mutated.end(), data);
   return mutated.size();
 }

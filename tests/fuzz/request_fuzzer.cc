@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <random>
 #include <set>
@@ -419,6 +418,6 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
   lmserve::MutateMessage(random, request.get());
   const std::string bytes = request->SerializeAsString();
   if (bytes.size() + 1 > max_size) return size;
-  std::memcpy(data + 1, bytes.data(), bytes.size());
+  std::copy(bytes.begin(), bytes.end(), data + 1);
   return bytes.size() + 1;
 }

@@ -17,15 +17,15 @@ const T& Pick(std::minstd_rand& random, absl::Span<const T> values) {
 }
 
 std::string String(std::minstd_rand& random, const FieldDescriptor& field) {
-  static const std::string kModels[] = {
+  static const std::string models[] = {
       "tiny",   "tiny.words", "kneser-ney", "additive", "stupid", "unigram",
       "tiny@1", "tiny@prod",  "tiny@2",     "none",     "@",      "a/b",
       "de-en",  "en-de",      "mt",         "mt@1"};
-  static const std::string kNames[] = {
+  static const std::string names[] = {
       "tiny",  "tiny.unknown",     "tiny.words",   "tm",
       "",      "kneser-ney.words", "tiny@1.words", "stupid",
       "en-de", "de-en.words"};
-  static const std::string kWords[] = {
+  static const std::string words[] = {
       "the",       "cat",      "is",
       "small",     "dog",      "barks",
       "aa",        "zebra",    "<unk>",
@@ -38,11 +38,10 @@ std::string String(std::minstd_rand& random, const FieldDescriptor& field) {
                         field.name() == "reranker" || field.name() == "name" ||
                         field.name() == "alias";
   const absl::Span<const std::string> likely =
-      is_model                ? absl::MakeConstSpan(kModels)
-      : field.name() == "key" ? absl::MakeConstSpan(kNames)
-                              : absl::MakeConstSpan(kWords);
-  return Pick(random,
-              random() % 32 == 0 ? absl::MakeConstSpan(kWords) : likely);
+      is_model                ? absl::MakeConstSpan(models)
+      : field.name() == "key" ? absl::MakeConstSpan(names)
+                              : absl::MakeConstSpan(words);
+  return Pick(random, random() % 32 == 0 ? absl::MakeConstSpan(words) : likely);
 }
 
 double Number(std::minstd_rand& random) {

@@ -232,6 +232,6 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,
   const std::string input = lmserve::Mutate(
       random, {reinterpret_cast<const char*>(data), size}, max_size);
   if (input.size() > max_size) return size;
-  std::memcpy(data, input.data(), input.size());
+  std::copy(input.begin(), input.end(), data);
   return input.size();
 }

@@ -179,6 +179,7 @@ TEST_F(LiveStoreTest, EveryLookupSucceedsWhileVersionsChange) {
   std::atomic<bool> over = false;
   std::vector<int> wrong(4);
   std::vector<std::thread> threads;
+  threads.reserve(wrong.size());
   for (int& count : wrong) {
     threads.emplace_back([&] {
       uint64_t last = 1;

@@ -187,7 +187,7 @@ TEST_F(LoadedVersionTest, ManifestThatSaysOtherwise) {
   const struct {
     void (*change)(lm::v1::Manifest&);
     const char* expected;
-  } kCases[] = {
+  } cases[] = {
       {[](lm::v1::Manifest& m) { m.mutable_files(0)->set_size(1u << 31); },
        "file 'ngram.bin': size: expected 2147483648, found [0-9]+"},
       {[](lm::v1::Manifest& m) { m.mutable_files(0)->clear_size(); },
@@ -213,7 +213,7 @@ TEST_F(LoadedVersionTest, ManifestThatSaysOtherwise) {
        "the file vocabulary.txt is missing"},
   };
   const std::string good = ReadBytes(Path("manifest.json"));
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     ChangeManifest(directory_, c.change);
     EXPECT_THAT(Error(), MatchesRegex(c.expected));
     WriteBytes(Path("manifest.json"), good);
@@ -224,7 +224,7 @@ TEST_F(LoadedVersionTest, SelfTestThatDisagrees) {
   const struct {
     const char* json;
     const char* expected;
-  } kCases[] = {
+  } cases[] = {
       // ln 10^-1.3 is -2.9934.
       {R"({"cases": [{"text": "", "log_probs": [-2.5]}]})",
        "file 'selftest.json': self-test 0, word 0: log-probability: "
@@ -237,7 +237,7 @@ TEST_F(LoadedVersionTest, SelfTestThatDisagrees) {
       {"", "selftest.json: cannot parse the JSON"},
       {R"({"cases": [], "more": 1})", "selftest.json: cannot parse the JSON"},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     ForgeFile(directory_, "selftest.json", c.json);
     EXPECT_THAT(Error(), StartsWith(c.expected));
   }

@@ -65,7 +65,7 @@ TEST(ManifestTest, RefusesInvalidFields) {
     std::string json;
     const char* field;
     const char* expected;
-  } kCases[] = {
+  } cases[] = {
       {Changed("\"format_version\": 1", "\"format_version\": 2"),
        "format_version", "expected 1, found '2'"},
       {Changed("\"format_version\": 1,", ""), "format_version",
@@ -90,7 +90,7 @@ TEST(ManifestTest, RefusesInvalidFields) {
                "\"12345678901\", \"sha256\": \"e3b0"),
        "files.sha256", "found 'e3b0'"},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     const absl::Status status = ParseManifest(c.json).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << c.json;
     EXPECT_THAT(std::string(status.message()),

@@ -57,7 +57,7 @@ TEST(ModelNameTest, ThreeForms) {
     const char* name;
     uint64_t version;
     const char* alias;
-  } kCases[] = {
+  } cases[] = {
       {"m", "m", 0, ""},
       {"m@1", "m", 1, ""},
       {"m@007", "m", 7, ""},
@@ -66,7 +66,7 @@ TEST(ModelNameTest, ThreeForms) {
       {"1@2", "1", 2, ""},
       {"m@-1", "m", 0, "-1"},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     const absl::StatusOr<ModelName> found = ParseModelName(c.text);
     ASSERT_TRUE(found.ok()) << c.text << ": " << found.status();
     EXPECT_EQ(found->name, c.name) << c.text;

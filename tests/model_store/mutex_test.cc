@@ -32,6 +32,7 @@ TEST(MutexTest, ExcludesOtherThreads) {
   constexpr int kIncrements = 10000;
   Guarded guarded;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int n = 0; n < kIncrements; ++n) {

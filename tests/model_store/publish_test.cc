@@ -144,7 +144,7 @@ TEST_F(PublishTest, WhatCannotBeLoadedIsNotPublished) {
   const struct {
     const char* expected;
     std::function<void(NewVersion&)> change;
-  } kCases[] = {
+  } cases[] = {
       {"found 'neural'", [](NewVersion& v) { v.family = "neural"; }},
       {"ngram.bin is missing",
        [](NewVersion& v) { v.files.erase("ngram.bin"); }},
@@ -162,7 +162,7 @@ TEST_F(PublishTest, WhatCannotBeLoadedIsNotPublished) {
       {"size: expected at most 1048576",
        [](NewVersion& v) { v.properties["a"] = std::string(1 << 20, 'a'); }},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     NewVersion version = TinyVersion();
     c.change(version);
     ExpectRefused(version, c.expected);
@@ -259,12 +259,13 @@ TEST_F(PublishTest, CheckCanPublishCreatesNothing) {
 }
 
 TEST_F(PublishTest, EightThreadsAtOnce) {
-  constexpr int kThreads = 8, kEach = 3;
+  constexpr size_t kThreads = 8, kEach = 3;
   std::vector<std::vector<uint64_t>> numbers(kThreads);
   std::vector<std::thread> threads;
+  threads.reserve(numbers.size());
   for (auto& mine : numbers) {
     threads.emplace_back([&] {
-      for (int i = 0; i < kEach; ++i) {
+      for (size_t i = 0; i < kEach; ++i) {
         mine.push_back(PublishTinyModel(store_.path(), "m"));
       }
     });
@@ -281,18 +282,18 @@ TEST_F(PublishTest, EightThreadsAtOnce) {
 }
 
 TEST_F(PublishTest, EightProcessesAtOnce) {
-  constexpr int kProcesses = 8, kEach = 3;
+  constexpr size_t kProcesses = 8, kEach = 3;
   int gate[2], results[2];
   ASSERT_EQ(pipe(gate), 0);
   ASSERT_EQ(pipe(results), 0);
   std::vector<Child> children;
-  for (int i = 0; i < kProcesses; ++i) {
+  for (size_t i = 0; i < kProcesses; ++i) {
     children.emplace_back([&] {
       close(gate[1]);
       char byte;
       if (read(gate[0], &byte, 1) != 0)
         _exit(1);  // waits until the parent closes it
-      for (int k = 0; k < kEach; ++k) {
+      for (size_t k = 0; k < kEach; ++k) {
         const uint64_t number = PublishTinyModel(store_.path(), "m");
         if (write(results[1], &number, sizeof(number)) < 0) _exit(1);
       }

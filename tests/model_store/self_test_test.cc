@@ -23,7 +23,8 @@ constexpr double kLn10 = 2.302585092994045684;
 
 class SelfTestTest : public testing::Test {
  protected:
-  static lm::v1::SelfTest Make(std::string text, std::vector<double> log10s) {
+  static lm::v1::SelfTest Make(const std::string& text,
+                               const std::vector<double>& log10s) {
     lm::v1::SelfTest self_test;
     lm::v1::SelfTestCase& test = *self_test.add_cases();
     test.set_text(text);

@@ -13,7 +13,7 @@ TEST(Sha256Test, FipsVectors) {
   const struct {
     std::string bytes;
     const char* digest;
-  } kCases[] = {
+  } cases[] = {
       {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
       {"abc",
        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
@@ -22,7 +22,7 @@ TEST(Sha256Test, FipsVectors) {
       {std::string(1000000, 'a'),
        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     EXPECT_EQ(Sha256(c.bytes), c.digest) << c.bytes.size() << " bytes";
   }
 }

@@ -84,7 +84,7 @@ TEST(Utf8Test, FindsTheFirstInvalidByte) {
   const struct {
     const char* text;
     size_t expected;
-  } kCases[] = {
+  } cases[] = {
       {"", kValid},
       {"abc", kValid},
       {"\xc3\xa9t\xc3\xa9", kValid},
@@ -98,7 +98,7 @@ TEST(Utf8Test, FindsTheFirstInvalidByte) {
       {"abc\xf4\x90\x80\x80", 3},  // above U+10FFFF
       {"\xc3\xa9\x80", 2},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     EXPECT_EQ(FindInvalidUtf8(c.text), c.expected)
         << testing::PrintToString(c.text);
   }

@@ -44,7 +44,7 @@ TEST(VocabularyTest, ErrorsNameTheLine) {
   const struct {
     std::string text;
     const char* expected;
-  } kCases[] = {
+  } cases[] = {
       {"<unk>\n\n<s>\n</s>\n", "line 2: the word is empty"},
       {"<unk>\n<s>\n</s>\n\n", "line 4: the word is empty"},
       {"<unk>\n<s>\n</s>\na b\n", "line 4: the word contains white space"},
@@ -62,7 +62,7 @@ TEST(VocabularyTest, ErrorsNameTheLine) {
       {"<unk>\n<s>\n", "the marker </s> is missing"},
       {"", "is missing"},
   };
-  for (const auto& c : kCases) {
+  for (const auto& c : cases) {
     const absl::Status status = Vocabulary::Parse(c.text).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << c.text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.expected));
@@ -103,10 +103,12 @@ TEST(VocabularyTest, ViewsStayValidAfterAMove) {
 TEST(VocabularyTest, CheckSameWordsReportsTheFirstDifference) {
   const Vocabulary expected =
       Vocabulary::Parse("<unk>\n<s>\n</s>\na\n").value();
-  const auto error = [&](std::string text) {
-    return CheckSameWords(expected, Vocabulary::Parse(text).value()).ToString();
+  const auto error = [&](absl::string_view text) {
+    return CheckSameWords(expected,
+                          Vocabulary::Parse(std::string(text)).value())
+        .ToString();
   };
-  EXPECT_EQ(error(std::string(expected.text())), "OK");
+  EXPECT_EQ(error(expected.text()), "OK");
   EXPECT_EQ(error("<unk>\n</s>\n<s>\na\n"),
             "INVALID_ARGUMENT: word 1: expected '<s>', found '</s>'");
   EXPECT_EQ(error("<unk>\n<s>\n</s>\nb\nc\n"),

@@ -25,6 +25,7 @@ Words Split(const std::string& text) {
 BleuCounts Count(const std::string& system,
                  const std::vector<std::string>& references) {
   std::vector<Words> split;
+  split.reserve(references.size());
   for (const std::string& reference : references) {
     split.push_back(Split(reference));
   }

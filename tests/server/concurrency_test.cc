@@ -65,11 +65,13 @@ TEST(ConcurrencyTest, EveryThreadGetsTheAnswersOfOne) {
   const Limits limits;
   const TestServing serving(*store, limits);
   std::vector<std::string> expected;
+  expected.reserve(kSeeds);
   for (int seed = 0; seed < kSeeds; ++seed) {
     expected.push_back(AnswerAll(serving, seed));
   }
   std::vector<std::vector<std::string>> found(kThreads);
   std::vector<std::thread> threads;
+  threads.reserve(found.size());
   for (std::vector<std::string>& mine : found) {
     threads.emplace_back([&serving, &mine] {
       for (int seed = 0; seed < kSeeds; ++seed) {

@@ -163,6 +163,7 @@ TEST(DrainTest, NoCallThatArrivesDuringADrainIsCancelled) {
     std::atomic<bool> stop = false;
     std::atomic<int> answered = 0, other = 0;
     std::vector<std::thread> clients;
+    clients.reserve(8);
     for (int i = 0; i < 8; ++i) {
       clients.emplace_back([&] {
         const auto channel = Connect(live.address());

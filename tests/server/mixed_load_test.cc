@@ -29,8 +29,8 @@ class MixedLoadTest : public ServerWithOptions {
 };
 
 std::string RandomText(std::mt19937& random) {
-  static const char* const kWords[] = {"the",   "cat", "is", "small",
-                                       "zebra", "a",   "dog"};
+  static constexpr const char* kWords[] = {"the",   "cat", "is", "small",
+                                           "zebra", "a",   "dog"};
   std::string text = "the";
   for (unsigned n = random() % 30; n > 0; --n) {
     absl::StrAppend(&text, " ", kWords[random() % 7]);
@@ -141,7 +141,7 @@ TEST_F(MixedLoadTest, OverloadIsRefusedWithARetryHint) {
   for (Call& call : calls) {
     stub->async()->Score(
         &call.context, &request, &call.response,
-        [&call](grpc::Status status) { call.status.set_value(status); });
+        [&call](const grpc::Status& status) { call.status.set_value(status); });
   }
   int answered = 0, refused = 0;
   for (Call& call : calls) {

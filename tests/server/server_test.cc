@@ -334,6 +334,7 @@ TEST(ConcurrencyTest, EveryAnswerEqualsThatOfTheCallAlone) {
   LiveServer live;
   const std::vector<Call> calls = MixedCalls();
   std::vector<std::vector<std::string>> expected;
+  expected.reserve(calls.size());
   for (const Call& call : calls) {
     expected.push_back(Answer(live.channel(), call));
   }

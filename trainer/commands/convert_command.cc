@@ -85,7 +85,8 @@ absl::StatusOr<uint64_t> ConvertNgram(const ConvertOptions& options,
         absl::StrCat(source.version, ": expected the family ngram, found ",
                      source.handle->manifest().family()));
   }
-  const auto file = source.handle->files().find(kNgramFile);
+  const ModelFiles files = source.handle->files();
+  const auto file = files.find(kNgramFile);
   if (options.layout.is_compact() && CountTrie::Matches(file->second)) {
     return absl::InvalidArgumentError(absl::StrCat(
         source.version,

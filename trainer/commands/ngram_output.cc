@@ -65,7 +65,7 @@ absl::StatusOr<uint64_t> WriteNgramModel(
     const NgramFileContents& file,
     std::map<std::string, std::string> properties,
     std::vector<std::string> self_test) {
-  const absl::StatusOr<uint64_t> version =
+  absl::StatusOr<uint64_t> version =
       PublishNgram(output.target.store, output.target.model, vocabulary, file,
                    std::move(properties), std::move(self_test));
   if (!version.ok()) return version;
@@ -79,7 +79,7 @@ absl::StatusOr<uint64_t> WriteNgramModel(
   std::error_code error;
   const uint64_t bytes = std::filesystem::file_size(files.ngram, error);
   if (error) return absl::ErrnoToStatus(error.value(), files.ngram);
-  const absl::StatusOr<uint64_t> version =
+  absl::StatusOr<uint64_t> version =
       PublishNgram(output.target.store, output.target.model, files,
                    std::move(properties), std::move(self_test));
   if (!version.ok()) return version;

@@ -156,7 +156,7 @@ absl::Status SpillToPartitions(const SortTask& task, SpillWindows spill,
   const int partitions = CountPartitions(
       task, EstimateSpillBytes(task.format, task.windows, task.word_counts));
   const uint64_t buffer_bytes =
-      std::clamp<uint64_t>(task.memory / 4 / (partitions * task.threads),
+      std::clamp<uint64_t>(task.memory / 4 / partitions / task.threads,
                            kMinBufferBytes, kMaxBufferBytes);
   auto files =
       SpillFiles::Create(work.File(kSpillPrefix), partitions, task.format);

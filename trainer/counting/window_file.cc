@@ -18,7 +18,7 @@ constexpr size_t kDigestBytes = 64;
 // The size of what stands after the windows: the numbers of windows and of
 // positions, the first and the last window, the digest, and the magic.
 constexpr uint64_t EndBytes(int order) {
-  return 8 + 8 + 2 * 4 * static_cast<uint64_t>(order) + kDigestBytes +
+  return 8 + 8 + static_cast<uint64_t>(order) * 2 * 4 + kDigestBytes +
          kWindowEnd.size();
 }
 

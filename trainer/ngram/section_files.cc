@@ -18,6 +18,7 @@ constexpr size_t kSectionBufferBytes = 64 << 10;
 
 std::vector<std::string> SectionFiles::Names(const std::string& prefix) {
   std::vector<std::string> names;
+  names.reserve(kNames.size());
   for (absl::string_view name : kNames) {
     names.push_back(absl::StrCat(prefix, "-", name));
   }

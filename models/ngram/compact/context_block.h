@@ -78,7 +78,7 @@ struct BlockLarges {
   // Returns how many children the first i have. REQUIRES: i <= count.
   uint32_t Children(uint32_t i) const {
     if (i == 0) return 0;
-    const uint8_t* sum = at + 4 + (i - 1) * sum_bytes;
+    const uint8_t* sum = at + 4 + size_t{i - 1} * sum_bytes;
     return sum_bytes == 4 ? LoadUnaligned<uint32_t>(sum)
                           : LoadUnaligned<uint16_t>(sum);
   }

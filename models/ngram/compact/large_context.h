@@ -2,6 +2,7 @@
 #ifndef LMSERVE_MODELS_NGRAM_COMPACT_LARGE_CONTEXT_H_
 #define LMSERVE_MODELS_NGRAM_COMPACT_LARGE_CONTEXT_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "models/ngram/compact/bits.h"
@@ -50,7 +51,7 @@ struct LargeContext {
   // The offset of the counts in its data, in bytes.
   uint32_t counts_at() const { return (packed & 0x7FFFFF) * 2; }
 
-  static constexpr uint64_t kMaxCountsAt = 0x7FFFFF * 2;
+  static constexpr uint64_t kMaxCountsAt = uint64_t{0x7FFFFF} * 2;
   // REQUIRES: counts_at is even and at most kMaxCountsAt; width < 64.
   static uint32_t Pack(RankList list, uint32_t width, uint64_t counts_at) {
     return static_cast<uint32_t>(list) << 29 | width << 23 |
@@ -82,11 +83,12 @@ struct FanoList {
 
   // Returns the low bits of the rank of a child.
   uint32_t Low(uint32_t i) const {
-    return low_bits == 8 ? lows[i] : LoadUnaligned<uint16_t>(lows + 2 * i);
+    return low_bits == 8 ? lows[i]
+                         : LoadUnaligned<uint16_t>(lows + size_t{2} * i);
   }
   // Returns the bit of `upper` where the bucket kSampled * (i + 1) starts.
   uint32_t Sample(uint32_t i) const {
-    return LoadUnaligned<uint32_t>(samples + 4 * i);
+    return LoadUnaligned<uint32_t>(samples + size_t{4} * i);
   }
 
   int low_bits;
@@ -112,13 +114,13 @@ struct CountGroups {
       : offsets(data + large.counts_at()),
         wide(large.width() != 0),
         groups((large.size + kGroupCounts - 1) / kGroupCounts),
-        fields(offsets + (groups + 1) * (wide ? 4 : 2)) {}
+        fields(offsets + size_t{groups + 1} * (wide ? 4 : 2)) {}
 
   // The offset of a group in `fields`, in units of 4 bytes, where a group takes
   // as many units as its fields have bits. i <= groups.
   uint32_t Offset(uint32_t i) const {
-    return wide ? LoadUnaligned<uint32_t>(offsets + 4 * i)
-                : LoadUnaligned<uint16_t>(offsets + 2 * i);
+    return wide ? LoadUnaligned<uint32_t>(offsets + size_t{4} * i)
+                : LoadUnaligned<uint16_t>(offsets + size_t{2} * i);
   }
 
   const uint8_t* offsets;
@@ -141,20 +143,22 @@ inline CountField FindLargeCount(const LargeContext& large, const uint8_t* data,
     offset = groups.Offset(group);
     end = groups.Offset(group + 1);
   } else {  // one load
-    const auto both = LoadUnaligned<uint32_t>(groups.offsets + 2 * group);
+    const auto both =
+        LoadUnaligned<uint32_t>(groups.offsets + size_t{2} * group);
     offset = both & 0xFFFF;
     end = both >> 16;
   }
   const auto width = static_cast<int>(end - offset);
-  return {groups.fields + 4 * offset, i % kGroupCounts * width, width};
+  return {groups.fields + size_t{4} * offset, i % kGroupCounts * width, width};
 }
 
 // Prefetches what FindLargeCount() reads first.
 inline void PrefetchLargeCount(const LargeContext& large, const uint8_t* data,
                                uint32_t i) {
   const uint8_t* counts = data + large.counts_at();
-  __builtin_prefetch(
-      large.size <= kGroupCounts ? counts : counts + i / kGroupCounts * 2);
+  __builtin_prefetch(large.size <= kGroupCounts
+                         ? counts
+                         : counts + size_t{2} * (i / kGroupCounts));
 }
 
 // Returns where the list of the likeliest children starts.
@@ -165,7 +169,7 @@ inline const uint8_t* LargeBestAt(const LargeContext& large,
   const uint32_t last = groups.Offset(groups.groups - 1);
   const uint32_t width = groups.Offset(groups.groups) - last;
   const uint32_t fields = large.size - (groups.groups - 1) * kGroupCounts;
-  return groups.fields + 4 * (last + (fields * width + 31) / 32);
+  return groups.fields + size_t{4} * (last + (fields * width + 31) / 32);
 }
 
 }  // namespace lmserve

@@ -335,9 +335,9 @@ RankList RankLevelBuilder::ChooseList(uint32_t size, uint32_t range) const {
   const uint64_t fano8 = FanoBytes(size, range, 8);
   const uint64_t fano16 = FanoBytes(size, range, 16);
   const uint64_t fano = std::min(fano8, fano16);
-  const bool is_short =
-      size <= kGroupCounts && range <= 65'536 && 2 * size <= fano + fano / 4;
-  const uint64_t list = is_short ? 2 * size : fano;
+  const bool is_short = size <= kGroupCounts && range <= 65'536 &&
+                        uint64_t{2} * size <= fano + fano / 4;
+  const uint64_t list = is_short ? uint64_t{2} * size : fano;
   // A bitmap is found faster than a list, so it may be larger.
   bool is_bitmap = bitmap * 4 <= list * 5;
   if (order_ == 1) {
@@ -378,8 +378,8 @@ void RankLevelBuilder::AppendFano(const CountedContext& context, uint32_t range,
   const auto end_bucket = [&] {
     ++bit;
     if (++bucket % FanoList::kSampled != 0) return;
-    std::memcpy(&data_[samples + (bucket / FanoList::kSampled - 1) * 4], &bit,
-                sizeof(bit));
+    std::memcpy(&data_[samples + size_t{4} * (bucket / FanoList::kSampled - 1)],
+                &bit, sizeof(bit));
   };
   for (const CountedContext::Child& child : context.children) {
     while (bucket < child.rank >> low_bits) end_bucket();

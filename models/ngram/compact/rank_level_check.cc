@@ -144,7 +144,7 @@ class LevelCheck {
     for (int i = 0; i < marks_count; ++i) {
       const uint32_t size = marks[i] & 15;
       if (size != kLargeMark) {
-        small_bits += size * level_.child_bits[marks[i] >> 4];
+        small_bits += uint64_t{size} * level_.child_bits[marks[i] >> 4];
       }
     }
     if (end - small_fields < static_cast<ptrdiff_t>((small_bits + 7) / 8)) {
@@ -153,7 +153,8 @@ class LevelCheck {
     }
     block_at_ = small_fields + (small_bits + 7) / 8 - level_.blocks;
 
-    int single = 0, mark = 0;
+    uint64_t single = 0;
+    int mark = 0;
     uint32_t large = 0;
     uint64_t bit = 0, large_children = 0;
     for (int slot = 0; slot < kBlockContexts; ++slot) {
@@ -192,10 +193,11 @@ class LevelCheck {
       for (uint32_t i = 0; i < size; ++i) {
         const int width = level_.rank_bits[widths];
         absl::Status status = CheckNextRank(
-            small_fields, i, ReadBits(small_fields, bit + i * width, width));
+            small_fields, i,
+            ReadBits(small_fields, bit + uint64_t{i} * width, width));
         if (!status.ok()) return status;
       }
-      bit += size * level_.child_bits[widths];
+      bit += uint64_t{size} * level_.child_bits[widths];
       children_ += size;
     }
     if (large != larges.count) {
@@ -265,7 +267,7 @@ class LevelCheck {
                                  2 * large.size, large.counts_at());
         }
         for (uint32_t i = 0; i < large.size; ++i) {
-          const uint8_t* at = data + 2 * i;
+          const uint8_t* at = data + size_t{2} * i;
           absl::Status status =
               CheckNextRank(at, i, LoadUnaligned<uint16_t>(at));
           if (!status.ok()) return status;
@@ -291,7 +293,7 @@ class LevelCheck {
     }
     uint32_t before = 0;
     for (uint32_t cell = 0; cell < cells; ++cell) {
-      const uint8_t* at = data + cell * kCellBytes;
+      const uint8_t* at = data + size_t{cell} * kCellBytes;
       if (LoadUnaligned<uint32_t>(at) != before) {
         return BrokenNgramFile(OffsetOf(at), "ranks before a cell", before,
                                LoadUnaligned<uint32_t>(at));
@@ -388,7 +390,7 @@ class LevelCheck {
       const uint32_t width =
           groups.Offset(groups.groups) - groups.Offset(groups.groups - 1);
       const uint32_t fields = large.size - (groups.groups - 1) * kGroupCounts;
-      last += (fields * width + 31) / 32 * 4;
+      last += size_t{4} * ((fields * width + 31) / 32);
     }
     const int position_bits = BitWidth(large.size - 1);
     const bool has_best = large.size > kListedChildren;
@@ -415,7 +417,8 @@ class LevelCheck {
     if (!has_best) return absl::OkStatus();
     std::vector<uint64_t> positions;
     for (uint32_t i = 0; i < kListedChildren; ++i) {
-      positions.push_back(ReadBits(best, i * position_bits, position_bits));
+      positions.push_back(
+          ReadBits(best, uint64_t{i} * position_bits, position_bits));
     }
     std::sort(positions.begin(), positions.end());
     if (positions.back() >= large.size ||
@@ -512,7 +515,7 @@ absl::Status CheckSmoothing(const CountSmoothing& smoothing, uint64_t offset) {
   for (int count = 0; count < 4; ++count) {
     const double discount = smoothing.discount[count];
     if (!(discount >= 0 && discount <= count)) {
-      return BrokenNgramFile(offset + 8 * count,
+      return BrokenNgramFile(offset + sizeof(discount) * count,
                              absl::StrCat("discount for a count of ", count),
                              absl::StrCat("0 to ", count), discount);
     }
@@ -527,7 +530,7 @@ absl::Status CheckSmoothing(const CountSmoothing& smoothing, uint64_t offset) {
 absl::StatusOr<RankLevel> ParseRankLevel(absl::string_view file,
                                          const RankLevelRecord& record,
                                          const LevelPlace& place) {
-  const absl::StatusOr<RankLevel> level =
+  absl::StatusOr<RankLevel> level =
       FindLevel(Sections(file), record, place.record_at, place.contexts);
   if (!level.ok()) return level.status();
   const absl::Status status = LevelCheck(file, *level, record, place).Run();

@@ -49,7 +49,7 @@ void RankContext::ReadBlock(NgramId id) {
       ++larges_before;
     } else {
       small_before += n;
-      bits_before += n * level_->child_bits[marks[i] >> 4];
+      bits_before += uint64_t{n} * level_->child_bits[marks[i] >> 4];
     }
   }
   if ((singles >> slot & 1) == 0 && (marks[marks_before] & 15) == kLargeMark) {
@@ -72,7 +72,7 @@ void RankContext::ReadBlock(NgramId id) {
     count_bits_ = level_->count_bits[widths];
     ranks_at_ = bits_before;
   }
-  counts_at_ = ranks_at_ + size_ * rank_bits_;
+  counts_at_ = ranks_at_ + uint64_t{size_} * rank_bits_;
   CountSums sums;
   for (uint32_t i = 0; i < size_; ++i) sums.Add(Count(i));
   weights_ = sums.Weights(level_->smoothing);
@@ -88,7 +88,8 @@ void RankContext::ReadLarge(uint64_t index) {
 
 uint64_t RankContext::Count(uint32_t i) const {
   if (large_ == nullptr) {
-    return 1 + ReadBits(bits_, counts_at_ + i * count_bits_, count_bits_);
+    return 1 +
+           ReadBits(bits_, counts_at_ + uint64_t{i} * count_bits_, count_bits_);
   }
   return FindLargeCount(*large_, data_, i).Count();
 }
@@ -115,25 +116,25 @@ uint64_t SelectBit(const uint8_t* bits, uint64_t from, uint64_t i) {
 uint32_t RankContext::Rank(uint32_t i) const {
   if (large_ == nullptr) {
     return static_cast<uint32_t>(
-        ReadBits(bits_, ranks_at_ + i * rank_bits_, rank_bits_));
+        ReadBits(bits_, ranks_at_ + uint64_t{i} * rank_bits_, rank_bits_));
   }
   switch (large_->list()) {
     case RankList::kEmpty:
       break;
     case RankList::kShort:
-      return LoadUnaligned<uint16_t>(data_ + 2 * i);
+      return LoadUnaligned<uint16_t>(data_ + size_t{2} * i);
     case RankList::kBitmap: {
       // Finds the last cell that has at most i children before it.
       uint32_t low = 0, high = large_->counts_at() / kCellBytes;
       while (high - low > 1) {
         const uint32_t middle = low + (high - low) / 2;
-        if (LoadUnaligned<uint32_t>(data_ + middle * kCellBytes) <= i) {
+        if (LoadUnaligned<uint32_t>(data_ + size_t{middle} * kCellBytes) <= i) {
           low = middle;
         } else {
           high = middle;
         }
       }
-      const uint8_t* cell = data_ + low * kCellBytes;
+      const uint8_t* cell = data_ + size_t{low} * kCellBytes;
       return low * kCellRanks +
              static_cast<uint32_t>(
                  SelectBit(cell + 4, 0, i - LoadUnaligned<uint32_t>(cell)));
@@ -154,7 +155,7 @@ uint32_t FindInBitmap(const LargeContext& large, const uint8_t* data,
                       uint32_t rank) {
   const uint32_t cell = rank / kCellRanks, bit = rank % kCellRanks;
   if (cell >= large.counts_at() / kCellBytes) return kNoRank;
-  const uint8_t* at = data + cell * kCellBytes;
+  const uint8_t* at = data + size_t{cell} * kCellBytes;
   if (ReadBits(at + 4, bit, 1) == 0) return kNoRank;
   uint32_t before = LoadUnaligned<uint32_t>(at);
   for (uint32_t begin = 0; begin < bit; begin += 32) {
@@ -216,8 +217,8 @@ void RankContext::Ranks(std::vector<uint32_t>* ranks) const {
     const uint32_t cells = large_->counts_at() / kCellBytes;
     for (uint32_t cell = 0; cell < cells; ++cell) {
       for (uint32_t at = 0; at < kCellRanks; at += 32) {
-        auto bits =
-            LoadUnaligned<uint32_t>(data_ + cell * kCellBytes + 4 + at / 8);
+        auto bits = LoadUnaligned<uint32_t>(data_ + size_t{cell} * kCellBytes +
+                                            4 + at / 8);
         for (; bits != 0; bits &= bits - 1) {
           ranks->push_back(cell * kCellRanks + at + std::countr_zero(bits));
         }
@@ -244,7 +245,7 @@ void RankContext::Ranks(std::vector<uint32_t>* ranks) const {
 uint32_t RankContext::Best(uint32_t i) const {
   const int width = BitWidth(size_ - 1);
   return static_cast<uint32_t>(
-      ReadBits(LargeBestAt(*large_, data_), i * width, width));
+      ReadBits(LargeBestAt(*large_, data_), uint64_t{i} * width, width));
 }
 
 std::optional<ChildPath> FindPath(absl::Span<const RankContext> contexts,

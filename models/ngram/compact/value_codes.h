@@ -104,7 +104,7 @@ struct ValueCodes {
   static uint32_t CodesBefore(const uint8_t* cell, uint32_t bit) {
     // The number of codes before the cell is in the bits before the first.
     const uint32_t end = bit + 32;
-    const auto ones = [&](int i, uint32_t begin) {
+    const auto ones = [&](size_t i, uint32_t begin) {
       const uint32_t count = end > begin ? end - begin : 0;
       const uint64_t below =
           count < 64 ? (uint64_t{1} << count) - 1 : ~uint64_t{0};

@@ -109,6 +109,7 @@ std::vector<float> QuantizeValues(absl::Span<const float> values,
   }
   std::vector<float> centers(means.begin(), means.end());
   std::vector<float> firsts;
+  firsts.reserve(starts.size());
   for (size_t start : starts) firsts.push_back(collected.values[start]);
   for (float& value : quantized) {
     if (IsKept(value)) continue;

@@ -48,7 +48,7 @@ struct WordNgrams {
   int stride;
   int size;
 
-  NgramId id(int order) const { return ids[(order - 1) * stride]; }
+  NgramId id(int order) const { return ids[ptrdiff_t{order - 1} * stride]; }
 };
 
 // Returns ln P of a word with these n-grams, of which those of the word before

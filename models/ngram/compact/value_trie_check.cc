@@ -251,7 +251,8 @@ absl::Status CheckBest(const ValueTrie& trie, int k, uint64_t larges_at) {
     const uint8_t* best = LargeBestAt(large, level.LargeData(large, index));
     const int width = BitWidth(large.size - 1);
     const auto listed = [&](uint32_t i) {
-      return child(static_cast<uint32_t>(ReadBits(best, i * width, width)));
+      return child(
+          static_cast<uint32_t>(ReadBits(best, uint64_t{i} * width, width)));
     };
     bool sorted = true;
     for (uint32_t i = 1; i < kListedChildren && sorted; ++i) {

@@ -72,6 +72,7 @@ const std::vector<absl::string_view> kWords = {"<unk>", "<s>", "</s>", "a"};
 // Returns the natural logarithm of each probability.
 std::vector<float> Logs(const std::vector<double>& probabilities) {
   std::vector<float> logs;
+  logs.reserve(probabilities.size());
   for (double p : probabilities) logs.push_back(std::log(p));
   return logs;
 }
@@ -191,6 +192,7 @@ TEST(MixtureModelTest, WeightsAreScaledToTheSum1) {
 std::string Error(const std::vector<double>& weights,
                   const std::vector<absl::string_view>& last = kWords) {
   std::vector<MixtureModel::Member> members;
+  members.reserve(weights.size());
   for (double weight : weights) {
     members.push_back({Table({0, 0, 0, 0}), weight});
   }

@@ -222,6 +222,7 @@ TEST_P(KernelsTest, TanhInPlace) {
     const std::vector<double> before(x.begin(), x.end());
     TanhInPlace(absl::MakeSpan(x));
     std::vector<double> expected;
+    expected.reserve(before.size());
     for (double value : before) expected.push_back(std::tanh(value));
     ExpectNear(x, expected);
   }

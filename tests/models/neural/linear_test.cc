@@ -148,6 +148,7 @@ TEST_P(LinearTest, ThreadsShareIt) {
   const Floats expected = Apply(x_.data(), kRows, &scratch);
   std::vector<Floats> found(4);
   std::vector<std::thread> threads;
+  threads.reserve(found.size());
   for (Floats& mine : found) {
     threads.emplace_back([this, &mine] {
       LinearScratch own;

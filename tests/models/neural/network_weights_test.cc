@@ -180,7 +180,8 @@ TEST(NetworkWeightsTest, TiedOutput) {
 }
 
 TEST(NetworkWeightsTest, WrongShapes) {
-  const auto set = [](const std::string& name, std::vector<int64_t> shape) {
+  const auto set = [](const std::string& name,
+                      const std::vector<int64_t>& shape) {
     return [=](Weights* weights) { weights->Set(name, shape); };
   };
   EXPECT_EQ(RecurrentError(set("encoder.weight", {11, 5})),

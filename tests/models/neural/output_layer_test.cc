@@ -5,7 +5,9 @@
 #include "models/neural/output_layer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <ostream>
@@ -214,7 +216,8 @@ TEST_P(OutputLayerTest, ScoreHasTheBitsOfDistribution) {
   for (size_t r = 0; r < kRows; ++r) {
     for (size_t i = 0; i < words[r].size(); ++i) {
       const float expected = distributions[r * size() + words[r][i]];
-      ASSERT_EQ(std::memcmp(&found[r][i], &expected, sizeof(float)), 0)
+      ASSERT_EQ(std::bit_cast<uint32_t>(found[r][i]),
+                std::bit_cast<uint32_t>(expected))
           << "row " << r << ", word " << words[r][i] << ": " << found[r][i]
           << " and " << expected;
     }

@@ -108,7 +108,7 @@ std::vector<std::vector<double>> Keys(const Translator& translator,
   std::vector<double> h(4);
   std::vector<std::vector<double>> keys;
   for (WordId word : source) {
-    const auto row = embedding.begin() + word * 3;
+    const auto row = embedding.begin() + size_t{word} * 3;
     const std::vector<double> input =
         Times(layer("weight_ih"), std::vector<double>(row, row + 3));
     const std::vector<double> recurrent = Times(layer("weight_hh"), h);
@@ -132,6 +132,7 @@ TEST(AttendTest, IsTheSoftmaxOfProducts) {
       ASSERT_EQ(state.size(), sizeof(void*) + sizeof(h));
       std::memcpy(h, state.data() + sizeof(void*), sizeof(h));
       std::vector<float> expected;
+      expected.reserve(keys.size());
       for (const std::vector<double>& key : keys) {
         expected.push_back(static_cast<float>(
             std::exp(std::inner_product(key.begin(), key.end(), h, 0.0))));

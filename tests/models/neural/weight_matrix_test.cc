@@ -44,11 +44,11 @@ WeightMatrix Of(const ConvertedMatrix& converted, Precision precision,
   return matrix;
 }
 
-// Returns random numbers of many magnitudes.
-Floats RandomFloats(size_t n) {
+// Returns a matrix of random numbers of many magnitudes.
+Floats RandomFloats(size_t rows, size_t cols) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
-  Floats numbers(n);
+  Floats numbers(rows * cols);
   for (float& x : numbers) x = normal(random) * std::exp(4 * normal(random));
   return numbers;
 }
@@ -96,7 +96,7 @@ TEST(Bf16Test, SpecialNumbers) {
 }
 
 TEST(WeightMatrixTest, FloatsSurviveARoundTrip) {
-  const Floats numbers = RandomFloats(7 * 5);
+  const Floats numbers = RandomFloats(7, 5);
   const WeightMatrix matrix = WeightMatrix::Of(numbers, 7, 5);
   const ConvertedMatrix same = ConvertMatrix(matrix, Precision::kFloat);
   EXPECT_EQ(same.bytes, matrix.bytes);
@@ -106,7 +106,7 @@ TEST(WeightMatrixTest, FloatsSurviveARoundTrip) {
 }
 
 TEST(WeightMatrixTest, Bf16IsTheNearest) {
-  const Floats numbers = RandomFloats(50 * 40);
+  const Floats numbers = RandomFloats(50, 40);
   const ConvertedMatrix converted =
       ConvertMatrix(WeightMatrix::Of(numbers, 50, 40), Precision::kBf16);
   EXPECT_EQ(converted.bytes.size(), 50u * 40 * 2);
@@ -123,7 +123,7 @@ TEST(WeightMatrixTest, Bf16IsTheNearest) {
 }
 
 TEST(WeightMatrixTest, Int8ErrorIsAtMostHalfAStep) {
-  const Floats numbers = RandomFloats(50 * 40);
+  const Floats numbers = RandomFloats(50, 40);
   const ConvertedMatrix converted =
       ConvertMatrix(WeightMatrix::Of(numbers, 50, 40), Precision::kInt8);
   EXPECT_EQ(converted.bytes.size(), 50u * 40);
@@ -176,7 +176,7 @@ TEST(WeightMatrixTest, Int8OfTinyNumbers) {
 }
 
 TEST(WeightMatrixTest, RowsAreViews) {
-  const Floats numbers = RandomFloats(9 * 3);
+  const Floats numbers = RandomFloats(9, 3);
   const WeightMatrix floats = WeightMatrix::Of(numbers, 9, 3);
   for (Precision precision :
        {Precision::kFloat, Precision::kBf16, Precision::kInt8}) {
@@ -195,7 +195,7 @@ TEST(WeightMatrixTest, RowsAreViews) {
 
 // In a file, the bytes of a matrix may be at an odd address.
 TEST(WeightMatrixTest, NeedsNoAlignment) {
-  const Floats numbers = RandomFloats(4 * 3);
+  const Floats numbers = RandomFloats(4, 3);
   for (Precision precision :
        {Precision::kFloat, Precision::kBf16, Precision::kInt8}) {
     const ConvertedMatrix converted =

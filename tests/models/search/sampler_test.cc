@@ -120,8 +120,8 @@ class SamplerTest : public testing::Test {
           << model_.vocabulary().word(word);
     }
     // The quantiles at 1 - 1e-6 for 0, 1, ..., 9 degrees of freedom.
-    const double kLimits[] = {1e-9,  23.93, 27.63, 30.66, 33.38,
-                              35.89, 38.26, 40.52, 42.70, 44.81};
+    static constexpr double kLimits[] = {1e-9,  23.93, 27.63, 30.66, 33.38,
+                                         35.89, 38.26, 40.52, 42.70, 44.81};
     ASSERT_LE(expected.size(), std::size(kLimits));
     EXPECT_LT(chi_squared, kLimits[expected.size() - 1]);
   }
@@ -255,7 +255,7 @@ TEST_F(SamplerTest, PenaltyOfOneHasNoEffect) {
 class OnlyUnknownSamplerTest : public testing::TestWithParam<SamplerOptions> {};
 
 TEST_P(OnlyUnknownSamplerTest, NoWordIsLeft) {
-  const float kNever = -std::numeric_limits<float>::infinity();
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
   NgramTable table;
   table.levels.resize(1);
   table.levels[0].words = {0, 1, 2};

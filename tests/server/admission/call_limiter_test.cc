@@ -61,6 +61,7 @@ TEST(CallLimiterTest, WaitsForAllRunningCalls) {
   CallLimiter limiter;
   std::vector<int> done(kCalls);
   std::vector<std::thread> calls;
+  calls.reserve(kCalls);
   for (int i = 0; i < kCalls; ++i) {
     calls.emplace_back(
         [&done, i, permit = limiter.Enter("a").value()] { done[i] = 1; });

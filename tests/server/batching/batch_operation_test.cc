@@ -29,6 +29,7 @@ class BatchOperationTest : public testing::Test {
     const size_t words = operation.TakeQueries(limit, &batch);
     EXPECT_LE(words, limit);
     std::vector<size_t> sizes;
+    sizes.reserve(batch.size());
     for (const LanguageModel::Query& query : batch) {
       sizes.push_back(query.words.size());
     }

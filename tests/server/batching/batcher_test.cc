@@ -120,7 +120,7 @@ TEST_F(BatcherTest, AnswersDoNotDependOnTheOtherWorkInABatch) {
     std::promise<void> all;
     for (size_t i = 0; i < kReadings; ++i) {
       RunDetached(Read(batcher, models[i % 2], &found[i]),
-                  [&](absl::Status status) {
+                  [&](const absl::Status& status) {
                     EXPECT_TRUE(status.ok()) << status;
                     if (--left == 0) all.set_value();
                   });
@@ -161,7 +161,7 @@ TEST_F(BatcherTest, LongInlineWorkContinuesInTheQueue) {
                        inline_words.push_back(batch.words);
                      }
                    }});
-  RunDetached(Read(batcher, handle, &found), [&](absl::Status status) {
+  RunDetached(Read(batcher, handle, &found), [&](const absl::Status& status) {
     EXPECT_TRUE(status.ok()) << status;
     done.set_value();
   });
@@ -204,7 +204,7 @@ TEST_F(BatcherTest, ManyInlineWorksOfOneRequestGoThroughTheQueue) {
   };
   Call call;
   std::promise<void> done;
-  RunDetached(read(call), [&](absl::Status status) {
+  RunDetached(read(call), [&](const absl::Status& status) {
     EXPECT_TRUE(status.ok()) << status;
     done.set_value();
   });
@@ -277,7 +277,7 @@ TEST_F(BatcherTest, AttentionIsThatOfTheModel) {
     model.decoder().Score({&query, 1});
     states.push_back(state);
     const TranslationModel::AttentionQuery look = {
-        state, absl::MakeSpan(expected).subspan(i * 3, 3)};
+        state, absl::MakeSpan(expected).subspan(size_t{3} * i, 3)};
     model.Attend({&look, 1});
   }
   for (size_t batch_words : {1, 4, 50}) {
@@ -310,7 +310,7 @@ class HeldBatcherTest : public BatcherTest {
                     EXPECT_EQ(batch.queue_seconds.size(), batch.calls);
                   }}) {
     std::promise<void> held;
-    RunDetached(Hold(&held), [](absl::Status) {});
+    RunDetached(Hold(&held), [](const absl::Status&) {});
     held.get_future().wait();
   }
 
@@ -504,10 +504,11 @@ TEST_F(BatcherTest, LookUpModelsRunOnTheCallersThread) {
   Reading reading = {
       {3, 4, 5}, std::vector<float>(3), std::vector<ScoredWord>(2)};
   const std::thread::id here = std::this_thread::get_id();
-  RunDetached(Read(batcher, Get("tiny"), &reading), [&](absl::Status status) {
-    EXPECT_TRUE(status.ok()) << status;
-    EXPECT_EQ(std::this_thread::get_id(), here);
-  });
+  RunDetached(Read(batcher, Get("tiny"), &reading),
+              [&](const absl::Status& status) {
+                EXPECT_TRUE(status.ok()) << status;
+                EXPECT_EQ(std::this_thread::get_id(), here);
+              });
   EXPECT_EQ(reading,
             Read(*Get("tiny")->model().left_to_right(), reading.words, 2));
 }
@@ -521,7 +522,7 @@ TEST_F(BatcherTest, TheDestructorFinishesAllQueuedWork) {
     Batcher batcher({.threads = 2});
     for (Reading& reading : readings) {
       RunDetached(Read(batcher, handle, &reading),
-                  [&](absl::Status) { ++done; });
+                  [&](const absl::Status&) { ++done; });
     }
   }
   EXPECT_EQ(done, 50);

@@ -28,7 +28,7 @@ TEST(ClientTableTest, LimitsTheConnectionsOfAllClients) {
   ClientTable::Ticket b = table.Enter("b");
   EXPECT_FALSE(table.Enter("c"));
   const ClientTable::Ticket moved = std::move(b);
-  EXPECT_FALSE(b);
+  EXPECT_FALSE(b);  // NOLINT(bugprone-use-after-move): empty after a move
   EXPECT_TRUE(moved);
   EXPECT_EQ(table.connections(), 2u);
 }

@@ -102,6 +102,7 @@ class BidirectionalServerTest : public testing::Test {
 
   static std::vector<ScoredWord> Words(const NextWords& next) {
     std::vector<ScoredWord> words;
+    words.reserve(next.ids_size());
     for (int i = 0; i < next.ids_size(); ++i) {
       words.push_back({next.ids(i), next.log_probs(i)});
     }

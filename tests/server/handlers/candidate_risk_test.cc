@@ -88,7 +88,7 @@ TEST_F(CandidateRiskTest, IdsAreComparedAsWords) {
 }
 
 TEST_F(CandidateRiskTest, TheComparisonsHaveALimit) {
-  limits_.bytes_compared = 2 * 12;
+  limits_.bytes_compared = uint64_t{2} * 12;
   const std::string request =
       absl::StrCat("models: 'tiny' ", kTwo, "minimum_bayes_risk {} ");
   EXPECT_TRUE(Try(request).ok());  // "a dog" and "the cat"

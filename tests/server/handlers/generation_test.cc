@@ -81,7 +81,7 @@ class GenerationTest : public testing::Test {
 
   const SmallStore files_;
   const std::unique_ptr<const ModelStore> store_ = files_.Open();
-  const Limits limits_;
+  const Limits limits_ = {};
   const TestServing serving_{*store_, limits_};
   Call call_;
 };

@@ -59,7 +59,7 @@ class PredictTest : public testing::Test {
 
   const SmallStore files_;
   const std::unique_ptr<const ModelStore> store_ = files_.Open();
-  const Limits limits_;
+  const Limits limits_ = {};
   const TestServing serving_{*store_, limits_};
 };
 
@@ -91,6 +91,7 @@ TEST_F(PredictTest, EqualsTheSortedDistribution) {
       for (size_t i = 0; i < contexts.size(); ++i) {
         const NextWords& best = response.predictions(i);
         std::vector<ScoredWord> words;
+        words.reserve(best.ids_size());
         for (int j = 0; j < best.ids_size(); ++j) {
           words.push_back({best.ids(j), best.log_probs(j)});
         }

@@ -78,7 +78,7 @@ class RerankCacheTest : public testing::Test {
 
   const SmallStore files_;
   std::unique_ptr<ModelStore> store_;
-  const Limits limits_;
+  const Limits limits_ = {};
   std::atomic<size_t> words_ = 0;  // that the models of serving_ read
   std::optional<TestServing> serving_;
   std::optional<TestServing> uncached_;
@@ -168,6 +168,7 @@ TEST_F(RerankCacheTest, ManyCallsAtATime) {
   const RerankRequest request = Parse<RerankRequest>(kAllKinds);
   const std::string expected = Answer(*uncached_, request).SerializeAsString();
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 20; ++i) {

@@ -2,7 +2,6 @@
 #include "server/handlers/rerank.h"
 
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,8 +17,6 @@ namespace {
 using lm::v1::RankedCandidate;
 using lm::v1::RerankResponse;
 using testing::ElementsAre;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // ln P of two texts by the models "tiny" and "flat".
 const double kTinyTheCat = Ln({-0.3, -0.18, -0.2 + -0.25 + -0.9});

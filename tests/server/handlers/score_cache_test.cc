@@ -25,6 +25,7 @@ Score MakeScore(double log_prob) {
 
 std::vector<Score> MakeScores(const std::vector<double>& log_probs) {
   std::vector<Score> scores;
+  scores.reserve(log_probs.size());
   for (double log_prob : log_probs) scores.push_back(MakeScore(log_prob));
   return scores;
 }

@@ -35,7 +35,7 @@ class ScoreTest : public testing::Test {
 
   const SmallStore files_;
   const std::unique_ptr<const ModelStore> store_ = files_.Open();
-  const Limits limits_;
+  const Limits limits_ = {};
   const TestServing serving_{*store_, limits_};
 };
 

@@ -89,7 +89,7 @@ class TranslationServerTest : public testing::Test {
 
   const SmallStore files_;
   std::unique_ptr<ModelStore> store_;
-  const Limits limits_;
+  const Limits limits_ = {};
   std::optional<TestServing> serving_;
   Call call_;
 };

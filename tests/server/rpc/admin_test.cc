@@ -158,6 +158,7 @@ TEST_F(AdminTest, NoCallIsLostWhileAnAliasMoves) {
   std::atomic<bool> stop = false;
   std::atomic<int> answered = 0, lost = 0;
   std::vector<std::thread> callers;
+  callers.reserve(4);
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&] {
       while (!stop) {

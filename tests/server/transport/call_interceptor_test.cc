@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/call/status.h"
@@ -47,7 +48,7 @@ class CallInterceptorTest : public testing::Test {
   static absl::Status Begin(const CallInterceptor& interceptor,
                             const TransportCall& call, Role needed) {
     CallScope scope(interceptor, call, "Score", needed);
-    const absl::Status status = scope.status();
+    absl::Status status = scope.status();
     scope.Leave(status);
     return status;
   }
@@ -208,12 +209,14 @@ TEST_F(CallInterceptorTest, IdsOfAnotherFormAreIgnored) {
     EXPECT_EQ(parent(good), good);
   }
   for (const std::string& bad :
-       {std::string(""), "00" + ids, "00" + ids + "01-more", "ff" + ids + "01",
-        "00" + ids + "0G", "cc" + ids + "01.more", "cc" + ids + "01-a b",
+       {std::string(""), absl::StrCat("00", ids),
+        absl::StrCat("00", ids, "01-more"), absl::StrCat("ff", ids, "01"),
+        absl::StrCat("00", ids, "0G"), absl::StrCat("cc", ids, "01.more"),
+        absl::StrCat("cc", ids, "01-a b"),
         std::string("00-00000000000000000000000000000000-b7ad6b7169203331-01"),
         std::string("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"),
         std::string("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"),
-        "cc" + ids + "01-" + longest}) {
+        absl::StrCat("cc", ids, "01-", longest)}) {
     EXPECT_EQ(parent(bad), "") << bad;
   }
 }

@@ -16,7 +16,7 @@ namespace lmserve {
 class FakeTransportCall final : public TransportCall {
  public:
   explicit FakeTransportCall(std::string client = "somebody",
-                             std::string authorization = "")
+                             const std::string& authorization = "")
       : client_(std::move(client)) {
     if (!authorization.empty()) headers["authorization"] = authorization;
   }

@@ -26,6 +26,7 @@ class ByteFileTest : public testing::Test {
 TEST_F(ByteFileTest, WhatIsWrittenIsRead) {
   std::mt19937_64 random(1);
   std::vector<uint64_t> numbers;
+  numbers.reserve(20000);
   for (int i = 0; i < 20000; ++i) numbers.push_back(random() >> random() % 64);
   numbers.insert(numbers.end(), {0, 127, 128, UINT64_MAX});
   auto writer = ByteWriter::Create(path_, /*hashed=*/true, 100).value();

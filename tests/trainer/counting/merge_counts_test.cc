@@ -35,7 +35,7 @@ class MergeCountsTest : public testing::Test {
     options.shard = shard;
     options.shards = shards;
     auto work = WorkDirectory::Open(directory_.path(), "shard", false).value();
-    const std::string output =
+    std::string output =
         directory_.File(absl::StrCat("counts-", shard, "-", shards));
     const absl::Status status = CountText(options, *work, output);
     EXPECT_TRUE(status.ok()) << status;

@@ -19,6 +19,7 @@ TEST(NgramSketch, EstimatesDifferentNgrams) {
   std::vector<std::set<std::vector<uint64_t>>> ngrams(kOrder);
   for (int i = 0; i < 20000; ++i) {
     std::vector<uint64_t> sentence;
+    sentence.reserve(10);
     for (int j = 0; j < 10; ++j) {
       sentence.push_back(SketchHash(absl::StrCat("w", random() % 500)));
     }

@@ -132,7 +132,7 @@ TEST_F(SuffixLinksTest, ADamagedJournalIsReported) {
     WriteBytes(
         path, absl::StrCat(
                   "trie\t", numbers, "\t",
-                  journal.substr(journal.rfind("\t", journal.find('\n')) + 1)));
+                  journal.substr(journal.rfind('\t', journal.find('\n')) + 1)));
     work_ = WorkDirectory::Open(directory_.path(), "link", true).value();
     return ReadFullCounts(Counts(), 1 << 20, 1, *work_).status();
   };

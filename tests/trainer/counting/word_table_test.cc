@@ -36,7 +36,7 @@ TEST(WordTable, CountsWords) {
 TEST(WordTable, KeepsLongAndManyWords) {
   WordTable table;
   std::vector<std::string> words;
-  for (int i = 0; i < 3000; ++i) {
+  for (size_t i = 0; i < 3000; ++i) {
     words.push_back(absl::StrCat(i) + std::string(i % 900 * 100, 'x'));
     EXPECT_EQ(table.Add(words.back(), 1, i), kMarkerIds + i);
   }

@@ -77,6 +77,7 @@ TEST(DemoCorpus, AnNgramModelLearnsTheContrasts) {
 std::vector<DemoCorpus::Probe> Probes(int count) {
   DemoCorpus corpus(3);
   std::vector<DemoCorpus::Probe> probes;
+  probes.reserve(count);
   for (int i = 0; i < count; ++i) probes.push_back(corpus.NextProbe());
   return probes;
 }

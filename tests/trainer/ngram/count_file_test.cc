@@ -91,8 +91,8 @@ TEST_F(CountFileTest, RoundTrip) {
   const std::vector<std::string> texts = {
       DemoText(300, 1), "a\n", "a b\na\n",
       // Byte order marks as words, which occur in real texts.
-      "a \xEF\xBB\xBF b\nc \xEF\xBB\xBF\xEF\xBB\xBF"
-      "b \xEF\xBB\xBF \xEF\xBB\xBF\n",
+      ("a \xEF\xBB\xBF b\nc \xEF\xBB\xBF\xEF\xBB\xBF"
+       "b \xEF\xBB\xBF \xEF\xBB\xBF\n"),
       RandomText(1, {"a", "b", "<unk>", "c"}, 80)};
   for (const std::string& text : texts) {
     for (int order : {1, 2, 3, 5, 8}) {

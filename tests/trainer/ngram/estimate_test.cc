@@ -169,7 +169,7 @@ TEST(Pruning, TheLeftoverGetsTheShares) {
 // its adjusted count is 1, its actual count 2.
 TEST(Pruning, ComparesActualCounts) {
   const std::string text = "w x y z\nw x y z\nw\n";
-  const auto count = [&](std::vector<uint32_t> prune) {
+  const auto count = [&](const std::vector<uint32_t>& prune) {
     std::vector<size_t> sizes;
     const TrainedNgramModel trained = TrainModel(text, 3, Pruned(prune));
     for (int k = 1; k <= 3; ++k) sizes.push_back(trained.model->Count(k));

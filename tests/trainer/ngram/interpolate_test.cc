@@ -24,6 +24,7 @@ using Words = NaiveBackoff::Words;
 
 NgramUnion UnionOf(const std::vector<TableModel>& models, double share = 0.5) {
   std::vector<NgramUnion::Model> views;
+  views.reserve(models.size());
   for (const TableModel& model : models) {
     views.push_back({&model.vocabulary, &model.table});
   }
@@ -65,6 +66,7 @@ NaiveBackoff Interpolate(const std::vector<TableModel>& models,
                          const std::vector<double>& weights, double share) {
   const NgramUnion all = UnionOf(models);
   std::vector<NaiveMember> members;
+  members.reserve(models.size());
   for (const TableModel& model : models) {
     members.emplace_back(model, all.vocabulary(), share);
   }
@@ -240,8 +242,8 @@ TEST(NgramUnion, UnknownWordsShareUnk) {
   // The second model does not know five words. None of them gets anything.
   const NgramUnion none = UnionOf(models, 0);
   const WordId dog = none.vocabulary().Find("dog");
-  EXPECT_EQ(none.Score(1, {{dog}})[0], -INFINITY);
-  EXPECT_GT(all.Score(1, {{dog}})[0], -INFINITY);
+  EXPECT_EQ(none.Score(1, {dog})[0], -INFINITY);
+  EXPECT_GT(all.Score(1, {dog})[0], -INFINITY);
 }
 
 // Where the vocabularies agree, the scores, and so the weights that EM finds,

@@ -229,7 +229,7 @@ INSTANTIATE_TEST_SUITE_P(
                "bits of a back-off weight: expected 1 to 25, found 26"},
         Damage{"ArrayVersion", kArrays,
                [](const KenlmLayout& layout) {
-                 return layout.unigrams_at + 7 * 16;
+                 return layout.unigrams_at + uint64_t{7} * 16;
                },
                "\1", "version of the array pointers: expected 0, found 1"},
         Damage{"FirstOffset", kBoth, Offsets(0), Value(uint64_t{1}),

@@ -122,6 +122,7 @@ KenlmNgrams RandomNgrams(int seed, bool prunes) {
   KenlmNgrams ngrams;
   // Few distinct values, so that they can be quantized.
   std::vector<KenlmNgram> values;
+  values.reserve(20);
   for (int i = 0; i < 20; ++i) {
     values.push_back({number(random), number(random) / 2});
   }

@@ -138,7 +138,7 @@ TEST_F(VocabularyFileTest, IsMissing) {
 
 // The characters that separate words, and some that do not.
 TEST(Corpus, AsciiWhiteSpaceAndNulSeparateWords) {
-  const Corpus corpus = CorpusOf(std::string(" a\tb\rc\vd\fe\0f  g \r\n", 19));
+  const Corpus corpus = CorpusOf(std::string(" a\tb\rc\vd\fe\0f  g \r\n", 18));
   EXPECT_THAT(Words(corpus), ElementsAre("<unk>", "<s>", "</s>", "a", "b", "c",
                                          "d", "e", "f", "g"));
 }

@@ -70,7 +70,7 @@ TEST(ChooseTest, TheBestWeightedSumOrTheFirstOfEqualOnes) {
   EXPECT_THAT(ChooseWeighted(lists, {-1, 0}), ElementsAre(1, 0));
 }
 
-// Compares the oracle with all 3^5 choices.
+// Compares the oracle with all 3^5 = 243 choices.
 TEST(ChooseTest, TheOracleIsNearlyOptimal) {
   for (const char* name : {"bleu", "chrf", "wer"}) {
     const std::unique_ptr<const Metric> metric = Make(name);
@@ -79,7 +79,7 @@ TEST(ChooseTest, TheOracleIsNearlyOptimal) {
       const Task task = RandomTask(5, 3, seed);
       const NbestCounts counts(task.lists, task.references, *metric);
       std::vector<double> scores;
-      for (size_t code = 0; code < 3 * 3 * 3 * 3 * 3; ++code) {
+      for (size_t code = 0; code < 243; ++code) {
         NbestChoice choice;
         for (size_t i = 0, rest = code; i < 5; ++i, rest /= 3) {
           choice.push_back(rest % 3);

@@ -69,7 +69,7 @@ TEST(CountTrieBuilder, LargeVocabulariesHaveNoSparseBitmaps) {
   constexpr uint32_t kChildren = 1'500;
   const std::string empty = BuildBigrams(kWords, 0, kChildren);
   const std::string file = BuildBigrams(kWords, kContexts, kChildren);
-  EXPECT_LT(file.size(), empty.size() + kContexts * kChildren * 4);
+  EXPECT_LT(file.size(), empty.size() + size_t{4} * kContexts * kChildren);
   const absl::StatusOr<CountTrie> trie = CountTrie::Parse(file, kWords, kBegin);
   ASSERT_TRUE(trie.ok()) << trie.status();
   const RankContext context(trie->levels[0], kContexts - 1);

@@ -41,6 +41,7 @@ std::vector<float> RandomLogProbs(size_t size) {
 
 TEST(ValueEncoderTest, LogProbsOfANarrowRangeTakeFewerBits) {
   std::vector<float> values;
+  values.reserve(5000);
   for (int i = 0; i < 5000; ++i) {
     values.push_back(-1 - 6.9f * static_cast<float>(i) / 5000);
   }
@@ -154,6 +155,7 @@ std::vector<float> EqualPopulation(const std::vector<float>& values,
 TEST(ValueQuantizerTest, ErrorIsBelowThatOfEqualPopulations) {
   const std::vector<float> values = RandomLogProbs(2000);
   std::vector<float> weights;
+  weights.reserve(values.size());
   for (float value : values) weights.push_back(std::exp(value));
   for (size_t bins : {4, 16, 100}) {
     const std::vector<float> found = QuantizeValues(values, weights, bins);

@@ -59,9 +59,9 @@ uint32_t Get(absl::string_view bytes, size_t offset) {
 constexpr size_t kNodes = 128, kLeaves = 512, kWords = 576, kSlots = 704,
                  kBestWords = 768, kSize = 808;
 
-size_t Node(NodeId id) { return kNodes + 16 * id; }
-size_t Leaf(NodeId id) { return kLeaves + 8 * (id - 20); }
-size_t Word(NodeId id) { return kWords + 4 * id; }
+size_t Node(NodeId id) { return kNodes + size_t{16} * id; }
+size_t Leaf(NodeId id) { return kLeaves + size_t{8} * (id - 20); }
+size_t Word(NodeId id) { return kWords + size_t{4} * id; }
 
 class TinyFileTest : public testing::Test {
  protected:

@@ -90,6 +90,7 @@ class Model {
     const std::byte* row = state.data();
     model().TopK({&row, 1}, k, absl::MakeSpan(best));
     std::vector<std::string> words;
+    words.reserve(best.size());
     for (const ScoredWord& word : best) {
       words.emplace_back(model().vocabulary().word(word.word));
     }
