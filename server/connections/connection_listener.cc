@@ -98,6 +98,7 @@ class ConnectionListener::Impl {
   ~Impl() {  // NOLINT(bugprone-exception-escape)
     for (const auto& loop : loops_) {
       asio::post(loop->context, [&loop] {
+        loop->is_ending = true;
         loop->acceptors.clear();
         loop->timer.cancel();
         while (!loop->relays.empty()) {
@@ -201,6 +202,7 @@ class ConnectionListener::Impl {
     std::vector<Acceptor> acceptors;
     std::unordered_set<std::shared_ptr<Relay>> relays;
     bool refuses_streams = false;
+    bool is_ending = false;  // nothing may be started that the thread waits for
     std::thread thread;
   };
 
@@ -266,6 +268,7 @@ class ConnectionListener::Impl {
     // The relay closes itself on the thread of its loop.
     auto open = [this, &loop, address, socket = std::move(socket),
                  ticket = std::move(ticket)]() mutable {
+      if (loop.is_ending) return;
       auto self = std::make_shared<std::weak_ptr<Relay>>();
       const std::shared_ptr<Relay> relay =
           Relay::Create(context_, std::move(socket), address, std::move(ticket),
@@ -282,7 +285,8 @@ class ConnectionListener::Impl {
   void Tick(Loop& loop) {
     loop.timer.expires_after(kTick);
     loop.timer.async_wait([this, &loop](const error_code& error) {
-      if (error) return;
+      // A timer that has expired can no longer be cancelled.
+      if (error || loop.is_ending) return;
       const auto now = Clock::now();
       // CheckTimes() may close a relay.
       const std::vector<std::shared_ptr<Relay>> relays(loop.relays.begin(),

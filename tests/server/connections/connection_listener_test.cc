@@ -17,8 +17,10 @@
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "model_store/mutex.h"
@@ -250,6 +252,25 @@ TEST_F(ConnectionListenerTest, RefusesStreamsAndListensNoMore) {
   EXPECT_EQ(client->Read(17).substr(3, 1), "\7") << "GOAWAY";
   EXPECT_TRUE(
       listener_->WaitUntilIdle(std::chrono::steady_clock::now() + seconds(5)));
+}
+
+// The end of a listener comes while its thread is busy and its clock has
+// expired: the clock must not start again, or the thread never ends.
+TEST_F(ConnectionListenerTest, EndsAtTheTickOfItsClock) {
+  std::promise<void> is_busy;
+  auto listener =
+      ConnectionListener::Start("127.0.0.1:0", options_, [&is_busy](int fd) {
+        close(fd);
+        is_busy.set_value();
+        std::this_thread::sleep_for(
+            seconds(1));  // longer than the clock's tick
+      });
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  listener_ = *std::move(listener);
+  const auto client = Connect();
+  is_busy.get_future().wait();
+  const auto end = std::async(std::launch::async, [this] { listener_ = {}; });
+  ASSERT_EQ(end.wait_for(seconds(30)), std::future_status::ready);
 }
 
 TEST_F(ConnectionListenerTest, ReplacesNoFileBySocket) {
