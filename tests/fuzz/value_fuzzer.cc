@@ -1,96 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fuzzes n-gram models in the compact layout with values. A file must either be
-// refused or give a model that answers every query, without undefined behavior
-// and with the same bits whichever way is used. The size in the file's header
-// is set to the size of the input.
+// Fuzzes the compact layout of ngram.bin with values: a file is refused, or all
+// ways to ask its model give the same answers.
 
-#include <algorithm>
-#include <cstddef>
-#include <cstring>
-#include <random>
-#include <string>
-#include <vector>
-
-#include "absl/strings/str_cat.h"
-#include "models/distribution.h"
 #include "models/ngram/compact/value_model.h"
-#include "tests/fuzz/require.h"
-
-namespace lmserve {
-namespace {
-
-constexpr WordId kMostWords = 500;
-constexpr WordId kBegin = 1;
-
-Vocabulary MakeVocabulary(WordId words) {
-  std::string text = "<unk>\n<s>\n</s>\n";
-  for (WordId w = 3; w < words; ++w) absl::StrAppend(&text, "w", w, "\n");
-  return Vocabulary::Parse(text).value();
-}
-
-// Compares Score(), Distribution() and TopK() along a text.
-void Use(const ValueModel& model) {
-  const WordId words = model.vocabulary().size();
-  std::minstd_rand random(words);
-  std::vector<std::byte> state(model.state_size()), whole(model.state_size());
-  model.Start(state.data());
-  model.Start(whole.data());
-  std::vector<WordId> text;
-  std::vector<float> scores;
-  std::vector<float> logs(words);
-  std::vector<ScoredWord> best(std::min<size_t>(words, 70));
-  std::vector<ScoredWord> sorted(best.size());
-  for (int i = 0; i < 24; ++i) {
-    const std::byte* row = state.data();
-    model.Distribution({&row, 1}, logs.data());
-    model.TopK({&row, 1}, best.size(), absl::MakeSpan(best));
-    TakeBest(logs, absl::MakeSpan(sorted));
-    Require(best == sorted, "the best words are those of the distribution");
-    WordId word = i % 2 == 0 ? best[random() % best.size()].word
-                             : static_cast<WordId>(random() % words);
-    // With a floor, <s> has a score, but no probability.
-    if (word == kBegin) word = 0;
-    text.push_back(word);
-    scores.emplace_back();
-    const LanguageModel::Query query = {
-        state.data(), {&text.back(), 1}, state.data(), {&scores.back(), 1}};
-    model.Score({&query, 1});
-    Require(scores.back() == logs[word],
-            "a word's score is that of the distribution");
-  }
-  std::vector<float> batch(text.size());
-  const LanguageModel::Query query = {whole.data(), text, whole.data(),
-                                      absl::MakeSpan(batch)};
-  model.Score({&query, 1});
-  Require(batch == scores, "a text has the scores of its words");
-  Require(whole == state, "a text leads to the state after its words");
-  for (int k = 1; k <= model.order(); ++k) {
-    uint64_t count = 0;
-    model.ForEach(k, [&](const NgramSet::Ngram&) { ++count; });
-    Require(count <= model.Count(k), "no n-gram is listed twice");
-  }
-}
-
-void Run(const uint8_t* data, size_t size) {
-  if (size < sizeof(ValueTrieHeader)) return;
-  ValueTrieHeader header;
-  std::memcpy(&header, data, sizeof(header));
-  header.file_size = size;
-  if (header.vocabulary_size < 3 || header.vocabulary_size > kMostWords) return;
-  std::vector<uint64_t> aligned(size / 8 + 1);
-  std::memcpy(aligned.data(), data, size);
-  std::memcpy(aligned.data(), &header, sizeof(header));
-  const auto model =
-      ValueModel::Create(MakeVocabulary(header.vocabulary_size),
-                         {reinterpret_cast<const char*>(aligned.data()), size});
-  if (model.ok()) Use(**model);
-}
-
-}  // namespace
-}  // namespace lmserve
+#include "tests/fuzz/fuzz_compact_model.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  lmserve::Run(data, size);
+  lmserve::FuzzCompactModel<lmserve::ValueModel, lmserve::ValueTrieHeader>(
+      data, size, {.wrong_best = true, .positive_log_probs = false});
   return 0;
 }

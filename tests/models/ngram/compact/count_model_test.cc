@@ -20,6 +20,7 @@
 #include "hwy/targets.h"
 #include "models/distribution.h"
 #include "models/ngram/compact/count_trie_builder.h"
+#include "tests/models/ngram/compact/compact_file.h"
 #include "tests/models/ngram/compact/random_counts.h"
 
 namespace lmserve {
@@ -27,25 +28,6 @@ namespace {
 
 using Words = RandomCounts::Words;
 using State = std::vector<std::byte>;
-
-// The bytes of a file at an address that is a multiple of 8.
-class AlignedBytes {
- public:
-  explicit AlignedBytes(const std::string& bytes)
-      : words_(bytes.size() / 8 + 1), size_(bytes.size()) {
-    std::memcpy(words_.data(), bytes.data(), bytes.size());
-  }
-  absl::string_view view() const {
-    return {reinterpret_cast<const char*>(words_.data()), size_};
-  }
-  uint8_t& operator[](size_t i) {
-    return reinterpret_cast<uint8_t*>(words_.data())[i];
-  }
-
- private:
-  std::vector<uint64_t> words_;
-  size_t size_;
-};
 
 struct Case {
   std::string name;
@@ -322,32 +304,6 @@ TEST_P(CountModelTest, ContextsFindTheirChildren) {
   }
 }
 
-// Uses a model in every way.
-void Use(const CountModel& model, std::mt19937& random) {
-  const WordId words = model.vocabulary().size();
-  std::vector<std::byte> state(model.state_size());
-  std::vector<float> logs(words);
-  std::vector<ScoredWord> best(std::min<size_t>(words, 20));
-  model.Start(state.data());
-  for (int i = 0; i < 5; ++i) {
-    const std::byte* row = state.data();
-    model.Distribution({&row, 1}, logs.data());
-    model.TopK({&row, 1}, best.size(), absl::MakeSpan(best));
-    Words text;
-    for (int j = 0; j < 30; ++j) {
-      text.push_back(random() % 2 == 0 ? best[random() % best.size()].word
-                                       : random() % words);
-    }
-    std::vector<float> scores(text.size());
-    const LanguageModel::Query query = {state.data(), text, state.data(),
-                                        absl::MakeSpan(scores)};
-    model.Score({&query, 1});
-  }
-  for (int k = 1; k <= model.order(); ++k) {
-    model.ForEach(k, [](const NgramSet::Ngram&) {});
-  }
-}
-
 TEST_P(CountModelTest, DamagedFilesAreRefusedOrSafe) {
   if (GetParam().options.words > 1'000) GTEST_SKIP() << "slow";
   std::mt19937 random(7);
@@ -369,7 +325,7 @@ TEST_P(CountModelTest, DamagedFilesAreRefusedOrSafe) {
       continue;
     }
     ++accepted;
-    Use(**model, random);
+    UseModel(**model, random);
   }
   EXPECT_LT(accepted, 200u);
 }

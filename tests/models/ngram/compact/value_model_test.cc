@@ -26,6 +26,7 @@
 #include "models/ngram/compact/value_trie_builder.h"
 #include "models/ngram/fast/ngram_builder.h"
 #include "models/ngram/fast/ngram_model.h"
+#include "tests/models/ngram/compact/compact_file.h"
 #include "tests/models/ngram/random_table.h"
 
 namespace lmserve {
@@ -35,25 +36,6 @@ using testing::HasSubstr;
 
 using Words = std::vector<WordId>;
 using State = std::vector<std::byte>;
-
-// The bytes of a file at an address that is a multiple of 8.
-class AlignedFile {
- public:
-  explicit AlignedFile(const std::string& bytes)
-      : words_(bytes.size() / 8 + 1), size_(bytes.size()) {
-    std::memcpy(words_.data(), bytes.data(), bytes.size());
-  }
-  absl::string_view view() const {
-    return {reinterpret_cast<const char*>(words_.data()), size_};
-  }
-  uint8_t& operator[](size_t i) {
-    return reinterpret_cast<uint8_t*>(words_.data())[i];
-  }
-
- private:
-  std::vector<uint64_t> words_;
-  size_t size_;
-};
 
 struct Case {
   std::string name;
@@ -122,7 +104,7 @@ struct Made {
                   .value()) {}
 
   const NgramTable table;
-  const AlignedFile fast_bytes, bytes;
+  const AlignedBytes fast_bytes, bytes;
   const std::unique_ptr<NgramModel> fast;
   const std::unique_ptr<ValueModel> model;
 };
@@ -322,7 +304,7 @@ TEST_P(ValueModelTest, AWrongNumberOfBlanksIsRefused) {
     const size_t at = sizeof(ValueTrieHeader) +
                       (k - 1) * sizeof(ValueOrderRecord) +
                       offsetof(ValueOrderRecord, blanks);
-    AlignedFile file(std::string(made_.bytes.view()));
+    AlignedBytes file(std::string(made_.bytes.view()));
     const uint64_t blanks = model_.trie().blanks[k - 1];
     const uint64_t wrong = blanks == 0 ? 1 : 0;
     std::memcpy(&file[at], &wrong, sizeof wrong);
@@ -337,7 +319,7 @@ TEST_P(ValueModelTest, AWrongNumberOfBlanksIsRefused) {
 // Scores, distributions and best words of a quantized model agree.
 TEST_P(ValueModelTest, QuantizedModelsAreConsistent) {
   for (int bits : {2, 3, 8, 16}) {
-    const AlignedFile file(BuildValueFile(made_.table, bits).value());
+    const AlignedBytes file(BuildValueFile(made_.table, bits).value());
     const auto model =
         ValueModel::Create(NumberedVocabulary(GetParam().words), file.view())
             .value();
@@ -373,8 +355,8 @@ TEST_P(ValueModelTest, QuantizedModelsAreConsistent) {
 // More bits than different values: nothing is rounded.
 TEST(ValueModelQuantizeTest, FewValuesStayExact) {
   const NgramTable table = RandomTable(60, UnseenRule::kBackOff, 5);
-  const AlignedFile exact(BuildValueFile(table, 0).value());
-  const AlignedFile quantized(BuildValueFile(table, 5).value());
+  const AlignedBytes exact(BuildValueFile(table, 0).value());
+  const AlignedBytes quantized(BuildValueFile(table, 5).value());
   EXPECT_EQ(quantized.view(), exact.view());
 }
 
@@ -393,7 +375,7 @@ TEST(ValueModelOrderTest, OrderOne) {
   table.levels.resize(1);
   table.levels[0].backoffs.clear();
   table.levels[0].children.clear();
-  const AlignedFile file(BuildValueFile(table, 0).value());
+  const AlignedBytes file(BuildValueFile(table, 0).value());
   const auto model =
       ValueModel::Create(NumberedVocabulary(60), file.view()).value();
   State state = StartOf(*model);
@@ -412,38 +394,13 @@ TEST(ValueModelErrorTest, WrongValuesAreRefused) {
   EXPECT_FALSE(BuildValueFile(table, 0).ok());
 }
 
-// Uses a model in every way.
-void Use(const ValueModel& model, std::mt19937& random) {
-  const WordId words = model.vocabulary().size();
-  State state = StartOf(model);
-  std::vector<float> logs(words);
-  std::vector<ScoredWord> best(std::min<size_t>(words, 20));
-  for (int i = 0; i < 5; ++i) {
-    const std::byte* row = state.data();
-    model.Distribution({&row, 1}, logs.data());
-    model.TopK({&row, 1}, best.size(), absl::MakeSpan(best));
-    Words text;
-    for (int j = 0; j < 30; ++j) {
-      text.push_back(random() % 2 == 0 ? best[random() % best.size()].word
-                                       : random() % words);
-    }
-    std::vector<float> scores(text.size());
-    const LanguageModel::Query query = {state.data(), text, state.data(),
-                                        absl::MakeSpan(scores)};
-    model.Score({&query, 1});
-  }
-  for (int k = 1; k <= model.order(); ++k) {
-    model.ForEach(k, [](const NgramSet::Ngram&) {});
-  }
-}
-
 TEST_P(ValueModelTest, DamagedFilesAreRefusedOrSafe) {
   const int files = GetParam().words > 100 ? 40 : 400;  // others are slow
   std::mt19937 random(7);
-  const AlignedFile quantized(BuildValueFile(made_.table, 3).value());
+  const AlignedBytes quantized(BuildValueFile(made_.table, 3).value());
   int accepted = 0;
   for (int i = 0; i < files; ++i) {
-    AlignedFile damaged = i % 2 == 0 ? made_.bytes : quantized;
+    AlignedBytes damaged = i % 2 == 0 ? made_.bytes : quantized;
     for (uint32_t n = 1 + random() % 3; n > 0; --n) {
       // Half of the changes are in the header and the first sections.
       const size_t size = damaged.view().size();
@@ -459,7 +416,7 @@ TEST_P(ValueModelTest, DamagedFilesAreRefusedOrSafe) {
       continue;
     }
     ++accepted;
-    Use(**model, random);
+    UseModel(**model, random);
   }
   EXPECT_LT(accepted, files);
   EXPECT_GT(accepted, 0);
