@@ -56,8 +56,8 @@ struct BatcherOptions {
 // WorkQueue describes priorities and what happens if the queue is full.
 //
 // Work of look-up models (LanguageModel::is_lookup) does not get faster in a
-// batch. It is done at once on the caller's thread, unless it is long: after 10
-// milliseconds the rest is queued like other work, and so is the next work of a
+// batch. It is done at once on the caller's thread, unless it is long: after a
+// millisecond the rest is queued like other work, and so is the next work of a
 // request whose works have taken that long together. A thread of the batcher,
 // too, turns to other work after that time.
 //

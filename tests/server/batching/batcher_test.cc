@@ -135,7 +135,7 @@ TEST_F(BatcherTest, AnswersDoNotDependOnTheOtherWorkInABatch) {
 // Work on the caller's thread ends after a short time, whatever the model: the
 // rest is queued.
 TEST_F(BatcherTest, LongInlineWorkContinuesInTheQueue) {
-  // An optimized program reads a million words in the 10 ms of inline work.
+  // An optimized program reads 100,000 words in the time of inline work.
   constexpr size_t kWords = 8'000'000;
   const ModelHandle handle = Get("tiny");
   const LanguageModel& model = *handle->model().left_to_right();
