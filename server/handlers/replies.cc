@@ -101,14 +101,14 @@ void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
 }
 
 void SetRankings(const Vocabulary& vocabulary, const EncodedTexts& texts,
-                 const WordRankings& rankings, bool ranks,
+                 const WordRankings& rankings,
                  lm::v1::ScoreResponse* response) {
   size_t word = 0;  // in the texts
   for (size_t i = 0; i < texts.size(); ++i) {
     lm::v1::WordScores& scores =
         *response->mutable_scores(static_cast<int>(i))->mutable_words();
     const size_t end = word + texts.words(i).size();
-    if (ranks) {
+    if (!rankings.ranks.empty()) {
       scores.mutable_ranks()->Add(rankings.ranks.begin() + word,
                                   rankings.ranks.begin() + end);
       scores.mutable_entropies()->Add(rankings.entropies.begin() + word,

@@ -38,11 +38,10 @@ void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
                lm::v1::ScoreResponse* response);
 
 // Adds to the scores of the words what their distributions say: ranks and
-// entropies if `ranks` is set, and the k best words if k is not 0.
+// entropies, unless there are none, and the k best words if k is not 0.
 // REQUIRES: SetScores() was called, with `per_word`.
 void SetRankings(const Vocabulary& vocabulary, const EncodedTexts& texts,
-                 const WordRankings& rankings, bool ranks,
-                 lm::v1::ScoreResponse* response);
+                 const WordRankings& rankings, lm::v1::ScoreResponse* response);
 
 // Adds a word to a prediction.
 void AddNextWord(const Vocabulary& vocabulary, const ScoredWord& word,

@@ -57,8 +57,8 @@ Task<absl::Status> ScoreWithRankings(const ServingContext& serving, Call& call,
   Budget::Reservation answer(serving.budgets.answer_bytes);
   status = answer.Resize("answer bytes", bytes);
   if (!status.ok()) co_return status;
-  const absl::StatusOr<WordRankings> rankings =
-      co_await RankWords(serving, call, loaded, texts, sources, k);
+  const absl::StatusOr<WordRankings> rankings = co_await RankWords(
+      serving, call, loaded, texts, sources, k, request.ranks());
   if (!rankings.ok()) co_return rankings.status();
   for (const ScoredWord& word : rankings->best) {
     bytes += vocabulary.word(word.word).size();
@@ -68,7 +68,7 @@ Task<absl::Status> ScoreWithRankings(const ServingContext& serving, Call& call,
   SetModelVersion(loaded, response->mutable_model());
   SetScores(vocabulary, texts, rankings->log_probs, /*per_word=*/true,
             response);
-  SetRankings(vocabulary, texts, *rankings, request.ranks(), response);
+  SetRankings(vocabulary, texts, *rankings, response);
   co_return absl::OkStatus();
 }
 

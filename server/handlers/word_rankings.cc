@@ -22,7 +22,8 @@ constexpr size_t kTextsAtOnce = 64;
 class WordRanker {
  public:
   WordRanker(const ServingContext& serving, Call& call,
-             const LoadedVersion& loaded, const EncodedTexts& texts, size_t k)
+             const LoadedVersion& loaded, const EncodedTexts& texts, size_t k,
+             bool ranks)
       : serving_(serving),
         call_(call),
         loaded_(loaded),
@@ -30,8 +31,10 @@ class WordRanker {
         state_bytes_(serving.budgets.state_bytes) {
     const size_t words = texts.all_words().size();
     rankings_.log_probs.resize(words);
-    rankings_.ranks.resize(words);
-    rankings_.entropies.resize(words);
+    if (ranks) {
+      rankings_.ranks.resize(words);
+      rankings_.entropies.resize(words);
+    }
     rankings_.k = k;
     rankings_.best.resize(words * k);
   }
@@ -55,8 +58,10 @@ class WordRanker {
   void Rank(const WordId* word, absl::Span<const float> log_probs) {
     const size_t i = word - texts_.all_words().data();
     rankings_.log_probs[i] = log_probs[*word];
-    rankings_.ranks[i] = RankOf(log_probs, *word);
-    rankings_.entropies[i] = Entropy(log_probs);
+    if (!rankings_.ranks.empty()) {
+      rankings_.ranks[i] = RankOf(log_probs, *word);
+      rankings_.entropies[i] = Entropy(log_probs);
+    }
     TakeBest(
         log_probs,
         absl::MakeSpan(rankings_.best).subspan(i * rankings_.k, rankings_.k));
@@ -171,10 +176,13 @@ class WordRanker {
 
 }  // namespace
 
-Task<absl::StatusOr<WordRankings>> RankWords(
-    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
-    const EncodedTexts& texts, const EncodedTexts* sources, size_t k) {
-  WordRanker ranker(serving, call, loaded, texts, k);
+Task<absl::StatusOr<WordRankings>> RankWords(const ServingContext& serving,
+                                             Call& call,
+                                             const LoadedVersion& loaded,
+                                             const EncodedTexts& texts,
+                                             const EncodedTexts* sources,
+                                             size_t k, bool ranks) {
+  WordRanker ranker(serving, call, loaded, texts, k, ranks);
   absl::Status status = co_await ranker.Run(sources);
   if (!status.ok()) co_return status;
   co_return ranker.Take();

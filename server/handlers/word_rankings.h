@@ -17,7 +17,8 @@
 namespace lmserve {
 
 // What the distributions say from which the words of texts were drawn. The
-// arrays are parallel to EncodedTexts::all_words().
+// arrays are parallel to EncodedTexts::all_words(). ranks and entropies are
+// empty if they are not asked for.
 struct WordRankings {
   std::vector<float> log_probs;
   std::vector<uint32_t> ranks;   // see RankOf()
@@ -27,13 +28,17 @@ struct WordRankings {
 };
 
 // Computes a whole distribution for each word of the texts, and all values of a
-// word from that one. `sources` is as for ScoreTexts(). All arguments must last
+// word from that one: the k best words and, with `ranks`, ranks and entropies.
+// `sources` is as for ScoreTexts(). All arguments must last
 // until the task is done. Fails as Batcher::Run() does, with RESOURCE_EXHAUSTED
 // if the states of the texts do not fit into their budget, and for a
 // bidirectional model if there are too many words to read.
-Task<absl::StatusOr<WordRankings>> RankWords(
-    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
-    const EncodedTexts& texts, const EncodedTexts* sources, size_t k);
+Task<absl::StatusOr<WordRankings>> RankWords(const ServingContext& serving,
+                                             Call& call,
+                                             const LoadedVersion& loaded,
+                                             const EncodedTexts& texts,
+                                             const EncodedTexts* sources,
+                                             size_t k, bool ranks);
 
 }  // namespace lmserve
 
