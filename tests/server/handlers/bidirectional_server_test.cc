@@ -283,8 +283,9 @@ TEST_F(BidirectionalServerTest, DoesNotGenerate) {
 }
 
 TEST_F(BidirectionalServerTest, ModelInfoHasTheKind) {
+  Call call;
   lm::v1::ListModelsResponse response;
-  EXPECT_TRUE(HandleListModels(*store_, {}, &response).ok());
+  EXPECT_TRUE(HandleListModels(*store_, call, {}, &response).ok());
   ASSERT_EQ(response.models_size(), 2);
   EXPECT_TRUE(response.refused().empty());
   EXPECT_EQ(response.models(0).family(), "bidirectional");

@@ -384,10 +384,11 @@ TEST_F(TranslationServerTest, ItDoesNotPredict) {
 }
 
 TEST_F(TranslationServerTest, ModelInfoHasTheKind) {
+  Call call;
   lm::v1::GetModelResponse response;
   lm::v1::GetModelRequest request;
   request.set_model("de-en");
-  ASSERT_TRUE(HandleGetModel(*store_, request, &response).ok());
+  ASSERT_TRUE(HandleGetModel(*store_, call, request, &response).ok());
   EXPECT_TRUE(response.model().translation());
   EXPECT_GT(response.model().state_bytes(), 0);
 }
