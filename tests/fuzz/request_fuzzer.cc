@@ -296,7 +296,7 @@ void AnswerGenerate(const grpc::ByteBuffer& in) {
   Budget budget(kLimits.all_request_bytes);
   RequestReader reader(budget);
   lm::v1::GenerateRequest request;
-  const absl::Status status = reader.Read(in, &request);
+  const absl::Status status = ReadRequest(in, &reader, &request);
   if (!status.ok()) return RequireClientError(status);
   CheckGeneration(request);
 }
@@ -307,17 +307,19 @@ void AnswerWith(const grpc::ByteBuffer& in, const Handle& answer) {
   grpc::ByteBuffer out;
   Budget budget(kLimits.all_request_bytes);
   Exchange<Request, Response> exchange(budget);
-  absl::Status status = exchange.Parse(in);
+  absl::Status status =
+      ReadRequest(in, &exchange.reader(), exchange.mutable_request());
   if (status.ok()) {
     status = Wait(answer(exchange.request(), exchange.response()));
   }
   if (!status.ok()) return RequireClientError(status);
-  (void)exchange.response_bytes();  // Serialize() needs the sizes
-  exchange.Serialize(&out);
+  SerializeMessage(*exchange.response(), &out);
   Request request;
   Response response;
-  RequireOk(ParseMessage(in, &request), "an answered request can be parsed");
-  RequireOk(ParseMessage(out, &response), "an answer can be parsed");
+  RequestReader reader(budget);
+  RequireOk(ReadRequest(in, &reader, &request),
+            "an answered request can be parsed");
+  RequireOk(ReadRequest(out, &reader, &response), "an answer can be parsed");
   Check(request, response);
 }
 
@@ -334,22 +336,24 @@ void Answer(const grpc::ByteBuffer& in,
 
 template <typename Request, typename Response>
 void Answer(const grpc::ByteBuffer& in,
-            absl::Status (*handler)(const ModelStore&, const Request&,
+            absl::Status (*handler)(const ModelStore&, Call&, const Request&,
                                     Response*)) {
+  Call call;
   AnswerWith<Request, Response>(
       in,
       [&](const Request& request, Response* response) -> Task<absl::Status> {
-        co_return handler(FuzzStore(), request, response);
+        co_return handler(FuzzStore(), call, request, response);
       });
 }
 
 template <typename Request, typename Response>
 void Answer(const grpc::ByteBuffer& in,
-            Task<absl::Status> (*handler)(ModelStore&, const Request&,
+            Task<absl::Status> (*handler)(ModelStore*, Call&, const Request&,
                                           Response*)) {
+  Call call;
   AnswerWith<Request, Response>(
       in, [&](const Request& request, Response* response) {
-        return handler(FuzzAdminStore(), request, response);
+        return handler(&FuzzAdminStore(), call, request, response);
       });
 }
 
