@@ -30,8 +30,10 @@ constexpr uint8_t kPadded = 0x8;      // of DATA
 constexpr uint8_t kAck = 0x1;         // of SETTINGS and PING
 constexpr uint8_t kEndHeaders = 0x4;  // of HEADERS and CONTINUATION
 constexpr uint32_t kHighestStream = 0x7fffffff;
+constexpr uint32_t kInitialWindowSize = 4;  // of SETTINGS
 constexpr uint32_t kNoError = 0;
 constexpr uint32_t kProtocolError = 1;
+constexpr uint32_t kFlowControlError = 3;
 constexpr uint32_t kFrameSizeError = 6;
 constexpr uint32_t kRefusedStream = 7;
 constexpr uint32_t kCancel = 8;
@@ -52,6 +54,10 @@ constexpr double kRefusalCost = 4;
 // What a frame of data costs that is short and completes no message.
 constexpr double kShortDataCost = 0.25;
 constexpr size_t kShortData = 256;
+
+// What an empty message costs that is not the first of its stream. Calls with
+// an empty request are common, streams of them are not.
+constexpr double kEmptyMessageCost = 1;
 
 // A client measures the bandwidth with a ping at a time, so that few of those
 // that the server has caused come at once.
@@ -170,7 +176,7 @@ absl::Status Http2Guard::FromClient(absl::string_view bytes,
       },
       [&](absl::string_view part, std::string* out) {
         absl::StrAppend(out, part);
-        if (client_frame_.type == kData) ReadData(part);
+        if (client_frame_.type == kData) ReadData(part, now);
       },
       [&] {
         EndClientFrame(client_frame_, now);
@@ -178,9 +184,10 @@ absl::Status Http2Guard::FromClient(absl::string_view bytes,
         Flush(to_server, to_client);
       });
   if (status.ok()) return status;
-  return Close(absl::IsResourceExhausted(status) ? kEnhanceYourCalm
-               : absl::IsOutOfRange(status)      ? kFrameSizeError
-                                                 : kProtocolError,
+  return Close(absl::IsResourceExhausted(status)    ? kEnhanceYourCalm
+               : absl::IsOutOfRange(status)         ? kFrameSizeError
+               : absl::IsFailedPrecondition(status) ? kFlowControlError
+                                                    : kProtocolError,
                status.message(), to_client);
 }
 
@@ -241,6 +248,9 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
 absl::Status Http2Guard::BeginData(const Frame& frame, Clock::time_point now) {
   if (frame.length == 0 && (frame.flags & kEndStream) == 0) Charge(1, now);
   const auto found = streams_.find(frame.stream);
+  absl::Status status = TakeWindow(
+      frame.length, found == streams_.end() ? nullptr : &found->second);
+  if (!status.ok()) return status;
   if (found == streams_.end()) {
     // The rest of a message whose stream was refused may still come.
     Charge(frame.length < kShortData ? 1 : 0.1, now);
@@ -272,21 +282,37 @@ absl::Status Http2Guard::BeginData(const Frame& frame, Clock::time_point now) {
   return absl::OkStatus();
 }
 
-void Http2Guard::ChargeReaction(const Frame& frame, Clock::time_point now) {
-  const bool is_ack = (frame.flags & kAck) != 0;
-  uint64_t& caused = !is_ack                   ? pings_
-                     : frame.type == kSettings ? settings_acks_
-                                               : ping_acks_;
-  if (frame.type == kSettings && !is_ack) {
-    Charge(4, now);  // a change of settings costs more than an acknowledgment
-  } else if (caused > 0) {
-    --caused;
-  } else {
-    Charge(1, now);
+absl::Status Http2Guard::TakeWindow(size_t bytes, Stream* stream) {
+  const auto size = static_cast<int64_t>(bytes);
+  window_ -= size;
+  if (stream != nullptr) stream->window -= size;
+  if (window_ < 0 || (stream != nullptr && stream->window < 0)) {
+    return absl::FailedPreconditionError("more data than the window permits");
   }
+  return absl::OkStatus();
 }
 
-void Http2Guard::ReadData(absl::string_view bytes) {
+void Http2Guard::ChargeReaction(const Frame& frame, Clock::time_point now) {
+  const bool is_ack = (frame.flags & kAck) != 0;
+  if (frame.type == kSettings) {
+    // A change of settings costs more than an acknowledgment.
+    if (!is_ack) return Charge(4, now);
+    if (settings_.empty()) return Charge(1, now);
+    const std::optional<int64_t> acknowledged = settings_.front();
+    settings_.pop_front();
+    if (!acknowledged.has_value()) return;
+    int64_t window = *acknowledged;
+    for (const auto& later : settings_) {
+      window = std::max(window, later.value_or(0));
+    }
+    return SetInitialWindow(window);
+  }
+  uint64_t& caused = is_ack ? ping_acks_ : pings_;
+  if (caused == 0) return Charge(1, now);
+  --caused;
+}
+
+void Http2Guard::ReadData(absl::string_view bytes, Clock::time_point now) {
   const auto found = streams_.find(client_frame_.stream);
   // gRPC takes no data with padding, and ends the stream.
   if (found == streams_.end() || (client_frame_.flags & kPadded) != 0) return;
@@ -310,6 +336,8 @@ void Http2Guard::ReadData(absl::string_view bytes) {
     if (stream.content_left > 0) continue;
     stream.header_size = 0;
     ++stream.messages;
+    const bool is_empty = ReadNumber(stream.header + 1, 4) == 0;
+    if (is_empty && stream.messages > 1) Charge(kEmptyMessageCost, now);
     stream.held_of_message = 0;
   }
 }
@@ -364,6 +392,7 @@ void Http2Guard::OpenStream(const Frame& frame, Clock::time_point now) {
     return RefuseStream(frame.stream, kRefusedStream);
   }
   Stream& stream = streams_[frame.stream];
+  stream.window = initial_window_;
   stream.last_frame = now;
   stream.client_ended = (header_block_flags_ & kEndStream) != 0;
 }
@@ -394,10 +423,18 @@ void Http2Guard::FromServer(absl::string_view bytes, std::string* to_client) {
         server_frame_ = frame;
         if (frame.type == kHeaders) from_server_.in_header_block = true;
         if (frame.type == kGoAway) goaway_size_ = goaway_last_ = 0;
+        server_control_size_ = 0;
+        if (frame.type == kSettings && (frame.flags & kAck) == 0) {
+          settings_.emplace_back();
+        }
         return absl::OkStatus();
       },
       [&](absl::string_view part, std::string* out) {
         if (server_frame_.type == kGoAway) return PassGoAway(part, out);
+        if (server_frame_.type == kSettings ||
+            server_frame_.type == kWindowUpdate) {
+          ReadServerControl(part);
+        }
         absl::StrAppend(out, part);
       },
       [&] {
@@ -406,6 +443,36 @@ void Http2Guard::FromServer(absl::string_view bytes, std::string* to_client) {
         Flush(nullptr, to_client);
       });
   (void)status;  // the server's frames are never refused
+}
+
+void Http2Guard::ReadServerControl(absl::string_view bytes) {
+  for (char byte : bytes) {
+    server_control_[server_control_size_++] = byte;
+    if (server_frame_.type == kWindowUpdate) {
+      if (server_control_size_ < 4) continue;
+      const uint32_t more = ReadNumber(server_control_, 4);
+      if (server_frame_.stream == 0) {
+        window_ += more;
+      } else if (const auto stream = streams_.find(server_frame_.stream);
+                 stream != streams_.end()) {
+        stream->second.window += more;
+      }
+    } else {
+      if (server_control_size_ < sizeof(server_control_)) continue;
+      if (ReadNumber(server_control_, 2) == kInitialWindowSize) {
+        settings_.back() = ReadNumber(server_control_ + 2, 4);
+        SetInitialWindow(std::max(initial_window_, *settings_.back()));
+      }
+    }
+    server_control_size_ = 0;
+  }
+}
+
+void Http2Guard::SetInitialWindow(int64_t bytes) {
+  for (auto& entry : streams_) {
+    entry.second.window += bytes - initial_window_;
+  }
+  initial_window_ = bytes;
 }
 
 void Http2Guard::PassGoAway(absl::string_view bytes, std::string* to_client) {
@@ -445,7 +512,6 @@ void Http2Guard::EndServerFrame(const Frame& frame) {
     from_server_.in_header_block = false;
   }
   const bool is_ack = (frame.flags & kAck) != 0;
-  if (frame.type == kSettings && !is_ack) ++settings_acks_;
   if (frame.type == kPing && !is_ack) ++ping_acks_;
   const bool is_answer = frame.type == kHeaders || frame.type == kData;
   if (is_answer) pings_ = std::min(pings_ + 1, kMostPings);

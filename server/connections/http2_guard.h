@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -83,6 +85,8 @@ class Http2Guard {
   // A message of gRPC is a byte, its length in four bytes, and its content.
   static constexpr size_t kMessageHeader = 5;
 
+  static constexpr int64_t kInitialWindow = 65'535;
+
   struct Stream {
     Clock::time_point last_frame;  // of the client
     bool has_data = false;         // whether a part of a message has come
@@ -99,6 +103,7 @@ class Http2Guard {
     uint64_t held_of_message = 0;
     uint64_t held_of_frame = 0;
     uint64_t held_end = 0;
+    int64_t window = 0;  // bytes of data that the client may still send
   };
 
   // Finds the frames in the bytes of one direction.
@@ -129,14 +134,23 @@ class Http2Guard {
 
   absl::Status BeginClientFrame(const Frame& frame, Clock::time_point now);
   absl::Status BeginData(const Frame& frame, Clock::time_point now);
+  // Counts a frame of data against the windows that the server has granted to
+  // the connection and to the stream (null: to none that is open). gRPC 1.51
+  // can stop reading from a client that exceeds the window of a stream, and
+  // does not notice then that the client closes the connection.
+  absl::Status TakeWindow(size_t bytes, Stream* stream);
   // Counts acknowledgments and pings, as far as the server has not caused them.
   void ChargeReaction(const Frame& frame, Clock::time_point now);
-  void ReadData(absl::string_view bytes);
+  void ReadData(absl::string_view bytes, Clock::time_point now);
   void EndData(const Frame& frame, Clock::time_point now);
   void EndClientFrame(const Frame& frame, Clock::time_point now);
   // Counts control frames of the client.
   void Charge(double frames, Clock::time_point now);
   void OpenStream(const Frame& frame, Clock::time_point now);
+  // Reads a part of a SETTINGS or WINDOW_UPDATE frame of the server.
+  void ReadServerControl(absl::string_view bytes);
+  // Changes the windows of all streams.
+  void SetInitialWindow(int64_t bytes);
   // Passes on a part of a GOAWAY frame, with the highest stream as the last
   // one.
   void PassGoAway(absl::string_view bytes, std::string* to_client);
@@ -161,15 +175,26 @@ class Http2Guard {
   Parser from_server_;
   Frame client_frame_ = {};
   Frame server_frame_ = {};
+  // The part of a setting or of a WINDOW_UPDATE frame of the server.
+  char server_control_[6] = {};
+  size_t server_control_size_ = 0;
   // The bytes of the server's GOAWAY frame that have come, and its last stream.
   size_t goaway_size_ = 0;
   uint32_t goaway_last_ = 0;
   Clock::time_point frame_begin_;  // of the client
   uint64_t client_bytes_ = 0;      // of all complete frames
   // Frames of the client that the server has caused and that have not come:
-  // acknowledgments, and a ping for each frame of an answer, with which clients
-  // measure the bandwidth.
-  uint64_t settings_acks_ = 0, ping_acks_ = 0, pings_ = 0;
+  // acknowledgments of pings, and a ping for each frame of an answer, with
+  // which clients measure the bandwidth.
+  uint64_t ping_acks_ = 0, pings_ = 0;
+  // The server's SETTINGS frames that the client has not acknowledged, with
+  // their initial windows. A larger window holds at once. A smaller one holds
+  // from the acknowledgment on, because the client does not know it before.
+  std::deque<std::optional<int64_t>> settings_;
+  // Flow control (RFC 9113, section 5.2): the window of a new stream, and the
+  // bytes of data that the client may still send on the connection.
+  int64_t initial_window_ = kInitialWindow;
+  int64_t window_ = kInitialWindow;
   size_t header_block_bytes_ = 0;
   size_t header_block_frames_ = 0;
   Clock::time_point header_block_begin_;

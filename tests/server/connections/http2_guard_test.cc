@@ -31,6 +31,7 @@ enum Type {
 };
 constexpr int kEndStream = 1, kAck = 1, kEndHeaders = 4;
 constexpr uint32_t kHighestStream = 0x7fffffff;
+constexpr uint32_t kFlowControlError = 3;
 constexpr uint32_t kRefusedStream = 7, kCancel = 8, kEnhanceYourCalm = 11;
 
 const char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,6 +46,14 @@ std::string Frame(Type type, int flags, uint32_t stream,
                   const std::string& payload = "") {
   return absl::StrCat(Number(3, payload.size()), Number(1, type),
                       Number(1, flags), Number(4, stream), payload);
+}
+
+std::string Window(uint32_t stream, uint32_t bytes) {
+  return Frame(kWindowUpdate, 0, stream, Number(4, bytes));
+}
+
+std::string InitialWindow(uint32_t bytes) {
+  return Frame(kSettings, 0, 0, Number(2, 4) + Number(4, bytes));
 }
 
 std::string Reset(uint32_t stream, uint32_t error) {
@@ -337,6 +346,7 @@ class UnreadMessagesTest : public Http2GuardTest {
     table_ = std::make_unique<ClientTable>(
         ClientLimits{.unread_bytes_per_client = bytes});
     Begin();
+    FromServer(Window(0, 1 << 30) + InitialWindow(1 << 30));
   }
   // Sends data on a stream. Returns whether the stream goes on.
   bool Send(uint32_t stream, const std::string& data, int flags = 0) {
@@ -435,6 +445,69 @@ TEST_F(Http2GuardTest, EndsAConnectionWithDataAfterTheEndOfAStream) {
 }
 
 // Clients measure the bandwidth with pings while they get answers.
+// Flow control, RFC 9113, section 5.2.
+class FlowControlTest : public Http2GuardTest {
+ protected:
+  void SetUp() override {
+    Begin();
+    ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 1) +
+                           Frame(kHeaders, kEndHeaders, 3))
+                    .ok());
+  }
+  absl::Status Send(uint32_t stream, size_t bytes) {
+    return FromClient(Frame(kData, 0, stream, std::string(bytes, 'x')));
+  }
+};
+
+TEST_F(FlowControlTest, EndsAConnectionThatExceedsTheWindowOfAStream) {
+  FromServer(Window(0, 1'000'000));
+  EXPECT_TRUE(Send(1, 65'535).ok());
+  EXPECT_TRUE(Send(3, 65'535).ok());
+  FromServer(Window(3, 100));
+  EXPECT_TRUE(Send(3, 100).ok());
+  EXPECT_TRUE(Send(1, 0).ok());
+  EXPECT_FALSE(Send(1, 1).ok());
+  EXPECT_EQ(to_client_,
+            Frame(kGoAway, 0, 0,
+                  Number(4, kHighestStream) + Number(4, kFlowControlError) +
+                      "more data than the window permits"));
+}
+
+TEST_F(FlowControlTest, EndsAConnectionThatExceedsItsWindow) {
+  EXPECT_TRUE(Send(1, 40'000).ok());
+  EXPECT_TRUE(Send(3, 25'535).ok());
+  FromServer(Window(0, 10));
+  EXPECT_TRUE(Send(3, 10).ok());
+  EXPECT_FALSE(Send(3, 1).ok());
+}
+
+TEST_F(FlowControlTest, DataOfEndedStreamsCounts) {
+  FromServer(Frame(kHeaders, kEndHeaders | kEndStream, 1));
+  EXPECT_TRUE(Send(1, 65'535).ok());
+  EXPECT_FALSE(Send(1, 1).ok());
+}
+
+TEST_F(FlowControlTest, ALargerInitialWindowHoldsAtOnce) {
+  FromServer(Window(0, 1'000'000) + InitialWindow(100'000));
+  EXPECT_TRUE(Send(1, 100'000).ok());
+  ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, 5)).ok());
+  EXPECT_TRUE(Send(5, 100'000).ok());
+  EXPECT_FALSE(Send(5, 1).ok());
+}
+
+TEST_F(FlowControlTest, ASmallerInitialWindowHoldsFromItsAcknowledgmentOn) {
+  const std::string ack = Frame(kSettings, kAck, 0);
+  ASSERT_TRUE(FromClient(ack).ok());  // of the server's first settings
+  FromServer(InitialWindow(1'000) + InitialWindow(50'000) +
+             InitialWindow(2'000));
+  EXPECT_TRUE(Send(1, 10'000).ok());
+  ASSERT_TRUE(FromClient(ack).ok());
+  EXPECT_TRUE(Send(1, 40'000).ok());  // 50,000 in all
+  ASSERT_TRUE(FromClient(ack + ack).ok());
+  EXPECT_TRUE(Send(3, 2'000).ok());
+  EXPECT_FALSE(Send(3, 1).ok());
+}
+
 TEST_F(Http2GuardTest, ReactionsToTheServerAreFree) {
   Begin();
   for (int i = 0; i < 1'000; ++i) {
@@ -473,8 +546,30 @@ TEST_F(Http2GuardTest, SlowsDownShortFramesOfData) {
   EXPECT_GE(Pause(), milliseconds(900));
 }
 
+TEST_F(Http2GuardTest, SlowsDownStreamsOfEmptyMessages) {
+  Begin();
+  std::string messages;
+  for (int i = 0; i < 300; ++i) messages += MessageHeader(0);
+  ASSERT_TRUE(
+      FromClient(Frame(kHeaders, kEndHeaders, 1) + Frame(kData, 0, 1, messages))
+          .ok());
+  EXPECT_GT(Pause(), milliseconds(0));
+}
+
+TEST_F(Http2GuardTest, DoesNotSlowDownCallsWithEmptyRequests) {
+  Begin();
+  for (uint32_t stream = 1; stream < 2'000; stream += 2) {
+    ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, stream, "headers") +
+                           Frame(kData, kEndStream, stream, MessageHeader(0)))
+                    .ok());
+    FromServer(Frame(kHeaders, kEndHeaders | kEndStream, stream));
+  }
+  EXPECT_EQ(Pause(), milliseconds(0));
+}
+
 TEST_F(Http2GuardTest, DoesNotSlowDownCalls) {
   Begin();
+  FromServer(Window(0, 1 << 30));
   for (uint32_t stream = 1; stream < 20'000; stream += 2) {
     ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, stream, "headers") +
                            Frame(kData, kEndStream, stream, "message"))
