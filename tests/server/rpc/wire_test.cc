@@ -27,7 +27,8 @@ grpc::ByteBuffer Buffer(const std::string& bytes, size_t slice_size = 1000) {
 
 TEST(ReadRequestTest, InOneSliceOrMany) {
   const ScoreRequest sent = Parse<ScoreRequest>(
-      "model: 'tiny' texts { words { words: ['the', 'cat'] } } no_end: true");
+      "model: 'tiny' texts { words { words: ['the', 'cat'] } } include_end: "
+      "false");
   for (size_t slice_size : {1, 3, 1000}) {
     Budget budget(1000);
     RequestReader reader(budget);
