@@ -11,6 +11,7 @@
 #include "server/call/status.h"
 #include "server/handlers/decoder.h"
 #include "server/handlers/generation.h"
+#include "server/handlers/inspect.h"
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
 #include "server/handlers/score.h"
@@ -237,7 +238,10 @@ using RawLanguageModelService =
                         LanguageModelService::WithRawCallbackMethod_Decode<
                             LanguageModelService::
                                 WithRawCallbackMethod_GetVocabulary<
-                                    LanguageModelService::Service>>>>>>>;
+                                    LanguageModelService::
+                                        WithRawCallbackMethod_Inspect<
+                                            LanguageModelService::
+                                                Service>>>>>>>>;
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
@@ -264,6 +268,13 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
                                    grpc::ByteBuffer* response) override {
     return Answer<lm::v1::RerankRequest, lm::v1::RerankResponse>(
         "Rerank", context, request, response, HandleRerank);
+  }
+
+  grpc::ServerUnaryReactor* Inspect(grpc::CallbackServerContext* context,
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override {
+    return Answer<lm::v1::InspectRequest, lm::v1::InspectResponse>(
+        "Inspect", context, request, response, HandleInspect);
   }
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(
