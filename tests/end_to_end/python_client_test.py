@@ -146,7 +146,7 @@ class PythonClientTest(unittest.TestCase):
     self.assertTrue(messages[-1].HasField("end"))
     self.assertEqual(messages[-1].end.word_count, len(messages) - 1)
     self.assertEqual(messages[-1].end.seed, 5)
-    self.assertLessEqual({message.word for message in messages[:-1]},
+    self.assertLessEqual({message.word.word for message in messages[:-1]},
                          {"a", "b"})
     self.assertEqual(generate(), messages)
 

@@ -227,7 +227,7 @@ void AddScoreSeeds(const Seeds& seeds, const std::string& model) {
   for (uint32_t id : {0, 3, 5}) ids->add_ids(id);
   seeds.Add("score-" + model, JoinRequest(Rpc::kScore, score));
   score.set_per_word(true);
-  score.set_no_end(true);
+  score.set_include_end(false);
   seeds.Add("score-words-" + model, JoinRequest(Rpc::kScore, score));
 }
 
@@ -271,7 +271,7 @@ void AddRerankSeeds(const Seeds& seeds) {
   (*rerank.mutable_weights())["tiny"] = 0.5;
   (*rerank.mutable_weights())["additive.words"] = 0.1;
   (*rerank.mutable_weights())["tm"] = 1;
-  rerank.set_normalization(lm::v1::POWER);
+  rerank.set_normalization(lm::v1::NORMALIZATION_POWER);
   rerank.set_alpha(0.5);
   rerank.set_best(2);
   seeds.Add("rerank-weights", JoinRequest(Rpc::kRerank, rerank));
@@ -311,7 +311,7 @@ void AddTranslationSeeds(const Seeds& seeds) {
   rerank.add_reverse_models("en-de");
   seeds.Add("rerank-reverse", JoinRequest(Rpc::kRerank, rerank));
   rerank.mutable_minimum_bayes_risk()->set_utility(
-      lm::v1::MinimumBayesRisk::CHRF);
+      lm::v1::MinimumBayesRisk::UTILITY_CHRF);
   rerank.mutable_minimum_bayes_risk()->set_scale(0.5);
   seeds.Add("rerank-risk", JoinRequest(Rpc::kRerank, rerank));
 }

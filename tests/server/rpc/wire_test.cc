@@ -40,7 +40,8 @@ std::string Corrupt(const std::string& text) {
 
 TEST(ParseMessageTest, InOneSliceOrMany) {
   const ScoreRequest sent = Parse<ScoreRequest>(
-      "model: 'tiny' texts { words { words: ['the', 'cat'] } } no_end: true");
+      "model: 'tiny' texts { words { words: ['the', 'cat'] } } include_end: "
+      "false");
   for (size_t slice_size : {1, 3, 1000}) {
     ScoreRequest received;
     ASSERT_TRUE(
