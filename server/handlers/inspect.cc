@@ -223,9 +223,8 @@ Task<absl::Status> HandleInspect(const ServingContext& serving, Call& call,
   const LoadedVersion& loaded = **handle;
   const AnyModel& model = loaded.model();
   if (model.inspectable() == nullptr) {
-    co_return CannotDo("model", loaded,
-                       "show gates and states, because it has no recurrent "
-                       "layers of its own");
+    co_return FamilyCannotDo("model", loaded, "be inspected",
+                             "recurrent, bidirectional and translation models");
   }
   const std::vector<Layer> layers = model.inspectable()->layers();
   absl::StatusOr<std::vector<Selection>> selections = Select(request, layers);
