@@ -391,6 +391,13 @@ absl::StatusOr<lm::v1::RerankResponse> Client::Rerank(
                            options, options_.deadline);
 }
 
+absl::StatusOr<lm::v1::InspectResponse> Client::Inspect(
+    const lm::v1::InspectRequest& request, const CallOptions& options) const {
+  return connection_->Call(*connection_->language_model,
+                           &lm::v1::LanguageModelService::Stub::Inspect,
+                           request, options, options_.deadline);
+}
+
 absl::StatusOr<lm::v1::ListModelsResponse> Client::ListModels(
     const CallOptions& options) const {
   lm::v1::ListModelsResponse all;

@@ -117,6 +117,9 @@ class Client {
   absl::StatusOr<lm::v1::RerankResponse> Rerank(
       const lm::v1::RerankRequest& request,
       const CallOptions& options = {}) const;
+  absl::StatusOr<lm::v1::InspectResponse> Inspect(
+      const lm::v1::InspectRequest& request,
+      const CallOptions& options = {}) const;
   // All pages of the list in one message; each page is a call with the
   // deadline.
   absl::StatusOr<lm::v1::ListModelsResponse> ListModels(

@@ -32,6 +32,7 @@ void AddPredictCommand(cli::App& app, CommandFunction* run);
 void AddRerankCommand(cli::App& app, CommandFunction* run);
 void AddGenerateCommand(cli::App& app, CommandFunction* run);
 void AddTranslateCommand(cli::App& app, CommandFunction* run);
+void AddInspectCommand(cli::App& app, CommandFunction* run);
 void AddVocabularyCommand(cli::App& app, CommandFunction* run);
 void AddModelsCommand(cli::App& app, CommandFunction* run);
 void AddHealthCommand(cli::App& app, CommandFunction* run);

@@ -251,6 +251,7 @@ int main(int argc, char** argv) {
   lmserve::AddRerankCommand(app, &run);
   lmserve::AddGenerateCommand(app, &run);
   lmserve::AddTranslateCommand(app, &run);
+  lmserve::AddInspectCommand(app, &run);
   lmserve::AddVocabularyCommand(app, &run);
   lmserve::AddModelsCommand(app, &run);
   lmserve::AddHealthCommand(app, &run);

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "models/bidirectional_model.h"
+#include "models/inspectable_model.h"
 #include "models/language_model.h"
 #include "models/translation_model.h"
 
@@ -60,6 +61,13 @@ class AnyModel {
   const LanguageModel* word_by_word() const {
     return kind() == ModelKind::kTranslation ? &translation()->decoder()
                                              : left_to_right();
+  }
+
+  // The model if its gates and states can be looked at while it reads a text,
+  // otherwise null.
+  const InspectableModel* inspectable() const {
+    return std::visit([](const auto& model) { return model->inspectable(); },
+                      model_);
   }
 
   // Gives up the ownership of the model.

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "absl/types/span.h"
+#include "models/inspectable_model.h"
 #include "models/language_model.h"
 #include "models/vocabulary.h"
 
@@ -26,6 +27,11 @@ class BidirectionalModel {
   virtual ~BidirectionalModel() = default;
 
   virtual const Vocabulary& vocabulary() const = 0;
+
+  // Returns the model itself if its gates and states can be looked at while it
+  // reads a text, otherwise null. The text is read as it is, without a gap. One
+  // with <unk> at a word is what the model reads to fill a gap there.
+  virtual const InspectableModel* inspectable() const { return nullptr; }
 
   // A sentence to score, as views of the caller's memory. The sum of the
   // log-probabilities is the pseudo-log-likelihood of the sentence. Scoring

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "absl/types/span.h"
+#include "models/inspectable_model.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
@@ -54,6 +55,10 @@ class LanguageModel {
 
   // Whether TopK() finds the best words without scoring the whole vocabulary.
   virtual bool has_fast_top_k() const { return false; }
+
+  // Returns the model itself if its gates and states can be looked at while it
+  // reads a text, otherwise null.
+  virtual const InspectableModel* inspectable() const { return nullptr; }
 
   // Size of a state in bytes, a multiple of 4. States must be aligned like a
   // float.

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/types/span.h"
+#include "models/inspectable_model.h"
 #include "models/language_model.h"
 #include "models/vocabulary.h"
 
@@ -42,6 +43,11 @@ class TranslationModel {
   // than source_vocabulary().size().
   virtual std::unique_ptr<const Source> Read(
       absl::Span<const WordId> words) const = 0;
+
+  // Returns the model itself if its gates and states can be looked at while it
+  // reads a source and a translation, otherwise null. The decoder alone cannot
+  // be inspected, because its first state depends on the source.
+  virtual const InspectableModel* inspectable() const { return nullptr; }
 
   // Whether the decoder has attention over the positions of its source.
   virtual bool has_attention() const = 0;

@@ -404,6 +404,10 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
   AddLimit(app, "--max-beam", &limits.beam,
            "Maximum hypotheses of a beam search");
   AddLimit(app, "--max-stop-words", &limits.stop_words, "Maximum stop words");
+  AddLimit(app, "--max-inspected-values", &limits.inspected_values,
+           "Maximum numbers that an Inspect call returns: words times units "
+           "times quantities; 0: the server does not answer Inspect",
+           "Limits of a request", /*min=*/0);
   AddLimit(app, "--max-decode-bytes", &limits.decode_bytes,
            "Maximum memory of the states of a Decode stream");
   limits.all_request_bytes = limits.all_answer_bytes = 0;

@@ -80,6 +80,32 @@ class RecurrentBidirectionalModel::Pass {
   std::vector<float> features_;
 };
 
+// Reads <s>, the words and </s> as one part.
+class RecurrentBidirectionalModel::TextReading final : public Reading {
+ public:
+  TextReading(const RecurrentBidirectionalModel& model,
+              absl::Span<const WordId> words)
+      : parts_(model.parts_), words_({model.vocabulary_.begin_sentence()}) {
+    words_.insert(words_.end(), words.begin(), words.end());
+    words_.push_back(model.vocabulary_.end_sentence());
+  }
+
+  size_t next_words() const override { return words_.size(); }
+
+  void ReadPart(Observer* observer) override {
+    RecurrentReader reader(parts_.layers, /*bidirectional=*/true);
+    reader.Read(parts_.embedding->CopyRows(words_), words_.size(), /*rows=*/1,
+                [&](size_t layer, size_t step, const CellValues& values) {
+                  observer->OnStep(layer, step, values);
+                });
+    words_.clear();
+  }
+
+ private:
+  const RecurrentParts& parts_;
+  std::vector<WordId> words_;  // that are not read yet
+};
+
 absl::StatusOr<std::unique_ptr<RecurrentBidirectionalModel>>
 RecurrentBidirectionalModel::Create(Vocabulary vocabulary,
                                     absl::string_view bytes) {
@@ -88,6 +114,27 @@ RecurrentBidirectionalModel::Create(Vocabulary vocabulary,
   if (!parts.ok()) return parts.status();
   return absl::WrapUnique(new RecurrentBidirectionalModel(std::move(vocabulary),
                                                           *std::move(parts)));
+}
+
+std::vector<RecurrentBidirectionalModel::Layer>
+RecurrentBidirectionalModel::layers() const {
+  std::vector<Layer> layers;
+  for (const RecurrentLayer& layer : parts_.layers) {
+    layers.push_back({.depth = layers.size() / 2,
+                      .is_backward = layers.size() % 2 == 1,
+                      .reads_source = false,
+                      .reverses_words = false,
+                      .reads_begin = true,
+                      .reads_end = true,
+                      .units = layer.units(),
+                      .quantities = layer.quantities()});
+  }
+  return layers;
+}
+
+std::unique_ptr<RecurrentBidirectionalModel::Reading>
+RecurrentBidirectionalModel::Read(const Text& text, size_t) const {
+  return std::make_unique<TextReading>(*this, text.words);
 }
 
 void RecurrentBidirectionalModel::Encode(absl::Span<const Gap> gaps,

@@ -30,7 +30,8 @@ namespace lmserve {
 //
 // Owns its vocabulary and packed weights. Immutable: any number of threads may
 // use one instance.
-class RecurrentBidirectionalModel final : public BidirectionalModel {
+class RecurrentBidirectionalModel final : public BidirectionalModel,
+                                          public InspectableModel {
  public:
   // `bytes` is the contents of weights.safetensors; the model copies what it
   // needs. Returns INVALID_ARGUMENT, naming the tensor, if it is not a
@@ -45,8 +46,14 @@ class RecurrentBidirectionalModel final : public BidirectionalModel {
   void Fill(absl::Span<const Gap> gaps, size_t k,
             absl::Span<ScoredWord> best) const override;
 
+  const InspectableModel* inspectable() const override { return this; }
+  std::vector<Layer> layers() const override;
+  std::unique_ptr<Reading> Read(const Text& text,
+                                size_t part_words) const override;
+
  private:
   class Pass;
+  class TextReading;
 
   // Receives the indices of gaps in sentences of the same length, and the
   // features (gaps.size(), features) of these gaps for the output layer.

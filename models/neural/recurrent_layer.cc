@@ -18,6 +18,28 @@ size_t GateCount(Cell cell) {
   return 0;
 }
 
+namespace {
+
+// Returns the gates of a cell in the order in which kernels.h computes them.
+absl::Span<const Quantity> GatesOf(Cell cell) {
+  static constexpr Quantity kGru[] = {
+      Quantity::kResetGate, Quantity::kUpdateGate, Quantity::kNewMemory};
+  static constexpr Quantity kLstm[] = {
+      Quantity::kInputGate, Quantity::kForgetGate, Quantity::kNewMemory,
+      Quantity::kOutputGate};
+  switch (cell) {
+    case Cell::kRnn:
+      return {};
+    case Cell::kGru:
+      return kGru;
+    case Cell::kLstm:
+      return kLstm;
+  }
+  return {};
+}
+
+}  // namespace
+
 // RNN and LSTM only add both products, so b_ih + b_hh is added to the first
 // one. A GRU multiplies W_hh h + b_hh by the reset gate, so it needs b_hh
 // apart.
@@ -59,8 +81,8 @@ void RecurrentLayer::Project(const float* x, size_t rows, float* projected,
 }
 
 void RecurrentLayer::Step(const float* projected, const float* old_h,
-                          const float* old_c, size_t rows, float* h, float* c,
-                          Scratch* scratch) const {
+                          const float* old_c, size_t rows, float* gate_values,
+                          float* h, float* c, Scratch* scratch) const {
   const size_t n = units();
   scratch->recurrent.resize(
       std::max(scratch->recurrent.size(), rows * gates()));
@@ -70,19 +92,42 @@ void RecurrentLayer::Step(const float* projected, const float* old_h,
   for (size_t r = 0; r < rows; ++r) {
     const float* input = projected + r * gates();
     const float* product = recurrent + r * gates();
+    float* values =
+        gate_values == nullptr ? nullptr : gate_values + r * gates();
     switch (cell_) {
       case Cell::kRnn:
         RnnCell(activation_, n, input, product, h + r * n);
         break;
       case Cell::kGru:
-        GruCell(n, input, product, old_h + r * n, nullptr, h + r * n);
+        GruCell(n, input, product, old_h + r * n, values, h + r * n);
         break;
       case Cell::kLstm:
-        LstmCell(n, input, product, old_c + r * n, nullptr, c + r * n,
+        LstmCell(n, input, product, old_c + r * n, values, c + r * n,
                  h + r * n);
         break;
     }
   }
+}
+
+CellValues RecurrentLayer::Name(const float* gate_values, const float* h,
+                                const float* c) const {
+  CellValues values(units());
+  for (Quantity gate : GatesOf(cell_)) {
+    values.Set(gate, gate_values);
+    gate_values += units();
+  }
+  if (has_cell_state()) values.Set(Quantity::kFinalMemory, c);
+  values.Set(Quantity::kHidden, h);
+  return values;
+}
+
+std::vector<Quantity> RecurrentLayer::quantities() const {
+  const auto gates = GatesOf(cell_);
+  std::vector<Quantity> quantities(gates.begin(), gates.end());
+  if (has_cell_state()) quantities.push_back(Quantity::kFinalMemory);
+  quantities.push_back(Quantity::kHidden);
+  std::sort(quantities.begin(), quantities.end());
+  return quantities;
 }
 
 }  // namespace lmserve

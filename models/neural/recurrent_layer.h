@@ -6,8 +6,10 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "models/inspectable_model.h"
 #include "models/neural/kernels.h"
 #include "models/neural/linear.h"
 
@@ -18,6 +20,10 @@ enum class Cell { kRnn, kGru, kLstm };
 // Returns the number of gates of a cell, which is the number of rows that each
 // unit has in W_ih and W_hh: 1 for an RNN, 3 for a GRU, 4 for an LSTM.
 size_t GateCount(Cell cell);
+
+// Receives the values of one layer after one step of a text.
+using StepVisit =
+    absl::FunctionRef<void(size_t layer, size_t step, const CellValues&)>;
 
 // One layer of a recurrent network in one direction:
 //
@@ -65,9 +71,18 @@ class RecurrentLayer {
   // Computes one step of `rows` texts: the new states h and c (rows, units)
   // from the projected inputs (rows, gates) and the previous states old_h and
   // old_c (rows, units). h and c may be the same arrays as old_h and old_c. c
-  // and old_c are used only if has_cell_state().
+  // and old_c are used only if has_cell_state(). If gate_values is not
+  // null, it receives the gates (rows, gates) of an LSTM or a GRU in the order
+  // of kernels.h; it may be the same array as projected.
   void Step(const float* projected, const float* old_h, const float* old_c,
-            size_t rows, float* h, float* c, Scratch* scratch) const;
+            size_t rows, float* gate_values, float* h, float* c,
+            Scratch* scratch) const;
+
+  // Names the values of one text after a step: a row of gate_values, h and c.
+  CellValues Name(const float* gate_values, const float* h,
+                  const float* c) const;
+  // Returns the quantities that Name() names, in ascending order.
+  std::vector<Quantity> quantities() const;
 
  private:
   RecurrentLayer() = default;

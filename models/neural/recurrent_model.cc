@@ -26,8 +26,14 @@ constexpr size_t kPointerFloats = kPointerBytes / sizeof(float);
 // have the order of the nodes in the tree, so the roots come first.
 class RecurrentModel::Pass {
  public:
-  Pass(const RecurrentModel& model, const PrefixTree& tree)
-      : model_(model), tree_(tree), states_(model.layers_.size()) {
+  // `visit` gets the values of the first node of each depth from 1 on, in each
+  // layer, with the depth as the step.
+  Pass(const RecurrentModel& model, const PrefixTree& tree,
+       std::optional<StepVisit> visit)
+      : model_(model),
+        tree_(tree),
+        visit_(visit),
+        states_(model.layers_.size()) {
     size_t rows = 0;
     for (size_t d = 0; d <= tree.depth(); ++d) {
       first_row_.push_back(rows);
@@ -178,11 +184,15 @@ class RecurrentModel::Pass {
       float* h = states.h.data() + first_row_[d] * units;
       float* c =
           states.c.empty() ? nullptr : states.c.data() + first_row_[d] * units;
+      float* input =
+          projected.data() + (first_row_[d] - roots()) * layer.gates();
+      // The gates replace the inputs, which nothing reads again.
+      float* gates = visit_.has_value() ? input : nullptr;
       layer.Step(
-          projected.data() + (first_row_[d] - roots()) * layer.gates(),
-          GatherParents(d, states.h, units, &old_h_),
+          input, GatherParents(d, states.h, units, &old_h_),
           c == nullptr ? nullptr : GatherParents(d, states.c, units, &old_c_),
-          rows, h, c, &scratch_);
+          rows, gates, h, c, &scratch_);
+      if (visit_.has_value()) (*visit_)(i, d, layer.Name(gates, h, c));
     }
   }
 
@@ -213,6 +223,7 @@ class RecurrentModel::Pass {
 
   const RecurrentModel& model_;
   const PrefixTree& tree_;
+  const std::optional<StepVisit> visit_;
   std::vector<size_t> first_row_;  // the first row of each depth
   size_t rows_ = 0;
   std::vector<const EncodedSource*> sources_;  // by row; decoders only
@@ -252,12 +263,17 @@ RecurrentModel::RecurrentModel(Vocabulary vocabulary, RecurrentParts parts,
       attention_(std::move(attention)),
       start_(StateOffset(layers_.size())) {}
 
+std::vector<float> RecurrentModel::StateBefore(
+    absl::Span<const float> before, const EncodedSource* source) const {
+  std::vector<float> state(start_.size());
+  std::memcpy(state.data(), &source, kPointerBytes);
+  std::copy(before.begin(), before.end(), state.begin() + kPointerFloats);
+  return state;
+}
+
 void RecurrentModel::StartFrom(absl::Span<const float> before,
                                EncodedSource* source) const {
-  source->start.resize(start_.size());
-  std::memcpy(source->start.data(), &source, kPointerBytes);
-  std::copy(before.begin(), before.end(),
-            source->start.begin() + kPointerFloats);
+  source->start = StateBefore(before, source);
   auto* state = reinterpret_cast<std::byte*>(source->start.data());
   const WordId begin = vocabulary_.begin_sentence();
   const Query read = {state, {&begin, 1}, state, {}};
@@ -338,9 +354,10 @@ void RecurrentModel::ScoreInParts(const Query& query) const {
   }
 }
 
-void RecurrentModel::ScoreGroup(absl::Span<const Query> group) const {
+void RecurrentModel::ScoreGroup(absl::Span<const Query> group,
+                                std::optional<StepVisit> visit) const {
   const PrefixTree tree(group, state_size());
-  Pass pass(*this, tree);
+  Pass pass(*this, tree, visit);
   pass.Run();
   const std::vector<float> log_probs = pass.ScoreNodes();
   for (size_t q = 0; q < group.size(); ++q) {
@@ -352,6 +369,69 @@ void RecurrentModel::ScoreGroup(absl::Span<const Query> group) const {
     const size_t depth = query.words.size();
     pass.WriteState(depth, tree.node(q, depth), query.next_state);
   }
+}
+
+// Reads <s> and the words from a state on.
+class RecurrentModel::TextReading final : public Reading {
+ public:
+  TextReading(const RecurrentModel& model, std::vector<float> state,
+              absl::Span<const WordId> words, size_t part_words)
+      : model_(model),
+        part_words_(std::min(part_words, kMaxWords)),
+        state_(std::move(state)),
+        words_({model.vocabulary_.begin_sentence()}) {
+    words_.insert(words_.end(), words.begin(), words.end());
+  }
+
+  size_t next_words() const override {
+    return std::min(part_words_, words_.size() - read_);
+  }
+
+  void ReadPart(Observer* observer) override {
+    auto* state = reinterpret_cast<std::byte*>(state_.data());
+    const size_t count = next_words();
+    const Query part = {
+        state, absl::MakeConstSpan(words_).subspan(read_, count), state, {}};
+    model_.ScoreGroup(
+        {&part, 1}, [&](size_t layer, size_t depth, const CellValues& values) {
+          observer->OnStep(layer, read_ + depth - 1, values);
+        });
+    read_ += count;
+  }
+
+ private:
+  const RecurrentModel& model_;
+  const size_t part_words_;
+  std::vector<float> state_;
+  std::vector<WordId> words_;
+  size_t read_ = 0;
+};
+
+std::unique_ptr<RecurrentModel::Reading> RecurrentModel::ReadFrom(
+    std::vector<float> before, absl::Span<const WordId> words,
+    size_t part_words) const {
+  return std::make_unique<TextReading>(*this, std::move(before), words,
+                                       part_words);
+}
+
+std::unique_ptr<RecurrentModel::Reading> RecurrentModel::Read(
+    const Text& text, size_t part_words) const {
+  return ReadFrom(std::vector<float>(start_.size()), text.words, part_words);
+}
+
+std::vector<RecurrentModel::Layer> RecurrentModel::layers() const {
+  std::vector<Layer> layers;
+  for (const RecurrentLayer& layer : layers_) {
+    layers.push_back({.depth = layers.size(),
+                      .is_backward = false,
+                      .reads_source = false,
+                      .reverses_words = false,
+                      .reads_begin = true,
+                      .reads_end = false,
+                      .units = layer.units(),
+                      .quantities = layer.quantities()});
+  }
+  return layers;
 }
 
 void RecurrentModel::Distribution(absl::Span<const std::byte* const> states,

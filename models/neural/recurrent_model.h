@@ -33,7 +33,7 @@ namespace lmserve {
 //
 // Owns its vocabulary and packed weights. Immutable: any number of threads may
 // use one instance.
-class RecurrentModel final : public LanguageModel {
+class RecurrentModel final : public LanguageModel, public InspectableModel {
  public:
   // `bytes` is the contents of weights.safetensors; the model copies what it
   // needs. Returns INVALID_ARGUMENT, naming the tensor, if it is not a
@@ -48,9 +48,15 @@ class RecurrentModel final : public LanguageModel {
   RecurrentModel(Vocabulary vocabulary, RecurrentParts parts,
                  std::optional<SourceAttention> attention);
 
-  // Sets source->start to the state after <s>. `before` has the states of the
-  // layers before <s>: h and, for an LSTM, c of each layer.
+  // Returns the state of a decoder before <s>. `before` has the states of its
+  // layers: h and, for an LSTM, c of each layer.
+  std::vector<float> StateBefore(absl::Span<const float> before,
+                                 const EncodedSource* source) const;
+
+  // Sets source->start to the state after <s>, for `before` as above.
   void StartFrom(absl::Span<const float> before, EncodedSource* source) const;
+  // The number of layers.
+  size_t depth() const { return layers_.size(); }
   // Returns null if the model has no attention.
   const SourceAttention* attention() const {
     return attention_.has_value() ? &*attention_ : nullptr;
@@ -71,13 +77,30 @@ class RecurrentModel final : public LanguageModel {
   void Distribution(absl::Span<const std::byte* const> states,
                     float* log_probs) const override;
 
+  // Null for a decoder.
+  const InspectableModel* inspectable() const override {
+    return is_decoder_ ? nullptr : this;
+  }
+  std::vector<Layer> layers() const override;
+  // REQUIRES: the model is no decoder.
+  std::unique_ptr<Reading> Read(const Text& text,
+                                size_t part_words) const override;
+  // Starts to read <s> and the words from the state `before`. An observer gets
+  // no attention.
+  std::unique_ptr<Reading> ReadFrom(std::vector<float> before,
+                                    absl::Span<const WordId> words,
+                                    size_t part_words) const;
+
  private:
   class Pass;
+  class TextReading;
 
   RecurrentModel(Vocabulary vocabulary, RecurrentParts parts);
 
-  // Scores a group of texts in one pass through the network.
-  void ScoreGroup(absl::Span<const Query> group) const;
+  // Scores a group of texts in one pass through the network. `visit` gets the
+  // values after each word of the group's only text, with steps from 1 on.
+  void ScoreGroup(absl::Span<const Query> group,
+                  std::optional<StepVisit> visit = {}) const;
   // Scores a long text in several passes.
   void ScoreInParts(const Query& query) const;
 

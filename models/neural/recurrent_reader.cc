@@ -16,8 +16,9 @@ RecurrentReader::RecurrentReader(absl::Span<const RecurrentLayer> layers,
   }
 }
 
-const std::vector<float>& RecurrentReader::Read(std::vector<float> x,
-                                                size_t steps, size_t rows) {
+const std::vector<float>& RecurrentReader::Read(
+    std::vector<float> x, size_t steps, size_t rows,
+    std::optional<StepVisit> visit) {
   x_ = std::move(x);
   steps_ = steps;
   rows_ = rows;
@@ -29,7 +30,7 @@ const std::vector<float>& RecurrentReader::Read(std::vector<float> x,
     y_.resize(steps * rows * width);
     float* y = y_.data();
     for (size_t layer = i; layer < i + directions_; ++layer) {
-      ReadDirection(layer, y, width);
+      ReadDirection(layer, y, width, visit);
       y += layers_[layer].units();
     }
     x_.swap(y_);
@@ -39,7 +40,8 @@ const std::vector<float>& RecurrentReader::Read(std::vector<float> x,
 
 // Runs layer i over x_ and writes its states h to y, whose rows have the stride
 // `width`.
-void RecurrentReader::ReadDirection(size_t i, float* y, size_t width) {
+void RecurrentReader::ReadDirection(size_t i, float* y, size_t width,
+                                    std::optional<StepVisit> visit) {
   const RecurrentLayer& layer = layers_[i];
   const bool reverse = i % directions_ == 1;
   const size_t units = layer.units(), block = rows_ * layer.gates();
@@ -50,8 +52,14 @@ void RecurrentReader::ReadDirection(size_t i, float* y, size_t width) {
   state.c.assign(layer.has_cell_state() ? rows_ * units : 0, 0);
   for (size_t t = 0; t < steps_; ++t) {
     const size_t step = reverse ? steps_ - 1 - t : t;
-    layer.Step(projected_.data() + step * block, state.h.data(), state.c.data(),
-               rows_, state.h.data(), state.c.data(), &scratch_);
+    float* projected = projected_.data() + step * block;
+    // The gates replace the inputs, which nothing reads again.
+    float* gates = visit.has_value() ? projected : nullptr;
+    layer.Step(projected, state.h.data(), state.c.data(), rows_, gates,
+               state.h.data(), state.c.data(), &scratch_);
+    if (visit.has_value()) {
+      (*visit)(i, step, layer.Name(gates, state.h.data(), state.c.data()));
+    }
     float* to = y + step * rows_ * width;
     for (size_t r = 0; r < rows_; ++r) {
       std::copy_n(state.h.data() + r * units, units, to + r * width);

@@ -3,6 +3,7 @@
 #define LMSERVE_MODELS_NEURAL_RECURRENT_READER_H_
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -26,9 +27,11 @@ class RecurrentReader {
   size_t outputs() const { return outputs_; }
 
   // Returns the states h of the last depth, (steps, rows, outputs), for the
-  // inputs x (steps, rows, inputs). They are valid until the next call.
+  // inputs x (steps, rows, inputs). They are valid until the next call. Calls
+  // `visit` with the values of the first row after each step of each layer.
   const std::vector<float>& Read(std::vector<float> x, size_t steps,
-                                 size_t rows);
+                                 size_t rows,
+                                 std::optional<StepVisit> visit = {});
 
   // The state of a layer after its last step, (rows, units): at the end of the
   // sentences or, for a backward layer, at their start. c is empty unless the
@@ -39,7 +42,8 @@ class RecurrentReader {
   const State& last(size_t layer) const { return last_[layer]; }
 
  private:
-  void ReadDirection(size_t layer, float* y, size_t width);
+  void ReadDirection(size_t layer, float* y, size_t width,
+                     std::optional<StepVisit> visit);
 
   const absl::Span<const RecurrentLayer> layers_;
   const size_t directions_;

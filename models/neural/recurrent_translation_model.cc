@@ -72,7 +72,7 @@ class RecurrentTranslationModel::RecurrentSource final : public Source {
  public:
   RecurrentSource(const RecurrentTranslationModel& model,
                   absl::Span<const WordId> words) {
-    model.Encode(words, &encoded_);
+    model.decoder_.StartFrom(model.Encode(words, &encoded_), &encoded_);
   }
 
   void Start(std::byte* state) const override {
@@ -101,7 +101,7 @@ RecurrentTranslationModel::RecurrentTranslationModel(
       encoder_(std::move(parts.encoder)),
       decoder_(std::move(vocabulary), std::move(parts.decoder),
                std::move(parts.attention)) {
-  Encode({}, &empty_);
+  decoder_.StartFrom(Encode({}, &empty_), &empty_);
   decoder_.set_start(empty_.start);
 }
 
@@ -110,35 +110,130 @@ std::unique_ptr<const TranslationModel::Source> RecurrentTranslationModel::Read(
   return std::make_unique<RecurrentSource>(*this, words);
 }
 
-// With reverse_source, the encoder reads the words in reverse, but </s> last.
 void RecurrentTranslationModel::Attend(
     absl::Span<const AttentionQuery> batch) const {
   for (const AttentionQuery& query : batch) {
     decoder_.ComputeAttention(query.state, query.weights);
-    if (!encoder_.reverse_source) continue;
-    std::reverse(query.weights.begin(), query.weights.end() - 1);
+    ToSourceOrder(query.weights);
   }
 }
 
-void RecurrentTranslationModel::Encode(absl::Span<const WordId> words,
-                                       EncodedSource* source) const {
+void RecurrentTranslationModel::ToSourceOrder(absl::Span<float> steps) const {
+  if (encoder_.reverse_source) std::reverse(steps.begin(), steps.end() - 1);
+}
+
+std::vector<float> RecurrentTranslationModel::Encode(
+    absl::Span<const WordId> words, EncodedSource* source,
+    std::optional<StepVisit> visit) const {
   std::vector<WordId> read(words.begin(), words.end());
   if (encoder_.reverse_source) std::reverse(read.begin(), read.end());
   read.push_back(source_vocabulary_.end_sentence());
-  const size_t size = encoder_.embedding->cols;
-  std::vector<float> x(read.size() * size);
-  for (size_t t = 0; t < read.size(); ++t) {
-    encoder_.embedding->CopyRow(read[t], x.data() + t * size);
-  }
   RecurrentReader reader(encoder_.layers, encoder_.bidirectional);
-  const std::vector<float>& states = reader.Read(std::move(x), read.size(), 1);
+  const std::vector<float>& states =
+      reader.Read(encoder_.embedding->CopyRows(read), read.size(), 1, visit);
   if (encoder_.context != nullptr) {
     source->gates = Apply(*encoder_.context, Context(encoder_, reader));
   }
   if (const SourceAttention* attention = decoder_.attention()) {
     attention->Precompute(states.data(), read.size(), source);
   }
-  decoder_.StartFrom(FirstStates(encoder_, reader), source);
+  return FirstStates(encoder_, reader);
+}
+
+// Reads the source as one part, then <s> and the words.
+class RecurrentTranslationModel::TextReading final : public Reading {
+ public:
+  TextReading(const RecurrentTranslationModel& model, const Text& text,
+              size_t part_words)
+      : model_(model), text_(text), part_words_(part_words) {}
+
+  size_t next_words() const override {
+    return decoding_ == nullptr ? text_.source.size() + 1
+                                : decoding_->next_words();
+  }
+
+  void ReadPart(Observer* observer) override {
+    if (decoding_ != nullptr) {
+      DecoderObserver decoder(model_, source_, observer);
+      decoding_->ReadPart(&decoder);
+      return;
+    }
+    const size_t words = text_.source.size();
+    const auto position = [&](size_t step) {
+      return model_.encoder_.reverse_source && step < words ? words - 1 - step
+                                                            : step;
+    };
+    const std::vector<float> before =
+        model_.Encode(text_.source, &source_,
+                      [&](size_t layer, size_t step, const CellValues& values) {
+                        observer->OnStep(layer, position(step), values);
+                      });
+    decoding_ =
+        model_.decoder_.ReadFrom(model_.decoder_.StateBefore(before, &source_),
+                                 text_.words, part_words_);
+  }
+
+ private:
+  // Passes the decoder's values on, with the indexes of its layers in the whole
+  // model, and adds the attention.
+  class DecoderObserver final : public Observer {
+   public:
+    DecoderObserver(const RecurrentTranslationModel& model,
+                    const EncodedSource& source, Observer* observer)
+        : model_(model), source_(source), observer_(observer) {}
+
+    void OnStep(size_t layer, size_t position,
+                const CellValues& values) override {
+      const size_t first = model_.encoder_.layers.size();
+      observer_->OnStep(first + layer, position, values);
+      const SourceAttention* attention = model_.decoder_.attention();
+      if (attention == nullptr || layer + 1 < model_.decoder_.depth()) {
+        return;
+      }
+      std::vector<float> weights(source_.steps);
+      attention->ComputeWeights(source_, values[Quantity::kHidden].data(),
+                                absl::MakeSpan(weights));
+      model_.ToSourceOrder(absl::MakeSpan(weights));
+      observer_->OnAttention(position, weights);
+    }
+
+    void OnAttention(size_t, absl::Span<const float>) override {}
+
+   private:
+    const RecurrentTranslationModel& model_;
+    const EncodedSource& source_;
+    Observer* const observer_;
+  };
+
+  const RecurrentTranslationModel& model_;
+  const Text text_;
+  const size_t part_words_;
+  EncodedSource source_;
+  std::unique_ptr<Reading> decoding_;  // null until the source was read
+};
+
+std::unique_ptr<RecurrentTranslationModel::Reading>
+RecurrentTranslationModel::Read(const Text& text, size_t part_words) const {
+  return std::make_unique<TextReading>(*this, text, part_words);
+}
+
+std::vector<RecurrentTranslationModel::Layer>
+RecurrentTranslationModel::layers() const {
+  const size_t directions = encoder_.bidirectional ? 2 : 1;
+  std::vector<Layer> layers;
+  for (const RecurrentLayer& layer : encoder_.layers) {
+    layers.push_back({.depth = layers.size() / directions,
+                      .is_backward = layers.size() % directions == 1,
+                      .reads_source = true,
+                      .reverses_words = encoder_.reverse_source,
+                      .reads_begin = false,
+                      .reads_end = true,
+                      .units = layer.units(),
+                      .quantities = layer.quantities()});
+  }
+  const std::vector<Layer> decoder = decoder_.layers();
+  layers.insert(layers.end(), decoder.begin(), decoder.end());
+  return layers;
 }
 
 }  // namespace lmserve

@@ -3,9 +3,11 @@
 #define LMSERVE_MODELS_NEURAL_RECURRENT_TRANSLATION_MODEL_H_
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "models/neural/recurrent_layer.h"
 #include "models/neural/recurrent_model.h"
 #include "models/neural/source_attention.h"
 #include "models/neural/translation_weights.h"
@@ -28,7 +30,8 @@ namespace lmserve {
 //
 // Owns its vocabularies and packed weights. Immutable: any number of threads
 // may use one instance.
-class RecurrentTranslationModel final : public TranslationModel {
+class RecurrentTranslationModel final : public TranslationModel,
+                                        public InspectableModel {
  public:
   // `bytes` is the contents of weights.safetensors; the model copies what it
   // needs. Returns INVALID_ARGUMENT, naming the tensor, if it is not a
@@ -43,6 +46,10 @@ class RecurrentTranslationModel final : public TranslationModel {
   const LanguageModel& decoder() const override { return decoder_; }
   std::unique_ptr<const Source> Read(
       absl::Span<const WordId> words) const override;
+  const InspectableModel* inspectable() const override { return this; }
+  std::vector<Layer> layers() const override;
+  std::unique_ptr<Reading> Read(const Text& text,
+                                size_t part_words) const override;
   bool has_attention() const override {
     return decoder_.attention() != nullptr;
   }
@@ -50,11 +57,20 @@ class RecurrentTranslationModel final : public TranslationModel {
 
  private:
   class RecurrentSource;
+  class TextReading;
 
   RecurrentTranslationModel(Vocabulary source_vocabulary, Vocabulary vocabulary,
                             TranslationParts parts);
 
-  void Encode(absl::Span<const WordId> words, EncodedSource* source) const;
+  // Encodes a source, all but source->start. Returns the states of the layers
+  // of the decoder before <s>. `visit` gets the values of the encoder.
+  std::vector<float> Encode(absl::Span<const WordId> words,
+                            EncodedSource* source,
+                            std::optional<StepVisit> visit = {}) const;
+
+  // Brings numbers of the steps of the encoder into the order of the source.
+  // With reverse_source, the encoder reads the words in reverse, but </s> last.
+  void ToSourceOrder(absl::Span<float> steps) const;
 
   const Vocabulary source_vocabulary_;
   const EncoderParts encoder_;

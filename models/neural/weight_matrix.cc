@@ -120,6 +120,15 @@ void WeightMatrix::CopyRow(size_t row, float* out) const {
   }
 }
 
+std::vector<float> WeightMatrix::CopyRows(
+    absl::Span<const uint32_t> which) const {
+  std::vector<float> floats(which.size() * cols);
+  for (size_t i = 0; i < which.size(); ++i) {
+    CopyRow(which[i], floats.data() + i * cols);
+  }
+  return floats;
+}
+
 std::vector<float> WeightMatrix::ToFloats() const {
   std::vector<float> floats(rows * cols);
   for (size_t r = 0; r < rows; ++r) CopyRow(r, floats.data() + r * cols);

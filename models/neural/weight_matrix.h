@@ -48,6 +48,9 @@ struct WeightMatrix {
   // Writes the `cols` numbers of a row as floats.
   void CopyRow(size_t row, float* out) const;
 
+  // Returns the numbers of these rows as floats, (which.size(), cols).
+  std::vector<float> CopyRows(absl::Span<const uint32_t> which) const;
+
   // Returns all rows as floats.
   std::vector<float> ToFloats() const;
 

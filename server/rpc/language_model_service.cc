@@ -7,6 +7,7 @@
 #include "lm/v1/language_model.grpc.pb.h"
 #include "server/handlers/decoder.h"
 #include "server/handlers/generation.h"
+#include "server/handlers/inspect.h"
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
 #include "server/handlers/score.h"
@@ -134,7 +135,10 @@ using RawLanguageModelService =
                         LanguageModelService::WithRawCallbackMethod_Decode<
                             LanguageModelService::
                                 WithRawCallbackMethod_GetVocabulary<
-                                    LanguageModelService::Service>>>>>>>;
+                                    LanguageModelService::
+                                        WithRawCallbackMethod_Inspect<
+                                            LanguageModelService::
+                                                Service>>>>>>>>;
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
@@ -161,6 +165,13 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
                                    grpc::ByteBuffer* response) override {
     return Answer<lm::v1::RerankRequest, lm::v1::RerankResponse>(
         "Rerank", context, request, response, HandleRerank);
+  }
+
+  grpc::ServerUnaryReactor* Inspect(grpc::CallbackServerContext* context,
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override {
+    return Answer<lm::v1::InspectRequest, lm::v1::InspectResponse>(
+        "Inspect", context, request, response, HandleInspect);
   }
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(

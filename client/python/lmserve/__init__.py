@@ -10,14 +10,14 @@ from lmserve._client import Client, Generation
 from lmserve._decode import DecodeSession, Pending
 from lmserve._errors import LmserveError
 from lmserve._types import (Batch, BeamSearchResponse, BestWords, Candidate,
-                            DecodedBest, DecodeExtended, DecodeStarted, EndReason,
-                            GeneratedWord, GenerationEnd, Hypothesis,
-                            ListModelsResponse, MinimumBayesRisk, ModelInfo,
-                            ModelVersion, NextWords, Normalization,
-                            PredictResponse, RankedCandidate, RefusedVersion,
-                            Reranker, RerankerMember, RerankResponse,
-                            ScoreResponse, Text, TextScore, Tls, Utility,
-                            Vocabulary, WordScores)
+                            DecodedBest, DecodeExtended, DecodeStarted,
+                            EndReason, GeneratedWord, GenerationEnd, Hypothesis,
+                            InspectedLayer, InspectResponse, ListModelsResponse,
+                            MinimumBayesRisk, ModelInfo, ModelVersion,
+                            NextWords, Normalization, PredictResponse, Quantity,
+                            RankedCandidate, RefusedVersion, Reranker,
+                            RerankerMember, RerankResponse, ScoreResponse, Text,
+                            TextScore, Tls, Utility, Vocabulary, WordScores)
 from lmserve._version import __version__
 
 __all__ = [
@@ -38,6 +38,8 @@ __all__ = [
     "Generation",
     "GenerationEnd",
     "Hypothesis",
+    "InspectResponse",
+    "InspectedLayer",
     "ListModelsResponse",
     "LmserveError",
     "MinimumBayesRisk",
@@ -47,6 +49,7 @@ __all__ = [
     "Normalization",
     "Pending",
     "PredictResponse",
+    "Quantity",
     "RankedCandidate",
     "RefusedVersion",
     "RerankResponse",

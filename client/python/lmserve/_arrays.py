@@ -26,15 +26,18 @@ def _numpy() -> Any:
 
 
 _NUMPY = _numpy()
-_PACKED = ("DecodeExtended", "DecodedBest")
+_PACKED = ("DecodeExtended", "DecodedBest", "InspectResponse", "InspectedLayer")
 
 
-def decode_response() -> Any:
-  """Returns the class of DecodeResponse, whose lists the functions convert."""
+def response_class(name: str) -> Any:
+  """Returns the class of a response whose lists the functions convert.
+
+  Args:
+    name: The name of the message, such as lm.v1.DecodeResponse.
+  """
   if _NUMPY is None:
-    return _api.message_class("lm.v1.DecodeResponse")
-  return _api.message_class("lm.v1.DecodeResponse",
-                            _api.pool_with_packed_lists(_PACKED))
+    return _api.message_class(name)
+  return _api.message_class(name, _api.pool_with_packed_lists(_PACKED))
 
 
 def floats(values: Any) -> Any:
@@ -63,6 +66,15 @@ def rows(values: Any, count: int) -> Any:
   if _NUMPY is None:
     return tuple(values[i * length:(i + 1) * length] for i in range(count))
   return values.reshape(count, length)
+
+
+def shaped(values: Any, *shape: int) -> Any:
+  """Returns what the other functions return as an array of this shape."""
+  if _NUMPY is not None:
+    return values.reshape(shape)
+  if len(shape) == 1:
+    return values
+  return tuple(shaped(row, *shape[1:]) for row in rows(values, shape[0]))
 
 
 def _fixed(values: Any, kind: str) -> Any:

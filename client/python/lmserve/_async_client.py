@@ -20,11 +20,11 @@ from lmserve._backlog import AsyncBacklog
 from lmserve._connection import Connection, Settings
 from lmserve._errors import LmserveError
 from lmserve._retry import AsyncPauses
-from lmserve._types import (Batch, BeamSearchResponse, Candidate,
-                            GeneratedWord, ListModelsResponse,
+from lmserve._types import (Batch, BeamSearchResponse, Candidate, GeneratedWord,
+                            Ids, InspectResponse, ListModelsResponse,
                             MinimumBayesRisk, ModelInfo, Normalization,
-                            PredictResponse, RerankResponse, ScoreResponse,
-                            Text, Tls, Vocabulary)
+                            PredictResponse, Quantity, RerankResponse,
+                            ScoreResponse, Text, Tls, Vocabulary)
 
 
 class AsyncGeneration(_responses.GenerationState,
@@ -267,6 +267,18 @@ class AsyncClient:
     """See Client.decode; use `async with` with the result."""
     return AsyncDecodeSession(self._connection, self._pauses, model, words,
                               deadline)
+
+  async def inspect(self, model: str, text: Text = "", *,
+                    source: Text | None = None, layers: Ids = (),
+                    units: Ids = (), most_variable: int = 0,
+                    quantities: Sequence[Quantity] = (),
+                    attention: bool = False,
+                    deadline: float | None = None) -> InspectResponse:
+    """See Client.inspect."""
+    request = _requests.inspect(model, text, source, layers, units,
+                                most_variable, quantities, attention)
+    return _responses.inspect(
+        await self._call(self._connection.inspect, request, deadline))
 
   async def vocabulary(self, model: str, *,
                        deadline: float | None = None) -> Vocabulary:

@@ -17,11 +17,11 @@ from lmserve._connection import Connection, Settings
 from lmserve._decode import DecodeSession
 from lmserve._errors import LmserveError
 from lmserve._retry import Pauses
-from lmserve._types import (Batch, BeamSearchResponse, Candidate,
-                            GeneratedWord, ListModelsResponse,
+from lmserve._types import (Batch, BeamSearchResponse, Candidate, GeneratedWord,
+                            Ids, InspectResponse, ListModelsResponse,
                             MinimumBayesRisk, ModelInfo, Normalization,
-                            PredictResponse, RerankResponse, ScoreResponse,
-                            Text, Tls, Vocabulary)
+                            PredictResponse, Quantity, RerankResponse,
+                            ScoreResponse, Text, Tls, Vocabulary)
 
 
 class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
@@ -470,6 +470,38 @@ class Client:
     """
     return DecodeSession(self._connection, self._pauses, model, words,
                          deadline)
+
+  def inspect(self, model: str, text: Text = "", *,
+              source: Text | None = None, layers: Ids = (), units: Ids = (),
+              most_variable: int = 0, quantities: Sequence[Quantity] = (),
+              attention: bool = False,
+              deadline: float | None = None) -> InspectResponse:
+    """Returns the gates and states of a recurrent model while it reads a text.
+
+        response = client.inspect("lstm", "the cat is small", most_variable=8)
+        response.layers[-1][lmserve.Quantity.HIDDEN]  # (words, units)
+
+    Args:
+      model: A recurrent, bidirectional or translation model.
+      text: What the model reads; for a translation model, the translation.
+      source: What the text translates, for a translation model only.
+      layers: The layers to return, from 0 in the order of the computation.
+        Empty: all.
+      units: The units of each layer to return, from 0. Empty: all, or
+        `most_variable`.
+      most_variable: Return this many units of each layer, those whose hidden
+        state has the largest variance over the words. 0: those in `units`.
+      quantities: The quantities to return. Empty: all that the model has.
+      attention: Whether to return the attention of a translation model.
+      deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      An InspectResponse with an InspectedLayer for each layer.
+    """
+    request = _requests.inspect(model, text, source, layers, units,
+                                most_variable, quantities, attention)
+    return _responses.inspect(
+        self._call(self._connection.inspect, request, deadline))
 
   def vocabulary(self, model: str, *,
                  deadline: float | None = None) -> Vocabulary:

@@ -87,7 +87,10 @@ class Connection:
     self.rerank = _api.stub(self.channel, _LANGUAGE_MODEL + "Rerank")
     self.generate = _api.stub(self.channel, _LANGUAGE_MODEL + "Generate")
     self.decode = _api.stub(self.channel, _LANGUAGE_MODEL + "Decode",
-                            _arrays.decode_response(), is_serialized=True)
+                            _arrays.response_class("lm.v1.DecodeResponse"),
+                            is_serialized=True)
+    self.inspect = _api.stub(self.channel, _LANGUAGE_MODEL + "Inspect",
+                             _arrays.response_class("lm.v1.InspectResponse"))
     self.vocabulary = _api.stub(self.channel, _LANGUAGE_MODEL + "GetVocabulary")
     self.list_models = _api.stub(self.channel, _MODELS + "ListModels")
     self.get_model = _api.stub(self.channel, _MODELS + "GetModel")

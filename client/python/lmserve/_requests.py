@@ -12,7 +12,7 @@ import grpc
 from lmserve import _api
 from lmserve._errors import LmserveError
 from lmserve._types import (Batch, Candidate, Ids, MinimumBayesRisk,
-                            Normalization, Text, Utility)
+                            Normalization, Quantity, Text, Utility)
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ _DecodeStart = _api.message_class("lm.v1.DecodeStart")
 _DecodeExtend = _api.message_class("lm.v1.DecodeExtend")
 _DecodeBest = _api.message_class("lm.v1.DecodeBest")
 _GetVocabularyRequest = _api.message_class("lm.v1.GetVocabularyRequest")
+_InspectRequest = _api.message_class("lm.v1.InspectRequest")
 _ListModelsRequest = _api.message_class("lm.v1.ListModelsRequest")
 _GetModelRequest = _api.message_class("lm.v1.GetModelRequest")
 _HealthCheckRequest = _api.message_class("grpc.health.v1.HealthCheckRequest")
@@ -148,6 +149,19 @@ def predict(model: str, contexts: Sequence[Text], k: int,
       _PredictRequest, model=model, contexts=_texts("contexts", contexts), k=k,
       include_unknown=include_unknown, words=_strings("words", words),
       suffixes=_texts("suffixes", suffixes), prefix=prefix)
+
+
+def inspect(model: str, text: Text, source: Text | None, layers: Ids,
+            units: Ids, most_variable: int, quantities: Sequence[Quantity],
+            attention: bool) -> Any:
+  return _message(
+      _InspectRequest, model=model, text=_text("text", text),
+      source=_optional_text("source", source), layers=_ids("layers", layers),
+      units=_ids("units", units), most_variable=most_variable,
+      quantities=[_checked(f"quantities[{i}]", Quantity, quantity).value
+                  for i, quantity in enumerate(
+                      _listed("quantities", quantities))],
+      attention=attention)
 
 
 def _candidate(field: str, value: Text | Candidate) -> Any:

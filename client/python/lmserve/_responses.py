@@ -148,6 +148,34 @@ def _rows(values: tuple[str, ...], count: int) -> tuple[tuple[str, ...], ...]:
   return tuple(values[i:i + length] for i in range(0, len(values), length))
 
 
+def _inspected_layer(words: int, message: Any) -> types.InspectedLayer:
+  """Converts a layer that read this number of words."""
+  units = tuple(map(int, _arrays.uint32s(message.units)))
+  quantities = tuple(types.Quantity(int(quantity)) for quantity
+                     in _arrays.uint32s(message.quantities))
+  return types.InspectedLayer(
+      layer=message.layer, depth=message.depth,
+      is_backward=message.is_backward, reads_source=message.reads_source,
+      reverses_words=message.reverses_words, unit_count=message.unit_count,
+      units=units, quantities=quantities,
+      values=_arrays.shaped(_arrays.floats(message.values), len(quantities),
+                            words, len(units)))
+
+
+def inspect(message: Any) -> types.InspectResponse:
+  words, source_words = tuple(message.words), tuple(message.source_words)
+  return types.InspectResponse(
+      model=_model_version(message.model), words=words,
+      source_words=source_words,
+      layers=tuple(
+          _inspected_layer(
+              len(source_words if layer.reads_source else words), layer)
+          for layer in message.layers),
+      attention=(_arrays.shaped(_arrays.floats(message.attention), len(words),
+                                len(source_words))
+                 if message.attention else None))
+
+
 def decode_failed(message: Any) -> LmserveError | None:
   """Returns the error of a step that failed, else None."""
   if not message.HasField("failed"):

@@ -24,8 +24,8 @@ Text = Union[str, Sequence[str], Sequence[int]]
 # Handles or word ids: a list, a tuple, an array.array, a NumPy array, ...
 Ids = Iterable[SupportsIndex]
 
-# Numbers in the results of a decode session: a read-only NumPy array, or a tuple
-# if NumPy is not installed.
+# Numbers in the results of a decode session or of inspect: a read-only NumPy
+# array, or a tuple if NumPy is not installed.
 Array = Any
 
 
@@ -498,6 +498,92 @@ class DecodedBest(Sequence[BestWords]):
 
   def __iter__(self) -> Iterator[BestWords]:
     return map(BestWords, self.ids, self.log_probs)
+
+
+class Quantity(enum.Enum):
+  """What a recurrent cell computes at each word for each of its units.
+
+  With x the input, h' and c' the previous states, and biases left out:
+
+      LSTM  i, f, o = sigmoid(W x + U h')   n = tanh(W x + U h')
+            c = f * c' + i * n              h = o * tanh(c)
+      GRU   z, r = sigmoid(W x + U h')      n = tanh(W x + r * U h')
+            h = (1 - z) * n + z * h'
+      RNN   h = f(W x + U h'), where f is sigmoid, tanh or ReLU
+  """
+
+  UNKNOWN = 0  # one that only newer servers have
+  INPUT_GATE = 1  # i
+  FORGET_GATE = 2  # f
+  OUTPUT_GATE = 3  # o
+  UPDATE_GATE = 4  # z
+  RESET_GATE = 5  # r
+  NEW_MEMORY = 6  # n
+  FINAL_MEMORY = 7  # c
+  HIDDEN = 8  # h
+
+  @classmethod
+  def _missing_(cls, value: Any) -> Quantity:
+    """Returns UNKNOWN for a quantity that only newer servers have."""
+    return cls.UNKNOWN
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InspectedLayer:
+  """What a layer, in one direction, computed at each of its words.
+
+  layer[Quantity.HIDDEN] is the array of one quantity, of shape (words, units).
+
+  Attributes:
+    layer: The number of the layer, from 0.
+    depth: 0 for a layer that reads the embeddings of words.
+    is_backward: Whether it reads from the last word to the first.
+    reads_source: Whether its words are InspectResponse.source_words.
+    reverses_words: Whether it reads the words of the source in reverse and then
+      </s>. The values are in the order of source_words nevertheless.
+    unit_count: The number of units of the layer.
+    units: The units in `values`.
+    quantities: The quantities in `values`.
+    values: An array of shape (quantities, words, units). float32.
+  """
+
+  layer: int
+  depth: int
+  is_backward: bool
+  reads_source: bool
+  reverses_words: bool
+  unit_count: int
+  units: tuple[int, ...]
+  quantities: tuple[Quantity, ...]
+  values: Array
+
+  def __getitem__(self, quantity: Quantity) -> Array:
+    if quantity not in self.quantities:
+      raise KeyError(quantity)
+    return self.values[self.quantities.index(quantity)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InspectResponse:
+  """The result of inspect.
+
+  Attributes:
+    model: The version that answered.
+    words: The words that the layers read: <s>, the words of the text and, for a
+      bidirectional model, </s>. "<unk>" for an unknown word.
+    source_words: The words that the layers of an encoder read: those of the
+      source and </s>. Empty if the model does not translate.
+    layers: The layers, in the order of the request.
+    attention: An array of shape (words, source_words), whose row t has the
+      weights with which the model predicts the word after words[t]. float32.
+      None unless it was asked for and the model has attention.
+  """
+
+  model: ModelVersion
+  words: tuple[str, ...]
+  source_words: tuple[str, ...]
+  layers: tuple[InspectedLayer, ...]
+  attention: Array | None
 
 
 @dataclasses.dataclass(frozen=True)

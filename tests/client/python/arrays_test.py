@@ -16,8 +16,8 @@ numpy = pytest.importorskip("numpy")
 def response(**fields):
   """Returns a response as the server sends it, and as the client parses it."""
   message = _api.message_class("lm.v1.DecodeResponse")(**fields)
-  return message, _arrays.decode_response().FromString(
-      message.SerializeToString())
+  return message, _arrays.response_class(
+      "lm.v1.DecodeResponse").FromString(message.SerializeToString())
 
 
 def test_extended():
