@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is served, as the views need it.
+
+/** @typedef {import("./api.js").ModelInfo} ModelInfo */
+
+/**
+ * @typedef {object} Model
+ * @property {string} id what requests call it: NAME, or NAME@VERSION if NAME alone means another version
+ * @property {string} kind what it is, for people: "5-gram", "LSTM, 1 layer of 100"
+ * @property {string} shortKind "5-gram", "LSTM"
+ * @property {"text" | "gap" | "translation" | "reranker"} role
+ * @property {number} reach how many words before a word it sees; Infinity: all
+ * @property {boolean} isRecurrent it has gates and states
+ * @property {number} tone 0 to 5: the mark that it has in all views
+ * @property {ModelInfo} info
+ */
+
+const TONES = 6;
+
+/** @param {ModelInfo} info */
+function roleOf(info) {
+  if (info.family === "reranker") return "reranker";
+  if (info.translation) return "translation";
+  return info.bidirectional ? "gap" : "text";
+}
+
+/** @param {ModelInfo} info */
+function shortKindOf(info) {
+  const {family, properties} = info;
+  const cell = (properties.cell ?? "").toUpperCase();
+  switch (family) {
+    case "ngram":
+      return properties.order ? `${properties.order}-gram` : "n-gram";
+    case "window":
+      return properties.window ? `window of ${properties.window}` : "window";
+    case "recurrent":
+      return cell || "recurrent";
+    case "bidirectional":
+      return `bidirectional ${cell}`.trim();
+    case "translation":
+      return `${cell || "recurrent"} translation`;
+    default:
+      return family;
+  }
+}
+
+/** @param {ModelInfo} info */
+function kindOf(info) {
+  const {units, layers} = info.properties;
+  const size = units ? `, ${layers ?? 1} × ${units}` : "";
+  return shortKindOf(info) + size;
+}
+
+/** @param {ModelInfo} info */
+function reachOf(info) {
+  if (info.family === "ngram") return Number(info.properties.order ?? 1) - 1;
+  if (info.family === "window") return Number(info.properties.window ?? Infinity);
+  return Infinity;
+}
+
+/**
+ * @param {ModelInfo[]} infos
+ * @returns {Model[]} in the order of the list
+ */
+export function catalogueOf(infos) {
+  return infos.map((info, index) => ({
+    id: info.isDefault ? info.name : `${info.name}@${info.version}`,
+    kind: kindOf(info),
+    shortKind: shortKindOf(info),
+    role: roleOf(info),
+    reach: reachOf(info),
+    isRecurrent: ["recurrent", "bidirectional", "translation"].includes(info.family),
+    tone: index % TONES,
+    info,
+  }));
+}
+
+/** @param {Model} model */
+function rankOfKind({info}) {
+  const cells = ["lstm", "gru", "rnn"];
+  if (info.family !== "recurrent") return 0;
+  return cells.indexOf(info.properties.cell ?? "") + 1;
+}
+
+/**
+ * The models to begin with: the first of each family that reads texts, and of the
+ * recurrent ones an LSTM, if there is one.
+ * @param {Model[]} models
+ * @returns {string[]} ids
+ */
+export function contrastingModels(models) {
+  const readers = models.filter((model) => model.role === "text");
+  const chosen = new Map();
+  for (const model of readers) {
+    const before = chosen.get(model.info.family);
+    if (!before || rankOfKind(model) < rankOfKind(before)) chosen.set(model.info.family, model);
+  }
+  const picked = [...chosen.values()].slice(0, 4);
+  return picked.length > 0 ? byReach(picked).map((model) => model.id) : models.filter((model) => model.role === "gap").slice(0, 2).map((model) => model.id);
+}
+
+/**
+ * Orders models by what they see: n-grams first, recurrent ones last.
+ * @param {Model[]} models
+ */
+export function byReach(models) {
+  const families = ["ngram", "window", "mixture", "recurrent", "bidirectional"];
+  const place = (/** @type {Model} */ model) => families.indexOf(model.info.family) * 10 - rankOfKind(model);
+  return [...models].sort((a, b) => place(a) - place(b));
+}

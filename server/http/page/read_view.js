@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+// Read: a text, and what models say about it.
+
+import * as api from "./api.js";
+import {readList} from "./address.js";
+import {byReach, contrastingModels} from "./catalogue.js";
+import {toCsv} from "./csv.js";
+import {actionButton, element, fill} from "./dom.js";
+import {EXAMPLES} from "./examples.js";
+import {LineView} from "./line_view.js";
+import {choice, focusMark, modelSwitches, optionRow, switches} from "./options.js";
+import {END, Latest, splitTexts} from "./reading.js";
+import {STATES, stripsOf} from "./state_strip.js";
+import {growingField} from "./text_field.js";
+import {QUANTITIES, tableOf, tracksOf} from "./tracks.js";
+import {showWord} from "./word_panel.js";
+
+/** @typedef {import("./catalogue.js").Model} Model */
+/** @typedef {import("./page.js").Page} Page */
+/** @typedef {import("./reading.js").Reading} Reading */
+
+const UNITS = 24;
+const MOST_WORDS = 3000;
+
+export class ReadView {
+  /** @param {Page} page */
+  constructor(page) {
+    this.page = page;
+    this.models = byReach(page.models.filter(({role}) => role === "text" || role === "gap"));
+    this.field = growingField("Text to read, one to a line", () => this.onEdit());
+    this.lines = new LineView((text, column) => this.select(text, column));
+    this.panel = element("aside", {class: "panel", "aria-label": "The chosen word", "aria-live": "off"});
+    this.controls = element("div", {class: "controls"});
+    this.note = element("p", {class: "note"});
+    this.message = element("p", {class: "message", role: "status"});
+    this.reading = new Latest();
+    this.detail = new Latest();
+    /** @type {string[][]} */
+    this.texts = [];
+    /** @type {Map<string, Reading[]>} */
+    this.readings = new Map();
+    /** @type {Map<string, import("./api.js").LayerValues>[]} */
+    this.layers = [];
+    /** @type {{word: string, values: Map<string, (number | null)[]>} | null} */
+    this.influence = null;
+    this.at = {text: -1, column: -1};
+    /** @type {string[]} */
+    this.chosen = [];
+    /** @type {string[]} */
+    this.tracks = [];
+    /** @type {[string, string]} */
+    this.pair = ["", ""];
+    this.element = element(
+      "div",
+      {class: "view read"},
+      element(
+        "div",
+        {class: "study"},
+        this.field.element,
+        this.controls,
+        this.note,
+        this.message,
+        this.lines.element,
+        element(
+          "div",
+          {class: "below"},
+          actionButton("Copy as CSV", () => this.copyCsv(), {title: "The tracks as a table · key y"}),
+          actionButton("Print", () => print(), {title: "A figure for a paper · key p"}),
+          legend(),
+        ),
+      ),
+      this.panel,
+    );
+  }
+
+  keys() {
+    return [
+      ...[...QUANTITIES, ...STATES].map(({id, key, name}) => ({key, name: `track: ${name}`, act: () => this.setTracks(toggled(this.tracks, id))})),
+      {key: "x", name: "next example", act: () => this.nextExample()},
+      {key: "e", name: "edit the text", act: () => this.field.focus()},
+      {key: "w", name: "walk the words: then ← → ↑ ↓", act: () => this.lines.focusSelected()},
+      {key: "y", name: "copy the tracks as CSV", act: () => this.copyCsv()},
+      {key: "p", name: "print", act: () => print()},
+    ];
+  }
+
+  /** @param {Map<string, string>} values of the address */
+  open(values) {
+    const example = EXAMPLES[0];
+    const isBlank = !values.has("text") && this.texts.length === 0;
+    this.chosen = readList(values.get("models"), this.chosen.length > 0 ? this.chosen : contrastingModels(this.models)).filter((id) => this.models.some((model) => model.id === id));
+    this.tracks = readList(values.get("tracks"), this.tracks.length > 0 ? this.tracks : example.tracks);
+    const pair = readList(values.get("pair"), []);
+    this.pair = [pair[0] ?? "", pair[1] ?? ""];
+    if (values.has("text") || isBlank) this.field.set(values.get("text") ?? example.text);
+    const [text, column] = (values.get("at") ?? (isBlank ? example.at : "")).split(".").map(Number);
+    if (Number.isInteger(text) && Number.isInteger(column)) this.at = {text, column};
+    this.refresh();
+  }
+
+  /** @returns {Map<string, string>} */
+  values() {
+    const [first, second] = this.currentPair();
+    return new Map([
+      ["text", this.field.value()],
+      ["models", this.chosen.join(",")],
+      ["tracks", this.tracks.join(",")],
+      ["at", this.at.text < 0 ? "" : `${this.at.text}.${this.at.column}`],
+      ["pair", this.pair[0] !== "" ? `${first},${second}` : ""],
+    ]);
+  }
+
+  chosenModels() {
+    return this.models.filter(({id}) => this.chosen.includes(id));
+  }
+
+  /** @returns {[string, string]} */
+  currentPair() {
+    const shown = this.chosenModels();
+    const isShown = (/** @type {string} */ id) => shown.some((model) => model.id === id);
+    const first = isShown(this.pair[0]) ? this.pair[0] : (shown[0]?.id ?? "");
+    const second = isShown(this.pair[1]) ? this.pair[1] : (shown[shown.length - 1]?.id ?? "");
+    return [first, second];
+  }
+
+  onEdit() {
+    this.influence = null;
+    this.layers = [];
+    this.refresh();
+  }
+
+  /** @param {string[]} ids */
+  setTracks(ids) {
+    this.tracks = ids;
+    this.refresh();
+  }
+
+  nextExample() {
+    const now = EXAMPLES.findIndex(({text}) => text === this.field.value());
+    this.showExample(EXAMPLES[(now + 1) % EXAMPLES.length]);
+  }
+
+  /** @param {import("./examples.js").Example} example */
+  showExample(example) {
+    this.field.set(example.text);
+    this.tracks = example.tracks;
+    const [text, column] = example.at.split(".").map(Number);
+    this.at = {text, column};
+    this.onEdit();
+  }
+
+  /** Asks for everything that is shown, and shows it. */
+  async refresh() {
+    this.showControls();
+    this.page.saveAddress();
+    const texts = splitTexts(this.field.value());
+    const words = texts.reduce((sum, text) => sum + text.length, 0);
+    if (words > MOST_WORDS) {
+      this.message.textContent = `The text has ${words} words; this page reads up to ${MOST_WORDS} at a time.`;
+      return;
+    }
+    const models = this.chosenModels();
+    try {
+      const answers = await this.page.busy(
+        this.reading.run((signal) => Promise.all(models.map((model) => this.page.reader.read(model, texts, signal)))),
+      );
+      if (answers === undefined) return;
+      this.message.textContent = models.length === 0 ? "Choose a model above." : "";
+      this.texts = texts;
+      this.readings = new Map(models.map((model, index) => [model.id, answers[index]]));
+      this.clampSelection();
+      this.show();
+      await this.refreshDetail();
+    } catch (error) {
+      this.page.fail(error, this.message);
+    }
+  }
+
+  clampSelection() {
+    if (this.texts.length === 0) this.at = {text: -1, column: -1};
+    if (this.at.text >= this.texts.length) this.at = {text: this.texts.length - 1, column: this.at.column};
+    if (this.at.text >= 0) this.at.column = Math.min(this.at.column, this.columns(this.at.text).length - 1);
+  }
+
+  /** What costs more: the influence on the chosen word, gates and states. */
+  async refreshDetail() {
+    const models = this.chosenModels();
+    const {text, column} = this.at;
+    const wantsInfluence = this.tracks.includes("influence") && text >= 0;
+    const inspected = STATES.some(({id}) => this.tracks.includes(id)) ? models.filter(({isRecurrent}) => isRecurrent) : [];
+    try {
+      const found = await this.page.busy(
+        this.detail.run(async (signal) => {
+          const influences = await Promise.all(
+            wantsInfluence
+              ? models
+                  .filter(({role}) => role === "text")
+                  .map(async (model) => /** @type {const} */ ([model.id, await this.page.reader.influences(model, this.texts[text], column, signal)]))
+              : [],
+          );
+          const layers = await Promise.all(this.texts.map((words) => this.inspectAll(inspected, words, signal)));
+          return {influences, layers};
+        }),
+      );
+      if (!found) return;
+      this.influence = wantsInfluence ? {word: this.columns(text)[column], values: new Map(found.influences)} : null;
+      this.layers = found.layers;
+      if (wantsInfluence || inspected.length > 0) this.show();
+    } catch (error) {
+      if (error instanceof api.ApiError && [404, 501].includes(error.code)) {
+        this.message.textContent = "This server does not show gates and states.";
+      } else {
+        this.page.fail(error, this.message);
+      }
+    }
+  }
+
+  /**
+   * @param {Model[]} models
+   * @param {string[]} words
+   * @param {AbortSignal} signal
+   */
+  async inspectAll(models, words, signal) {
+    const all = await Promise.all(models.map((model) => this.page.reader.inspect(model, words, UNITS, signal)));
+    return new Map(models.map((model, index) => [model.id, all[index].layers[all[index].layers.length - 1]]));
+  }
+
+  /** @param {number} text */
+  columns(text) {
+    const words = this.texts[text];
+    const ends = [...this.readings.values()].some((readings) => (readings[text]?.bits.length ?? 0) > words.length);
+    return ends ? [...words, END] : words;
+  }
+
+  /** @param {number} text @returns {Map<string, Reading>} */
+  readingsOf(text) {
+    return new Map([...this.readings].map(([id, readings]) => [id, readings[text]]));
+  }
+
+  /** @param {number} text */
+  tracksOfText(text) {
+    return tracksOf({
+      models: this.chosenModels(),
+      readings: this.readingsOf(text),
+      quantities: this.tracks,
+      pair: this.currentPair(),
+      influence: text === this.at.text ? this.influence : null,
+    });
+  }
+
+  show() {
+    this.lines.show(
+      this.texts.map((words, text) => ({
+        title: `Text ${text + 1}`,
+        columns: this.columns(text),
+        tracks: this.tracksOfText(text),
+        strips: this.chosenModels().flatMap((model) => {
+          const layer = this.layers[text]?.get(model.id);
+          return layer ? stripsOf(model, layer, this.tracks) : [];
+        }),
+        drawn: words.length,
+      })),
+      this.at,
+    );
+    this.showPanel();
+  }
+
+  showPanel() {
+    const {text, column} = this.at;
+    if (text < 0) {
+      fill(this.panel, element("p", {class: "panel-context", text: "Choose a word to see what each model expected in its place."}));
+      return;
+    }
+    const words = this.texts[text];
+    showWord(
+      this.panel,
+      {words, column, models: this.chosenModels(), readings: this.readingsOf(text)},
+      {
+        replace: (word) => this.replace(text, column, word),
+        write: () => this.page.go("write", new Map([["text", words.slice(0, column).join(" ")], ["models", this.chosen.join(",")]])),
+      },
+    );
+  }
+
+  /** @param {number} text @param {number} column @param {string} word */
+  replace(text, column, word) {
+    const texts = this.texts.map((words) => [...words]);
+    texts[text][column] = word;
+    this.field.set(texts.map((words) => words.join(" ")).join("\n"));
+    this.onEdit();
+    this.page.announce(`The word is now ${word}.`);
+  }
+
+  /** @param {number} text @param {number} column */
+  select(text, column) {
+    this.at = {text, column};
+    this.influence = null;
+    this.show();
+    this.page.saveAddress();
+    this.refreshDetail();
+    const words = this.columns(text);
+    const values = this.chosenModels().map(({id}) => `${id} ${this.readings.get(id)?.[text].bits[column]?.toFixed(1) ?? "no"} bits`);
+    this.page.announce(`${words[column] === END ? "end" : words[column]}: ${values.join(", ")}`);
+  }
+
+  showControls() {
+    const mark = focusMark(this.controls);
+    const example = EXAMPLES.find(({text}) => text === this.field.value());
+    const stateIds = this.statesOfModels();
+    fill(
+      this.controls,
+      optionRow(
+        "Examples",
+        ...EXAMPLES.map((each) =>
+          element("button", {type: "button", class: "example", text: each.title, "aria-current": each === example ? "true" : null, "data-id": each.title, click: () => this.showExample(each)}),
+        ),
+      ),
+      optionRow("Models", ...modelSwitches(this.models, this.chosen, (ids) => { this.chosen = ids; this.refresh(); })),
+      optionRow("Tracks", ...switches(QUANTITIES, this.tracks, (ids) => this.setTracks(ids))),
+      stateIds.length > 0 && optionRow("Inside", ...switches(STATES.filter(({id}) => stateIds.includes(id)), this.tracks, (ids) => this.setTracks(ids))),
+      this.tracks.includes("difference") && this.chosen.length > 2 && this.pairChoice(),
+    );
+    this.note.textContent = example?.note ?? "";
+    mark.restore();
+  }
+
+  /** The states and gates that the chosen models have. */
+  statesOfModels() {
+    const cells = new Set(this.chosenModels().filter(({isRecurrent}) => isRecurrent).map(({info}) => info.properties.cell ?? "lstm"));
+    const ids = new Set([...cells].flatMap((cell) => (cell === "lstm" ? ["c", "h", "f", "i", "o", "m"] : cell === "gru" ? ["h", "z", "g", "m"] : ["h"])));
+    return [...ids];
+  }
+
+  pairChoice() {
+    const options = this.chosenModels().map(({id}) => ({value: id, text: id}));
+    const [first, second] = this.currentPair();
+    return optionRow(
+      "Difference",
+      choice("Difference: model", options, first, (id) => { this.pair = [id, second]; this.refresh(); }),
+      element("span", {text: "−"}),
+      choice("Difference: less the model", options, second, (id) => { this.pair = [first, id]; this.refresh(); }),
+    );
+  }
+
+  async copyCsv() {
+    const tables = this.texts.map((_, text) => toCsv(tableOf(this.columns(text), this.tracksOfText(text))));
+    await navigator.clipboard.writeText(tables.join("\r\n"));
+    this.page.announce("The tracks are copied as CSV.", true);
+  }
+
+  close() {
+    this.reading.cancel();
+    this.detail.cancel();
+  }
+}
+
+/** @param {string[]} list @param {string} id */
+function toggled(list, id) {
+  return list.includes(id) ? list.filter((other) => other !== id) : [...list, id];
+}
+
+function legend() {
+  return element(
+    "span",
+    {class: "legend"},
+    element("span", {text: "expected"}),
+    element("span", {class: "ramp", "aria-hidden": "true"}, ...Array.from({length: 8}, (_, step) => element("i", {"data-step": step}))),
+    element("span", {text: "surprising"}),
+  );
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gates and states of a recurrent layer as a strip: a row for each unit, a column
+// for each word.
+
+import {element} from "./dom.js";
+import {orderByPeak} from "./track_layout.js";
+
+/** @typedef {import("./api.js").LayerValues} LayerValues */
+/** @typedef {import("./catalogue.js").Model} Model */
+
+/**
+ * @typedef {object} Strip
+ * @property {string} group its title
+ * @property {Model} model
+ * @property {string} note
+ * @property {number} units
+ * @property {boolean} isSigned from −1 to 1, or further; otherwise a gate, from 0 to 1
+ * @property {(column: number, unit: number) => number | null} valueAt
+ */
+
+/**
+ * The quantities of cells, with their names in the notes.
+ * @type {{id: string, wire: string, key: string, name: string, title: string, isSigned: boolean}[]}
+ */
+export const STATES = [
+  {id: "c", wire: "FINAL_MEMORY", key: "c", name: "memory c", title: "final memory c", isSigned: true},
+  {id: "h", wire: "HIDDEN", key: "j", name: "state h", title: "hidden state h", isSigned: true},
+  {id: "f", wire: "FORGET_GATE", key: "f", name: "forget f", title: "forget gate f", isSigned: false},
+  {id: "i", wire: "INPUT_GATE", key: "a", name: "input i", title: "input gate i", isSigned: false},
+  {id: "o", wire: "OUTPUT_GATE", key: "o", name: "output o", title: "output gate o", isSigned: false},
+  {id: "z", wire: "UPDATE_GATE", key: "z", name: "update z", title: "update gate z", isSigned: false},
+  {id: "g", wire: "RESET_GATE", key: "g", name: "reset r", title: "reset gate r", isSigned: false},
+  {id: "m", wire: "NEW_MEMORY", key: "m", name: "new memory", title: "new memory c̃ or h̃", isSigned: true},
+];
+
+const UNIT_HEIGHT = 5;
+
+/**
+ * The strips of one layer. The rows of all of them are the same units, in the
+ * order in which the state of each peaks.
+ * @param {Model} model
+ * @param {LayerValues} layer
+ * @param {string[]} ids of STATES
+ * @returns {Strip[]}
+ */
+export function stripsOf(model, layer, ids) {
+  const units = layer.units.length;
+  const leading = layer.quantities.find(({quantity}) => quantity === "FINAL_MEMORY") ?? layer.quantities.find(({quantity}) => quantity === "HIDDEN");
+  const order = leading ? orderByPeak(leading.values, units) : layer.units.map((_, unit) => unit);
+  return STATES.filter(({id}) => ids.includes(id)).flatMap(({wire, title, isSigned}) => {
+    const found = layer.quantities.find(({quantity}) => quantity === wire);
+    if (!found) return [];
+    const direction = layer.isBackward ? ", backwards" : "";
+    return [
+      {
+        group: `${title} after each word`,
+        model,
+        note: `${model.shortKind}, layer ${layer.depth + 1}${direction}: ${units} units that vary most`,
+        units,
+        isSigned,
+        valueAt: (/** @type {number} */ column, /** @type {number} */ unit) => {
+          const position = column + layer.firstWord;
+          return position < layer.positions ? found.values[position * units + order[unit]] : null;
+        },
+      },
+    ];
+  });
+}
+
+/**
+ * @param {Strip} strip
+ * @param {number[]} columns
+ * @param {number[]} widths of all columns
+ * @param {boolean} isFirst whether it is in the first line of its text
+ */
+export function stripRow(strip, columns, widths, isFirst) {
+  const canvas = element("canvas", {role: "img", "aria-label": describe(strip, columns)});
+  const width = columns.reduce((sum, column) => sum + widths[column], 0);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${strip.units * UNIT_HEIGHT}px`;
+  requestAnimationFrame(() => draw(canvas, strip, columns, widths, width));
+  return element(
+    "tr",
+    {class: "strip", "data-tone": strip.model.tone},
+    element(
+      "th",
+      {scope: "row", class: "track"},
+      element("span", {class: "name", "data-tone": strip.model.tone, text: strip.model.id}),
+      isFirst && element("small", {text: strip.note}),
+    ),
+    element("td", {colspan: columns.length}, canvas),
+  );
+}
+
+/** @param {Strip} strip @param {number[]} columns */
+function describe(strip, columns) {
+  const values = columns.flatMap((column) => Array.from({length: strip.units}, (_, unit) => strip.valueAt(column, unit) ?? 0));
+  const most = Math.max(...values.map(Math.abs));
+  return `${strip.group}: ${strip.units} units over ${columns.length} words, up to ${most.toFixed(2)} in magnitude`;
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {Strip} strip
+ * @param {number[]} columns
+ * @param {number[]} widths
+ * @param {number} width
+ */
+function draw(canvas, strip, columns, widths, width) {
+  const scale = Math.max(1, window.devicePixelRatio);
+  canvas.width = Math.round(width * scale);
+  canvas.height = Math.round(strip.units * UNIT_HEIGHT * scale);
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const style = getComputedStyle(canvas);
+  const [more, less, zero] = ["--more", "--less", "--zero"].map((name) => style.getPropertyValue(name));
+  context.scale(scale, scale);
+  let x = 0;
+  for (const column of columns) {
+    for (let unit = 0; unit < strip.units; ++unit) {
+      const value = strip.valueAt(column, unit);
+      if (value === null) continue;
+      // Memories exceed 1; the hue stays readable up to about 2.
+      const strength = strip.isSigned ? Math.tanh(Math.abs(value) * 1.1) : Math.min(1, Math.max(0, value));
+      context.globalAlpha = 1;
+      context.fillStyle = zero;
+      context.fillRect(x + 1, unit * UNIT_HEIGHT, widths[column] - 2, UNIT_HEIGHT - 1);
+      context.globalAlpha = strength;
+      context.fillStyle = value >= 0 ? more : less;
+      context.fillRect(x + 1, unit * UNIT_HEIGHT, widths[column] - 2, UNIT_HEIGHT - 1);
+    }
+    x += widths[column];
+  }
+}
