@@ -9,7 +9,7 @@
  * @property {string} kind what it is, for people: "5-gram", "LSTM, 1 layer of 100"
  * @property {string} shortKind "5-gram", "LSTM"
  * @property {"text" | "gap" | "translation" | "reranker"} role
- * @property {number} reach how many words before a word it sees; Infinity: all
+ * @property {number} reach how many words before a word it sees; Infinity: all; 0: it sees others, too
  * @property {boolean} isRecurrent it has gates and states
  * @property {number} tone 0 to 5: the mark that it has in all views
  * @property {ModelInfo} info
@@ -55,7 +55,7 @@ function kindOf(info) {
 function reachOf(info) {
   if (info.family === "ngram") return Number(info.properties.order ?? 1) - 1;
   if (info.family === "window") return Number(info.properties.window ?? Infinity);
-  return Infinity;
+  return info.translation || info.bidirectional ? 0 : Infinity;
 }
 
 /**
@@ -63,16 +63,18 @@ function reachOf(info) {
  * @returns {Model[]} in the order of the list
  */
 export function catalogueOf(infos) {
-  return infos.map((info, index) => ({
+  const models = infos.map((info) => ({
     id: info.isDefault ? info.name : `${info.name}@${info.version}`,
     kind: kindOf(info),
     shortKind: shortKindOf(info),
     role: roleOf(info),
     reach: reachOf(info),
     isRecurrent: ["recurrent", "bidirectional", "translation"].includes(info.family),
-    tone: index % TONES,
+    tone: 0,
     info,
   }));
+  byReach(models).forEach((model, place) => (model.tone = place % TONES));
+  return models;
 }
 
 /** @param {Model} model */
@@ -104,7 +106,7 @@ export function contrastingModels(models) {
  * @param {Model[]} models
  */
 export function byReach(models) {
-  const families = ["ngram", "window", "mixture", "recurrent", "bidirectional"];
+  const families = ["ngram", "window", "mixture", "recurrent", "bidirectional", "translation", "reranker"];
   const place = (/** @type {Model} */ model) => families.indexOf(model.info.family) * 10 - rankOfKind(model);
   return [...models].sort((a, b) => place(a) - place(b));
 }

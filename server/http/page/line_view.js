@@ -11,7 +11,6 @@ import {breakLines} from "./track_layout.js";
 /** @typedef {import("./state_strip.js").Strip} Strip */
 
 const LEAST_WIDTH = 46;
-const WORD_PADDING = 18;
 const GAP_TITLE = "end";
 
 /**
@@ -26,6 +25,9 @@ const GAP_TITLE = "end";
  *   that fits into one line
  */
 
+// Of a word in its column, both sides together.
+let padding = 18;
+
 const measure = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
 
 /** @param {string} word */
@@ -36,7 +38,7 @@ const shown = (word) => (word === END ? GAP_TITLE : word);
  * @param {string} word
  */
 export function widthOf(word) {
-  return Math.max(LEAST_WIDTH, Math.ceil(measure.measureText(shown(word)).width) + WORD_PADDING);
+  return Math.max(LEAST_WIDTH, Math.ceil(measure.measureText(shown(word)).width) + padding);
 }
 
 export class LineView {
@@ -71,6 +73,7 @@ export class LineView {
     const hadFocus = this.element.contains(document.activeElement);
     const style = getComputedStyle(this.element);
     const label = parseFloat(style.getPropertyValue("--label")) || 132;
+    padding = parseFloat(style.getPropertyValue("--word-padding")) || padding;
     measure.font = `${style.getPropertyValue("--word-size")} ${style.getPropertyValue("--serif")}`;
     fill(
       this.element,
@@ -185,7 +188,7 @@ export class LineView {
           : null,
       );
     });
-    return element("tr", {"data-tone": track.model?.tone}, label, ...cells);
+    return element("tr", {"data-tone": track.model?.tone, "data-dense": track.isDense === true}, label, ...cells);
   }
 
   /** @param {number} text @param {number} column */

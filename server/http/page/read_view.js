@@ -10,7 +10,7 @@ import {EXAMPLES} from "./examples.js";
 import {LineView} from "./line_view.js";
 import {choice, focusMark, modelSwitches, optionRow, switches} from "./options.js";
 import {END, Latest, splitTexts} from "./reading.js";
-import {STATES, stripsOf} from "./state_strip.js";
+import {STATES, stripTable, stripsOf} from "./state_strip.js";
 import {growingField} from "./text_field.js";
 import {QUANTITIES, tableOf, tracksOf} from "./tracks.js";
 import {showWord} from "./word_panel.js";
@@ -248,16 +248,21 @@ export class ReadView {
     });
   }
 
+  /** @param {number} text */
+  stripsOfText(text) {
+    return this.chosenModels().flatMap((model) => {
+      const layer = this.layers[text]?.get(model.id);
+      return layer ? stripsOf(model, layer, this.tracks) : [];
+    });
+  }
+
   show() {
     this.lines.show(
       this.texts.map((words, text) => ({
         title: `Text ${text + 1}`,
         columns: this.columns(text),
         tracks: this.tracksOfText(text),
-        strips: this.chosenModels().flatMap((model) => {
-          const layer = this.layers[text]?.get(model.id);
-          return layer ? stripsOf(model, layer, this.tracks) : [];
-        }),
+        strips: this.stripsOfText(text),
         drawn: words.length,
       })),
       this.at,
@@ -316,9 +321,8 @@ export class ReadView {
         ),
       ),
       optionRow("Models", ...modelSwitches(this.models, this.chosen, (ids) => { this.chosen = ids; this.refresh(); })),
-      optionRow("Tracks", ...switches(QUANTITIES, this.tracks, (ids) => this.setTracks(ids))),
+      optionRow("Tracks", ...switches(QUANTITIES, this.tracks, (ids) => this.setTracks(ids)), this.tracks.includes("difference") && this.chosen.length > 2 && this.pairChoice()),
       stateIds.length > 0 && optionRow("Inside", ...switches(STATES.filter(({id}) => stateIds.includes(id)), this.tracks, (ids) => this.setTracks(ids))),
-      this.tracks.includes("difference") && this.chosen.length > 2 && this.pairChoice(),
     );
     this.note.textContent = example?.note ?? "";
     mark.restore();
@@ -334,16 +338,20 @@ export class ReadView {
   pairChoice() {
     const options = this.chosenModels().map(({id}) => ({value: id, text: id}));
     const [first, second] = this.currentPair();
-    return optionRow(
-      "Difference",
+    return element(
+      "span",
+      {class: "pair"},
       choice("Difference: model", options, first, (id) => { this.pair = [id, second]; this.refresh(); }),
-      element("span", {text: "−"}),
+      " − ",
       choice("Difference: less the model", options, second, (id) => { this.pair = [first, id]; this.refresh(); }),
     );
   }
 
   async copyCsv() {
-    const tables = this.texts.map((_, text) => toCsv(tableOf(this.columns(text), this.tracksOfText(text))));
+    const tables = this.texts.map((_, text) => {
+      const columns = this.columns(text);
+      return toCsv([...tableOf(columns, this.tracksOfText(text)), ...stripTable(this.stripsOfText(text), columns.length)]);
+    });
     await navigator.clipboard.writeText(tables.join("\r\n"));
     this.page.announce("The tracks are copied as CSV.", true);
   }

@@ -14,7 +14,8 @@ import {orderByPeak} from "./track_layout.js";
  * @property {Model} model
  * @property {string} note
  * @property {number} units
- * @property {boolean} isSigned from −1 to 1, or further; otherwise a gate, from 0 to 1
+ * @property {number[]} unitNames the number of each row's unit in the layer
+ * @property {number} full the magnitude that gets the full color
  * @property {(column: number, unit: number) => number | null} valueAt
  */
 
@@ -57,7 +58,8 @@ export function stripsOf(model, layer, ids) {
         model,
         note: `${model.shortKind}, layer ${layer.depth + 1}${direction}: ${units} units that vary most`,
         units,
-        isSigned,
+        unitNames: order.map((unit) => layer.units[unit]),
+        full: isSigned ? fullOf(found.values) : 1,
         valueAt: (/** @type {number} */ column, /** @type {number} */ unit) => {
           const position = column + layer.firstWord;
           return position < layer.positions ? found.values[position * units + order[unit]] : null;
@@ -65,6 +67,32 @@ export function stripsOf(model, layer, ids) {
       },
     ];
   });
+}
+
+/**
+ * The magnitude that all but a few values stay below: memories have no bound, and
+ * one far value must not make all others pale.
+ * @param {Float32Array} values
+ */
+function fullOf(values) {
+  const magnitudes = Float32Array.from(values, Math.abs).sort();
+  return Math.max(1e-6, magnitudes[Math.floor((magnitudes.length - 1) * 0.97)]);
+}
+
+/**
+ * Rows of a table of values; see tableOf().
+ * @param {Strip[]} strips
+ * @param {number} columns
+ * @returns {(string | number | null)[][]}
+ */
+export function stripTable(strips, columns) {
+  return strips.flatMap((strip) =>
+    strip.unitNames.map((name, unit) => [
+      strip.group,
+      `${strip.model.id} unit ${name}`,
+      ...Array.from({length: columns}, (_, column) => strip.valueAt(column, unit)),
+    ]),
+  );
 }
 
 /**
@@ -79,6 +107,7 @@ export function stripRow(strip, columns, widths, isFirst) {
   canvas.style.width = `${width}px`;
   canvas.style.height = `${strip.units * UNIT_HEIGHT}px`;
   requestAnimationFrame(() => draw(canvas, strip, columns, widths, width));
+  canvas.addEventListener("pointermove", (event) => (canvas.title = titleAt(event, strip, columns, widths)));
   return element(
     "tr",
     {class: "strip", "data-tone": strip.model.tone},
@@ -90,6 +119,21 @@ export function stripRow(strip, columns, widths, isFirst) {
     ),
     element("td", {colspan: columns.length}, canvas),
   );
+}
+
+/**
+ * What is under the pointer: "unit 37: 0.82".
+ * @param {PointerEvent} event
+ * @param {Strip} strip
+ * @param {number[]} columns
+ * @param {number[]} widths
+ */
+function titleAt({offsetX, offsetY}, strip, columns, widths) {
+  const unit = Math.min(strip.units - 1, Math.floor(offsetY / UNIT_HEIGHT));
+  let left = 0;
+  const column = columns.find((each) => (left += widths[each]) > offsetX) ?? columns[columns.length - 1];
+  const value = strip.valueAt(column, unit);
+  return value === null ? "" : `unit ${strip.unitNames[unit]}: ${value.toFixed(2)}`;
 }
 
 /** @param {Strip} strip @param {number[]} columns */
@@ -119,8 +163,7 @@ function draw(canvas, strip, columns, widths, width) {
     for (let unit = 0; unit < strip.units; ++unit) {
       const value = strip.valueAt(column, unit);
       if (value === null) continue;
-      // Memories exceed 1; the hue stays readable up to about 2.
-      const strength = strip.isSigned ? Math.tanh(Math.abs(value) * 1.1) : Math.min(1, Math.max(0, value));
+      const strength = Math.min(1, Math.abs(value) / strip.full) ** 1.25;
       context.globalAlpha = 1;
       context.fillStyle = zero;
       context.fillRect(x + 1, unit * UNIT_HEIGHT, widths[column] - 2, UNIT_HEIGHT - 1);

@@ -16,6 +16,7 @@ import {formatBits, formatCount, formatRank, formatSigned, stepOfBits, stepOfDif
  * @property {Model | null} model
  * @property {(Cell | null)[]} cells null: the model says nothing there
  * @property {"tint" | "gray" | "signed" | "word"} look
+ * @property {boolean} [isDense] one of many rows that belong together
  * @property {number} reach how many words before a word it depends on
  */
 

@@ -228,6 +228,7 @@ export class TranslateView {
       }),
       look: /** @type {const} */ ("gray"),
       reach: 0,
+      isDense: true,
     }));
   }
 

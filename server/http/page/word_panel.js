@@ -9,6 +9,9 @@ import {formatBits, formatCount, formatProbability} from "./scale.js";
 /** @typedef {import("./reading.js").Reading} Reading */
 
 const SHOWN = 8;
+// Words that are less probable are shown only to fill up a short list.
+const LEAST = 0.001;
+const FEWEST = 3;
 const CONTEXT = 7;
 
 /**
@@ -62,7 +65,7 @@ function modelBlock(model, place, word, most, replace) {
   const own = isUnknown ? "<unk>" : word;
   const probability = 2 ** -reading.bits[at];
   const next = reading.alternatives[at] ?? {words: [], logProbs: []};
-  const rows = next.words.slice(0, SHOWN).map((other, index) => ({word: other, probability: Math.exp(next.logProbs[index]), rank: index + 1}));
+  const rows = rowsOf(next);
   const isListed = rows.some((row) => row.word === own);
   const rest = Math.max(0, 1 - rows.reduce((sum, row) => sum + row.probability, 0));
   return element(
@@ -91,6 +94,12 @@ function modelBlock(model, place, word, most, replace) {
   );
 }
 
+/** @param {import("./api.js").NextWords} next the most probable words, best first */
+function rowsOf({words, logProbs}) {
+  const rows = words.slice(0, SHOWN).map((word, index) => ({word, probability: Math.exp(logProbs[index]), rank: index + 1}));
+  return rows.filter(({probability}, index) => probability >= LEAST || index < FEWEST);
+}
+
 /**
  * What models expect next.
  * @param {Element} panel
@@ -108,7 +117,7 @@ export function showNext(panel, {context, prefix, models, next}, take) {
     ...models.map((model) => {
       const found = next.get(model.id);
       if (!found) return null;
-      const rows = found.words.map((word, index) => ({word, probability: Math.exp(found.logProbs[index]), rank: index + 1}));
+      const rows = rowsOf(found);
       return element(
         "section",
         {class: "expectation", "data-tone": model.tone, "aria-label": `What ${model.id} expects`},
@@ -139,7 +148,7 @@ function bar(row, isOwn, most, replace) {
   const isReplaceable = replace !== undefined && !isOwn && row.word !== END && !row.word.startsWith("<");
   return element(
     "li",
-    {class: "bar", value: row.rank, "data-own": isOwn, "data-far": isOwn && row.rank > SHOWN},
+    {class: "bar", value: row.rank, "data-own": isOwn, "data-far": isOwn && row.rank > FEWEST && row.probability < LEAST},
     isReplaceable
       ? element("button", {type: "button", class: "bar-word", text: name, title: `Take “${name}”`, click: () => replace(row.word)})
       : element("span", {class: "bar-word", text: name}),
