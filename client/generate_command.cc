@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "client/command.h"
 #include "client/output.h"
 #include "client/text_source.h"
@@ -23,9 +24,10 @@ struct GenerateCommandOptions {
   lm::v1::GenerateRequest request;
 };
 
-std::string ReasonName(const lm::v1::GenerateResponse::End& end) {
-  return absl::AsciiStrToLower(
-      lm::v1::GenerateResponse::End::Reason_Name(end.reason()));
+// Returns the reason in lower case, such as "max_words".
+std::string ReasonName(const lm::v1::GenerationEnd& end) {
+  const std::string name = lm::v1::GenerationEnd::Reason_Name(end.reason());
+  return absl::AsciiStrToLower(absl::StripPrefix(name, "REASON_"));
 }
 
 void PrintJson(const lm::v1::GenerateResponse& message) {
@@ -36,9 +38,9 @@ void PrintJson(const lm::v1::GenerateResponse& message) {
             {"log_prob", JsonNumber(message.end().log_prob())},
             {"seed", message.end().seed()}};
   } else {
-    json = {{"word", message.word()},
-            {"id", message.id()},
-            {"log_prob", JsonNumber(message.log_prob())}};
+    json = {{"word", message.word().word()},
+            {"id", message.word().id()},
+            {"log_prob", JsonNumber(message.word().log_prob())}};
   }
   std::cout << DumpJson(json) << "\n";
 }
@@ -51,7 +53,7 @@ void PrintText(const lm::v1::GenerateResponse& message, bool* first) {
         message.end().word_count(), message.end().log_prob(),
         message.end().seed());
   } else {
-    std::cout << (*first ? "" : " ") << ForPeople(message.word());
+    std::cout << (*first ? "" : " ") << ForPeople(message.word().word());
     *first = false;
   }
 }

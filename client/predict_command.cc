@@ -32,7 +32,7 @@ struct PredictOptions {
   std::vector<std::string> suffixes;  // empty, or one for each context
   uint32_t k = 10;
   std::vector<std::string> words;
-  bool exclude_unknown = false;
+  bool unknown = true;
   std::string prefix;
 };
 
@@ -150,7 +150,7 @@ lm::v1::PredictRequest MakeRequest(const PredictOptions& options,
   lm::v1::PredictRequest request;
   request.set_model(model);
   request.set_k(options.k);
-  request.set_exclude_unknown(options.exclude_unknown);
+  request.set_include_unknown(options.unknown);
   request.set_prefix(options.prefix);
   for (const std::string& word : options.words) request.add_words(word);
   return request;
@@ -255,8 +255,8 @@ void AddPredictCommand(cli::App& app, CommandFunction* run) {
       ->allow_extra_args(false);
   command.add_option("--prefix", options->prefix,
                      "Print only words that begin with these letters");
-  command.add_flag("--exclude-unknown", options->exclude_unknown,
-                   "Leave out the unknown word, <unk>");
+  command.add_flag("--unknown,!--no-unknown", options->unknown,
+                   "Print the unknown word, <unk>, too [--unknown]");
   command.callback([=] {
     *run = [=](const CommonOptions& common) {
       return RunPredict(*options, common);

@@ -193,9 +193,9 @@ void AddScoringOptions(cli::App& command, RerankOptions* options) {
       command
           .add_enum<lm::v1::Normalization>(
               "--normalization", options->normalization,
-              {{"sum", lm::v1::SUM},
-               {"mean", lm::v1::MEAN},
-               {"power", lm::v1::POWER}},
+              {{"sum", lm::v1::NORMALIZATION_SUM},
+               {"mean", lm::v1::NORMALIZATION_MEAN},
+               {"power", lm::v1::NORMALIZATION_POWER}},
               "Divide the log-probability of n words by 1 (sum), n (mean) or "
               "n^ALPHA (power)")
           ->default_str("sum");
@@ -206,8 +206,8 @@ void AddScoringOptions(cli::App& command, RerankOptions* options) {
           ->check(cli::Range(0.0, 100.0));
   cli::Option* risk = command.add_enum<lm::v1::MinimumBayesRisk::Utility>(
       "--minimum-bayes-risk", options->utility,
-      {{"bleu", lm::v1::MinimumBayesRisk::BLEU},
-       {"chrf", lm::v1::MinimumBayesRisk::CHRF}},
+      {{"bleu", lm::v1::MinimumBayesRisk::UTILITY_BLEU},
+       {"chrf", lm::v1::MinimumBayesRisk::UTILITY_CHRF}},
       "Rank candidates by their similarity to all candidates, in bleu or chrf, "
       "where a candidate of score s has the weight exp(SCALE * s)");
   command

@@ -20,7 +20,7 @@ struct RerankOptions {
   std::vector<std::string> models;
   std::vector<std::string> reverse_models;
   std::vector<std::string> weights;  // as of ParseNamedNumbers()
-  lm::v1::Normalization normalization = lm::v1::SUM;
+  lm::v1::Normalization normalization = lm::v1::NORMALIZATION_UNSPECIFIED;
   double alpha = 0;
   std::optional<lm::v1::MinimumBayesRisk::Utility> utility;
   double scale = 0;

@@ -40,7 +40,9 @@ struct ScoreOptions {
   bool per_word = false;
   uint32_t alternatives = 0;
   bool ranks = false;
-  bool no_end = false;
+  bool ngram_lengths = false;
+  bool begin = true;
+  bool end = true;
   bool strict = false;
 };
 
@@ -53,30 +55,26 @@ struct Line {
 };
 using Lines = std::vector<Line>;
 
-// Whether an error is about a text, or about texts that are too many or too
-// long for one message, so that other texts may be scored.
-bool IsAboutTexts(const absl::Status& status, bool has_sources) {
-  const std::string field = WrongField(status);
-  if (absl::IsInvalidArgument(status)) {
-    return absl::StartsWith(field, "texts[") ||
-           absl::StartsWith(field, "sources[") ||
-           (has_sources && field == "sources");
-  }
+// Whether the texts of a request are too many or too long for one message, so
+// that fewer of them may be scored.
+bool IsTooLarge(const absl::Status& status) {
   // gRPC itself names no field of a message that is too large.
   return absl::IsResourceExhausted(status) &&
-         (!field.empty() ||
+         (!WrongField(status).empty() ||
           absl::StrContains(status.message(), "larger than max"));
 }
 
-// Returns an error of the server about the only text of a request without the
-// names of fields that the user has not written.
+// Returns an error of the server about a text without the names of fields that
+// the user has not written: "texts[3]: PROBLEM" becomes "PROBLEM".
 std::string AboutText(absl::string_view message) {
-  if (absl::ConsumePrefix(&message, "texts[0]: ")) return std::string(message);
-  if (absl::ConsumePrefix(&message, "sources[0]: ") ||
-      absl::ConsumePrefix(&message, "sources: ")) {
-    return absl::StrCat("source: ", message);
+  const bool is_source = absl::StartsWith(message, "sources");
+  if (!is_source && !absl::StartsWith(message, "texts[")) {
+    return std::string(message);
   }
-  return std::string(message);
+  const size_t colon = message.find(": ");
+  if (colon == message.npos) return std::string(message);
+  message.remove_prefix(colon + 2);
+  return absl::StrCat(is_source ? "source: " : "", message);
 }
 
 // Reads the texts and their sources, and makes requests of them.
@@ -122,7 +120,10 @@ class TextReader {
     request.set_per_word(options_.per_word);
     request.set_alternatives(options_.alternatives);
     request.set_ranks(options_.ranks);
-    request.set_no_end(options_.no_end);
+    request.set_ngram_lengths(options_.ngram_lengths);
+    request.set_include_begin(options_.begin);
+    request.set_include_end(options_.end);
+    request.set_keep_going(true);
     if (!options_.source.empty()) {
       request.add_sources()->set_text(
           std::string(WithoutSentenceMarkers(options_.source)));
@@ -139,9 +140,6 @@ class TextReader {
   }
 
   std::string Name(const Line& line) const { return texts_.Name(line.number); }
-
-  // Whether each text has a source of its own.
-  bool has_sources() const { return sources_ != nullptr; }
 
   // Returns an error if the texts or the lines of --sources could not be read,
   // or if the lines do not match the texts.
@@ -189,6 +187,9 @@ nlohmann::ordered_json WordJson(const lm::v1::WordScores& scores, int i) {
   if (!scores.ranks().empty()) {
     json["rank"] = scores.ranks(i);
     json["entropy"] = JsonNumber(scores.entropies(i));
+  }
+  if (!scores.ngram_lengths().empty()) {
+    json["ngram_length"] = scores.ngram_lengths(i);
   }
   if (!scores.alternatives().empty()) {
     const lm::v1::NextWords& words = scores.alternatives(i);
@@ -240,6 +241,9 @@ void PrintWords(const lm::v1::WordScores& words) {
     if (!words.ranks().empty()) {
       std::cout << absl::StreamFormat("  rank %d, entropy %.4f", words.ranks(i),
                                       words.entropies(i));
+    }
+    if (!words.ngram_lengths().empty()) {
+      std::cout << absl::StreamFormat("  %d-gram", words.ngram_lengths(i));
     }
     std::cout << "\n";
     if (words.alternatives().empty()) continue;
@@ -315,8 +319,8 @@ class ScorePrinter {
   std::string first_failed_;
 };
 
-// Scores all texts: in a stream and, if that ends because of a text, the texts
-// of its message in smaller and smaller requests.
+// Scores all texts: in a stream and, if that ends because of a message that is
+// too large, the texts of this message in smaller and smaller requests.
 class Scoring {
  public:
   Scoring(const Client& client, TextReader& reader, ScorePrinter& printer)
@@ -334,8 +338,7 @@ class Scoring {
       if (status.ok()) return Finish();
       // The server answers in order, so the error is about the first message
       // that has no answer. The others are sent again.
-      if (!IsAboutTexts(status, reader_.has_sources()) || sent_.empty())
-        return status;
+      if (!IsTooLarge(status) || sent_.empty()) return status;
       status = ScoreParts(TakeFirst());
       if (!status.ok()) return status;
       unsent_.insert(unsent_.begin(), std::make_move_iterator(sent_.begin()),
@@ -379,20 +382,26 @@ class Scoring {
         absl::Status status = printer_.PrintProblem(line, line.problem);
         if (!status.ok()) return status;
       } else if (next < response.scores_size()) {
-        printer_.PrintScore(line, response.scores(next++));
+        const lm::v1::TextScore& score = response.scores(next++);
+        if (!score.has_failed()) {
+          printer_.PrintScore(line, score);
+          continue;
+        }
+        absl::Status status =
+            printer_.PrintProblem(line, AboutText(score.failed().message()));
+        if (!status.ok()) return status;
       }
     }
     return absl::OkStatus();
   }
 
-  // Scores texts in one call and, if one of them is refused, in halves.
+  // Scores texts in one call and, if they are too many or too long, in halves.
   absl::Status ScoreParts(absl::Span<const Line> lines) {
     const lm::v1::ScoreRequest request = reader_.Request(lines);
     if (request.texts().empty()) return Print({lines.begin(), lines.end()}, {});
     const auto response = client_.Score(request);
     if (response.ok()) return Print({lines.begin(), lines.end()}, *response);
-    if (!IsAboutTexts(response.status(), reader_.has_sources()))
-      return response.status();
+    if (!IsTooLarge(response.status())) return response.status();
     if (lines.size() == 1) {
       return printer_.PrintProblem(lines[0],
                                    AboutText(response.status().message()));
@@ -465,9 +474,17 @@ void AddScoreCommand(cli::App& app, CommandFunction* run) {
                   "File with the source text of each text, one per line; "
                   "only for translation models")
       ->excludes(source);
-  command.add_flag("--no-end", options->no_end,
-                   "Do not score the end of the sentence, </s>, because the "
-                   "texts are unfinished");
+  command.add_flag("--ngram-lengths", options->ngram_lengths,
+                   "Print the score of each word and how many words the n-gram "
+                   "has that gave it; only for n-gram models");
+  command.add_flag("--end,!--no-end", options->end,
+                   "Score the end of the sentence, </s>; not if the texts are "
+                   "unfinished [--end]");
+  command.add_flag(
+      "--begin,!--no-begin", options->begin,
+      "Read the texts after the beginning of the sentence, <s>; "
+      "not if they are the middle of sentences; only n-gram models "
+      "can do without it [--begin]");
   command.add_flag("--strict", options->strict,
                    "Stop at the first text that cannot be scored, such as one "
                    "that is not UTF-8, instead of printing its error in its "

@@ -84,8 +84,8 @@ Hypotheses Translate(const Client& client, const TranslateOptions& options,
   std::vector<lm::v1::Hypothesis> hypotheses;
   absl::Status status =
       client.Generate(request, [&](const lm::v1::GenerateResponse& message) {
-        hypotheses.insert(hypotheses.end(), message.hypotheses().begin(),
-                          message.hypotheses().end());
+        const auto& found = message.hypotheses().hypotheses();
+        hypotheses.insert(hypotheses.end(), found.begin(), found.end());
         return true;
       });
   if (!status.ok()) return status;

@@ -36,7 +36,12 @@ std::map<std::string, double> FeatureWeights(const lm::v1::Reranker& reranker);
 
 // Parses reranker.json, of at most 64 KiB. DATA_LOSS, naming the field, if it
 // is not valid: there must be 1 to 64 members, with distinct feature names.
+// Enums may have the names that the format gives them, such as MEAN, or those
+// of the API, such as NORMALIZATION_MEAN.
 absl::StatusOr<lm::v1::Reranker> ParseReranker(absl::string_view json);
+
+// Returns reranker.json, with the names that the format gives to enums.
+std::string RerankerJson(const lm::v1::Reranker& reranker);
 
 // Returns name and version of the members that are named as NAME@VERSION.
 std::vector<std::pair<std::string, uint64_t>> FixedMembers(

@@ -3,6 +3,7 @@
 #define LMSERVE_MODELS_LANGUAGE_MODEL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 #include "absl/types/span.h"
@@ -61,17 +62,31 @@ class LanguageModel {
   // Writes the state after <s>, which is the start of every text.
   virtual void Start(std::byte* state) const = 0;
 
+  // Writes the state in which nothing was read, not even <s>, and returns true.
+  // Returns false, and may have written anything, if the model predicts no word
+  // there. Networks do not: they are trained to predict only after <s>.
+  virtual bool StartEmpty(std::byte* /*state*/) const { return false; }
+
+  // Whether Score() can tell the lengths of n-grams: whether the model looks up
+  // n-grams.
+  virtual bool has_ngram_lengths() const { return false; }
+
   // One text to score, as views of the caller's memory.
   struct Query {
     const std::byte* state;          // in: the state before the words
     absl::Span<const WordId> words;  // in: ids < vocabulary size
     std::byte* next_state;        // out: the state after the words; may be null
     absl::Span<float> log_probs;  // out: ln P(words[t] | all before), or empty
+    // Out: the number of words, words[t] included, of the longest n-gram of the
+    // model that ends with words[t] and that gave its probability; or empty. It
+    // is 0 if there is none: UnseenRule::kFloor looks up one context only.
+    absl::Span<uint8_t> ngram_lengths = {};
   };
 
-  // Scores a batch of whole sequences. REQUIRES: log_probs is empty or as long
-  // as words. next_state may point to the state of the same query, but must not
-  // overlap any other memory of the batch.
+  // Scores a batch of whole sequences. REQUIRES: log_probs and ngram_lengths
+  // are empty or as long as words, and ngram_lengths is empty unless
+  // has_ngram_lengths(). next_state may point to the state of the same query,
+  // but must not overlap any other memory of the batch.
   virtual void Score(absl::Span<const Query> batch) const = 0;
 
   // Writes ln P(w | state) for every word w of the vocabulary, as a row-major

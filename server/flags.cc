@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <functional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -37,6 +38,18 @@ std::string CheckAddress(const std::string& address) {
   return absl::StrCat("expected HOST:PORT, [IPV6]:PORT or unix:PATH, found '",
                       address, "'");
 }
+
+// Whether only programs of this machine can reach an address.
+bool IsOfThisMachine(absl::string_view address) {
+  return absl::StartsWith(address, "unix:") ||
+         absl::StartsWith(address, "localhost:") ||
+         absl::StartsWith(address, "127.") ||
+         absl::StartsWith(address, "[::1]:");
+}
+
+// Adds the option of an address that may be "none".
+using AddressOption = std::function<cli::Option*(
+    const std::string& name, std::string* address, const std::string& help)>;
 
 // "none" is for the environment, where an empty variable counts as not set.
 bool IsNoAddress(const std::string& address) {
@@ -76,6 +89,50 @@ std::string CheckTcpAddress(const std::string& address) {
                         "'");
   }
   return CheckOptionalAddress(address);
+}
+
+// Returns what is wrong with origins of web pages, or an empty string. "null"
+// is the origin of any page in a sandbox.
+std::string CheckOrigins(const std::string& origins) {
+  if (origins.empty()) return "";
+  for (absl::string_view origin : absl::StrSplit(origins, ',')) {
+    const size_t slashes = origin.find("://");
+    if (slashes == origin.npos || slashes == 0 ||
+        origin.size() == slashes + 3 ||
+        origin.find_first_of("/*?# ", slashes + 3) != origin.npos) {
+      return absl::StrCat("expected an origin such as https://example.org, ",
+                          "found '", origin, "'");
+    }
+  }
+  return "";
+}
+
+void AddHttpFlags(cli::App& app, ServerFlags* flags,
+                  const AddressOption& address_option) {
+  address_option("--http-listen", &flags->server.http_listen,
+                 "Address of the API over HTTP, in the form of --listen; none: "
+                 "no HTTP")
+      ->check(CheckOptionalAddress)
+      ->group("HTTP");
+  address_option("--http-admin-listen", &flags->server.http_admin_listen,
+                 "Address to load, unload and alias models over HTTP; none: no "
+                 "such address. Only administrators must be able to reach it")
+      ->check(CheckOptionalAddress)
+      ->group("HTTP");
+  app.add_option("--http-hosts", flags->http_hosts,
+                 "Names, separated by commas, by which HTTP clients may call "
+                 "the server, beside IP addresses and localhost")
+      ->group("HTTP");
+  app.add_option("--http-origins", flags->http_origins,
+                 "Origins of web pages, separated by commas, that may call the "
+                 "server, such as https://example.org")
+      ->check(CheckOrigins)
+      ->group("HTTP");
+  app.add_flag("--http-without-tokens", flags->http_without_tokens,
+               "Let everybody who can connect make every call over HTTP, on "
+               "addresses other than localhost, without --tokens or "
+               "--tls-client-ca")
+      ->group("HTTP");
 }
 
 void AddSecurityFlags(cli::App& app, ServerFlags* flags) {
@@ -259,9 +316,9 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
       ->check(CheckAddress)
       ->capture_default_str();
   flags->server.admin_listen = "localhost:50052";
-  const auto address_option = [&app](const std::string& name,
-                                     std::string* address,
-                                     const std::string& help) {
+  const AddressOption address_option = [&app](const std::string& name,
+                                              std::string* address,
+                                              const std::string& help) {
     return app
         .add_option_function<std::string>(
             name,
@@ -271,6 +328,7 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
             help)
         ->default_str(address->empty() ? "none" : *address);
   };
+  AddHttpFlags(app, flags, address_option);
   address_option(
       "--admin-listen", &flags->server.admin_listen,
       "Address for lm_client load, unload and alias, in the same "
@@ -418,6 +476,23 @@ void ParseServerFlags(cli::App& app, int argc, const char* const* argv) {
   arguments.insert(arguments.end(), argv + 1, argv + argc);
   std::reverse(arguments.begin(), arguments.end());
   app.parse(std::move(arguments));
+}
+
+std::string CheckServerFlags(const ServerFlags& flags) {
+  const ServerOptions& server = flags.server;
+  if (flags.http_without_tokens || !server.tokens_file.empty() ||
+      !server.tls.client_ca.empty()) {
+    return "";
+  }
+  for (const std::string* address :
+       {&server.http_listen, &server.http_admin_listen}) {
+    if (address->empty() || IsOfThisMachine(*address)) continue;
+    return absl::StrCat(
+        "everybody who can reach ", *address,
+        " could make every call; expected --tokens or "
+        "--tls-client-ca, or --http-without-tokens to allow it");
+  }
+  return "";
 }
 
 std::string EffectiveConfig(const cli::App& app) {

@@ -22,6 +22,9 @@ struct ServerFlags {
   double stall_seconds = 60;
   int grace_seconds = 0;
   int drain_seconds = 30;
+  std::string http_hosts = {};    // names with commas between them
+  std::string http_origins = {};  // the same
+  bool http_without_tokens = false;
   std::string socket_mode = {};     // octal digits; empty: by the umask
   std::string require_models = {};  // names with commas between them
   double connection_age_seconds = 0;
@@ -38,6 +41,9 @@ void AddServerFlags(cli::App& app, ServerFlags* flags);
 // Parses the arguments, and the environment variables of the flags that are not
 // among the arguments. Throws the exceptions of cli::App::parse().
 void ParseServerFlags(cli::App& app, int argc, const char* const* argv);
+
+// Returns what is wrong with the options together, or an empty string.
+std::string CheckServerFlags(const ServerFlags& flags);
 
 // Returns the options in effect, one per line, in the format of --config.
 std::string EffectiveConfig(const cli::App& app);

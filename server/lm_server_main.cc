@@ -222,6 +222,12 @@ void PrintAddresses(const Server& server, const ServerFlags& flags) {
   if (!flags.server.admin_listen.empty()) {
     print("admin", "admin on", server.admin_address());
   }
+  if (!flags.server.http_listen.empty()) {
+    print("http", "http on", server.http_address());
+  }
+  if (!flags.server.http_admin_listen.empty()) {
+    print("http_admin", "http admin on", server.http_admin_address());
+  }
   if (server.metrics_port() > 0) {
     print("metrics_port", "metrics on port",
           absl::StrCat(server.metrics_port()));
@@ -280,6 +286,10 @@ int Run(const ServerFlags& flags, const std::string& config) {
   options.listener.socket_mode = SocketMode(flags);
   options.required_models =
       absl::StrSplit(flags.require_models, ',', absl::SkipEmpty());
+  options.http_policy.hosts =
+      absl::StrSplit(flags.http_hosts, ',', absl::SkipEmpty());
+  options.http_policy.origins =
+      absl::StrSplit(flags.http_origins, ',', absl::SkipEmpty());
   options.on_models = ModelLog();
   SetBudgets(&options.limits);
   if (flags.check_config) {
@@ -336,6 +346,12 @@ int main(int argc, char** argv) {
   } catch (const lmserve::cli::ValidationError& error) {  // of the environment
     std::fprintf(stderr, "lm_server: %s: %s (see lm_server --help)\n",
                  error.name().c_str(), error.what());
+    return lmserve::kWrongUse;
+  }
+  if (const std::string problem = lmserve::CheckServerFlags(flags);
+      !problem.empty()) {
+    std::fprintf(stderr, "lm_server: %s (see lm_server --help)\n",
+                 problem.c_str());
     return lmserve::kWrongUse;
   }
   // Turns off a deadlock check that serves the developers of gRPC. It is on in

@@ -22,8 +22,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "model_store/processors.h"
+#include "server/http/http_api.h"
 #include "server/rpc/language_model_service.h"
 #include "server/rpc/model_management_service.h"
+#include "server/telemetry/metrics_text.h"
 
 namespace lmserve {
 namespace {
@@ -98,8 +101,12 @@ constexpr std::chrono::milliseconds kCloseLinger(2'000);
 // The files that a process needs besides those of connections.
 constexpr uint64_t kOtherFiles = 128;
 
-// A connection has a socket of the client and two inside the process.
-constexpr uint64_t kFilesPerConnection = 3;
+// A connection of gRPC has a socket of the client and two inside the process;
+// one of HTTP has one. There may be as many of each.
+constexpr uint64_t kFilesPerConnection = 4;
+
+// A scrape takes milliseconds. Connections beyond this limit are closed.
+constexpr uint64_t kMaxScrapers = 64;
 
 // Limits the connections to those for which the process may open files, and
 // those of one client to half of them.
@@ -194,19 +201,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
       options, std::move(store), std::move(authenticator), std::move(tls)));
   status = server->Listen();
   if (!status.ok()) return status;
-  if (!options.metrics_listen.empty()) {
-    auto exporter = MetricsExporter::Start(
-        options.metrics_listen,
-        {.metrics = server->metrics_,
-         .serving = server->serving_,
-         .limiter = server->limiter_,
-         .connections = *server->main_.connections,
-         .authenticator = server->authenticator_.get(),
-         .tls = server->tls_.get(),
-         .dropped_log_lines = options.dropped_log_lines});
-    if (!exporter.ok()) return exporter.status();
-    server->exporter_ = *std::move(exporter);
-  }
+  status = server->ListenHttp();
+  if (!status.ok()) return status;
   server->store_->OnChange(
       [server = server.get()] { server->OnModelsChanged(); });
   return server;
@@ -232,7 +228,96 @@ absl::Status Server::Listen() {
   }
   main_.server->GetHealthCheckService()->SetServingStatus(
       "lm.v1.LanguageModelService", true);
+  health_states_.Set("lm.v1.LanguageModelService", true);
+  health_states_.Set("lm.v1.ModelService", true);
+  health_states_.Set("", false);
   return absl::OkStatus();
+}
+
+std::unique_ptr<HttpServer> Server::MakeHttp(
+    const CallInterceptor& interceptor, const HttpPolicyOptions& policy) const {
+  HttpServerOptions options = {
+      .tls = tls_,
+      .loops = {.socket_mode = options_.listener.socket_mode,
+                .clients = options_.listener.clients,
+                .threads = AvailableProcessors()},
+      .policy = policy,
+      .message_bytes = static_cast<uint64_t>(options_.limits.message_bytes)};
+  LimitConnections(&options.loops.clients);
+  return std::make_unique<HttpServer>(options, interceptor);
+}
+
+std::function<std::string()> Server::MakeMetricsText() {
+  const auto http_counts = [this] {
+    const HttpServer::Counts counts = http_->counts();
+    return MetricsText::HttpCounts{
+        .connections = counts.connections.connections,
+        .accepted = counts.connections.accepted,
+        .refused_connections = counts.connections.refused,
+        .ended_connections = counts.ended_connections,
+        .requests = counts.requests};
+  };
+  MetricsText::Sources sources = {
+      .metrics = metrics_,
+      .serving = serving_,
+      .limiter = limiter_,
+      .connections = *main_.connections,
+      .authenticator = authenticator_.get(),
+      .tls = tls_.get(),
+      .dropped_log_lines = options_.dropped_log_lines,
+      .http_counts = nullptr};
+  if (http_ != nullptr) sources.http_counts = http_counts;
+  return MetricsText(sources);
+}
+
+absl::Status Server::ListenHttp() {
+  const HealthOf health = [this](const std::string& name) {
+    return health_states_.Get(name);
+  };
+  if (!options_.http_listen.empty()) {
+    http_ = MakeHttp(interceptor_, options_.http_policy);
+    HttpRouter& router = http_->router();
+    AddLanguageModelRoutes(serving_, http_->context(), &router);
+    AddModelRoutes(*store_, nullptr, http_->context(), &router);
+    AddHealthRoutes(health, http_->context(), &router);
+    AddMetricsRoute(MakeMetricsText(), /*needs_token=*/true, http_->context(),
+                    &router);
+    absl::Status status = http_->Listen(options_.http_listen);
+    if (!status.ok()) return status;
+  }
+  if (!options_.http_admin_listen.empty()) {
+    http_admin_ = MakeHttp(admin_interceptor_, options_.http_policy);
+    AddModelRoutes(*store_, store_.get(), http_admin_->context(),
+                   &http_admin_->router());
+    AddHealthRoutes(health, http_admin_->context(), &http_admin_->router());
+    absl::Status status = http_admin_->Listen(options_.http_admin_listen);
+    if (!status.ok()) return status;
+  }
+  if (options_.metrics_listen.empty()) return absl::OkStatus();
+  // Scrapers ask by any name, without encryption.
+  metrics_http_ = std::make_unique<HttpServer>(
+      HttpServerOptions{
+          .loops = {.clients = {.connections = kMaxScrapers,
+                                .connections_per_client = kMaxScrapers}},
+          .policy = {.any_host = true}},
+      admin_interceptor_);
+  AddMetricsRoute(MakeMetricsText(), /*needs_token=*/false,
+                  metrics_http_->context(), &metrics_http_->router());
+  if (absl::StartsWith(options_.metrics_listen, "unix:") ||
+      !metrics_http_->Listen(options_.metrics_listen).ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options_.metrics_listen,
+                     " for metrics: it is in use or not valid"));
+  }
+  return absl::OkStatus();
+}
+
+int Server::metrics_port() const {
+  int port = 0;
+  if (metrics_http_ == nullptr) return port;
+  const std::string& address = metrics_http_->address();
+  (void)absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port);
+  return port;
 }
 
 absl::Status Server::Listener::Listen(const std::string& address,
@@ -294,10 +379,13 @@ void Server::OnModelsChanged() {
     const auto before = health_.find(name);
     if (before != health_.end() && before->second == is_serving) continue;
     health->SetServingStatus(name, is_serving);
+    health_states_.Set(name, is_serving);
   }
   health_ = std::move(health_of_names);
   std::string missing = MissingModels(*served, options_.required_models);
-  health->SetServingStatus("", missing.empty() && !served->models.empty());
+  const bool is_ready = missing.empty() && !served->models.empty();
+  health->SetServingStatus("", is_ready);
+  health_states_.Set("", is_ready);
   if (missing != missing_) LogReadiness(missing);
   missing_ = std::move(missing);
   metrics_.KeepOnly(*served);
@@ -310,6 +398,14 @@ std::vector<const Server::Listener*> Server::Listeners() const {
     if (listener->connections != nullptr) listeners.push_back(listener);
   }
   return listeners;
+}
+
+std::vector<HttpServer*> Server::HttpServers() const {
+  std::vector<HttpServer*> servers;
+  for (const auto* server : {&http_, &http_admin_}) {
+    if (*server != nullptr) servers.push_back(server->get());
+  }
+  return servers;
 }
 
 void Server::WaitForAnswers(std::chrono::steady_clock::time_point end) const {
@@ -348,6 +444,7 @@ void Server::Drain(std::chrono::milliseconds deadline,
   for (const Listener* listener : Listeners()) {
     listener->server->GetHealthCheckService()->Shutdown();
   }
+  health_states_.Shutdown();
   std::this_thread::sleep_for(grace);
   auto end = std::chrono::steady_clock::now() + deadline;
   const auto left = [&] {
@@ -358,6 +455,7 @@ void Server::Drain(std::chrono::milliseconds deadline,
   for (const Listener* listener : Listeners()) {
     listener->connections->RefuseStreams();
   }
+  for (HttpServer* server : HttpServers()) server->Drain();
   limiter_.CloseAndWait(deadline);
   admin_limiter_.CloseAndWait(left());
   const bool are_late =
@@ -375,6 +473,9 @@ void Server::Drain(std::chrono::milliseconds deadline,
   };
   for (const Listener* listener : Listeners()) {
     listener->connections->WaitUntilIdle(linger(kLinger));
+  }
+  for (HttpServer* server : HttpServers()) {
+    server->WaitUntilIdle(linger(kLinger));
   }
   for (const Listener* listener : Listeners()) {
     listener->server->Shutdown(std::chrono::system_clock::now());

@@ -26,10 +26,11 @@
 #include "server/connections/tls_context.h"
 #include "server/handlers/score_cache.h"
 #include "server/handlers/serving_context.h"
+#include "server/http/http_server.h"
 #include "server/telemetry/metrics.h"
-#include "server/telemetry/metrics_exporter.h"
 #include "server/telemetry/request_log.h"
 #include "server/transport/call_interceptor.h"
+#include "server/transport/health_states.h"
 #include "server/transport/shutdown_signal.h"
 #include "server/transport/write_watchdog.h"
 
@@ -62,6 +63,11 @@ struct ServerOptions {
   // Time between checks whether the file of tokens has changed.
   std::chrono::milliseconds tokens_check = std::chrono::seconds(1);
   std::string metrics_listen = {};  // HOST:PORT for Prometheus; empty: none
+  // The API over HTTP, on addresses as `listen` and `admin_listen`. Empty:
+  // none.
+  std::string http_listen = {};
+  std::string http_admin_listen = {};
+  HttpPolicyOptions http_policy = {};
   Limits limits = {};
   CallLimiterOptions calls = {};
   BatcherOptions batcher = {};
@@ -111,10 +117,14 @@ class Server {
     return admin_.connections->address();
   }
 
-  // The port of the metrics, or 0 if there are none.
-  int metrics_port() const {
-    return exporter_ == nullptr ? 0 : exporter_->port();
+  // The addresses for HTTP. REQUIRES: the option is not empty.
+  const std::string& http_address() const { return http_->address(); }
+  const std::string& http_admin_address() const {
+    return http_admin_->address();
   }
+
+  // The port of the metrics, or 0 if there are none.
+  int metrics_port() const;
 
   // Shuts the server down. Reports NOT_SERVING and continues for `grace`, so
   // that load balancers can choose another server. Then refuses new calls,
@@ -150,6 +160,11 @@ class Server {
 
   BatcherOptions CountedBatches(BatcherOptions options);
   absl::Status Listen();
+  absl::Status ListenHttp();
+  // Makes an HTTP server for an address of the options.
+  std::unique_ptr<HttpServer> MakeHttp(const CallInterceptor& interceptor,
+                                       const HttpPolicyOptions& policy) const;
+  std::function<std::string()> MakeMetricsText();
   // Adapts health and metrics to the models that are served now.
   void OnModelsChanged();
   // Asks the running calls to end, and waits up to half a second for them.
@@ -159,6 +174,7 @@ class Server {
   // Waits until clients have read all answers, or until `end`.
   void WaitForAnswers(std::chrono::steady_clock::time_point end) const;
   std::vector<const Listener*> Listeners() const;
+  std::vector<HttpServer*> HttpServers() const;
 
   const ServerOptions options_;
   const std::unique_ptr<ModelStore> store_;
@@ -184,10 +200,13 @@ class Server {
   // Whether health reports the model of a name as SERVING. Only the thread of
   // the store uses it.
   std::map<std::string, bool> health_;
-  std::string missing_;  // required models, as the log has said
-  std::unique_ptr<MetricsExporter> exporter_;
+  HealthStates health_states_;  // the same, for HTTP
+  std::string missing_;         // required models, as the log has said
   Listener main_;
   Listener admin_;
+  std::unique_ptr<HttpServer> metrics_http_;
+  std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<HttpServer> http_admin_;
 };
 
 }  // namespace lmserve

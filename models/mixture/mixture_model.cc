@@ -83,6 +83,12 @@ void MixtureModel::Start(std::byte* state) const {
   for (const Part& part : parts_) part.model->Start(state + part.offset);
 }
 
+bool MixtureModel::StartEmpty(std::byte* state) const {
+  return std::all_of(parts_.begin(), parts_.end(), [state](const Part& part) {
+    return part.model->StartEmpty(state + part.offset);
+  });
+}
+
 void MixtureModel::Score(absl::Span<const Query> batch) const {
   size_t words = 0;
   for (const Query& query : batch) words += query.log_probs.size();

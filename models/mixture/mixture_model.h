@@ -38,6 +38,8 @@ class MixtureModel final : public LanguageModel {
   bool is_lookup() const override;
   size_t state_size() const override { return state_size_; }
   void Start(std::byte* state) const override;
+  // Returns false unless all members return true.
+  bool StartEmpty(std::byte* state) const override;
 
   // Each member scores the whole batch in one call.
   void Score(absl::Span<const Query> batch) const override;

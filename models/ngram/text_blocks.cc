@@ -19,6 +19,7 @@ void TextBlocks::Add(const LanguageModel::Query& query) {
     return;
   }
   if (used_ + 2 > kSlots) ScoreBlock();
+  wants_lengths_ |= !query.ngram_lengths.empty();
   AddContext(used_++, query.state);
   size_t next = 0;
   for (;;) {
@@ -31,6 +32,7 @@ void TextBlocks::Add(const LanguageModel::Query& query) {
     next += count;
     if (next == query.words.size()) return;
     ScoreBlock();
+    wants_lengths_ = !query.ngram_lengths.empty();
     KeepLastSlot();
     used_ = 1;
   }
@@ -46,12 +48,19 @@ void TextBlocks::ScoreBlock() {
       std::copy_n(&log_probs[piece.begin], size,
                   &query.log_probs[piece.first_word]);
     }
+    if (!query.ngram_lengths.empty()) {
+      for (size_t i = 0; i < size; ++i) {
+        query.ngram_lengths[piece.first_word + i] =
+            NgramLength(piece.begin + static_cast<int>(i));
+      }
+    }
     if (query.next_state != nullptr &&
         piece.first_word + size == query.words.size()) {
       WriteState(piece.end - 1, query.next_state);
     }
   }
   used_ = piece_count_ = 0;
+  wants_lengths_ = false;
 }
 
 }  // namespace lmserve

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/types/span.h"
 #include "models/language_model.h"
@@ -48,8 +49,14 @@ class TextBlocks {
   // Writes ln P of the words in the slots [0, used), by slot. The elements of
   // contexts are undefined.
   virtual void ScoreSlots(int used, float* log_probs) = 0;
+  // Returns LanguageModel::Query::ngram_lengths of the word in a slot.
+  // REQUIRES: wants_lengths() was true in ScoreSlots().
+  virtual uint8_t NgramLength(int slot) const = 0;
   // Writes the state after the word in a slot.
   virtual void WriteState(int slot, std::byte* state) const = 0;
+
+  // Whether a text of the block asks for the lengths of n-grams.
+  bool wants_lengths() const { return wants_lengths_; }
 
   absl::Span<const Piece> pieces() const {
     return absl::MakeConstSpan(pieces_).subspan(0, piece_count_);
@@ -62,6 +69,7 @@ class TextBlocks {
   const size_t state_size_;
   int used_ = 0;  // number of slots in use
   int piece_count_ = 0;
+  bool wants_lengths_ = false;
   std::array<Piece, kSlots / 2> pieces_;
 };
 

@@ -57,6 +57,9 @@ size_t BatchOperation::TakeQueries(size_t limit,
     if (!query.log_probs.empty()) {
       query.log_probs = query.log_probs.subspan(word_, count);
     }
+    if (!query.ngram_lengths.empty()) {
+      query.ngram_lengths = query.ngram_lengths.subspan(word_, count);
+    }
     taken += Cost(query);
     if (!fits) {
       carried_.resize(model().state_size());

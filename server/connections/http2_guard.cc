@@ -55,6 +55,10 @@ constexpr double kRefusalCost = 4;
 constexpr double kShortDataCost = 0.25;
 constexpr size_t kShortData = 256;
 
+// What an empty message costs that is not the first of its stream. Calls with
+// an empty request are common, streams of them are not.
+constexpr double kEmptyMessageCost = 1;
+
 // A client measures the bandwidth with a ping at a time, so that few of those
 // that the server has caused come at once.
 constexpr uint64_t kMostPings = 16;
@@ -172,7 +176,7 @@ absl::Status Http2Guard::FromClient(absl::string_view bytes,
       },
       [&](absl::string_view part, std::string* out) {
         absl::StrAppend(out, part);
-        if (client_frame_.type == kData) ReadData(part);
+        if (client_frame_.type == kData) ReadData(part, now);
       },
       [&] {
         EndClientFrame(client_frame_, now);
@@ -308,7 +312,7 @@ void Http2Guard::ChargeReaction(const Frame& frame, Clock::time_point now) {
   --caused;
 }
 
-void Http2Guard::ReadData(absl::string_view bytes) {
+void Http2Guard::ReadData(absl::string_view bytes, Clock::time_point now) {
   const auto found = streams_.find(client_frame_.stream);
   // gRPC takes no data with padding, and ends the stream.
   if (found == streams_.end() || (client_frame_.flags & kPadded) != 0) return;
@@ -332,6 +336,8 @@ void Http2Guard::ReadData(absl::string_view bytes) {
     if (stream.content_left > 0) continue;
     stream.header_size = 0;
     ++stream.messages;
+    const bool is_empty = ReadNumber(stream.header + 1, 4) == 0;
+    if (is_empty && stream.messages > 1) Charge(kEmptyMessageCost, now);
     stream.held_of_message = 0;
   }
 }

@@ -141,7 +141,7 @@ class Http2Guard {
   absl::Status TakeWindow(size_t bytes, Stream* stream);
   // Counts acknowledgments and pings, as far as the server has not caused them.
   void ChargeReaction(const Frame& frame, Clock::time_point now);
-  void ReadData(absl::string_view bytes);
+  void ReadData(absl::string_view bytes, Clock::time_point now);
   void EndData(const Frame& frame, Clock::time_point now);
   void EndClientFrame(const Frame& frame, Clock::time_point now);
   // Counts control frames of the client.

@@ -36,6 +36,11 @@ constexpr double kHandshakeCost = 20;
 constexpr size_t kSmallestBuffer = 4 << 10;
 constexpr size_t kLargestBuffer = 64 << 10;
 
+// The bytes that wait in the socket to the server: what gRPC reads at once. A
+// thread of gRPC reads from a socket until it is empty, and then from the next
+// one, so a socket that holds more keeps the thread from other clients.
+const asio::socket_base::send_buffer_size kServerBuffer(kGrpcReadBytes);
+
 // `Stream` is Relay::Socket or a TLS stream over it.
 template <typename Stream>
 class RelayOver final : public Relay,
@@ -173,6 +178,7 @@ class RelayOver final : public Relay,
     if (!pair.ok()) return Close();
     error_code error;
     server_.assign({AF_UNIX, 0}, pair->relay, error);
+    if (!error) server_.set_option(kServerBuffer, error);
     if (error) {
       close(pair->relay);
       close(pair->server);

@@ -95,21 +95,31 @@ absl::StatusOr<PrivateKey> ParseKey(const std::string& path,
   return key;
 }
 
-// Chooses HTTP/2, and ends the handshake if the client does not offer it.
+// Chooses the protocol, an absl::string_view in the form of ALPN, and ends the
+// handshake if the client does not offer it.
 int ChooseProtocol(SSL*, const unsigned char** chosen,
                    unsigned char* chosen_size, const unsigned char* offered,
-                   unsigned int offered_size, void*) {
-  static constexpr unsigned char kHttp2[] = {2, 'h', '2'};
+                   unsigned int offered_size, void* protocol) {
+  const auto& own = *static_cast<const absl::string_view*>(protocol);
   unsigned char* result = nullptr;
-  if (SSL_select_next_proto(&result, chosen_size, kHttp2, sizeof(kHttp2),
-                            offered, offered_size) != OPENSSL_NPN_NEGOTIATED) {
+  if (SSL_select_next_proto(&result, chosen_size,
+                            reinterpret_cast<const unsigned char*>(own.data()),
+                            own.size(), offered,
+                            offered_size) != OPENSSL_NPN_NEGOTIATED) {
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   }
   *chosen = result;
   return SSL_TLSEXT_ERR_OK;
 }
 
-std::shared_ptr<TlsContext::Context> MakeContext() {
+absl::string_view* AlpnOf(TlsContext::Protocol protocol) {
+  static absl::string_view http2 = "\x02h2";
+  static absl::string_view http1 = "\x08http/1.1";
+  return protocol == TlsContext::Protocol::kHttp2 ? &http2 : &http1;
+}
+
+std::shared_ptr<TlsContext::Context> MakeContext(
+    TlsContext::Protocol protocol) {
   auto context =
       std::make_shared<TlsContext::Context>(TlsContext::Context::tls_server);
   SSL_CTX* ssl = context->native_handle();
@@ -118,10 +128,32 @@ std::shared_ptr<TlsContext::Context> MakeContext() {
                                SSL_OP_CIPHER_SERVER_PREFERENCE);
   // Idle connections hold no buffers.
   SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_alpn_select_cb(ssl, ChooseProtocol, nullptr);
+  SSL_CTX_set_alpn_select_cb(ssl, ChooseProtocol, AlpnOf(protocol));
   SSL_CTX_set_session_id_context(
       ssl, reinterpret_cast<const unsigned char*>("lmserve"), 7);
   return context;
+}
+
+// Sets the server's certificate, the chain to its root and its key.
+bool UseCertificates(SSL_CTX* ssl, const std::vector<Certificate>& chain,
+                     const PrivateKey& key) {
+  bool accepted = SSL_CTX_use_certificate(ssl, chain[0].get()) == 1 &&
+                  SSL_CTX_use_PrivateKey(ssl, key.get()) == 1;
+  for (size_t i = 1; i < chain.size(); ++i) {
+    accepted = accepted && SSL_CTX_add1_chain_cert(ssl, chain[i].get()) == 1;
+  }
+  return accepted;
+}
+
+// Clients need a certificate that one of the roots signed.
+void RequireClientCertificate(SSL_CTX* ssl,
+                              const std::vector<Certificate>& roots) {
+  for (const Certificate& root : roots) {
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), root.get());
+    SSL_CTX_add_client_CA(ssl, root.get());
+  }
+  SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                     nullptr);
 }
 
 }  // namespace
@@ -149,9 +181,9 @@ absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(
   return context;
 }
 
-std::shared_ptr<TlsContext::Context> TlsContext::Get() const {
+std::shared_ptr<TlsContext::Context> TlsContext::Get(Protocol protocol) const {
   const MutexLock lock(mutex_);
-  return loaded_.context;
+  return protocol == Protocol::kHttp2 ? loaded_.http2 : loaded_.http1;
 }
 
 std::chrono::system_clock::time_point TlsContext::expiry() const {
@@ -218,30 +250,24 @@ absl::StatusOr<TlsContext::Loaded> TlsContext::Parse(
     return FileError(options_.key,
                      absl::StrCat("is not the key of ", options_.certificate));
   }
-  std::shared_ptr<Context> context = MakeContext();
-  SSL_CTX* ssl = context->native_handle();
-  bool accepted = SSL_CTX_use_certificate(ssl, (*certificates)[0].get()) == 1 &&
-                  SSL_CTX_use_PrivateKey(ssl, key->get()) == 1;
-  for (size_t i = 1; i < certificates->size(); ++i) {
-    accepted =
-        accepted && SSL_CTX_add1_chain_cert(ssl, (*certificates)[i].get()) == 1;
-  }
-  if (!accepted) {
-    ERR_clear_error();
-    return FileError(options_.certificate,
-                     "OpenSSL does not accept the certificate or its key");
-  }
+  std::vector<Certificate> roots;
   if (!options_.client_ca.empty()) {
-    auto roots = ParseCertificates(options_.client_ca, texts[2]);
-    if (!roots.ok()) return roots.status();
-    for (const Certificate& root : *roots) {
-      X509_STORE_add_cert(SSL_CTX_get_cert_store(ssl), root.get());
-      SSL_CTX_add_client_CA(ssl, root.get());
-    }
-    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-                       nullptr);
+    auto parsed = ParseCertificates(options_.client_ca, texts[2]);
+    if (!parsed.ok()) return parsed.status();
+    roots = *std::move(parsed);
   }
-  return Loaded{std::move(context), ExpiryOf(*(*certificates)[0])};
+  Loaded loaded{MakeContext(Protocol::kHttp2), MakeContext(Protocol::kHttp1),
+                ExpiryOf(*(*certificates)[0])};
+  for (const auto& context : {loaded.http2, loaded.http1}) {
+    SSL_CTX* ssl = context->native_handle();
+    if (!UseCertificates(ssl, *certificates, *key)) {
+      ERR_clear_error();
+      return FileError(options_.certificate,
+                       "OpenSSL does not accept the certificate or its key");
+    }
+    if (!roots.empty()) RequireClientCertificate(ssl, roots);
+  }
+  return loaded;
 }
 
 }  // namespace lmserve

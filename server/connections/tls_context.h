@@ -39,6 +39,10 @@ class TlsContext {
  public:
   using Context = boost::asio::ssl::context;
 
+  // What a connection transports. The handshake fails if the client offers
+  // protocols (ALPN), and this is not among them.
+  enum class Protocol { kHttp2, kHttp1 };
+
   // Returns INVALID_ARGUMENT if there is a key without a certificate or the
   // reverse. Returns INVALID_ARGUMENT with the name of the file if it cannot be
   // read, has no certificate or key, has an expired certificate, or has the key
@@ -47,7 +51,7 @@ class TlsContext {
       const TlsOptions& options);
 
   // What is in use. Reads no file.
-  std::shared_ptr<Context> Get() const;
+  std::shared_ptr<Context> Get(Protocol protocol = Protocol::kHttp2) const;
 
   // When the certificate in use expires.
   std::chrono::system_clock::time_point expiry() const;
@@ -66,7 +70,7 @@ class TlsContext {
 
  private:
   struct Loaded {
-    std::shared_ptr<Context> context;
+    std::shared_ptr<Context> http2, http1;
     std::chrono::system_clock::time_point expiry;
   };
 

@@ -93,7 +93,8 @@ Task<absl::StatusOr<std::vector<double>>> CandidateUtilities(
   std::optional<BayesRisk> risk;
   const auto count = [&] {
     const double scale = settings.scale() == 0 ? 1 : settings.scale();
-    const bool is_chrf = settings.utility() == lm::v1::MinimumBayesRisk::CHRF;
+    const bool is_chrf =
+        settings.utility() == lm::v1::MinimumBayesRisk::UTILITY_CHRF;
     risk.emplace(*texts, scores, scale,
                  is_chrf ? Utility::kChrf : Utility::kBleu);
   };

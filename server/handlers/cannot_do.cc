@@ -22,4 +22,11 @@ absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
                    what, "; it ", can));
 }
 
+absl::Status FamilyCannotDo(absl::string_view field, const LoadedVersion& model,
+                            absl::string_view what, absl::string_view others) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      field, ": '", model.name(), "' has the family ",
+      model.manifest().family(), ": it cannot ", what, "; ", others, " can"));
+}
+
 }  // namespace lmserve

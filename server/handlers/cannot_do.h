@@ -14,6 +14,12 @@ namespace lmserve {
 absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
                       absl::string_view what);
 
+// The same for a request that the models of other families can answer, which
+// `others` names: "FIELD: 'MODEL' has the family FAMILY: it cannot WHAT; OTHERS
+// can".
+absl::Status FamilyCannotDo(absl::string_view field, const LoadedVersion& model,
+                            absl::string_view what, absl::string_view others);
+
 }  // namespace lmserve
 
 #endif  // LMSERVE_SERVER_HANDLERS_CANNOT_DO_H_

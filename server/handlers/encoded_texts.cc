@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/handlers/encoded_texts.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "models/text.h"
 #include "server/call/status.h"
@@ -17,13 +19,32 @@ absl::Status EncodedTexts::Add(const lm::v1::Text& text,
     status = absl::InvalidArgumentError("expected a word, found none");
   }
   if (!status.ok()) {
+    words_.resize(begin);
     const std::string name =
         index < 0 ? std::string(field) : absl::StrCat(field, "[", index, "]");
     return InvalidField(name, status.message());
   }
   if (options.add_end) words_.push_back(vocabulary_.end_sentence());
+  status = CheckLimit("words in the request", words_.size(), limits_.words);
+  if (status.ok()) {
+    ends_.push_back(words_.size());
+  } else {
+    words_.resize(begin);
+  }
+  return status;
+}
+
+absl::Status EncodedTexts::AddOrFail(const lm::v1::Text& text,
+                                     absl::string_view field, int index,
+                                     const Options& options,
+                                     TextFailures* failures) {
+  if (failures->count(size()) == 0) {
+    absl::Status status = Add(text, field, index, options);
+    if (!absl::IsInvalidArgument(status)) return status;
+    failures->emplace(size(), std::move(status));
+  }
   ends_.push_back(words_.size());
-  return CheckLimit("words in the request", words_.size(), limits_.words);
+  return absl::OkStatus();
 }
 
 EncodedTexts EncodedTexts::Select(absl::Span<const size_t> indexes) const {

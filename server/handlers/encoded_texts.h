@@ -2,6 +2,8 @@
 #ifndef LMSERVE_SERVER_HANDLERS_ENCODED_TEXTS_H_
 #define LMSERVE_SERVER_HANDLERS_ENCODED_TEXTS_H_
 
+#include <map>
+
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -11,6 +13,9 @@
 #include "server/call/limits.h"
 
 namespace lmserve {
+
+// Why texts of a request were refused, by their indexes.
+using TextFailures = std::map<size_t, absl::Status>;
 
 // The word ids of the texts of one request. Texts may come as text, as words or
 // as ids. One thread at a time; `vocabulary` and `limits` must outlive it.
@@ -24,13 +29,20 @@ class EncodedTexts {
     bool add_end = false;  // adds </s> after the text
   };
 
-  // Adds a text. Words that are not in the vocabulary become <unk>. Fails with
-  // INVALID_ARGUMENT if the text is too long or has no valid form, and with
-  // RESOURCE_EXHAUSTED if the texts together are too long. Errors name the text
-  // by `field` and `index`, as in texts[3]; a negative index stands for a field
-  // that is not repeated.
+  // Adds a text. Words that are not in the vocabulary become <unk>. A text that
+  // is refused is not added. Fails with INVALID_ARGUMENT if the text is too
+  // long or has no valid form, and with RESOURCE_EXHAUSTED if the texts
+  // together are too long. Errors name the text by `field` and `index`, as in
+  // texts[3]; a negative index stands for a field that is not repeated.
   absl::Status Add(const lm::v1::Text& text, absl::string_view field, int index,
                    const Options& options);
+
+  // Like Add(), but a text that is refused with INVALID_ARGUMENT is added
+  // without words, and its error becomes (*failures)[size()]. So is a text that
+  // *failures already has, unread.
+  absl::Status AddOrFail(const lm::v1::Text& text, absl::string_view field,
+                         int index, const Options& options,
+                         TextFailures* failures);
 
   size_t size() const { return ends_.size(); }
 

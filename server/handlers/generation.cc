@@ -148,9 +148,10 @@ Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
   Budget::Reservation answer(serving_.budgets.answer_bytes);
   absl::Status reserved = answer.Resize("answer bytes", bytes);
   if (!reserved.ok()) co_return reserved;
+  lm::v1::Hypotheses* hypotheses = response->mutable_hypotheses();
   for (const BeamSearch::Hypothesis& hypothesis : found) {
     SetHypothesis(language_model_.vocabulary(), hypothesis,
-                  response->add_hypotheses());
+                  hypotheses->add_hypotheses());
   }
   SetModelVersion(*handle_, response->mutable_model());
   done_ = true;
@@ -192,18 +193,18 @@ Task<absl::StatusOr<bool>> Generation::Next(
     co_return true;
   }
   if (word_count_ == options_.max_words) {
-    Finish(End::MAX_WORDS, response);
+    Finish(End::REASON_MAX_WORDS, response);
     co_return true;
   }
   status = co_await Draw();
   if (!status.ok()) co_return status;
   if (!drawn_.has_value()) {
-    Finish(End::NO_WORD, response);
+    Finish(End::REASON_NO_WORD, response);
   } else if (drawn_->word == language_model_.vocabulary().end_sentence()) {
     log_prob_ += drawn_->log_prob;
-    Finish(End::END_OF_SENTENCE, response);
+    Finish(End::REASON_END_OF_SENTENCE, response);
   } else if (options_.stop_words.contains(drawn_->word)) {
-    Finish(End::STOP_WORD, response);
+    Finish(End::REASON_STOP_WORD, response);
   } else {
     SetWord(response);
   }
@@ -219,9 +220,10 @@ void Generation::SetWord(lm::v1::GenerateResponse* response) {
   sampler_.Use(drawn_->word);
   const absl::string_view text =
       language_model_.vocabulary().word(drawn_->word);
-  response->set_word(text.data(), text.size());
-  response->set_id(drawn_->word);
-  response->set_log_prob(drawn_->log_prob);
+  lm::v1::GeneratedWord* word = response->mutable_word();
+  word->set_word(text.data(), text.size());
+  word->set_id(drawn_->word);
+  word->set_log_prob(drawn_->log_prob);
 }
 
 void Generation::Finish(End::Reason reason,

@@ -39,7 +39,7 @@ class Generation {
   Task<absl::StatusOr<bool>> Next(lm::v1::GenerateResponse* response);
 
  private:
-  using End = lm::v1::GenerateResponse::End;
+  using End = lm::v1::GenerationEnd;
 
   Generation(const ServingContext& serving, Call& call, ModelHandle handle,
              const GenerationOptions& options,

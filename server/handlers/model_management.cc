@@ -13,6 +13,7 @@
 #include "models/printable_text.h"
 #include "server/call/status.h"
 #include "server/handlers/replies.h"
+#include "server/handlers/serving_context.h"
 
 namespace lmserve {
 namespace {
@@ -77,6 +78,19 @@ absl::Status FindModelInfo(const ModelStore& store, const std::string& spec,
   return entry.status();
 }
 
+// Notes the model that a client wants to change. Returns an error if there is
+// no store that it may change.
+template <typename Request>
+absl::Status BeginChange(const ModelStore* store, const Request& request,
+                         Call& call) {
+  call.model_name = Printable(request.name());
+  call.model_version = request.version();
+  if (store != nullptr) return absl::OkStatus();
+  return absl::UnimplementedError(
+      "models can be changed only on the server's admin address (lm_server "
+      "--admin-listen)");
+}
+
 // Returns a name as users write it: NAME@VERSION, or NAME if the version is 0.
 std::string Spec(const std::string& name, uint64_t version) {
   return version == 0 ? name : VersionName(name, version);
@@ -84,7 +98,7 @@ std::string Spec(const std::string& name, uint64_t version) {
 
 }  // namespace
 
-absl::Status HandleListModels(const ModelStore& store,
+absl::Status HandleListModels(const ModelStore& store, Call& /*call*/,
                               const lm::v1::ListModelsRequest& request,
                               lm::v1::ListModelsResponse* response) {
   return ListPage(*store.served(), request, response);
@@ -126,46 +140,55 @@ absl::Status ListPage(const ServedModels& served,
   return absl::OkStatus();
 }
 
-absl::Status HandleGetModel(const ModelStore& store,
+absl::Status HandleGetModel(const ModelStore& store, Call& call,
                             const lm::v1::GetModelRequest& request,
                             lm::v1::GetModelResponse* response) {
-  return FindModelInfo(store, request.model(), response->mutable_model());
+  absl::Status status =
+      FindModelInfo(store, request.model(), response->mutable_model());
+  if (!status.ok()) NoteMissing(request.model(), call);
+  return status;
 }
 
-Task<absl::Status> HandleLoadModel(ModelStore& store,
+Task<absl::Status> HandleLoadModel(ModelStore* store, Call& call,
                                    const lm::v1::LoadModelRequest& request,
                                    lm::v1::LoadModelResponse* response) {
-  const auto load = [&](ModelStore::Done done) {
-    store.Load(request.name(), request.version(), std::move(done));
-  };
-  absl::Status status = co_await StoreChange(load);
+  absl::Status status = BeginChange(store, request, call);
   if (!status.ok()) co_return status;
-  co_return FindModelInfo(store, Spec(request.name(), request.version()),
+  const auto load = [&](ModelStore::Done done) {
+    store->Load(request.name(), request.version(), std::move(done));
+  };
+  status = co_await StoreChange(load);
+  if (!status.ok()) co_return status;
+  co_return FindModelInfo(*store, Spec(request.name(), request.version()),
                           response->mutable_model());
 }
 
 Task<absl::Status> HandleUnloadModel(
-    ModelStore& store, const lm::v1::UnloadModelRequest& request,
+    ModelStore* store, Call& call, const lm::v1::UnloadModelRequest& request,
     lm::v1::UnloadModelResponse* /*response*/) {
+  absl::Status status = BeginChange(store, request, call);
+  if (!status.ok()) co_return status;
   const auto unload = [&](ModelStore::Done done) {
-    store.Unload(request.name(), request.version(), std::move(done));
+    store->Unload(request.name(), request.version(), std::move(done));
   };
   co_return co_await StoreChange(unload);
 }
 
-Task<absl::Status> HandleSetAlias(ModelStore& store,
+Task<absl::Status> HandleSetAlias(ModelStore* store, Call& call,
                                   const lm::v1::SetAliasRequest& request,
                                   lm::v1::SetAliasResponse* response) {
+  absl::Status status = BeginChange(store, request, call);
+  if (!status.ok()) co_return status;
   std::optional<uint64_t> expected;
   if (request.has_expected_version()) expected = request.expected_version();
   const auto set = [&](ModelStore::Done done) {
-    store.SetAlias(request.name(), request.alias(), request.version(), expected,
-                   std::move(done));
+    store->SetAlias(request.name(), request.alias(), request.version(),
+                    expected, std::move(done));
   };
-  absl::Status status = co_await StoreChange(set);
+  status = co_await StoreChange(set);
   const bool removed = request.version() == 0;
   if (!status.ok() || removed) co_return status;
-  co_return FindModelInfo(store,
+  co_return FindModelInfo(*store,
                           absl::StrCat(request.name(), "@", request.alias()),
                           response->mutable_model());
 }

@@ -33,6 +33,10 @@ absl::StatusOr<size_t> CheckedK(const lm::v1::PredictRequest& request,
   return k;
 }
 
+bool IncludesUnknown(const lm::v1::PredictRequest& request) {
+  return !request.has_include_unknown() || request.include_unknown();
+}
+
 // Adds a prediction for each row of `best`, which has `width` words: the first
 // k that are possible and, if the request says so, are not <unk>.
 void AddPredictions(const Vocabulary& vocabulary,
@@ -44,7 +48,7 @@ void AddPredictions(const Vocabulary& vocabulary,
     for (size_t j = i * width; j < (i + 1) * width; ++j) {
       const ScoredWord& word = best[j];
       if (prediction->words_size() == static_cast<int>(k)) break;
-      if (request.exclude_unknown() && word.word == vocabulary.unknown()) {
+      if (word.word == vocabulary.unknown() && !IncludesUnknown(request)) {
         continue;
       }
       if (std::isinf(word.log_prob)) continue;
@@ -60,7 +64,7 @@ Task<absl::Status> PredictBest(const Vocabulary& vocabulary,
                                Budget::Reservation* answer,
                                lm::v1::PredictResponse* response) {
   const size_t fetched =
-      std::min<size_t>(k + request.exclude_unknown(), vocabulary.size());
+      std::min<size_t>(k + !IncludesUnknown(request), vocabulary.size());
   const size_t count = request.contexts_size();
   uint64_t bytes = fetched * count * (sizeof(ScoredWord) + kReplyWordBytes);
   absl::Status status = answer->Resize("answer bytes", bytes);
@@ -96,7 +100,7 @@ std::vector<WordId> WordsWithPrefix(const lm::v1::PredictRequest& request,
     if (!absl::StartsWith(vocabulary.word(id), request.prefix())) continue;
     if (id == vocabulary.begin_sentence()) continue;
     if (id == vocabulary.end_sentence() && !model.predicts_end()) continue;
-    if (id == vocabulary.unknown() && request.exclude_unknown()) continue;
+    if (id == vocabulary.unknown() && !IncludesUnknown(request)) continue;
     ids.push_back(id);
   }
   return ids;

@@ -100,6 +100,37 @@ void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
   }
 }
 
+void SetNgramLengths(const EncodedTexts& texts,
+                     absl::Span<const uint8_t> lengths,
+                     lm::v1::ScoreResponse* response) {
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Span<const uint8_t> part = texts.Part(lengths, i);
+    response->mutable_scores(static_cast<int>(i))
+        ->mutable_words()
+        ->mutable_ngram_lengths()
+        ->Add(part.begin(), part.end());
+  }
+}
+
+uint64_t FailureBytes(const TextFailures& failures) {
+  uint64_t bytes = 0;
+  for (const auto& [index, status] : failures) {
+    bytes += kReplyWordBytes + status.message().size();
+  }
+  return bytes;
+}
+
+void SetFailures(const TextFailures& failures,
+                 lm::v1::ScoreResponse* response) {
+  for (const auto& [index, status] : failures) {
+    lm::v1::TextScore& score =
+        *response->mutable_scores(static_cast<int>(index));
+    score.Clear();
+    score.mutable_failed()->set_code(static_cast<uint32_t>(status.code()));
+    score.mutable_failed()->set_message(std::string(status.message()));
+  }
+}
+
 void SetRankings(const Vocabulary& vocabulary, const EncodedTexts& texts,
                  const WordRankings& rankings,
                  lm::v1::ScoreResponse* response) {

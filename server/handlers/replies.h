@@ -37,6 +37,18 @@ void SetScores(const Vocabulary& vocabulary, const EncodedTexts& texts,
                absl::Span<const float> log_probs, bool per_word,
                lm::v1::ScoreResponse* response);
 
+// Adds the lengths of n-grams to the scores of the words. `lengths` is parallel
+// to texts.all_words(). REQUIRES: SetScores() was called, with `per_word`.
+void SetNgramLengths(const EncodedTexts& texts,
+                     absl::Span<const uint8_t> lengths,
+                     lm::v1::ScoreResponse* response);
+
+// Returns the memory that SetFailures() will take.
+uint64_t FailureBytes(const TextFailures& failures);
+
+// Replaces the scores of the texts that failed by the reasons.
+void SetFailures(const TextFailures& failures, lm::v1::ScoreResponse* response);
+
 // Adds to the scores of the words what their distributions say: ranks and
 // entropies, unless there are none, and the k best words if k is not 0.
 // REQUIRES: SetScores() was called, with `per_word`.

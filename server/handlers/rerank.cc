@@ -139,7 +139,8 @@ absl::Status CheckDescribesNone(const RerankRequest& request) {
       {"models", !request.models().empty()},
       {"reverse_models", !request.reverse_models().empty()},
       {"weights", !request.weights().empty()},
-      {"normalization", request.normalization() != lm::v1::SUM},
+      {"normalization",
+       request.normalization() != lm::v1::NORMALIZATION_UNSPECIFIED},
       {"alpha", request.alpha() != 0},
       {"minimum_bayes_risk", request.has_minimum_bayes_risk()}};
   for (const auto& [field, is_set] : fields) {
@@ -264,9 +265,9 @@ double Reranking::Normalized(const ScoreCache::Score& score,
   // A text without words has ln P = 0, whatever its divisor.
   if (words == 0) return 0;
   double divisor = 1;
-  if (reranker_.normalization() == lm::v1::MEAN) {
+  if (reranker_.normalization() == lm::v1::NORMALIZATION_MEAN) {
     divisor = static_cast<double>(words);
-  } else if (reranker_.normalization() == lm::v1::POWER) {
+  } else if (reranker_.normalization() == lm::v1::NORMALIZATION_POWER) {
     divisor = std::pow(static_cast<double>(words),
                        reranker_.alpha() == 0 ? 1 : reranker_.alpha());
   }

@@ -23,13 +23,16 @@ absl::Status CheckHasSource(absl::string_view field,
 absl::Status EncodeSources(absl::string_view field, const LoadedVersion& loaded,
                            const Limits& limits,
                            absl::Span<const lm::v1::Text* const> sources,
-                           std::optional<EncodedTexts>* words) {
+                           std::optional<EncodedTexts>* words,
+                           TextFailures* failures) {
   absl::Status status = CheckHasSource(field, loaded, !sources.empty());
   if (!status.ok() || sources.empty()) return status;
   words->emplace(loaded.model().translation()->source_vocabulary(), limits);
   for (size_t i = 0; status.ok() && i < sources.size(); ++i) {
     const int index = sources.size() == 1 ? -1 : static_cast<int>(i);
-    status = (*words)->Add(*sources[i], field, index, {});
+    status = failures == nullptr
+                 ? (*words)->Add(*sources[i], field, index, {})
+                 : (*words)->AddOrFail(*sources[i], field, index, {}, failures);
   }
   return status;
 }

@@ -25,11 +25,13 @@ absl::Status CheckHasSource(absl::string_view field,
 
 // Sets *words to the words of the sources of a request, if the model is a
 // translation model; leaves it alone for other models. Empty sources are not
-// allowed. Fails as CheckHasSource() and EncodedTexts::Add() do.
+// allowed. Fails as CheckHasSource() and EncodedTexts::Add() do or, if failures
+// is not null, as EncodedTexts::AddOrFail() does.
 absl::Status EncodeSources(absl::string_view field, const LoadedVersion& loaded,
                            const Limits& limits,
                            absl::Span<const lm::v1::Text* const> sources,
-                           std::optional<EncodedTexts>* words);
+                           std::optional<EncodedTexts>* words,
+                           TextFailures* failures = nullptr);
 
 // What a translation model keeps of the sources that it read. States of its
 // decoder may refer to it.

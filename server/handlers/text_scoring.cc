@@ -108,15 +108,20 @@ Task<absl::Status> ScoreTranslations(const ServingContext& serving, Call& call,
 Task<absl::Status> ScoreLeftToRight(const ServingContext& serving, Call& call,
                                     const LoadedVersion& loaded,
                                     const EncodedTexts& texts,
-                                    absl::Span<float> log_probs) {
+                                    TextScoringOptions options,
+                                    ScoredTexts* scored) {
   const LanguageModel& model = *loaded.model().left_to_right();
   absl::InlinedVector<std::byte, 16> start(model.state_size());
-  model.Start(start.data());
+  StartTexts(model, options.include_begin, start.data());
+  const absl::Span<float> log_probs = absl::MakeSpan(scored->log_probs);
   absl::InlinedVector<LanguageModel::Query, 1> batch;
   batch.reserve(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     batch.push_back(
         {start.data(), texts.words(i), nullptr, texts.Part(log_probs, i)});
+    if (!options.ngram_lengths) continue;
+    batch.back().ngram_lengths =
+        texts.Part(absl::MakeSpan(scored->ngram_lengths), i);
   }
   const ModelWork work = {.model = loaded, .queries = batch};
   co_return co_await serving.batcher.Run(call, work);
@@ -145,15 +150,32 @@ absl::Status CheckWordsRead(const EncodedTexts& texts, const Limits& limits) {
                     limits.words_read);
 }
 
-Task<absl::StatusOr<std::vector<float>>> ScoreTexts(
-    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
-    const EncodedTexts& texts, const EncodedTexts* sources) {
-  std::vector<float> log_probs(texts.all_words().size());
-  const absl::Span<float> all = absl::MakeSpan(log_probs);
+void StartTexts(const LanguageModel& model, bool include_begin,
+                std::byte* state) {
+  if (include_begin) {
+    model.Start(state);
+  } else {
+    model.StartEmpty(state);
+  }
+}
+
+Task<absl::StatusOr<ScoredTexts>> ScoreTexts(const ServingContext& serving,
+                                             Call& call,
+                                             const LoadedVersion& loaded,
+                                             const EncodedTexts& texts,
+                                             const EncodedTexts* sources,
+                                             TextScoringOptions options) {
+  ScoredTexts scored;
+  scored.log_probs.resize(texts.all_words().size());
+  if (options.ngram_lengths) {
+    scored.ngram_lengths.resize(texts.all_words().size());
+  }
+  const absl::Span<float> all = absl::MakeSpan(scored.log_probs);
   absl::Status status;
   switch (loaded.model().kind()) {
     case ModelKind::kLeftToRight:
-      status = co_await ScoreLeftToRight(serving, call, loaded, texts, all);
+      status = co_await ScoreLeftToRight(serving, call, loaded, texts, options,
+                                         &scored);
       break;
     case ModelKind::kBidirectional:
       status = co_await ScoreBidirectional(serving, call, loaded, texts, all);
@@ -164,7 +186,7 @@ Task<absl::StatusOr<std::vector<float>>> ScoreTexts(
       break;
   }
   if (!status.ok()) co_return status;
-  co_return log_probs;
+  co_return scored;
 }
 
 Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
@@ -179,13 +201,14 @@ Task<absl::StatusOr<std::vector<ScoreCache::Score>>> ScoreWholeTexts(
   if (sources != nullptr && sources->size() > 1) {
     sources = &new_sources.emplace(sources->Select(missing));
   }
-  const absl::StatusOr<std::vector<float>> log_probs =
+  const absl::StatusOr<ScoredTexts> scored =
       co_await ScoreTexts(serving, call, *model, new_texts, sources);
-  if (!log_probs.ok()) co_return log_probs.status();
+  if (!scored.ok()) co_return scored.status();
   const bool has_end = model->model().predicts_end();
   std::vector<ScoreCache::Score> new_scores;
   for (size_t i = 0; i < missing.size(); ++i) {
-    const auto words = new_texts.Part(absl::MakeConstSpan(*log_probs), i);
+    const auto words =
+        new_texts.Part(absl::MakeConstSpan(scored->log_probs), i);
     ScoreCache::Score& score = new_scores.emplace_back();
     for (float log_prob : words) {
       if (std::isinf(log_prob)) {

@@ -2,6 +2,7 @@
 #ifndef LMSERVE_SERVER_HANDLERS_TEXT_SCORING_H_
 #define LMSERVE_SERVER_HANDLERS_TEXT_SCORING_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,14 +24,36 @@ namespace lmserve {
 // each text once for each of its words.
 absl::Status CheckWordsRead(const EncodedTexts& texts, const Limits& limits);
 
-// Returns ln P of each word of the texts, parallel to texts.all_words(): given
-// <s> and the words before it or, if the model is bidirectional, given all
-// other words of its text. `sources` has what the texts translate, one source
-// for all texts or one for each; it is null unless the model is a translation
-// model.
-Task<absl::StatusOr<std::vector<float>>> ScoreTexts(
-    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
-    const EncodedTexts& texts, const EncodedTexts* sources);
+// What to score, and what to return.
+struct TextScoringOptions {
+  // false: the texts are not read after <s>, but from the state that
+  // LanguageModel::StartEmpty() writes. REQUIRES: the model has that state.
+  bool include_begin = true;
+  // REQUIRES: LanguageModel::has_ngram_lengths().
+  bool ngram_lengths = false;
+};
+
+// The arrays are parallel to EncodedTexts::all_words().
+struct ScoredTexts {
+  std::vector<float> log_probs;
+  // See LanguageModel::Query; empty unless the options ask for them.
+  std::vector<uint8_t> ngram_lengths;
+};
+
+// Writes the state before each text.
+void StartTexts(const LanguageModel& model, bool include_begin,
+                std::byte* state);
+
+// Returns ln P of each word of the texts: given <s> and the words before it or,
+// if the model is bidirectional, given all other words of its text. `sources`
+// has what the texts translate, one source for all texts or one for each; it is
+// null unless the model is a translation model.
+Task<absl::StatusOr<ScoredTexts>> ScoreTexts(const ServingContext& serving,
+                                             Call& call,
+                                             const LoadedVersion& loaded,
+                                             const EncodedTexts& texts,
+                                             const EncodedTexts* sources,
+                                             TextScoringOptions options = {});
 
 // Returns ln P of each text, the sum over its words as above, and ln P of its
 // </s>. Texts that are in serving.score_cache cost no work of the model. The

@@ -22,12 +22,13 @@ constexpr size_t kTextsAtOnce = 64;
 class WordRanker {
  public:
   WordRanker(const ServingContext& serving, Call& call,
-             const LoadedVersion& loaded, const EncodedTexts& texts, size_t k,
-             bool ranks)
+             const LoadedVersion& loaded, const EncodedTexts& texts,
+             bool include_begin, size_t k, bool ranks)
       : serving_(serving),
         call_(call),
         loaded_(loaded),
         texts_(texts),
+        include_begin_(include_begin),
         state_bytes_(serving.budgets.state_bytes) {
     const size_t words = texts.all_words().size();
     rankings_.log_probs.resize(words);
@@ -70,7 +71,7 @@ class WordRanker {
   Task<absl::Status> RankLeftToRight() {
     const LanguageModel& model = *loaded_.model().left_to_right();
     std::vector<std::byte> start(model.state_size());
-    model.Start(start.data());
+    StartTexts(model, include_begin_, start.data());
     for (size_t begin = 0; begin < texts_.size(); begin += kTextsAtOnce) {
       absl::Status status = co_await RankTexts(
           begin, std::min(begin + kTextsAtOnce, texts_.size()), start.data());
@@ -170,19 +171,18 @@ class WordRanker {
   Call& call_;
   const LoadedVersion& loaded_;
   const EncodedTexts& texts_;
+  const bool include_begin_;
   Budget::Reservation state_bytes_;
   WordRankings rankings_;
 };
 
 }  // namespace
 
-Task<absl::StatusOr<WordRankings>> RankWords(const ServingContext& serving,
-                                             Call& call,
-                                             const LoadedVersion& loaded,
-                                             const EncodedTexts& texts,
-                                             const EncodedTexts* sources,
-                                             size_t k, bool ranks) {
-  WordRanker ranker(serving, call, loaded, texts, k, ranks);
+Task<absl::StatusOr<WordRankings>> RankWords(
+    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
+    const EncodedTexts& texts, const EncodedTexts* sources, bool include_begin,
+    size_t k, bool ranks) {
+  WordRanker ranker(serving, call, loaded, texts, include_begin, k, ranks);
   absl::Status status = co_await ranker.Run(sources);
   if (!status.ok()) co_return status;
   co_return ranker.Take();

@@ -29,16 +29,14 @@ struct WordRankings {
 
 // Computes a whole distribution for each word of the texts, and all values of a
 // word from that one: the k best words and, with `ranks`, ranks and entropies.
-// `sources` is as for ScoreTexts(). All arguments must last
-// until the task is done. Fails as Batcher::Run() does, with RESOURCE_EXHAUSTED
-// if the states of the texts do not fit into their budget, and for a
-// bidirectional model if there are too many words to read.
-Task<absl::StatusOr<WordRankings>> RankWords(const ServingContext& serving,
-                                             Call& call,
-                                             const LoadedVersion& loaded,
-                                             const EncodedTexts& texts,
-                                             const EncodedTexts* sources,
-                                             size_t k, bool ranks);
+// `sources` and `include_begin` are as for ScoreTexts(). All arguments must
+// last until the task is done. Fails as Batcher::Run() does, with
+// RESOURCE_EXHAUSTED if the states of the texts do not fit into their budget,
+// and for a bidirectional model if there are too many words to read.
+Task<absl::StatusOr<WordRankings>> RankWords(
+    const ServingContext& serving, Call& call, const LoadedVersion& loaded,
+    const EncodedTexts& texts, const EncodedTexts* sources, bool include_begin,
+    size_t k, bool ranks);
 
 }  // namespace lmserve
 

@@ -2,12 +2,9 @@
 #include "server/rpc/model_management_service.h"
 
 #include <memory>
-#include <type_traits>
 
 #include "lm/v1/language_model.grpc.pb.h"
-#include "models/printable_text.h"
 #include "server/handlers/model_management.h"
-#include "server/handlers/serving_context.h"
 #include "server/rpc/unary.h"
 
 namespace lmserve {
@@ -21,12 +18,6 @@ using RawModelService = ModelService::WithRawCallbackMethod_ListModels<
             ModelService::WithRawCallbackMethod_UnloadModel<
                 ModelService::WithRawCallbackMethod_SetAlias<
                     ModelService::Service>>>>>;
-
-absl::Status OnlyOnAdminAddress() {
-  return absl::UnimplementedError(
-      "models can be changed only on the server's admin address (lm_server "
-      "--admin-listen)");
-}
 
 class ModelServiceImpl final : public RawModelService {
  public:
@@ -67,21 +58,20 @@ class ModelServiceImpl final : public RawModelService {
 
  private:
   template <typename Request, typename Response>
-  grpc::ServerUnaryReactor* Query(
-      absl::string_view method, grpc::CallbackServerContext* context,
-      const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
-      absl::Status (*query)(const ModelStore&, const Request&, Response*)) {
+  grpc::ServerUnaryReactor* Query(absl::string_view method,
+                                  grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer& in,
+                                  grpc::ByteBuffer* out,
+                                  absl::Status (*query)(const ModelStore&,
+                                                        Call&, const Request&,
+                                                        Response*)) {
     auto reactor =
         std::make_unique<UnaryReactor>(*context, Priority::kInteractive);
     AnswerUnary<Request, Response>(
         interceptor_, method, Role::kRead, in, out, reactor.get(),
         [=, this](Call& call, const Request& request,
                   Response* response) -> Task<absl::Status> {
-          absl::Status status = query(store_, request, response);
-          if constexpr (std::is_same_v<Request, lm::v1::GetModelRequest>) {
-            if (!status.ok()) NoteMissing(request.model(), call);
-          }
-          co_return status;
+          co_return query(store_, call, request, response);
         });
     return reactor.release();
   }
@@ -90,17 +80,14 @@ class ModelServiceImpl final : public RawModelService {
   grpc::ServerUnaryReactor* Change(
       absl::string_view method, grpc::CallbackServerContext* context,
       const grpc::ByteBuffer& in, grpc::ByteBuffer* out,
-      Task<absl::Status> (*change)(ModelStore&, const Request&, Response*)) {
+      Task<absl::Status> (*change)(ModelStore*, Call&, const Request&,
+                                   Response*)) {
     auto reactor =
         std::make_unique<UnaryReactor>(*context, Priority::kInteractive);
     AnswerUnary<Request, Response>(
         interceptor_, method, Role::kAdmin, in, out, reactor.get(),
-        [=, this](Call& call, const Request& request,
-                  Response* response) -> Task<absl::Status> {
-          call.model_name = Printable(request.name());
-          call.model_version = request.version();
-          if (admin_ == nullptr) co_return OnlyOnAdminAddress();
-          co_return co_await change(*admin_, request, response);
+        [=, this](Call& call, const Request& request, Response* response) {
+          return change(admin_, call, request, response);
         });
     return reactor.release();
   }

@@ -7,49 +7,12 @@
 
 #include <atomic>
 #include <coroutine>
-#include <utility>
+#include <cstddef>
+
+#include "server/rpc/wire.h"
+#include "server/transport/stream_operation.h"
 
 namespace lmserve {
-
-// Operations of one kind, such as the reads of a stream. One of them runs at a
-// time.
-class StreamOperation {
- public:
-  // Returns an awaitable. co_await of it calls `start`, waits for End(), and
-  // returns whether the operation succeeded.
-  template <typename Start>
-  auto Begin(Start start) {
-    struct Awaiter {
-      bool await_ready() const noexcept { return false; }
-      // From start() on, the operation may end on another thread and destroy
-      // this awaiter. Nothing must be used afterwards.
-      void await_suspend(std::coroutine_handle<> waiter) {
-        const Start local = std::move(start);
-        operation.waiter_.store(waiter.address(), std::memory_order_release);
-        local();
-      }
-      bool await_resume() const noexcept { return operation.ok_; }
-
-      StreamOperation& operation;
-      Start start;
-    };
-    return Awaiter{*this, std::move(start)};
-  }
-
-  // Reports the end of the operation and resumes the coroutine.
-  void End(bool ok) {
-    ok_ = ok;
-    std::coroutine_handle<>::from_address(
-        waiter_.load(std::memory_order_acquire))
-        .resume();
-  }
-
- private:
-  // The address of the coroutine. gRPC, too, orders what happens before and
-  // after an operation; the atomic shows it to ThreadSanitizer.
-  std::atomic<void*> waiter_ = nullptr;
-  bool ok_ = false;
-};
 
 // The stream of responses of a call, for a coroutine. co_await Write() returns
 // false if the call is cancelled or its connection has closed. Finish() ends
@@ -116,6 +79,34 @@ class BidiStream final
   std::atomic<State> state_ = State::kNotReading;
   StreamOperation reading_;
   StreamOperation writing_;
+};
+
+// The messages of such a stream, as transport/streaming.h needs them.
+template <typename Stream>
+class GrpcMessages {
+ public:
+  explicit GrpcMessages(Stream* stream) : stream_(*stream) {}
+
+  auto Read() { return stream_.Read(&in_); }
+  absl::Status Parse(RequestReader* reader,
+                     google::protobuf::Message* request) const {
+    return ReadRequest(in_, reader, request);
+  }
+  void DropRequest() { in_.Clear(); }
+
+  static size_t BytesOf(const google::protobuf::Message& message) {
+    return message.ByteSizeLong();
+  }
+  static std::suspend_never Enter(size_t /*bytes*/) { return {}; }
+  // REQUIRES: the message has not changed since BytesOf().
+  void Serialize(const google::protobuf::Message& message) {
+    SerializeMeasured(message, &out_);
+  }
+  auto Write() { return stream_.Write(&out_); }
+
+ private:
+  Stream& stream_;
+  grpc::ByteBuffer in_, out_;
 };
 
 }  // namespace lmserve

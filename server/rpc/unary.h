@@ -2,7 +2,6 @@
 #ifndef LMSERVE_SERVER_RPC_UNARY_H_
 #define LMSERVE_SERVER_RPC_UNARY_H_
 
-#include <google/protobuf/arena.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
@@ -14,58 +13,11 @@
 #include "server/call/task.h"
 #include "server/rpc/grpc_call.h"
 #include "server/rpc/grpc_status.h"
-#include "server/rpc/request_reader.h"
 #include "server/rpc/wire.h"
 #include "server/transport/call_interceptor.h"
+#include "server/transport/exchange.h"
 
 namespace lmserve {
-
-// A request and its response, in one arena. The request's memory counts against
-// a budget.
-template <typename Request, typename Response>
-class Exchange {
- public:
-  explicit Exchange(Budget& request_bytes)
-      : reader_(request_bytes), arena_(Options(block_, sizeof(block_))) {
-    request_ = google::protobuf::Arena::CreateMessage<Request>(&arena_);
-    response_ = google::protobuf::Arena::CreateMessage<Response>(&arena_);
-  }
-
-  // Parses the request.
-  absl::Status Parse(const grpc::ByteBuffer& in) {
-    return reader_.Read(in, request_);
-  }
-
-  const Request& request() const { return *request_; }
-  Response* response() { return response_; }
-
-  // The bytes of the response, which are to be reserved before Serialize().
-  size_t response_bytes() const { return response_->ByteSizeLong(); }
-
-  // Serializes the response. REQUIRES: it has not changed since
-  // response_bytes().
-  void Serialize(grpc::ByteBuffer* out) const {
-    SerializeMeasured(*response_, out);
-  }
-
- private:
-  static google::protobuf::ArenaOptions Options(char* block, size_t size) {
-    google::protobuf::ArenaOptions options;
-    options.initial_block = block;
-    options.initial_block_size = size;
-    return options;
-  }
-
-  // Enough for a short text and its score, and so small that malloc keeps the
-  // memory of the call's coroutine in its thread cache.
-  static constexpr size_t kBlock = 640;
-
-  RequestReader reader_;
-  alignas(8) char block_[kBlock];
-  google::protobuf::Arena arena_;
-  Request* request_;
-  Response* response_;
-};
 
 // A unary call. Frees itself when the client has received the response or is
 // gone.
@@ -109,15 +61,16 @@ DetachedTask AnswerUnary(const CallInterceptor& interceptor,
   absl::Status status = scope.status();
   if (status.ok()) {
     Exchange<Request, Response> exchange(interceptor.request_bytes());
-    status = exchange.Parse(in);
+    status = ReadRequest(in, &exchange.reader(), exchange.mutable_request());
     if (status.ok()) {
       status = co_await answer(reactor->call(), exchange.request(),
                                exchange.response());
     }
     if (status.ok()) {
-      status = reactor->BeginWrite(interceptor, exchange.response_bytes());
+      status =
+          reactor->BeginWrite(interceptor, exchange.response()->ByteSizeLong());
     }
-    if (status.ok()) exchange.Serialize(out);
+    if (status.ok()) SerializeMeasured(*exchange.response(), out);
   }
   scope.Leave(status);
   reactor->Finish(ToGrpcStatus(status));

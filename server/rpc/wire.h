@@ -5,34 +5,19 @@
 #include <google/protobuf/message.h>
 #include <grpcpp/support/byte_buffer.h>
 
-#include <cstdint>
-#include <string>
-
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
+#include "server/transport/request_reader.h"
 
 namespace lmserve {
 
-// Parsing and serialization of messages. The services do this themselves, not
-// gRPC, so that clients get precise errors and requests can be in an arena.
+// Messages in gRPC's buffers. The services parse and serialize them, not gRPC,
+// so that clients get precise errors and requests can be in an arena.
 
-// Parses a request. Returns INVALID_ARGUMENT if the bytes are not such a
-// message. If a string in it is not UTF-8, the error names the field and the
-// byte.
-absl::Status ParseMessage(const grpc::ByteBuffer& bytes,
-                          google::protobuf::Message* message);
-
-// Estimates the bytes of memory that a message of this type, and the response
-// to it, will take, without parsing it. A message with many small parts takes
-// many times its length.
-uint64_t EstimateMemory(const google::protobuf::Descriptor& type,
-                        const grpc::ByteBuffer& bytes);
-
-// Returns the position of the first string in a message that is not UTF-8, such
-// as "texts[2].text: invalid UTF-8 at byte 5". Returns an empty string if there
-// is none, or if the bytes are not a message.
-std::string FindInvalidString(const google::protobuf::Descriptor& type,
-                              absl::string_view bytes);
+// Reads a request as RequestReader::Read() does. Returns CANCELLED if there is
+// no message, because the client abandoned the call before its message was
+// complete.
+absl::Status ReadRequest(const grpc::ByteBuffer& bytes, RequestReader* reader,
+                         google::protobuf::Message* request);
 
 void SerializeMessage(const google::protobuf::Message& message,
                       grpc::ByteBuffer* bytes);

@@ -26,12 +26,16 @@ absl::Status Explained(const TransportCall& call, const absl::Status& status) {
 
 }  // namespace
 
+absl::Status CallInterceptor::CheckToken(const TransportCall& call,
+                                         Role needed) const {
+  if (authenticator_ == nullptr) return absl::OkStatus();
+  return authenticator_->Check(call.authorization(), needed);
+}
+
 absl::StatusOr<CallLimiter::Permit> CallInterceptor::Admit(
     const TransportCall& call, Role needed) const {
-  if (authenticator_ != nullptr) {
-    absl::Status status = authenticator_->Check(call.authorization(), needed);
-    if (!status.ok()) return status;
-  }
+  absl::Status status = CheckToken(call, needed);
+  if (!status.ok()) return status;
   return limiter_.Enter(limiter_.limits_clients() ? call.client() : "");
 }
 

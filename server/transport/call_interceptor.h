@@ -41,6 +41,10 @@ class CallInterceptor {
         metrics_(metrics),
         log_(log) {}
 
+  // Checks the token of what is no call of a method, such as a look at the
+  // metrics. OK, UNAUTHENTICATED or PERMISSION_DENIED.
+  absl::Status CheckToken(const TransportCall& call, Role needed) const;
+
   Budget& request_bytes() const { return budgets_.request_bytes; }
   Metrics& metrics() const { return metrics_; }
 

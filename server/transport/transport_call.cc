@@ -29,9 +29,13 @@ bool HasTraceParentForm(absl::string_view text) {
 
 }  // namespace
 
+bool IsRequestId(absl::string_view id) {
+  return !id.empty() && id.size() <= kMaxIdBytes && IsVisible(id);
+}
+
 absl::string_view TransportCall::request_id() const {
   const absl::string_view id = Header(kRequestIdHeader);
-  return id.size() <= kMaxIdBytes && IsVisible(id) ? id : "";
+  return IsRequestId(id) ? id : "";
 }
 
 absl::string_view TransportCall::trace_parent() const {

@@ -18,6 +18,9 @@ enum class CancelReason { kNone, kStalled, kRevoked };
 inline constexpr char kRequestIdHeader[] = "x-request-id";
 inline constexpr char kTraceParentHeader[] = "traceparent";
 
+// Whether a value of x-request-id is 1 to 128 visible ASCII characters.
+bool IsRequestId(absl::string_view id);
+
 // A call as its transport knows it: what the call limiter, the authenticator,
 // the log and the write watchdog need from gRPC or HTTP. Implementations look
 // up what they return only when they are asked, because most calls do not need
@@ -36,8 +39,7 @@ class TransportCall : public Call {
 
   absl::string_view authorization() const { return Header("authorization"); }
 
-  // The header x-request-id, or an empty string if it is not 1 to 128 visible
-  // ASCII characters.
+  // The header x-request-id, or an empty string if it is no IsRequestId().
   absl::string_view request_id() const;
 
   // The header traceparent, or an empty string if it has not the form of W3C

@@ -165,7 +165,7 @@ void RunGenerate(const Channels& channels, const std::string& model,
         const auto stream = stub->Generate(&context, request);
         lm::v1::GenerateResponse response;
         uint64_t read = 0;
-        while (stream->Read(&response)) read += response.has_end() ? 0 : 1;
+        while (stream->Read(&response)) read += response.has_word();
         result->Add(stream->Finish().error_code(), SecondsSince(begun));
         result->AddWork(read);
       }

@@ -230,7 +230,7 @@ void Generate(benchmark::State& state) {
       grpc::ClientContext context;
       const auto reader = stub->Generate(&context, request);
       lm::v1::GenerateResponse response;
-      while (reader->Read(&response)) words += !response.has_end();
+      while (reader->Read(&response)) words += response.has_word();
       if (!reader->Finish().ok()) state.SkipWithError("a stream failed");
     }
   };

@@ -11,6 +11,7 @@
 #include <memory>
 #include <ostream>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "model_store/publish.h"
 #include "models/language_model.h"
 #include "models/neural/network_weights.h"
+#include "models/ngram/ngram_set.h"
 #include "models/text.h"
 #include "tests/testing/naive_ngram.h"
 #include "tests/testing/neural_models.h"
@@ -751,6 +753,124 @@ TEST_P(ConformanceTest, EightThreadsOneModel) {
       ASSERT_TRUE(SameBits(mine[i], expected[i]));
     }
   }
+}
+
+// The lengths of the n-grams of a model, found in the list of its n-grams.
+class NaiveLengths {
+ public:
+  explicit NaiveLengths(const NgramSet& model) : model_(model) {
+    for (int k = 1; k <= model.order(); ++k) {
+      model.ForEach(k, [&](const NgramSet::Ngram& ngram) {
+        const std::vector<WordId> words(ngram.words.begin(), ngram.words.end());
+        ngrams_.insert(words);
+        if (ngram.backoff != 0) contexts_.insert(words);
+        contexts_.emplace(words.begin(), words.end() - 1);
+      });
+    }
+  }
+
+  // Returns the length for the last of some words.
+  int Of(const std::vector<WordId>& words) const {
+    const int found = Longest(words, words.size(), model_.order(), ngrams_);
+    if (model_.rule() != UnseenRule::kFloor) return found;
+    const int context =
+        Longest(words, words.size() - 1, model_.order() - 1, contexts_);
+    return found > context ? found : 0;
+  }
+
+ private:
+  using Set = std::set<std::vector<WordId>>;
+
+  // Returns the length of the longest suffix of the first `size` words that a
+  // set has; 0 if it has none.
+  static int Longest(const std::vector<WordId>& words, size_t size, int most,
+                     const Set& set) {
+    const auto end = words.begin() + size;
+    for (int k = std::min<int>(most, size); k > 0; --k) {
+      if (set.contains({end - k, end})) return k;
+    }
+    return 0;
+  }
+
+  const NgramSet& model_;
+  Set ngrams_;
+  Set contexts_;  // n-grams that matter for the words after them
+};
+
+// In batches, of which only some texts ask for lengths; and word by word.
+TEST_P(ConformanceTest, LengthsOfNgrams) {
+  const auto* ngrams = dynamic_cast<const NgramSet*>(&model());
+  ASSERT_EQ(model().has_ngram_lengths(), ngrams != nullptr);
+  if (ngrams == nullptr) return;
+  const NaiveLengths naive(*ngrams);
+  const std::vector<std::vector<float>> log_probs = ScoreEach();
+  const State start = Start();
+  std::vector<std::vector<uint8_t>> lengths(sentences_.size());
+  std::vector<std::vector<float>> found(sentences_.size());
+  std::vector<LanguageModel::Query> batch;
+  for (size_t i = 0; i < sentences_.size(); ++i) {
+    found[i].resize(sentences_[i].size());
+    if (i % 3 != 0) lengths[i].resize(sentences_[i].size());
+    batch.push_back({start.data(), sentences_[i], nullptr,
+                     absl::MakeSpan(found[i]), absl::MakeSpan(lengths[i])});
+  }
+  model().Score(batch);
+  for (size_t i = 0; i < sentences_.size(); ++i) {
+    ASSERT_TRUE(SameBits(found[i], log_probs[i]));
+    State state = start;
+    std::vector<WordId> read = {vocabulary().begin_sentence()};
+    for (size_t t = 0; t < sentences_[i].size(); ++t) {
+      const WordId word = sentences_[i][t];
+      read.push_back(word);
+      const int expected = naive.Of(read);
+      if (!lengths[i].empty()) {
+        ASSERT_EQ(lengths[i][t], expected);
+      }
+      uint8_t alone = 99;
+      model().Score(
+          {{state.data(), {&word, 1}, state.data(), {}, {&alone, 1}}});
+      ASSERT_EQ(alone, expected);
+    }
+  }
+}
+
+// Without <s>, a model with n-grams gives a word the probability of its
+// unigram, and then reads on.
+TEST_P(ConformanceTest, TheEmptyStateHasNoContext) {
+  const State untouched(model().state_size(), std::byte{0xAB});
+  State empty = untouched;
+  if (!model().StartEmpty(empty.data())) {
+    EXPECT_EQ(dynamic_cast<const NgramSet*>(&model()), nullptr);
+    return;
+  }
+  const std::vector<float> unigrams = Distribution(empty);
+  for (WordId w = 0; w < vocabulary().size(); w += 3) {
+    State state = empty;
+    const std::vector<float> log_prob = Score(&state, {&w, 1});
+    ASSERT_TRUE(SameBits(log_prob, {&unigrams[w], 1}));
+  }
+  if (const auto* ngrams = dynamic_cast<const NgramSet*>(&model())) {
+    ngrams->ForEach(1, [&](const NgramSet::Ngram& ngram) {
+      const WordId word = ngram.words[0];
+      if (word == vocabulary().begin_sentence()) return;
+      EXPECT_FLOAT_EQ(unigrams[word], ngram.log_prob);
+    });
+  }
+  // After <s> the state is that of the start of a text.
+  if (model().is_lookup()) {
+    State state = empty;
+    const WordId begin = vocabulary().begin_sentence();
+    Score(&state, {&begin, 1});
+    EXPECT_EQ(state, Start());
+  }
+}
+
+TEST_P(NormalizedModelTest, TheEmptyStateHasADistribution) {
+  State empty(model().state_size());
+  if (!model().StartEmpty(empty.data())) return;
+  double sum = 0;
+  for (float log_prob : Distribution(empty)) sum += std::exp(double{log_prob});
+  EXPECT_NEAR(sum, 1, 1e-5);
 }
 
 // Runs on the models that have a naive reference.

@@ -12,7 +12,7 @@ int main(int, char** argv) {
   const lmserve::Client client(options);
   lm::v1::ScoreRequest request;
   request.set_model(argv[2]);
-  request.set_no_end(true);
+  request.set_include_end(false);
   request.add_texts()->set_text(argv[3]);
   const auto response = client.Score(request);
   if (!response.ok()) {

@@ -219,7 +219,7 @@ TEST_F(BidirectionalCommandsTest, UnsupportedCallsFail) {
   EXPECT_EQ(unfinished.exit_code, 1);
   EXPECT_THAT(
       unfinished.errors,
-      StartsWith("lm_client: FAILED_PRECONDITION: request 0: no_end: "));
+      StartsWith("lm_client: FAILED_PRECONDITION: request 0: include_end: "));
   const Outcome suffixes =
       server_->Client({"predict", "--suffix", "is small .", "the", "a"});
   EXPECT_EQ(suffixes.exit_code, 1);

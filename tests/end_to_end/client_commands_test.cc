@@ -291,6 +291,39 @@ TEST_F(ClientCommandsTest, ScoreWithoutTheEnd) {
   EXPECT_NEAR(line["log_prob"], expected.sum - expected.log_probs.back(), 1e-6);
 }
 
+TEST_F(ClientCommandsTest, ScoreWithLengthsOfNgrams) {
+  const json whole = ClientJson({"score", "--ngram-lengths", kTexts[0]})[0];
+  ASSERT_EQ(whole["scored"].size(), 6);
+  EXPECT_GT(whole["scored"][3]["ngram_length"], 1);
+  EXPECT_FALSE(ClientJson({"score", "--per-word", kTexts[0]})[0]["scored"][0]
+                   .contains("ngram_length"));
+  // Without <s> the first word has no context.
+  const json without =
+      ClientJson({"score", "--no-begin", "--ngram-lengths", kTexts[0]})[0];
+  EXPECT_EQ(without["scored"][0]["ngram_length"], 1);
+  EXPECT_NE(without["log_prob"], whole["log_prob"]);
+  EXPECT_EQ(ClientJson({"score", "--begin", "--end", "--ngram-lengths",
+                        kTexts[0]})[0],
+            whole);
+  EXPECT_THAT(Client({"score", "--ngram-lengths", kTexts[0]}),
+              HasSubstr("-gram\n"));
+}
+
+TEST_F(ClientCommandsTest, PredictWithoutTheUnknownWord) {
+  const auto count = [this](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments = {"predict", "-k", "1000"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    arguments.push_back("the cat is");
+    const json line = ClientJson(arguments)[0];
+    return std::count_if(
+        line["next"].begin(), line["next"].end(),
+        [](const json& word) { return word["word"] == "<unk>"; });
+  };
+  EXPECT_EQ(count({}), 1);
+  EXPECT_EQ(count({"--unknown"}), 1);
+  EXPECT_EQ(count({"--no-unknown"}), 0);
+}
+
 TEST_F(ClientCommandsTest, PredictTheBestWords) {
   const std::vector<json> lines =
       ClientJson({"predict", "-k", "5", "the cat is", ""});

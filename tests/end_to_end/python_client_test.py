@@ -9,48 +9,20 @@ files. Exits with 77 if a program or module that the test needs is missing.
 
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import unittest
 
-SKIPPED = 77
-
-
-def skip(reason):
-  print(f"skipped: {reason}")
-  sys.exit(SKIPPED)
-
-
-def make_stubs(proto, directory):
-  protoc = shutil.which("protoc")
-  plugin = shutil.which("grpc_python_plugin")
-  if not protoc or not plugin:
-    skip("no protoc or no grpc_python_plugin")
-  subprocess.run(
-      [protoc, f"--python_out={directory}", f"--grpc_out={directory}",
-       f"--plugin=protoc-gen-grpc={plugin}", "-I", proto,
-       "lm/v1/language_model.proto", "lm/v1/reranker.proto",
-       "grpc/health/v1/health.proto"],
-      check=True)
-
+import python_stubs
 
 if len(sys.argv) != 3:
   sys.exit(__doc__)
 PROGRAMS, PROTO = sys.argv[1:]
-try:
-  import google.protobuf
-  import grpc
-except ImportError as error:
-  skip(error)
-STUBS = tempfile.TemporaryDirectory()
-make_stubs(PROTO, STUBS.name)
-sys.path.insert(0, STUBS.name)
-# The health protocol is in a subpackage of the package grpc.
-grpc.__path__.append(os.path.join(STUBS.name, "grpc"))
+python_stubs.import_stubs(PROTO)
 # pylint: disable=wrong-import-position
+import grpc
 from grpc.health.v1 import health_pb2
 from grpc.health.v1 import health_pb2_grpc
 from lm.v1 import language_model_pb2 as lm
@@ -146,7 +118,7 @@ class PythonClientTest(unittest.TestCase):
     self.assertTrue(messages[-1].HasField("end"))
     self.assertEqual(messages[-1].end.word_count, len(messages) - 1)
     self.assertEqual(messages[-1].end.seed, 5)
-    self.assertLessEqual({message.word for message in messages[:-1]},
+    self.assertLessEqual({message.word.word for message in messages[:-1]},
                          {"a", "b"})
     self.assertEqual(generate(), messages)
 

@@ -250,7 +250,7 @@ void LoadReranker(absl::string_view json) {
   if (!reranker.ok()) return;
   RequireOk(CheckWeighting(*reranker),
             "a reranker that was read has valid weights");
-  const auto again = ParseReranker(ToJson(*reranker));
+  const auto again = ParseReranker(RerankerJson(*reranker));
   RequireOk(again.status(), "a reranker that was written can be read");
   Require(FixedMembers(*again) == FixedMembers(*reranker),
           "a reranker is unchanged");

@@ -227,7 +227,7 @@ void AddScoreSeeds(const Seeds& seeds, const std::string& model) {
   for (uint32_t id : {0, 3, 5}) ids->add_ids(id);
   seeds.Add("score-" + model, JoinRequest(Rpc::kScore, score));
   score.set_per_word(true);
-  score.set_no_end(true);
+  score.set_include_end(false);
   seeds.Add("score-words-" + model, JoinRequest(Rpc::kScore, score));
 }
 
@@ -271,7 +271,7 @@ void AddRerankSeeds(const Seeds& seeds) {
   (*rerank.mutable_weights())["tiny"] = 0.5;
   (*rerank.mutable_weights())["additive.words"] = 0.1;
   (*rerank.mutable_weights())["tm"] = 1;
-  rerank.set_normalization(lm::v1::POWER);
+  rerank.set_normalization(lm::v1::NORMALIZATION_POWER);
   rerank.set_alpha(0.5);
   rerank.set_best(2);
   seeds.Add("rerank-weights", JoinRequest(Rpc::kRerank, rerank));
@@ -311,7 +311,7 @@ void AddTranslationSeeds(const Seeds& seeds) {
   rerank.add_reverse_models("en-de");
   seeds.Add("rerank-reverse", JoinRequest(Rpc::kRerank, rerank));
   rerank.mutable_minimum_bayes_risk()->set_utility(
-      lm::v1::MinimumBayesRisk::CHRF);
+      lm::v1::MinimumBayesRisk::UTILITY_CHRF);
   rerank.mutable_minimum_bayes_risk()->set_scale(0.5);
   seeds.Add("rerank-risk", JoinRequest(Rpc::kRerank, rerank));
 }
@@ -421,6 +421,74 @@ void AddTextSeeds(const Seeds& seeds) {
   }
 }
 
+// Connections with a request to each route, in the form of http_fuzzer.
+void AddHttpSeeds(const Seeds& seeds) {
+  const struct {
+    const char *name, *line, *type, *body;
+  } requests[] = {
+      {"score", "POST /lm/v1/score", "application/json",
+       R"({"model":"tiny","texts":[{"text":"a b"}],"perWord":true,"ranks":true})"},
+      {"predict", "POST /lm/v1/models/tiny:predict", "application/json",
+       R"({"contexts":[{"words":{"words":["a"]}}],"k":2})"},
+      {"rerank", "POST /lm/v1/rerank", "application/json",
+       R"({"models":["tiny"],"candidates":[{"text":{"ids":{"ids":[3]}},)"
+       R"("features":{"f":1e-3}}],"weights":{"tiny":1,"f":"-2"}})"},
+      {"generate", "POST /lm/v1/generate", "application/json",
+       R"({"model":"tiny","seed":"1","maxWords":5,"stopWords":["b"]})"},
+      {"beam", "POST /lm/v1/generate", "application/json",
+       R"({"model":"tiny","maxWords":5,"beamSearch":{"size":2,"best":2}})"},
+      {"stream", "POST /lm/v1/score:stream", "application/x-ndjson",
+       "{\"model\":\"tiny\",\"texts\":[{\"text\":\"a\"}]}\n{}\n"},
+      {"decode", "POST /lm/v1/decode", "application/x-ndjson",
+       "{\"start\":{\"model\":\"tiny\"}}\n"
+       "{\"best\":{\"handles\":[0],\"k\":1}}\n"},
+      {"load", "POST /lm/v1/models/tiny:load", "application/json",
+       R"({"version":"1"})"},
+      {"unload", "POST /lm/v1/models/tiny:unload", "application/json",
+       R"({"version":"2"})"},
+      {"alias", "PUT /lm/v1/models/tiny/aliases/a", "application/json",
+       R"({"version":"1","expectedVersion":"0"})"},
+      {"models", "GET /lm/v1/models?pageToken=1", "", ""},
+      {"model", "GET /lm/v1/models/tiny%401", "", ""},
+      {"vocabulary", "GET /lm/v1/models/tiny/vocabulary", "", ""},
+      {"health", "HEAD /lm/v1/health?service=a+b", "", ""},
+      {"remove", "DELETE /lm/v1/models/tiny/aliases/a", "", ""}};
+  std::string all;
+  for (const auto& [name, line, type, body] : requests) {
+    const std::string begin =
+        absl::StrCat(line, " HTTP/1.1\r\nHost: localhost\r\n");
+    const std::string typed =
+        *type == '\0' ? begin
+                      : absl::StrCat(begin, "Content-Type: ", type, "\r\n");
+    const size_t size = absl::string_view(body).size();
+    const std::string whole =
+        absl::StrCat(typed, "Content-Length: ", size, "\r\n\r\n", body);
+    seeds.Add(name, whole);
+    absl::StrAppend(&all, whole);
+    if (size == 0) continue;
+    seeds.Add(absl::StrCat(name, "-chunked"),
+              absl::StrCat(typed,
+                           "Accept: text/event-stream\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n",
+                           absl::Hex(size), "\r\n", body, "\r\n0\r\n\r\n"));
+  }
+  seeds.Add("all", all);
+  // How requests are hidden from a proxy.
+  int number = 0;
+  for (const char* fields :
+       {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 0\r\nContent-Length: 3\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        "X: a\r\n Content-Length: 3\r\n", "Transfer-Encoding : chunked\r\n",
+        "Host: b\r\n", "Expect: 100-continue\r\nContent-Length: 3\r\n",
+        "Content-Length: 3\r\nConnection: Content-Length\r\n"}) {
+    seeds.Add(absl::StrCat("smuggle", number++),
+              absl::StrCat("POST /lm/v1/score HTTP/1.1\r\nHost: a\r\n", fields,
+                           "\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\n"
+                           "Host: a\r\n\r\n"));
+  }
+}
+
 }  // namespace
 }  // namespace lmserve
 
@@ -440,5 +508,6 @@ int main(int argc, char** argv) {
   lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));
   lmserve::AddTensorSeeds(Seeds(argv[1], "tensor_fuzzer"));
   lmserve::AddHttp2Seeds(Seeds(argv[1], "http2_guard_fuzzer"));
+  lmserve::AddHttpSeeds(Seeds(argv[1], "http_fuzzer"));
   lmserve::AddTextSeeds(Seeds(argv[1], "text_fuzzer"));
 }

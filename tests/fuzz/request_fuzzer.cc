@@ -67,21 +67,33 @@ void Check(const lm::v1::ScoreRequest& request,
            const lm::v1::ScoreResponse& response) {
   Require(response.scores_size() == request.texts_size(),
           "every text has a score");
+  const bool has_end = !request.has_include_end() || request.include_end();
   for (const lm::v1::TextScore& score : response.scores()) {
-    Require((score.word_count() > 0 || request.no_end()) &&
+    if (score.has_failed()) {
+      Require(request.keep_going() && score.word_count() == 0 &&
+                  !score.has_words() && score.failed().code() == 3 &&
+                  !score.failed().message().empty(),
+              "a text fails alone only if the request allows it");
+      continue;
+    }
+    Require((score.word_count() > 0 || !has_end) &&
                 score.unknown_count() <= score.word_count(),
             "a text has a valid number of words");
     Require(IsLogProb(score.log_prob()) && IsLogProb(score.known_log_prob()) &&
                 score.perplexity() >= 0 && score.known_perplexity() >= 0,
             "a score is a number");
-    Require(score.has_words() == request.per_word(),
-            "word scores are present if requested");
+    Require(
+        score.has_words() == (request.per_word() || request.ngram_lengths() ||
+                              request.ranks() || request.alternatives() > 0),
+        "word scores are present if requested");
     if (!score.has_words()) continue;
     const lm::v1::WordScores& words = score.words();
     const int count = static_cast<int>(score.word_count());
     Require(words.words_size() == count && words.log_probs_size() == count &&
                 words.unknown_size() == count,
             "word scores are parallel arrays");
+    Require(words.ngram_lengths_size() == (request.ngram_lengths() ? count : 0),
+            "every word has the length of an n-gram if requested");
     Require(AreLogProbs(words.log_probs()), "every word has a log-probability");
     Require(std::count(words.unknown().begin(), words.unknown().end(), true) ==
                 score.unknown_count(),
@@ -94,6 +106,8 @@ void Check(const lm::v1::PredictRequest& request,
   Require(response.predictions_size() == request.contexts_size(),
           "every context has a prediction");
   const uint32_t k = request.k() == 0 ? 10 : request.k();
+  const bool may_be_unknown =
+      !request.has_include_unknown() || request.include_unknown();
   for (const lm::v1::NextWords& next : response.predictions()) {
     const int count = next.ids_size();
     Require(next.words_size() == count && next.log_probs_size() == count,
@@ -118,7 +132,7 @@ void Check(const lm::v1::PredictRequest& request,
     Require(ids.size() == next.words_size() * size_t{1},
             "no word is predicted twice");
     Require(std::count(next.words().begin(), next.words().end(),
-                       request.exclude_unknown() ? "<unk>" : "<s>") == 0,
+                       may_be_unknown ? "<s>" : "<unk>") == 0,
             "an excluded word is not predicted");
   }
 }
@@ -221,13 +235,14 @@ void CheckHypotheses(const lm::v1::GenerateRequest& request,
                      const lm::v1::GenerateResponse& response) {
   const uint32_t most = request.max_words() == 0 ? 100 : request.max_words();
   const lm::v1::BeamSearch& beam = request.beam_search();
-  Require(
-      response.hypotheses_size() <= static_cast<int>(std::max(beam.best(), 1u)),
-      "there are no more hypotheses than requested");
+  Require(response.hypotheses().hypotheses_size() <=
+              static_cast<int>(std::max(beam.best(), 1u)),
+          "there are no more hypotheses than requested");
   std::set<std::string> seen;
   bool ended = true;
   double last = std::numeric_limits<double>::infinity();
-  for (const lm::v1::Hypothesis& hypothesis : response.hypotheses()) {
+  for (const lm::v1::Hypothesis& hypothesis :
+       response.hypotheses().hypotheses()) {
     const int words = hypothesis.words_size();
     Require(hypothesis.ids_size() == words &&
                 hypothesis.log_probs_size() == words + hypothesis.ended(),
@@ -270,15 +285,15 @@ void CheckGeneration(const lm::v1::GenerateRequest& request) {
     grpc::ByteBuffer bytes;
     SerializeMessage(response, &bytes);
     if (response.has_end()) break;
+    const std::string& word = response.word().word();
     Require(++words <= most, "there are no more words than requested");
-    Require(std::isfinite(response.log_prob()),
+    Require(std::isfinite(response.word().log_prob()),
             "a drawn word has a probability above 0");
-    Require(!response.word().empty() && response.word() != "</s>" &&
-                response.word() != "<s>" &&
-                (request.allow_unknown() || response.word() != "<unk>"),
+    Require(!word.empty() && word != "</s>" && word != "<s>" &&
+                (request.allow_unknown() || word != "<unk>"),
             "a word drawn may be drawn");
     Require(std::count(request.stop_words().begin(), request.stop_words().end(),
-                       response.word()) == 0,
+                       word) == 0,
             "a stop word ends the text");
     response.Clear();
   }
@@ -296,7 +311,7 @@ void AnswerGenerate(const grpc::ByteBuffer& in) {
   Budget budget(kLimits.all_request_bytes);
   RequestReader reader(budget);
   lm::v1::GenerateRequest request;
-  const absl::Status status = reader.Read(in, &request);
+  const absl::Status status = ReadRequest(in, &reader, &request);
   if (!status.ok()) return RequireClientError(status);
   CheckGeneration(request);
 }
@@ -307,17 +322,19 @@ void AnswerWith(const grpc::ByteBuffer& in, const Handle& answer) {
   grpc::ByteBuffer out;
   Budget budget(kLimits.all_request_bytes);
   Exchange<Request, Response> exchange(budget);
-  absl::Status status = exchange.Parse(in);
+  absl::Status status =
+      ReadRequest(in, &exchange.reader(), exchange.mutable_request());
   if (status.ok()) {
     status = Wait(answer(exchange.request(), exchange.response()));
   }
   if (!status.ok()) return RequireClientError(status);
-  (void)exchange.response_bytes();  // Serialize() needs the sizes
-  exchange.Serialize(&out);
+  SerializeMessage(*exchange.response(), &out);
   Request request;
   Response response;
-  RequireOk(ParseMessage(in, &request), "an answered request can be parsed");
-  RequireOk(ParseMessage(out, &response), "an answer can be parsed");
+  RequestReader reader(budget);
+  RequireOk(ReadRequest(in, &reader, &request),
+            "an answered request can be parsed");
+  RequireOk(ReadRequest(out, &reader, &response), "an answer can be parsed");
   Check(request, response);
 }
 
@@ -334,22 +351,24 @@ void Answer(const grpc::ByteBuffer& in,
 
 template <typename Request, typename Response>
 void Answer(const grpc::ByteBuffer& in,
-            absl::Status (*handler)(const ModelStore&, const Request&,
+            absl::Status (*handler)(const ModelStore&, Call&, const Request&,
                                     Response*)) {
+  Call call;
   AnswerWith<Request, Response>(
       in,
       [&](const Request& request, Response* response) -> Task<absl::Status> {
-        co_return handler(FuzzStore(), request, response);
+        co_return handler(FuzzStore(), call, request, response);
       });
 }
 
 template <typename Request, typename Response>
 void Answer(const grpc::ByteBuffer& in,
-            Task<absl::Status> (*handler)(ModelStore&, const Request&,
+            Task<absl::Status> (*handler)(ModelStore*, Call&, const Request&,
                                           Response*)) {
+  Call call;
   AnswerWith<Request, Response>(
       in, [&](const Request& request, Response* response) {
-        return handler(FuzzAdminStore(), request, response);
+        return handler(&FuzzAdminStore(), call, request, response);
       });
 }
 

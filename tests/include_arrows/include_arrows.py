@@ -64,7 +64,7 @@ ARROWS = {
                 "models/printable_text"],
 
     # lm_server: call <- batching, admission <- handlers <- telemetry
-    # <- transport <- rpc <- server.
+    # <- transport <- rpc, http <- server.
     "server/call": ["models"],
     "server/batching": ["server/call", "models", "model_store"],
     "server/admission": ["server/call", "model_store/mutex",
@@ -76,14 +76,17 @@ ARROWS = {
                          "server/connections", "server/handlers",
                          "model_store", "models/printable_text"],
     "server/transport": ["server/call", "server/admission",
-                         "server/telemetry", "model_store/mutex"],
+                         "server/telemetry", "model_store/mutex", "models/utf8"],
     "server/rpc": ["server/call", "server/admission",
                    "server/connections", "server/handlers",
                    "server/telemetry", "server/transport", "models",
                    "model_store"],
+    "server/http": ["server/call", "server/admission", "server/connections",
+                    "server/handlers", "server/transport",
+                    "models/printable_text", "model_store"],
     "server": ["server/call", "server/batching", "server/admission",
                "server/handlers", "server/telemetry", "server/transport",
-               "server/connections", "server/rpc", "model_store",
+               "server/connections", "server/rpc", "server/http", "model_store",
                "models/printable_text", "command_line"],
 
     # The client library and lm_client: they know the server by its messages.
@@ -111,9 +114,11 @@ LIBRARIES = {
     "server/call": PROTOBUF + SERVICE_MESSAGES,
     "server/admission": ["spdlog", "openssl"],
     "server/handlers": PROTOBUF + SERVICE_MESSAGES + STORE_MESSAGES,
-    "server/telemetry": ["prometheus", "microhttpd.h", "spdlog", "nlohmann"] +
-                        PROTOBUF + SERVICE_MESSAGES,
+    "server/telemetry": ["prometheus", "spdlog", "nlohmann"] + PROTOBUF +
+                        SERVICE_MESSAGES,
     "server/connections": ["boost", "openssl", "spdlog"],
+    "server/transport": PROTOBUF,
+    "server/http": ["boost", "nlohmann"] + PROTOBUF + SERVICE_MESSAGES,
     "server/rpc": GRPC + PROTOBUF + SERVICE_MESSAGES,
     "server": ["spdlog", "nlohmann"] + GRPC + PROTOBUF,
     "client/": ["absl", "nlohmann"] + GRPC + PROTOBUF +
@@ -139,7 +144,7 @@ LINKS = {
                r"lm_(models|model_store|reranking|text_io|command_line)$|"
                r"Threads::|nlohmann_json::",
     "server": r"absl::|lm_(models|model_store|reranking|command_line)$|"
-              r"lm_\w+_proto$|gRPC::|prometheus-cpp::|microhttpd::|OpenSSL::|"
+              r"lm_\w+_proto$|gRPC::|prometheus-cpp::|OpenSSL::|"
               r"spdlog::|Boost::|Threads::|nlohmann_json::",
     "client": r"absl::|lm_(reranking|text_io|command_line|printable_text)$|"
               r"lm_\w+_proto$|gRPC::|nlohmann_json::",
@@ -314,6 +319,11 @@ SELF_CHECKS = [
     ("server/admission/a.cc", '#include "model_store/model_store.h"', False),
     ("server/rpc/a.cc", '#include "server/server.h"', False),
     ("server/rpc/a.cc", "#include <grpcpp/server.h>", True),
+    ("server/http/a.cc", "#include <grpcpp/server.h>", False),
+    ("server/http/a.cc", '#include "server/rpc/unary.h"', False),
+    ("server/http/a.cc", "#include <boost/beast/http/error.hpp>", True),
+    ("server/rpc/a.cc", "#include <boost/asio/post.hpp>", False),
+    ("server/rpc/a.cc", '#include "server/http/http_call.h"', False),
     ("server/a.cc", '#include "server/rpc/unary.h"', True),
     ("server/a.cc", '#include "client/client.h"', False),
     ("server/a.cc", '#include "trainer/text/corpus.h"', False),

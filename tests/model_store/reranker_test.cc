@@ -2,6 +2,7 @@
 #include "model_store/reranker.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -37,10 +38,59 @@ TEST(RerankerTest, ReadsEveryField) {
   EXPECT_EQ(reranker->members(1).feature(), "b");
   EXPECT_TRUE(reranker->members(1).reverse());
   EXPECT_EQ(reranker->weights().at("b"), -1e300);
-  EXPECT_EQ(reranker->normalization(), lm::v1::POWER);
+  EXPECT_EQ(reranker->normalization(), lm::v1::NORMALIZATION_POWER);
   EXPECT_EQ(reranker->alpha(), 0.5);
   EXPECT_EQ(reranker->minimum_bayes_risk().utility(),
-            lm::v1::MinimumBayesRisk::CHRF);
+            lm::v1::MinimumBayesRisk::UTILITY_CHRF);
+}
+
+// Files have the names of the format. Those of the API are accepted, too.
+TEST(RerankerTest, NamesOfEnums) {
+  const std::string expected = ParseReranker(kReranker)->SerializeAsString();
+  const std::string api_names =
+      absl::StrReplaceAll(kReranker, {{"\"POWER\"", "\"NORMALIZATION_POWER\""},
+                                      {"\"CHRF\"", "\"UTILITY_CHRF\""}});
+  const std::string numbers =
+      absl::StrReplaceAll(kReranker, {{"\"POWER\"", "2"}, {"\"CHRF\"", "1"}});
+  const std::string camel_case = absl::StrReplaceAll(
+      kReranker, {{"minimum_bayes_risk", "minimumBayesRisk"}});
+  for (const std::string& json : {api_names, numbers, camel_case}) {
+    const absl::StatusOr<lm::v1::Reranker> reranker = ParseReranker(json);
+    ASSERT_TRUE(reranker.ok()) << reranker.status();
+    EXPECT_EQ(reranker->SerializeAsString(), expected) << json;
+  }
+}
+
+// So that servers of version 0.1 read what is written now.
+TEST(RerankerTest, WritesTheNamesOfTheFormat) {
+  for (const auto& [normalization, utility] :
+       {std::pair("SUM", "BLEU"), {"MEAN", "BLEU"}, {"POWER", "CHRF"}}) {
+    const absl::StatusOr<lm::v1::Reranker> reranker =
+        ParseReranker(absl::StrReplaceAll(
+            kReranker, {{"\"POWER\"", absl::StrCat("\"", normalization, "\"")},
+                        {"\"CHRF\"", absl::StrCat("\"", utility, "\"")}}));
+    ASSERT_TRUE(reranker.ok()) << reranker.status();
+    const std::string json = RerankerJson(*reranker);
+    EXPECT_THAT(json, HasSubstr(absl::StrCat("\"normalization\": \"",
+                                             normalization, "\"")));
+    EXPECT_THAT(json,
+                HasSubstr(absl::StrCat("\"utility\": \"", utility, "\"")));
+    EXPECT_EQ(ParseReranker(json)->SerializeAsString(),
+              reranker->SerializeAsString());
+  }
+}
+
+// A name of the format in another place is no enum.
+TEST(RerankerTest, TextsThatLookLikeEnumsStay) {
+  lm::v1::Reranker reranker = *ParseReranker(kReranker);
+  const std::string name = "\"normalization\": \"NORMALIZATION_";
+  reranker.mutable_members(0)->set_feature(name);
+  (*reranker.mutable_weights())[name] = 1;
+  const absl::StatusOr<lm::v1::Reranker> again =
+      ParseReranker(RerankerJson(reranker));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->members(0).feature(), name);
+  EXPECT_EQ(again->weights().at(name), 1);
 }
 
 TEST(RerankerTest, FixedMembersAreThoseWithTheirVersion) {
@@ -70,10 +120,11 @@ TEST(RerankerTest, Refused) {
       {", \"feature\": \"b\"", "",
        "members[1].feature: expected a unique, non-empty name, found ''"},
       {"0.25", "\"NaN\"", "weights[en]: expected a finite number, found nan"},
-      {"\"POWER\"", "7", "normalization: expected 0 to 2, found 7"},
+      {"\"POWER\"", "7", "normalization: expected 0 to 3, found 7"},
+      {"\"POWER\"", "\"MEDIAN\"", "cannot parse the JSON"},
       {"\"alpha\": 0.5", "\"alpha\": -1",
        "alpha: expected a finite number of at least 0, found -1"},
-      {"\"CHRF\"", "9", "minimum_bayes_risk.utility: expected 0 or 1, found 9"},
+      {"\"CHRF\"", "9", "minimum_bayes_risk.utility: expected 0 to 2, found 9"},
       {"\"scale\": 2", "\"scale\": \"Infinity\"",
        "minimum_bayes_risk.scale: expected a finite number of at least 0"},
       {"\"members\"", "\"member\"", "cannot parse the JSON"},

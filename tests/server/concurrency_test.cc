@@ -46,10 +46,10 @@ std::string AnswerAll(const TestServing& serving, int seed) {
   lm::v1::RerankResponse reranked;
   EXPECT_TRUE(serving.Answer(HandleRerank, rerank, &reranked).ok());
   reranked.AppendToString(&all);
-  lm::v1::ListModelsResponse models;
-  EXPECT_TRUE(HandleListModels((*serving).store, {}, &models).ok());
-  all += std::to_string(models.models_size());
   Call call;
+  lm::v1::ListModelsResponse models;
+  EXPECT_TRUE(HandleListModels((*serving).store, call, {}, &models).ok());
+  all += std::to_string(models.models_size());
   const auto generation = Generation::Start(*serving, call, generate).value();
   lm::v1::GenerateResponse word;
   for (; Wait(generation->Next(&word)).value(); word.Clear()) {

@@ -76,7 +76,7 @@ TEST(ServerTest, EveryMethodEndToEnd) {
     grpc::ClientContext context;
     auto stream = stub.ScoreStream(&context);
     stream->Write(Parse<lm::v1::ScoreRequest>(
-        "model: 'tiny' no_end: true texts { text: 'the' }"));
+        "model: 'tiny' include_end: false texts { text: 'the' }"));
     lm::v1::ScoreResponse response;
     ASSERT_TRUE(stream->Read(&response));
     EXPECT_THAT(response.scores(0).log_prob(), IsNear(Ln({-0.3})));
@@ -304,12 +304,12 @@ std::vector<Call> MixedCalls() {
       {"Predict", Parse<lm::v1::PredictRequest>(
                       "model: 'tiny' contexts { text: 'the cat' } contexts {}")
                       .SerializeAsString()},
-      {"Rerank",
-       Parse<lm::v1::RerankRequest>(
-           "models: 'tiny' models: 'flat' "
-           "candidates { text { text: 'a dog barks' } } "
-           "candidates { text { text: 'the cat' } } normalization: MEAN")
-           .SerializeAsString()},
+      {"Rerank", Parse<lm::v1::RerankRequest>(
+                     "models: 'tiny' models: 'flat' "
+                     "candidates { text { text: 'a dog barks' } } "
+                     "candidates { text { text: 'the cat' } } normalization: "
+                     "NORMALIZATION_MEAN")
+                     .SerializeAsString()},
       {"Generate",
        Parse<lm::v1::GenerateRequest>("model: 'endless' seed: 5 max_words: 9")
            .SerializeAsString()},

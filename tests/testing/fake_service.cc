@@ -87,7 +87,7 @@ class FakeServer::GenerateReactor final
   GenerateReactor(FakeServer& server, Fate fate)
       : server_(server), hanging_(fate == Fate::kHang) {
     response_.mutable_model()->set_name("Generate");
-    response_.set_word("word");
+    response_.mutable_word()->set_word("word");
     if (fate == Fate::kFail) {
       Finish(server.NextFailure());
     } else if (!hanging_) {

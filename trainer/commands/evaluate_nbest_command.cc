@@ -73,7 +73,7 @@ absl::StatusOr<Scoring> ScoringOfReranker(const ModelOptions& options,
   scoring.weights = *std::move(weights);
   if (!reranker.has_minimum_bayes_risk()) return scoring;
   const lm::v1::MinimumBayesRisk& risk = reranker.minimum_bayes_risk();
-  scoring.utility = risk.utility() == lm::v1::MinimumBayesRisk::CHRF
+  scoring.utility = risk.utility() == lm::v1::MinimumBayesRisk::UTILITY_CHRF
                         ? Utility::kChrf
                         : Utility::kBleu;
   if (risk.scale() != 0) scoring.scale = risk.scale();

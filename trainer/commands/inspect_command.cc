@@ -26,7 +26,7 @@ struct InspectOptions {
 
 void PrintKind(const LoadedVersion& loaded) {
   if (loaded.is_reranker()) {
-    std::cout << ToJson(loaded.reranker());
+    std::cout << RerankerJson(loaded.reranker());
     return;
   }
   std::cout << "vocabulary  " << loaded.model().vocabulary().size() << "\n";

@@ -5,7 +5,6 @@
 #include <set>
 #include <utility>
 
-#include "model_store/manifest.h"
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "model_store/reranker.h"
@@ -31,8 +30,9 @@ absl::StatusOr<lm::v1::RerankerMember> FindMember(const std::string& store,
 }
 
 lm::v1::Normalization ParseNormalization(const std::string& name) {
-  if (name == "mean") return lm::v1::MEAN;
-  return name == "power" ? lm::v1::POWER : lm::v1::SUM;
+  if (name == "mean") return lm::v1::NORMALIZATION_MEAN;
+  return name == "power" ? lm::v1::NORMALIZATION_POWER
+                         : lm::v1::NORMALIZATION_SUM;
 }
 
 absl::Status SetMinimumBayesRisk(const RerankerOptions& options,
@@ -40,8 +40,9 @@ absl::Status SetMinimumBayesRisk(const RerankerOptions& options,
   const absl::StatusOr<Utility> utility = ParseUtility(options.utility);
   if (!utility.ok()) return utility.status();
   lm::v1::MinimumBayesRisk& risk = *reranker->mutable_minimum_bayes_risk();
-  risk.set_utility(*utility == Utility::kChrf ? lm::v1::MinimumBayesRisk::CHRF
-                                              : lm::v1::MinimumBayesRisk::BLEU);
+  risk.set_utility(*utility == Utility::kChrf
+                       ? lm::v1::MinimumBayesRisk::UTILITY_CHRF
+                       : lm::v1::MinimumBayesRisk::UTILITY_BLEU);
   risk.set_scale(options.scale);
   return absl::OkStatus();
 }
@@ -103,8 +104,9 @@ absl::Status SetWeights(absl::Span<const std::string> feature_names,
 }
 
 std::string NormalizationName(const lm::v1::Reranker& reranker) {
-  if (reranker.normalization() == lm::v1::MEAN) return "mean";
-  return reranker.normalization() == lm::v1::POWER ? "power" : "sum";
+  if (reranker.normalization() == lm::v1::NORMALIZATION_MEAN) return "mean";
+  return reranker.normalization() == lm::v1::NORMALIZATION_POWER ? "power"
+                                                                 : "sum";
 }
 
 std::vector<std::string> OwnFeatures(const lm::v1::Reranker& reranker) {
@@ -119,7 +121,7 @@ std::vector<std::string> OwnFeatures(const lm::v1::Reranker& reranker) {
 absl::StatusOr<uint64_t> PublishReranker(
     const RerankerOptions& options, const lm::v1::Reranker& reranker,
     std::map<std::string, std::string> properties) {
-  const std::string json = ToJson(reranker);
+  const std::string json = RerankerJson(reranker);
   NewVersion version;
   version.family = std::string(kRerankerFamily);
   version.properties = std::move(properties);

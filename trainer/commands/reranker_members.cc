@@ -77,8 +77,8 @@ std::optional<double> NormalizedLogProb(const lm::v1::Reranker& reranker,
           : Evaluate(*model.left_to_right(), *lines, TextRules(), progress);
   if (!result.ok() || !std::isfinite(result->log_prob)) return std::nullopt;
   double exponent = 0;
-  if (reranker.normalization() == lm::v1::MEAN) exponent = 1;
-  if (reranker.normalization() == lm::v1::POWER) {
+  if (reranker.normalization() == lm::v1::NORMALIZATION_MEAN) exponent = 1;
+  if (reranker.normalization() == lm::v1::NORMALIZATION_POWER) {
     exponent = reranker.alpha() == 0 ? 1 : reranker.alpha();
   }
   return result->log_prob /

@@ -43,7 +43,7 @@ absl::Status Generate(const lmserve::Client& client) {
   request.set_temperature(0);
   std::printf("generate");
   const auto print = [](const lm::v1::GenerateResponse& message) {
-    if (!message.has_end()) std::printf(" %s", message.word().c_str());
+    if (message.has_word()) std::printf(" %s", message.word().word().c_str());
     std::fflush(stdout);
     return true;  // go on
   };

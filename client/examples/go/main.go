@@ -122,8 +122,8 @@ func generate(client lmv1.LanguageModelServiceClient) error {
 	})
 	fmt.Print("generate")
 	for ; err == nil; message, err = stream.Recv() {
-		if message.End == nil {
-			fmt.Print(" ", message.Word)
+		if word := message.GetWord(); word != nil {
+			fmt.Print(" ", word.Word)
 		}
 	}
 	fmt.Println()

@@ -120,7 +120,7 @@ async function generate(client) {
   });
   process.stdout.write('generate');
   for (; message !== null; message = await read()) {
-    if (!message.end) process.stdout.write(` ${message.word}`);
+    if (message.word) process.stdout.write(` ${message.word.word}`);
   }
   console.log();
 }

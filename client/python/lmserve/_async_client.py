@@ -147,13 +147,17 @@ class AsyncClient:
 
   async def score(self, model: str, texts: Sequence[Text], *,
                   sources: Sequence[Text] = (), per_word: bool = False,
-                  no_end: bool = False, alternatives: int = 0,
-                  ranks: bool = False,
+                  include_end: bool = True, include_begin: bool = True,
+                  alternatives: int = 0, ranks: bool = False,
+                  ngram_lengths: bool = False, keep_going: bool = False,
                   deadline: float | None = None) -> ScoreResponse:
     """See Client.score."""
     request = _requests.score(model, texts, sources, per_word=per_word,
-                              no_end=no_end, alternatives=alternatives,
-                              ranks=ranks)
+                              include_end=include_end,
+                              include_begin=include_begin,
+                              alternatives=alternatives, ranks=ranks,
+                              ngram_lengths=ngram_lengths,
+                              keep_going=keep_going)
     return _responses.score(
         await self._call(self._connection.score, request, deadline))
 
@@ -161,14 +165,17 @@ class AsyncClient:
       self, model: str,
       batches: (Iterable[Sequence[Text] | Batch] |
                 AsyncIterable[Sequence[Text] | Batch]), *,
-      per_word: bool = False, no_end: bool = False, alternatives: int = 0,
-      ranks: bool = False,
+      per_word: bool = False, include_end: bool = True,
+      include_begin: bool = True, alternatives: int = 0, ranks: bool = False,
+      ngram_lengths: bool = False, keep_going: bool = False,
       deadline: float | None = None) -> AsyncIterator[ScoreResponse]:
     """See Client.score_stream; a task iterates over the batches."""
     connection = self._connection
     backlog = AsyncBacklog(
-        _score_requests(model, batches, per_word=per_word, no_end=no_end,
-                        alternatives=alternatives, ranks=ranks))
+        _score_requests(model, batches, per_word=per_word,
+                        include_end=include_end, include_begin=include_begin,
+                        alternatives=alternatives, ranks=ranks,
+                        ngram_lengths=ngram_lengths, keep_going=keep_going))
     retry = connection.stream_retry(deadline)
     try:
       while True:
@@ -192,12 +199,12 @@ class AsyncClient:
       raise backlog.failure
 
   async def predict(self, model: str, contexts: Sequence[Text], *,
-                    k: int = 0, exclude_unknown: bool = False,
+                    k: int = 0, include_unknown: bool = True,
                     words: Sequence[str] = (), suffixes: Sequence[Text] = (),
                     prefix: str = "",
                     deadline: float | None = None) -> PredictResponse:
     """See Client.predict."""
-    request = _requests.predict(model, contexts, k, exclude_unknown, words,
+    request = _requests.predict(model, contexts, k, include_unknown, words,
                                 suffixes, prefix)
     return _responses.predict(
         await self._call(self._connection.predict, request, deadline))

@@ -188,7 +188,9 @@ class Client:
 
   def score(self, model: str, texts: Sequence[Text], *,
             sources: Sequence[Text] = (), per_word: bool = False,
-            no_end: bool = False, alternatives: int = 0, ranks: bool = False,
+            include_end: bool = True, include_begin: bool = True,
+            alternatives: int = 0, ranks: bool = False,
+            ngram_lengths: bool = False, keep_going: bool = False,
             deadline: float | None = None) -> ScoreResponse:
     """Computes the log-probabilities of texts.
 
@@ -198,26 +200,38 @@ class Client:
       sources: The source texts, for a translation model only: one for each
         text, or a single one for all.
       per_word: Whether to fill TextScore.words.
-      no_end: Whether to leave out </s>, because the texts are unfinished. Not
-        for bidirectional models.
+      include_end: Whether to score </s>. False: the texts are unfinished; not
+        for bidirectional models, which never score it.
+      include_begin: Whether the texts are read after <s>. False: the first word
+        of each is scored without context; only for n-gram models and mixtures
+        of them.
       alternatives: How many of the most probable words in the place of each
         word to return, in WordScores.alternatives.
       ranks: Whether to fill WordScores.ranks and WordScores.entropies.
+      ngram_lengths: Whether to fill WordScores.ngram_lengths; only for n-gram
+        models.
+      keep_going: Whether a text that breaks a rule fails alone, with
+        TextScore.failed. False: the call raises LmserveError.
       deadline: Time limit in seconds. None: the client's deadline.
 
     Returns:
       A ScoreResponse with a TextScore for each text.
     """
     request = _requests.score(model, texts, sources, per_word=per_word,
-                              no_end=no_end, alternatives=alternatives,
-                              ranks=ranks)
+                              include_end=include_end,
+                              include_begin=include_begin,
+                              alternatives=alternatives, ranks=ranks,
+                              ngram_lengths=ngram_lengths,
+                              keep_going=keep_going)
     return _responses.score(
         self._call(self._connection.score, request, deadline))
 
   def score_stream(self, model: str,
                    batches: Iterable[Sequence[Text] | Batch], *,
-                   per_word: bool = False, no_end: bool = False,
-                   alternatives: int = 0, ranks: bool = False,
+                   per_word: bool = False, include_end: bool = True,
+                   include_begin: bool = True, alternatives: int = 0,
+                   ranks: bool = False, ngram_lengths: bool = False,
+                   keep_going: bool = False,
                    deadline: float | None = None) -> Iterator[ScoreResponse]:
     """Scores a corpus that is too long for one message.
 
@@ -228,9 +242,12 @@ class Client:
         the iteration raises an exception, score_stream raises it after the
         responses to the batches before it.
       per_word: Whether to fill TextScore.words.
-      no_end: Whether to leave out </s>; see score.
+      include_end: Whether to score </s>; see score.
+      include_begin: Whether the texts are read after <s>; see score.
       alternatives: How many alternatives of each word to return; see score.
       ranks: Whether to return ranks and entropies; see score.
+      ngram_lengths: Whether to return lengths of n-grams; see score.
+      keep_going: Whether a text may fail alone; see score.
       deadline: Time limit of the stream in seconds. None: the client's
         stream_deadline.
 
@@ -243,8 +260,12 @@ class Client:
     """
     connection = self._connection
     backlog = Backlog(
-        _requests.score_batch(model, batch, per_word=per_word, no_end=no_end,
-                              alternatives=alternatives, ranks=ranks)
+        _requests.score_batch(model, batch, per_word=per_word,
+                              include_end=include_end,
+                              include_begin=include_begin,
+                              alternatives=alternatives, ranks=ranks,
+                              ngram_lengths=ngram_lengths,
+                              keep_going=keep_going)
         for batch in batches)
     retry = connection.stream_retry(deadline)
     while True:
@@ -266,7 +287,7 @@ class Client:
       raise backlog.failure
 
   def predict(self, model: str, contexts: Sequence[Text], *,
-              k: int = 0, exclude_unknown: bool = False,
+              k: int = 0, include_unknown: bool = True,
               words: Sequence[str] = (), suffixes: Sequence[Text] = (),
               prefix: str = "",
               deadline: float | None = None) -> PredictResponse:
@@ -278,7 +299,7 @@ class Client:
         For a bidirectional model, the words before the predicted one.
       k: The number of words to return, the most probable ones; 0 means 10, or
         the whole vocabulary if it is smaller.
-      exclude_unknown: Whether to leave <unk> out of the k words.
+      include_unknown: Whether <unk> may be among the k words.
       words: If not empty, return the probabilities of these words instead and
         ignore k.
       suffixes: The words after the predicted one, for a bidirectional model
@@ -290,7 +311,7 @@ class Client:
     Returns:
       A PredictResponse with a NextWords for each context.
     """
-    request = _requests.predict(model, contexts, k, exclude_unknown, words,
+    request = _requests.predict(model, contexts, k, include_unknown, words,
                                 suffixes, prefix)
     return _responses.predict(
         self._call(self._connection.predict, request, deadline))

@@ -142,11 +142,11 @@ def score_batch(model: str, batch: Sequence[Text] | Batch,
 
 
 def predict(model: str, contexts: Sequence[Text], k: int,
-            exclude_unknown: bool, words: Sequence[str],
+            include_unknown: bool, words: Sequence[str],
             suffixes: Sequence[Text], prefix: str) -> Any:
   return _message(
       _PredictRequest, model=model, contexts=_texts("contexts", contexts), k=k,
-      exclude_unknown=exclude_unknown, words=_strings("words", words),
+      include_unknown=include_unknown, words=_strings("words", words),
       suffixes=_texts("suffixes", suffixes), prefix=prefix)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import grpc
@@ -29,10 +30,16 @@ def _word_scores(message: Any) -> types.WordScores:
       words=tuple(message.words), log_probs=tuple(message.log_probs),
       unknown=tuple(message.unknown),
       alternatives=tuple(map(_next_words, message.alternatives)),
-      ranks=tuple(message.ranks), entropies=tuple(message.entropies))
+      ranks=tuple(message.ranks), entropies=tuple(message.entropies),
+      ngram_lengths=tuple(message.ngram_lengths))
 
 
 def _text_score(message: Any) -> types.TextScore:
+  if message.HasField("failed"):
+    return types.TextScore(
+        log_prob=math.nan, word_count=0, unknown_count=0,
+        known_log_prob=math.nan, perplexity=math.nan, known_perplexity=math.nan,
+        failed=_failed_text(message.failed))
   return types.TextScore(
       log_prob=message.log_prob,
       word_count=message.word_count,
@@ -41,6 +48,12 @@ def _text_score(message: Any) -> types.TextScore:
       perplexity=message.perplexity,
       known_perplexity=message.known_perplexity,
       words=_word_scores(message.words) if message.HasField("words") else None)
+
+
+def _failed_text(failed: Any) -> LmserveError:
+  return LmserveError(
+      _STATUS_CODES.get(failed.code, grpc.StatusCode.UNKNOWN), failed.message,
+      field=failed.message.partition(": ")[0])
 
 
 def score(message: Any) -> types.ScoreResponse:
@@ -81,7 +94,7 @@ def beam_search(messages: list[Any]) -> types.BeamSearchResponse:
   message, = messages
   return types.BeamSearchResponse(
       model=_model_version(message.model),
-      hypotheses=tuple(map(_hypothesis, message.hypotheses)))
+      hypotheses=tuple(map(_hypothesis, message.hypotheses.hypotheses)))
 
 
 def vocabulary(messages: list[Any]) -> types.Vocabulary:
@@ -240,5 +253,6 @@ class GenerationState:
           reason=types.EndReason(end.reason), word_count=end.word_count,
           log_prob=end.log_prob, seed=end.seed)
       return None
-    return types.GeneratedWord(word=message.word, id=message.id,
-                               log_prob=message.log_prob)
+    word = message.word
+    return types.GeneratedWord(word=word.word, id=word.id,
+                               log_prob=word.log_prob)

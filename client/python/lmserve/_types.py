@@ -15,6 +15,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, SupportsIndex, Union
 
+from lmserve._errors import LmserveError
+
 # A str, which the model splits into words; a list of words, which it takes as
 # they are; or a list of ids of the model's vocabulary.
 Text = Union[str, Sequence[str], Sequence[int]]
@@ -57,15 +59,15 @@ class Normalization(enum.Enum):
   UNKNOWN occurs only in a Reranker, if its server is newer than this package.
   """
 
-  SUM = 0  # 1
   MEAN = 1  # n
   POWER = 2  # n^alpha
+  SUM = 3  # 1
   UNKNOWN = -1
 
   @classmethod
   def _missing_(cls, value: Any) -> Normalization:
     """Returns UNKNOWN for a value that only newer servers have."""
-    return cls.UNKNOWN
+    return cls.SUM if value == 0 else cls.UNKNOWN  # 0 is the default
 
 
 class Utility(enum.Enum):
@@ -75,14 +77,14 @@ class Utility(enum.Enum):
   only in a Reranker, if its server is newer than this package.
   """
 
-  BLEU = 0  # of words separated by white space
   CHRF = 1
+  BLEU = 2  # of words separated by white space
   UNKNOWN = -1
 
   @classmethod
   def _missing_(cls, value: Any) -> Utility:
     """Returns UNKNOWN for a value that only newer servers have."""
-    return cls.UNKNOWN
+    return cls.BLEU if value == 0 else cls.UNKNOWN  # 0 is the default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +159,8 @@ class WordScores:
       unless `ranks` was set.
     entropies: The entropy, in nats, of the distribution that each word was
       drawn from; empty unless `ranks` was set.
+    ngram_lengths: The number of words of the n-gram that gave each word its
+      probability; empty unless `ngram_lengths` was set.
   """
 
   words: tuple[str, ...]
@@ -165,6 +169,7 @@ class WordScores:
   alternatives: tuple[NextWords, ...] = ()
   ranks: tuple[int, ...] = ()
   entropies: tuple[float, ...] = ()
+  ngram_lengths: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,8 +187,10 @@ class TextScore:
     known_log_prob: The sum without the words scored as <unk>.
     perplexity: exp(-log_prob / word_count).
     known_perplexity: The perplexity of the known words; 0 if there are none.
-    words: The score of each word if `per_word`, `alternatives` or `ranks` was
-      set, else None.
+    words: The score of each word if `per_word`, `alternatives`, `ranks` or
+      `ngram_lengths` was set, else None.
+    failed: Why the text has no score; only with `keep_going`. The numbers of
+      such a text are NaN, and its counts 0.
   """
 
   log_prob: float
@@ -193,6 +200,7 @@ class TextScore:
   perplexity: float
   known_perplexity: float
   words: WordScores | None = None
+  failed: LmserveError | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,6 +69,13 @@ void CountModel::Start(std::byte* state) const {
   Write(chain, state);
 }
 
+bool CountModel::StartEmpty(std::byte* state) const {
+  CountChain chain;
+  chain.fill(kNoNgram);
+  Write(chain, state);
+  return true;
+}
+
 std::vector<RankContext> CountModel::Contexts(const CountChain& chain) const {
   std::vector<RankContext> contexts;
   contexts.reserve(trie_.levels.size());

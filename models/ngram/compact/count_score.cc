@@ -60,6 +60,12 @@ HWY_INLINE void WriteId(Id id, std::byte* state, int k) {
   std::memcpy(state + k * sizeof(Id), &id, sizeof(Id));
 }
 
+// What one look-up of a word returns.
+struct WordScore {
+  double probability;
+  uint8_t length;  // see LanguageModel::Query::ngram_lengths
+};
+
 #if HWY_ARCH_X86 && HWY_TARGET == HWY_AVX2
 
 template <typename Id>
@@ -96,10 +102,11 @@ HWY_INLINE Found<Id> FindInBlock(const RankLevel& level, uint64_t position,
 
 // Returns P(word | state), and writes the next state. `next` may be `state`.
 template <typename Id>
-HWY_INLINE double ScoreWord(const CountModel& model, WordId word,
-                            const std::byte* state, std::byte* next) {
+HWY_INLINE WordScore ScoreWord(const CountModel& model, WordId word,
+                               const std::byte* state, std::byte* next) {
   const CountTrie& trie = model.trie();
   const int levels = trie.order() - 1;
+  uint8_t length = 1;
   // The contexts' memory is far apart, but all addresses are known.
   for (int k = 1; k < levels; ++k) {
     const Id context = ReadId<Id>(state, k);
@@ -129,17 +136,19 @@ HWY_INLINE double ScoreWord(const CountModel& model, WordId word,
     probability = found.leftover * probability + found.share;
     rank = found.index;
     id = rank == kNoRank ? kNoId<Id> : found.child;
+    length += rank != kNoRank;
     // For the next word.
     if (k + 1 < levels && rank != kNoRank) {
       PrefetchDirectory(trie.levels[k + 1], id);
     }
   }
-  return probability;
+  return {probability, length};
 }
 
-// What the look-ups of one level do for the probabilities of their words. To be
-// a local variable, so that its members are in registers.
-template <bool kLast, typename Id>
+// What the look-ups of one level do for the probabilities of their words. With
+// kKeeps, which n-grams they find is kept. To be a local variable, so that its
+// members are in registers.
+template <bool kLast, bool kKeeps, typename Id>
 struct CountPolicy {
   static constexpr bool kReadsCounts = true;
 
@@ -163,7 +172,7 @@ struct CountPolicy {
     const LargeContext& large = *lookup.large;
     probabilities[lookup.slot] +=
         level.Share(lookup.count.Count(), large.inverse);
-    if (!kLast) {
+    if (kKeeps) {
       found.Keep(static_cast<int>(lookup.slot),
                  static_cast<Id>(level.LargeFirstChild(large, lookup.index)) +
                      lookup.child,
@@ -174,7 +183,7 @@ struct CountPolicy {
   HWY_INLINE void Finish(int slot, const Found<Id>& result) {
     double& probability = probabilities[slot];
     probability = result.leftover * probability + result.share;
-    if (!kLast) {
+    if (kKeeps) {
       found.Keep(slot, result.child, result.index, result.index != kNoRank);
     }
   }
@@ -225,10 +234,19 @@ class BatchScorer final : public TextBlocks {
   void ScoreSlots(int used, float* log_probs) override {
     is_word_[used] = 0;
     std::copy_n(words_.data(), used, ranks_.data());
+    if (wants_lengths()) lengths_.fill(1);
     if (levels_ > 0) {
       StartChains(used);
-      for (int k = 0; k + 1 < levels_; ++k) ScoreLevel<false>(k, used);
-      ScoreLevel<true>(levels_ - 1, used);
+      for (int k = 0; k + 1 < levels_; ++k) {
+        ScoreLevel<false, true>(k, used);
+        if (wants_lengths()) SetLengths(k + 2);
+      }
+      if (wants_lengths()) {
+        ScoreLevel<true, true>(levels_ - 1, used);
+        SetLengths(levels_ + 1);
+      } else {
+        ScoreLevel<true, false>(levels_ - 1, used);
+      }
     } else {
       for (int s = 0; s < used; ++s) {
         probabilities_[s] = trie_.UnigramProbability(words_[s]);
@@ -236,6 +254,15 @@ class BatchScorer final : public TextBlocks {
     }
     LogAll(probabilities_.data(), used, log_probs);
     context_count_ = 0;
+  }
+
+  uint8_t NgramLength(int slot) const override { return lengths_[slot]; }
+
+  // Sets the lengths of the words with an n-gram in the last level.
+  void SetLengths(int length) {
+    for (int i = 0; i < found_count_; ++i) {
+      lengths_[found_[i]] = static_cast<uint8_t>(length);
+    }
   }
 
   void WriteState(int slot, std::byte* state) const override {
@@ -266,23 +293,25 @@ class BatchScorer final : public TextBlocks {
   }
 
   // Finds the n-grams of the level's contexts: ngrams_[k] has the contexts of
-  // this level, ngrams_[k + 1] gets their children.
-  template <bool kLast>
+  // this level, ngrams_[k + 1] gets their children, with kKeeps.
+  template <bool kLast, bool kKeeps>
   void ScoreLevel(int k, int used) {
     const Id* contexts = ngrams_[k].data();
     SlotList lookups;
     const int lookup_count = ListLookups(contexts, &lookups);
     last_ranks_ = ranks_;
-    CountPolicy<kLast, Id> policy = {trie_.levels[k],
-                                     last_ranks_.data(),
-                                     probabilities_.data(),
-                                     {.ids = nullptr,
-                                      .ranks = nullptr,
-                                      .slots = found_.data(),
-                                      .next_level = nullptr}};
-    if (!kLast) {
+    CountPolicy<kLast, kKeeps, Id> policy = {trie_.levels[k],
+                                             last_ranks_.data(),
+                                             probabilities_.data(),
+                                             {.ids = nullptr,
+                                              .ranks = nullptr,
+                                              .slots = found_.data(),
+                                              .next_level = nullptr}};
+    if (kKeeps) {
       policy.found.ids = ngrams_[k + 1].data();
       policy.found.ranks = ranks_.data();
+    }
+    if (!kLast) {
       policy.found.next_level = &trie_.levels[k + 1];
       // Nothing is found yet; the slots of contexts keep what they have.
       for (int s = 0; s < used; ++s) policy.found.ids[s] |= is_word_[s];
@@ -317,13 +346,15 @@ class BatchScorer final : public TextBlocks {
   Slots<WordId> words_;                 // 0 for contexts
   std::array<Id, kSlots + 1> is_word_;  // kNoId, or 0 for contexts
   Slots<double> probabilities_;
-  // The n-gram of order k + 1 that ends at a slot, or kNoId.
-  std::array<Slots<Id>, kMaxNgramOrder - 1> ngrams_;
+  // The n-gram of order k + 1 that ends at a slot, or kNoId. Those of the
+  // highest order are only written by look-ups that keep what they find.
+  std::array<Slots<Id>, kMaxNgramOrder> ngrams_;
   // The rank of a slot's word among the children of the suffix of its context,
   // for the current level and the next one.
   Slots<uint32_t> last_ranks_, ranks_;
   SlotList found_;  // the slots of words with an n-gram in the last level
   int found_count_ = 0;
+  Slots<uint8_t> lengths_;  // only if wants_lengths()
   LevelWalker<Id> walker_;
 };
 
@@ -331,10 +362,11 @@ class BatchScorer final : public TextBlocks {
 
 // Returns P(word | state), and writes the next state. `next` may be `state`.
 template <typename Id>
-double ScoreWord(const CountModel& model, WordId word, const std::byte* state,
-                 std::byte* next) {
+WordScore ScoreWord(const CountModel& model, WordId word,
+                    const std::byte* state, std::byte* next) {
   const CountTrie& trie = model.trie();
   const int levels = trie.order() - 1;
+  uint8_t length = 1;
   double probability = trie.UnigramProbability(word);
   uint32_t rank = word;
   auto id = static_cast<Id>(model.FirstOfChain(word));
@@ -352,17 +384,18 @@ double ScoreWord(const CountModel& model, WordId word, const std::byte* state,
     id = kNoId<Id>;
     if (rank != kNoRank) {
       share = context.Share(rank);
+      ++length;
       id = static_cast<Id>(context.first_child() + rank);
     }
     probability = context.weights().leftover * probability + share;
   }
-  return probability;
+  return {probability, length};
 }
 
 #endif
 
-// Scores the words of a query one at a time.
-template <typename Id>
+// Scores the words of a query one at a time. kLengths: it asks for lengths.
+template <bool kLengths, typename Id>
 void ScoreWords(const CountModel& model, const LanguageModel::Query& query) {
   std::byte scratch[sizeof(Id) * (kMaxNgramOrder - 1)];
   std::byte* const next =
@@ -372,9 +405,11 @@ void ScoreWords(const CountModel& model, const LanguageModel::Query& query) {
     std::memcpy(next, state, model.state_size());
   }
   for (size_t i = 0; i < query.words.size(); ++i) {
-    const double probability =
-        ScoreWord<Id>(model, query.words[i], state, next);
-    if (!query.log_probs.empty()) LogAll(&probability, 1, &query.log_probs[i]);
+    const WordScore score = ScoreWord<Id>(model, query.words[i], state, next);
+    if (!query.log_probs.empty()) {
+      LogAll(&score.probability, 1, &query.log_probs[i]);
+    }
+    if (kLengths) query.ngram_lengths[i] = score.length;
     state = next;
   }
 }
@@ -389,7 +424,13 @@ void ScoreBatch(const CountModel& model,
     return BatchScorer<Id>(model).Run(batch);
   }
 #endif
-  for (const LanguageModel::Query& query : batch) ScoreWords<Id>(model, query);
+  for (const LanguageModel::Query& query : batch) {
+    if (query.ngram_lengths.empty()) {
+      ScoreWords<false, Id>(model, query);
+    } else {
+      ScoreWords<true, Id>(model, query);
+    }
+  }
 }
 
 void Score(const CountModel& model,

@@ -85,6 +85,11 @@ void ValueModel::Start(std::byte* state) const {
   Write(chain, state);
 }
 
+bool ValueModel::StartEmpty(std::byte* state) const {
+  Write(Chain(), state);
+  return true;
+}
+
 std::vector<RankContext> ValueModel::Contexts(const Chain& chain) const {
   std::vector<RankContext> contexts;
   contexts.reserve(chain.size);

@@ -41,6 +41,8 @@ class ValueModel final : public LanguageModel, public NgramSet {
   bool has_fast_top_k() const override { return true; }
   size_t state_size() const override;
   void Start(std::byte* state) const override;
+  bool StartEmpty(std::byte* state) const override;
+  bool has_ngram_lengths() const override { return true; }
 
   // See value_score.cc.
   void Score(absl::Span<const Query> batch) const override;

@@ -51,20 +51,49 @@ struct WordNgrams {
   NgramId id(int order) const { return ids[ptrdiff_t{order - 1} * stride]; }
 };
 
-// Returns ln P of a word with these n-grams, of which those of the word before
-// are its contexts. `remembered` is for stupid back-off.
-HWY_INLINE float LogProb(const ValueModel& model, const WordNgrams& contexts,
-                         uint32_t remembered, const WordNgrams& ngrams) {
-  const ValueTrie& trie = model.trie();
+// The longest n-gram that ends at a word and is no blank.
+struct LongestNgram {
+  int order;
+  float log_prob;
+};
+
+HWY_INLINE LongestNgram FindLongest(const ValueTrie& trie,
+                                    const WordNgrams& ngrams) {
   int order = ngrams.size;
   float log_prob = trie.log_probs[order - 1].Value(ngrams.id(order));
   while (HWY_UNLIKELY(std::isnan(log_prob))) {
     --order;
     log_prob = trie.log_probs[order - 1].Value(ngrams.id(order));
   }
-  const int longest = std::min(contexts.size, trie.order() - 1);
+  return {order, log_prob};
+}
+
+// For kFloor: returns the order of the longest context that matters.
+HWY_INLINE int FloorOrder(const ValueTrie& trie, const WordNgrams& contexts) {
+  int k = std::min(contexts.size, trie.order() - 1);
+  while (k > 0 && !trie.Matters(k, contexts.id(k))) --k;
+  return k;
+}
+
+// Returns Query::ngram_lengths of a word with these n-grams and contexts.
+HWY_INLINE uint8_t NgramLengthOf(const ValueTrie& trie,
+                                 const WordNgrams& contexts,
+                                 const WordNgrams& ngrams) {
+  const int order = FindLongest(trie, ngrams).order;
+  const bool is_floor =
+      trie.rule == UnseenRule::kFloor && order <= FloorOrder(trie, contexts);
+  return is_floor ? 0 : static_cast<uint8_t>(order);
+}
+
+// Returns ln P of a word with these n-grams, of which those of the word before
+// are its contexts. `remembered` is for stupid back-off.
+HWY_INLINE float LogProb(const ValueModel& model, const WordNgrams& contexts,
+                         uint32_t remembered, const WordNgrams& ngrams) {
+  const ValueTrie& trie = model.trie();
+  const auto [order, log_prob] = FindLongest(trie, ngrams);
   switch (trie.rule) {
     case UnseenRule::kBackOff: {
+      const int longest = std::min(contexts.size, trie.order() - 1);
       float weight = 0;
       for (int k = longest; k >= order; --k) {
         weight += trie.backoffs[k - 1].Value(contexts.id(k));
@@ -72,8 +101,7 @@ HWY_INLINE float LogProb(const ValueModel& model, const WordNgrams& contexts,
       return weight + log_prob;
     }
     case UnseenRule::kFloor: {
-      int k = longest;
-      while (k > 0 && !trie.Matters(k, contexts.id(k))) --k;
+      const int k = FloorOrder(trie, contexts);
       return order > k ? log_prob : trie.backoffs[k - 1].Value(contexts.id(k));
     }
     case UnseenRule::kStupid:
@@ -185,6 +213,10 @@ class BatchScorer final : public TextBlocks {
     for (int k = 0; k < chain.size; ++k) chain.ids[k] = ngrams_[k][slot];
     chain.remembered = remembered_[slot];
     model_.Write(chain, state);
+  }
+
+  uint8_t NgramLength(int slot) const override {
+    return NgramLengthOf(trie_, NgramsOf(slot - 1), NgramsOf(slot));
   }
 
   WordNgrams NgramsOf(int slot) const {
@@ -337,10 +369,11 @@ HWY_INLINE void PrefetchChain(const ValueTrie& trie,
   }
 }
 
-// Scores one word and writes the n-grams that end with it to *found.
+// Scores one word and writes the n-grams that end with it to *found and, unless
+// it is null, the length of the one that was found to *length.
 HWY_INLINE float ScoreWord(const ValueModel& model, WordId word,
                            const ValueModel::Chain& chain,
-                           ValueModel::Chain* found) {
+                           ValueModel::Chain* found, uint8_t* length) {
   const ValueTrie& trie = model.trie();
   const int longest = trie.order() - 1;
   __builtin_prefetch(trie.log_probs[0].Address(word));
@@ -354,9 +387,10 @@ HWY_INLINE float ScoreWord(const ValueModel& model, WordId word,
     found->ids[size++] = child.id;
     rank = child.index;
   }
-  const float log_prob =
-      LogProb(model, {chain.ids.data(), 1, chain.size}, chain.remembered,
-              {found->ids.data(), 1, size});
+  const WordNgrams contexts = {chain.ids.data(), 1, chain.size};
+  const WordNgrams ngrams = {found->ids.data(), 1, size};
+  const float log_prob = LogProb(model, contexts, chain.remembered, ngrams);
+  if (length != nullptr) *length = NgramLengthOf(trie, contexts, ngrams);
   found->size = std::min(size, longest);
   found->remembered = std::min<uint32_t>(chain.remembered + 1, longest);
   return log_prob;
@@ -369,8 +403,10 @@ void ScoreWords(const ValueModel& model, const LanguageModel::Query& query) {
   PrefetchChain(model.trie(), chains[0]);
   int last = 0;
   for (size_t i = 0; i < query.words.size(); ++i, last ^= 1) {
-    const float log_prob =
-        ScoreWord(model, query.words[i], chains[last], &chains[last ^ 1]);
+    uint8_t* const length =
+        query.ngram_lengths.empty() ? nullptr : &query.ngram_lengths[i];
+    const float log_prob = ScoreWord(model, query.words[i], chains[last],
+                                     &chains[last ^ 1], length);
     if (!query.log_probs.empty()) query.log_probs[i] = log_prob;
     PrefetchChain(model.trie(), chains[last ^ 1]);
   }

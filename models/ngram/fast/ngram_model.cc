@@ -51,6 +51,11 @@ void NgramModel::Start(std::byte* state) const {
   Write(After(Context(), 1 + vocabulary_.begin_sentence()), state);
 }
 
+bool NgramModel::StartEmpty(std::byte* state) const {
+  Write(Context(), state);
+  return true;
+}
+
 NgramModel::Context NgramModel::MakeContext(NodeId node, int remembered) const {
   if (rule() != UnseenRule::kStupid) return {node, 0};
   return {node, static_cast<uint32_t>(remembered - file_.OrderOf(node))};

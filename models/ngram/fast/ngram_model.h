@@ -35,6 +35,8 @@ class NgramModel final : public LanguageModel, public NgramSet {
   bool has_fast_top_k() const override { return true; }
   size_t state_size() const override;
   void Start(std::byte* state) const override;
+  bool StartEmpty(std::byte* state) const override;
+  bool has_ngram_lengths() const override { return true; }
 
   // Looks up the words of several texts at once, so that memory accesses
   // overlap. See ngram_score.cc.
@@ -59,7 +61,7 @@ class NgramModel final : public LanguageModel, public NgramSet {
   // The score of one word.
   struct Step {
     float log_prob;
-    int order;  // length of the n-gram that was found, with the word
+    int order;  // see Query::ngram_lengths
   };
 
   // Scores one word and advances the state in place.

@@ -109,6 +109,12 @@ class NgramScorer final : public TextBlocks {
     }
   }
 
+  uint8_t NgramLength(int slot) const override {
+    const bool is_floor = model_.rule() == UnseenRule::kFloor &&
+                          found_order_[slot] <= longest_[slot];
+    return is_floor ? 0 : static_cast<uint8_t>(found_order_[slot]);
+  }
+
   void WriteState(int slot, std::byte* state) const override {
     model_.Write(ContextAfter(slot), state);
   }

@@ -38,6 +38,15 @@ async def test_unary_calls(client):
   ranked = (await client.score("ab", ["a c"], alternatives=1,
                                ranks=True)).scores[0].words
   assert len(ranked.alternatives) == len(ranked.ranks) == 3
+  good, failed = (await client.score(
+      "ab", ["a", ["a c"]], include_begin=False, include_end=False,
+      ngram_lengths=True, keep_going=True)).scores
+  assert good.words.ngram_lengths == (1,)
+  assert failed.failed.field == "texts[1]"
+  async for response in client.score_stream(
+      "ab", [[["a c"]]], include_begin=False, include_end=False,
+      ngram_lengths=True, keep_going=True):
+    assert response.scores[0].failed.field == "texts[0]"
   score = (await client.score("ab", ["a c"], per_word=True)).scores[0]
   assert score.words.words == ("a", "<unk>", "</s>")
   assert score.log_prob == approx(-LN3 - LN9 - LN3)

@@ -5,6 +5,7 @@ import math
 import threading
 
 import fake_server
+import grpc
 import live_server
 import lmserve
 import pytest
@@ -52,9 +53,51 @@ def test_score_with_alternatives_and_ranks(client):
 
 
 def test_score_without_words_and_end(client):
-  score = client.score("ab", ["a"], no_end=True).scores[0]
+  score = client.score("ab", ["a"], include_end=False).scores[0]
   assert (score.word_count, score.words) == (1, None)
   assert score.log_prob == approx(-LN3)
+
+
+def test_score_without_the_beginning(client):
+  # A unigram model has no context, so that <s> makes no difference.
+  plain, without = (
+      client.score("ab", ["a b"], include_begin=include).scores[0].log_prob
+      for include in (True, False))
+  assert plain == without
+  for options in ({"include_begin": False}, {"ngram_lengths": True}):
+    with pytest.raises(lmserve.LmserveError) as raised:
+      client.score("both", ["a"], **options)
+    assert raised.value.code == grpc.StatusCode.FAILED_PRECONDITION
+    assert "bidirectional" in raised.value.message
+
+
+def test_score_with_lengths_of_ngrams(client):
+  words = client.score("ab", ["a zebra"], ngram_lengths=True).scores[0].words
+  assert words.words == ("a", "<unk>", "</s>")
+  assert words.ngram_lengths == (1, 1, 1)
+  plain = client.score("ab", ["a zebra"], per_word=True).scores[0].words
+  assert plain.log_probs == words.log_probs
+  assert plain.ngram_lengths == ()
+
+
+def test_a_text_may_fail_alone(client):
+  texts = ["a", ["a b"], "b"]
+  with pytest.raises(lmserve.LmserveError) as raised:
+    client.score("ab", texts)
+  alone = client.score("ab", ["a", "b"]).scores
+  scores = client.score("ab", texts, keep_going=True).scores
+  assert (scores[0], scores[2]) == alone
+  failed = scores[1].failed
+  assert (failed.code, failed.message, failed.field) == (
+      raised.value.code, raised.value.message, raised.value.field)
+  assert failed.field == "texts[1]"
+  assert math.isnan(scores[1].log_prob) and math.isnan(scores[1].perplexity)
+  assert (scores[1].word_count, scores[1].words) == (0, None)
+  responses = list(client.score_stream("ab", [texts, ["a <s>"], ["b"]],
+                                       keep_going=True))
+  assert responses[0].scores[0::2] == alone
+  assert responses[1].scores[0].failed.field == "texts[0]"
+  assert responses[2].scores == (alone[1],)
 
 
 def test_a_text_is_a_string_or_words_or_ids(client):
@@ -111,7 +154,7 @@ def test_predict(client):
     assert prediction.words[2:] == ("b", "<unk>")
     assert len(prediction.ids) == 4
     assert prediction.log_probs == approx((-LN3, -LN3, LN2 - LN9, -LN9))
-  known = client.predict("ab", [""], exclude_unknown=True).predictions[0]
+  known = client.predict("ab", [""], include_unknown=False).predictions[0]
   assert set(known.words) == {"a", "b", "</s>"}
 
 

@@ -118,7 +118,7 @@ def test_hypotheses_can_be_cut_off(client):
       "there", source=SOURCE, max_words=2).hypotheses
   assert (hypothesis.text, hypothesis.ended) == ("small is", False)
   score, = client.score("there", [hypothesis.words], sources=[SOURCE],
-                        no_end=True).scores
+                        include_end=False).scores
   assert score.log_prob == approx(hypothesis.log_prob)
 
 
@@ -232,6 +232,13 @@ def test_a_field_that_breaks_a_rule(client, field, call):
   error = error_of(call, client)
   assert error.code == StatusCode.INVALID_ARGUMENT
   assert error.message.startswith(f"{field}: ")
+
+
+def test_a_source_may_fail_alone(client):
+  scores = client.score("there", ["a", "a"], sources=["a", ""],
+                        keep_going=True).scores
+  assert scores[0] == client.score("there", ["a"], sources=["a"]).scores[0]
+  assert scores[1].failed.field == "sources[1]"
 
 
 @with_client

@@ -102,7 +102,7 @@ TEST(RequestFindings, ImpossibleTextOverAnInfiniteDivisor) {
 
   lm::v1::RerankRequest request;
   request.add_models("tiny");
-  request.set_normalization(lm::v1::POWER);
+  request.set_normalization(lm::v1::NORMALIZATION_POWER);
   request.set_alpha(1e308);
   request.add_candidates()->mutable_text()->set_text("zebra");
   request.add_candidates()->mutable_text()->set_text("the cat");

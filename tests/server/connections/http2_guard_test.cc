@@ -455,7 +455,7 @@ class FlowControlTest : public Http2GuardTest {
                     .ok());
   }
   absl::Status Send(uint32_t stream, size_t bytes) {
-    return FromClient(Frame(kData, 0, stream, std::string(bytes, '\0')));
+    return FromClient(Frame(kData, 0, stream, std::string(bytes, 'x')));
   }
 };
 
@@ -544,6 +544,27 @@ TEST_F(Http2GuardTest, SlowsDownShortFramesOfData) {
     ASSERT_TRUE(FromClient(Frame(kData, 0, 1, "x")).ok());
   }
   EXPECT_GE(Pause(), milliseconds(900));
+}
+
+TEST_F(Http2GuardTest, SlowsDownStreamsOfEmptyMessages) {
+  Begin();
+  std::string messages;
+  for (int i = 0; i < 300; ++i) messages += MessageHeader(0);
+  ASSERT_TRUE(
+      FromClient(Frame(kHeaders, kEndHeaders, 1) + Frame(kData, 0, 1, messages))
+          .ok());
+  EXPECT_GT(Pause(), milliseconds(0));
+}
+
+TEST_F(Http2GuardTest, DoesNotSlowDownCallsWithEmptyRequests) {
+  Begin();
+  for (uint32_t stream = 1; stream < 2'000; stream += 2) {
+    ASSERT_TRUE(FromClient(Frame(kHeaders, kEndHeaders, stream, "headers") +
+                           Frame(kData, kEndStream, stream, MessageHeader(0)))
+                    .ok());
+    FromServer(Frame(kHeaders, kEndHeaders | kEndStream, stream));
+  }
+  EXPECT_EQ(Pause(), milliseconds(0));
 }
 
 TEST_F(Http2GuardTest, DoesNotSlowDownCalls) {

@@ -140,13 +140,14 @@ TEST_F(BidirectionalServerTest, ScoresEachWordGivenTheOthers) {
 TEST_F(BidirectionalServerTest, RefusesToScoreUnfinishedTexts) {
   EXPECT_EQ(
       TextOf(Answer(HandleScore,
-                    "model: 'both' no_end: true texts { text: 'the' }")
+                    "model: 'both' include_end: false texts { text: 'the' }")
                  .status()),
-      "FAILED_PRECONDITION: no_end: 'both' is a bidirectional model: it cannot "
+      "FAILED_PRECONDITION: include_end: 'both' is a bidirectional model: it "
+      "cannot "
       "score unfinished texts; it scores, reranks and fills gaps");
-  EXPECT_TRUE(
-      Answer(HandleScore, "model: 'tiny' no_end: true texts { text: 'the' }")
-          .ok());
+  EXPECT_TRUE(Answer(HandleScore,
+                     "model: 'tiny' include_end: false texts { text: 'the' }")
+                  .ok());
 }
 
 // The model reads a text once for each of its words.
@@ -197,9 +198,10 @@ TEST_F(BidirectionalServerTest, WithoutSuffixesAllAreEmpty) {
 
 TEST_F(BidirectionalServerTest, FillsGapsOnlyWithWords) {
   const NextWords all =
-      Answer(HandlePredict,
-             absl::StrCat("model: 'both' exclude_unknown: true contexts {} k: ",
-                          model().vocabulary().size()))
+      Answer(
+          HandlePredict,
+          absl::StrCat("model: 'both' include_unknown: false contexts {} k: ",
+                       model().vocabulary().size()))
           .value()
           .predictions(0);
   EXPECT_THAT(all.words(),
@@ -244,7 +246,7 @@ TEST_F(BidirectionalServerTest, SuffixesAreChecked) {
 TEST_F(BidirectionalServerTest, RerankBesideALeftToRightModel) {
   const auto response =
       Answer(HandleRerank,
-             "models: 'both' models: 'tiny' normalization: MEAN "
+             "models: 'both' models: 'tiny' normalization: NORMALIZATION_MEAN "
              "candidates { text { text: 'the dog is small' } } candidates {}")
           .value();
   ASSERT_EQ(response.candidates_size(), 2);
@@ -283,8 +285,9 @@ TEST_F(BidirectionalServerTest, DoesNotGenerate) {
 }
 
 TEST_F(BidirectionalServerTest, ModelInfoHasTheKind) {
+  Call call;
   lm::v1::ListModelsResponse response;
-  EXPECT_TRUE(HandleListModels(*store_, {}, &response).ok());
+  EXPECT_TRUE(HandleListModels(*store_, call, {}, &response).ok());
   ASSERT_EQ(response.models_size(), 2);
   EXPECT_TRUE(response.refused().empty());
   EXPECT_EQ(response.models(0).family(), "bidirectional");

@@ -24,7 +24,7 @@ using CandidateRiskTest = RerankTest;
 TEST_F(CandidateRiskTest, ByTheMinimumBayesRisk) {
   const RerankResponse response = Rerank(
       "models: 'flat' weights { key: 'flat.words' value: 0 } "
-      "minimum_bayes_risk { utility: CHRF } "
+      "minimum_bayes_risk { utility: UTILITY_CHRF } "
       "candidates { text { text: 'cat' } } "
       "candidates { text { words { words: 'the' words: 'twin' } } } "
       "candidates { text { text: 'the twins' } } ");

@@ -23,7 +23,7 @@ using lm::v1::ScoreRequest;
 using lm::v1::ScoreResponse;
 using testing::ElementsAre;
 
-using End = GenerateResponse::End;
+using End = lm::v1::GenerationEnd;
 
 struct Generated {
   std::vector<std::string> words;
@@ -48,19 +48,19 @@ class GenerationTest : public testing::Test {
       if (response.has_end()) {
         generated.end = response.end();
       } else {
-        generated.words.push_back(response.word());
-        generated.log_probs.push_back(response.log_prob());
-        generated.ids.push_back(response.id());
+        generated.words.push_back(response.word().word());
+        generated.log_probs.push_back(response.word().log_prob());
+        generated.ids.push_back(response.word().id());
       }
     }
     return generated;
   }
 
-  double LogProb(const std::string& text, bool no_end) {
+  double LogProb(const std::string& text, bool include_end) {
     ScoreRequest request;
     request.set_model("tiny");
     request.add_texts()->set_text(text);
-    request.set_no_end(no_end);
+    request.set_include_end(include_end);
     ScoreResponse response;
     EXPECT_TRUE(serving_.Answer(HandleScore, request, &response).ok());
     return response.scores(0).log_prob();
@@ -93,7 +93,7 @@ TEST_F(GenerationTest, TemperatureZeroTakesTheBestWords) {
   EXPECT_THAT(text.log_probs,
               ElementsAre(IsNear(Ln({-0.3})), IsNear(Ln({-0.18})),
                           IsNear(Ln({-0.22})), IsNear(Ln({-0.17}))));
-  EXPECT_EQ(text.end.reason(), End::END_OF_SENTENCE);
+  EXPECT_EQ(text.end.reason(), End::REASON_END_OF_SENTENCE);
   EXPECT_EQ(text.end.word_count(), 4);
   EXPECT_THAT(text.end.log_prob(),
               IsNear(Ln({-0.3, -0.18, -0.22, -0.17, -0.21})));
@@ -158,27 +158,29 @@ struct EndCase {
 
 TEST_F(GenerationTest, Ends) {
   const EndCase cases[] = {
-      {"model: 'tiny' temperature: 0 max_words: 2", End::MAX_WORDS, "the cat",
-       -0.3 + -0.18},
-      // The next word would be </s>; the limit comes first.
-      {"model: 'tiny' temperature: 0 max_words: 4", End::MAX_WORDS,
-       "the cat is small", -0.3 + -0.18 + -0.22 + -0.17},
-      {"model: 'tiny' temperature: 0 max_words: 5", End::END_OF_SENTENCE,
-       "the cat is small", -0.3 + -0.18 + -0.22 + -0.17 + -0.21},
-      {"model: 'tiny' temperature: 0 stop_words: ['dog', 'is']", End::STOP_WORD,
+      {"model: 'tiny' temperature: 0 max_words: 2", End::REASON_MAX_WORDS,
        "the cat", -0.3 + -0.18},
-      {"model: 'tiny' temperature: 0 stop_words: 'the'", End::STOP_WORD, "", 0},
+      // The next word would be </s>; the limit comes first.
+      {"model: 'tiny' temperature: 0 max_words: 4", End::REASON_MAX_WORDS,
+       "the cat is small", -0.3 + -0.18 + -0.22 + -0.17},
+      {"model: 'tiny' temperature: 0 max_words: 5", End::REASON_END_OF_SENTENCE,
+       "the cat is small", -0.3 + -0.18 + -0.22 + -0.17 + -0.21},
+      {"model: 'tiny' temperature: 0 stop_words: ['dog', 'is']",
+       End::REASON_STOP_WORD, "the cat", -0.3 + -0.18},
+      {"model: 'tiny' temperature: 0 stop_words: 'the'", End::REASON_STOP_WORD,
+       "", 0},
       // A stop word that the model does not know does not stop at <unk>.
       {"model: 'mute' allow_unknown: true max_words: 2 stop_words: 'zebra'",
-       End::MAX_WORDS, "<unk> <unk>", -0.1 + -0.1},
-      {"model: 'mute' allow_unknown: true stop_words: '<unk>'", End::STOP_WORD,
-       "", 0},
+       End::REASON_MAX_WORDS, "<unk> <unk>", -0.1 + -0.1},
+      {"model: 'mute' allow_unknown: true stop_words: '<unk>'",
+       End::REASON_STOP_WORD, "", 0},
       // Stop words in the prompt have no effect.
       {"model: 'tiny' temperature: 0 prompt { text: 'the' } stop_words: 'the'",
-       End::END_OF_SENTENCE, "cat is small", -0.18 + -0.22 + -0.17 + -0.21},
-      {"model: 'mute'", End::NO_WORD, "", 0},
-      {"model: 'mute' temperature: 0", End::NO_WORD, "", 0},
-      {"model: 'mute' top_k: 3 top_p: 0.5", End::NO_WORD, "", 0},
+       End::REASON_END_OF_SENTENCE, "cat is small",
+       -0.18 + -0.22 + -0.17 + -0.21},
+      {"model: 'mute'", End::REASON_NO_WORD, "", 0},
+      {"model: 'mute' temperature: 0", End::REASON_NO_WORD, "", 0},
+      {"model: 'mute' top_k: 3 top_p: 0.5", End::REASON_NO_WORD, "", 0},
   };
   for (const EndCase& expected : cases) {
     const Generated text = Generate(expected.request);
@@ -194,7 +196,7 @@ TEST_F(GenerationTest, Ends) {
 TEST_F(GenerationTest, AHundredWordsByDefault) {
   const Generated text = Generate("model: 'endless'");
   EXPECT_EQ(text.words.size(), 100);
-  EXPECT_EQ(text.end.reason(), End::MAX_WORDS);
+  EXPECT_EQ(text.end.reason(), End::REASON_MAX_WORDS);
 }
 
 TEST_F(GenerationTest, EqualSeedsGiveEqualWords) {
@@ -222,11 +224,11 @@ TEST_F(GenerationTest, LogProbEqualsThatOfScore) {
                      "temperature: 1.7 top_k: 7 top_p: 0.95 "
                      "repetition_penalty: 1.5 seed: ",
                      seed));
-    const bool no_end = text.end.reason() == End::MAX_WORDS;
+    const bool ended = text.end.reason() != End::REASON_MAX_WORDS;
     EXPECT_THAT(
-        text.end.log_prob() + LogProb("the", /*no_end=*/true),
+        text.end.log_prob() + LogProb("the", /*include_end=*/false),
         IsNear(LogProb(absl::StrCat("the ", absl::StrJoin(text.words, " ")),
-                       no_end)));
+                       ended)));
   }
 }
 

@@ -17,8 +17,9 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 lm::v1::ListModelsResponse List(const SmallStore& files) {
+  Call call;
   lm::v1::ListModelsResponse response;
-  EXPECT_TRUE(HandleListModels(*files.Open(), {}, &response).ok());
+  EXPECT_TRUE(HandleListModels(*files.Open(), call, {}, &response).ok());
   return response;
 }
 
@@ -26,8 +27,9 @@ absl::StatusOr<lm::v1::ModelInfo> Get(const SmallStore& files,
                                       const std::string& name) {
   lm::v1::GetModelRequest request;
   request.set_model(name);
+  Call call;
   lm::v1::GetModelResponse response;
-  absl::Status status = HandleGetModel(*files.Open(), request, &response);
+  absl::Status status = HandleGetModel(*files.Open(), call, request, &response);
   if (!status.ok()) return status;
   return response.model();
 }

@@ -25,7 +25,7 @@ class NamedRerankerTest : public RerankTest {
           "members { model: 'flat' feature: 'f' } "
           "weights { key: 't' value: 0.5 } "
           "weights { key: 'f.words' value: -0.25 } "
-          "weights { key: 'tm' value: 2 } normalization: MEAN ");
+          "weights { key: 'tm' value: 2 } normalization: NORMALIZATION_MEAN ");
   }
 
   // Publishes a reranker, and opens the store again.
@@ -54,12 +54,12 @@ TEST_F(NamedRerankerTest, HasModelsWeightsAndNormalization) {
   ASSERT_EQ(named.models_size(), 2);
   EXPECT_EQ(named.models(0).name(), "tiny");
   EXPECT_EQ(named.models(0).version(), 1u);
-  const RerankResponse described =
-      Rerank(absl::StrCat("models: 'tiny@1' models: 'flat' normalization: MEAN "
-                          "weights { key: 'tiny@1' value: 0.5 } "
-                          "weights { key: 'flat.words' value: -0.25 } "
-                          "weights { key: 'tm' value: 2 } ",
-                          kTwoWithFeatures));
+  const RerankResponse described = Rerank(absl::StrCat(
+      "models: 'tiny@1' models: 'flat' normalization: NORMALIZATION_MEAN "
+      "weights { key: 'tiny@1' value: 0.5 } "
+      "weights { key: 'flat.words' value: -0.25 } "
+      "weights { key: 'tm' value: 2 } ",
+      kTwoWithFeatures));
   EXPECT_FALSE(described.has_reranker());
   ASSERT_EQ(Order(named), Order(described));
   for (int i = 0; i < 2; ++i) {

@@ -35,7 +35,7 @@ class PredictTest : public testing::Test {
 
   // Finds the k best words after a context in the whole distribution.
   std::vector<ScoredWord> BruteForce(const std::vector<WordId>& context,
-                                     size_t k, bool exclude_unknown) {
+                                     size_t k, bool include_unknown) {
     const ModelHandle handle = store_->Get("tiny").value();
     const LanguageModel& model = *handle->model().left_to_right();
     std::vector<std::byte> state(model.state_size());
@@ -49,7 +49,7 @@ class PredictTest : public testing::Test {
     std::vector<ScoredWord> words;
     for (WordId w = 0; w < log_probs.size(); ++w) {
       if (std::isinf(log_probs[w])) continue;
-      if (exclude_unknown && w == kUnknown) continue;
+      if (!include_unknown && w == kUnknown) continue;
       words.push_back({w, log_probs[w]});
     }
     std::sort(words.begin(), words.end(), Likelier);
@@ -83,10 +83,10 @@ TEST_F(PredictTest, EqualsTheSortedDistribution) {
     absl::StrAppend(&request, " } }");
   }
   for (int k = 1; k <= 10; ++k) {
-    for (bool exclude : {false, true}) {
+    for (bool include : {false, true}) {
       const PredictResponse response = Predict(
           absl::StrCat(request, " k: ", k,
-                       " exclude_unknown: ", exclude ? "true" : "false"));
+                       " include_unknown: ", include ? "true" : "false"));
       ASSERT_EQ(response.predictions_size(), contexts.size());
       for (size_t i = 0; i < contexts.size(); ++i) {
         const NextWords& best = response.predictions(i);
@@ -96,7 +96,7 @@ TEST_F(PredictTest, EqualsTheSortedDistribution) {
           words.push_back({best.ids(j), best.log_probs(j)});
         }
         EXPECT_THAT(words,
-                    ElementsAreArray(BruteForce(contexts[i], k, exclude)))
+                    ElementsAreArray(BruteForce(contexts[i], k, include)))
             << "k " << k << ", context " << i;
       }
     }
@@ -109,7 +109,7 @@ TEST_F(PredictTest, TiesAreInTheOrderOfIdsWithoutImpossibleWords) {
 }
 
 TEST_F(PredictTest, UnknownIsLeftOutOnRequest) {
-  EXPECT_THAT(Predict("model: 'flat' contexts {} k: 3 exclude_unknown: true")
+  EXPECT_THAT(Predict("model: 'flat' contexts {} k: 3 include_unknown: false")
                   .predictions(0)
                   .words(),
               ElementsAre("cat", "</s>", "the"));

@@ -97,7 +97,8 @@ TEST_F(RerankCacheTest, OtherWeightsCostNoWork) {
   for (const char* weighing :
        {"", "weights { key: 'lstm' value: 0.5 }",
         "weights { key: 'en-de' value: 2 } weights { key: 'tiny' value: 1 }",
-        "normalization: MEAN", "normalization: POWER alpha: 0.5",
+        "normalization: NORMALIZATION_MEAN",
+        "normalization: NORMALIZATION_POWER alpha: 0.5",
         "best: 1 minimum_bayes_risk {}"}) {
     EXPECT_EQ(WordsRead(absl::StrCat(kAllKinds, weighing)), 0u) << weighing;
   }

@@ -90,8 +90,9 @@ TEST_F(RerankTest, TheLongerTextMayWinByItsMean) {
       "models: 'flat' candidates { text { text: 'the' } } "
       "candidates { text { text: 'cat cat cat' } } ";
   EXPECT_THAT(Order(Rerank(request)), ElementsAre(0, 1));
-  EXPECT_THAT(Order(Rerank(absl::StrCat(request, "normalization: MEAN"))),
-              ElementsAre(1, 0));
+  EXPECT_THAT(
+      Order(Rerank(absl::StrCat(request, "normalization: NORMALIZATION_MEAN"))),
+      ElementsAre(1, 0));
 }
 
 TEST_F(RerankTest, Normalizations) {
@@ -99,11 +100,11 @@ TEST_F(RerankTest, Normalizations) {
     const char* fields;
     double divisor;  // for three words
   } cases[] = {{"", 1},
-               {"normalization: SUM alpha: 2", 1},
-               {"normalization: MEAN", 3},
-               {"normalization: POWER", 3},
-               {"normalization: POWER alpha: 0.5", std::sqrt(3)},
-               {"normalization: POWER alpha: 2", 9}};
+               {"normalization: NORMALIZATION_SUM alpha: 2", 1},
+               {"normalization: NORMALIZATION_MEAN", 3},
+               {"normalization: NORMALIZATION_POWER", 3},
+               {"normalization: NORMALIZATION_POWER alpha: 0.5", std::sqrt(3)},
+               {"normalization: NORMALIZATION_POWER alpha: 2", 9}};
   for (const auto& expected : cases) {
     const RerankResponse response =
         Rerank(absl::StrCat("models: 'tiny' ", kTwo, expected.fields));
@@ -177,7 +178,8 @@ TEST_F(RerankTest, ImpossibleWordsThatCandidatesShare) {
 // A long text with an impossible word is not better than a short one.
 TEST_F(RerankTest, ImpossibleWordsAreNotNormalized) {
   for (const char* normalization :
-       {"normalization: MEAN", "normalization: POWER alpha: 100"}) {
+       {"normalization: NORMALIZATION_MEAN",
+        "normalization: NORMALIZATION_POWER alpha: 100"}) {
     const RerankResponse response = Rerank(absl::StrCat(
         "models: 'flat' candidates { text { text: 'never the the the' } } "
         "candidates { text { text: 'the' } } ",

@@ -73,7 +73,7 @@ TEST_F(ScoreTest, TheThreeFormsAgree) {
 
 TEST_F(ScoreTest, WithoutTheEnd) {
   const TextScore score = Score(
-                              "model: 'tiny' no_end: true per_word: true "
+                              "model: 'tiny' include_end: false per_word: true "
                               "texts { text: 'the cat' }")
                               .scores(0);
   EXPECT_THAT(score.log_prob(), IsNear(Ln({-0.3, -0.18})));
@@ -99,7 +99,8 @@ TEST_F(ScoreTest, AnUnknownWordIsScoredAndCounted) {
 
 TEST_F(ScoreTest, WithoutKnownWordsTheKnownPerplexityIsZero) {
   const TextScore score =
-      Score("model: 'tiny' no_end: true texts { text: 'zebra' }").scores(0);
+      Score("model: 'tiny' include_end: false texts { text: 'zebra' }")
+          .scores(0);
   EXPECT_THAT(score.log_prob(), IsNear(Ln({-0.4 + -1.5})));
   EXPECT_EQ(score.known_log_prob(), 0);
   EXPECT_EQ(score.known_perplexity(), 0);

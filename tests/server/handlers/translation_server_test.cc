@@ -187,9 +187,10 @@ TEST_F(TranslationServerTest, BeamSearchScoresEqualThoseOfScore) {
           "beam_search { size: 5 best: 5 length_alpha: 1 }")
           .value();
   EXPECT_EQ(response.model().name(), "de-en");
-  ASSERT_EQ(response.hypotheses_size(), 5);
+  ASSERT_EQ(response.hypotheses().hypotheses_size(), 5);
   double last = std::numeric_limits<double>::infinity();
-  for (const lm::v1::Hypothesis& hypothesis : response.hypotheses()) {
+  for (const lm::v1::Hypothesis& hypothesis :
+       response.hypotheses().hypotheses()) {
     if (!hypothesis.ended() || hypothesis.words().empty()) continue;
     std::string text;
     for (const std::string& word : hypothesis.words()) {
@@ -221,7 +222,8 @@ TEST_F(TranslationServerTest, CoverageComesFromTheAttention) {
                                  "beam_search { size: 5 best: 5 "
                                  "coverage_beta: 0.5 }"))
             .value();
-    for (const lm::v1::Hypothesis& hypothesis : response.hypotheses()) {
+    for (const lm::v1::Hypothesis& hypothesis :
+         response.hypotheses().hypotheses()) {
       std::vector<WordId> words;
       for (absl::string_view word : SplitWords(prompt)) {
         words.push_back(model.decoder().vocabulary().Find(word));
@@ -276,17 +278,18 @@ TEST_F(TranslationServerTest, ABeamOfOneIsTheBestWordEachTime) {
       TryGenerate(
           "model: 'de-en' source { text: 'hund' } max_words: 5 temperature: 0")
           .value();
-  if (beam.hypotheses(0).words().empty()) {
-    EXPECT_EQ(drawn.end().reason(), GenerateResponse::End::END_OF_SENTENCE);
+  if (beam.hypotheses().hypotheses(0).words().empty()) {
+    EXPECT_EQ(drawn.end().reason(),
+              lm::v1::GenerationEnd::REASON_END_OF_SENTENCE);
   } else {
-    EXPECT_EQ(drawn.word(), beam.hypotheses(0).words(0));
+    EXPECT_EQ(drawn.word().word(), beam.hypotheses().hypotheses(0).words(0));
   }
 }
 
 TEST_F(TranslationServerTest, ABeamSearchNeedsNoTranslationModel) {
   const GenerateResponse response =
       TryGenerate("model: 'tiny' beam_search { size: 3 best: 2 }").value();
-  EXPECT_EQ(response.hypotheses_size(), 2);
+  EXPECT_EQ(response.hypotheses().hypotheses_size(), 2);
 }
 
 TEST_F(TranslationServerTest, ErrorsNameTheFieldOfASource) {
@@ -384,10 +387,11 @@ TEST_F(TranslationServerTest, ItDoesNotPredict) {
 }
 
 TEST_F(TranslationServerTest, ModelInfoHasTheKind) {
+  Call call;
   lm::v1::GetModelResponse response;
   lm::v1::GetModelRequest request;
   request.set_model("de-en");
-  ASSERT_TRUE(HandleGetModel(*store_, request, &response).ok());
+  ASSERT_TRUE(HandleGetModel(*store_, call, request, &response).ok());
   EXPECT_TRUE(response.model().translation());
   EXPECT_GT(response.model().state_bytes(), 0);
 }

@@ -17,11 +17,7 @@
 #include "gtest/gtest.h"
 #include "models/distribution.h"
 #include "server/handlers/predict.h"
-#include "server/handlers/score.h"
-#include "tests/server/handlers/test_serving_context.h"
-#include "tests/server/small_store.h"
-#include "tests/testing/neural_models.h"
-#include "tests/testing/ngram_models.h"
+#include "tests/server/handlers/score_fixture.h"
 
 namespace lmserve {
 namespace {
@@ -35,54 +31,10 @@ using lm::v1::WordScores;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 
-constexpr char kText[] = "the cat is small\na dog barks\n";
+class WordRankingsTest : public ScoreFixture {};
 
-class WordRankingsTest : public testing::TestWithParam<const char*> {
- protected:
-  WordRankingsTest() {
-    PublishTinyModel(directory_.path(), "tiny");
-    PublishArpa(directory_.path(), "flat", FlatArpa());
-    PublishRecurrentModel(directory_.path(), "lstm", kText);
-    PublishBidirectionalModel(directory_.path(), "both", kText);
-    PublishTranslationModel(directory_.path(), "de-en", "katze hund\n", kText);
-    store_ = ModelStore::Open(directory_.path()).value();
-  }
-
-  // A request for these texts, with sources if the model translates.
-  ScoreRequest Request(const std::string& model,
-                       const std::vector<std::string>& texts) const {
-    ScoreRequest request;
-    request.set_model(model);
-    for (const std::string& text : texts) request.add_texts()->set_text(text);
-    if (model == "de-en") {
-      for (size_t i = 0; i < texts.size(); ++i) {
-        request.add_sources()->set_text(i % 2 == 0 ? "katze" : "hund katze");
-      }
-    }
-    return request;
-  }
-
-  absl::StatusOr<ScoreResponse> TryScore(const ScoreRequest& request) const {
-    ScoreResponse response;
-    absl::Status status =
-        TestServing(*store_, limits_).Answer(HandleScore, request, &response);
-    if (!status.ok()) return status;
-    return response;
-  }
-
-  const TemporaryDirectory directory_;
-  std::unique_ptr<ModelStore> store_;
-  Limits limits_;
-};
-
-INSTANTIATE_TEST_SUITE_P(Models, WordRankingsTest,
-                         testing::Values("tiny", "flat", "lstm", "both",
-                                         "de-en"),
-                         [](const auto& info) {
-                           return info.param == std::string("de-en")
-                                      ? "translation"
-                                      : info.param;
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, WordRankingsTest, kModelsOfEveryKind,
+                         NameOfModel);
 
 TEST_P(WordRankingsTest, AllValuesAreThoseOfOneDistribution) {
   const std::vector<std::string> texts = {"the cat is", "", "a zebra",

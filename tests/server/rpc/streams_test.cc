@@ -29,7 +29,7 @@ ScoreRequest Request(int i) {
   const char* words[] = {"the", "cat", "is", "small", "zebra"};
   ScoreRequest request;
   request.set_model(i % 3 == 0 ? "flat" : "tiny");
-  request.set_no_end(i % 2 == 0);
+  request.set_include_end(i % 2 != 0);
   std::string* text = request.add_texts()->mutable_text();
   for (int left = i + 1; left > 0; left /= 5) {
     absl::StrAppend(text, words[left % 5], " ");

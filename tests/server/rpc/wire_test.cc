@@ -3,21 +3,17 @@
 
 #include <grpcpp/support/slice.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lm/v1/language_model.pb.h"
+#include "server/admission/budget.h"
 #include "tests/server/small_store.h"
-#include "tests/testing/status_text.h"
 
 namespace lmserve {
 namespace {
 
-using google::protobuf::Descriptor;
-using lm::v1::GenerateRequest;
 using lm::v1::ScoreRequest;
 
 // Returns a buffer with the bytes in slices of a given size.
@@ -29,206 +25,46 @@ grpc::ByteBuffer Buffer(const std::string& bytes, size_t slice_size = 1000) {
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
-// Returns the bytes of a message with every '~' replaced by a byte that is
-// never valid in UTF-8.
-template <typename Message>
-std::string Corrupt(const std::string& text) {
-  std::string bytes = Parse<Message>(text).SerializeAsString();
-  std::replace(bytes.begin(), bytes.end(), '~', '\xff');
-  return bytes;
-}
-
-TEST(ParseMessageTest, InOneSliceOrMany) {
+TEST(ReadRequestTest, InOneSliceOrMany) {
   const ScoreRequest sent = Parse<ScoreRequest>(
-      "model: 'tiny' texts { words { words: ['the', 'cat'] } } no_end: true");
+      "model: 'tiny' texts { words { words: ['the', 'cat'] } } include_end: "
+      "false");
   for (size_t slice_size : {1, 3, 1000}) {
+    Budget budget(1000);
+    RequestReader reader(budget);
     ScoreRequest received;
-    ASSERT_TRUE(
-        ParseMessage(Buffer(sent.SerializeAsString(), slice_size), &received)
-            .ok());
+    ASSERT_TRUE(ReadRequest(Buffer(sent.SerializeAsString(), slice_size),
+                            &reader, &received)
+                    .ok());
     EXPECT_EQ(received.DebugString(), sent.DebugString());
+    EXPECT_EQ(budget.taken(), sent.ByteSizeLong());
   }
 }
 
-TEST(ParseMessageTest, NoBytesAreAnEmptyMessage) {
-  ScoreRequest received;
-  EXPECT_TRUE(ParseMessage(Buffer(""), &received).ok());
-  EXPECT_EQ(received.ByteSizeLong(), 0);
-}
-
-TEST(ParseMessageTest, EveryTruncationIsRefusedOrAShorterMessage) {
-  const std::string bytes =
-      Parse<ScoreRequest>("model: 'tiny' texts { text: 'the cat' }")
-          .SerializeAsString();
-  const size_t whole = bytes.find('\x12');  // where the second field starts
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    for (size_t slice_size : {1, 1000}) {
-      ScoreRequest received;
-      const absl::Status status =
-          ParseMessage(Buffer(bytes.substr(0, size), slice_size), &received);
-      EXPECT_EQ(status,
-                size == 0 || size == whole
-                    ? absl::OkStatus()
-                    : absl::InvalidArgumentError(
-                          "the bytes are not a valid lm.v1.ScoreRequest"))
-          << size << " bytes";
-    }
-  }
-}
-
-TEST(ParseMessageTest, NamesTheStringThatIsNotUtf8) {
-  for (size_t slice_size : {1, 1000}) {
-    ScoreRequest received;
-    EXPECT_EQ(TextOf(ParseMessage(
-                  Buffer(Corrupt<ScoreRequest>(
-                             "texts { text: 'the' } texts { text: 'ca~' }"),
-                         slice_size),
-                  &received)),
-              "INVALID_ARGUMENT: texts[1].text: invalid UTF-8 at byte 2");
-  }
-}
-
-// The types of messages whose memory exceeds their bytes the most.
-TEST(EstimateMemoryTest, IsCloseToTheMemoryUsed) {
-  ScoreRequest lines, ids, empty;
-  for (int i = 0; i < 1000; ++i) {
-    lines.add_texts()->set_text("the cat is small and the dog is not");
-    empty.add_texts();
-  }
-  for (int i = 0; i < 20'000; ++i) {
-    if (i % 20 == 0) ids.add_texts();
-    ids.mutable_texts(i / 20)->mutable_ids()->add_ids(i % 100);
-  }
-  for (const ScoreRequest* request : {&lines, &ids, &empty}) {
-    const std::string bytes = request->SerializeAsString();
-    const uint64_t estimate =
-        EstimateMemory(*ScoreRequest::descriptor(), Buffer(bytes));
-    ScoreRequest parsed;
-    ASSERT_TRUE(parsed.ParseFromString(bytes));
-    EXPECT_GE(estimate, 0.8 * parsed.SpaceUsedLong());
-    EXPECT_LE(estimate, 5 * parsed.SpaceUsedLong());
-    for (size_t slice_size : {1, 7}) {
-      EXPECT_EQ(EstimateMemory(*ScoreRequest::descriptor(),
-                               Buffer(bytes, slice_size)),
-                estimate);
-    }
-  }
-}
-
-TEST(EstimateMemoryTest, AcceptsTruncatedAndInvalidMessages) {
-  const std::string bytes =
-      Parse<ScoreRequest>("model: 'tiny' texts { words { words: ['the'] } }")
-          .SerializeAsString();
-  const auto estimate = [](const std::string& some) {
-    return EstimateMemory(*ScoreRequest::descriptor(), Buffer(some));
-  };
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_LE(estimate(bytes.substr(0, size)), estimate(bytes));
-  }
-  EXPECT_LT(estimate("\xff\xff\xff\xff\xff\xff"), 1000u);
-  EXPECT_LT(estimate(std::string(100, '\0')), 1000u);
+// gRPC passes no bytes if the client cancels before its message is complete.
+TEST(ReadRequestTest, ACallWithoutAMessageIsCancelled) {
+  Budget budget(1000);
+  RequestReader reader(budget);
+  ScoreRequest request;
+  EXPECT_EQ(ReadRequest(grpc::ByteBuffer(), &reader, &request).code(),
+            absl::StatusCode::kCancelled);
+  const grpc::Slice empty;
+  EXPECT_TRUE(ReadRequest(grpc::ByteBuffer(&empty, 1), &reader, &request).ok())
+      << "a message without fields has no bytes";
 }
 
 TEST(SerializeMessageTest, CanBeParsed) {
+  Budget budget(1000);
+  RequestReader reader(budget);
   const ScoreRequest sent = Parse<ScoreRequest>("model: 'tiny'");
   grpc::ByteBuffer buffer;
   SerializeMessage(sent, &buffer);
   ScoreRequest received;
-  ASSERT_TRUE(ParseMessage(buffer, &received).ok());
+  ASSERT_TRUE(ReadRequest(buffer, &reader, &received).ok());
   EXPECT_EQ(received.model(), "tiny");
   SerializeMessage(ScoreRequest(), &buffer);  // replaces the old contents
-  ASSERT_TRUE(ParseMessage(buffer, &received).ok());
+  ASSERT_TRUE(ReadRequest(buffer, &reader, &received).ok());
   EXPECT_EQ(received.model(), "");
-}
-
-TEST(FindInvalidStringTest, EveryStringOfEveryRequest) {
-  const struct {
-    const Descriptor* type;
-    std::string bytes;
-    const char* where;
-  } cases[] = {
-      {ScoreRequest::descriptor(), Corrupt<ScoreRequest>("model: '~'"),
-       "model: invalid UTF-8 at byte 0"},
-      {ScoreRequest::descriptor(),
-       Corrupt<ScoreRequest>("texts { text: 'a' } texts { text: 'the c~t' }"),
-       "texts[1].text: invalid UTF-8 at byte 5"},
-      {ScoreRequest::descriptor(),
-       Corrupt<ScoreRequest>("texts { words { words: ['a', 'b', 'c~'] } }"),
-       "texts[0].words.words[2]: invalid UTF-8 at byte 1"},
-      {lm::v1::PredictRequest::descriptor(),
-       Corrupt<lm::v1::PredictRequest>("k: 3 model: 'a~'"),
-       "model: invalid UTF-8 at byte 1"},
-      {lm::v1::PredictRequest::descriptor(),
-       Corrupt<lm::v1::PredictRequest>("contexts {} contexts { text: '~' }"),
-       "contexts[1].text: invalid UTF-8 at byte 0"},
-      {lm::v1::PredictRequest::descriptor(),
-       Corrupt<lm::v1::PredictRequest>("contexts { words { words: 'a~' } }"),
-       "contexts[0].words.words[0]: invalid UTF-8 at byte 1"},
-      {lm::v1::PredictRequest::descriptor(),
-       Corrupt<lm::v1::PredictRequest>("contexts {} words: ['a', '~']"),
-       "words[1]: invalid UTF-8 at byte 0"},
-      {lm::v1::RerankRequest::descriptor(),
-       Corrupt<lm::v1::RerankRequest>("models: ['a', '~']"),
-       "models[1]: invalid UTF-8 at byte 0"},
-      {lm::v1::RerankRequest::descriptor(),
-       Corrupt<lm::v1::RerankRequest>("candidates { text { text: 'ab~' } }"),
-       "candidates[0].text.text: invalid UTF-8 at byte 2"},
-      {lm::v1::RerankRequest::descriptor(),
-       Corrupt<lm::v1::RerankRequest>(
-           "candidates { text { words { words: '~' } } }"),
-       "candidates[0].text.words.words[0]: invalid UTF-8 at byte 0"},
-      {lm::v1::RerankRequest::descriptor(),
-       Corrupt<lm::v1::RerankRequest>(
-           "candidates {} candidates { features { key: 't~' value: 1 } }"),
-       "candidates[1].features[0].key: invalid UTF-8 at byte 1"},
-      {lm::v1::RerankRequest::descriptor(),
-       Corrupt<lm::v1::RerankRequest>("weights { key: '~' value: 1 }"),
-       "weights[0].key: invalid UTF-8 at byte 0"},
-      {GenerateRequest::descriptor(), Corrupt<GenerateRequest>("model: '~'"),
-       "model: invalid UTF-8 at byte 0"},
-      {GenerateRequest::descriptor(),
-       Corrupt<GenerateRequest>("prompt { text: 'the ~' } max_words: 3"),
-       "prompt.text: invalid UTF-8 at byte 4"},
-      {GenerateRequest::descriptor(),
-       Corrupt<GenerateRequest>("prompt { words { words: ['a', '~'] } }"),
-       "prompt.words.words[1]: invalid UTF-8 at byte 0"},
-      {GenerateRequest::descriptor(),
-       Corrupt<GenerateRequest>("stop_words: ['a', '~']"),
-       "stop_words[1]: invalid UTF-8 at byte 0"},
-      {lm::v1::GetModelRequest::descriptor(),
-       Corrupt<lm::v1::GetModelRequest>("model: 'tiny~'"),
-       "model: invalid UTF-8 at byte 4"},
-  };
-  for (const auto& expected : cases) {
-    EXPECT_EQ(FindInvalidString(*expected.type, expected.bytes),
-              expected.where);
-  }
-}
-
-TEST(FindInvalidStringTest, TheFirstOfSeveral) {
-  EXPECT_EQ(FindInvalidString(
-                *ScoreRequest::descriptor(),
-                Corrupt<ScoreRequest>("model: 'x~' texts { text: '~' }")),
-            "model: invalid UTF-8 at byte 1");
-}
-
-TEST(FindInvalidStringTest, EmptyIfAllStringsAreValid) {
-  EXPECT_EQ(FindInvalidString(
-                *ScoreRequest::descriptor(),
-                Parse<ScoreRequest>("model: '\303\251\342\202\254' texts {}")
-                    .SerializeAsString()),
-            "");
-}
-
-TEST(FindInvalidStringTest, EmptyIfTheBytesAreNotAMessage) {
-  EXPECT_EQ(FindInvalidString(*ScoreRequest::descriptor(), "\x0a\x05\xff"), "");
-}
-
-// Field 99 does not exist, and `model` is not a number.
-TEST(FindInvalidStringTest, IgnoresUnknownFieldsAndWrongTypes) {
-  EXPECT_EQ(FindInvalidString(*ScoreRequest::descriptor(),
-                              "\x9a\x06\x01\xff\x08\x07"),
-            "");
 }
 
 }  // namespace

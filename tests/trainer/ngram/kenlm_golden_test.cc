@@ -10,11 +10,14 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/ngram_models.h"
+#include "tests/testing/test_model.h"
 #include "text_io/line_reader.h"
 #include "trainer/ngram/arpa.h"
 #include "trainer/ngram/kenlm_file.h"
@@ -131,6 +134,83 @@ TEST(KenlmGolden, BothUnknownWords) {
   EXPECT_EQ(found.at("<unk>"), std::pair(NaturalLog(-3), 0.0f));
   EXPECT_EQ(found.at("a <unk>"), std::pair(NaturalLog(-1), 0.0f));
   EXPECT_EQ(found.at("a"), std::pair(NaturalLog(-0.75), NaturalLog(-0.25)));
+}
+
+// What KenLM returns for a text.
+struct KenlmText {
+  bool after_begin = false;
+  std::vector<std::string> words;  // </s> is the last one
+  std::vector<int> lengths;
+  std::vector<double> log10s;
+};
+
+std::vector<KenlmText> KenlmTexts() {
+  std::vector<KenlmText> texts;
+  const auto lines = LineReader::Open(File("tiny.scores.tsv")).value();
+  std::string last;
+  for (absl::string_view line; lines->Next(&line);) {
+    if (absl::StartsWith(line, "#")) continue;
+    const std::vector<std::string> row = absl::StrSplit(line, '\t');
+    if (row[0] != last) texts.emplace_back();
+    last = row[0];
+    KenlmText& text = texts.back();
+    text.after_begin = row[1] == "1";
+    text.words.push_back(row[2]);
+    EXPECT_TRUE(absl::SimpleAtoi(row[3], &text.lengths.emplace_back()));
+    EXPECT_TRUE(absl::SimpleAtod(row[4], &text.log10s.emplace_back()));
+  }
+  return texts;
+}
+
+// Compares the scores of a model of tiny.arpa with and without <s>, and the
+// lengths of n-grams, with those of KenLM. KenLM also counts n-grams that the
+// file does not have: suffixes of others, which it adds.
+void ExpectKenlmScores(const LanguageModel& model, const Numbers& ngrams) {
+  int added = 0;
+  for (const KenlmText& text : KenlmTexts()) {
+    std::vector<std::byte> state(model.state_size());
+    if (text.after_begin) {
+      model.Start(state.data());
+    } else {
+      ASSERT_TRUE(model.StartEmpty(state.data()));
+    }
+    std::vector<WordId> words;
+    std::vector<std::string> read;  // with <s>, as the model reads them
+    if (text.after_begin) read.emplace_back("<s>");
+    for (const std::string& word : text.words) {
+      words.push_back(model.vocabulary().Find(word));
+    }
+    std::vector<float> log_probs(words.size());
+    std::vector<uint8_t> lengths(words.size());
+    model.Score({{state.data(), words, nullptr, absl::MakeSpan(log_probs),
+                  absl::MakeSpan(lengths)}});
+    for (size_t i = 0; i < words.size(); ++i) {
+      EXPECT_NEAR(log_probs[i] / kLn10, text.log10s[i], 1e-5);
+      read.emplace_back(model.vocabulary().word(words[i]));
+      const auto is_ngram = [&](int length) {
+        return ngrams.contains(
+            absl::StrJoin(read.end() - length, read.end(), " "));
+      };
+      int expected = text.lengths[i];
+      added += !is_ngram(expected);
+      while (!is_ngram(expected)) --expected;
+      EXPECT_EQ(lengths[i], expected) << absl::StrJoin(read, " ");
+    }
+  }
+  EXPECT_GT(added, 10);
+}
+
+TEST(KenlmGolden, ScoresAndLengthsOfNgrams) {
+  const Numbers ngrams = FromArpa("tiny");
+  const auto table = [] {
+    ImportedNgrams arpa =
+        ReadArpa(**LineReader::Open(File("tiny.arpa")), {}).value();
+    return TableModel{std::move(arpa.vocabulary), std::move(arpa.table)};
+  };
+  const TableModel fast = table();
+  ExpectKenlmScores(*BuildModel(table().vocabulary, fast.table).model, ngrams);
+  ExpectKenlmScores(*ValueTestModel(table(), /*quantize_bits=*/0).model,
+                    ngrams);
 }
 
 TEST(KenlmGolden, ProbingHashTablesAreRefused) {

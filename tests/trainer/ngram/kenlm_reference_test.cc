@@ -20,6 +20,7 @@
 #include "models/text.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/shared_data.h"
+#include "tests/testing/test_model.h"
 #include "trainer/evaluation/evaluate.h"
 #include "trainer/ngram/arpa.h"
 
@@ -130,6 +131,28 @@ class KenlmReferenceTest : public testing::Test {
     EXPECT_GT(rows.size(), 10'000u);
     EXPECT_EQ(other_lengths, 0);
     worst.ExpectBelow(tolerance);
+  }
+
+  // Compares the length of the n-gram of every word with KenLM's, in a model of
+  // any layout.
+  static void ExpectLengths(const LanguageModel& model,
+                            const std::vector<Row>& rows) {
+    std::vector<std::byte> start(model.state_size());
+    model.Start(start.data());
+    int other_lengths = 0;
+    for (size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
+      std::vector<WordId> words;
+      for (; end < rows.size() && rows[end][0] == rows[begin][0]; ++end) {
+        words.push_back(model.vocabulary().Find(rows[end][1]));
+      }
+      std::vector<uint8_t> lengths(words.size());
+      model.Score(
+          {{start.data(), words, nullptr, {}, absl::MakeSpan(lengths)}});
+      for (size_t i = 0; i < words.size(); ++i) {
+        other_lengths += absl::StrCat(lengths[i]) != rows[begin + i][2];
+      }
+    }
+    EXPECT_EQ(other_lengths, 0);
   }
 
   // Compares log10 P per word and the number of unknown words for every
@@ -276,6 +299,12 @@ TEST_F(KenlmReferenceTest, Multi30kOrder5) {
   ExpectDiscounts(trained.notes, kDiscounts);
   const std::vector<Row> words = Rows("multi30k-en.o5.test2016.tsv");
   ExpectWords(model, words, kTrainingTolerance);
+  ExpectLengths(model, words);
+  ExpectLengths(*CompactTestModel(Text("multi30k/train.en"), 5, {}).model,
+                words);
+  ExpectLengths(
+      *ValueTestModel(TrainTable(Text("multi30k/train.en"), 5), 0).model,
+      words);
   ExpectSameInArpa(model, words);
   ExpectPerplexity(model, "multi30k/val.en", 36.1206, 32.2984);
   ExpectPerplexity(model, "multi30k/test2016.en", 35.7995, 32.4450);
@@ -292,6 +321,11 @@ TEST_F(KenlmReferenceTest, Multi30kOrder5Pruned) {
   ExpectDiscounts(trained.notes, kDiscounts);
   const std::vector<Row> words = Rows("multi30k-en.o5p.test2016.tsv");
   ExpectWords(model, words, kTrainingTolerance);
+  ExpectLengths(model, words);
+  ExpectLengths(
+      *ValueTestModel(TrainTable(Text("multi30k/train.en"), 5, options), 0)
+           .model,
+      words);
   ExpectSameInArpa(model, words);
 }
 

@@ -12,6 +12,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -195,16 +196,19 @@ TEST_P(CountModelTest, BatchesEqualSingleWords) {
 TEST_P(CountModelTest, AllInstructionSetsGiveTheSameBits) {
   const std::vector<Words> texts = Texts(10);
   const auto score = [&] {
-    std::vector<std::pair<std::vector<float>, State>> results;
+    std::vector<std::tuple<std::vector<float>, std::vector<uint8_t>, State>>
+        results;
     for (const Words& text : texts) {
       std::vector<float> logs(text.size());
+      std::vector<uint8_t> lengths(text.size());
       State state = Start();
       const LanguageModel::Query query = {state.data(), text, state.data(),
-                                          absl::MakeSpan(logs)};
+                                          absl::MakeSpan(logs),
+                                          absl::MakeSpan(lengths)};
       model_->Score({&query, 1});
       // The logarithms of instruction sets may differ in the last bit.
       for (float& log : logs) log = std::round(log * 1e5f);
-      results.emplace_back(logs, state);
+      results.emplace_back(logs, lengths, state);
     }
     return results;
   };

@@ -15,6 +15,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -187,14 +188,17 @@ TEST_P(ValueModelTest, ScoresHaveTheBitsOfTheFastLayout) {
 TEST_P(ValueModelTest, AllInstructionSetsGiveTheSameBits) {
   const std::vector<Words> texts = RandomTexts(fast_, 20, 60);
   const auto score = [&] {
-    std::vector<std::pair<std::vector<uint32_t>, State>> results;
+    std::vector<std::tuple<std::vector<uint32_t>, std::vector<uint8_t>, State>>
+        results;
     for (const Words& text : texts) {
       std::vector<float> logs(text.size());
+      std::vector<uint8_t> lengths(text.size());
       State state = StartOf(model_);
       const LanguageModel::Query query = {state.data(), text, state.data(),
-                                          absl::MakeSpan(logs)};
+                                          absl::MakeSpan(logs),
+                                          absl::MakeSpan(lengths)};
       model_.Score({&query, 1});
-      results.emplace_back(Bits(logs), state);
+      results.emplace_back(Bits(logs), lengths, state);
     }
     return results;
   };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/telemetry/metrics_exporter.h"
+#include "server/telemetry/metrics_text.h"
 
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
@@ -14,12 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/memory/memory.h"
-#include "absl/status/status.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "server/connections/listening_sockets.h"
 
 namespace lmserve {
 namespace {
@@ -85,7 +80,7 @@ double OpenDescriptors() {
 // The gauges, read at the moment of each scrape.
 class LiveGauges final : public prometheus::Collectable {
  public:
-  explicit LiveGauges(const MetricsExporter::Sources& sources)
+  explicit LiveGauges(const MetricsText::Sources& sources)
       : sources_(sources) {}
 
   std::vector<MetricFamily> Collect() const override {
@@ -144,12 +139,36 @@ class LiveGauges final : public prometheus::Collectable {
                   "Lines of the log that its reader did not take",
                   static_cast<double>(sources_.dropped_log_lines())));
     }
+    AddHttp(&families);
     AddReloads(&families);
     AddModels(&families);
     return families;
   }
 
  private:
+  void AddHttp(std::vector<MetricFamily>* families) const {
+    if (sources_.http_counts == nullptr) return;
+    const MetricsText::HttpCounts counts = sources_.http_counts();
+    families->push_back(Gauge("lm_http_connections",
+                              "Open connections of HTTP clients",
+                              static_cast<double>(counts.connections)));
+    families->push_back(Counter("lm_http_connections_accepted_total",
+                                "Connections of HTTP clients",
+                                static_cast<double>(counts.accepted)));
+    families->push_back(
+        Counter("lm_http_connections_refused_total",
+                "HTTP connections beyond a limit, which were closed",
+                static_cast<double>(counts.refused_connections)));
+    families->push_back(
+        Counter("lm_http_connections_ended_total",
+                "HTTP connections that were closed because of what the client "
+                "sent or did not send",
+                static_cast<double>(counts.ended_connections)));
+    families->push_back(Counter("lm_http_requests_total",
+                                "Requests over HTTP, whatever the answer",
+                                static_cast<double>(counts.requests)));
+  }
+
   // Adds what is known of the files that are read again while the server runs.
   void AddReloads(std::vector<MetricFamily>* families) const {
     MetricFamily failures = CounterFamily(
@@ -219,91 +238,22 @@ class LiveGauges final : public prometheus::Collectable {
     families->push_back(std::move(refused));
   }
 
-  const MetricsExporter::Sources sources_;
+  const MetricsText::Sources sources_;
 };
-
-// A scrape takes milliseconds. Connections beyond these limits wait, or are
-// closed.
-constexpr unsigned kMaxConnections = 64;
-constexpr unsigned kIdleSeconds = 5;
-constexpr size_t kScraperBytes = 32 << 10;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MetricsExporter>> MetricsExporter::Start(
-    const std::string& address, const Sources& sources) {
-  auto exporter = absl::WrapUnique(new MetricsExporter);
-  exporter->collectables_ = {sources.metrics.registry(),
-                             std::make_shared<LiveGauges>(sources)};
-  const absl::Status cannot_listen = absl::UnavailableError(absl::StrCat(
-      "cannot listen on ", address, " for metrics: it is in use or not valid"));
-  if (absl::StartsWith(address, "unix:")) return cannot_listen;
-  std::string bound = address;
-  const auto sockets = ListenOn(&bound);
-  if (!sockets.ok()) return cannot_listen;
-  absl::Status status;
-  for (const ListeningSocket& socket : *sockets) {
-    const absl::Status served = exporter->Serve(socket.fd);
-    if (status.ok()) status = served;
-  }
-  if (!status.ok()) return status;
-  (void)absl::SimpleAtoi(bound.substr(bound.rfind(':') + 1), &exporter->port_);
-  return exporter;
-}
+MetricsText::MetricsText(const Sources& sources)
+    : collectables_{sources.metrics.registry(),
+                    std::make_shared<LiveGauges>(sources)} {}
 
-absl::Status MetricsExporter::Serve(int listening_socket) {
-  const auto answer = [](void* exporter, MHD_Connection* connection,
-                         const char* path, const char* method,
-                         const char* /*version*/, const char* /*upload*/,
-                         size_t* /*upload_size*/, void** /*request*/) {
-    return static_cast<const MetricsExporter*>(exporter)->Answer(connection,
-                                                                 path, method);
-  };
-  MHD_Daemon* daemon = MHD_start_daemon(
-      MHD_USE_EPOLL_INTERNAL_THREAD, /*port=*/0, nullptr, nullptr, +answer,
-      this, MHD_OPTION_LISTEN_SOCKET, listening_socket,
-      MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
-      MHD_OPTION_CONNECTION_TIMEOUT, kIdleSeconds,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kScraperBytes, MHD_OPTION_END);
-  if (daemon == nullptr) {
-    close(listening_socket);
-    return absl::UnavailableError("cannot start the server of the metrics");
-  }
-  daemons_.emplace_back(daemon);
-  return absl::OkStatus();
-}
-
-std::string MetricsExporter::Text() const {
+std::string MetricsText::operator()() const {
   std::vector<MetricFamily> families;
   for (const auto& collectable : collectables_) {
     std::vector<MetricFamily> collected = collectable->Collect();
     std::move(collected.begin(), collected.end(), std::back_inserter(families));
   }
   return prometheus::TextSerializer().Serialize(families);
-}
-
-MHD_Result MetricsExporter::Answer(MHD_Connection* connection,
-                                   absl::string_view path,
-                                   absl::string_view method) const {
-  std::string body;
-  unsigned code = MHD_HTTP_OK;
-  if (path != "/metrics") {
-    code = MHD_HTTP_NOT_FOUND;
-    body = "the metrics are at /metrics\n";
-  } else if (method != MHD_HTTP_METHOD_GET && method != MHD_HTTP_METHOD_HEAD) {
-    code = MHD_HTTP_METHOD_NOT_ALLOWED;
-    body = "expected GET or HEAD\n";
-  } else {
-    body = Text();
-  }
-  MHD_Response* response = MHD_create_response_from_buffer(
-      body.size(), body.data(), MHD_RESPMEM_MUST_COPY);
-  if (response == nullptr) return MHD_NO;
-  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-                          "text/plain; version=0.0.4; charset=utf-8");
-  const MHD_Result queued = MHD_queue_response(connection, code, response);
-  MHD_destroy_response(response);
-  return queued;
 }
 
 }  // namespace lmserve

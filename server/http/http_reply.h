@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LMSERVE_SERVER_HTTP_HTTP_REPLY_H_
+#define LMSERVE_SERVER_HTTP_HTTP_REPLY_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "server/call/task.h"
+#include "server/http/http_context.h"
+#include "server/http/http_response.h"
+#include "server/http/http_stream.h"
+#include "server/transport/request_reader.h"
+#include "server/transport/transport_call.h"
+
+namespace lmserve {
+
+inline constexpr char kJsonType[] = "application/json";
+inline constexpr char kNdjsonType[] = "application/x-ndjson";
+inline constexpr char kEventStreamType[] = "text/event-stream";
+
+// Returns the head of the answer to a call, with the fields by which the client
+// recognizes it.
+HttpResponseHead ReplyHead(const HttpContext& context, HttpStream& stream,
+                           const TransportCall& call, int code,
+                           absl::string_view content_type);
+
+// Sends a whole answer. Returns whether the connection may be kept.
+Task<bool> SendReply(const HttpContext& context, HttpStream& stream,
+                     const TransportCall& call, int code,
+                     absl::string_view content_type, std::string body);
+
+// Sends an error. Returns whether the connection may be kept.
+Task<bool> SendError(const HttpContext& context, HttpStream& stream,
+                     const TransportCall& call, const absl::Status& error);
+
+// Reads the body of a request, at most context.message_bytes, and reserves its
+// memory with `reader` before it comes.
+Task<absl::Status> ReadBody(const HttpContext& context, HttpStream& stream,
+                            RequestReader* reader, std::string* body);
+
+// Reads the body of a request in JSON and parses it. An empty body is an empty
+// message if `may_be_empty`.
+Task<absl::Status> ReadJsonRequest(const HttpContext& context,
+                                   HttpStream& stream, RequestReader* reader,
+                                   google::protobuf::Message* request,
+                                   bool may_be_empty = false);
+
+}  // namespace lmserve
+
+#endif  // LMSERVE_SERVER_HTTP_HTTP_REPLY_H_
