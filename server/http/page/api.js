@@ -7,6 +7,8 @@
  * @typedef {{name: string, version: string, isDefault: boolean, family: string, properties: Record<string, string>,
  *   aliases: string[], vocabularySize: string, stateBytes: string, fileBytes: string, loadSeconds: number,
  *   bidirectional: boolean, translation: boolean, reranker?: any}} ModelInfo
+ * @typedef {{models: ModelInfo[], refused: {name: string, version: string, reason: string}[],
+ *   loading: {name: string, version: string}[]}} ModelList
  * @typedef {{words: string[], ids: number[], logProbs: number[]}} NextWords
  * @typedef {{words: string[], logProbs: number[], unknown: boolean[], alternatives: NextWords[], ranks: number[],
  *   entropies: number[], ngramLengths: number[]}} WordScores
@@ -115,13 +117,15 @@ function textScore(score) {
 /** @param {string} text */
 const asText = (text) => ({text});
 
+/** @param {string | undefined} source */
+const asOptionalText = (source) => (source === undefined ? undefined : asText(source));
+
 /**
  * Returns everything that is served.
  * @param {AbortSignal} [signal]
- * @returns {Promise<{models: ModelInfo[], refused: {name: string, version: string, reason: string}[],
- *   loading: {name: string, version: string}[]}>}
  */
 export async function listModels(signal) {
+  /** @type {ModelList} */
   const list = {models: [], refused: [], loading: []};
   let token = "";
   do {
@@ -149,8 +153,8 @@ export async function score(request, signal) {
     ...rest,
     texts: texts.map((text) => (typeof text === "string" ? asText(text) : {words: {words: text}})),
     perWord: true,
+    sources: source === undefined ? [] : [asText(source)],
   };
-  if (source !== undefined) body.sources = [asText(source)];
   const answer = await (await post("score", body, signal)).json();
   return answer.scores.map(textScore);
 }
@@ -179,8 +183,8 @@ export async function rerankFeatures({models, candidates, perWord, source}, sign
     models,
     candidates: candidates.map(({text, features}) => ({text: asText(text), features})),
     normalization: perWord ? "NORMALIZATION_MEAN" : "NORMALIZATION_SUM",
+    source: asOptionalText(source),
   };
-  if (source !== undefined) body.source = asText(source);
   const answer = await (await post("rerank", body, signal)).json();
   const rows = new Array(candidates.length);
   for (const candidate of answer.candidates) rows[candidate.index ?? 0] = numbers(candidate.features);
@@ -220,7 +224,7 @@ async function* events(answer) {
 export async function* generate({prompt, ...rest}, signal) {
   const body = {...rest, prompt: asText(prompt)};
   for await (const message of events(await post("generate", body, signal, "text/event-stream"))) {
-    if (message.end) yield {end: message.end};
+    if (message.end) yield {end: {reason: message.end.reason.replace(/^REASON_/, ""), seed: message.end.seed}};
     else yield {word: message.word.word, logProb: number(message.word.logProb)};
   }
 }
@@ -259,8 +263,7 @@ function floats(base64) {
  * @returns {Promise<Inspection>}
  */
 export async function inspect({model, text, source, units}, signal) {
-  const body = {model, text: asText(text), units};
-  if (source !== undefined) body.source = asText(source);
+  const body = {model, text: asText(text), source: asOptionalText(source), units};
   const answer = await (await post("inspect", body, signal)).json();
   const layers = (answer.layers ?? []).map((/** @type {any} */ layer) => {
     const quantities = layer.quantities.map((/** @type {any} */ found) => ({

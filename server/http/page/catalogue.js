@@ -17,7 +17,7 @@
 
 const TONES = 6;
 
-/** @param {ModelInfo} info */
+/** @param {ModelInfo} info @returns {Model["role"]} */
 function roleOf(info) {
   if (info.family === "reranker") return "reranker";
   if (info.translation) return "translation";

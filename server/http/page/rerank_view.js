@@ -13,6 +13,7 @@ import {END, Latest, splitTexts} from "./reading.js";
 import {growingField} from "./text_field.js";
 import {differingWords} from "./track_layout.js";
 import {tracksOf} from "./tracks.js";
+import {showWord} from "./word_panel.js";
 
 /** @typedef {import("./catalogue.js").Model} Model */
 /** @typedef {import("./page.js").Page} Page */
@@ -40,7 +41,8 @@ export class RerankView {
     this.translators = page.models.filter(({role}) => role === "translation");
     this.field = growingField("Candidates, one to a line", () => this.refresh(), {placeholder: "Candidates, one to a line; features after |||"});
     this.source = growingField("Source that the candidates translate", () => this.refresh(), {placeholder: "What the candidates translate"});
-    this.lines = new LineView(() => {});
+    this.lines = new LineView((text, column) => this.select(text, column));
+    this.panel = element("aside", {class: "panel", "aria-label": "The chosen word"});
     this.controls = element("div", {class: "controls"});
     this.message = element("p", {class: "message", role: "status"});
     this.table = element("div", {class: "ranking"});
@@ -57,9 +59,12 @@ export class RerankView {
     /** @type {{names: string[], rows: number[][]}} */
     this.features = {names: [], rows: []};
     this.other = -1;
+    /** @type {{words: string[], readings: Map<string, Reading>, marked: boolean[]}[]} */
+    this.compared = [];
+    this.at = {text: -1, column: -1};
     this.element = element(
       "div",
-      {class: "view wide rerank"},
+      {class: "view rerank"},
       element(
         "div",
         {class: "study"},
@@ -70,8 +75,9 @@ export class RerankView {
         this.table,
         this.caption,
         this.lines.element,
-        element("div", {class: "below"}, actionButton("Copy as CSV", () => this.copyCsv()), actionButton("Print", () => print())),
+        element("div", {class: "below"}, actionButton("Copy as CSV", () => this.copyCsv(), {title: "key y"}), actionButton("Print", () => print(), {title: "key p"})),
       ),
+      this.panel,
     );
     this.source.element.hidden = true;
   }
@@ -89,7 +95,7 @@ export class RerankView {
   /** @param {Map<string, string>} values of the address */
   open(values) {
     const known = (/** @type {string} */ id) => [...this.models, ...this.translators].some((model) => model.id === id);
-    this.chosen = readList(values.get("models"), this.chosen.length > 0 ? this.chosen : contrastingModels(this.models)).filter(known);
+    this.chosen = readList(values.get("models"), this.chosen.length > 0 ? this.chosen : extremes(contrastingModels(this.models))).filter(known);
     this.normalization = NORMALIZATIONS.some(({value}) => value === values.get("per")) ? /** @type {string} */ (values.get("per")) : this.normalization;
     if (values.has("weights")) this.weights = readWeights(values.get("weights"));
     if (values.has("source")) this.source.set(values.get("source") ?? "");
@@ -136,7 +142,7 @@ export class RerankView {
     if (candidates.length === 0 || models.length === 0) {
       this.message.textContent = models.length === 0 ? "Choose a model above." : "Write candidates above, one to a line.";
       fill(this.table);
-      this.lines.show([], {text: -1, column: -1});
+      this.showCompared([]);
       return;
     }
     try {
@@ -278,33 +284,59 @@ export class RerankView {
     const texts = indices.flatMap((index) => splitTexts(this.candidates[index].text).slice(0, 1));
     const models = this.models.filter(({id}) => this.chosen.includes(id));
     if (texts.length < 2 || models.length === 0) {
-      this.caption.textContent = "";
-      this.lines.show([], {text: -1, column: -1});
+      this.showCompared([]);
       return;
     }
     try {
       const found = await this.comparing.run((signal) => Promise.all(models.map((model) => this.page.reader.read(model, texts, signal))));
       if (found === undefined) return;
       const marks = differingWords(texts[0], texts[1]);
-      this.caption.textContent = "The best, and the candidate that is chosen above. Words that only one of them has are underlined.";
-      this.lines.show(
-        texts.map((words, text) => {
-          const readings = new Map(models.map((model, index) => [model.id, found[index][text]]));
-          const ends = [...readings.values()].some(({bits}) => bits.length > words.length);
-          return {
-            title: text === 0 ? "The best" : "The other",
-            columns: ends ? [...words, END] : words,
-            tracks: tracksOf({models, readings, quantities: ["surprisal"], pair: ["", ""], influence: null}),
-            strips: [],
-            drawn: words.length,
-            marked: marks[text],
-          };
-        }),
-        {text: -1, column: -1},
+      this.showCompared(
+        texts.map((words, text) => ({
+          words,
+          readings: new Map(models.map((model, index) => [model.id, found[index][text]])),
+          marked: marks[text],
+        })),
       );
     } catch (error) {
       this.page.fail(error, this.message);
     }
+  }
+
+  /** @param {RerankView["compared"]} compared the best candidate and another, or nothing */
+  showCompared(compared) {
+    const isNew = compared.map(({words}) => words.join(" ")).join("\n") !== this.compared.map(({words}) => words.join(" ")).join("\n");
+    this.compared = compared;
+    this.caption.textContent = compared.length > 0 ? "The best, and the candidate that is chosen above. Words that only one of them has are underlined." : "";
+    if (isNew) this.at = firstMark(compared);
+    this.showLines();
+  }
+
+  showLines() {
+    const models = this.models.filter(({id}) => this.chosen.includes(id));
+    this.lines.show(
+      this.compared.map(({words, readings, marked}, text) => {
+        const ends = [...readings.values()].some(({bits}) => bits.length > words.length);
+        return {
+          title: text === 0 ? "The best" : "The other",
+          columns: ends ? [...words, END] : words,
+          tracks: tracksOf({models, readings, quantities: ["surprisal"], pair: ["", ""], influence: null}),
+          strips: [],
+          drawn: words.length,
+          marked,
+        };
+      }),
+      this.at,
+    );
+    const {text, column} = this.at;
+    if (text < 0) fill(this.panel);
+    else showWord(this.panel, {words: this.compared[text].words, column, models, readings: this.compared[text].readings}, {});
+  }
+
+  /** @param {number} text @param {number} column */
+  select(text, column) {
+    this.at = {text, column};
+    this.showLines();
   }
 
   showControls() {
@@ -338,6 +370,21 @@ export class RerankView {
     this.asking.cancel();
     this.comparing.cancel();
   }
+}
+
+/** @param {string[]} ids */
+const extremes = (ids) => ids.filter((_, at) => at === 0 || at === ids.length - 1);
+
+/**
+ * The first word in which the texts differ, of the second text if it has one.
+ * @param {{marked: boolean[]}[]} compared
+ */
+function firstMark(compared) {
+  for (const text of [1, 0]) {
+    const column = compared[text]?.marked.indexOf(true) ?? -1;
+    if (column >= 0) return {text, column};
+  }
+  return {text: compared.length > 0 ? 0 : -1, column: compared.length > 0 ? 0 : -1};
 }
 
 /** @param {number} value */

@@ -175,7 +175,7 @@ export class WriteView {
     try {
       do {
         this.wantsReading = false;
-        const words = [...this.ownWords(), ...this.drawn];
+        const words = [...this.shownWords(), ...this.drawn];
         const models = this.chosenModels();
         const found = words.length === 0 ? [] : await Promise.all(models.map((model) => this.page.reader.read(model, [words])));
         this.readings = new Map(found.map(([reading], index) => [models[index].id, reading]));
@@ -188,8 +188,13 @@ export class WriteView {
     }
   }
 
+  /** The words of the field, without one that is still being typed. */
+  shownWords() {
+    return this.parts().prefix !== "" && this.drawn.length === 0 ? this.ownWords().slice(0, -1) : this.ownWords();
+  }
+
   showLines() {
-    const own = this.ownWords();
+    const own = this.shownWords();
     const columns = [...own, ...this.drawn];
     const cut = (/** @type {Reading} */ reading) => ({...reading, bits: reading.bits.slice(0, columns.length), entropies: reading.entropies.slice(0, columns.length), ranks: reading.ranks.slice(0, columns.length)});
     const readings = new Map([...this.readings].map(([id, reading]) => [id, cut(reading)]));
