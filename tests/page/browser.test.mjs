@@ -289,7 +289,7 @@ test("rerank: weights move the rows", async () => {
   const order = () => page.locator("table.ranks tbody .candidate").allTextContents();
   const byModel = await order();
   assert.equal(byModel[0], "i have a book .");
-  const slider = page.getByRole("slider", {name: "Weight of demo"});
+  const slider = page.getByRole("slider", {name: "Weight of demo", exact: true});
   await slider.fill("0");
   await settled();
   const byFeature = await order();

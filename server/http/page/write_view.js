@@ -48,6 +48,8 @@ export class WriteView {
     this.readings = new Map();
     /** @type {Map<string, api.NextWords>} */
     this.next = new Map();
+    // What this.next follows.
+    this.place = {context: "", prefix: ""};
     this.column = -1;
     /** @type {string[]} */
     this.chosen = [];
@@ -149,14 +151,15 @@ export class WriteView {
 
   async refresh() {
     this.page.saveAddress();
-    const {context, prefix} = this.parts();
+    const place = this.parts();
     const models = this.chosenModels();
     try {
       const answers = await this.page.busy(
-        this.asking.run((signal) => Promise.all(models.map((model) => api.predict({model: model.id, context, k: NEXT, prefix}, signal)))),
+        this.asking.run((signal) => Promise.all(models.map((model) => api.predict({model: model.id, ...place, k: NEXT}, signal)))),
       );
       if (answers === undefined) return;
       this.message.textContent = models.length === 0 ? "Choose a model above." : "";
+      this.place = place;
       this.next = new Map(models.map((model, index) => [model.id, answers[index]]));
       this.showPanel();
       this.readSoon();
@@ -214,14 +217,14 @@ export class WriteView {
       );
       return;
     }
-    showNext(this.panel, {...this.parts(), models, next: this.next}, (word) => this.take(word));
+    showNext(this.panel, {...this.place, models, next: this.next}, (word) => this.take(word));
   }
 
   /** @param {string} word */
   take(word) {
-    const {context} = this.parts();
-    this.field.set(`${context} ${word} `.trimStart());
+    this.field.set(`${this.place.context} ${word} `.trimStart());
     this.onEdit();
+    this.field.focus();
     this.page.announce(`${word} is taken.`);
   }
 
