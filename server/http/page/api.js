@@ -250,45 +250,42 @@ export async function translate({model, source, ...beamSearch}, signal) {
   return [];
 }
 
-/** @param {string} base64 float32, little-endian */
-function floats(base64) {
-  const bytes = Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
-  return new Float32Array(bytes.buffer);
-}
-
 /**
  * What the layers of a recurrent model compute while it reads a text.
- * @param {{model: string, text: string, source?: string, units: number}} request
+ * @param {{model: string, text: string, source?: string, units: number}} request units: how many of each layer, those
+ *   that vary most
  * @param {AbortSignal} [signal]
  * @returns {Promise<Inspection>}
  */
 export async function inspect({model, text, source, units}, signal) {
-  const body = {model, text: asText(text), source: asOptionalText(source), units};
+  const body = {model, text: asText(text), source: asOptionalText(source), mostVariable: units, attention: source !== undefined};
   const answer = await (await post("inspect", body, signal)).json();
-  const layers = (answer.layers ?? []).map((/** @type {any} */ layer) => {
-    const quantities = layer.quantities.map((/** @type {any} */ found) => ({
-      quantity: found.quantity,
-      values: floats(found.values),
-    }));
-    return {
-      depth: layer.depth ?? 0,
-      isBackward: Boolean(layer.isBackward),
-      readsSource: Boolean(layer.readsSource),
-      firstWord: layer.readsSource ? 0 : 1,
-      units: layer.units,
-      positions: quantities[0].values.length / layer.units.length,
-      quantities,
-    };
-  });
-  return {layers, attention: attentionRows(answer)};
+  return {layers: answer.layers.map((/** @type {any} */ layer) => layerValues(layer, answer)), attention: attentionRows(answer)};
+}
+
+/** @param {any} layer @param {any} answer @returns {LayerValues} */
+function layerValues(layer, answer) {
+  const positions = (layer.readsSource ? answer.sourceWords : answer.words).length;
+  const size = positions * layer.units.length;
+  return {
+    depth: layer.depth,
+    isBackward: layer.isBackward,
+    readsSource: layer.readsSource,
+    // A text is read after <s>.
+    firstWord: layer.readsSource ? 0 : 1,
+    units: layer.units,
+    positions,
+    quantities: layer.quantities.map((/** @type {string} */ quantity, /** @type {number} */ at) => ({
+      quantity: quantity.replace(/^QUANTITY_/, ""),
+      values: Float32Array.from(layer.values.slice(at * size, (at + 1) * size), number),
+    })),
+  };
 }
 
 /** @param {any} answer */
-function attentionRows(answer) {
-  if (!answer.attention) return [];
-  const values = floats(answer.attention);
-  const columns = answer.attentionColumns;
-  return Array.from({length: values.length / columns}, (_, row) => [...values.slice(row * columns, (row + 1) * columns)]);
+function attentionRows({attention, words, sourceWords}) {
+  if (attention.length === 0) return [];
+  return words.map((/** @type {string} */ _, /** @type {number} */ row) => numbers(attention.slice(row * sourceWords.length, (row + 1) * sourceWords.length)));
 }
 
 /**

@@ -85,20 +85,17 @@ function rankOfKind({info}) {
 }
 
 /**
- * The models to begin with: the first of each family that reads texts, and of the
- * recurrent ones an LSTM, if there is one.
+ * The models to begin with: the one that sees least, the one that sees most, and
+ * one between them, an RNN if there is one.
  * @param {Model[]} models
  * @returns {string[]} ids
  */
 export function contrastingModels(models) {
-  const readers = models.filter((model) => model.role === "text");
-  const chosen = new Map();
-  for (const model of readers) {
-    const before = chosen.get(model.info.family);
-    if (!before || rankOfKind(model) < rankOfKind(before)) chosen.set(model.info.family, model);
-  }
-  const picked = [...chosen.values()].slice(0, 4);
-  return picked.length > 0 ? byReach(picked).map((model) => model.id) : models.filter((model) => model.role === "gap").slice(0, 2).map((model) => model.id);
+  const readers = byReach(models.filter((model) => model.role === "text"));
+  const between = readers.slice(1, -1);
+  const middle = between.find(({info}) => info.properties.cell === "rnn") ?? between[0];
+  const picked = [readers[0], middle, readers[readers.length - 1]].filter((model) => model !== undefined);
+  return [...new Set(picked.map((model) => model.id))];
 }
 
 /**

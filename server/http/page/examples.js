@@ -17,7 +17,7 @@ export const EXAMPLES = [
     at: "0.10",
     tracks: ["surprisal", "influence", "difference", "c"],
     note: "Students open exams if a proctor watches them, and books if a librarian does. A short context cannot know: " +
-      "the word that decides stands eight words before. A recurrent network carries it along in its state.",
+      "the word that decides stands eight words before. An LSTM carries it along in its memory; a plain RNN loses it.",
   },
   {
     title: "the cat is small",
@@ -36,9 +36,10 @@ export const EXAMPLES = [
   {
     title: "Jane and John",
     text: "jane walked into the room . john walked in too . it was late in the day and everyone was tired . jane said hi to john .",
-    at: "0.25",
+    at: "0.26",
     tracks: ["surprisal", "influence", "difference"],
-    note: "Jane greets the one who came in too. The longer the stretch between the two, the harder the name is to keep.",
+    note: "Jane greets the one who came in too. The longer the stretch between the two, the harder the name is to keep: " +
+      "of the small networks of the demo, only the GRU has begun to.",
   },
   {
     title: "I have, I has",

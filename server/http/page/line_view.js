@@ -53,6 +53,7 @@ export class LineView {
     new ResizeObserver(() => {
       if (Math.abs(this.element.clientWidth - this.width) > 1 && this.texts.length > 0) this.render();
     }).observe(this.element);
+    addEventListener("themechange", () => this.render());
     addEventListener("beforeprint", () => this.render(PRINT_WIDTH));
     addEventListener("afterprint", () => this.render());
   }

@@ -12,7 +12,7 @@ import {element, toggleButton} from "./dom.js";
  */
 export function optionRow(name, ...items) {
   const label = element("span", {class: "option-name", text: name});
-  return element("div", {class: "options", role: "group", "aria-label": name}, label, ...items);
+  return element("div", {class: "options", role: "group", "aria-label": name}, label, element("div", {class: "option-items"}, ...items));
 }
 
 /**

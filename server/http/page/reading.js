@@ -25,9 +25,10 @@ export const END = "</s>";
 
 const ALTERNATIVES = 12;
 const MOST_CACHED = 400;
-// An influence is measured against this number of other words in a place.
-const REPLACEMENTS = 3;
-const MOST_INFLUENCES = 60;
+// Influences are measured of this number of words before a word, against other words
+// that the model gave at least this share of the probability in their places.
+const MOST_INFLUENCES = 40;
+const LEAST_SHARE = 0.01;
 
 /**
  * The texts of a field: a line is a text.
@@ -54,6 +55,18 @@ function readingOf(score) {
     total: bitsOf(score.logProb),
     perplexity: score.perplexity,
   };
+}
+
+/**
+ * Other words that a model expected in a place.
+ * @param {api.NextWords} expected
+ * @param {string} own
+ * @param {number} at the place
+ */
+function replacements({words, logProbs}, own, at) {
+  return words
+    .map((word, index) => ({at, word, share: Math.exp(logProbs[index])}))
+    .filter(({word, share}) => share >= LEAST_SHARE && word !== own && !word.startsWith("<"));
 }
 
 /** Asks models, and remembers what they said. */
@@ -97,9 +110,11 @@ export class Reader {
   }
 
   /**
-   * By how many bits each earlier word made the word at a column less surprising
-   * than the words would have that the model expected in its place, weighted by
-   * how much it expected them.
+   * By how many bits each earlier word makes the word at a column less surprising
+   * than if one knew only what the model expected in the earlier word's place:
+   *   log P(word | text) − log sum_v P(v) P(word | text with v in the place)
+   * with v from the earlier word itself and the most probable others (prediction
+   * difference analysis: Robnik-Šikonja and Kononenko 2008).
    * @param {Model} model that reads from left to right
    * @param {string[]} words
    * @param {number} column
@@ -111,33 +126,18 @@ export class Reader {
     if (this.cache.has(key)) return this.cache.get(key);
     const [reading] = await this.read(model, [words], signal);
     const first = Math.max(0, column - MOST_INFLUENCES);
-    const isEnd = column === words.length;
-    /** @type {{at: number, weight: number, text: string[]}[]} */
-    const variants = [];
-    for (let at = first; at < column; ++at) {
-      const {words: others, logProbs} = reading.alternatives[at];
-      others
-        .map((word, index) => ({word, weight: Math.exp(logProbs[index])}))
-        .filter(({word}) => word !== words[at] && !word.startsWith("<"))
-        .slice(0, REPLACEMENTS)
-        .forEach(({word, weight}) => {
-          const text = words.slice(0, column + 1);
-          text[at] = word;
-          variants.push({at, weight, text});
-        });
-    }
-    /** @type {(number | null)[]} */
-    const values = words.map(() => null);
-    if (variants.length === 0) return this.remember(key, values);
-    const scores = await api.score({model: model.id, texts: variants.map(({text}) => text), includeEnd: isEnd}, signal);
-    const sums = words.map(() => ({bits: 0, weight: 0}));
-    variants.forEach(({at, weight}, index) => {
-      sums[at].bits += weight * Math.min(60, bitsOf(scores[index].words.logProbs[column]));
-      sums[at].weight += weight;
+    const variants = words.slice(0, column).flatMap((word, at) => (at < first ? [] : replacements(reading.alternatives[at], word, at)));
+    const texts = variants.map(({at, word}) => words.slice(0, column + 1).map((own, place) => (place === at ? word : own)));
+    const scores = texts.length > 0 ? await api.score({model: model.id, texts, includeEnd: column === words.length}, signal) : [];
+    const sums = words.map((_, at) => {
+      const own = 2 ** -reading.bits[at];
+      return {share: own, probability: own * 2 ** -reading.bits[column]};
     });
-    sums.forEach(({bits, weight}, at) => {
-      if (weight > 0) values[at] = bits / weight - Math.min(60, reading.bits[column]);
+    variants.forEach(({at, share}, index) => {
+      sums[at].share += share;
+      sums[at].probability += share * Math.exp(scores[index].words.logProbs[column]);
     });
+    const values = sums.map(({share, probability}, at) => (at < first || at >= column ? null : Math.log2(share / probability) - reading.bits[column]));
     return this.remember(key, values);
   }
 

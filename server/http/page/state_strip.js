@@ -36,6 +36,12 @@ export const STATES = [
 
 const UNIT_HEIGHT = 5;
 
+/** The colors of the page now, as a canvas needs them. */
+function palette() {
+  const probe = document.querySelector(".palette") ?? document.body.appendChild(element("span", {class: "palette hidden"}));
+  return getComputedStyle(probe);
+}
+
 /**
  * The strips of one layer. The rows of all of them are the same units, in the
  * order in which the state of each peaks.
@@ -106,7 +112,7 @@ export function stripRow(strip, columns, widths, isFirst) {
   const width = columns.reduce((sum, column) => sum + widths[column], 0);
   canvas.style.width = `${width}px`;
   canvas.style.height = `${strip.units * UNIT_HEIGHT}px`;
-  requestAnimationFrame(() => draw(canvas, strip, columns, widths, width));
+  draw(canvas, strip, columns, widths, width);
   canvas.addEventListener("pointermove", (event) => (canvas.title = titleAt(event, strip, columns, widths)));
   return element(
     "tr",
@@ -155,8 +161,7 @@ function draw(canvas, strip, columns, widths, width) {
   canvas.width = Math.round(width * scale);
   canvas.height = Math.round(strip.units * UNIT_HEIGHT * scale);
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const style = getComputedStyle(canvas);
-  const [more, less, zero] = ["--more", "--less", "--zero"].map((name) => style.getPropertyValue(name));
+  const {color: more, backgroundColor: less, borderTopColor: zero} = palette();
   context.scale(scale, scale);
   let x = 0;
   for (const column of columns) {

@@ -37,7 +37,7 @@ export const QUANTITIES = [
   {id: "luck", name: "luck", key: "l", help: "surprisal − entropy: above 0, the word is rarer than the model's words are here on average"},
   {id: "difference", name: "difference", key: "d", help: "surprisal of one model less that of another"},
   {id: "influence", name: "influence", key: "i", help: "how many bits each earlier word takes off the surprisal of the chosen word, " +
-    "against the words that the model expected in its place"},
+    "compared with knowing only what the model expected in its place"},
   {id: "unknown", name: "unknown words", key: "u", help: "words that are not in a model's vocabulary"},
   {id: "context", name: "context used", key: "k", help: "how many words before it the n-gram model used"},
 ];
