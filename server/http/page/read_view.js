@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Read: a text, and what models say about it.
 
-import * as api from "./api.js";
 import {readList} from "./address.js";
 import {byReach, contrastingModels} from "./catalogue.js";
 import {toCsv} from "./csv.js";
 import {actionButton, element, fill} from "./dom.js";
 import {EXAMPLES} from "./examples.js";
-import {LineView} from "./line_view.js";
-import {choice, focusMark, modelSwitches, optionRow, switches} from "./options.js";
-import {END, Latest, splitTexts} from "./reading.js";
+import {choice, modelSwitches, optionRow, switches} from "./options.js";
+import {END, splitTexts} from "./reading.js";
 import {STATES, stripTable, stripsOf} from "./state_strip.js";
-import {growingField} from "./text_field.js";
+import {Study} from "./study.js";
 import {QUANTITIES, tableOf, tracksOf} from "./tracks.js";
 import {showWord} from "./word_panel.js";
 
@@ -22,19 +20,12 @@ import {showWord} from "./word_panel.js";
 const UNITS = 24;
 const MOST_WORDS = 3000;
 
-export class ReadView {
+export class ReadView extends Study {
   /** @param {Page} page */
   constructor(page) {
-    this.page = page;
+    super(page, {name: "read", label: "Text to read, one to a line", onEdit: () => this.onEdit(), onSelect: (text, column) => this.select(text, column)});
     this.models = byReach(page.models.filter(({role}) => role === "text" || role === "gap"));
-    this.field = growingField("Text to read, one to a line", () => this.onEdit());
-    this.lines = new LineView((text, column) => this.select(text, column));
-    this.panel = element("aside", {class: "panel", "aria-label": "The chosen word", "aria-live": "off"});
-    this.controls = element("div", {class: "controls"});
     this.note = element("p", {class: "note"});
-    this.message = element("p", {class: "message", role: "status"});
-    this.reading = new Latest();
-    this.detail = new Latest();
     /** @type {string[][]} */
     this.texts = [];
     /** @type {Map<string, Reading[]>} */
@@ -50,37 +41,29 @@ export class ReadView {
     this.tracks = [];
     /** @type {[string, string]} */
     this.pair = ["", ""];
-    this.element = element(
-      "div",
-      {class: "view read"},
+    fill(
+      this.column,
+      this.field.element,
+      this.controls,
+      this.note,
+      this.message,
+      this.lines.element,
       element(
         "div",
-        {class: "study"},
-        this.field.element,
-        this.controls,
-        this.note,
-        this.message,
-        this.lines.element,
-        element(
-          "div",
-          {class: "below"},
-          actionButton("Copy as CSV", () => this.copyCsv(), {title: "The tracks as a table · key y"}),
-          actionButton("Print", () => print(), {title: "A figure for a paper · key p"}),
-          legend(),
-        ),
+        {class: "below"},
+        actionButton("Copy as CSV", () => this.copyCsv(), {title: "The tracks as a table · key y"}),
+        actionButton("Print", () => print(), {title: "A figure for a paper · key p"}),
+        legend(),
       ),
-      this.panel,
     );
   }
 
   keys() {
     return [
       ...[...QUANTITIES, ...STATES].map(({id, key, name}) => ({key, name: `track: ${name}`, act: () => this.setTracks(toggled(this.tracks, id))})),
-      {key: "x", name: "next example", act: () => this.nextExample()},
-      {key: "e", name: "edit the text", act: () => this.field.focus()},
-      {key: "w", name: "walk the words: then ← → ↑ ↓", act: () => this.lines.focusSelected()},
+      {key: "x", name: "next example", act: () => this.showExample(this.nextOf(EXAMPLES))},
       {key: "y", name: "copy the tracks as CSV", act: () => this.copyCsv()},
-      {key: "p", name: "print", act: () => print()},
+      ...this.studyKeys(),
     ];
   }
 
@@ -135,11 +118,6 @@ export class ReadView {
     this.refresh();
   }
 
-  nextExample() {
-    const now = EXAMPLES.findIndex(({text}) => text === this.field.value());
-    this.showExample(EXAMPLES[(now + 1) % EXAMPLES.length]);
-  }
-
   /** @param {import("./examples.js").Example} example */
   showExample(example) {
     this.field.set(example.text);
@@ -160,20 +138,14 @@ export class ReadView {
       return;
     }
     const models = this.chosenModels();
-    try {
-      const answers = await this.page.busy(
-        this.reading.run((signal) => Promise.all(models.map((model) => this.page.reader.read(model, texts, signal)))),
-      );
-      if (answers === undefined) return;
-      this.message.textContent = models.length === 0 ? "Choose a model above." : "";
-      this.texts = texts;
-      this.readings = new Map(models.map((model, index) => [model.id, answers[index]]));
-      this.clampSelection();
-      this.show();
-      await this.refreshDetail();
-    } catch (error) {
-      this.page.fail(error, this.message);
-    }
+    const answers = await this.ask(this.asking, (signal) => Promise.all(models.map((model) => this.page.reader.read(model, texts, signal))));
+    if (answers === undefined) return;
+    if (models.length === 0) this.message.textContent = "Choose a model above.";
+    this.texts = texts;
+    this.readings = new Map(models.map((model, index) => [model.id, answers[index]]));
+    this.clampSelection();
+    this.show();
+    await this.refreshDetail();
   }
 
   clampSelection() {
@@ -188,41 +160,30 @@ export class ReadView {
     const {text, column} = this.at;
     const wantsInfluence = this.tracks.includes("influence") && text >= 0;
     const inspected = STATES.some(({id}) => this.tracks.includes(id)) ? models.filter(({isRecurrent}) => isRecurrent) : [];
-    try {
-      const found = await this.page.busy(
-        this.detail.run(async (signal) => {
-          const influences = await Promise.all(
-            wantsInfluence
-              ? models
-                  .filter(({role}) => role === "text")
-                  .map(async (model) => /** @type {const} */ ([model.id, await this.page.reader.influences(model, this.texts[text], column, signal)]))
-              : [],
-          );
-          const layers = await Promise.all(this.texts.map((words) => this.inspectAll(inspected, words, signal)));
-          return {influences, layers};
-        }),
-      );
-      if (!found) return;
-      this.influence = wantsInfluence ? {word: this.columns(text)[column], values: new Map(found.influences)} : null;
-      this.layers = found.layers;
-      if (wantsInfluence || inspected.length > 0) this.show();
-    } catch (error) {
-      if (error instanceof api.ApiError && [404, 501].includes(error.code)) {
-        this.message.textContent = "This server does not show gates and states.";
-      } else {
-        this.page.fail(error, this.message);
-      }
-    }
+    if (!wantsInfluence && inspected.length === 0) return;
+    const found = await this.ask(this.looking, async (signal) => {
+      const influenced = wantsInfluence ? models.filter(({role}) => role === "text") : [];
+      const influences = await Promise.all(influenced.map((model) => this.page.reader.influences(model, this.texts[text], column, signal)));
+      const layers = await Promise.all(this.texts.map((words) => this.inspectAll(inspected, words, signal)));
+      return {influences: new Map(influenced.map(({id}, index) => [id, influences[index]])), layers};
+    });
+    if (found === undefined) return;
+    this.influence = wantsInfluence ? {word: this.columns(text)[column], values: found.influences} : null;
+    this.layers = found.layers.map((layers) => layers ?? new Map());
+    if (found.layers.includes(null)) this.message.textContent = "This server does not show gates and states.";
+    this.show();
   }
 
   /**
+   * The last layer of each model; null if the server does not show layers.
    * @param {Model[]} models
    * @param {string[]} words
    * @param {AbortSignal} signal
    */
   async inspectAll(models, words, signal) {
     const all = await Promise.all(models.map((model) => this.page.reader.inspect(model, words, UNITS, signal)));
-    return new Map(models.map((model, index) => [model.id, all[index].layers[all[index].layers.length - 1]]));
+    if (all.includes(null)) return null;
+    return new Map(all.map((found, index) => [models[index].id, /** @type {any} */ (found).layers.at(-1)]));
   }
 
   /** @param {number} text */
@@ -309,23 +270,15 @@ export class ReadView {
   }
 
   showControls() {
-    const mark = focusMark(this.controls);
-    const example = EXAMPLES.find(({text}) => text === this.field.value());
     const stateIds = this.statesOfModels();
-    fill(
+    this.replaceControls(
       this.controls,
-      optionRow(
-        "Examples",
-        ...EXAMPLES.map((each) =>
-          element("button", {type: "button", class: "example", text: each.title, "aria-current": each === example ? "true" : null, "data-id": each.title, click: () => this.showExample(each)}),
-        ),
-      ),
+      this.exampleRow(EXAMPLES, (example) => this.showExample(example)),
       optionRow("Models", ...modelSwitches(this.models, this.chosen, (ids) => { this.chosen = ids; this.refresh(); })),
       optionRow("Tracks", ...switches(QUANTITIES, this.tracks, (ids) => this.setTracks(ids)), this.tracks.includes("difference") && this.chosen.length > 2 && this.pairChoice()),
       stateIds.length > 0 && optionRow("Inside", ...switches(STATES.filter(({id}) => stateIds.includes(id)), this.tracks, (ids) => this.setTracks(ids))),
     );
-    this.note.textContent = example?.note ?? "";
-    mark.restore();
+    this.note.textContent = EXAMPLES.find(({text}) => text === this.field.value())?.note ?? "";
   }
 
   /** The states and gates that the chosen models have. */
@@ -347,18 +300,12 @@ export class ReadView {
     );
   }
 
-  async copyCsv() {
+  copyCsv() {
     const tables = this.texts.map((_, text) => {
       const columns = this.columns(text);
       return toCsv([...tableOf(columns, this.tracksOfText(text)), ...stripTable(this.stripsOfText(text), columns.length)]);
     });
-    await navigator.clipboard.writeText(tables.join("\r\n"));
-    this.page.announce("The tracks are copied as CSV.", true);
-  }
-
-  close() {
-    this.reading.cancel();
-    this.detail.cancel();
+    return this.copy(tables.join("\r\n"));
   }
 }
 

@@ -142,18 +142,23 @@ export class Reader {
   }
 
   /**
-   * The gates and states of a recurrent model.
+   * The gates and states of a recurrent model; null if the server does not show them.
    * @param {Model} model
    * @param {string[]} words
    * @param {number} units
    * @param {AbortSignal} [signal]
    * @param {string} [source]
-   * @returns {Promise<api.Inspection>}
+   * @returns {Promise<api.Inspection | null>}
    */
   async inspect(model, words, units, signal, source) {
     const key = ["inspect", model.id, model.info.version, units, source ?? "", words.join(" ")].join("\n");
     if (this.cache.has(key)) return this.cache.get(key);
-    return this.remember(key, await api.inspect({model: model.id, text: words.join(" "), source, units}, signal));
+    try {
+      return this.remember(key, await api.inspect({model: model.id, text: words.join(" "), source, units}, signal));
+    } catch (error) {
+      if (error instanceof api.ApiError && [404, 501].includes(error.code)) return this.remember(key, null);
+      throw error;
+    }
   }
 }
 

@@ -7,9 +7,9 @@ import {readCandidates, rankCandidates, readWeights, writeWeights} from "./candi
 import {byReach, contrastingModels} from "./catalogue.js";
 import {toCsv} from "./csv.js";
 import {actionButton, element, fill} from "./dom.js";
-import {LineView} from "./line_view.js";
-import {choice, focusMark, modelSwitches, optionRow} from "./options.js";
-import {END, Latest, splitTexts} from "./reading.js";
+import {choice, modelSwitches, optionRow} from "./options.js";
+import {END, splitTexts} from "./reading.js";
+import {Study} from "./study.js";
 import {growingField} from "./text_field.js";
 import {differingWords} from "./track_layout.js";
 import {tracksOf} from "./tracks.js";
@@ -33,22 +33,21 @@ const MOST_WEIGHT = 2;
 const IMPOSSIBLE = -1e5;
 const MOVE = 260;
 
-export class RerankView {
+export class RerankView extends Study {
   /** @param {Page} page */
   constructor(page) {
-    this.page = page;
+    super(page, {
+      name: "rerank",
+      label: "Candidates, one to a line",
+      placeholder: "Candidates, one to a line; features after |||",
+      onEdit: () => this.refresh(),
+      onSelect: (text, column) => this.select(text, column),
+    });
     this.models = byReach(page.models.filter(({role}) => role === "text" || role === "gap"));
     this.translators = page.models.filter(({role}) => role === "translation");
-    this.field = growingField("Candidates, one to a line", () => this.refresh(), {placeholder: "Candidates, one to a line; features after |||"});
     this.source = growingField("Source that the candidates translate", () => this.refresh(), {placeholder: "What the candidates translate"});
-    this.lines = new LineView((text, column) => this.select(text, column));
-    this.panel = element("aside", {class: "panel", "aria-label": "The chosen word"});
-    this.controls = element("div", {class: "controls"});
-    this.message = element("p", {class: "message", role: "status"});
     this.table = element("div", {class: "ranking"});
     this.caption = element("p", {class: "note"});
-    this.asking = new Latest();
-    this.comparing = new Latest();
     /** @type {string[]} */
     this.chosen = [];
     this.normalization = "text";
@@ -62,33 +61,26 @@ export class RerankView {
     /** @type {{words: string[], readings: Map<string, Reading>, marked: boolean[]}[]} */
     this.compared = [];
     this.at = {text: -1, column: -1};
-    this.element = element(
-      "div",
-      {class: "view rerank"},
-      element(
-        "div",
-        {class: "study"},
-        this.source.element,
-        this.field.element,
-        this.controls,
-        this.message,
-        this.table,
-        this.caption,
-        this.lines.element,
-        element("div", {class: "below"}, actionButton("Copy as CSV", () => this.copyCsv(), {title: "key y"}), actionButton("Print", () => print(), {title: "key p"})),
-      ),
-      this.panel,
+    fill(
+      this.column,
+      this.source.element,
+      this.field.element,
+      this.controls,
+      this.message,
+      this.table,
+      this.caption,
+      this.lines.element,
+      element("div", {class: "below"}, actionButton("Copy as CSV", () => this.copyCsv(), {title: "key y"}), actionButton("Print", () => print(), {title: "key p"})),
     );
     this.source.element.hidden = true;
   }
 
   keys() {
     return [
-      {key: "x", name: "next example", act: () => this.nextExample()},
-      {key: "e", name: "edit the candidates", act: () => this.field.focus()},
+      {key: "x", name: "next example", act: () => this.showExample(this.nextOf(EXAMPLES))},
       {key: "0", name: "weights as in the beginning", act: () => this.resetWeights()},
       {key: "y", name: "copy the table as CSV", act: () => this.copyCsv()},
-      {key: "p", name: "print", act: () => print()},
+      ...this.studyKeys(),
     ];
   }
 
@@ -115,13 +107,8 @@ export class RerankView {
     ]);
   }
 
-  nextExample() {
-    const now = EXAMPLES.findIndex(({text}) => text === this.field.value());
-    this.showExample(EXAMPLES[(now + 1) % EXAMPLES.length].text);
-  }
-
-  /** @param {string} text */
-  showExample(text) {
+  /** @param {{text: string}} example */
+  showExample({text}) {
     this.field.set(text);
     this.other = -1;
     this.chosen = this.chosen.filter((id) => !this.translators.some((model) => model.id === id));
@@ -145,19 +132,12 @@ export class RerankView {
       this.showCompared([]);
       return;
     }
-    try {
-      const source = this.source.element.hidden ? undefined : this.source.value().trim();
-      const found = await this.page.busy(
-        this.asking.run((signal) => api.rerankFeatures({models, candidates, perWord: this.normalization === "word", source}, signal)),
-      );
-      if (found === undefined) return;
-      this.message.textContent = "";
-      this.candidates = candidates;
-      this.features = found;
-      this.show(false);
-    } catch (error) {
-      this.page.fail(error, this.message);
-    }
+    const source = this.source.element.hidden ? undefined : this.source.value().trim();
+    const found = await this.ask(this.asking, (signal) => api.rerankFeatures({models, candidates, perWord: this.normalization === "word", source}, signal));
+    if (found === undefined) return;
+    this.candidates = candidates;
+    this.features = found;
+    this.show(false);
   }
 
   /** @param {string} name of a feature */
@@ -287,20 +267,16 @@ export class RerankView {
       this.showCompared([]);
       return;
     }
-    try {
-      const found = await this.comparing.run((signal) => Promise.all(models.map((model) => this.page.reader.read(model, texts, signal))));
-      if (found === undefined) return;
-      const marks = differingWords(texts[0], texts[1]);
-      this.showCompared(
-        texts.map((words, text) => ({
-          words,
-          readings: new Map(models.map((model, index) => [model.id, found[index][text]])),
-          marked: marks[text],
-        })),
-      );
-    } catch (error) {
-      this.page.fail(error, this.message);
-    }
+    const found = await this.ask(this.looking, (signal) => Promise.all(models.map((model) => this.page.reader.read(model, texts, signal))));
+    if (found === undefined) return;
+    const marks = differingWords(texts[0], texts[1]);
+    this.showCompared(
+      texts.map((words, text) => ({
+        words,
+        readings: new Map(models.map((model, index) => [model.id, found[index][text]])),
+        marked: marks[text],
+      })),
+    );
   }
 
   /** @param {RerankView["compared"]} compared the best candidate and another, or nothing */
@@ -340,15 +316,10 @@ export class RerankView {
   }
 
   showControls() {
-    const mark = focusMark(this.controls);
-    const text = this.field.value();
     const onModels = (/** @type {string[]} */ ids) => { this.chosen = ids; this.refresh(); };
-    fill(
+    this.replaceControls(
       this.controls,
-      optionRow(
-        "Examples",
-        ...EXAMPLES.map((each) => element("button", {type: "button", class: "example", text: each.title, "aria-current": each.text === text ? "true" : null, click: () => this.showExample(each.text)})),
-      ),
+      this.exampleRow(EXAMPLES, (example) => this.showExample(example)),
       optionRow("Models", ...modelSwitches([...this.models, ...this.translators], this.chosen, onModels)),
       optionRow(
         "Features",
@@ -356,19 +327,12 @@ export class RerankView {
         actionButton("Weights as in the beginning", () => this.resetWeights(), {title: "key 0"}),
       ),
     );
-    mark.restore();
   }
 
-  async copyCsv() {
+  copyCsv() {
     const {names, rows} = this.features;
     const body = this.ranking().map(({index, score}, rank) => [rank + 1, this.candidates[index].text, ...rows[index], score]);
-    await navigator.clipboard.writeText(toCsv([["rank", "candidate", ...names, "score"], ...body]));
-    this.page.announce("The table is copied as CSV.", true);
-  }
-
-  close() {
-    this.asking.cancel();
-    this.comparing.cancel();
+    return this.copy(toCsv([["rank", "candidate", ...names, "score"], ...body]));
   }
 }
 

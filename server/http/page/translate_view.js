@@ -7,11 +7,11 @@ import {attentionFigure, sourceRow} from "./attention_figure.js";
 import {writeCandidates} from "./candidates.js";
 import {contrastingModels} from "./catalogue.js";
 import {actionButton, element, fill} from "./dom.js";
-import {LineView, widthOf} from "./line_view.js";
-import {choice, focusMark, optionRow, slider} from "./options.js";
-import {END, Latest} from "./reading.js";
+import {widthOf} from "./line_view.js";
+import {choice, optionRow, slider} from "./options.js";
+import {END} from "./reading.js";
 import {stepOfAttention} from "./scale.js";
-import {growingField} from "./text_field.js";
+import {Study} from "./study.js";
 import {tracksOf} from "./tracks.js";
 import {showWord} from "./word_panel.js";
 
@@ -26,55 +26,39 @@ const EXAMPLES = [
   {title: "the proctor's exams", text: ". exams their opened students the clock the started proctor the as"},
 ];
 const UNITS = 1;
+const MOST_SHOWN = 8;
 
-export class TranslateView {
+export class TranslateView extends Study {
   /** @param {Page} page */
   constructor(page) {
-    this.page = page;
+    super(page, {name: "translate", label: "Text to translate", placeholder: "A text to translate", onEdit: () => this.onEdit(), onSelect: (_, column) => this.select(column)});
     this.models = page.models.filter(({role}) => role === "translation");
-    this.field = growingField("Text to translate", () => this.onEdit(), {placeholder: "A text to translate"});
-    this.controls = element("div", {class: "controls"});
-    this.settings = element("div", {class: "settings"});
-    this.message = element("p", {class: "message", role: "status"});
     this.list = element("div", {class: "ranking"});
-    this.lines = new LineView((_, column) => this.select(column));
-    this.panel = element("aside", {class: "panel", "aria-label": "The chosen word"});
-    this.asking = new Latest();
-    this.looking = new Latest();
     this.options = {model: "", size: 8, alpha: 0.6};
     /** @type {api.Hypothesis[]} */
     this.hypotheses = [];
     this.place = 0;
-    this.column = 0;
+    this.at = 0;
     /** @type {Reading | null} */
     this.reading = null;
     /** @type {number[][]} */
     this.attention = [];
-    this.element = element(
-      "div",
-      {class: "view translate"},
-      element(
-        "div",
-        {class: "study"},
-        this.field.element,
-        this.controls,
-        this.settings,
-        this.message,
-        this.lines.element,
-        this.list,
-        element("div", {class: "below"}, actionButton("Rerank these", () => this.rerank(), {title: "key r"}), actionButton("Print", () => print())),
-      ),
-      this.panel,
+    fill(
+      this.column,
+      this.field.element,
+      this.controls,
+      this.message,
+      this.lines.element,
+      this.list,
+      element("div", {class: "below"}, actionButton("Rerank these", () => this.rerank(), {title: "key r"}), actionButton("Print", () => print(), {title: "key p"})),
     );
   }
 
   keys() {
     return [
-      {key: "x", name: "next example", act: () => this.nextExample()},
-      {key: "e", name: "edit the source", act: () => this.field.focus()},
-      {key: "w", name: "walk the words: then ← →", act: () => this.lines.focusSelected()},
+      {key: "x", name: "next example", act: () => this.showExample(this.nextOf(EXAMPLES))},
       {key: "r", name: "rerank the translations", act: () => this.rerank()},
-      {key: "p", name: "print", act: () => print()},
+      ...this.studyKeys(),
     ];
   }
 
@@ -91,7 +75,7 @@ export class TranslateView {
       alpha: readNumber(values.get("alpha"), 0, 2, this.options.alpha),
     };
     this.place = readNumber(values.get("place"), 0, 31, this.place);
-    this.column = readNumber(values.get("at"), 0, 999, this.column);
+    this.at = readNumber(values.get("at"), 0, 999, this.at);
     if (values.has("text") || this.field.value() === "") this.field.set(values.get("text") ?? EXAMPLES[0].text);
     this.refresh();
   }
@@ -103,7 +87,7 @@ export class TranslateView {
       ["beam", String(this.options.size)],
       ["alpha", String(this.options.alpha)],
       ["place", this.place === 0 ? "" : String(this.place)],
-      ["at", String(this.column)],
+      ["at", String(this.at)],
     ]);
   }
 
@@ -111,20 +95,25 @@ export class TranslateView {
     return this.field.value().trim().replace(/\s+/g, " ");
   }
 
-  nextExample() {
-    const now = EXAMPLES.findIndex(({text}) => text === this.field.value());
-    this.field.set(EXAMPLES[(now + 1) % EXAMPLES.length].text);
+  /** @param {{text: string}} example */
+  showExample({text}) {
+    this.field.set(text);
     this.onEdit();
   }
 
   onEdit() {
     this.place = 0;
-    this.column = 0;
+    this.at = 0;
     this.refresh();
   }
 
   async refresh() {
     this.showControls();
+    await this.search();
+  }
+
+  /** Searches, and leaves the controls alone: one of them may be in use. */
+  async search() {
     this.page.saveAddress();
     const source = this.sourceText();
     if (source === "") {
@@ -134,18 +123,11 @@ export class TranslateView {
       return;
     }
     const {model, size, alpha} = this.options;
-    try {
-      const found = await this.page.busy(
-        this.asking.run((signal) => api.translate({model, source, size, best: Math.min(size, 8), lengthAlpha: alpha}, signal)),
-      );
-      if (found === undefined) return;
-      this.message.textContent = "";
-      this.hypotheses = found;
-      this.place = Math.min(this.place, found.length - 1);
-      await this.look();
-    } catch (error) {
-      this.page.fail(error, this.message);
-    }
+    const found = await this.ask(this.asking, (signal) => api.translate({model, source, size, best: Math.min(size, MOST_SHOWN), lengthAlpha: alpha}, signal));
+    if (found === undefined) return;
+    this.hypotheses = found;
+    this.place = Math.min(this.place, found.length - 1);
+    await this.look();
   }
 
   /** Asks for what belongs to the chosen translation. */
@@ -155,37 +137,17 @@ export class TranslateView {
     const hypothesis = this.hypotheses[this.place];
     if (!hypothesis || !model) return;
     const source = this.sourceText();
-    try {
-      const found = await this.looking.run(async (signal) => {
-        const [[reading], inspection] = await Promise.all([
-          this.page.reader.read(model, [hypothesis.words], signal, source),
-          this.inspect(model, hypothesis.words, source, signal),
-        ]);
-        return {reading, attention: inspection?.attention ?? []};
-      });
-      if (found === undefined) return;
-      this.reading = found.reading;
-      this.attention = found.attention;
-      this.show();
-    } catch (error) {
-      this.page.fail(error, this.message);
-    }
-  }
-
-  /**
-   * Returns null if the server does not show what models do inside.
-   * @param {Model} model
-   * @param {string[]} words
-   * @param {string} source
-   * @param {AbortSignal} signal
-   */
-  async inspect(model, words, source, signal) {
-    try {
-      return await this.page.reader.inspect(model, words, UNITS, signal, source);
-    } catch (error) {
-      if (error instanceof api.ApiError && [404, 501].includes(error.code)) return null;
-      throw error;
-    }
+    const found = await this.ask(this.looking, (signal) =>
+      Promise.all([
+        this.page.reader.read(model, [hypothesis.words], signal, source),
+        this.page.reader.inspect(model, hypothesis.words, UNITS, signal, source),
+      ]),
+    );
+    if (found === undefined) return;
+    const [[reading], inspection] = found;
+    this.reading = reading;
+    this.attention = inspection?.attention ?? [];
+    this.show();
   }
 
   columns() {
@@ -200,16 +162,16 @@ export class TranslateView {
     const model = this.models.find(({id}) => id === this.options.model);
     if (!this.reading || !model) return;
     const columns = this.columns();
-    this.column = Math.min(this.column, columns.length - 1);
+    this.at = Math.min(this.at, columns.length - 1);
     const readings = new Map([[model.id, this.reading]]);
     const tracks = tracksOf({models: [model], readings, quantities: ["surprisal", "entropy"], pair: ["", ""], influence: null});
     this.lines.show(
       [{title: "Translation", columns, tracks: [...tracks, ...this.attentionTracks()], strips: [], drawn: columns.length, above: (layout) => this.figure(layout)}],
-      {text: 0, column: this.column},
+      {text: 0, column: this.at},
     );
     showWord(
       this.panel,
-      {words: this.hypotheses[this.place].words, column: this.column, models: [model], readings},
+      {words: this.hypotheses[this.place].words, column: this.at, models: [model], readings},
       {},
     );
   }
@@ -245,8 +207,8 @@ export class TranslateView {
     return element(
       "div",
       {class: "attention", "aria-hidden": "true"},
-      sourceRow(shown, sourceCenters, this.attention[this.column], total),
-      attentionFigure({source: shown, sourceCenters, centers, attention: this.attention, chosen: this.column, width: total}),
+      sourceRow(shown, sourceCenters, this.attention[this.at], total),
+      attentionFigure({source: shown, sourceCenters, centers, attention: this.attention, chosen: this.at, width: total}),
     );
   }
 
@@ -283,7 +245,7 @@ export class TranslateView {
 
   /** @param {number} column */
   select(column) {
-    this.column = column;
+    this.at = column;
     this.show();
     this.page.saveAddress();
   }
@@ -296,11 +258,9 @@ export class TranslateView {
   }
 
   showControls() {
-    const mark = focusMark(this.controls);
-    const text = this.field.value();
-    fill(
+    this.replaceControls(
       this.controls,
-      optionRow("Examples", ...EXAMPLES.map((each) => element("button", {type: "button", class: "example", text: each.title, "aria-current": each.text === text ? "true" : null, click: () => { this.field.set(each.text); this.onEdit(); }}))),
+      this.exampleRow(EXAMPLES, (example) => this.showExample(example)),
       optionRow(
         "Model",
         choice("Translation model", this.models.map(({id}) => ({value: id, text: id})), this.options.model, (id) => { this.options.model = id; this.refresh(); }),
@@ -308,24 +268,6 @@ export class TranslateView {
         slider("length exponent", {least: 0, most: 2, step: 0.1, value: this.options.alpha, format: (value) => value.toFixed(1)}, (value) => { this.options.alpha = value; this.search(); }),
       ),
     );
-    mark.restore();
-  }
-
-  /** Searches again while a slider moves; it must not be replaced then. */
-  async search() {
-    this.page.saveAddress();
-    const {model, size, alpha} = this.options;
-    const source = this.sourceText();
-    const found = await this.asking.run((signal) => api.translate({model, source, size, best: Math.min(size, 8), lengthAlpha: alpha}, signal));
-    if (found === undefined) return;
-    this.hypotheses = found;
-    this.place = Math.min(this.place, found.length - 1);
-    await this.look();
-  }
-
-  close() {
-    this.asking.cancel();
-    this.looking.cancel();
   }
 }
 

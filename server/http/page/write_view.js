@@ -5,10 +5,8 @@ import * as api from "./api.js";
 import {readList, readNumber} from "./address.js";
 import {byReach, contrastingModels} from "./catalogue.js";
 import {actionButton, element, fill} from "./dom.js";
-import {LineView} from "./line_view.js";
-import {choice, focusMark, modelSwitches, optionRow, slider, switches} from "./options.js";
-import {Latest} from "./reading.js";
-import {growingField} from "./text_field.js";
+import {choice, modelSwitches, optionRow, slider, switches} from "./options.js";
+import {Study} from "./study.js";
 import {QUANTITIES, tracksOf} from "./tracks.js";
 import {showNext, showWord} from "./word_panel.js";
 
@@ -27,20 +25,13 @@ const REASONS = {
   NO_WORD: "No word is possible any more",
 };
 
-export class WriteView {
+export class WriteView extends Study {
   /** @param {Page} page */
   constructor(page) {
-    this.page = page;
+    super(page, {name: "write", label: "Text to continue", placeholder: "Begin a sentence", onEdit: () => this.onEdit(), onSelect: (_, column) => this.select(column)});
     this.models = byReach(page.models.filter(({role}) => role === "text"));
-    this.field = growingField("Text to continue", () => this.onEdit(), {placeholder: "Begin a sentence"});
-    this.lines = new LineView((text, column) => this.select(text, column));
-    this.panel = element("aside", {class: "panel", "aria-label": "Next words"});
-    this.controls = element("div", {class: "controls"});
     this.settings = element("div", {class: "settings"});
     this.ending = element("div", {class: "ending"});
-    this.message = element("p", {class: "message", role: "status"});
-    this.asking = new Latest();
-    this.drawing = new Latest();
     this.isDrawing = false;
     /** @type {string[]} */
     this.drawn = [];
@@ -50,19 +41,14 @@ export class WriteView {
     this.next = new Map();
     // What this.next follows.
     this.place = {context: "", prefix: ""};
-    this.column = -1;
+    this.at = -1;
     /** @type {string[]} */
     this.chosen = [];
     this.tracks = ["surprisal", "luck"];
     this.options = {by: "", temperature: 1, topP: 1, words: 20, seed: ""};
     this.isReading = false;
     this.wantsReading = false;
-    this.element = element(
-      "div",
-      {class: "view write"},
-      element("div", {class: "study"}, this.field.element, this.controls, this.settings, this.ending, this.message, this.lines.element),
-      this.panel,
-    );
+    fill(this.column, this.field.element, this.controls, this.settings, this.ending, this.message, this.lines.element);
   }
 
   keys() {
@@ -70,8 +56,7 @@ export class WriteView {
       {key: "g", name: "continue, or stop", act: () => (this.isDrawing ? this.stop() : this.draw())},
       {key: "n", name: "continue with another seed", act: () => this.drawAgain()},
       {key: "k", name: "keep the continuation", act: () => this.keep()},
-      {key: "e", name: "edit the text", act: () => this.field.focus()},
-      {key: "w", name: "walk the words: then ← →", act: () => this.lines.focusSelected()},
+      ...this.studyKeys(),
       ...TRACKS.filter(({key}) => key !== "k").map(({id, key, name}) => ({
         key,
         name: `track: ${name}`,
@@ -136,7 +121,7 @@ export class WriteView {
   onEdit() {
     this.stop();
     this.drawn = [];
-    this.column = -1;
+    this.at = -1;
     fill(this.ending);
     this.refresh();
   }
@@ -153,19 +138,13 @@ export class WriteView {
     this.page.saveAddress();
     const place = this.parts();
     const models = this.chosenModels();
-    try {
-      const answers = await this.page.busy(
-        this.asking.run((signal) => Promise.all(models.map((model) => api.predict({model: model.id, ...place, k: NEXT}, signal)))),
-      );
-      if (answers === undefined) return;
-      this.message.textContent = models.length === 0 ? "Choose a model above." : "";
-      this.place = place;
-      this.next = new Map(models.map((model, index) => [model.id, answers[index]]));
-      this.showPanel();
-      this.readSoon();
-    } catch (error) {
-      this.page.fail(error, this.message);
-    }
+    const answers = await this.ask(this.asking, (signal) => Promise.all(models.map((model) => api.predict({model: model.id, ...place, k: NEXT}, signal))));
+    if (answers === undefined) return;
+    if (models.length === 0) this.message.textContent = "Choose a model above.";
+    this.place = place;
+    this.next = new Map(models.map((model, index) => [model.id, answers[index]]));
+    this.showPanel();
+    this.readSoon();
   }
 
   /** Reads the text and its continuation, one request at a time. */
@@ -204,15 +183,15 @@ export class WriteView {
     const models = this.chosenModels();
     const pair = /** @type {[string, string]} */ ([models[0]?.id ?? "", models[models.length - 1]?.id ?? ""]);
     const tracks = tracksOf({models, readings, quantities: this.tracks, pair, influence: null});
-    this.lines.show(columns.length === 0 ? [] : [{title: "Text and continuation", columns, tracks, strips: [], drawn: own.length}], {text: this.column < 0 ? -1 : 0, column: this.column});
+    this.lines.show(columns.length === 0 ? [] : [{title: "Text and continuation", columns, tracks, strips: [], drawn: own.length}], {text: this.at < 0 ? -1 : 0, column: this.at});
   }
 
   showPanel() {
     const models = this.chosenModels();
-    if (this.column >= 0) {
+    if (this.at >= 0) {
       showWord(
         this.panel,
-        {words: [...this.ownWords(), ...this.drawn], column: this.column, models, readings: this.readings},
+        {words: [...this.ownWords(), ...this.drawn], column: this.at, models, readings: this.readings},
         {replace: (word) => this.replace(word), write: () => this.cutHere()},
       );
       return;
@@ -231,25 +210,25 @@ export class WriteView {
   /** @param {string} word */
   replace(word) {
     const words = [...this.ownWords(), ...this.drawn];
-    this.field.set([...words.slice(0, this.column), word].join(" ") + " ");
+    this.field.set([...words.slice(0, this.at), word].join(" ") + " ");
     this.onEdit();
   }
 
   cutHere() {
-    this.field.set([...this.ownWords(), ...this.drawn].slice(0, this.column).join(" ") + " ");
+    this.field.set([...this.ownWords(), ...this.drawn].slice(0, this.at).join(" ") + " ");
     this.onEdit();
     this.field.focus();
   }
 
-  /** @param {number} _ @param {number} column */
-  select(_, column) {
-    this.column = this.column === column ? -1 : column;
+  /** @param {number} column */
+  select(column) {
+    this.at = this.at === column ? -1 : column;
     this.showLines();
     this.showPanel();
   }
 
   stop() {
-    this.drawing.cancel();
+    this.looking.cancel();
     this.isDrawing = false;
     this.showSettings();
   }
@@ -263,13 +242,13 @@ export class WriteView {
     if (this.options.seed === "") this.options.seed = String(Math.floor(Math.random() * 1e6));
     const {by, temperature, topP, words, seed} = this.options;
     this.drawn = [];
-    this.column = -1;
+    this.at = -1;
     this.isDrawing = true;
     fill(this.ending);
     this.showSettings();
     this.page.saveAddress();
     try {
-      await this.drawing.run(async (signal) => {
+      await this.looking.run(async (signal) => {
         const request = {model: by, prompt: this.ownWords().join(" "), maxWords: words, temperature, topP, seed};
         for await (const event of api.generate(request, signal)) {
           if ("end" in event) this.showEnding(event.end);
@@ -303,25 +282,22 @@ export class WriteView {
   }
 
   showControls() {
-    const mark = focusMark(this.controls);
-    fill(
+    this.replaceControls(
       this.controls,
       optionRow("Models", ...modelSwitches(this.models, this.chosen, (ids) => { this.chosen = ids; this.showControls(); this.refresh(); })),
       optionRow("Tracks", ...switches(TRACKS, this.tracks, (ids) => this.setTracks(ids))),
     );
-    mark.restore();
     this.showSettings();
   }
 
   showSettings() {
-    const mark = focusMark(this.settings);
     const {by, temperature, topP, words, seed} = this.options;
     const seedField = element("input", {class: "number", inputmode: "numeric", value: seed, placeholder: "any", "aria-label": "Seed"});
     seedField.addEventListener("change", () => {
       this.options.seed = seedField.value.replace(/\D/g, "").slice(0, 19);
       this.page.saveAddress();
     });
-    fill(
+    this.replaceControls(
       this.settings,
       this.isDrawing
         ? actionButton("Stop", () => this.stop(), {class: "action strong", title: "key g"})
@@ -332,7 +308,6 @@ export class WriteView {
       this.option("words", 1, 100, 1, words, (value) => (this.options.words = value)),
       element("label", {class: "slider"}, element("span", {text: "seed"}), seedField),
     );
-    mark.restore();
   }
 
   /**
@@ -348,10 +323,5 @@ export class WriteView {
       set(number);
       this.page.saveAddress();
     });
-  }
-
-  close() {
-    this.asking.cancel();
-    this.drawing.cancel();
   }
 }
