@@ -46,32 +46,45 @@ function logTicks(least, most) {
 }
 
 /**
- * Lines over a logarithmic scale, each named at its end.
+ * The largest value of the scale: trainings begin so high that the rest, which one
+ * wants to see, would be flat.
+ * @param {number[]} values
+ */
+function topOf(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return Math.min(sorted[sorted.length - 1], 2.5 * sorted[Math.floor((sorted.length - 1) * 0.8)]);
+}
+
+/**
+ * Lines over a logarithmic scale, each named beside its end. What is above the scale
+ * is left out.
  * @param {string} title
  * @param {string} xName
  * @param {Line[]} lines with at least two points each
  */
 export function lineChart(title, xName, lines) {
-  const all = lines.flatMap(({points}) => points);
-  const [least, most] = [Math.min(...all.map(({y}) => y)), Math.max(...all.map(({y}) => y))];
-  const mostX = Math.max(...all.map(({x}) => x));
+  const values = lines.flatMap(({points}) => points.map(({y}) => y));
+  const [least, most] = [Math.min(...values) * 0.95, topOf(values)];
+  const mostX = Math.max(...lines.flatMap(({points}) => points.map(({x}) => x)));
   const toX = (/** @type {number} */ x) => LEFT + (x / mostX) * (WIDTH - LEFT - RIGHT);
-  const toY = (/** @type {number} */ y) => TOP + ((Math.log(most) - Math.log(y)) / Math.max(1e-9, Math.log(most) - Math.log(least))) * (HEIGHT - TOP - BOTTOM);
+  const toY = (/** @type {number} */ y) => TOP + (Math.log(most / y) / Math.log(most / least)) * (HEIGHT - TOP - BOTTOM);
   const svg = graphic("svg", {class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title});
   for (const tick of logTicks(least, most)) {
-    svg.append(graphic("line", {class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: toY(tick), y2: toY(tick)}), graphic("text", {x: LEFT - 8, y: toY(tick) + 4, "text-anchor": "end", text: String(tick)}));
+    svg.append(
+      graphic("line", {class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: toY(tick), y2: toY(tick)}),
+      graphic("text", {x: LEFT - 8, y: toY(tick) + 4, "text-anchor": "end", text: String(tick)}),
+    );
   }
   svg.append(graphic("text", {x: LEFT, y: HEIGHT - 8, text: "0"}), graphic("text", {x: WIDTH - RIGHT, y: HEIGHT - 8, "text-anchor": "end", text: xName}));
-  const ends = lines.map((line) => ({line, y: toY(line.points[line.points.length - 1].y)})).sort((a, b) => a.y - b.y);
+  for (const {points, tone, dashed} of lines) {
+    const shown = points.filter(({y}) => y <= most).map(({x, y}) => `${toX(x).toFixed(1)},${toY(y).toFixed(1)}`);
+    svg.append(graphic("polyline", {points: shown.join(" "), "data-tone": tone, "stroke-dasharray": dashed ? "2 4" : null}));
+  }
+  const ends = lines.filter(({name}) => name !== "").map(({name, tone, points}) => ({name, tone, y: toY(points[points.length - 1].y) + 4}));
   let lowest = -Infinity;
-  for (const {line, y} of ends) {
-    const points = line.points.map((point) => `${toX(point.x).toFixed(1)},${toY(point.y).toFixed(1)}`).join(" ");
-    svg.append(graphic("polyline", {points, "data-tone": line.tone, "stroke-dasharray": line.dashed ? "2 4" : null}));
-    if (line.name === "") continue;
-    const at = Math.max(y + 4, lowest + 15);
-    lowest = at;
-    const end = line.points[line.points.length - 1];
-    svg.append(graphic("text", {class: "line-name", "data-tone": line.tone, x: toX(end.x) + 8, y: at, text: line.name}));
+  for (const {name, tone, y} of ends.sort((a, b) => a.y - b.y)) {
+    lowest = Math.max(y, lowest + 15);
+    svg.append(graphic("text", {class: "line-name", "data-tone": tone, x: WIDTH - RIGHT + 8, y: lowest, text: name}));
   }
   return svg;
 }

@@ -185,9 +185,14 @@ export class ModelsView {
       this.curves,
       element("h2", {class: "panel-title", text: "Training"}),
       element("p", {class: "panel-context", text: "Perplexity while the models read their texts: dotted of the text itself, solid of the validation text."}),
-      lineChart("Perplexity of each model while it was trained; the table has the last value", "words read", lines),
+      lineChart("Perplexity of each model while it was trained; the table has the last value", `${formatCount(lastOf(lines))} words read`, lines),
     );
   }
+}
+
+/** @param {import("./chart.js").Line[]} lines */
+function lastOf(lines) {
+  return Math.max(...lines.flatMap(({points}) => points.map(({x}) => x)));
 }
 
 /** @param {string} name @param {string} value */
