@@ -326,6 +326,55 @@ test("models: what is served, and what happens now", async () => {
   await page.waitForFunction(() => /\d/.test(document.querySelector(".gauge-value")?.textContent ?? ""), null, {timeout: 8000});
 });
 
+test("a server with tokens is asked with the one that the reader gives", async () => {
+  context = await browser.newContext({viewport: {width: 1000, height: 800}});
+  page = await context.newPage();
+  page.on("pageerror", (error) => problems.push(error.message));
+  await page.route("**/lm/v1/**", (route) =>
+    route.request().headers().authorization === "Bearer 0123456789abcdef"
+      ? route.continue()
+      : route.fulfill({status: 401, contentType: "application/json", body: '{"error": {"code": 401, "message": "the server needs a token"}}'}),
+  );
+  await page.goto(`${url}/#read?models=demo&tracks=surprisal&text=the+cat`);
+  await page.getByLabel("Token").fill("0123456789abcdef");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("table.line");
+  // The token stays in the tab: neither in the address nor in what other tabs see.
+  assert.ok(!page.url().includes("0123456789abcdef"));
+  assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes("0123456789abcdef")), false);
+});
+
+test("light and dark can be chosen, and stay", async () => {
+  await open("#read?models=demo&tracks=surprisal&text=the+cat");
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await paper();
+  await page.keyboard.press("t");
+  await page.keyboard.press("t");
+  const dark = await paper();
+  assert.notEqual(dark, light);
+  await page.reload();
+  await page.waitForSelector("table.line");
+  assert.equal(await paper(), dark);
+});
+
+test("a newer edit wins over an older one that is answered later", async () => {
+  await open("#read?models=demo&tracks=surprisal&text=the+cat");
+  await page.waitForSelector("table.line");
+  let isFirst = true;
+  await page.route("**/lm/v1/score", async (route) => {
+    if (isFirst) {
+      isFirst = false;
+      await page.waitForTimeout(900);
+    }
+    await route.continue().catch(() => {});
+  });
+  await page.locator(".text-field").fill("the slow dog");
+  await page.waitForTimeout(200);
+  await page.locator(".text-field").fill("the quick fox jumps");
+  await page.waitForTimeout(1600);
+  assert.equal(await page.locator(".word").count(), 5);
+});
+
 test("errors are said in words", async () => {
   await open("#read?models=demo&text=the+%3Cs%3E+cat");
   await settled();
