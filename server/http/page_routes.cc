@@ -56,17 +56,16 @@ bool HasTag(absl::string_view tags, absl::string_view etag) {
 
 HttpResponseHead HeadOf(const PageAsset& asset, bool is_known,
                         bool is_compressed) {
-  HttpResponseHead head = {
-      is_known ? 304 : 200,
-      {{"Content-Type", std::string(asset.type)},
-       {"ETag", asset.etag},
-       {"Cache-Control", "no-cache"},
-       {"Vary", "Accept-Encoding"},
-       {"Content-Security-Policy", kContentSecurityPolicy},
-       {"X-Content-Type-Options", "nosniff"},
-       {"Referrer-Policy", "no-referrer"},
-       {"Cross-Origin-Opener-Policy", "same-origin"},
-       {"Cross-Origin-Resource-Policy", "same-origin"}}};
+  HttpResponseHead head = {is_known ? 304 : 200,
+                           {{"Content-Type", std::string(asset.type)},
+                            {"ETag", asset.etag},
+                            {"Cache-Control", "no-cache"},
+                            {"Vary", "Accept-Encoding"},
+                            {"Content-Security-Policy", kContentSecurityPolicy},
+                            {"X-Content-Type-Options", "nosniff"},
+                            {"Referrer-Policy", "no-referrer"},
+                            {"Cross-Origin-Opener-Policy", "same-origin"},
+                            {"Cross-Origin-Resource-Policy", "same-origin"}}};
   if (is_compressed) head.fields.push_back({"Content-Encoding", "gzip"});
   return head;
 }
@@ -76,10 +75,10 @@ DetachedTask AnswerAsset(const PageAsset& asset, Stream stream) {
   const bool is_known = HasTag(request.Field("if-none-match"), asset.etag);
   const bool is_compressed =
       !asset.gzip.empty() && AcceptsGzip(request.Field("accept-encoding"));
-  std::string response = WholeResponse(
-      HeadOf(asset, is_known, is_compressed),
-      is_compressed ? asset.gzip : asset.bytes,
-      is_known || request.method == "HEAD", !stream->CanKeep());
+  std::string response =
+      WholeResponse(HeadOf(asset, is_known, is_compressed),
+                    is_compressed ? asset.gzip : asset.bytes,
+                    is_known || request.method == "HEAD", !stream->CanKeep());
   const bool may_keep = co_await stream->Write(std::move(response));
   FinishStream(std::move(stream), may_keep);
 }

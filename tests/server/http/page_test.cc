@@ -28,7 +28,8 @@ TEST(Page, FindsFilesByPath) {
   EXPECT_EQ(page.Find("/")->type, "text/html; charset=utf-8");
   ASSERT_NE(page.Find("/style.css"), nullptr);
   EXPECT_EQ(page.Find("/style.css")->type, "text/css; charset=utf-8");
-  for (const char* path : {"", "/index.html", "/style", "//", "/../server.cc"}) {
+  for (const char* path :
+       {"", "/index.html", "/style", "//", "/../server.cc"}) {
     EXPECT_EQ(page.Find(path), nullptr) << path;
   }
 }
@@ -62,9 +63,7 @@ TEST(Page, TheProgramContainsThePage) {
 
 class PageRoutesTest : public testing::Test {
  protected:
-  PageRoutesTest() {
-    AddPageRoutes(std::make_shared<Page>(kFiles), &router_);
-  }
+  PageRoutesTest() { AddPageRoutes(std::make_shared<Page>(kFiles), &router_); }
 
   FakeHttpStream::Outcome Ask(const std::string& method,
                               const std::string& path,
@@ -88,7 +87,8 @@ TEST_F(PageRoutesTest, SendsTheFilesWithTheirPolicy) {
   EXPECT_EQ(answer.body(), "<p>");
   EXPECT_TRUE(answer.may_keep);
   EXPECT_THAT(answer.head(), HasSubstr("Content-Type: text/html"));
-  EXPECT_THAT(answer.head(), HasSubstr("default-src 'none'; script-src 'self'"));
+  EXPECT_THAT(answer.head(),
+              HasSubstr("default-src 'none'; script-src 'self'"));
   EXPECT_THAT(answer.head(), HasSubstr("X-Content-Type-Options: nosniff\r\n"));
   EXPECT_THAT(answer.head(), HasSubstr("Cache-Control: no-cache\r\n"));
   EXPECT_THAT(answer.head(), Not(HasSubstr("Content-Encoding")));
