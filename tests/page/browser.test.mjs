@@ -161,6 +161,25 @@ test("read: an edit is answered, and a word can be tried in its place", async ()
   assert.match(page.url(), /text=small\+is\+the\+cat/);
 });
 
+test("read: gates and states, and the numbers of a unit", async (t) => {
+  const request = {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({model: "lstm", text: {text: "the cat"}, mostVariable: 1})};
+  const answer = await fetch(`${url}/lm/v1/inspect`, request);
+  if (answer.status !== 200) return t.skip("the server has no Inspect");
+  const inspected = await answer.json();
+  await open("#read?models=lstm&tracks=c,f&text=the+cat&at=0.1");
+  await settled();
+  assert.equal(await page.locator("canvas").count(), 2);
+  assert.match(await page.locator("canvas").first().getAttribute("aria-label"), /final memory c after each word: 24 units over 3 words/);
+  const unit = inspected.layers[0].units[0];
+  await page.getByLabel("Unit of lstm to see in numbers").first().selectOption(String(unit));
+  await settled();
+  const cells = await page.locator("tbody", {hasText: "final memory"}).locator("tr", {hasText: `unit ${unit}`}).last().locator(".cell").allTextContents();
+  const quantity = inspected.layers[0].quantities.indexOf("QUANTITY_FINAL_MEMORY");
+  const values = inspected.layers[0].values.slice(quantity * 3 + 1, quantity * 3 + 3).map((value) => Number(value).toFixed(2).replace("-", "−"));
+  assert.deepEqual(cells, values);
+  assert.match(page.url(), new RegExp(`unit=${unit}`));
+});
+
 test("read: unknown words are marked", async () => {
   await open("#read?text=the+zyx+is+small+.&models=demo&tracks=unknown");
   await settled();

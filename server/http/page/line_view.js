@@ -4,7 +4,7 @@
 
 import {element, fill, hidden} from "./dom.js";
 import {END} from "./reading.js";
-import {stripRow} from "./state_strip.js";
+import {stripRow, unitTrack} from "./state_strip.js";
 import {breakLines} from "./track_layout.js";
 
 /** @typedef {import("./tracks.js").Track} Track */
@@ -21,6 +21,7 @@ const GAP_TITLE = "end";
  * @property {Strip[]} strips
  * @property {number} drawn how many of the first words are the reader's own; those after it were generated
  * @property {boolean[]} [marked] words to mark
+ * @property {number} [unit] the unit of the strips whose numbers are shown
  * @property {(layout: {label: number, widths: number[], width: number}) => Node | null} [above] what stands over a text
  *   that fits into one line
  */
@@ -163,9 +164,17 @@ export class LineView {
         ...tracks.map((track) => this.row(track, index, columns, isFirst)),
       );
     });
-    const strips = text.strips.map((strip) =>
-      element("tbody", {}, needsTitles && groupTitle(strip.group, columns.length), stripRow(strip, columns, widths, isFirst)),
-    );
+    const strips = text.strips.map((strip) => {
+      const picked = text.unit ?? -1;
+      const numbers = unitTrack(strip, picked, text.columns.length);
+      return element(
+        "tbody",
+        {},
+        needsTitles && groupTitle(strip.group, columns.length),
+        stripRow(strip, columns, widths, isFirst, picked),
+        numbers && this.row(numbers, index, columns, isFirst),
+      );
+    });
     return [...groups, ...strips];
   }
 

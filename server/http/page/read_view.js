@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Read: a text, and what models say about it.
 
-import {readList} from "./address.js";
+import {readList, readNumber} from "./address.js";
 import {byReach, contrastingModels} from "./catalogue.js";
 import {toCsv} from "./csv.js";
 import {actionButton, element, fill} from "./dom.js";
@@ -35,6 +35,7 @@ export class ReadView extends Study {
     /** @type {{word: string, values: Map<string, (number | null)[]>} | null} */
     this.influence = null;
     this.at = {text: -1, column: -1};
+    this.unit = -1;
     /** @type {string[]} */
     this.chosen = [];
     /** @type {string[]} */
@@ -73,6 +74,7 @@ export class ReadView extends Study {
     const isBlank = !values.has("text") && this.texts.length === 0;
     this.chosen = readList(values.get("models"), this.chosen.length > 0 ? this.chosen : contrastingModels(this.models)).filter((id) => this.models.some((model) => model.id === id));
     this.tracks = readList(values.get("tracks"), this.tracks.length > 0 ? this.tracks : example.tracks);
+    this.unit = readNumber(values.get("unit"), -1, 1e6, this.unit);
     const pair = readList(values.get("pair"), []);
     this.pair = [pair[0] ?? "", pair[1] ?? ""];
     if (values.has("text") || isBlank) this.field.set(values.get("text") ?? example.text);
@@ -89,6 +91,7 @@ export class ReadView extends Study {
       ["models", this.chosen.join(",")],
       ["tracks", this.tracks.join(",")],
       ["at", this.at.text < 0 ? "" : `${this.at.text}.${this.at.column}`],
+      ["unit", this.unit < 0 ? "" : String(this.unit)],
       ["pair", this.pair[0] !== "" ? `${first},${second}` : ""],
     ]);
   }
@@ -209,11 +212,18 @@ export class ReadView extends Study {
     });
   }
 
+  /** @param {number} unit its number; the one that is shown, or −1, shows none */
+  pickUnit(unit) {
+    this.unit = unit === this.unit ? -1 : unit;
+    this.show();
+    this.page.saveAddress();
+  }
+
   /** @param {number} text */
   stripsOfText(text) {
     return this.chosenModels().flatMap((model) => {
       const layer = this.layers[text]?.get(model.id);
-      return layer ? stripsOf(model, layer, this.tracks) : [];
+      return layer ? stripsOf(model, layer, this.tracks, (unit) => this.pickUnit(unit)) : [];
     });
   }
 
@@ -225,6 +235,7 @@ export class ReadView extends Study {
         tracks: this.tracksOfText(text),
         strips: this.stripsOfText(text),
         drawn: words.length,
+        unit: this.unit,
       })),
       this.at,
     );

@@ -3,6 +3,8 @@
 // for each word.
 
 import {element} from "./dom.js";
+import {choice} from "./options.js";
+import {LAST_STEP} from "./scale.js";
 import {orderByPeak} from "./track_layout.js";
 
 /** @typedef {import("./api.js").LayerValues} LayerValues */
@@ -17,6 +19,7 @@ import {orderByPeak} from "./track_layout.js";
  * @property {number[]} unitNames the number of each row's unit in the layer
  * @property {number} full the magnitude that gets the full color
  * @property {(column: number, unit: number) => number | null} valueAt
+ * @property {(unitName: number) => void} pick called when a unit is chosen, to see its numbers; −1: none
  */
 
 /**
@@ -48,9 +51,10 @@ function palette() {
  * @param {Model} model
  * @param {LayerValues} layer
  * @param {string[]} ids of STATES
+ * @param {(unitName: number) => void} pick
  * @returns {Strip[]}
  */
-export function stripsOf(model, layer, ids) {
+export function stripsOf(model, layer, ids, pick) {
   const units = layer.units.length;
   const leading = layer.quantities.find(({quantity}) => quantity === "FINAL_MEMORY") ?? layer.quantities.find(({quantity}) => quantity === "HIDDEN");
   const order = leading ? orderByPeak(leading.values, units) : layer.units.map((_, unit) => unit);
@@ -66,6 +70,7 @@ export function stripsOf(model, layer, ids) {
         units,
         unitNames: order.map((unit) => layer.units[unit]),
         full: isSigned ? fullOf(found.values) : 1,
+        pick,
         valueAt: (/** @type {number} */ column, /** @type {number} */ unit) => {
           const position = column + layer.firstWord;
           return position < layer.positions ? found.values[position * units + order[unit]] : null;
@@ -102,18 +107,42 @@ export function stripTable(strips, columns) {
 }
 
 /**
+ * The numbers of one unit, as a track.
+ * @param {Strip} strip
+ * @param {number} unitName
+ * @param {number} columns
+ * @returns {import("./tracks.js").Track | null} null if the strip does not have the unit
+ */
+export function unitTrack(strip, unitName, columns) {
+  const unit = strip.unitNames.indexOf(unitName);
+  if (unit < 0) return null;
+  const cells = Array.from({length: columns}, (_, column) => {
+    const value = strip.valueAt(column, unit);
+    if (value === null) return null;
+    const step = Math.min(LAST_STEP, Math.round((Math.abs(value) / strip.full) * LAST_STEP));
+    /** @type {import("./tracks.js").Cell} */
+    const cell = {text: value.toFixed(2).replace("-", "\u2212"), step, sign: value < 0 ? "less" : "more", value};
+    return cell;
+  });
+  return {group: strip.group, label: `unit ${unitName}`, note: "", model: null, cells, look: "signed", reach: 0};
+}
+
+/**
  * @param {Strip} strip
  * @param {number[]} columns
  * @param {number[]} widths of all columns
  * @param {boolean} isFirst whether it is in the first line of its text
+ * @param {number} picked the unit whose numbers are shown; −1: none
  */
-export function stripRow(strip, columns, widths, isFirst) {
+export function stripRow(strip, columns, widths, isFirst, picked) {
   const canvas = element("canvas", {role: "img", "aria-label": describe(strip, columns)});
   const width = columns.reduce((sum, column) => sum + widths[column], 0);
   canvas.style.width = `${width}px`;
   canvas.style.height = `${strip.units * UNIT_HEIGHT}px`;
   draw(canvas, strip, columns, widths, width);
   canvas.addEventListener("pointermove", (event) => (canvas.title = titleAt(event, strip, columns, widths)));
+  canvas.addEventListener("click", (event) => strip.pick(strip.unitNames[unitAt(event, strip)]));
+  const names = [...strip.unitNames].sort((a, b) => a - b).map((name) => ({value: String(name), text: `unit ${name}`}));
   return element(
     "tr",
     {class: "strip", "data-tone": strip.model.tone},
@@ -122,9 +151,15 @@ export function stripRow(strip, columns, widths, isFirst) {
       {scope: "row", class: "track"},
       element("span", {class: "name", "data-tone": strip.model.tone, text: strip.model.id}),
       isFirst && element("small", {text: strip.note}),
+      isFirst && choice(`Unit of ${strip.model.id} to see in numbers`, [{value: "-1", text: "a unit …"}, ...names], String(picked), (value) => strip.pick(Number(value))),
     ),
     element("td", {colspan: columns.length}, canvas),
   );
+}
+
+/** The row under the pointer. @param {MouseEvent} event @param {Strip} strip */
+function unitAt({offsetY}, strip) {
+  return Math.max(0, Math.min(strip.units - 1, Math.floor(offsetY / UNIT_HEIGHT)));
 }
 
 /**
@@ -134,8 +169,9 @@ export function stripRow(strip, columns, widths, isFirst) {
  * @param {number[]} columns
  * @param {number[]} widths
  */
-function titleAt({offsetX, offsetY}, strip, columns, widths) {
-  const unit = Math.min(strip.units - 1, Math.floor(offsetY / UNIT_HEIGHT));
+function titleAt(event, strip, columns, widths) {
+  const unit = unitAt(event, strip);
+  const {offsetX} = event;
   let left = 0;
   const column = columns.find((each) => (left += widths[each]) > offsetX) ?? columns[columns.length - 1];
   const value = strip.valueAt(column, unit);
