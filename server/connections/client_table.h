@@ -34,6 +34,11 @@ struct ClientLimits {
 // socket together. Thread-safe; it must outlive its tickets.
 class ClientTable {
  public:
+  // What a new connection costs, in control frames, and with a TLS handshake,
+  // which takes a millisecond and more.
+  static constexpr double kConnectionCost = 4;
+  static constexpr double kHandshakeCost = 20;
+
   // What one client holds. Thread-safe.
   class Client {
    public:

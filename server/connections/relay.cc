@@ -27,11 +27,6 @@ using Clock = Http2Guard::Clock;
 // the rest. Closing a socket that holds unread bytes would discard them.
 constexpr std::chrono::seconds kLinger(1);
 
-// What a new connection costs, in control frames, and with a TLS handshake,
-// which takes a millisecond and more.
-constexpr double kConnectionCost = 4;
-constexpr double kHandshakeCost = 20;
-
 // Bytes that are read at once: few at first, and more while much comes.
 constexpr size_t kSmallestBuffer = 4 << 10;
 constexpr size_t kLargestBuffer = 64 << 10;
@@ -72,7 +67,9 @@ class RelayOver final : public Relay,
       });
       return;
     }
-    client.Charge(kEncrypts ? kHandshakeCost : kConnectionCost, Clock::now());
+    client.Charge(
+        kEncrypts ? ClientTable::kHandshakeCost : ClientTable::kConnectionCost,
+        Clock::now());
     if constexpr (kEncrypts) {
       client_.async_handshake(
           asio::ssl::stream_base::server,
@@ -85,7 +82,7 @@ class RelayOver final : public Relay,
     }
   }
 
-  void RefuseStreams() override {
+  void Drain() override {
     guard_.RefuseStreams(&to_client_);
     WriteClient();
   }

@@ -3,7 +3,6 @@
 #define LMSERVE_SERVER_CONNECTIONS_RELAY_H_
 
 #include <atomic>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <functional>
@@ -11,6 +10,7 @@
 #include <string>
 
 #include "server/connections/client_table.h"
+#include "server/connections/connection_loops.h"
 #include "server/connections/http2_guard.h"
 
 namespace lmserve {
@@ -31,11 +31,10 @@ struct RelayContext {
 // holds up the faster one. While the client does not read, its requests are not
 // read, either.
 //
-// All methods and callbacks run on one thread. Keeps itself alive while it is
-// open.
-class Relay {
+// Drain() refuses new streams.
+class Relay : public LoopConnection {
  public:
-  using Socket = boost::asio::generic::stream_protocol::socket;
+  using Socket = ConnectionLoops::Socket;
   using TlsContext = boost::asio::ssl::context;
 
   // `tls` is null for connections without encryption. `on_closed` is called
@@ -45,22 +44,6 @@ class Relay {
                                        ClientTable::Ticket ticket,
                                        std::shared_ptr<TlsContext> tls,
                                        std::function<void()> on_closed);
-
-  virtual ~Relay() = default;
-
-  virtual void Start() = 0;
-
-  // Refuses new streams from now on.
-  virtual void RefuseStreams() = 0;
-
-  // Whether no stream is open and nothing waits to be sent.
-  virtual bool is_idle() const = 0;
-
-  // Ends what takes too long. To be called about once a second.
-  virtual void CheckTimes(Http2Guard::Clock::time_point now) = 0;
-
-  // Closes the connection at once.
-  virtual void Close() = 0;
 };
 
 }  // namespace lmserve

@@ -18,7 +18,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "server/call/call.h"
 #include "server/http/http_response.h"
 
 namespace lmserve {
@@ -32,11 +34,6 @@ using Socket = ConnectionLoops::Socket;
 // After the server has closed a connection, the client has this long to read
 // the rest. Closing a socket that holds unread bytes would discard them.
 constexpr std::chrono::seconds kLinger(1);
-
-// What a new connection costs, in control frames of ClientTable, and with a TLS
-// handshake, which takes a millisecond and more.
-constexpr double kConnectionCost = 4;
-constexpr double kHandshakeCost = 20;
 
 // Bytes that are read at once.
 constexpr size_t kReadBytes = 16 << 10;
@@ -78,7 +75,9 @@ class ConnectionOver final
                          timer](const error_code&) { self->Start(); });
       return;
     }
-    client.Charge(kEncrypts ? kHandshakeCost : kConnectionCost, Clock::now());
+    client.Charge(
+        kEncrypts ? ClientTable::kHandshakeCost : ClientTable::kConnectionCost,
+        Clock::now());
     if constexpr (kEncrypts) {
       client_.async_handshake(
           asio::ssl::stream_base::server,
@@ -95,7 +94,7 @@ class ConnectionOver final
 
   void Drain() override {
     is_draining_ = true;
-    if (is_idle() && in_.empty()) Close();
+    if (is_idle() && !HasBegunHead()) Close();
   }
 
   bool is_idle() const override {
@@ -213,6 +212,9 @@ class ConnectionOver final
                    [self = this->shared_from_this()] { self->EndEnter(); });
   }
 
+  // Whether some bytes of the next request have come.
+  bool HasBegunHead() const { return parser_ != nullptr || !in_.empty(); }
+
   // Times.
 
   // Closes a connection for what the client does, or does not do.
@@ -222,7 +224,7 @@ class ConnectionOver final
   }
 
   void CheckWaiting(Clock::duration since_begin) {
-    if (in_.empty()) {
+    if (!HasBegunHead()) {
       if (since_begin > limits_.idle_time) Close();
     } else if (since_begin > limits_.head_time) {
       Refuse({408, "the head of the request did not come in time"});
@@ -287,7 +289,7 @@ class ConnectionOver final
   void ReceiveNow() {
     std::array<char, kReadBytes> bytes;
     error_code error;
-    const size_t size = client_.lowest_layer().read_some(
+    const size_t size = client_.read_some(
         asio::buffer(bytes.data(), std::min(bytes.size(), limits_.head.bytes)),
         error);
     if (error == asio::error::would_block) return Receive();
@@ -298,7 +300,7 @@ class ConnectionOver final
   void OnReceived(absl::string_view bytes) {
     if (state_ == State::kEnding) return Receive();  // discards them
     if (state_ == State::kBeginning ||
-        (state_ == State::kWaiting && in_.empty())) {
+        (state_ == State::kWaiting && !HasBegunHead())) {
       state_ = State::kWaiting;
       begin_ = Clock::now();  // of the head
     }

@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr size_t kMaxMessageBytes = 8 << 10;
+constexpr size_t kMaxErrorBytes = 8 << 10;
 
 // The name of google.rpc.Code that is closest to an error of HTTP itself.
 absl::string_view NameOf(int code) {
@@ -64,7 +64,7 @@ std::string Error(int code, absl::string_view name, absl::string_view message,
                   const ordered_json& details) {
   ordered_json error = {{"code", code},
                         {"status", std::string(name)},
-                        {"message", Printable(message, kMaxMessageBytes)}};
+                        {"message", Printable(message, kMaxErrorBytes)}};
   if (!details.is_null()) error["details"] = details;
   return Dump({{"error", std::move(error)}});
 }

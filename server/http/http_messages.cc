@@ -29,8 +29,7 @@ constexpr absl::string_view ContentType(StreamForm form) {
 
 }  // namespace
 
-std::optional<StreamForm> AcceptedForm(absl::string_view accept) {
-  if (accept.empty()) return StreamForm::kArray;
+StreamForm AcceptedForm(absl::string_view accept) {
   for (absl::string_view item : absl::StrSplit(accept, ',')) {
     const absl::string_view type =
         absl::StripAsciiWhitespace(item.substr(0, item.find(';')));
@@ -38,12 +37,9 @@ std::optional<StreamForm> AcceptedForm(absl::string_view accept) {
       return StreamForm::kEvents;
     }
     if (absl::EqualsIgnoreCase(type, kNdjsonType)) return StreamForm::kLines;
-    if (absl::EqualsIgnoreCase(type, kJsonType) || type == "*/*" ||
-        absl::EqualsIgnoreCase(type, "application/*")) {
-      return StreamForm::kArray;
-    }
+    if (absl::EqualsIgnoreCase(type, kJsonType)) return StreamForm::kArray;
   }
-  return std::nullopt;
+  return StreamForm::kArray;
 }
 
 HttpMessages::HttpMessages(const HttpContext& context, HttpStream& stream,

@@ -5,7 +5,6 @@
 #include <google/protobuf/message.h>
 
 #include <cstddef>
-#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,9 +25,9 @@ enum class StreamForm {
   kArray,   // one JSON array, sent as it grows; an error is its last element
 };
 
-// Returns the form that the field Accept asks for first: an array if it is
-// empty or */*. Returns nullopt if it accepts none of them.
-std::optional<StreamForm> AcceptedForm(absl::string_view accept);
+// Returns the form that the field Accept asks for first; an array if it asks
+// for none of them.
+StreamForm AcceptedForm(absl::string_view accept);
 
 // The messages of a stream in JSON, as transport/streaming.h needs them.
 // Requests come one a line. All of context, stream and call must outlive it.

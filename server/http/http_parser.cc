@@ -89,6 +89,9 @@ class HttpParser::Impl final : public http::basic_parser<true> {
         return HttpError{400, "expected each field on one line"};
       }
       *used += parsed;
+      if (!had_head && (head_bytes_ += parsed) > limits_.bytes) {
+        return HttpError{431, "the head of the request is too long"};
+      }
       if (own_error_.has_value()) return own_error_;
       if (error == http::error::need_more) {
         if (rest.size() - parsed < limits_.bytes) break;
@@ -222,6 +225,7 @@ class HttpParser::Impl final : public http::basic_parser<true> {
   HttpRequest request_;
   std::optional<HttpError> own_error_;
   std::string* body_ = nullptr;
+  size_t head_bytes_ = 0;
   size_t fields_ = 0;
   size_t trailer_bytes_ = 0;
   bool closes_ = false;

@@ -47,12 +47,6 @@ absl::Status SetModel(const std::string& model, Request* request) {
   return absl::OkStatus();
 }
 
-absl::Status NotAcceptable() {
-  return absl::InvalidArgumentError(
-      absl::StrCat("Accept: expected ", kEventStreamType, ", ", kNdjsonType,
-                   " or ", kJsonType));
-}
-
 // Ends the answer of a stream, after its call has left.
 Task<bool> EndStream(const HttpContext& context, HttpStream& stream,
                      const TransportCall& call, HttpMessages* messages,
@@ -71,8 +65,6 @@ DetachedTask AnswerGenerate(const ServingContext& serving,
   std::optional<HttpMessages> messages;
   std::unique_ptr<Generation> generation;
   absl::Status status = scope.status();
-  const auto form = AcceptedForm(stream->request().Field("accept"));
-  if (status.ok() && !form.has_value()) status = NotAcceptable();
   if (status.ok()) {
     EndEarly(&scope, call, [] { return false; });
     lm::v1::GenerateRequest request;
@@ -87,7 +79,8 @@ DetachedTask AnswerGenerate(const ServingContext& serving,
   // The request does not exist any more. This cannot fail.
   (void)reader.Reserve(0);
   if (status.ok()) {
-    messages.emplace(context, *stream, call, *form);
+    messages.emplace(context, *stream, call,
+                     AcceptedForm(stream->request().Field("accept")));
     WordTimer timer(context.interceptor, scope);
     const auto next =
         [&](lm::v1::GenerateResponse* response) -> Task<absl::StatusOr<bool>> {
@@ -114,8 +107,6 @@ DetachedTask AnswerGetVocabulary(const ServingContext& serving,
   CallScope scope(context.interceptor, call, "GetVocabulary");
   std::optional<HttpMessages> messages;
   absl::Status status = scope.status();
-  const auto form = AcceptedForm(stream->request().Field("accept"));
-  if (status.ok() && !form.has_value()) status = NotAcceptable();
   if (status.ok()) {
     EndEarly(&scope, call, [] { return false; });
     lm::v1::GetVocabularyRequest request;
@@ -124,7 +115,8 @@ DetachedTask AnswerGetVocabulary(const ServingContext& serving,
         VocabularyListing::Start(serving, call, request);
     status = listing.status();
     if (status.ok()) {
-      messages.emplace(context, *stream, call, *form);
+      messages.emplace(context, *stream, call,
+                       AcceptedForm(stream->request().Field("accept")));
       const auto next = [&](lm::v1::GetVocabularyResponse* response)
           -> Task<absl::StatusOr<bool>> { co_return listing->Next(response); };
       status = co_await WriteAll<lm::v1::GetVocabularyResponse>(

@@ -295,15 +295,16 @@ TEST_F(ClientCommandsTest, ScoreWithLengthsOfNgrams) {
   const json whole = ClientJson({"score", "--ngram-lengths", kTexts[0]})[0];
   ASSERT_EQ(whole["scored"].size(), 6);
   EXPECT_GT(whole["scored"][3]["ngram_length"], 1);
-  EXPECT_FALSE(ClientJson({"score", "--per-word", kTexts[0]})[0]["scored"][0]
-                   .contains("ngram_length"));
+  EXPECT_FALSE(
+      ClientJson({"score", "--per-word", kTexts[0]})[0]["scored"][0].contains(
+          "ngram_length"));
   // Without <s> the first word has no context.
   const json without =
       ClientJson({"score", "--no-begin", "--ngram-lengths", kTexts[0]})[0];
   EXPECT_EQ(without["scored"][0]["ngram_length"], 1);
   EXPECT_NE(without["log_prob"], whole["log_prob"]);
-  EXPECT_EQ(ClientJson({"score", "--begin", "--end", "--ngram-lengths",
-                        kTexts[0]})[0],
+  EXPECT_EQ(ClientJson(
+                {"score", "--begin", "--end", "--ngram-lengths", kTexts[0]})[0],
             whole);
   EXPECT_THAT(Client({"score", "--ngram-lengths", kTexts[0]}),
               HasSubstr("-gram\n"));

@@ -270,7 +270,7 @@ class ConformanceTest(HttpTestCase):
           lm.PredictRequest(contexts=[text("the"), text("")], k=7),
           lm.PredictRequest(contexts=[text("a")], words=["cat", "</s>", "x"]),
           lm.PredictRequest(contexts=[text("the")], prefix="c"),
-          lm.PredictRequest(contexts=[text("the")], exclude_unknown=True)):
+          lm.PredictRequest(contexts=[text("the")], include_unknown=False)):
         request.model = model
         self.check(request, self.stub.Predict, "/lm/v1/predict")
 

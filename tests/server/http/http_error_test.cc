@@ -55,7 +55,7 @@ TEST(HttpErrorTest, TheBodyHasTheDetailsOfTheStatus) {
 TEST(HttpErrorTest, QuotesTextOfOthers) {
   EXPECT_EQ(ErrorJson(absl::NotFoundError("</script>\n\xff\x1b[2J")),
             R"({"error":{"code":404,"status":"NOT_FOUND",)"
-            R"("message":"</script>\\x0A\\xFF\\x1B[2J"}})");
+            R"("message":"</script>\\x0a\\xff\\x1b[2J"}})");
 }
 
 TEST(HttpErrorTest, SaysWhenToRetry) {

@@ -136,7 +136,7 @@ TEST(HttpParserTest, RefusesWhatMaySmuggleARequest) {
 TEST(HttpParserTest, RefusesChunksThatAreNotPlain) {
   for (const absl::string_view chunks :
        {"5;a=b\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n",
-        "5\nhello\n0\n\n", "0x5\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n", "0x5\r\nhello\r\n0\r\n\r\n",
         "ffffffffffffffffff\r\n", "-5\r\nhello\r\n0\r\n\r\n",
         "5\r\nhelloX\r\n0\r\n\r\n", "\r\nhello", "g\r\n"}) {
     for (const size_t step : {1, 1000}) {
@@ -183,8 +183,14 @@ TEST(HttpParserTest, LimitsTheHead) {
   const std::string begin = "GET / HTTP/1.1\r\nHost: a\r\n";
   std::string many = begin;
   for (int i = 0; i < 100; ++i) absl::StrAppend(&many, "a", i, ": b\r\n");
-  for (const size_t step : {100, 100'000}) {
+  std::string long_fields = begin;
+  for (int i = 0; i < 50; ++i) {
+    absl::StrAppend(&long_fields, "a", i, ": ", std::string(1000, 'b'), "\r\n");
+  }
+  for (const size_t step : {100, 1000, 100'000}) {
     EXPECT_EQ(ParseAll(absl::StrCat(many, "\r\n"), step).code(), 431);
+    EXPECT_EQ(ParseAll(absl::StrCat(long_fields, "\r\n"), step).code(), 431)
+        << "also if each field is short";
     EXPECT_EQ(ParseAll(absl::StrCat(begin, "a: ", std::string(20'000, 'b'),
                                     "\r\n\r\n"),
                        step)

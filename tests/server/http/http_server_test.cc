@@ -248,7 +248,7 @@ TEST_F(HttpServerTest, ClosesTheConnectionAfterBytesThatAreNoRequest) {
                 StartsWith(absl::StartsWith(bytes, "PRI") ? "HTTP/1.1 505"
                                                           : "HTTP/1.1 400"));
     EXPECT_THAT(answer, HasSubstr("Connection: close"));
-    EXPECT_EQ(answer.find("HTTP/1.1", 1), answer.npos);
+    EXPECT_THAT(answer, testing::Not(HasSubstr("HTTP/1.1 200")));
   }
   EXPECT_EQ(server_->counts().requests, 0u);
   EXPECT_EQ(server_->counts().ended_connections, 3u);
@@ -273,21 +273,23 @@ TEST_F(HttpServerTest, CutsOffSlowClients) {
   EXPECT_THAT(idle.ReadAll(), StartsWith("HTTP/1.1 200"));
 }
 
-TEST_F(HttpServerTest, ADripOfBytesDoesNotKeepAHeadOpen) {
+TEST_F(HttpServerTest, ADripOfBytesOrFieldsDoesNotKeepAHeadOpen) {
   options_.limits.head_time = milliseconds(200);
   Start();
-  RawClient client(server_->address());
-  client.Send("GET /echo HTTP/1.1\r\nHost: a\r\nX: ");
-  std::atomic<bool> stop = false;
-  std::thread drip([&] {
-    while (!stop) {
-      client.Send("x");
-      std::this_thread::sleep_for(milliseconds(20));
-    }
-  });
-  EXPECT_THAT(client.ReadAll(), StartsWith("HTTP/1.1 408"));
-  stop = true;
-  drip.join();
+  for (const char* drop : {"x", "x: y\r\n"}) {
+    RawClient client(server_->address());
+    client.Send("GET /echo HTTP/1.1\r\nHost: a\r\n");
+    std::atomic<bool> stop = false;
+    std::thread drip([&] {
+      while (!stop) {
+        client.Send(drop);
+        std::this_thread::sleep_for(milliseconds(40));
+      }
+    });
+    EXPECT_THAT(client.ReadAll(), StartsWith("HTTP/1.1 408")) << drop;
+    stop = true;
+    drip.join();
+  }
 }
 
 TEST_F(HttpServerTest, AClientThatIsGoneCancelsItsCall) {

@@ -39,7 +39,8 @@ std::string Corrupt(const std::string& text) {
 
 TEST(ParseMessageTest, InOnePieceOrMany) {
   const ScoreRequest sent = Parse<ScoreRequest>(
-      "model: 'tiny' texts { words { words: ['the', 'cat'] } } no_end: true");
+      "model: 'tiny' texts { words { words: ['the', 'cat'] } } include_end: "
+      "false");
   for (size_t piece_size : {1, 3, 1000}) {
     ScoreRequest received;
     const std::string bytes = sent.SerializeAsString();
