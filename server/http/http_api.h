@@ -3,6 +3,7 @@
 #define LMSERVE_SERVER_HTTP_HTTP_API_H_
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "server/handlers/serving_context.h"
 #include "server/http/http_context.h"
 #include "server/http/http_router.h"
+#include "server/http/page.h"
 
 namespace lmserve {
 
@@ -37,6 +39,10 @@ void AddHealthRoutes(HealthOf health, const HttpContext& context,
 // /metrics, for which clients may need a token if there are tokens.
 void AddMetricsRoute(std::function<std::string()> text, bool needs_token,
                      const HttpContext& context, HttpRouter* router);
+
+// The page at / and its files, for which browsers need no token: they have no
+// data. The page asks for a token if a call needs one.
+void AddPageRoutes(std::shared_ptr<const Page> page, HttpRouter* router);
 
 }  // namespace lmserve
 

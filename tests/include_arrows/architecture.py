@@ -24,7 +24,7 @@ def main(arguments):
   named = set(re.findall(r"`([a-z_0-9/]+)[^`]*`", section))
   sources = {path.stem.removesuffix("-inl"): path for folder in FOLDERS
              for path in sorted((root / folder).rglob("*"))
-             if path.suffix in (".h", ".cc", ".proto")}
+             if path.suffix in (".h", ".cc", ".proto", ".js")}
   # The document explains once how the sources of commands are named.
   problems = [f"docs/architecture.md: expected {path.relative_to(root)} in "
               f"'Where things live', not found"

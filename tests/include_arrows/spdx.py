@@ -10,7 +10,8 @@ import sys
 LINE = "SPDX-License-Identifier: Apache-2.0"
 FOLDERS = ("proto", "models", "model_store", "reranking", "trainer", "server",
            "client", "docker", "scripts", "tests")
-SUFFIXES = {".cc", ".h", ".proto", ".py", ".cmake", ".in"}
+SUFFIXES = {".cc", ".h", ".proto", ".py", ".cmake", ".in", ".js", ".mjs", ".css",
+            ".html"}
 HEAD_LINES = 3
 
 

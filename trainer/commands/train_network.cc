@@ -21,6 +21,9 @@
 namespace lmserve {
 namespace {
 
+// About 1.5 kB in the list of models.
+constexpr size_t kCurveRecords = 80;
+
 // A linear schedule depends on the number of epochs, so a checkpoint can only
 // be resumed with the same number.
 std::string DescribeSchedule(const TrainingOptions& training) {
@@ -66,6 +69,7 @@ void AddTrainingProperties(const NeuralOptions& options, const TrainingJob& job,
   add("best_epoch", trained.progress.best_epoch);
   add("valid_perplexity", std::exp(trained.progress.best_valid_loss));
   add("training_seconds", std::round(trained.progress.seconds));
+  add("training_curve", trained.log.Curve(kCurveRecords));
 }
 
 // Copies the embedding of </s> to <s>.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/neural/training_log.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "trainer/text/finite_or_null.h"
 
@@ -119,6 +122,17 @@ class RecordParser {
   absl::Status status_;
 };
 
+// Returns at most `most` of the records, the last one among them.
+std::vector<const TrainingRecord*> EvenlyChosen(
+    const std::vector<const TrainingRecord*>& records, size_t most) {
+  if (records.size() <= most) return records;
+  std::vector<const TrainingRecord*> chosen;
+  for (size_t i = 1; i <= most; ++i) {
+    chosen.push_back(records[i * records.size() / most - 1]);
+  }
+  return chosen;
+}
+
 }  // namespace
 
 std::string ToJsonLine(const TrainingRecord& record) {
@@ -158,6 +172,31 @@ absl::StatusOr<TrainingLog> TrainingLog::Parse(absl::string_view text) {
     log.Add(*std::move(record));
   }
   return log;
+}
+
+std::string TrainingLog::Curve(size_t most) const {
+  std::vector<const TrainingRecord*> measured, others;
+  for (const TrainingRecord& record : records_) {
+    if (!std::isfinite(std::exp(record.train_loss))) continue;
+    (record.valid_loss.has_value() ? measured : others).push_back(&record);
+  }
+  std::vector<const TrainingRecord*> chosen = EvenlyChosen(measured, most);
+  for (const TrainingRecord* record :
+       EvenlyChosen(others, most - chosen.size())) {
+    chosen.push_back(record);
+  }
+  std::sort(chosen.begin(), chosen.end(),
+            [](const TrainingRecord* a, const TrainingRecord* b) {
+              return a->words < b->words;
+            });
+  return absl::StrJoin(
+      chosen, " ", [](std::string* text, const TrainingRecord* record) {
+        absl::StrAppendFormat(text, "%d:%.4g:", record->words,
+                              std::exp(record->train_loss));
+        if (record->valid_loss.has_value()) {
+          absl::StrAppendFormat(text, "%.4g", std::exp(*record->valid_loss));
+        }
+      });
 }
 
 std::string TrainingLog::ToJsonLines() const {

@@ -2,6 +2,7 @@
 #ifndef LMSERVE_TRAINER_NEURAL_TRAINING_LOG_H_
 #define LMSERVE_TRAINER_NEURAL_TRAINING_LOG_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -55,6 +56,12 @@ class TrainingLog {
 
   // Returns one line per record.
   std::string ToJsonLines() const;
+
+  // Returns the perplexities as a short text, for pictures: at most `most`
+  // records "WORDS:TRAINING:VALIDATION", separated by spaces, evenly chosen of
+  // those with a number; all with a validation come first in the choice.
+  // VALIDATION is empty where it was not measured. REQUIRES: most > 0.
+  std::string Curve(size_t most) const;
 
  private:
   std::vector<TrainingRecord> records_;

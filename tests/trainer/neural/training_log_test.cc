@@ -203,5 +203,34 @@ TEST(TrainingLog, IncompleteLastLine) {
   }
 }
 
+TrainingRecord CurveRecord(uint64_t words, double perplexity) {
+  TrainingRecord record;
+  record.words = words;
+  record.train_loss = std::log(perplexity);
+  return record;
+}
+
+TEST(TrainingLog, CurveHasThePerplexities) {
+  TrainingLog log;
+  log.Add(CurveRecord(100, 50));
+  log.Add(CurveRecord(200, kInfinity));
+  TrainingRecord last = CurveRecord(300, 12.345);
+  last.valid_loss = std::log(9);
+  log.Add(last);
+  EXPECT_EQ(log.Curve(10), "100:50: 300:12.35:9");
+  EXPECT_EQ(TrainingLog().Curve(10), "");
+}
+
+TEST(TrainingLog, ShortCurvesKeepTheValidations) {
+  TrainingLog log;
+  for (int i = 1; i <= 100; ++i) {
+    TrainingRecord record = CurveRecord(i, 10);
+    if (i % 50 == 0) record.valid_loss = std::log(8);
+    log.Add(record);
+  }
+  EXPECT_EQ(log.Curve(4), "49:10: 50:10:8 99:10: 100:10:8");
+  EXPECT_EQ(log.Curve(1), "100:10:8");
+}
+
 }  // namespace
 }  // namespace lmserve
