@@ -255,8 +255,9 @@ void AddPredictCommand(cli::App& app, CommandFunction* run) {
       ->allow_extra_args(false);
   command.add_option("--prefix", options->prefix,
                      "Print only words that begin with these letters");
-  command.add_flag("--unknown,!--no-unknown", options->unknown,
-                   "Print the unknown word, <unk>, too [--unknown]");
+  command.add_flag_callback(
+      "--no-unknown", [=] { options->unknown = false; },
+      "Leave out the unknown word, <unk>");
   command.callback([=] {
     *run = [=](const CommonOptions& common) {
       return RunPredict(*options, common);

@@ -477,14 +477,14 @@ void AddScoreCommand(cli::App& app, CommandFunction* run) {
   command.add_flag("--ngram-lengths", options->ngram_lengths,
                    "Print the score of each word and how many words the n-gram "
                    "has that gave it; only for n-gram models");
-  command.add_flag("--end,!--no-end", options->end,
-                   "Score the end of the sentence, </s>; not if the texts are "
-                   "unfinished [--end]");
-  command.add_flag(
-      "--begin,!--no-begin", options->begin,
-      "Read the texts after the beginning of the sentence, <s>; "
-      "not if they are the middle of sentences; only n-gram models "
-      "can do without it [--begin]");
+  command.add_flag_callback(
+      "--no-end", [=] { options->end = false; },
+      "Do not score the end of the sentence, </s>, because the texts are "
+      "unfinished");
+  command.add_flag_callback(
+      "--no-begin", [=] { options->begin = false; },
+      "Do not read the beginning of the sentence, <s>, before the texts, "
+      "because they are the middle of sentences; only for n-gram models");
   command.add_flag("--strict", options->strict,
                    "Stop at the first text that cannot be scored, such as one "
                    "that is not UTF-8, instead of printing its error in its "

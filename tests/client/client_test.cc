@@ -362,7 +362,7 @@ TEST(GenerateTest, ReceiverStops) {
   int words = 0;
   const absl::Status status =
       client.Generate({}, [&](const lm::v1::GenerateResponse& response) {
-        EXPECT_EQ(response.word(), "word");
+        EXPECT_EQ(response.word().word(), "word");
         return ++words < 5;
       });
   EXPECT_TRUE(status.ok()) << status;

@@ -303,9 +303,6 @@ TEST_F(ClientCommandsTest, ScoreWithLengthsOfNgrams) {
       ClientJson({"score", "--no-begin", "--ngram-lengths", kTexts[0]})[0];
   EXPECT_EQ(without["scored"][0]["ngram_length"], 1);
   EXPECT_NE(without["log_prob"], whole["log_prob"]);
-  EXPECT_EQ(ClientJson(
-                {"score", "--begin", "--end", "--ngram-lengths", kTexts[0]})[0],
-            whole);
   EXPECT_THAT(Client({"score", "--ngram-lengths", kTexts[0]}),
               HasSubstr("-gram\n"));
 }
@@ -321,7 +318,6 @@ TEST_F(ClientCommandsTest, PredictWithoutTheUnknownWord) {
         [](const json& word) { return word["word"] == "<unk>"; });
   };
   EXPECT_EQ(count({}), 1);
-  EXPECT_EQ(count({"--unknown"}), 1);
   EXPECT_EQ(count({"--no-unknown"}), 0);
 }
 

@@ -67,7 +67,8 @@ TEST(ServerTest, EveryMethodEndToEnd) {
                       "model: 'tiny' temperature: 0 prompt { text: 'the' }"));
     std::string text;
     lm::v1::GenerateResponse response;
-    while (words->Read(&response)) absl::StrAppend(&text, response.word(), "/");
+    while (words->Read(&response))
+      absl::StrAppend(&text, response.word().word(), "/");
     EXPECT_TRUE(words->Finish().ok());
     EXPECT_EQ(text, "cat/is/small//");  // the last message is the end
     EXPECT_EQ(response.end().word_count(), 3);

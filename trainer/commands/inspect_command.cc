@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_format.h"
 #include "model_store/manifest.h"
+#include "model_store/reranker.h"
 #include "models/text.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"

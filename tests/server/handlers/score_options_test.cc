@@ -118,10 +118,10 @@ TEST_P(ScoreOptionsTest, ATextThatIsTooLongFailsAlone) {
 TEST_P(ScoreOptionsTest, AnErrorOfTheRequestFailsIt) {
   ScoreRequest request = WithBrokenTexts();
   request.set_keep_going(true);
-  limits_.words = 5;
+  limits_.words = 4;
   EXPECT_THAT(TextOf(TryScore(request).status()),
               HasSubstr("RESOURCE_EXHAUSTED: words in the request: expected at "
-                        "most 5"));
+                        "most 4"));
   limits_ = {.texts = 5};
   EXPECT_THAT(TextOf(TryScore(request).status()),
               HasSubstr("RESOURCE_EXHAUSTED: texts: expected at most 5"));

@@ -69,7 +69,9 @@ TEST_P(WordRankingsTest, AllValuesAreThoseOfOneDistribution) {
         sum += std::exp(double{log_prob});
         entropy -= std::exp(double{log_prob}) * log_prob;
       }
-      if (!is_handmade) EXPECT_NEAR(sum, 1, 1e-3);
+      if (!is_handmade) {
+        EXPECT_NEAR(sum, 1, 1e-3);
+      }
       EXPECT_NEAR(scores.entropies(j), entropy, 1e-4);
       // A possible word is at its rank.
       if (std::isinf(scores.log_probs(j))) continue;

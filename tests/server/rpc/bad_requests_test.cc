@@ -242,7 +242,7 @@ TEST_F(BadRequestsTest, Rerank) {
       {weight("lm", "1"), kInvalid,
        "weights[lm]: expected one of the features"},
       {a + "normalization: 7", kInvalid,
-       "normalization: expected 0 to 2, found 7"},
+       "normalization: expected 0 to 3, found 7"},
       {a + "alpha: -1", kInvalid, "alpha: expected a finite number"},
       {a + "alpha: nan", kInvalid, "alpha: expected a finite number"},
       {a + "candidates { text { text: 'a </s>' } }", kInvalid,
