@@ -20,6 +20,31 @@ constexpr size_t kMaxExpansion = 6;
 // Of the names of fields that have their default value.
 constexpr size_t kMaxOverhead = 1 << 10;
 
+// Messages of the API have at most seven levels. Protobuf limits those of
+// objects, but takes a hundred bytes for each array in an array.
+constexpr int kMaxDepth = 32;
+
+// Whether arrays and objects are nested too deeply. Text that is not valid JSON
+// may have any result.
+bool IsTooDeep(absl::string_view json) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxDepth) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 JsonFormat::JsonFormat()
@@ -29,6 +54,11 @@ JsonFormat::JsonFormat()
 absl::Status JsonFormat::ToWire(const google::protobuf::Descriptor& type,
                                 absl::string_view json,
                                 std::string* wire) const {
+  if (IsTooDeep(json)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the body is not a ", type.name(),
+                     " in JSON: it is nested too deeply"));
+  }
   const auto status = util::JsonToBinaryString(
       types_.get(), absl::StrCat(kUrlPrefix, "/", type.full_name()),
       google::protobuf::StringPiece(json.data(), json.size()), wire,

@@ -125,6 +125,17 @@ TEST(JsonFormatTest, NumbersThatJsonLacksAreStrings) {
   EXPECT_EQ(ToJson(version), R"({"name":"","version":"1152921504606846976"})");
 }
 
+TEST(JsonFormatTest, LimitsNestingButNotBracketsInStrings) {
+  const std::string brackets(1000, '[');
+  EXPECT_TRUE(FromJson<ScoreRequest>(
+                  absl::StrCat(R"({"model":"\"\\)", brackets, R"("})"))
+                  .ok());
+  const auto deep = FromJson<ScoreRequest>(
+      absl::StrCat(R"({"texts":)", brackets, std::string(1000, ']'), "}"));
+  EXPECT_THAT(std::string(deep.status().message()),
+              HasSubstr("nested too deeply"));
+}
+
 // The budget of answers relies on it.
 TEST(JsonFormatTest, IsNotLongerThanItSays) {
   NextWords words;
