@@ -398,6 +398,66 @@ TEST_F(TranslationCommandsTest, ScoresOfTextsGivenTheirSources) {
               HasSubstr("expected one line for each text, 2, found more"));
 }
 
+TEST_F(TranslationCommandsTest, InspectPrintsStatesAndAttention) {
+  const Arguments options = {"inspect",
+                             "--model",
+                             "there",
+                             "--source",
+                             ". small is cat the",
+                             "the cat",
+                             "--attention",
+                             "--quantities",
+                             "hidden,forget_gate"};
+  Arguments as_json = options;
+  as_json.push_back("--json");
+  const Outcome outcome = Client(as_json);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const json found = json::parse(outcome.output);
+  EXPECT_EQ(found["words"], (json{"<s>", "the", "cat"}));
+  EXPECT_EQ(found["source_words"],
+            (json{".", "small", "is", "cat", "the", "</s>"}));
+  ASSERT_EQ(found["layers"].size(), 3u);
+  for (const json& layer : found["layers"]) {
+    EXPECT_EQ(layer["unit_count"], 24);
+    EXPECT_EQ(layer["units"].size(), 8u);
+    const size_t words = layer["reads_source"] ? 6 : 3;
+    for (const char* quantity : {"hidden", "forget_gate"}) {
+      ASSERT_EQ(layer["values"][quantity].size(), words);
+      EXPECT_EQ(layer["values"][quantity][0].size(), 8u);
+    }
+    EXPECT_EQ(layer["values"].size(), 2u);
+  }
+  ASSERT_EQ(found["attention"].size(), 3u);
+  for (const json& row : found["attention"]) {
+    double sum = 0;
+    for (const json& weight : row) sum += weight.get<double>();
+    EXPECT_NEAR(sum, 1, 1e-5);
+  }
+
+  const Outcome text = Client(options);
+  EXPECT_THAT(text.output, HasSubstr("layer 1, depth 0, encoder, backward: "
+                                     "forget_gate\n"));
+  EXPECT_THAT(text.output, HasSubstr("attention before the word after\n"));
+}
+
+TEST_F(TranslationCommandsTest, InspectReportsWrongArguments) {
+  const auto error = [](const Arguments& more) {
+    Arguments arguments = {"inspect", "--model", "there", "the"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = Client(arguments);
+    EXPECT_NE(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.output, "");
+    return outcome.errors;
+  };
+  EXPECT_THAT(error({}), HasSubstr("source: expected a source"));
+  EXPECT_THAT(error({"--quantities", "hidden,gate"}),
+              HasSubstr("--quantities: expected some of input_gate,"));
+  EXPECT_THAT(error({"--source", "the", "--quantities", "reset_gate"}),
+              HasSubstr("quantities[0]: expected one of the model's"));
+  EXPECT_THAT(error({"--source", "the", "--layers", "7"}),
+              HasSubstr("layers[0]: expected a number below 3"));
+}
+
 TEST_F(TranslationCommandsTest, EvaluateAsksForTheSource) {
   const Outcome evaluated =
       RunTrainer({"evaluate", "--json", "--source", directory_->File("valid"),

@@ -299,6 +299,18 @@ void AddTranslationSeeds(const Seeds& seeds) {
   generate.mutable_beam_search()->set_length_alpha(1);
   seeds.Add("beam-search", JoinRequest(Rpc::kGenerate, generate));
 
+  lm::v1::InspectRequest inspect;
+  inspect.set_model("de-en");
+  inspect.mutable_text()->set_text("the cat");
+  inspect.mutable_source()->set_text("die katze ist klein");
+  inspect.set_attention(true);
+  seeds.Add("inspect", JoinRequest(Rpc::kInspect, inspect));
+  inspect.add_layers(2);
+  inspect.set_most_variable(2);
+  inspect.add_quantities(lm::v1::QUANTITY_HIDDEN);
+  inspect.add_quantities(lm::v1::QUANTITY_FORGET_GATE);
+  seeds.Add("inspect-some", JoinRequest(Rpc::kInspect, inspect));
+
   lm::v1::RerankRequest rerank;
   rerank.mutable_source()->set_text("die katze ist klein");
   for (const char* text : {"the cat is small", "the dog", "the cat is small"}) {

@@ -21,6 +21,7 @@
 #include "lm/v1/language_model.pb.h"
 #include "model_store/model_name.h"
 #include "server/handlers/generation.h"
+#include "server/handlers/inspect.h"
 #include "server/handlers/model_management.h"
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
@@ -99,6 +100,32 @@ void Check(const lm::v1::ScoreRequest& request,
                 score.unknown_count(),
             "the number of unknown words is right");
   }
+}
+
+void Check(const lm::v1::InspectRequest& request,
+           const lm::v1::InspectResponse& response) {
+  Require(request.layers().empty() ||
+              response.layers_size() == request.layers_size(),
+          "every selected layer is returned");
+  for (const lm::v1::InspectedLayer& layer : response.layers()) {
+    const int words = layer.reads_source() ? response.source_words_size()
+                                           : response.words_size();
+    Require(layer.values_size() ==
+                words * layer.units_size() * layer.quantities_size(),
+            "a layer has a value for each word, unit and quantity");
+    Require(std::all_of(layer.values().begin(), layer.values().end(),
+                        [](float value) { return std::isfinite(value); }),
+            "gates and states are numbers");
+    Require(
+        std::all_of(layer.units().begin(), layer.units().end(),
+                    [&](uint32_t unit) { return unit < layer.unit_count(); }),
+        "the layer has the units");
+  }
+  Require(response.attention().empty() ||
+              (request.attention() &&
+               response.attention_size() ==
+                   response.words_size() * response.source_words_size()),
+          "attention is returned if requested, to each word of the source");
 }
 
 void Check(const lm::v1::PredictRequest& request,
@@ -407,6 +434,8 @@ void AnswerCall(absl::string_view input) {
       return Answer(in, HandleUnloadModel);
     case Rpc::kSetAlias:
       return Answer(in, HandleSetAlias);
+    case Rpc::kInspect:
+      return Answer(in, HandleInspect);
   }
 }
 

@@ -123,7 +123,7 @@ void PutValue(std::minstd_rand& random, Message* message,
                  message, field, random() % 2 == 0);
     case FieldDescriptor::CPPTYPE_ENUM:
       return Put(&Reflection::SetEnumValue, &Reflection::AddEnumValue,
-                 reflection, message, field, static_cast<int>(random() % 4));
+                 reflection, message, field, static_cast<int>(random() % 10));
     default:
       return;  // messages are handled below; there are no other types
   }
@@ -172,6 +172,8 @@ std::unique_ptr<Message> NewRequest(Rpc rpc) {
       return std::make_unique<lm::v1::UnloadModelRequest>();
     case Rpc::kSetAlias:
       return std::make_unique<lm::v1::SetAliasRequest>();
+    case Rpc::kInspect:
+      return std::make_unique<lm::v1::InspectRequest>();
   }
   return nullptr;
 }

@@ -28,8 +28,9 @@ enum class Rpc : uint8_t {
   kLoadModel,
   kUnloadModel,
   kSetAlias,
+  kInspect,
 };
-inline constexpr int kRpcs = 9;
+inline constexpr int kRpcs = 10;
 
 // This bit of the first byte splits the request into several pieces.
 inline constexpr uint8_t kInPieces = 0x80;

@@ -65,6 +65,69 @@ def test_model_info_says_translation(client):
   assert client.get_model("there").translation
 
 
+def numbers(array):
+  """Returns an array, or tuples if NumPy is not installed, as nested lists."""
+  if hasattr(array, "tolist"):
+    return array.tolist()
+  return ([numbers(row) for row in array] if isinstance(array, tuple) else
+          array)
+
+
+def test_inspect(client):
+  response = client.inspect("there", TARGET, source=SOURCE, attention=True)
+  assert response.model == lmserve.ModelVersion("there", 1)
+  assert response.words == ("<s>", *TARGET.split())
+  assert response.source_words == (*SOURCE.split(), "</s>")
+  encoder, decoder = response.layers
+  assert (encoder.reads_source, decoder.reads_source) == (True, False)
+  for layer in response.layers:
+    assert layer.unit_count == 16
+    assert layer.units == tuple(range(16))
+    assert set(layer.quantities) == {
+        lmserve.Quantity.INPUT_GATE, lmserve.Quantity.FORGET_GATE,
+        lmserve.Quantity.OUTPUT_GATE, lmserve.Quantity.NEW_MEMORY,
+        lmserve.Quantity.FINAL_MEMORY, lmserve.Quantity.HIDDEN}
+    assert len(layer.values) == 6
+    i, f, o, n, c, h = (numbers(layer[quantity]) for quantity in (
+        lmserve.Quantity.INPUT_GATE, lmserve.Quantity.FORGET_GATE,
+        lmserve.Quantity.OUTPUT_GATE, lmserve.Quantity.NEW_MEMORY,
+        lmserve.Quantity.FINAL_MEMORY, lmserve.Quantity.HIDDEN))
+    for t in range(1, 5):
+      for k in range(16):
+        assert c[t][k] == approx(f[t][k] * c[t - 1][k] + i[t][k] * n[t][k])
+        assert h[t][k] == approx(o[t][k] * math.tanh(c[t][k]))
+    with pytest.raises(KeyError):
+      layer[lmserve.Quantity.RESET_GATE]  # pylint: disable=pointless-statement
+  attention = numbers(response.attention)
+  assert [len(row) for row in attention] == [5] * 5
+  assert [sum(row) for row in attention] == approx([1] * 5)
+
+
+def test_inspect_returns_what_is_selected(client):
+  all_layers = client.inspect("there", TARGET, source=SOURCE)
+  assert all_layers.attention is None
+  layer, = client.inspect(
+      "there", TARGET, source=SOURCE, layers=[1], units=[3, 0],
+      quantities=[lmserve.Quantity.HIDDEN]).layers
+  assert (layer.layer, layer.units, layer.quantities) == (
+      1, (3, 0), (lmserve.Quantity.HIDDEN,))
+  expected = numbers(all_layers.layers[1][lmserve.Quantity.HIDDEN])
+  assert numbers(layer[lmserve.Quantity.HIDDEN]) == [
+      [row[3], row[0]] for row in expected]
+  most = client.inspect("there", source=SOURCE, most_variable=3).layers
+  assert [len(layer.units) for layer in most] == [3, 3]
+
+
+def test_inspect_fails(client):
+  error = error_of(client.inspect, "ab", "a")
+  assert error.code == StatusCode.FAILED_PRECONDITION
+  assert "recurrent" in error.message
+  error = error_of(client.inspect, "there", "a", source="a", layers=[2])
+  assert (error.code, error.field) == (StatusCode.INVALID_ARGUMENT, "layers[0]")
+  with pytest.raises(TypeError, match=r"quantities\[0\]: expected Quantity"):
+    client.inspect("there", "a", source="a", quantities=["hidden"])
+
+
 @pytest.mark.parametrize("source", [SOURCE, SOURCE.split()])
 def test_beam_search_translates(client, source):
   response = client.beam_search("there", source=source)
