@@ -86,7 +86,44 @@ export class LineView {
         return element("div", {class: "text"}, above, ...lines.map((line, number) => this.table(text, index, line, number, lines.length, widths, label)));
       }),
     );
+    this.mark(this.selected, true);
     if (hadFocus) this.focusSelected();
+  }
+
+  /**
+   * Chooses a word, without drawing the lines again.
+   * @param {{text: number, column: number}} selected
+   */
+  choose(selected) {
+    this.mark(this.selected, false);
+    this.selected = selected;
+    this.mark(selected, true);
+  }
+
+  /**
+   * Marks the column of a word, and the words that models saw before it; or removes
+   * the marks. If no word is chosen, the first one is in the order of Tab.
+   * @param {{text: number, column: number}} place
+   * @param {boolean} isOn
+   */
+  mark({text, column}, isOn) {
+    const tables = /** @type {HTMLTableElement[]} */ ([...(this.element.children[Math.max(0, text)]?.querySelectorAll("table.line") ?? [])]);
+    const first = tables[0]?.querySelector("button.word");
+    if (text < 0) first?.setAttribute("tabindex", isOn ? "0" : "-1");
+    for (const table of text < 0 ? [] : tables) {
+      const start = Number(table.dataset.start);
+      for (const row of table.rows) {
+        if (row.matches(".group, .strip")) continue;
+        const cells = [...row.cells].slice(1);
+        const cell = cells[column - start];
+        cell?.classList.toggle("chosen", isOn);
+        const button = cell?.querySelector("button.word");
+        button?.setAttribute("aria-pressed", String(isOn));
+        button?.setAttribute("tabindex", isOn ? "0" : "-1");
+        const reach = Number(row.dataset.reach ?? 0);
+        cells.slice(Math.max(0, column - reach - start), Math.max(0, column - start)).forEach((seen) => reach > 0 && seen.toggleAttribute("data-seen", isOn));
+      }
+    }
   }
 
   focusSelected() {
@@ -111,11 +148,11 @@ export class LineView {
     const part = count > 1 ? `, line ${number + 1} of ${count}` : "";
     const table = element(
       "table",
-      {class: "line"},
+      {class: "line", "data-start": first},
       element("caption", {class: "hidden", text: text.title + part}),
       colgroup,
       element("thead", {}, element("tr", {}, element("td", {class: "corner"}), ...columns.map((column) => this.head(text, index, column)))),
-      ...this.groups(text, index, columns, widths, number === 0),
+      ...this.groups(text, columns, widths, number === 0),
     );
     table.style.width = `${total}px`;
     return table;
@@ -124,13 +161,11 @@ export class LineView {
   /** @param {LineText} text @param {number} index @param {number} column */
   head(text, index, column) {
     const word = text.columns[column];
-    const isSelected = this.isSelected(index, column);
-    const isFirst = this.selected.text < 0 && index === 0 && column === 0;
     const button = element("button", {
       type: "button",
       class: "word",
-      tabindex: isSelected || isFirst ? 0 : -1,
-      "aria-pressed": isSelected,
+      tabindex: -1,
+      "aria-pressed": false,
       "data-text": index,
       "data-column": column,
       text: shown(word),
@@ -142,17 +177,16 @@ export class LineView {
     }
     if (column >= text.drawn && word !== END) button.dataset.role = "drawn";
     if (text.marked?.[column]) button.dataset.mark = "";
-    return element("th", {scope: "col", class: this.columnClass(index, column)}, button);
+    return element("th", {scope: "col"}, button);
   }
 
   /**
    * @param {LineText} text
-   * @param {number} index
    * @param {number[]} columns
    * @param {number[]} widths
    * @param {boolean} isFirst
    */
-  groups(text, index, columns, widths, isFirst) {
+  groups(text, columns, widths, isFirst) {
     const names = [...new Set(text.tracks.map(({group}) => group))];
     const needsTitles = names.length + text.strips.length > 1;
     const groups = names.map((name) => {
@@ -161,7 +195,7 @@ export class LineView {
         "tbody",
         {},
         needsTitles && groupTitle(name, columns.length),
-        ...tracks.map((track) => this.row(track, index, columns, isFirst)),
+        ...tracks.map((track) => this.row(track, columns, isFirst)),
       );
     });
     const strips = text.strips.map((strip) => {
@@ -172,43 +206,31 @@ export class LineView {
         {},
         needsTitles && groupTitle(strip.group, columns.length),
         stripRow(strip, columns, widths, isFirst, picked),
-        numbers && this.row(numbers, index, columns, isFirst),
+        numbers && this.row(numbers, columns, isFirst),
       );
     });
     return [...groups, ...strips];
   }
 
-  /** @param {Track} track @param {number} index @param {number[]} columns @param {boolean} isFirst */
-  row(track, index, columns, isFirst) {
+  /** @param {Track} track @param {number[]} columns @param {boolean} isFirst */
+  row(track, columns, isFirst) {
     const label = element(
       "th",
       {scope: "row", class: "track"},
       element("span", {class: "name", "data-tone": track.model?.tone, text: track.label}),
       isFirst && track.note !== "" && element("small", {text: track.note}),
     );
-    const chosen = this.selected.text === index ? this.selected.column : -1;
     const cells = columns.map((column) => {
       const cell = track.cells[column];
-      const sees = track.reach > 0 && chosen >= 0 && column < chosen && column >= chosen - track.reach;
       return element(
         "td",
-        {class: this.columnClass(index, column), "data-seen": sees},
+        {},
         cell
           ? element("span", {class: "cell", "data-look": track.look, "data-step": cell.step, "data-sign": cell.sign, text: cell.text})
           : null,
       );
     });
-    return element("tr", {"data-tone": track.model?.tone, "data-dense": track.isDense === true}, label, ...cells);
-  }
-
-  /** @param {number} text @param {number} column */
-  isSelected(text, column) {
-    return this.selected.text === text && this.selected.column === column;
-  }
-
-  /** @param {number} text @param {number} column */
-  columnClass(text, column) {
-    return this.isSelected(text, column) ? "chosen" : null;
+    return element("tr", {"data-tone": track.model?.tone, "data-dense": track.isDense === true, "data-reach": track.reach}, label, ...cells);
   }
 
   /** @param {KeyboardEvent} event */

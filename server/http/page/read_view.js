@@ -271,8 +271,8 @@ export class ReadView extends Study {
   /** @param {number} text @param {number} column */
   select(text, column) {
     this.at = {text, column};
-    this.influence = null;
-    this.show();
+    this.lines.choose(this.at);
+    this.showPanel();
     this.page.saveAddress();
     this.refreshDetail();
     const words = this.columns(text);
