@@ -51,6 +51,7 @@ def pool_with_packed_lists(messages: Collection[str]) -> Any:
             field.type not in _NOT_PACKED):
           field.label = _Field.LABEL_OPTIONAL
           field.type = _Field.TYPE_BYTES
+          field.ClearField("type_name")  # that of an enum
   return _pool(files)
 
 

@@ -49,6 +49,31 @@ def test_arrays_of_numbers_with_a_fixed_size_are_not_copied():
                              numpy.frombuffer(data, numpy.uint8))
 
 
+def test_inspected():
+  message = _api.message_class("lm.v1.InspectResponse")(
+      words=["<s>", "a"], source_words=["x", "y", "</s>"],
+      attention=[0.5, 0.25, 0.25, 0.125, 0.125, 0.75],
+      layers=[{"units": [299, 0, 5], "quantities": [8, 2, 77],
+               "values": range(18)}])
+  inspected = _responses.inspect(
+      _arrays.response_class("lm.v1.InspectResponse").FromString(
+          message.SerializeToString()))
+  layer, = inspected.layers
+  assert layer.units == (299, 0, 5)
+  assert layer.quantities == (lmserve.Quantity.HIDDEN,
+                              lmserve.Quantity.FORGET_GATE,
+                              lmserve.Quantity.UNKNOWN)  # of a newer server
+  assert layer.values.shape == (3, 2, 3)
+  assert layer[lmserve.Quantity.FORGET_GATE].tolist() == [[6, 7, 8],
+                                                          [9, 10, 11]]
+  assert inspected.attention.tolist() == [[0.5, 0.25, 0.25],
+                                          [0.125, 0.125, 0.75]]
+  for array in (layer.values, inspected.attention):
+    assert array.dtype == "float32"
+    with pytest.raises(ValueError, match="read-only"):
+      array[0] = 0
+
+
 @pytest.mark.parametrize("ids", [[1, 2, 3, 4, 5, 6], [300, 2, 3, 4, 5, 70_000]])
 def test_best(ids):
   _, parsed = response(best={"ids": ids, "log_probs": [-1, -2, -3, -4, -5, -6]})
