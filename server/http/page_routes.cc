@@ -62,7 +62,6 @@ HttpResponseHead HeadOf(const PageAsset& asset, bool is_known,
                             {"Cache-Control", "no-cache"},
                             {"Vary", "Accept-Encoding"},
                             {"Content-Security-Policy", kContentSecurityPolicy},
-                            {"X-Content-Type-Options", "nosniff"},
                             {"Referrer-Policy", "no-referrer"},
                             {"Cross-Origin-Opener-Policy", "same-origin"},
                             {"Cross-Origin-Resource-Policy", "same-origin"}}};

@@ -243,7 +243,7 @@ test("the keyboard alone: views, tracks, words, alternatives", async () => {
   await page.waitForSelector(".view.models");
   // Every control can be reached by Tab, and shows that it has the focus.
   const seen = new Set();
-  for (let i = 0; i < 12; ++i) {
+  for (let i = 0; i < 24; ++i) {
     await page.keyboard.press("Tab");
     seen.add(await page.evaluate(() => document.activeElement.textContent.trim().slice(0, 30)));
   }

@@ -38,14 +38,15 @@ function readFeatures(text) {
 }
 
 /**
- * Writes candidates as readCandidates() reads them.
+ * Writes candidates as readCandidates() reads them. An empty text gets the
+ * separator, because an empty line is none.
  * @param {Candidate[]} candidates
  */
 export function writeCandidates(candidates) {
   return candidates
     .map(({text, features}) => {
       const pairs = Object.entries(features).map(([name, value]) => `${name}=${value}`);
-      return pairs.length > 0 ? `${text} ${SEPARATOR} ${pairs.join(" ")}` : text;
+      return pairs.length > 0 || text === "" ? `${text} ${SEPARATOR} ${pairs.join(" ")}`.trim() : text;
     })
     .join("\n");
 }

@@ -3,7 +3,7 @@
 import {element} from "./dom.js";
 
 // An edit is answered when this time has passed without another, in milliseconds.
-const PAUSE = 60;
+const PAUSE = 40;
 
 /**
  * A field for a text that is as high as its text.

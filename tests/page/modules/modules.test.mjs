@@ -101,6 +101,8 @@ test("candidates and their features", () => {
   ]);
   assert.deepEqual(readCandidates(writeCandidates(candidates)), candidates);
   assert.equal(writeCandidates([{text: "a", features: {}}]), "a");
+  const withEmpty = [{text: "a", features: {}}, {text: "", features: {}}];
+  assert.deepEqual(readCandidates(writeCandidates(withEmpty)), withEmpty);
 });
 
 test("candidates are ordered by score, equal ones by place", () => {
