@@ -11,6 +11,7 @@
 #include "server/call/status.h"
 #include "server/handlers/decoder.h"
 #include "server/handlers/generation.h"
+#include "server/handlers/inspect.h"
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
 #include "server/handlers/score.h"
@@ -200,6 +201,10 @@ void AddLanguageModelRoutes(const ServingContext& serving,
   router->Add({"POST", "/lm/v1/rerank", kJsonType,
                Unary<lm::v1::RerankRequest, lm::v1::RerankResponse>(
                    serving, context, "Rerank", HandleRerank)});
+  const auto inspect = Unary<lm::v1::InspectRequest, lm::v1::InspectResponse>(
+      serving, context, "Inspect", HandleInspect);
+  router->Add({"POST", "/lm/v1/inspect", kJsonType, inspect});
+  router->Add({"POST", "/lm/v1/models/{model}:inspect", kJsonType, inspect});
   const auto generate = [&](Stream stream, const PathArguments& arguments) {
     AnswerGenerate(serving, context, ModelOf(arguments), std::move(stream));
   };

@@ -284,6 +284,15 @@ class ConformanceTest(HttpTestCase):
                                              ("", 3))]),
         self.stub.Rerank, "/lm/v1/rerank")
 
+  def test_inspect(self):
+    for request in (
+        lm.InspectRequest(text=text("the cat is small")),
+        lm.InspectRequest(text=text("a dog"), most_variable=2,
+                          quantities=[lm.QUANTITY_HIDDEN])):
+      request.model = "gru"
+      answer = self.check(request, self.stub.Inspect, "/lm/v1/inspect")
+      self.assertGreater(len(answer["layers"][0]["values"]), 0)
+
   def test_models(self):
     listed = self.check(lm.ListModelsRequest(), self.models.ListModels,
                         "/lm/v1/models", "GET")
@@ -392,6 +401,7 @@ class ConformanceTest(HttpTestCase):
         (self.stub.Score, "/lm/v1/score",
          lm.ScoreRequest(model="en", texts=[text("a")] * 10_001)),
         (self.stub.Predict, "/lm/v1/predict", lm.PredictRequest(model="en")),
+        (self.stub.Inspect, "/lm/v1/inspect", lm.InspectRequest(model="en")),
         (self.stub.Rerank, "/lm/v1/rerank", lm.RerankRequest(models=["en"])),
         (lambda request: list(self.stub.Generate(request)), "/lm/v1/generate",
          lm.GenerateRequest(model="en", temperature=-1)),
