@@ -68,7 +68,8 @@ class PageRoutesTest : public testing::Test {
   FakeHttpStream::Outcome Ask(const std::string& method,
                               const std::string& path,
                               std::vector<HttpField> fields = {}) {
-    HttpRequest request = {.method = method, .path = path, .query = ""};
+    HttpRequest request = {
+        .method = method, .path = path, .query = "", .fields = {}};
     request.authority = "localhost";
     request.fields = std::move(fields);
     auto ending = std::make_shared<FakeHttpStream::Ending>();
