@@ -26,8 +26,8 @@ absl::Status CheckStops(const std::vector<std::string>& stops,
   return status;
 }
 
-// Sets what the probabilities of a place say of a token: ln P of the word there,
-// and the most probable words, of which the word itself may be one.
+// Sets what the probabilities of a place say of a token: ln P of the word
+// there, and the most probable words, of which the word itself may be one.
 class TokenScore {
  public:
   // The words of the map have the white space that the token has, or would
@@ -37,11 +37,11 @@ class TokenScore {
 
   void AddBest(absl::string_view word, float log_prob, bool is_token) {
     has_token_ |= is_token;
-    token_.top.emplace_back(
-        is_token                 ? token_.text
-        : word == kEndSentence   ? std::string(word)
-                                 : absl::StrCat(prefix_, word),
-        log_prob);
+    token_.top.emplace_back(is_token ? token_.text
+                            : word == kEndSentence
+                                ? std::string(word)
+                                : absl::StrCat(prefix_, word),
+                            log_prob);
   }
 
   // Adds the word itself if it is not among the best.
@@ -80,9 +80,8 @@ Completion::Completion(const ServingContext& serving, Call& call,
       call_(call),
       handle_(std::move(handle)),
       request_(std::move(request)),
-      alternatives_(
-          std::min<size_t>(request_.logprobs.value_or(0),
-                           handle_->model().vocabulary().size())),
+      alternatives_(std::min<size_t>(request_.logprobs.value_or(0),
+                                     handle_->model().vocabulary().size())),
       score_bytes_(serving.budgets.answer_bytes),
       stops_(request_.stop) {}
 
@@ -206,10 +205,9 @@ absl::Status Completion::StartGeneration() {
 CompletionToken Completion::MakeToken(std::string text) {
   const Vocabulary& vocabulary = handle_->model().vocabulary();
   const ScoredWord& drawn = *generation_->drawn();
-  CompletionToken token = {
-      .text = std::move(text),
-      .offset = offset_,
-      .is_text = drawn.word != vocabulary.end_sentence()};
+  CompletionToken token = {.text = std::move(text),
+                           .offset = offset_,
+                           .is_text = drawn.word != vocabulary.end_sentence()};
   if (!request_.logprobs.has_value()) return token;
   TokenScore score(&token, /*begins_text=*/!has_text_);
   for (const ScoredWord& word : generation_->best()) {
@@ -236,9 +234,9 @@ Task<absl::Status> Completion::Draw(CompletionPiece* piece) {
   if (generation_->drawn().has_value()) ++drawn_words_;
   if (response.has_word()) {
     piece->is_word = true;
-    CompletionToken token = MakeToken(absl::StrCat(
-        has_text_ && white_space_.empty() ? " " : white_space_,
-        response.word().word()));
+    CompletionToken token = MakeToken(
+        absl::StrCat(has_text_ && white_space_.empty() ? " " : white_space_,
+                     response.word().word()));
     white_space_.clear();
     has_text_ = true;
     offset_ += CodePoints(token.text);

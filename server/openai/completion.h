@@ -28,8 +28,8 @@ struct CompletionPiece {
   size_t choice = 0;
   std::string text;
   std::vector<CompletionToken> tokens;  // empty without log-probabilities
-  std::string finish_reason;  // of the last piece: "stop" or "length"
-  bool is_word = false;       // contains a word that was drawn
+  std::string finish_reason;            // of the last piece: "stop" or "length"
+  bool is_word = false;                 // contains a word that was drawn
 };
 
 // The answer to one request for completions: all choices of the first prompt,
@@ -96,8 +96,8 @@ class Completion {
   bool has_echoed_ = false;
   std::unique_ptr<Generation> generation_;  // of the choice, once it has begun
   StopStrings stops_;
-  bool has_text_ = false;   // the text so far, with the prompt, is not empty
-  uint64_t offset_ = 0;     // of the next token, in code points
+  bool has_text_ = false;    // the text so far, with the prompt, is not empty
+  uint64_t offset_ = 0;      // of the next token, in code points
   std::string white_space_;  // before the next word
 };
 
