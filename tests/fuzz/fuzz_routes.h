@@ -14,12 +14,12 @@ namespace lmserve {
 
 // Low enough that inputs exceed them.
 inline constexpr Limits kRouteLimits = {.message_bytes = 2000,
-                            .words_per_text = 50,
-                            .words = 200,
-                            .texts = 20,
-                            .predictions = 500,
-                            .generated_words = 20,
-                            .beam = 8};
+                                        .words_per_text = 50,
+                                        .words = 200,
+                                        .texts = 20,
+                                        .predictions = 500,
+                                        .generated_words = 20,
+                                        .beam = 8};
 
 // The routes of a server with the models of FuzzStore(), without sockets.
 class FuzzRoutes {
