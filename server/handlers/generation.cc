@@ -171,6 +171,7 @@ Task<absl::Status> Generation::DrawTogether(
   std::vector<Generation*> drawing;
   for (Generation* one : group) {
     one->drawn_.reset();
+    one->best_.clear();
     if (!one->begun_) {
       absl::Status status = co_await one->Begin();
       if (!status.ok()) co_return status;

@@ -8,8 +8,8 @@
 namespace lmserve {
 namespace {
 
-constexpr char kStop[] = "stop";
-constexpr char kLength[] = "length";
+constexpr absl::string_view kStop = "stop";
+constexpr absl::string_view kLength = "length";
 
 // Sets what the probabilities of a place say of a token: ln P of the word
 // there, and the most probable words, of which the word itself may be one.
@@ -68,7 +68,7 @@ CompletionPiece CompletionChoice::Begin(const lm::v1::WordScores& scores) {
   }
   offset_ = CodePoints(text);
   CompletionPiece piece = NewPiece();
-  if (!draws) piece.finish_reason = kLength;
+  if (!draws) piece.finish_reason = std::string(kLength);
   if (!request_.echo) return piece;
   piece.text = std::string(text);
   if (!has_scores()) return piece;
@@ -103,10 +103,9 @@ std::vector<CompletionToken> CompletionChoice::ScoredPrompt(
 CompletionToken CompletionChoice::MakeToken(const Generation& generation,
                                             std::string text) const {
   const ScoredWord& drawn = *generation.drawn();
-  CompletionToken token = {
-      .text = std::move(text),
-      .offset = offset_,
-      .is_text = drawn.word != vocabulary_.end_sentence()};
+  CompletionToken token = {.text = std::move(text),
+                           .offset = offset_,
+                           .is_text = drawn.word != vocabulary_.end_sentence()};
   if (!has_scores()) return token;
   TokenScore score(&token, /*prefix=*/gap_.empty() ? "" : " ");
   for (const ScoredWord& word : generation.best()) {
@@ -137,7 +136,7 @@ void CompletionChoice::TakeWord(const Generation& generation,
   gap_ = " ";
   offset_ += CodePoints(token.text);
   if (stops_.Add(std::move(token), &piece->tokens, &piece->text)) {
-    piece->finish_reason = kStop;
+    piece->finish_reason = std::string(kStop);
   }
 }
 
@@ -152,11 +151,10 @@ void CompletionChoice::TakeEnd(const Generation& generation,
     offset_ = CodePoints(prompt_.text());
   }
   if (end.reason() == End::REASON_END_OF_SENTENCE) {
-    piece->tokens.push_back(
-        MakeToken(generation, std::string(kEndSentence)));
+    piece->tokens.push_back(MakeToken(generation, std::string(kEndSentence)));
   }
-  piece->finish_reason =
-      end.reason() == End::REASON_MAX_WORDS ? kLength : kStop;
+  const bool is_full = end.reason() == End::REASON_MAX_WORDS;
+  piece->finish_reason = std::string(is_full ? kLength : kStop);
 }
 
 }  // namespace lmserve

@@ -27,9 +27,7 @@ struct CompletionPiece {
 
   bool is_last() const { return !finish_reason.empty(); }
   // Whether it says nothing, because the word that was drawn is held back.
-  bool is_empty() const {
-    return text.empty() && tokens.empty() && !is_last();
-  }
+  bool is_empty() const { return text.empty() && tokens.empty() && !is_last(); }
 };
 
 // One of the completions of a prompt, while it grows: the prompt, if the
