@@ -133,7 +133,7 @@ void CompletionChoice::TakeWord(const Generation& generation,
                                 CompletionPiece* piece) {
   piece->is_word = true;
   CompletionToken token = MakeToken(generation, absl::StrCat(gap_, word));
-  gap_ = " ";
+  gap_.assign(1, ' ');
   offset_ += CodePoints(token.text);
   if (stops_.Add(std::move(token), &piece->tokens, &piece->text)) {
     piece->finish_reason = std::string(kStop);
