@@ -11,6 +11,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "model_store/manifest.h"
 #include "model_store/reranker.h"
 #include "model_store/self_test.h"
@@ -87,7 +88,8 @@ LoadedVersion::LoadedVersion(absl::string_view name, uint64_t version,
       manifest_(std::move(manifest)),
       files_(std::move(files)),
       content_(std::move(content)),
-      load_seconds_(load_seconds) {}
+      load_seconds_(load_seconds),
+      load_time_(absl::Now()) {}
 
 ModelFiles LoadedVersion::files() const {
   ModelFiles files;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "lm/v1/manifest.pb.h"
 #include "lm/v1/reranker.pb.h"
 #include "model_store/private_memory.h"
@@ -60,6 +61,9 @@ class LoadedVersion {
   // Returns the duration of loading, including verification.
   double load_seconds() const { return load_seconds_; }
 
+  // Returns when loading ended, by the wall clock.
+  absl::Time load_time() const { return load_time_; }
+
   // Returns the size of all files in bytes.
   uint64_t file_bytes() const;
 
@@ -80,6 +84,7 @@ class LoadedVersion {
   const Files files_;
   const Content content_;
   const double load_seconds_;
+  const absl::Time load_time_;
 };
 
 // Shares the ownership of a version, which stays in memory while a handle

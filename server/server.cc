@@ -24,6 +24,7 @@
 #include "absl/strings/strip.h"
 #include "model_store/processors.h"
 #include "server/http/http_api.h"
+#include "server/openai/openai_routes.h"
 #include "server/rpc/language_model_service.h"
 #include "server/rpc/model_management_service.h"
 #include "server/telemetry/metrics_text.h"
@@ -279,6 +280,7 @@ absl::Status Server::ListenHttp() {
     HttpRouter& router = http_->router();
     AddLanguageModelRoutes(serving_, http_->context(), &router);
     AddModelRoutes(*store_, nullptr, http_->context(), &router);
+    AddOpenAiRoutes(serving_, http_->context(), &router);
     AddHealthRoutes(health, http_->context(), &router);
     AddMetricsRoute(MakeMetricsText(), /*needs_token=*/true, http_->context(),
                     &router);

@@ -70,6 +70,16 @@ absl::Status InvalidField(absl::string_view field, absl::string_view problem) {
   return FieldError(absl::StatusCode::kInvalidArgument, field, problem);
 }
 
+std::string FieldOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kBadRequest);
+  google::rpc::BadRequest details;
+  if (!payload.has_value() || !details.ParseFromString(std::string(*payload)) ||
+      details.field_violations().empty()) {
+    return "";
+  }
+  return details.field_violations(0).field();
+}
+
 absl::Status CheckLimit(absl::string_view field, uint64_t count,
                         uint64_t limit) {
   if (count <= limit) return absl::OkStatus();

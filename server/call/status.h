@@ -3,6 +3,7 @@
 #define LMSERVE_SERVER_CALL_STATUS_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -32,6 +33,10 @@ absl::Duration RetryAfter(const absl::Status& status);
 // Returns INVALID_ARGUMENT "FIELD: PROBLEM" with a google.rpc.BadRequest, which
 // names the field for programs.
 absl::Status InvalidField(absl::string_view field, absl::string_view problem);
+
+// Returns the field that an error names in a google.rpc.BadRequest, or an empty
+// string.
+std::string FieldOf(const absl::Status& status);
 
 // Returns OK if `count` is at most `limit`, otherwise RESOURCE_EXHAUSTED
 // "FIELD: expected at most LIMIT, found COUNT" with a google.rpc.BadRequest.

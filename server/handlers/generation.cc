@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "models/distribution.h"
 #include "server/handlers/cannot_do.h"
 #include "server/handlers/encoded_texts.h"
 #include "server/handlers/replies.h"
@@ -17,23 +18,29 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
   absl::StatusOr<ModelHandle> handle =
       FindModel(serving, call, request.model());
   if (!handle.ok()) return handle.status();
-  if ((*handle)->model().kind() == ModelKind::kBidirectional) {
-    return CannotDo("model", **handle, "generate");
+  return Start(serving, call, *std::move(handle), request, 0);
+}
+
+absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
+    const ServingContext& serving, Call& call, ModelHandle handle,
+    const lm::v1::GenerateRequest& request, size_t alternatives) {
+  if (handle->model().kind() == ModelKind::kBidirectional) {
+    return CannotDo("model", *handle, "generate");
   }
   const absl::StatusOr<GenerationOptions> options =
-      ParseGenerationOptions(**handle, serving.limits, request);
+      ParseGenerationOptions(*handle, serving.limits, request);
   if (!options.ok()) return options.status();
   std::vector<const lm::v1::Text*> sources;
   if (request.has_source()) sources.push_back(&request.source());
   std::optional<EncodedTexts> source;
   absl::Status status =
-      EncodeSources("source", **handle, serving.limits, sources, &source);
+      EncodeSources("source", *handle, serving.limits, sources, &source);
   if (!status.ok()) return status;
-  EncodedTexts prompt((*handle)->model().vocabulary(), serving.limits);
+  EncodedTexts prompt(handle->model().vocabulary(), serving.limits);
   status = prompt.Add(request.prompt(), "prompt", -1, {.may_be_empty = true});
   if (!status.ok()) return status;
   auto generation = absl::WrapUnique(
-      new Generation(serving, call, *std::move(handle), *options,
+      new Generation(serving, call, std::move(handle), *options, alternatives,
                      std::move(source), prompt.words(0)));
   status = generation->Reserve();
   if (!status.ok()) return status;
@@ -42,13 +49,14 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
 
 Generation::Generation(const ServingContext& serving, Call& call,
                        ModelHandle handle, const GenerationOptions& options,
-                       std::optional<EncodedTexts> source,
+                       size_t alternatives, std::optional<EncodedTexts> source,
                        absl::Span<const WordId> prompt)
     : serving_(serving),
       call_(call),
       handle_(std::move(handle)),
       language_model_(*handle_->model().word_by_word()),
       options_(options),
+      alternatives_(alternatives),
       words_(serving.budgets.generated_words),
       state_bytes_(serving.budgets.state_bytes),
       source_(std::move(source)),
@@ -162,21 +170,26 @@ Task<absl::Status> Generation::Draw() {
   const LanguageModel::Query query = {
       state_.data(), unread_, state_.data(), {}};
   const std::byte* state = state_.data();
+  const size_t wanted =
+      sampler_.best_wanted(language_model_.vocabulary().size());
+  best_.resize(std::max(wanted, alternatives_));
   const auto draw = [this](size_t, absl::Span<const float> log_probs) {
     drawn_ = sampler_.DrawFromAll(log_probs);
+    TakeBest(log_probs, absl::MakeSpan(best_));
   };
-  std::vector<ScoredWord> best(
-      sampler_.best_wanted(language_model_.vocabulary().size()));
   ModelWork work = {.model = *handle_, .states = {&state, 1}};
   if (!unread_.empty()) work.queries = {&query, 1};
-  if (best.empty()) {
+  if (wanted == 0) {
     work.visit.emplace(draw);
   } else {
-    work.k = best.size();
-    work.best = absl::MakeSpan(best);
+    work.k = best_.size();
+    work.best = absl::MakeSpan(best_);
   }
   absl::Status status = co_await serving_.batcher.Run(call_, work);
-  if (status.ok() && !best.empty()) drawn_ = sampler_.DrawFromBest(best);
+  if (status.ok() && wanted > 0) {
+    drawn_ = sampler_.DrawFromBest(absl::MakeSpan(best_).first(wanted));
+  }
+  best_.resize(alternatives_);
   unread_.clear();
   co_return status;
 }
@@ -184,6 +197,7 @@ Task<absl::Status> Generation::Draw() {
 Task<absl::StatusOr<bool>> Generation::Next(
     lm::v1::GenerateResponse* response) {
   if (done_) co_return false;
+  drawn_.reset();
   absl::Status status;
   if (!begun_) status = co_await Begin();
   if (!status.ok()) co_return status;

@@ -32,7 +32,22 @@ class Generation {
       const ServingContext& serving, Call& call,
       const lm::v1::GenerateRequest& request);
 
+  // The same with this version, whatever model the request names. Tells for
+  // each drawn word the `alternatives` most probable ones; see best().
+  // REQUIRES: alternatives <= size of the vocabulary, and 0 for a beam search.
+  static absl::StatusOr<std::unique_ptr<Generation>> Start(
+      const ServingContext& serving, Call& call, ModelHandle handle,
+      const lm::v1::GenerateRequest& request, size_t alternatives);
+
   const LoadedVersion& model() const { return *handle_; }
+
+  // The word that the last Next() drew: the one of its message, or what ended
+  // the text, such as </s>. nullopt if it drew none.
+  const std::optional<ScoredWord>& drawn() const { return drawn_; }
+
+  // The most probable words in the place of drawn(), best first. Of the same
+  // distribution, so equal words have the same bits.
+  absl::Span<const ScoredWord> best() const { return best_; }
 
   // Writes the next message and returns true; after the last message, writes
   // nothing and returns false. Fails as Batcher::Run() does.
@@ -42,7 +57,7 @@ class Generation {
   using End = lm::v1::GenerationEnd;
 
   Generation(const ServingContext& serving, Call& call, ModelHandle handle,
-             const GenerationOptions& options,
+             const GenerationOptions& options, size_t alternatives,
              std::optional<EncodedTexts> source,
              absl::Span<const WordId> prompt);
 
@@ -69,6 +84,7 @@ class Generation {
   const ModelHandle handle_;
   const LanguageModel& language_model_;
   const GenerationOptions options_;
+  const size_t alternatives_;
   Budget::Reservation words_;
   Budget::Reservation state_bytes_;
   const std::optional<EncodedTexts> source_;
@@ -77,6 +93,7 @@ class Generation {
   std::vector<std::byte> state_;  // after the words before unread_
   std::vector<WordId> unread_;    // the prompt; later the last word
   std::optional<ScoredWord> drawn_;
+  std::vector<ScoredWord> best_;
   uint32_t word_count_ = 0;
   double log_prob_ = 0;
   bool begun_ = false;

@@ -183,7 +183,13 @@ Task<absl::Status> HandleScore(const ServingContext& serving, Call& call,
   const absl::StatusOr<ModelHandle> handle =
       FindModel(serving, call, request.model());
   if (!handle.ok()) co_return handle.status();
-  const LoadedVersion& loaded = **handle;
+  co_return co_await ScoreWithModel(serving, call, **handle, request, response);
+}
+
+Task<absl::Status> ScoreWithModel(const ServingContext& serving, Call& call,
+                                  const LoadedVersion& loaded,
+                                  const lm::v1::ScoreRequest& request,
+                                  lm::v1::ScoreResponse* response) {
   if (request.texts().empty()) {
     co_return InvalidField("texts", "expected a text, found none");
   }

@@ -16,6 +16,12 @@ Task<absl::Status> HandleScore(const ServingContext& serving, Call& call,
                                const lm::v1::ScoreRequest& request,
                                lm::v1::ScoreResponse* response);
 
+// The same with this version, whatever model the request names.
+Task<absl::Status> ScoreWithModel(const ServingContext& serving, Call& call,
+                                  const LoadedVersion& loaded,
+                                  const lm::v1::ScoreRequest& request,
+                                  lm::v1::ScoreResponse* response);
+
 }  // namespace lmserve
 
 #endif  // LMSERVE_SERVER_HANDLERS_SCORE_H_

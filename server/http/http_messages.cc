@@ -10,7 +10,6 @@
 #include "server/call/status.h"
 #include "server/http/http_error.h"
 #include "server/http/http_reply.h"
-#include "server/http/http_response.h"
 
 namespace lmserve {
 namespace {
@@ -50,7 +49,8 @@ HttpMessages::HttpMessages(const HttpContext& context, HttpStream& stream,
       call_(call),
       form_(form),
       request_type_(request_type),
-      in_bytes_(context.interceptor.request_bytes()) {
+      in_bytes_(context.interceptor.request_bytes()),
+      body_(context, stream, call, ContentType(form)) {
   if (request_type_ != nullptr) stream_.AllowPauses();
 }
 
@@ -119,22 +119,6 @@ absl::Status HttpMessages::Parse(RequestReader* reader,
   return reader->Read({&bytes, 1}, request);
 }
 
-void HttpMessages::Append(absl::string_view bytes) {
-  const bool in_chunks = !stream_.request().is_http_1_0;
-  if (!has_begun_) {
-    has_begun_ = true;
-    const HttpResponseHead head =
-        ReplyHead(context_, stream_, call_, 200, ContentType(form_));
-    out_ = StreamHead(head, in_chunks, !stream_.CanKeep());
-    if (form_ == StreamForm::kEvents) {
-      constexpr absl::string_view kComment = ":\n\n";
-      stream_.SetHeartbeat(in_chunks ? Chunk(kComment) : std::string(kComment));
-    }
-  }
-  if (bytes.empty()) return;
-  absl::StrAppend(&out_, in_chunks ? Chunk(bytes) : std::string(bytes));
-}
-
 std::string HttpMessages::Framed(absl::string_view json, bool is_error) const {
   switch (form_) {
     case StreamForm::kEvents:
@@ -143,7 +127,7 @@ std::string HttpMessages::Framed(absl::string_view json, bool is_error) const {
     case StreamForm::kLines:
       return absl::StrCat(json, "\n");
     case StreamForm::kArray:
-      return absl::StrCat(has_begun_ ? ",\n" : "[", json);
+      return absl::StrCat(body_.has_begun() ? ",\n" : "[", json);
   }
   return "";
 }
@@ -151,24 +135,22 @@ std::string HttpMessages::Framed(absl::string_view json, bool is_error) const {
 void HttpMessages::Serialize(const google::protobuf::Message& message) {
   std::string json;
   context_.json.Append(message, &json);
-  out_.clear();
-  Append(Framed(json, /*is_error=*/false));
+  body_.Append(Framed(json, /*is_error=*/false));
 }
 
 Task<bool> HttpMessages::End(const absl::Status& status) {
   if (absl::IsCancelled(status)) co_return false;
-  if (!status.ok() && !has_begun_) {
+  if (!status.ok() && !body_.has_begun()) {
     co_return co_await SendError(context_, stream_, call_, status);
   }
-  out_.clear();
   if (!status.ok()) {
-    Append(Framed(ErrorJson(status), /*is_error=*/true));
+    body_.Append(Framed(ErrorJson(status), /*is_error=*/true));
   }
-  if (form_ == StreamForm::kArray) Append(has_begun_ ? "]" : "[]");
-  Append("");
-  if (!stream_.request().is_http_1_0) absl::StrAppend(&out_, kLastChunk);
-  const bool written = co_await Write();
-  co_return written&& status.ok() && !stream_.request().is_http_1_0;
+  if (form_ == StreamForm::kArray) {
+    body_.Append(body_.has_begun() ? "]" : "[]");
+  }
+  const bool may_keep = co_await body_.End();
+  co_return may_keep&& status.ok();
 }
 
 }  // namespace lmserve

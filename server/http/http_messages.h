@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "server/admission/budget.h"
 #include "server/call/task.h"
+#include "server/http/http_body.h"
 #include "server/http/http_context.h"
 #include "server/http/http_stream.h"
 #include "server/transport/request_reader.h"
@@ -49,7 +50,7 @@ class HttpMessages {
     return EnterThreadFor(context_, stream_, bytes);
   }
   void Serialize(const google::protobuf::Message& message);
-  auto Write() { return stream_.Write(std::move(out_)); }
+  auto Write() { return body_.Write(); }
 
   // Ends the stream of messages, with an error unless the status is OK. Before
   // the first message the error is a whole answer with a code of its own.
@@ -60,9 +61,6 @@ class HttpMessages {
   // Reads up to the end of a line. Returns false at the end of the body.
   Task<absl::StatusOr<bool>> ReadLine(std::string* line);
   absl::Status ReserveLine(size_t bytes);
-  // Appends bytes of the body of the answer to out_, after the head of the
-  // first ones.
-  void Append(absl::string_view bytes);
   std::string Framed(absl::string_view json, bool is_error) const;
 
   const HttpContext& context_;
@@ -76,8 +74,7 @@ class HttpMessages {
   std::string wire_;              // the last request
   absl::Status read_status_;      // of the last request
 
-  bool has_begun_ = false;  // the head was written
-  std::string out_;
+  HttpBody body_;
 };
 
 }  // namespace lmserve

@@ -59,11 +59,17 @@ Task<bool> SendReply(const HttpContext& context, HttpStream& stream,
 }
 
 Task<bool> SendError(const HttpContext& context, HttpStream& stream,
-                     const TransportCall& call, const absl::Status& error) {
+                     const TransportCall& call, const absl::Status& error,
+                     std::string json) {
   HttpResponseHead head =
       ReplyHead(context, stream, call, HttpCodeOf(error), kJsonType);
   AddAll(ErrorFields(error), &head.fields);
-  co_return co_await SendWhole(stream, head, ErrorJson(error));
+  co_return co_await SendWhole(stream, head, std::move(json));
+}
+
+Task<bool> SendError(const HttpContext& context, HttpStream& stream,
+                     const TransportCall& call, const absl::Status& error) {
+  return SendError(context, stream, call, error, ErrorJson(error));
 }
 
 Task<absl::Status> ReadBody(const HttpContext& context, HttpStream& stream,

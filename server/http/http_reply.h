@@ -31,7 +31,13 @@ Task<bool> SendReply(const HttpContext& context, HttpStream& stream,
                      const TransportCall& call, int code,
                      absl::string_view content_type, std::string body);
 
-// Sends an error. Returns whether the connection may be kept.
+// Sends an error, with `json` as its body. Returns whether the connection may
+// be kept.
+Task<bool> SendError(const HttpContext& context, HttpStream& stream,
+                     const TransportCall& call, const absl::Status& error,
+                     std::string json);
+
+// The same with ErrorJson() as the body.
 Task<bool> SendError(const HttpContext& context, HttpStream& stream,
                      const TransportCall& call, const absl::Status& error);
 

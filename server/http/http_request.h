@@ -18,11 +18,10 @@ struct HttpField {
 
 // The head of a request: all but its body.
 struct HttpRequest {
-  std::string method;  // such as "GET"
-  std::string path;    // as it was sent, with percent-encoding; or "*"
-  std::string query;   // without the question mark
-  std::string
-      authority;  // HOST or HOST:PORT that the client asks; may be empty
+  std::string method;          // such as "GET"
+  std::string path;            // as it was sent, with percent-encoding; or "*"
+  std::string query;           // without the question mark
+  std::string authority = {};  // HOST or HOST:PORT; may be empty
   bool is_http_1_0 = false;
   bool keeps_alive = true;  // the client may send another request
   bool expects_continue = false;

@@ -28,10 +28,12 @@ DetachedTask Send(std::shared_ptr<HttpStream> stream, HttpResponseHead head,
   FinishStream(std::move(stream), written);
 }
 
-void Refuse(std::shared_ptr<HttpStream> stream, int code,
-            absl::string_view message, std::vector<HttpField> fields) {
+void Refuse(std::shared_ptr<HttpStream> stream, const HttpError& error,
+            std::vector<HttpField> fields,
+            decltype(HttpRoute::error_json) json = ErrorJson) {
   fields.push_back({"Content-Type", "application/json"});
-  Send(std::move(stream), {code, std::move(fields)}, ErrorJson(code, message));
+  Send(std::move(stream), {error.code, std::move(fields)},
+       json(error.code, error.message));
 }
 
 // Matches one segment with a pattern such as "models", "{model}" or
@@ -109,6 +111,7 @@ HttpRouter::Found HttpRouter::Find(absl::string_view method,
     }
     if (i < pattern.size()) continue;
     found.allowed.push_back(route.method);
+    found.other = &route;
     if (route.method == method || (route.method == "GET" && method == "HEAD")) {
       found.route = &route;
       found.arguments = std::move(arguments);
@@ -122,7 +125,7 @@ void HttpRouter::Answer(std::shared_ptr<HttpStream> stream) const {
   const HttpRequest& request = stream->request();
   std::vector<HttpField> fields = policy_.AnswerFields(request);
   if (const auto error = policy_.Check(request); error.has_value()) {
-    return Refuse(std::move(stream), error->code, error->message, {});
+    return Refuse(std::move(stream), *error, {});
   }
   if (policy_.IsPreflight(request)) {
     const HttpResponseHead head = {204, policy_.PreflightFields(request)};
@@ -132,21 +135,21 @@ void HttpRouter::Answer(std::shared_ptr<HttpStream> stream) const {
   const Found found = Find(request.method, request.path);
   if (found.allowed.empty()) {
     return Refuse(
-        std::move(stream), 404,
-        absl::StrCat("there is no path '", Printable(request.path), "'"),
+        std::move(stream),
+        {404, absl::StrCat("there is no path '", Printable(request.path), "'")},
         std::move(fields));
   }
   if (found.route == nullptr) {
     const std::string allowed = absl::StrJoin(found.allowed, ", ");
     fields.push_back({"Allow", allowed});
-    return Refuse(std::move(stream), 405,
-                  absl::StrCat("expected the method ", allowed, ", found ",
-                               Printable(request.method)),
-                  std::move(fields));
+    return Refuse(std::move(stream),
+                  {405, absl::StrCat("expected the method ", allowed,
+                                     ", found ", Printable(request.method))},
+                  std::move(fields), found.other->error_json);
   }
   if (const auto error = CheckBody(*found.route, request); error.has_value()) {
-    return Refuse(std::move(stream), error->code, error->message,
-                  std::move(fields));
+    return Refuse(std::move(stream), *error, std::move(fields),
+                  found.route->error_json);
   }
   found.route->answer(std::move(stream), found.arguments);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "server/http/http_error.h"
 #include "server/http/http_policy.h"
 #include "server/http/http_stream.h"
 
@@ -26,6 +27,9 @@ struct HttpRoute {
   std::string body_type;
   // Gets a request on the thread of the connection, and must answer it.
   std::function<void(std::shared_ptr<HttpStream>, const PathArguments&)> answer;
+  // Returns the body of the answer if the router refuses a request for this
+  // path.
+  std::string (*error_json)(int code, absl::string_view message) = ErrorJson;
 };
 
 // Answers the requests of connections: checks each by the policy, and passes it
@@ -45,6 +49,7 @@ class HttpRouter {
  private:
   struct Found {
     const HttpRoute* route = nullptr;
+    const HttpRoute* other = nullptr;  // of this path for other methods
     PathArguments arguments;
     std::vector<std::string> allowed;  // methods of the path
   };

@@ -5,8 +5,8 @@
 #include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/type_resolver_util.h>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/http/json_depth.h"
 
 namespace lmserve {
 namespace {
@@ -24,27 +24,6 @@ constexpr size_t kMaxOverhead = 1 << 10;
 // objects, but takes a hundred bytes for each array in an array.
 constexpr int kMaxDepth = 32;
 
-// Whether arrays and objects are nested too deeply. Text that is not valid JSON
-// may have any result.
-bool IsTooDeep(absl::string_view json) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kMaxDepth) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 JsonFormat::JsonFormat()
@@ -54,7 +33,7 @@ JsonFormat::JsonFormat()
 absl::Status JsonFormat::ToWire(const google::protobuf::Descriptor& type,
                                 absl::string_view json,
                                 std::string* wire) const {
-  if (IsTooDeep(json)) {
+  if (JsonIsDeeperThan(kMaxDepth, json)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the body is not a ", type.name(),
                      " in JSON: it is nested too deeply"));

@@ -71,11 +71,18 @@ Metrics::Metrics(absl::string_view server_version)
       .Set(1);
   const google::protobuf::FileDescriptor& api =
       *lm::v1::ScoreRequest::descriptor()->file();
+  const auto add_method = [this](const std::string& name) {
+    by_method_.try_emplace(name, name, started_.Add({{"method", name}}));
+  };
   for (int i = 0; i < api.service_count(); ++i) {
     for (int j = 0; j < api.service(i)->method_count(); ++j) {
-      const std::string& name = api.service(i)->method(j)->name();
-      by_method_.try_emplace(name, name, started_.Add({{"method", name}}));
+      add_method(api.service(i)->method(j)->name());
     }
+  }
+  // Of OpenAI's API.
+  for (const char* name :
+       {"Completions", "Tokenize", "Detokenize", "GetTokenizer"}) {
+    add_method(name);
   }
 }
 

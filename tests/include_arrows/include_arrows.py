@@ -64,7 +64,7 @@ ARROWS = {
                 "models/printable_text"],
 
     # lm_server: call <- batching, admission <- handlers <- telemetry
-    # <- transport <- rpc, http <- server.
+    # <- transport <- rpc, http <- server; http <- openai.
     "server/call": ["models"],
     "server/batching": ["server/call", "models", "model_store"],
     "server/admission": ["server/call", "model_store/mutex",
@@ -84,9 +84,12 @@ ARROWS = {
     "server/http": ["server/call", "server/admission", "server/connections",
                     "server/handlers", "server/transport",
                     "models/printable_text", "model_store"],
+    "server/openai": ["server/call", "server/admission", "server/handlers",
+                      "server/transport", "server/http", "models", "model_store"],
     "server": ["server/call", "server/batching", "server/admission",
                "server/handlers", "server/telemetry", "server/transport",
-               "server/connections", "server/rpc", "server/http", "model_store",
+               "server/connections", "server/rpc", "server/http",
+               "server/openai", "model_store",
                "models/printable_text", "command_line"],
 
     # The client library and lm_client: they know the server by its messages.
@@ -119,6 +122,7 @@ LIBRARIES = {
     "server/connections": ["boost", "openssl", "spdlog"],
     "server/transport": PROTOBUF,
     "server/http": ["boost", "nlohmann"] + PROTOBUF + SERVICE_MESSAGES,
+    "server/openai": ["nlohmann"] + SERVICE_MESSAGES,
     "server/rpc": GRPC + PROTOBUF + SERVICE_MESSAGES,
     "server": ["spdlog", "nlohmann"] + GRPC + PROTOBUF,
     "client/": ["absl", "nlohmann"] + GRPC + PROTOBUF +

@@ -3,8 +3,6 @@
 // Tests the routes without sockets: what a request in JSON becomes, and the
 // answer to it.
 
-#include <fstream>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -19,9 +17,8 @@
 #include "gtest/gtest.h"
 #include "server/http/http_api.h"
 #include "server/http/http_messages.h"
-#include "tests/server/handlers/test_serving_context.h"
 #include "tests/server/http/fake_http_stream.h"
-#include "tests/server/small_store.h"
+#include "tests/server/http/routes_fixture.h"
 
 namespace lmserve {
 namespace {
@@ -29,18 +26,9 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-class HttpRoutesTest : public testing::Test {
+class HttpRoutesTest : public RoutesFixture {
  protected:
-  explicit HttpRoutesTest(bool has_tokens = false)
-      : store_(files_.Open()), serving_(*store_, limits_) {
-    if (has_tokens) {
-      std::ofstream(files_.File("tokens"))
-          << "read 0123456789abcdef\nadmin fedcba9876543210\n";
-      authenticator_ = Authenticator::Create(files_.File("tokens")).value();
-    }
-    interceptor_.emplace(authenticator_.get(), shutdown_, limiter_,
-                         serving_.budgets(), watchdog_, metrics_, log_);
-    context_.emplace(HttpContext{*interceptor_, policy_, json_, pool_, 4096});
+  explicit HttpRoutesTest(bool has_tokens = false) : RoutesFixture(has_tokens) {
     AddLanguageModelRoutes(*serving_, *context_, &router_);
     AddModelRoutes(*store_, nullptr, *context_, &router_);
     AddHealthRoutes(
@@ -54,60 +42,6 @@ class HttpRoutesTest : public testing::Test {
                     *context_, &router_);
     AddOpenApiRoute(*context_, &router_);
   }
-
-  FakeHttpStream::Outcome Ask(HttpRequest request,
-                              std::vector<std::string> body) {
-    request.authority = "localhost";
-    uint64_t size = 0;
-    for (const std::string& piece : body) size += piece.size();
-    request.body_bytes = size;
-    auto ending = std::make_shared<FakeHttpStream::Ending>();
-    router_.Answer(std::make_shared<FakeHttpStream>(std::move(request),
-                                                    std::move(body), ending));
-    return ending->Wait();
-  }
-
-  FakeHttpStream::Outcome Post(const std::string& path,
-                               std::vector<std::string> body,
-                               std::vector<HttpField> fields = {}) {
-    fields.push_back({"content-type",
-                      path == "/lm/v1/decode" || path == "/lm/v1/score:stream"
-                          ? "application/x-ndjson"
-                          : "application/json"});
-    return Ask({.method = "POST",
-                .path = path,
-                .query = "",
-                .fields = std::move(fields)},
-               std::move(body));
-  }
-
-  FakeHttpStream::Outcome Get(const std::string& path,
-                              std::vector<HttpField> fields = {},
-                              const std::string& query = "",
-                              const std::string& method = "GET") {
-    return Ask({.method = method,
-                .path = path,
-                .query = query,
-                .fields = std::move(fields)},
-               {});
-  }
-
-  const SmallStore files_;
-  const std::unique_ptr<ModelStore> store_;
-  const Limits limits_;
-  TestServing serving_;
-  std::unique_ptr<Authenticator> authenticator_;
-  ShutdownSignal shutdown_;
-  CallLimiter limiter_;
-  WriteWatchdog watchdog_{std::chrono::minutes(1)};
-  Metrics metrics_{"test"};
-  const RequestLog log_{RequestLogOptions()};
-  std::optional<CallInterceptor> interceptor_;
-  const HttpPolicy policy_{HttpPolicyOptions()};
-  const JsonFormat json_;
-  WorkPool pool_{1};
-  std::optional<HttpContext> context_;
-  HttpRouter router_{policy_};
 };
 
 // Routes as "POST /lm/v1/score application/json", with the type of the body.
