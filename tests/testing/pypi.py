@@ -47,6 +47,6 @@ def install(cache, *packages):
 
 def enter(cache, *packages):
   """Continues this program in the environment that install() makes."""
-  if pathlib.Path(sys.prefix) != pathlib.Path(cache):
+  if pathlib.Path(sys.prefix).resolve() != pathlib.Path(cache).resolve():
     python = install(cache, *packages)
     os.execv(python, [str(python), "-B", *sys.argv])
