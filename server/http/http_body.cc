@@ -28,7 +28,7 @@ Task<bool> HttpBody::End() {
   const bool in_chunks = !stream_.request().is_http_1_0;
   if (in_chunks) absl::StrAppend(&out_, kLastChunk);
   const bool written = co_await Write();
-  co_return written && in_chunks;
+  co_return written&& in_chunks;
 }
 
 }  // namespace lmserve

@@ -57,11 +57,7 @@ HttpMessages::HttpMessages(const HttpContext& context, HttpStream& stream,
 absl::Status HttpMessages::ReserveLine(size_t bytes) {
   absl::Status status =
       CheckLimit("request bytes", bytes, context_.message_bytes);
-  if (status.ok() && !stream_.Hold(bytes)) {
-    status = ResourceExhausted(
-        "request bytes: too many of this client are not read yet",
-        absl::Seconds(1));
-  }
+  if (status.ok()) status = HoldRequest(stream_, bytes);
   if (status.ok()) {
     status =
         in_bytes_.Resize("request bytes", JsonFormat::MemoryOfParsing(bytes));

@@ -13,12 +13,8 @@ namespace {
 // Reserves memory for a body that has come so far, or is said to come.
 absl::Status ReserveBody(HttpStream& stream, RequestReader* reader,
                          uint64_t bytes) {
-  if (!stream.Hold(bytes)) {
-    return ResourceExhausted(
-        "request bytes: too many of this client are not read yet",
-        absl::Seconds(1));
-  }
-  return reader->Reserve(bytes);
+  absl::Status status = HoldRequest(stream, bytes);
+  return status.ok() ? reader->Reserve(bytes) : status;
 }
 
 void AddAll(std::vector<HttpField> more, std::vector<HttpField>* fields) {
@@ -70,6 +66,13 @@ Task<bool> SendError(const HttpContext& context, HttpStream& stream,
 Task<bool> SendError(const HttpContext& context, HttpStream& stream,
                      const TransportCall& call, const absl::Status& error) {
   return SendError(context, stream, call, error, ErrorJson(error));
+}
+
+absl::Status HoldRequest(HttpStream& stream, uint64_t bytes) {
+  if (stream.Hold(bytes)) return absl::OkStatus();
+  return ResourceExhausted(
+      "request bytes: too many of this client are not read yet",
+      absl::Seconds(1));
 }
 
 Task<absl::Status> ReadBody(const HttpContext& context, HttpStream& stream,

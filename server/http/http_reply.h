@@ -2,6 +2,7 @@
 #ifndef LMSERVE_SERVER_HTTP_HTTP_REPLY_H_
 #define LMSERVE_SERVER_HTTP_HTTP_REPLY_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,10 @@ Task<bool> SendError(const HttpContext& context, HttpStream& stream,
 // The same with ErrorJson() as the body.
 Task<bool> SendError(const HttpContext& context, HttpStream& stream,
                      const TransportCall& call, const absl::Status& error);
+
+// Holds bytes of a request for the client, instead of what is held so far.
+// Returns RESOURCE_EXHAUSTED if the client has too much that is not read yet.
+absl::Status HoldRequest(HttpStream& stream, uint64_t bytes);
 
 // Reads the body of a request, at most context.message_bytes, and reserves its
 // memory with `reader` before it comes.

@@ -48,13 +48,21 @@ absl::Status SetModel(const std::string& model, Request* request) {
   return absl::OkStatus();
 }
 
-// Ends the answer of a stream, after its call has left.
+// Ends the call of a stream and its answer, which may have no messages yet.
+// Returns whether the connection may be kept.
 Task<bool> EndStream(const HttpContext& context, HttpStream& stream,
-                     const TransportCall& call, HttpMessages* messages,
+                     const TransportCall& call, CallScope& scope,
+                     std::optional<HttpMessages>* messages,
                      const absl::Status& status) {
-  if (messages != nullptr) co_return co_await messages->End(status);
-  if (absl::IsCancelled(status)) co_return false;
-  co_return co_await SendError(context, stream, call, status);
+  scope.Leave(status);
+  bool may_keep = false;
+  if (messages->has_value()) {
+    may_keep = co_await (*messages)->End(status);
+  } else if (!absl::IsCancelled(status)) {
+    may_keep = co_await SendError(context, stream, call, status);
+  }
+  messages->reset();
+  co_return may_keep;
 }
 
 DetachedTask AnswerGenerate(const ServingContext& serving,
@@ -93,11 +101,8 @@ DetachedTask AnswerGenerate(const ServingContext& serving,
         context.interceptor, call, scope, *messages, next);
   }
   generation.reset();
-  scope.Leave(status);
   const bool may_keep =
-      co_await EndStream(context, *stream, call,
-                         messages.has_value() ? &*messages : nullptr, status);
-  messages.reset();
+      co_await EndStream(context, *stream, call, scope, &messages, status);
   FinishStream(std::move(stream), may_keep);
 }
 
@@ -124,11 +129,8 @@ DetachedTask AnswerGetVocabulary(const ServingContext& serving,
           context.interceptor, call, scope, *messages, next);
     }
   }
-  scope.Leave(status);
   const bool may_keep =
-      co_await EndStream(context, *stream, call,
-                         messages.has_value() ? &*messages : nullptr, status);
-  messages.reset();
+      co_await EndStream(context, *stream, call, scope, &messages, status);
   FinishStream(std::move(stream), may_keep);
 }
 
@@ -153,11 +155,8 @@ DetachedTask AnswerStream(const HttpContext& context, absl::string_view method,
     status = co_await AnswerRequests<Request, Response>(
         context.interceptor, call, scope, *messages, answer);
   }
-  scope.Leave(status);
   const bool may_keep =
-      co_await EndStream(context, *stream, call,
-                         messages.has_value() ? &*messages : nullptr, status);
-  messages.reset();
+      co_await EndStream(context, *stream, call, scope, &messages, status);
   FinishStream(std::move(stream), may_keep);
 }
 

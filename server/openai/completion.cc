@@ -26,22 +26,21 @@ absl::Status CheckStops(const std::vector<std::string>& stops,
   return status;
 }
 
-// Sets what the probabilities of a place say of a token: ln P of the word there,
-// and the most probable words, of which the word itself may be one.
+// Sets what the probabilities of a place say of a token: ln P of the word
+// there, and the most probable words, of which the word itself may be one.
 class TokenScore {
  public:
-  // The words of the map have the white space that the token has, or would
-  // have.
-  TokenScore(CompletionToken* token, bool begins_text)
-      : token_(*token), prefix_(begins_text ? "" : " ") {}
+  // `prefix` is the white space that other words in the place would have.
+  TokenScore(CompletionToken* token, absl::string_view prefix)
+      : token_(*token), prefix_(prefix) {}
 
   void AddBest(absl::string_view word, float log_prob, bool is_token) {
     has_token_ |= is_token;
-    token_.top.emplace_back(
-        is_token                 ? token_.text
-        : word == kEndSentence   ? std::string(word)
-                                 : absl::StrCat(prefix_, word),
-        log_prob);
+    token_.top.emplace_back(is_token ? token_.text
+                            : word == kEndSentence
+                                ? std::string(word)
+                                : absl::StrCat(prefix_, word),
+                            log_prob);
   }
 
   // Adds the word itself if it is not among the best.
@@ -80,9 +79,8 @@ Completion::Completion(const ServingContext& serving, Call& call,
       call_(call),
       handle_(std::move(handle)),
       request_(std::move(request)),
-      alternatives_(
-          std::min<size_t>(request_.logprobs.value_or(0),
-                           handle_->model().vocabulary().size())),
+      alternatives_(std::min<size_t>(request_.logprobs.value_or(0),
+                                     handle_->model().vocabulary().size())),
       score_bytes_(serving.budgets.answer_bytes),
       stops_(request_.stop) {}
 
@@ -135,32 +133,32 @@ Task<absl::Status> Completion::ScorePrompts() {
 }
 
 void Completion::Echo(CompletionPiece* piece) {
-  const PromptText& prompt = this->prompt();
-  white_space_ = std::string(prompt.trailing_space());
-  offset_ = CodePoints(prompt.text());
-  has_text_ = !prompt.text().empty();
-  if (!request_.echo) {
-    // The words follow the white space of the prompt.
-    if (has_text_ && white_space_.empty()) return;
-    has_text_ = false;
-    white_space_.clear();
-    return;
+  const absl::string_view trailing_space = prompt().trailing_space();
+  absl::string_view text = prompt().text();
+  gap_ = text.empty() || !trailing_space.empty() ? "" : " ";
+  if (request_.echo && request_.max_tokens > 0 && !trailing_space.empty()) {
+    gap_ = std::string(trailing_space);
+    text.remove_suffix(trailing_space.size());
   }
-  piece->text = prompt.text();
-  if (request_.max_tokens > 0) {
-    // The white space belongs to the first word that is drawn.
-    piece->text.resize(piece->text.size() - white_space_.size());
-    offset_ -= white_space_.size();
-    has_text_ = !piece->text.empty();
-  }
+  offset_ = CodePoints(text);
+  if (!request_.echo) return;
+  piece->text = std::string(text);
   if (!request_.logprobs.has_value()) return;
+  piece->tokens = ScoredPrompt();
+  // No word follows that could take it.
+  if (request_.max_tokens == 0 && !piece->tokens.empty()) {
+    absl::StrAppend(&piece->tokens.back().text, trailing_space);
+  }
+}
+
+std::vector<CompletionToken> Completion::ScoredPrompt() const {
   const auto index = static_cast<int>(choice_ / request_.choices);
   const lm::v1::WordScores& scores = scores_.scores(index).words();
-  piece->tokens = prompt.Tokens();
+  std::vector<CompletionToken> tokens = prompt().Tokens();
   int i = 0;
-  for (CompletionToken& token : piece->tokens) {
+  for (CompletionToken& token : tokens) {
     if (!token.is_text) continue;
-    TokenScore score(&token, /*begins_text=*/token.offset == 0);
+    TokenScore score(&token, /*prefix=*/token.offset == 0 ? "" : " ");
     if (alternatives_ > 0) {
       const lm::v1::NextWords& best = scores.alternatives(i);
       for (int j = 0; j < best.words_size(); ++j) {
@@ -171,9 +169,7 @@ void Completion::Echo(CompletionPiece* piece) {
     score.Finish(scores.log_probs(i), alternatives_ > 0);
     ++i;
   }
-  if (request_.max_tokens == 0 && !piece->tokens.empty()) {
-    piece->tokens.back().text += white_space_;
-  }
+  return tokens;
 }
 
 absl::Status Completion::StartGeneration() {
@@ -206,12 +202,11 @@ absl::Status Completion::StartGeneration() {
 CompletionToken Completion::MakeToken(std::string text) {
   const Vocabulary& vocabulary = handle_->model().vocabulary();
   const ScoredWord& drawn = *generation_->drawn();
-  CompletionToken token = {
-      .text = std::move(text),
-      .offset = offset_,
-      .is_text = drawn.word != vocabulary.end_sentence()};
+  CompletionToken token = {.text = std::move(text),
+                           .offset = offset_,
+                           .is_text = drawn.word != vocabulary.end_sentence()};
   if (!request_.logprobs.has_value()) return token;
-  TokenScore score(&token, /*begins_text=*/!has_text_);
+  TokenScore score(&token, /*prefix=*/gap_.empty() ? "" : " ");
   for (const ScoredWord& word : generation_->best()) {
     score.AddBest(vocabulary.word(word.word), word.log_prob,
                   word.word == drawn.word);
@@ -236,11 +231,9 @@ Task<absl::Status> Completion::Draw(CompletionPiece* piece) {
   if (generation_->drawn().has_value()) ++drawn_words_;
   if (response.has_word()) {
     piece->is_word = true;
-    CompletionToken token = MakeToken(absl::StrCat(
-        has_text_ && white_space_.empty() ? " " : white_space_,
-        response.word().word()));
-    white_space_.clear();
-    has_text_ = true;
+    CompletionToken token =
+        MakeToken(absl::StrCat(gap_, response.word().word()));
+    gap_ = " ";
     offset_ += CodePoints(token.text);
     if (stops_.Add(std::move(token), &piece->tokens, &piece->text)) {
       EndChoice(kStop, piece);
@@ -248,8 +241,11 @@ Task<absl::Status> Completion::Draw(CompletionPiece* piece) {
     co_return absl::OkStatus();
   }
   stops_.Finish(&piece->tokens, &piece->text);
-  if (request_.echo) piece->text += white_space_;
-  offset_ += white_space_.size();
+  if (request_.echo && response.end().word_count() == 0) {
+    // No word has taken it.
+    absl::StrAppend(&piece->text, prompt().trailing_space());
+    offset_ = CodePoints(prompt().text());
+  }
   const End::Reason reason = response.end().reason();
   if (reason == End::REASON_END_OF_SENTENCE) {
     piece->tokens.push_back(MakeToken(std::string(kEndSentence)));

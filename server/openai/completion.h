@@ -28,8 +28,8 @@ struct CompletionPiece {
   size_t choice = 0;
   std::string text;
   std::vector<CompletionToken> tokens;  // empty without log-probabilities
-  std::string finish_reason;  // of the last piece: "stop" or "length"
-  bool is_word = false;       // contains a word that was drawn
+  std::string finish_reason;            // of the last piece: "stop" or "length"
+  bool is_word = false;                 // contains a word that was drawn
 };
 
 // The answer to one request for completions: all choices of the first prompt,
@@ -70,8 +70,10 @@ class Completion {
 
   // Scores all prompts in one batch.
   Task<absl::Status> ScorePrompts();
-  // Makes the piece with the prompt.
+  // Begins a choice: with the prompt, if it is wanted.
   void Echo(CompletionPiece* piece);
+  // The tokens of the prompt, with their probabilities.
+  std::vector<CompletionToken> ScoredPrompt() const;
   absl::Status StartGeneration();
   Task<absl::StatusOr<bool>> DoNext(CompletionPiece* piece);
   // Draws the next word, and writes what may be shown.
@@ -96,9 +98,8 @@ class Completion {
   bool has_echoed_ = false;
   std::unique_ptr<Generation> generation_;  // of the choice, once it has begun
   StopStrings stops_;
-  bool has_text_ = false;   // the text so far, with the prompt, is not empty
-  uint64_t offset_ = 0;     // of the next token, in code points
-  std::string white_space_;  // before the next word
+  uint64_t offset_ = 0;  // of the next token, in code points
+  std::string gap_;      // the white space before the next word
 };
 
 }  // namespace lmserve

@@ -61,11 +61,10 @@ void AppendArray(const Elements& elements, std::string* json,
 
 CompletionHead MakeCompletionHead(const LoadedVersion& model) {
   absl::BitGen random;
-  return {
-      .id = absl::StrCat(
-          "cmpl-", absl::Hex(absl::Uniform<uint64_t>(random), absl::kZeroPad16)),
-      .created = absl::ToUnixSeconds(absl::Now()),
-      .model = absl::StrCat(model.name(), "@", model.version())};
+  return {.id = absl::StrCat("cmpl-", absl::Hex(absl::Uniform<uint64_t>(random),
+                                                absl::kZeroPad16)),
+          .created = absl::ToUnixSeconds(absl::Now()),
+          .model = absl::StrCat(model.name(), "@", model.version())};
 }
 
 void ChoiceJson::Add(CompletionPiece piece) {
@@ -86,9 +85,8 @@ void ChoiceJson::Add(CompletionPiece piece) {
 void ChoiceJson::AppendTokens(std::string* json) const {
   using Token = CompletionToken;
   json->append("{\"tokens\":");
-  AppendArray(all_.tokens, json, [&](const Token& token) {
-    json->append(Quoted(token.text));
-  });
+  AppendArray(all_.tokens, json,
+              [&](const Token& token) { json->append(Quoted(token.text)); });
   json->append(",\"token_logprobs\":");
   AppendArray(all_.tokens, json, [&](const Token& token) {
     if (token.log_prob.has_value()) {
@@ -137,9 +135,10 @@ void ChoiceJson::Append(std::string* json) const {
 std::string CompletionJson(const CompletionHead& head,
                            absl::string_view choices, absl::string_view usage) {
   return absl::StrCat(
-      "{\"id\":", Quoted(head.id), ",\"object\":\"text_completion\",\"created\":",
-      head.created, ",\"model\":", Quoted(head.model), ",\"choices\":[",
-      choices, "]", usage.empty() ? "" : ",\"usage\":", usage, "}");
+      "{\"id\":", Quoted(head.id),
+      ",\"object\":\"text_completion\",\"created\":", head.created,
+      ",\"model\":", Quoted(head.model), ",\"choices\":[", choices, "]",
+      usage.empty() ? "" : ",\"usage\":", usage, "}");
 }
 
 std::string UsageJson(const Completion& completion) {

@@ -46,8 +46,8 @@ absl::Status AddPrompt(const json& prompt,
 // A prompt of OpenAI's API has one of four forms.
 absl::Status TakePrompts(const json& prompt,
                          std::vector<CompletionPrompt>* prompts) {
-  const bool is_list = prompt.is_array() && !prompt.empty() &&
-                       !prompt.front().is_number();
+  const bool is_list =
+      prompt.is_array() && !prompt.empty() && !prompt.front().is_number();
   if (prompt.is_null()) {
     prompts->emplace_back("");
   } else if (!is_list) {
@@ -84,9 +84,8 @@ absl::Status TakeLogprobs(const JsonObject& body,
                           std::optional<uint32_t>* logprobs) {
   const json& member = body["logprobs"];
   if (member.is_boolean()) {
-    return UnexpectedJson("logprobs",
-                          "the number of words to return in each place",
-                          member);
+    return UnexpectedJson(
+        "logprobs", "the number of words to return in each place", member);
   }
   return Take(body.Count("logprobs"), logprobs);
 }

@@ -60,7 +60,7 @@ Task<bool> CompletionStream::End(const absl::Status& status) {
     AppendEvent("[DONE]");
   }
   const bool may_keep = co_await body_.End();
-  co_return may_keep && status.ok();
+  co_return may_keep&& status.ok();
 }
 
 }  // namespace lmserve

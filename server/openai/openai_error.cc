@@ -20,9 +20,12 @@ constexpr size_t kMaxErrorBytes = 8 << 10;
 
 // From a field of our API to the member of a request that it comes from.
 constexpr std::pair<absl::string_view, absl::string_view> kMembers[] = {
-    {"texts", "prompt"},           {"words in the request", "prompt"},
-    {"max_words", "max_tokens"},   {"stop: bytes", "stop"},
-    {"sources", "source"},         {"alternatives", "logprobs"},
+    {"texts", "prompt"},
+    {"words in the request", "prompt"},
+    {"max_words", "max_tokens"},
+    {"stop: bytes", "stop"},
+    {"sources", "source"},
+    {"alternatives", "logprobs"},
     {"alternatives times words", "logprobs"},
 };
 
@@ -76,18 +79,19 @@ std::string OpenAiErrorJson(const absl::Status& error) {
   const int code = HttpCodeOf(error);
   const std::string field = FieldOf(error);
   // A model that does not exist is no wrong field for gRPC.
-  if (field.empty()) return Error(code, error.message(), code == 404 ? "model" : "");
+  if (field.empty())
+    return Error(code, error.message(), code == 404 ? "model" : "");
   const std::string member = MemberOf(field);
   absl::string_view problem = error.message();
   if (!absl::ConsumePrefix(&problem, field)) {
     return Error(code, error.message(), member);
   }
   const size_t index = field.find('[');
-  return Error(code,
-               absl::StrCat(member,
-                            index == field.npos ? "" : field.substr(index),
-                            problem),
-               member);
+  return Error(
+      code,
+      absl::StrCat(member, index == field.npos ? "" : field.substr(index),
+                   problem),
+      member);
 }
 
 std::string OpenAiErrorJson(int code, absl::string_view message) {

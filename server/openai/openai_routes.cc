@@ -111,10 +111,9 @@ absl::StatusOr<std::string> ModelName(const std::string& of_path,
   if (of_path.empty() || of_request.empty() || of_path == of_request) {
     return of_path.empty() ? of_request : of_path;
   }
-  return InvalidField("model",
-                      absl::StrCat("expected the one of the path, '",
-                                   Printable(of_path), "', found '",
-                                   Printable(of_request), "'"));
+  return InvalidField("model", absl::StrCat("expected the one of the path, '",
+                                            Printable(of_path), "', found '",
+                                            Printable(of_request), "'"));
 }
 
 // Parses a request for completions, finds its model and checks it.
@@ -153,8 +152,8 @@ Task<absl::StatusOr<std::string>> AllChoices(const ServingContext& serving,
     if (piece.is_word) timer.OnWord(completion.model());
     const bool is_last = !piece.finish_reason.empty();
     choice.Add(std::move(piece));
-    absl::Status status = answer_bytes.Resize(
-        "answer bytes", choices.size() + choice.MaxBytes());
+    absl::Status status =
+        answer_bytes.Resize("answer bytes", choices.size() + choice.MaxBytes());
     if (!status.ok()) co_return status;
     if (!is_last) continue;
     if (!choices.empty()) choices.push_back(',');
@@ -246,8 +245,7 @@ std::string ModelsJson(const ModelStore& store, const std::string& name) {
   ordered_json models = ordered_json::array();
   for (const ModelStore::Entry& entry : store.List()) {
     const LoadedVersion& loaded = *entry.handle;
-    const std::string full =
-        absl::StrCat(loaded.name(), "@", loaded.version());
+    const std::string full = absl::StrCat(loaded.name(), "@", loaded.version());
     if (loaded.is_reranker()) continue;
     if (!name.empty() && name != loaded.name() && name != full) continue;
     if (entry.is_default) models.push_back(ModelJson(loaded, loaded.name()));
@@ -258,9 +256,9 @@ std::string ModelsJson(const ModelStore& store, const std::string& name) {
 
 // Finds the model whose words are meant: the one that is named or, without a
 // name, the only one that is served.
-absl::StatusOr<ModelHandle> FindTokenizer(const ServingContext& serving,
-                                          Call& call,
-                                          const absl::StatusOr<std::string>& name) {
+absl::StatusOr<ModelHandle> FindTokenizer(
+    const ServingContext& serving, Call& call,
+    const absl::StatusOr<std::string>& name) {
   if (!name.ok()) return name.status();
   if (!name->empty()) return FindModel(serving, call, *name);
   std::string only;
@@ -331,19 +329,19 @@ void AddListingRoutes(const ServingContext& serving, const HttpContext& context,
                             });
                },
                OpenAiErrorJson});
-  router->Add(
-      {"GET", absl::StrCat(base, "/v1/models/{id}"), "",
-       [&](Stream stream, const PathArguments& arguments) {
-         AnswerOnce(context, "GetModel", std::move(stream),
-                    [&serving, id = arguments.at("id")](
-                        Call& call,
-                        const std::string&) -> absl::StatusOr<std::string> {
-                      const auto handle = FindModel(serving, call, id);
-                      if (!handle.ok()) return handle.status();
-                      return Dump(ModelJson(**handle, id));
-                    });
-       },
-       OpenAiErrorJson});
+  router->Add({"GET", absl::StrCat(base, "/v1/models/{id}"), "",
+               [&](Stream stream, const PathArguments& arguments) {
+                 AnswerOnce(
+                     context, "GetModel", std::move(stream),
+                     [&serving, id = arguments.at("id")](
+                         Call& call,
+                         const std::string&) -> absl::StatusOr<std::string> {
+                       const auto handle = FindModel(serving, call, id);
+                       if (!handle.ok()) return handle.status();
+                       return Dump(ModelJson(**handle, id));
+                     });
+               },
+               OpenAiErrorJson});
 }
 
 void AddTokenizerRoutes(const ServingContext& serving,

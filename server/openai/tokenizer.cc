@@ -78,9 +78,9 @@ absl::StatusOr<std::string> DetokenizeJson(const JsonObject& request,
   std::string text;
   for (uint32_t id : *ids) {
     if (id >= vocabulary.size()) {
-      return InvalidField("tokens",
-                          absl::StrCat("expected word ids below ",
-                                       vocabulary.size(), ", found ", id));
+      return InvalidField(
+          "tokens", absl::StrCat("expected word ids below ", vocabulary.size(),
+                                 ", found ", id));
     }
     absl::StrAppend(&text, text.empty() ? "" : " ", vocabulary.word(id));
   }

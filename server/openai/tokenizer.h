@@ -14,8 +14,8 @@
 namespace lmserve {
 
 // Answers {"prompt": TEXT}: the ids of its words, their number, and the most
-// words of a text. Words that are not in the vocabulary, and <s> and </s> within
-// a text, are <unk>; a text that is only <s> or </s> is that mark. With
+// words of a text. Words that are not in the vocabulary, and <s> and </s>
+// within a text, are <unk>; a text that is only <s> or </s> is that mark. With
 // "add_special_tokens": true the ids begin with the one of <s>; with
 // "return_token_strs": true the words are returned, too.
 absl::StatusOr<std::string> TokenizeJson(const JsonObject& request,

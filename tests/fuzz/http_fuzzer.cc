@@ -17,57 +17,17 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "server/http/http_api.h"
 #include "server/http/http_parser.h"
 #include "tests/fuzz/fuzz_models.h"
+#include "tests/fuzz/fuzz_routes.h"
 #include "tests/fuzz/require.h"
-#include "tests/server/handlers/test_serving_context.h"
 #include "tests/server/http/fake_http_stream.h"
 
 namespace lmserve {
 namespace {
 
-// Low enough that inputs exceed them.
-constexpr Limits kLimits = {.message_bytes = 2000,
-                            .words_per_text = 50,
-                            .words = 200,
-                            .texts = 20,
-                            .predictions = 500,
-                            .generated_words = 20,
-                            .beam = 8};
 constexpr HttpHeadLimits kHeadLimits = {.bytes = 1000, .fields = 20};
 constexpr size_t kMaxRequests = 20;
-
-// The routes of a server, without sockets.
-class Routes {
- public:
-  Routes() {
-    AddLanguageModelRoutes(*serving_, context_, &router_);
-    AddModelRoutes(FuzzStore(), &FuzzAdminStore(), context_, &router_);
-    AddHealthRoutes([](const std::string& name) { return name.empty(); },
-                    context_, &router_);
-  }
-
-  const HttpRouter& router() const { return router_; }
-
- private:
-  TestServing serving_{FuzzStore(), kLimits};
-  ShutdownSignal shutdown_;
-  CallLimiter limiter_;
-  WriteWatchdog watchdog_{std::chrono::milliseconds(0)};
-  Metrics metrics_{"fuzz"};
-  const RequestLog log_{RequestLogOptions()};
-  const CallInterceptor interceptor_{
-      nullptr,   shutdown_, limiter_, serving_.budgets(),
-      watchdog_, metrics_,  log_};
-  const HttpPolicy policy_{
-      {.hosts = {"a.example"}, .origins = {"https://b.example"}}};
-  const JsonFormat json_;
-  WorkPool pool_{1};
-  const HttpContext context_{interceptor_, policy_, json_, pool_,
-                             static_cast<uint64_t>(kLimits.message_bytes)};
-  HttpRouter router_{policy_};
-};
 
 struct Request {
   HttpRequest head;
@@ -126,7 +86,8 @@ void CheckJson(absl::string_view json) {
 }
 
 void Answer(Request request) {
-  static const Routes* const routes = new Routes;  // NOLINT: never destroyed
+  static const FuzzRoutes* const routes =
+      new FuzzRoutes;  // NOLINT: never destroyed
   const bool is_head = request.head.method == "HEAD";
   std::vector<std::string> pieces;
   for (size_t i = 0; i < request.body.size(); i += 100) {
@@ -158,7 +119,8 @@ void Answer(Request request) {
   } else if (absl::StrContains(head, "text/event-stream\r\n")) {
     for (absl::string_view event :
          absl::StrSplit(body, "\n\n", absl::SkipEmpty())) {
-      CheckJson(event.substr(event.find("data: ") + 6));
+      const absl::string_view data = event.substr(event.find("data: ") + 6);
+      if (data != "[DONE]") CheckJson(data);
     }
   }
 }

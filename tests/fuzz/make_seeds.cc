@@ -3,11 +3,13 @@
 // Writes the seeds of the fuzzers as DIRECTORY/FUZZER/SEED.
 //   make_seeds DIRECTORY
 
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -433,6 +435,35 @@ void AddTextSeeds(const Seeds& seeds) {
   }
 }
 
+// Requests in the form of openai_fuzzer.
+void AddOpenAiSeeds(const Seeds& seeds) {
+  const std::array requests = {
+      std::pair{'\0', R"({"model":"tiny","prompt":"the cat","max_tokens":5,)"
+                      R"("seed":3,"temperature":0.5,"top_p":0.9,"top_k":4})"},
+      std::pair{'\1', R"({"prompt":["the cat ","","a\tdog "],"n":2,"seed":-1,)"
+                      R"("echo":true,"logprobs":3,"max_tokens":4})"},
+      std::pair{'\1', R"({"prompt":[[1,3,4],[2],[0]],"echo":true,"logprobs":1,)"
+                      R"("max_tokens":1,"temperature":0})"},
+      std::pair{'\1', R"({"prompt":[3,4],"stream":true,"logprobs":0,)"
+                      R"("stop":["a","e c"],"stream_options":)"
+                      R"({"include_usage":true}})"},
+      std::pair{
+          '\2',
+          R"({"source":"die katze","prompt":"the \u00e9 cat","echo":true,"max_tokens":0,)"
+          R"("logprobs":2,"stop":null,"best_of":1,"suffix":""})"},
+      std::pair{'\2', R"({"stream":true,"echo":true,"prompt":" ","stop":"t",)"
+                      R"("repetition_penalty":2,"logit_bias":{},"user":"u"})"},
+      std::pair{'\4', R"({"prompt":"the <s> cat","add_special_tokens":true,)"
+                      R"("return_token_strs":true})"},
+      std::pair{'\5', R"({"tokens":[1,3,4,0]})"},
+      std::pair{'\4', R"({"prompt":"</s>","model":"tiny"})"},
+      std::pair{'\3', R"({"prompt":"the dog","logprobs":2,"echo":true})"}};
+  for (size_t i = 0; i < requests.size(); ++i) {
+    seeds.Add(absl::StrCat(i), absl::StrCat(std::string(1, requests[i].first),
+                                            requests[i].second));
+  }
+}
+
 // Connections with a request to each route, in the form of http_fuzzer.
 void AddHttpSeeds(const Seeds& seeds) {
   const struct {
@@ -521,5 +552,6 @@ int main(int argc, char** argv) {
   lmserve::AddTensorSeeds(Seeds(argv[1], "tensor_fuzzer"));
   lmserve::AddHttp2Seeds(Seeds(argv[1], "http2_guard_fuzzer"));
   lmserve::AddHttpSeeds(Seeds(argv[1], "http_fuzzer"));
+  lmserve::AddOpenAiSeeds(Seeds(argv[1], "openai_fuzzer"));
   lmserve::AddTextSeeds(Seeds(argv[1], "text_fuzzer"));
 }

@@ -99,10 +99,14 @@ async function open(fragment, {width = 1400, height = 900, colorScheme = "light"
 }
 
 const settled = () => page.waitForTimeout(700);
-const rowsOf = (group) => page.locator("table.line tbody", {hasText: group}).first().locator("tr:not(.group)");
+// A long text is cut into several tables, one below the other.
 const valuesOf = async (group, model) => {
-  const row = rowsOf(group).filter({has: page.locator("th", {hasText: model})}).first();
-  return (await row.locator("td").allTextContents()).map((text) => text.trim());
+  const tables = await page.locator("table.line").all();
+  const values = tables.map((table) => {
+    const rows = table.locator("tbody", {hasText: group}).locator("tr:not(.group)");
+    return rows.filter({has: page.locator("th", {hasText: model})}).first().locator("td").allTextContents();
+  });
+  return (await Promise.all(values)).flat().map((text) => text.trim());
 };
 const chosenWord = () => page.locator(".panel-word").first().textContent();
 

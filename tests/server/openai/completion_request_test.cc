@@ -79,8 +79,7 @@ TEST(CompletionRequestTest, ReadsPromptsOfAllForms) {
   EXPECT_EQ(prompts(R"("a b")"), Prompts({"a b"}));
   EXPECT_EQ(prompts(R"(["a", "b c"])"), Prompts({"a", "b c"}));
   EXPECT_EQ(prompts("[3, 4]"), Prompts({Ids{3, 4}}));
-  EXPECT_EQ(prompts("[[3, 4], [5], []]"),
-            Prompts({Ids{3, 4}, Ids{5}, Ids{}}));
+  EXPECT_EQ(prompts("[[3, 4], [5], []]"), Prompts({Ids{3, 4}, Ids{5}, Ids{}}));
   EXPECT_EQ(prompts("[]"), Prompts({Ids{}}));
 }
 
@@ -117,8 +116,7 @@ TEST(CompletionRequestTest, NamesTheMemberThatIsWrong) {
            {"logit_bias", R"({"50256": -100})"},
            {"best_of", "3"}}) {
     const absl::Status status =
-        ParseCompletionRequest(
-            absl::StrCat("{\"", member, "\": ", value, "}"))
+        ParseCompletionRequest(absl::StrCat("{\"", member, "\": ", value, "}"))
             .status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(FieldOf(status), member) << value << ": " << status;

@@ -76,10 +76,10 @@ class OpenAiRoutesTest : public RoutesFixture {
 
   // ln P of the words of a text, by Score.
   std::vector<float> Scores(const std::string& text) {
-    const json answer = PostOk("/lm/v1/models/tiny:score",
-                               {{"texts", {{{"text", text}}}},
-                                {"perWord", true},
-                                {"includeEnd", false}});
+    const json answer =
+        PostOk("/lm/v1/models/tiny:score", {{"texts", {{{"text", text}}}},
+                                            {"perWord", true},
+                                            {"includeEnd", false}});
     return answer["scores"][0]["words"]["logProbs"].get<std::vector<float>>();
   }
 };
@@ -99,10 +99,9 @@ TEST_F(OpenAiRoutesTest, CompletesAText) {
   EXPECT_EQ(choice["index"], 0);
   EXPECT_EQ(choice["finish_reason"], "length");
   EXPECT_TRUE(choice["logprobs"].is_null());
-  EXPECT_EQ(answer["usage"],
-            json({{"prompt_tokens", 2},
-                  {"completion_tokens", 2},
-                  {"total_tokens", 4}}));
+  EXPECT_EQ(answer["usage"], json({{"prompt_tokens", 2},
+                                   {"completion_tokens", 2},
+                                   {"total_tokens", 4}}));
 }
 
 TEST_F(OpenAiRoutesTest, EndsWithTheSentence) {
@@ -157,9 +156,12 @@ TEST_F(OpenAiRoutesTest, AWordBeyondTheBestIsAddedToThem) {
 
 // What lm-evaluation-harness relies on.
 TEST_F(OpenAiRoutesTest, AnEchoWithOneTokenHasOneEntryMoreThanThePrompt) {
-  for (const std::vector<uint32_t>& prompt :
-       {std::vector<uint32_t>{kThe, kCat}, {kBegin, kThe}, {kEnd}, {kBegin},
-        {kThe, kCat, 7, 8}, {kDog, kUnk}}) {
+  for (const std::vector<uint32_t>& prompt : {std::vector<uint32_t>{kThe, kCat},
+                                              {kBegin, kThe},
+                                              {kEnd},
+                                              {kBegin},
+                                              {kThe, kCat, 7, 8},
+                                              {kDog, kUnk}}) {
     const json answer = Complete({{"model", "tiny"},
                                   {"prompt", {prompt}},
                                   {"temperature", 0},
@@ -231,10 +233,10 @@ TEST_F(OpenAiRoutesTest, WhiteSpaceAtTheEndIsNotRepeated) {
                              {"temperature", 0},
                              {"echo", true}});
   EXPECT_EQ(ended["text"], "the cat is small ");
-  EXPECT_EQ(Choice({{"model", "tiny"}, {"temperature", 0}, {"max_tokens", 1}})
-                ["text"]
-                    .get<std::string>()[0],
-            't')
+  EXPECT_EQ(
+      Choice({{"model", "tiny"}, {"temperature", 0}, {"max_tokens", 1}})["text"]
+          .get<std::string>()[0],
+      't')
       << "a text does not begin with a space";
 }
 
@@ -262,8 +264,9 @@ TEST_F(OpenAiRoutesTest, ChoicesComePromptByPrompt) {
 }
 
 TEST_F(OpenAiRoutesTest, DrawsTheWordsOfGenerate) {
-  const auto answer = Post("/lm/v1/models/tiny:generate",
-                           {R"({"prompt":{"text":"the"},"seed":9,"maxWords":8})"});
+  const auto answer =
+      Post("/lm/v1/models/tiny:generate",
+           {R"({"prompt":{"text":"the"},"seed":9,"maxWords":8})"});
   std::string words;
   for (const json& message : json::parse(answer.body())) {
     if (message.contains("word")) {
@@ -298,10 +301,10 @@ TEST_F(OpenAiRoutesTest, StopsBeforeAStopString) {
 TEST_F(OpenAiRoutesTest, AStreamIsTheAnswerInPieces) {
   for (const char* prompt : {"the", "the ", "", "  "}) {
     for (const bool echo : {false, true}) {
-      const json request = {
-          {"model", "tiny"}, {"prompt", {prompt, "a"}}, {"n", 2},
-          {"seed", 3},       {"max_tokens", 5},         {"logprobs", 2},
-          {"echo", echo},    {"stop", "dog barks"}};
+      const json request = {{"model", "tiny"}, {"prompt", {prompt, "a"}},
+                            {"n", 2},          {"seed", 3},
+                            {"max_tokens", 5}, {"logprobs", 2},
+                            {"echo", echo},    {"stop", "dog barks"}};
       const json whole = Complete(request);
       json streamed = request;
       streamed["stream"] = true;
@@ -315,8 +318,8 @@ TEST_F(OpenAiRoutesTest, AStreamIsTheAnswerInPieces) {
         const json& choice = chunk["choices"][0];
         const int i = choice["index"];
         EXPECT_TRUE(reasons[i].is_null()) << "nothing follows the last one";
-        texts[i] = texts[i].get<std::string>() +
-                   choice["text"].get<std::string>();
+        texts[i] =
+            texts[i].get<std::string>() + choice["text"].get<std::string>();
         for (const json& token : choice["logprobs"]["tokens"]) {
           tokens[i].push_back(token);
         }
@@ -374,16 +377,17 @@ TEST_F(OpenAiRoutesTest, ErrorsHaveTheFormOfTheDialect) {
   EXPECT_EQ(Error("/v1/completions", {{"model", "none"}}, 404)["code"],
             "model_not_found");
   EXPECT_EQ(Error("/v1/completions", json::object(), 400)["param"], "model");
-  EXPECT_EQ(Error("/v1/completions",
-                  {{"model", "tiny"}, {"max_tokens", 100'000'000}}, 413)["param"],
-            "max_tokens");
-  EXPECT_EQ(Error("/v1/completions", {{"model", "tiny"}, {"top_p", 2}},
-                  400)["param"],
-            "top_p");
-  EXPECT_EQ(Error("/v1/completions",
-                  {{"model", "tiny"}, {"stream", true}, {"top_p", 2}},
-                  400)["param"],
-            "top_p")
+  EXPECT_EQ(
+      Error("/v1/completions", {{"model", "tiny"}, {"max_tokens", 100'000'000}},
+            413)["param"],
+      "max_tokens");
+  EXPECT_EQ(
+      Error("/v1/completions", {{"model", "tiny"}, {"top_p", 2}}, 400)["param"],
+      "top_p");
+  EXPECT_EQ(
+      Error("/v1/completions",
+            {{"model", "tiny"}, {"stream", true}, {"top_p", 2}}, 400)["param"],
+      "top_p")
       << "before the first event";
   EXPECT_THAT(Error("/v1/chat/completions", json::object(), 404)["message"],
               HasSubstr("no chat"));
@@ -414,8 +418,8 @@ TEST_F(OpenAiRoutesTest, ListsModels) {
   EXPECT_GT(model["created"], 1'700'000'000);
   EXPECT_EQ(json::parse(Get("/v1/models/tiny%401").body())["version"], 1);
   EXPECT_EQ(Get("/v1/models/none").code(), 404);
-  EXPECT_EQ(
-      json::parse(Get("/models/flat/v1/models").body())["data"].size(), 2);
+  EXPECT_EQ(json::parse(Get("/models/flat/v1/models").body())["data"].size(),
+            2);
 }
 
 TEST_F(OpenAiRoutesTest, SplitsTextsIntoWords) {
@@ -446,9 +450,9 @@ TEST_F(OpenAiRoutesTest, PutsWordsTogether) {
   EXPECT_EQ(PostOk("/models/tiny/detokenize",
                    {{"tokens", {kBegin, kThe, kCat}}})["prompt"],
             "<s> the cat");
-  EXPECT_EQ(Error("/models/tiny/detokenize", {{"tokens", {1000}}},
-                  400)["param"],
-            "tokens");
+  EXPECT_EQ(
+      Error("/models/tiny/detokenize", {{"tokens", {1000}}}, 400)["param"],
+      "tokens");
   EXPECT_EQ(Error("/models/tiny/detokenize", json::object(), 400)["param"],
             "tokens");
 }

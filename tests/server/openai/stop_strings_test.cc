@@ -89,7 +89,8 @@ TEST(StopStringsTest, EqualsTheRule) {
     std::vector<std::string> stops(draw(0, 3));
     for (std::string& stop : stops) {
       stop.resize(draw(1, 4));
-      std::generate(stop.begin(), stop.end(), [&] { return "ab "[draw(0, 2)]; });
+      std::generate(stop.begin(), stop.end(),
+                    [&] { return "ab "[draw(0, 2)]; });
     }
     std::vector<std::string> words(draw(0, 8));
     for (std::string& word : words) {
