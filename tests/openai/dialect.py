@@ -20,8 +20,9 @@ import tempfile
 import threading
 import unittest
 
-TESTS = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "testing"), str(TESTS / "end_to_end")]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / folder)
+                for folder in ("testing", "end_to_end", "docs")]
 # pylint: disable=wrong-import-position
 import python_stubs
 
@@ -43,7 +44,7 @@ def run_trainer(*arguments):
 
 def make_store(directory):
   """Trains small models: demo@1 (also demo@stable) and demo@2, which are n-gram
-  models, lstm, and translation.
+  models, lstm, bidirectional and translation.
   """
   store = directory / "store"
   corpus = directory / "corpus"
@@ -56,6 +57,9 @@ def make_store(directory):
   run_trainer("recurrent", "--corpus", corpus, "--valid", corpus, "--cell",
               "lstm", "--layers", "1", "--units", "16", "--embedding", "16",
               "--epochs", "1", "--store", store, "--model", "lstm")
+  run_trainer("recurrent", "--corpus", corpus, "--valid", corpus,
+              "--bidirectional", "--units", "8", "--epochs", "1", "--store",
+              store, "--model", "bidirectional")
   run_trainer("translation", "--source", corpus, "--corpus", corpus,
               "--valid-source", corpus, "--valid", corpus, "--units", "8",
               "--epochs", "1", "--store", store, "--model", "translation")
@@ -139,10 +143,12 @@ class ServedTest(unittest.TestCase):
     cls.server.stop()
     cls.directory.cleanup()
 
-  def score(self, model, text, alternatives=0, include_end=False):
+  def score(self, model, text, alternatives=0, include_end=None):
     """Returns the WordScores of a text or a list of ids."""
     form = (lm.Text(text=text) if isinstance(text, str) else
             lm.Text(ids=lm.WordIdList(ids=text)))
+    if include_end is None and model != "bidirectional":
+      include_end = False  # a bidirectional model never scores it
     return self.stub.Score(lm.ScoreRequest(
         model=model, texts=[form], per_word=True, alternatives=alternatives,
         include_end=include_end)).scores[0].words

@@ -21,9 +21,9 @@ if len(sys.argv) != 4:
 CACHE = pathlib.Path(sys.argv.pop())
 # pylint: disable=wrong-import-position
 import dialect
+import page as pages
 import pypi
 
-ROOT = dialect.TESTS.parent
 # Of sums of log-probabilities, relative: the harness adds numbers with the fewest
 # digits that mean a 32-bit float.
 TOLERANCE = 1e-7
@@ -33,8 +33,9 @@ TOKEN = "0123456789abcdef"
 def install():
   """Lets the script install the harness, or skips the test."""
   try:
-    subprocess.run([ROOT / "scripts/lm-eval", "--install"], check=True, timeout=800,
-                   text=True, env={**os.environ, "LM_EVAL_FOLDER": str(CACHE)},
+    subprocess.run([dialect.ROOT / "scripts/lm-eval", "--install"], check=True,
+                   timeout=800, text=True,
+                   env={**os.environ, "LM_EVAL_FOLDER": str(CACHE)},
                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
   except subprocess.CalledProcessError as error:
     pypi.skip(f"cannot install the harness: {error.output}")
@@ -59,13 +60,31 @@ class LmEvalTest(dialect.ServedTest):
       setattr(cls.stub, name, lambda request, method=method: method(
           request, metadata=metadata))
 
+  def test_the_command_of_the_docs(self):
+    page = (dialect.ROOT / "docs/openai.md").read_text(encoding="utf-8")
+    (block,) = [block for block in pages.parse(page)
+                if any(line.startswith("lm_eval run") for line in block.lines)]
+    install, *command = block.lines
+    script = (dialect.ROOT / "scripts/lm-eval").read_text(encoding="utf-8")
+    self.assertIn(install.removeprefix("pip install "), script)
+    server = dialect.Server(self.store)
+    self.addCleanup(server.stop)
+    result = subprocess.run(
+        ["bash", "-ec", "\n".join(command).replace("localhost:8080", server.http)],
+        cwd=dialect.ROOT, check=False, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, env={
+            **os.environ, "PATH": f"{CACHE}/bin:{os.environ['PATH']}",
+            "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"})
+    self.assertEqual(result.returncode, 0, result.stdout)
+    self.assertRegex(result.stdout, r"lmserve_texts +\|")
+
   def evaluate(self, model, *arguments):
     """Runs the harness. Returns its results and samples by task."""
     output = self.path / f"output-{len(list(self.path.iterdir()))}"
     result = subprocess.run(
-        [ROOT / "scripts/lm-eval", model, "--log_samples", "--output_path", output,
-         *arguments], check=False, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env={
+        [dialect.ROOT / "scripts/lm-eval", model, "--log_samples",
+         "--output_path", output, *arguments], check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={
             **os.environ, "LM_EVAL_FOLDER": str(CACHE),
             "LMSERVE_HTTP": self.server.url, "LMSERVE_TOKEN": TOKEN,
             "PYTHONDONTWRITEBYTECODE": "1"})

@@ -10,6 +10,7 @@ Exits with 77 if something that the test needs is missing.
 import asyncio
 import json
 import pathlib
+import subprocess
 import sys
 import time
 import unittest
@@ -25,6 +26,7 @@ import dialect
 from dialect import bits
 import httpx2
 import openai
+import page as pages
 
 # Prompts with unknown words, white space of all kinds, and characters of one to
 # four bytes.
@@ -114,7 +116,7 @@ class CompletionTest(ClientTestCase):
     return tokens
 
   def test_the_scores_of_a_prompt(self):
-    for model in ("demo", "demo@1", "lstm"):
+    for model in ("demo", "demo@1", "lstm", "bidirectional"):
       for prompt in PROMPTS:
         for logprobs in (0, 1, 5, 40):
           with self.subTest(model=model, prompt=prompt, logprobs=logprobs):
@@ -401,6 +403,20 @@ class CompletionTest(ClientTestCase):
     missing = self.refused(openai.BadRequestError, self.complete, "translation")
     self.assertEqual(missing.param, "source")
 
+  def test_a_model_that_only_scores(self):
+    error = self.refused(openai.BadRequestError, self.complete, "bidirectional")
+    self.assertIn("bidirectional", error.message)
+
+  def test_the_example_of_the_docs(self):
+    page = (dialect.ROOT / "docs/openai.md").read_text(encoding="utf-8")
+    (example,) = [block.lines for block in pages.parse(page)
+                  if block.language == "py"]
+    code = "\n".join(example).replace("localhost:8080", self.server.http)
+    printed = subprocess.run([sys.executable, "-c", code], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+    self.assertTrue(printed.startswith(" "), printed)
+    self.assertLessEqual(len(printed.split()), 5)
+
   def test_what_clients_send_besides(self):
     expected = self.complete(seed=1).choices
     found = self.complete(
@@ -434,7 +450,9 @@ class ModelsTest(ClientTestCase):
 
   def test_models(self):
     demo, lstm = ["demo", "demo@1", "demo@2"], ["lstm", "lstm@1"]
-    for path, names in (("/v1", demo + lstm + ["translation", "translation@1"]),
+    both = ["bidirectional", "bidirectional@1"]
+    translation = ["translation", "translation@1"]
+    for path, names in (("/v1", both + demo + lstm + translation),
                         ("/models/demo/v1", demo), ("/models/lstm/v1", lstm),
                         ("/models/demo@1/v1", ["demo@1"])):
       models = list(self.connect(path).models.list())
@@ -448,6 +466,8 @@ class ModelsTest(ClientTestCase):
     self.assertEqual(model.family, "recurrent")
     self.assertEqual(model.vocabulary_size, len(self.vocabulary("lstm")))
     self.assertIs(model.bidirectional, False)
+    self.assertIs(self.client.models.retrieve(both[0]).bidirectional, True)
+    self.assertIs(self.client.models.retrieve(translation[0]).translation, True)
     self.assertEqual(self.client.models.retrieve("demo@stable").version, 1)
 
   def test_a_model_that_is_not_there(self):
@@ -478,6 +498,17 @@ class ErrorTest(ClientTestCase):
         self.assertEqual(error.type, "invalid_request_error")
         self.assertEqual(set(error.body), {"message", "type", "param", "code"})
         self.assertIn(param, error.message)
+
+  def test_errors_of_the_transport_have_the_form_of_openai(self):
+    url = self.server.url + "/v1/completions"
+    for response, code in (
+        (httpx2.get(url), 405), (httpx2.post(url, json=[]), 400),
+        (httpx2.post(url, data={"prompt": "the"}), 415),
+        (httpx2.post(url, content="{", headers={
+            "content-type": "application/json"}), 400)):
+      self.assertEqual(response.status_code, code)
+      self.assertEqual(set(response.json()["error"]),
+                       {"message", "type", "param", "code"})
 
   def test_errors_before_a_stream_are_plain(self):
     error = self.refused(openai.BadRequestError, self.complete, stream=True,
