@@ -123,6 +123,9 @@ export class Page {
     clearTimeout(this.addressTimer);
     this.addressTimer = window.setTimeout(() => {
       const view = this.views.get(this.view);
+      const asked = readAddress(location.hash).view;
+      // Another view that was asked for just now must not be forgotten.
+      if (asked !== this.view && VIEWS.some(({id}) => id === asked)) return;
       if (view) history.replaceState(null, "", writeAddress(this.view, view.values()));
     }, ADDRESS_PAUSE);
   }
