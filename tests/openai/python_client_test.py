@@ -520,6 +520,9 @@ class ErrorTest(ClientTestCase):
         openai.NotFoundError, self.client.chat.completions.create, model="demo",
         messages=[{"role": "user", "content": "hi"}])
     self.assertIn("completions", error.message)
+    error = self.refused(openai.NotFoundError, self.client.embeddings.create,
+                         model="demo", input="the cat")
+    self.assertEqual(error.type, "invalid_request_error")
     error = self.refused(openai.BadRequestError, self.client.models.retrieve,
                          "a/b")
     self.assertEqual(error.param, "model")
