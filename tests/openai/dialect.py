@@ -130,7 +130,8 @@ class ServedTest(unittest.TestCase):
 
   @classmethod
   def setUpClass(cls):
-    cls.directory = tempfile.TemporaryDirectory()  # pylint: disable=consider-using-with
+    # pylint: disable=consider-using-with
+    cls.directory = tempfile.TemporaryDirectory()
     cls.path = pathlib.Path(cls.directory.name)
     cls.store = make_store(cls.path)
     cls.server = Server(cls.store, *cls.make_arguments())

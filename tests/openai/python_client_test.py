@@ -486,9 +486,10 @@ class ErrorTest(ClientTestCase):
         ("max_tokens", -1), ("max_tokens", "many"), ("n", 0), ("logprobs", -1),
         ("logprobs", True), ("echo", "yes"), ("stop", ""), ("stop", [1]),
         ("seed", 0.5), ("stream", 1), ("prompt", 5), ("prompt", [-1]),
-        ("prompt", [["a"]]), ("prompt", "a </s> b"), ("suffix", "end"), ("frequency_penalty", 0.5),
-        ("presence_penalty", -0.5), ("logit_bias", {"5": 1}), ("best_of", 3),
-        ("stream_options", 5), ("top_k", -1), ("repetition_penalty", 0),
+        ("prompt", [["a"]]), ("prompt", "a </s> b"), ("suffix", "end"),
+        ("frequency_penalty", 0.5), ("presence_penalty", -0.5),
+        ("logit_bias", {"5": 1}), ("best_of", 3), ("stream_options", 5),
+        ("top_k", -1), ("repetition_penalty", 0),
         ("source", "a source for a model that does not translate")):
       with self.subTest(param=param, value=value):
         body = {"model": "demo", "prompt": "the", param: value}
