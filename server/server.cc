@@ -284,6 +284,7 @@ absl::Status Server::ListenHttp() {
     AddHealthRoutes(health, http_->context(), &router);
     AddMetricsRoute(MakeMetricsText(), /*needs_token=*/true, http_->context(),
                     &router);
+    AddOpenApiRoute(http_->context(), &router);
     AddPageRoutes(std::make_shared<Page>(PageFiles()), &router);
     absl::Status status = http_->Listen(options_.http_listen);
     if (!status.ok()) return status;

@@ -2,8 +2,10 @@
 #ifndef LMSERVE_SERVER_HANDLERS_SERVING_CONTEXT_H_
 #define LMSERVE_SERVER_HANDLERS_SERVING_CONTEXT_H_
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "model_store/loaded_version.h"
 #include "model_store/model_store.h"
 #include "models/printable_text.h"
@@ -11,6 +13,7 @@
 #include "server/batching/batcher.h"
 #include "server/call/call.h"
 #include "server/call/limits.h"
+#include "server/call/status.h"
 #include "server/handlers/score_cache.h"
 
 namespace lmserve {
@@ -36,8 +39,9 @@ struct ServingContext {
   ScoreCache& score_cache;
 };
 
-// Finds a served model as ModelStore::Get() does, and notes it in the call, or
-// its name if it is missing.
+// Finds the served model that the field `model` of a request names, as
+// ModelStore::Get() does, and notes it in the call, or its name if it is
+// missing.
 inline absl::StatusOr<ModelHandle> FindModel(const ServingContext& serving,
                                              Call& call,
                                              absl::string_view name) {
@@ -46,6 +50,11 @@ inline absl::StatusOr<ModelHandle> FindModel(const ServingContext& serving,
     NoteModel(**handle, call);
   } else {
     NoteMissing(name, call);
+  }
+  if (absl::IsInvalidArgument(handle.status())) {
+    absl::string_view problem = handle.status().message();
+    absl::ConsumePrefix(&problem, "model: ");
+    return InvalidField("model", problem);
   }
   return handle;
 }

@@ -44,6 +44,10 @@ void AddMetricsRoute(std::function<std::string()> text, bool needs_token,
 // data. The page asks for a token if a call needs one.
 void AddPageRoutes(std::shared_ptr<const Page> page, HttpRouter* router);
 
+// /lm/v1/openapi.json, the description of all routes but those of the page. It
+// has no data, so clients need no token.
+void AddOpenApiRoute(const HttpContext& context, HttpRouter* router);
+
 }  // namespace lmserve
 
 #endif  // LMSERVE_SERVER_HTTP_HTTP_API_H_

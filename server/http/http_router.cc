@@ -98,10 +98,13 @@ HttpRouter::Found HttpRouter::Find(absl::string_view method,
                                    absl::string_view path) const {
   Found found;
   const auto segments = Segments(path);
-  if (!segments.has_value()) return found;
+  if (!segments.has_value() || segments->size() < 2) return found;
   for (const HttpRoute& route : routes_) {
     const std::vector<absl::string_view> pattern =
         absl::StrSplit(route.path, '/');
+    if (found.other == nullptr && pattern[1] == (*segments)[1]) {
+      found.other = &route;
+    }
     if (pattern.size() != segments->size()) continue;
     PathArguments arguments;
     size_t i = 0;
@@ -133,11 +136,13 @@ void HttpRouter::Answer(std::shared_ptr<HttpStream> stream) const {
     return;
   }
   const Found found = Find(request.method, request.path);
+  decltype(HttpRoute::error_json) error_json = ErrorJson;
+  if (found.other != nullptr) error_json = found.other->error_json;
   if (found.allowed.empty()) {
     return Refuse(
         std::move(stream),
         {404, absl::StrCat("there is no path '", Printable(request.path), "'")},
-        std::move(fields));
+        std::move(fields), error_json);
   }
   if (found.route == nullptr) {
     const std::string allowed = absl::StrJoin(found.allowed, ", ");
@@ -145,7 +150,7 @@ void HttpRouter::Answer(std::shared_ptr<HttpStream> stream) const {
     return Refuse(std::move(stream),
                   {405, absl::StrCat("expected the method ", allowed,
                                      ", found ", Printable(request.method))},
-                  std::move(fields), found.other->error_json);
+                  std::move(fields), error_json);
   }
   if (const auto error = CheckBody(*found.route, request); error.has_value()) {
     return Refuse(std::move(stream), *error, std::move(fields),

@@ -28,7 +28,7 @@ struct HttpRoute {
   // Gets a request on the thread of the connection, and must answer it.
   std::function<void(std::shared_ptr<HttpStream>, const PathArguments&)> answer;
   // Returns the body of the answer if the router refuses a request for this
-  // path.
+  // path, or for one that it does not have with the same first segment.
   std::string (*error_json)(int code, absl::string_view message) = ErrorJson;
 };
 
@@ -49,7 +49,9 @@ class HttpRouter {
  private:
   struct Found {
     const HttpRoute* route = nullptr;
-    const HttpRoute* other = nullptr;  // of this path for other methods
+    // One of this path for other methods or, if there is none, one whose path
+    // has the same first segment. Null if there is none, either.
+    const HttpRoute* other = nullptr;
     PathArguments arguments;
     std::vector<std::string> allowed;  // methods of the path
   };

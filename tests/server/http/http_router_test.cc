@@ -94,6 +94,21 @@ TEST_F(HttpRouterTest, AnswersForPathsThatItDoesNotHave) {
               HasSubstr("there is no path '/<script>'"));
 }
 
+TEST_F(HttpRouterTest, ErrorsHaveTheFormOfThePathsBesides) {
+  router_.Add({"GET", "/v1/models", "",
+               [](std::shared_ptr<HttpStream> stream, const PathArguments&) {
+                 FinishStream(std::move(stream), true);
+               },
+               [](int, absl::string_view) { return std::string("other"); }});
+  for (const char* path : {"/v1/embeddings", "/v1", "/v1/models/a/b"}) {
+    EXPECT_EQ(Ask("GET", path).body(), "other") << path;
+  }
+  EXPECT_EQ(Ask("POST", "/v1/models").body(), "other");
+  for (const char* path : {"/v2/models", "/lm/v1/embeddings", "*", "/"}) {
+    EXPECT_THAT(Ask("GET", path).body(), HasSubstr("NOT_FOUND")) << path;
+  }
+}
+
 TEST_F(HttpRouterTest, AnEncodedSlashIsNoSlash) {
   Ask("GET", "/lm/v1/models/a%2Faliases%2Fb");
   EXPECT_EQ(found_, "/lm/v1/models/{model}");

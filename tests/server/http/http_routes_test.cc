@@ -5,16 +5,20 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/http/http_api.h"
 #include "server/http/http_messages.h"
+#include "server/openai/openai_routes.h"
 #include "tests/server/http/fake_http_stream.h"
 #include "tests/server/http/routes_fixture.h"
 
@@ -38,8 +42,44 @@ class HttpRoutesTest : public RoutesFixture {
         *context_, &router_);
     AddMetricsRoute([] { return "lm_build_info 1\n"; }, /*needs_token=*/true,
                     *context_, &router_);
+    AddOpenApiRoute(*context_, &router_);
   }
 };
+
+// Routes as "POST /lm/v1/score application/json", with the type of the body.
+std::set<std::string> DescribedRoutes(const json& description) {
+  std::set<std::string> routes;
+  for (const auto& [path, item] : description["paths"].items()) {
+    for (const auto& [method, operation] : item.items()) {
+      std::string type;
+      if (operation.contains("requestBody")) {
+        const json& content = operation["requestBody"]["content"];
+        EXPECT_EQ(content.size(), 1) << path;
+        type = content.begin().key();
+      }
+      routes.insert(
+          absl::StrCat(absl::AsciiStrToUpper(method), " ", path, " ", type));
+    }
+  }
+  return routes;
+}
+
+TEST_F(HttpRoutesTest, AreThoseOfTheDescription) {
+  AddOpenAiRoutes(*serving_, *context_, &router_);
+  std::set<std::string> routes;
+  for (const HttpRoute& route : router_.routes()) {
+    // It only says that there is no chat.
+    if (absl::EndsWith(route.path, "/v1/chat/completions")) continue;
+    routes.insert(
+        absl::StrCat(route.method, " ", route.path, " ", route.body_type));
+  }
+  const auto answer = Get("/lm/v1/openapi.json");
+  ASSERT_EQ(answer.code(), 200);
+  EXPECT_THAT(answer.head(), HasSubstr("Content-Type: application/json\r\n"));
+  EXPECT_THAT(answer.head(), HasSubstr("x-request-id: "));
+  EXPECT_EQ(DescribedRoutes(json::parse(answer.body())), routes)
+      << "see scripts/generate-openapi";
+}
 
 TEST_F(HttpRoutesTest, ScoresByTheModelOfTheBodyOrThePath) {
   const auto by_body = Post(
@@ -240,6 +280,7 @@ TEST_F(HttpRoutesWithTokensTest, EveryCallNeedsAToken) {
   EXPECT_EQ(Get("/metrics").code(), 401);
   EXPECT_EQ(Get("/metrics", {token}).body(), "lm_build_info 1\n");
   EXPECT_EQ(Get("/healthz").code(), 200) << "health needs no token";
+  EXPECT_EQ(Get("/lm/v1/openapi.json").code(), 200) << "has no data";
   EXPECT_EQ(Post("/lm/v1/models/tiny:load", {"{}"}, {token}).code(), 403);
   EXPECT_EQ(Post("/lm/v1/score", {"{"}).code(), 401)
       << "before the body is read";

@@ -16,7 +16,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr PageFile kFiles[] = {
+constexpr EmbeddedFile kFiles[] = {
     {"index.html", "<p>", "zipped"},
     {"style.css", "p {}", ""},
 };
@@ -35,7 +35,7 @@ TEST(Page, FindsFilesByPath) {
 }
 
 TEST(Page, TagsChangeWithTheBytes) {
-  constexpr PageFile kOther[] = {{"index.html", "<b>", ""}};
+  constexpr EmbeddedFile kOther[] = {{"index.html", "<b>", ""}};
   EXPECT_NE(Page(kFiles).Find("/")->etag, Page(kOther).Find("/")->etag);
   EXPECT_EQ(Page(kFiles).Find("/")->etag, Page(kFiles).Find("/")->etag);
 }
@@ -49,7 +49,7 @@ TEST(Page, TheProgramContainsThePage) {
   EXPECT_TRUE(absl::EndsWith(page.Find("/")->bytes, "</html>\n"));
   size_t sent = 0;
   std::set<std::string> tags;
-  for (const PageAsset& asset : page.assets()) {
+  for (const Asset& asset : page.assets()) {
     EXPECT_FALSE(asset.bytes.empty()) << asset.path;
     if (!asset.gzip.empty()) {
       EXPECT_TRUE(absl::StartsWith(asset.gzip, "\x1f\x8b")) << asset.path;
