@@ -9,18 +9,17 @@
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "server/call/call.h"
+#include "server/connections/tls_socket.h"
 #include "server/http/http_response.h"
 
 namespace lmserve {
@@ -37,9 +36,11 @@ constexpr std::chrono::seconds kLinger(1);
 
 // Bytes that are read at once.
 constexpr size_t kReadBytes = 16 << 10;
-constexpr size_t kTlsReadBytes = 4 << 10;
 
-// `Stream` is a socket or a TLS stream over it.
+// Bytes that are encrypted before others have their turn.
+constexpr size_t kTurnBytes = 256 << 10;
+
+// `Stream` is a socket or a TlsSocket.
 template <typename Stream>
 class ConnectionOver final
     : public LoopConnection,
@@ -48,17 +49,19 @@ class ConnectionOver final
   static constexpr bool kEncrypts = !std::is_same_v<Stream, Socket>;
 
  public:
-  ConnectionOver(HttpConnectionContext& context, Stream client,
-                 std::string address, ClientTable::Ticket ticket,
+  // `client` has the arguments of a Stream.
+  template <typename... Client>
+  ConnectionOver(HttpConnectionContext& context, std::string address,
+                 ClientTable::Ticket ticket,
                  std::shared_ptr<asio::ssl::context> tls,
-                 std::function<void()> on_closed)
+                 std::function<void()> on_closed, Client&&... client)
       : context_(context),
         limits_(context.limits),
         tls_(std::move(tls)),
         ticket_(std::move(ticket)),
         address_(std::move(address)),
         on_closed_(std::move(on_closed)),
-        client_(std::move(client)),
+        client_(std::forward<Client>(client)...),
         begin_(Clock::now()) {}
 
   ~ConnectionOver() override { ReleaseHeld(); }
@@ -70,7 +73,7 @@ class ConnectionOver final
     ClientTable::Client& client = ticket_.client();
     if (const auto pause = client.Pause(Clock::now()); pause.count() > 0) {
       const auto timer =
-          std::make_shared<asio::steady_timer>(client_.get_executor(), pause);
+          std::make_shared<asio::steady_timer>(executor(), pause);
       timer->async_wait([self = this->shared_from_this(),
                          timer](const error_code&) { self->Start(); });
       return;
@@ -79,12 +82,7 @@ class ConnectionOver final
         kEncrypts ? ClientTable::kHandshakeCost : ClientTable::kConnectionCost,
         Clock::now());
     if constexpr (kEncrypts) {
-      client_.async_handshake(
-          asio::ssl::stream_base::server,
-          [self = this->shared_from_this()](const error_code& error) {
-            if (error) return self->Close();
-            self->BeginWait();
-          });
+      Handshake();
     } else {
       error_code ignored;
       client_.non_blocking(true, ignored);
@@ -125,9 +123,9 @@ class ConnectionOver final
   void Close() override {
     if (is_closed_.exchange(true)) return;
     error_code ignored;
-    client_.lowest_layer().close(ignored);
+    socket().close(ignored);
     if (waiting_piece_ != nullptr) {
-      asio::post(client_.get_executor(), [self = this->shared_from_this()] {
+      asio::post(executor(), [self = this->shared_from_this()] {
         self->EndWaitingRead(Call::Cancelled());
       });
     }
@@ -142,14 +140,13 @@ class ConnectionOver final
   absl::Status read_status() const override { return read_status_; }
 
   void FinishRead(const absl::Status& status) override {
-    asio::post(client_.get_executor(),
-               [self = this->shared_from_this(), status] {
-                 self->EndWaitingRead(status);
-               });
+    asio::post(executor(), [self = this->shared_from_this(), status] {
+      self->EndWaitingRead(status);
+    });
   }
 
   void AllowPauses() override {
-    asio::dispatch(client_.get_executor(), [self = this->shared_from_this()] {
+    asio::dispatch(executor(), [self = this->shared_from_this()] {
       self->allows_pauses_ = true;
     });
   }
@@ -162,7 +159,7 @@ class ConnectionOver final
   }
 
   void SetHeartbeat(std::string bytes) override {
-    asio::dispatch(client_.get_executor(),
+    asio::dispatch(executor(),
                    [self = this->shared_from_this(), bytes = std::move(bytes)] {
                      self->heartbeat_ = bytes;
                    });
@@ -174,7 +171,7 @@ class ConnectionOver final
   }
 
   void Cancel() override {
-    asio::post(client_.get_executor(),
+    asio::post(executor(),
                [self = this->shared_from_this()] { self->Close(); });
   }
 
@@ -190,26 +187,98 @@ class ConnectionOver final
 
   // Takes the reference to the loop, whose context must outlive the sockets.
   void Finish(std::shared_ptr<HttpStream> self, bool may_keep) override {
-    asio::post(client_.get_executor(), [this, self = std::move(self),
-                                        may_keep] { EndAnswer(may_keep); });
+    asio::post(executor(), [this, self = std::move(self), may_keep] {
+      EndAnswer(may_keep);
+    });
   }
 
   void StartRead(std::string* piece) override {
-    asio::dispatch(client_.get_executor(), [self = this->shared_from_this(),
-                                            piece] { self->ReadBody(piece); });
+    asio::dispatch(executor(), [self = this->shared_from_this(), piece] {
+      self->ReadBody(piece);
+    });
   }
 
   void StartWrite(std::string bytes) override {
-    asio::dispatch(
-        client_.get_executor(),
-        [self = this->shared_from_this(), bytes = std::move(bytes)]() mutable {
-          self->Send(std::move(bytes), /*ends_write=*/true);
-        });
+    asio::dispatch(executor(), [self = this->shared_from_this(),
+                                bytes = std::move(bytes)]() mutable {
+      self->Send(std::move(bytes), /*ends_write=*/true);
+    });
   }
 
   void StartEnter() override {
-    asio::dispatch(client_.get_executor(),
+    asio::dispatch(executor(),
                    [self = this->shared_from_this()] { self->EndEnter(); });
+  }
+
+  Socket& socket() {
+    if constexpr (kEncrypts) {
+      return client_.socket();
+    } else {
+      return client_;
+    }
+  }
+
+  asio::any_io_executor executor() { return socket().get_executor(); }
+
+  // TLS.
+
+  // Calls a function of this object when the socket is ready, with what ended
+  // the wait. REQUIRES: `wait` is kToRead or kToWrite.
+  template <typename Function>
+  void WaitFor(TlsSocket::Wait wait, Function function) {
+    socket().async_wait(
+        wait == TlsSocket::Wait::kToRead ? Socket::wait_read
+                                         : Socket::wait_write,
+        [self = this->shared_from_this(), function](const error_code& error) {
+          ((*self).*function)(error);
+        });
+  }
+
+  void Handshake() {
+    switch (const auto wait = client_.Handshake(); wait) {
+      case TlsSocket::Wait::kNone:
+        return BeginWait();
+      case TlsSocket::Wait::kForever:
+        return Close();
+      default:
+        WaitFor(wait, &ConnectionOver::OnHandshakeReady);
+    }
+  }
+
+  void OnHandshakeReady(const error_code& error) {
+    if (is_closed_) return;
+    if (error) return Close();
+    Handshake();
+  }
+
+  // Encrypts and sends what is left of writing_.
+  void WriteTls() {
+    for (size_t turn = 0; turn < kTurnBytes && written_ < writing_.size();) {
+      size_t written;
+      const auto wait =
+          client_.Write(absl::string_view(writing_).substr(written_), &written);
+      written_ += written;
+      turn += written;
+      if (wait == TlsSocket::Wait::kForever) {
+        return PostWriteReady(asio::error::connection_reset);
+      }
+      if (wait != TlsSocket::Wait::kNone) {
+        return WaitFor(wait, &ConnectionOver::OnWriteReady);
+      }
+    }
+    PostWriteReady({});
+  }
+
+  void PostWriteReady(const error_code& error) {
+    asio::post(executor(), [self = this->shared_from_this(), error] {
+      self->OnWriteReady(error);
+    });
+  }
+
+  void OnWriteReady(const error_code& error) {
+    if (!error && written_ < writing_.size() && !is_closed_) return WriteTls();
+    const bool is_done = !error && written_ == writing_.size();
+    OnWritten(is_done ? error_code() : asio::error::operation_aborted);
   }
 
   // Whether some bytes of the next request have come.
@@ -254,7 +323,7 @@ class ConnectionOver final
 
   // Whether the client has closed its end.
   bool HasLeft() {
-    pollfd poll = {client_.lowest_layer().native_handle(), POLLRDHUP, 0};
+    pollfd poll = {socket().native_handle(), POLLRDHUP, 0};
     return ::poll(&poll, 1, 0) > 0;
   }
 
@@ -264,37 +333,55 @@ class ConnectionOver final
   void Receive() {
     if (is_closed_ || receives_ || in_.size() >= limits_.head.bytes) return;
     receives_ = true;
-    if constexpr (kEncrypts) {
-      tls_in_.resize(kTlsReadBytes);
-      client_.async_read_some(asio::buffer(tls_in_),
-                              [self = this->shared_from_this()](
-                                  const error_code& error, size_t size) {
-                                self->receives_ = false;
-                                if (self->is_closed_) return;
-                                if (error) return self->OnClientEnd();
-                                self->OnReceived({self->tls_in_.data(), size});
-                              });
-    } else {
-      // A connection that waits holds no buffer.
-      client_.async_wait(Socket::wait_read, [self = this->shared_from_this()](
-                                                const error_code& error) {
-        self->receives_ = false;
-        if (self->is_closed_) return;
-        if (error) return self->OnClientEnd();
-        self->ReceiveNow();
+    // What is decrypted already does not make the socket ready.
+    if (HasDecrypted()) {
+      return asio::post(executor(), [self = this->shared_from_this()] {
+        self->OnReadReady({});
       });
     }
+    // A connection that waits holds no buffer.
+    WaitFor(TlsSocket::Wait::kToRead, &ConnectionOver::OnReadReady);
+  }
+
+  bool HasDecrypted() const {
+    if constexpr (kEncrypts) {
+      return client_.HasBytes();
+    } else {
+      return false;
+    }
+  }
+
+  void OnReadReady(const error_code& error) {
+    receives_ = false;
+    if (is_closed_) return;
+    if (error) return OnClientEnd();
+    ReceiveNow();
   }
 
   void ReceiveNow() {
     std::array<char, kReadBytes> bytes;
-    error_code error;
-    const size_t size = client_.read_some(
-        asio::buffer(bytes.data(), std::min(bytes.size(), limits_.head.bytes)),
-        error);
-    if (error == asio::error::would_block) return Receive();
-    if (error) return OnClientEnd();
-    OnReceived({bytes.data(), size});
+    const size_t most = std::min(bytes.size(), limits_.head.bytes);
+    size_t size = 0;
+    TlsSocket::Wait wait = TlsSocket::Wait::kNone;
+    if constexpr (kEncrypts) {
+      wait = client_.Read(bytes.data(), most, &size);
+    } else {
+      error_code error;
+      size = client_.read_some(asio::buffer(bytes.data(), most), error);
+      if (error) {
+        wait = error == asio::error::would_block ? TlsSocket::Wait::kToRead
+                                                 : TlsSocket::Wait::kForever;
+      }
+    }
+    switch (wait) {
+      case TlsSocket::Wait::kNone:
+        return OnReceived({bytes.data(), size});
+      case TlsSocket::Wait::kForever:
+        return OnClientEnd();
+      default:
+        receives_ = true;
+        WaitFor(wait, &ConnectionOver::OnReadReady);
+    }
   }
 
   void OnReceived(absl::string_view bytes) {
@@ -358,7 +445,7 @@ class ConnectionOver final
     has_answered_ = allows_pauses_ = false;
     ++requests_;
     ++context_.requests;
-    work_.emplace(client_.get_executor());
+    work_.emplace(executor());
     context_.handler(this->shared_from_this());
   }
 
@@ -416,14 +503,21 @@ class ConnectionOver final
     writes_ = true;
     write_begin_ = Clock::now();
     writing_ = std::move(bytes);
-    asio::async_write(client_, asio::buffer(writing_),
-                      [self = this->shared_from_this(), ends_write](
-                          const error_code& error, size_t) {
-                        self->OnWritten(error, ends_write);
-                      });
+    writing_ends_write_ = ends_write;
+    if constexpr (kEncrypts) {
+      written_ = 0;
+      WriteTls();
+    } else {
+      asio::async_write(
+          client_, asio::buffer(writing_),
+          [self = this->shared_from_this()](const error_code& error, size_t) {
+            self->OnWritten(error);
+          });
+    }
   }
 
-  void OnWritten(const error_code& error, bool ends_write) {
+  void OnWritten(const error_code& error) {
+    const bool ends_write = writing_ends_write_;
     writes_ = false;
     writing_ = std::string();
     last_write_ = Clock::now();
@@ -480,7 +574,7 @@ class ConnectionOver final
 
   void Linger() {
     error_code ignored;
-    client_.lowest_layer().shutdown(Socket::shutdown_send, ignored);
+    socket().shutdown(Socket::shutdown_send, ignored);
     begin_ = Clock::now();
     Receive();
   }
@@ -498,7 +592,6 @@ class ConnectionOver final
 
   // What has come and is not used yet.
   std::string in_;
-  std::vector<char> tls_in_;
   bool receives_ = false;
   std::unique_ptr<HttpParser> parser_;  // null between two requests, and when
                                         // the body was read
@@ -517,6 +610,8 @@ class ConnectionOver final
   uint64_t requests_ = 0;
 
   std::string writing_;
+  size_t written_ = 0;  // bytes of it, with TLS
+  bool writing_ends_write_ = false;
   std::string next_;  // to write after it
   bool next_ends_write_ = false;
   bool writes_ = false;
@@ -533,15 +628,14 @@ std::shared_ptr<LoopConnection> MakeHttpConnection(
     std::shared_ptr<asio::ssl::context> tls) {
   if (tls == nullptr) {
     return std::make_shared<ConnectionOver<Socket>>(
-        context, std::move(accepted.socket), std::move(accepted.address),
-        std::move(accepted.ticket), nullptr, std::move(accepted.on_closed));
+        context, std::move(accepted.address), std::move(accepted.ticket),
+        nullptr, std::move(accepted.on_closed), std::move(accepted.socket));
   }
-  using TlsStream = asio::ssl::stream<Socket>;
-  TlsStream stream(std::move(accepted.socket), *tls);
-  return std::make_shared<ConnectionOver<TlsStream>>(
-      context, std::move(stream), std::move(accepted.address),
-      std::move(accepted.ticket), std::move(tls),
-      std::move(accepted.on_closed));
+  SSL_CTX* const ssl = tls->native_handle();
+  return std::make_shared<ConnectionOver<TlsSocket>>(
+      context, std::move(accepted.address), std::move(accepted.ticket),
+      std::move(tls), std::move(accepted.on_closed), std::move(accepted.socket),
+      ssl);
 }
 
 }  // namespace lmserve

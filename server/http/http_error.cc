@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/http/http_error.h"
 
-#include <google/protobuf/util/json_util.h>
-
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "google/rpc/error_details.pb.h"
 #include "models/printable_text.h"
 #include "server/call/status.h"
+#include "server/http/json_printer.h"
 
 namespace lmserve {
 namespace {
-
-using nlohmann::ordered_json;
 
 constexpr size_t kMaxErrorBytes = 8 << 10;
 
@@ -39,34 +39,59 @@ absl::string_view NameOf(int code) {
   }
 }
 
-std::string Dump(const ordered_json& json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+// The JSON of a duration, with as many digits as protobuf prints.
+std::string DurationJson(const google::protobuf::Duration& duration) {
+  const std::string digits =
+      absl::StrFormat("%d.%09d", duration.seconds(), duration.nanos());
+  absl::string_view text = digits;
+  while (absl::ConsumeSuffix(&text, "000")) {
+  }
+  absl::ConsumeSuffix(&text, ".");
+  return absl::StrCat("\"", text, "s\"");
 }
 
-ordered_json Details(const absl::Status& error) {
-  google::rpc::Status status;
-  error.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
-    google::protobuf::Any* detail = status.add_details();
-    detail->set_type_url(std::string(type));
-    detail->set_value(std::string(value));
-  });
-  std::string text;
-  if (status.details().empty() ||
-      !google::protobuf::util::MessageToJsonString(status, &text).ok()) {
-    return nullptr;
+// Appends a detail of an error, of the types that server/call/status makes.
+void AppendDetail(absl::string_view type, const std::string& bytes,
+                  std::string* json) {
+  google::rpc::RetryInfo retry;
+  google::rpc::BadRequest bad_request;
+  absl::StrAppend(json, R"({"@type":)");
+  AppendJsonString(type, json);
+  if (absl::EndsWith(type, "/google.rpc.RetryInfo") &&
+      retry.ParseFromString(bytes)) {
+    absl::StrAppend(json, R"(,"retryDelay":)",
+                    DurationJson(retry.retry_delay()));
+  } else if (absl::EndsWith(type, "/google.rpc.BadRequest") &&
+             bad_request.ParseFromString(bytes)) {
+    absl::StrAppend(json, R"(,"fieldViolations":[)");
+    const char* separator = "";
+    for (const auto& violation : bad_request.field_violations()) {
+      absl::StrAppend(json, std::exchange(separator, ","), R"({"field":)");
+      AppendJsonString(violation.field(), json);
+      json->push_back('}');
+    }
+    json->push_back(']');
   }
-  const auto json = ordered_json::parse(text, nullptr, false);
-  const auto details = json.find("details");
-  return details == json.end() ? nullptr : *details;
+  json->push_back('}');
+}
+
+// Returns the details as the elements of an array.
+std::string Details(const absl::Status& error) {
+  std::string details;
+  error.ForEachPayload([&](absl::string_view type, const absl::Cord& value) {
+    if (!details.empty()) details.push_back(',');
+    AppendDetail(type, std::string(value), &details);
+  });
+  return details;
 }
 
 std::string Error(int code, absl::string_view name, absl::string_view message,
-                  const ordered_json& details) {
-  ordered_json error = {{"code", code},
-                        {"status", std::string(name)},
-                        {"message", Printable(message, kMaxErrorBytes)}};
-  if (!details.is_null()) error["details"] = details;
-  return Dump({{"error", std::move(error)}});
+                  absl::string_view details) {
+  std::string json = absl::StrCat(R"({"error":{"code":)", code,
+                                  R"(,"status":")", name, R"(","message":)");
+  AppendJsonString(Printable(message, kMaxErrorBytes), &json);
+  if (!details.empty()) absl::StrAppend(&json, R"(,"details":[)", details, "]");
+  return json + "}}";
 }
 
 }  // namespace
@@ -109,7 +134,7 @@ std::string ErrorJson(const absl::Status& error) {
 }
 
 std::string ErrorJson(int code, absl::string_view message) {
-  return Error(code, NameOf(code), message, nullptr);
+  return Error(code, NameOf(code), message, "");
 }
 
 std::vector<HttpField> ErrorFields(const absl::Status& error) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/http/http_response.h"
 
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -60,14 +62,27 @@ absl::string_view ReasonOf(int code) {
   }
 }
 
+// Returns the value of the field Date. Formatting it takes longer than the rest
+// of a head, so each thread does it once a second.
+absl::string_view DateNow() {
+  thread_local int64_t second = -1;
+  thread_local std::string date;
+  const absl::Time now = absl::Now();
+  if (const int64_t now_second = absl::ToUnixSeconds(now);
+      now_second != second) {
+    second = now_second;
+    date =
+        absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", now, absl::UTCTimeZone());
+  }
+  return date;
+}
+
 // Returns the head without its last line end.
 std::string Begin(const HttpResponseHead& head, bool closes) {
-  std::string text = absl::StrCat(
-      "HTTP/1.1 ", head.code, " ", ReasonOf(head.code), "\r\nDate: ",
-      absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", absl::Now(),
-                       absl::UTCTimeZone()),
-      // Nothing else may guess what the bytes are.
-      "\r\nX-Content-Type-Options: nosniff\r\n");
+  std::string text = absl::StrCat("HTTP/1.1 ", head.code, " ",
+                                  ReasonOf(head.code), "\r\nDate: ", DateNow(),
+                                  // Nothing else may guess what the bytes are.
+                                  "\r\nX-Content-Type-Options: nosniff\r\n");
   for (const HttpField& field : head.fields) {
     absl::StrAppend(&text, field.name, ": ", field.value, "\r\n");
   }
@@ -92,6 +107,8 @@ std::string StreamHead(const HttpResponseHead& head, bool in_chunks,
                        bool closes) {
   return absl::StrCat(
       Begin(head, closes || !in_chunks),
+      // Proxies such as nginx must pass each part on when it comes.
+      "X-Accel-Buffering: no\r\n",
       in_chunks ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
 }
 

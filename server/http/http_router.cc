@@ -92,16 +92,19 @@ std::optional<HttpError> CheckBody(const HttpRoute& route,
 
 }  // namespace
 
-void HttpRouter::Add(HttpRoute route) { routes_.push_back(std::move(route)); }
+void HttpRouter::Add(HttpRoute route) {
+  patterns_.push_back(absl::StrSplit(route.path, '/'));
+  routes_.push_back(std::move(route));
+}
 
 HttpRouter::Found HttpRouter::Find(absl::string_view method,
                                    absl::string_view path) const {
   Found found;
   const auto segments = Segments(path);
   if (!segments.has_value() || segments->size() < 2) return found;
-  for (const HttpRoute& route : routes_) {
-    const std::vector<absl::string_view> pattern =
-        absl::StrSplit(route.path, '/');
+  for (size_t number = 0; number < routes_.size(); ++number) {
+    const HttpRoute& route = routes_[number];
+    const std::vector<std::string>& pattern = patterns_[number];
     if (found.other == nullptr && pattern[1] == (*segments)[1]) {
       found.other = &route;
     }

@@ -60,6 +60,7 @@ class HttpRouter {
 
   const HttpPolicy& policy_;
   std::vector<HttpRoute> routes_;
+  std::vector<std::vector<std::string>> patterns_;  // of routes_, by segment
 };
 
 }  // namespace lmserve

@@ -3,10 +3,8 @@
 #define LMSERVE_SERVER_HTTP_JSON_FORMAT_H_
 
 #include <google/protobuf/message.h>
-#include <google/protobuf/util/type_resolver.h>
 
 #include <cstddef>
-#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -23,8 +21,8 @@ class JsonFormat {
   JsonFormat();
 
   // Converts JSON to the wire format of a message of this type. Returns
-  // INVALID_ARGUMENT with the position if it is not such a message; a field
-  // that the type does not have is an error.
+  // INVALID_ARGUMENT with the field and the position if it is not such a
+  // message; a field that the type does not have is an error.
   absl::Status ToWire(const google::protobuf::Descriptor& type,
                       absl::string_view json, std::string* wire) const;
 
@@ -38,13 +36,10 @@ class JsonFormat {
   static size_t MaxBytes(const google::protobuf::Message& message);
 
   // What converting this many bytes of JSON takes at most, with the JSON and
-  // the result. Maps with short keys take the most: nine times their bytes.
+  // the result. Maps with short keys take the most: 9.9 times their bytes.
   static constexpr size_t MemoryOfParsing(size_t json_bytes) {
     return 10 * json_bytes;
   }
-
- private:
-  const std::unique_ptr<google::protobuf::util::TypeResolver> types_;
 };
 
 }  // namespace lmserve

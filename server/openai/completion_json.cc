@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/random/random.h"
@@ -13,6 +12,7 @@
 #include "absl/strings/substitute.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/http/json_printer.h"
 
 namespace lmserve {
 namespace {
@@ -26,8 +26,9 @@ constexpr char kMinusInfinity[] = "-9999.0";
 constexpr size_t kNumberBytes = 32;
 
 std::string Quoted(absl::string_view text) {
-  return nlohmann::json(std::string(text))
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string quoted;
+  AppendJsonString(text, &quoted);
+  return quoted;
 }
 
 // Appends a number with as few digits as give the same float when they are
@@ -86,7 +87,7 @@ void ChoiceJson::AppendTokens(std::string* json) const {
   using Token = CompletionToken;
   json->append("{\"tokens\":");
   AppendArray(all_.tokens, json,
-              [&](const Token& token) { json->append(Quoted(token.text)); });
+              [&](const Token& token) { AppendJsonString(token.text, json); });
   json->append(",\"token_logprobs\":");
   AppendArray(all_.tokens, json, [&](const Token& token) {
     if (token.log_prob.has_value()) {
@@ -105,7 +106,8 @@ void ChoiceJson::AppendTokens(std::string* json) const {
       json->push_back('{');
       for (size_t i = 0; i < token.top.size(); ++i) {
         if (i > 0) json->push_back(',');
-        absl::StrAppend(json, Quoted(token.top[i].first), ":");
+        AppendJsonString(token.top[i].first, json);
+        json->push_back(':');
         AppendNumber(token.top[i].second, json);
       }
       json->push_back('}');

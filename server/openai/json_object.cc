@@ -7,15 +7,33 @@
 #include "absl/strings/str_cat.h"
 #include "models/printable_text.h"
 #include "server/call/status.h"
-#include "server/http/json_depth.h"
+#include "server/http/json_parser.h"
 
 namespace lmserve {
 namespace {
 
 using nlohmann::json;
 
-// Prompts are lists of lists; the rest of a request is less deep.
-constexpr int kMaxDepth = 32;
+// Whether arrays and objects are nested too deeply: the parser takes many bytes
+// for each level. Text that is not valid JSON may have any result.
+bool IsTooDeep(absl::string_view json) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxJsonDepth) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
 
 // Converts a member by `convert`, a function that returns an optional: nullopt
 // means that it is not `expected`.
@@ -51,8 +69,12 @@ absl::Status UnexpectedJson(absl::string_view field, absl::string_view expected,
                                           Printable(shown, kMaxShown)));
 }
 
+std::string DumpJson(const nlohmann::ordered_json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 absl::StatusOr<JsonObject> JsonObject::Parse(absl::string_view text) {
-  if (JsonIsDeeperThan(kMaxDepth, text)) {
+  if (IsTooDeep(text)) {
     return absl::InvalidArgumentError(
         "the body is not a request in JSON: it is nested too deeply");
   }

@@ -49,6 +49,9 @@ class JsonObject {
   nlohmann::json object_;
 };
 
+// Returns JSON on one line. What is not UTF-8 is replaced.
+std::string DumpJson(const nlohmann::ordered_json& json);
+
 // Reads an array of word ids. Returns INVALID_ARGUMENT, naming `field`, if it
 // is none.
 absl::StatusOr<std::vector<uint32_t>> ParseIds(absl::string_view field,

@@ -10,6 +10,7 @@
 #include "models/printable_text.h"
 #include "server/call/status.h"
 #include "server/http/http_error.h"
+#include "server/openai/json_object.h"
 
 namespace lmserve {
 namespace {
@@ -69,8 +70,7 @@ std::string Error(int code, absl::string_view message,
       {"type", TypeOf(code)},
       {"param", param.empty() ? ordered_json(nullptr) : ordered_json(param)},
       {"code", CodeOf(code, param)}};
-  return ordered_json({{"error", error}})
-      .dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return DumpJson({{"error", error}});
 }
 
 }  // namespace

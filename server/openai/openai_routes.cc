@@ -36,10 +36,6 @@ using Stream = std::shared_ptr<HttpStream>;
 // The path below which the routes mean one model.
 constexpr char kModelPath[] = "/models/{model}";
 
-std::string Dump(const ordered_json& json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
-
 // The memory of a request that was parsed, for each byte of its body: the
 // prompts, as text and as words.
 constexpr size_t kKeptMemory = 8;
@@ -255,7 +251,7 @@ std::string ModelsJson(const ModelStore& store, const std::string& name) {
     if (entry.is_default) models.push_back(ModelJson(loaded, loaded.name()));
     models.push_back(ModelJson(loaded, full));
   }
-  return Dump({{"object", "list"}, {"data", std::move(models)}});
+  return DumpJson({{"object", "list"}, {"data", std::move(models)}});
 }
 
 // Finds the model whose words are meant: the one that is named or, without a
@@ -342,7 +338,7 @@ void AddListingRoutes(const ServingContext& serving, const HttpContext& context,
                          const std::string&) -> absl::StatusOr<std::string> {
                        const auto handle = FindModel(serving, call, id);
                        if (!handle.ok()) return handle.status();
-                       return Dump(ModelJson(**handle, id));
+                       return DumpJson(ModelJson(**handle, id));
                      });
                },
                OpenAiErrorJson});

@@ -15,10 +15,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string Dump(const ordered_json& json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
-
 bool IsMark(absl::string_view word) {
   return word == kBeginSentence || word == kEndSentence;
 }
@@ -64,7 +60,7 @@ absl::StatusOr<std::string> TokenizeJson(const JsonObject& request,
     ordered_json& words = answer["token_strs"] = ordered_json::array();
     for (WordId id : ids) words.push_back(std::string(vocabulary.word(id)));
   }
-  return Dump(answer);
+  return DumpJson(answer);
 }
 
 absl::StatusOr<std::string> DetokenizeJson(const JsonObject& request,
@@ -84,17 +80,17 @@ absl::StatusOr<std::string> DetokenizeJson(const JsonObject& request,
     }
     absl::StrAppend(&text, text.empty() ? "" : " ", vocabulary.word(id));
   }
-  return Dump({{"prompt", text}});
+  return DumpJson({{"prompt", text}});
 }
 
 std::string TokenizerInfoJson(const Vocabulary& vocabulary,
                               const Limits& limits) {
-  return Dump({{"tokenizer_class", "whitespace"},
-               {"bos_token", std::string(kBeginSentence)},
-               {"eos_token", std::string(kEndSentence)},
-               {"unk_token", std::string(kUnknownWord)},
-               {"vocab_size", vocabulary.size()},
-               {"model_max_length", limits.words_per_text}});
+  return DumpJson({{"tokenizer_class", "whitespace"},
+                   {"bos_token", std::string(kBeginSentence)},
+                   {"eos_token", std::string(kEndSentence)},
+                   {"unk_token", std::string(kUnknownWord)},
+                   {"vocab_size", vocabulary.size()},
+                   {"model_max_length", limits.words_per_text}});
 }
 
 }  // namespace lmserve

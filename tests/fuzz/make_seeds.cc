@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,12 +20,14 @@
 #include "model_store/self_test.h"
 #include "models/neural/tensor_file.h"
 #include "models/ngram/compact/value_trie_builder.h"
+#include "server/http/json_printer.h"
 #include "tests/fuzz/counts_input.h"
 #include "tests/fuzz/fuzz_counts.h"
 #include "tests/fuzz/fuzz_models.h"
 #include "tests/fuzz/loader_input.h"
 #include "tests/fuzz/request_input.h"
 #include "tests/fuzz/require.h"
+#include "tests/server/http/json_types.h"
 #include "tests/testing/kenlm_writer.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
@@ -532,6 +536,32 @@ void AddHttpSeeds(const Seeds& seeds) {
   }
 }
 
+// A text for each of the first types, in the form of json_fuzzer: the first one
+// has fields of all kinds, the others are those of the API.
+void AddJsonSeeds(const Seeds& seeds) {
+  const auto* const file = lm::v1::ScoreRequest::descriptor()->file();
+  std::mt19937 random(1);
+  JsonTypes types;
+  for (int i = 0; i <= file->message_type_count(); ++i) {
+    const std::unique_ptr<google::protobuf::Message> message =
+        i == 0 ? types.NewMessage()
+               : std::unique_ptr<google::protobuf::Message>(
+                     google::protobuf::MessageFactory::generated_factory()
+                         ->GetPrototype(file->message_type(i - 1))
+                         ->New());
+    std::string seed(1, static_cast<char>(i));
+    FillRandomly(random, message.get());
+    AppendJson(*message, &seed);
+    seeds.Add(absl::StrCat(message->GetDescriptor()->name()), seed);
+  }
+  seeds.Add(
+      "forms",
+      absl::StrCat(std::string(1, '\0'),
+                   R"( {"i32" : "1e3","u64":1.0,"f":"-Infinity","d":1e-9,)"
+                   R"("s":"\ud83d\ude00\n","y":"-_8","color":-2,)"
+                   R"("by_name":{"a":1},"byBool":{"true":0},"maybe":null})"));
+}
+
 }  // namespace
 }  // namespace lmserve
 
@@ -553,5 +583,6 @@ int main(int argc, char** argv) {
   lmserve::AddHttp2Seeds(Seeds(argv[1], "http2_guard_fuzzer"));
   lmserve::AddHttpSeeds(Seeds(argv[1], "http_fuzzer"));
   lmserve::AddOpenAiSeeds(Seeds(argv[1], "openai_fuzzer"));
+  lmserve::AddJsonSeeds(Seeds(argv[1], "json_fuzzer"));
   lmserve::AddTextSeeds(Seeds(argv[1], "text_fuzzer"));
 }

@@ -83,7 +83,7 @@ ARROWS = {
                    "model_store"],
     "server/http": ["server/call", "server/admission", "server/connections",
                     "server/handlers", "server/transport",
-                    "models/printable_text", "model_store"],
+                    "models/printable_text", "models/utf8", "model_store"],
     "server/openai": ["server/call", "server/admission", "server/handlers",
                       "server/transport", "server/http", "models", "model_store"],
     "server": ["server/call", "server/batching", "server/admission",
