@@ -29,8 +29,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::OneofDescriptor;
 using google::protobuf::internal::WireFormatLite;
 
-// Larger texts have positions that do not fit the list of a map's keys.
-constexpr size_t kMaxBytes = std::numeric_limits<uint32_t>::max();
+// The wire format has at most four times the bytes of the JSON. That of larger
+// texts may have positions that do not fit the list of a map's keys.
+constexpr size_t kMaxBytes = std::numeric_limits<uint32_t>::max() / 4;
 
 // Text of the client that an error quotes.
 constexpr size_t kMaxFoundBytes = 40;
