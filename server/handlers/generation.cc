@@ -166,53 +166,98 @@ Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> Generation::Draw() {
-  const LanguageModel::Query query = {
-      state_.data(), unread_, state_.data(), {}};
-  const std::byte* state = state_.data();
-  const size_t wanted =
-      sampler_.best_wanted(language_model_.vocabulary().size());
-  best_.resize(std::max(wanted, alternatives_));
-  const auto draw = [this](size_t, absl::Span<const float> log_probs) {
-    drawn_ = sampler_.DrawFromAll(log_probs);
-    TakeBest(log_probs, absl::MakeSpan(best_));
+Task<absl::Status> Generation::DrawTogether(
+    absl::Span<Generation* const> group) {
+  std::vector<Generation*> drawing;
+  for (Generation* one : group) {
+    one->drawn_.reset();
+    one->best_.clear();
+    if (!one->begun_) {
+      absl::Status status = co_await one->Begin();
+      if (!status.ok()) co_return status;
+    }
+    one->is_ahead_ = true;
+    if (one->draws()) drawing.push_back(one);
+  }
+  if (drawing.empty()) co_return absl::OkStatus();
+  const Generation& first = *drawing.front();
+  const WordId vocabulary = first.language_model_.vocabulary().size();
+  std::vector<LanguageModel::Query> unread;
+  std::vector<const std::byte*> states;
+  size_t most_wanted = 0;
+  bool needs_all = false;
+  for (Generation* one : drawing) {
+    if (!one->unread_.empty()) {
+      unread.push_back(
+          {one->state_.data(), one->unread_, one->state_.data(), {}});
+    }
+    states.push_back(one->state_.data());
+    const size_t wanted = one->sampler_.best_wanted(vocabulary);
+    most_wanted = std::max({most_wanted, wanted, one->alternatives_});
+    needs_all |= wanted == 0;
+  }
+  const auto draw = [&](size_t i, absl::Span<const float> log_probs) {
+    drawing[i]->DrawFrom(log_probs);
   };
-  ModelWork work = {.model = *handle_, .states = {&state, 1}};
-  if (!unread_.empty()) work.queries = {&query, 1};
-  if (wanted == 0) {
+  std::vector<ScoredWord> best;
+  ModelWork work = {
+      .model = *first.handle_, .queries = unread, .states = states};
+  if (needs_all) {
     work.visit.emplace(draw);
   } else {
-    work.k = best_.size();
-    work.best = absl::MakeSpan(best_);
+    best.resize(states.size() * most_wanted);
+    work.k = most_wanted;
+    work.best = absl::MakeSpan(best);
   }
-  absl::Status status = co_await serving_.batcher.Run(call_, work);
-  if (status.ok() && wanted > 0) {
+  absl::Status status = co_await first.serving_.batcher.Run(first.call_, work);
+  if (!status.ok()) co_return status;
+  for (size_t i = 0; i < drawing.size(); ++i) {
+    if (!needs_all) {
+      drawing[i]->DrawFromBest(
+          absl::MakeConstSpan(best).subspan(i * most_wanted, most_wanted));
+    }
+    drawing[i]->unread_.clear();
+  }
+  co_return absl::OkStatus();
+}
+
+void Generation::DrawFrom(absl::Span<const float> log_probs) {
+  const size_t wanted = sampler_.best_wanted(log_probs.size());
+  best_.resize(std::max(wanted, alternatives_));
+  TakeBest(log_probs, absl::MakeSpan(best_));
+  if (wanted == 0) {
+    drawn_ = sampler_.DrawFromAll(log_probs);
+  } else {
     drawn_ = sampler_.DrawFromBest(absl::MakeSpan(best_).first(wanted));
   }
   best_.resize(alternatives_);
-  unread_.clear();
-  co_return status;
+}
+
+void Generation::DrawFromBest(absl::Span<const ScoredWord> best) {
+  const WordId vocabulary = language_model_.vocabulary().size();
+  drawn_ = sampler_.DrawFromBest(best.first(sampler_.best_wanted(vocabulary)));
+  best_.assign(best.begin(), best.begin() + alternatives_);
 }
 
 Task<absl::StatusOr<bool>> Generation::Next(
     lm::v1::GenerateResponse* response) {
   if (done_) co_return false;
-  drawn_.reset();
   absl::Status status;
-  if (!begun_) status = co_await Begin();
-  if (!status.ok()) co_return status;
   if (options_.beam_search.has_value()) {
-    status = co_await Search(response);
+    if (!begun_) status = co_await Begin();
+    if (status.ok()) status = co_await Search(response);
     if (!status.ok()) co_return status;
     co_return true;
   }
-  if (word_count_ == options_.max_words) {
-    Finish(End::REASON_MAX_WORDS, response);
-    co_return true;
+  if (!is_ahead_) {
+    Generation* const self = this;
+    status = co_await DrawTogether({&self, 1});
+    if (!status.ok()) co_return status;
   }
-  status = co_await Draw();
-  if (!status.ok()) co_return status;
-  if (!drawn_.has_value()) {
+  is_ahead_ = false;
+  if (!draws()) {
+    Finish(End::REASON_MAX_WORDS, response);
+  } else if (!drawn_.has_value()) {
     Finish(End::REASON_NO_WORD, response);
   } else if (drawn_->word == language_model_.vocabulary().end_sentence()) {
     log_prob_ += drawn_->log_prob;

@@ -49,6 +49,12 @@ class Generation {
   // distribution, so equal words have the same bits.
   absl::Span<const ScoredWord> best() const { return best_; }
 
+  // Draws the next word of several texts in one batch. The next Next() of each
+  // writes it without a wait. REQUIRES: they are of one call and one version,
+  // none is a beam search, and Next() has written what each drew before. Fails
+  // as Batcher::Run() does.
+  static Task<absl::Status> DrawTogether(absl::Span<Generation* const> group);
+
   // Writes the next message and returns true; after the last message, writes
   // nothing and returns false. Fails as Batcher::Run() does.
   Task<absl::StatusOr<bool>> Next(lm::v1::GenerateResponse* response);
@@ -74,8 +80,12 @@ class Generation {
   // AttendedWords() elements.
   Task<absl::Status> ReadPrompt(std::vector<float>* coverage);
   Task<absl::Status> Search(lm::v1::GenerateResponse* response);
-  // Reads unread_, and samples the next word into drawn_.
-  Task<absl::Status> Draw();
+  // Whether a word is to be drawn, rather than the end to be told.
+  bool draws() const { return !done_ && word_count_ < options_.max_words; }
+  // Draws the next word from its distribution, or from the most probable words,
+  // of which there must be enough.
+  void DrawFrom(absl::Span<const float> log_probs);
+  void DrawFromBest(absl::Span<const ScoredWord> best);
   void SetWord(lm::v1::GenerateResponse* response);
   void Finish(End::Reason reason, lm::v1::GenerateResponse* response);
 
@@ -97,6 +107,7 @@ class Generation {
   uint32_t word_count_ = 0;
   double log_prob_ = 0;
   bool begun_ = false;
+  bool is_ahead_ = false;  // drawn_ is the word of the next message
   bool first_ = true;
   bool done_ = false;
 };

@@ -11,8 +11,8 @@
 namespace lmserve {
 namespace {
 
-constexpr char kStop[] = "stop";
-constexpr char kLength[] = "length";
+// How many choices are drawn side by side. Their states are in memory.
+constexpr size_t kChoicesAtOnce = 64;
 
 // Searching for long stop strings takes long.
 constexpr uint64_t kMaxStopBytes = 16 << 10;
@@ -26,35 +26,6 @@ absl::Status CheckStops(const std::vector<std::string>& stops,
   return status;
 }
 
-// Sets what the probabilities of a place say of a token: ln P of the word
-// there, and the most probable words, of which the word itself may be one.
-class TokenScore {
- public:
-  // `prefix` is the white space that other words in the place would have.
-  TokenScore(CompletionToken* token, absl::string_view prefix)
-      : token_(*token), prefix_(prefix) {}
-
-  void AddBest(absl::string_view word, float log_prob, bool is_token) {
-    has_token_ |= is_token;
-    token_.top.emplace_back(is_token ? token_.text
-                            : word == kEndSentence
-                                ? std::string(word)
-                                : absl::StrCat(prefix_, word),
-                            log_prob);
-  }
-
-  // Adds the word itself if it is not among the best.
-  void Finish(float log_prob, bool with_top) {
-    token_.log_prob = log_prob;
-    if (with_top && !has_token_) token_.top.emplace_back(token_.text, log_prob);
-  }
-
- private:
-  CompletionToken& token_;
-  const absl::string_view prefix_;
-  bool has_token_ = false;
-};
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Completion>> Completion::Start(
@@ -66,9 +37,7 @@ absl::StatusOr<std::unique_ptr<Completion>> Completion::Start(
   absl::Status status = completion->CheckCanDo();
   if (status.ok()) status = completion->AddPrompts();
   // What the model cannot do is told before the prompts are scored.
-  if (status.ok() && completion->request_.max_tokens > 0) {
-    status = completion->StartGeneration();
-  }
+  if (status.ok()) status = completion->StartGroup();
   if (!status.ok()) return status;
   return completion;
 }
@@ -82,7 +51,7 @@ Completion::Completion(const ServingContext& serving, Call& call,
       alternatives_(std::min<size_t>(request_.logprobs.value_or(0),
                                      handle_->model().vocabulary().size())),
       score_bytes_(serving.budgets.answer_bytes),
-      stops_(request_.stop) {}
+      state_bytes_(serving.budgets.state_bytes) {}
 
 absl::Status Completion::CheckCanDo() const {
   const Limits& limits = serving_.limits;
@@ -128,59 +97,19 @@ Task<absl::Status> Completion::ScorePrompts() {
   absl::Status status =
       co_await ScoreWithModel(serving_, call_, *handle_, request, &scores_);
   if (!status.ok()) co_return status;
-  has_scores_ = true;
   co_return score_bytes_.Resize("answer bytes", scores_.SpaceUsedLong());
 }
 
-void Completion::Echo(CompletionPiece* piece) {
-  const absl::string_view trailing_space = prompt().trailing_space();
-  absl::string_view text = prompt().text();
-  gap_ = text.empty() || !trailing_space.empty() ? "" : " ";
-  if (request_.echo && request_.max_tokens > 0 && !trailing_space.empty()) {
-    gap_ = std::string(trailing_space);
-    text.remove_suffix(trailing_space.size());
-  }
-  offset_ = CodePoints(text);
-  if (!request_.echo) return;
-  piece->text = std::string(text);
-  if (!request_.logprobs.has_value()) return;
-  piece->tokens = ScoredPrompt();
-  // No word follows that could take it.
-  if (request_.max_tokens == 0 && !piece->tokens.empty()) {
-    absl::StrAppend(&piece->tokens.back().text, trailing_space);
-  }
-}
-
-std::vector<CompletionToken> Completion::ScoredPrompt() const {
-  const auto index = static_cast<int>(choice_ / request_.choices);
-  const lm::v1::WordScores& scores = scores_.scores(index).words();
-  std::vector<CompletionToken> tokens = prompt().Tokens();
-  int i = 0;
-  for (CompletionToken& token : tokens) {
-    if (!token.is_text) continue;
-    TokenScore score(&token, /*prefix=*/token.offset == 0 ? "" : " ");
-    if (alternatives_ > 0) {
-      const lm::v1::NextWords& best = scores.alternatives(i);
-      for (int j = 0; j < best.words_size(); ++j) {
-        score.AddBest(best.words(j), best.log_probs(j),
-                      best.words(j) == scores.words(i));
-      }
-    }
-    score.Finish(scores.log_probs(i), alternatives_ > 0);
-    ++i;
-  }
-  return tokens;
-}
-
-absl::Status Completion::StartGeneration() {
+absl::StatusOr<std::unique_ptr<Generation>> Completion::StartGeneration(
+    size_t choice) const {
   lm::v1::GenerateRequest request;
-  *request.mutable_prompt() = prompt().words();
+  *request.mutable_prompt() = prompts_[choice / request_.choices].words();
   request.set_max_words(request_.max_tokens);
   if (!request_.source.empty()) {
     request.mutable_source()->set_text(request_.source);
   }
   if (request_.seed.has_value()) {
-    request.set_seed(*request_.seed + choice_ % request_.choices);
+    request.set_seed(*request_.seed + choice % request_.choices);
   }
   if (request_.temperature.has_value()) {
     request.set_temperature(static_cast<float>(*request_.temperature));
@@ -193,100 +122,98 @@ absl::Status Completion::StartGeneration() {
     request.set_repetition_penalty(
         static_cast<float>(*request_.repetition_penalty));
   }
-  auto started =
-      Generation::Start(serving_, call_, handle_, request, alternatives_);
-  if (started.ok()) generation_ = *std::move(started);
-  return started.status();
+  return Generation::Start(serving_, call_, handle_, request, alternatives_);
 }
 
-CompletionToken Completion::MakeToken(std::string text) {
-  const Vocabulary& vocabulary = handle_->model().vocabulary();
-  const ScoredWord& drawn = *generation_->drawn();
-  CompletionToken token = {.text = std::move(text),
-                           .offset = offset_,
-                           .is_text = drawn.word != vocabulary.end_sentence()};
-  if (!request_.logprobs.has_value()) return token;
-  TokenScore score(&token, /*prefix=*/gap_.empty() ? "" : " ");
-  for (const ScoredWord& word : generation_->best()) {
-    score.AddBest(vocabulary.word(word.word), word.log_prob,
-                  word.word == drawn.word);
+absl::Status Completion::StartGroup() {
+  const size_t end = std::min(next_choice_ + kChoicesAtOnce, choices());
+  const LanguageModel* drawing = handle_->model().word_by_word();
+  if (request_.max_tokens > 0 && drawing != nullptr) {
+    absl::Status status = state_bytes_.Resize(
+        "n: bytes of states", (end - next_choice_) * drawing->state_size());
+    if (!status.ok()) return status;
   }
-  score.Finish(drawn.log_prob, alternatives_ > 0);
-  return token;
+  group_.clear();
+  for (; next_choice_ < end; ++next_choice_) {
+    const size_t prompt = next_choice_ / request_.choices;
+    group_.push_back(
+        {.prompt = prompt,
+         .choice = CompletionChoice(request_, handle_->model().vocabulary(),
+                                    prompts_[prompt], next_choice_)});
+    if (request_.max_tokens == 0) continue;
+    auto generation = StartGeneration(next_choice_);
+    if (!generation.ok()) return generation.status();
+    group_.back().generation = *std::move(generation);
+  }
+  return absl::OkStatus();
 }
 
-void Completion::EndChoice(absl::string_view reason, CompletionPiece* piece) {
-  piece->finish_reason = std::string(reason);
-  generation_.reset();
-  stops_ = StopStrings(request_.stop);
-  has_echoed_ = false;
-  ++choice_;
+void Completion::Keep(CompletionPiece piece, Growing* growing) {
+  growing->has_ended = piece.is_last();
+  if (!piece.is_empty()) ready_.push_back(std::move(piece));
 }
 
-Task<absl::Status> Completion::Draw(CompletionPiece* piece) {
-  using End = lm::v1::GenerationEnd;
-  lm::v1::GenerateResponse response;
-  const absl::StatusOr<bool> more = co_await generation_->Next(&response);
-  if (!more.ok()) co_return more.status();
-  if (generation_->drawn().has_value()) ++drawn_words_;
-  if (response.has_word()) {
-    piece->is_word = true;
-    CompletionToken token =
-        MakeToken(absl::StrCat(gap_, response.word().word()));
-    gap_ = " ";
-    offset_ += CodePoints(token.text);
-    if (stops_.Add(std::move(token), &piece->tokens, &piece->text)) {
-      EndChoice(kStop, piece);
-    }
-    co_return absl::OkStatus();
-  }
-  stops_.Finish(&piece->tokens, &piece->text);
-  if (request_.echo && response.end().word_count() == 0) {
-    // No word has taken it.
-    absl::StrAppend(&piece->text, prompt().trailing_space());
-    offset_ = CodePoints(prompt().text());
-  }
-  const End::Reason reason = response.end().reason();
-  if (reason == End::REASON_END_OF_SENTENCE) {
-    piece->tokens.push_back(MakeToken(std::string(kEndSentence)));
-  }
-  EndChoice(reason == End::REASON_MAX_WORDS ? kLength : kStop, piece);
-  co_return absl::OkStatus();
-}
-
-Task<absl::StatusOr<bool>> Completion::DoNext(CompletionPiece* piece) {
-  piece->choice = choice_;
-  if (request_.echo && request_.logprobs.has_value() && !has_scores_) {
+Task<absl::Status> Completion::BeginGroup() {
+  const bool has_scores = request_.echo && request_.logprobs.has_value();
+  if (has_scores && scores_.scores().empty()) {
     absl::Status status = co_await ScorePrompts();
     if (!status.ok()) co_return status;
   }
-  if (!has_echoed_) {
-    has_echoed_ = true;
-    Echo(piece);
-    if (request_.max_tokens == 0) {
-      EndChoice(kLength, piece);
-      co_return true;
-    }
-    if (!piece->text.empty() || !piece->tokens.empty()) co_return true;
+  for (Growing& growing : group_) {
+    const auto prompt = static_cast<int>(growing.prompt);
+    Keep(growing.choice.Begin(has_scores
+                                  ? scores_.scores(prompt).words()
+                                  : lm::v1::WordScores::default_instance()),
+         &growing);
   }
-  if (generation_ == nullptr) {
-    absl::Status status = StartGeneration();
-    if (!status.ok()) co_return status;
+  has_begun_ = true;
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Completion::Draw(absl::Span<Growing* const> growing) {
+  std::vector<Generation*> generations;
+  for (const Growing* one : growing) {
+    generations.push_back(one->generation.get());
   }
-  // Words that may begin a stop string are held back.
-  while (piece->text.empty() && piece->tokens.empty() &&
-         piece->finish_reason.empty()) {
-    absl::Status status = co_await Draw(piece);
-    if (!status.ok()) co_return status;
+  absl::Status status = co_await Generation::DrawTogether(generations);
+  if (!status.ok()) co_return status;
+  for (Growing* one : growing) {
+    lm::v1::GenerateResponse response;
+    const absl::StatusOr<bool> more = co_await one->generation->Next(&response);
+    if (!more.ok()) co_return more.status();
+    if (one->generation->drawn().has_value()) ++drawn_words_;
+    Keep(one->choice.Take(*one->generation, response), one);
+    if (one->has_ended) one->generation.reset();
   }
-  co_return true;
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> Completion::Advance() {
+  if (!has_begun_) co_return co_await BeginGroup();
+  std::vector<Growing*> growing;
+  for (Growing& one : group_) {
+    if (!one.has_ended) growing.push_back(&one);
+  }
+  if (!growing.empty()) co_return co_await Draw(growing);
+  has_begun_ = false;
+  co_return StartGroup();
 }
 
 Task<absl::StatusOr<bool>> Completion::Next(CompletionPiece* piece) {
-  if (choice_ == choices()) co_return false;
-  absl::StatusOr<bool> more = co_await DoNext(piece);
-  if (!request_.logprobs.has_value()) piece->tokens.clear();
-  co_return more;
+  while (ready_.empty() && !has_ended()) {
+    absl::Status status = co_await Advance();
+    if (!status.ok()) co_return status;
+  }
+  if (ready_.empty()) co_return false;
+  *piece = std::move(ready_.front());
+  ready_.pop_front();
+  co_return true;
+}
+
+bool Completion::has_ended() const {
+  return next_choice_ == choices() &&
+         std::all_of(group_.begin(), group_.end(),
+                     [](const Growing& one) { return one.has_ended; });
 }
 
 }  // namespace lmserve

@@ -142,25 +142,29 @@ Task<absl::StatusOr<std::string>> AllChoices(const ServingContext& serving,
                                              WordTimer& timer,
                                              Completion& completion) {
   Budget::Reservation answer_bytes(serving.budgets.answer_bytes);
-  std::string choices;
-  ChoiceJson choice(completion.request());
+  uint64_t bytes = 0;
+  std::vector<ChoiceJson> choices(completion.choices(),
+                                  ChoiceJson(completion.request()));
+  for (const ChoiceJson& choice : choices) bytes += choice.MaxBytes();
   while (true) {
     CompletionPiece piece;
     const absl::StatusOr<bool> more = co_await completion.Next(&piece);
     if (!more.ok()) co_return more.status();
     if (!*more) break;
     if (piece.is_word) timer.OnWord(completion.model());
-    const bool is_last = !piece.finish_reason.empty();
+    ChoiceJson& choice = choices[piece.choice];
+    bytes -= choice.MaxBytes();
     choice.Add(std::move(piece));
-    absl::Status status =
-        answer_bytes.Resize("answer bytes", choices.size() + choice.MaxBytes());
+    bytes += choice.MaxBytes();
+    absl::Status status = answer_bytes.Resize("answer bytes", bytes);
     if (!status.ok()) co_return status;
-    if (!is_last) continue;
-    if (!choices.empty()) choices.push_back(',');
-    choice.Append(&choices);
-    choice = ChoiceJson(completion.request());
   }
-  co_return CompletionJson(MakeCompletionHead(completion.model()), choices,
+  std::string json;
+  for (const ChoiceJson& choice : choices) {
+    if (!json.empty()) json.push_back(',');
+    choice.Append(&json);
+  }
+  co_return CompletionJson(MakeCompletionHead(completion.model()), json,
                            UsageJson(completion));
 }
 

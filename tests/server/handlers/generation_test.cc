@@ -56,6 +56,50 @@ class GenerationTest : public testing::Test {
     return generated;
   }
 
+  // Draws the words of several texts together.
+  std::vector<std::string> GenerateTogether(
+      const std::vector<std::string>& requests, size_t alternatives) {
+    std::vector<std::unique_ptr<Generation>> generations;
+    for (const std::string& request : requests) {
+      generations.push_back(
+          Generation::Start(*serving_, call_, store_->Get("tiny").value(),
+                            Parse<GenerateRequest>(request), alternatives)
+              .value());
+    }
+    std::vector<std::string> texts(requests.size());
+    std::vector<bool> has_ended(requests.size());
+    while (true) {
+      std::vector<Generation*> drawing;
+      for (size_t i = 0; i < requests.size(); ++i) {
+        if (!has_ended[i]) drawing.push_back(generations[i].get());
+      }
+      if (drawing.empty()) return texts;
+      EXPECT_TRUE(Wait(Generation::DrawTogether(drawing)).ok());
+      for (size_t i = 0; i < requests.size(); ++i) {
+        if (has_ended[i]) continue;
+        GenerateResponse response;
+        EXPECT_TRUE(Wait(generations[i]->Next(&response)).value());
+        CheckBest(*generations[i], alternatives);
+        has_ended[i] = response.has_end();
+        absl::StrAppend(&texts[i],
+                        has_ended[i] ? End::Reason_Name(response.end().reason())
+                                     : response.word().word() + " ");
+      }
+    }
+  }
+
+  // Checks the most probable words in the place of the one that was drawn.
+  void CheckBest(const Generation& generation, size_t alternatives) {
+    EXPECT_EQ(generation.best().size(),
+              generation.drawn().has_value() ? alternatives : 0);
+    for (const ScoredWord& word : generation.best()) {
+      EXPECT_LE(word.log_prob, generation.best()[0].log_prob);
+      if (word.word == generation.drawn()->word) {
+        EXPECT_EQ(word.log_prob, generation.drawn()->log_prob);
+      }
+    }
+  }
+
   double LogProb(const std::string& text, bool include_end) {
     ScoreRequest request;
     request.set_model("tiny");
@@ -85,6 +129,30 @@ class GenerationTest : public testing::Test {
   const TestServing serving_{*store_, limits_};
   Call call_;
 };
+
+TEST_F(GenerationTest, TextsThatAreDrawnTogetherAreThoseThatAreDrawnAlone) {
+  const std::vector<std::string> requests = {
+      "model: 'tiny' seed: 1",
+      "model: 'tiny' seed: 2 max_words: 2 prompt { text: 'the cat' }",
+      "model: 'tiny' temperature: 0 prompt { text: 'a' }",
+      "model: 'tiny' seed: 3 top_k: 2 repetition_penalty: 2",
+      "model: 'tiny' seed: 4 top_p: 0.5 stop_words: 'cat'"};
+  std::vector<std::string> alone;
+  for (const std::string& request : requests) {
+    const Generated text = Generate(request);
+    std::string& words = alone.emplace_back();
+    for (const std::string& word : text.words)
+      absl::StrAppend(&words, word, " ");
+    words += End::Reason_Name(text.end.reason());
+  }
+  EXPECT_EQ(GenerateTogether(requests, 0), alone);
+  EXPECT_EQ(GenerateTogether(requests, 3), alone);
+  // These need only the best words.
+  EXPECT_EQ(GenerateTogether({requests[2], requests[3]}, 0),
+            (std::vector{alone[2], alone[3]}));
+  EXPECT_EQ(GenerateTogether({requests[2], requests[3]}, 5),
+            (std::vector{alone[2], alone[3]}));
+}
 
 TEST_F(GenerationTest, TemperatureZeroTakesTheBestWords) {
   const Generated text = Generate("model: 'tiny' temperature: 0 seed: 7");
