@@ -188,6 +188,30 @@ class CompletionTest(ClientTestCase):
     self.assertEqual(by_ids.usage, together.usage)
     self.assertEqual(together.usage.prompt_tokens, 6)
 
+  def test_many_choices(self):
+    # More than the server draws at a time, of different lengths.
+    prompts = ["the", "a cat", "jane is walking", ""] * 20
+    options = {"max_tokens": 9, "logprobs": 1, "echo": True, "n": 2}
+    together = self.complete("lstm", prompts, seed=1, **options)
+    self.assertEqual([choice.index for choice in together.choices],
+                     list(range(160)))
+    streamed = ["" for _ in together.choices]
+    for chunk in self.complete("lstm", prompts, seed=1, stream=True, **options):
+      streamed[chunk.choices[0].index] += chunk.choices[0].text
+    self.assertEqual(streamed, [choice.text for choice in together.choices])
+    for i, prompt in enumerate(prompts[:4]):
+      alone = self.complete("lstm", prompt, seed=1, **options).choices
+      for j in range(2):
+        for k in range(2 * i + j, 160, 8):
+          self.assertEqual(together.choices[k].text, alone[j].text)
+          self.assertEqual(together.choices[k].logprobs, alone[j].logprobs)
+    # A prompt counts once, however many choices it has.
+    self.assertEqual(together.usage.prompt_tokens, 20 * (1 + 2 + 3 + 0))
+    self.assertEqual(
+        together.usage.completion_tokens,
+        sum(len(choice.logprobs.tokens) for choice in together.choices) -
+        2 * together.usage.prompt_tokens)
+
   def check_generation(self, model, prompt, options, grpc_options):
     words, end = self.generate(model, prompt, **grpc_options)
     answer = self.complete(model, prompt, logprobs=3, **options)
