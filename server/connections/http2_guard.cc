@@ -424,9 +424,7 @@ void Http2Guard::FromServer(absl::string_view bytes, std::string* to_client) {
         if (frame.type == kHeaders) from_server_.in_header_block = true;
         if (frame.type == kGoAway) goaway_size_ = goaway_last_ = 0;
         server_control_size_ = 0;
-        if (frame.type == kSettings && (frame.flags & kAck) == 0) {
-          settings_.emplace_back();
-        }
+        server_window_.reset();
         return absl::OkStatus();
       },
       [&](absl::string_view part, std::string* out) {
@@ -460,8 +458,7 @@ void Http2Guard::ReadServerControl(absl::string_view bytes) {
     } else {
       if (server_control_size_ < sizeof(server_control_)) continue;
       if (ReadNumber(server_control_, 2) == kInitialWindowSize) {
-        settings_.back() = ReadNumber(server_control_ + 2, 4);
-        SetInitialWindow(std::max(initial_window_, *settings_.back()));
+        server_window_ = ReadNumber(server_control_ + 2, 4);
       }
     }
     server_control_size_ = 0;
@@ -506,6 +503,11 @@ void Http2Guard::RefuseStreamsAfter(uint32_t last) {
 void Http2Guard::EndServerFrame(const Frame& frame) {
   if (frame.type == kGoAway && goaway_last_ < kHighestStream) {
     RefuseStreamsAfter(goaway_last_);
+  }
+  // Not earlier, because a client may acknowledge settings that have not come.
+  if (frame.type == kSettings && (frame.flags & kAck) == 0) {
+    settings_.push_back(server_window_);
+    SetInitialWindow(std::max(initial_window_, server_window_.value_or(0)));
   }
   const bool is_header = frame.type == kHeaders || frame.type == kContinuation;
   if (is_header && (frame.flags & kEndHeaders) != 0) {

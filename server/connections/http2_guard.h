@@ -178,6 +178,7 @@ class Http2Guard {
   // The part of a setting or of a WINDOW_UPDATE frame of the server.
   char server_control_[6] = {};
   size_t server_control_size_ = 0;
+  std::optional<int64_t> server_window_;  // of its current SETTINGS frame
   // The bytes of the server's GOAWAY frame that have come, and its last stream.
   size_t goaway_size_ = 0;
   uint32_t goaway_last_ = 0;

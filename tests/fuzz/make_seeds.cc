@@ -421,6 +421,14 @@ void AddHttp2Seeds(const Seeds& seeds) {
   seeds.Add("call", part(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings) +
                         part(1, settings) + part(2, headers + message) +
                         part(3, trailers));
+  // Windows, and settings that are acknowledged before they have come.
+  const std::string window("\0\0\6\4\0\0\0\0\0\0\4\0\0\0\4", 15);
+  const std::string more("\0\0\4\x8\0\0\0\0\1\0\0\0\2", 13);
+  const std::string ack("\0\0\0\4\1\0\0\0\0", 9);
+  seeds.Add("windows",
+            part(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + headers) +
+                part(1, window + more + window.substr(0, 12)) + part(2, ack) +
+                part(2, ack) + part(1, window.substr(12)) + part(0, message));
 }
 
 void AddTextSeeds(const Seeds& seeds) {
@@ -484,6 +492,9 @@ void AddHttpSeeds(const Seeds& seeds) {
        R"({"model":"tiny","seed":"1","maxWords":5,"stopWords":["b"]})"},
       {"beam", "POST /lm/v1/generate", "application/json",
        R"({"model":"tiny","maxWords":5,"beamSearch":{"size":2,"best":2}})"},
+      {"inspect", "POST /lm/v1/models/de-en:inspect", "application/json",
+       R"({"text":{"text":"the cat"},"source":{"text":"die katze"},)"
+       R"("attention":true,"quantities":["QUANTITY_HIDDEN"],"units":[0]})"},
       {"stream", "POST /lm/v1/score:stream", "application/x-ndjson",
        "{\"model\":\"tiny\",\"texts\":[{\"text\":\"a\"}]}\n{}\n"},
       {"decode", "POST /lm/v1/decode", "application/x-ndjson",

@@ -17,7 +17,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Frame types, flags and errors of RFC 9113.
-enum Type {
+enum Type : uint32_t {
   kData,
   kHeaders,
   kPriority,
@@ -444,7 +444,6 @@ TEST_F(Http2GuardTest, EndsAConnectionWithDataAfterTheEndOfAStream) {
   EXPECT_FALSE(FromClient(Frame(kData, kEndStream, 1)).ok());
 }
 
-// Clients measure the bandwidth with pings while they get answers.
 // Flow control, RFC 9113, section 5.2.
 class FlowControlTest : public Http2GuardTest {
  protected:
@@ -508,6 +507,23 @@ TEST_F(FlowControlTest, ASmallerInitialWindowHoldsFromItsAcknowledgmentOn) {
   EXPECT_FALSE(Send(3, 1).ok());
 }
 
+// The guard then used memory that was freed.
+TEST_F(FlowControlTest, SettingsCanBeAcknowledgedBeforeTheyHaveCome) {
+  const std::string ack = Frame(kSettings, kAck, 0);
+  ASSERT_TRUE(FromClient(ack).ok());  // of the server's first settings
+  const std::string settings = InitialWindow(100'000);
+  for (size_t i = 0; i < 100; ++i) {
+    const size_t cut = i % settings.size();
+    FromServer(settings.substr(0, cut));
+    ASSERT_TRUE(FromClient(ack).ok());
+    FromServer(settings.substr(cut));
+    now_ += seconds(1);
+  }
+  FromServer(Window(0, 1'000'000));
+  EXPECT_TRUE(Send(1, 100'000).ok());
+}
+
+// Clients measure the bandwidth with pings while they get answers.
 TEST_F(Http2GuardTest, ReactionsToTheServerAreFree) {
   Begin();
   for (int i = 0; i < 1'000; ++i) {
