@@ -237,8 +237,10 @@ void AddLoadFlags(cli::App& app, ServerFlags* flags) {
       "most",
       1);
   add("--max-queued-words", &batcher.queue_words,
-      "Maximum words that wait for a batch; the server refuses calls beyond "
-      "this, and clients may retry",
+      "Maximum words of one client address that wait for a batch; words of "
+      "other clients lower it by half of them, so that all together have twice "
+      "as many at most. The server refuses calls beyond this, and clients may "
+      "retry",
       1);
   add("--max-calls", &flags->server.calls.calls,
       "Maximum calls at once, streams included; the server refuses calls "

@@ -330,6 +330,10 @@ absl::Status Server::Listener::Listen(const std::string& address,
   ListenerOptions listening = options.listener;
   listening.tls = std::move(tls);
   LimitConnections(&listening.clients);
+  // gRPC has about as many threads as there are processors.
+  listening.clients.write_turns_per_client =
+      std::max(listening.clients.write_turns_per_client,
+               static_cast<size_t>(AvailableProcessors()));
   // A message of the largest size fits, even in frames that are not full.
   listening.clients.unread_bytes_per_client =
       std::max<uint64_t>(listening.clients.unread_bytes_per_client,

@@ -205,7 +205,8 @@ Batcher::Turn Batcher::Run(Call& call, const LoadedVersion& model, size_t words,
 bool Batcher::IsInline(const BatchOperation& operation) const {
   return !operation.is_exclusive && operation.model().is_lookup() &&
          operation.words_left <= options_.inline_words &&
-         operation.call.turn_seconds < Seconds(kLookupTurn);
+         operation.call.turn_seconds < Seconds(kLookupTurn) &&
+         !queue_.IsWaiting(operation.call, operation.QueuedWork::model);
 }
 
 // Returns whether the work is done or has failed.
@@ -237,10 +238,9 @@ bool Batcher::Enqueue(BatchOperation* operation) {
   return false;
 }
 
-// Runs a batch, and sets how many words it did and how long they took.
-// REQUIRES: it is not empty.
-void Batcher::RunQueued(Operations batch,
-                        WorkQueue::BatchResult* result) const {
+// Runs a batch, and returns how many seconds it took. REQUIRES: it is not
+// empty.
+double Batcher::RunQueued(Operations batch) const {
   const size_t words = WordsLeft(batch);
   const Clock::time_point start = Clock::now();
   const BatchOperation& first = *batch.front();
@@ -249,46 +249,40 @@ void Batcher::RunQueued(Operations batch,
   } else {
     RunBatch(batch, options_.batch_words, options_.batch_words);
   }
-  result->words_done = words - WordsLeft(batch);
-  result->seconds = Seconds(Clock::now() - start);
+  const double seconds = Seconds(Clock::now() - start);
   std::vector<double> queue_seconds;
   for (BatchOperation* operation : batch) {
     queue_seconds.push_back(Seconds(start - operation->queued_at));
     operation->call.queue_seconds += queue_seconds.back();
-    operation->call.compute_seconds += result->seconds;
+    operation->call.compute_seconds += seconds;
     operation->call.turn_seconds = 0;
   }
   if (options_.on_batch != nullptr) {
     options_.on_batch({batch.front()->work().model, batch.size(),
-                       result->words_done, result->seconds, queue_seconds});
+                       words - WordsLeft(batch), seconds, queue_seconds});
   }
+  return seconds;
 }
 
 // Runs batches until the queue is stopped and empty.
 void Batcher::RunBatches() {
   while (true) {
-    std::vector<QueuedWork*> taken = queue_.TakeBatch();
+    const std::vector<QueuedWork*> taken = queue_.TakeBatch();
     if (taken.empty()) return;
-    WorkQueue::BatchResult result = {taken.front()->call.priority()};
     std::vector<BatchOperation*> batch, ended;
     for (QueuedWork* work : taken) {
       // The batcher adds nothing else to its queue.
       auto* operation = static_cast<BatchOperation*>(work);
       operation->status = operation->call.CheckWanted();
-      (operation->status.ok() ? batch : ended).push_back(operation);
+      operation->is_dropped = !operation->status.ok();
+      (operation->is_dropped ? ended : batch).push_back(operation);
     }
-    result.words_dropped = WordsLeft(ended);
-    if (!batch.empty()) RunQueued(batch, &result);
-    std::vector<QueuedWork*>& unfinished = taken;
-    unfinished.clear();
+    const double seconds = batch.empty() ? 0 : RunQueued(batch);
     for (BatchOperation* operation : batch) {
-      if (operation->words_left > 0) {
-        unfinished.push_back(operation);
-      } else {
-        ended.push_back(operation);
-      }
+      if (operation->words_left == 0) ended.push_back(operation);
     }
-    queue_.FinishBatch(result, unfinished);
+    // From here on another thread may finish and free what is not ended.
+    queue_.FinishBatch(taken, seconds);
     for (BatchOperation* operation : ended) operation->waiter.resume();
   }
 }

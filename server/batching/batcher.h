@@ -28,7 +28,8 @@ struct BatcherOptions {
   size_t batch_words = 1024;
   // The most words that a look-up model does on the caller's thread.
   size_t inline_words = 4096;
-  // The most words of one priority that wait. More work is refused.
+  // The most words of one priority that wait for one client. More work is
+  // refused. All clients together may have twice as many.
   size_t queue_words = 1'000'000;
 
   // A batch that was run.
@@ -58,8 +59,10 @@ struct BatcherOptions {
 // Work of look-up models (LanguageModel::is_lookup) does not get faster in a
 // batch. It is done at once on the caller's thread, unless it is long: after a
 // millisecond the rest is queued like other work, and so is the next work of a
-// request whose works have taken that long together. A thread of the batcher,
-// too, turns to other work after that time.
+// request whose works have taken that long together, and all work of a client
+// for a model while such work of that client waits: otherwise many calls of a
+// client could keep the threads of the callers from other clients. A thread of
+// the batcher, too, turns to other work after that time.
 //
 // No answer depends on the other work in its batch. Any number of threads may
 // use a batcher; it must outlive the calls.
@@ -97,8 +100,7 @@ class Batcher {
 
   // On a thread of the batcher.
   void RunBatches();
-  void RunQueued(absl::Span<BatchOperation* const> batch,
-                 WorkQueue::BatchResult* result) const;
+  double RunQueued(absl::Span<BatchOperation* const> batch) const;
 
   const BatcherOptions options_;
   WorkQueue queue_;

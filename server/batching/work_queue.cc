@@ -21,48 +21,80 @@ constexpr double kLatestBatchWeight = 0.1;
 
 }  // namespace
 
+size_t WorkQueue::LimitOf(const PriorityQueue& queue,
+                          const Client& client) const {
+  const size_t of_others = (queue.words - client.words) / 2;
+  return options_.max_words - std::min(options_.max_words, of_others);
+}
+
 // Work that is too long for any queue is let in when the queue is empty.
-bool WorkQueue::HasRoom(const PriorityQueue& queue, size_t words) const {
-  return queue.words == 0 || queue.words + words <= options_.max_words;
+bool WorkQueue::HasRoom(const PriorityQueue& queue, const Client& client,
+                        size_t words) const {
+  return queue.words == 0 || client.words + words <= LimitOf(queue, client);
 }
 
 bool WorkQueue::HasWork() const {
-  return !queues_[0].by_model.empty() || !queues_[1].by_model.empty();
+  return !queues_[0].waiting.empty() || !queues_[1].waiting.empty();
 }
 
-void WorkQueue::Push(QueuedWork* work, PriorityQueue* queue) {
+WorkQueue::Client& WorkQueue::ClientOf(const std::string& name,
+                                       PriorityQueue* queue) {
+  const auto [found, is_new] = queue->clients.try_emplace(name);
+  if (is_new) found->second.number = clients_seen_++;
+  return found->second;
+}
+
+void WorkQueue::Push(QueuedWork* work, Client* client, PriorityQueue* queue) {
   work->queued_at = std::chrono::steady_clock::now();
-  queue->by_model[work->model].push_back(work);
+  work->queued_words = work->words_left;
+  if (client->by_model.empty()) {
+    client->turn = std::max(client->turn, queue->turn);
+    queue->waiting.insert(client);
+  }
+  client->by_model[work->model].push_back(work);
+  ++waiting_;
 }
 
-void WorkQueue::Admit(QueuedWork* work, PriorityQueue* queue) {
+void WorkQueue::Admit(QueuedWork* work, Client* client, PriorityQueue* queue) {
   work->call.Admit();
+  ++client->works;
+  client->words += work->words_left;
   queue->words += work->words_left;
-  Push(work, queue);
+  Push(work, client, queue);
 }
 
-absl::Status WorkQueue::Full(size_t words, size_t queued) const {
+absl::Status WorkQueue::Full(size_t words, const Client& client,
+                             const PriorityQueue& queue) const {
   const absl::Duration until_done =
-      absl::Seconds(static_cast<double>(queued) * seconds_per_word_ /
+      absl::Seconds(static_cast<double>(queue.words) * seconds_per_word_ /
                     static_cast<double>(options_.threads));
   return ResourceExhausted(
-      absl::StrCat("the queue is full: ", words, " words requested, ", queued,
-                   " of ", options_.max_words, " used by other calls"),
+      absl::StrCat("the queue is full: ", words, " words requested, ",
+                   client.words, " of ", LimitOf(queue, client),
+                   " used by other calls"),
       std::max(kMinRetryDelay, until_done));
 }
 
 absl::Status WorkQueue::Add(QueuedWork* work) {
+  // A call may look both up when it is first asked.
+  const Priority priority = work->call.priority();
+  const std::string& name = work->call.client_group();
   {
     const MutexLock lock(mutex_);
-    PriorityQueue& queue = ByPriority(work->call.priority());
-    if (!work->call.is_admitted() && !HasRoom(queue, work->words_left)) {
+    PriorityQueue& queue = ByPriority(priority);
+    Client& client = ClientOf(name, &queue);
+    if (!work->call.is_admitted() &&
+        !HasRoom(queue, client, work->words_left)) {
       if (!work->call.waits_for_room) {
-        return Full(work->words_left, queue.words);
+        absl::Status status = Full(work->words_left, client, queue);
+        ForgetIdle(name, &queue);
+        return status;
       }
-      queue.waiting_for_room.push_back(work);
+      client.waiting_for_room.push_back(work);
+      ++queue.waiting_for_room;
       return absl::OkStatus();
     }
-    Admit(work, &queue);
+    Admit(work, &client, &queue);
   }
   work_came_.NotifyOne();
   return absl::OkStatus();
@@ -72,12 +104,26 @@ absl::Status WorkQueue::Add(QueuedWork* work) {
 WorkQueue::PriorityQueue& WorkQueue::NextQueue() {
   PriorityQueue& interactive = ByPriority(Priority::kInteractive);
   PriorityQueue& bulk = ByPriority(Priority::kBulk);
-  if (bulk.by_model.empty()) return interactive;
-  if (!interactive.by_model.empty() && ++batches_since_bulk_ < kBulkEvery) {
+  if (bulk.waiting.empty()) return interactive;
+  if (!interactive.waiting.empty() && ++batches_since_bulk_ < kBulkEvery) {
     return interactive;
   }
   batches_since_bulk_ = 0;
   return bulk;
+}
+
+QueuedWork* WorkQueue::Take(const void* model, Client* client,
+                            PriorityQueue* queue) {
+  const auto found = client->by_model.find(model);
+  QueuedWork* work = found->second.front();
+  found->second.pop_front();
+  --waiting_;
+  if (found->second.empty()) client->by_model.erase(found);
+  queue->waiting.erase(client);
+  queue->turn = std::max(queue->turn, client->turn);
+  client->turn += std::min(work->words_left, options_.batch_words);
+  if (!client->by_model.empty()) queue->waiting.insert(client);
+  return work;
 }
 
 std::vector<QueuedWork*> WorkQueue::TakeBatch() {
@@ -85,45 +131,90 @@ std::vector<QueuedWork*> WorkQueue::TakeBatch() {
   const MutexLock lock(mutex_);
   while (!stopped_ && !HasWork()) work_came_.Wait(mutex_);
   if (!HasWork()) return batch;
-  auto& by_model = NextQueue().by_model;
-  const auto oldest = std::min_element(
-      by_model.begin(), by_model.end(), [](const auto& a, const auto& b) {
-        return a.second.front()->queued_at < b.second.front()->queued_at;
-      });
-  Fifo& works = oldest->second;
+  PriorityQueue& queue = NextQueue();
+  const auto& by_model = (*queue.waiting.begin())->by_model;
+  const void* model = std::min_element(by_model.begin(), by_model.end(),
+                                       [](const auto& a, const auto& b) {
+                                         return a.second.front()->queued_at <
+                                                b.second.front()->queued_at;
+                                       })
+                          ->first;
   size_t words = 0;
-  do {
-    batch.push_back(works.front());
-    works.pop_front();
-    words += batch.back()->words_left;
-  } while (!batch.back()->is_exclusive && !works.empty() &&
-           !works.front()->is_exclusive &&
-           words + works.front()->words_left <= options_.batch_words);
-  if (works.empty()) by_model.erase(oldest);
-  return batch;
+  while (true) {
+    const auto next = std::find_if(
+        queue.waiting.begin(), queue.waiting.end(),
+        [model](Client* client) { return client->by_model.contains(model); });
+    if (next == queue.waiting.end()) return batch;
+    const QueuedWork& work = *(*next)->by_model[model].front();
+    if (!batch.empty() && (work.is_exclusive || batch[0]->is_exclusive ||
+                           words + work.words_left > options_.batch_words)) {
+      return batch;
+    }
+    words += work.words_left;
+    batch.push_back(Take(model, *next, &queue));
+  }
 }
 
-void WorkQueue::FinishBatch(const BatchResult& result,
-                            absl::Span<QueuedWork* const> unfinished) {
+void WorkQueue::ForgetIdle(const std::string& name, PriorityQueue* queue) {
+  const auto found = queue->clients.find(name);
+  if (found != queue->clients.end() && found->second.works == 0 &&
+      found->second.waiting_for_room.empty()) {
+    queue->clients.erase(found);
+  }
+}
+
+void WorkQueue::AdmitWaiting(PriorityQueue* queue) {
+  if (queue->waiting_for_room == 0) return;
+  for (auto& [name, client] : queue->clients) {
+    Fifo& works = client.waiting_for_room;
+    while (!works.empty() &&
+           HasRoom(*queue, client, works.front()->words_left)) {
+      Admit(works.front(), &client, queue);
+      works.pop_front();
+      --queue->waiting_for_room;
+      work_came_.NotifyOne();
+    }
+  }
+}
+
+void WorkQueue::FinishBatch(absl::Span<QueuedWork* const> batch,
+                            double seconds) {
   const MutexLock lock(mutex_);
-  PriorityQueue& queue = ByPriority(result.priority);
-  queue.words -= result.words_done + result.words_dropped;
-  Fifo& waiting = queue.waiting_for_room;
-  while (!waiting.empty() && HasRoom(queue, waiting.front()->words_left)) {
-    Admit(waiting.front(), &queue);
-    waiting.pop_front();
-    work_came_.NotifyOne();
+  PriorityQueue& queue = ByPriority(batch.front()->call.priority());
+  size_t done = 0;
+  for (const QueuedWork* work : batch) {
+    Client& client = ClientOf(work->call.client_group(), &queue);
+    const size_t left = work->is_dropped ? 0 : work->words_left;
+    client.words -= work->queued_words - left;
+    queue.words -= work->queued_words - left;
+    if (left == 0) --client.works;
+    if (!work->is_dropped) done += work->queued_words - left;
   }
-  if (result.words_done > 0) {
-    const double seconds_per_word =
-        result.seconds / static_cast<double>(result.words_done);
+  AdmitWaiting(&queue);
+  for (QueuedWork* work : batch) {
+    const std::string& name = work->call.client_group();
+    if (work->is_dropped || work->words_left == 0) {
+      ForgetIdle(name, &queue);
+    } else {
+      Push(work, &ClientOf(name, &queue), &queue);
+      work_came_.NotifyOne();
+    }
+  }
+  if (done > 0) {
     seconds_per_word_ +=
-        kLatestBatchWeight * (seconds_per_word - seconds_per_word_);
+        kLatestBatchWeight *
+        (seconds / static_cast<double>(done) - seconds_per_word_);
   }
-  for (QueuedWork* work : unfinished) {
-    Push(work, &queue);
-    work_came_.NotifyOne();
-  }
+}
+
+bool WorkQueue::IsWaiting(const Call& call, const void* model) const {
+  if (waiting_ == 0) return false;
+  const Priority priority = call.priority();
+  const std::string& name = call.client_group();
+  const MutexLock lock(mutex_);
+  const auto& clients = ByPriority(priority).clients;
+  const auto client = clients.find(name);
+  return client != clients.end() && client->second.by_model.contains(model);
 }
 
 void WorkQueue::Stop() {

@@ -3,10 +3,14 @@
 #define LMSERVE_SERVER_BATCHING_WORK_QUEUE_H_
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -25,23 +29,35 @@ struct QueuedWork {
   const void* model;
   bool is_exclusive;  // gets a batch of its own
   size_t words_left;
-  std::chrono::steady_clock::time_point queued_at = {};  // set by the queue
+  bool is_dropped = false;  // nobody waits for it any more
+
+  // The queue sets these.
+  std::chrono::steady_clock::time_point queued_at = {};
+  size_t queued_words = 0;  // words_left when it was queued
 };
 
 struct WorkQueueOptions {
-  size_t max_words;    // that may wait, for each priority
+  // That may wait for one client, for each priority. All clients together may
+  // have twice as many: see WorkQueue.
+  size_t max_words;
   size_t batch_words;  // that a batch has at most
   size_t threads;      // that take batches
 };
 
-// The work of all calls that waits for a thread, by priority and model.
+// The work of all calls that waits for a thread, by priority, client and model.
 //
 // Interactive work is taken before bulk work, but while bulk work waits every
-// eighth batch is bulk work. Within a priority the model whose work has waited
-// longest is next.
+// eighth batch is bulk work. Within a priority the clients
+// (Call::client_group) take turns: next is the one for which the fewest words
+// were taken since it began to wait, however much waits for the others. Of its
+// models, the one whose work has waited longest is next. So a client waits for
+// the batches that are being computed and for one batch of each other client,
+// and a client that is alone gets all.
 //
-// If the queue is full it refuses work, unless the call waits for room
-// (Call::waits_for_room) or was admitted before (Call::is_admitted). Each
+// If the queue is full for a client, it refuses its work, unless the call waits
+// for room (Call::waits_for_room) or was admitted before (Call::is_admitted).
+// A client that is alone may have `max_words`. Each two words of others take
+// the room of one word from it, so that no client takes the room of all. Each
 // priority has room of its own: bulk work takes no room from interactive work.
 //
 // Any number of threads may use it. It does not own the work, which must
@@ -61,18 +77,14 @@ class WorkQueue {
   // an empty batch if the queue is stopped and has no work.
   std::vector<QueuedWork*> TakeBatch();
 
-  // What a thread did with a batch.
-  struct BatchResult {
-    Priority priority;
-    size_t words_done = 0;
-    double seconds = 0;        // that words_done took
-    size_t words_dropped = 0;  // of work that nobody waits for any more
-  };
+  // Must follow each TakeBatch(), with the same batch: frees the room of the
+  // words that are done or dropped, and puts the work that has words left back
+  // into the queue. `seconds` is how long a thread has worked on it.
+  void FinishBatch(absl::Span<QueuedWork* const> batch, double seconds);
 
-  // Must follow each TakeBatch(): frees the room of the words that are done or
-  // dropped, and puts the unfinished pieces of the batch back into the queue.
-  void FinishBatch(const BatchResult& result,
-                   absl::Span<QueuedWork* const> unfinished);
+  // Whether work of the call's client, of its priority and for this model,
+  // waits for a thread. Costs nearly nothing while no work waits at all.
+  bool IsWaiting(const Call& call, const void* model) const;
 
   // Lets TakeBatch() return without waiting for more work.
   void Stop();
@@ -83,24 +95,60 @@ class WorkQueue {
  private:
   using Fifo = std::deque<QueuedWork*>;
 
-  struct PriorityQueue {
+  // A client that has work here, in a batch, or that waits for room.
+  struct Client {
     std::map<const void*, Fifo> by_model;  // without empty ones
-    size_t words = 0;                      // in by_model and in batches
     Fifo waiting_for_room;
+    size_t works = 0;  // in by_model and in batches
+    size_t words = 0;  // of these
+    // The words that were taken for the client, counted from those of the
+    // clients among which it began to wait.
+    uint64_t turn = 0;
+    uint64_t number = 0;  // how many clients came before; orders equal turns
+  };
+
+  struct ByTurn {
+    bool operator()(const Client* a, const Client* b) const {
+      return a->turn != b->turn ? a->turn < b->turn : a->number < b->number;
+    }
+  };
+
+  struct PriorityQueue {
+    std::map<std::string, Client> clients;
+    // Those of the clients for which work waits in by_model.
+    std::set<Client*, ByTurn> waiting;
+    size_t words = 0;             // of all clients
+    size_t waiting_for_room = 0;  // pieces of work
+    uint64_t turn = 0;            // the highest of a client that was taken
   };
 
   PriorityQueue& ByPriority(Priority priority)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return queues_[static_cast<size_t>(priority)];
   }
-  bool HasRoom(const PriorityQueue& queue, size_t words) const;
+  const PriorityQueue& ByPriority(Priority priority) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return queues_[static_cast<size_t>(priority)];
+  }
+  // How many words a client may have.
+  size_t LimitOf(const PriorityQueue& queue, const Client& client) const;
+  bool HasRoom(const PriorityQueue& queue, const Client& client,
+               size_t words) const;
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PriorityQueue& NextQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Admit(QueuedWork* work, PriorityQueue* queue)
+  Client& ClientOf(const std::string& name, PriorityQueue* queue)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Full(size_t words, size_t queued) const
+  void Admit(QueuedWork* work, Client* client, PriorityQueue* queue)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  static void Push(QueuedWork* work, PriorityQueue* queue);
+  absl::Status Full(size_t words, const Client& client,
+                    const PriorityQueue& queue) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Push(QueuedWork* work, Client* client, PriorityQueue* queue);
+  // Takes the oldest work of a client for a model.
+  QueuedWork* Take(const void* model, Client* client, PriorityQueue* queue);
+  // Forgets a client that has nothing here.
+  static void ForgetIdle(const std::string& name, PriorityQueue* queue);
+  void AdmitWaiting(PriorityQueue* queue) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const WorkQueueOptions options_;
   mutable Mutex mutex_;
@@ -108,6 +156,8 @@ class WorkQueue {
   std::array<PriorityQueue, 2> queues_ ABSL_GUARDED_BY(mutex_);
   double seconds_per_word_ ABSL_GUARDED_BY(mutex_) = 0;  // a moving average
   unsigned batches_since_bulk_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<size_t> waiting_ = 0;  // pieces of work in all by_model
+  uint64_t clients_seen_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

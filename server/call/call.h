@@ -44,6 +44,12 @@ class Call {
 
   virtual Priority priority() const { return priority_; }
 
+  // The client, as far as clients share the server fairly: the calls of a group
+  // take turns as one. Valid as long as the call.
+  virtual const std::string& client_group() const { return client_group_; }
+
+  Clock::time_point deadline() const { return deadline_; }
+
   // Returns CANCELLED or DEADLINE_EXCEEDED if nobody waits for the answer any
   // more, and UNAVAILABLE if the call must end because the server does.
   absl::Status CheckWanted() const {
@@ -100,6 +106,7 @@ class Call {
  private:
   const Priority priority_;
   const Clock::time_point deadline_;
+  const std::string client_group_;
   bool admitted_ = false;
   mutable const std::atomic<bool>* shutdown_ = nullptr;  // null: none
 };

@@ -12,6 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "model_store/mutex.h"
+#include "server/connections/write_turns.h"
 
 namespace lmserve {
 
@@ -27,6 +28,8 @@ struct ClientLimits {
   // What gRPC may hold for messages that the server has not read, of one
   // address.
   uint64_t unread_bytes_per_client = 64 << 20;
+  // Connections of one address that write much to gRPC at a time.
+  size_t write_turns_per_client = 4;
 };
 
 // Counts the connections and the streams of each client. A client is an IP
@@ -50,6 +53,7 @@ class ClientTable {
     explicit Client(const ClientLimits& limits)
         : max_streams_(limits.streams_per_client),
           max_unread_bytes_(limits.unread_bytes_per_client),
+          write_turns_(limits.write_turns_per_client),
           rate_(limits.control_frames_per_second),
           allowance_(rate_) {}
 
@@ -62,6 +66,8 @@ class ClientTable {
     // client; otherwise Release() must follow.
     bool Hold(uint64_t bytes);
     void Release(uint64_t bytes) { unread_bytes_ -= bytes; }
+
+    WriteTurns& write_turns() { return write_turns_; }
 
     // Counts control frames, or an equivalent of them. Returns false if the
     // client floods: if paying its debt would take longer than kLongestPause
@@ -81,6 +87,7 @@ class ClientTable {
 
     const uint64_t max_streams_;
     const uint64_t max_unread_bytes_;
+    WriteTurns write_turns_;
     std::atomic<uint64_t> streams_ = 0;
     std::atomic<uint64_t> unread_bytes_ = 0;
     uint64_t connections_ = 0;  // guarded by the mutex of the table

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -35,6 +36,14 @@ constexpr size_t kLargestBuffer = 64 << 10;
 // thread of gRPC reads from a socket until it is empty, and then from the next
 // one, so a socket that holds more keeps the thread from other clients.
 const asio::socket_base::send_buffer_size kServerBuffer(kGrpcReadBytes);
+
+// A connection that writes more than this to the server at once waits for a
+// turn of its client. The socket counts as writable, and the turn ends, when
+// the server has read all but a part of about this size.
+constexpr size_t kSmallWrite = 4 << 10;
+
+// If the server does not read from a connection, its turn ends after this time.
+constexpr std::chrono::seconds kLongestTurn(1);
 
 // `Stream` is Relay::Socket or a TLS stream over it.
 template <typename Stream>
@@ -92,6 +101,7 @@ class RelayOver final : public Relay,
   }
 
   void CheckTimes(Clock::time_point now) override {
+    if (has_turn_ && now - turn_begin_ > kLongestTurn) EndTurn();
     if (is_closed_ || ends_ || server_ended_) return;
     // While nothing is read from the client, its end shows here alone.
     if ((is_paused_ || !reads_client_) && HasLeft()) return Close();
@@ -116,6 +126,7 @@ class RelayOver final : public Relay,
     timer_.cancel();
     client_.lowest_layer().close(ignored);
     server_.close(ignored);
+    EndTurn();
     on_closed_();
   }
 
@@ -212,17 +223,53 @@ class RelayOver final : public Relay,
   void WriteServer() {
     if (is_closed_ || writes_server_ || to_server_.empty()) return;
     writes_server_ = true;
+    if (to_server_.size() <= kSmallWrite) return WriteServerNow();
+    const bool begun = ticket_.client().write_turns().Begin(
+        [waiting = this->weak_from_this()] {
+          auto self = waiting.lock();
+          if (self == nullptr) return false;
+          const auto executor = self->server_.get_executor();
+          asio::post(executor, [self = std::move(self)] { self->OnTurn(); });
+          return true;
+        });
+    if (begun) OnTurn();
+  }
+
+  void OnTurn() {
+    has_turn_ = true;
+    turn_begin_ = Clock::now();
+    if (is_closed_ || ends_) return EndTurn();
+    WriteServerNow();
+  }
+
+  void EndTurn() {
+    if (std::exchange(has_turn_, false)) ticket_.client().write_turns().End();
+  }
+
+  void WriteServerNow() {
     writing_server_.swap(to_server_);
     asio::async_write(
         server_, asio::buffer(writing_server_),
         [self = this->shared_from_this()](const error_code& error, size_t) {
-          self->writes_server_ = false;
           Clear(self->writing_server_);
           // If the server has closed its end, its last bytes are still read.
-          if (error) return;
-          self->WriteServer();
-          self->ReadClient();
+          if (error) {
+            self->writes_server_ = false;
+            return self->EndTurn();
+          }
+          if (!self->has_turn_) return self->OnServerWritten();
+          self->server_.async_wait(Socket::wait_write,
+                                   [self](const error_code& failed) {
+                                     self->EndTurn();
+                                     if (!failed) self->OnServerWritten();
+                                   });
         });
+  }
+
+  void OnServerWritten() {
+    writes_server_ = false;
+    WriteServer();
+    ReadClient();
   }
 
   void WriteClient() {
@@ -248,6 +295,7 @@ class RelayOver final : public Relay,
     ends_ = true;
     error_code ignored;
     server_.close(ignored);
+    EndTurn();
     FinishClient();
   }
 
@@ -325,7 +373,9 @@ class RelayOver final : public Relay,
   bool is_paused_ = false;
   bool reads_server_ = false;
   bool writes_client_ = false;
-  bool writes_server_ = false;
+  bool writes_server_ = false;  // or waits for a turn to write
+  bool has_turn_ = false;
+  Clock::time_point turn_begin_;
   bool ends_ = false;          // because of what the client did
   bool server_ended_ = false;  // the server has closed its end
   bool finishes_ = false;

@@ -60,7 +60,9 @@ HttpCall::HttpCall(HttpStream& stream, Priority priority)
       stream_(stream),
       own_request_id_(IsRequestId(stream.request().Field(kRequestIdHeader))
                           ? ""
-                          : NewRequestId()) {}
+                          : NewRequestId()) {
+  if (deadline() != Clock::time_point::max()) stream.SetDeadline(deadline());
+}
 
 absl::string_view HttpCall::Header(absl::string_view name) const {
   if (name == kRequestIdHeader && !own_request_id_.empty()) {

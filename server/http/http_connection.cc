@@ -151,6 +151,13 @@ class ConnectionOver final
     });
   }
 
+  void SetDeadline(Clock::time_point deadline) override {
+    asio::dispatch(client_.get_executor(),
+                   [self = this->shared_from_this(), deadline] {
+                     self->deadline_ = deadline;
+                   });
+  }
+
   bool Hold(uint64_t bytes) override {
     if (bytes > held_ && !ticket_.client().Hold(bytes - held_)) return false;
     if (bytes < held_) ticket_.client().Release(held_ - bytes);
@@ -303,6 +310,11 @@ class ConnectionOver final
   void CheckAnswering(Clock::time_point now) {
     // While nothing is read from the client, its end shows here alone.
     if (!receives_ && HasLeft()) return Close();
+    if (now > deadline_) {
+      // An answer that began later is that the deadline has passed.
+      if (writes_ && write_begin_ < deadline_) return CutOff();
+      EndWaitingRead(absl::DeadlineExceededError("the deadline has passed"));
+    }
     if (waiting_piece_ != nullptr && IsTooSlow(now)) return CutOff();
     if (!heartbeat_.empty() && !writes_ &&
         now - last_write_ > limits_.heartbeat) {
@@ -443,6 +455,7 @@ class ConnectionOver final
     read_status_ = absl::OkStatus();
     body_bytes_ = 0;
     has_answered_ = allows_pauses_ = false;
+    deadline_ = Clock::time_point::max();
     ++requests_;
     ++context_.requests;
     work_.emplace(executor());
@@ -619,6 +632,7 @@ class ConnectionOver final
   // Of the connection, the wait, the head or the end.
   Clock::time_point begin_;
   Clock::time_point answer_begin_, read_begin_, write_begin_, last_write_;
+  Clock::time_point deadline_ = Clock::time_point::max();  // of the call
 };
 
 }  // namespace

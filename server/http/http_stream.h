@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "server/call/call.h"
 #include "server/http/http_request.h"
 #include "server/transport/stream_operation.h"
 
@@ -42,6 +43,11 @@ class HttpStream {
 
   // Ends a Read() that is waiting now, with a status. Thread-safe.
   virtual void FinishRead(const absl::Status& status) = 0;
+
+  // Ends the wait for the client at the deadline of the call: a Read() that is
+  // waiting then fails with DEADLINE_EXCEEDED, and a Write() closes the
+  // connection.
+  virtual void SetDeadline(Call::Clock::time_point deadline) = 0;
 
   // The client may pause within the body, because the body is a stream of
   // requests. Otherwise it must send it without a pause.

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/transport/transport_call.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace lmserve {
 namespace {
@@ -31,6 +37,23 @@ bool HasTraceParentForm(absl::string_view text) {
 
 bool IsRequestId(absl::string_view id) {
   return !id.empty() && id.size() <= kMaxIdBytes && IsVisible(id);
+}
+
+std::string GroupOfClient(absl::string_view address) {
+  absl::string_view ip = address;
+  in6_addr bytes;
+  if (!absl::ConsumePrefix(&ip, "ipv6:[") || !absl::ConsumeSuffix(&ip, "]") ||
+      inet_pton(AF_INET6, std::string(ip).c_str(), &bytes) != 1) {
+    return std::string(address);
+  }
+  return absl::StrCat(
+      "ipv6/64:",
+      absl::string_view(reinterpret_cast<const char*>(bytes.s6_addr), 8));
+}
+
+const std::string& TransportCall::client_group() const {
+  if (!client_group_.has_value()) client_group_ = GroupOfClient(client());
+  return *client_group_;
 }
 
 absl::string_view TransportCall::request_id() const {

@@ -3,6 +3,7 @@
 #define LMSERVE_SERVER_TRANSPORT_TRANSPORT_CALL_H_
 
 #include <atomic>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -21,6 +22,11 @@ inline constexpr char kTraceParentHeader[] = "traceparent";
 // Whether a value of x-request-id is 1 to 128 visible ASCII characters.
 bool IsRequestId(absl::string_view id);
 
+// Returns what counts as one client of an address as client() returns it: the
+// address or, because a host of IPv6 has at least the addresses of 64 bits,
+// those 64 bits.
+std::string GroupOfClient(absl::string_view address);
+
 // A call as its transport knows it: what the call limiter, the authenticator,
 // the log and the write watchdog need from gRPC or HTTP. Implementations look
 // up what they return only when they are asked, because most calls do not need
@@ -31,6 +37,9 @@ class TransportCall : public Call {
 
   // The address of the client, without its port.
   virtual std::string client() const = 0;
+
+  // GroupOfClient() of the address. Looked up by the first call.
+  const std::string& client_group() const final;
 
   // The value of a header, by its name in lower case, or an empty string if the
   // call has none. If the call has several, any of them. Valid as long as the
@@ -61,6 +70,7 @@ class TransportCall : public Call {
   virtual void DoCancel() const = 0;
 
   mutable std::atomic<CancelReason> cancel_reason_ = CancelReason::kNone;
+  mutable std::optional<std::string> client_group_;
 };
 
 }  // namespace lmserve

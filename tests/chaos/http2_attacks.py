@@ -986,6 +986,15 @@ def generate_flood(target, _):
           lm.generate_request(MODEL, 10000, stream)), 20)
 
 
+@attack(connections=50)
+def beam_flood(target, _):
+  """Asks for wide beam searches, whose requests are small, without end."""
+  yield OPEN_WINDOWS
+  request = lm.beam_request(MODEL, 10000, 100)
+  yield from batches(
+      lambda stream: target.request(stream, lm.GENERATE, request), 20)
+
+
 # ---- Slow loris: bytes that come so slowly that no timeout between them ends.
 
 

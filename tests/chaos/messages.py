@@ -103,6 +103,12 @@ def greedy_request(model, prompt, max_words):
           number(3, max_words) + varint(4 << 3 | 5) + struct.pack("<f", 0))
 
 
+def beam_request(model, max_words, width):
+  """Searches for the most probable texts."""
+  return (text_field(1, model) + number(3, max_words) +
+          text_field(12, number(1, width)))
+
+
 def decode_start(model, words=()):
   return text_field(1, text_field(1, model) +
                     b"".join(text_field(2, word) for word in words))

@@ -51,6 +51,12 @@ class ClientCommandsTest : public testing::Test {
     ASSERT_NE(server_->address(), "") << server_->process().Errors();
   }
 
+  // If a program failed to start, each test fails for that reason.
+  void SetUp() override {
+    ASSERT_TRUE(server_ != nullptr && !server_->address().empty())
+        << "SetUpTestSuite() has failed";
+  }
+
   static void TearDownTestSuite() {
     server_.reset();
     model_.reset();

@@ -93,6 +93,12 @@ class TranslationCommandsTest : public testing::Test {
     ASSERT_NE(server_->address(), "") << server_->process().Errors();
   }
 
+  // If a program failed to start, each test fails for that reason.
+  void SetUp() override {
+    ASSERT_TRUE(server_ != nullptr && !server_->address().empty())
+        << "SetUpTestSuite() has failed";
+  }
+
   static void TearDownTestSuite() {
     server_.reset();
     directory_.reset();

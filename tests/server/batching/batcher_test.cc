@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <future>
 #include <mutex>
 #include <random>
@@ -380,6 +381,27 @@ TEST_F(HeldBatcherTest, LongWorkLetsOthersPassBetween) {
   EXPECT_THAT(ended_, ElementsAre("small", "large"));
   EXPECT_GE(small.queue_seconds, 0);
   EXPECT_GT(large.compute_seconds, 0);
+}
+
+struct OtherClientsCall : Call {
+  const std::string& client_group() const override { return client; }
+  const std::string client = "other";
+};
+
+// However much a client has queued, another one waits for the batch that is
+// being computed alone.
+TEST_F(HeldBatcherTest, ClientsTakeTurns) {
+  std::deque<Call> calls(1000);
+  for (Call& call : calls) {
+    call.Admit();
+    Queue(&call, kBatchWords, "many");
+  }
+  OtherClientsCall call;
+  Queue(&call, 5, "one");
+  Finish();
+  ASSERT_EQ(ended_.size(), calls.size() + 1);
+  const auto found = std::find(ended_.begin(), ended_.end(), "one");
+  EXPECT_LE(found - ended_.begin(), 1);
 }
 
 struct CancelledCall : Call {

@@ -4,6 +4,7 @@
 #include <future>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,6 +26,19 @@ constexpr char kModels[2] = {};
 constexpr const void* kModel = &kModels[0];
 constexpr const void* kOtherModel = &kModels[1];
 
+// A call of one of several clients.
+class ClientCall : public Call {
+ public:
+  explicit ClientCall(std::string client,
+                      Priority priority = Priority::kInteractive)
+      : Call(priority), client_(std::move(client)) {}
+
+  const std::string& client_group() const override { return client_; }
+
+ private:
+  const std::string client_;
+};
+
 QueuedWork MakeWork(Call& call, size_t words, const void* model = kModel) {
   return {call, model, /*is_exclusive=*/false, words};
 }
@@ -35,10 +49,9 @@ class WorkQueueTest : public testing::Test {
 
   // Finishes all work of a batch, at 1 ms a word.
   void Finish(const std::vector<QueuedWork*>& batch) {
-    WorkQueue::BatchResult result = {batch.front()->call.priority()};
-    for (const QueuedWork* work : batch) result.words_done += work->words_left;
-    result.seconds = 0.001 * static_cast<double>(result.words_done);
-    queue_.FinishBatch(result, {});
+    size_t words = 0;
+    for (QueuedWork* work : batch) words += std::exchange(work->words_left, 0);
+    queue_.FinishBatch(batch, 0.001 * static_cast<double>(words));
   }
 
   // How long a call is asked to wait that the queue refuses.
@@ -110,11 +123,7 @@ TEST_F(WorkQueueTest, UnfinishedWorkIsTakenAgainAfterTheOthers) {
   ASSERT_TRUE(Add(small).ok());
   ASSERT_THAT(queue_.TakeBatch(), ElementsAre(&large));
   large.words_left -= kBatchWords;
-  QueuedWork* unfinished = &large;
-  queue_.FinishBatch({.priority = Priority::kInteractive,
-                      .words_done = kBatchWords,
-                      .seconds = 1},
-                     {&unfinished, 1});
+  queue_.FinishBatch({&large}, 1);
   EXPECT_EQ(queue_.queued_words(), kBatchWords + 1);
   EXPECT_THAT(queue_.TakeBatch(), ElementsAre(&small));
   EXPECT_THAT(queue_.TakeBatch(), ElementsAre(&large));
@@ -162,9 +171,11 @@ TEST_F(WorkQueueTest, TheRetryDelayFollowsTheSpeed) {
   Call first, refused;
   QueuedWork work = MakeWork(first, kMaxWords), more = MakeWork(refused, 1);
   for (int i = 0; i < 100; ++i) {
+    work.words_left = kMaxWords;
     ASSERT_TRUE(Add(work).ok());
     Finish(queue_.TakeBatch());
   }
+  work.words_left = kMaxWords;
   ASSERT_TRUE(Add(work).ok());
   // Two threads do 100 words, at 1 ms a word.
   const absl::Duration delay = RetryDelay(Add(more));
@@ -199,8 +210,8 @@ TEST_F(WorkQueueTest, DroppedWorkMakesRoom) {
   stream.BeginRequest();
   ASSERT_TRUE(Add(stream_work).ok());
   ASSERT_THAT(queue_.TakeBatch(), ElementsAre(&first_work));
-  queue_.FinishBatch(
-      {.priority = Priority::kInteractive, .words_dropped = kMaxWords}, {});
+  first_work.is_dropped = true;
+  queue_.FinishBatch({&first_work}, 0);
   EXPECT_THAT(queue_.TakeBatch(), ElementsAre(&stream_work));
 }
 
@@ -235,6 +246,111 @@ TEST_F(WorkQueueTest, AnEmptyQueueTakesWorkThatIsTooLong) {
   Call call;
   QueuedWork work = MakeWork(call, 3 * kMaxWords);
   EXPECT_TRUE(Add(work).ok());
+}
+
+// What one client has queued delays another one by a batch at most.
+TEST_F(WorkQueueTest, ClientsTakeTurns) {
+  ClientCall many("many"), one("one");
+  many.Admit();
+  std::vector<QueuedWork> works(1000, MakeWork(many, 5));
+  for (QueuedWork& work : works) ASSERT_TRUE(Add(work).ok());
+  const std::vector<QueuedWork*> running = queue_.TakeBatch();
+  EXPECT_EQ(running.size(), 4u);
+  QueuedWork a = MakeWork(one, 5), b = MakeWork(one, 5), c = MakeWork(one, 5);
+  one.Admit();
+  for (QueuedWork* work : {&a, &b, &c}) ASSERT_TRUE(Add(*work).ok());
+  // Both get half of the next batch.
+  EXPECT_THAT(queue_.TakeBatch(), ElementsAre(&a, &works[4], &b, &works[5]));
+  EXPECT_THAT(queue_.TakeBatch(),
+              ElementsAre(&c, &works[6], &works[7], &works[8]));
+}
+
+TEST_F(WorkQueueTest, ClientsGetTheSameNumberOfWords) {
+  ClientCall long_texts("a"), short_texts("b");
+  long_texts.Admit();
+  short_texts.Admit();
+  std::vector<QueuedWork> long_works(20, MakeWork(long_texts, 10)),
+      short_works(100, MakeWork(short_texts, 2));
+  for (QueuedWork& work : long_works) ASSERT_TRUE(Add(work).ok());
+  for (QueuedWork& work : short_works) ASSERT_TRUE(Add(work).ok());
+  size_t long_words = 0, short_words = 0;
+  while (short_words < 200 && long_words < 200) {
+    const std::vector<QueuedWork*> batch = queue_.TakeBatch();
+    for (const QueuedWork* work : batch) {
+      (&work->call == &long_texts ? long_words : short_words) +=
+          work->words_left;
+    }
+    EXPECT_LE(long_words, short_words + kBatchWords);
+    EXPECT_LE(short_words, long_words + kBatchWords);
+    Finish(batch);
+  }
+}
+
+// A client whose work is longer than a batch gives way after each batch.
+TEST_F(WorkQueueTest, LongWorkTakesTurnsWithThatOfOtherClients) {
+  ClientCall many("many"), one("one");
+  QueuedWork first = MakeWork(many, 45), second = MakeWork(many, 45);
+  ASSERT_TRUE(Add(first).ok());
+  ASSERT_TRUE(Add(second).ok());
+  ASSERT_THAT(queue_.TakeBatch(), ElementsAre(&first));
+  QueuedWork other = MakeWork(one, 1);
+  ASSERT_TRUE(Add(other).ok());
+  first.words_left -= kBatchWords;
+  queue_.FinishBatch({&first}, 1);
+  EXPECT_THAT(queue_.TakeBatch(), ElementsAre(&other));
+  EXPECT_THAT(queue_.TakeBatch(), ElementsAre(&second));
+}
+
+// Clients that wait for different models take turns, too, and a batch still
+// has the work of all clients for its model.
+TEST_F(WorkQueueTest, ClientsOfOtherModelsTakeTurns) {
+  ClientCall many("many"), one("one"), other("other");
+  many.Admit();
+  std::vector<QueuedWork> works(10, MakeWork(many, kBatchWords));
+  for (QueuedWork& work : works) ASSERT_TRUE(Add(work).ok());
+  ASSERT_THAT(queue_.TakeBatch(), ElementsAre(&works[0]));
+  QueuedWork a = MakeWork(one, 1, kOtherModel),
+             b = MakeWork(other, 1, kOtherModel);
+  ASSERT_TRUE(Add(a).ok());
+  ASSERT_TRUE(Add(b).ok());
+  EXPECT_THAT(queue_.TakeBatch(), ElementsAre(&a, &b));
+  EXPECT_THAT(queue_.TakeBatch(), ElementsAre(&works[1]));
+}
+
+TEST_F(WorkQueueTest, NoClientTakesTheRoomOfAll) {
+  ClientCall many("many"), refused("many"), one("one"), refused_too("one");
+  QueuedWork most = MakeWork(many, kMaxWords), more = MakeWork(refused, 1),
+             others = MakeWork(one, kMaxWords / 2),
+             more_of_others = MakeWork(refused_too, 1);
+  ASSERT_TRUE(Add(most).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(Add(more)));
+  ASSERT_TRUE(Add(others).ok());
+  EXPECT_EQ(Add(more_of_others).message(),
+            "the queue is full: 1 words requested, 50 of 50 used by other "
+            "calls");
+  EXPECT_EQ(queue_.queued_words(), kMaxWords + kMaxWords / 2);
+}
+
+// A stream that waits for room does not wait for the streams of others.
+TEST_F(WorkQueueTest, EachClientWaitsForItsOwnRoom) {
+  ClientCall many("many"), one("one"), waiting("one"), stream("many");
+  QueuedWork most = MakeWork(many, kMaxWords),
+             others = MakeWork(one, kMaxWords / 2),
+             next_of_many = MakeWork(stream, kMaxWords),
+             next_of_one = MakeWork(waiting, 1);
+  ASSERT_TRUE(Add(most).ok());
+  ASSERT_TRUE(Add(others).ok());
+  for (QueuedWork* work : {&next_of_many, &next_of_one}) {
+    work->call.BeginRequest();
+    ASSERT_TRUE(Add(*work).ok());
+  }
+  EXPECT_EQ(queue_.queued_words(), kMaxWords + kMaxWords / 2);
+  // In whichever order the batches are taken.
+  std::vector<QueuedWork*> batch = queue_.TakeBatch();
+  if (batch.front() == &most) batch = queue_.TakeBatch();
+  ASSERT_THAT(batch, ElementsAre(&others));
+  Finish(batch);
+  EXPECT_EQ(queue_.queued_words(), kMaxWords + 1);
 }
 
 TEST_F(WorkQueueTest, TakersWaitForWorkUntilItIsStopped) {

@@ -254,6 +254,76 @@ TEST_F(ConnectionListenerTest, RefusesStreamsAndListensNoMore) {
       listener_->WaitUntilIdle(std::chrono::steady_clock::now() + seconds(5)));
 }
 
+// A connection of a client on which much was sent, and the server's end of it,
+// which has read what comes before.
+class WriteTurnsOfAListenerTest : public ConnectionListenerTest {
+ protected:
+  // A frame of an unknown type, which is passed on.
+  static std::string LongFrame() {
+    return std::string("\0\x30\0\xfe\0\0\0\0\0", 9) + std::string(0x3000, 'x');
+  }
+
+  Connection BeginAndRead() {
+    Connection connection = Begin();
+    if (connection.server != nullptr) {
+      connection.server->Read(kPreface.size() + kSettings.size());
+    }
+    return connection;
+  }
+
+  static constexpr milliseconds kShort{200};
+};
+
+// What one connection has sent, and the server has not read, holds up the long
+// messages of other connections of the client, but not their short ones.
+TEST_F(WriteTurnsOfAListenerTest, OneConnectionOfAClientAfterTheOther) {
+  options_.clients.write_turns_per_client = 1;
+  Start();
+  const auto [first, first_server] = BeginAndRead();
+  const auto [second, second_server] = BeginAndRead();
+  const auto [third, third_server] = BeginAndRead();
+  ASSERT_NE(third_server, nullptr);
+  first->Write(LongFrame());
+  ASSERT_TRUE(first_server->WaitForBytes(seconds(5)));
+  second->Write(LongFrame());
+  third->Write(kSettings);
+  EXPECT_EQ(third_server->Read(kSettings.size()), kSettings);
+  EXPECT_FALSE(second_server->WaitForBytes(kShort));
+  EXPECT_EQ(first_server->Read(LongFrame().size()), LongFrame());
+  EXPECT_EQ(second_server->Read(LongFrame().size()), LongFrame());
+}
+
+TEST_F(WriteTurnsOfAListenerTest, AConnectionThatIsNeverReadLosesItsTurn) {
+  options_.clients.write_turns_per_client = 1;
+  Start();
+  const auto [first, first_server] = BeginAndRead();
+  const auto [second, second_server] = BeginAndRead();
+  ASSERT_NE(second_server, nullptr);
+  first->Write(LongFrame());
+  ASSERT_TRUE(first_server->WaitForBytes(seconds(5)));
+  second->Write(LongFrame());
+  EXPECT_TRUE(second_server->WaitForBytes(seconds(5)));
+  EXPECT_EQ(second_server->Read(LongFrame().size()), LongFrame());
+  EXPECT_EQ(first_server->Read(LongFrame().size()), LongFrame());
+}
+
+TEST_F(WriteTurnsOfAListenerTest, AConnectionThatEndsGivesItsTurnAway) {
+  options_.clients.write_turns_per_client = 1;
+  Start();
+  auto [first, first_server] = BeginAndRead();
+  auto [second, second_server] = BeginAndRead();
+  const auto [third, third_server] = BeginAndRead();
+  ASSERT_NE(third_server, nullptr);
+  first->Write(LongFrame());
+  ASSERT_TRUE(first_server->WaitForBytes(seconds(5)));
+  second->Write(LongFrame());  // waits for a turn
+  EXPECT_FALSE(second_server->WaitForBytes(kShort));
+  third->Write(LongFrame());
+  second->Close();
+  first->Close();
+  EXPECT_EQ(third_server->Read(LongFrame().size()), LongFrame());
+}
+
 // The end of a listener comes while its thread is busy and its clock has
 // expired: the clock must not start again, or the thread never ends.
 TEST_F(ConnectionListenerTest, EndsAtTheTickOfItsClock) {

@@ -74,6 +74,7 @@ class FakeHttpStream final : public HttpStream {
   bool IsCancelled() const override { return is_cancelled_; }
   absl::Status read_status() const override { return read_status_; }
   void FinishRead(const absl::Status&) override {}
+  void SetDeadline(Call::Clock::time_point) override {}
   void AllowPauses() override {}
   bool Hold(uint64_t) override { return true; }
   void SetHeartbeat(std::string) override {}

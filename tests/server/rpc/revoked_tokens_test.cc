@@ -2,6 +2,9 @@
 //
 // Streams end soon after their token was revoked.
 
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
 #include <atomic>
 #include <chrono>
 #include <fstream>
@@ -80,10 +83,19 @@ TEST_F(RevokedTokensTest, ABusyDecodeStreamEnds) {
   ExpectRevoked(stream->Finish());
 }
 
+// The client reads more slowly than the server generates, and its window stays
+// small: otherwise the whole text may be on its way before the server has read
+// the file of tokens again.
 TEST_F(RevokedTokensTest, AGenerateStreamEnds) {
-  auto words = stub_->Generate(
-      &context_, Parse<lm::v1::GenerateRequest>(
-                     "model: 'endless' max_words: 10000 seed: 1"));
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  const auto stub =
+      lm::v1::LanguageModelService::NewStub(grpc::CreateCustomChannel(
+          server_->address(), grpc::InsecureChannelCredentials(), arguments));
+  auto words = stub->Generate(&context_,
+                              Parse<lm::v1::GenerateRequest>(
+                                  "model: 'endless' max_words: 10000 seed: 1"));
   lm::v1::GenerateResponse response;
   ASSERT_TRUE(words->Read(&response));
   Revoke();
