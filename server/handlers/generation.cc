@@ -2,6 +2,7 @@
 #include "server/handlers/generation.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -10,6 +11,13 @@
 #include "server/handlers/replies.h"
 
 namespace lmserve {
+namespace {
+
+// While about this many texts are being generated, the words after the first
+// one wait in the queue, where clients take turns.
+constexpr uint64_t kTextsInTurn = 16;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
     const ServingContext& serving, Call& call,
@@ -158,7 +166,14 @@ Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
   co_return absl::OkStatus();
 }
 
+// A look-up model draws a word on the thread of gRPC, which the write of that
+// word lets draw the next one. Many texts at once would keep this thread from
+// looking for the calls of others.
 Task<absl::Status> Generation::Draw() {
+  if (word_count_ > 0 && serving_.budgets.generated_words.taken() >
+                             kTextsInTurn * options_.max_words) {
+    call_.turn_seconds = std::numeric_limits<double>::infinity();
+  }
   const LanguageModel::Query query = {
       state_.data(), unread_, state_.data(), {}};
   const std::byte* state = state_.data();
