@@ -238,8 +238,8 @@ void AddLoadFlags(cli::App& app, ServerFlags* flags) {
       1);
   add("--max-queued-words", &batcher.queue_words,
       "Maximum words of one client address that wait for a batch; words of "
-      "other clients lower it by half of them, so that all together have twice "
-      "as many at most. The server refuses calls beyond this, and clients may "
+      "other clients lower it by half of them, so that all together have about "
+      "twice as many. The server refuses calls beyond this, and clients may "
       "retry",
       1);
   add("--max-calls", &flags->server.calls.calls,

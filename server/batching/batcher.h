@@ -29,7 +29,7 @@ struct BatcherOptions {
   // The most words that a look-up model does on the caller's thread.
   size_t inline_words = 4096;
   // The most words of one priority that wait for one client. More work is
-  // refused. All clients together may have twice as many.
+  // refused. All clients together may have about twice as many.
   size_t queue_words = 1'000'000;
 
   // A batch that was run.

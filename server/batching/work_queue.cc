@@ -13,6 +13,10 @@ namespace {
 // While bulk work waits, one batch in this many is bulk work.
 constexpr unsigned kBulkEvery = 8;
 
+// A client may have at least one of this many parts of the words of a client
+// that is alone, however much the calls of others have that were admitted.
+constexpr size_t kLeastShare = 16;
+
 // The shortest time that a refused client is asked to wait.
 constexpr absl::Duration kMinRetryDelay = absl::Milliseconds(10);
 
@@ -24,7 +28,9 @@ constexpr double kLatestBatchWeight = 0.1;
 size_t WorkQueue::LimitOf(const PriorityQueue& queue,
                           const Client& client) const {
   const size_t of_others = (queue.words - client.words) / 2;
-  return options_.max_words - std::min(options_.max_words, of_others);
+  const size_t left =
+      options_.max_words - std::min(options_.max_words, of_others);
+  return std::max(left, options_.max_words / kLeastShare);
 }
 
 // Work that is too long for any queue is let in when the queue is empty.

@@ -38,7 +38,7 @@ struct QueuedWork {
 
 struct WorkQueueOptions {
   // That may wait for one client, for each priority. All clients together may
-  // have twice as many: see WorkQueue.
+  // have about twice as many: see WorkQueue.
   size_t max_words;
   size_t batch_words;  // that a batch has at most
   size_t threads;      // that take batches
@@ -57,8 +57,9 @@ struct WorkQueueOptions {
 // If the queue is full for a client, it refuses its work, unless the call waits
 // for room (Call::waits_for_room) or was admitted before (Call::is_admitted).
 // A client that is alone may have `max_words`. Each two words of others take
-// the room of one word from it, so that no client takes the room of all. Each
-// priority has room of its own: bulk work takes no room from interactive work.
+// the room of one word from it, down to a sixteenth, so that no client takes
+// the room of all. Each priority has room of its own: bulk work takes no room
+// from interactive work.
 //
 // Any number of threads may use it. It does not own the work, which must
 // outlive its stay in the queue.

@@ -37,9 +37,9 @@ constexpr size_t kLargestBuffer = 64 << 10;
 // one, so a socket that holds more keeps the thread from other clients.
 const asio::socket_base::send_buffer_size kServerBuffer(kGrpcReadBytes);
 
-// A connection that writes more than this to the server at once waits for a
-// turn of its client. The socket counts as writable, and the turn ends, when
-// the server has read all but a part of about this size.
+// A connection that has less than this for the server needs no turn of its
+// client. Counts from when the server had last read all but about twice as
+// much.
 constexpr size_t kSmallWrite = 4 << 10;
 
 // If the server does not read from a connection, its turn ends after this time.
@@ -223,7 +223,8 @@ class RelayOver final : public Relay,
   void WriteServer() {
     if (is_closed_ || writes_server_ || to_server_.empty()) return;
     writes_server_ = true;
-    if (to_server_.size() <= kSmallWrite) return WriteServerNow();
+    since_turn_ += to_server_.size();
+    if (since_turn_ < kSmallWrite) return WriteServerNow();
     const bool begun = ticket_.client().write_turns().Begin(
         [waiting = this->weak_from_this()] {
           auto self = waiting.lock();
@@ -258,9 +259,12 @@ class RelayOver final : public Relay,
             return self->EndTurn();
           }
           if (!self->has_turn_) return self->OnServerWritten();
+          // A socket is writable if at most a quarter of its buffer, as the
+          // kernel counts it, is not read.
           self->server_.async_wait(Socket::wait_write,
                                    [self](const error_code& failed) {
                                      self->EndTurn();
+                                     self->since_turn_ = 0;
                                      if (!failed) self->OnServerWritten();
                                    });
         });
@@ -374,6 +378,7 @@ class RelayOver final : public Relay,
   bool reads_server_ = false;
   bool writes_client_ = false;
   bool writes_server_ = false;  // or waits for a turn to write
+  uint64_t since_turn_ = 0;     // bytes written to the server
   bool has_turn_ = false;
   Clock::time_point turn_begin_;
   bool ends_ = false;          // because of what the client did

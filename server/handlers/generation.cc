@@ -2,6 +2,7 @@
 #include "server/handlers/generation.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -11,6 +12,13 @@
 #include "server/handlers/replies.h"
 
 namespace lmserve {
+namespace {
+
+// While about this many texts are being generated, the words after the first
+// one wait in the queue, where clients take turns.
+constexpr uint64_t kTextsInTurn = 16;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
     const ServingContext& serving, Call& call,
@@ -166,6 +174,9 @@ Task<absl::Status> Generation::Search(lm::v1::GenerateResponse* response) {
   co_return absl::OkStatus();
 }
 
+// A look-up model draws a word on the thread of gRPC, which the write of that
+// word lets draw the next one. Many texts at once would keep this thread from
+// looking for the calls of others.
 Task<absl::Status> Generation::DrawTogether(
     absl::Span<Generation* const> group) {
   std::vector<Generation*> drawing;
@@ -181,6 +192,11 @@ Task<absl::Status> Generation::DrawTogether(
   }
   if (drawing.empty()) co_return absl::OkStatus();
   const Generation& first = *drawing.front();
+  if (first.word_count_ > 0 &&
+      first.serving_.budgets.generated_words.taken() >
+          kTextsInTurn * first.options_.max_words) {
+    first.call_.turn_seconds = std::numeric_limits<double>::infinity();
+  }
   const WordId vocabulary = first.language_model_.vocabulary().size();
   std::vector<LanguageModel::Query> unread;
   std::vector<const std::byte*> states;

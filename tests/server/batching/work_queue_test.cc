@@ -305,7 +305,7 @@ TEST_F(WorkQueueTest, LongWorkTakesTurnsWithThatOfOtherClients) {
 // has the work of all clients for its model.
 TEST_F(WorkQueueTest, ClientsOfOtherModelsTakeTurns) {
   ClientCall many("many"), one("one"), other("other");
-  many.Admit();
+  for (Call* call : {&many, &one, &other}) call->Admit();
   std::vector<QueuedWork> works(10, MakeWork(many, kBatchWords));
   for (QueuedWork& work : works) ASSERT_TRUE(Add(work).ok());
   ASSERT_THAT(queue_.TakeBatch(), ElementsAre(&works[0]));
@@ -329,6 +329,18 @@ TEST_F(WorkQueueTest, NoClientTakesTheRoomOfAll) {
             "the queue is full: 1 words requested, 50 of 50 used by other "
             "calls");
   EXPECT_EQ(queue_.queued_words(), kMaxWords + kMaxWords / 2);
+}
+
+// Not even if its calls were admitted before, and go beyond all limits.
+TEST_F(WorkQueueTest, EachClientHasSomeRoom) {
+  ClientCall many("many"), one("one"), refused("one");
+  many.Admit();
+  QueuedWork most = MakeWork(many, 10 * kMaxWords),
+             little = MakeWork(one, kMaxWords / 16),
+             more = MakeWork(refused, 1);
+  ASSERT_TRUE(Add(most).ok());
+  EXPECT_TRUE(Add(little).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(Add(more)));
 }
 
 // A stream that waits for room does not wait for the streams of others.
