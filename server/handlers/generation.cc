@@ -192,9 +192,8 @@ Task<absl::Status> Generation::DrawTogether(
   }
   if (drawing.empty()) co_return absl::OkStatus();
   const Generation& first = *drawing.front();
-  if (first.word_count_ > 0 &&
-      first.serving_.budgets.generated_words.taken() >
-          kTextsInTurn * first.options_.max_words) {
+  if (first.word_count_ > 0 && first.serving_.budgets.generated_words.taken() >
+                                   kTextsInTurn * first.options_.max_words) {
     first.call_.turn_seconds = std::numeric_limits<double>::infinity();
   }
   const WordId vocabulary = first.language_model_.vocabulary().size();

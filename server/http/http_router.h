@@ -18,6 +18,13 @@ namespace lmserve {
 // The variable parts of a path, by name.
 using PathArguments = std::map<std::string, std::string, std::less<>>;
 
+// Returns the part of this name, or an empty string if the path has none.
+inline std::string ArgumentOf(const PathArguments& arguments,
+                              absl::string_view name) {
+  const auto found = arguments.find(name);
+  return found == arguments.end() ? "" : found->second;
+}
+
 struct HttpRoute {
   std::string method;  // GET stands for HEAD, too
   // Literal segments, and variable ones such as {model}, after which a literal

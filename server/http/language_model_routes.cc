@@ -28,12 +28,6 @@ namespace {
 
 using Stream = std::shared_ptr<HttpStream>;
 
-// Returns the model that a path names, or an empty string.
-std::string ModelOf(const PathArguments& arguments) {
-  const auto found = arguments.find("model");
-  return found == arguments.end() ? "" : found->second;
-}
-
 // Sets the model that the path names, which the body may repeat.
 template <typename Request>
 absl::Status SetModel(const std::string& model, Request* request) {
@@ -168,7 +162,8 @@ auto Unary(const ServingContext& serving, const HttpContext& context,
                                         const Request&, Response*)) {
   return [&serving, &context, method, handle](Stream stream,
                                               const PathArguments& arguments) {
-    const auto fill = [model = ModelOf(arguments)](Request* request) {
+    const auto fill = [model =
+                           ArgumentOf(arguments, "model")](Request* request) {
       if constexpr (std::is_same_v<Request, lm::v1::RerankRequest>) {
         return absl::OkStatus();
       } else {
@@ -205,13 +200,15 @@ void AddLanguageModelRoutes(const ServingContext& serving,
   router->Add({"POST", "/lm/v1/inspect", kJsonType, inspect});
   router->Add({"POST", "/lm/v1/models/{model}:inspect", kJsonType, inspect});
   const auto generate = [&](Stream stream, const PathArguments& arguments) {
-    AnswerGenerate(serving, context, ModelOf(arguments), std::move(stream));
+    AnswerGenerate(serving, context, ArgumentOf(arguments, "model"),
+                   std::move(stream));
   };
   router->Add({"POST", "/lm/v1/generate", kJsonType, generate});
   router->Add({"POST", "/lm/v1/models/{model}:generate", kJsonType, generate});
   router->Add({"GET", "/lm/v1/models/{model}/vocabulary", "",
                [&](Stream stream, const PathArguments& arguments) {
-                 AnswerGetVocabulary(serving, context, ModelOf(arguments),
+                 AnswerGetVocabulary(serving, context,
+                                     ArgumentOf(arguments, "model"),
                                      std::move(stream));
                }});
   router->Add({"POST", "/lm/v1/score:stream", kNdjsonType,

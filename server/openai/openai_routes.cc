@@ -95,12 +95,6 @@ DetachedTask AnswerOnce(
   FinishStream(std::move(stream), may_keep);
 }
 
-// Returns the model that the path names, or an empty string.
-std::string ModelOf(const PathArguments& arguments) {
-  const auto found = arguments.find("model");
-  return found == arguments.end() ? "" : found->second;
-}
-
 // Returns the name of the model, which the path or the request has, or both.
 absl::StatusOr<std::string> ModelName(const std::string& of_path,
                                       const std::string& of_request) {
@@ -284,7 +278,7 @@ auto Tokenizer(const ServingContext& serving, const HttpContext& context,
   return [&serving, &context, method, answer](Stream stream,
                                               const PathArguments& arguments) {
     AnswerOnce(context, method, std::move(stream),
-               [&serving, answer, of_path = ModelOf(arguments)](
+               [&serving, answer, of_path = ArgumentOf(arguments, "model")](
                    Call& call,
                    const std::string& body) -> absl::StatusOr<std::string> {
                  const absl::StatusOr<JsonObject> request =
@@ -306,7 +300,8 @@ void AddCompletionRoutes(const ServingContext& serving,
                          HttpRouter* router) {
   router->Add({"POST", absl::StrCat(base, "/v1/completions"), kJsonType,
                [&](Stream stream, const PathArguments& arguments) {
-                 AnswerCompletions(serving, context, ModelOf(arguments),
+                 AnswerCompletions(serving, context,
+                                   ArgumentOf(arguments, "model"),
                                    std::move(stream));
                },
                OpenAiErrorJson});
@@ -322,7 +317,7 @@ void AddListingRoutes(const ServingContext& serving, const HttpContext& context,
   router->Add({"GET", absl::StrCat(base, "/v1/models"), "",
                [&](Stream stream, const PathArguments& arguments) {
                  AnswerOnce(context, "ListModels", std::move(stream),
-                            [&serving, name = ModelOf(arguments)](
+                            [&serving, name = ArgumentOf(arguments, "model")](
                                 Call&, const std::string&) {
                               return absl::StatusOr<std::string>(
                                   ModelsJson(serving.store, name));
@@ -359,7 +354,7 @@ void AddTokenizerRoutes(const ServingContext& serving,
          std::string of_query = QueryValue(stream->request().query, "model");
          AnswerOnce(context, "GetTokenizer", std::move(stream),
                     [&serving, of_query = std::move(of_query),
-                     of_path = ModelOf(arguments)](
+                     of_path = ArgumentOf(arguments, "model")](
                         Call& call,
                         const std::string&) -> absl::StatusOr<std::string> {
                       const auto handle = FindTokenizer(
