@@ -152,10 +152,9 @@ class ConnectionOver final
   }
 
   void SetDeadline(Clock::time_point deadline) override {
-    asio::dispatch(client_.get_executor(),
-                   [self = this->shared_from_this(), deadline] {
-                     self->deadline_ = deadline;
-                   });
+    asio::dispatch(executor(), [self = this->shared_from_this(), deadline] {
+      self->deadline_ = deadline;
+    });
   }
 
   bool Hold(uint64_t bytes) override {
