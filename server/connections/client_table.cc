@@ -82,7 +82,7 @@ ClientTable::Ticket ClientTable::Enter(const std::string& address) {
     client = std::make_unique<Client>(limits_);
   }
   if (client->connections_ >= limits_.connections_per_client) return ticket;
-  ++client->connections_;
+  if (++client->connections_ == 1) ++connected_clients_;
   ++connections_;
   ticket.table_ = this;
   ticket.client_ = client.get();
@@ -98,7 +98,10 @@ uint64_t ClientTable::connections() const {
 void ClientTable::Leave(const std::string& key) {
   const MutexLock lock(mutex_);
   --connections_;
-  if (--clients_.find(key)->second->connections_ == 0) left_.push_back(key);
+  if (--clients_.find(key)->second->connections_ == 0) {
+    --connected_clients_;
+    left_.push_back(key);
+  }
   ForgetSome();
 }
 

@@ -28,8 +28,9 @@ struct ClientLimits {
   // What gRPC may hold for messages that the server has not read, of one
   // address.
   uint64_t unread_bytes_per_client = 64 << 20;
-  // Connections of one address that write much to gRPC at a time.
-  size_t write_turns_per_client = 4;
+  // Connections of one address that write much to gRPC at a time, while other
+  // clients are connected.
+  size_t write_turns_per_client = 2;
 };
 
 // Counts the connections and the streams of each client. A client is an IP
@@ -111,6 +112,9 @@ class ClientTable {
     explicit operator bool() const { return table_ != nullptr; }
     Client& client() const { return *client_; }
 
+    // Whether no other client has a connection. REQUIRES: the ticket is true.
+    bool is_only_client() const { return table_->connected_clients_ <= 1; }
+
    private:
     friend class ClientTable;
 
@@ -138,6 +142,7 @@ class ClientTable {
 
   mutable Mutex mutex_;
   uint64_t connections_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<uint64_t> connected_clients_ = 0;
   // The keys of clients whose last connection has ended, oldest first. Their
   // debts are kept until they are paid.
   std::deque<std::string> left_ ABSL_GUARDED_BY(mutex_);

@@ -37,9 +37,9 @@ constexpr size_t kLargestBuffer = 64 << 10;
 // one, so a socket that holds more keeps the thread from other clients.
 const asio::socket_base::send_buffer_size kServerBuffer(kGrpcReadBytes);
 
-// A connection that has less than this for the server needs no turn of its
-// client. Counts from when the server had last read all but about twice as
-// much.
+// A connection that has less than this for the server, or whose client is the
+// only one, needs no turn. Counts from when the server had last read all but
+// about twice as much.
 constexpr size_t kSmallWrite = 4 << 10;
 
 // If the server does not read from a connection, its turn ends after this time.
@@ -224,7 +224,9 @@ class RelayOver final : public Relay,
     if (is_closed_ || writes_server_ || to_server_.empty()) return;
     writes_server_ = true;
     since_turn_ += to_server_.size();
-    if (since_turn_ < kSmallWrite) return WriteServerNow();
+    if (since_turn_ < kSmallWrite || ticket_.is_only_client()) {
+      return WriteServerNow();
+    }
     const bool begun = ticket_.client().write_turns().Begin(
         [waiting = this->weak_from_this()] {
           auto self = waiting.lock();

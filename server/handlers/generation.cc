@@ -16,7 +16,7 @@ namespace {
 
 // While about this many texts are being generated, the words after the first
 // one wait in the queue, where clients take turns.
-constexpr uint64_t kTextsInTurn = 16;
+constexpr uint64_t kTextsInTurn = 128;
 
 }  // namespace
 

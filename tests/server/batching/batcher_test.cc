@@ -391,7 +391,7 @@ struct OtherClientsCall : Call {
 // However much a client has queued, another one waits for the batch that is
 // being computed alone.
 TEST_F(HeldBatcherTest, ClientsTakeTurns) {
-  std::deque<Call> calls(1000);
+  std::deque<Call> calls(200);
   for (Call& call : calls) {
     call.Admit();
     Queue(&call, kBatchWords, "many");

@@ -92,8 +92,14 @@ class ConnectionListenerTest : public testing::Test {
     listener_ = *std::move(listener);
   }
 
-  std::unique_ptr<Socket> Connect() const {
+  // `from` is the last byte of the address of the client.
+  std::unique_ptr<Socket> Connect(uint8_t from = 1) const {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + from);
+    EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+              0);
     ConnectSocket(fd);
     return std::make_unique<Socket>(fd);
   }
@@ -279,6 +285,8 @@ class WriteTurnsOfAListenerTest : public ConnectionListenerTest {
 TEST_F(WriteTurnsOfAListenerTest, OneConnectionOfAClientAfterTheOther) {
   options_.clients.write_turns_per_client = 1;
   Start();
+  const auto other_client = Connect(2);
+  ASSERT_NE(Next(), nullptr);
   const auto [first, first_server] = BeginAndRead();
   const auto [second, second_server] = BeginAndRead();
   const auto [third, third_server] = BeginAndRead();
@@ -293,9 +301,23 @@ TEST_F(WriteTurnsOfAListenerTest, OneConnectionOfAClientAfterTheOther) {
   EXPECT_EQ(second_server->Read(LongFrame().size()), LongFrame());
 }
 
+TEST_F(WriteTurnsOfAListenerTest, TheOnlyClientNeedsNone) {
+  options_.clients.write_turns_per_client = 1;
+  Start();
+  const auto [first, first_server] = BeginAndRead();
+  const auto [second, second_server] = BeginAndRead();
+  ASSERT_NE(second_server, nullptr);
+  first->Write(LongFrame());
+  ASSERT_TRUE(first_server->WaitForBytes(seconds(5)));
+  second->Write(LongFrame());
+  EXPECT_EQ(second_server->Read(LongFrame().size()), LongFrame());
+}
+
 TEST_F(WriteTurnsOfAListenerTest, AConnectionThatIsNeverReadLosesItsTurn) {
   options_.clients.write_turns_per_client = 1;
   Start();
+  const auto other_client = Connect(2);
+  ASSERT_NE(Next(), nullptr);
   const auto [first, first_server] = BeginAndRead();
   const auto [second, second_server] = BeginAndRead();
   ASSERT_NE(second_server, nullptr);
@@ -310,6 +332,8 @@ TEST_F(WriteTurnsOfAListenerTest, AConnectionThatIsNeverReadLosesItsTurn) {
 TEST_F(WriteTurnsOfAListenerTest, AConnectionThatEndsGivesItsTurnAway) {
   options_.clients.write_turns_per_client = 1;
   Start();
+  const auto other_client = Connect(2);
+  ASSERT_NE(Next(), nullptr);
   auto [first, first_server] = BeginAndRead();
   auto [second, second_server] = BeginAndRead();
   const auto [third, third_server] = BeginAndRead();
