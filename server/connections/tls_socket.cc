@@ -79,8 +79,9 @@ TlsSocket::TlsSocket(Socket socket, SSL_CTX* context)
                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                SSL_MODE_RELEASE_BUFFERS);
   BIO* const bio = BIO_new(SocketMethod());
-  BIO_set_data(bio, reinterpret_cast<void*>(
-                        static_cast<intptr_t>(socket_.native_handle())));
+  const auto descriptor = static_cast<intptr_t>(socket_.native_handle());
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): never used as a pointer
+  BIO_set_data(bio, reinterpret_cast<void*>(descriptor));
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_accept_state(ssl_.get());

@@ -549,6 +549,7 @@ class Parser {
 
   static std::string OneofError(const OneofDescriptor& oneof) {
     std::vector<absl::string_view> names;
+    names.reserve(static_cast<size_t>(oneof.field_count()));
     for (int i = 0; i < oneof.field_count(); ++i) {
       names.push_back(oneof.field(i)->json_name());
     }
