@@ -431,7 +431,7 @@ class ConnectionOver final
 
   std::optional<HttpError> Parse(std::string* body) {
     size_t used;
-    const auto error = parser_->Put(in_, &used, body);
+    auto error = parser_->Put(in_, &used, body);
     in_.erase(0, used);
     if (in_.empty()) in_ = std::string();  // frees its memory
     return error;
