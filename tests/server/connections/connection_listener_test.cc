@@ -286,7 +286,8 @@ TEST_F(WriteTurnsOfAListenerTest, OneConnectionOfAClientAfterTheOther) {
   options_.clients.write_turns_per_client = 1;
   Start();
   const auto other_client = Connect(2);
-  ASSERT_NE(Next(), nullptr);
+  const auto other_server = Next();
+  ASSERT_NE(other_server, nullptr);
   const auto [first, first_server] = BeginAndRead();
   const auto [second, second_server] = BeginAndRead();
   const auto [third, third_server] = BeginAndRead();
@@ -317,7 +318,8 @@ TEST_F(WriteTurnsOfAListenerTest, AConnectionThatIsNeverReadLosesItsTurn) {
   options_.clients.write_turns_per_client = 1;
   Start();
   const auto other_client = Connect(2);
-  ASSERT_NE(Next(), nullptr);
+  const auto other_server = Next();
+  ASSERT_NE(other_server, nullptr);
   const auto [first, first_server] = BeginAndRead();
   const auto [second, second_server] = BeginAndRead();
   ASSERT_NE(second_server, nullptr);
@@ -333,7 +335,8 @@ TEST_F(WriteTurnsOfAListenerTest, AConnectionThatEndsGivesItsTurnAway) {
   options_.clients.write_turns_per_client = 1;
   Start();
   const auto other_client = Connect(2);
-  ASSERT_NE(Next(), nullptr);
+  const auto other_server = Next();
+  ASSERT_NE(other_server, nullptr);
   auto [first, first_server] = BeginAndRead();
   auto [second, second_server] = BeginAndRead();
   const auto [third, third_server] = BeginAndRead();
