@@ -261,15 +261,28 @@ class RelayOver final : public Relay,
             return self->EndTurn();
           }
           if (!self->has_turn_) return self->OnServerWritten();
-          // A socket is writable if at most a quarter of its buffer, as the
-          // kernel counts it, is not read.
-          self->server_.async_wait(Socket::wait_write,
-                                   [self](const error_code& failed) {
-                                     self->EndTurn();
-                                     self->since_turn_ = 0;
-                                     if (!failed) self->OnServerWritten();
-                                   });
+          self->EndTurnWhenRead();
         });
+  }
+
+  // A socket is writable if at most a quarter of its buffer, as the kernel
+  // counts it, is not read.
+  void EndTurnWhenRead() {
+    server_.async_wait(Socket::wait_write, [self = this->shared_from_this()](
+                                               const error_code& error) {
+      // Asio may pass on an event of before the write.
+      if (!error && !self->IsServerWritable()) {
+        return self->EndTurnWhenRead();
+      }
+      self->EndTurn();
+      self->since_turn_ = 0;
+      if (!error) self->OnServerWritten();
+    });
+  }
+
+  bool IsServerWritable() {
+    pollfd poll = {server_.native_handle(), POLLOUT, 0};
+    return ::poll(&poll, 1, 0) > 0;
   }
 
   void OnServerWritten() {

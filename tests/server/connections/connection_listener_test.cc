@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -69,6 +70,16 @@ class Socket {
   bool IsClosed() {
     char byte;
     return WaitForBytes(seconds(5)) && read(fd_, &byte, 1) <= 0;
+  }
+  // Whether `size` bytes wait to be read within five seconds.
+  bool Holds(int size) const {
+    const auto end = std::chrono::steady_clock::now() + seconds(5);
+    int bytes = 0;
+    while (ioctl(fd_, FIONREAD, &bytes) == 0 && bytes < size) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    return true;
   }
   bool WaitForBytes(milliseconds time) {
     pollfd poll = {fd_, POLLIN, 0};
@@ -278,6 +289,9 @@ class WriteTurnsOfAListenerTest : public ConnectionListenerTest {
   }
 
   static constexpr milliseconds kShort{200};
+  // So much of a long frame that the turn lasts until it is read. The rest is
+  // not read from the client before.
+  static constexpr int kUnread = 12 << 10;
 };
 
 // What one connection has sent, and the server has not read, holds up the long
@@ -293,7 +307,7 @@ TEST_F(WriteTurnsOfAListenerTest, OneConnectionOfAClientAfterTheOther) {
   const auto [third, third_server] = BeginAndRead();
   ASSERT_NE(third_server, nullptr);
   first->Write(LongFrame());
-  ASSERT_TRUE(first_server->WaitForBytes(seconds(5)));
+  ASSERT_TRUE(first_server->Holds(kUnread));
   second->Write(LongFrame());
   third->Write(kSettings);
   EXPECT_EQ(third_server->Read(kSettings.size()), kSettings);
@@ -309,7 +323,7 @@ TEST_F(WriteTurnsOfAListenerTest, TheOnlyClientNeedsNone) {
   const auto [second, second_server] = BeginAndRead();
   ASSERT_NE(second_server, nullptr);
   first->Write(LongFrame());
-  ASSERT_TRUE(first_server->WaitForBytes(seconds(5)));
+  ASSERT_TRUE(first_server->Holds(kUnread));
   second->Write(LongFrame());
   EXPECT_EQ(second_server->Read(LongFrame().size()), LongFrame());
 }
@@ -324,7 +338,7 @@ TEST_F(WriteTurnsOfAListenerTest, AConnectionThatIsNeverReadLosesItsTurn) {
   const auto [second, second_server] = BeginAndRead();
   ASSERT_NE(second_server, nullptr);
   first->Write(LongFrame());
-  ASSERT_TRUE(first_server->WaitForBytes(seconds(5)));
+  ASSERT_TRUE(first_server->Holds(kUnread));
   second->Write(LongFrame());
   EXPECT_TRUE(second_server->WaitForBytes(seconds(5)));
   EXPECT_EQ(second_server->Read(LongFrame().size()), LongFrame());
@@ -342,7 +356,7 @@ TEST_F(WriteTurnsOfAListenerTest, AConnectionThatEndsGivesItsTurnAway) {
   const auto [third, third_server] = BeginAndRead();
   ASSERT_NE(third_server, nullptr);
   first->Write(LongFrame());
-  ASSERT_TRUE(first_server->WaitForBytes(seconds(5)));
+  ASSERT_TRUE(first_server->Holds(kUnread));
   second->Write(LongFrame());  // waits for a turn
   EXPECT_FALSE(second_server->WaitForBytes(kShort));
   third->Write(LongFrame());
