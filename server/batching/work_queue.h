@@ -116,7 +116,7 @@ class WorkQueue {
 
   struct PriorityQueue {
     std::map<std::string, Client> clients;
-    // Those of the clients for which work waits in by_model.
+    // The clients for which work waits in by_model.
     std::set<Client*, ByTurn> waiting;
     size_t words = 0;             // of all clients
     size_t waiting_for_room = 0;  // pieces of work

@@ -32,8 +32,8 @@ class Generation {
       const ServingContext& serving, Call& call,
       const lm::v1::GenerateRequest& request);
 
-  // The same with this version, whatever model the request names. Tells for
-  // each drawn word the `alternatives` most probable ones; see best().
+  // The same with this version, whatever model the request names. best() has
+  // the `alternatives` most probable words in the place of each drawn word.
   // REQUIRES: alternatives <= size of the vocabulary, and 0 for a beam search.
   static absl::StatusOr<std::unique_ptr<Generation>> Start(
       const ServingContext& serving, Call& call, ModelHandle handle,

@@ -56,8 +56,8 @@ class HttpRouter {
  private:
   struct Found {
     const HttpRoute* route = nullptr;
-    // One of this path for other methods or, if there is none, one whose path
-    // has the same first segment. Null if there is none, either.
+    // A route with this path for another method. Without one, a route whose
+    // path has the same first segment; without that, null.
     const HttpRoute* other = nullptr;
     PathArguments arguments;
     std::vector<std::string> allowed;  // methods of the path

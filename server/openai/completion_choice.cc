@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/openai/completion_choice.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,6 +42,13 @@ class TokenScore {
 };
 
 }  // namespace
+
+void CompletionPiece::Append(CompletionPiece next) {
+  choice = next.choice;
+  text += next.text;
+  std::move(next.tokens.begin(), next.tokens.end(), std::back_inserter(tokens));
+  finish_reason = std::move(next.finish_reason);
+}
 
 CompletionChoice::CompletionChoice(const CompletionRequest& request,
                                    const Vocabulary& vocabulary,

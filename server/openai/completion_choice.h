@@ -25,6 +25,9 @@ struct CompletionPiece {
   std::string finish_reason;            // of the last piece: "stop" or "length"
   bool is_word = false;                 // a word was drawn for it
 
+  // Appends the next piece of the same choice.
+  void Append(CompletionPiece next);
+
   bool is_last() const { return !finish_reason.empty(); }
   // Whether it says nothing, because the word that was drawn is held back.
   bool is_empty() const { return text.empty() && tokens.empty() && !is_last(); }

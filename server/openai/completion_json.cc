@@ -4,8 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <iterator>
-#include <utility>
+#include <vector>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
@@ -58,38 +57,15 @@ void AppendArray(const Elements& elements, std::string* json,
   json->push_back(']');
 }
 
-}  // namespace
-
-CompletionHead MakeCompletionHead(const LoadedVersion& model) {
-  absl::BitGen random;
-  return {.id = absl::StrCat("cmpl-", absl::Hex(absl::Uniform<uint64_t>(random),
-                                                absl::kZeroPad16)),
-          .created = absl::ToUnixSeconds(absl::Now()),
-          .model = absl::StrCat(model.name(), "@", model.version())};
-}
-
-void ChoiceJson::Add(CompletionPiece piece) {
-  all_.choice = piece.choice;
-  all_.text += piece.text;
-  all_.finish_reason = std::move(piece.finish_reason);
-  max_bytes_ += kMaxExpansion * piece.text.size();
-  for (const CompletionToken& token : piece.tokens) {
-    max_bytes_ += kMaxExpansion * token.text.size() + 2 * kNumberBytes;
-    for (const auto& [word, log_prob] : token.top) {
-      max_bytes_ += kMaxExpansion * word.size() + kNumberBytes;
-    }
-  }
-  std::move(piece.tokens.begin(), piece.tokens.end(),
-            std::back_inserter(all_.tokens));
-}
-
-void ChoiceJson::AppendTokens(std::string* json) const {
+// Appends "logprobs". `with_top`: with the most probable words of each place.
+void AppendTokens(const std::vector<CompletionToken>& tokens, bool with_top,
+                  std::string* json) {
   using Token = CompletionToken;
   json->append("{\"tokens\":");
-  AppendArray(all_.tokens, json,
+  AppendArray(tokens, json,
               [&](const Token& token) { AppendJsonString(token.text, json); });
   json->append(",\"token_logprobs\":");
-  AppendArray(all_.tokens, json, [&](const Token& token) {
+  AppendArray(tokens, json, [&](const Token& token) {
     if (token.log_prob.has_value()) {
       AppendNumber(*token.log_prob, json);
     } else {
@@ -97,8 +73,8 @@ void ChoiceJson::AppendTokens(std::string* json) const {
     }
   });
   json->append(",\"top_logprobs\":");
-  if (with_top_) {
-    AppendArray(all_.tokens, json, [&](const Token& token) {
+  if (with_top) {
+    AppendArray(tokens, json, [&](const Token& token) {
       if (!token.log_prob.has_value()) {
         json->append("null");
         return;
@@ -116,22 +92,45 @@ void ChoiceJson::AppendTokens(std::string* json) const {
     json->append("null");
   }
   json->append(",\"text_offset\":");
-  AppendArray(all_.tokens, json,
+  AppendArray(tokens, json,
               [&](const Token& token) { absl::StrAppend(json, token.offset); });
   json->push_back('}');
 }
 
-void ChoiceJson::Append(std::string* json) const {
-  absl::StrAppend(json, "{\"index\":", all_.choice,
-                  ",\"text\":", Quoted(all_.text), ",\"logprobs\":");
-  if (with_tokens_) {
-    AppendTokens(json);
+}  // namespace
+
+CompletionHead MakeCompletionHead(const LoadedVersion& model) {
+  absl::BitGen random;
+  return {.id = absl::StrCat("cmpl-", absl::Hex(absl::Uniform<uint64_t>(random),
+                                                absl::kZeroPad16)),
+          .created = absl::ToUnixSeconds(absl::Now()),
+          .model = absl::StrCat(model.name(), "@", model.version())};
+}
+
+void AppendChoice(const CompletionRequest& request,
+                  const CompletionPiece& choice, std::string* json) {
+  absl::StrAppend(json, "{\"index\":", choice.choice,
+                  ",\"text\":", Quoted(choice.text), ",\"logprobs\":");
+  if (request.logprobs.has_value()) {
+    AppendTokens(choice.tokens, *request.logprobs > 0, json);
   } else {
     json->append("null");
   }
   absl::StrAppend(
       json, ",\"finish_reason\":",
-      all_.finish_reason.empty() ? "null" : Quoted(all_.finish_reason), "}");
+      choice.finish_reason.empty() ? "null" : Quoted(choice.finish_reason),
+      "}");
+}
+
+size_t PieceBytes(const CompletionPiece& piece) {
+  size_t bytes = kMaxExpansion * piece.text.size();
+  for (const CompletionToken& token : piece.tokens) {
+    bytes += kMaxExpansion * token.text.size() + 2 * kNumberBytes;
+    for (const auto& [word, log_prob] : token.top) {
+      bytes += kMaxExpansion * word.size() + kNumberBytes;
+    }
+  }
+  return bytes;
 }
 
 std::string CompletionJson(const CompletionHead& head,

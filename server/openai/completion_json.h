@@ -22,31 +22,17 @@ struct CompletionHead {
 // Returns the head of the answers to a request: a new id and the time.
 CompletionHead MakeCompletionHead(const LoadedVersion& model);
 
-// Collects the pieces of one choice and writes them as an element of "choices".
-class ChoiceJson {
- public:
-  explicit ChoiceJson(const CompletionRequest& request)
-      : with_tokens_(request.logprobs.has_value()),
-        with_top_(request.logprobs.value_or(0) > 0) {}
+// Appends a choice, or a piece of one, as an element of "choices".
+void AppendChoice(const CompletionRequest& request,
+                  const CompletionPiece& choice, std::string* json);
 
-  void Add(CompletionPiece piece);
-
-  // The most bytes that Append() writes.
-  size_t MaxBytes() const { return max_bytes_; }
-
-  void Append(std::string* json) const;
-
- private:
-  void AppendTokens(std::string* json) const;
-
-  bool with_tokens_;
-  bool with_top_;
-  CompletionPiece all_;
-  size_t max_bytes_ = 256;
-};
+// The most bytes that AppendChoice() appends: these, and PieceBytes() of each
+// piece that the choice has.
+inline constexpr size_t kChoiceBytes = 256;
+size_t PieceBytes(const CompletionPiece& piece);
 
 // Returns an answer whose elements of "choices" were written before. `usage` is
-// what AppendUsage() wrote, "null", or empty for an answer without it.
+// what UsageJson() returned, "null", or empty for an answer without it.
 std::string CompletionJson(const CompletionHead& head,
                            absl::string_view choices, absl::string_view usage);
 

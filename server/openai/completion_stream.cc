@@ -25,9 +25,7 @@ CompletionStream::CompletionStream(const HttpContext& context,
       body_(context, stream, call, kEventStreamType) {}
 
 size_t CompletionStream::BytesOf(const CompletionPiece& piece) const {
-  ChoiceJson choice(completion_.request());
-  choice.Add(piece);
-  return choice.MaxBytes() + kHeadBytes;
+  return kHeadBytes + kChoiceBytes + PieceBytes(piece);
 }
 
 void CompletionStream::AppendEvent(absl::string_view data) {
@@ -35,10 +33,8 @@ void CompletionStream::AppendEvent(absl::string_view data) {
 }
 
 void CompletionStream::Serialize(const CompletionPiece& piece) {
-  ChoiceJson choice(completion_.request());
-  choice.Add(piece);
   std::string choices;
-  choice.Append(&choices);
+  AppendChoice(completion_.request(), piece, &choices);
   AppendEvent(CompletionJson(
       head_, choices, completion_.request().include_usage ? "null" : ""));
 }

@@ -52,8 +52,8 @@ class JsonObject {
 // Returns JSON on one line. What is not UTF-8 is replaced.
 std::string DumpJson(const nlohmann::ordered_json& json);
 
-// Reads an array of word ids. Returns INVALID_ARGUMENT, naming `field`, if it
-// is none.
+// Reads an array of word ids. Returns INVALID_ARGUMENT, naming `field`, if the
+// value is not an array of word ids.
 absl::StatusOr<std::vector<uint32_t>> ParseIds(absl::string_view field,
                                                const nlohmann::json& array);
 

@@ -132,27 +132,23 @@ Task<absl::StatusOr<std::string>> AllChoices(const ServingContext& serving,
                                              WordTimer& timer,
                                              Completion& completion) {
   Budget::Reservation answer_bytes(serving.budgets.answer_bytes);
-  uint64_t bytes = 0;
-  std::vector<ChoiceJson> choices(completion.choices(),
-                                  ChoiceJson(completion.request()));
-  for (const ChoiceJson& choice : choices) bytes += choice.MaxBytes();
+  std::vector<CompletionPiece> choices(completion.choices());
+  uint64_t bytes = choices.size() * kChoiceBytes;
   while (true) {
     CompletionPiece piece;
     const absl::StatusOr<bool> more = co_await completion.Next(&piece);
     if (!more.ok()) co_return more.status();
     if (!*more) break;
     if (piece.is_word) timer.OnWord(completion.model());
-    ChoiceJson& choice = choices[piece.choice];
-    bytes -= choice.MaxBytes();
-    choice.Add(std::move(piece));
-    bytes += choice.MaxBytes();
+    bytes += PieceBytes(piece);
+    choices[piece.choice].Append(std::move(piece));
     absl::Status status = answer_bytes.Resize("answer bytes", bytes);
     if (!status.ok()) co_return status;
   }
   std::string json;
-  for (const ChoiceJson& choice : choices) {
+  for (const CompletionPiece& choice : choices) {
     if (!json.empty()) json.push_back(',');
-    choice.Append(&json);
+    AppendChoice(completion.request(), choice, &json);
   }
   co_return CompletionJson(MakeCompletionHead(completion.model()), json,
                            UsageJson(completion));

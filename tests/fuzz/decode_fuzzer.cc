@@ -5,8 +5,6 @@
 // hypotheses are as before, or the scores that the model gives the words that
 // each hypothesis has read.
 
-#include <google/protobuf/stubs/logging.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -162,12 +160,6 @@ void Decode(absl::string_view input) {
 
 }  // namespace
 }  // namespace lmserve
-
-// Hides the parser's warnings about invalid UTF-8, which are no findings.
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-  google::protobuf::SetLogHandler(nullptr);
-  return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   lmserve::Decode({reinterpret_cast<const char*>(data), size});

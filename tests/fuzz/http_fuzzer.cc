@@ -5,8 +5,6 @@
 // contain goes through the checks and the routes of a server, and its answer
 // must be valid HTTP with valid JSON, and blame the client if it is an error.
 
-#include <google/protobuf/stubs/logging.h>
-
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -136,12 +134,6 @@ void Run(absl::string_view input) {
 
 }  // namespace
 }  // namespace lmserve
-
-// Hides the parser's warnings about invalid UTF-8, which are no findings.
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-  google::protobuf::SetLogHandler(nullptr);
-  return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   lmserve::Run({reinterpret_cast<const char*>(data), size});

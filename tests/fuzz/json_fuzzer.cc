@@ -3,7 +3,6 @@
 // Fuzzes messages in JSON, and compares with protobuf's own conversion. The
 // first byte of the input selects a type, the rest is the JSON.
 
-#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
@@ -146,12 +145,6 @@ void Run(absl::string_view input) {
 
 }  // namespace
 }  // namespace lmserve
-
-// Hides the parser's warnings about invalid UTF-8, which are no findings.
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-  google::protobuf::SetLogHandler(nullptr);
-  return 0;
-}
 
 // Sometimes begins with a new message.
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size,

@@ -5,8 +5,6 @@
 // the log-probabilities are parallel, the tokens joined are the text, and each
 // word is among those of its place.
 
-#include <google/protobuf/stubs/logging.h>
-
 #include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -132,12 +130,6 @@ void Run(absl::string_view input) {
 
 }  // namespace
 }  // namespace lmserve
-
-// Hides the parser's warnings about invalid UTF-8, which are no findings.
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-  google::protobuf::SetLogHandler(nullptr);
-  return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   lmserve::Run({reinterpret_cast<const char*>(data), size});

@@ -4,7 +4,6 @@
 // that it gets back. Every answer must be an error that blames the client, or
 // must have the properties that the API promises.
 
-#include <google/protobuf/stubs/logging.h>
 #include <grpcpp/support/slice.h>
 
 #include <algorithm>
@@ -441,12 +440,6 @@ void AnswerCall(absl::string_view input) {
 
 }  // namespace
 }  // namespace lmserve
-
-// Hides the parser's warnings about invalid UTF-8, which are no findings.
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-  google::protobuf::SetLogHandler(nullptr);
-  return 0;
-}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   lmserve::AnswerCall({reinterpret_cast<const char*>(data), size});

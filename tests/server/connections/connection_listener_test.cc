@@ -277,7 +277,18 @@ class WriteTurnsOfAListenerTest : public ConnectionListenerTest {
  protected:
   // A frame of an unknown type, which is passed on.
   static std::string LongFrame() {
-    return std::string("\0\x30\0\xfe\0\0\0\0\0", 9) + std::string(0x3000, 'x');
+    std::string frame("\0\x30\0\xfe\0\0\0\0\0", 9);
+    return frame.append(0x3000, 'x');
+  }
+
+  // Starts a listener with one turn per client. Turns are only needed while
+  // another client is connected.
+  void StartWithAnotherClient() {
+    options_.clients.write_turns_per_client = 1;
+    Start();
+    other_client_ = Connect(2);
+    other_server_ = Next();
+    ASSERT_NE(other_server_, nullptr);
   }
 
   Connection BeginAndRead() {
@@ -292,16 +303,15 @@ class WriteTurnsOfAListenerTest : public ConnectionListenerTest {
   // So much of a long frame that the turn lasts until it is read. The rest is
   // not read from the client before.
   static constexpr int kUnread = 12 << 10;
+
+ private:
+  std::unique_ptr<Socket> other_client_, other_server_;
 };
 
 // What one connection has sent, and the server has not read, holds up the long
 // messages of other connections of the client, but not their short ones.
 TEST_F(WriteTurnsOfAListenerTest, OneConnectionOfAClientAfterTheOther) {
-  options_.clients.write_turns_per_client = 1;
-  Start();
-  const auto other_client = Connect(2);
-  const auto other_server = Next();
-  ASSERT_NE(other_server, nullptr);
+  StartWithAnotherClient();
   const auto [first, first_server] = BeginAndRead();
   const auto [second, second_server] = BeginAndRead();
   const auto [third, third_server] = BeginAndRead();
@@ -329,11 +339,7 @@ TEST_F(WriteTurnsOfAListenerTest, TheOnlyClientNeedsNone) {
 }
 
 TEST_F(WriteTurnsOfAListenerTest, AConnectionThatIsNeverReadLosesItsTurn) {
-  options_.clients.write_turns_per_client = 1;
-  Start();
-  const auto other_client = Connect(2);
-  const auto other_server = Next();
-  ASSERT_NE(other_server, nullptr);
+  StartWithAnotherClient();
   const auto [first, first_server] = BeginAndRead();
   const auto [second, second_server] = BeginAndRead();
   ASSERT_NE(second_server, nullptr);
@@ -346,11 +352,7 @@ TEST_F(WriteTurnsOfAListenerTest, AConnectionThatIsNeverReadLosesItsTurn) {
 }
 
 TEST_F(WriteTurnsOfAListenerTest, AConnectionThatEndsGivesItsTurnAway) {
-  options_.clients.write_turns_per_client = 1;
-  Start();
-  const auto other_client = Connect(2);
-  const auto other_server = Next();
-  ASSERT_NE(other_server, nullptr);
+  StartWithAnotherClient();
   auto [first, first_server] = BeginAndRead();
   auto [second, second_server] = BeginAndRead();
   const auto [third, third_server] = BeginAndRead();
