@@ -6,20 +6,20 @@
 #include <map>
 #include <set>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "model_store/store_directory.h"
 
 namespace lmserve {
 
 // What a store directory had of a model when it was read. A plain value, so
 // that a thread that may hang reads it and another one decides what to load.
 struct ModelScan {
-  std::vector<uint64_t> versions;  // ascending, see ReadVersions()
-  std::string identity;            // see IdentifyDirectory()
+  VersionListing listing;
   // See ReadAliases().
-  absl::StatusOr<std::map<std::string, uint64_t>> aliases;
+  absl::StatusOr<std::map<std::string, uint64_t>> aliases =
+      std::map<std::string, uint64_t>();
   std::map<uint64_t, std::string> stamps;  // see StampVersion()
 };
 

@@ -27,8 +27,9 @@ ModelVersions::ModelVersions(Options options) : options_(std::move(options)) {}
 absl::Status ModelVersions::CheckScan(
     const absl::StatusOr<ModelScan>& scan) const {
   if (!scan.ok()) return scan.status();
-  if (scan->versions.empty() && !scan->identity.empty() &&
-      scan->identity != disk_.identity && !loaded().empty()) {
+  const VersionListing& found = scan->listing;
+  if (found.versions.empty() && !found.identity.empty() &&
+      found.identity != disk_.listing.identity && !loaded().empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         name_,
         ": expected versions, found another directory without any: what "
@@ -47,7 +48,8 @@ void ModelVersions::SetScan(absl::StatusOr<ModelScan> scan) {
   }
   disk_ = *std::move(scan);
   for (auto& entry : versions_) entry.second.is_gone = true;
-  for (uint64_t number : disk_.versions) versions_[number].is_gone = false;
+  for (uint64_t number : disk_.listing.versions)
+    versions_[number].is_gone = false;
   for (const auto& entry : disk_.stamps) unstamped_.erase(entry.first);
 }
 

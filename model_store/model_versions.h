@@ -161,11 +161,7 @@ class ModelVersions {
   const std::string& name_ = options_.name;
   // Why the last scan counts for nothing.
   absl::Status scanned_ = absl::UnavailableError("not read yet");
-  ModelScan disk_ = {  // the last scan that counts
-      {},
-      {},
-      std::map<std::string, uint64_t>(),
-      {}};
+  ModelScan disk_;                // the last scan that counts
   std::set<uint64_t> unstamped_;  // wanted, but disk_ has no stamp of them
   bool needs_scan_ = false;
   std::map<uint64_t, Version> versions_;

@@ -138,12 +138,11 @@ absl::Status CheckAliasIs(const std::map<std::string, uint64_t>& aliases,
 }
 
 absl::Status NoSuchModel(const std::string& store, absl::string_view name) {
-  const absl::StatusOr<std::vector<std::string>> names =
-      ListPossibleModels(store);
-  if (!names.ok()) return names.status();
+  const absl::StatusOr<ModelListing> models = ListPossibleModels(store);
+  if (!models.ok()) return models.status();
   return absl::NotFoundError(absl::StrCat(
       "model '", name,
-      "' is not in the store; found: ", absl::StrJoin(*names, ", ")));
+      "' is not in the store; found: ", absl::StrJoin(models->names, ", ")));
 }
 
 // Points an alias to a version; without a version, removes it.

@@ -162,11 +162,11 @@ absl::Status Plan(const std::string& store, absl::string_view name,
   }
   absl::Status status = AddRerankers(store, name, &uses);
   if (!status.ok()) return status;
-  const absl::StatusOr<std::vector<uint64_t>> versions =
-      ReadVersions(store, name);
-  if (!versions.ok()) return versions.status();
+  const absl::StatusOr<VersionListing> found = ReadVersions(store, name);
+  if (!found.ok()) return found.status();
+  const std::vector<uint64_t>& versions = found->versions;
   size_t kept = 0;
-  for (auto version = versions->rbegin(); version != versions->rend();
+  for (auto version = versions.rbegin(); version != versions.rend();
        ++version) {
     absl::Status complete =
         CheckIsComplete(absl::StrCat(store, "/", name, "/", *version));
@@ -217,10 +217,9 @@ absl::Status RemoveVersions(const std::string& store, absl::string_view name,
   *removal = VersionRemoval();
   absl::Status status = CheckModelName(name);
   if (!status.ok()) return status;
-  const absl::StatusOr<std::vector<uint64_t>> versions =
-      ReadVersions(store, name);
-  if (!versions.ok()) return versions.status();
-  if (versions->empty()) return FindVersion(store, name).status();
+  const absl::StatusOr<VersionListing> found = ReadVersions(store, name);
+  if (!found.ok()) return found.status();
+  if (found->versions.empty()) return FindVersion(store, name).status();
   if (options.keep == 0) {
     return absl::InvalidArgumentError(
         "keep: expected at least 1 version to keep, found 0");

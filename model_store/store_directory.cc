@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/store_directory.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -25,24 +30,96 @@ namespace {
 // without looking at the targets.
 enum class Links { kToDirectories, kAll };
 
-// Returns the names of the directories in a directory, and those of links.
-absl::StatusOr<std::vector<std::string>> ListDirectories(
-    const std::string& directory, Links links) {
-  std::error_code error;
-  std::filesystem::directory_iterator entry(directory, error);
-  std::vector<std::string> names;
-  for (const auto end = std::filesystem::directory_iterator();
-       !error && entry != end; entry.increment(error)) {
-    std::error_code ignored;
-    const bool is_link = entry->is_symlink(ignored);
-    if ((is_link && links == Links::kAll) || entry->is_directory(ignored) ||
-        (is_link && !entry->exists(ignored))) {
-      names.push_back(entry->path().filename().string());
-    }
+// An open directory. It stays the same directory when its path gets another
+// meaning, so that what is found in it belongs together.
+class Directory {
+ public:
+  static absl::StatusOr<Directory> Open(const std::string& path) {
+    return Open(AT_FDCWD, path, path);
   }
-  if (error) return absl::ErrnoToStatus(error.value(), directory);
-  return names;
-}
+
+  // Opens a directory in this one.
+  absl::StatusOr<Directory> OpenChild(const std::string& name) const {
+    return Open(descriptor(), name, absl::StrCat(path_, "/", name));
+  }
+
+  // Whether there is no entry of this name, or a link to a file.
+  bool HasNoChild(const std::string& name) const {
+    struct stat info;
+    if (fstatat(descriptor(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return errno == ENOENT;
+    }
+    return S_ISLNK(info.st_mode) &&
+           fstatat(descriptor(), name.c_str(), &info, 0) == 0 &&
+           !S_ISDIR(info.st_mode);
+  }
+  absl::StatusOr<std::string> Identity() const {
+    struct stat info;
+    if (fstat(descriptor(), &info) != 0) {
+      return absl::ErrnoToStatus(errno, path_);
+    }
+    return absl::StrCat(info.st_dev, " ", info.st_ino);
+  }
+
+  // Returns the names of the directories in it, and those of links.
+  absl::StatusOr<std::vector<std::string>> ListDirectories(Links links) {
+    std::vector<std::string> names;
+    for (;;) {
+      errno = 0;
+      const dirent* const entry = readdir(stream_.get());
+      if (entry == nullptr) break;
+      const absl::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (IsListed(*entry, links)) names.emplace_back(name);
+    }
+    if (errno != 0) return absl::ErrnoToStatus(errno, path_);
+    return names;
+  }
+
+ private:
+  struct Close {
+    void operator()(DIR* stream) const { closedir(stream); }
+  };
+
+  Directory(std::string path, DIR* stream)
+      : path_(std::move(path)), stream_(stream) {}
+
+  static absl::StatusOr<Directory> Open(int parent, const std::string& name,
+                                        const std::string& path) {
+    const int descriptor =
+        openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return absl::ErrnoToStatus(errno, path);
+    DIR* const stream = fdopendir(descriptor);
+    if (stream != nullptr) return Directory(path, stream);
+    const int error = errno;
+    close(descriptor);
+    return absl::ErrnoToStatus(error, path);
+  }
+
+  int descriptor() const { return dirfd(stream_.get()); }
+
+  // Looks at an entry itself only if the listing does not have its type,
+  // because a file system that is mounted there may hang.
+  bool IsListed(const dirent& entry, Links links) const {
+    struct stat info;
+    bool is_link = entry.d_type == DT_LNK;
+    if (entry.d_type == DT_UNKNOWN) {
+      if (fstatat(descriptor(), entry.d_name, &info, AT_SYMLINK_NOFOLLOW) !=
+          0) {
+        return false;
+      }
+      is_link = S_ISLNK(info.st_mode);
+      if (!is_link) return S_ISDIR(info.st_mode);
+    }
+    if (!is_link) return entry.d_type == DT_DIR;
+    if (links == Links::kAll) return true;
+    return fstatat(descriptor(), entry.d_name, &info, 0) != 0 ||
+           S_ISDIR(info.st_mode);
+  }
+
+  std::string path_;  // for messages
+  std::unique_ptr<DIR, Close> stream_;
+};
 
 // Returns a text that changes when the file changes. It includes the mode,
 // because a change of permissions can make the file readable.
@@ -54,47 +131,24 @@ std::string Stamp(const std::string& path) {
                       info.st_mtim.tv_nsec, "\n");
 }
 
-absl::StatusOr<std::vector<std::string>> ListNames(const std::string& store,
-                                                   Links links) {
+absl::StatusOr<ModelListing> ListModels(const std::string& store, Links links) {
+  absl::StatusOr<Directory> directory = Directory::Open(store);
+  if (!directory.ok()) return directory.status();
   absl::StatusOr<std::vector<std::string>> names =
-      ListDirectories(store, links);
-  if (!names.ok()) return names;
-  names->erase(std::remove_if(names->begin(), names->end(),
-                              [](const std::string& name) {
-                                return !CheckModelName(name).ok();
-                              }),
-               names->end());
-  std::sort(names->begin(), names->end());
-  return names;
-}
-
-}  // namespace
-
-absl::StatusOr<std::vector<std::string>> ListModelNames(
-    const std::string& store) {
-  return ListNames(store, Links::kToDirectories);
-}
-
-absl::StatusOr<std::vector<std::string>> ListPossibleModels(
-    const std::string& store) {
-  return ListNames(store, Links::kAll);
-}
-
-absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
-                                                   absl::string_view name) {
-  const std::string directory = absl::StrCat(store, "/", name);
-  const absl::StatusOr<std::vector<std::string>> names =
-      ListDirectories(directory, Links::kToDirectories);
-  std::vector<uint64_t> versions;
-  std::error_code ignored;
-  const bool is_link = std::filesystem::is_symlink(directory, ignored);
-  if (absl::IsNotFound(names.status()) && !is_link) return versions;
-  const bool leads_to_file = is_link &&
-                             std::filesystem::exists(directory, ignored) &&
-                             !std::filesystem::is_directory(directory, ignored);
-  if (!names.ok() && leads_to_file) return versions;
+      directory->ListDirectories(links);
   if (!names.ok()) return names.status();
-  for (const std::string& text : *names) {
+  absl::StatusOr<std::string> identity = directory->Identity();
+  if (!identity.ok()) return identity.status();
+  std::erase_if(*names, [](const std::string& name) {
+    return !CheckModelName(name).ok();
+  });
+  std::sort(names->begin(), names->end());
+  return ModelListing{*std::move(names), *std::move(identity)};
+}
+
+std::vector<uint64_t> VersionNumbers(const std::vector<std::string>& names) {
+  std::vector<uint64_t> versions;
+  for (const std::string& text : names) {
     uint64_t version;
     // Rejects a sign and leading zeros.
     if (absl::SimpleAtoi(text, &version) && version > 0 &&
@@ -106,11 +160,48 @@ absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
   return versions;
 }
 
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> ListModelNames(
+    const std::string& store) {
+  absl::StatusOr<ModelListing> listing =
+      ListModels(store, Links::kToDirectories);
+  if (!listing.ok()) return listing.status();
+  return std::move(listing->names);
+}
+
+absl::StatusOr<ModelListing> ListPossibleModels(const std::string& store) {
+  return ListModels(store, Links::kAll);
+}
+
+absl::StatusOr<VersionListing> ReadVersions(const std::string& store,
+                                            absl::string_view name) {
+  const absl::StatusOr<Directory> parent = Directory::Open(store);
+  if (!parent.ok()) return parent.status();
+  absl::StatusOr<std::string> store_identity = parent->Identity();
+  if (!store_identity.ok()) return store_identity.status();
+  VersionListing listing = {.versions = {},
+                            .store_identity = *std::move(store_identity)};
+  absl::StatusOr<Directory> directory = parent->OpenChild(std::string(name));
+  if (!directory.ok()) {
+    if (parent->HasNoChild(std::string(name))) return listing;
+    return directory.status();
+  }
+  const absl::StatusOr<std::vector<std::string>> names =
+      directory->ListDirectories(Links::kToDirectories);
+  if (!names.ok()) return names.status();
+  absl::StatusOr<std::string> identity = directory->Identity();
+  if (!identity.ok()) return identity.status();
+  listing.versions = VersionNumbers(*names);
+  listing.identity = *std::move(identity);
+  return listing;
+}
+
 std::vector<uint64_t> ListVersions(const std::string& store,
                                    absl::string_view name) {
-  const absl::StatusOr<std::vector<uint64_t>> versions =
-      ReadVersions(store, name);
-  return versions.ok() ? *versions : std::vector<uint64_t>();
+  absl::StatusOr<VersionListing> listing = ReadVersions(store, name);
+  if (!listing.ok()) return {};
+  return std::move(listing->versions);
 }
 
 std::string StampVersion(const std::string& store, absl::string_view name,
@@ -129,12 +220,6 @@ std::string StampVersion(const std::string& store, absl::string_view name,
                     Stamp(absl::StrCat(directory, "/", file)));
   }
   return stamp;
-}
-
-std::string IdentifyDirectory(const std::string& directory) {
-  struct stat info;
-  if (stat(directory.c_str(), &info) != 0) return "";
-  return absl::StrCat(info.st_dev, " ", info.st_ino);
 }
 
 absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(

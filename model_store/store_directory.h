@@ -23,16 +23,30 @@ namespace lmserve {
 absl::StatusOr<std::vector<std::string>> ListModelNames(
     const std::string& store);
 
+// An identity is a text that differs for different directories, even of the
+// same path: the numbers of the file system and of the inode.
+
+struct ModelListing {
+  std::vector<std::string> names;  // of the models, sorted
+  std::string identity;            // of the directory that has them
+};
+
 // The same, and the names of all links, without looking at their targets, which
 // may be on a file system that hangs.
-absl::StatusOr<std::vector<std::string>> ListPossibleModels(
-    const std::string& store);
+absl::StatusOr<ModelListing> ListPossibleModels(const std::string& store);
 
-// Returns the versions of a model in ascending order; none if the model does
-// not exist, or is a link to a file. Fails if the model's directory cannot be
-// read.
-absl::StatusOr<std::vector<uint64_t>> ReadVersions(const std::string& store,
-                                                   absl::string_view name);
+struct VersionListing {
+  std::vector<uint64_t> versions;  // ascending
+  // Of the model's directory; empty if the model does not exist.
+  std::string identity = {};
+  // Of the store's directory in which the model was looked for.
+  std::string store_identity = {};
+};
+
+// Returns the versions of a model; none if the model does not exist, or is a
+// link to a file. Fails if the store or the model's directory cannot be read.
+absl::StatusOr<VersionListing> ReadVersions(const std::string& store,
+                                            absl::string_view name);
 
 // Like ReadVersions(), but returns none if the directory cannot be read.
 std::vector<uint64_t> ListVersions(const std::string& store,
@@ -42,11 +56,6 @@ std::vector<uint64_t> ListVersions(const std::string& store,
 // size, modification time, mode and inode number of each file. Never empty.
 std::string StampVersion(const std::string& store, absl::string_view name,
                          uint64_t version);
-
-// Returns a text that differs for different directories, even of the same path:
-// the numbers of the file system and of the inode. Empty if the directory does
-// not exist or its attributes cannot be read.
-std::string IdentifyDirectory(const std::string& directory);
 
 // Returns the aliases of a model and the versions that they stand for.
 // DATA_LOSS if aliases.json is not valid or has more than 1 MiB. It may be a

@@ -53,22 +53,16 @@ std::shared_ptr<const StoreLoader::Sweep> StoreLoader::BeginSweep(
   const auto sweep = std::make_shared<Sweep>();
   if (skips_pending && pending_.count("") > 0) return sweep;
   ++sweep->left;
-  Run<Listing>(
-      "",
-      [directory = directory_]() -> absl::StatusOr<Listing> {
-        absl::StatusOr<std::vector<std::string>> names =
-            ListPossibleModels(directory);
-        if (!names.ok()) return names.status();
-        return Listing{*std::move(names), IdentifyDirectory(directory)};
-      },
-      [this, skips_pending, sweep](absl::StatusOr<Listing> listing) {
+  Run<ModelListing>(
+      "", [directory = directory_] { return ListPossibleModels(directory); },
+      [this, skips_pending, sweep](absl::StatusOr<ModelListing> listing) {
         OnListed(listing, skips_pending, sweep);
         --sweep->left;
       });
   return sweep;
 }
 
-void StoreLoader::OnListed(const absl::StatusOr<Listing>& listing,
+void StoreLoader::OnListed(const absl::StatusOr<ModelListing>& listing,
                            bool skips_pending,
                            const std::shared_ptr<Sweep>& sweep) {
   sweep->status = CheckStore(listing);
@@ -87,7 +81,8 @@ void StoreLoader::OnListed(const absl::StatusOr<Listing>& listing,
 
 // Checks that a store without models is still the same directory as before: a
 // directory in which a file system was mounted is another one afterwards.
-absl::Status StoreLoader::CheckStore(const absl::StatusOr<Listing>& listing) {
+absl::Status StoreLoader::CheckStore(
+    const absl::StatusOr<ModelListing>& listing) {
   if (!listing.ok()) return listing.status();
   if (listing->names.empty() && listing->identity != identity_ &&
       !published_->models.empty()) {
@@ -117,10 +112,24 @@ void StoreLoader::Scan(const std::string& name,
         return ScanModel(directory, name, follow_links, stamped);
       },
       [this, name, sweep](absl::StatusOr<ModelScan> scan) {
-        GetModel(name).SetScan(std::move(scan));
+        SetScan(name, std::move(scan));
         OnLoaded(name);
         if (sweep != nullptr) --sweep->left;
       });
+}
+
+// A model that is missing is gone only if it was looked for in the directory
+// that the store is known to be. Otherwise the store itself is missing: its
+// file system was unmounted, or someone moves it.
+void StoreLoader::SetScan(const std::string& name,
+                          absl::StatusOr<ModelScan> scan) {
+  if (scan.ok() && scan->listing.identity.empty() &&
+      scan->listing.store_identity != identity_) {
+    scan = absl::FailedPreconditionError(
+        absl::StrCat(directory_, ": expected the directory that has ", name,
+                     ", found another one without it: what was loaded stays"));
+  }
+  GetModel(name).SetScan(std::move(scan));
 }
 
 uint64_t StoreLoader::RunOnModel(
@@ -142,7 +151,7 @@ uint64_t StoreLoader::RunOnModel(
       },
       [this, name, then = std::move(then)](absl::StatusOr<Result> result) {
         if (!result.ok()) return then(result.status());
-        GetModel(name).SetScan(std::move(result->second));
+        SetScan(name, std::move(result->second));
         then(result->first);
         OnLoaded(name);
       });

@@ -143,12 +143,6 @@ class StoreLoader {
   void AllowLoading(const std::string& name, uint64_t version);
 
  private:
-  // What a store directory has.
-  struct Listing {
-    std::vector<std::string> names;  // see ListPossibleModels()
-    std::string identity;            // see IdentifyDirectory()
-  };
-
   // Runs work on the disk, and then `then` with its result.
   template <typename Result>
   uint64_t Run(const std::string& name,
@@ -156,10 +150,11 @@ class StoreLoader {
                std::function<void(absl::StatusOr<Result>)> then);
   ModelVersions& GetModel(const std::string& name);
   std::set<uint64_t> VersionsToStamp(const std::string& name) const;
-  absl::Status CheckStore(const absl::StatusOr<Listing>& listing);
-  void OnListed(const absl::StatusOr<Listing>& listing, bool skips_pending,
+  absl::Status CheckStore(const absl::StatusOr<ModelListing>& listing);
+  void OnListed(const absl::StatusOr<ModelListing>& listing, bool skips_pending,
                 const std::shared_ptr<Sweep>& sweep);
   void Scan(const std::string& name, const std::shared_ptr<Sweep>& sweep);
+  void SetScan(const std::string& name, absl::StatusOr<ModelScan> scan);
   void RefreshModel(const std::string& name);
   void RefreshMembers();
   absl::Status DoesNotAnswer() const;
@@ -174,7 +169,7 @@ class StoreLoader {
   const std::string& directory_ = options_.directory;
   const VersionPolicy& policy_ = options_.policy;
   const Hooks hooks_;
-  std::string identity_;  // of the directory, see IdentifyDirectory()
+  std::string identity_;  // of the directory when it was last listed
   std::map<std::string, ModelVersions> models_;
   absl::Status problem_;  // why the store directory cannot be read
   // How much work on the disk is pending, by name as in Hooks::run.

@@ -50,11 +50,11 @@ TEST_F(StoreDirectoryTest, PossibleModelsAreDirectoriesAndAllLinks) {
   std::filesystem::create_symlink(store_.File("file"), store_.File("to-file"));
   std::filesystem::create_symlink(store_.File("a"), store_.File("to-a"));
   std::filesystem::create_symlink("none", store_.File("to-none"));
-  EXPECT_THAT(ListPossibleModels(store_.path()).value(),
+  EXPECT_THAT(ListPossibleModels(store_.path())->names,
               ElementsAre("a", "to-a", "to-file", "to-none"));
   EXPECT_THAT(ListModelNames(store_.path()).value(),
               ElementsAre("a", "to-a", "to-none"));
-  EXPECT_THAT(ReadVersions(store_.path(), "to-file").value(), IsEmpty());
+  EXPECT_THAT(ReadVersions(store_.path(), "to-file")->versions, IsEmpty());
   EXPECT_FALSE(ReadVersions(store_.path(), "to-none").ok());
   EXPECT_FALSE(ReadVersions(store_.path(), "file").ok());
 }

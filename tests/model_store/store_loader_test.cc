@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model_store/store_loader.h"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "model_store/loaded_version.h"
+#include "tests/testing/ngram_models.h"
+#include "tests/testing/temporary_directory.h"
+
+namespace lmserve {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Key;
+using testing::StartsWith;
+
+// A loader whose work on the disk waits until the test runs it.
+class StoreLoaderTest : public testing::Test {
+ protected:
+  StoreLoaderTest()
+      : store_(directory_.File("store")),
+        loader_({.directory = store_,
+                 .policy = {},
+                 .follow_links = false,
+                 .disk_patience = std::chrono::seconds(1)},
+                {.load =
+                     [this](const std::string& name, uint64_t version,
+                            const std::string&) {
+                       return LoadModel(store_, name, version);
+                     },
+                 .run =
+                     [this](const std::string&, StoreLoader::DiskTask task) {
+                       work_.push_back(std::move(task));
+                       return uint64_t{0};
+                     },
+                 .cancel = [](const std::string&, uint64_t) { return false; },
+                 .hangs = [](const std::string&) { return false; },
+                 .publish = [this](std::shared_ptr<const ServedModels> served) {
+                   served_ = std::move(served);
+                 }}) {}
+
+  void RunNext() {
+    const StoreLoader::DiskTask task = std::move(work_.front());
+    work_.pop_front();
+    task()();
+  }
+
+  void RunAll() {
+    while (!work_.empty()) RunNext();
+  }
+
+  // Ends a sweep and returns its status.
+  absl::Status Sweep() {
+    const auto sweep = loader_.BeginSweep(false);
+    RunAll();
+    return loader_.EndOf(*sweep).value();
+  }
+
+  // Returns "NAME: REASON" of each model that was refused.
+  std::vector<std::string> Refused() const {
+    std::vector<std::string> list;
+    for (const ServedModels::Refused& refused : served_->refused) {
+      if (refused.name.empty()) continue;
+      list.push_back(
+          absl::StrCat(refused.name, ": ", refused.reason.message()));
+    }
+    return list;
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string store_;
+  std::deque<StoreLoader::DiskTask> work_;
+  std::shared_ptr<const ServedModels> served_;
+  StoreLoader loader_;
+};
+
+// The store can be moved, or its file system unmounted, after it was listed and
+// while its models are scanned one after the other.
+TEST_F(StoreLoaderTest, AModelIsNotGoneBecauseTheStoreIs) {
+  PublishTinyModel(store_, "m");
+  PublishTinyModel(store_, "n");
+  ASSERT_TRUE(Sweep().ok());
+  ASSERT_EQ(served_->models.size(), 2);
+  const std::string away = directory_.File("away");
+  for (const bool is_replaced : {false, true}) {
+    loader_.BeginSweep(false);
+    RunNext();  // lists the store
+    std::filesystem::rename(store_, away);
+    if (is_replaced) std::filesystem::create_directory(store_);
+    RunAll();  // scans m and n
+    EXPECT_EQ(served_->models.size(), 2);
+    EXPECT_THAT(Refused(), ElementsAre(StartsWith("m: "), StartsWith("n: ")));
+    EXPECT_FALSE(Sweep().ok());
+    EXPECT_EQ(served_->models.size(), 2);
+    if (is_replaced) {
+      EXPECT_THAT(Refused(), Contains("m: the store: expected the directory "
+                                      "that has m, found another one without "
+                                      "it: what was loaded stays"));
+      std::filesystem::remove(store_);
+    }
+    std::filesystem::rename(away, store_);
+    EXPECT_TRUE(Sweep().ok());
+    EXPECT_THAT(Refused(), IsEmpty());
+  }
+  // In the directory that had it, a missing model is gone.
+  std::filesystem::remove_all(store_ + "/m");
+  EXPECT_TRUE(Sweep().ok());
+  EXPECT_EQ(served_->models.size(), 1);
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
+// A store can be replaced by another one, as by a new mount.
+TEST_F(StoreLoaderTest, ModelsOfAnotherStoreReplaceThoseOfTheFirst) {
+  PublishTinyModel(store_, "m");
+  ASSERT_TRUE(Sweep().ok());
+  PublishTinyModel(directory_.File("other"), "n");
+  std::filesystem::rename(store_, directory_.File("away"));
+  std::filesystem::rename(directory_.File("other"), store_);
+  EXPECT_TRUE(Sweep().ok());
+  EXPECT_THAT(served_->models, ElementsAre(Key("n")));
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace lmserve
