@@ -280,7 +280,8 @@ void AddLoadFlags(cli::App& app, ServerFlags* flags) {
   app.add_option("--max-control-frames-per-client",
                  clients.control_frames_per_second,
                  "Frames of HTTP/2 that carry no part of a request, such as "
-                 "resets and pings, to read per second of one client address")
+                 "resets and pings, to read per second of one client address, "
+                 "and a quarter of it at once")
       ->check(cli::Range(1.0, 1e9))
       ->capture_default_str()
       ->group("Load");

@@ -2,7 +2,6 @@
 #include "server/connections/client_table.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace lmserve {
@@ -15,10 +14,17 @@ constexpr double kCredit = 0.1;
 
 }  // namespace
 
-bool ClientTable::Client::EnterStream() {
-  if (++streams_ <= max_streams_) return true;
-  --streams_;
-  return false;
+bool ClientTable::Client::EnterStream(Clock::time_point now) {
+  const uint64_t streams = ++streams_;
+  if (streams > max_streams_) {
+    --streams_;
+    return false;
+  }
+  if (streams > max_streams_ / kPacedShare && !is_only_client()) {
+    const MutexLock lock(mutex_);
+    opening_time_ = std::max(opening_time_, now) + kOpeningTime;
+  }
+  return true;
 }
 
 bool ClientTable::Client::Hold(uint64_t bytes) {
@@ -31,7 +37,8 @@ bool ClientTable::Client::Charge(double frames, Clock::time_point now) {
   const MutexLock lock(mutex_);
   const std::chrono::duration<double> passed = now - allowance_time_;
   allowance_time_ = now;
-  allowance_ = std::min(rate_, allowance_ + passed.count() * rate_);
+  allowance_ =
+      std::min(kBurstSeconds * rate_, allowance_ + passed.count() * rate_);
   if (allowance_ > kCredit * rate_) credit_time_ = now;
   allowance_ -= frames;
   const double least = -rate_ * kLongestPause.count();
@@ -43,17 +50,20 @@ bool ClientTable::Client::Charge(double frames, Clock::time_point now) {
 bool ClientTable::Client::HasFullAllowance(Clock::time_point now) const {
   const MutexLock lock(mutex_);
   const std::chrono::duration<double> passed = now - allowance_time_;
-  return allowance_ + passed.count() * rate_ >= rate_;
+  return allowance_ + passed.count() * rate_ >= kBurstSeconds * rate_;
 }
 
 std::chrono::milliseconds ClientTable::Client::Pause(
     Clock::time_point now) const {
+  using Seconds = std::chrono::duration<double>;
   const MutexLock lock(mutex_);
-  if (allowance_ >= 0) return std::chrono::milliseconds(0);
-  const std::chrono::duration<double> passed = now - allowance_time_;
-  const double seconds = -allowance_ / rate_ - passed.count();
-  return std::chrono::milliseconds(
-      static_cast<int64_t>(std::ceil(std::max(0.0, seconds) * 1000)));
+  Seconds pause = opening_time_ - now;
+  if (allowance_ < 0) {
+    const Seconds passed = now - allowance_time_;
+    pause = std::max(pause, Seconds(-allowance_ / rate_) - passed);
+  }
+  return std::chrono::ceil<std::chrono::milliseconds>(
+      std::max(pause, Seconds(0)));
 }
 
 ClientTable::Ticket::Ticket(Ticket&& other) noexcept
@@ -79,7 +89,7 @@ ClientTable::Ticket ClientTable::Enter(const std::string& address) {
   if (connections_ >= limits_.connections) return ticket;
   std::unique_ptr<Client>& client = clients_[address];
   if (client == nullptr) {
-    client = std::make_unique<Client>(limits_);
+    client = std::make_unique<Client>(limits_, connected_clients_);
   }
   if (client->connections_ >= limits_.connections_per_client) return ticket;
   if (++client->connections_ == 1) ++connected_clients_;

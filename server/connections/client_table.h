@@ -22,8 +22,8 @@ struct ClientLimits {
   uint64_t streams_per_client = 1024;     // calls at once of one address
   // Frames that cost the server time or memory but carry no part of a request:
   // resets, refused streams, pings, settings, and so on; a new connection
-  // counts as some. This many per second of one address are read, and a burst
-  // of as many after a pause.
+  // counts as some. This many per second of one address are read, and after a
+  // pause a burst of Client::kBurstSeconds.
   double control_frames_per_second = 2000;
   // What gRPC may hold for messages that the server has not read, of one
   // address.
@@ -51,16 +51,31 @@ class ClientTable {
     static constexpr std::chrono::seconds kLongestPause{2};
     static constexpr std::chrono::seconds kLongestDebt{3};
 
-    explicit Client(const ClientLimits& limits)
+    // A burst of control frames costs gRPC some 0.1 ms each, and the calls of
+    // other clients wait behind it.
+    static constexpr double kBurstSeconds = 0.25;
+
+    // While other clients are connected, a client that has more than this share
+    // of the streams that it may have opens further ones at this pace, because
+    // the calls of others wait behind the start of all that come at once.
+    static constexpr uint64_t kPacedShare = 8;
+    static constexpr std::chrono::microseconds kOpeningTime{500};
+
+    Client(const ClientLimits& limits,
+           const std::atomic<uint64_t>& connected_clients)
         : max_streams_(limits.streams_per_client),
           max_unread_bytes_(limits.unread_bytes_per_client),
           write_turns_(limits.write_turns_per_client),
           rate_(limits.control_frames_per_second),
-          allowance_(rate_) {}
+          connected_clients_(connected_clients),
+          allowance_(kBurstSeconds * rate_) {}
+
+    // Whether no other client has a connection.
+    bool is_only_client() const { return connected_clients_ <= 1; }
 
     // Returns false if the client has too many streams; otherwise LeaveStream()
     // must follow.
-    bool EnterStream();
+    bool EnterStream(Clock::time_point now);
     void LeaveStream() { --streams_; }
 
     // Returns false, and counts nothing, if too many bytes are held for the
@@ -80,7 +95,7 @@ class ClientTable {
     bool HasFullAllowance(Clock::time_point now) const;
 
     // How long to wait before reading more from the client, because it sent too
-    // many control frames: at most kLongestPause.
+    // many control frames or opened too many streams: at most kLongestPause.
     std::chrono::milliseconds Pause(Clock::time_point now) const;
 
    private:
@@ -93,12 +108,15 @@ class ClientTable {
     std::atomic<uint64_t> unread_bytes_ = 0;
     uint64_t connections_ = 0;  // guarded by the mutex of the table
     const double rate_;         // control frames per second
+    const std::atomic<uint64_t>& connected_clients_;  // of the table
     mutable Mutex mutex_;
     // Control frames that may come now, as of `allowance_time_`.
     double allowance_ ABSL_GUARDED_BY(mutex_);
     Clock::time_point allowance_time_ ABSL_GUARDED_BY(mutex_);
     // When the client was last out of debt.
     Clock::time_point credit_time_ ABSL_GUARDED_BY(mutex_);
+    // When the client may open its next stream.
+    Clock::time_point opening_time_ ABSL_GUARDED_BY(mutex_);
   };
 
   // A connection that counts as long as this lives.
@@ -111,9 +129,6 @@ class ClientTable {
 
     explicit operator bool() const { return table_ != nullptr; }
     Client& client() const { return *client_; }
-
-    // Whether no other client has a connection. REQUIRES: the ticket is true.
-    bool is_only_client() const { return table_->connected_clients_ <= 1; }
 
    private:
     friend class ClientTable;

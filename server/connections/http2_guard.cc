@@ -63,6 +63,9 @@ constexpr double kEmptyMessageCost = 1;
 // that the server has caused come at once.
 constexpr uint64_t kMostPings = 16;
 
+// A client that reads an answer late updates many windows at once.
+constexpr uint64_t kMostWindowUpdates = 1024;
+
 // Of a client that floods, the connections are ended that have sent at least
 // this many control frames within a second.
 constexpr double kFlood = 20;
@@ -231,14 +234,11 @@ absl::Status Http2Guard::BeginClientFrame(const Frame& frame,
       break;
     case kSettings:
     case kPing:
+    case kWindowUpdate:
       ChargeReaction(frame, now);
       break;
     case kPushPromise:
       return absl::InvalidArgumentError("clients must not push");
-    case kWindowUpdate:
-      // Clients send one per some kilobytes that they read.
-      Charge(0.1, now);
-      break;
     default:
       Charge(1, now);
   }
@@ -307,9 +307,18 @@ void Http2Guard::ChargeReaction(const Frame& frame, Clock::time_point now) {
     }
     return SetInitialWindow(window);
   }
+  if (frame.type == kWindowUpdate) {
+    if (window_updates_ == 0) return Charge(0.1, now);
+    --window_updates_;
+    return;
+  }
   uint64_t& caused = is_ack ? ping_acks_ : pings_;
   if (caused == 0) return Charge(1, now);
   --caused;
+}
+
+void Http2Guard::AllowWindowUpdates(uint64_t frames) {
+  window_updates_ = std::min(window_updates_ + frames, kMostWindowUpdates);
 }
 
 void Http2Guard::ReadData(absl::string_view bytes, Clock::time_point now) {
@@ -386,11 +395,12 @@ void Http2Guard::OpenStream(const Frame& frame, Clock::time_point now) {
   if (header_block_bytes_ > kCheapHeaders) {
     Charge(header_block_bytes_ / double{kCheapHeaders}, now);
   }
-  if (refuses_streams_ || !client_.EnterStream()) {
+  if (refuses_streams_ || !client_.EnterStream(now)) {
     // gRPC still makes a stream for it, and ends it.
     Charge(kRefusalCost, now);
     return RefuseStream(frame.stream, kRefusedStream);
   }
+  AllowWindowUpdates(1);
   Stream& stream = streams_[frame.stream];
   stream.window = initial_window_;
   stream.last_frame = now;
@@ -517,6 +527,7 @@ void Http2Guard::EndServerFrame(const Frame& frame) {
   if (frame.type == kPing && !is_ack) ++ping_acks_;
   const bool is_answer = frame.type == kHeaders || frame.type == kData;
   if (is_answer) pings_ = std::min(pings_ + 1, kMostPings);
+  if (frame.type == kData) AllowWindowUpdates(2);
   // gRPC ends a stream with the HEADERS that have the status, in one frame or
   // with CONTINUATION frames; or with RST_STREAM.
   if (frame.type == kRstStream ||

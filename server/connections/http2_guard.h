@@ -139,8 +139,10 @@ class Http2Guard {
   // can stop reading from a client that exceeds the window of a stream, and
   // does not notice then that the client closes the connection.
   absl::Status TakeWindow(size_t bytes, Stream* stream);
-  // Counts acknowledgments and pings, as far as the server has not caused them.
+  // Counts acknowledgments, pings and window updates, as far as the server or
+  // the calls have not caused them.
   void ChargeReaction(const Frame& frame, Clock::time_point now);
+  void AllowWindowUpdates(uint64_t frames);
   void ReadData(absl::string_view bytes, Clock::time_point now);
   void EndData(const Frame& frame, Clock::time_point now);
   void EndClientFrame(const Frame& frame, Clock::time_point now);
@@ -188,6 +190,10 @@ class Http2Guard {
   // acknowledgments of pings, and a ping for each frame of an answer, with
   // which clients measure the bandwidth.
   uint64_t ping_acks_ = 0, pings_ = 0;
+  // Window updates that cost nothing: one for each call, whose window clients
+  // of gRPC open for the answer, and two for each frame of data of the server,
+  // for the stream and for the connection.
+  uint64_t window_updates_ = 0;
   // The server's SETTINGS frames that the client has not acknowledged, with
   // their initial windows. A larger window holds at once. A smaller one holds
   // from the acknowledgment on, because the client does not know it before.

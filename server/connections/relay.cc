@@ -224,7 +224,7 @@ class RelayOver final : public Relay,
     if (is_closed_ || writes_server_ || to_server_.empty()) return;
     writes_server_ = true;
     since_turn_ += to_server_.size();
-    if (since_turn_ < kSmallWrite || ticket_.is_only_client()) {
+    if (since_turn_ < kSmallWrite || ticket_.client().is_only_client()) {
       return WriteServerNow();
     }
     const bool begun = ticket_.client().write_turns().Begin(
