@@ -4,8 +4,10 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "command_line/cli.h"
+#include "models/neural/products.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/neural/batches.h"
 #include "trainer/neural/network_trainer.h"
@@ -24,12 +26,17 @@ struct NeuralOptions {
   std::string schedule = "plateau";
   std::string optimizer = "adam";
   std::string precision = "float";
-  std::string cutoffs;  // --adaptive; empty: a full softmax
+  std::string products = "float";  // see ReadProducts()
+  std::string cutoffs;             // --adaptive; empty: a full softmax
 };
 
 // Adds these options. Values that the command set in *options before are the
 // defaults.
 void AddNeuralOptions(cli::App& command, NeuralOptions* options);
+
+// Returns the value of --products. FAILED_PRECONDITION if the processor has no
+// instructions for it.
+absl::StatusOr<ProductPrecision> ReadProducts(const NeuralOptions& options);
 
 // Adds --cell and --nonlinearity.
 void AddCellOptions(cli::App& command, std::string* cell,

@@ -39,6 +39,7 @@ std::map<std::string, std::string> Properties(
     if (n.identity) properties["start"] = "identity";
   }
   if (!options.cutoffs.empty()) properties["adaptive"] = options.cutoffs;
+  if (options.products != "float") properties["products"] = options.products;
   return properties;
 }
 
@@ -51,6 +52,9 @@ absl::Status CompleteNetwork(const Vocabulary& vocabulary,
       ParseCutoffs(options->cutoffs, vocabulary,
                    NeverPredicted(vocabulary, network.stack.bidirectional));
   if (!cutoffs.ok()) return cutoffs.status();
+  const absl::StatusOr<ProductPrecision> products = ReadProducts(*options);
+  if (!products.ok()) return products.status();
+  network.stack.products = *products;
   network.vocabulary = vocabulary.size();
   network.never = vocabulary.begin_sentence();
   network.cutoffs = *std::move(cutoffs);

@@ -49,6 +49,7 @@ std::map<std::string, std::string> Properties(
   };
   if (n.cell == Cell::kRnn) properties["nonlinearity"] = options.nonlinearity;
   if (!options.cutoffs.empty()) properties["adaptive"] = options.cutoffs;
+  if (options.products != "float") properties["products"] = options.products;
   return properties;
 }
 
@@ -56,6 +57,9 @@ std::map<std::string, std::string> Properties(
 // options contradict each other.
 absl::Status CompleteNetwork(TranslationCommandOptions* options) {
   TranslationNetworkOptions& network = options->network;
+  const absl::StatusOr<ProductPrecision> products = ReadProducts(*options);
+  if (!products.ok()) return products.status();
+  network.products = *products;
   network.cell = *ParseCell(options->cell);
   network.activation = *ParseActivation(options->nonlinearity);
   if (network.embedding == 0) network.embedding = network.units;

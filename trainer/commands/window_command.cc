@@ -31,6 +31,7 @@ std::map<std::string, std::string> Properties(
       {"dropout", absl::StrCat(network.dropout)},
   };
   if (!options.cutoffs.empty()) properties["adaptive"] = options.cutoffs;
+  if (options.products != "float") properties["products"] = options.products;
   return properties;
 }
 
@@ -44,7 +45,10 @@ absl::Status Train(WindowCommandOptions options) {
                    NeverPredicted(vocabulary, /*bidirectional=*/false));
   if (!cutoffs.ok()) return cutoffs.status();
   const WordId begin = vocabulary.begin_sentence();
+  const absl::StatusOr<ProductPrecision> products = ReadProducts(options);
+  if (!products.ok()) return products.status();
   WindowNetworkOptions& network = options.network;
+  network.products = *products;
   network.vocabulary = vocabulary.size();
   network.never = begin;
   network.cutoffs = *std::move(cutoffs);

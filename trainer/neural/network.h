@@ -109,6 +109,7 @@ struct TranslationNetworkOptions {
   // The output weights are the embeddings of the decoder. REQUIRES: reads_word
   bool tied = false;
   double dropout = 0;
+  ProductPrecision products = ProductPrecision::kFloat;  // but of attention
   double initial_range = 0.1;  // of the embeddings and the output weights
   Cutoffs cutoffs;
 };
@@ -127,6 +128,7 @@ struct WindowNetworkOptions {
   size_t hidden = 0;    // number of hidden units
   bool direct = false;  // whether embeddings are connected to the output (W3)
   double dropout = 0;   // of the embeddings and of the hidden layer
+  ProductPrecision products = ProductPrecision::kFloat;  // of the output layer
   Cutoffs cutoffs;
 };
 

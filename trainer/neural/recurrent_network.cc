@@ -23,7 +23,8 @@ class RecurrentNetwork final : public Network<T> {
                     : layout_.AddMatrix(std::string(kOutputTensor),
                                         options.vocabulary, stack_.outputs())),
         loss_(options.vocabulary, options.cutoffs, options.never,
-              {{stack_.outputs(), output_}}, &layout_) {}
+              {{stack_.outputs(), output_}}, &layout_, options.stack.products) {
+  }
 
   std::map<std::string, std::string> Metadata() const override {
     return RecurrentMetadata(options_.stack, options_.cutoffs);

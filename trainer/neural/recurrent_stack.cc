@@ -48,7 +48,7 @@ std::map<std::string, std::string> RecurrentMetadata(
 template <typename T>
 RecurrentStack<T>::RecurrentStack(const RecurrentStackOptions& options,
                                   ParameterLayout* layout)
-    : options_(options), layout_(*layout) {
+    : options_(options), layout_(*layout), products_(options.products) {
   for (size_t layer = 0; layer < options.layers; ++layer) {
     dropouts_.emplace_back(options.dropout);
     for (size_t d = 0; d < directions(); ++d) {
@@ -155,23 +155,24 @@ void RecurrentStack<T>::ForwardDirection(const T* values, size_t layer,
     std::copy_n(bias_ih.data, gates(), run.gates.data() + r * gates());
   }
   if (inputs(layer) > 0) {
-    Gemm(Transpose::kNo, Transpose::kYes,
-         {inputs_[layer].data(), rows, inputs(layer)},
-         layout_.View(values, p.weight_ih), 1,
-         {run.gates.data(), rows, gates()});
+    products_.Gemm(Transpose::kNo, Transpose::kYes,
+                   {inputs_[layer].data(), rows, inputs(layer)},
+                   layout_.View(values, p.weight_ih), 1,
+                   {run.gates.data(), rows, gates()});
   }
   const auto bias_hh = layout_.View(values, p.bias_hh);
-  const auto weight_hh = layout_.View(values, p.weight_hh);
+  const auto weight_hh = products_.Prepare(
+      Transpose::kYes, layout_.View(values, p.weight_hh), streams_);
   for (size_t i = 0; i < steps_; ++i) {
     const size_t step = StepAt(i, reverse);
     T* recurrent = run.recurrent.data() + step * streams_ * gates();
     for (size_t s = 0; s < streams_; ++s) {
       std::copy_n(bias_hh.data, gates(), recurrent + s * gates());
     }
-    Gemm(Transpose::kNo, Transpose::kYes,
-         {run.h.data() + BlockBefore(step, reverse) * block, streams_,
-          options_.units},
-         weight_hh, 1, {recurrent, streams_, gates()});
+    products_.Gemm(Transpose::kNo,
+                   {run.h.data() + BlockBefore(step, reverse) * block, streams_,
+                    options_.units},
+                   weight_hh, 1, {recurrent, streams_, gates()});
     Step(run, step, reverse);
   }
   const size_t last = BlockAfter(StepAt(steps_ - 1, reverse), reverse);
@@ -240,7 +241,8 @@ void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
   const size_t block = streams_ * n;
   d_input_.resize(rows * gates());
   if (options_.cell == Cell::kGru) d_recurrent_.resize(rows * gates());
-  const auto weight_hh = layout_.View(values, p.weight_hh);
+  const auto weight_hh = products_.Prepare(
+      Transpose::kNo, layout_.View(values, p.weight_hh), streams_);
   const std::vector<T>& d_sums =
       options_.cell == Cell::kGru ? d_recurrent_ : d_input_;
 
@@ -258,9 +260,10 @@ void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
     }
     std::fill(next_dh.begin(), next_dh.end(), T{0});
     StepBackward(run, step, reverse, dh.data(), dc.data(), next_dh.data());
-    Gemm(Transpose::kNo, Transpose::kNo,
-         {d_sums.data() + step * streams_ * gates(), streams_, gates()},
-         weight_hh, 1, {next_dh.data(), streams_, n});
+    products_.Gemm(
+        Transpose::kNo,
+        {d_sums.data() + step * streams_ * gates(), streams_, gates()},
+        weight_hh, 1, {next_dh.data(), streams_, n});
   }
   if (d_state != nullptr) {
     d_state->h[index] = next_dh;
@@ -270,16 +273,17 @@ void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
   const MatrixView<const T> d_rec(d_sums.data(), rows, gates());
   const MatrixView<const T> old_h(
       run.h.data() + BlockBefore(0, reverse) * block, rows, n);
-  Gemm(Transpose::kYes, Transpose::kNo, d_rec, old_h, 1,
-       layout_.View(gradients, p.weight_hh));
+  products_.Gemm(Transpose::kYes, Transpose::kNo, d_rec, old_h, 1,
+                 layout_.View(gradients, p.weight_hh));
   AddColumnSums(d_input_, layout_.View(gradients, p.bias_ih));
   AddColumnSums(d_sums, layout_.View(gradients, p.bias_hh));
   if (inputs(layer) == 0) return;
   const MatrixView<const T> x(inputs_[layer].data(), rows, inputs(layer));
-  Gemm(Transpose::kYes, Transpose::kNo, d_in, x, 1,
-       layout_.View(gradients, p.weight_ih));
-  Gemm(Transpose::kNo, Transpose::kNo, d_in, layout_.View(values, p.weight_ih),
-       1, {dx->data(), rows, inputs(layer)});
+  products_.Gemm(Transpose::kYes, Transpose::kNo, d_in, x, 1,
+                 layout_.View(gradients, p.weight_ih));
+  products_.Gemm(Transpose::kNo, Transpose::kNo, d_in,
+                 layout_.View(values, p.weight_ih), 1,
+                 {dx->data(), rows, inputs(layer)});
 }
 
 template <typename T>

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/neural/output_layer.h"
+#include "models/neural/products.h"
 #include "models/neural/recurrent_layer.h"
 #include "trainer/neural/dropout.h"
 #include "trainer/neural/parameters.h"
@@ -24,6 +25,7 @@ struct RecurrentStackOptions {
   // If set, each layer has two directions; the next layer reads both outputs.
   bool bidirectional = false;
   double dropout = 0;  // of the input of every layer and of the output
+  ProductPrecision products = ProductPrecision::kFloat;
 };
 
 // Returns the metadata of a weights file that describe a network of recurrent
@@ -119,6 +121,7 @@ class RecurrentStack {
 
   const RecurrentStackOptions options_;
   const ParameterLayout& layout_;
+  Products<T> products_;
   std::vector<Parameters> parameters_;  // by layer, then by direction
   std::vector<Dropout<T>> dropouts_;    // of each layer's input; last: output
 

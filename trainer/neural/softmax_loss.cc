@@ -16,8 +16,12 @@ namespace lmserve {
 template <typename T>
 SoftmaxLoss<T>::SoftmaxLoss(WordId size, const Cutoffs& cutoffs,
                             std::optional<WordId> never,
-                            std::vector<Part> parts, ParameterLayout* layout)
-    : never_(never), parts_(std::move(parts)), layout_(*layout) {
+                            std::vector<Part> parts, ParameterLayout* layout,
+                            ProductPrecision products)
+    : never_(never),
+      parts_(std::move(parts)),
+      layout_(*layout),
+      products_(products) {
   bias_ = layout->AddVector(std::string(kOutputBiasTensor), size);
   if (!cutoffs.empty()) {
     size_t width = 0;
@@ -102,12 +106,13 @@ template <typename T>
 double SoftmaxLoss<T>::RunClass(const T* values, const Class& c,
                                 const Inputs& inputs, const Rows& rows,
                                 const Gradients* gradients) {
+  const size_t padded = products_.PaddedRows(rows.rows.size());
   Gather(inputs, rows.rows);
-  ComputeLogits(values, c, rows.rows.size());
+  ComputeLogits(values, c, padded);
   const double loss = SoftmaxRows(rows.targets, c.outputs,
                                   gradients == nullptr ? 0 : gradients->scale);
   if (gradients == nullptr) return loss;
-  AddParameterGradients(c, rows.rows.size(), gradients->parameters);
+  AddParameterGradients(c, padded, gradients->parameters);
   AddInputGradients(values, c, rows.rows, gradients->inputs);
   return loss;
 }
@@ -117,11 +122,12 @@ void SoftmaxLoss<T>::Gather(const Inputs& inputs,
                             absl::Span<const size_t> rows) {
   x_.resize(parts_.size());
   for (size_t i = 0; i < parts_.size(); ++i) {
-    x_[i].resize(rows.size() * parts_[i].width);
+    x_[i].resize(products_.PaddedRows(rows.size()) * parts_[i].width);
     T* to = x_[i].data();
     for (size_t row : rows) {
       to = std::copy_n(inputs[i].row(row), parts_[i].width, to);
     }
+    std::fill(to, x_[i].data() + x_[i].size(), T{0});
   }
 }
 
@@ -139,8 +145,8 @@ void SoftmaxLoss<T>::ComputeLogits(const T* values, const Class& c,
   }
   ForEachMatrix(c, [&](size_t part, auto weights, size_t output) {
     const auto w = weights(values);
-    Gemm(Transpose::kNo, Transpose::kYes, Features(part, rows), w, 1,
-         logits.Cols(output, w.rows));
+    products_.Gemm(Transpose::kNo, Transpose::kYes, Features(part, rows), w, 1,
+                   logits.Cols(output, w.rows));
   });
   if (!never_.has_value() || *never_ < c.begin || *never_ >= c.end) return;
   for (size_t r = 0; r < rows; ++r) {
@@ -160,6 +166,7 @@ double SoftmaxLoss<T>::SoftmaxRows(absl::Span<const size_t> targets,
     row[targets[r]] -= 1;
     for (T& value : row) value *= scale;
   }
+  std::fill(logits_.begin() + targets.size() * outputs, logits_.end(), T{0});
   return loss;
 }
 
@@ -179,8 +186,8 @@ void SoftmaxLoss<T>::AddParameterGradients(const Class& c, size_t rows,
   }
   ForEachMatrix(c, [&](size_t part, auto weights, size_t output) {
     const auto dw = weights(gradients);
-    Gemm(Transpose::kYes, Transpose::kNo, d_logits.Cols(output, dw.rows),
-         Features(part, rows), 1, dw);
+    products_.Gemm(Transpose::kYes, Transpose::kNo,
+                   d_logits.Cols(output, dw.rows), Features(part, rows), 1, dw);
   });
 }
 
@@ -188,13 +195,14 @@ template <typename T>
 void SoftmaxLoss<T>::AddInputGradients(
     const T* values, const Class& c, absl::Span<const size_t> rows,
     const std::vector<MatrixView<T>>& inputs) {
-  const MatrixView<const T> d_logits(logits_.data(), rows.size(), c.outputs);
+  const size_t padded = products_.PaddedRows(rows.size());
+  const MatrixView<const T> d_logits(logits_.data(), padded, c.outputs);
   ForEachMatrix(c, [&](size_t part, auto weights, size_t output) {
     const auto w = weights(values);
-    dx_.resize(rows.size() * parts_[part].width);
-    const MatrixView<T> dx(dx_.data(), rows.size(), parts_[part].width);
-    Gemm(Transpose::kNo, Transpose::kNo, d_logits.Cols(output, w.rows), w, 0,
-         dx);
+    dx_.resize(padded * parts_[part].width);
+    const MatrixView<T> dx(dx_.data(), padded, parts_[part].width);
+    products_.Gemm(Transpose::kNo, Transpose::kNo,
+                   d_logits.Cols(output, w.rows), w, 0, dx);
     for (size_t r = 0; r < rows.size(); ++r) {
       T* to = inputs[part].row(rows[r]);
       for (size_t k = 0; k < dx.cols; ++k) to[k] += dx.row(r)[k];

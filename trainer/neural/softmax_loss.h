@@ -9,6 +9,7 @@
 
 #include "absl/types/span.h"
 #include "models/neural/output_layer.h"
+#include "models/neural/products.h"
 #include "trainer/neural/parameters.h"
 #include "trainer/neural/random.h"
 
@@ -33,7 +34,8 @@ class SoftmaxLoss {
   // of the parts and must outlive the object. `size` is the size of the
   // vocabulary; the word `never`, if any, has probability 0.
   SoftmaxLoss(WordId size, const Cutoffs& cutoffs, std::optional<WordId> never,
-              std::vector<Part> parts, ParameterLayout* layout);
+              std::vector<Part> parts, ParameterLayout* layout,
+              ProductPrecision products = ProductPrecision::kFloat);
 
   // Sets the initial parameters: biases 0, class weights uniform in [-range,
   // range). Does not set the weights of the parts.
@@ -68,10 +70,11 @@ class SoftmaxLoss {
   std::vector<Rows> SortByClass(absl::Span<const WordId> targets) const;
   double RunClass(const T* values, const Class& c, const Inputs& inputs,
                   const Rows& rows, const Gradients* gradients);
-  // The steps of RunClass(). Gather() sets x_ to the features of the rows.
-  // ComputeLogits() sets logits_, (rows, outputs), to b + x W^T. SoftmaxRows()
-  // returns the loss and replaces logits_ by dE/d(logits). The last two compute
-  // the other gradients from that.
+  // The steps of RunClass(). Gather() sets x_ to the features of the rows, and
+  // of rows of zeros up to Products::PaddedRows(). ComputeLogits() sets
+  // logits_, (padded rows, outputs), to b + x W^T. SoftmaxRows() returns the
+  // loss and replaces logits_ by dE/d(logits), which is 0 for the rows of
+  // zeros. The last two compute the other gradients from that.
   void Gather(const Inputs& inputs, absl::Span<const size_t> rows);
   void ComputeLogits(const T* values, const Class& c, size_t rows);
   double SoftmaxRows(absl::Span<const size_t> targets, size_t outputs, T scale);
@@ -96,6 +99,7 @@ class SoftmaxLoss {
   const std::optional<WordId> never_;
   const std::vector<Part> parts_;
   const ParameterLayout& layout_;
+  Products<T> products_;
   std::vector<Class> classes_;
   size_t bias_;
   size_t class_weight_ = 0;  // (classes - 1, all features)

@@ -49,7 +49,7 @@ class TranslationNetwork final : public Network<T> {
     loss_.emplace(
         options.vocabulary, options.cutoffs, options.never,
         std::vector<typename SoftmaxLoss<T>::Part>{{options.units, output}},
-        &layout_);
+        &layout_, options.products);
   }
 
   std::map<std::string, std::string> Metadata() const override {
@@ -117,6 +117,7 @@ class TranslationNetwork final : public Network<T> {
     stack.layers = options.layers;
     stack.bidirectional = options.bidirectional;
     stack.dropout = options.dropout;
+    stack.products = options.products;
     return stack;
   }
 

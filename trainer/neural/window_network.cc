@@ -30,7 +30,7 @@ class WindowNetwork final : public Network<T> {
                                                    options.vocabulary, width())
                                : 0),
         loss_(options.vocabulary, options.cutoffs, options.never, Parts(),
-              &layout_),
+              &layout_, options.products),
         input_dropout_(options.dropout),
         hidden_dropout_(options.dropout) {}
 

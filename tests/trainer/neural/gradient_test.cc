@@ -13,7 +13,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "models/neural/products.h"
 #include "trainer/neural/network.h"
+#include "trainer/neural/random.h"
 
 namespace lmserve {
 namespace {
@@ -348,6 +350,48 @@ std::vector<Case> Cases() {
 
 INSTANTIATE_TEST_SUITE_P(Networks, GradientTest, testing::ValuesIn(Cases()),
                          [](const auto& info) { return info.param.name; });
+
+// With bf16, loss and gradients of a network are those of float up to rounding,
+// with a full and with an adaptive softmax, whose classes have few rows.
+TEST(Bf16ProductsTest, GiveNearlyTheSameLossAndGradients) {
+  if (!HasBf16Products()) GTEST_SKIP() << "the processor has no bf16";
+  Random random(1, RandomPurpose::kInitialWeights);
+  Batch batch = {.steps = 12, .streams = 20, .inputs = {}, .targets = {}};
+  for (size_t i = 0; i < batch.steps * batch.streams; ++i) {
+    batch.inputs.push_back(static_cast<WordId>(random.Uniform() * 200));
+    batch.targets.push_back(static_cast<WordId>(random.Uniform() * 200));
+  }
+  for (const Cutoffs& cutoffs : {Cutoffs{}, Cutoffs{50, 120}}) {
+    RecurrentNetworkOptions options;
+    options.vocabulary = 200;
+    options.embedding = 40;
+    options.stack.units = 48;
+    options.stack.layers = 2;
+    options.stack.bidirectional = true;
+    options.cutoffs = cutoffs;
+    std::vector<float> values, gradients[2];
+    double losses[2];
+    for (const bool is_bf16 : {false, true}) {
+      options.stack.products =
+          is_bf16 ? ProductPrecision::kBf16 : ProductPrecision::kFloat;
+      const auto network = MakeRecurrentNetwork<float>(options);
+      values.resize(network->layout().size());
+      network->Initialize(1, values.data());
+      gradients[is_bf16].resize(values.size());
+      const Network<float>::Backward backward = {1.0f / 240,
+                                                 gradients[is_bf16].data()};
+      losses[is_bf16] = network->Run(values.data(), batch, nullptr, &backward);
+    }
+    EXPECT_NEAR(losses[1] / losses[0], 1, 1e-3);
+    double product = 0, squares[2] = {0, 0};
+    for (size_t i = 0; i < values.size(); ++i) {
+      product += double{gradients[0][i]} * gradients[1][i];
+      for (int k : {0, 1}) squares[k] += std::pow(gradients[k][i], 2);
+    }
+    EXPECT_GT(product / std::sqrt(squares[0] * squares[1]), 0.9999);
+    EXPECT_NEAR(squares[1] / squares[0], 1, 0.01);
+  }
+}
 
 }  // namespace
 }  // namespace lmserve
