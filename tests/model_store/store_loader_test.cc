@@ -47,9 +47,10 @@ class StoreLoaderTest : public testing::Test {
                      },
                  .cancel = [](const std::string&, uint64_t) { return false; },
                  .hangs = [](const std::string&) { return false; },
-                 .publish = [this](std::shared_ptr<const ServedModels> served) {
-                   served_ = std::move(served);
-                 }}) {}
+                 .publish =
+                     [this](std::shared_ptr<const ServedModels> served) {
+                       served_ = std::move(served);
+                     }}) {}
 
   void RunNext() {
     const StoreLoader::DiskTask task = std::move(work_.front());
