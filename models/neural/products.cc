@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-
 namespace lmserve {
 namespace {
 
@@ -40,13 +39,11 @@ int64_t Signed(size_t size) { return static_cast<int64_t>(size); }
 dnnl::memory::desc Describe(Transpose transpose,
                             const MatrixView<const float>& m) {
   if (transpose == Transpose::kNo) {
-    return {{Signed(m.rows), Signed(m.cols)},
-            DataType::f32,
-            {Signed(m.stride), 1}};
+    return {
+        {Signed(m.rows), Signed(m.cols)}, DataType::f32, {Signed(m.stride), 1}};
   }
-  return {{Signed(m.cols), Signed(m.rows)},
-          DataType::f32,
-          {1, Signed(m.stride)}};
+  return {
+      {Signed(m.cols), Signed(m.rows)}, DataType::f32, {1, Signed(m.stride)}};
 }
 
 void* Address(const void* data) { return const_cast<void*>(data); }
@@ -59,7 +56,8 @@ bool HasBf16Products() {
 
 template <typename T>
 struct Products<T>::Packed {
-  dnnl::memory memory;
+  std::vector<std::byte> bytes;
+  dnnl::memory memory;  // a view of the bytes
 };
 
 // Rounds the operands and multiplies them by oneDNN.
@@ -73,9 +71,10 @@ class Products<T>::Bf16 {
     const dnnl::memory::desc plain = Describe(transpose, b);
     const size_t inner = plain.dims()[0], cols = plain.dims()[1];
     const Plan& plan = FindPlan(rows, inner, cols, cols, /*adds=*/true);
-    const dnnl::memory packed(plan.b, engine_);
-    Convert(plain, b.data, plan.b, packed.get_data_handle());
-    return std::make_shared<const Packed>(packed);
+    auto packed = TakeBuffer(plan.b.get_size());
+    packed->memory = dnnl::memory(plan.b, engine_, packed->bytes.data());
+    Convert(plain, b.data, plan.b, packed->bytes.data());
+    return packed;
   }
 
   void Multiply(Transpose transpose_a, MatrixView<const float> a,
@@ -87,12 +86,11 @@ class Products<T>::Bf16 {
     Convert(plain, a.data, plan.a, a_.data());
     scratch_.resize(std::max(scratch_.size(), plan.scratch.get_size()));
     const dnnl::memory packed = Repack(plan, b.memory);
-    plan.product.execute(
-        stream_,
-        {{DNNL_ARG_SRC, {plan.a, engine_, a_.data()}},
-         {DNNL_ARG_WEIGHTS, packed},
-         {DNNL_ARG_DST, {plan.c, engine_, c.data}},
-         {DNNL_ARG_SCRATCHPAD, {plan.scratch, engine_, scratch_.data()}}});
+    plan.product.execute(stream_, {{DNNL_ARG_SRC, {plan.a, engine_, a_.data()}},
+                                   {DNNL_ARG_WEIGHTS, packed},
+                                   {DNNL_ARG_DST, {plan.c, engine_, c.data}},
+                                   {DNNL_ARG_SCRATCHPAD,
+                                    {plan.scratch, engine_, scratch_.data()}}});
     stream_.wait();
   }
 
@@ -131,6 +129,19 @@ class Products<T>::Bf16 {
     return plan;
   }
 
+  // Returns a buffer that no operand uses. Fresh memory would cost a page fault
+  // every 4 KiB.
+  std::shared_ptr<Packed> TakeBuffer(size_t size) {
+    for (const std::shared_ptr<Packed>& buffer : buffers_) {
+      if (buffer.use_count() == 1 && buffer->bytes.size() >= size) {
+        return buffer;
+      }
+    }
+    buffers_.push_back(std::make_shared<Packed>());
+    buffers_.back()->bytes.resize(size);
+    return buffers_.back();
+  }
+
   void Convert(const dnnl::memory::desc& from, const void* data,
                const dnnl::memory::desc& to, void* result) {
     dnnl::memory source(from, engine_, Address(data));
@@ -152,6 +163,7 @@ class Products<T>::Bf16 {
   const dnnl::engine engine_;
   dnnl::stream stream_;
   std::map<Shape, Plan> plans_;
+  std::vector<std::shared_ptr<Packed>> buffers_;
   std::vector<std::byte> a_, scratch_;
 };
 

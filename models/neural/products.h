@@ -37,9 +37,8 @@ class Products {
   Operand Prepare(Transpose transpose_b, MatrixView<const T> b, size_t rows);
 
   // c = op(a) op(b) + beta c, see lmserve::Gemm(). beta is 0 or 1.
-  void Gemm(Transpose transpose_a, Transpose transpose_b,
-            MatrixView<const T> a, MatrixView<const T> b, T beta,
-            MatrixView<T> c);
+  void Gemm(Transpose transpose_a, Transpose transpose_b, MatrixView<const T> a,
+            MatrixView<const T> b, T beta, MatrixView<T> c);
   void Gemm(Transpose transpose_a, MatrixView<const T> a, const Operand& b,
             T beta, MatrixView<T> c);
 

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "models/neural/kernels.h"
 #include "models/neural/linear.h"
+#include "models/neural/products.h"
 #include "models/neural/recurrent_model.h"
 #include "trainer/neural/network.h"
 #include "trainer/neural/optimizer.h"
@@ -102,12 +103,19 @@ std::vector<WordId> RandomWords(size_t n, WordId vocabulary, uint64_t seed) {
   return words;
 }
 
-// One update of an LSTM (2 layers of 200 units, 10,000 words) with 20 streams
-// of 35 words on one thread.
+// One update of an LSTM (2 layers, 10,000 words) with 20 streams of 35 words on
+// one thread.
 void TrainLstm(benchmark::State& state) {
-  constexpr size_t kUnits = 200, kWords = 10'000, kStreams = 20, kSteps = 35;
+  constexpr size_t kWords = 10'000, kStreams = 20, kSteps = 35;
   constexpr size_t kRows = kStreams * kSteps;
-  const auto network = MakeRecurrentNetwork<float>(Lstm(kWords, kUnits));
+  const auto units = static_cast<size_t>(state.range(0));
+  const auto precision = static_cast<ProductPrecision>(state.range(1));
+  if (precision == ProductPrecision::kBf16 && !HasBf16Products()) {
+    return state.SkipWithError("the processor has no bf16");
+  }
+  RecurrentNetworkOptions options = Lstm(kWords, units);
+  options.stack.products = precision;
+  const auto network = MakeRecurrentNetwork<float>(options);
   const ParameterLayout& layout = network->layout();
   Optimizer optimizer(OptimizerKind::kSgd, 0, layout);
   std::vector<float> values(layout.size()), gradients(layout.size());
@@ -115,14 +123,14 @@ void TrainLstm(benchmark::State& state) {
   const Batch batch = {kSteps, kStreams, RandomWords(kRows, kWords, 1),
                        RandomWords(kRows, kWords, 2)};
   const double products = ProductSeconds({
-      {kRows, kUnits, 4 * kUnits, 2},              // x W_ih, both layers
-      {kStreams, kUnits, 4 * kUnits, 2 * kSteps},  // h W_hh, per step
-      {kStreams, 4 * kUnits, kUnits, 2 * kSteps},  // and back
-      {kRows, 4 * kUnits, kUnits, 2},              // dx
-      {4 * kUnits, kRows, kUnits, 4},              // dW_ih, dW_hh
-      {kRows, kUnits, kWords, 1},                  // the logits
-      {kRows, kWords, kUnits, 1},                  // and back
-      {kWords, kRows, kUnits, 1},                  // dW
+      {kRows, units, 4 * units, 2},              // x W_ih, both layers
+      {kStreams, units, 4 * units, 2 * kSteps},  // h W_hh, per step
+      {kStreams, 4 * units, units, 2 * kSteps},  // and back
+      {kRows, 4 * units, units, 2},              // dx
+      {4 * units, kRows, units, 4},              // dW_ih, dW_hh
+      {kRows, units, kWords, 1},                 // the logits
+      {kRows, kWords, units, 1},                 // and back
+      {kWords, kRows, units, 1},                 // dW
   });
   uint64_t step = 0;
   const auto start = Clock::now();
@@ -138,10 +146,13 @@ void TrainLstm(benchmark::State& state) {
   const double seconds =
       Seconds(Clock::now() - start) / static_cast<double>(state.iterations());
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * kRows));
-  state.counters["share_of_products"] = products / seconds;
+  state.counters["share_of_fp32_products"] = products / seconds;
   state.counters["peak_MB"] = PeakMegabytes();
 }
-BENCHMARK(TrainLstm)->Unit(benchmark::kMillisecond)->MinTime(2);
+BENCHMARK(TrainLstm)
+    ->ArgNames({"units", "bf16"})
+    ->ArgsProduct({{200, 650}, {0, 1}})
+    ->Unit(benchmark::kMillisecond);
 
 // Returns the file of an LSTM (2 layers of 650 units, 33,278 words) with
 // weights of the given precision.
@@ -210,7 +221,7 @@ void ScoreLstm(benchmark::State& state) {
 }
 BENCHMARK(ScoreLstm)
     ->ArgNames({"precision", "texts"})
-    ->ArgsProduct({{0, 1, 2}, {1, 64}})
+    ->ArgsProduct({{0, 1, 2}, {1, 8, 64}})
     ->Unit(benchmark::kMillisecond);
 
 // Scores a text word by word, as a single decoder does.

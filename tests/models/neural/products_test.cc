@@ -26,8 +26,8 @@ struct Matrix {
   std::vector<float> values;
 };
 
-Matrix MakeMatrix(Transpose transpose, size_t rows, size_t cols,
-                  size_t padding, std::mt19937* random) {
+Matrix MakeMatrix(Transpose transpose, size_t rows, size_t cols, size_t padding,
+                  std::mt19937* random) {
   Matrix matrix(transpose == kNo ? rows : cols, transpose == kNo ? cols : rows,
                 (transpose == kNo ? cols : rows) + padding);
   for (float& value : matrix.values) {
