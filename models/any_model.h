@@ -7,8 +7,10 @@
 #include <variant>
 
 #include "models/bidirectional_model.h"
+#include "models/classifier_model.h"
 #include "models/inspectable_model.h"
 #include "models/language_model.h"
+#include "models/tagger_model.h"
 #include "models/translation_model.h"
 
 namespace lmserve {
@@ -21,10 +23,14 @@ enum class ModelKind {
   kBidirectional,
   // Reads a source sentence, then its translation from left to right.
   kTranslation,
+  // Labels each word of a sentence.
+  kTagger,
+  // Labels a sentence.
+  kClassifier,
 };
 
-// Owns a model of one of the three kinds. All models score texts; kind() says
-// what else the model can do. Immutable: any number of threads may use it.
+// Owns a model of one of the kinds; kind() says what the model can do.
+// Immutable: any number of threads may use it.
 class AnyModel {
  public:
   explicit AnyModel(std::unique_ptr<LanguageModel> model)
