@@ -9,8 +9,8 @@
 namespace lmserve {
 
 // Returns FAILED_PRECONDITION for a request that a model of this kind cannot
-// answer. The message is "FIELD: 'MODEL' is a KIND model: it cannot WHAT;
-// it ...", and ends with what such a model can do.
+// answer. The message is "FIELD: 'MODEL' is KIND: it cannot WHAT; it ...", and
+// ends with what such a model can do.
 absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
                       absl::string_view what);
 

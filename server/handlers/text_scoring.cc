@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "server/call/status.h"
+#include "server/handlers/cannot_do.h"
 #include "server/handlers/sources.h"
 
 namespace lmserve {
@@ -183,6 +184,10 @@ Task<absl::StatusOr<ScoredTexts>> ScoreTexts(const ServingContext& serving,
     case ModelKind::kTranslation:
       status = co_await ScoreTranslations(serving, call, loaded, texts,
                                           *sources, all);
+      break;
+    case ModelKind::kTagger:
+    case ModelKind::kClassifier:
+      status = CannotDo("model", loaded, "score texts");
       break;
   }
   if (!status.ok()) co_return status;
