@@ -15,11 +15,11 @@ absl::string_view Abilities(ModelKind kind) {
     case ModelKind::kTranslation:
       return "scores, reranks and generates, given a source";
     case ModelKind::kTagger:
-      return "labels the words of a sentence";
+      return "labels the words of sentences: call Tag";
     case ModelKind::kClassifier:
       break;
   }
-  return "labels sentences";
+  return "labels texts: call Classify";
 }
 
 }  // namespace
@@ -30,6 +30,13 @@ absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
   return absl::FailedPreconditionError(
       absl::StrCat(field, ": '", model.name(), "' is ", KindName(kind),
                    ": it cannot ", what, "; it ", Abilities(kind)));
+}
+
+absl::Status CheckScoresTexts(absl::string_view field,
+                              const LoadedVersion& model,
+                              absl::string_view what) {
+  if (model.model().scores_texts()) return absl::OkStatus();
+  return CannotDo(field, model, what);
 }
 
 absl::Status FamilyCannotDo(absl::string_view field, const LoadedVersion& model,

@@ -14,6 +14,12 @@ namespace lmserve {
 absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
                       absl::string_view what);
 
+// Returns the same error if the model gives texts no probability, as taggers
+// and classifiers do not, and otherwise OK.
+absl::Status CheckScoresTexts(absl::string_view field,
+                              const LoadedVersion& model,
+                              absl::string_view what);
+
 // The same for a request that the models of other families can answer, which
 // `others` names: "FIELD: 'MODEL' has the family FAMILY: it cannot WHAT; OTHERS
 // can".

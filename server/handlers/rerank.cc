@@ -223,8 +223,9 @@ absl::Status Reranking::FindMembers(RerankResponse* response) {
       if (request_.reranker().empty()) NoteMissing(member.model(), call_);
       return Prefixed(prefix_, handle.status());
     }
-    absl::Status status;
-    if (member.reverse() &&
+    absl::Status status = CheckScoresTexts(
+        member.reverse() ? "reverse_models" : "models", **handle, "rerank");
+    if (status.ok() && member.reverse() &&
         (*handle)->model().kind() != ModelKind::kTranslation) {
       status = InvalidField(
           "reverse_models",

@@ -56,19 +56,6 @@ Task<absl::Status> ScoreBidirectional(const ServingContext& serving, Call& call,
   co_return absl::OkStatus();
 }
 
-// Returns the end of the sources from `begin` on that fit into a batch; at
-// least one does.
-size_t EndOfBatch(const EncodedTexts& sources, size_t begin,
-                  size_t batch_words) {
-  size_t end = begin + 1;
-  size_t words = sources.words(begin).size();
-  while (end < sources.size() &&
-         words + sources.words(end).size() <= batch_words) {
-    words += sources.words(end++).size();
-  }
-  return end;
-}
-
 // Scores texts given their sources: one source for all texts, or one for each.
 // To bound the memory it reads no more sources at a time than fit into a batch.
 Task<absl::Status> ScoreTranslations(const ServingContext& serving, Call& call,
@@ -81,7 +68,7 @@ Task<absl::Status> ScoreTranslations(const ServingContext& serving, Call& call,
   for (size_t begin = 0, end = 0; begin < texts.size(); begin = end) {
     end = one_for_all
               ? texts.size()
-              : EndOfBatch(sources, begin, serving.batcher.batch_words());
+              : sources.EndOfPart(begin, serving.batcher.batch_words());
     SourceStates read;
     const size_t first = one_for_all ? 0 : begin;
     const size_t last = one_for_all ? 1 : end;

@@ -218,6 +218,7 @@ DetachedTask RefuseChat(const HttpContext& context, Stream stream) {
 // Describes a version under one of its names.
 ordered_json ModelJson(const LoadedVersion& loaded, const std::string& name) {
   const AnyModel& model = loaded.model();
+  const SentenceEncoder* encoder = model.sentence_encoder();
   return {{"id", name},
           {"object", "model"},
           {"created", absl::ToUnixSeconds(loaded.load_time())},
@@ -226,7 +227,11 @@ ordered_json ModelJson(const LoadedVersion& loaded, const std::string& name) {
           {"family", loaded.manifest().family()},
           {"vocabulary_size", model.vocabulary().size()},
           {"bidirectional", model.kind() == ModelKind::kBidirectional},
-          {"translation", model.kind() == ModelKind::kTranslation}};
+          {"translation", model.kind() == ModelKind::kTranslation},
+          {"tagger", model.kind() == ModelKind::kTagger},
+          {"classifier", model.kind() == ModelKind::kClassifier},
+          {"embedding_dimensions",
+           encoder == nullptr ? 0 : encoder->dimensions()}};
 }
 
 // Lists each version as NAME@VERSION, and the one that NAME alone stands for
