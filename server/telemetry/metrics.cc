@@ -81,7 +81,7 @@ Metrics::Metrics(absl::string_view server_version)
   }
   // Of OpenAI's API.
   for (const char* name :
-       {"Completions", "Tokenize", "Detokenize", "GetTokenizer"}) {
+       {"Completions", "Embeddings", "Tokenize", "Detokenize", "GetTokenizer"}) {
     add_method(name);
   }
 }
