@@ -283,6 +283,34 @@ void AddRerankSeeds(const Seeds& seeds) {
   seeds.Add("rerank-weights", JoinRequest(Rpc::kRerank, rerank));
 }
 
+void AddLabelSeeds(const Seeds& seeds) {
+  lm::v1::EmbedRequest embed;
+  embed.set_model("classifier");
+  embed.add_texts()->set_text("the cat is small");
+  embed.add_texts();
+  embed.set_pooling(lm::v1::POOLING_MAX);
+  embed.set_normalize(true);
+  seeds.Add("embed", JoinRequest(Rpc::kEmbed, embed));
+  embed.set_model("de-en");
+  embed.add_texts()->mutable_ids()->add_ids(3);
+  seeds.Add("embed-source", JoinRequest(Rpc::kEmbed, embed));
+  lm::v1::TagRequest tag;
+  tag.set_model("tagger");
+  tag.add_sentences()->set_text("the zebra is small");
+  seeds.Add("tag", JoinRequest(Rpc::kTag, tag));
+  tag.add_sentences()->mutable_words()->add_words("dog");
+  tag.add_sentences()->mutable_ids()->add_ids(4);
+  tag.set_alternatives(2);
+  seeds.Add("tag-alternatives", JoinRequest(Rpc::kTag, tag));
+  lm::v1::ClassifyRequest classify;
+  classify.set_model("classifier");
+  classify.add_texts()->set_text("the cat is small");
+  classify.add_texts();
+  seeds.Add("classify", JoinRequest(Rpc::kClassify, classify));
+  classify.set_best(1);
+  seeds.Add("classify-best", JoinRequest(Rpc::kClassify, classify));
+}
+
 void AddTranslationSeeds(const Seeds& seeds) {
   lm::v1::ScoreRequest score;
   score.set_model("de-en");
@@ -341,6 +369,7 @@ void AddRequestSeeds(const Seeds& seeds) {
     AddGenerateSeeds(seeds, model.name);
   }
   AddRerankSeeds(seeds);
+  AddLabelSeeds(seeds);
   AddTranslationSeeds(seeds);
   seeds.Add("list-models",
             JoinRequest(Rpc::kListModels, lm::v1::ListModelsRequest()));
@@ -459,6 +488,10 @@ void AddOpenAiSeeds(const Seeds& seeds) {
       std::pair{'\1', R"({"prompt":[3,4],"stream":true,"logprobs":0,)"
                       R"("stop":["a","e c"],"stream_options":)"
                       R"({"include_usage":true}})"},
+      std::pair{'\6', R"({"model":"tagger","input":["the cat",""],)"
+                      R"("encoding_format":"base64","user":"a"})"},
+      std::pair{'\7', R"({"input":[[3,4],[]],"dimensions":10,"pooling":"max",)"
+                      R"("normalize":false})"},
       std::pair{
           '\2',
           R"({"source":"die katze","prompt":"the \u00e9 cat","echo":true,"max_tokens":0,)"
@@ -495,6 +528,14 @@ void AddHttpSeeds(const Seeds& seeds) {
       {"inspect", "POST /lm/v1/models/de-en:inspect", "application/json",
        R"({"text":{"text":"the cat"},"source":{"text":"die katze"},)"
        R"("attention":true,"quantities":["QUANTITY_HIDDEN"],"units":[0]})"},
+      {"embed", "POST /lm/v1/models/classifier:embed", "application/json",
+       R"({"texts":[{"text":"the cat"}],"pooling":"POOLING_LAST",)"
+       R"("normalize":true})"},
+      {"tag", "POST /lm/v1/tag", "application/json",
+       R"({"model":"tagger","sentences":[{"text":"the cat"}],)"
+       R"("alternatives":2})"},
+      {"classify", "POST /lm/v1/models/classifier:classify", "application/json",
+       R"({"texts":[{"text":"the cat"},{}],"best":1})"},
       {"stream", "POST /lm/v1/score:stream", "application/x-ndjson",
        "{\"model\":\"tiny\",\"texts\":[{\"text\":\"a\"}]}\n{}\n"},
       {"decode", "POST /lm/v1/decode", "application/x-ndjson",
