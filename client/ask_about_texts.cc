@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/ask_about_texts.h"
 
+#include <algorithm>
 #include <iostream>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "client/output.h"
 #include "client/text_source.h"
-#include "models/text.h"
 #include "models/utf8.h"
 #include "text_io/sentence_markers.h"
 
@@ -19,6 +20,11 @@ namespace {
 // Enough to make the cost of a call small, and so little that results appear
 // soon.
 constexpr size_t kTextsPerCall = 256;
+
+// The most words that a text has: each but the last is followed by a space.
+size_t MostWords(absl::string_view text) {
+  return std::count_if(text.begin(), text.end(), absl::ascii_isspace) + 1;
+}
 
 struct NamedText {
   std::string text;
@@ -34,7 +40,7 @@ std::vector<NamedText> ReadTexts(size_t most_words, TextSource* source) {
   while (texts.size() < kTextsPerCall && words < most_words &&
          source->Next(&text)) {
     const bool is_valid = FindInvalidUtf8(text) == std::string::npos;
-    words += SplitWords(text).size();
+    words += MostWords(text);
     texts.push_back({std::move(text), source->Name(source->number()), is_valid});
   }
   return texts;
