@@ -41,7 +41,8 @@ std::vector<NamedText> ReadTexts(size_t most_words, TextSource* source) {
          source->Next(&text)) {
     const bool is_valid = FindInvalidUtf8(text) == std::string::npos;
     words += MostWords(text);
-    texts.push_back({std::move(text), source->Name(source->number()), is_valid});
+    texts.push_back(
+        {std::move(text), source->Name(source->number()), is_valid});
   }
   return texts;
 }

@@ -15,8 +15,8 @@
 namespace lmserve {
 
 // Returns an error of the server with the name of the text that it is about
-// instead of the text's place in the request: "line 7: ..." for "FIELD[2]: ...",
-// if the third name is "line 7". Returns other errors unchanged.
+// instead of the text's place in the request: "line 7: ..." for "FIELD[2]:
+// ...", if the third name is "line 7". Returns other errors unchanged.
 absl::Status WithTextName(const absl::Status& status, absl::string_view field,
                           absl::Span<const std::string> names);
 
@@ -34,9 +34,9 @@ struct TextQuestion {
 };
 
 // Reads texts, the arguments of a command or without arguments the lines of
-// standard input, and asks about them in calls of several texts. For a text that
-// is not valid UTF-8 prints so in the place of its answer. Returns whether there
-// was an answer, or no text at all; or the first error of a call.
+// standard input, and asks about them in calls of several texts. For a text
+// that is not valid UTF-8 prints so in the place of its answer. Returns whether
+// there was an answer, or no text at all; or the first error of a call.
 absl::StatusOr<bool> AskAboutTexts(const std::vector<std::string>& arguments,
                                    const TextQuestion& question);
 

@@ -62,8 +62,8 @@ nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
       {"translation", model.translation()},
       {"tagger", model.tagger()},
       {"classifier", model.classifier()},
-      {"labels", std::vector<std::string>(model.labels().begin(),
-                                          model.labels().end())},
+      {"labels",
+       std::vector<std::string>(model.labels().begin(), model.labels().end())},
       {"embedding_dimensions", model.embedding_dimensions()},
       {"properties", std::map<std::string, std::string>(
                          model.properties().begin(), model.properties().end())},

@@ -27,8 +27,8 @@ struct TagOptions {
   uint32_t alternatives = 0;
 };
 
-// Prints a word a line with its label, in columns as taggers are trained on, and
-// a blank line after the sentence.
+// Prints a word a line with its label, in columns as taggers are trained on,
+// and a blank line after the sentence.
 void Print(const lm::v1::TaggedSentence& sentence) {
   for (int i = 0; i < sentence.words_size(); ++i) {
     std::cout << ForPeople(sentence.words(i)) << "\t"

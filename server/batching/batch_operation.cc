@@ -17,9 +17,10 @@ size_t SentenceCount(const ModelWork& work) {
 
 // A sentence without words costs a word: models read markers.
 size_t SentenceCost(const ModelWork& work, size_t i) {
-  const size_t words = !work.tagged.empty()      ? work.tagged[i].words.size()
-                       : !work.classified.empty() ? work.classified[i].words.size()
-                                                  : work.encoded[i].words.size();
+  const size_t words = !work.tagged.empty() ? work.tagged[i].words.size()
+                       : !work.classified.empty()
+                           ? work.classified[i].words.size()
+                           : work.encoded[i].words.size();
   return std::max<size_t>(1, words);
 }
 

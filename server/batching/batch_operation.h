@@ -69,8 +69,8 @@ class BatchOperation : public QueuedWork {
   size_t TakeQueries(size_t limit, std::vector<LanguageModel::Query>* batch);
 
   // Takes the next sentences, of at most `limit` words; returns their words. If
-  // the batch is empty, takes at least one, whatever it counts as. A sentence is
-  // not cut.
+  // the batch is empty, takes at least one, whatever it counts as. A sentence
+  // is not cut.
   size_t TakeSentences(size_t limit, bool batch_is_empty);
 
   // The part of a list of sentences that was taken last.
@@ -115,7 +115,7 @@ class BatchOperation : public QueuedWork {
  private:
   const ModelWork work_;
   const std::optional<absl::FunctionRef<void()>> exclusive_;
-  const size_t state_cost_;  // of one state, in words
+  const size_t state_cost_;    // of one state, in words
   size_t first_sentence_ = 0;  // of those that were taken last
   size_t sentence_ = 0;        // the next one
   size_t query_ = 0;           // the next one, from word_ on

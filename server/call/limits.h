@@ -20,7 +20,8 @@ struct Limits {
   uint64_t features = 256;  // of a candidate
   // Bytes that minimum Bayes risk compares: those of all n candidates n times.
   uint64_t bytes_compared = 50'000'000;
-  // k times the number of contexts, or labels times the number of words or texts
+  // k times the number of contexts, or labels times the number of words or
+  // texts
   uint64_t predictions = 100'000;
   uint64_t generated_words = 10'000;
   uint64_t stop_words = 100;

@@ -30,9 +30,8 @@ Task<absl::Status> ClassifyPart(const ServingContext& serving, Call& call,
   std::vector<ClassifierModel::Sentence> sentences;
   for (size_t i = begin; i < end; ++i) {
     sentences.push_back(
-        {texts.words(i), absl::MakeSpan(log_probs)
-                             .subspan((i - begin) * labels.size(),
-                                      labels.size())});
+        {texts.words(i), absl::MakeSpan(log_probs).subspan(
+                             (i - begin) * labels.size(), labels.size())});
   }
   const ModelWork work = {.model = loaded, .classified = sentences};
   absl::Status status = co_await serving.batcher.Run(call, work);
@@ -71,11 +70,10 @@ Task<absl::Status> HandleClassify(const ServingContext& serving, Call& call,
       std::min(texts.size(), serving.batcher.batch_words());
   Budget::Reservation answer(serving.budgets.answer_bytes);
   status = answer.Resize(
-      "answer bytes",
-      texts.size() * (kReplyMessageBytes +
-                      best * MostLabelBytes(model->labels())) +
-          most_texts *
-              (sizeof(ClassifierModel::Sentence) + all * sizeof(float)));
+      "answer bytes", texts.size() * (kReplyMessageBytes +
+                                      best * MostLabelBytes(model->labels())) +
+                          most_texts * (sizeof(ClassifierModel::Sentence) +
+                                        all * sizeof(float)));
   if (!status.ok()) co_return status;
   SetModelVersion(loaded, response->mutable_model());
   for (size_t begin = 0, end = 0; begin < texts.size(); begin = end) {

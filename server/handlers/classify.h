@@ -13,8 +13,8 @@ namespace lmserve {
 // Answers LanguageModelService.Classify. Any number of threads may call it; the
 // arguments must last until the task is done.
 Task<absl::Status> HandleClassify(const ServingContext& serving, Call& call,
-                               const lm::v1::ClassifyRequest& request,
-                               lm::v1::ClassifyResponse* response);
+                                  const lm::v1::ClassifyRequest& request,
+                                  lm::v1::ClassifyResponse* response);
 
 }  // namespace lmserve
 

@@ -61,9 +61,9 @@ class EncodedTexts {
   // Returns the texts with these indexes, in the order of the indexes.
   EncodedTexts Select(absl::Span<const size_t> indexes) const;
 
-  // Returns the end of the texts from `begin` on that have at most `words` words
-  // together, where a text without words counts as one word; at least one text
-  // is among them. REQUIRES: begin < size().
+  // Returns the end of the texts from `begin` on that have at most `words`
+  // words together, where a text without words counts as one word; at least one
+  // text is among them. REQUIRES: begin < size().
   size_t EndOfPart(size_t begin, size_t words) const;
 
   // Returns the number of words of text i that are <unk>.

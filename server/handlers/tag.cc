@@ -85,9 +85,8 @@ class Tagging {
     const uint64_t alternatives_bytes =
         best_ == 0 ? 0 : kReplyMessageBytes + best_ * label_bytes;
     uint64_t bytes = texts_.size() * kReplyMessageBytes +
-                     texts_.all_words().size() * (kReplyWordBytes +
-                                                  label_bytes +
-                                                  alternatives_bytes);
+                     texts_.all_words().size() *
+                         (kReplyWordBytes + label_bytes + alternatives_bytes);
     for (const lm::v1::Text& sentence : request_.sentences()) {
       words_.clear();
       AppendWords(sentence, model_.vocabulary(), &words_);
@@ -142,13 +141,15 @@ class Tagging {
   // The sentence of the part that begins at a word of it.
   TaggerModel::Sentence SentenceAt(size_t word, size_t count) {
     const size_t columns = MatrixColumns();
-    return {absl::MakeConstSpan(words_).subspan(word, count),
-            absl::MakeSpan(labels_).subspan(word, count),
-            absl::MakeSpan(log_probs_).subspan(word * columns, count * columns)};
+    return {
+        absl::MakeConstSpan(words_).subspan(word, count),
+        absl::MakeSpan(labels_).subspan(word, count),
+        absl::MakeSpan(log_probs_).subspan(word * columns, count * columns)};
   }
 
   void AddSentence(const TaggerModel::Sentence& sentence,
-                   absl::Span<const WordId> ids, TaggedSentence* message) const {
+                   absl::Span<const WordId> ids,
+                   TaggedSentence* message) const {
     const absl::Span<const std::string> labels = model_.labels();
     for (size_t i = 0; i < ids.size(); ++i) {
       const size_t label = sentence.labels[i];

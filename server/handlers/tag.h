@@ -13,8 +13,8 @@ namespace lmserve {
 // Answers LanguageModelService.Tag. Any number of threads may call it; the
 // arguments must last until the task is done.
 Task<absl::Status> HandleTag(const ServingContext& serving, Call& call,
-                               const lm::v1::TagRequest& request,
-                               lm::v1::TagResponse* response);
+                             const lm::v1::TagRequest& request,
+                             lm::v1::TagResponse* response);
 
 }  // namespace lmserve
 

@@ -66,9 +66,8 @@ Task<absl::Status> ScoreTranslations(const ServingContext& serving, Call& call,
   const size_t state_size = loaded.model().word_by_word()->state_size();
   const bool one_for_all = sources.size() == 1;
   for (size_t begin = 0, end = 0; begin < texts.size(); begin = end) {
-    end = one_for_all
-              ? texts.size()
-              : sources.EndOfPart(begin, serving.batcher.batch_words());
+    end = one_for_all ? texts.size()
+                      : sources.EndOfPart(begin, serving.batcher.batch_words());
     SourceStates read;
     const size_t first = one_for_all ? 0 : begin;
     const size_t last = one_for_all ? 1 : end;

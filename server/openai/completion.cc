@@ -56,8 +56,7 @@ Completion::Completion(const ServingContext& serving, Call& call,
 
 absl::Status Completion::CheckCanDo() const {
   const Limits& limits = serving_.limits;
-  absl::Status status =
-      CheckScoresTexts("model", *handle_, "complete texts");
+  absl::Status status = CheckScoresTexts("model", *handle_, "complete texts");
   if (!status.ok()) return status;
   const uint64_t choices = uint64_t{request_.prompts.size()} * request_.choices;
   status = CheckLimit("n times prompts", choices, limits.texts);

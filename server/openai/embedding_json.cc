@@ -62,9 +62,8 @@ std::string EmbeddingsJson(const lm::v1::EmbedResponse& response,
       absl::StrCat(response.model().name(), "@", response.model().version()),
       &json);
   absl::StrAppend(
-      &json,
-      absl::Substitute(R"(,"usage":{"prompt_tokens":$0,"total_tokens":$0}})",
-                       words));
+      &json, absl::Substitute(
+                 R"(,"usage":{"prompt_tokens":$0,"total_tokens":$0}})", words));
   return json;
 }
 

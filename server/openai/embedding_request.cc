@@ -66,8 +66,7 @@ absl::StatusOr<EmbeddingRequest> ParseEmbeddingRequest(absl::string_view text) {
   if (!body.ok()) return body.status();
   EmbeddingRequest request;
   absl::StatusOr<std::string> model = body->String("model");
-  const absl::StatusOr<std::optional<bool>> normalize =
-      body->Bool("normalize");
+  const absl::StatusOr<std::optional<bool>> normalize = body->Bool("normalize");
   const absl::StatusOr<std::optional<uint32_t>> dimensions =
       body->Count("dimensions");
   for (const absl::Status& status :

@@ -22,8 +22,8 @@ struct EmbeddingRequest {
 };
 
 // Parses the body of a request. Members that are not known are ignored, as by
-// OpenAI's clients. Returns INVALID_ARGUMENT, naming the member, for one that is
-// not of its type or range.
+// OpenAI's clients. Returns INVALID_ARGUMENT, naming the member, for one that
+// is not of its type or range.
 absl::StatusOr<EmbeddingRequest> ParseEmbeddingRequest(absl::string_view json);
 
 }  // namespace lmserve

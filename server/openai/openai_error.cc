@@ -21,8 +21,8 @@ constexpr size_t kMaxErrorBytes = 8 << 10;
 
 // The fields of our API that have the texts of a request, or count what the
 // texts have.
-constexpr absl::string_view kTextFields[] = {
-    "texts", "words in the request", "values: texts times dimensions"};
+constexpr absl::string_view kTextFields[] = {"texts", "words in the request",
+                                             "values: texts times dimensions"};
 
 // From another field of our API to the member of a request that it comes from.
 constexpr std::pair<absl::string_view, absl::string_view> kMembers[] = {

@@ -260,13 +260,12 @@ DetachedTask AnswerEmbeddings(const ServingContext& serving,
   RequestReader reader(context.interceptor.request_bytes());
   absl::StatusOr<std::string> json;
   if (scope.status().ok()) {
-    json =
-        co_await Embeddings(serving, context, *stream, call, &reader, model);
+    json = co_await Embeddings(serving, context, *stream, call, &reader, model);
   } else {
     json = scope.status();
   }
-  const bool may_keep = co_await Reply(context, *stream, call, scope,
-                                       std::move(json), "input");
+  const bool may_keep =
+      co_await Reply(context, *stream, call, scope, std::move(json), "input");
   FinishStream(std::move(stream), may_keep);
 }
 
@@ -286,19 +285,19 @@ DetachedTask RefuseChat(const HttpContext& context, Stream stream) {
 ordered_json ModelJson(const LoadedVersion& loaded, const std::string& name) {
   const AnyModel& model = loaded.model();
   const SentenceEncoder* encoder = model.sentence_encoder();
-  return {{"id", name},
-          {"object", "model"},
-          {"created", absl::ToUnixSeconds(loaded.load_time())},
-          {"owned_by", "lmserve"},
-          {"version", loaded.version()},
-          {"family", loaded.manifest().family()},
-          {"vocabulary_size", model.vocabulary().size()},
-          {"bidirectional", model.kind() == ModelKind::kBidirectional},
-          {"translation", model.kind() == ModelKind::kTranslation},
-          {"tagger", model.kind() == ModelKind::kTagger},
-          {"classifier", model.kind() == ModelKind::kClassifier},
-          {"embedding_dimensions",
-           encoder == nullptr ? 0 : encoder->dimensions()}};
+  return {
+      {"id", name},
+      {"object", "model"},
+      {"created", absl::ToUnixSeconds(loaded.load_time())},
+      {"owned_by", "lmserve"},
+      {"version", loaded.version()},
+      {"family", loaded.manifest().family()},
+      {"vocabulary_size", model.vocabulary().size()},
+      {"bidirectional", model.kind() == ModelKind::kBidirectional},
+      {"translation", model.kind() == ModelKind::kTranslation},
+      {"tagger", model.kind() == ModelKind::kTagger},
+      {"classifier", model.kind() == ModelKind::kClassifier},
+      {"embedding_dimensions", encoder == nullptr ? 0 : encoder->dimensions()}};
 }
 
 // Lists each version as NAME@VERSION, and the one that NAME alone stands for

@@ -137,8 +137,9 @@ using UnaryLanguageModelService =
                 LanguageModelService::WithRawCallbackMethod_Inspect<
                     LanguageModelService::WithRawCallbackMethod_Embed<
                         LanguageModelService::WithRawCallbackMethod_Tag<
-                            LanguageModelService::WithRawCallbackMethod_Classify<
-                                LanguageModelService::Service>>>>>>>;
+                            LanguageModelService::
+                                WithRawCallbackMethod_Classify<
+                                    LanguageModelService::Service>>>>>>>;
 
 using RawLanguageModelService =
     LanguageModelService::WithRawCallbackMethod_ScoreStream<

@@ -119,8 +119,9 @@ void CheckEmbeddings(const json& answer, const json& request) {
   const json& format = request.value("encoding_format", json());
   for (size_t i = 0; i < data.size(); ++i) {
     const json& vector = data[i].at("embedding");
-    Require(data[i].at("index") == i && vector.is_string() == (format == "base64"),
-            "vectors have the form that was asked for");
+    Require(
+        data[i].at("index") == i && vector.is_string() == (format == "base64"),
+        "vectors have the form that was asked for");
     Require(vector.size() == data[0].at("embedding").size(),
             "all vectors have the same length");
   }

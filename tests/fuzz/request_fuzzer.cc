@@ -143,9 +143,9 @@ void Check(const lm::v1::EmbedRequest& request,
     double squares = 0;
     for (float value : embedding.values()) squares += double{value} * value;
     Require(std::isfinite(squares), "vectors are numbers");
-    Require(!request.normalize() || squares == 0 ||
-                std::abs(squares - 1) < 1e-5,
-            "a vector has the length 1 if requested");
+    Require(
+        !request.normalize() || squares == 0 || std::abs(squares - 1) < 1e-5,
+        "a vector has the length 1 if requested");
   }
 }
 

@@ -187,16 +187,16 @@ class FakeServer::LanguageModel final
     return Answer(context);
   }
 
-  grpc::ServerUnaryReactor* Embed(
-      grpc::CallbackServerContext* context, const lm::v1::EmbedRequest*,
-      lm::v1::EmbedResponse* response) override {
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
+                                  const lm::v1::EmbedRequest*,
+                                  lm::v1::EmbedResponse* response) override {
     response->mutable_model()->set_name("Embed");
     return Answer(context);
   }
 
-  grpc::ServerUnaryReactor* Tag(
-      grpc::CallbackServerContext* context, const lm::v1::TagRequest*,
-      lm::v1::TagResponse* response) override {
+  grpc::ServerUnaryReactor* Tag(grpc::CallbackServerContext* context,
+                                const lm::v1::TagRequest*,
+                                lm::v1::TagResponse* response) override {
     response->mutable_model()->set_name("Tag");
     return Answer(context);
   }

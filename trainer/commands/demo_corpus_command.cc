@@ -62,10 +62,11 @@ void AddDemoCorpusCommand(cli::App& app, CommandAction* action) {
                   "Random seed; the same seed gives the same text")
       ->capture_default_str();
   command
-      .add_option("--labels", options->labels,
-                  "Write labels, too: of words, their parts of speech, to train "
-                  "a tagger; of sentences, what they say, to train a "
-                  "classifier [none]")
+      .add_option(
+          "--labels", options->labels,
+          "Write labels, too: of words, their parts of speech, to train "
+          "a tagger; of sentences, what they say, to train a "
+          "classifier [none]")
       ->check(cli::IsMember({"words", "sentences"}));
   command.callback([=] { *action = [=] { return WriteCorpus(*options); }; });
 }

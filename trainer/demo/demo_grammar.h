@@ -25,8 +25,8 @@ struct WordClass {
   absl::string_view words;  // separated by spaces
 };
 
-// Words and classes whose words have the same part of speech, a tag of Universal
-// Dependencies. Roles and things are nouns.
+// Words and classes whose words have the same part of speech, a tag of
+// Universal Dependencies. Roles and things are nouns.
 struct PartOfSpeech {
   absl::string_view tag;
   absl::string_view words;  // and $classes, separated by spaces

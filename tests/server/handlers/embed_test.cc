@@ -56,8 +56,8 @@ class EmbedTest : public testing::Test {
 
   absl::StatusOr<EmbedResponse> Try(const std::string& request) {
     EmbedResponse response;
-    absl::Status status = serving_->Answer(
-        HandleEmbed, Parse<EmbedRequest>(request), &response);
+    absl::Status status =
+        serving_->Answer(HandleEmbed, Parse<EmbedRequest>(request), &response);
     EXPECT_EQ(serving_->budgets().answer_bytes.taken(), 0u);
     if (!status.ok()) return status;
     return response;
@@ -136,11 +136,11 @@ TEST_F(EmbedTest, ATranslationModelEmbedsSources) {
 TEST_F(EmbedTest, TakesAllFormsOfTexts) {
   const ModelHandle handle = store_->Get("lstm").value();
   const WordId cat = handle->model().vocabulary().Find("cat");
-  const EmbedResponse response = Embed(
-      absl::StrCat("model: 'lstm' texts { text: 'cat cat' } "
-                   "texts { words { words: ['cat', 'cat'] } } "
-                   "texts { ids { ids: [",
-                   cat, ", ", cat, "] } } texts {}"));
+  const EmbedResponse response =
+      Embed(absl::StrCat("model: 'lstm' texts { text: 'cat cat' } "
+                         "texts { words { words: ['cat', 'cat'] } } "
+                         "texts { ids { ids: [",
+                         cat, ", ", cat, "] } } texts {}"));
   const Vector expected = ValuesOf(response.embeddings(0));
   EXPECT_EQ(ValuesOf(response.embeddings(1)), expected);
   EXPECT_EQ(ValuesOf(response.embeddings(2)), expected);
@@ -187,8 +187,7 @@ TEST_F(EmbedTest, ChecksTheRequest) {
   request.set_pooling(static_cast<lm::v1::Pooling>(99));  // of a newer client
   EmbedResponse response;
   EXPECT_THAT(
-      std::string(
-          serving_->Answer(HandleEmbed, request, &response).message()),
+      std::string(serving_->Answer(HandleEmbed, request, &response).message()),
       HasSubstr("pooling: expected POOLING_MAX, POOLING_MEAN or POOLING_LAST, "
                 "found 99"));
 }
@@ -226,7 +225,8 @@ TEST_F(EmbedTest, EndsWhenTheCallIsCancelled) {
   CallCancelledLater call;
   EmbedResponse response;
   EmbedRequest request = Parse<EmbedRequest>("model: 'lstm'");
-  for (int i = 0; i < 20; ++i) request.add_texts()->set_text("the cat is small");
+  for (int i = 0; i < 20; ++i)
+    request.add_texts()->set_text("the cat is small");
   const absl::Status status =
       Wait(HandleEmbed(**serving_, call, request, &response));
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);

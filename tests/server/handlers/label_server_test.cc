@@ -87,8 +87,7 @@ TEST_F(LabelServerTest, WhatModelsCanDoIsListed) {
   EXPECT_TRUE(tagger.tagger());
   EXPECT_FALSE(tagger.classifier());
   EXPECT_FALSE(tagger.bidirectional());
-  const auto labels =
-      store_->Get("tagger").value()->model().tagger()->labels();
+  const auto labels = store_->Get("tagger").value()->model().tagger()->labels();
   EXPECT_THAT(tagger.labels(), ElementsAreArray(labels));
   EXPECT_GT(tagger.embedding_dimensions(), 0u);
   EXPECT_GT(tagger.vocabulary_size(), 0u);
@@ -107,9 +106,10 @@ TEST_F(LabelServerTest, WhatModelsCanDoIsListed) {
 
 TEST_F(LabelServerTest, NothingScoresTexts) {
   for (const std::string model : {"tagger", "classifier"}) {
-    const std::string score = absl::StrCat("model: ", IsAnd(model, "score texts"));
-    ExpectRefused(Answer(HandleScore, "model: '$0' texts { text: 'the' }", model),
-                  score);
+    const std::string score =
+        absl::StrCat("model: ", IsAnd(model, "score texts"));
+    ExpectRefused(
+        Answer(HandleScore, "model: '$0' texts { text: 'the' }", model), score);
     for (const char* option :
          {"per_word: true", "alternatives: 2", "ranks: true",
           "include_end: false", "include_begin: false", "ngram_lengths: true",
@@ -130,17 +130,18 @@ TEST_F(LabelServerTest, NothingScoresTexts) {
     ExpectRefused(Answer(HandleRerank,
                          "reverse_models: '$0' candidates {} source {}", model),
                   absl::StrCat("reverse_models: ", IsAnd(model, "rerank")));
-    ExpectRefused(Answer(HandleInspect, "model: '$0' text { text: 'the' }", model),
-                  absl::StrCat("model: '", model, "' has the family ", model,
-                               ": it cannot be inspected; "));
+    ExpectRefused(
+        Answer(HandleInspect, "model: '$0' text { text: 'the' }", model),
+        absl::StrCat("model: '", model, "' has the family ", model,
+                     ": it cannot be inspected; "));
   }
 }
 
 TEST_F(LabelServerTest, NothingGenerates) {
   for (const std::string model : {"tagger", "classifier"}) {
     Call call;
-    for (const char* more : {"", " beam_search { size: 2 }",
-                             " source { text: 'a' }"}) {
+    for (const char* more :
+         {"", " beam_search { size: 2 }", " source { text: 'a' }"}) {
       ExpectRefused(
           Generation::Start(**serving_, call,
                             Parse<lm::v1::GenerateRequest>(
@@ -163,7 +164,8 @@ TEST_F(LabelServerTest, EachLabelsOnlyWhatItWasMadeFor) {
   ExpectRefused(Answer(HandleTag, "model: '$0' sentences {}", "classifier"),
                 absl::StrCat("model: ", IsAnd("classifier", "tag sentences")));
   EXPECT_TRUE(Answer(HandleTag, "model: '$0' sentences {}", "tagger").ok());
-  EXPECT_TRUE(Answer(HandleClassify, "model: '$0' texts {}", "classifier").ok());
+  EXPECT_TRUE(
+      Answer(HandleClassify, "model: '$0' texts {}", "classifier").ok());
 }
 
 TEST_F(LabelServerTest, RerankersOfTheStoreCannotHaveThemAsMembers) {
@@ -172,9 +174,9 @@ TEST_F(LabelServerTest, RerankersOfTheStoreCannotHaveThemAsMembers) {
   serving_.reset();
   store_ = files_.Open();
   serving_.emplace(*store_, limits_);
-  ExpectRefused(Answer(HandleRerank, "reranker: '$0' candidates {}", "choice"),
-                absl::StrCat("reranker 'choice': models: ",
-                             IsAnd("tagger", "rerank")));
+  ExpectRefused(
+      Answer(HandleRerank, "reranker: '$0' candidates {}", "choice"),
+      absl::StrCat("reranker 'choice': models: ", IsAnd("tagger", "rerank")));
 }
 
 TEST_F(LabelServerTest, TheVocabularyIsThatOfTheWords) {

@@ -136,11 +136,11 @@ TEST_F(TagTest, ReturnsTheLabelsOfTheModel) {
 
 TEST_F(TagTest, TakesAllFormsOfSentences) {
   const WordId cat = model().vocabulary().Find("cat");
-  const TagResponse response = Tag(absl::StrCat(
-      "model: 'tagger' sentences { text: ' cat  cat ' } "
-      "sentences { words { words: ['cat', 'cat'] } } "
-      "sentences { ids { ids: [",
-      cat, ", ", cat, "] } } sentences {}"));
+  const TagResponse response =
+      Tag(absl::StrCat("model: 'tagger' sentences { text: ' cat  cat ' } "
+                       "sentences { words { words: ['cat', 'cat'] } } "
+                       "sentences { ids { ids: [",
+                       cat, ", ", cat, "] } } sentences {}"));
   ASSERT_THAT(response.sentences(), SizeIs(4));
   for (int i = 0; i < 3; ++i) ExpectTags("cat cat", 0, response.sentences(i));
   EXPECT_THAT(response.sentences(3).words(), IsEmpty());
@@ -176,15 +176,16 @@ TEST_F(TagTest, LimitsWordsAndAlternatives) {
   ExpectError("model: 'tagger' sentences { text: 'a b c d e' }",
               absl::StatusCode::kInvalidArgument,
               "sentences[0]: expected at most 4 words in a text, found 5");
-  ExpectError("model: 'tagger' sentences { text: 'a b c d' } "
-              "sentences { text: 'a b c' }",
-              kTooMuch, "words in the request: expected at most 6, found 7");
+  ExpectError(
+      "model: 'tagger' sentences { text: 'a b c d' } "
+      "sentences { text: 'a b c' }",
+      kTooMuch, "words in the request: expected at most 6, found 7");
   ExpectError("model: 'tagger' sentences {} sentences {} sentences {}",
               kTooMuch, "sentences: expected at most 2, found 3");
-  ExpectError("model: 'tagger' alternatives: 2 sentences { text: 'a b c d' } "
-              "sentences { text: 'a b' }",
-              kTooMuch,
-              "alternatives times words: expected at most 10, found 12");
+  ExpectError(
+      "model: 'tagger' alternatives: 2 sentences { text: 'a b c d' } "
+      "sentences { text: 'a b' }",
+      kTooMuch, "alternatives times words: expected at most 10, found 12");
 }
 
 TEST_F(TagTest, ReservesTheMemoryOfTheAnswer) {
