@@ -14,8 +14,8 @@
 #include "models/classifier_model.h"
 #include "models/text.h"
 #include "tests/server/handlers/test_serving_context.h"
-#include "tests/server/label_models.h"
 #include "tests/server/small_store.h"
+#include "tests/testing/neural_models.h"
 
 namespace lmserve {
 namespace {
@@ -26,10 +26,12 @@ using lm::v1::ClassifyResponse;
 using testing::HasSubstr;
 using testing::SizeIs;
 
+constexpr char kText[] = "the cat is small\na dog barks\n";
+
 class ClassifyTest : public testing::Test {
  protected:
   ClassifyTest() {
-    PublishClassifier(files_.path(), "classifier");
+    PublishClassifier(files_.path(), "classifier", kText);
     Open({});
   }
 

@@ -14,7 +14,6 @@
 #include "models/sentence_encoder.h"
 #include "models/text.h"
 #include "tests/server/handlers/test_serving_context.h"
-#include "tests/server/label_models.h"
 #include "tests/server/small_store.h"
 #include "tests/testing/neural_models.h"
 
@@ -34,15 +33,17 @@ Vector ValuesOf(const lm::v1::Embedding& embedding) {
   return {embedding.values().begin(), embedding.values().end()};
 }
 
+constexpr char kText[] = "the cat is small\na dog barks\n";
+
 // A store with a model of each family that has sentence vectors.
 class EmbedTest : public testing::Test {
  protected:
   EmbedTest() {
-    PublishRecurrentModel(files_.path(), "lstm", kLabelText);
-    PublishBidirectionalModel(files_.path(), "both", kLabelText);
-    PublishTranslationModel(files_.path(), "de-en", kSource, kLabelText);
-    PublishTagger(files_.path(), "tagger");
-    PublishClassifier(files_.path(), "classifier");
+    PublishRecurrentModel(files_.path(), "lstm", kText);
+    PublishBidirectionalModel(files_.path(), "both", kText);
+    PublishTranslationModel(files_.path(), "de-en", kSource, kText);
+    PublishTagger(files_.path(), "tagger", kText);
+    PublishClassifier(files_.path(), "classifier", kText);
     Open({});
   }
 

@@ -24,8 +24,8 @@
 #include "server/handlers/tag.h"
 #include "server/handlers/vocabulary_listing.h"
 #include "tests/server/handlers/test_serving_context.h"
-#include "tests/server/label_models.h"
 #include "tests/server/small_store.h"
+#include "tests/testing/neural_models.h"
 
 namespace lmserve {
 namespace {
@@ -34,11 +34,13 @@ using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+constexpr char kText[] = "the cat is small\na dog barks\n";
+
 class LabelServerTest : public testing::Test {
  protected:
   LabelServerTest() {
-    PublishTagger(files_.path(), "tagger");
-    PublishClassifier(files_.path(), "classifier");
+    PublishTagger(files_.path(), "tagger", kText);
+    PublishClassifier(files_.path(), "classifier", kText);
     store_ = files_.Open();
     serving_.emplace(*store_, limits_);
   }
