@@ -16,6 +16,7 @@
 #include "models/printable_text.h"
 #include "server/call/status.h"
 #include "server/handlers/candidate_risk.h"
+#include "server/handlers/cannot_do.h"
 #include "server/handlers/encoded_texts.h"
 #include "server/handlers/feature_table.h"
 #include "server/handlers/replies.h"
