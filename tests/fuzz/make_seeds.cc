@@ -18,6 +18,7 @@
 #include "lm/v1/language_model.pb.h"
 #include "model_store/manifest.h"
 #include "model_store/self_test.h"
+#include "models/neural/pooling.h"
 #include "models/neural/tensor_file.h"
 #include "models/ngram/compact/value_trie_builder.h"
 #include "server/http/json_printer.h"
@@ -29,6 +30,7 @@
 #include "tests/fuzz/require.h"
 #include "tests/server/http/json_types.h"
 #include "tests/testing/kenlm_writer.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 #include "text_io/encoder.h"
@@ -89,6 +91,41 @@ void AddLoaderSeeds(const Seeds& seeds) {
     seeds.Add(absl::StrCat("name-", name),
               LoaderSeed(Loader::kModelName, name));
   }
+}
+
+// Taggers with and without each part, and classifiers.
+void AddLabelingSeeds(const Seeds& seeds) {
+  const std::string vocabulary(kLabelingVocabulary);
+  const auto add = [&](const std::string& name, Loader loader,
+                       const LabelingTestModel& model) {
+    seeds.Add(name,
+              JoinLabeling(loader, {model.files.at("labels.txt"),
+                                    model.files.at("weights.safetensors")}));
+  };
+  for (int parts = 0; parts < 8; ++parts) {
+    TaggerNetworkOptions options;
+    options.embedding = 2;
+    options.stack.units = 2;
+    options.stack.bidirectional = true;
+    if ((parts & 1) != 0) options.character_embedding = 1;
+    if ((parts & 1) != 0) options.character_units = 1;
+    options.crf = (parts & 2) != 0;
+    options.bio = (parts & 4) != 0;
+    add(absl::StrCat("tagger-", parts), Loader::kTagger,
+        TaggerTestModel(vocabulary, {"B-X", "I-X", "O"}, options,
+                        parts == 7 ? Precision::kInt8 : Precision::kFloat));
+  }
+  for (Pooling pooling : {Pooling::kMax, Pooling::kMean, Pooling::kLast}) {
+    ClassifierNetworkOptions options;
+    options.embedding = 2;
+    options.stack.units = 2;
+    options.stack.bidirectional = pooling != Pooling::kMean;
+    options.pooling = pooling;
+    add(absl::StrCat("classifier-", PoolingName(pooling)), Loader::kClassifier,
+        ClassifierTestModel(vocabulary, {"0", "1"}, options,
+                            Precision::kFloat));
+  }
+  seeds.Add("labels", LoaderSeed(Loader::kLabels, "B-NP\nI-NP\nO\nNOUN\n"));
 }
 
 void AddArpaSeeds(const Seeds& seeds) {
@@ -465,6 +502,9 @@ void AddTextSeeds(const Seeds& seeds) {
       "\xEF\xBB\xBF<s> turn the <UNK> on </s>\r\na </s> b\ncaf\xE9\n"
       "0 ||| a ||| lm= -1 x= 2 3 ||| 4\n";
   seeds.Add("plain", text);
+  seeds.Add("conllu",
+            "# c\n1-2\tdon't\t_\t_\n1\tdo\tdo\tAUX\n2\tn't\tnot\tPART\n\n");
+  seeds.Add("columns", "the DT B-NP\ncat NN I-NP\n\nruns VBZ O\n");
   for (const auto& [name, compression] : {std::pair{"gz", Compression::kGzip},
                                           {"xz", Compression::kXz},
                                           {"bz2", Compression::kBzip2},
@@ -624,6 +664,7 @@ int main(int argc, char** argv) {
   }
   using lmserve::Seeds;
   lmserve::AddLoaderSeeds(Seeds(argv[1], "loader_fuzzer"));
+  lmserve::AddLabelingSeeds(Seeds(argv[1], "loader_fuzzer"));
   lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
   lmserve::AddCompactSeeds(Seeds(argv[1], "compact_fuzzer"));
   lmserve::AddValueSeeds(Seeds(argv[1], "value_fuzzer"));
