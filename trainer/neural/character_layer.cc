@@ -53,8 +53,11 @@ std::vector<T> CharacterLayer<T>::Forward(const T* values,
     const auto [place, is_new] = places.try_emplace(word);
     if (is_new) {
       const size_t length = (*spellings_)[word].size();
-      Group& group =
-          groups_.try_emplace(length, Group{stack_, {}, {}}).first->second;
+      auto found = groups_.find(length);
+      if (found == groups_.end()) {
+        found = groups_.emplace(length, Group{stack_, {}, {}}).first;
+      }
+      Group& group = found->second;
       place->second = {length, group.words.size()};
       group.words.push_back(word);
     }

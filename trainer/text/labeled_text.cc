@@ -139,7 +139,9 @@ absl::StatusOr<std::vector<LabeledSentence>> ReadClassifiedText(
     if (!status.ok()) return status;
     LabeledSentence& sentence = sentences.emplace_back();
     sentence.labels.emplace_back(words[0]);
-    sentence.words.assign(words.begin() + 1, words.end());
+    for (size_t i = 1; i < words.size(); ++i) {
+      sentence.words.emplace_back(words[i]);
+    }
   }
   if (!lines.status().ok()) return lines.status();
   if (sentences.empty()) return NoLabeledSentence(lines);
