@@ -12,6 +12,7 @@
 #include "absl/strings/substitute.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "model_store/publish.h"
 #include "server/handlers/classify.h"
 #include "server/handlers/decoder.h"
 #include "server/handlers/embed.h"
@@ -104,6 +105,39 @@ TEST_F(LabelServerTest, WhatModelsCanDoIsListed) {
   EXPECT_FALSE(tiny.classifier());
   EXPECT_THAT(tiny.labels(), IsEmpty());
   EXPECT_EQ(tiny.embedding_dimensions(), 0u);
+}
+
+// A list leaves out what is long, and GetModel does not.
+TEST_F(LabelServerTest, ManyLabelsAreNotListed) {
+  std::vector<std::string> labels;
+  for (int i = 0; i < 500; ++i) {
+    labels.push_back(absl::StrCat(std::string(100, 'x'), i));
+  }
+  ClassifierNetworkOptions options;
+  options.embedding = 2;
+  options.stack.units = 2;
+  const LabelingTestModel made = ClassifierTestModel(
+      VocabularyOf(kText), labels, options, Precision::kFloat);
+  NewVersion version;
+  version.family = made.family;
+  version.files = made.Files();
+  version.self_test = {"the cat"};
+  ASSERT_TRUE(Publish(files_.path(), "many", version).ok());
+  serving_.reset();
+  store_ = files_.Open();
+  EXPECT_THAT(InfoOf("many").labels(), ElementsAreArray(labels));
+  Call call;
+  lm::v1::ListModelsResponse response;
+  ASSERT_TRUE(HandleListModels(*store_, call, {}, &response).ok());
+  int found = 0;
+  for (const lm::v1::ModelInfo& model : response.models()) {
+    if (model.name() != "many") continue;
+    ++found;
+    EXPECT_TRUE(model.is_shortened());
+    EXPECT_TRUE(model.classifier());
+    EXPECT_THAT(model.labels(), IsEmpty());
+  }
+  EXPECT_EQ(found, 1);
 }
 
 TEST_F(LabelServerTest, NothingScoresTexts) {
