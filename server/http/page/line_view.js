@@ -235,13 +235,11 @@ export class LineView {
     );
     const cells = columns.map((column) => {
       const cell = track.cells[column];
-      return element(
-        "td",
-        {},
-        cell
-          ? element("span", {class: "cell", "data-look": track.look, "data-step": cell.step, "data-sign": cell.sign, "data-tone": cell.tone, text: cell.text})
-          : null,
-      );
+      if (!cell) return element("td");
+      const shown = element("span", {class: "cell", "data-look": track.look, "data-step": cell.step, "data-sign": cell.sign, text: cell.text});
+      if (cell.hue !== undefined) shown.style.setProperty("--hue", String(cell.hue));
+      shown.toggleAttribute("data-hue", cell.hue !== undefined);
+      return element("td", {}, shown);
     });
     return element("tr", {"data-tone": track.model?.tone, "data-dense": track.isDense === true, "data-reach": track.reach}, label, ...cells);
   }

@@ -8,7 +8,7 @@ import {formatBits, formatCount, formatRank, formatSigned, stepOfBits, stepOfDif
 /** @typedef {import("./reading.js").Reading} Reading */
 
 /**
- * @typedef {{text: string, step: number, sign?: "more" | "less", tone?: number, value: number | string | null}} Cell
+ * @typedef {{text: string, step: number, sign?: "more" | "less", hue?: number, value: number | string | null}} Cell
  * @typedef {object} Track
  * @property {string} group the title of the tracks of one quantity
  * @property {string} label

@@ -19,7 +19,7 @@ const {readAddress, writeAddress, readList, readNumber} = await load("address.js
 const {readCandidates, writeCandidates, rankCandidates, readWeights, writeWeights} = await load("candidates.js");
 const {catalogueOf, contrastingModels} = await load("catalogue.js");
 const {toCsv} = await load("csv.js");
-const {certaintyTrack, labelTrack, toneOfLabel} = await load("label_tracks.js");
+const {certaintyTrack, hueOfLabel, labelTrack} = await load("label_tracks.js");
 const {parseMetrics, total, increase, quantileBetween} = await load("metrics.js");
 const {formatBits, formatBytes, formatCount, formatDuration, formatProbability, formatSigned, stepOfBits} = await load("scale.js");
 const {breakLines, differingWords, orderByPeak} = await load("track_layout.js");
@@ -196,14 +196,14 @@ test("tracks, and their table", () => {
   assert.deepEqual(tableOf(["a", "b"], tracks.slice(0, 1)), [["quantity", "model", "a", "b"], ["surprisal, bits", "big", 1, Infinity]]);
 });
 
-test("labels have tones, chunks one for all their words", () => {
+test("labels have hues, chunks one for all their words", () => {
   const labels = ["O", "B-NP", "I-NP", "B-VP", "I-VP"];
-  assert.deepEqual(labels.map((label) => toneOfLabel(label, labels)), [undefined, 0, 0, 1, 1]);
+  assert.deepEqual(labels.map((label) => hueOfLabel(label, labels)), [undefined, 0, 0, 137.5, 137.5]);
   const parts = ["ADJ", "NOUN", "VERB", "DET", "ADP", "PRON", "PUNCT"];
-  assert.deepEqual(parts.map((label) => toneOfLabel(label, parts)), [0, 1, 2, 3, 4, 5, 0]);
-  // Without the list of labels, equal ones still have equal tones.
-  assert.equal(toneOfLabel("B-NP", []) === undefined, false);
-  assert.equal(toneOfLabel("VERB", []), toneOfLabel("VERB", []));
+  assert.equal(new Set(parts.map((label) => hueOfLabel(label, parts))).size, 7);
+  // Without the list of labels, equal ones still have equal hues.
+  assert.notEqual(hueOfLabel("B-NP", []), undefined);
+  assert.equal(hueOfLabel("VERB", []), hueOfLabel("VERB", []));
 });
 
 test("tracks of a tagger", () => {
@@ -211,6 +211,6 @@ test("tracks of a tagger", () => {
   assert.equal(model.role, "tagger");
   assert.equal(model.shortKind, "LSTM tagger");
   const sentence = {labels: ["DET", "NOUN"], unknown: [false, true], logProbs: [0, Math.log(0.5)], alternatives: []};
-  assert.deepEqual(labelTrack(model, sentence).cells.map(({text, tone}) => [text, tone]), [["DET", 0], ["NOUN", 1]]);
+  assert.deepEqual(labelTrack(model, sentence).cells.map(({text, hue}) => [text, hue]), [["DET", 0], ["NOUN", 137.5]]);
   assert.deepEqual(certaintyTrack(model, sentence).cells.map(({text, step}) => [text, step]), [["100 %", 7], ["50.0 %", 4]]);
 });
