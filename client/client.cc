@@ -398,6 +398,27 @@ absl::StatusOr<lm::v1::InspectResponse> Client::Inspect(
                            request, options, options_.deadline);
 }
 
+absl::StatusOr<lm::v1::EmbedResponse> Client::Embed(
+    const lm::v1::EmbedRequest& request, const CallOptions& options) const {
+  return connection_->Call(*connection_->language_model,
+                           &lm::v1::LanguageModelService::Stub::Embed, request,
+                           options, options_.deadline);
+}
+
+absl::StatusOr<lm::v1::TagResponse> Client::Tag(
+    const lm::v1::TagRequest& request, const CallOptions& options) const {
+  return connection_->Call(*connection_->language_model,
+                           &lm::v1::LanguageModelService::Stub::Tag, request,
+                           options, options_.deadline);
+}
+
+absl::StatusOr<lm::v1::ClassifyResponse> Client::Classify(
+    const lm::v1::ClassifyRequest& request, const CallOptions& options) const {
+  return connection_->Call(*connection_->language_model,
+                           &lm::v1::LanguageModelService::Stub::Classify,
+                           request, options, options_.deadline);
+}
+
 absl::StatusOr<lm::v1::ListModelsResponse> Client::ListModels(
     const CallOptions& options) const {
   lm::v1::ListModelsResponse all;

@@ -120,6 +120,14 @@ class Client {
   absl::StatusOr<lm::v1::InspectResponse> Inspect(
       const lm::v1::InspectRequest& request,
       const CallOptions& options = {}) const;
+  absl::StatusOr<lm::v1::EmbedResponse> Embed(
+      const lm::v1::EmbedRequest& request,
+      const CallOptions& options = {}) const;
+  absl::StatusOr<lm::v1::TagResponse> Tag(
+      const lm::v1::TagRequest& request, const CallOptions& options = {}) const;
+  absl::StatusOr<lm::v1::ClassifyResponse> Classify(
+      const lm::v1::ClassifyRequest& request,
+      const CallOptions& options = {}) const;
   // All pages of the list in one message; each page is a call with the
   // deadline.
   absl::StatusOr<lm::v1::ListModelsResponse> ListModels(

@@ -252,6 +252,9 @@ int main(int argc, char** argv) {
   lmserve::AddGenerateCommand(app, &run);
   lmserve::AddTranslateCommand(app, &run);
   lmserve::AddInspectCommand(app, &run);
+  lmserve::AddEmbedCommand(app, &run);
+  lmserve::AddTagCommand(app, &run);
+  lmserve::AddClassifyCommand(app, &run);
   lmserve::AddVocabularyCommand(app, &run);
   lmserve::AddModelsCommand(app, &run);
   lmserve::AddHealthCommand(app, &run);

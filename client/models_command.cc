@@ -60,6 +60,11 @@ nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
       {"family", model.family()},
       {"bidirectional", model.bidirectional()},
       {"translation", model.translation()},
+      {"tagger", model.tagger()},
+      {"classifier", model.classifier()},
+      {"labels",
+       std::vector<std::string>(model.labels().begin(), model.labels().end())},
+      {"embedding_dimensions", model.embedding_dimensions()},
       {"properties", std::map<std::string, std::string>(
                          model.properties().begin(), model.properties().end())},
       {"vocabulary_size", model.vocabulary_size()},

@@ -8,10 +8,9 @@
 #include <memory>
 #include <optional>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
+#include "client/ask_about_texts.h"
 #include "client/command.h"
 #include "client/output.h"
 #include "client/text_source.h"
@@ -126,25 +125,6 @@ void PrintProblem(const Position& position, bool as_json) {
   }
 }
 
-// Returns an error of the server with the name of the text that it is about
-// instead of its place in the request.
-absl::Status WithName(const absl::Status& status,
-                      absl::Span<const Position* const> sent) {
-  absl::string_view message = status.message();
-  if (!absl::ConsumePrefix(&message, "contexts[")) return status;
-  const size_t end = message.find("]");
-  size_t i = 0;
-  if (end == absl::string_view::npos ||
-      !absl::SimpleAtoi(message.substr(0, end), &i) || i >= sent.size()) {
-    return status;
-  }
-  message.remove_prefix(end + 1);
-  absl::ConsumePrefix(&message, ".text");
-  absl::ConsumePrefix(&message, ": ");
-  return absl::Status(status.code(),
-                      absl::StrCat(sent[i]->name, ": ", message));
-}
-
 lm::v1::PredictRequest MakeRequest(const PredictOptions& options,
                                    const std::string& model) {
   lm::v1::PredictRequest request;
@@ -162,10 +142,10 @@ absl::StatusOr<bool> PredictPart(const Client& client,
                                  lm::v1::PredictRequest request,
                                  absl::Span<const Position> positions,
                                  bool as_json) {
-  std::vector<const Position*> sent;
+  std::vector<std::string> names;  // of what is sent
   for (const Position& position : positions) {
     if (!position.IsValid()) continue;
-    sent.push_back(&position);
+    names.push_back(position.name);
     request.add_contexts()->set_text(
         std::string(WithoutBeginMarker(position.context)));
     if (position.suffix) {
@@ -175,10 +155,12 @@ absl::StatusOr<bool> PredictPart(const Client& client,
   }
   // Without texts that can be sent, the request shows whether the rest is
   // right.
-  const bool is_empty = sent.empty();
+  const bool is_empty = names.empty();
   if (is_empty) request.add_contexts()->set_text("");
   const auto response = client.Predict(request);
-  if (!response.ok()) return WithName(response.status(), sent);
+  if (!response.ok()) {
+    return WithTextName(response.status(), "contexts", names);
+  }
   int next = 0;
   for (const Position& position : positions) {
     if (!position.IsValid()) {

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "text_io/sentence_markers.h"
 

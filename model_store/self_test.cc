@@ -43,11 +43,40 @@ std::vector<float> Score(const BidirectionalModel& model,
   return log_probs;
 }
 
+// Returns ln P of the label that each word gets.
+std::vector<float> Score(const TaggerModel& model, absl::string_view text) {
+  const std::vector<absl::string_view> words = SplitWords(text);
+  const size_t count = model.labels().size();
+  std::vector<size_t> labels(words.size());
+  std::vector<float> all(words.size() * count);
+  const TaggerModel::Sentence sentence = {words, absl::MakeSpan(labels),
+                                          absl::MakeSpan(all)};
+  model.Tag({&sentence, 1});
+  std::vector<float> log_probs;
+  for (size_t t = 0; t < words.size(); ++t) {
+    log_probs.push_back(all[t * count + labels[t]]);
+  }
+  return log_probs;
+}
+
+// Returns ln P of each label.
+std::vector<float> Score(const ClassifierModel& model,
+                         const std::vector<WordId>& words) {
+  std::vector<float> log_probs(model.labels().size());
+  const ClassifierModel::Sentence sentence = {words, absl::MakeSpan(log_probs)};
+  model.Classify({&sentence, 1});
+  return log_probs;
+}
+
 std::vector<float> Score(const AnyModel& model, absl::string_view source,
                          absl::string_view text) {
+  if (model.kind() == ModelKind::kTagger) return Score(*model.tagger(), text);
   std::vector<WordId> words = FindWords(model.vocabulary(), text);
   if (model.kind() == ModelKind::kBidirectional) {
     return Score(*model.bidirectional(), words);
+  }
+  if (model.kind() == ModelKind::kClassifier) {
+    return Score(*model.classifier(), words);
   }
   const LanguageModel& reader = *model.word_by_word();
   std::vector<std::byte> state(reader.state_size());

@@ -20,8 +20,10 @@ inline constexpr int kMaxSelfTestWordsPerText = 1'000;
 inline constexpr int kMaxSelfTestWords = 10'000;
 
 // Returns a self-test: texts with the log-probabilities that the model gives
-// their words and, unless it is bidirectional, </s>. Loading a version ends
-// with its self-test, and a model that computes other numbers is not served.
+// their words and, unless it is bidirectional, </s>. Of a tagger, these are the
+// log-probabilities of the labels that it gives the words; of a classifier,
+// those of all labels. Loading a version ends with its self-test, and a model
+// that computes other numbers is not served.
 // For a translation model, texts[i] is a translation of sources[i], or of an
 // empty text if there are fewer sources.
 lm::v1::SelfTest MakeSelfTest(const AnyModel& model,

@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 #include "models/inspectable_model.h"
 #include "models/language_model.h"
+#include "models/sentence_encoder.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
@@ -32,6 +33,9 @@ class BidirectionalModel {
   // reads a text, otherwise null. The text is read as it is, without a gap. One
   // with <unk> at a word is what the model reads to fill a gap there.
   virtual const InspectableModel* inspectable() const { return nullptr; }
+
+  // Returns the vectors that the model has of sentences, or null.
+  virtual const SentenceEncoder* sentence_encoder() const { return nullptr; }
 
   // A sentence to score, as views of the caller's memory. The sum of the
   // log-probabilities is the pseudo-log-likelihood of the sentence. Scoring

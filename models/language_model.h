@@ -8,6 +8,7 @@
 
 #include "absl/types/span.h"
 #include "models/inspectable_model.h"
+#include "models/sentence_encoder.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
@@ -59,6 +60,9 @@ class LanguageModel {
   // Returns the model itself if its gates and states can be looked at while it
   // reads a text, otherwise null.
   virtual const InspectableModel* inspectable() const { return nullptr; }
+
+  // Returns the vectors that the model has of sentences, or null.
+  virtual const SentenceEncoder* sentence_encoder() const { return nullptr; }
 
   // Size of a state in bytes, a multiple of 4. States must be aligned like a
   // float.

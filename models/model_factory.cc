@@ -7,9 +7,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "models/labels.h"
 #include "models/mixture/mixture_file.h"
 #include "models/neural/recurrent_bidirectional_model.h"
+#include "models/neural/recurrent_classifier.h"
 #include "models/neural/recurrent_model.h"
+#include "models/neural/recurrent_tagger.h"
 #include "models/neural/recurrent_translation_model.h"
 #include "models/neural/tensor_file.h"
 #include "models/neural/window_model.h"
@@ -78,6 +81,31 @@ absl::StatusOr<AnyModel> CreateTranslation(const ModelFiles& files) {
   return AnyModel(*std::move(model));
 }
 
+// Creates a model from vocabulary.txt, labels.txt and the weights.
+template <typename Model>
+absl::StatusOr<AnyModel> CreateLabeling(const ModelFiles& files) {
+  absl::StatusOr<Vocabulary> vocabulary = ReadVocabulary(files);
+  if (!vocabulary.ok()) return vocabulary.status();
+  const absl::StatusOr<absl::string_view> text = FindFile(files, kLabelsFile);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<std::vector<std::string>> labels = ParseLabels(*text);
+  if (!labels.ok()) return labels.status();
+  const absl::StatusOr<absl::string_view> bytes = FindFile(files, kWeightsFile);
+  if (!bytes.ok()) return bytes.status();
+  auto model =
+      Model::Create(*std::move(vocabulary), *std::move(labels), *bytes);
+  if (!model.ok()) return model.status();
+  return AnyModel(*std::move(model));
+}
+
+absl::StatusOr<AnyModel> CreateTagger(const ModelFiles& files) {
+  return CreateLabeling<RecurrentTagger>(files);
+}
+
+absl::StatusOr<AnyModel> CreateClassifier(const ModelFiles& files) {
+  return CreateLabeling<RecurrentClassifier>(files);
+}
+
 // The name of a model family and the function that creates its models.
 struct Family {
   absl::string_view name;
@@ -91,6 +119,8 @@ constexpr Family kFamilies[] = {
     {kWindowFamily, CreateWindow},
     {kMixtureFamily, CreateMixtureModel},
     {kTranslationFamily, CreateTranslation},
+    {kTaggerFamily, CreateTagger},
+    {kClassifierFamily, CreateClassifier},
 };
 
 }  // namespace

@@ -19,6 +19,8 @@ inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
 inline constexpr absl::string_view kWindowFamily = "window";
 inline constexpr absl::string_view kMixtureFamily = "mixture";
 inline constexpr absl::string_view kTranslationFamily = "translation";
+inline constexpr absl::string_view kTaggerFamily = "tagger";
+inline constexpr absl::string_view kClassifierFamily = "classifier";
 
 // Whether a model uses the memory of the file of this name in place. The memory
 // of other files may be freed after CreateModel().

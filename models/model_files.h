@@ -18,6 +18,9 @@ inline constexpr absl::string_view kVocabularyFile = "vocabulary.txt";
 inline constexpr absl::string_view kSourceVocabularyFile =
     "source_vocabulary.txt";
 
+// The labels of a tagger or a classifier.
+inline constexpr absl::string_view kLabelsFile = "labels.txt";
+
 // The contents of the files of a model, by file name, as views of the caller's
 // memory.
 using ModelFiles = std::map<std::string, absl::string_view, std::less<>>;

@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "models/inspectable_model.h"
 #include "models/language_model.h"
+#include "models/sentence_encoder.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
@@ -48,6 +49,9 @@ class TranslationModel {
   // reads a source and a translation, otherwise null. The decoder alone cannot
   // be inspected, because its first state depends on the source.
   virtual const InspectableModel* inspectable() const { return nullptr; }
+
+  // Returns the vectors that the model has of source sentences, or null.
+  virtual const SentenceEncoder* sentence_encoder() const { return nullptr; }
 
   // Whether the decoder has attention over the positions of its source.
   virtual bool has_attention() const = 0;

@@ -411,6 +411,9 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
            "Maximum numbers that an Inspect call returns: words times units "
            "times quantities; 0: the server does not answer Inspect",
            "Limits of a request", /*min=*/0);
+  AddLimit(
+      app, "--max-embedded-values", &limits.embedded_values,
+      "Maximum numbers that an Embed call returns: texts times dimensions");
   AddLimit(app, "--max-decode-bytes", &limits.decode_bytes,
            "Maximum memory of the states of a Decode stream");
   limits.all_request_bytes = limits.all_answer_bytes = 0;

@@ -61,6 +61,8 @@ int main(int argc, char** argv) {
   lmserve::AddRecurrentCommand(app, &action);
   lmserve::AddWindowCommand(app, &action);
   lmserve::AddTranslationCommand(app, &action);
+  lmserve::AddTaggerCommand(app, &action);
+  lmserve::AddClassifierCommand(app, &action);
   lmserve::AddMixtureCommand(app, &action);
   lmserve::AddInterpolateCommand(app, &action);
   lmserve::AddPruneCommand(app, &action);

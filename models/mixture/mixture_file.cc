@@ -102,9 +102,7 @@ ModelOr CreateMember(const MixtureEntry& entry, const ModelFiles& files,
   if (!model.ok()) return model.status();
   if (model->kind() != ModelKind::kLeftToRight) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "expected a left-to-right model, found a ",
-        model->kind() == ModelKind::kBidirectional ? "bidirectional one"
-                                                   : "translation model"));
+        "expected a left-to-right model, found ", KindName(model->kind())));
   }
   return (*std::move(model)).TakeLeftToRight();
 }

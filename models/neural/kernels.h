@@ -81,6 +81,15 @@ class LogSoftmax {
   double below_ = 0;   // sum of exp(x_i - max_) over the others
 };
 
+// Sets log_probs (x.size()) to ln softmax(x). REQUIRES: as for
+// LogSoftmax::result().
+inline void SetLogSoftmax(absl::Span<const float> x, float* log_probs) {
+  LogSoftmax softmax;
+  softmax.Add(x);
+  const LogSoftmax::Result log_softmax = softmax.result();
+  for (size_t i = 0; i < x.size(); ++i) log_probs[i] = log_softmax(x[i]);
+}
+
 // Sets x to softmax(x) and returns ln sum_i exp(x_i) of the previous values.
 // REQUIRES: x is not empty.
 float SoftmaxInPlace(absl::Span<float> x);

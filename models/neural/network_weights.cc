@@ -274,6 +274,18 @@ absl::StatusOr<std::vector<float>> ReadVector(const TensorFile& file,
   return values;
 }
 
+absl::StatusOr<std::unique_ptr<const Linear>> ReadLinear(
+    const TensorFile& file, absl::string_view weight, absl::string_view bias,
+    size_t outputs, size_t inputs) {
+  const absl::StatusOr<WeightMatrix> matrix =
+      ReadMatrix(file, weight, outputs, inputs);
+  if (!matrix.ok()) return matrix.status();
+  const absl::StatusOr<std::vector<float>> numbers =
+      ReadVector(file, bias, outputs);
+  if (!numbers.ok()) return numbers.status();
+  return Linear::Create(*matrix, *numbers);
+}
+
 absl::StatusOr<RecurrentWeights> ReadRecurrentWeights(
     const TensorFile& file, size_t inputs, absl::string_view prefix) {
   const absl::StatusOr<Activation> activation = ReadActivation(file);

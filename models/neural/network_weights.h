@@ -2,12 +2,14 @@
 #ifndef LMSERVE_MODELS_NEURAL_NETWORK_WEIGHTS_H_
 #define LMSERVE_MODELS_NEURAL_NETWORK_WEIGHTS_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "models/neural/kernels.h"
+#include "models/neural/linear.h"
 #include "models/neural/output_layer.h"
 #include "models/neural/recurrent_layer.h"
 #include "models/neural/tensor_file.h"
@@ -71,6 +73,12 @@ absl::StatusOr<WeightMatrix> ReadMatrix(const TensorFile& file,
 absl::StatusOr<std::vector<float>> ReadVector(const TensorFile& file,
                                               absl::string_view name,
                                               size_t size);
+
+// Reads a linear layer: the matrix `weight` (outputs, inputs) and the vector
+// `bias` (outputs).
+absl::StatusOr<std::unique_ptr<const Linear>> ReadLinear(
+    const TensorFile& file, absl::string_view weight, absl::string_view bias,
+    size_t outputs, size_t inputs);
 
 // The weights of all recurrent layers in a file. A bidirectional network has
 // two layers at each depth, the forward layer first.

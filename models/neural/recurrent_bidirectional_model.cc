@@ -2,21 +2,17 @@
 #include "models/neural/recurrent_bidirectional_model.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "models/distribution.h"
+#include "models/neural/length_groups.h"
 #include "models/neural/recurrent_reader.h"
 
 namespace lmserve {
 namespace {
 
 using Gap = BidirectionalModel::Gap;
-
-// The maximum number of words in a group of sentences, which limits memory. A
-// longer sentence is a group of its own.
-constexpr size_t kMaxWordsPerBatch = 2048;
 
 // The number of distributions computed at once.
 constexpr size_t kMaxDistributions = 16;
@@ -116,6 +112,20 @@ RecurrentBidirectionalModel::Create(Vocabulary vocabulary,
                                                           *std::move(parts)));
 }
 
+RecurrentBidirectionalModel::RecurrentBidirectionalModel(Vocabulary vocabulary,
+                                                         RecurrentParts parts)
+    : vocabulary_(std::move(vocabulary)),
+      parts_(std::move(parts)),
+      sentence_encoder_(RecurrentSentenceEncoder::Model{
+          .vocabulary = vocabulary_,
+          .layers = parts_.layers,
+          .bidirectional = true,
+          .reads_begin = true,
+          .reads_end = true,
+          .inputs = [this](absl::Span<const WordId> words) {
+            return parts_.embedding->CopyRows(words);
+          }}) {}
+
 std::vector<RecurrentBidirectionalModel::Layer>
 RecurrentBidirectionalModel::layers() const {
   std::vector<Layer> layers;
@@ -139,24 +149,14 @@ RecurrentBidirectionalModel::Read(const Text& text, size_t) const {
 
 void RecurrentBidirectionalModel::Encode(absl::Span<const Gap> gaps,
                                          Visit visit) const {
-  std::vector<size_t> order(gaps.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return Length(gaps[a]) < Length(gaps[b]);
-  });
+  std::vector<size_t> lengths;
+  for (const Gap& gap : gaps) lengths.push_back(Length(gap));
   Pass pass(*this);
-  absl::Span<const size_t> left = order;
-  while (!left.empty()) {
-    const size_t length = Length(gaps[left[0]]);
-    const size_t most = std::max<size_t>(kMaxWordsPerBatch / length, 1);
-    std::vector<Gap> group;
-    for (size_t gap : left.subspan(0, most)) {
-      if (Length(gaps[gap]) != length) break;
-      group.push_back(gaps[gap]);
-    }
-    visit(left.first(group.size()), pass.Run(group));
-    left.remove_prefix(group.size());
-  }
+  ForEachLengthGroup(lengths, [&](absl::Span<const size_t> group) {
+    std::vector<Gap> side_by_side;
+    for (size_t gap : group) side_by_side.push_back(gaps[gap]);
+    visit(group, pass.Run(side_by_side));
+  });
 }
 
 void RecurrentBidirectionalModel::Score(

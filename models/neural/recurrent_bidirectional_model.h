@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "models/bidirectional_model.h"
 #include "models/neural/network_weights.h"
+#include "models/neural/recurrent_sentence_encoder.h"
 
 namespace lmserve {
 
@@ -46,6 +47,9 @@ class RecurrentBidirectionalModel final : public BidirectionalModel,
   void Fill(absl::Span<const Gap> gaps, size_t k,
             absl::Span<ScoredWord> best) const override;
 
+  const SentenceEncoder* sentence_encoder() const override {
+    return &sentence_encoder_;
+  }
   const InspectableModel* inspectable() const override { return this; }
   std::vector<Layer> layers() const override;
   std::unique_ptr<Reading> Read(const Text& text,
@@ -60,8 +64,7 @@ class RecurrentBidirectionalModel final : public BidirectionalModel,
   using Visit = absl::FunctionRef<void(absl::Span<const size_t> gaps,
                                        const float* features)>;
 
-  RecurrentBidirectionalModel(Vocabulary vocabulary, RecurrentParts parts)
-      : vocabulary_(std::move(vocabulary)), parts_(std::move(parts)) {}
+  RecurrentBidirectionalModel(Vocabulary vocabulary, RecurrentParts parts);
 
   // Computes the features of all gaps, and calls `visit` for each group of gaps
   // that are processed together.
@@ -69,6 +72,7 @@ class RecurrentBidirectionalModel final : public BidirectionalModel,
 
   const Vocabulary vocabulary_;
   const RecurrentParts parts_;
+  const RecurrentSentenceEncoder sentence_encoder_;
 };
 
 }  // namespace lmserve

@@ -13,6 +13,7 @@
 #include "models/neural/output_layer.h"
 #include "models/neural/prefix_tree.h"
 #include "models/neural/recurrent_layer.h"
+#include "models/neural/recurrent_sentence_encoder.h"
 #include "models/neural/source_attention.h"
 
 namespace lmserve {
@@ -78,6 +79,10 @@ class RecurrentModel final : public LanguageModel, public InspectableModel {
                     float* log_probs) const override;
 
   // Null for a decoder.
+  const SentenceEncoder* sentence_encoder() const override {
+    return is_decoder_ ? nullptr : &sentence_encoder_;
+  }
+  // Null for a decoder.
   const InspectableModel* inspectable() const override {
     return is_decoder_ ? nullptr : this;
   }
@@ -126,6 +131,14 @@ class RecurrentModel final : public LanguageModel, public InspectableModel {
   const OwnedMatrix embedding_;
   const std::vector<RecurrentLayer> layers_;
   const OutputLayer output_;
+  const RecurrentSentenceEncoder sentence_encoder_{
+      RecurrentSentenceEncoder::Model{
+          .vocabulary = vocabulary_,
+          .layers = layers_,
+          .reads_begin = true,
+          .inputs = [this](absl::Span<const WordId> words) {
+            return embedding_->CopyRows(words);
+          }}};
   const bool is_decoder_ = false;
   const std::optional<SourceAttention> attention_;
   std::vector<float> start_;  // the state that Start() writes

@@ -99,6 +99,16 @@ RecurrentTranslationModel::RecurrentTranslationModel(
     Vocabulary source_vocabulary, Vocabulary vocabulary, TranslationParts parts)
     : source_vocabulary_(std::move(source_vocabulary)),
       encoder_(std::move(parts.encoder)),
+      sentence_encoder_(RecurrentSentenceEncoder::Model{
+          .vocabulary = source_vocabulary_,
+          .layers = encoder_.layers,
+          .bidirectional = encoder_.bidirectional,
+          .reads_end = true,
+          .reverses_words = encoder_.reverse_source,
+          .inputs =
+              [this](absl::Span<const WordId> words) {
+                return encoder_.embedding->CopyRows(words);
+              }}),
       decoder_(std::move(vocabulary), std::move(parts.decoder),
                std::move(parts.attention)) {
   decoder_.StartFrom(Encode({}, &empty_), &empty_);

@@ -46,6 +46,9 @@ class RecurrentTranslationModel final : public TranslationModel,
   const LanguageModel& decoder() const override { return decoder_; }
   std::unique_ptr<const Source> Read(
       absl::Span<const WordId> words) const override;
+  const SentenceEncoder* sentence_encoder() const override {
+    return &sentence_encoder_;
+  }
   const InspectableModel* inspectable() const override { return this; }
   std::vector<Layer> layers() const override;
   std::unique_ptr<Reading> Read(const Text& text,
@@ -74,6 +77,7 @@ class RecurrentTranslationModel final : public TranslationModel,
 
   const Vocabulary source_vocabulary_;
   const EncoderParts encoder_;
+  const RecurrentSentenceEncoder sentence_encoder_;
   RecurrentModel decoder_;
   EncodedSource empty_;  // the empty source, for the decoder's own Start()
 };

@@ -34,18 +34,6 @@ std::unique_ptr<const Columns> CopyColumns(const WeightMatrix& from,
   return columns;
 }
 
-absl::StatusOr<std::unique_ptr<const Linear>> ReadLinear(
-    const TensorFile& file, const std::string& weight, const std::string& bias,
-    size_t outputs, size_t inputs) {
-  const absl::StatusOr<WeightMatrix> matrix =
-      ReadMatrix(file, weight, outputs, inputs);
-  if (!matrix.ok()) return matrix.status();
-  const absl::StatusOr<std::vector<float>> numbers =
-      ReadVector(file, bias, outputs);
-  if (!numbers.ok()) return numbers.status();
-  return Linear::Create(*matrix, *numbers);
-}
-
 // Reads the parts of *encoder that do not depend on the decoder, and the
 // weights of its layers.
 absl::Status ReadEncoder(const TensorFile& file, const Vocabulary& vocabulary,

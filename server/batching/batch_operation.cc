@@ -11,10 +11,24 @@ size_t Cost(const LanguageModel::Query& query) {
   return std::max<size_t>(1, query.words.size());
 }
 
+size_t SentenceCount(const ModelWork& work) {
+  return work.tagged.size() + work.classified.size() + work.encoded.size();
+}
+
+// A sentence without words costs a word: models read markers.
+size_t SentenceCost(const ModelWork& work, size_t i) {
+  const size_t words = !work.tagged.empty() ? work.tagged[i].words.size()
+                       : !work.classified.empty()
+                           ? work.classified[i].words.size()
+                           : work.encoded[i].words.size();
+  return std::max<size_t>(1, words);
+}
+
 // How many words a state counts as. To score a word takes a few look-ups; to
 // scan the vocabulary takes a fraction of a look-up for each of its words.
 size_t StateCost(const ModelWork& work) {
   constexpr size_t kScannedInTheTimeOfAWord = 32;
+  if (work.states.empty()) return 1;
   const LanguageModel& model = *work.model.model().word_by_word();
   const bool scans = work.visit.has_value() || !model.has_fast_top_k();
   if (!model.is_lookup() || !scans) return 1;
@@ -24,6 +38,9 @@ size_t StateCost(const ModelWork& work) {
 size_t Cost(const ModelWork& work, size_t state_cost) {
   size_t words = work.states.size() * state_cost;
   for (const LanguageModel::Query& query : work.queries) words += Cost(query);
+  for (size_t i = 0; i < SentenceCount(work); ++i) {
+    words += SentenceCost(work, i);
+  }
   return words;
 }
 
@@ -68,6 +85,19 @@ size_t BatchOperation::TakeQueries(size_t limit,
     }
     batch->push_back(query);
     if (!fits) break;
+  }
+  words_left -= taken;
+  return taken;
+}
+
+size_t BatchOperation::TakeSentences(size_t limit, bool batch_is_empty) {
+  first_sentence_ = sentence_;
+  size_t taken = 0;
+  for (; sentence_ < SentenceCount(work_); ++sentence_) {
+    const size_t cost = SentenceCost(work_, sentence_);
+    const bool is_first = batch_is_empty && taken == 0;
+    if (!is_first && taken + cost > limit) break;
+    taken += cost;
   }
   words_left -= taken;
   return taken;

@@ -16,12 +16,23 @@
 
 namespace lmserve {
 
-// What a call asks of a model that reads word by word. All spans are views of
-// memory that must last until the work is done.
+// What a call asks of a model: either something of one that reads word by word,
+// or something about whole sentences, of one list of them. All spans are views
+// of memory that must last until the work is done.
 struct ModelWork {
   const LoadedVersion& model;
 
-  // Texts to read and score. They come first.
+  // Sentences to tag. REQUIRES: the model is a tagger.
+  absl::Span<const TaggerModel::Sentence> tagged = {};
+
+  // Sentences to classify. REQUIRES: the model is a classifier.
+  absl::Span<const ClassifierModel::Sentence> classified = {};
+
+  // Sentences to encode, and how. REQUIRES: the model has a sentence encoder.
+  absl::Span<const SentenceEncoder::Sentence> encoded = {};
+  Pooling pooling = Pooling::kMean;
+
+  // Texts to read and score. They come before states.
   absl::Span<const LanguageModel::Query> queries = {};
 
   // States after which something is wanted; the queries may write them.
@@ -57,6 +68,19 @@ class BatchOperation : public QueuedWork {
   // query, which reads on from the state after the first part.
   size_t TakeQueries(size_t limit, std::vector<LanguageModel::Query>* batch);
 
+  // Takes the next sentences, of at most `limit` words; returns their words. If
+  // the batch is empty, takes at least one, whatever it counts as. A sentence
+  // is not cut.
+  size_t TakeSentences(size_t limit, bool batch_is_empty);
+
+  // The part of a list of sentences that was taken last.
+  // REQUIRES: the list is one of work().
+  template <typename Sentence>
+  absl::Span<const Sentence> Taken(absl::Span<const Sentence> sentences) const {
+    if (sentences.empty()) return {};
+    return sentences.subspan(first_sentence_, sentence_ - first_sentence_);
+  }
+
   // Takes the next states, which count as at most `limit` words, if all queries
   // were taken; returns their words. If the batch is empty, takes at least one,
   // whatever it counts as.
@@ -74,9 +98,15 @@ class BatchOperation : public QueuedWork {
 
   const ModelWork& work() const { return work_; }
 
-  // REQUIRES: !is_exclusive.
+  // REQUIRES: the work has queries or states.
   const LanguageModel& model() const {
     return *work_.model.model().word_by_word();
+  }
+
+  // Whether the model answers by look-ups (LanguageModel::is_lookup).
+  bool is_lookup() const {
+    const LanguageModel* model = work_.model.model().word_by_word();
+    return model != nullptr && model->is_lookup();
   }
 
   absl::Status status;
@@ -85,8 +115,10 @@ class BatchOperation : public QueuedWork {
  private:
   const ModelWork work_;
   const std::optional<absl::FunctionRef<void()>> exclusive_;
-  const size_t state_cost_;  // of one state, in words
-  size_t query_ = 0;         // the next one, from word_ on
+  const size_t state_cost_;    // of one state, in words
+  size_t first_sentence_ = 0;  // of those that were taken last
+  size_t sentence_ = 0;        // the next one
+  size_t query_ = 0;           // the next one, from word_ on
   size_t word_ = 0;
   size_t first_state_ = 0;          // of those that were taken last
   size_t state_ = 0;                // the next one

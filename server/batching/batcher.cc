@@ -105,6 +105,7 @@ void RunVisits(Operations batch, Scratch* scratch) {
       rows.emplace_back(operation, i);
     }
   }
+  if (rows.empty()) return;
   const LanguageModel& model = batch.front()->model();
   const size_t vocabulary = model.vocabulary().size();
   for (size_t begin = 0; begin < rows.size(); begin += kMostDistributions) {
@@ -120,6 +121,40 @@ void RunVisits(Operations batch, Scratch* scratch) {
       (*part[i].first->work().visit)(part[i].second,
                                      absl::MakeConstSpan(scratch->log_probs)
                                          .subspan(i * vocabulary, vocabulary));
+    }
+  }
+}
+
+// Returns the sentences of a list that the operations took last and that have
+// this pooling.
+template <typename Sentence>
+std::vector<Sentence> TakenSentences(
+    Operations batch, absl::Span<const Sentence> ModelWork::*list,
+    Pooling pooling = Pooling::kMean) {
+  std::vector<Sentence> sentences;
+  for (const BatchOperation* operation : batch) {
+    if (operation->work().pooling != pooling) continue;
+    const auto taken = operation->Taken(operation->work().*list);
+    sentences.insert(sentences.end(), taken.begin(), taken.end());
+  }
+  return sentences;
+}
+
+void RunSentences(Operations batch) {
+  const AnyModel& model = batch.front()->work().model.model();
+  if (const auto tagged = TakenSentences(batch, &ModelWork::tagged);
+      !tagged.empty()) {
+    model.tagger()->Tag(tagged);
+  }
+  if (const auto classified = TakenSentences(batch, &ModelWork::classified);
+      !classified.empty()) {
+    model.classifier()->Classify(classified);
+  }
+  for (Pooling pooling : {Pooling::kMax, Pooling::kMean, Pooling::kLast}) {
+    if (const auto encoded =
+            TakenSentences(batch, &ModelWork::encoded, pooling);
+        !encoded.empty()) {
+      model.sentence_encoder()->Encode(encoded, pooling);
     }
   }
 }
@@ -140,9 +175,14 @@ void RunBatch(Operations batch, size_t limit, size_t state_limit) {
     words += operation->TakeQueries(limit - words, &scratch.queries);
   }
   if (!scratch.queries.empty()) first->model().Score(scratch.queries);
+  // A long sentence or an expensive state alone may exceed the limit.
+  const auto left = [&] { return words < limit ? limit - words : 0; };
   for (BatchOperation* operation : batch) {
-    words +=
-        operation->TakeStates(std::min(limit - words, state_limit), words == 0);
+    words += operation->TakeSentences(left(), words == 0);
+  }
+  RunSentences(batch);
+  for (BatchOperation* operation : batch) {
+    words += operation->TakeStates(std::min(left(), state_limit), words == 0);
   }
   RunAttention(batch);
   RunBest(batch, &scratch);
@@ -203,7 +243,7 @@ Batcher::Turn Batcher::Run(Call& call, const LoadedVersion& model, size_t words,
 }
 
 bool Batcher::IsInline(const BatchOperation& operation) const {
-  return !operation.is_exclusive && operation.model().is_lookup() &&
+  return !operation.is_exclusive && operation.is_lookup() &&
          operation.words_left <= options_.inline_words &&
          operation.call.turn_seconds < Seconds(kLookupTurn) &&
          !queue_.IsWaiting(operation.call, operation.QueuedWork::model);
@@ -244,7 +284,7 @@ double Batcher::RunQueued(Operations batch) const {
   const size_t words = WordsLeft(batch);
   const Clock::time_point start = Clock::now();
   const BatchOperation& first = *batch.front();
-  if (!first.is_exclusive && first.model().is_lookup()) {
+  if (!first.is_exclusive && first.is_lookup()) {
     RunLookups(batch, options_.batch_words);
   } else {
     RunBatch(batch, options_.batch_words, options_.batch_words);

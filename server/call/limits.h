@@ -20,13 +20,17 @@ struct Limits {
   uint64_t features = 256;  // of a candidate
   // Bytes that minimum Bayes risk compares: those of all n candidates n times.
   uint64_t bytes_compared = 50'000'000;
-  uint64_t predictions = 100'000;  // k times the number of contexts
+  // k times the number of contexts, or labels times the number of words or
+  // texts
+  uint64_t predictions = 100'000;
   uint64_t generated_words = 10'000;
   uint64_t stop_words = 100;
   uint64_t beam = 100;  // hypotheses of a beam search
   // Numbers that an Inspect call returns; 0: the server does not answer it. A
   // million fit into a message of the size that clients accept by default.
   uint64_t inspected_values = 1'000'000;
+  // Numbers that an Embed call returns: texts times dimensions.
+  uint64_t embedded_values = 4'000'000;
   uint64_t decode_bytes = 256 << 20;  // memory of the states of a Decode stream
 
   // Limits of all running calls together (see Budgets). When they are reached,

@@ -9,10 +9,16 @@
 namespace lmserve {
 
 // Returns FAILED_PRECONDITION for a request that a model of this kind cannot
-// answer. The message is "FIELD: 'MODEL' is a KIND model: it cannot WHAT;
-// it ...", and ends with what such a model can do.
+// answer. The message is "FIELD: 'MODEL' is KIND: it cannot WHAT; it ...", and
+// ends with what such a model can do.
 absl::Status CannotDo(absl::string_view field, const LoadedVersion& model,
                       absl::string_view what);
+
+// Returns the same error if the model gives texts no probability, as taggers
+// and classifiers do not, and otherwise OK.
+absl::Status CheckScoresTexts(absl::string_view field,
+                              const LoadedVersion& model,
+                              absl::string_view what);
 
 // The same for a request that the models of other families can answer, which
 // `others` names: "FIELD: 'MODEL' has the family FAMILY: it cannot WHAT; OTHERS

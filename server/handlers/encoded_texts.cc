@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/handlers/encoded_texts.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -45,6 +46,34 @@ absl::Status EncodedTexts::AddOrFail(const lm::v1::Text& text,
   }
   ends_.push_back(words_.size());
   return absl::OkStatus();
+}
+
+absl::Status EncodedTexts::AddAll(
+    const google::protobuf::RepeatedPtrField<lm::v1::Text>& texts,
+    absl::string_view field) {
+  if (texts.empty()) {
+    return InvalidField(field, "expected at least one, found none");
+  }
+  absl::Status status = CheckLimit(field, texts.size(), limits_.texts);
+  for (int i = 0; status.ok() && i < texts.size(); ++i) {
+    status = Add(texts[i], field, i, {.may_be_empty = true});
+  }
+  return status;
+}
+
+size_t EncodedTexts::EndOfPart(size_t begin, size_t words) const {
+  const auto cost = [this](size_t i) {
+    return std::max<size_t>(1, this->words(i).size());
+  };
+  size_t end = begin + 1;
+  size_t taken = cost(begin);
+  while (end < size() && taken + cost(end) <= words) taken += cost(end++);
+  return end;
+}
+
+size_t EncodedTexts::CountUnknown(size_t i) const {
+  const absl::Span<const WordId> words = this->words(i);
+  return std::count(words.begin(), words.end(), vocabulary_.unknown());
 }
 
 EncodedTexts EncodedTexts::Select(absl::Span<const size_t> indexes) const {

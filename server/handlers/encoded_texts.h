@@ -44,6 +44,13 @@ class EncodedTexts {
                          int index, const Options& options,
                          TextFailures* failures);
 
+  // Adds the texts of a repeated field, each of which may be empty. Fails as
+  // Add() does, with INVALID_ARGUMENT if there is no text, and with
+  // RESOURCE_EXHAUSTED if there are more than Limits::texts.
+  absl::Status AddAll(
+      const google::protobuf::RepeatedPtrField<lm::v1::Text>& texts,
+      absl::string_view field);
+
   size_t size() const { return ends_.size(); }
 
   // The ids of text i; valid until the next Add().
@@ -53,6 +60,14 @@ class EncodedTexts {
 
   // Returns the texts with these indexes, in the order of the indexes.
   EncodedTexts Select(absl::Span<const size_t> indexes) const;
+
+  // Returns the end of the texts from `begin` on that have at most `words`
+  // words together, where a text without words counts as one word; at least one
+  // text is among them. REQUIRES: begin < size().
+  size_t EndOfPart(size_t begin, size_t words) const;
+
+  // Returns the number of words of text i that are <unk>.
+  size_t CountUnknown(size_t i) const;
 
   // Returns the part of text i in `numbers`, which is parallel to all_words().
   template <typename T>

@@ -32,7 +32,7 @@ absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
 absl::StatusOr<std::unique_ptr<Generation>> Generation::Start(
     const ServingContext& serving, Call& call, ModelHandle handle,
     const lm::v1::GenerateRequest& request, size_t alternatives) {
-  if (handle->model().kind() == ModelKind::kBidirectional) {
+  if (handle->model().word_by_word() == nullptr) {
     return CannotDo("model", *handle, "generate");
   }
   const absl::StatusOr<GenerationOptions> options =

@@ -34,6 +34,7 @@ void ShortenIfLong(lm::v1::ModelInfo* info) {
   if (info->ByteSizeLong() <= kEntryLimit) return;
   info->set_is_shortened(true);
   info->clear_properties();
+  info->clear_labels();
   if (info->has_reranker()) info->mutable_reranker()->Clear();
   if (info->aliases_size() > kMaxAliases) {
     info->mutable_aliases()->DeleteSubrange(kMaxAliases,

@@ -185,7 +185,8 @@ Task<absl::Status> PredictGiven(const Vocabulary& vocabulary,
 // Checks how much the request asks for, and that the model can do it.
 absl::Status CheckRequest(const lm::v1::PredictRequest& request,
                           const LoadedVersion& model, const Limits& limits) {
-  if (model.model().kind() == ModelKind::kTranslation) {
+  if (model.model().kind() != ModelKind::kLeftToRight &&
+      model.model().kind() != ModelKind::kBidirectional) {
     return CannotDo("model", model, "predict");
   }
   if (request.contexts().empty()) {

@@ -8,6 +8,12 @@
 namespace lmserve {
 namespace {
 
+absl::Span<const std::string> LabelsOf(const AnyModel& model) {
+  if (model.tagger() != nullptr) return model.tagger()->labels();
+  if (model.classifier() != nullptr) return model.classifier()->labels();
+  return {};
+}
+
 void SetWordScores(const Vocabulary& vocabulary, absl::Span<const WordId> words,
                    absl::Span<const float> log_probs,
                    lm::v1::WordScores* scores) {
@@ -45,9 +51,8 @@ void SetTextScore(const Vocabulary& vocabulary, absl::Span<const WordId> words,
 
 uint64_t ScoresBytes(const Vocabulary& vocabulary, const EncodedTexts& texts,
                      bool per_word) {
-  constexpr uint64_t kTextBytes = 200;  // a TextScore with its WordScores
-  uint64_t bytes =
-      kTextBytes * texts.size() + sizeof(float) * texts.all_words().size();
+  uint64_t bytes = kReplyMessageBytes * texts.size() +
+                   sizeof(float) * texts.all_words().size();
   if (!per_word) return bytes;
   for (WordId word : texts.all_words()) {
     bytes += kReplyWordBytes + vocabulary.word(word).size();
@@ -80,6 +85,13 @@ void SetModelInfo(const ModelStore::Entry& entry, lm::v1::ModelInfo* info) {
   info->set_vocabulary_size(model.vocabulary().size());
   info->set_translation(model.kind() == ModelKind::kTranslation);
   info->set_bidirectional(model.kind() == ModelKind::kBidirectional);
+  info->set_tagger(model.kind() == ModelKind::kTagger);
+  info->set_classifier(model.kind() == ModelKind::kClassifier);
+  const absl::Span<const std::string> labels = LabelsOf(model);
+  info->mutable_labels()->Add(labels.begin(), labels.end());
+  if (const SentenceEncoder* encoder = model.sentence_encoder()) {
+    info->set_embedding_dimensions(encoder->dimensions());
+  }
   if (const LanguageModel* word_by_word = model.word_by_word()) {
     info->set_state_bytes(word_by_word->state_size());
   }

@@ -19,6 +19,10 @@ namespace lmserve {
 // The memory of a string of a response, and of a number or two beside it.
 inline constexpr uint64_t kReplyWordBytes = 64;
 
+// The memory of a message of a response that has a few lists, without what is
+// in the lists.
+inline constexpr uint64_t kReplyMessageBytes = 200;
+
 // Returns the memory that SetScores() and the scores themselves will take,
 // without what SetRankings() adds.
 uint64_t ScoresBytes(const Vocabulary& vocabulary, const EncodedTexts& texts,

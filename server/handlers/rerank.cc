@@ -16,6 +16,7 @@
 #include "models/printable_text.h"
 #include "server/call/status.h"
 #include "server/handlers/candidate_risk.h"
+#include "server/handlers/cannot_do.h"
 #include "server/handlers/encoded_texts.h"
 #include "server/handlers/feature_table.h"
 #include "server/handlers/replies.h"
@@ -223,8 +224,9 @@ absl::Status Reranking::FindMembers(RerankResponse* response) {
       if (request_.reranker().empty()) NoteMissing(member.model(), call_);
       return Prefixed(prefix_, handle.status());
     }
-    absl::Status status;
-    if (member.reverse() &&
+    absl::Status status = CheckScoresTexts(
+        member.reverse() ? "reverse_models" : "models", **handle, "rerank");
+    if (status.ok() && member.reverse() &&
         (*handle)->model().kind() != ModelKind::kTranslation) {
       status = InvalidField(
           "reverse_models",

@@ -43,6 +43,8 @@ bool HasNgramLengths(const AnyModel& model) {
 absl::Status CheckCanDo(const lm::v1::ScoreRequest& request,
                         const LoadedVersion& loaded) {
   const AnyModel& model = loaded.model();
+  absl::Status status = CheckScoresTexts("model", loaded, "score texts");
+  if (!status.ok()) return status;
   if (!IncludesEnd(request) && !model.predicts_end()) {
     return CannotDo("include_end", loaded, "score unfinished texts");
   }

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "server/call/status.h"
+#include "server/handlers/cannot_do.h"
 #include "server/handlers/sources.h"
 
 namespace lmserve {
@@ -55,19 +56,6 @@ Task<absl::Status> ScoreBidirectional(const ServingContext& serving, Call& call,
   co_return absl::OkStatus();
 }
 
-// Returns the end of the sources from `begin` on that fit into a batch; at
-// least one does.
-size_t EndOfBatch(const EncodedTexts& sources, size_t begin,
-                  size_t batch_words) {
-  size_t end = begin + 1;
-  size_t words = sources.words(begin).size();
-  while (end < sources.size() &&
-         words + sources.words(end).size() <= batch_words) {
-    words += sources.words(end++).size();
-  }
-  return end;
-}
-
 // Scores texts given their sources: one source for all texts, or one for each.
 // To bound the memory it reads no more sources at a time than fit into a batch.
 Task<absl::Status> ScoreTranslations(const ServingContext& serving, Call& call,
@@ -78,9 +66,8 @@ Task<absl::Status> ScoreTranslations(const ServingContext& serving, Call& call,
   const size_t state_size = loaded.model().word_by_word()->state_size();
   const bool one_for_all = sources.size() == 1;
   for (size_t begin = 0, end = 0; begin < texts.size(); begin = end) {
-    end = one_for_all
-              ? texts.size()
-              : EndOfBatch(sources, begin, serving.batcher.batch_words());
+    end = one_for_all ? texts.size()
+                      : sources.EndOfPart(begin, serving.batcher.batch_words());
     SourceStates read;
     const size_t first = one_for_all ? 0 : begin;
     const size_t last = one_for_all ? 1 : end;
@@ -183,6 +170,10 @@ Task<absl::StatusOr<ScoredTexts>> ScoreTexts(const ServingContext& serving,
     case ModelKind::kTranslation:
       status = co_await ScoreTranslations(serving, call, loaded, texts,
                                           *sources, all);
+      break;
+    case ModelKind::kTagger:
+    case ModelKind::kClassifier:
+      status = CannotDo("model", loaded, "score texts");
       break;
   }
   if (!status.ok()) co_return status;

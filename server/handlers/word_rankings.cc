@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "models/bidirectional_model.h"
 #include "models/distribution.h"
+#include "server/handlers/cannot_do.h"
 #include "server/handlers/sources.h"
 #include "server/handlers/text_scoring.h"
 
@@ -48,8 +49,11 @@ class WordRanker {
         return RankGaps();
       case ModelKind::kTranslation:
         return RankTranslations(*sources);
+      case ModelKind::kTagger:
+      case ModelKind::kClassifier:
+        break;
     }
-    return RankLeftToRight();
+    return CannotRank();
   }
 
   WordRankings Take() { return std::move(rankings_); }
@@ -165,6 +169,10 @@ class WordRanker {
       }
     }
     co_return absl::OkStatus();
+  }
+
+  Task<absl::Status> CannotRank() {
+    co_return CannotDo("model", loaded_, "score texts");
   }
 
   const ServingContext& serving_;

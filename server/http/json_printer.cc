@@ -329,6 +329,10 @@ size_t MaxJsonBytes(const Message& message) {
          FixedBytes(*message.GetDescriptor()) + InnerFixedBytes(message);
 }
 
+void AppendJsonFloat(float value, std::string* json) {
+  AppendFloat(value, json);
+}
+
 void AppendJsonString(absl::string_view text, std::string* json) {
   constexpr char kHex[] = "0123456789abcdef";
   json->push_back('"');

@@ -35,6 +35,9 @@ void AppendJson(const google::protobuf::Message& message, std::string* json);
 // long as the size of the message in the wire format.
 size_t MaxJsonBytes(const google::protobuf::Message& message);
 
+// Appends a float as it is in a message.
+void AppendJsonFloat(float value, std::string* json);
+
 // Appends a text as a string of JSON. REQUIRES: it is valid UTF-8.
 void AppendJsonString(absl::string_view text, std::string* json);
 

@@ -9,12 +9,15 @@
 #include "lm/v1/language_model.pb.h"
 #include "models/printable_text.h"
 #include "server/call/status.h"
+#include "server/handlers/classify.h"
 #include "server/handlers/decoder.h"
+#include "server/handlers/embed.h"
 #include "server/handlers/generation.h"
 #include "server/handlers/inspect.h"
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
 #include "server/handlers/score.h"
+#include "server/handlers/tag.h"
 #include "server/handlers/vocabulary_listing.h"
 #include "server/http/http_api.h"
 #include "server/http/http_call.h"
@@ -199,6 +202,19 @@ void AddLanguageModelRoutes(const ServingContext& serving,
       serving, context, "Inspect", HandleInspect);
   router->Add({"POST", "/lm/v1/inspect", kJsonType, inspect});
   router->Add({"POST", "/lm/v1/models/{model}:inspect", kJsonType, inspect});
+  const auto embed = Unary<lm::v1::EmbedRequest, lm::v1::EmbedResponse>(
+      serving, context, "Embed", HandleEmbed);
+  router->Add({"POST", "/lm/v1/embed", kJsonType, embed});
+  router->Add({"POST", "/lm/v1/models/{model}:embed", kJsonType, embed});
+  const auto tag = Unary<lm::v1::TagRequest, lm::v1::TagResponse>(
+      serving, context, "Tag", HandleTag);
+  router->Add({"POST", "/lm/v1/tag", kJsonType, tag});
+  router->Add({"POST", "/lm/v1/models/{model}:tag", kJsonType, tag});
+  const auto classify =
+      Unary<lm::v1::ClassifyRequest, lm::v1::ClassifyResponse>(
+          serving, context, "Classify", HandleClassify);
+  router->Add({"POST", "/lm/v1/classify", kJsonType, classify});
+  router->Add({"POST", "/lm/v1/models/{model}:classify", kJsonType, classify});
   const auto generate = [&](Stream stream, const PathArguments& arguments) {
     AnswerGenerate(serving, context, ArgumentOf(arguments, "model"),
                    std::move(stream));

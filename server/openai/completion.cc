@@ -6,6 +6,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "server/call/status.h"
+#include "server/handlers/cannot_do.h"
 #include "server/handlers/score.h"
 
 namespace lmserve {
@@ -55,8 +56,10 @@ Completion::Completion(const ServingContext& serving, Call& call,
 
 absl::Status Completion::CheckCanDo() const {
   const Limits& limits = serving_.limits;
+  absl::Status status = CheckScoresTexts("model", *handle_, "complete texts");
+  if (!status.ok()) return status;
   const uint64_t choices = uint64_t{request_.prompts.size()} * request_.choices;
-  absl::Status status = CheckLimit("n times prompts", choices, limits.texts);
+  status = CheckLimit("n times prompts", choices, limits.texts);
   if (status.ok()) {
     status = CheckLimit("max_tokens times n times prompts",
                         choices * request_.max_tokens, limits.words);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/call/status.h"
 #include "server/openai/json_object.h"
+#include "server/openai/parse_prompts.h"
 
 namespace lmserve {
 namespace {
@@ -16,8 +17,6 @@ namespace {
 using nlohmann::json;
 
 constexpr char kPrompt[] = "prompt";
-constexpr char kPromptType[] =
-    "a text, an array of texts, an array of word ids, or an array of these";
 
 // Sets *to, unless the member is absent.
 template <typename Value, typename To>
@@ -31,34 +30,15 @@ absl::Status Take(absl::StatusOr<std::string> member, std::string* to) {
   return member.status();
 }
 
-absl::Status AddPrompt(const json& prompt,
-                       std::vector<CompletionPrompt>* prompts) {
-  if (prompt.is_string()) {
-    prompts->emplace_back(prompt.get_ref<const std::string&>());
-    return absl::OkStatus();
-  }
-  if (!prompt.is_array()) return UnexpectedJson(kPrompt, kPromptType, prompt);
-  absl::StatusOr<std::vector<uint32_t>> ids = ParseIds(kPrompt, prompt);
-  if (ids.ok()) prompts->emplace_back(*std::move(ids));
-  return ids.status();
-}
-
-// A prompt of OpenAI's API has one of four forms.
 absl::Status TakePrompts(const json& prompt,
                          std::vector<CompletionPrompt>* prompts) {
-  const bool is_list =
-      prompt.is_array() && !prompt.empty() && !prompt.front().is_number();
   if (prompt.is_null()) {
     prompts->emplace_back("");
-  } else if (!is_list) {
-    return AddPrompt(prompt, prompts);
-  } else {
-    for (const json& element : prompt) {
-      absl::Status status = AddPrompt(element, prompts);
-      if (!status.ok()) return status;
-    }
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  auto parsed = ParsePrompts(kPrompt, prompt);
+  if (parsed.ok()) *prompts = *std::move(parsed);
+  return parsed.status();
 }
 
 absl::Status TakeStop(const json& stop, std::vector<std::string>* stops) {

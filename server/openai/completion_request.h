@@ -5,16 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/openai/parse_prompts.h"
 
 namespace lmserve {
-
-// A text, or the ids of its words.
-using CompletionPrompt = std::variant<std::string, std::vector<uint32_t>>;
 
 // A request of OpenAI's API for completions, and what other servers have added
 // to it: top_k, repetition_penalty and, for translation models, source. A

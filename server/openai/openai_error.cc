@@ -19,10 +19,13 @@ using nlohmann::ordered_json;
 
 constexpr size_t kMaxErrorBytes = 8 << 10;
 
-// From a field of our API to the member of a request that it comes from.
+// The fields of our API that have the texts of a request, or count what the
+// texts have.
+constexpr absl::string_view kTextFields[] = {"texts", "words in the request",
+                                             "values: texts times dimensions"};
+
+// From another field of our API to the member of a request that it comes from.
 constexpr std::pair<absl::string_view, absl::string_view> kMembers[] = {
-    {"texts", "prompt"},
-    {"words in the request", "prompt"},
     {"max_words", "max_tokens"},
     {"stop: bytes", "stop"},
     {"sources", "source"},
@@ -31,8 +34,11 @@ constexpr std::pair<absl::string_view, absl::string_view> kMembers[] = {
 };
 
 // Returns the member that a field stands for: "prompt" for texts[2].
-std::string MemberOf(absl::string_view field) {
+std::string MemberOf(absl::string_view field, absl::string_view text_member) {
   const absl::string_view name = field.substr(0, field.find('['));
+  for (absl::string_view of_texts : kTextFields) {
+    if (name == of_texts) return std::string(text_member);
+  }
   for (const auto& [ours, member] : kMembers) {
     if (name == ours) return std::string(member);
   }
@@ -75,13 +81,14 @@ std::string Error(int code, absl::string_view message,
 
 }  // namespace
 
-std::string OpenAiErrorJson(const absl::Status& error) {
+std::string OpenAiErrorJson(const absl::Status& error,
+                            absl::string_view text_member) {
   const int code = HttpCodeOf(error);
   const std::string field = FieldOf(error);
   // A model that does not exist is no wrong field for gRPC.
   if (field.empty())
     return Error(code, error.message(), code == 404 ? "model" : "");
-  const std::string member = MemberOf(field);
+  const std::string member = MemberOf(field, text_member);
   absl::string_view problem = error.message();
   if (!absl::ConsumePrefix(&problem, field)) {
     return Error(code, error.message(), member);

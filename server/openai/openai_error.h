@@ -13,8 +13,10 @@ namespace lmserve {
 //   {"error": {"message": "...", "type": "invalid_request_error",
 //              "param": "max_tokens", "code": null}}
 // `param` is the member of the request that the error names, or null. Names of
-// the fields of our own API are replaced by those of the members.
-std::string OpenAiErrorJson(const absl::Status& error);
+// the fields of our own API are replaced by those of the members; `text_member`
+// is the one that has the texts.
+std::string OpenAiErrorJson(const absl::Status& error,
+                            absl::string_view text_member = "prompt");
 
 // The same for an error of HTTP itself, which has a code but no status.
 std::string OpenAiErrorJson(int code, absl::string_view message);

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "models/printable_text.h"
 #include "server/call/status.h"
+#include "server/handlers/embed.h"
 #include "server/http/http_call.h"
 #include "server/http/http_reply.h"
 #include "server/http/query.h"
@@ -22,6 +23,8 @@
 #include "server/openai/completion_json.h"
 #include "server/openai/completion_request.h"
 #include "server/openai/completion_stream.h"
+#include "server/openai/embedding_json.h"
+#include "server/openai/embedding_request.h"
 #include "server/openai/json_object.h"
 #include "server/openai/openai_error.h"
 #include "server/openai/tokenizer.h"
@@ -54,7 +57,8 @@ Task<absl::Status> ReadJsonBody(const HttpContext& context, HttpStream& stream,
 // Ends a call and sends its answer, or its error. Returns whether the
 // connection may be kept.
 Task<bool> Reply(const HttpContext& context, HttpStream& stream, HttpCall& call,
-                 CallScope& scope, absl::StatusOr<std::string> json) {
+                 CallScope& scope, absl::StatusOr<std::string> json,
+                 absl::string_view text_member = "prompt") {
   std::optional<PendingWrite> pending_write;
   if (json.ok()) {
     pending_write.emplace(context.interceptor, call, json->size());
@@ -68,7 +72,7 @@ Task<bool> Reply(const HttpContext& context, HttpStream& stream, HttpCall& call,
   }
   if (absl::IsCancelled(status)) co_return false;
   co_return co_await SendError(context, stream, call, status,
-                               OpenAiErrorJson(status));
+                               OpenAiErrorJson(status, text_member));
 }
 
 // Answers a call with what `answer` returns for the body of the request.
@@ -106,6 +110,16 @@ absl::StatusOr<std::string> ModelName(const std::string& of_path,
                                             Printable(of_request), "'"));
 }
 
+// The same for a request that must name one.
+absl::StatusOr<std::string> NeededModelName(const std::string& of_path,
+                                            const std::string& of_request) {
+  absl::StatusOr<std::string> name = ModelName(of_path, of_request);
+  if (name.ok() && name->empty()) {
+    return InvalidField("model", "expected the name of a model, found none");
+  }
+  return name;
+}
+
 // Parses a request for completions, finds its model and checks it.
 Task<absl::StatusOr<std::unique_ptr<Completion>>> StartCompletion(
     const ServingContext& serving, const HttpContext& context,
@@ -116,11 +130,8 @@ Task<absl::StatusOr<std::unique_ptr<Completion>>> StartCompletion(
   if (!status.ok()) co_return status;
   absl::StatusOr<CompletionRequest> request = ParseCompletionRequest(body);
   if (!request.ok()) co_return request.status();
-  absl::StatusOr<std::string> name = ModelName(model, request->model);
+  absl::StatusOr<std::string> name = NeededModelName(model, request->model);
   if (!name.ok()) co_return name.status();
-  if (name->empty()) {
-    co_return InvalidField("model", "expected the name of a model, found none");
-  }
   request->model = *std::move(name);
   // Cannot fail, because it is less than before.
   (void)reader->Reserve(kKeptMemory * body.size());
@@ -203,6 +214,61 @@ DetachedTask AnswerCompletions(const ServingContext& serving,
   FinishStream(std::move(stream), may_keep);
 }
 
+// Parses a request for embeddings and answers it.
+Task<absl::StatusOr<std::string>> Embeddings(const ServingContext& serving,
+                                             const HttpContext& context,
+                                             HttpStream& stream, HttpCall& call,
+                                             RequestReader* reader,
+                                             const std::string& model) {
+  std::string body;
+  absl::Status status = co_await ReadJsonBody(context, stream, reader, &body);
+  if (!status.ok()) co_return status;
+  absl::StatusOr<EmbeddingRequest> request = ParseEmbeddingRequest(body);
+  if (!request.ok()) co_return request.status();
+  absl::StatusOr<std::string> name =
+      NeededModelName(model, request->embed.model());
+  if (!name.ok()) co_return name.status();
+  request->embed.set_model(*std::move(name));
+  // Cannot fail, because it is less than before.
+  (void)reader->Reserve(kKeptMemory * body.size());
+  lm::v1::EmbedResponse response;
+  status = co_await HandleEmbed(serving, call, request->embed, &response);
+  if (!status.ok()) co_return status;
+  const int dimensions = response.embeddings(0).values_size();
+  if (request->dimensions.value_or(dimensions) !=
+      static_cast<uint32_t>(dimensions)) {
+    co_return InvalidField(
+        "dimensions",
+        absl::StrCat("expected ", dimensions,
+                     ", the length of the model's vectors, which cannot be "
+                     "shortened; found ",
+                     *request->dimensions));
+  }
+  const size_t bytes = MaxEmbeddingsBytes(response);
+  Budget::Reservation answer(serving.budgets.answer_bytes);
+  status = answer.Resize("answer bytes", bytes + response.SpaceUsedLong());
+  if (!status.ok()) co_return status;
+  co_await EnterThreadFor(context, stream, bytes);
+  co_return EmbeddingsJson(response, request->as_base64);
+}
+
+DetachedTask AnswerEmbeddings(const ServingContext& serving,
+                              const HttpContext& context, std::string model,
+                              Stream stream) {
+  HttpCall call(*stream, Priority::kInteractive);
+  CallScope scope(context.interceptor, call, "Embeddings");
+  RequestReader reader(context.interceptor.request_bytes());
+  absl::StatusOr<std::string> json;
+  if (scope.status().ok()) {
+    json = co_await Embeddings(serving, context, *stream, call, &reader, model);
+  } else {
+    json = scope.status();
+  }
+  const bool may_keep =
+      co_await Reply(context, *stream, call, scope, std::move(json), "input");
+  FinishStream(std::move(stream), may_keep);
+}
+
 // Says why there is no path for chats, which clients may expect.
 DetachedTask RefuseChat(const HttpContext& context, Stream stream) {
   constexpr char kReason[] =
@@ -218,15 +284,20 @@ DetachedTask RefuseChat(const HttpContext& context, Stream stream) {
 // Describes a version under one of its names.
 ordered_json ModelJson(const LoadedVersion& loaded, const std::string& name) {
   const AnyModel& model = loaded.model();
-  return {{"id", name},
-          {"object", "model"},
-          {"created", absl::ToUnixSeconds(loaded.load_time())},
-          {"owned_by", "lmserve"},
-          {"version", loaded.version()},
-          {"family", loaded.manifest().family()},
-          {"vocabulary_size", model.vocabulary().size()},
-          {"bidirectional", model.kind() == ModelKind::kBidirectional},
-          {"translation", model.kind() == ModelKind::kTranslation}};
+  const SentenceEncoder* encoder = model.sentence_encoder();
+  return {
+      {"id", name},
+      {"object", "model"},
+      {"created", absl::ToUnixSeconds(loaded.load_time())},
+      {"owned_by", "lmserve"},
+      {"version", loaded.version()},
+      {"family", loaded.manifest().family()},
+      {"vocabulary_size", model.vocabulary().size()},
+      {"bidirectional", model.kind() == ModelKind::kBidirectional},
+      {"translation", model.kind() == ModelKind::kTranslation},
+      {"tagger", model.kind() == ModelKind::kTagger},
+      {"classifier", model.kind() == ModelKind::kClassifier},
+      {"embedding_dimensions", encoder == nullptr ? 0 : encoder->dimensions()}};
 }
 
 // Lists each version as NAME@VERSION, and the one that NAME alone stands for
@@ -299,6 +370,13 @@ void AddCompletionRoutes(const ServingContext& serving,
                  AnswerCompletions(serving, context,
                                    ArgumentOf(arguments, "model"),
                                    std::move(stream));
+               },
+               OpenAiErrorJson});
+  router->Add({"POST", absl::StrCat(base, "/v1/embeddings"), kJsonType,
+               [&](Stream stream, const PathArguments& arguments) {
+                 AnswerEmbeddings(serving, context,
+                                  ArgumentOf(arguments, "model"),
+                                  std::move(stream));
                },
                OpenAiErrorJson});
   router->Add({"POST", absl::StrCat(base, "/v1/chat/completions"), kJsonType,

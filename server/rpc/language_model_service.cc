@@ -5,12 +5,15 @@
 #include <utility>
 
 #include "lm/v1/language_model.grpc.pb.h"
+#include "server/handlers/classify.h"
 #include "server/handlers/decoder.h"
+#include "server/handlers/embed.h"
 #include "server/handlers/generation.h"
 #include "server/handlers/inspect.h"
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
 #include "server/handlers/score.h"
+#include "server/handlers/tag.h"
 #include "server/handlers/vocabulary_listing.h"
 #include "server/rpc/grpc_call.h"
 #include "server/rpc/grpc_status.h"
@@ -126,19 +129,24 @@ DetachedTask AnswerGetVocabulary(const ServingContext& serving,
   stream->Finish(ToGrpcStatus(status));
 }
 
-using RawLanguageModelService =
+// The methods that answer one request with one response, without a stream.
+using UnaryLanguageModelService =
     LanguageModelService::WithRawCallbackMethod_Score<
-        LanguageModelService::WithRawCallbackMethod_ScoreStream<
-            LanguageModelService::WithRawCallbackMethod_Predict<
-                LanguageModelService::WithRawCallbackMethod_Rerank<
-                    LanguageModelService::WithRawCallbackMethod_Generate<
-                        LanguageModelService::WithRawCallbackMethod_Decode<
+        LanguageModelService::WithRawCallbackMethod_Predict<
+            LanguageModelService::WithRawCallbackMethod_Rerank<
+                LanguageModelService::WithRawCallbackMethod_Inspect<
+                    LanguageModelService::WithRawCallbackMethod_Embed<
+                        LanguageModelService::WithRawCallbackMethod_Tag<
                             LanguageModelService::
-                                WithRawCallbackMethod_GetVocabulary<
-                                    LanguageModelService::
-                                        WithRawCallbackMethod_Inspect<
-                                            LanguageModelService::
-                                                Service>>>>>>>>;
+                                WithRawCallbackMethod_Classify<
+                                    LanguageModelService::Service>>>>>>>;
+
+using RawLanguageModelService =
+    LanguageModelService::WithRawCallbackMethod_ScoreStream<
+        LanguageModelService::WithRawCallbackMethod_Generate<
+            LanguageModelService::WithRawCallbackMethod_Decode<
+                LanguageModelService::WithRawCallbackMethod_GetVocabulary<
+                    UnaryLanguageModelService>>>>;
 
 class LanguageModelServiceImpl final : public RawLanguageModelService {
  public:
@@ -172,6 +180,27 @@ class LanguageModelServiceImpl final : public RawLanguageModelService {
                                     grpc::ByteBuffer* response) override {
     return Answer<lm::v1::InspectRequest, lm::v1::InspectResponse>(
         "Inspect", context, request, response, HandleInspect);
+  }
+
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override {
+    return Answer<lm::v1::EmbedRequest, lm::v1::EmbedResponse>(
+        "Embed", context, request, response, HandleEmbed);
+  }
+
+  grpc::ServerUnaryReactor* Tag(grpc::CallbackServerContext* context,
+                                const grpc::ByteBuffer* request,
+                                grpc::ByteBuffer* response) override {
+    return Answer<lm::v1::TagRequest, lm::v1::TagResponse>(
+        "Tag", context, request, response, HandleTag);
+  }
+
+  grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override {
+    return Answer<lm::v1::ClassifyRequest, lm::v1::ClassifyResponse>(
+        "Classify", context, request, response, HandleClassify);
   }
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ScoreStream(

@@ -80,8 +80,8 @@ Metrics::Metrics(absl::string_view server_version)
     }
   }
   // Of OpenAI's API.
-  for (const char* name :
-       {"Completions", "Tokenize", "Detokenize", "GetTokenizer"}) {
+  for (const char* name : {"Completions", "Embeddings", "Tokenize",
+                           "Detokenize", "GetTokenizer"}) {
     add_method(name);
   }
 }

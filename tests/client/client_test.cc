@@ -46,6 +46,10 @@ TEST(ClientTest, MethodsCallTheMatchingRpcs) {
   EXPECT_EQ(client.Score(Request())->model().name(), "Score");
   EXPECT_EQ(client.Predict({})->model().name(), "Predict");
   EXPECT_EQ(client.Rerank({})->models(0).name(), "Rerank");
+  EXPECT_EQ(client.Inspect({})->model().name(), "Inspect");
+  EXPECT_EQ(client.Embed({})->model().name(), "Embed");
+  EXPECT_EQ(client.Tag({})->model().name(), "Tag");
+  EXPECT_EQ(client.Classify({})->model().name(), "Classify");
   EXPECT_EQ(client.ListModels()->models(0).name(), "en");
   EXPECT_EQ(client.GetModel({})->model().name(), "GetModel");
   EXPECT_EQ(client.LoadModel({})->model().name(), "LoadModel");

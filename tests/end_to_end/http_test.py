@@ -47,9 +47,11 @@ CODES = {
 }
 
 
-def run_trainer(*arguments):
-  subprocess.run([os.path.join(PROGRAMS, "lm_trainer"), *arguments], check=True,
-                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def run_trainer(*arguments, to=os.devnull):
+  """Runs lm_trainer, whose standard output becomes the file `to`."""
+  with open(to, "w", encoding="utf-8") as file:
+    subprocess.run([os.path.join(PROGRAMS, "lm_trainer"), *arguments],
+                   check=True, stdout=file, stderr=subprocess.DEVNULL)
 
 
 class Server:
@@ -178,6 +180,14 @@ class HttpTestCase(unittest.TestCase):
     run_trainer("recurrent", "--corpus", corpus, "--valid", corpus, "--cell",
                 "gru", "--layers", "1", "--units", "8", "--embedding", "8",
                 "--epochs", "1", "--store", cls.store, "--model", "gru")
+    for model, command, labels in (
+        ("pos", ("tagger", "--format", "columns"), "words"),
+        ("kind", ("classifier",), "sentences")):
+      run_trainer("demo-corpus", "--labels", labels, "--sentences", "100",
+                  to=corpus)
+      run_trainer(*command, "--corpus", corpus, "--valid", corpus, "--layers",
+                  "1", "--units", "4", "--embedding", "4", "--epochs", "1",
+                  "--store", cls.store, "--model", model)
     cls.server = Server(cls.store, *cls.make_arguments())
     cls.channel = grpc.insecure_channel(cls.server.grpc)
     cls.stub = lm_grpc.LanguageModelServiceStub(cls.channel)
@@ -293,10 +303,38 @@ class ConformanceTest(HttpTestCase):
       answer = self.check(request, self.stub.Inspect, "/lm/v1/inspect")
       self.assertGreater(len(answer["layers"][0]["values"]), 0)
 
+  def test_embed(self):
+    for model in ("gru", "pos", "kind"):
+      for request in (
+          lm.EmbedRequest(texts=[text("the cat is small"), text("")]),
+          lm.EmbedRequest(texts=[text("a dog")], pooling=lm.POOLING_MAX,
+                          normalize=True),
+          lm.EmbedRequest(texts=[lm.Text(ids=lm.WordIdList(ids=[3, 4]))],
+                          pooling=lm.POOLING_LAST)):
+        request.model = model
+        answer = self.check(request, self.stub.Embed, "/lm/v1/embed")
+        self.assertEqual(len(answer["embeddings"]), len(request.texts))
+
+  def test_tag(self):
+    for alternatives in (0, 3):
+      answer = self.check(
+          lm.TagRequest(model="pos", alternatives=alternatives,
+                        sentences=[text("the cat zyx is small"), text("")]),
+          self.stub.Tag, "/lm/v1/tag")
+      self.assertEqual(len(answer["sentences"][0]["labels"]), 5)
+
+  def test_classify(self):
+    for best in (0, 1):
+      answer = self.check(
+          lm.ClassifyRequest(model="kind", best=best,
+                             texts=[text("the cat zyx is small"), text("")]),
+          self.stub.Classify, "/lm/v1/classify")
+      self.assertEqual(len(answer["texts"]), 2)
+
   def test_models(self):
     listed = self.check(lm.ListModelsRequest(), self.models.ListModels,
                         "/lm/v1/models", "GET")
-    self.assertEqual(len(listed["models"]), 3)
+    self.assertEqual(len(listed["models"]), 5)
     self.check(lm.GetModelRequest(model="en@1"), self.models.GetModel,
                "/lm/v1/models/en%401", "GET")
     self.check(lm.GetModelRequest(model="gru"), self.models.GetModel,
@@ -403,6 +441,15 @@ class ConformanceTest(HttpTestCase):
         (self.stub.Predict, "/lm/v1/predict", lm.PredictRequest(model="en")),
         (self.stub.Inspect, "/lm/v1/inspect", lm.InspectRequest(model="en")),
         (self.stub.Rerank, "/lm/v1/rerank", lm.RerankRequest(models=["en"])),
+        (self.stub.Embed, "/lm/v1/embed",
+         lm.EmbedRequest(model="en", texts=[text("a")])),
+        (self.stub.Tag, "/lm/v1/tag", lm.TagRequest(model="pos")),
+        (self.stub.Tag, "/lm/v1/tag",
+         lm.TagRequest(model="kind", sentences=[text("a")])),
+        (self.stub.Classify, "/lm/v1/classify",
+         lm.ClassifyRequest(model="kind", texts=[text("a")] * 10_001)),
+        (self.stub.Score, "/lm/v1/score",
+         lm.ScoreRequest(model="pos", texts=[text("a")])),
         (lambda request: list(self.stub.Generate(request)), "/lm/v1/generate",
          lm.GenerateRequest(model="en", temperature=-1)),
         (self.models.LoadModel, "/lm/v1/models/en:load",

@@ -245,5 +245,120 @@ TEST_F(NeuralCommandsTest, UsageErrorsAreOneLine) {
   EXPECT_THAT(outcome.errors, HasSubstr("--tied"));
 }
 
+class LabelingCommandsTest : public testing::Test {
+ protected:
+  // Texts in which the label follows from the word, its ending or the word
+  // before.
+  LabelingCommandsTest() {
+    std::string tagged, classified;
+    for (int i = 0; i < 120; ++i) {
+      const std::string name = absl::StrCat("w", i % 17);
+      absl::StrAppend(&tagged, "the\tO\n", name, "ing\tB-X\n", name,
+                      "ly\tI-X\nend\tO\n\n");
+      absl::StrAppend(&classified, i % 2, "\t", name,
+                      i % 2 == 0 ? " is bad\n" : " is really good\n");
+    }
+    WriteText(tagged_, tagged);
+    WriteText(valid_tagged_, "the\tO\nnewing\tB-X\nnewly\tI-X\nend\tO\n");
+    WriteText(classified_, classified);
+  }
+
+  // Returns the arguments of a command that trains a small network.
+  Arguments Train(const std::string& command, const std::string& corpus,
+                  const std::string& valid, const Arguments& more) const {
+    Arguments arguments = {
+        command, "--corpus",  corpus, "--valid",         valid, "--store",
+        store_,  "--model",   "m",    "--units",         "8",   "--embedding",
+        "8",     "--layers",  "1",    "--epochs",        "12",  "--batch",
+        "4",     "--threads", "2",    "--learning-rate", "0.02"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  nlohmann::json Evaluate(const std::string& corpus,
+                          const Arguments& more = {}) const {
+    Arguments arguments = {"evaluate", "--corpus", corpus,    "--json",
+                           "--store",  store_,     "--model", "m"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = RunTrainer(arguments);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    return nlohmann::json::parse(outcome.output);
+  }
+
+  const TemporaryDirectory directory_;
+  const std::string store_ = directory_.File("store");
+  const std::string tagged_ = directory_.File("train.txt");
+  const std::string valid_tagged_ = directory_.File("valid.txt");
+  const std::string classified_ = directory_.File("train.tsv");
+};
+
+TEST_F(LabelingCommandsTest, TaggerLearnsEndings) {
+  const Outcome outcome = RunTrainer(
+      Train("tagger", tagged_, valid_tagged_,
+            {"--format", "columns", "--crf", "--character-units", "8"}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, "m@1\n");
+  EXPECT_THAT(outcome.errors, HasSubstr("accuracy"));
+  const std::string version = absl::StrCat(store_, "/m/1/");
+  EXPECT_EQ(ReadFile(version + "labels.txt"), "B-X\nI-X\nO\n");
+  const std::string manifest = ReadFile(version + "manifest.json");
+  EXPECT_THAT(manifest, HasSubstr("valid_accuracy"));
+  EXPECT_THAT(manifest, HasSubstr("\"constraints\""));
+  EXPECT_THAT(ReadFile(version + "training.jsonl"), HasSubstr("valid_error"));
+  const nlohmann::json result =
+      Evaluate(valid_tagged_, {"--format", "columns"});
+  EXPECT_EQ(result["accuracy"], 1);
+  EXPECT_EQ(result["f1"], 1);
+  EXPECT_EQ(result["tokens"], 4);
+  EXPECT_EQ(result["oov"], 2);
+  EXPECT_EQ(result["oov_accuracy"], 1);
+}
+
+TEST_F(LabelingCommandsTest, ClassifierLearnsWords) {
+  for (const char* pooling : {"max", "mean", "last"}) {
+    const Outcome outcome = RunTrainer(
+        Train("classifier", classified_, classified_, {"--pooling", pooling}));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+    const nlohmann::json result = Evaluate(classified_);
+    EXPECT_EQ(result["accuracy"], 1) << pooling;
+    EXPECT_EQ(result["sentences"], 120);
+    EXPECT_FALSE(result.contains("f1"));
+  }
+}
+
+TEST_F(LabelingCommandsTest, TheSameSeedGivesTheSameBits) {
+  for (const char* epochs : {"2", "2"}) {
+    ASSERT_EQ(RunTrainer(Train("tagger", tagged_, valid_tagged_,
+                               {"--format", "columns", "--dropout", "0.3"}))
+                  .exit_code,
+              0)
+        << epochs;
+  }
+  EXPECT_EQ(ReadFile(store_ + "/m/1/weights.safetensors"),
+            ReadFile(store_ + "/m/2/weights.safetensors"));
+}
+
+TEST_F(LabelingCommandsTest, WrongTextsAndModelsAreRefused) {
+  const Outcome conllu =
+      RunTrainer(Train("tagger", tagged_, valid_tagged_, {}));
+  EXPECT_EQ(conllu.exit_code, 1);
+  EXPECT_THAT(conllu.errors,
+              HasSubstr("line 1: expected the label in column 4, found 2"));
+  WriteText(tagged_, "a\tNOUN\n");
+  const Outcome bio =
+      RunTrainer(Train("tagger", tagged_, tagged_,
+                       {"--format", "columns", "--constraints", "bio"}));
+  EXPECT_EQ(bio.exit_code, 1);
+  EXPECT_THAT(bio.errors, HasSubstr("expected BIO labels"));
+  ASSERT_EQ(
+      RunTrainer(Train("classifier", classified_, classified_, {})).exit_code,
+      0);
+  const Outcome stream =
+      RunTrainer({"evaluate", "--corpus", classified_, "--store", store_,
+                  "--model", "m", "--stream"});
+  EXPECT_EQ(stream.exit_code, 1);
+  EXPECT_THAT(stream.errors, HasSubstr("--stream: a classifier labels"));
+}
+
 }  // namespace
 }  // namespace lmserve

@@ -125,8 +125,13 @@ class OpenApiTest(http_test.ConformanceTest):
   def test_models_in_paths(self):
     for path, body in (("predict", '{"contexts":[{"text":"a"}]}'),
                        ("generate", '{"seed":1,"maxWords":3}'),
-                       ("inspect", '{"text":{"text":"a"}}')):
+                       ("inspect", '{"text":{"text":"a"}}'),
+                       ("embed", '{"texts":[{"text":"a"}]}')):
       answer = self.post(f"/lm/v1/models/gru:{path}", body)
+      self.assertEqual(answer.code, 200, answer.body)
+    for path, body in (("pos:tag", '{"sentences":[{"text":"a"}]}'),
+                       ("kind:classify", '{"texts":[{"text":"a"}],"best":1}')):
+      answer = self.post(f"/lm/v1/models/{path}", body)
       self.assertEqual(answer.code, 200, answer.body)
 
   def test_unloading(self):
@@ -146,6 +151,10 @@ class OpenApiTest(http_test.ConformanceTest):
           ("/v1/completions", {"prompt": ["a", ""], "logprobs": 2, "echo": True}),
           ("/v1/completions", {"prompt": [[0, 4]], "logprobs": 0, "n": 2,
                                "echo": True, "max_tokens": 0}),
+          ("/v1/embeddings", {"input": "a b"}),
+          ("/v1/embeddings", {"input": [[3, 4], [5]], "pooling": "max",
+                              "encoding_format": "base64", "dimensions": 8,
+                              "normalize": False}),
           ("/v1/completions", {
               "prompt": "a", "seed": -1, "stream": True, "stop": "dog",
               "stream_options": {"include_usage": True}})):

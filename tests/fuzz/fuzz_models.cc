@@ -84,6 +84,8 @@ std::unique_ptr<const ModelStore> OpenStore() {
   const std::string english = "the cat is small dog";
   PublishTranslationModel(directory.path(), "de-en", german, english);
   PublishTranslationModel(directory.path(), "en-de", english, german);
+  PublishTagger(directory.path(), "tagger", english);
+  PublishClassifier(directory.path(), "classifier", english);
   PublishReranker(directory.path());
   auto store = ModelStore::Open(directory.path());
   RequireOk(store.status(), "the fuzzers' store can be opened");

@@ -24,7 +24,8 @@ const std::vector<FuzzModel>& FuzzModels();
 
 // Returns a store that serves all of them. One has the alias "prod"; another
 // has the same name as a feature. The store also serves the translation models
-// de-en and en-de, and the reranker mt with one member of each kind.
+// de-en and en-de, the models tagger and classifier, and the reranker mt with
+// one member of each kind.
 const ModelStore& FuzzStore();
 
 // Returns a store with versions 1 and 2 of the tiny model only, which inputs

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #include "model_store/model_name.h"
 #include "model_store/reranker.h"
 #include "model_store/self_test.h"
+#include "models/labels.h"
+#include "models/model_factory.h"
 #include "models/ngram/fast/ngram_model.h"
 #include "models/text.h"
 #include "tests/fuzz/consistency.h"
@@ -256,6 +259,75 @@ void LoadReranker(absl::string_view json) {
           "a reranker is unchanged");
 }
 
+void LoadLabels(absl::string_view text) {
+  const auto labels = ParseLabels(text);
+  if (!labels.ok()) return;
+  Require(FormatLabels(*labels) == text, "labels keep their text");
+  for (const std::string& label : *labels) {
+    Require(IsWord(label), "a label is one word");
+    Require(!IsBioLabel(label) || MayFollow(label, label),
+            "a label may follow itself");
+  }
+}
+
+// Returns the model of the files, or nullopt if they are refused.
+std::optional<AnyModel> LoadLabeling(absl::string_view family,
+                                     absl::string_view rest) {
+  const LabelingInput input = SplitLabeling(rest);
+  // A copy of the exact size, so that the sanitizer detects reads past its end.
+  const std::vector<char> bytes(input.weights.begin(), input.weights.end());
+  const ModelFiles files = {
+      {std::string(kVocabularyFile), kLabelingVocabulary},
+      {std::string(kLabelsFile), input.labels},
+      {std::string(kWeightsFile), {bytes.data(), bytes.size()}}};
+  auto model = CreateModel(family, files);
+  if (!model.ok()) return std::nullopt;
+  return *std::move(model);
+}
+
+// Encodes a sentence in all ways.
+void Encode(const SentenceEncoder& encoder) {
+  std::vector<float> vector(encoder.dimensions());
+  const WordId words[] = {3, 0, 4, 3};
+  for (size_t size : {0, 1, 4}) {
+    const SentenceEncoder::Sentence sentence = {{words, size},
+                                                absl::MakeSpan(vector)};
+    for (Pooling pooling : {Pooling::kMax, Pooling::kMean, Pooling::kLast}) {
+      encoder.Encode({&sentence, 1}, pooling);
+    }
+  }
+}
+
+void LoadTagger(absl::string_view rest) {
+  const auto model = LoadLabeling(kTaggerFamily, rest);
+  if (!model.has_value()) return;
+  const TaggerModel& tagger = *model->tagger();
+  const absl::string_view words[] = {"a", "unseen", "b", "a"};
+  std::vector<size_t> labels(4, ~size_t{0});
+  std::vector<float> log_probs(4 * tagger.labels().size());
+  const TaggerModel::Sentence sentence = {words, absl::MakeSpan(labels),
+                                          absl::MakeSpan(log_probs)};
+  tagger.Tag({&sentence, 1});
+  for (size_t label : labels) {
+    Require(label < tagger.labels().size(), "a word gets one of the labels");
+  }
+  Encode(*tagger.sentence_encoder());
+}
+
+void LoadClassifier(absl::string_view rest) {
+  const auto model = LoadLabeling(kClassifierFamily, rest);
+  if (!model.has_value()) return;
+  const ClassifierModel& classifier = *model->classifier();
+  const WordId words[] = {3, 0, 4};
+  std::vector<float> log_probs(classifier.labels().size());
+  for (size_t size : {0, 3}) {
+    const ClassifierModel::Sentence sentence = {{words, size},
+                                                absl::MakeSpan(log_probs)};
+    classifier.Classify({&sentence, 1});
+  }
+  Encode(*classifier.sentence_encoder());
+}
+
 void Load(absl::string_view input) {
   if (input.empty()) return;
   const absl::string_view rest = input.substr(1);
@@ -274,6 +346,12 @@ void Load(absl::string_view input) {
       return LoadModelName(rest);
     case Loader::kReranker:
       return LoadReranker(rest);
+    case Loader::kLabels:
+      return LoadLabels(rest);
+    case Loader::kTagger:
+      return LoadTagger(rest);
+    case Loader::kClassifier:
+      return LoadClassifier(rest);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <limits>
 #include <numeric>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -314,22 +315,42 @@ void FitVocabulary(size_t words, std::string* text) {
   text->resize(end);
 }
 
-}  // namespace
-
-std::string JoinModel(const ModelInput& model) {
-  const uint32_t size = model.vocabulary.size();
-  std::string input(1, static_cast<char>(Loader::kModel));
+// Two files: the length of the first (4 bytes), then both.
+std::string JoinPair(Loader loader, absl::string_view first,
+                     absl::string_view second) {
+  const auto size = static_cast<uint32_t>(first.size());
+  std::string input(1, static_cast<char>(loader));
   input.append(reinterpret_cast<const char*>(&size), sizeof(size));
-  return input + model.vocabulary + model.ngram;
+  return absl::StrCat(input, first, second);
 }
 
-ModelInput SplitModel(absl::string_view rest) {
+std::pair<std::string, std::string> SplitPair(absl::string_view rest) {
   uint32_t size;
   if (rest.size() < sizeof(size)) return {};
   std::memcpy(&size, rest.data(), sizeof(size));
   rest.remove_prefix(sizeof(size));
   return {std::string(rest.substr(0, size)),
           std::string(rest.substr(std::min<size_t>(size, rest.size())))};
+}
+
+}  // namespace
+
+std::string JoinModel(const ModelInput& model) {
+  return JoinPair(Loader::kModel, model.vocabulary, model.ngram);
+}
+
+ModelInput SplitModel(absl::string_view rest) {
+  auto [vocabulary, ngram] = SplitPair(rest);
+  return {std::move(vocabulary), std::move(ngram)};
+}
+
+std::string JoinLabeling(Loader loader, const LabelingInput& model) {
+  return JoinPair(loader, model.labels, model.weights);
+}
+
+LabelingInput SplitLabeling(absl::string_view rest) {
+  auto [labels, weights] = SplitPair(rest);
+  return {std::move(labels), std::move(weights)};
 }
 
 void MutateNgram(std::minstd_rand& random, std::string* bytes) {

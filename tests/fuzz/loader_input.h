@@ -20,8 +20,11 @@ enum class Loader : uint8_t {
   kAliases,
   kModelName,
   kReranker,
+  kLabels,      // a labels.txt
+  kTagger,      // a labels.txt and a weights.safetensors
+  kClassifier,  // the same
 };
-inline constexpr int kLoaders = 7;
+inline constexpr int kLoaders = 10;
 
 // The files of Loader::kModel. The input contains the length of the vocabulary
 // (4 bytes, little-endian), the vocabulary, then ngram.bin.
@@ -29,6 +32,18 @@ struct ModelInput {
   std::string vocabulary;
   std::string ngram;
 };
+
+// The files of Loader::kTagger and Loader::kClassifier, after the first byte,
+// in the same form as those of Loader::kModel. The vocabulary is always
+// kLabelingVocabulary.
+struct LabelingInput {
+  std::string labels;
+  std::string weights;
+};
+inline constexpr absl::string_view kLabelingVocabulary =
+    "<unk>\n<s>\n</s>\na\nb\n";
+std::string JoinLabeling(Loader loader, const LabelingInput& model);
+LabelingInput SplitLabeling(absl::string_view rest);
 
 // Return the input with its first byte, and the files of an input without it.
 // Any input can be split.

@@ -18,6 +18,7 @@
 #include "lm/v1/language_model.pb.h"
 #include "model_store/manifest.h"
 #include "model_store/self_test.h"
+#include "models/neural/pooling.h"
 #include "models/neural/tensor_file.h"
 #include "models/ngram/compact/value_trie_builder.h"
 #include "server/http/json_printer.h"
@@ -29,6 +30,7 @@
 #include "tests/fuzz/require.h"
 #include "tests/server/http/json_types.h"
 #include "tests/testing/kenlm_writer.h"
+#include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 #include "text_io/encoder.h"
@@ -89,6 +91,41 @@ void AddLoaderSeeds(const Seeds& seeds) {
     seeds.Add(absl::StrCat("name-", name),
               LoaderSeed(Loader::kModelName, name));
   }
+}
+
+// Taggers with and without each part, and classifiers.
+void AddLabelingSeeds(const Seeds& seeds) {
+  const std::string vocabulary(kLabelingVocabulary);
+  const auto add = [&](const std::string& name, Loader loader,
+                       const LabelingTestModel& model) {
+    seeds.Add(name,
+              JoinLabeling(loader, {model.files.at("labels.txt"),
+                                    model.files.at("weights.safetensors")}));
+  };
+  for (int parts = 0; parts < 8; ++parts) {
+    TaggerNetworkOptions options;
+    options.embedding = 2;
+    options.stack.units = 2;
+    options.stack.bidirectional = true;
+    if ((parts & 1) != 0) options.character_embedding = 1;
+    if ((parts & 1) != 0) options.character_units = 1;
+    options.crf = (parts & 2) != 0;
+    options.bio = (parts & 4) != 0;
+    add(absl::StrCat("tagger-", parts), Loader::kTagger,
+        TaggerTestModel(vocabulary, {"B-X", "I-X", "O"}, options,
+                        parts == 7 ? Precision::kInt8 : Precision::kFloat));
+  }
+  for (Pooling pooling : {Pooling::kMax, Pooling::kMean, Pooling::kLast}) {
+    ClassifierNetworkOptions options;
+    options.embedding = 2;
+    options.stack.units = 2;
+    options.stack.bidirectional = pooling != Pooling::kMean;
+    options.pooling = pooling;
+    add(absl::StrCat("classifier-", PoolingName(pooling)), Loader::kClassifier,
+        ClassifierTestModel(vocabulary, {"0", "1"}, options,
+                            Precision::kFloat));
+  }
+  seeds.Add("labels", LoaderSeed(Loader::kLabels, "B-NP\nI-NP\nO\nNOUN\n"));
 }
 
 void AddArpaSeeds(const Seeds& seeds) {
@@ -283,6 +320,34 @@ void AddRerankSeeds(const Seeds& seeds) {
   seeds.Add("rerank-weights", JoinRequest(Rpc::kRerank, rerank));
 }
 
+void AddLabelSeeds(const Seeds& seeds) {
+  lm::v1::EmbedRequest embed;
+  embed.set_model("classifier");
+  embed.add_texts()->set_text("the cat is small");
+  embed.add_texts();
+  embed.set_pooling(lm::v1::POOLING_MAX);
+  embed.set_normalize(true);
+  seeds.Add("embed", JoinRequest(Rpc::kEmbed, embed));
+  embed.set_model("de-en");
+  embed.add_texts()->mutable_ids()->add_ids(3);
+  seeds.Add("embed-source", JoinRequest(Rpc::kEmbed, embed));
+  lm::v1::TagRequest tag;
+  tag.set_model("tagger");
+  tag.add_sentences()->set_text("the zebra is small");
+  seeds.Add("tag", JoinRequest(Rpc::kTag, tag));
+  tag.add_sentences()->mutable_words()->add_words("dog");
+  tag.add_sentences()->mutable_ids()->add_ids(4);
+  tag.set_alternatives(2);
+  seeds.Add("tag-alternatives", JoinRequest(Rpc::kTag, tag));
+  lm::v1::ClassifyRequest classify;
+  classify.set_model("classifier");
+  classify.add_texts()->set_text("the cat is small");
+  classify.add_texts();
+  seeds.Add("classify", JoinRequest(Rpc::kClassify, classify));
+  classify.set_best(1);
+  seeds.Add("classify-best", JoinRequest(Rpc::kClassify, classify));
+}
+
 void AddTranslationSeeds(const Seeds& seeds) {
   lm::v1::ScoreRequest score;
   score.set_model("de-en");
@@ -341,6 +406,7 @@ void AddRequestSeeds(const Seeds& seeds) {
     AddGenerateSeeds(seeds, model.name);
   }
   AddRerankSeeds(seeds);
+  AddLabelSeeds(seeds);
   AddTranslationSeeds(seeds);
   seeds.Add("list-models",
             JoinRequest(Rpc::kListModels, lm::v1::ListModelsRequest()));
@@ -436,6 +502,9 @@ void AddTextSeeds(const Seeds& seeds) {
       "\xEF\xBB\xBF<s> turn the <UNK> on </s>\r\na </s> b\ncaf\xE9\n"
       "0 ||| a ||| lm= -1 x= 2 3 ||| 4\n";
   seeds.Add("plain", text);
+  seeds.Add("conllu",
+            "# c\n1-2\tdon't\t_\t_\n1\tdo\tdo\tAUX\n2\tn't\tnot\tPART\n\n");
+  seeds.Add("columns", "the DT B-NP\ncat NN I-NP\n\nruns VBZ O\n");
   for (const auto& [name, compression] : {std::pair{"gz", Compression::kGzip},
                                           {"xz", Compression::kXz},
                                           {"bz2", Compression::kBzip2},
@@ -459,6 +528,10 @@ void AddOpenAiSeeds(const Seeds& seeds) {
       std::pair{'\1', R"({"prompt":[3,4],"stream":true,"logprobs":0,)"
                       R"("stop":["a","e c"],"stream_options":)"
                       R"({"include_usage":true}})"},
+      std::pair{'\6', R"({"model":"tagger","input":["the cat",""],)"
+                      R"("encoding_format":"base64","user":"a"})"},
+      std::pair{'\7', R"({"input":[[3,4],[]],"dimensions":10,"pooling":"max",)"
+                      R"("normalize":false})"},
       std::pair{
           '\2',
           R"({"source":"die katze","prompt":"the \u00e9 cat","echo":true,"max_tokens":0,)"
@@ -495,6 +568,14 @@ void AddHttpSeeds(const Seeds& seeds) {
       {"inspect", "POST /lm/v1/models/de-en:inspect", "application/json",
        R"({"text":{"text":"the cat"},"source":{"text":"die katze"},)"
        R"("attention":true,"quantities":["QUANTITY_HIDDEN"],"units":[0]})"},
+      {"embed", "POST /lm/v1/models/classifier:embed", "application/json",
+       R"({"texts":[{"text":"the cat"}],"pooling":"POOLING_LAST",)"
+       R"("normalize":true})"},
+      {"tag", "POST /lm/v1/tag", "application/json",
+       R"({"model":"tagger","sentences":[{"text":"the cat"}],)"
+       R"("alternatives":2})"},
+      {"classify", "POST /lm/v1/models/classifier:classify", "application/json",
+       R"({"texts":[{"text":"the cat"},{}],"best":1})"},
       {"stream", "POST /lm/v1/score:stream", "application/x-ndjson",
        "{\"model\":\"tiny\",\"texts\":[{\"text\":\"a\"}]}\n{}\n"},
       {"decode", "POST /lm/v1/decode", "application/x-ndjson",
@@ -583,6 +664,7 @@ int main(int argc, char** argv) {
   }
   using lmserve::Seeds;
   lmserve::AddLoaderSeeds(Seeds(argv[1], "loader_fuzzer"));
+  lmserve::AddLabelingSeeds(Seeds(argv[1], "loader_fuzzer"));
   lmserve::AddArpaSeeds(Seeds(argv[1], "arpa_fuzzer"));
   lmserve::AddCompactSeeds(Seeds(argv[1], "compact_fuzzer"));
   lmserve::AddValueSeeds(Seeds(argv[1], "value_fuzzer"));

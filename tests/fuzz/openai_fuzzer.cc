@@ -29,7 +29,9 @@ constexpr std::array kPaths = {"/v1/completions",
                                "/models/de-en/v1/completions",
                                "/models/tiny.words/v1/completions",
                                "/models/tiny/tokenize",
-                               "/models/tiny/detokenize"};
+                               "/models/tiny/detokenize",
+                               "/v1/embeddings",
+                               "/models/classifier/v1/embeddings"};
 
 FakeHttpStream::Outcome Post(const std::string& path, std::string body) {
   static const FuzzRoutes* const routes =
@@ -110,6 +112,23 @@ void CheckCompletion(const FakeHttpStream::Outcome& outcome, bool has_stops) {
   }
 }
 
+// Checks an answer with embeddings, which are texts in base64 or arrays.
+void CheckEmbeddings(const json& answer, const json& request) {
+  const json& data = answer.at("data");
+  Require(!data.empty(), "every text has a vector");
+  const json& format = request.value("encoding_format", json());
+  for (size_t i = 0; i < data.size(); ++i) {
+    const json& vector = data[i].at("embedding");
+    Require(
+        data[i].at("index") == i && vector.is_string() == (format == "base64"),
+        "vectors have the form that was asked for");
+    Require(vector.size() == data[0].at("embedding").size(),
+            "all vectors have the same length");
+  }
+  Require(answer.at("usage").at("total_tokens").is_number_unsigned(),
+          "words are counted");
+}
+
 void Run(absl::string_view input) {
   if (input.empty()) return;
   const std::string path =
@@ -124,7 +143,10 @@ void Run(absl::string_view input) {
                                  !request["stop"].is_null());
   } else {
     const json answer = json::parse(outcome.body());
-    if (code != 200) CheckError(answer);
+    if (code != 200) return CheckError(answer);
+    if (absl::EndsWith(path, "embeddings")) {
+      CheckEmbeddings(answer, json::parse(body));
+    }
   }
 }
 

@@ -19,12 +19,15 @@
 #include "absl/strings/str_join.h"
 #include "lm/v1/language_model.pb.h"
 #include "model_store/model_name.h"
+#include "server/handlers/classify.h"
+#include "server/handlers/embed.h"
 #include "server/handlers/generation.h"
 #include "server/handlers/inspect.h"
 #include "server/handlers/model_management.h"
 #include "server/handlers/predict.h"
 #include "server/handlers/rerank.h"
 #include "server/handlers/score.h"
+#include "server/handlers/tag.h"
 #include "server/rpc/unary.h"
 #include "tests/fuzz/client_error.h"
 #include "tests/fuzz/fuzz_models.h"
@@ -127,6 +130,74 @@ void Check(const lm::v1::InspectRequest& request,
           "attention is returned if requested, to each word of the source");
 }
 
+void Check(const lm::v1::EmbedRequest& request,
+           const lm::v1::EmbedResponse& response) {
+  Require(response.embeddings_size() == request.texts_size(),
+          "every text has a vector");
+  const int dimensions = response.embeddings(0).values_size();
+  for (const lm::v1::Embedding& embedding : response.embeddings()) {
+    Require(dimensions > 0 && embedding.values_size() == dimensions,
+            "all vectors have the same length");
+    Require(embedding.unknown_count() <= embedding.word_count(),
+            "a text has a valid number of words");
+    double squares = 0;
+    for (float value : embedding.values()) squares += double{value} * value;
+    Require(std::isfinite(squares), "vectors are numbers");
+    Require(
+        !request.normalize() || squares == 0 || std::abs(squares - 1) < 1e-5,
+        "a vector has the length 1 if requested");
+  }
+}
+
+// Requires that labels are sorted and distinct, and that there are at most k.
+template <typename Labels>
+void CheckLabels(const Labels& scores, uint32_t k) {
+  Require(scores.labels_size() == scores.log_probs_size() &&
+              scores.labels_size() > 0,
+          "labels and log-probabilities are parallel arrays");
+  Require(static_cast<uint32_t>(scores.labels_size()) <= k,
+          "there are no more labels than requested");
+  Require(AreLogProbs(scores.log_probs()) &&
+              std::is_sorted(scores.log_probs().begin(),
+                             scores.log_probs().end(), std::greater<>()),
+          "labels are sorted");
+  const std::set<std::string> distinct(scores.labels().begin(),
+                                       scores.labels().end());
+  Require(distinct.size() == scores.labels_size() * size_t{1},
+          "no label comes twice");
+}
+
+void Check(const lm::v1::TagRequest& request,
+           const lm::v1::TagResponse& response) {
+  Require(response.sentences_size() == request.sentences_size(),
+          "every sentence is tagged");
+  for (const lm::v1::TaggedSentence& sentence : response.sentences()) {
+    const int words = sentence.words_size();
+    const int expected = request.alternatives() > 0 ? words : 0;
+    Require(sentence.labels_size() == words &&
+                sentence.unknown_size() == words &&
+                sentence.log_probs_size() == expected &&
+                sentence.alternatives_size() == expected,
+            "a sentence consists of parallel arrays");
+    Require(AreLogProbs(sentence.log_probs()),
+            "every label has a log-probability if requested");
+    for (const lm::v1::LabelScores& labels : sentence.alternatives()) {
+      CheckLabels(labels, request.alternatives());
+    }
+  }
+}
+
+void Check(const lm::v1::ClassifyRequest& request,
+           const lm::v1::ClassifyResponse& response) {
+  Require(response.texts_size() == request.texts_size(),
+          "every text is classified");
+  for (const lm::v1::ClassifiedText& text : response.texts()) {
+    CheckLabels(text, request.best() == 0 ? ~uint32_t{0} : request.best());
+    Require(text.unknown_count() <= text.word_count(),
+            "a text has a valid number of words");
+  }
+}
+
 void Check(const lm::v1::PredictRequest& request,
            const lm::v1::PredictResponse& response) {
   Require(response.predictions_size() == request.contexts_size(),
@@ -208,7 +279,7 @@ void Check(const lm::v1::RerankRequest& request,
 
 void Check(const lm::v1::ListModelsRequest&,
            const lm::v1::ListModelsResponse& response) {
-  Require(response.models_size() == static_cast<int>(FuzzModels().size()) + 3,
+  Require(response.models_size() == static_cast<int>(FuzzModels().size()) + 5,
           "every model is listed");
 }
 
@@ -435,6 +506,12 @@ void AnswerCall(absl::string_view input) {
       return Answer(in, HandleSetAlias);
     case Rpc::kInspect:
       return Answer(in, HandleInspect);
+    case Rpc::kEmbed:
+      return Answer(in, HandleEmbed);
+    case Rpc::kTag:
+      return Answer(in, HandleTag);
+    case Rpc::kClassify:
+      return Answer(in, HandleClassify);
   }
 }
 

@@ -20,7 +20,7 @@ std::string String(std::minstd_rand& random, const FieldDescriptor& field) {
   static const std::string models[] = {
       "tiny",   "tiny.words", "kneser-ney", "additive", "stupid", "unigram",
       "tiny@1", "tiny@prod",  "tiny@2",     "none",     "@",      "a/b",
-      "de-en",  "en-de",      "mt",         "mt@1"};
+      "de-en",  "en-de",      "mt",         "mt@1",     "tagger", "classifier"};
   static const std::string names[] = {
       "tiny",  "tiny.unknown",     "tiny.words",   "tm",
       "",      "kneser-ney.words", "tiny@1.words", "stupid",
@@ -174,6 +174,12 @@ std::unique_ptr<Message> NewRequest(Rpc rpc) {
       return std::make_unique<lm::v1::SetAliasRequest>();
     case Rpc::kInspect:
       return std::make_unique<lm::v1::InspectRequest>();
+    case Rpc::kEmbed:
+      return std::make_unique<lm::v1::EmbedRequest>();
+    case Rpc::kTag:
+      return std::make_unique<lm::v1::TagRequest>();
+    case Rpc::kClassify:
+      return std::make_unique<lm::v1::ClassifyRequest>();
   }
   return nullptr;
 }

@@ -29,8 +29,11 @@ enum class Rpc : uint8_t {
   kUnloadModel,
   kSetAlias,
   kInspect,
+  kEmbed,
+  kTag,
+  kClassify,
 };
-inline constexpr int kRpcs = 10;
+inline constexpr int kRpcs = 13;
 
 // This bit of the first byte splits the request into several pieces.
 inline constexpr uint8_t kInPieces = 0x80;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reads any bytes as a text: decompresses them, reads lines, splits them by
-// each rule, and reads lines of n-best lists.
+// each rule, and reads lines of n-best lists and texts with labels.
 
 #include <algorithm>
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include "text_io/encoder.h"
 #include "text_io/line_reader.h"
 #include "text_io/text_format.h"
+#include "trainer/text/labeled_text.h"
 #include "trainer/text/sentence_splitter.h"
 
 namespace lmserve {
@@ -110,6 +111,40 @@ void ReadLines(absl::string_view bytes) {
   Require(WithoutMarks(bytes) == text, "the lines are the text");
 }
 
+// Reads a text with labels in each form.
+void ReadLabels(absl::string_view bytes) {
+  const auto check =
+      [](const absl::StatusOr<std::vector<LabeledSentence>>& text,
+         bool has_one_label) {
+        if (!text.ok()) return;
+        Require(!text->empty(), "a text with labels has a sentence");
+        for (const LabeledSentence& sentence : *text) {
+          Require(sentence.labels.size() ==
+                      (has_one_label ? 1 : sentence.words.size()),
+                  "each word, or the sentence, has a label");
+          Require(!sentence.words.empty(), "a sentence has words");
+          for (const auto* words : {&sentence.words, &sentence.labels}) {
+            for (const std::string& word : *words) {
+              Require(IsWord(word) &&
+                          FindInvalidUtf8(word) == absl::string_view::npos,
+                      "words and labels are words");
+            }
+          }
+        }
+        const auto index = IndexLabeledText(*text, "", 2);
+        if (!index.ok()) return;
+        std::vector<std::string> spellings;
+        Require(ToIds(*text, *index, "text", &spellings).size() == text->size(),
+                "no sentence of the training text is left out");
+      };
+  const auto open = [&] { return LineReader::FromString(std::string(bytes)); };
+  check(ReadTaggedText(*open(), {}), false);
+  check(ReadTaggedText(
+            *open(), {.is_conllu = false, .word_column = 1, .label_column = 0}),
+        false);
+  check(ReadClassifiedText(*open()), true);
+}
+
 }  // namespace
 }  // namespace lmserve
 
@@ -117,5 +152,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
   lmserve::ReadCompressed(bytes);
   lmserve::ReadLines(bytes);
+  lmserve::ReadLabels(bytes);
   return 0;
 }

@@ -175,5 +175,31 @@ TEST(BidirectionalSelfTest, HoldsEachWordGivenTheOthers) {
               HasSubstr("self-test 0, word 2: log-probability: expected -20"));
 }
 
+// The test of a tagger has the probability of each word's label, that of a
+// classifier of each label, and a model with other weights fails it.
+TEST(LabelingSelfTestTest, HoldsTheLabels) {
+  const TemporaryDirectory store;
+  const std::string text = "the cat is small .";
+  PublishTagger(store.path(), "tagger", text);
+  PublishTagger(store.path(), "other", text + " dog");
+  PublishClassifier(store.path(), "classifier", text);
+  PublishClassifier(store.path(), "other-classifier", text + " dog");
+  for (const char* name : {"tagger", "classifier"}) {
+    const ModelHandle handle = LoadModel(store.path(), name, 1).value();
+    const std::string texts[] = {"the cat unseen", ""};
+    const lm::v1::SelfTest made = MakeSelfTest(handle->model(), texts);
+    const bool tags = handle->model().kind() == ModelKind::kTagger;
+    ASSERT_EQ(made.cases_size(), 2);
+    EXPECT_EQ(made.cases(0).log_probs_size(), 3);
+    EXPECT_EQ(made.cases(1).log_probs_size(), tags ? 0 : 3);
+    for (float log_prob : made.cases(0).log_probs()) EXPECT_LE(log_prob, 0);
+    EXPECT_EQ(RunSelfTest(handle->model(), made).ToString(), "OK");
+    const ModelHandle other =
+        LoadModel(store.path(), tags ? "other" : "other-classifier", 1).value();
+    EXPECT_THAT(RunSelfTest(other->model(), made).ToString(),
+                HasSubstr("log-probability"));
+  }
+}
+
 }  // namespace
 }  // namespace lmserve

@@ -44,7 +44,7 @@ def run_trainer(*arguments):
 
 def make_store(directory):
   """Trains small models: demo@1 (also demo@stable) and demo@2, which are n-gram
-  models, lstm, bidirectional and translation.
+  models, lstm, bidirectional, translation and classifier.
   """
   store = directory / "store"
   corpus = directory / "corpus"
@@ -63,6 +63,12 @@ def make_store(directory):
   run_trainer("translation", "--source", corpus, "--corpus", corpus,
               "--valid-source", corpus, "--valid", corpus, "--units", "8",
               "--epochs", "1", "--store", store, "--model", "translation")
+  labeled = directory / "labeled"
+  labeled.write_text(run_trainer("demo-corpus", "--labels", "sentences",
+                                 "--sentences", "100"), encoding="utf-8")
+  run_trainer("classifier", "--corpus", labeled, "--valid", labeled, "--layers",
+              "1", "--units", "4", "--embedding", "4", "--epochs", "1",
+              "--store", store, "--model", "classifier")
   return store
 
 

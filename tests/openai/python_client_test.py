@@ -8,8 +8,10 @@ Exits with 77 if something that the test needs is missing.
 """
 
 import asyncio
+import base64
 import json
 import pathlib
+import struct
 import subprocess
 import sys
 import time
@@ -567,6 +569,97 @@ class ErrorTest(ClientTestCase):
     error = self.refused(openai.InternalServerError, self.complete, "lstm",
                          max_tokens=4000, extra_headers={"grpc-timeout": "1n"})
     self.assertEqual(error.status_code, 504)
+
+
+class EmbeddingTest(ClientTestCase):
+
+  def embed(self, texts, model="lstm", **options):
+    """Returns the vectors of Embed."""
+    response = self.stub.Embed(dialect.lm.EmbedRequest(
+        model=model, texts=texts, **options))
+    return [list(embedding.values) for embedding in response.embeddings]
+
+  def texts(self, *texts):
+    lm = dialect.lm
+    return [lm.Text(text=text) if isinstance(text, str) else
+            lm.Text(ids=lm.WordIdList(ids=text)) for text in texts]
+
+  def create(self, texts, model="lstm", **options):
+    return self.client.embeddings.create(model=model, input=texts, **options)
+
+  def test_vectors_are_those_of_grpc(self):
+    # The client asks for base64 unless it is told otherwise.
+    for options in ({}, {"encoding_format": "float"},
+                    {"encoding_format": "base64"}):
+      answer = self.create(list(PROMPTS), **options)
+      self.assertEqual(answer.object, "list")
+      self.assertEqual(answer.model, "lstm@1")
+      self.assertEqual([item.index for item in answer.data],
+                       list(range(len(PROMPTS))))
+      found = [item.embedding for item in answer.data]
+      if options.get("encoding_format") == "base64":
+        found = [struct.unpack(f"<{len(bytes_) // 4}f", bytes_) for bytes_ in
+                 map(base64.b64decode, found)]
+      expected = self.embed(self.texts(*PROMPTS), normalize=True)
+      self.assertEqual([bits(vector) for vector in found],
+                       [bits(vector) for vector in expected])
+      words = sum(len(prompt.split()) for prompt in PROMPTS)
+      self.assertEqual((answer.usage.prompt_tokens, answer.usage.total_tokens),
+                       (words, words))
+
+  def test_all_models_with_vectors(self):
+    listed = {model.id: model.embedding_dimensions
+              for model in self.client.models.list().data}
+    self.assertEqual(listed["demo"], 0)
+    for model in ("lstm", "bidirectional", "translation", "classifier"):
+      answer = self.create("the cat", model)
+      self.assertEqual(len(answer.data[0].embedding), listed[model])
+      self.assertEqual(
+          bits(answer.data[0].embedding),
+          bits(self.embed(self.texts("the cat"), model, normalize=True)[0]))
+
+  def test_forms_of_the_input(self):
+    for texts in ("the cat", ["the cat", ""], [3, 4, 5], [[3, 4], [5]]):
+      is_one = isinstance(texts, str) or isinstance(texts[0], int)
+      expected = self.embed(self.texts(*([texts] if is_one else texts)),
+                            normalize=True)
+      found = [item.embedding for item in self.create(texts).data]
+      self.assertEqual(list(map(bits, found)), list(map(bits, expected)))
+
+  def test_extra_members(self):
+    for pooling in ("max", "mean", "last"):
+      answer = self.create("the cat", dimensions=16,
+                           extra_body={"pooling": pooling, "normalize": False})
+      expected, = self.embed(
+          self.texts("the cat"),
+          pooling=getattr(dialect.lm, f"POOLING_{pooling.upper()}"))
+      self.assertEqual(bits(answer.data[0].embedding), bits(expected))
+
+  def test_the_path_may_name_the_model(self):
+    client = self.connect("/models/lstm/v1")
+    answer = client.embeddings.create(model="lstm", input="the cat")
+    self.assertEqual(answer.model, "lstm@1")
+
+  def test_errors(self):
+    bad = openai.BadRequestError
+    for arguments, param, message in (
+        (("the", "demo"), None, "cannot embed texts"),
+        (([],), "input", "expected at least one text, found none"),
+        ((["the", "the <s>"],), "input", "input[1]: word 1: expected no"),
+        (([[3], [4_000_000]],), "input", "input[1]: id 0: expected a word id")):
+      error = self.refused(bad, self.create, *arguments)
+      self.assertEqual(error.param, param)
+      self.assertIn(message, error.message)
+    for options, param in (
+        ({"dimensions": 8}, "dimensions"),
+        ({"extra_body": {"pooling": "min"}}, "pooling"),
+        ({"extra_body": {"normalize": 1}}, "normalize")):
+      error = self.refused(bad, self.create, "the", **options)
+      self.assertEqual(error.param, param)
+    error = self.refused(openai.NotFoundError, self.create, "the", "nobody")
+    self.assertEqual((error.param, error.code), ("model", "model_not_found"))
+    refused = self.refused(bad, self.complete, "classifier")
+    self.assertIn("call Classify", refused.message)
 
 
 class LimitsTest(ClientTestCase):

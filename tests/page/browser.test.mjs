@@ -19,7 +19,7 @@ const require = createRequire(join(process.env.LMSERVE_MODULES, "package.json"))
 const {chromium} = require("playwright-core");
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const SHOTS = process.env.LMSERVE_SHOTS;
-const VIEWS = ["read", "write", "rerank", "translate", "models"];
+const VIEWS = ["read", "write", "rerank", "translate", "label", "models"];
 const EXAMS = "as the proctor started the clock the students opened their exams .";
 
 let folder, server, browser, url, context, page, problems;
@@ -37,6 +37,15 @@ function makeStore(store) {
   const texts = ["--corpus", train, "--valid", valid, "--epochs", "1"];
   run("lm_trainer", ["window", "--embedding", "12", "--hidden", "12", ...texts, ...into("window")]);
   run("lm_trainer", ["recurrent", "--cell", "lstm", "--layers", "1", "--units", "24", "--embedding", "12", "--learning-rate", "0.02", ...texts, ...into("lstm")]);
+  const labeled = (kind, seed, sentences) => {
+    const file = join(folder, `${kind}.${seed}`);
+    writeFileSync(file, String(run("lm_trainer", ["demo-corpus", "--labels", kind, "--seed", seed, "--sentences", sentences])));
+    return file;
+  };
+  const labeler = (model, kind, ...command) =>
+    run("lm_trainer", [...command, "--layers", "1", "--units", "12", "--embedding", "12", "--epochs", "2", "--learning-rate", "0.02", "--corpus", labeled(kind, "1", "1500"), "--valid", labeled(kind, "2", "100"), ...into(model)]);
+  labeler("pos", "words", "tagger", "--format", "columns", "--character-units", "4");
+  labeler("kind", "sentences", "classifier");
   const reversed = (lines) => lines.split("\n").map((line) => line.split(" ").reverse().join(" ")).join("\n");
   writeFileSync(`${train}.reversed`, reversed(text));
   writeFileSync(`${valid}.reversed`, reversed(readFileSync(valid, "utf8")));
@@ -243,7 +252,7 @@ test("the keyboard alone: views, tracks, words, alternatives", async () => {
   await page.keyboard.press("2");
   await page.waitForSelector(".view.write");
   assert.match(page.url(), /#write/);
-  await page.keyboard.press("5");
+  await page.keyboard.press("6");
   await page.waitForSelector(".view.models");
   // Every control can be reached by Tab, and shows that it has the focus.
   const seen = new Set();
@@ -336,6 +345,45 @@ test("translate: a beam, its attention, and its way to rerank", async () => {
   await page.getByRole("button", {name: "Rerank these"}).click();
   await page.waitForSelector(".view.rerank table.ranks tbody tr");
   assert.equal(await page.locator("table.ranks tbody tr").count(), 8);
+});
+
+test("label: colored words, bars of labels, and what the API says", async () => {
+  await open("#label?text=is+the+cat+small+?%0Athe+wug+is+small+.&at=0.2");
+  await page.waitForSelector("table.line");
+  await settled();
+  const post = async (path, body) => (await fetch(`${url}/lm/v1/${path}`, {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)})).json();
+  const texts = ["is the cat small ?", "the wug is small ."].map((text) => ({text}));
+  const tagged = (await post("tag", {model: "pos", sentences: texts, alternatives: 12})).sentences;
+  const classified = (await post("classify", {model: "kind", texts})).texts;
+  const labels = await valuesOf("labels", "pos");
+  assert.deepEqual(labels, tagged.flatMap((sentence) => sentence.labels));
+  // Equal labels have equal colors, and others do not.
+  const colors = await page.locator('[data-look="label"]').evaluateAll((cells) => cells.map((cell) => [cell.textContent, getComputedStyle(cell).backgroundColor]));
+  assert.ok(new Set(colors.map(([, color]) => color)).size > 2, colors.join(" "));
+  for (const [label, color] of colors) assert.equal(colors.find(([other]) => other === label)[1], color);
+  assert.equal(await chosenWord(), "cat");
+  const bars = () => page.locator(".panel .expectation").last().locator(".bar-word").allTextContents();
+  assert.deepEqual(await bars(), classified[0].labels.slice(0, 8));
+  const best = await page.locator("table.ranks tbody td").allTextContents();
+  assert.deepEqual(best.map((text) => text.split(" ")[0]), classified.map((text) => text.labels[0]));
+  await page.locator("table.ranks tbody button").nth(1).click();
+  await settled();
+  assert.equal(await chosenWord(), "the");
+  assert.deepEqual(await bars(), classified[1].labels.slice(0, 8));
+  assert.match(page.url(), /at=1\.0/);
+  await page.keyboard.press("w");
+  await page.keyboard.press("ArrowRight");
+  await settled();
+  assert.equal(await chosenWord(), "wug");
+  assert.match(await page.locator(".panel").textContent(), /unknown word/);
+  await page.getByRole("button", {name: "Copy as CSV"}).click();
+  await page.waitForTimeout(100);
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^quantity,model,is,the,cat,small,\?\r\nlabels,pos,/);
+  // A model can be left out.
+  await page.getByRole("button", {name: /^pos/}).click();
+  await settled();
+  assert.equal(await page.locator('[data-look="label"]').count(), 0);
+  assert.match(page.url(), /models=kind/);
 });
 
 test("models: what is served, and what happens now", async () => {

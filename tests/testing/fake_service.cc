@@ -180,6 +180,34 @@ class FakeServer::LanguageModel final
     return Answer(context);
   }
 
+  grpc::ServerUnaryReactor* Inspect(
+      grpc::CallbackServerContext* context, const lm::v1::InspectRequest*,
+      lm::v1::InspectResponse* response) override {
+    response->mutable_model()->set_name("Inspect");
+    return Answer(context);
+  }
+
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
+                                  const lm::v1::EmbedRequest*,
+                                  lm::v1::EmbedResponse* response) override {
+    response->mutable_model()->set_name("Embed");
+    return Answer(context);
+  }
+
+  grpc::ServerUnaryReactor* Tag(grpc::CallbackServerContext* context,
+                                const lm::v1::TagRequest*,
+                                lm::v1::TagResponse* response) override {
+    response->mutable_model()->set_name("Tag");
+    return Answer(context);
+  }
+
+  grpc::ServerUnaryReactor* Classify(
+      grpc::CallbackServerContext* context, const lm::v1::ClassifyRequest*,
+      lm::v1::ClassifyResponse* response) override {
+    response->mutable_model()->set_name("Classify");
+    return Answer(context);
+  }
+
   grpc::ServerBidiReactor<lm::v1::ScoreRequest, lm::v1::ScoreResponse>*
   ScoreStream(grpc::CallbackServerContext* context) override {
     const Fate fate = server_.Arrive(*context);

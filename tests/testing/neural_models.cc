@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "model_store/publish.h"
+#include "models/labels.h"
 #include "models/model_factory.h"
 #include "models/neural/network_weights.h"
 #include "models/neural/recurrent_bidirectional_model.h"
@@ -131,7 +132,142 @@ std::vector<float> ReadParameter(const TensorFile& file,
   return numbers;
 }
 
+// Returns the parameters of a network with the weights of a file.
+std::vector<double> ReadParameters(
+    const ParameterLayout& layout,
+    const std::map<std::string, std::string>& files) {
+  const TensorFile file =
+      TensorFile::Parse(files.at(std::string(kWeightsFile))).value();
+  std::vector<double> values;
+  for (const ParameterLayout::Parameter& p : layout.parameters()) {
+    const std::vector<float> numbers = ReadParameter(file, p);
+    values.insert(values.end(), numbers.begin(), numbers.end());
+  }
+  return values;
+}
+
+// Sets the options that depend on the vocabulary and the labels.
+template <typename Options>
+Options FitLabels(Options options, absl::string_view vocabulary,
+                  size_t labels) {
+  options.vocabulary =
+      Vocabulary::Parse(std::string(vocabulary)).value().size();
+  options.labels = labels;
+  return options;
+}
+
+LabelingTestModel ServeLabels(absl::string_view family,
+                              const std::string& vocabulary,
+                              const std::vector<std::string>& labels,
+                              const Network<float>& network,
+                              Precision precision) {
+  LabelingTestModel test;
+  test.family = std::string(family);
+  test.files = MakeFiles(vocabulary, network, precision);
+  test.files[std::string(kLabelsFile)] = FormatLabels(labels);
+  test.model = std::make_unique<const AnyModel>(
+      CreateModel(test.family, test.Files()).value());
+  return test;
+}
+
+uint64_t PublishLabels(const std::string& store, absl::string_view name,
+                       const LabelingTestModel& made) {
+  NewVersion version;
+  version.family = made.family;
+  version.files = made.Files();
+  version.self_test = {"the cat", "unseen"};
+  return Publish(store, name, version).value();
+}
+
 }  // namespace
+
+LabelingTestModel TaggerTestModel(const std::string& vocabulary,
+                                  const std::vector<std::string>& labels,
+                                  TaggerNetworkOptions options,
+                                  Precision precision) {
+  options = FitLabels(std::move(options), vocabulary, labels.size());
+  return ServeLabels(kTaggerFamily, vocabulary, labels,
+                     *MakeTaggerNetwork<float>(options), precision);
+}
+
+LabelingTestModel ClassifierTestModel(const std::string& vocabulary,
+                                      const std::vector<std::string>& labels,
+                                      ClassifierNetworkOptions options,
+                                      Precision precision) {
+  options = FitLabels(std::move(options), vocabulary, labels.size());
+  return ServeLabels(kClassifierFamily, vocabulary, labels,
+                     *MakeClassifierNetwork<float>(options), precision);
+}
+
+uint64_t PublishTagger(const std::string& store, absl::string_view name,
+                       std::string text) {
+  TaggerNetworkOptions options;
+  options.embedding = 6;
+  options.stack.units = 5;
+  options.stack.bidirectional = true;
+  options.character_embedding = 4;
+  options.character_units = 3;
+  options.crf = true;
+  options.bio = true;
+  return PublishLabels(store, name,
+                       TaggerTestModel(VocabularyOf(std::move(text)),
+                                       {"B-A", "I-A", "B-B", "I-B", "O"},
+                                       options, Precision::kFloat));
+}
+
+uint64_t PublishClassifier(const std::string& store, absl::string_view name,
+                           std::string text) {
+  ClassifierNetworkOptions options;
+  options.embedding = 6;
+  options.stack.units = 5;
+  options.stack.bidirectional = true;
+  return PublishLabels(
+      store, name,
+      ClassifierTestModel(VocabularyOf(std::move(text)),
+                          {"bad", "fair", "good"}, options, Precision::kFloat));
+}
+
+NaiveLabeler::NaiveLabeler(std::unique_ptr<Network<double>> network,
+                           const std::map<std::string, std::string>& files,
+                           std::shared_ptr<Spellings> spellings)
+    : network_(std::move(network)),
+      values_(ReadParameters(network_->layout(), files)),
+      spellings_(std::move(spellings)) {}
+
+NaiveLabeler NaiveLabeler::Tagger(const LabelingTestModel& served,
+                                  TaggerNetworkOptions options) {
+  auto spellings = std::make_shared<Spellings>();
+  options = FitLabels(std::move(options), served.model->vocabulary().text(),
+                      served.model->tagger()->labels().size());
+  options.spellings = spellings;
+  return NaiveLabeler(MakeTaggerNetwork<double>(options), served.files,
+                      std::move(spellings));
+}
+
+NaiveLabeler NaiveLabeler::Classifier(const LabelingTestModel& served,
+                                      ClassifierNetworkOptions options) {
+  options = FitLabels(std::move(options), served.model->vocabulary().text(),
+                      served.model->classifier()->labels().size());
+  return NaiveLabeler(MakeClassifierNetwork<double>(options), served.files,
+                      std::make_shared<Spellings>());
+}
+
+double NaiveLabeler::LogProbability(absl::Span<const absl::string_view> words,
+                                    absl::Span<const WordId> ids,
+                                    absl::Span<const WordId> labels) const {
+  Batch batch;
+  batch.steps = ids.size();
+  batch.streams = 1;
+  batch.inputs.assign(ids.begin(), ids.end());
+  batch.targets.assign(labels.begin(), labels.end());
+  spellings_->clear();
+  for (absl::string_view word : words) {
+    std::vector<WordId>& characters = spellings_->emplace_back();
+    for (char c : word) characters.push_back(static_cast<unsigned char>(c));
+    batch.spellings.push_back(batch.spellings.size());
+  }
+  return -network_->Run(values_.data(), batch, nullptr, nullptr);
+}
 
 std::string VocabularyOf(std::string text) {
   Progress quiet("", /*quiet=*/true);
@@ -280,14 +416,9 @@ NaiveNetwork NaiveNetwork::Translation(const TestModel& served,
 NaiveNetwork::NaiveNetwork(std::unique_ptr<Network<double>> network,
                            const std::map<std::string, std::string>& files,
                            size_t window)
-    : network_(std::move(network)), window_(window) {
-  const TensorFile file =
-      TensorFile::Parse(files.at(std::string(kWeightsFile))).value();
-  for (const auto& p : network_->layout().parameters()) {
-    const std::vector<float> numbers = ReadParameter(file, p);
-    values_.insert(values_.end(), numbers.begin(), numbers.end());
-  }
-}
+    : network_(std::move(network)),
+      values_(ReadParameters(network_->layout(), files)),
+      window_(window) {}
 
 double NaiveNetwork::LogProbability(absl::Span<const WordId> history,
                                     WordId word) const {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "models/any_model.h"
 #include "models/bidirectional_model.h"
 #include "models/neural/weight_matrix.h"
 #include "models/translation_model.h"
@@ -69,6 +70,62 @@ uint64_t PublishRecurrentModel(const std::string& store, absl::string_view name,
                                std::string text);
 uint64_t PublishBidirectionalModel(const std::string& store,
                                    absl::string_view name, std::string text);
+
+// A tagger or a classifier and its files, which it does not use after its
+// creation.
+struct LabelingTestModel {
+  std::string family;
+  std::map<std::string, std::string> files;
+  std::unique_ptr<const AnyModel> model;
+
+  ModelFiles Files() const { return ModelFiles(files.begin(), files.end()); }
+};
+
+// Create models with these labels. The functions set the sizes of the
+// vocabulary and of the labels in the options.
+LabelingTestModel TaggerTestModel(const std::string& vocabulary,
+                                  const std::vector<std::string>& labels,
+                                  TaggerNetworkOptions options,
+                                  Precision precision);
+LabelingTestModel ClassifierTestModel(const std::string& vocabulary,
+                                      const std::vector<std::string>& labels,
+                                      ClassifierNetworkOptions options,
+                                      Precision precision);
+
+// Publish a tagger with the labels B-A, I-A, B-B, I-B and O, a reader of
+// characters, a CRF and BIO constraints, or a classifier with the labels bad,
+// fair and good, whose vocabulary is the words of a text. Return the version.
+uint64_t PublishTagger(const std::string& store, absl::string_view name,
+                       std::string text);
+uint64_t PublishClassifier(const std::string& store, absl::string_view name,
+                           std::string text);
+
+// A naive reference for a tagger or a classifier: the network of the trainer,
+// in double, with the weights of the served one.
+class NaiveLabeler {
+ public:
+  static NaiveLabeler Tagger(const LabelingTestModel& served,
+                             TaggerNetworkOptions options);
+  static NaiveLabeler Classifier(const LabelingTestModel& served,
+                                 ClassifierNetworkOptions options);
+
+  // Returns ln P of the labels, one a word or one in all, of a sentence without
+  // constraints. `ids` are those of `words`.
+  double LogProbability(absl::Span<const absl::string_view> words,
+                        absl::Span<const WordId> ids,
+                        absl::Span<const WordId> labels) const;
+
+ private:
+  using Spellings = std::vector<std::vector<WordId>>;
+
+  NaiveLabeler(std::unique_ptr<Network<double>> network,
+               const std::map<std::string, std::string>& files,
+               std::shared_ptr<Spellings> spellings);
+
+  std::unique_ptr<Network<double>> network_;
+  std::vector<double> values_;
+  std::shared_ptr<Spellings> spellings_;  // of the current sentence
+};
 
 // A naive reference for a served network: the network of the trainer, in
 // double, with the weights of the served one.

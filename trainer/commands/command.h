@@ -15,6 +15,7 @@ using CommandAction = std::function<absl::Status()>;
 // Each function adds one command to lm_trainer. Parsing a command line that
 // names the command sets *action; main() then runs it.
 void AddAliasCommand(cli::App& app, CommandAction* action);
+void AddClassifierCommand(cli::App& app, CommandAction* action);
 void AddConvertCommand(cli::App& app, CommandAction* action);
 void AddDemoCorpusCommand(cli::App& app, CommandAction* action);
 void AddEvaluateCommand(cli::App& app, CommandAction* action);
@@ -36,6 +37,7 @@ void AddNgramMergeCommand(cli::App& app, CommandAction* action);
 void AddPruneCommand(cli::App& app, CommandAction* action);
 void AddRecurrentCommand(cli::App& app, CommandAction* action);
 void AddRemoveVersionsCommand(cli::App& app, CommandAction* action);
+void AddTaggerCommand(cli::App& app, CommandAction* action);
 void AddTranslationCommand(cli::App& app, CommandAction* action);
 void AddTuneCommand(cli::App& app, CommandAction* action);
 void AddVerifyCommand(cli::App& app, CommandAction* action);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// lm_trainer evaluate: measures the perplexity of a text under a model.
+// lm_trainer evaluate: measures the perplexity of a text under a model, or how
+// well a model labels a text.
 
 #include <iostream>
 #include <memory>
@@ -8,10 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "trainer/commands/column_options.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/commands/load_version.h"
 #include "trainer/evaluation/evaluate.h"
+#include "trainer/evaluation/evaluate_labels.h"
 #include "trainer/text/finite_or_null.h"
 #include "trainer/text/parallel_corpus.h"
 
@@ -25,7 +28,14 @@ struct EvaluateOptions {
   std::string source;  // the text that the corpus translates; else empty
   bool stream = false;
   bool json = false;
+  ColumnOptions columns;  // of the corpus of a tagger
 };
+
+void PrintLine(absl::string_view name, const std::string& value) {
+  std::cout << absl::StreamFormat("%-24s  %s\n", name, value);
+}
+
+std::string Decimals(double value) { return absl::StrFormat("%.4f", value); }
 
 void PrintJson(const Evaluation& result) {
   const nlohmann::ordered_json json = {
@@ -45,19 +55,53 @@ void PrintJson(const Evaluation& result) {
 // under another name.
 void PrintText(const Evaluation& result, bool bidirectional) {
   const char* prefix = bidirectional ? "pseudo_" : "";
-  const auto print = [](absl::string_view name, const std::string& value) {
-    std::cout << absl::StreamFormat("%-24s  %s\n", name, value);
+  PrintLine("tokens", absl::StrCat(result.tokens));
+  PrintLine("oov", absl::StrCat(result.oov));
+  PrintLine(absl::StrCat(prefix, "log_prob"), Decimals(result.log_prob));
+  PrintLine(absl::StrCat(prefix, "perplexity"), Decimals(result.Perplexity()));
+  PrintLine(absl::StrCat(prefix, "perplexity_excluding_oov"),
+            Decimals(result.PerplexityExcludingOov()));
+  PrintLine("words_per_second",
+            absl::StrFormat("%.0f", result.WordsPerSecond()));
+}
+
+void PrintJson(const LabelEvaluation& result) {
+  nlohmann::ordered_json json = {
+      {"sentences", result.sentences},
+      {"tokens", result.words},
+      {"oov", result.oov},
+      {"labels", result.labels},
+      {"log_prob", FiniteOrNull(result.log_prob)},
+      {"accuracy", result.Accuracy()},
   };
-  const auto decimals = [](double value) {
-    return absl::StrFormat("%.4f", value);
-  };
-  print("tokens", absl::StrCat(result.tokens));
-  print("oov", absl::StrCat(result.oov));
-  print(absl::StrCat(prefix, "log_prob"), decimals(result.log_prob));
-  print(absl::StrCat(prefix, "perplexity"), decimals(result.Perplexity()));
-  print(absl::StrCat(prefix, "perplexity_excluding_oov"),
-        decimals(result.PerplexityExcludingOov()));
-  print("words_per_second", absl::StrFormat("%.0f", result.WordsPerSecond()));
+  if (result.labels == result.words) {
+    json["oov_accuracy"] = result.OovAccuracy();
+  }
+  if (result.chunks.has_value()) {
+    json["precision"] = result.chunks->Precision();
+    json["recall"] = result.chunks->Recall();
+    json["f1"] = result.chunks->F1();
+  }
+  json["words_per_second"] = FiniteOrNull(result.WordsPerSecond());
+  std::cout << json.dump() << std::endl;
+}
+
+void PrintText(const LabelEvaluation& result) {
+  PrintLine("sentences", absl::StrCat(result.sentences));
+  PrintLine("tokens", absl::StrCat(result.words));
+  PrintLine("oov", absl::StrCat(result.oov));
+  PrintLine("log_prob", Decimals(result.log_prob));
+  PrintLine("accuracy", Decimals(result.Accuracy()));
+  if (result.labels == result.words) {
+    PrintLine("oov_accuracy", Decimals(result.OovAccuracy()));
+  }
+  if (result.chunks.has_value()) {
+    PrintLine("precision", Decimals(result.chunks->Precision()));
+    PrintLine("recall", Decimals(result.chunks->Recall()));
+    PrintLine("f1", Decimals(result.chunks->F1()));
+  }
+  PrintLine("words_per_second",
+            absl::StrFormat("%.0f", result.WordsPerSecond()));
 }
 
 absl::StatusOr<Evaluation> EvaluateTranslation(const EvaluateOptions& options,
@@ -100,11 +144,37 @@ absl::StatusOr<Evaluation> EvaluateText(const EvaluateOptions& options,
   return Evaluate(*model.left_to_right(), **lines, rules, progress);
 }
 
+absl::StatusOr<LabelEvaluation> EvaluateLabeling(const EvaluateOptions& options,
+                                                 const AnyModel& model) {
+  if (!options.source.empty() || options.stream) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.stream ? "--stream" : "--source", ": ", KindName(model.kind()),
+        " labels sentences, and does not score them"));
+  }
+  const absl::StatusOr<std::unique_ptr<LineReader>> lines =
+      LineReader::Open(options.corpus);
+  if (!lines.ok()) return lines.status();
+  const bool tags = model.kind() == ModelKind::kTagger;
+  const absl::StatusOr<std::vector<LabeledSentence>> sentences =
+      tags ? ReadTaggedText(**lines, options.columns.Format())
+           : ReadClassifiedText(**lines);
+  if (!sentences.ok()) return sentences.status();
+  return tags ? EvaluateLabels(*model.tagger(), *sentences)
+              : EvaluateLabels(*model.classifier(), *sentences);
+}
+
 absl::Status RunEvaluate(const EvaluateOptions& options) {
   absl::StatusOr<ModelHandle> handle =
       LoadModelVersion(options.model.store, options.model.model);
   if (!handle.ok()) return handle.status();
   const AnyModel& model = (*handle)->model();
+  if (!model.scores_texts()) {
+    const absl::StatusOr<LabelEvaluation> result =
+        EvaluateLabeling(options, model);
+    if (!result.ok()) return result.status();
+    options.json ? PrintJson(*result) : PrintText(*result);
+    return absl::OkStatus();
+  }
   const absl::StatusOr<Evaluation> result =
       model.kind() == ModelKind::kTranslation
           ? EvaluateTranslation(options, *model.translation())
@@ -124,9 +194,14 @@ void AddEvaluateCommand(cli::App& app, CommandAction* action) {
   auto options = std::make_shared<EvaluateOptions>();
   cli::App& command = *app.add_subcommand(
       "evaluate",
-      "Measure the perplexity of a text under a model.\n"
+      "Measure the perplexity of a text under a model, or the accuracy of the "
+      "labels that a tagger or a classifier gives it.\n"
       "  lm_trainer evaluate --corpus test.xz --store store --model en");
-  AddCorpusOptions(command, "Text to score", &options->corpus, &options->rules);
+  AddCorpusOptions(command,
+                   "Text to score or, with its labels, for a tagger or a "
+                   "classifier, in the form that these are trained on",
+                   &options->corpus, &options->rules);
+  AddColumnOptions(command, &options->columns);
   command.add_option("--source", options->source,
                      "For a translation model: the source text; line i of "
                      "--corpus is the translation of its line i");

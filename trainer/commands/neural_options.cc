@@ -10,15 +10,18 @@
 namespace lmserve {
 namespace {
 
+// Sets the defaults of options that depend on the optimizer or the machine.
+void SetTrainingDefaults(TrainingOptions* training) {
+  training->learning_rate = 0.002;
+  training->clip = 1;
+  training->decay = 0.5;
+  training->threads = AvailableProcessors();
+}
+
 void AddTextOptions(cli::App& command, NeuralOptions* options) {
   AddCorpusOptions(command, "Text to train on", &options->corpus,
                    &options->text.rules);
-  command
-      .add_option("--valid", options->valid,
-                  "Validation text. The weights of the epoch with the lowest "
-                  "loss on it are published; the loss also controls the "
-                  "learning rate and when training stops")
-      ->required();
+  AddValidOption(command, options);
   AddVocabularyOptions(command, &options->text);
 }
 
@@ -93,23 +96,33 @@ void AddRunOptions(cli::App& command, TrainingOptions* training) {
 }  // namespace
 
 void AddNeuralOptions(cli::App& command, NeuralOptions* options) {
-  TrainingOptions& training = options->training;
-  training.learning_rate = 0.002;
-  training.clip = 1;
-  training.decay = 0.5;
-  training.threads = AvailableProcessors();
   AddTextOptions(command, options);
   command.add_option(
       "--adaptive", options->cutoffs,
       "Use an adaptive softmax: divide the vocabulary, ordered by frequency, "
       "into classes that begin at these word ids, as in 4000,14000");
+  AddTrainingOptions(command, options);
+}
+
+void AddValidOption(cli::App& command, NeuralOptions* options) {
+  command
+      .add_option("--valid", options->valid,
+                  "Validation text. The weights of the epoch with the lowest "
+                  "loss on it are published, or with the fewest errors if the "
+                  "network labels; the loss also controls the learning rate "
+                  "and when training stops")
+      ->required();
+}
+
+void AddTrainingOptions(cli::App& command, NeuralOptions* options) {
+  SetTrainingDefaults(&options->training);
   command
       .add_option("--batch", options->batches.streams,
                   "Maximum number of texts or windows in a batch")
       ->check(cli::Range(1, 100'000))
       ->capture_default_str();
   AddOptimizerOptions(command, options);
-  AddRunOptions(command, &training);
+  AddRunOptions(command, &options->training);
   AddPrecisionOption(command, &options->precision)->capture_default_str();
   command
       .add_option("--products", options->products,

@@ -38,6 +38,11 @@ void AddNeuralOptions(cli::App& command, NeuralOptions* options);
 // instructions for it.
 absl::StatusOr<ProductPrecision> ReadProducts(const NeuralOptions& options);
 
+// The parts of AddNeuralOptions() that do not depend on the form of the text:
+// --valid; and all but the options of the text and --adaptive.
+void AddValidOption(cli::App& command, NeuralOptions* options);
+void AddTrainingOptions(cli::App& command, NeuralOptions* options);
+
 // Adds --cell and --nonlinearity.
 void AddCellOptions(cli::App& command, std::string* cell,
                     std::string* nonlinearity);

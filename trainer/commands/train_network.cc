@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,6 +48,17 @@ std::string DescribeTraining(const NeuralOptions& options,
       " steps=", options.batches.steps, " ", job.fingerprint);
 }
 
+// Returns the validation error of the best epoch, if errors were counted.
+std::optional<double> BestError(const TrainedNetwork& trained) {
+  for (const TrainingRecord& record : trained.log.records()) {
+    if (record.epoch == static_cast<int>(trained.progress.best_epoch) &&
+        record.valid_error.has_value()) {
+      return record.valid_error;
+    }
+  }
+  return std::nullopt;
+}
+
 void AddTrainingProperties(const NeuralOptions& options, const TrainingJob& job,
                            const TrainedNetwork& trained,
                            std::map<std::string, std::string>* properties) {
@@ -67,7 +79,11 @@ void AddTrainingProperties(const NeuralOptions& options, const TrainingJob& job,
   add("steps", options.batches.steps);
   add("epochs", trained.log.records().back().epoch);
   add("best_epoch", trained.progress.best_epoch);
-  add("valid_perplexity", std::exp(trained.progress.best_valid_loss));
+  if (const std::optional<double> error = BestError(trained)) {
+    add("valid_accuracy", absl::StrFormat("%.4f", 1 - *error));
+  } else {
+    add("valid_perplexity", std::exp(trained.progress.best_valid_loss));
+  }
   add("training_seconds", std::round(trained.progress.seconds));
   add("training_curve", trained.log.Curve(kCurveRecords));
 }

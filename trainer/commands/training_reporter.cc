@@ -37,6 +37,10 @@ void TrainingReporter::Report(const TrainingRecord& record, double done) {
   if (record.valid_loss.has_value()) {
     absl::StrAppendFormat(&line, "  valid %9.2f", std::exp(*record.valid_loss));
   }
+  if (record.valid_error.has_value()) {
+    absl::StrAppendFormat(&line, "  accuracy %6.2f %%",
+                          100 * (1 - *record.valid_error));
+  }
   absl::StrAppendFormat(&line, "  rate %g  gradient %.3g", record.learning_rate,
                         record.gradient_norm);
   if (done > 0) {

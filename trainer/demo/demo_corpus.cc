@@ -6,6 +6,7 @@
 #include "absl/base/macros.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "trainer/demo/demo_grammar.h"
 
 namespace lmserve {
@@ -21,6 +22,7 @@ constexpr absl::string_view kLastSyllables =
 DemoCorpus::DemoCorpus(uint64_t seed) : random_(seed) {
   for (const GrammarRule& rule : GrammarRules()) {
     AddOption(rule.symbol, rule.pattern, rule.weight);
+    if (!rule.kind.empty()) kinds_.emplace(rule.pattern, rule.kind);
   }
   for (const WordClass& words : WordClasses()) {
     double rank = 0;
@@ -29,6 +31,7 @@ DemoCorpus::DemoCorpus(uint64_t seed) : random_(seed) {
     }
   }
   AddNames();
+  AddTags();
 }
 
 void DemoCorpus::AddOption(absl::string_view symbol, absl::string_view option,
@@ -51,6 +54,26 @@ void DemoCorpus::AddNames() {
         AddOption("name", absl::StrCat(first, middle, last), 1 / ++rank);
       }
     }
+  }
+}
+
+// A word of several classes has the same part of speech in all of them.
+void DemoCorpus::AddTags() {
+  for (const PartOfSpeech& part : PartsOfSpeech()) {
+    for (absl::string_view word : absl::StrSplit(part.words, ' ')) {
+      const auto words = choices_.find(absl::StripPrefix(word, "$"));
+      if (word[0] != '$') {
+        tags_.emplace(word, part.tag);
+      } else if (words != choices_.end()) {
+        for (const std::string& option : words->second.options) {
+          tags_.emplace(option, part.tag);
+        }
+      }
+    }
+  }
+  for (const Agreement& agreement : Agreements()) {
+    tags_.emplace(agreement.role, "NOUN");
+    tags_.emplace(agreement.thing, "NOUN");
   }
 }
 
@@ -96,10 +119,17 @@ void DemoCorpus::Expand(absl::string_view pattern, const Bindings& bindings,
   }
 }
 
-std::string DemoCorpus::Next() {
-  std::string text;
-  Expand("$sentence", Bind(), &text);
-  return text;
+DemoCorpus::Labeled DemoCorpus::NextLabeled() {
+  const Bindings bindings = Bind();
+  const std::string& pattern = Choose("sentence");
+  Labeled labeled = {.kind = kinds_.find(pattern)->second};
+  Expand(pattern, bindings, &labeled.text);
+  for (absl::string_view word : absl::StrSplit(labeled.text, ' ')) {
+    const auto tag = tags_.find(word);
+    ABSL_ASSERT(tag != tags_.end());
+    labeled.tags.push_back(tag->second);
+  }
+  return labeled;
 }
 
 DemoCorpus::Probe DemoCorpus::NextProbe() {

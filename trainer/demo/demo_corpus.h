@@ -3,6 +3,7 @@
 #define LMSERVE_TRAINER_DEMO_DEMO_CORPUS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -23,7 +24,16 @@ class DemoCorpus {
 
   // Returns the next sentence: lower-case words and punctuation, separated by
   // single spaces.
-  std::string Next();
+  std::string Next() { return NextLabeled().text; }
+
+  // A sentence with labels for a tagger and a classifier.
+  struct Labeled {
+    std::string text;
+    std::vector<std::string> tags;  // the part of speech of each word
+    std::string kind;               // what the sentence says: "question"
+  };
+  // Returns the sentence that Next() would return.
+  Labeled NextLabeled();
 
   // A sentence up to a word that only the beginning of the sentence determines,
   // at a distance of 3 or more words, as in
@@ -53,6 +63,7 @@ class DemoCorpus {
   void AddOption(absl::string_view symbol, absl::string_view option,
                  double weight);
   void AddNames();
+  void AddTags();
   const std::string& Choose(absl::string_view symbol);
   Bindings Bind();
   void Expand(absl::string_view pattern, const Bindings& bindings,
@@ -60,6 +71,8 @@ class DemoCorpus {
 
   std::mt19937_64 random_;
   std::map<absl::string_view, Choice> choices_;
+  std::map<std::string, std::string, std::less<>> kinds_;  // of sentences
+  std::map<std::string, std::string, std::less<>> tags_;   // of words
 };
 
 // Two texts; a model of the demo corpus must prefer the first.

@@ -8,23 +8,25 @@ constexpr GrammarRule kRules[] = {
     // $sentence is the start symbol. Within a sentence, $role and $thing belong
     // to one Agreement, $name is one name, and $host and $guest are two
     // different friends.
-    {"sentence", 8, "$np_one is $adjective ."},
-    {"sentence", 4, "$np_many are $adjective ."},
-    {"sentence", 8, "$np_one $verb_past $object ."},
-    {"sentence", 6, "$np_many $verb_past $object $when ."},
-    {"sentence", 5, "$np_one near $np_one is $adjective ."},
-    {"sentence", 5, "$np_many near $np_one are $adjective ."},
-    {"sentence", 4, "$np_one that $verb_past $np_many is $adjective ."},
-    {"sentence", 4, "$np_many that $verb_past $np_one are $adjective ."},
-    {"sentence", 6, "$have ."},
-    {"sentence", 4, "$have and $have ."},
-    {"sentence", 5, "$walking ."},
-    {"sentence", 4, "$give ."},
-    {"sentence", 4, "$question ?"},
-    {"sentence", 4, "$name $verb_past $object in the $place $when ."},
-    {"sentence", 3, "$name said that $np_one is $adjective ."},
-    {"sentence", 10, "$agreement ."},
-    {"sentence", 4, "$greeting ."},
+    {"sentence", 8, "$np_one is $adjective .", "description"},
+    {"sentence", 4, "$np_many are $adjective .", "description"},
+    {"sentence", 8, "$np_one $verb_past $object .", "event"},
+    {"sentence", 6, "$np_many $verb_past $object $when .", "event"},
+    {"sentence", 5, "$np_one near $np_one is $adjective .", "description"},
+    {"sentence", 5, "$np_many near $np_one are $adjective .", "description"},
+    {"sentence", 4, "$np_one that $verb_past $np_many is $adjective .",
+     "description"},
+    {"sentence", 4, "$np_many that $verb_past $np_one are $adjective .",
+     "description"},
+    {"sentence", 6, "$have .", "possession"},
+    {"sentence", 4, "$have and $have .", "possession"},
+    {"sentence", 5, "$walking .", "walk"},
+    {"sentence", 4, "$give .", "request"},
+    {"sentence", 4, "$question ?", "question"},
+    {"sentence", 4, "$name $verb_past $object in the $place $when .", "event"},
+    {"sentence", 3, "$name said that $np_one is $adjective .", "report"},
+    {"sentence", 10, "$agreement .", "scene"},
+    {"sentence", 4, "$greeting .", "meeting"},
 
     {"np_one", 8, "the $animal"},
     {"np_one", 4, "the $adjective $animal"},
@@ -162,10 +164,31 @@ constexpr Agreement kAgreements[] = {
     {"banker", "purses"},    {"surgeon", "gloves"},
 };
 
+constexpr PartOfSpeech kPartsOfSpeech[] = {
+    {"ADJ", "last late $adjective"},
+    {"ADP", "after at before from in into near of to"},
+    {"ADV", "home too"},
+    {"AUX", "are do is was were"},
+    {"CCONJ", "and"},
+    {"DET", "a some the"},
+    {"INTJ", "hi"},
+    {"NOUN",
+     "clock day door house morning room yesterday $animal $animals $day $event "
+     "$group $item $person $place"},
+    {"PRON", "everyone he i it me she their they we what who you"},
+    {"PROPN", "$friend $name"},
+    {"PUNCT", ". ?"},
+    {"SCONJ", "as that when"},
+    {"VERB",
+     "closed entered gave give had has have held looked opened said saw "
+     "started tell took walked walking $verb_past"},
+};
+
 }  // namespace
 
 absl::Span<const GrammarRule> GrammarRules() { return kRules; }
 absl::Span<const WordClass> WordClasses() { return kClasses; }
 absl::Span<const Agreement> Agreements() { return kAgreements; }
+absl::Span<const PartOfSpeech> PartsOfSpeech() { return kPartsOfSpeech; }
 
 }  // namespace lmserve

@@ -15,6 +15,7 @@ struct GrammarRule {
   absl::string_view symbol;
   double weight;
   absl::string_view pattern;
+  absl::string_view kind = "";  // of a sentence: what it says
 };
 
 // The words of a class. Word i, from 0, has the weight 1 / (i + 1), as in
@@ -22,6 +23,13 @@ struct GrammarRule {
 struct WordClass {
   absl::string_view symbol;
   absl::string_view words;  // separated by spaces
+};
+
+// Words and classes whose words have the same part of speech, a tag of
+// Universal Dependencies. Roles and things are nouns.
+struct PartOfSpeech {
+  absl::string_view tag;
+  absl::string_view words;  // and $classes, separated by spaces
 };
 
 // A role of a person and the thing that goes with it. In a sentence, the role
@@ -34,6 +42,9 @@ struct Agreement {
 absl::Span<const GrammarRule> GrammarRules();
 absl::Span<const WordClass> WordClasses();
 absl::Span<const Agreement> Agreements();
+
+// Has all words of patterns, and all classes.
+absl::Span<const PartOfSpeech> PartsOfSpeech();
 
 }  // namespace lmserve
 

@@ -2,21 +2,15 @@
 #include "trainer/evaluation/evaluate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "trainer/evaluation/stopwatch.h"
 
 namespace lmserve {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Reads a text and calls score(batch, &result) for each batch, which must add
 // the batch to the result.
@@ -61,9 +55,9 @@ absl::StatusOr<Evaluation> Evaluate(const LanguageModel& model,
   TextScorer scorer(model, rules.form);
   return EvaluateBatches(
       reader, [&](const SentenceBatch& batch, Evaluation* result) {
-        const Clock::time_point started = Clock::now();
+        const Stopwatch watch;
         const std::vector<float> log_probs = scorer.Score(batch);
-        result->seconds += SecondsSince(started);
+        result->seconds += watch.Seconds();
         result->Add(batch.words, log_probs, model.vocabulary().unknown());
       });
 }
@@ -85,9 +79,9 @@ absl::StatusOr<Evaluation> Evaluate(const BidirectionalModel& model,
                absl::MakeSpan(log_probs).subspan(begin, size)});
           begin = end;
         }
-        const Clock::time_point started = Clock::now();
+        const Stopwatch watch;
         model.Score(sentences);
-        result->seconds += SecondsSince(started);
+        result->seconds += watch.Seconds();
         for (const BidirectionalModel::Sentence& sentence : sentences) {
           result->Add(sentence.words, sentence.log_probs,
                       model.vocabulary().unknown());
@@ -103,7 +97,7 @@ Evaluation Evaluate(const TranslationModel& model,
   Evaluation result;
   for (; !pairs.empty(); pairs.remove_prefix(std::min(kPairs, pairs.size()))) {
     const auto some = pairs.subspan(0, kPairs);
-    const Clock::time_point started = Clock::now();
+    const Stopwatch watch;
     std::vector<std::unique_ptr<const TranslationModel::Source>> sources;
     std::vector<std::byte> states(some.size() * decoder.state_size());
     std::vector<std::vector<WordId>> texts;
@@ -121,7 +115,7 @@ Evaluation Evaluate(const TranslationModel& model,
       batch.push_back({state, texts[i], nullptr, absl::MakeSpan(log_probs[i])});
     }
     decoder.Score(batch);
-    result.seconds += SecondsSince(started);
+    result.seconds += watch.Seconds();
     for (size_t i = 0; i < some.size(); ++i) {
       result.Add(texts[i], log_probs[i], decoder.vocabulary().unknown());
     }

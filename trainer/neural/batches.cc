@@ -47,6 +47,31 @@ class StreamBatches final : public BatchSource {
   size_t length_;  // number of words to predict in each stream
 };
 
+// Divides sentences into batches of the same length, as MakeSentenceBatches()
+// documents, in a random order that depends on the epoch.
+template <typename Length>
+std::vector<std::vector<size_t>> MakeLengthBatches(
+    std::vector<size_t> sentences, const Length& length,
+    const BatchOptions& options, uint64_t epoch) {
+  Random random(options.seed, RandomPurpose::kBatchOrder, {epoch});
+  random.Shuffle(&sentences);
+  std::stable_sort(sentences.begin(), sentences.end(),
+                   [&](size_t a, size_t b) { return length(a) < length(b); });
+  std::vector<std::vector<size_t>> batches;
+  for (size_t i = 0; i < sentences.size();) {
+    const size_t words = length(sentences[i]);
+    const size_t most = std::clamp<size_t>(
+        options.streams * options.steps / words, 1, options.streams);
+    std::vector<size_t>& batch = batches.emplace_back();
+    while (i < sentences.size() && batch.size() < most &&
+           length(sentences[i]) == words) {
+      batch.push_back(sentences[i++]);
+    }
+  }
+  random.Shuffle(&batches);
+  return batches;
+}
+
 // Batches of sentences of the same length.
 class SentenceBatches : public BatchSource {
  public:
@@ -60,24 +85,9 @@ class SentenceBatches : public BatchSource {
 
   void StartEpoch(uint64_t epoch) override {
     epoch_ = epoch;
-    Random random(options_.seed, RandomPurpose::kBatchOrder, {epoch});
-    std::vector<size_t> order = sentences_;
-    random.Shuffle(&order);
-    std::stable_sort(order.begin(), order.end(), [this](size_t a, size_t b) {
-      return Length(a) < Length(b);
-    });
-    batches_.clear();
-    for (size_t i = 0; i < order.size();) {
-      const size_t length = Length(order[i]);
-      const size_t most = std::clamp<size_t>(
-          options_.streams * options_.steps / length, 1, options_.streams);
-      std::vector<size_t>& batch = batches_.emplace_back();
-      while (i < order.size() && batch.size() < most &&
-             Length(order[i]) == length) {
-        batch.push_back(order[i++]);
-      }
-    }
-    random.Shuffle(&batches_);
+    batches_ = MakeLengthBatches(
+        sentences_, [this](size_t begin) { return Length(begin); }, options_,
+        epoch);
   }
 
   size_t size() const override { return batches_.size(); }
@@ -222,6 +232,55 @@ class TranslationBatches final : public BatchSource {
   std::vector<std::vector<size_t>> batches_;  // of the current epoch
 };
 
+class LabeledBatches final : public BatchSource {
+ public:
+  LabeledBatches(std::vector<LabeledIds> sentences,
+                 const LabeledBatchOptions& options)
+      : sentences_(std::move(sentences)), options_(options) {}
+
+  void StartEpoch(uint64_t epoch) override {
+    epoch_ = epoch;
+    std::vector<size_t> all(sentences_.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    batches_ = MakeLengthBatches(
+        std::move(all), [this](size_t i) { return sentences_[i].words.size(); },
+        options_.batches, epoch);
+  }
+
+  size_t size() const override { return batches_.size(); }
+
+  Batch Get(size_t i) const override {
+    const std::vector<size_t>& sentences = batches_[i];
+    Random random(options_.batches.seed, RandomPurpose::kWordDropout,
+                  {epoch_, i});
+    Batch batch;
+    batch.steps = sentences_[sentences[0]].words.size();
+    batch.streams = sentences.size();
+    for (size_t t = 0; t < batch.steps; ++t) {
+      for (size_t sentence : sentences) {
+        const LabeledIds& ids = sentences_[sentence];
+        batch.inputs.push_back(Drop(ids.words[t], &random));
+        batch.spellings.push_back(ids.spellings[t]);
+        if (t < ids.labels.size()) batch.targets.push_back(ids.labels[t]);
+      }
+    }
+    return batch;
+  }
+
+ private:
+  // Returns the word or, at random, <unk>.
+  WordId Drop(WordId word, Random* random) const {
+    if (options_.word_dropout.empty()) return word;
+    return random->Uniform() < options_.word_dropout[word] ? options_.unknown
+                                                           : word;
+  }
+
+  const std::vector<LabeledIds> sentences_;
+  const LabeledBatchOptions options_;
+  std::vector<std::vector<size_t>> batches_;  // of the current epoch
+  uint64_t epoch_ = 0;
+};
+
 class WindowBatches final : public BatchSource {
  public:
   WindowBatches(absl::Span<const WordId> words, WordId begin, size_t window,
@@ -296,6 +355,11 @@ std::unique_ptr<BatchSource> MakeTranslationBatches(
   return std::make_unique<TranslationBatches>(std::move(pairs), options);
 }
 
+std::unique_ptr<BatchSource> MakeLabeledBatches(
+    std::vector<LabeledIds> sentences, const LabeledBatchOptions& options) {
+  return std::make_unique<LabeledBatches>(std::move(sentences), options);
+}
+
 std::unique_ptr<BatchSource> MakeWindowBatches(absl::Span<const WordId> words,
                                                WordId begin, size_t window,
                                                const BatchOptions& options) {
@@ -312,7 +376,8 @@ std::vector<Batch> SplitBatch(const Batch& batch, size_t parts) {
     for (const auto& [from, to] :
          {std::pair{&batch.inputs, &split[p].inputs},
           std::pair{&batch.targets, &split[p].targets},
-          std::pair{&batch.sources, &split[p].sources}}) {
+          std::pair{&batch.sources, &split[p].sources},
+          std::pair{&batch.spellings, &split[p].spellings}}) {
       for (size_t row = 0; row < from->size(); row += batch.streams) {
         to->insert(to->end(), from->begin() + row + begin,
                    from->begin() + row + end);

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "models/vocabulary.h"
 #include "trainer/neural/network.h"
+#include "trainer/text/labeled_text.h"
 #include "trainer/text/sentence_pair.h"
 
 namespace lmserve {
@@ -77,6 +78,21 @@ struct TranslationBatchOptions {
 // targets are kNoTarget.
 std::unique_ptr<BatchSource> MakeTranslationBatches(
     std::vector<SentencePair> pairs, const TranslationBatchOptions& options);
+
+struct LabeledBatchOptions {
+  BatchOptions batches;
+  WordId unknown = 0;  // <unk>
+  // The probability, by word id, that <unk> is read in place of a word; empty:
+  // 0 for all.
+  std::vector<float> word_dropout = {};
+};
+
+// Makes batches of sentences with labels in random order. The sentences of a
+// batch have the same length; their number is limited as in
+// MakeSentenceBatches(). The targets are the labels, (steps, streams), or
+// (streams) if a sentence has one label. No sentence may be empty.
+std::unique_ptr<BatchSource> MakeLabeledBatches(
+    std::vector<LabeledIds> sentences, const LabeledBatchOptions& options);
 
 // Makes batches of windows in random order, options.streams windows per batch.
 // The inputs of a window are the `window` words before a target. Before the

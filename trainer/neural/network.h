@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "models/sentence_encoder.h"
 #include "trainer/neural/parameters.h"
 #include "trainer/neural/random.h"
 #include "trainer/neural/recurrent_stack.h"
@@ -23,11 +24,14 @@ struct Batch {
   size_t streams = 0;  // texts, or windows, that are processed in parallel
   // (steps, streams): the words of a step are adjacent.
   std::vector<WordId> inputs;
-  // The words to predict: (steps, streams) or, for a window network, (streams).
-  // kNoTarget where there is no word to predict.
+  // The words or labels to predict: (steps, streams) or, for a window network
+  // and a classifier, (streams). kNoTarget where there is none to predict.
   std::vector<WordId> targets;
   // The source sentences of a translation network, (source steps, streams).
   std::vector<WordId> sources = {};
+  // How the inputs of a tagger are spelled, (steps, streams): indices of
+  // TaggerNetworkOptions::spellings.
+  std::vector<WordId> spellings = {};
 };
 
 // A network in training: computes the loss and the gradient of a batch. The
@@ -57,6 +61,11 @@ class Network {
   // dropout if random is null, and computes no gradients if backward is null.
   virtual double Run(const T* values, const Batch& batch, Random* random,
                      const Backward* backward) = 0;
+
+  // The number of targets of the last Run() to which the network gave a label
+  // that was not the most probable one. Is set by a Run() without gradients,
+  // and only of a network that labels; otherwise nullopt.
+  virtual std::optional<size_t> errors() const { return std::nullopt; }
 
   // The state between the batches of continuous streams; Run() advances it. It
   // is empty if the network has no state. Setting an empty state resets it.
@@ -119,6 +128,43 @@ struct TranslationNetworkOptions {
 template <typename T>
 std::unique_ptr<Network<T>> MakeTranslationNetwork(
     const TranslationNetworkOptions& options);
+
+struct TaggerNetworkOptions {
+  WordId vocabulary = 0;
+  size_t labels = 0;
+  size_t embedding = 0;         // size of a word embedding
+  RecurrentStackOptions stack;  // stack.inputs is set
+  // The reader of characters: see models/neural/character_reader.h. 0 units:
+  // the network has none.
+  size_t character_embedding = 0;
+  size_t character_units = 0;  // per layer and direction
+  size_t character_layers = 1;
+  // The characters of words, by the index in Batch::spellings.
+  std::shared_ptr<const std::vector<std::vector<WordId>>> spellings = {};
+  bool crf = false;            // whether the labels depend on each other
+  bool bio = false;            // the weights file records BIO constraints
+  double initial_range = 0.1;  // of the word embeddings
+};
+
+// Makes the network of models/neural/recurrent_tagger.h. The BIO constraints do
+// not change the loss, whose labels follow them.
+template <typename T>
+std::unique_ptr<Network<T>> MakeTaggerNetwork(
+    const TaggerNetworkOptions& options);
+
+struct ClassifierNetworkOptions {
+  WordId vocabulary = 0;
+  size_t labels = 0;
+  size_t embedding = 0;         // size of a word embedding
+  RecurrentStackOptions stack;  // stack.inputs is set
+  Pooling pooling = Pooling::kMax;
+  double initial_range = 0.1;  // of the word embeddings
+};
+
+// Makes the network of models/neural/recurrent_classifier.h.
+template <typename T>
+std::unique_ptr<Network<T>> MakeClassifierNetwork(
+    const ClassifierNetworkOptions& options);
 
 struct WindowNetworkOptions {
   WordId vocabulary = 0;

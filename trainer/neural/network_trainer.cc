@@ -172,13 +172,15 @@ class Training {
 
   absl::Status EndEpoch() {
     const double training_seconds = SecondsSince(interval_.start);
-    const double loss = ValidationLoss();
+    const Validation valid = Validate();
+    const double loss = valid.loss;
     if (!std::isfinite(loss)) return NotFinite("validation loss", loss);
     const double squares = SumOfSquares(values_);
     if (!std::isfinite(squares))
       return NotFinite("norm of the weights", squares);
-    Record(loss, training_seconds);
-    if (loss < progress_.best_valid_loss) {
+    const bool is_better = IsBetter(valid);
+    Record(valid, training_seconds);
+    if (is_better) {
       progress_.best_valid_loss = loss;
       progress_.best_epoch = progress_.epoch;
       best_ = values_;
@@ -271,10 +273,18 @@ class Training {
     return bounds;
   }
 
-  double ValidationLoss() {
+  // The loss of the validation text, in nats per word, and the fraction of its
+  // labels that are wrong, for a network that labels.
+  struct Validation {
+    double loss;
+    std::optional<double> error;
+  };
+
+  Validation Validate() {
     validation_.StartEpoch(1);
     for (Worker& worker : workers_) worker.network->set_state({});
     double loss = 0;
+    std::optional<size_t> errors;
     size_t words = 0;
     for (size_t b = 0; b < validation_.size(); ++b) {
       const Batch batch = validation_.Get(b);
@@ -283,10 +293,36 @@ class Training {
         workers_[i].loss = workers_[i].network->Run(values_.data(), parts[i],
                                                     nullptr, nullptr);
       });
-      for (const Worker& worker : workers_) loss += worker.loss;
+      for (const Worker& worker : workers_) {
+        loss += worker.loss;
+        const std::optional<size_t> wrong = worker.network->errors();
+        if (wrong.has_value()) errors = errors.value_or(0) + *wrong;
+      }
       words += CountTargets(batch);
     }
-    return loss / std::max<size_t>(1, words);
+    const auto count = static_cast<double>(std::max<size_t>(1, words));
+    Validation valid = {loss / count, std::nullopt};
+    if (errors.has_value()) {
+      valid.error = static_cast<double>(*errors) / count;
+    }
+    return valid;
+  }
+
+  // Whether an epoch is better than the best one before: it has fewer errors
+  // or, if these are equal or not counted, a lower loss.
+  bool IsBetter(const Validation& valid) const {
+    if (progress_.best_epoch > 0 && valid.error.has_value()) {
+      const auto& records = log_.records();
+      const auto best = std::find_if(
+          records.begin(), records.end(), [this](const TrainingRecord& record) {
+            return record.valid_error.has_value() &&
+                   record.epoch == static_cast<int>(progress_.best_epoch);
+          });
+      if (best != records.end() && best->valid_error != valid.error) {
+        return valid.error < best->valid_error;
+      }
+    }
+    return valid.loss < progress_.best_valid_loss;
   }
 
   void Count(double loss, size_t words, double norm, bool clipped,
@@ -313,13 +349,13 @@ class Training {
     }
   }
 
-  void Record(std::optional<double> valid_loss) {
-    Record(valid_loss, SecondsSince(interval_.start));
+  void Record(const std::optional<Validation>& valid) {
+    Record(valid, SecondsSince(interval_.start));
   }
 
   // Adds a record. `seconds` is the training time since the last record,
   // without validation.
-  void Record(std::optional<double> valid_loss, double seconds) {
+  void Record(const std::optional<Validation>& valid, double seconds) {
     const auto steps = static_cast<double>(interval_.steps);
     progress_.seconds += SecondsSince(interval_.start);
     TrainingRecord record;
@@ -330,7 +366,10 @@ class Training {
     record.words_per_second = interval_.words / std::max(seconds, 1e-9);
     record.learning_rate = interval_.learning_rate;
     record.train_loss = interval_.loss / interval_.words;
-    record.valid_loss = valid_loss;
+    if (valid.has_value()) {
+      record.valid_loss = valid->loss;
+      record.valid_error = valid->error;
+    }
     record.gradient_norm = interval_.norms / steps;
     record.max_gradient_norm = interval_.max_norm;
     record.clipped_share = interval_.clipped / steps;

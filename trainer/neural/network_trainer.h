@@ -58,7 +58,8 @@ struct TrainedNetwork {
 };
 
 // Trains a network on the batches of a text and returns the parameters of the
-// epoch with the lowest loss on a validation text. `make_network` is called
+// epoch with the lowest loss on a validation text or, for a network that
+// labels, with the fewest errors there. `make_network` is called
 // once per thread and must return identical networks. The same options give the
 // same bits, even if the training was interrupted and resumed. Fails with
 // DATA_LOSS if the loss or the gradient is not finite (the message has the

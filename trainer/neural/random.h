@@ -18,6 +18,7 @@ enum class RandomPurpose : uint64_t {
   kBatchOrder = 1,   // indexed by the epoch
   kClozeBlanks = 2,  // indexed by the epoch and the batch
   kDropout = 3,      // indexed by the step and the worker
+  kWordDropout = 4,  // indexed by the epoch and the batch
 };
 
 // Random numbers that depend only on a seed, a purpose and indices such as the

@@ -46,6 +46,9 @@ class RecordParser {
     record.learning_rate = Number("learning_rate");
     record.train_loss = Number("train_loss");
     if (json_.contains("valid_loss")) record.valid_loss = Number("valid_loss");
+    if (json_.contains("valid_error")) {
+      record.valid_error = Number("valid_error");
+    }
     record.gradient_norm = Number("gradient_norm");
     record.max_gradient_norm = Number("max_gradient_norm");
     record.clipped_share = Number("clipped_share");
@@ -149,6 +152,9 @@ std::string ToJsonLine(const TrainingRecord& record) {
   if (record.valid_loss.has_value()) {
     json["valid_loss"] = FiniteOrNull(*record.valid_loss);
     json["valid_perplexity"] = FiniteOrNull(std::exp(*record.valid_loss));
+  }
+  if (record.valid_error.has_value()) {
+    json["valid_error"] = FiniteOrNull(*record.valid_error);
   }
   json["gradient_norm"] = FiniteOrNull(record.gradient_norm);
   json["max_gradient_norm"] = FiniteOrNull(record.max_gradient_norm);

@@ -25,6 +25,9 @@ struct TrainingRecord {
   double learning_rate = 0;
   double train_loss = 0;                            // nats per word, mean
   std::optional<double> valid_loss = std::nullopt;  // nats per word
+  // Of a network that labels: the fraction of the labels of the validation text
+  // that it gets wrong, from 0 to 1.
+  std::optional<double> valid_error = std::nullopt;
   // The norm of the gradient before clipping, mean and maximum, and the
   // fraction of the steps whose gradient was clipped, from 0 to 1.
   double gradient_norm = 0;
@@ -38,8 +41,8 @@ struct TrainingRecord {
 
 // Returns a line with a JSON object: the fields by their names, plus
 // train_perplexity and valid_perplexity. Numbers that are not finite become
-// null. valid_loss and valid_perplexity are omitted if the loss was not
-// measured.
+// null. valid_loss and valid_perplexity, and valid_error, are omitted if they
+// were not measured.
 std::string ToJsonLine(const TrainingRecord& record);
 
 // The records of one training in chronological order. Not thread-safe.

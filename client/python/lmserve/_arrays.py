@@ -12,6 +12,7 @@ All arrays are read-only.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 from lmserve import _api
@@ -26,7 +27,8 @@ def _numpy() -> Any:
 
 
 _NUMPY = _numpy()
-_PACKED = ("DecodeExtended", "DecodedBest", "InspectResponse", "InspectedLayer")
+_PACKED = ("DecodeExtended", "DecodedBest", "InspectResponse", "InspectedLayer",
+           "Embedding")
 
 
 def response_class(name: str) -> Any:
@@ -66,6 +68,13 @@ def rows(values: Any, count: int) -> Any:
   if _NUMPY is None:
     return tuple(values[i * length:(i + 1) * length] for i in range(count))
   return values.reshape(count, length)
+
+
+def float_rows(fields: Sequence[Any]) -> Any:
+  """Converts fields of `repeated float` of the same length to an array."""
+  if _NUMPY is None:
+    return tuple(map(tuple, fields))
+  return rows(floats(b"".join(fields)), len(fields))
 
 
 def shaped(values: Any, *shape: int) -> Any:

@@ -20,11 +20,12 @@ from lmserve._backlog import AsyncBacklog
 from lmserve._connection import Connection, Settings
 from lmserve._errors import LmserveError
 from lmserve._retry import AsyncPauses
-from lmserve._types import (Batch, BeamSearchResponse, Candidate, GeneratedWord,
-                            Ids, InspectResponse, ListModelsResponse,
-                            MinimumBayesRisk, ModelInfo, Normalization,
+from lmserve._types import (Batch, BeamSearchResponse, Candidate,
+                            ClassifyResponse, EmbedResponse, GeneratedWord, Ids,
+                            InspectResponse, ListModelsResponse,
+                            MinimumBayesRisk, ModelInfo, Normalization, Pooling,
                             PredictResponse, Quantity, RerankResponse,
-                            ScoreResponse, Text, Tls, Vocabulary)
+                            ScoreResponse, TagResponse, Text, Tls, Vocabulary)
 
 
 class AsyncGeneration(_responses.GenerationState,
@@ -279,6 +280,29 @@ class AsyncClient:
                                 most_variable, quantities, attention)
     return _responses.inspect(
         await self._call(self._connection.inspect, request, deadline))
+
+  async def embed(self, model: str, texts: Sequence[Text], *,
+                  pooling: Pooling = Pooling.MEAN, normalize: bool = False,
+                  deadline: float | None = None) -> EmbedResponse:
+    """See Client.embed."""
+    request = _requests.embed(model, texts, pooling, normalize)
+    return _responses.embed(
+        await self._call(self._connection.embed, request, deadline))
+
+  async def tag(self, model: str, sentences: Sequence[Text], *,
+                alternatives: int = 0,
+                deadline: float | None = None) -> TagResponse:
+    """See Client.tag."""
+    request = _requests.tag(model, sentences, alternatives)
+    return _responses.tag(
+        await self._call(self._connection.tag, request, deadline))
+
+  async def classify(self, model: str, texts: Sequence[Text], *, best: int = 0,
+                     deadline: float | None = None) -> ClassifyResponse:
+    """See Client.classify."""
+    request = _requests.classify(model, texts, best)
+    return _responses.classify(
+        await self._call(self._connection.classify, request, deadline))
 
   async def vocabulary(self, model: str, *,
                        deadline: float | None = None) -> Vocabulary:

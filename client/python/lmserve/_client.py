@@ -17,11 +17,12 @@ from lmserve._connection import Connection, Settings
 from lmserve._decode import DecodeSession
 from lmserve._errors import LmserveError
 from lmserve._retry import Pauses
-from lmserve._types import (Batch, BeamSearchResponse, Candidate, GeneratedWord,
-                            Ids, InspectResponse, ListModelsResponse,
-                            MinimumBayesRisk, ModelInfo, Normalization,
+from lmserve._types import (Batch, BeamSearchResponse, Candidate,
+                            ClassifyResponse, EmbedResponse, GeneratedWord, Ids,
+                            InspectResponse, ListModelsResponse,
+                            MinimumBayesRisk, ModelInfo, Normalization, Pooling,
                             PredictResponse, Quantity, RerankResponse,
-                            ScoreResponse, Text, Tls, Vocabulary)
+                            ScoreResponse, TagResponse, Text, Tls, Vocabulary)
 
 
 class Generation(_responses.GenerationState, Iterator[GeneratedWord]):
@@ -502,6 +503,70 @@ class Client:
                                 most_variable, quantities, attention)
     return _responses.inspect(
         self._call(self._connection.inspect, request, deadline))
+
+  def embed(self, model: str, texts: Sequence[Text], *,
+            pooling: Pooling = Pooling.MEAN, normalize: bool = False,
+            deadline: float | None = None) -> EmbedResponse:
+    """Returns a vector for each text, made of the states of a recurrent model.
+
+        vectors = client.embed("lstm", texts, normalize=True).vectors
+        similarities = vectors @ vectors.T  # cosines, with NumPy
+
+    Args:
+      model: A recurrent, bidirectional or translation model, a tagger or a
+        classifier. A translation model embeds source texts.
+      texts: At least one text; each may be empty.
+      pooling: How the states at the words become one vector.
+      normalize: Whether to divide each vector by its Euclidean norm.
+      deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      An EmbedResponse with an array of vectors.
+    """
+    request = _requests.embed(model, texts, pooling, normalize)
+    return _responses.embed(
+        self._call(self._connection.embed, request, deadline))
+
+  def tag(self, model: str, sentences: Sequence[Text], *,
+          alternatives: int = 0, deadline: float | None = None) -> TagResponse:
+    """Labels the words of sentences.
+
+        sentence, = client.tag("pos", ["the cat is small"]).sentences
+        list(zip(sentence.words, sentence.labels))
+
+    Args:
+      model: A tagger.
+      sentences: At least one sentence; each may be empty.
+      alternatives: How many of the most probable labels of each word to return,
+        in TaggedSentence.alternatives.
+      deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      A TagResponse with a TaggedSentence for each sentence.
+    """
+    request = _requests.tag(model, sentences, alternatives)
+    return _responses.tag(self._call(self._connection.tag, request, deadline))
+
+  def classify(self, model: str, texts: Sequence[Text], *, best: int = 0,
+               deadline: float | None = None) -> ClassifyResponse:
+    """Labels texts.
+
+        text, = client.classify("tone", ["the cat is small"]).texts
+        text.labels[0], math.exp(text.log_probs[0])
+
+    Args:
+      model: A classifier.
+      texts: At least one text; each may be empty.
+      best: The number of labels to return for each text, the most probable
+        ones; 0 means all.
+      deadline: Time limit in seconds. None: the client's deadline.
+
+    Returns:
+      A ClassifyResponse with a ClassifiedText for each text.
+    """
+    request = _requests.classify(model, texts, best)
+    return _responses.classify(
+        self._call(self._connection.classify, request, deadline))
 
   def vocabulary(self, model: str, *,
                  deadline: float | None = None) -> Vocabulary:

@@ -91,6 +91,10 @@ class Connection:
                             is_serialized=True)
     self.inspect = _api.stub(self.channel, _LANGUAGE_MODEL + "Inspect",
                              _arrays.response_class("lm.v1.InspectResponse"))
+    self.embed = _api.stub(self.channel, _LANGUAGE_MODEL + "Embed",
+                           _arrays.response_class("lm.v1.EmbedResponse"))
+    self.tag = _api.stub(self.channel, _LANGUAGE_MODEL + "Tag")
+    self.classify = _api.stub(self.channel, _LANGUAGE_MODEL + "Classify")
     self.vocabulary = _api.stub(self.channel, _LANGUAGE_MODEL + "GetVocabulary")
     self.list_models = _api.stub(self.channel, _MODELS + "ListModels")
     self.get_model = _api.stub(self.channel, _MODELS + "GetModel")

@@ -12,7 +12,7 @@ import grpc
 from lmserve import _api
 from lmserve._errors import LmserveError
 from lmserve._types import (Batch, Candidate, Ids, MinimumBayesRisk,
-                            Normalization, Quantity, Text, Utility)
+                            Normalization, Pooling, Quantity, Text, Utility)
 
 T = TypeVar("T")
 
@@ -32,6 +32,9 @@ _DecodeExtend = _api.message_class("lm.v1.DecodeExtend")
 _DecodeBest = _api.message_class("lm.v1.DecodeBest")
 _GetVocabularyRequest = _api.message_class("lm.v1.GetVocabularyRequest")
 _InspectRequest = _api.message_class("lm.v1.InspectRequest")
+_EmbedRequest = _api.message_class("lm.v1.EmbedRequest")
+_TagRequest = _api.message_class("lm.v1.TagRequest")
+_ClassifyRequest = _api.message_class("lm.v1.ClassifyRequest")
 _ListModelsRequest = _api.message_class("lm.v1.ListModelsRequest")
 _GetModelRequest = _api.message_class("lm.v1.GetModelRequest")
 _HealthCheckRequest = _api.message_class("grpc.health.v1.HealthCheckRequest")
@@ -162,6 +165,24 @@ def inspect(model: str, text: Text, source: Text | None, layers: Ids,
                   for i, quantity in enumerate(
                       _listed("quantities", quantities))],
       attention=attention)
+
+
+def embed(model: str, texts: Sequence[Text], pooling: Pooling,
+          normalize: bool) -> Any:
+  return _message(_EmbedRequest, model=model, texts=_texts("texts", texts),
+                  pooling=_checked("pooling", Pooling, pooling).value,
+                  normalize=normalize)
+
+
+def tag(model: str, sentences: Sequence[Text], alternatives: int) -> Any:
+  return _message(_TagRequest, model=model,
+                  sentences=_texts("sentences", sentences),
+                  alternatives=alternatives)
+
+
+def classify(model: str, texts: Sequence[Text], best: int) -> Any:
+  return _message(_ClassifyRequest, model=model, texts=_texts("texts", texts),
+                  best=best)
 
 
 def _candidate(field: str, value: Text | Candidate) -> Any:

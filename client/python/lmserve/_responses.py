@@ -176,6 +176,47 @@ def inspect(message: Any) -> types.InspectResponse:
                  if message.attention else None))
 
 
+def embed(message: Any) -> types.EmbedResponse:
+  return types.EmbedResponse(
+      model=_model_version(message.model),
+      vectors=_arrays.float_rows(
+          [embedding.values for embedding in message.embeddings]),
+      word_counts=tuple(embedding.word_count
+                        for embedding in message.embeddings),
+      unknown_counts=tuple(embedding.unknown_count
+                           for embedding in message.embeddings))
+
+
+def _label_scores(message: Any) -> types.LabelScores:
+  return types.LabelScores(labels=tuple(message.labels),
+                           log_probs=tuple(message.log_probs))
+
+
+def _tagged_sentence(message: Any) -> types.TaggedSentence:
+  return types.TaggedSentence(
+      words=tuple(message.words), labels=tuple(message.labels),
+      unknown=tuple(message.unknown), log_probs=tuple(message.log_probs),
+      alternatives=tuple(map(_label_scores, message.alternatives)))
+
+
+def tag(message: Any) -> types.TagResponse:
+  return types.TagResponse(
+      model=_model_version(message.model),
+      sentences=tuple(map(_tagged_sentence, message.sentences)))
+
+
+def _classified_text(message: Any) -> types.ClassifiedText:
+  return types.ClassifiedText(
+      labels=tuple(message.labels), log_probs=tuple(message.log_probs),
+      word_count=message.word_count, unknown_count=message.unknown_count)
+
+
+def classify(message: Any) -> types.ClassifyResponse:
+  return types.ClassifyResponse(
+      model=_model_version(message.model),
+      texts=tuple(map(_classified_text, message.texts)))
+
+
 def decode_failed(message: Any) -> LmserveError | None:
   """Returns the error of a step that failed, else None."""
   if not message.HasField("failed"):
@@ -225,7 +266,11 @@ def _model_info(message: Any) -> types.ModelInfo:
       load_seconds=message.load_seconds,
       translation=message.translation,
       reranker=(_reranker(message.reranker)
-                if message.HasField("reranker") else None))
+                if message.HasField("reranker") else None),
+      tagger=message.tagger,
+      classifier=message.classifier,
+      labels=tuple(message.labels),
+      embedding_dimensions=message.embedding_dimensions)
 
 
 def _refused_version(message: Any) -> types.RefusedVersion:

@@ -24,8 +24,8 @@ Text = Union[str, Sequence[str], Sequence[int]]
 # Handles or word ids: a list, a tuple, an array.array, a NumPy array, ...
 Ids = Iterable[SupportsIndex]
 
-# Numbers in the results of a decode session or of inspect: a read-only NumPy
-# array, or a tuple if NumPy is not installed.
+# Numbers in the results of a decode session, of inspect or of embed: a read-only
+# NumPy array, or a tuple if NumPy is not installed.
 Array = Any
 
 
@@ -586,6 +586,107 @@ class InspectResponse:
   attention: Array | None
 
 
+class Pooling(enum.Enum):
+  """How the states of a model at the words of a text become one vector.
+
+  The vector of a model with layers in both directions is that of the forward
+  layer, followed by that of the backward layer.
+  """
+
+  MAX = 1  # the greatest value of each unit
+  MEAN = 2  # the mean of each unit
+  LAST = 3  # the state after all words
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EmbedResponse:
+  """The result of embed.
+
+  Attributes:
+    model: The version that answered.
+    vectors: An array of shape (texts, dimensions). float32.
+    word_counts: The number of words of each text.
+    unknown_counts: How many of them were read as <unk>.
+  """
+
+  model: ModelVersion
+  vectors: Array
+  word_counts: tuple[int, ...]
+  unknown_counts: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelScores:
+  """Labels, the most probable first, and their log-probabilities."""
+
+  labels: tuple[str, ...]
+  log_probs: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TaggedSentence:
+  """The labels of a sentence, in tuples with one element per word.
+
+  Attributes:
+    words: The words as they were sent.
+    labels: Their labels: together, the most probable sequence of labels.
+    unknown: Whether the vocabulary of the model lacks the word.
+    log_probs: ln P of each of the labels, given the sentence. Empty unless
+      alternatives were asked for.
+    alternatives: The most probable labels of each word. Empty unless they were
+      asked for.
+  """
+
+  words: tuple[str, ...]
+  labels: tuple[str, ...]
+  unknown: tuple[bool, ...]
+  log_probs: tuple[float, ...] = ()
+  alternatives: tuple[LabelScores, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class TagResponse:
+  """The result of tag.
+
+  Attributes:
+    model: The version that answered.
+    sentences: One for each sentence of the request.
+  """
+
+  model: ModelVersion
+  sentences: tuple[TaggedSentence, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifiedText:
+  """The labels of a text.
+
+  Attributes:
+    labels: The labels, the most probable first.
+    log_probs: ln P of each label, given the text.
+    word_count: The number of words of the text.
+    unknown_count: How many of them were read as <unk>.
+  """
+
+  labels: tuple[str, ...]
+  log_probs: tuple[float, ...]
+  word_count: int
+  unknown_count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifyResponse:
+  """The result of classify.
+
+  Attributes:
+    model: The version that answered.
+    texts: One for each text of the request.
+  """
+
+  model: ModelVersion
+  texts: tuple[ClassifiedText, ...]
+
+
 @dataclasses.dataclass(frozen=True)
 class RerankerMember:
   """A model of a reranker.
@@ -643,6 +744,12 @@ class ModelInfo:
     translation: Whether this is a translation model, which requires sources.
     reranker: What the reranker consists of; None for a model. Only
       Client.rerank_with accepts the name of a reranker.
+    tagger: Whether this is a tagger, for Client.tag.
+    classifier: Whether this is a classifier, for Client.classify.
+    labels: The labels of a tagger or a classifier. Empty in a list if the
+      description is long; Client.get_model returns them.
+    embedding_dimensions: The length of the vectors of Client.embed; 0 if the
+      model has none.
   """
 
   name: str
@@ -658,6 +765,10 @@ class ModelInfo:
   load_seconds: float
   translation: bool
   reranker: Reranker | None = None
+  tagger: bool = False
+  classifier: bool = False
+  labels: tuple[str, ...] = ()
+  embedding_dimensions: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,8 @@
 /**
  * @typedef {{name: string, version: string, isDefault: boolean, family: string, properties: Record<string, string>,
  *   aliases: string[], vocabularySize: string, stateBytes: string, fileBytes: string, loadSeconds: number,
- *   bidirectional: boolean, translation: boolean, reranker?: any}} ModelInfo
+ *   bidirectional: boolean, translation: boolean, tagger: boolean, classifier: boolean, labels: string[],
+ *   embeddingDimensions: number, reranker?: any}} ModelInfo
  * @typedef {{models: ModelInfo[], refused: {name: string, version: string, reason: string}[],
  *   loading: {name: string, version: string}[]}} ModelList
  * @typedef {{words: string[], ids: number[], logProbs: number[]}} NextWords
@@ -14,6 +15,9 @@
  *   entropies: number[], ngramLengths: number[]}} WordScores
  * @typedef {{logProb: number, wordCount: number, unknownCount: number, perplexity: number, words: WordScores}} TextScore
  * @typedef {{words: string[], logProbs: number[], logProb: number, score: number, ended: boolean}} Hypothesis
+ * @typedef {{labels: string[], logProbs: number[]}} LabelScores labels, the most probable first
+ * @typedef {{labels: string[], unknown: boolean[], logProbs: number[], alternatives: LabelScores[]}} TaggedText a value
+ *   for each word
  * @typedef {{quantity: string, values: Float32Array}} QuantityValues values (positions, units)
  * @typedef {{depth: number, isBackward: boolean, readsSource: boolean, firstWord: number, units: number[],
  *   positions: number, quantities: QuantityValues[]}} LayerValues position firstWord is the one after word 0
@@ -117,6 +121,9 @@ function textScore(score) {
 /** @param {string} text */
 const asText = (text) => ({text});
 
+/** @param {string[]} words */
+const asWords = (words) => ({words: {words}});
+
 /** @param {string | undefined} source */
 const asOptionalText = (source) => (source === undefined ? undefined : asText(source));
 
@@ -151,12 +158,44 @@ export async function score(request, signal) {
   const {source, texts, ...rest} = request;
   const body = {
     ...rest,
-    texts: texts.map((text) => (typeof text === "string" ? asText(text) : {words: {words: text}})),
+    texts: texts.map((text) => (typeof text === "string" ? asText(text) : asWords(text))),
     perWord: true,
     sources: source === undefined ? [] : [asText(source)],
   };
   const answer = await (await post("score", body, signal)).json();
   return answer.scores.map(textScore);
+}
+
+/** @param {any} scores @returns {LabelScores} */
+function labelScores(scores) {
+  return {labels: scores.labels ?? [], logProbs: numbers(scores.logProbs)};
+}
+
+/**
+ * Labels the words of texts.
+ * @param {{model: string, texts: string[][], alternatives: number}} request
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<TaggedText[]>}
+ */
+export async function tag({model, texts, alternatives}, signal) {
+  const answer = await (await post("tag", {model, sentences: texts.map(asWords), alternatives}, signal)).json();
+  return answer.sentences.map((/** @type {any} */ sentence) => ({
+    labels: sentence.labels ?? [],
+    unknown: sentence.unknown ?? [],
+    logProbs: numbers(sentence.logProbs),
+    alternatives: (sentence.alternatives ?? []).map(labelScores),
+  }));
+}
+
+/**
+ * Labels texts.
+ * @param {{model: string, texts: string[][]}} request
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<LabelScores[]>}
+ */
+export async function classify({model, texts}, signal) {
+  const answer = await (await post("classify", {model, texts: texts.map(asWords)}, signal)).json();
+  return answer.texts.map(labelScores);
 }
 
 /**

@@ -8,7 +8,7 @@
  * @property {string} id what requests call it: NAME, or NAME@VERSION if NAME alone means another version
  * @property {string} kind what it is, for people: "5-gram", "LSTM, 1 layer of 100"
  * @property {string} shortKind "5-gram", "LSTM"
- * @property {"text" | "gap" | "translation" | "reranker"} role
+ * @property {"text" | "gap" | "translation" | "tagger" | "classifier" | "reranker"} role
  * @property {number} reach how many words before a word it sees; Infinity: all; 0: it sees others, too
  * @property {boolean} isRecurrent it has gates and states
  * @property {number} tone 0 to 5: the mark that it has in all views
@@ -20,6 +20,8 @@ const TONES = 6;
 /** @param {ModelInfo} info @returns {Model["role"]} */
 function roleOf(info) {
   if (info.family === "reranker") return "reranker";
+  if (info.tagger) return "tagger";
+  if (info.classifier) return "classifier";
   if (info.translation) return "translation";
   return info.bidirectional ? "gap" : "text";
 }
@@ -39,6 +41,9 @@ function shortKindOf(info) {
       return `bidirectional ${cell}`.trim();
     case "translation":
       return `${cell || "recurrent"} translation`;
+    case "tagger":
+    case "classifier":
+      return `${cell} ${family}`.trim();
     default:
       return family;
   }
@@ -55,7 +60,7 @@ function kindOf(info) {
 function reachOf(info) {
   if (info.family === "ngram") return Number(info.properties.order ?? 1) - 1;
   if (info.family === "window") return Number(info.properties.window ?? Infinity);
-  return info.translation || info.bidirectional ? 0 : Infinity;
+  return roleOf(info) === "text" ? Infinity : 0;
 }
 
 /**
@@ -103,7 +108,7 @@ export function contrastingModels(models) {
  * @param {Model[]} models
  */
 export function byReach(models) {
-  const families = ["ngram", "window", "mixture", "recurrent", "bidirectional", "translation", "reranker"];
+  const families = ["ngram", "window", "mixture", "recurrent", "bidirectional", "translation", "tagger", "classifier", "reranker"];
   const place = (/** @type {Model} */ model) => families.indexOf(model.info.family) * 10 - rankOfKind(model);
   return [...models].sort((a, b) => place(a) - place(b));
 }

@@ -12,6 +12,9 @@ import {breakLines} from "./track_layout.js";
 
 const LEAST_WIDTH = 46;
 const GAP_TITLE = "end";
+// The size of labels to that of words, and what is around them.
+const LABEL_SCALE = 0.68;
+const LABEL_PADDING = 10;
 
 /**
  * @typedef {object} LineText
@@ -40,6 +43,16 @@ const shown = (word) => (word === END ? GAP_TITLE : word);
  */
 export function widthOf(word) {
   return Math.max(LEAST_WIDTH, Math.ceil(measure.measureText(shown(word)).width) + padding);
+}
+
+/**
+ * The width that a label needs under its word, in smaller letters; 0 for other cells.
+ * @param {Track} track
+ * @param {number} column
+ */
+function widthOfLabel({look, cells}, column) {
+  const cell = look === "label" ? cells[column] : null;
+  return cell ? Math.ceil(measure.measureText(cell.text).width * LABEL_SCALE) + LABEL_PADDING : 0;
 }
 
 export class LineView {
@@ -80,7 +93,7 @@ export class LineView {
     fill(
       this.element,
       ...this.texts.map((text, index) => {
-        const widths = text.columns.map(widthOf);
+        const widths = text.columns.map((word, column) => Math.max(widthOf(word), ...text.tracks.map((track) => widthOfLabel(track, column))));
         const lines = breakLines(widths, Math.max(LEAST_WIDTH, width - label));
         const above = lines.length === 1 && text.above ? text.above({label, widths, width}) : null;
         return element("div", {class: "text"}, above, ...lines.map((line, number) => this.table(text, index, line, number, lines.length, widths, label)));
@@ -222,13 +235,11 @@ export class LineView {
     );
     const cells = columns.map((column) => {
       const cell = track.cells[column];
-      return element(
-        "td",
-        {},
-        cell
-          ? element("span", {class: "cell", "data-look": track.look, "data-step": cell.step, "data-sign": cell.sign, text: cell.text})
-          : null,
-      );
+      if (!cell) return element("td");
+      const shown = element("span", {class: "cell", "data-look": track.look, "data-step": cell.step, "data-sign": cell.sign, text: cell.text});
+      if (cell.hue !== undefined) shown.style.setProperty("--hue", String(cell.hue));
+      shown.toggleAttribute("data-hue", cell.hue !== undefined);
+      return element("td", {}, shown);
     });
     return element("tr", {"data-tone": track.model?.tone, "data-dense": track.isDense === true, "data-reach": track.reach}, label, ...cells);
   }

@@ -6,6 +6,7 @@ import {readAddress, writeAddress} from "./address.js";
 import {catalogueOf} from "./catalogue.js";
 import {actionButton, element, fill} from "./dom.js";
 import {Keys} from "./keys.js";
+import {LabelView} from "./label_view.js";
 import {ModelsView} from "./models_view.js";
 import {ReadView} from "./read_view.js";
 import {Reader} from "./reading.js";
@@ -29,6 +30,7 @@ const VIEWS = [
   {id: "write", title: "Write", make: (/** @type {Page} */ page) => new WriteView(page)},
   {id: "rerank", title: "Rerank", make: (/** @type {Page} */ page) => new RerankView(page)},
   {id: "translate", title: "Translate", make: (/** @type {Page} */ page) => new TranslateView(page)},
+  {id: "label", title: "Label", make: (/** @type {Page} */ page) => new LabelView(page)},
   {id: "models", title: "Models", make: (/** @type {Page} */ page) => new ModelsView(page)},
 ];
 

@@ -96,15 +96,52 @@ export class Reader {
    * @returns {Promise<Reading[]>}
    */
   async read(model, texts, signal, source) {
-    const keyOf = (/** @type {string[]} */ words) => ["read", model.id, model.info.version, source ?? "", words.join(" ")].join("\n");
-    const missing = texts.filter((words, index) => !this.cache.has(keyOf(words)) && texts.indexOf(words) === index);
-    const found = new Map(texts.map((words) => [words, this.cache.get(keyOf(words))]));
-    if (missing.length > 0) {
+    return this.each(["read", model.id, model.info.version, source ?? ""], texts, async (missing) => {
       const scores = await api.score(
         {model: model.id, texts: missing, source, alternatives: ALTERNATIVES, ranks: true, ngramLengths: model.info.family === "ngram" || undefined},
         signal,
       );
-      missing.forEach((words, index) => found.set(words, this.remember(keyOf(words), readingOf(scores[index]))));
+      return scores.map(readingOf);
+    });
+  }
+
+  /**
+   * The labels that a tagger gives the words of texts.
+   * @param {Model} model
+   * @param {string[][]} texts
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<api.TaggedText[]>}
+   */
+  tag(model, texts, signal) {
+    return this.each(["tag", model.id, model.info.version], texts, (missing) => api.tag({model: model.id, texts: missing, alternatives: ALTERNATIVES}, signal));
+  }
+
+  /**
+   * The labels that a classifier gives texts.
+   * @param {Model} model
+   * @param {string[][]} texts
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<api.LabelScores[]>}
+   */
+  classify(model, texts, signal) {
+    return this.each(["classify", model.id, model.info.version], texts, (missing) => api.classify({model: model.id, texts: missing}, signal));
+  }
+
+  /**
+   * What is known of each text; asks once about those of which nothing is.
+   * @template Value
+   * @param {string[]} question what is asked
+   * @param {string[][]} texts
+   * @param {(missing: string[][]) => Promise<Value[]>} ask
+   * @returns {Promise<Value[]>}
+   */
+  async each(question, texts, ask) {
+    const keyOf = (/** @type {string[]} */ words) => [...question, words.join(" ")].join("\n");
+    const missing = texts.filter((words, index) => !this.cache.has(keyOf(words)) && texts.indexOf(words) === index);
+    const found = new Map(texts.map((words) => [words, this.cache.get(keyOf(words))]));
+    if (missing.length > 0) {
+      const values = await ask(missing);
+      missing.forEach((words, index) => found.set(words, this.remember(keyOf(words), values[index])));
     }
     return texts.map((words) => found.get(words));
   }

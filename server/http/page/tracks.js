@@ -8,14 +8,14 @@ import {formatBits, formatCount, formatRank, formatSigned, stepOfBits, stepOfDif
 /** @typedef {import("./reading.js").Reading} Reading */
 
 /**
- * @typedef {{text: string, step: number, sign?: "more" | "less", value: number | string | null}} Cell
+ * @typedef {{text: string, step: number, sign?: "more" | "less", hue?: number, value: number | string | null}} Cell
  * @typedef {object} Track
  * @property {string} group the title of the tracks of one quantity
  * @property {string} label
  * @property {string} note
  * @property {Model | null} model
  * @property {(Cell | null)[]} cells null: the model says nothing there
- * @property {"tint" | "gray" | "signed" | "word"} look
+ * @property {"tint" | "gray" | "signed" | "word" | "label"} look
  * @property {boolean} [isDense] one of many rows that belong together
  * @property {number} reach how many words before a word it depends on
  */

@@ -141,7 +141,7 @@ function fact(name, value, unit) {
  * @param {number} most
  * @param {((word: string) => void) | undefined} replace
  */
-function bar(row, isOwn, most, replace) {
+export function bar(row, isOwn, most, replace) {
   const fillMark = element("span", {class: "bar-fill"});
   fillMark.style.width = `${Math.max(0.6, (row.probability / most) * 100)}%`;
   const name = row.word === END ? "end" : row.word;

@@ -74,6 +74,20 @@ def test_inspected():
       array[0] = 0
 
 
+def test_embedded():
+  message = _api.message_class("lm.v1.EmbedResponse")(
+      embeddings=[{"values": [0.5, -1, 2], "word_count": 4, "unknown_count": 1},
+                  {"values": [0, 0.25, 3]}])
+  embedded = _responses.embed(
+      _arrays.response_class("lm.v1.EmbedResponse").FromString(
+          message.SerializeToString()))
+  assert embedded.vectors.tolist() == [[0.5, -1, 2], [0, 0.25, 3]]
+  assert embedded.vectors.dtype == "float32"
+  assert (embedded.word_counts, embedded.unknown_counts) == ((4, 0), (1, 0))
+  with pytest.raises(ValueError, match="read-only"):
+    embedded.vectors[0] = 0
+
+
 @pytest.mark.parametrize("ids", [[1, 2, 3, 4, 5, 6], [300, 2, 3, 4, 5, 70_000]])
 def test_best(ids):
   _, parsed = response(best={"ids": ids, "log_probs": [-1, -2, -3, -4, -5, -6]})

@@ -33,6 +33,25 @@ def train_bidirectional(store, model, corpus):
       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def train_labels(store, model, corpus, labels, command, *arguments):
+  """Trains a tagger or a classifier on labels of the demo grammar.
+
+  Args:
+    corpus: The file that the text is written to.
+    labels: Of what: words or sentences.
+    command: The one of lm_trainer.
+  """
+  with corpus.open("w", encoding="utf-8") as file:
+    subprocess.run(
+        [PROGRAMS / "lm_trainer", "demo-corpus", "--labels", labels,
+         "--sentences", "300"], check=True, stdout=file)
+  subprocess.run(
+      [PROGRAMS / "lm_trainer", command, *arguments, "--units", "4", "--layers",
+       "1", "--embedding", "4", "--epochs", "1", "--threads", "1", "--corpus",
+       corpus, "--valid", corpus, "--store", store, "--model", model],
+      check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def train_translation(store, model, source, target):
   """Trains on two parallel files, until the model knows them by heart."""
   subprocess.run(

@@ -159,7 +159,7 @@ TEST(CreateMixtureTest, RefusesABidirectionalMember) {
       {"ngram", 0.5, "a"}, {"bidirectional", 0.5, "b"}});
   EXPECT_EQ(Error(pair),
             "INVALID_ARGUMENT: mixture.json: member 1 (b): expected a "
-            "left-to-right model, found a bidirectional one");
+            "left-to-right model, found a bidirectional model");
 }
 
 // All members share the vocabulary of the mixture.

@@ -19,6 +19,7 @@ const {readAddress, writeAddress, readList, readNumber} = await load("address.js
 const {readCandidates, writeCandidates, rankCandidates, readWeights, writeWeights} = await load("candidates.js");
 const {catalogueOf, contrastingModels} = await load("catalogue.js");
 const {toCsv} = await load("csv.js");
+const {certaintyTrack, hueOfLabel, labelTrack} = await load("label_tracks.js");
 const {parseMetrics, total, increase, quantileBetween} = await load("metrics.js");
 const {formatBits, formatBytes, formatCount, formatDuration, formatProbability, formatSigned, stepOfBits} = await load("scale.js");
 const {breakLines, differingWords, orderByPeak} = await load("track_layout.js");
@@ -169,7 +170,7 @@ test("models as the views need them", () => {
     ["lstm@7", "LSTM", "text", Infinity],
     ["mt", "LSTM translation", "translation", 0],
     ["near", "window of 3", "text", 3],
-    ["choice", "reranker", "reranker", Infinity],
+    ["choice", "reranker", "reranker", 0],
   ]);
   assert.deepEqual(contrastingModels(MODELS), ["big", "near", "lstm@7"]);
   assert.deepEqual(contrastingModels([]), []);
@@ -193,4 +194,23 @@ test("tracks, and their table", () => {
   assert.deepEqual(tracks[2].cells.map((cell) => cell.text), ["−1.5", "+∞"]);
   assert.deepEqual(tracks[4].cells, [null, {text: "unknown", step: 4, value: "unknown"}]);
   assert.deepEqual(tableOf(["a", "b"], tracks.slice(0, 1)), [["quantity", "model", "a", "b"], ["surprisal, bits", "big", 1, Infinity]]);
+});
+
+test("labels have hues, chunks one for all their words", () => {
+  const labels = ["O", "B-NP", "I-NP", "B-VP", "I-VP"];
+  assert.deepEqual(labels.map((label) => hueOfLabel(label, labels)), [undefined, 0, 0, 137.5, 137.5]);
+  const parts = ["ADJ", "NOUN", "VERB", "DET", "ADP", "PRON", "PUNCT"];
+  assert.equal(new Set(parts.map((label) => hueOfLabel(label, parts))).size, 7);
+  // Without the list of labels, equal ones still have equal hues.
+  assert.notEqual(hueOfLabel("B-NP", []), undefined);
+  assert.equal(hueOfLabel("VERB", []), hueOfLabel("VERB", []));
+});
+
+test("tracks of a tagger", () => {
+  const [model] = catalogueOf([{...MODELS[0].info, name: "pos", family: "tagger", tagger: true, classifier: false, labels: ["DET", "NOUN"], properties: {cell: "lstm"}}]);
+  assert.equal(model.role, "tagger");
+  assert.equal(model.shortKind, "LSTM tagger");
+  const sentence = {labels: ["DET", "NOUN"], unknown: [false, true], logProbs: [0, Math.log(0.5)], alternatives: []};
+  assert.deepEqual(labelTrack(model, sentence).cells.map(({text, hue}) => [text, hue]), [["DET", 0], ["NOUN", 137.5]]);
+  assert.deepEqual(certaintyTrack(model, sentence).cells.map(({text, step}) => [text, step]), [["100 %", 7], ["50.0 %", 4]]);
 });

@@ -95,6 +95,31 @@ TEST_F(BatchOperationTest, StatesComeAfterAllQueries) {
   EXPECT_EQ(operation.words_left, 0u);
 }
 
+TEST_F(BatchOperationTest, SentencesAreNotCut) {
+  const std::vector<absl::string_view> words(9, "the");
+  std::vector<size_t> labels(9);
+  std::vector<TaggerModel::Sentence> sentences;
+  for (size_t size : {2, 0, 9, 1}) {
+    sentences.push_back({{words.data(), size}, {labels.data(), size}});
+  }
+  const ModelWork work = {.model = *tiny_, .tagged = sentences};
+  BatchOperation operation(call_, work);
+  EXPECT_FALSE(operation.is_exclusive);
+  EXPECT_EQ(operation.words_left, 13u);  // one without words counts as one
+  EXPECT_EQ(operation.TakeSentences(4, true), 3u);
+  EXPECT_EQ(operation.Taken(work.tagged).size(), 2u);
+  // A long sentence waits for a batch of its own.
+  EXPECT_EQ(operation.TakeSentences(4, false), 0u);
+  EXPECT_TRUE(operation.Taken(work.tagged).empty());
+  EXPECT_EQ(operation.TakeSentences(4, true), 9u);
+  EXPECT_EQ(operation.Taken(work.tagged).data(), &sentences[2]);
+  EXPECT_EQ(operation.words_left, 1u);
+  EXPECT_EQ(operation.TakeSentences(0, false), 0u);
+  EXPECT_EQ(operation.TakeSentences(1, false), 1u);
+  EXPECT_EQ(operation.words_left, 0u);
+  EXPECT_TRUE(operation.Taken(work.classified).empty());
+}
+
 TEST_F(BatchOperationTest, OtherWorkIsExclusive) {
   bool done = false;
   const auto work = [&] { done = true; };

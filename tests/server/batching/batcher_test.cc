@@ -373,6 +373,59 @@ TEST_F(HeldBatcherTest, WaitingWorkIsOneBatch) {
   EXPECT_THAT(batches_, ElementsAre(1, 5, 1));
 }
 
+// Sentences of several calls are read together, whatever their pooling; those
+// that do not fit are read later. All have the bits that they have alone.
+TEST_F(HeldBatcherTest, SentencesOfSeveralCallsShareABatch) {
+  const ModelHandle lstm = Get("lstm");
+  const SentenceEncoder& encoder = *lstm->model().sentence_encoder();
+  const std::vector<WordId> words = {3, 4, 5, 6, 7, 8, 9};
+  struct Work {
+    Pooling pooling;
+    std::vector<size_t> sizes;  // of the sentences
+    std::vector<std::vector<float>> vectors = {};
+    std::vector<SentenceEncoder::Sentence> sentences = {};
+  };
+  std::deque<Work> works;
+  works.push_back({Pooling::kMax, {3, 0, 2}});
+  works.push_back({Pooling::kMean, {4}});
+  works.push_back({Pooling::kLast, {1, 1}});
+  works.push_back({Pooling::kMax, {2}});
+  works.push_back({Pooling::kMean, {7, 7, 7, 7}});
+  const auto encode = [this, &lstm](Work* asked,
+                                    Call* call) -> Task<absl::Status> {
+    const ModelWork all = {
+        .model = *lstm, .encoded = asked->sentences, .pooling = asked->pooling};
+    co_return co_await batcher_.Run(*call, all);
+  };
+  std::deque<Call> calls;
+  for (Work& work : works) {
+    work.vectors.assign(work.sizes.size(),
+                        std::vector<float>(encoder.dimensions()));
+    for (size_t i = 0; i < work.sizes.size(); ++i) {
+      work.sentences.push_back(
+          {{words.data(), work.sizes[i]}, absl::MakeSpan(work.vectors[i])});
+    }
+    RunDetached(encode(&work, &calls.emplace_back()),
+                [this](absl::Status status) {
+                  statuses_.push_back(std::move(status));
+                });
+  }
+  Finish();
+  // The work that was held, 6 + 4 + 2 + 2 words of four calls, two batches of
+  // the last one, in which two sentences of 7 words fit, and the last text.
+  EXPECT_THAT(batches_, ElementsAre(1, 4, 1, 1, 1));
+  EXPECT_THAT(statuses_, testing::Each(absl::OkStatus()));
+  for (const Work& work : works) {
+    for (size_t i = 0; i < work.sizes.size(); ++i) {
+      std::vector<float> alone(encoder.dimensions());
+      const SentenceEncoder::Sentence sentence = {{words.data(), work.sizes[i]},
+                                                  absl::MakeSpan(alone)};
+      encoder.Encode({&sentence, 1}, work.pooling);
+      EXPECT_EQ(work.vectors[i], alone);
+    }
+  }
+}
+
 TEST_F(HeldBatcherTest, LongWorkLetsOthersPassBetween) {
   Call large, small;
   Queue(&large, 3 * kBatchWords, "large");

@@ -403,6 +403,17 @@ TEST_F(OpenAiRoutesTest, ErrorsHaveTheFormOfTheDialect) {
             "invalid_request_error");
 }
 
+TEST_F(OpenAiRoutesTest, AModelWithoutVectorsEmbedsNothing) {
+  const json error =
+      Error("/v1/embeddings", {{"model", "tiny"}, {"input", "the"}}, 400);
+  EXPECT_THAT(error["message"].get<std::string>(),
+              HasSubstr("'tiny' has the family ngram: it cannot embed texts"));
+  EXPECT_EQ(error["type"], "invalid_request_error");
+  EXPECT_EQ(Error("/v1/embeddings", {{"input", "the"}}, 400)["param"], "model");
+  EXPECT_EQ(Error("/models/tiny/v1/embeddings", json::object(), 400)["param"],
+            "input");
+}
+
 TEST_F(OpenAiRoutesTest, ListsModels) {
   const json list = json::parse(Get("/v1/models").body());
   EXPECT_EQ(list["object"], "list");

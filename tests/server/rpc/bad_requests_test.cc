@@ -115,7 +115,8 @@ class BadRequestsTest : public testing::Test {
                                      .predictions = 20,
                                      .generated_words = 20,
                                      .stop_words = 2,
-                                     .inspected_values = 200};
+                                     .inspected_values = 200,
+                                     .embedded_values = 12};
 
   LiveServer live_{kLimits};
   std::shared_ptr<grpc::Channel> channel_ = live_.channel();
@@ -363,6 +364,99 @@ TEST_F(BadRequestsTest, Inspect) {
       "/lm.v1.LanguageModelService/Inspect",
       "model: 'lstm' text { text: 'the' } units: 0",
       BadModels("model", "text { text: 'the' }") + table);
+}
+
+// The store has one model of each kind that labels, and one with vectors.
+class BadLabelRequestsTest : public BadRequestsTest {
+ protected:
+  BadLabelRequestsTest() {
+    PublishTagger(files_.path(), "pos", "the cat is small");
+    PublishClassifier(files_.path(), "kind", "the cat is small");
+    PublishRecurrentModel(files_.path(), "lstm", "the cat is small");
+    ServerOptions options;
+    options.listen = "localhost:0";
+    options.limits = kLimits;
+    server_ = Server::Start(options, files_.Open()).value();
+    channel_ = Connect(server_->address());
+  }
+
+  // Errors of the texts in a field of a request, which `begin` begins.
+  static std::vector<BadRequest> BadTexts(const std::string& begin,
+                                          const std::string& field) {
+    const auto with = [&](const std::vector<std::string>& texts) {
+      std::string request = begin;
+      for (const std::string& text : texts) {
+        absl::StrAppend(&request, " ", field, " { ", text, " }");
+      }
+      return request;
+    };
+    return {
+        {begin, kInvalid,
+         absl::StrCat(field, ": expected at least one, found none")},
+        {with({"text: 'a a a a a a'"}), kInvalid,
+         absl::StrCat(field,
+                      "[0]: expected at most 5 words in a text, found "
+                      "6")},
+        {with({"", "text: 'the <s>'"}), kInvalid,
+         absl::StrCat(field, "[1]: word 1: expected no sentence marker")},
+        {with({"words { words: 'a b' }"}), kInvalid,
+         absl::StrCat(field, "[0]: word 0: expected a word without white")},
+        {with({"ids { ids: 4000000000 }"}), kInvalid,
+         absl::StrCat(field, "[0]: id 0: expected a word id below")},
+        {with({"text: 'a~'"}), kInvalid, "invalid UTF-8 at byte"},
+        {with({"text: 'a a a a a'", "text: 'a a a a a'", "text: 'a a a'"}),
+         kTooMuch, "words in the request: expected at most 12, found 13"},
+        {with({"", "", "", "", ""}), kTooMuch,
+         absl::StrCat(field, ": expected at most 4, found 5")},
+    };
+  }
+
+  const SmallStore files_;
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(BadLabelRequestsTest, Embed) {
+  Check<lm::v1::EmbedRequest>(
+      "/lm.v1.LanguageModelService/Embed",
+      "model: 'lstm' texts { text: 'the cat' }",
+      BadModels("model", "texts {}") + BadTexts("model: 'lstm'", "texts") +
+          std::vector<BadRequest>{
+              {"model: 'tiny' texts {}", grpc::FAILED_PRECONDITION,
+               "model: 'tiny' has the family ngram: it cannot embed texts"},
+              {"model: 'lstm' texts {} texts {} texts {}", kTooMuch,
+               "values: texts times dimensions: expected at most 12, found "
+               "15"}});
+}
+
+TEST_F(BadLabelRequestsTest, Tag) {
+  Check<lm::v1::TagRequest>(
+      "/lm.v1.LanguageModelService/Tag",
+      "model: 'pos' sentences { text: 'the cat' } alternatives: 2",
+      BadModels("model", "sentences {}") +
+          BadTexts("model: 'pos'", "sentences") +
+          std::vector<BadRequest>{
+              {"model: 'tiny' sentences {}", grpc::FAILED_PRECONDITION,
+               "model: 'tiny' is a left-to-right model: it cannot tag"},
+              {"model: 'kind' sentences {}", grpc::FAILED_PRECONDITION,
+               "model: 'kind' is a classifier: it cannot tag sentences; it "
+               "labels texts: call Classify"},
+              {"model: 'pos' alternatives: 3 sentences { text: 'a a a a' } "
+               "sentences { text: 'a a a' }",
+               kTooMuch,
+               "alternatives times words: expected at most 20, found 21"}});
+}
+
+TEST_F(BadLabelRequestsTest, Classify) {
+  Check<lm::v1::ClassifyRequest>(
+      "/lm.v1.LanguageModelService/Classify",
+      "model: 'kind' texts { text: 'the cat' } best: 1",
+      BadModels("model", "texts {}") + BadTexts("model: 'kind'", "texts") +
+          std::vector<BadRequest>{
+              {"model: 'tiny' texts {}", grpc::FAILED_PRECONDITION,
+               "model: 'tiny' is a left-to-right model: it cannot classify"},
+              {"model: 'pos' texts {}", grpc::FAILED_PRECONDITION,
+               "model: 'pos' is a tagger: it cannot classify texts; it labels "
+               "the words of sentences: call Tag"}});
 }
 
 TEST_F(BadRequestsTest, GetModel) {

@@ -45,6 +45,26 @@ TEST(DemoCorpus, FirstSentenceByValue) {
   EXPECT_EQ(DemoCorpus(1).Next(), "the young house near the cow is quiet .");
 }
 
+TEST(DemoCorpus, LabelsOfSentencesAndWords) {
+  DemoCorpus plain(3), labeled(3);
+  std::map<std::string, int> kinds, tags;
+  for (int i = 0; i < kSentences; ++i) {
+    const DemoCorpus::Labeled sentence = labeled.NextLabeled();
+    EXPECT_EQ(sentence.text, plain.Next());
+    const std::vector<absl::string_view> words = SplitWords(sentence.text);
+    ASSERT_EQ(sentence.tags.size(), words.size());
+    ++kinds[sentence.kind];
+    for (const std::string& tag : sentence.tags) ++tags[tag];
+  }
+  EXPECT_EQ(kinds.size(), 9u);
+  EXPECT_EQ(kinds.count(""), 0u);
+  EXPECT_EQ(tags.size(), 13u);
+  const DemoCorpus::Labeled first = DemoCorpus(1).NextLabeled();
+  EXPECT_EQ(first.kind, "description");
+  EXPECT_EQ(absl::StrJoin(first.tags, " "),
+            "DET ADJ NOUN ADP DET NOUN AUX ADJ PUNCT");
+}
+
 TEST(DemoCorpus, HundredsOfWords) {
   const std::string text = DemoText(kSentences, 1);
   std::set<absl::string_view> types;

@@ -277,6 +277,84 @@ TEST(ClozeBatchesTest, EveryPositionIsSometimesReplaced) {
   EXPECT_THAT(blanks, ElementsAre(5, 6, 7, 8));
 }
 
+// Returns sentences of 1 to 9 words, which all differ. A spelling is the word
+// plus 1000, and a label the word modulo 7.
+std::vector<LabeledIds> LabeledSentences(int count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<LabeledIds> sentences(count);
+  WordId next = 3;
+  for (LabeledIds& sentence : sentences) {
+    for (size_t n = 1 + random() % 9; n > 0; --n, ++next) {
+      sentence.words.push_back(next);
+      sentence.spellings.push_back(next + 1000);
+      sentence.labels.push_back(next % 7);
+    }
+  }
+  return sentences;
+}
+
+TEST(LabeledBatchesTest, EachSentenceOncePerEpochWithItsLabels) {
+  const std::vector<LabeledIds> sentences = LabeledSentences(200, 1);
+  const auto source =
+      MakeLabeledBatches(sentences, {.batches = {.streams = 8, .steps = 35}});
+  for (uint64_t epoch : {1, 2}) {
+    std::vector<Words> found, expected;
+    for (const Batch& batch : Epoch(source.get(), epoch)) {
+      EXPECT_LE(batch.streams, 8u);
+      for (size_t s = 0; s < batch.streams; ++s) {
+        found.push_back(Column(batch.inputs, batch.streams, s));
+        const Words spellings = Column(batch.spellings, batch.streams, s);
+        const Words labels = Column(batch.targets, batch.streams, s);
+        for (size_t t = 0; t < batch.steps; ++t) {
+          ASSERT_EQ(spellings[t], found.back()[t] + 1000);
+          ASSERT_EQ(labels[t], found.back()[t] % 7);
+        }
+      }
+    }
+    for (const LabeledIds& s : sentences) expected.push_back(s.words);
+    EXPECT_THAT(found, testing::UnorderedElementsAreArray(expected));
+  }
+}
+
+TEST(LabeledBatchesTest, ASentenceMayHaveOneLabel) {
+  std::vector<LabeledIds> sentences = LabeledSentences(50, 2);
+  for (LabeledIds& sentence : sentences) sentence.labels.resize(1);
+  const auto source = MakeLabeledBatches(sentences, {});
+  for (const Batch& batch : Epoch(source.get(), 1)) {
+    ASSERT_EQ(batch.targets.size(), batch.streams);
+    for (size_t s = 0; s < batch.streams; ++s) {
+      ASSERT_EQ(batch.targets[s], batch.inputs[s] % 7);
+    }
+  }
+}
+
+// Words are replaced with their probability, by others in each epoch, and their
+// spellings are not.
+TEST(LabeledBatchesTest, WordDropout) {
+  const std::vector<LabeledIds> sentences = LabeledSentences(400, 3);
+  LabeledBatchOptions options = {.unknown = kUnknown};
+  options.word_dropout.assign(5000, 0.25f);
+  options.word_dropout[4] = 0;
+  options.word_dropout[5] = 1;
+  const auto source = MakeLabeledBatches(sentences, options);
+  size_t words = 0, dropped = 0;
+  for (const Batch& batch : Epoch(source.get(), 1)) {
+    for (size_t i = 0; i < batch.inputs.size(); ++i) {
+      const WordId word = batch.spellings[i] - 1000;
+      const bool is_dropped = batch.inputs[i] == kUnknown;
+      ASSERT_TRUE(is_dropped || batch.inputs[i] == word);
+      if (word == 4) EXPECT_FALSE(is_dropped);
+      if (word == 5) EXPECT_TRUE(is_dropped);
+      ++words;
+      dropped += is_dropped;
+    }
+  }
+  EXPECT_NEAR(static_cast<double>(dropped) / static_cast<double>(words), 0.25,
+              0.04);
+  EXPECT_TRUE(SameBatches(Epoch(source.get(), 1), Epoch(source.get(), 1)));
+  EXPECT_FALSE(SameBatches(Epoch(source.get(), 1), Epoch(source.get(), 2)));
+}
+
 TEST(WindowBatchesTest, ByHand) {
   const Words text = {kBegin, 10, 11, kEnd, kBegin, kEnd};
   BatchOptions options;

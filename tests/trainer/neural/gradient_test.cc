@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "models/neural/pooling.h"
 #include "models/neural/products.h"
 #include "trainer/neural/network.h"
 #include "trainer/neural/random.h"
@@ -23,6 +24,8 @@ namespace {
 constexpr WordId kVocabulary = 13;
 constexpr WordId kSourceVocabulary = 7;
 constexpr WordId kNever = 1;
+constexpr WordId kLabels = 4;
+constexpr size_t kSpellings = 8;
 constexpr double kStep = 1e-5;
 // The error of the differences is of the order kStep^2, plus a rounding error
 // of 100 * 2^-53 / kStep = 1e-9 for a loss of about 100.
@@ -34,12 +37,14 @@ using DoubleNetwork = Network<double>;
 struct Case {
   std::string name;
   std::function<std::unique_ptr<DoubleNetwork>()> make;
-  size_t steps = 6;  // of a window network: its width
-  bool is_window = false;
+  size_t steps = 6;        // of a window network: its width
+  bool is_window = false;  // whether it has one target for each stream
   bool drops = false;
   bool carries_state = false;
   bool has_targets_everywhere = false;
   size_t source_steps = 0;  // of a translation network
+  // Of a network that labels words or, if is_window, sentences; else 0.
+  WordId labels = 0;
 
   friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 };
@@ -74,7 +79,14 @@ class GradientTest : public testing::TestWithParam<Case> {
     }
     const size_t targets =
         GetParam().is_window ? batch_.streams : batch_.inputs.size();
+    for (size_t i = 0; i < batch_.inputs.size(); ++i) {
+      batch_.spellings.push_back(random->Below(kSpellings));
+    }
     for (size_t i = 0; i < targets; ++i) {
+      if (GetParam().labels > 0) {
+        batch_.targets.push_back(random->Below(GetParam().labels));
+        continue;
+      }
       const auto word = static_cast<WordId>((i * 5 + 2) % kVocabulary);
       const bool is_missing = !GetParam().has_targets_everywhere && i % 4 == 3;
       batch_.targets.push_back(is_missing       ? kNoTarget
@@ -325,6 +337,84 @@ void AddTranslationCases(const std::string& name, Cell cell,
   });
 }
 
+// Spellings of 1 to 4 characters, of which some are equal.
+std::shared_ptr<const std::vector<std::vector<WordId>>> Spellings() {
+  Random random(3);
+  auto spellings = std::make_shared<std::vector<std::vector<WordId>>>();
+  for (size_t i = 0; i < kSpellings; ++i) {
+    std::vector<WordId>& characters = spellings->emplace_back();
+    for (size_t k = 0; k <= i % 4; ++k) {
+      characters.push_back('a' + random.Below(6));
+    }
+  }
+  return spellings;
+}
+
+// Adds the cases of a cell in taggers and classifiers.
+void AddLabelingCases(const std::string& name, Cell cell,
+                      std::vector<Case>* cases) {
+  const auto add_tagger =
+      [&](const std::string& what,
+          const std::function<void(TaggerNetworkOptions*)>& change) {
+        TaggerNetworkOptions options;
+        options.vocabulary = kVocabulary;
+        options.labels = kLabels;
+        options.embedding = 4;
+        options.stack.cell = cell;
+        options.stack.units = 3;
+        options.stack.bidirectional = true;
+        options.spellings = Spellings();
+        change(&options);
+        Case c;
+        c.name = "tagger_" + name + "_" + what;
+        c.make = [=] { return MakeTaggerNetwork<double>(options); };
+        c.drops = options.stack.dropout > 0;
+        c.labels = kLabels;
+        cases->push_back(c);
+      };
+  using Options = TaggerNetworkOptions;
+  add_tagger("words", [](Options*) {});
+  add_tagger("deep", [](Options* o) { o->stack.layers = 2; });
+  add_tagger("forward", [](Options* o) { o->stack.bidirectional = false; });
+  add_tagger("crf", [](Options* o) { o->crf = true; });
+  add_tagger("crf_two_words", [](Options* o) { o->crf = true; });
+  cases->back().steps = 2;
+  add_tagger("characters", [](Options* o) {
+    o->character_embedding = 2;
+    o->character_units = 3;
+  });
+  add_tagger("everything", [](Options* o) {
+    o->character_embedding = 3;
+    o->character_units = 2;
+    o->character_layers = 2;
+    o->stack.layers = 2;
+    o->stack.dropout = 0.3;
+    o->crf = true;
+  });
+  for (Pooling pooling : {Pooling::kMax, Pooling::kMean, Pooling::kLast}) {
+    for (size_t layers : {1, 2}) {
+      ClassifierNetworkOptions options;
+      options.vocabulary = kVocabulary;
+      options.labels = kLabels;
+      options.embedding = 4;
+      options.pooling = pooling;
+      options.stack.cell = cell;
+      options.stack.units = 3;
+      options.stack.layers = layers;
+      options.stack.bidirectional = true;
+      options.stack.dropout = layers == 2 ? 0.3 : 0;
+      Case c;
+      c.name = absl::StrCat("classifier_", name, "_", PoolingName(pooling), "_",
+                            layers);
+      c.make = [=] { return MakeClassifierNetwork<double>(options); };
+      c.drops = layers == 2;
+      c.is_window = true;
+      c.labels = kLabels;
+      cases->push_back(c);
+    }
+  }
+}
+
 std::vector<Case> Cases() {
   std::vector<Case> cases;
   AddRecurrentCases("sigmoid", Cell::kRnn, Activation::kSigmoid, &cases);
@@ -335,6 +425,8 @@ std::vector<Case> Cases() {
   AddTranslationCases("tanh", Cell::kRnn, &cases);
   AddTranslationCases("gru", Cell::kGru, &cases);
   AddTranslationCases("lstm", Cell::kLstm, &cases);
+  AddLabelingCases("gru", Cell::kGru, &cases);
+  AddLabelingCases("lstm", Cell::kLstm, &cases);
   for (bool direct : {false, true}) {
     const std::string suffix = direct ? "_direct" : "";
     cases.push_back(WindowCase("1" + suffix, 1, direct, 0, {}));
