@@ -12,6 +12,8 @@
 
 namespace lmserve {
 
+class HiddenStateModel;
+
 // The natural logarithm of the probability 0.
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
@@ -59,6 +61,10 @@ class LanguageModel {
   // Returns the model itself if its gates and states can be looked at while it
   // reads a text, otherwise null.
   virtual const InspectableModel* inspectable() const { return nullptr; }
+
+  // Returns the model itself if it gives the hidden states from which it
+  // predicts to others, otherwise null.
+  virtual const HiddenStateModel* hidden_states() const { return nullptr; }
 
   // Size of a state in bytes, a multiple of 4. States must be aligned like a
   // float.

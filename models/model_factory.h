@@ -18,14 +18,15 @@ inline constexpr absl::string_view kRecurrentFamily = "recurrent";
 inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
 inline constexpr absl::string_view kWindowFamily = "window";
 inline constexpr absl::string_view kMixtureFamily = "mixture";
+inline constexpr absl::string_view kCacheFamily = "cache";
 inline constexpr absl::string_view kTranslationFamily = "translation";
 
 // Whether a model uses the memory of the file of this name in place. The memory
 // of other files may be freed after CreateModel().
 bool IsReadInPlace(absl::string_view file);
 
-// Whether a model has weights of bf16 or int8, itself or in a member of a
-// mixture. REQUIRES: CreateModel() accepts the files.
+// Whether a model has weights of bf16 or int8, or a state with such numbers,
+// itself or in a member. REQUIRES: CreateModel() accepts the files.
 bool HasReducedWeights(const ModelFiles& files);
 
 // Creates a model from its files. The family selects the class and thereby the
@@ -34,9 +35,10 @@ bool HasReducedWeights(const ModelFiles& files);
 // INVALID_ARGUMENT, naming the file, for a missing or broken file.
 //
 // The memory of the files for which IsReadInPlace() is true must outlive the
-// model. Thread-safe.
+// model. `depth` is 1, or for a member of another model one more than the depth
+// of that model. Thread-safe.
 absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
-                                     const ModelFiles& files);
+                                     const ModelFiles& files, int depth = 1);
 
 }  // namespace lmserve
 

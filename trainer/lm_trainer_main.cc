@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   lmserve::AddWindowCommand(app, &action);
   lmserve::AddTranslationCommand(app, &action);
   lmserve::AddMixtureCommand(app, &action);
+  lmserve::AddCacheCommand(app, &action);
   lmserve::AddInterpolateCommand(app, &action);
   lmserve::AddPruneCommand(app, &action);
   lmserve::AddExportCountsCommand(app, &action);

@@ -20,8 +20,9 @@ enum class Loader : uint8_t {
   kAliases,
   kModelName,
   kReranker,
+  kCache,  // a cache.json
 };
-inline constexpr int kLoaders = 7;
+inline constexpr int kLoaders = 8;
 
 // The files of Loader::kModel. The input contains the length of the vocabulary
 // (4 bytes, little-endian), the vocabulary, then ngram.bin.

@@ -18,6 +18,7 @@
 #include "lm/v1/language_model.pb.h"
 #include "model_store/manifest.h"
 #include "model_store/self_test.h"
+#include "models/cache/cache_file.h"
 #include "models/neural/tensor_file.h"
 #include "models/ngram/compact/value_trie_builder.h"
 #include "server/http/json_printer.h"
@@ -85,6 +86,19 @@ void AddLoaderSeeds(const Seeds& seeds) {
       LoaderSeed(
           Loader::kReranker,
           ToJson((*FuzzStore().served()->GetReranker("mt"))->reranker())));
+  const Cache continuous = {
+      .kind = CacheKind::kContinuous, .weight = 0.2, .theta = 0.3};
+  const Cache bigrams = {
+      .kind = CacheKind::kNgram, .weight = 0.1, .order = 2, .decay = 0.9};
+  CacheOptions caches = {.history = 7, .caches = {continuous}};
+  seeds.Add("cache-continuous",
+            LoaderSeed(Loader::kCache,
+                       MakeCacheFile({"recurrent", "lstm@1", caches})));
+  caches.caches = {bigrams, continuous, bigrams};
+  caches.keys = Precision::kBf16;
+  seeds.Add("cache-all",
+            LoaderSeed(Loader::kCache,
+                       MakeCacheFile({"recurrent", "lstm@1", caches})));
   for (const char* name : {"tiny", "tiny@1", "tiny@prod"}) {
     seeds.Add(absl::StrCat("name-", name),
               LoaderSeed(Loader::kModelName, name));

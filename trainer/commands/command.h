@@ -15,6 +15,7 @@ using CommandAction = std::function<absl::Status()>;
 // Each function adds one command to lm_trainer. Parsing a command line that
 // names the command sets *action; main() then runs it.
 void AddAliasCommand(cli::App& app, CommandAction* action);
+void AddCacheCommand(cli::App& app, CommandAction* action);
 void AddConvertCommand(cli::App& app, CommandAction* action);
 void AddDemoCorpusCommand(cli::App& app, CommandAction* action);
 void AddEvaluateCommand(cli::App& app, CommandAction* action);
