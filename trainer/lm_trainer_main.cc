@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
   lmserve::AddEvaluateCommand(app, &action);
   lmserve::AddEvaluateNbestCommand(app, &action);
   lmserve::AddEvaluateTranslationsCommand(app, &action);
+  lmserve::AddGradientsCommand(app, &action);
   lmserve::AddTuneCommand(app, &action);
   lmserve::AddInspectCommand(app, &action);
   lmserve::AddVerifyCommand(app, &action);

@@ -10,6 +10,7 @@
 #include "models/neural/network_weights.h"
 #include "models/neural/recurrent_bidirectional_model.h"
 #include "text_io/line_reader.h"
+#include "trainer/neural/load_network.h"
 #include "trainer/neural/publish_network.h"
 #include "trainer/text/corpus.h"
 
@@ -117,18 +118,6 @@ RecurrentNetworkOptions SmallNetwork() {
   options.stack.units = 5;
   options.stack.layers = 2;
   return options;
-}
-
-// Returns the numbers of a tensor of the file as floats.
-std::vector<float> ReadParameter(const TensorFile& file,
-                                 const ParameterLayout::Parameter& p) {
-  if (!p.is_matrix) return ReadVector(file, p.name, p.rows).value();
-  const WeightMatrix matrix = ReadMatrix(file, p.name, p.rows, p.cols).value();
-  std::vector<float> numbers(p.size());
-  for (size_t r = 0; r < p.rows; ++r) {
-    matrix.CopyRow(r, numbers.data() + r * p.cols);
-  }
-  return numbers;
 }
 
 }  // namespace
@@ -283,10 +272,9 @@ NaiveNetwork::NaiveNetwork(std::unique_ptr<Network<double>> network,
     : network_(std::move(network)), window_(window) {
   const TensorFile file =
       TensorFile::Parse(files.at(std::string(kWeightsFile))).value();
-  for (const auto& p : network_->layout().parameters()) {
-    const std::vector<float> numbers = ReadParameter(file, p);
-    values_.insert(values_.end(), numbers.begin(), numbers.end());
-  }
+  const std::vector<float> values =
+      ReadParameters(file, network_->layout()).value();
+  values_.assign(values.begin(), values.end());
 }
 
 double NaiveNetwork::LogProbability(absl::Span<const WordId> history,

@@ -24,6 +24,7 @@ void AddEvaluateTranslationsCommand(cli::App& app, CommandAction* action);
 void AddExportArpaCommand(cli::App& app, CommandAction* action);
 void AddExportCountsCommand(cli::App& app, CommandAction* action);
 void AddGenerateCorpusCommand(cli::App& app, CommandAction* action);
+void AddGradientsCommand(cli::App& app, CommandAction* action);
 void AddImportArpaCommand(cli::App& app, CommandAction* action);
 void AddImportKenlmCommand(cli::App& app, CommandAction* action);
 void AddImportTorchCommand(cli::App& app, CommandAction* action);
