@@ -8,22 +8,21 @@
 
 namespace lmserve {
 
-using Json = nlohmann::json;
-
-const Json* FindJson(const Json& object, const char* key) {
+const nlohmann::json* FindJson(const nlohmann::json& object, const char* key) {
   const auto found = object.find(key);
   return found == object.end() ? nullptr : &*found;
 }
 
-std::string FoundJson(const Json* value) {
+std::string FoundJson(const nlohmann::json* value) {
   if (value == nullptr) return "none";
   if (value->is_structured()) return value->type_name();
   const std::string text =
-      value->dump(-1, ' ', false, Json::error_handler_t::replace);
+      value->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return absl::CHexEscape(text.substr(0, 60));
 }
 
-absl::Status WrongJson(absl::string_view expected, const Json* found) {
+absl::Status WrongJson(absl::string_view expected,
+                       const nlohmann::json* found) {
   return absl::InvalidArgumentError(
       absl::StrCat(expected, ", found ", FoundJson(found)));
 }

@@ -18,7 +18,7 @@ struct GradientLine {
 };
 
 // Draws an SVG chart of the norms over the distance, on a logarithmic scale.
-// Norms of 0 are at the lower edge.
+// Norms below 1e-12 are left out.
 std::string DrawGradientChart(absl::string_view title,
                               absl::string_view subtitle,
                               absl::Span<const GradientLine> lines);

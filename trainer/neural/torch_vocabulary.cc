@@ -19,7 +19,6 @@ namespace lmserve {
 namespace {
 
 using Words = std::vector<std::string>;
-using Json = nlohmann::json;
 
 // Returns the lines without their ends.
 std::vector<absl::string_view> LinesOf(absl::string_view text) {
@@ -51,7 +50,7 @@ absl::StatusOr<Words> ParseFairseq(absl::string_view text) {
   return words;
 }
 
-absl::StatusOr<Words> FromJson(const Json& json) {
+absl::StatusOr<Words> FromJson(const nlohmann::json& json) {
   if (json.is_object()) {
     std::vector<std::pair<std::string, int64_t>> ids;
     for (const auto& [word, id] : json.items()) {
@@ -69,7 +68,7 @@ absl::StatusOr<Words> FromJson(const Json& json) {
                      "found ", json.type_name()));
   }
   Words words;
-  for (const Json& word : json) {
+  for (const nlohmann::json& word : json) {
     if (!word.is_string()) {
       return absl::InvalidArgumentError(
           absl::StrCat("word ", words.size(), ": expected a string, found ",
@@ -100,8 +99,9 @@ absl::StatusOr<Words> ParseTorchVocabulary(absl::string_view bytes,
       (form == TorchVocabularyForm::kAny &&
        (absl::StartsWith(bytes, "{") || absl::StartsWith(bytes, "[")));
   if (may_be_json) {
-    const Json json = Json::parse(bytes.begin(), bytes.end(), nullptr,
-                                  /*allow_exceptions=*/false);
+    const nlohmann::json json =
+        nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr,
+                              /*allow_exceptions=*/false);
     if (!json.is_discarded()) return FromJson(json);
     if (form == TorchVocabularyForm::kJson) {
       return absl::InvalidArgumentError("expected JSON, found other text");
