@@ -13,6 +13,8 @@
 
 namespace lmserve {
 
+class HiddenStateModel;
+
 // The natural logarithm of the probability 0.
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
@@ -63,6 +65,10 @@ class LanguageModel {
 
   // Returns the vectors that the model has of sentences, or null.
   virtual const SentenceEncoder* sentence_encoder() const { return nullptr; }
+
+  // Returns the model itself if it gives the hidden states from which it
+  // predicts to others, otherwise null.
+  virtual const HiddenStateModel* hidden_states() const { return nullptr; }
 
   // Size of a state in bytes, a multiple of 4. States must be aligned like a
   // float.

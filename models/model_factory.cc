@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "models/cache/cache_file.h"
 #include "models/labels.h"
 #include "models/mixture/mixture_file.h"
 #include "models/neural/recurrent_bidirectional_model.h"
@@ -37,7 +38,7 @@ absl::StatusOr<AnyModel> CreateFromFile(absl::string_view file,
   return AnyModel(*std::move(model));
 }
 
-absl::StatusOr<AnyModel> CreateNgram(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateNgram(const ModelFiles& files, int /*depth*/) {
   const absl::StatusOr<absl::string_view> bytes = FindFile(files, kNgramFile);
   if (!bytes.ok()) return bytes.status();
   if (CountTrie::Matches(*bytes)) {
@@ -49,25 +50,37 @@ absl::StatusOr<AnyModel> CreateNgram(const ModelFiles& files) {
   return CreateFromFile<NgramModel>(kNgramFile, files);
 }
 
-absl::StatusOr<AnyModel> CreateRecurrent(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateRecurrent(const ModelFiles& files,
+                                         int /*depth*/) {
   return CreateFromFile<RecurrentModel>(kWeightsFile, files);
 }
 
-absl::StatusOr<AnyModel> CreateBidirectional(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateBidirectional(const ModelFiles& files,
+                                             int /*depth*/) {
   return CreateFromFile<RecurrentBidirectionalModel>(kWeightsFile, files);
 }
 
-absl::StatusOr<AnyModel> CreateWindow(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateWindow(const ModelFiles& files, int /*depth*/) {
   return CreateFromFile<WindowModel>(kWeightsFile, files);
 }
 
-absl::StatusOr<AnyModel> CreateMixtureModel(const ModelFiles& files) {
-  absl::StatusOr<std::unique_ptr<LanguageModel>> model = CreateMixture(files);
+absl::StatusOr<AnyModel> CreateMixtureModel(const ModelFiles& files,
+                                            int depth) {
+  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
+      CreateMixture(files, depth);
   if (!model.ok()) return model.status();
   return AnyModel(*std::move(model));
 }
 
-absl::StatusOr<AnyModel> CreateTranslation(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateCacheModel(const ModelFiles& files, int depth) {
+  absl::StatusOr<std::unique_ptr<LanguageModel>> model =
+      CreateCache(files, depth);
+  if (!model.ok()) return model.status();
+  return AnyModel(*std::move(model));
+}
+
+absl::StatusOr<AnyModel> CreateTranslation(const ModelFiles& files,
+                                           int /*depth*/) {
   absl::StatusOr<Vocabulary> source =
       ReadVocabulary(files, kSourceVocabularyFile);
   if (!source.ok()) return source.status();
@@ -109,7 +122,7 @@ absl::StatusOr<AnyModel> CreateClassifier(const ModelFiles& files) {
 // The name of a model family and the function that creates its models.
 struct Family {
   absl::string_view name;
-  absl::StatusOr<AnyModel> (*create)(const ModelFiles& files);
+  absl::StatusOr<AnyModel> (*create)(const ModelFiles& files, int depth);
 };
 
 constexpr Family kFamilies[] = {
@@ -118,6 +131,7 @@ constexpr Family kFamilies[] = {
     {kBidirectionalFamily, CreateBidirectional},
     {kWindowFamily, CreateWindow},
     {kMixtureFamily, CreateMixtureModel},
+    {kCacheFamily, CreateCacheModel},
     {kTranslationFamily, CreateTranslation},
     {kTaggerFamily, CreateTagger},
     {kClassifierFamily, CreateClassifier},
@@ -125,13 +139,17 @@ constexpr Family kFamilies[] = {
 
 }  // namespace
 
-// The file of a member of a mixture ends with the name of the member's file.
+// The file of a member ends with the name of the member's file.
 bool IsReadInPlace(absl::string_view file) {
   return absl::EndsWith(file, kNgramFile);
 }
 
 bool HasReducedWeights(const ModelFiles& files) {
   for (const auto& [name, bytes] : files) {
+    if (absl::EndsWith(name, kCacheFile)) {
+      const absl::StatusOr<CacheFile> cache = ParseCacheFile(bytes);
+      if (cache.ok() && cache->options.keys != Precision::kFloat) return true;
+    }
     if (!absl::EndsWith(name, kWeightsFile)) continue;
     const absl::StatusOr<TensorFile> file = TensorFile::Parse(bytes);
     if (!file.ok()) continue;
@@ -145,9 +163,9 @@ bool HasReducedWeights(const ModelFiles& files) {
 }
 
 absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
-                                     const ModelFiles& files) {
+                                     const ModelFiles& files, int depth) {
   for (const Family& known : kFamilies) {
-    if (known.name == family) return known.create(files);
+    if (known.name == family) return known.create(files, depth);
   }
   const auto append_name = [](std::string* out, const Family& known) {
     absl::StrAppend(out, known.name);

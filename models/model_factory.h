@@ -18,6 +18,7 @@ inline constexpr absl::string_view kRecurrentFamily = "recurrent";
 inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
 inline constexpr absl::string_view kWindowFamily = "window";
 inline constexpr absl::string_view kMixtureFamily = "mixture";
+inline constexpr absl::string_view kCacheFamily = "cache";
 inline constexpr absl::string_view kTranslationFamily = "translation";
 inline constexpr absl::string_view kTaggerFamily = "tagger";
 inline constexpr absl::string_view kClassifierFamily = "classifier";
@@ -26,8 +27,8 @@ inline constexpr absl::string_view kClassifierFamily = "classifier";
 // of other files may be freed after CreateModel().
 bool IsReadInPlace(absl::string_view file);
 
-// Whether a model has weights of bf16 or int8, itself or in a member of a
-// mixture. REQUIRES: CreateModel() accepts the files.
+// Whether a model has weights of bf16 or int8, or a state with such numbers,
+// itself or in a member. REQUIRES: CreateModel() accepts the files.
 bool HasReducedWeights(const ModelFiles& files);
 
 // Creates a model from its files. The family selects the class and thereby the
@@ -36,9 +37,10 @@ bool HasReducedWeights(const ModelFiles& files);
 // INVALID_ARGUMENT, naming the file, for a missing or broken file.
 //
 // The memory of the files for which IsReadInPlace() is true must outlive the
-// model. Thread-safe.
+// model. `depth` is 1, or for a member of another model one more than the depth
+// of that model. Thread-safe.
 absl::StatusOr<AnyModel> CreateModel(absl::string_view family,
-                                     const ModelFiles& files);
+                                     const ModelFiles& files, int depth = 1);
 
 }  // namespace lmserve
 

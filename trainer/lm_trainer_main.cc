@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
   lmserve::AddTaggerCommand(app, &action);
   lmserve::AddClassifierCommand(app, &action);
   lmserve::AddMixtureCommand(app, &action);
+  lmserve::AddCacheCommand(app, &action);
   lmserve::AddInterpolateCommand(app, &action);
   lmserve::AddPruneCommand(app, &action);
   lmserve::AddExportCountsCommand(app, &action);
@@ -75,6 +76,7 @@ int main(int argc, char** argv) {
   lmserve::AddEvaluateCommand(app, &action);
   lmserve::AddEvaluateNbestCommand(app, &action);
   lmserve::AddEvaluateTranslationsCommand(app, &action);
+  lmserve::AddGradientsCommand(app, &action);
   lmserve::AddTuneCommand(app, &action);
   lmserve::AddInspectCommand(app, &action);
   lmserve::AddVerifyCommand(app, &action);

@@ -6,20 +6,18 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "models/mixture/json_values.h"
+#include "models/mixture/member_files.h"
 #include "models/mixture/mixture_model.h"
-#include "models/model_factory.h"
 
 namespace lmserve {
 namespace {
 
 using Json = nlohmann::json;
-using ModelOr = absl::StatusOr<std::unique_ptr<LanguageModel>>;
 
 constexpr size_t kMaxFileSize = 1 << 16;
 constexpr size_t kMaxMembers = 64;
-constexpr int kMaxDepth = 4;
 
 constexpr char kMembers[] = "members";
 constexpr char kFamily[] = "family";
@@ -31,39 +29,19 @@ absl::Status Broken(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(kMixtureFile, ": ", parts...));
 }
 
-// Formats a value for an error message. For lists and objects, which may be
-// deep, it returns only the name of the type.
-std::string Found(const Json* value) {
-  if (value == nullptr) return "none";
-  if (value->is_structured()) return value->type_name();
-  const std::string text =
-      value->dump(-1, ' ', false, Json::error_handler_t::replace);
-  return absl::CHexEscape(text.substr(0, 60));
-}
-
-absl::Status Wrong(absl::string_view expected, const Json* found) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(expected, ", found ", Found(found)));
-}
-
-const Json* Find(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
 absl::StatusOr<MixtureEntry> ParseMember(const Json& json) {
-  if (!json.is_object()) return Wrong("expected an object", &json);
-  const Json* family = Find(json, kFamily);
+  if (!json.is_object()) return WrongJson("expected an object", &json);
+  const Json* family = FindJson(json, kFamily);
   if (family == nullptr || !family->is_string()) {
-    return Wrong("family: expected a string", family);
+    return WrongJson("family: expected a string", family);
   }
-  const Json* weight = Find(json, kWeight);
+  const Json* weight = FindJson(json, kWeight);
   if (weight == nullptr || !weight->is_number()) {
-    return Wrong("weight: expected a number", weight);
+    return WrongJson("weight: expected a number", weight);
   }
-  const Json* name = Find(json, kName);
+  const Json* name = FindJson(json, kName);
   if (name == nullptr || !name->is_string()) {
-    return Wrong("name: expected a string", name);
+    return WrongJson("name: expected a string", name);
   }
   if (json.size() > 3) {
     return absl::InvalidArgumentError(
@@ -71,66 +49,6 @@ absl::StatusOr<MixtureEntry> ParseMember(const Json& json) {
   }
   return MixtureEntry{family->get<std::string>(), weight->get<double>(),
                       name->get<std::string>()};
-}
-
-// Returns the files of a member under their names without the prefix, and the
-// vocabulary, which all members share.
-ModelFiles MemberFiles(const ModelFiles& files, size_t member,
-                       absl::string_view vocabulary) {
-  const std::string prefix = MemberFileName(member, "");
-  ModelFiles own;
-  for (auto file = files.lower_bound(prefix);
-       file != files.end() && absl::StartsWith(file->first, prefix); ++file) {
-    own[file->first.substr(prefix.size())] = file->second;
-  }
-  own[std::string(kVocabularyFile)] = vocabulary;
-  return own;
-}
-
-ModelOr CreateNested(const ModelFiles& files, int depth);
-
-// Creates a member of a mixture at nesting depth `depth`; the outermost mixture
-// has depth 1.
-ModelOr CreateMember(const MixtureEntry& entry, const ModelFiles& files,
-                     int depth) {
-  if (entry.family == kMixtureFamily) {
-    if (depth < kMaxDepth) return CreateNested(files, depth + 1);
-    return absl::InvalidArgumentError(absl::StrCat(
-        "expected at most ", kMaxDepth, " levels of nested mixtures"));
-  }
-  absl::StatusOr<AnyModel> model = CreateModel(entry.family, files);
-  if (!model.ok()) return model.status();
-  if (model->kind() != ModelKind::kLeftToRight) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "expected a left-to-right model, found ", KindName(model->kind())));
-  }
-  return (*std::move(model)).TakeLeftToRight();
-}
-
-ModelOr CreateNested(const ModelFiles& files, int depth) {
-  const absl::StatusOr<absl::string_view> vocabulary =
-      FindFile(files, kVocabularyFile);
-  if (!vocabulary.ok()) return vocabulary.status();
-  const absl::StatusOr<absl::string_view> json = FindFile(files, kMixtureFile);
-  if (!json.ok()) return json.status();
-  const absl::StatusOr<std::vector<MixtureEntry>> entries =
-      ParseMixtureFile(*json);
-  if (!entries.ok()) return entries.status();
-  std::vector<MixtureModel::Member> members;
-  for (const MixtureEntry& entry : *entries) {
-    const size_t m = members.size();
-    ModelOr model =
-        CreateMember(entry, MemberFiles(files, m, *vocabulary), depth);
-    if (!model.ok()) {
-      return Broken("member ", m, " (", absl::CHexEscape(entry.name),
-                    "): ", model.status().message());
-    }
-    members.push_back({*std::move(model), entry.weight});
-  }
-  absl::StatusOr<std::unique_ptr<MixtureModel>> model =
-      MixtureModel::Create(std::move(members));
-  if (!model.ok()) return Broken(model.status().message());
-  return model;
 }
 
 }  // namespace
@@ -160,9 +78,9 @@ absl::StatusOr<std::vector<MixtureEntry>> ParseMixtureFile(
   }
   const Json& members = root[kMembers];
   if (!members.is_array() || members.empty() || members.size() > kMaxMembers) {
-    return Broken(
-        "members: expected a list of 1 to ", kMaxMembers, ", found ",
-        members.is_array() ? absl::StrCat(members.size()) : Found(&members));
+    return Broken("members: expected a list of 1 to ", kMaxMembers, ", found ",
+                  members.is_array() ? absl::StrCat(members.size())
+                                     : FoundJson(&members));
   }
   std::vector<MixtureEntry> entries;
   for (const Json& member : members) {
@@ -175,13 +93,36 @@ absl::StatusOr<std::vector<MixtureEntry>> ParseMixtureFile(
   return entries;
 }
 
-std::string MemberFileName(size_t member, absl::string_view file) {
-  return absl::StrCat(member, ".", file);
-}
-
 absl::StatusOr<std::unique_ptr<LanguageModel>> CreateMixture(
-    const ModelFiles& files) {
-  return CreateNested(files, /*depth=*/1);
+    const ModelFiles& files, int depth) {
+  if (absl::Status status = CheckMayHaveMembers(depth); !status.ok()) {
+    return status;
+  }
+  // A member needs the vocabulary, too, but a missing file of the mixture is
+  // not an error of the member.
+  const absl::StatusOr<absl::string_view> vocabulary =
+      FindFile(files, kVocabularyFile);
+  if (!vocabulary.ok()) return vocabulary.status();
+  const absl::StatusOr<absl::string_view> json = FindFile(files, kMixtureFile);
+  if (!json.ok()) return json.status();
+  const absl::StatusOr<std::vector<MixtureEntry>> entries =
+      ParseMixtureFile(*json);
+  if (!entries.ok()) return entries.status();
+  std::vector<MixtureModel::Member> members;
+  for (const MixtureEntry& entry : *entries) {
+    const size_t m = members.size();
+    absl::StatusOr<std::unique_ptr<LanguageModel>> model =
+        CreateMember(entry.family, m, files, depth);
+    if (!model.ok()) {
+      return Broken("member ", m, " (", absl::CHexEscape(entry.name),
+                    "): ", model.status().message());
+    }
+    members.push_back({*std::move(model), entry.weight});
+  }
+  absl::StatusOr<std::unique_ptr<MixtureModel>> model =
+      MixtureModel::Create(std::move(members));
+  if (!model.ok()) return Broken(model.status().message());
+  return model;
 }
 
 }  // namespace lmserve

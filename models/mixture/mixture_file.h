@@ -36,15 +36,11 @@ std::string MakeMixtureFile(absl::Span<const MixtureEntry> members);
 absl::StatusOr<std::vector<MixtureEntry>> ParseMixtureFile(
     absl::string_view json);
 
-// Returns the name of a member's file among the files of the mixture, such as
-// "0.ngram.bin".
-std::string MemberFileName(size_t member, absl::string_view file);
-
 // Creates a mixture from its files; errors and ownership are those of
-// CreateModel(). A member may be a mixture itself, with at most four levels of
-// mixtures.
+// CreateModel(). A member may be a mixture itself; `depth` is that of the
+// mixture (see member_files.h).
 absl::StatusOr<std::unique_ptr<LanguageModel>> CreateMixture(
-    const ModelFiles& files);
+    const ModelFiles& files, int depth);
 
 }  // namespace lmserve
 

@@ -52,6 +52,13 @@ class RecurrentModel::Pass {
     }
   }
 
+  // Returns h of the last layer in a node of the given depth whose state was
+  // computed.
+  const float* Last(size_t depth, PrefixTree::NodeId node) const {
+    return states_.back().h.data() +
+           Row(depth, node) * model_.layers_.back().units();
+  }
+
   // Returns, for every scored node, ln P of its last word after its parent,
   // indexed by node.
   std::vector<float> ScoreNodes() const {
@@ -65,7 +72,7 @@ class RecurrentModel::Pass {
       for (auto node = tree_.begin(d); node < tree_.states_end(d); ++node) {
         const auto children = tree_.scored_children(node);
         if (children.empty()) continue;
-        const float* h = states_.back().h.data() + Row(d, node) * features;
+        const float* h = Last(d, node);
         x.insert(x.end(), h, h + features);
         if (model_.is_decoder_) sources.push_back(sources_[Row(d, node)]);
         begin.push_back(nodes.size());
@@ -289,11 +296,11 @@ const EncodedSource* RecurrentModel::SourceOf(const std::byte* state) {
 void RecurrentModel::ComputeAttention(const std::byte* state,
                                       absl::Span<float> weights) const {
   std::vector<float> h(layers_.back().units());
-  CopyLast(state, h.data());
+  CopyHidden(state, h.data());
   attention_->ComputeWeights(*SourceOf(state), h.data(), weights);
 }
 
-void RecurrentModel::CopyLast(const std::byte* state, float* h) const {
+void RecurrentModel::CopyHidden(const std::byte* state, float* h) const {
   const size_t offset = StateOffset(layers_.size() - 1) * sizeof(float);
   std::memcpy(h, state + offset, layers_.back().units() * sizeof(float));
 }
@@ -319,25 +326,33 @@ void RecurrentModel::Start(std::byte* state) const {
 }
 
 void RecurrentModel::Score(absl::Span<const Query> batch) const {
+  ScoreWithHidden(batch, nullptr);
+}
+
+void RecurrentModel::ScoreWithHidden(absl::Span<const Query> batch,
+                                     float* hidden) const {
   std::vector<Query> group;
   size_t words = 0;
+  const auto score_group = [&] {
+    if (!group.empty()) ScoreGroup(group, hidden);
+    if (hidden != nullptr) hidden += words * hidden_size();
+    group.clear();
+    words = 0;
+  };
   for (const Query& query : batch) {
+    if (words + query.words.size() > kMaxWords) score_group();
     if (query.words.size() > kMaxWords) {
-      ScoreInParts(query);
+      ScoreInParts(query, hidden);
+      if (hidden != nullptr) hidden += query.words.size() * hidden_size();
       continue;
-    }
-    if (words + query.words.size() > kMaxWords) {
-      ScoreGroup(group);
-      group.clear();
-      words = 0;
     }
     group.push_back(query);
     words += query.words.size();
   }
-  if (!group.empty()) ScoreGroup(group);
+  score_group();
 }
 
-void RecurrentModel::ScoreInParts(const Query& query) const {
+void RecurrentModel::ScoreInParts(const Query& query, float* hidden) const {
   std::vector<std::byte> state(query.state, query.state + state_size());
   for (size_t begin = 0; begin < query.words.size(); begin += kMaxWords) {
     Query part = query;
@@ -347,18 +362,25 @@ void RecurrentModel::ScoreInParts(const Query& query) const {
     if (!query.log_probs.empty()) {
       part.log_probs = query.log_probs.subspan(begin, kMaxWords);
     }
-    ScoreGroup({&part, 1});
+    ScoreGroup({&part, 1}, hidden);
+    if (hidden != nullptr) hidden += part.words.size() * hidden_size();
   }
   if (query.next_state != nullptr) {
     std::memcpy(query.next_state, state.data(), state_size());
   }
 }
 
-void RecurrentModel::ScoreGroup(absl::Span<const Query> group,
+void RecurrentModel::ScoreGroup(absl::Span<const Query> group, float* hidden,
                                 std::optional<StepVisit> visit) const {
   const PrefixTree tree(group, state_size());
   Pass pass(*this, tree, visit);
   pass.Run();
+  for (size_t q = 0; hidden != nullptr && q < group.size(); ++q) {
+    for (size_t t = 0; t < group[q].words.size(); ++t) {
+      hidden =
+          std::copy_n(pass.Last(t, tree.node(q, t)), hidden_size(), hidden);
+    }
+  }
   const std::vector<float> log_probs = pass.ScoreNodes();
   for (size_t q = 0; q < group.size(); ++q) {
     const Query& query = group[q];
@@ -393,7 +415,8 @@ class RecurrentModel::TextReading final : public Reading {
     const Query part = {
         state, absl::MakeConstSpan(words_).subspan(read_, count), state, {}};
     model_.ScoreGroup(
-        {&part, 1}, [&](size_t layer, size_t depth, const CellValues& values) {
+        {&part, 1}, /*hidden=*/nullptr,
+        [&](size_t layer, size_t depth, const CellValues& values) {
           observer->OnStep(layer, read_ + depth - 1, values);
         });
     read_ += count;
@@ -441,7 +464,7 @@ void RecurrentModel::Distribution(absl::Span<const std::byte* const> states,
   std::vector<const EncodedSource*> sources;
   for (size_t i = 0; i < states.size(); ++i) {
     if (is_decoder_) sources.push_back(SourceOf(states[i]));
-    CopyLast(states[i], x.data() + i * features);
+    CopyHidden(states[i], x.data() + i * features);
   }
   ApplyAttention(sources, &x);
   output_.Distribution(x.data(), states.size(), log_probs);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "models/hidden_state_model.h"
 #include "models/language_model.h"
 #include "models/neural/network_weights.h"
 #include "models/neural/output_layer.h"
@@ -34,7 +35,9 @@ namespace lmserve {
 //
 // Owns its vocabulary and packed weights. Immutable: any number of threads may
 // use one instance.
-class RecurrentModel final : public LanguageModel, public InspectableModel {
+class RecurrentModel final : public LanguageModel,
+                             public InspectableModel,
+                             public HiddenStateModel {
  public:
   // `bytes` is the contents of weights.safetensors; the model copies what it
   // needs. Returns INVALID_ARGUMENT, naming the tensor, if it is not a
@@ -86,6 +89,15 @@ class RecurrentModel final : public LanguageModel, public InspectableModel {
   const InspectableModel* inspectable() const override {
     return is_decoder_ ? nullptr : this;
   }
+  // Null for a decoder, whose attention also sees the source.
+  const HiddenStateModel* hidden_states() const override {
+    return is_decoder_ ? nullptr : this;
+  }
+  size_t hidden_size() const override { return layers_.back().units(); }
+  void ScoreWithHidden(absl::Span<const Query> batch,
+                       float* hidden) const override;
+  void CopyHidden(const std::byte* state, float* hidden) const override;
+
   std::vector<Layer> layers() const override;
   // REQUIRES: the model is no decoder.
   std::unique_ptr<Reading> Read(const Text& text,
@@ -102,12 +114,14 @@ class RecurrentModel final : public LanguageModel, public InspectableModel {
 
   RecurrentModel(Vocabulary vocabulary, RecurrentParts parts);
 
-  // Scores a group of texts in one pass through the network. `visit` gets the
-  // values after each word of the group's only text, with steps from 1 on.
-  void ScoreGroup(absl::Span<const Query> group,
+  // Scores a group of texts in one pass through the network. `hidden` may be
+  // null or receives the states before their words (words, hidden_size()).
+  // `visit` gets the values after each word of the group's only text, with
+  // steps from 1 on.
+  void ScoreGroup(absl::Span<const Query> group, float* hidden,
                   std::optional<StepVisit> visit = {}) const;
   // Scores a long text in several passes.
-  void ScoreInParts(const Query& query) const;
+  void ScoreInParts(const Query& query, float* hidden) const;
 
   // Converts states h of the last layer (rows, units) to the features that the
   // output layer reads: applies attention if the model has it. sources[r] is
@@ -117,9 +131,6 @@ class RecurrentModel final : public LanguageModel, public InspectableModel {
 
   // Returns the source of a state. REQUIRES: the model is a decoder.
   static const EncodedSource* SourceOf(const std::byte* state);
-
-  // Copies h of the last layer from a state.
-  void CopyLast(const std::byte* state, float* h) const;
 
   // Returns the offset of a layer in a state, in floats.
   size_t StateOffset(size_t layer) const;

@@ -70,22 +70,24 @@ Generation::Generation(const ServingContext& serving, Call& call,
       source_(std::move(source)),
       sampler_(language_model_.vocabulary().unknown(), options.sampler,
                options.seed),
-      state_(language_model_.state_size()),
       unread_(prompt.begin(), prompt.end()) {
   for (WordId word : prompt) sampler_.Use(word);
 }
 
-// A beam search has in memory, for each hypothesis, the state and the attention
-// before and after a step.
+// A beam search has in memory, besides the state after the prompt, for each
+// hypothesis the state and the attention before and after a step.
 absl::Status Generation::Reserve() {
   const uint64_t beam =
       options_.beam_search.has_value() ? options_.beam_search->beam : 1;
   absl::Status status = words_.Resize("max_words", options_.max_words * beam);
-  if (!status.ok() || beam == 1) return status;
+  if (!status.ok()) return status;
+  const uint64_t state = language_model_.state_size();
+  if (beam == 1) {
+    return state_bytes_.Resize("prompt: bytes of its state", state);
+  }
   return state_bytes_.Resize(
       "beam_search.size: bytes of its states",
-      2 * beam *
-          (language_model_.state_size() + AttendedWords() * sizeof(float)));
+      state + 2 * beam * (state + AttendedWords() * sizeof(float)));
 }
 
 size_t Generation::AttendedWords() const {
@@ -96,6 +98,7 @@ size_t Generation::AttendedWords() const {
 
 Task<absl::Status> Generation::Begin() {
   begun_ = true;
+  state_.resize(language_model_.state_size());
   if (!source_.has_value()) {
     language_model_.Start(state_.data());
     co_return absl::OkStatus();

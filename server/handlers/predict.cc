@@ -255,9 +255,9 @@ Task<absl::Status> HandlePredict(const ServingContext& serving, Call& call,
 
   Budget::Reservation state_bytes(serving.budgets.state_bytes);
   if (model.kind() == ModelKind::kLeftToRight) {
-    status = state_bytes.Resize(
-        "contexts: bytes of their states",
-        request.contexts_size() * model.left_to_right()->state_size());
+    status = state_bytes.Resize("contexts: bytes of their states",
+                                (request.contexts_size() + size_t{1}) *
+                                    model.left_to_right()->state_size());
     if (!status.ok()) co_return status;
   }
 

@@ -15,6 +15,9 @@
 namespace lmserve {
 namespace {
 
+// States up to this size, in bytes, are not counted: a call has only two.
+constexpr size_t kSmallState = 1 << 14;
+
 // Sets ln P of words[begin], words[begin + 1] and so on of a sentence, each
 // given all other words. It rates all of these words in each of their gaps,
 // which costs little more than to rate each word in its own gap.
@@ -98,6 +101,13 @@ Task<absl::Status> ScoreLeftToRight(const ServingContext& serving, Call& call,
                                     TextScoringOptions options,
                                     ScoredTexts* scored) {
   const LanguageModel& model = *loaded.model().left_to_right();
+  Budget::Reservation state_bytes(serving.budgets.state_bytes);
+  if (model.state_size() > kSmallState) {
+    // The batcher may have to carry a second one, that of a long text.
+    absl::Status status = state_bytes.Resize("texts: bytes of their states",
+                                             2 * model.state_size());
+    if (!status.ok()) co_return status;
+  }
   absl::InlinedVector<std::byte, 16> start(model.state_size());
   StartTexts(model, options.include_begin, start.data());
   const absl::Span<float> log_probs = absl::MakeSpan(scored->log_probs);

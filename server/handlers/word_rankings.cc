@@ -111,8 +111,8 @@ class WordRanker {
                                const std::byte* start) {
     const size_t state_size = loaded_.model().word_by_word()->state_size();
     const size_t count = end - begin;
-    absl::Status status =
-        state_bytes_.Resize("texts: bytes of their states", count * state_size);
+    absl::Status status = state_bytes_.Resize("texts: bytes of their states",
+                                              (count + 1) * state_size);
     if (!status.ok()) co_return status;
     std::vector<std::byte> bytes(count * state_size);
     for (size_t i = 0; i < count; ++i) {

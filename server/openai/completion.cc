@@ -51,8 +51,7 @@ Completion::Completion(const ServingContext& serving, Call& call,
       request_(std::move(request)),
       alternatives_(std::min<size_t>(request_.logprobs.value_or(0),
                                      handle_->model().vocabulary().size())),
-      score_bytes_(serving.budgets.answer_bytes),
-      state_bytes_(serving.budgets.state_bytes) {}
+      score_bytes_(serving.budgets.answer_bytes) {}
 
 absl::Status Completion::CheckCanDo() const {
   const Limits& limits = serving_.limits;
@@ -130,12 +129,6 @@ absl::StatusOr<std::unique_ptr<Generation>> Completion::StartGeneration(
 
 absl::Status Completion::StartGroup() {
   const size_t end = std::min(next_choice_ + kChoicesAtOnce, choices());
-  const LanguageModel* drawing = handle_->model().word_by_word();
-  if (request_.max_tokens > 0 && drawing != nullptr) {
-    absl::Status status = state_bytes_.Resize(
-        "n: bytes of states", (end - next_choice_) * drawing->state_size());
-    if (!status.ok()) return status;
-  }
   group_.clear();
   for (; next_choice_ < end; ++next_choice_) {
     const size_t prompt = next_choice_ / request_.choices;

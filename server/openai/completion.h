@@ -90,7 +90,6 @@ class Completion {
   Budget::Reservation score_bytes_;
   lm::v1::ScoreResponse scores_;  // of the prompts, once they are known
 
-  Budget::Reservation state_bytes_;
   std::vector<Growing> group_;
   size_t next_choice_ = 0;  // after the group
   bool has_begun_ = false;  // the group has

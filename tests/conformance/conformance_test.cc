@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <ostream>
 #include <random>
@@ -17,11 +18,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model_store/loaded_version.h"
 #include "model_store/publish.h"
+#include "models/hidden_state_model.h"
 #include "models/language_model.h"
 #include "models/neural/network_weights.h"
 #include "models/ngram/ngram_set.h"
@@ -40,6 +43,7 @@ constexpr int kSentences = 400;
 // Computes P(word | history) with a simple implementation. Histories begin with
 // <s>.
 using Words = std::vector<std::string>;
+using State = std::vector<std::byte>;
 using Reference =
     std::function<double(const Words& history, const std::string& word)>;
 
@@ -463,6 +467,137 @@ Case NeuralMixtureCase() {
   return c;
 }
 
+// Returns a reference for the caches of a model. `hidden` returns the state
+// from which the word after a history is predicted; null: there is no
+// continuous cache.
+using Hidden = std::function<std::vector<float>(const Words& history)>;
+
+Reference CacheReference(const Reference& member, const Hidden& hidden,
+                         const CacheOptions& options) {
+  return [=](const Words& history, const std::string& word) {
+    const double p = member(history, word);
+    const size_t size = history.size();
+    double mixed = p;
+    for (const Cache& cache : options.caches) {
+      // history[0] is <s>.
+      const size_t begin =
+          std::max<size_t>(1, size - std::min(size, options.history));
+      double hits = 0, total = 0;
+      for (size_t i = begin; i < size; ++i) {
+        double k = 0;
+        if (cache.kind == CacheKind::kContinuous) {
+          const std::vector<float> now = hidden(history);
+          const std::vector<float> then =
+              hidden({history.begin(), history.begin() + i});
+          for (size_t u = 0; u < now.size(); ++u) {
+            k += double{now[u]} * then[u];
+          }
+          k = std::exp(cache.theta * k);
+        } else {
+          const size_t context = cache.order - 1;
+          if (i < begin + context ||
+              !std::equal(history.begin() + (i - context), history.begin() + i,
+                          history.end() - context)) {
+            continue;
+          }
+          k = std::pow(cache.decay, size - 1 - i);
+        }
+        total += k;
+        if (history[i] == word) hits += k;
+      }
+      mixed += cache.weight * ((total > 0 ? hits / total : p) - p);
+    }
+    return mixed;
+  };
+}
+
+// Adds caches to the model of a case. The texts are longer than the history.
+Case CacheCase(const std::string& name, Case member,
+               const CacheOptions& options) {
+  Case c = member;
+  c.name = "cache_" + name + "_" + member.name;
+  c.text = absl::StrReplaceAll(DemoText(8, 2), {{"\n", " "}});
+  c.text += "\n" + DemoText(6, 3);
+  c.make = [=] { return CacheTestModel(member.make(), options); };
+  if (member.reference == nullptr) return c;
+  c.reference = [=](const TestModel&) -> Reference {
+    // The references use the model: keep it alive.
+    const auto model = std::make_shared<TestModel>(member.make());
+    const HiddenStateModel* states = model->model->hidden_states();
+    const auto known = std::make_shared<std::map<Words, std::vector<float>>>();
+    const Hidden hidden = [=](const Words& history) {
+      std::vector<float>& h = (*known)[history];
+      if (!h.empty()) return h;
+      State state(model->model->state_size());
+      model->model->Start(state.data());
+      std::vector<WordId> words;
+      for (size_t i = 1; i < history.size(); ++i) {
+        words.push_back(model->model->vocabulary().Find(history[i]));
+      }
+      model->model->Score({{state.data(), words, state.data(), {}}});
+      h.resize(states->hidden_size());
+      states->CopyHidden(state.data(), h.data());
+      return h;
+    };
+    return CacheReference(member.reference(*model), hidden, options);
+  };
+  return c;
+}
+
+void AddCacheCases(std::vector<Case>* cases) {
+  const Cache unigrams = {
+      .kind = CacheKind::kNgram, .weight = 0.3, .order = 1, .decay = 0.9};
+  const Cache bigrams = {
+      .kind = CacheKind::kNgram, .weight = 0.2, .order = 2, .decay = 1};
+  const Cache similar = {
+      .kind = CacheKind::kContinuous, .weight = 0.25, .theta = 1.5};
+  for (size_t history : {6, 500}) {
+    const std::string size = std::to_string(history);
+    const CacheOptions words = {.history = history,
+                                .caches = {unigrams, bigrams}};
+    const CacheOptions places = {.history = history, .caches = {similar}};
+    const CacheOptions all = {.history = history,
+                              .caches = {bigrams, similar, unigrams}};
+    CacheOptions rounded = all;
+    rounded.keys = Precision::kBf16;
+    cases->push_back(
+        CacheCase(size, NgramCase("modified-kneser-ney", 3), words));
+    cases->push_back(CacheCase(
+        size, WindowCase(WindowOptions(3, true, false), Precision::kFloat),
+        words));
+    for (Cell cell : {Cell::kRnn, Cell::kGru, Cell::kLstm}) {
+      cases->push_back(CacheCase(
+          size,
+          RecurrentCase(
+              std::string(CellName(cell)),
+              RecurrentOptions(cell, Activation::kTanh, 2, false, false),
+              Precision::kFloat),
+          cell == Cell::kLstm ? all : places));
+    }
+    const RecurrentNetworkOptions tied =
+        RecurrentOptions(Cell::kLstm, Activation::kTanh, 1, true, true);
+    cases->push_back(CacheCase(size + "_bf16",
+                               RecurrentCase("lstm", tied, Precision::kBf16),
+                               rounded));
+    cases->back().tolerance = 0.05;
+  }
+  // A cache over a mixture, and one in a mixture.
+  cases->push_back(CacheCase(
+      "6", MixtureCase("pair", {{"katz", 3, 0.5}, {"witten-bell", 2, 0.5}}),
+      {.history = 6, .caches = {unigrams}}));
+  Case inside;
+  inside.name = "mixture_of_cache";
+  inside.text = DemoText(10, 2);
+  inside.make = [=] {
+    std::vector<TestModel> members;
+    members.push_back(CacheTestModel(MakeNgram("witten-bell", 3),
+                                     {.history = 6, .caches = {bigrams}}));
+    members.push_back(MakeNgram("katz", 2));
+    return MixtureTestModel(std::move(members), {0.75, 0.25});
+  };
+  cases->push_back(inside);
+}
+
 std::vector<Case> Cases() {
   std::vector<Case> cases = {ArpaCase()};
   cases.push_back(
@@ -496,10 +631,9 @@ std::vector<Case> Cases() {
   AddWindowCases(&cases);
   AddTranslationCases(&cases);
   cases.push_back(NeuralMixtureCase());
+  AddCacheCases(&cases);
   return cases;
 }
-
-using State = std::vector<std::byte>;
 
 class ConformanceTest : public testing::TestWithParam<Case> {
  protected:

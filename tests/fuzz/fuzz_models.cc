@@ -111,6 +111,15 @@ const std::vector<FuzzModel>& FuzzModels() {
   return models;
 }
 
+TestModel FuzzNetwork() {
+  RecurrentNetworkOptions options;
+  options.embedding = 3;
+  options.stack.cell = Cell::kLstm;
+  options.stack.units = 5;
+  return RecurrentTestModel(VocabularyOf("the cat is small dog"), options,
+                            Precision::kFloat);
+}
+
 ModelStore& FuzzAdminStore() {
   static const TemporaryDirectory& directory = *new TemporaryDirectory;
   static ModelStore& store = *[] {

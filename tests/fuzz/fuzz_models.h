@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model_store/model_store.h"
+#include "tests/testing/test_model.h"
 
 namespace lmserve {
 
@@ -21,6 +22,9 @@ struct FuzzModel {
 // reader handles separately: order 1, higher orders, contexts with and without
 // many children.
 const std::vector<FuzzModel>& FuzzModels();
+
+// Returns a small LSTM.
+TestModel FuzzNetwork();
 
 // Returns a store that serves all of them. One has the alias "prod"; another
 // has the same name as a feature. The store also serves the translation models

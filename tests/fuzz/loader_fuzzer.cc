@@ -16,7 +16,9 @@
 #include "model_store/model_name.h"
 #include "model_store/reranker.h"
 #include "model_store/self_test.h"
+#include "models/cache/cache_file.h"
 #include "models/labels.h"
+#include "models/mixture/member_files.h"
 #include "models/model_factory.h"
 #include "models/ngram/fast/ngram_model.h"
 #include "models/text.h"
@@ -328,6 +330,54 @@ void LoadClassifier(absl::string_view rest) {
   Encode(*classifier.sentence_encoder());
 }
 
+// A text of all words of a vocabulary but <s>.
+std::vector<WordId> SomeText(const Vocabulary& vocabulary) {
+  std::vector<WordId> text;
+  for (WordId i = 0; i < 40; ++i) {
+    const WordId word = i * i % vocabulary.size();
+    if (word != vocabulary.begin_sentence()) text.push_back(word);
+  }
+  return text;
+}
+
+void LoadCache(absl::string_view json) {
+  const auto file = ParseCacheFile(json);
+  if (!file.ok()) {
+    Require(file.status().message().size() < 1000, "error messages are short");
+    return;
+  }
+  const std::string written = MakeCacheFile(*file);
+  const auto again = ParseCacheFile(written);
+  RequireOk(again.status(), "a file that was written can be read");
+  Require(MakeCacheFile(*again) == written, "a file is unchanged");
+
+  TestModel made = FuzzNetwork();
+  const auto weights = made.files.extract(std::string(kWeightsFile));
+  made.files[MemberFileName(0, kWeightsFile)] = weights.mapped();
+  made.files[std::string(kCacheFile)] = std::string(json);
+  const auto created = CreateModel(kCacheFamily, made.Files());
+  if (!created.ok()) return;
+  const LanguageModel& model = *created->left_to_right();
+  const std::vector<WordId> text = SomeText(model.vocabulary());
+  State whole(model.state_size()), state(model.state_size());
+  model.Start(state.data());
+  std::vector<float> log_probs(text.size());
+  model.Score({{state.data(), text, whole.data(), absl::MakeSpan(log_probs)}});
+  for (size_t t = 0; t < text.size(); ++t) {
+    float log_prob = 0;
+    model.Score({{state.data(), {&text[t], 1}, state.data(), {&log_prob, 1}}});
+    Require(log_prob == log_probs[t] && log_prob <= 0,
+            "a text scores as word by word");
+  }
+  Require(state == whole, "a text moves the state as word by word");
+  const std::byte* row = state.data();
+  std::vector<float> next(model.vocabulary().size());
+  model.Distribution({&row, 1}, next.data());
+  double sum = 0;
+  for (float log_prob : next) sum += std::exp(double{log_prob});
+  Require(std::abs(sum - 1) < 1e-4, "the probabilities sum to 1");
+}
+
 void Load(absl::string_view input) {
   if (input.empty()) return;
   const absl::string_view rest = input.substr(1);
@@ -352,6 +402,8 @@ void Load(absl::string_view input) {
       return LoadTagger(rest);
     case Loader::kClassifier:
       return LoadClassifier(rest);
+    case Loader::kCache:
+      return LoadCache(rest);
   }
 }
 

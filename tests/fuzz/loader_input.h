@@ -23,8 +23,9 @@ enum class Loader : uint8_t {
   kLabels,      // a labels.txt
   kTagger,      // a labels.txt and a weights.safetensors
   kClassifier,  // the same
+  kCache,       // a cache.json
 };
-inline constexpr int kLoaders = 10;
+inline constexpr int kLoaders = 11;
 
 // The files of Loader::kModel. The input contains the length of the vocabulary
 // (4 bytes, little-endian), the vocabulary, then ngram.bin.

@@ -18,6 +18,7 @@
 #include "lm/v1/language_model.pb.h"
 #include "model_store/manifest.h"
 #include "model_store/self_test.h"
+#include "models/cache/cache_file.h"
 #include "models/neural/pooling.h"
 #include "models/neural/tensor_file.h"
 #include "models/ngram/compact/value_trie_builder.h"
@@ -33,6 +34,7 @@
 #include "tests/testing/neural_models.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
+#include "tests/testing/torch_writer.h"
 #include "text_io/encoder.h"
 #include "text_io/text_format.h"
 #include "trainer/ngram/arpa.h"
@@ -87,6 +89,19 @@ void AddLoaderSeeds(const Seeds& seeds) {
       LoaderSeed(
           Loader::kReranker,
           ToJson((*FuzzStore().served()->GetReranker("mt"))->reranker())));
+  const Cache continuous = {
+      .kind = CacheKind::kContinuous, .weight = 0.2, .theta = 0.3};
+  const Cache bigrams = {
+      .kind = CacheKind::kNgram, .weight = 0.1, .order = 2, .decay = 0.9};
+  CacheOptions caches = {.history = 7, .caches = {continuous}};
+  seeds.Add("cache-continuous",
+            LoaderSeed(Loader::kCache,
+                       MakeCacheFile({"recurrent", "lstm@1", caches})));
+  caches.caches = {bigrams, continuous, bigrams};
+  caches.keys = Precision::kBf16;
+  seeds.Add("cache-all",
+            LoaderSeed(Loader::kCache,
+                       MakeCacheFile({"recurrent", "lstm@1", caches})));
   for (const char* name : {"tiny", "tiny@1", "tiny@prod"}) {
     seeds.Add(absl::StrCat("name-", name),
               LoaderSeed(Loader::kModelName, name));
@@ -476,6 +491,34 @@ void AddTensorSeeds(const Seeds& seeds) {
 }
 
 // A connection with one call, in the form of http2_guard_fuzzer.
+void AddTorchSeeds(const Seeds& seeds) {
+  const TestModel network = FuzzNetwork();
+  const std::string& bytes = network.files.at(std::string(kWeightsFile));
+  const auto file = TensorFile::Parse(bytes);
+  RequireOk(file.status(), "the fuzzers' network can be read");
+  const auto add = [&](const char* name, char what, absl::string_view rest) {
+    seeds.Add(name, absl::StrCat(std::string(1, what), rest));
+  };
+  add("file", 0, MakeTorchFile(file->tensors()));
+  add("checkpoint", 0, MakeTorchFile(file->tensors(), "model"));
+  PickleWriter tensors, words, vocab;
+  tensors.Raw("}(").String("a").Tensor("FloatStorage", "1", 6, 0, {2, 3},
+                                       {3, 1});
+  tensors.String("b").Tensor("HalfStorage", "2", 24, 1, {4, 2}, {1, 4});
+  tensors.Global("torch._utils", "_rebuild_parameter").String("c");
+  add("pickle-unfinished", 1, tensors.Raw("u").Finish());
+  words.Raw("](").String("a").String("b").Raw("e");
+  add("pickle-words", 1, words.Finish());
+  vocab.Global("torchtext.vocab", "Vocab").Raw(")\x81}(").String("itos");
+  add("pickle-vocab", 1, vocab.Raw("]").String("a").Raw("aub").Finish());
+  add("names", 2,
+      "prefix = a.\nencoder.weight = b | c\nrnn.weight_hh_l{L} = d.{L}\n"
+      "ignore = e # f\n");
+  add("json-list", 3, "[\"a\", \"b\"]");
+  add("json-map", 3, "{\"a\": 0, \"b\": 1}");
+  add("fairseq", 3, "the 9\ncat 3 #fairseq:overwrite\n");
+}
+
 void AddHttp2Seeds(const Seeds& seeds) {
   const auto part = [](char sender, const std::string& bytes) {
     return std::string{sender, static_cast<char>(bytes.size())} + bytes;
@@ -673,6 +716,7 @@ int main(int argc, char** argv) {
   lmserve::AddRequestSeeds(Seeds(argv[1], "request_fuzzer"));
   lmserve::AddDecodeSeeds(Seeds(argv[1], "decode_fuzzer"));
   lmserve::AddTensorSeeds(Seeds(argv[1], "tensor_fuzzer"));
+  lmserve::AddTorchSeeds(Seeds(argv[1], "torch_fuzzer"));
   lmserve::AddHttp2Seeds(Seeds(argv[1], "http2_guard_fuzzer"));
   lmserve::AddHttpSeeds(Seeds(argv[1], "http_fuzzer"));
   lmserve::AddOpenAiSeeds(Seeds(argv[1], "openai_fuzzer"));

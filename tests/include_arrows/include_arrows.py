@@ -18,16 +18,18 @@ import tempfile
 ARROWS = {
     # The mathematics: interfaces and vocabulary, the families of models, the
     # search that uses them. The factory creates a model of any family; a
-    # mixture creates its members by the factory.
+    # mixture and a model with caches create their members by the factory.
     "models": [],
     "models/ngram": ["models"],
     "models/ngram/fast": ["models", "models/ngram"],
     "models/ngram/compact": ["models", "models/ngram"],
     "models/neural": ["models"],
     "models/mixture": ["models", "models/model_factory"],
+    "models/cache": ["models", "models/neural/kernels",
+                     "models/neural/weight_matrix", "models/mixture"],
     "models/search": ["models", "models/neural/kernels"],
     "models/model_factory": ["models", "models/ngram/", "models/neural",
-                             "models/mixture"],
+                             "models/mixture", "models/cache"],
 
     # Versions of models on disk and in memory.
     "model_store": ["models", "models/model_factory"],

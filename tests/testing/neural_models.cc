@@ -11,6 +11,7 @@
 #include "models/neural/network_weights.h"
 #include "models/neural/recurrent_bidirectional_model.h"
 #include "text_io/line_reader.h"
+#include "trainer/neural/load_network.h"
 #include "trainer/neural/publish_network.h"
 #include "trainer/text/corpus.h"
 
@@ -120,30 +121,14 @@ RecurrentNetworkOptions SmallNetwork() {
   return options;
 }
 
-// Returns the numbers of a tensor of the file as floats.
-std::vector<float> ReadParameter(const TensorFile& file,
-                                 const ParameterLayout::Parameter& p) {
-  if (!p.is_matrix) return ReadVector(file, p.name, p.rows).value();
-  const WeightMatrix matrix = ReadMatrix(file, p.name, p.rows, p.cols).value();
-  std::vector<float> numbers(p.size());
-  for (size_t r = 0; r < p.rows; ++r) {
-    matrix.CopyRow(r, numbers.data() + r * p.cols);
-  }
-  return numbers;
-}
-
 // Returns the parameters of a network with the weights of a file.
-std::vector<double> ReadParameters(
+std::vector<double> StoredParameters(
     const ParameterLayout& layout,
     const std::map<std::string, std::string>& files) {
   const TensorFile file =
       TensorFile::Parse(files.at(std::string(kWeightsFile))).value();
-  std::vector<double> values;
-  for (const ParameterLayout::Parameter& p : layout.parameters()) {
-    const std::vector<float> numbers = ReadParameter(file, p);
-    values.insert(values.end(), numbers.begin(), numbers.end());
-  }
-  return values;
+  const std::vector<float> values = ReadParameters(file, layout).value();
+  return {values.begin(), values.end()};
 }
 
 // Sets the options that depend on the vocabulary and the labels.
@@ -231,7 +216,7 @@ NaiveLabeler::NaiveLabeler(std::unique_ptr<Network<double>> network,
                            const std::map<std::string, std::string>& files,
                            std::shared_ptr<Spellings> spellings)
     : network_(std::move(network)),
-      values_(ReadParameters(network_->layout(), files)),
+      values_(StoredParameters(network_->layout(), files)),
       spellings_(std::move(spellings)) {}
 
 NaiveLabeler NaiveLabeler::Tagger(const LabelingTestModel& served,
@@ -417,7 +402,7 @@ NaiveNetwork::NaiveNetwork(std::unique_ptr<Network<double>> network,
                            const std::map<std::string, std::string>& files,
                            size_t window)
     : network_(std::move(network)),
-      values_(ReadParameters(network_->layout(), files)),
+      values_(StoredParameters(network_->layout(), files)),
       window_(window) {}
 
 double NaiveNetwork::LogProbability(absl::Span<const WordId> history,

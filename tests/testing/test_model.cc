@@ -4,6 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "models/cache/cache_file.h"
+#include "models/cache/cache_model.h"
+#include "models/mixture/member_files.h"
 #include "models/mixture/mixture_file.h"
 #include "models/mixture/mixture_model.h"
 #include "models/model_factory.h"
@@ -81,6 +84,21 @@ TestModel MixtureTestModel(std::vector<TestModel> members,
   }
   test.files[std::string(kMixtureFile)] = MakeMixtureFile(entries);
   test.model = MixtureModel::Create(std::move(parts)).value();
+  return test;
+}
+
+TestModel CacheTestModel(TestModel member, const CacheOptions& options) {
+  TestModel test;
+  test.family = std::string(kCacheFamily);
+  test.files[std::string(kCacheFile)] =
+      MakeCacheFile({member.family, "m@0", options});
+  test.files.insert(member.files.extract(std::string(kVocabularyFile)));
+  while (!member.files.empty()) {
+    auto file = member.files.extract(member.files.begin());
+    file.key() = MemberFileName(0, file.key());
+    test.files.insert(std::move(file));
+  }
+  test.model = CacheModel::Create(std::move(member.model), options).value();
   return test;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/cache/cache_options.h"
 #include "models/language_model.h"
 #include "models/model_files.h"
 #include "tests/testing/ngram_models.h"
@@ -39,6 +40,9 @@ TestModel ValueTestModel(const TableModel& model, int quantize_bits);
 // must sum to 1.
 TestModel MixtureTestModel(std::vector<TestModel> members,
                            const std::vector<double>& weights);
+
+// Creates a model with caches. Aborts the test program on an error.
+TestModel CacheTestModel(TestModel member, const CacheOptions& options);
 
 }  // namespace lmserve
 

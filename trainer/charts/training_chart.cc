@@ -11,8 +11,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "trainer/charts/chart_frame.h"
 #include "trainer/charts/chart_panel.h"
-#include "trainer/charts/chart_text.h"
 
 namespace lmserve {
 namespace {
@@ -27,7 +27,6 @@ constexpr double kLegendLeft = 698, kLegendWidth = 188;
 constexpr double kTop = 86;  // of the first plot
 constexpr double kGap = 28;  // between plots, with the title
 constexpr double kLossHeight = 120, kRateHeight = 74, kGradientHeight = 166;
-constexpr size_t kMostLetters = 70;    // per title
 constexpr size_t kMostTicks = 10;      // of the words axis
 constexpr double kMarkDistance = 24;   // minimum between marks of epochs
 constexpr double kLabelDistance = 34;  // minimum between their numbers
@@ -233,12 +232,6 @@ ChartColumn ColumnOf(const ChartAxis& axis, absl::Span<const Epoch> epochs) {
   return column;
 }
 
-std::string Text(double x, double y, absl::string_view style,
-                 absl::string_view text) {
-  return absl::StrFormat("<text x=\"%.1f\" y=\"%.1f\" %s>%s</text>\n", x, y,
-                         style, XmlText(text, kMostLetters));
-}
-
 // Draws the two rows of labels below the plots: the numbers of words, and the
 // epochs, each in the middle of its words.
 std::string DrawWords(double y, const ChartAxis& axis,
@@ -248,32 +241,19 @@ std::string DrawWords(double y, const ChartAxis& axis,
   const auto x = [&](double words) {
     return kLeft + axis.Position(words) * kPlotWidth;
   };
-  std::string svg = Text(kLeft - 16, y, kName, "words");
+  std::string svg = DrawChartText(kLeft - 16, y, kName, "words");
   for (const ChartTick& tick : axis.Ticks(kMostTicks)) {
-    absl::StrAppend(&svg,
-                    Text(x(tick.value), y, kLabel, ShortCount(tick.value)));
+    absl::StrAppend(
+        &svg, DrawChartText(x(tick.value), y, kLabel, ShortCount(tick.value)));
   }
   y += kRowDistance;
-  absl::StrAppend(&svg, Text(kLeft - 16, y, kName, "epoch"));
+  absl::StrAppend(&svg, DrawChartText(kLeft - 16, y, kName, "epoch"));
   for (const Epoch& epoch : EpochsApart(kLabelDistance, epochs, axis)) {
     const double middle = (x(epoch.begin) + x(epoch.end)) / 2;
-    absl::StrAppend(&svg, Text(middle, y, kLabel, absl::StrCat(epoch.number)));
+    absl::StrAppend(
+        &svg, DrawChartText(middle, y, kLabel, absl::StrCat(epoch.number)));
   }
   return svg;
-}
-
-std::string DrawHead(absl::string_view title, Records records) {
-  return absl::StrCat(
-      absl::StrFormat(
-          "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-          "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" "
-          "height=\"%d\" viewBox=\"0 0 %d %d\" font-size=\"11\" fill=\"#222\" "
-          "font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\">\n"
-          "<title>%s</title>\n"
-          "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n",
-          kWidth, kHeight, kWidth, kHeight, XmlText(title), kWidth, kHeight),
-      Text(kLeft, 32, "font-size=\"17\" font-weight=\"bold\"", title),
-      Text(kLeft, 52, "font-size=\"12\" fill=\"#666\"", Subtitle(records)));
 }
 
 }  // namespace
@@ -282,7 +262,8 @@ std::string DrawTrainingChart(absl::string_view title, Records records) {
   const std::vector<Epoch> epochs = EpochsOf(records);
   const ChartAxis axis = WordsAxis(records);
   const ChartColumn column = ColumnOf(axis, epochs);
-  std::string svg = DrawHead(title, records);
+  std::string svg =
+      DrawChartHead(title, Subtitle(records), kWidth, kHeight, kLeft);
   double top = kTop;
   for (const ChartPanel& panel : {LossPanel(records), PerplexityPanel(records),
                                   RatePanel(records), GradientPanel(records)}) {

@@ -15,6 +15,7 @@ using CommandAction = std::function<absl::Status()>;
 // Each function adds one command to lm_trainer. Parsing a command line that
 // names the command sets *action; main() then runs it.
 void AddAliasCommand(cli::App& app, CommandAction* action);
+void AddCacheCommand(cli::App& app, CommandAction* action);
 void AddClassifierCommand(cli::App& app, CommandAction* action);
 void AddConvertCommand(cli::App& app, CommandAction* action);
 void AddDemoCorpusCommand(cli::App& app, CommandAction* action);
@@ -24,6 +25,7 @@ void AddEvaluateTranslationsCommand(cli::App& app, CommandAction* action);
 void AddExportArpaCommand(cli::App& app, CommandAction* action);
 void AddExportCountsCommand(cli::App& app, CommandAction* action);
 void AddGenerateCorpusCommand(cli::App& app, CommandAction* action);
+void AddGradientsCommand(cli::App& app, CommandAction* action);
 void AddImportArpaCommand(cli::App& app, CommandAction* action);
 void AddImportKenlmCommand(cli::App& app, CommandAction* action);
 void AddImportTorchCommand(cli::App& app, CommandAction* action);

@@ -17,7 +17,7 @@
 #include "models/model_factory.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
-#include "trainer/commands/load_version.h"
+#include "trainer/commands/member_version.h"
 #include "trainer/commands/member_weights.h"
 #include "trainer/evaluation/evaluate.h"
 #include "trainer/text/corpus.h"
@@ -37,23 +37,12 @@ struct MixtureOptions {
   bool json = false;
 };
 
-std::string FullName(const LoadedVersion& loaded) {
-  return VersionName(loaded.name(), loaded.version());
-}
-
 absl::StatusOr<std::vector<ModelHandle>> LoadMembers(
     const MixtureOptions& options) {
   std::vector<ModelHandle> members;
   for (const std::string& spec : options.members.members) {
-    absl::StatusOr<ModelHandle> handle =
-        LoadModelVersion(options.target.store, spec);
+    absl::StatusOr<ModelHandle> handle = LoadMember(options.target.store, spec);
     if (!handle.ok()) return handle.status();
-    if ((*handle)->model().kind() != ModelKind::kLeftToRight) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "member ", FullName(**handle), ": expected a model that predicts ",
-          "words from left to right, found the family ",
-          (*handle)->manifest().family()));
-    }
     members.push_back(*std::move(handle));
     const LoadedVersion &first = *members.front(), &last = *members.back();
     const absl::Status same =
@@ -134,10 +123,7 @@ absl::StatusOr<uint64_t> PublishMixture(const MixtureOptions& options,
   for (size_t m = 0; m < members.size(); ++m) {
     entries.push_back({members[m]->manifest().family(), result.fit.weights[m],
                        result.names[m]});
-    for (const auto& [name, bytes] : members[m]->files()) {
-      if (name == kVocabularyFile || name == kSelfTestFile) continue;
-      version.files[MemberFileName(m, name)] = bytes;
-    }
+    AddMemberFiles(m, *members[m], &version);
   }
   const std::string json = MakeMixtureFile(entries);
   version.files[std::string(kMixtureFile)] = json;

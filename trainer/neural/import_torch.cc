@@ -2,20 +2,27 @@
 #include "trainer/neural/import_torch.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "models/model_factory.h"
 #include "models/neural/network_weights.h"
+#include "models/neural/recurrent_layer.h"
 #include "models/neural/tensor_file.h"
+#include "trainer/neural/torch_file.h"
+#include "trainer/neural/zip_archive.h"
 #include "trainer/text/quoted.h"
 
 namespace lmserve {
 namespace {
+
+constexpr absl::string_view kDefaultPreset = "word_language_model";
 
 // Returns the vocabulary with the module's markers replaced by <unk> and </s>,
 // and with <s> as the last word if it is missing.
@@ -43,167 +50,302 @@ absl::StatusOr<Vocabulary> MakeVocabulary(std::vector<std::string> names,
   return Vocabulary::Create(words);
 }
 
-constexpr absl::string_view kLayerPrefix = "rnn.";
-
-bool IsNetworkTensor(absl::string_view name) {
-  return absl::StartsWith(name, kLayerPrefix) || name == kEmbeddingTensor ||
-         name == kOutputTensor || name == kOutputBiasTensor;
-}
-
-// Whether a tensor has one row per word.
-bool IsByWord(absl::string_view name) {
-  return !absl::StartsWith(name, kLayerPrefix);
-}
-
-absl::Status UnusedTensor(absl::string_view name) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "tensor ", Quoted(name), ": expected ", kEmbeddingTensor, ", ",
-      kOutputTensor, ", ", kOutputBiasTensor, " or a tensor of ", kLayerPrefix,
-      "*; without this one the network would be another one"));
-}
-
-// Returns the tensors of the network by name, with those for which the metadata
-// names another tensor.
+// Returns tensors under the names of this project, without those to ignore.
 absl::StatusOr<TensorFile::Tensors> NetworkTensors(
-    const TensorFile& file, const TorchOptions& options) {
-  TensorFile::Tensors tensors;
-  for (const auto& [name, tensor] : file.tensors()) {
-    const auto& ignored = options.ignored;
-    if (std::find(ignored.begin(), ignored.end(), name) != ignored.end()) {
-      continue;
-    }
-    if (!IsNetworkTensor(name)) return UnusedTensor(name);
-    tensors.emplace(name, tensor);
-  }
-  for (const auto& [name, kept] : file.metadata()) {
-    const auto found = file.tensors().find(kept);
-    if (found == file.tensors().end() || file.tensors().contains(name)) {
-      continue;
-    }
-    const auto& ignored = options.ignored;
-    if (std::find(ignored.begin(), ignored.end(), name) != ignored.end()) {
-      continue;
-    }
-    if (!IsNetworkTensor(name)) return UnusedTensor(name);
-    tensors.emplace(name, found->second);
-  }
+    TensorFile::Tensors tensors, const TorchOptions& options) {
+  for (const std::string& name : options.ignored) tensors.erase(name);
+  const absl::StatusOr<TensorNames> names =
+      options.names == nullptr ? TensorNames::Preset(kDefaultPreset)
+                               : *options.names;
+  if (!names.ok()) return names.status();
+  absl::StatusOr<TensorFile::Tensors> renamed = names->Rename(tensors);
+  if (!renamed.ok()) return renamed;
   // Either name of a tied tensor; the model reads the first one as both.
-  const auto output = tensors.find(kOutputTensor);
-  if (!tensors.contains(kEmbeddingTensor) && output != tensors.end()) {
-    tensors.emplace(kEmbeddingTensor, output->second);
-    tensors.erase(output);
+  const auto output = renamed->find(kOutputTensor);
+  if (!renamed->contains(kEmbeddingTensor) && output != renamed->end()) {
+    renamed->emplace(kEmbeddingTensor, output->second);
+    renamed->erase(output);
   }
-  return tensors;
+  return renamed;
 }
 
-// Copies the tensors of the network and adds rows for added words.
+// Returns the tensors of a safetensors file, with those for which the metadata
+// names another tensor.
+absl::StatusOr<TorchTensors> ReadSafetensors(absl::string_view bytes) {
+  const absl::StatusOr<TensorFile> file = TensorFile::Parse(bytes);
+  if (!file.ok()) return file.status();
+  TorchTensors read = {file->tensors(), {}};
+  for (const auto& [name, kept] : file->metadata()) {
+    const auto found = file->tensors().find(kept);
+    if (found != file->tensors().end()) {
+      read.tensors.emplace(name, found->second);
+    }
+  }
+  return read;
+}
+
+absl::StatusOr<TorchTensors> ReadTensors(absl::string_view bytes,
+                                         const TorchOptions& options) {
+  if (ZipArchive::Matches(bytes)) {
+    const absl::StatusOr<TorchFile> file = TorchFile::Parse(bytes);
+    if (!file.ok()) return file.status();
+    return file->StateDict(options.state_dict);
+  }
+  if (absl::StartsWith(bytes, "\x80\x02\x8a\x0a")) {
+    return absl::InvalidArgumentError(
+        "expected safetensors or a file of torch.save() of PyTorch 1.6 or "
+        "later, found one of an earlier PyTorch; load it and save it again");
+  }
+  if (!options.state_dict.empty()) {
+    return absl::InvalidArgumentError(
+        "--state-dict: expected a file of torch.save(), found another one");
+  }
+  return ReadSafetensors(bytes);
+}
+
+// A tensor as floats, row-major.
+struct Array {
+  std::vector<int64_t> shape;
+  std::vector<float> values;
+};
+
+// Makes the tensors of the network of those of the module: adds rows for added
+// words, folds projections into the matrices that read them, and adds biases.
 class Importer {
  public:
-  Importer(const TensorFile::Tensors& tensors, const Vocabulary& vocabulary,
-           size_t words)
-      : tensors_(tensors), vocabulary_(vocabulary), words_(words) {
-    // writer_ has views of the elements: each tensor and each bias.
-    arrays_.reserve(2 * tensors.size() + 1);
-  }
+  Importer(const Vocabulary& vocabulary, size_t words, WordId start)
+      : vocabulary_(vocabulary), words_(words), start_(start) {}
 
-  absl::Status AddAll() {
-    for (const auto& [name, tensor] : tensors_) {
-      if (absl::Status status = Add(name, tensor); !status.ok()) return status;
-    }
-    return absl::OkStatus();
-  }
-
-  std::string Finish(const TorchOptions& options) {
-    AddMissingBiases();
-    writer_.SetMetadata(kNonlinearityKey, ActivationName(options.activation));
-    return writer_.Finish();
-  }
-
- private:
   absl::Status Add(const std::string& name, const TensorView& tensor) {
     if (!IsFloatType(tensor.type)) {
       return absl::InvalidArgumentError(
           absl::StrCat("tensor ", Quoted(name), ": expected floats, found ",
                        TensorTypeName(tensor.type)));
     }
-    std::vector<float>& values = arrays_.emplace_back(tensor.size());
-    CopyFloats(tensor, absl::MakeSpan(values));
-    std::vector<int64_t> shape = tensor.shape;
-    if (IsByWord(name)) {
-      absl::Status status = AddRows(name, &shape, &values);
+    Array array = {tensor.shape, std::vector<float>(tensor.size())};
+    CopyFloats(tensor, absl::MakeSpan(array.values));
+    const bool is_by_word = name == kEmbeddingTensor || name == kOutputTensor ||
+                            name == kOutputBiasTensor;
+    if (is_by_word) {
+      absl::Status status = AddRows(name, &array);
       if (!status.ok()) return status;
     }
-    writer_.AddFloats(name, std::move(shape), values);
+    arrays_[name] = std::move(array);
     return absl::OkStatus();
   }
 
+  // Replaces every W that reads a projection h = W_hr m by W W_hr.
+  absl::Status FoldProjections() {
+    for (size_t layer = 0; Has(LayerTensor("weight_hh", layer, false));
+         ++layer) {
+      absl::Status status = FoldProjection(layer);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  // Adds biases of 0 where a layer has none, and where the output has none.
   void AddMissingBiases() {
-    if (!tensors_.contains(kOutputBiasTensor)) {
-      AddZeros(std::string(kOutputBiasTensor), vocabulary_.size());
+    std::map<std::string, Array> missing;
+    if (!Has(std::string(kOutputBiasTensor))) {
+      const std::vector<float> zeros(vocabulary_.size());
+      missing[std::string(kOutputBiasTensor)] = {{vocabulary_.size()}, zeros};
     }
-    constexpr absl::string_view kBias = "rnn.bias_", kWeight = "rnn.weight_";
-    for (const auto& [name, tensor] : tensors_) {
-      if (absl::StartsWith(name, kBias)) return;  // bias=True
-    }
-    for (const auto& [name, tensor] : tensors_) {
-      absl::string_view place = name;
-      if (!absl::ConsumePrefix(&place, kWeight) || tensor.shape.empty()) {
-        continue;
+    for (size_t layer = 0; Has(LayerTensor("weight_hh", layer, false));
+         ++layer) {
+      for (bool reverse : {false, true}) {
+        const auto weights =
+            arrays_.find(LayerTensor("weight_hh", layer, reverse));
+        if (weights == arrays_.end() || weights->second.shape.empty()) continue;
+        const std::string ih = LayerTensor("bias_ih", layer, reverse);
+        const std::string hh = LayerTensor("bias_hh", layer, reverse);
+        if (Has(ih) || Has(hh)) continue;  // PyTorch makes both or none.
+        const std::vector<float> zeros(weights->second.shape[0]);
+        missing[ih] = missing[hh] = {{weights->second.shape[0]}, zeros};
       }
-      AddZeros(absl::StrCat(kBias, place), tensor.shape[0]);
     }
+    arrays_.merge(missing);
   }
 
-  void AddZeros(const std::string& name, size_t size) {
-    const std::vector<float>& zeros = arrays_.emplace_back(size);
-    writer_.AddFloats(name, {static_cast<int64_t>(size)}, zeros);
+  std::string Finish(const TorchOptions& options) const {
+    TensorFileWriter writer;
+    for (const auto& [name, array] : arrays_) {
+      writer.AddFloats(name, array.shape, array.values);
+    }
+    writer.SetMetadata(kNonlinearityKey, ActivationName(options.activation));
+    return writer.Finish();
   }
 
-  absl::Status AddRows(const std::string& name, std::vector<int64_t>* shape,
-                       std::vector<float>* values) const {
-    if (shape->empty() || (*shape)[0] != static_cast<int64_t>(words_)) {
+ private:
+  bool Has(const std::string& name) const { return arrays_.contains(name); }
+
+  // Appends the row of </s> for each word that the module does not have, and
+  // gives <s> the embedding of the word that the module starts with.
+  absl::Status AddRows(const std::string& name, Array* array) const {
+    std::vector<int64_t>& shape = array->shape;
+    if (shape.empty() || shape[0] != static_cast<int64_t>(words_)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "tensor ", Quoted(name), ": expected a row for each of the ", words_,
-          " words of the vocabulary, found ",
-          shape->empty() ? 0 : (*shape)[0]));
+          " words of the vocabulary, found ", shape.empty() ? 0 : shape[0]));
     }
-    const size_t width = values->size() / words_;
-    const size_t end = vocabulary_.end_sentence() * width;
-    for (; (*shape)[0] < static_cast<int64_t>(vocabulary_.size());
-         ++(*shape)[0]) {
-      values->resize(values->size() + width);
-      std::copy_n(values->begin() + end, width, values->end() - width);
+    const size_t width = array->values.size() / words_;
+    const auto row = [&](WordId word) {
+      return array->values.begin() + word * width;
+    };
+    for (; shape[0] < static_cast<int64_t>(vocabulary_.size()); ++shape[0]) {
+      array->values.resize(array->values.size() + width);
+      std::copy_n(row(vocabulary_.end_sentence()), width,
+                  array->values.end() - width);
+    }
+    if (name == kEmbeddingTensor) {
+      const std::vector<float> start(row(start_), row(start_) + width);
+      std::copy(start.begin(), start.end(), row(vocabulary_.begin_sentence()));
     }
     return absl::OkStatus();
   }
 
-  const TensorFile::Tensors& tensors_;
+  // Returns a matrix with `cols` columns, where 0 means any number.
+  absl::StatusOr<const Array*> Matrix(const std::string& name,
+                                      int64_t cols) const {
+    const auto found = arrays_.find(name);
+    if (found == arrays_.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor ", Quoted(name), ": expected one, found none"));
+    }
+    const Array& array = found->second;
+    if (array.shape.size() == 2 && (cols == 0 || array.shape[1] == cols)) {
+      return &array;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor ", Quoted(name), ": expected a matrix",
+        cols == 0 ? std::string() : absl::StrCat(" of ", cols, " columns"),
+        ", found [", absl::StrJoin(array.shape, ", "), "]"));
+  }
+
+  absl::Status FoldProjection(size_t layer) {
+    const bool both = Has(LayerTensor("weight_hh", layer, true));
+    std::vector<const Array*> projections;
+    std::vector<std::string> names;
+    for (int reverse = 0; reverse <= (both ? 1 : 0); ++reverse) {
+      names.push_back(LayerTensor("weight_hr", layer, reverse == 1));
+      if (!Has(names[0])) {
+        if (!Has(names.back())) continue;
+        return absl::InvalidArgumentError(absl::StrCat(
+            "tensor ", Quoted(names.back()), ": expected one in both ",
+            "directions or in none, found one in one direction"));
+      }
+      const absl::StatusOr<const Array*> projection =
+          Matrix(names.back(), /*cols=*/0);
+      if (!projection.ok()) return projection.status();
+      projections.push_back(*projection);
+    }
+    if (projections.empty()) return absl::OkStatus();
+    for (size_t d = 0; d < projections.size(); ++d) {
+      const std::string name = LayerTensor("weight_hh", layer, d == 1);
+      absl::Status status = Fold(name, {projections[d]});
+      if (!status.ok()) return status;
+      const int64_t gates = GateCount(Cell::kLstm);
+      if (arrays_[name].shape[0] != gates * projections[d]->shape[1]) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "tensor ", Quoted(names[d]), ": expected a projection of an LSTM ",
+            "of ", arrays_[name].shape[0] / gates, " units, found one of ",
+            projections[d]->shape[1]));
+      }
+    }
+    const bool is_last = !Has(LayerTensor("weight_hh", layer + 1, false));
+    if (is_last && !Has(std::string(kOutputTensor))) {  // tied
+      const absl::StatusOr<const Array*> tied =
+          Matrix(std::string(kEmbeddingTensor), 0);
+      if (!tied.ok()) return tied.status();
+      arrays_[std::string(kOutputTensor)] = **tied;
+    }
+    for (bool reverse : {false, true}) {
+      const std::string reader =
+          is_last ? std::string(kOutputTensor)
+                  : LayerTensor("weight_ih", layer + 1, reverse);
+      if (reverse && (is_last || !Has(reader))) break;
+      absl::Status status = Fold(reader, projections);
+      if (!status.ok()) return status;
+    }
+    for (const std::string& name : names) arrays_.erase(name);
+    return absl::OkStatus();
+  }
+
+  // Replaces W = [W_1 W_2 ...] by [W_1 P_1, W_2 P_2, ...].
+  absl::Status Fold(const std::string& name,
+                    const std::vector<const Array*>& projections) {
+    int64_t inputs = 0, outputs = 0;
+    for (const Array* projection : projections) {
+      inputs += projection->shape[0];
+      outputs += projection->shape[1];
+    }
+    const absl::StatusOr<const Array*> old = Matrix(name, inputs);
+    if (!old.ok()) return old.status();
+    Array folded = {{(*old)->shape[0], outputs}, {}};
+    std::vector<double> sums;
+    for (int64_t r = 0; r < folded.shape[0]; ++r) {
+      const float* from = (*old)->values.data() + r * inputs;
+      for (const Array* projection : projections) {
+        const int64_t units = projection->shape[1];
+        sums.assign(units, 0);
+        const float* row = projection->values.data();
+        for (int64_t p = 0; p < projection->shape[0]; ++p, row += units) {
+          for (int64_t k = 0; k < units; ++k) {
+            sums[k] += double{from[p]} * row[k];
+          }
+        }
+        from += projection->shape[0];
+        for (double sum : sums) {
+          folded.values.push_back(static_cast<float>(sum));
+        }
+      }
+    }
+    arrays_[name] = std::move(folded);
+    return absl::OkStatus();
+  }
+
   const Vocabulary& vocabulary_;
   const size_t words_;  // number of words in the vocabulary file
-  std::vector<std::vector<float>> arrays_;
-  TensorFileWriter writer_;
+  const WordId start_;
+  std::map<std::string, Array> arrays_;
 };
-
-}  // namespace
-
-namespace {
 
 absl::Status In(absl::string_view file, const absl::Status& status) {
   return absl::Status(status.code(),
                       absl::StrCat(file, ": ", status.message()));
 }
 
-absl::StatusOr<TorchModel> ImportTensors(absl::string_view safetensors,
+// Returns the word whose embedding <s> gets.
+absl::StatusOr<WordId> StartOf(const Vocabulary& vocabulary, bool has_begin,
+                               const TorchOptions& options) {
+  if (options.start.empty()) {
+    return has_begin ? vocabulary.begin_sentence() : vocabulary.end_sentence();
+  }
+  const absl::string_view start =
+      options.start == options.end ? kEndSentence : options.start;
+  if (vocabulary.Contains(start)) return vocabulary.Find(start);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "expected the word ", Quoted(start), " that starts a text, found none"));
+}
+
+absl::StatusOr<TorchModel> ImportTensors(absl::string_view bytes,
                                          Vocabulary vocabulary,
-                                         size_t word_count,
+                                         size_t word_count, WordId start,
                                          const TorchOptions& options) {
-  const absl::StatusOr<TensorFile> file = TensorFile::Parse(safetensors);
-  if (!file.ok()) return file.status();
+  absl::StatusOr<TorchTensors> read = ReadTensors(bytes, options);
+  if (!read.ok()) return read.status();
   const absl::StatusOr<TensorFile::Tensors> tensors =
-      NetworkTensors(*file, options);
+      NetworkTensors(std::move(read->tensors), options);
   if (!tensors.ok()) return tensors.status();
-  Importer importer(*tensors, vocabulary, word_count);
-  if (absl::Status status = importer.AddAll(); !status.ok()) return status;
+  Importer importer(vocabulary, word_count, start);
+  for (const auto& [name, tensor] : *tensors) {
+    absl::Status status = importer.Add(name, tensor);
+    if (!status.ok()) return status;
+  }
+  if (absl::Status status = importer.FoldProjections(); !status.ok()) {
+    return status;
+  }
+  importer.AddMissingBiases();
   std::string weights = importer.Finish(options);
   const bool bidirectional =
       tensors->contains(LayerTensor("weight_hh", 0, true));
@@ -217,7 +359,7 @@ absl::StatusOr<TorchModel> ImportTensors(absl::string_view safetensors,
 
 }  // namespace
 
-absl::StatusOr<TorchModel> ImportTorch(absl::string_view safetensors,
+absl::StatusOr<TorchModel> ImportTorch(absl::string_view bytes,
                                        std::vector<std::string> words,
                                        const TorchOptions& options,
                                        absl::string_view file,
@@ -228,8 +370,10 @@ absl::StatusOr<TorchModel> ImportTorch(absl::string_view safetensors,
   if (!vocabulary.ok()) return In(vocabulary_file, vocabulary.status());
   // Otherwise <s> was added.
   const bool has_begin = vocabulary->size() == word_count;
+  const absl::StatusOr<WordId> start = StartOf(*vocabulary, has_begin, options);
+  if (!start.ok()) return In(vocabulary_file, start.status());
   absl::StatusOr<TorchModel> model =
-      ImportTensors(safetensors, *std::move(vocabulary), word_count, options);
+      ImportTensors(bytes, *std::move(vocabulary), word_count, *start, options);
   if (!model.ok()) return In(file, model.status());
   if (has_begin) {
     model->warnings.push_back(absl::StrCat(

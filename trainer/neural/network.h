@@ -55,6 +55,8 @@ class Network {
   struct Backward {
     T scale;
     T* gradients;  // array with the layout; dE/d(parameter) is added to it
+    // Set to dE/d(state) if it is not null. Only for recurrent networks.
+    typename RecurrentStack<T>::StateGradients* states = nullptr;
   };
 
   // Returns the loss: the sum of -ln P over the targets, in nats. Applies no

@@ -65,8 +65,8 @@ class RecurrentNetwork final : public Network<T> {
         backward->gradients,
         {{dx.data(), rows, stack_.outputs()}}};
     const double loss = loss_.Run(values, {x}, batch.targets, &gradients);
-    const std::vector<T>& d_embedded =
-        stack_.Backward(values, std::move(dx), nullptr, backward->gradients);
+    const std::vector<T>& d_embedded = stack_.Backward(
+        values, std::move(dx), nullptr, backward->gradients, backward->states);
     AddEmbeddingGradient<T>(batch.inputs, d_embedded.data(),
                             layout_.View(backward->gradients, embedding_));
     return loss;

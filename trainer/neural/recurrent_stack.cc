@@ -213,14 +213,19 @@ void RecurrentStack<T>::Step(Run& run, size_t step, bool reverse) const {
 template <typename T>
 const std::vector<T>& RecurrentStack<T>::Backward(const T* values,
                                                   std::vector<T> d_output,
-                                                  State* d_state,
-                                                  T* gradients) {
+                                                  State* d_state, T* gradients,
+                                                  StateGradients* states) {
+  if (states != nullptr) {
+    const std::vector<T> zeros(steps_ * streams_ * options_.units);
+    states->h.assign(parameters_.size(), zeros);
+    states->c.assign(has_cell_state() ? parameters_.size() : 0, zeros);
+  }
   dropouts_.back().Backward(d_output.data(), d_output.size());
   for (size_t layer = options_.layers; layer-- > 0;) {
     dx_.assign(steps_ * streams_ * inputs(layer), 0);
     for (size_t d = 0; d < directions(); ++d) {
       BackwardDirection(values, layer, d == 1, d_output, d_state, &dx_,
-                        gradients);
+                        gradients, states);
     }
     dropouts_[layer].Backward(dx_.data(), dx_.size());
     if (layer > 0) d_output.swap(dx_);
@@ -229,11 +234,9 @@ const std::vector<T>& RecurrentStack<T>::Backward(const T* values,
 }
 
 template <typename T>
-void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
-                                          bool reverse,
-                                          const std::vector<T>& d_output,
-                                          State* d_state, std::vector<T>* dx,
-                                          T* gradients) {
+void RecurrentStack<T>::BackwardDirection(
+    const T* values, size_t layer, bool reverse, const std::vector<T>& d_output,
+    State* d_state, std::vector<T>* dx, T* gradients, StateGradients* states) {
   const size_t index = layer * directions() + reverse;
   const Parameters& p = parameters_[index];
   const Run& run = runs_[index];
@@ -259,6 +262,9 @@ void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
       for (size_t k = 0; k < n; ++k) dh[s * n + k] = next_dh[s * n + k] + d[k];
     }
     std::fill(next_dh.begin(), next_dh.end(), T{0});
+    if (states != nullptr) {
+      KeepStateGradients(index, step, reverse, dh.data(), dc.data(), states);
+    }
     StepBackward(run, step, reverse, dh.data(), dc.data(), next_dh.data());
     products_.Gemm(
         Transpose::kNo,
@@ -284,6 +290,28 @@ void RecurrentStack<T>::BackwardDirection(const T* values, size_t layer,
   products_.Gemm(Transpose::kNo, Transpose::kNo, d_in,
                  layout_.View(values, p.weight_ih), 1,
                  {dx->data(), rows, inputs(layer)});
+}
+
+// dh is dE/dh, and dc is dE/dc of the next step.
+template <typename T>
+void RecurrentStack<T>::KeepStateGradients(size_t index, size_t step,
+                                           bool reverse, const T* dh,
+                                           const T* dc,
+                                           StateGradients* states) const {
+  const size_t n = options_.units, block = streams_ * n;
+  std::copy_n(dh, block, states->h[index].data() + step * block);
+  if (!has_cell_state()) return;
+  const Run& run = runs_[index];
+  const T* c = run.c.data() + BlockAfter(step, reverse) * block;
+  for (size_t s = 0; s < streams_; ++s) {
+    // h = o tanh(c), with the gates i, f, g, o.
+    const T* o = run.gates.data() + (step * streams_ + s) * gates() + 3 * n;
+    for (size_t k = 0; k < n; ++k) {
+      const T tanh_c = std::tanh(c[s * n + k]);
+      states->c[index][step * block + s * n + k] =
+          dc[s * n + k] + dh[s * n + k] * o[k] * (1 - tanh_c * tanh_c);
+    }
+  }
 }
 
 template <typename T>

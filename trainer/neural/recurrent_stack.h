@@ -48,6 +48,13 @@ class RecurrentStack {
     std::vector<std::vector<T>> h, c;
   };
 
+  // dE/d(state after each step) of each layer and, within it, each direction,
+  // (steps * streams, units): by h with c constant, and for an LSTM by c, of
+  // which h is a function.
+  struct StateGradients {
+    std::vector<std::vector<T>> h, c;
+  };
+
   // Adds the parameters, under PyTorch's names, to the layout, which must
   // outlive the object.
   RecurrentStack(const RecurrentStackOptions& options, ParameterLayout* layout);
@@ -76,9 +83,10 @@ class RecurrentStack {
   // Returns dE/dx, given dE/d(output), and adds dE/d(parameter) to the
   // gradients. If d_state is not null, it is dE/d(state after the last step)
   // and is set to dE/d(state before the first step). Otherwise the state is a
-  // constant.
+  // constant. If `states` is not null, it is set.
   const std::vector<T>& Backward(const T* values, std::vector<T> d_output,
-                                 State* d_state, T* gradients);
+                                 State* d_state, T* gradients,
+                                 StateGradients* states = nullptr);
 
  private:
   // The parameters of a layer in one direction.
@@ -115,7 +123,10 @@ class RecurrentStack {
   void Step(Run& run, size_t step, bool reverse) const;
   void BackwardDirection(const T* values, size_t layer, bool reverse,
                          const std::vector<T>& d_output, State* d_state,
-                         std::vector<T>* dx, T* gradients);
+                         std::vector<T>* dx, T* gradients,
+                         StateGradients* states);
+  void KeepStateGradients(size_t index, size_t step, bool reverse, const T* dh,
+                          const T* dc, StateGradients* states) const;
   void StepBackward(const Run& run, size_t step, bool reverse, const T* dh,
                     T* dc, T* d_old_h);
 

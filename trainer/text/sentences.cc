@@ -61,22 +61,31 @@ TextScorer::TextScorer(const LanguageModel& model, TextForm form)
 
 std::vector<float> TextScorer::Score(const SentenceBatch& batch) {
   std::vector<float> log_probs(batch.words.size());
+  const auto score = [this](absl::Span<const LanguageModel::Query> queries) {
+    model_.Score(queries);
+  };
+  ScoreBy(batch, score, absl::MakeSpan(log_probs));
+  return log_probs;
+}
+
+void TextScorer::ScoreBy(
+    const SentenceBatch& batch,
+    absl::FunctionRef<void(absl::Span<const LanguageModel::Query>)> score,
+    absl::Span<float> log_probs) {
   std::vector<LanguageModel::Query> queries;
   if (form_ == TextForm::kStream) {
-    queries.push_back(
-        {state_.data(), batch.words, state_.data(), absl::MakeSpan(log_probs)});
+    queries.push_back({state_.data(), batch.words, state_.data(), log_probs});
   } else {
     size_t begin = 0;
     for (size_t end : batch.ends) {
       queries.push_back(
           {state_.data(),
            absl::MakeConstSpan(batch.words).subspan(begin, end - begin),
-           nullptr, absl::MakeSpan(log_probs).subspan(begin, end - begin)});
+           nullptr, log_probs.subspan(begin, end - begin)});
       begin = end;
     }
   }
-  model_.Score(queries);
-  return log_probs;
+  score(queries);
 }
 
 absl::StatusOr<std::vector<WordId>> ReadText(LineReader& lines,

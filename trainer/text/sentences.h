@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "models/language_model.h"
 #include "models/vocabulary.h"
 #include "text_io/line_reader.h"
@@ -73,6 +75,14 @@ class TextScorer {
   // Returns ln P of each word of the next batch. In TextForm::kStream, a batch
   // continues the batch before.
   std::vector<float> Score(const SentenceBatch& batch);
+
+  // Calls score() once with the queries of the next batch, which have the
+  // sentences of the batch in order and log_probs for all words. It must move
+  // the states like LanguageModel::Score().
+  void ScoreBy(
+      const SentenceBatch& batch,
+      absl::FunctionRef<void(absl::Span<const LanguageModel::Query>)> score,
+      absl::Span<float> log_probs);
 
  private:
   const LanguageModel& model_;

@@ -108,7 +108,7 @@ export function contrastingModels(models) {
  * @param {Model[]} models
  */
 export function byReach(models) {
-  const families = ["ngram", "window", "mixture", "recurrent", "bidirectional", "translation", "tagger", "classifier", "reranker"];
+  const families = ["ngram", "window", "mixture", "recurrent", "cache", "bidirectional", "translation", "tagger", "classifier", "reranker"];
   const place = (/** @type {Model} */ model) => families.indexOf(model.info.family) * 10 - rankOfKind(model);
   return [...models].sort((a, b) => place(a) - place(b));
 }

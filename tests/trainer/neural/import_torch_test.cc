@@ -2,7 +2,9 @@
 #include "trainer/neural/import_torch.h"
 
 #include <cmath>
+#include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,10 +13,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "models/model_factory.h"
+#include "models/neural/network_weights.h"
 #include "models/neural/recurrent_model.h"
 #include "models/neural/tensor_file.h"
 #include "tests/testing/shared_data.h"
 #include "text_io/byte_source.h"
+#include "trainer/neural/torch_vocabulary.h"
 
 namespace lmserve {
 namespace {
@@ -215,6 +219,121 @@ TEST(ImportTorch, SharedCases) {
               1e-4);
   EXPECT_NEAR(LogProb(import("save_model_tied.safetensors"), sentence),
               -12.387385, 1e-4);
+}
+
+// Layers may have different widths.
+TEST(ImportTorch, LayersOfDifferentWidths) {
+  StateDict dict;
+  dict.Set("rnn.weight_ih_l0", {12, 4});
+  dict.Set("rnn.weight_hh_l0", {12, 3});
+  dict.Set("rnn.bias_ih_l0", {12});
+  dict.Set("rnn.bias_hh_l0", {12});
+  dict.Set("rnn.weight_ih_l1", {16, 3});
+  dict.Set("rnn.weight_hh_l1", {16, 4});
+  dict.Set("rnn.bias_ih_l1", {16});
+  dict.Set("rnn.bias_hh_l1", {16});
+  EXPECT_LT(LogProb(dict), 0);
+}
+
+TEST(ImportTorch, ProjectionsMustFit) {
+  StateDict dict;
+  dict.Set("rnn.weight_hh_l0", {16, 3});
+  dict.Set("decoder.weight", {5, 3});
+  dict.Set("rnn.weight_hr_l0", {3, 4});
+  EXPECT_LT(LogProb(dict), 0);
+  const auto error = [](const StateDict& wrong) {
+    return std::string(Import(wrong).status().message());
+  };
+  StateDict units = dict;
+  units.Set("rnn.weight_hr_l0", {3, 5});
+  EXPECT_THAT(
+      error(units),
+      HasSubstr("tensor 'rnn.weight_hr_l0': expected a projection of an "
+                "LSTM of 4 units, found one of 5"));
+  StateDict outputs = dict;
+  outputs.Set("rnn.weight_hr_l0", {2, 4});
+  EXPECT_THAT(error(outputs),
+              HasSubstr("tensor 'rnn.weight_hh_l0': expected a matrix of 2 "
+                        "columns, found [16, 3]"));
+  StateDict decoder = dict;
+  decoder.Set("decoder.weight", {5, 4});
+  EXPECT_THAT(error(decoder),
+              HasSubstr("tensor 'decoder.weight': expected a matrix of 3 "
+                        "columns, found [6, 4]"));
+  StateDict vector = dict;
+  vector.Set("rnn.weight_hr_l0", {12});
+  EXPECT_THAT(error(vector),
+              HasSubstr("'rnn.weight_hr_l0': expected a matrix"));
+}
+
+TEST(ImportTorch, TheWordThatStartsATextIsGiven) {
+  TorchOptions options;
+  options.start = "the";
+  EXPECT_NE(LogProb(Import(StateDict(), options), {"cat"}),
+            LogProb(Import(StateDict()), {"cat"}));
+  options.start = "<eos>";
+  EXPECT_EQ(LogProb(Import(StateDict(), options), {"cat"}),
+            LogProb(Import(StateDict()), {"cat"}));
+  options.start = "zebra";
+  EXPECT_EQ(Import(StateDict(), options).status().message(),
+            "vocabulary: expected the word 'zebra' that starts a text, found "
+            "none");
+}
+
+TEST(ImportTorch, OldFilesOfPyTorchAreRefused) {
+  EXPECT_THAT(
+      ImportTorch("\x80\x02\x8a\x0a...", TestWords(), {}).status().message(),
+      HasSubstr("found one of an earlier PyTorch"));
+  EXPECT_THAT(
+      ImportTorch(StateDict().Bytes(), TestWords(), {.state_dict = {"model"}})
+          .status()
+          .message(),
+      HasSubstr("--state-dict: expected a file of torch.save()"));
+}
+
+// Checkpoints that PyTorch wrote, with ln P of a text that it computed: see
+// make_golden.py.
+TEST(ImportTorch, GoldenCheckpoints) {
+  const std::string folder = LMSERVE_TORCH_FILES "/";
+  const auto golden =
+      nlohmann::json::parse(ReadAllBytes(folder + "golden.json").value());
+  EXPECT_GE(golden.size(), 8u);
+  for (const auto& [name, expected] : golden.items()) {
+    const bool is_fairseq = expected["names"] == "fairseq";
+    const TensorNames names =
+        TensorNames::Preset(expected["names"].get<std::string>()).value();
+    TorchOptions options;
+    options.names = &names;
+    options.state_dict = expected["state_dict"].get<Words>();
+    options.activation =
+        ParseActivation(expected["activation"].get<std::string>()).value();
+    if (is_fairseq) options.start = "</s>";
+    const std::string file = folder + expected["vocabulary"].get<std::string>();
+    const Words words =
+        ParseTorchVocabulary(ReadAllBytes(file).value(),
+                             is_fairseq ? TorchVocabularyForm::kFairseq
+                                        : TorchVocabularyForm::kAny)
+            .value();
+    auto imported = ImportTorch(ReadAllBytes(folder + name + ".pt").value(),
+                                words, options);
+    ASSERT_TRUE(imported.ok()) << name << ": " << imported.status();
+    const auto model = RecurrentModel::Create(std::move(imported->vocabulary),
+                                              imported->weights)
+                           .value();
+    std::vector<WordId> ids;
+    for (const auto& word : expected["text"]) {
+      const std::string text = word.get<std::string>();
+      ids.push_back(model->vocabulary().Find(text == "<eos>" ? "</s>" : text));
+    }
+    std::vector<std::byte> state(model->state_size());
+    model->Start(state.data());
+    std::vector<float> log_probs(ids.size());
+    model->Score({{state.data(), ids, nullptr, absl::MakeSpan(log_probs)}});
+    for (size_t t = 0; t < ids.size(); ++t) {
+      EXPECT_NEAR(log_probs[t], expected["log_probs"][t].get<double>(), 1e-5)
+          << name << ", word " << t;
+    }
+  }
 }
 
 }  // namespace
