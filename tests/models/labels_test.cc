@@ -39,13 +39,13 @@ TEST(LabelsTest, BrokenFilesAreRefusedWithTheLine) {
             "'a b'");
   EXPECT_THAT(Error("a\nb\xff\n"),
               testing::StartsWith("labels.txt: line 2: expected valid UTF-8"));
-  EXPECT_EQ(Error(std::string(kMaxLabelSize + 1, 'x') + "\n"),
+  EXPECT_EQ(Error(absl::StrCat(std::string(kMaxLabelSize + 1, 'x'), "\n")),
             "labels.txt: line 1: expected a label of at most 1024 bytes, found "
             "1025");
   std::string many;
   for (size_t i = 0; i < kMaxLabels; ++i) absl::StrAppend(&many, i, "\n");
   EXPECT_EQ(ParseLabels(many)->size(), kMaxLabels);
-  EXPECT_EQ(Error(many + "x\n"),
+  EXPECT_EQ(Error(absl::StrCat(many, "x\n")),
             "labels.txt: line 1025: expected at most 1024 labels");
 }
 

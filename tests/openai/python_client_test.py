@@ -477,8 +477,9 @@ class ModelsTest(ClientTestCase):
   def test_models(self):
     demo, lstm = ["demo", "demo@1", "demo@2"], ["lstm", "lstm@1"]
     both = ["bidirectional", "bidirectional@1"]
+    classifier = ["classifier", "classifier@1"]
     translation = ["translation", "translation@1"]
-    for path, names in (("/v1", both + demo + lstm + translation),
+    for path, names in (("/v1", both + classifier + demo + lstm + translation),
                         ("/models/demo/v1", demo), ("/models/lstm/v1", lstm),
                         ("/models/demo@1/v1", ["demo@1"])):
       models = list(self.connect(path).models.list())
@@ -494,6 +495,7 @@ class ModelsTest(ClientTestCase):
     self.assertIs(model.bidirectional, False)
     self.assertIs(self.client.models.retrieve(both[0]).bidirectional, True)
     self.assertIs(self.client.models.retrieve(translation[0]).translation, True)
+    self.assertIs(self.client.models.retrieve(classifier[0]).classifier, True)
     self.assertEqual(self.client.models.retrieve("demo@stable").version, 1)
 
   def test_a_model_that_is_not_there(self):
@@ -547,8 +549,8 @@ class ErrorTest(ClientTestCase):
         openai.NotFoundError, self.client.chat.completions.create, model="demo",
         messages=[{"role": "user", "content": "hi"}])
     self.assertIn("completions", error.message)
-    error = self.refused(openai.NotFoundError, self.client.embeddings.create,
-                         model="demo", input="the cat")
+    error = self.refused(openai.NotFoundError, self.client.moderations.create,
+                         input="the cat")
     self.assertEqual(error.type, "invalid_request_error")
     error = self.refused(openai.BadRequestError, self.client.models.retrieve,
                          "a/b")

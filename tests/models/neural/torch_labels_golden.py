@@ -4,6 +4,7 @@ and sentence vectors whose weights are those of Weight() in
 torch_labels_golden_test.cc.
 
   python3 torch_labels_golden.py > torch_labels_golden.h
+  clang-format -i torch_labels_golden.h
 
 Needs PyTorch 2. The sums of the conditional random field are over all label
 sequences, without the forward algorithm."""
@@ -105,9 +106,11 @@ def show(name, tensor):
 
 print("// SPDX-License-Identifier: Apache-2.0")
 print("//")
-print(f"// Made by torch_labels_golden.py with PyTorch {torch.__version__}.")
+print(f"// Made by torch_labels_golden.py with PyTorch {torch.__version__.split('+')[0]}.")
 print("#ifndef LMSERVE_TESTS_MODELS_NEURAL_TORCH_LABELS_GOLDEN_H_")
 print("#define LMSERVE_TESTS_MODELS_NEURAL_TORCH_LABELS_GOLDEN_H_")
+print()
+print("#include <cstddef>")
 print()
 print("namespace lmserve {")
 print()

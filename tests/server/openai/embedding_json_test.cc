@@ -23,7 +23,8 @@ lm::v1::EmbedResponse Response() {
 }
 
 TEST(EmbeddingJsonTest, NumbersAreTheFloats) {
-  const json answer = json::parse(EmbeddingsJson(Response(), false));
+  const lm::v1::EmbedResponse response = Response();
+  const json answer = json::parse(EmbeddingsJson(response, false));
   EXPECT_EQ(answer["object"], "list");
   EXPECT_EQ(answer["model"], "en@3");
   EXPECT_EQ(answer["usage"], json({{"prompt_tokens", 5}, {"total_tokens", 5}}));
@@ -32,7 +33,7 @@ TEST(EmbeddingJsonTest, NumbersAreTheFloats) {
     const json& item = answer["data"][i];
     EXPECT_EQ(item["object"], "embedding");
     EXPECT_EQ(item["index"], i);
-    const auto& values = Response().embeddings(i).values();
+    const auto& values = response.embeddings(i).values();
     EXPECT_EQ(item["embedding"].get<std::vector<float>>(),
               std::vector<float>(values.begin(), values.end()));
   }

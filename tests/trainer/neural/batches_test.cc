@@ -332,7 +332,7 @@ TEST(LabeledBatchesTest, ASentenceMayHaveOneLabel) {
 // spellings are not.
 TEST(LabeledBatchesTest, WordDropout) {
   const std::vector<LabeledIds> sentences = LabeledSentences(400, 3);
-  LabeledBatchOptions options = {.unknown = kUnknown};
+  LabeledBatchOptions options;
   options.word_dropout.assign(5000, 0.25f);
   options.word_dropout[4] = 0;
   options.word_dropout[5] = 1;
@@ -343,8 +343,8 @@ TEST(LabeledBatchesTest, WordDropout) {
       const WordId word = batch.spellings[i] - 1000;
       const bool is_dropped = batch.inputs[i] == kUnknown;
       ASSERT_TRUE(is_dropped || batch.inputs[i] == word);
-      if (word == 4) EXPECT_FALSE(is_dropped);
-      if (word == 5) EXPECT_TRUE(is_dropped);
+      ASSERT_FALSE(word == 4 && is_dropped);
+      ASSERT_FALSE(word == 5 && !is_dropped);
       ++words;
       dropped += is_dropped;
     }

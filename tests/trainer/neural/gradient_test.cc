@@ -408,6 +408,8 @@ void AddLabelingCases(const std::string& name, Cell cell,
                             layers);
       c.make = [=] { return MakeClassifierNetwork<double>(options); };
       c.drops = layers == 2;
+      // A maximum must not always be at the first step that a layer reads.
+      c.steps = 9;
       c.is_window = true;
       c.labels = kLabels;
       cases->push_back(c);
