@@ -20,6 +20,10 @@ namespace lmserve {
 absl::Status WithTextName(const absl::Status& status, absl::string_view field,
                           absl::Span<const std::string> names);
 
+// How many words are sent in one call: enough to make the cost of a call small,
+// and so few that results appear soon.
+inline constexpr size_t kWordsPerCall = 50'000;
+
 struct TextQuestion {
   // The field of the request that has the texts, as errors name it.
   absl::string_view field;

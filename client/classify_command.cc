@@ -16,8 +16,6 @@
 namespace lmserve {
 namespace {
 
-constexpr size_t kWordsPerCall = 50'000;
-
 struct ClassifyOptions {
   std::string model;
   std::vector<std::string> texts;

@@ -23,7 +23,7 @@ namespace {
 // How much is asked in one call: enough to make the cost of a call small, and
 // so little that results appear soon.
 constexpr size_t kContextsPerCall = 256;
-constexpr size_t kWordsPerCall = 50'000;
+constexpr size_t kAnsweredWordsPerCall = 50'000;
 
 struct PredictOptions {
   std::string model;
@@ -185,7 +185,7 @@ absl::StatusOr<bool> RunPredict(const PredictOptions& options,
   // The default limit of the server is 100,000 predicted words a call.
   const size_t words = std::max<size_t>(options.k, options.words.size());
   const size_t limit =
-      std::clamp<size_t>(kWordsPerCall / words, 1, kContextsPerCall);
+      std::clamp<size_t>(kAnsweredWordsPerCall / words, 1, kContextsPerCall);
   PositionReader reader(options);
   bool has_result = false, has_position = false;
   while (true) {

@@ -18,9 +18,6 @@
 namespace lmserve {
 namespace {
 
-// The default limit of the server is 100,000 alternatives a call.
-constexpr size_t kWordsPerCall = 50'000;
-
 struct TagOptions {
   std::string model;
   std::vector<std::string> sentences;

@@ -111,11 +111,12 @@ absl::StatusOr<AnyModel> CreateLabeling(const ModelFiles& files) {
   return AnyModel(*std::move(model));
 }
 
-absl::StatusOr<AnyModel> CreateTagger(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateTagger(const ModelFiles& files, int /*depth*/) {
   return CreateLabeling<RecurrentTagger>(files);
 }
 
-absl::StatusOr<AnyModel> CreateClassifier(const ModelFiles& files) {
+absl::StatusOr<AnyModel> CreateClassifier(const ModelFiles& files,
+                                          int /*depth*/) {
   return CreateLabeling<RecurrentClassifier>(files);
 }
 

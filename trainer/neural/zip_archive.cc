@@ -117,7 +117,7 @@ absl::StatusOr<Directory> FindDirectory(absl::string_view bytes) {
 }
 
 // An entry of the central directory.
-struct Entry {
+struct ZipEntry {
   std::string name;
   uint64_t size = 0;
   uint64_t stored_size = 0;
@@ -129,7 +129,7 @@ struct Entry {
 
 // Replaces sizes and offset that do not fit into 32 bits by those of the extra
 // field of zip64.
-absl::Status ReadExtra(absl::string_view extra, Entry* entry) {
+absl::Status ReadExtra(absl::string_view extra, ZipEntry* entry) {
   constexpr uint16_t kZip64 = 1;
   constexpr uint32_t kInExtra = ~uint32_t{0};
   while (extra.size() >= 4) {
@@ -154,13 +154,13 @@ absl::Status ReadExtra(absl::string_view extra, Entry* entry) {
 }
 
 // Takes the next entry off the directory.
-absl::StatusOr<Entry> TakeEntry(absl::string_view* directory) {
+absl::StatusOr<ZipEntry> TakeEntry(absl::string_view* directory) {
   if (directory->size() < kCentralBytes ||
       NumberAt<uint32_t>(*directory, 0) != kCentralHeader) {
     return BadZip("directory: expected an entry, found ", directory->size(),
                   " other bytes");
   }
-  Entry entry;
+  ZipEntry entry;
   entry.flags = NumberAt<uint16_t>(*directory, 8);
   entry.method = NumberAt<uint16_t>(*directory, 10);
   entry.crc = NumberAt<uint32_t>(*directory, 16);
@@ -185,7 +185,7 @@ absl::StatusOr<Entry> TakeEntry(absl::string_view* directory) {
 
 // Returns the contents of a file, which must be before the directory.
 absl::StatusOr<absl::string_view> Contents(absl::string_view bytes,
-                                           const Entry& entry) {
+                                           const ZipEntry& entry) {
   const std::string file = absl::StrCat("file ", Quoted(entry.name));
   if (entry.method != 0 || entry.size != entry.stored_size) {
     return BadZip(file, ": expected a file that is not compressed, found one ",
@@ -229,7 +229,7 @@ absl::StatusOr<ZipArchive> ZipArchive::Parse(absl::string_view bytes) {
   ZipArchive archive;
   uint64_t left = before.size();
   for (uint64_t i = 0; i < found->files; ++i) {
-    const absl::StatusOr<Entry> entry = TakeEntry(&directory);
+    const absl::StatusOr<ZipEntry> entry = TakeEntry(&directory);
     if (!entry.ok()) return entry.status();
     const absl::StatusOr<absl::string_view> contents = Contents(before, *entry);
     if (!contents.ok()) return contents.status();
