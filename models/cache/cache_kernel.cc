@@ -19,13 +19,14 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Loads a vector of numbers as floats.
+// Loads a vector of numbers, at any address, as floats. (hn::Load() would need
+// aligned ones.)
 template <class D>
-HWY_INLINE hn::Vec<D> Load(D d, const float* from) {
+HWY_INLINE hn::Vec<D> LoadKey(D d, const float* from) {
   return hn::LoadU(d, from);
 }
 template <class D>
-HWY_INLINE hn::Vec<D> Load(D d, const uint16_t* from) {
+HWY_INLINE hn::Vec<D> LoadKey(D d, const uint16_t* from) {
   const hn::Rebind<uint16_t, D> narrow;
   const hn::RebindToUnsigned<D> wide;
   return hn::BitCast(
@@ -43,8 +44,8 @@ HWY_ATTR void DotRows(const float* x, size_t units, const Key* key,
   for (size_t r = 0; r < kRows; ++r) even[r] = odd[r] = hn::Zero(d);
   size_t k = 0;
   for (; k + 2 * lanes <= units; k += 2 * lanes) {
-    const auto first = Load(d, key + k);
-    const auto second = Load(d, key + k + lanes);
+    const auto first = LoadKey(d, key + k);
+    const auto second = LoadKey(d, key + k + lanes);
     for (size_t r = 0; r < kRows; ++r) {
       const float* row = x + r * units + k;
       even[r] = hn::MulAdd(hn::LoadU(d, row), first, even[r]);
@@ -56,7 +57,7 @@ HWY_ATTR void DotRows(const float* x, size_t units, const Key* key,
     const float most = hn::GetLane(hn::SumOfLanes(d, hn::Add(even[r], odd[r])));
     auto sum = hn::Set(one, most);
     for (size_t i = k; i < units; ++i) {
-      sum = hn::MulAdd(hn::LoadU(one, x + r * units + i), Load(one, key + i),
+      sum = hn::MulAdd(hn::LoadU(one, x + r * units + i), LoadKey(one, key + i),
                        sum);
     }
     products[r * stride] = hn::GetLane(sum);

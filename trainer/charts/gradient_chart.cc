@@ -55,7 +55,9 @@ std::string DrawGradientChart(absl::string_view title,
                         .width = kCurvesPlotWidth,
                         .legend_left = kCurvesLegendLeft,
                         .legend_width = kCurvesLegendWidth,
-                        .axis = axis};
+                        .axis = axis,
+                        .ticks = {},
+                        .marks = {}};
   const double bottom = kCurvesTop + kCurvesPlotHeight + 17;
   std::string labels;
   for (const ChartTick& tick : axis.Ticks(kCurvesMostTicks)) {

@@ -278,7 +278,7 @@ class ContinuousTest : public testing::TestWithParam<Cell> {
   static TestModel Member() {
     RecurrentNetworkOptions options;
     options.stack.cell = GetParam();
-    options.stack.units = 19;
+    options.stack.units = 43;
     options.stack.layers = 2;
     options.embedding = 6;
     return RecurrentTestModel(VocabularyOf("a b c d e f g h"), options,
@@ -369,7 +369,7 @@ TEST_P(ContinuousTest, KeysOfBf16AreAlmostAsGood) {
   const TestModel exact = WithCaches(options);
   options.keys = Precision::kBf16;
   const TestModel rounded = WithCaches(options);
-  const size_t units = 19;
+  const size_t units = 43;
   EXPECT_EQ(exact.model->state_size() - rounded.model->state_size(),
             20 * units * 2);
   State a = Start(*exact.model), b = Start(*rounded.model);
@@ -385,7 +385,7 @@ TEST_P(ContinuousTest, HiddenStatesOfABatchAreThoseOfTheStates) {
   const LanguageModel& model = *member_.model;
   const HiddenStateModel& states = *model.hidden_states();
   const size_t units = states.hidden_size();
-  ASSERT_EQ(units, 19u);
+  ASSERT_EQ(units, 43u);
   // More words than one pass through the network has, in texts that share
   // their beginnings.
   const std::vector<WordId> words = RandomWords(5000);
