@@ -19,6 +19,7 @@
 #include "model_store/manifest.h"
 #include "model_store/self_test.h"
 #include "models/cache/cache_file.h"
+#include "models/model_factory.h"
 #include "models/neural/pooling.h"
 #include "models/neural/tensor_file.h"
 #include "models/ngram/compact/value_trie_builder.h"
