@@ -326,6 +326,26 @@ TEST_F(LabelingCommandsTest, ClassifierLearnsWords) {
   }
 }
 
+TEST_F(LabelingCommandsTest, OtherCommandsKnowLabels) {
+  ASSERT_EQ(RunTrainer(Train("tagger", tagged_, valid_tagged_,
+                             {"--format", "columns"}))
+                .exit_code,
+            0);
+  const Arguments model = {"--store", store_, "--model", "m"};
+  const auto run = [&](Arguments arguments) {
+    arguments.insert(arguments.end(), model.begin(), model.end());
+    return RunTrainer(arguments);
+  };
+  EXPECT_EQ(run({"verify"}).exit_code, 0);
+  EXPECT_EQ(run({"inspect"}).exit_code, 0);
+  const Outcome next = run({"inspect", "--next", "the"});
+  EXPECT_EQ(next.exit_code, 1);
+  EXPECT_THAT(next.errors, HasSubstr("--next: a tagger does not predict"));
+  const Outcome converted = run({"convert", "--precision", "int8"});
+  EXPECT_EQ(converted.output, "m@2\n") << converted.errors;
+  EXPECT_GT(Evaluate(valid_tagged_, {"--format", "columns"})["accuracy"], 0.7);
+}
+
 TEST_F(LabelingCommandsTest, TheSameSeedGivesTheSameBits) {
   for (const char* epochs : {"2", "2"}) {
     ASSERT_EQ(RunTrainer(Train("tagger", tagged_, valid_tagged_,

@@ -71,6 +71,9 @@ absl::StatusOr<uint64_t> ConvertNetwork(const ConvertOptions& options,
         std::string(source_words.text());
     version.self_test_sources = {FirstWords(source_words)};
   }
+  if (const auto labels = files.find(kLabelsFile); labels != files.end()) {
+    version.files[std::string(kLabelsFile)] = std::string(labels->second);
+  }
   return PublishNetwork(options.source.store, name, vocabulary,
                         std::move(version));
 }

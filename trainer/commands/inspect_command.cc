@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "model_store/manifest.h"
 #include "model_store/reranker.h"
@@ -93,10 +94,16 @@ absl::Status RunInspect(const InspectOptions& options) {
   const absl::StatusOr<ModelHandle> handle =
       load(options.model.store, options.model.model);
   if (!handle.ok()) return handle.status();
-  if (options.next_words &&
-      (*handle)->model().kind() == ModelKind::kTranslation) {
-    return absl::InvalidArgumentError(
-        "--next: a translation model predicts words only for a given source");
+  if (options.next_words) {
+    const AnyModel& model = (*handle)->model();
+    if (model.kind() == ModelKind::kTranslation) {
+      return absl::InvalidArgumentError(
+          "--next: a translation model predicts words only for a given source");
+    }
+    if (!model.scores_texts()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--next: ", KindName(model.kind()), " does not predict words"));
+    }
   }
   PrintVersion(**handle);
   if (options.next_words) PrintNextWords((*handle)->model(), options);

@@ -132,6 +132,10 @@ absl::Status CheckMembers(const std::string& store,
         LoadModelVersion(store, member.model());
     if (!handle.ok()) return handle.status();
     const AnyModel& model = (*handle)->model();
+    if (!model.scores_texts()) {
+      return Wrong(member, absl::StrCat("a model that scores texts, found ",
+                                        KindName(model.kind())));
+    }
     const absl::Status status = CheckDirection(member, model.kind(), lists);
     if (!status.ok()) return status;
     if (model.kind() != ModelKind::kTranslation) {
