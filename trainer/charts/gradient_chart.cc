@@ -39,7 +39,7 @@ std::string DrawGradientChart(absl::string_view title,
   size_t color = 0;
   for (const GradientLine& line : lines) {
     // A bound has the color of the line before it.
-    if (!line.is_bound && !panel.lines.empty()) ++color;
+    if (!line.is_bound && &line != &lines.front()) ++color;
     ChartLine drawn = {.label = line.label,
                        .color = kColors[color % std::size(kColors)],
                        .width = line.is_bound ? 0.5 : 1.6};
@@ -48,7 +48,7 @@ std::string DrawGradientChart(absl::string_view title,
       drawn.points.push_back({static_cast<double>(d), line.norms[d]});
       most = std::max(most, static_cast<double>(d));
     }
-    panel.lines.push_back(std::move(drawn));
+    if (!drawn.points.empty()) panel.lines.push_back(std::move(drawn));
   }
   const ChartAxis axis(ChartAxis::Scale::kLinear, 0, most);
   ChartColumn column = {.left = kCurvesLeft,

@@ -24,13 +24,17 @@ def train_ngram(store, model, text, order=1):
       stderr=subprocess.DEVNULL)
 
 
-def train_bidirectional(store, model, corpus):
+def train_recurrent(store, model, corpus, *arguments):
   corpus.write_text(SENTENCES, encoding="utf-8")
   subprocess.run(
-      [PROGRAMS / "lm_trainer", "recurrent", "--bidirectional", "--units", "4",
+      [PROGRAMS / "lm_trainer", "recurrent", *arguments, "--units", "4",
        "--epochs", "1", "--corpus", corpus, "--valid", corpus, "--store", store,
        "--model", model],
       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def train_bidirectional(store, model, corpus):
+  train_recurrent(store, model, corpus, "--bidirectional")
 
 
 def train_labels(store, model, corpus, labels, command, *arguments):

@@ -29,6 +29,11 @@ def serve(tmp_path_factory):
   store = folder / "store"
   live_server.train_ngram(store, "en", "\n".join(SENTENCES), order=2)
   live_server.train_translation(store, "turned", source, target)
+  live_server.train_recurrent(store, "lstm", folder / "text")
+  live_server.train_labels(store, "pos", folder / "words", "words", "tagger",
+                           "--format", "columns")
+  live_server.train_labels(store, "kind", folder / "sentences", "sentences",
+                           "classifier")
   # Neither model alone ranks both references first, so both get a weight.
   lists = [[("b", {"en": -2, "turned": -1, "turned.words": 2}),
             ("a", {"en": -1, "turned": -3, "turned.words": 2})],
