@@ -12,8 +12,9 @@ namespace lmserve {
 // How the matrix products of a training are computed.
 enum class ProductPrecision {
   kFloat,
-  // The operands are rounded to bf16, the sums are float: with AMX three times
-  // as fast. The parameters, and the sums of gradients, stay float.
+  // The operands are rounded to bf16, the sums are float: with AMX two to four
+  // times as fast, conversion included. The parameters, and the sums of
+  // gradients, stay float.
   kBf16,
 };
 

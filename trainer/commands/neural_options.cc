@@ -127,8 +127,8 @@ void AddTrainingOptions(cli::App& command, NeuralOptions* options) {
   command
       .add_option("--products", options->products,
                   "Precision of the operands of the matrix products: float, or "
-                  "bf16, which is two to three times as fast on processors "
-                  "with AMX. Weights and sums stay float")
+                  "bf16, with which large networks train up to twice as fast "
+                  "on processors with AMX. Weights and sums stay float")
       ->check(cli::IsMember({"float", "bf16"}))
       ->capture_default_str();
   AddTargetOptions(command, &options->target);
