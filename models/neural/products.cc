@@ -51,7 +51,9 @@ void* Address(const void* data) { return const_cast<void*>(data); }
 }  // namespace
 
 bool HasBf16Products() {
-  return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
+  // The values of cpu_isa are sets of bits: they have no order.
+  const auto wanted = static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
+  return (static_cast<int>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
 }
 
 template <typename T>
