@@ -223,7 +223,7 @@ class Table:
     ratios.append(own / value)
 
   def print(self):
-    print("| | program | words/s | lmserve is so many times as fast |")
+    print("| | program | words/s | rate of lmserve / this rate |")
     print("| --- | --- | --- | --- |")
     for (task, program), (rates, ratios) in self._rows.items():
       ratio = "" if program.startswith("lmserve") else \

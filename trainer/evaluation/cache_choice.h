@@ -18,7 +18,7 @@ namespace lmserve {
 // Goes through the groups and replaces the candidate of each by the best one
 // given those of the other groups, until none changes: this ends at a maximum
 // that no single replacement improves. Ties go to the first candidate. The
-// weights are fitted anew for each combination or, if `weights` is not empty,
+// weights are fitted for each combination or, if `weights` is not empty,
 // are these: that of the model, then one for each group.
 //
 // Returns the candidate of each group.

@@ -25,7 +25,7 @@ struct Batch {
   // (steps, streams): the words of a step are adjacent.
   std::vector<WordId> inputs;
   // The words or labels to predict: (steps, streams) or, for a window network
-  // and a classifier, (streams). kNoTarget where there is none to predict.
+  // and a classifier, (streams). kNoTarget where nothing is predicted.
   std::vector<WordId> targets;
   // The source sentences of a translation network, (source steps, streams).
   std::vector<WordId> sources = {};
