@@ -178,6 +178,46 @@ float ExpSumBelow(const float* x, size_t n, float max, double* at_max) {
   return result;
 }
 
+float RoundToSteps(size_t n, const float* x, uint8_t* steps) {
+  const hn::ScalableTag<float> wide;
+  auto mosts = hn::Zero(wide);
+  size_t i = 0;
+  for (; i + hn::Lanes(wide) <= n; i += hn::Lanes(wide)) {
+    const auto value = hn::Abs(hn::LoadU(wide, x + i));
+    mosts = hn::Max(mosts, hn::IfThenZeroElse(hn::IsNaN(value), value));
+  }
+  float most = hn::GetLane(hn::MaxOfLanes(wide, mosts));
+  for (; i < n; ++i) most = std::max(most, std::abs(x[i]));
+  const float inverse = most > 0 ? 127 / most : 0;
+  ForEachVector(n, [&](auto d, size_t k) HWY_ATTR {
+    const auto limit = hn::Set(d, 127.0f);
+    const auto multiple = hn::Mul(hn::LoadU(d, x + k), hn::Set(d, inverse));
+    // The conversion of NaN, which an infinite input gives, is undefined.
+    const auto number = hn::IfThenElse(hn::IsNaN(multiple), limit, multiple);
+    const auto limited = hn::Max(hn::Neg(limit), hn::Min(limit, number));
+    const hn::RebindToSigned<decltype(d)> integers;
+    const auto step =
+        hn::Add(hn::NearestInt(limited), hn::Set(integers, kZeroStep));
+    const hn::Rebind<uint8_t, decltype(d)> bytes;
+    hn::StoreU(hn::DemoteTo(bytes, step), bytes, steps + k);
+  });
+  return most / 127;
+}
+
+void SumsToFloats(size_t n, const int32_t* sums, const int32_t* zeros,
+                  float scale, const float* scales, const float* bias,
+                  float* y) {
+  ForEachVector(n, [&](auto d, size_t j) HWY_ATTR {
+    const hn::RebindToSigned<decltype(d)> integers;
+    const auto sum =
+        hn::Sub(hn::LoadU(integers, sums + j), hn::LoadU(integers, zeros + j));
+    const auto factor = hn::Mul(hn::Set(d, scale), hn::LoadU(d, scales + j));
+    hn::StoreU(
+        hn::MulAdd(hn::ConvertTo(d, sum), factor, hn::LoadU(d, bias + j)), d,
+        y + j);
+  });
+}
+
 void Scale(float* x, size_t n, float factor) {
   ForEachVector(n, [&](auto d, size_t i) HWY_ATTR {
     hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, factor)), d, x + i);
@@ -261,6 +301,8 @@ HWY_EXPORT(TanhInPlace);
 HWY_EXPORT(MaxOf);
 HWY_EXPORT(ExpInPlace);
 HWY_EXPORT(ExpSumBelow);
+HWY_EXPORT(RoundToSteps);
+HWY_EXPORT(SumsToFloats);
 HWY_EXPORT(Scale);
 HWY_EXPORT(BlockSumOfSquares);
 HWY_EXPORT(MultiplyPanels);
@@ -308,6 +350,17 @@ float SoftmaxInPlace(absl::Span<float> x) {
   const float sum = HWY_DYNAMIC_DISPATCH(ExpInPlace)(x.data(), x.size(), max);
   HWY_DYNAMIC_DISPATCH(Scale)(x.data(), x.size(), 1 / sum);
   return max + std::log(sum);
+}
+
+float RoundToSteps(size_t n, const float* x, uint8_t* steps) {
+  return HWY_DYNAMIC_DISPATCH(RoundToSteps)(n, x, steps);
+}
+
+void SumsToFloats(size_t n, const int32_t* sums, const int32_t* zeros,
+                  float scale, const float* scales, const float* bias,
+                  float* y) {
+  HWY_DYNAMIC_DISPATCH(SumsToFloats)
+  (n, sums, zeros, scale, scales, bias, y);
 }
 
 double SumOfSquares(absl::Span<const float> x) {

@@ -3,6 +3,7 @@
 #define LMSERVE_MODELS_NEURAL_KERNELS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 #include "absl/types/span.h"
@@ -93,6 +94,22 @@ inline void SetLogSoftmax(absl::Span<const float> x, float* log_probs) {
 // Sets x to softmax(x) and returns ln sum_i exp(x_i) of the previous values.
 // REQUIRES: x is not empty.
 float SoftmaxInPlace(absl::Span<float> x);
+
+// The step that RoundToSteps() gives to 0, since oneDNN multiplies unsigned
+// inputs.
+inline constexpr int32_t kZeroStep = 128;
+
+// Rounds x (n) to the integers from -127 to 127 times a scale, which it
+// returns: the largest absolute value divided by 127. Writes the integers plus
+// kZeroStep to steps (n). A number that is infinite or NaN becomes 127 steps.
+float RoundToSteps(size_t n, const float* x, uint8_t* steps);
+
+// Converts the sums of products of integers to numbers:
+//   y_j = (sums_j - zeros_j) * scale * scales_j + bias_j
+// All arrays have the shape (n).
+void SumsToFloats(size_t n, const int32_t* sums, const int32_t* zeros,
+                  float scale, const float* scales, const float* bias,
+                  float* y);
 
 double SumOfSquares(absl::Span<const float> x);
 

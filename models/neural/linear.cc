@@ -63,6 +63,16 @@ class PackedProduct {
     DataType input, weights, output;
   };
 
+  // Returns the length of a row of x in memory, at least `inputs`. An AMX tile
+  // has 64 bytes of each row. oneDNN copies x for each product if its rows are
+  // not multiples of that, and takes up to twice as long.
+  static size_t RowLength(DataType type, size_t inputs) {
+    constexpr size_t kTileBytes = 64;
+    if (type == DataType::f32) return inputs;
+    const size_t multiple = kTileBytes / dnnl::memory::data_type_size(type);
+    return (inputs + multiple - 1) / multiple * multiple;
+  }
+
   // `weights` has the shape (outputs, inputs) and the type types.weights;
   // `bias` is empty or has one float for each output. Returns nullopt if oneDNN
   // has no kernel that gives a row the same bits for every number of rows; only
@@ -74,13 +84,17 @@ class PackedProduct {
     for (bool allow_amx : {true, false}) {
       PackedProduct product(types, inputs, outputs, !bias.empty());
       if (!product.MakePrimitives(allow_amx)) continue;
-      product.Pack(weights, bias);
+      product.Pack(weights, inputs, bias);
       return product;
     }
     return std::nullopt;
   }
 
-  // Computes y (rows, outputs) from x (rows, inputs).
+  // The length of a row of x in memory.
+  size_t row_length() const { return row_length_; }
+
+  // Computes y (rows, outputs) from x (rows, row_length()). The numbers after
+  // the inputs of a row are multiplied by 0.
   void Apply(const void* x, size_t rows, void* y,
              LinearScratch* scratch) const {
     const auto* from = static_cast<const char*>(x);
@@ -89,7 +103,7 @@ class PackedProduct {
       const size_t which = FindRowCount(rows);
       Execute(which, from, to, scratch);
       const size_t done = kRowCounts[which];
-      from += done * inputs_ * dnnl::memory::data_type_size(types_.input);
+      from += done * row_length_ * dnnl::memory::data_type_size(types_.input);
       to += done * outputs_ * dnnl::memory::data_type_size(types_.output);
       rows -= done;
     }
@@ -104,10 +118,10 @@ class PackedProduct {
   PackedProduct(const Types& types, size_t inputs, size_t outputs,
                 bool has_bias)
       : types_(types),
-        inputs_(inputs),
+        row_length_(RowLength(types.input, inputs)),
         outputs_(outputs),
         has_bias_(has_bias),
-        weights_desc_({Signed(inputs), Signed(outputs)}, types.weights,
+        weights_desc_({Signed(row_length_), Signed(outputs)}, types.weights,
                       FormatTag::any) {}
 
   // Creates the product with the most rows first. It determines the packing of
@@ -118,7 +132,7 @@ class PackedProduct {
     primitives_.resize(kRowCounts.size());
     size_t amx_kernels = 0;
     for (size_t i = kRowCounts.size(); i-- > 0;) {
-      const auto input = RowMajor(kRowCounts[i], inputs_, types_.input);
+      const auto input = RowMajor(kRowCounts[i], row_length_, types_.input);
       const auto output = RowMajor(kRowCounts[i], outputs_, types_.output);
       dnnl::primitive_attr attributes;
       attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -147,13 +161,24 @@ class PackedProduct {
     return absl::StrContains(plan.impl_info_str(), "amx");
   }
 
-  void Pack(const void* weights, absl::Span<const float> bias) {
+  void Pack(const void* weights, size_t inputs, absl::Span<const float> bias) {
     weights_ = dnnl::memory(weights_desc_, Engine());
+    const size_t size = dnnl::memory::data_type_size(types_.weights);
+    std::vector<std::byte> padded;  // (outputs, row_length)
+    if (row_length_ > inputs) {
+      padded.resize(outputs_ * row_length_ * size);
+      for (size_t j = 0; j < outputs_; ++j) {
+        std::copy_n(static_cast<const std::byte*>(weights) + j * inputs * size,
+                    inputs * size, padded.data() + j * row_length_ * size);
+      }
+      weights = padded.data();
+    }
     // A row-major (outputs, inputs) matrix is a column-major (inputs, outputs)
     // matrix, which is the layout `ba`.
-    dnnl::memory plain(
-        {{Signed(inputs_), Signed(outputs_)}, types_.weights, FormatTag::ba},
-        Engine(), const_cast<void*>(weights));
+    dnnl::memory plain({{Signed(row_length_), Signed(outputs_)},
+                        types_.weights,
+                        FormatTag::ba},
+                       Engine(), const_cast<void*>(weights));
     dnnl::reorder(plain, weights_).execute(Stream(), plain, weights_);
     Stream().wait();
     if (!has_bias_) return;
@@ -183,7 +208,7 @@ class PackedProduct {
   }
 
   Types types_;
-  size_t inputs_;
+  size_t row_length_;
   size_t outputs_;
   bool has_bias_;
   dnnl::memory::desc weights_desc_;
@@ -231,11 +256,17 @@ class Bf16Linear final : public Linear {
 
   void Apply(const float* x, size_t rows, float* y,
              LinearScratch* scratch) const override {
-    const size_t size = rows * inputs();
+    const size_t row_length = product_.row_length();
     scratch->inputs.resize(
-        std::max(scratch->inputs.size(), size * sizeof(uint16_t)));
+        std::max(scratch->inputs.size(), rows * row_length * sizeof(uint16_t)));
     auto* rounded = reinterpret_cast<uint16_t*>(scratch->inputs.data());
-    for (size_t i = 0; i < size; ++i) rounded[i] = ToBf16(x[i]);
+    for (size_t r = 0; r < rows; ++r) {
+      uint16_t* row = rounded + r * row_length;
+      std::transform(x, x + inputs(), row, ToBf16);
+      // Other bits could be a NaN, which times 0 is not 0.
+      std::fill(row + inputs(), row + row_length, 0);
+      x += inputs();
+    }
     product_.Apply(rounded, rows, y, scratch);
   }
 
@@ -261,26 +292,25 @@ class Int8Linear final : public Linear {
 
   void Apply(const float* x, size_t rows, float* y,
              LinearScratch* scratch) const override {
-    scratch->inputs.resize(std::max(scratch->inputs.size(), rows * inputs()));
+    const size_t row_length = product_.row_length();
+    scratch->inputs.resize(std::max(scratch->inputs.size(), rows * row_length));
     scratch->scales.resize(std::max(scratch->scales.size(), rows));
     scratch->products.resize(
         std::max(scratch->products.size(), rows * outputs()));
     auto* steps = reinterpret_cast<uint8_t*>(scratch->inputs.data());
     for (size_t r = 0; r < rows; ++r) {
       scratch->scales[r] =
-          Round(x + r * inputs(), inputs(), steps + r * inputs());
+          RoundToSteps(inputs(), x + r * inputs(), steps + r * row_length);
     }
     product_.Apply(steps, rows, scratch->products.data(), scratch);
     for (size_t r = 0; r < rows; ++r) {
-      Restore(scratch->products.data() + r * outputs(), scratch->scales[r],
-              y + r * outputs());
+      SumsToFloats(outputs(), scratch->products.data() + r * outputs(),
+                   zeros_.data(), scratch->scales[r], scales_.data(),
+                   bias_.data(), y + r * outputs());
     }
   }
 
  private:
-  // The offset that is added to inputs, because oneDNN expects unsigned ones.
-  static constexpr int32_t kZero = 128;
-
   Int8Linear(const WeightMatrix& weights, absl::Span<const float> bias,
              PackedProduct product)
       : Linear(weights.cols, weights.rows), product_(std::move(product)) {
@@ -290,39 +320,14 @@ class Int8Linear final : public Linear {
       scales_.push_back(weights.Scale(r));
       int32_t sum = 0;
       for (char w : weights.Rows(r, 1).bytes) sum += static_cast<int8_t>(w);
-      zeros_.push_back(kZero * sum);
-    }
-  }
-
-  // Rounds a row to integer multiples of a scale, and returns the scale. Writes
-  // the multiples with the offset kZero to `steps`.
-  static float Round(const float* x, size_t n, uint8_t* steps) {
-    float most = 0;
-    for (size_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
-    const float inverse = most > 0 ? 127 / most : 0;
-    for (size_t i = 0; i < n; ++i) {
-      // The order of max and min makes NaN, which an infinite input gives, a
-      // number: the conversion of NaN to an integer is undefined.
-      const float rounded =
-          std::max(-127.0f, std::min(127.0f, std::nearbyint(x[i] * inverse)));
-      steps[i] = static_cast<uint8_t>(static_cast<int32_t>(rounded) + kZero);
-    }
-    return most / 127;
-  }
-
-  // Converts the integer sums of one row to outputs: removes the offset,
-  // applies the scales of the inputs and of the weights, and adds the bias.
-  void Restore(const int32_t* products, float scale, float* y) const {
-    for (size_t j = 0; j < outputs(); ++j) {
-      const auto steps = static_cast<float>(products[j] - zeros_[j]);
-      y[j] = steps * (scale * scales_[j]) + bias_[j];
+      zeros_.push_back(kZeroStep * sum);
     }
   }
 
   const PackedProduct product_;
   std::vector<float> bias_;
   std::vector<float> scales_;   // one for each row of the weights
-  std::vector<int32_t> zeros_;  // the part of each sum that is due to kZero
+  std::vector<int32_t> zeros_;  // the part of each sum that is due to kZeroStep
 };
 
 // The fallback for processors for which PackedProduct::Create() returns

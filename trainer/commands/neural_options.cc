@@ -65,9 +65,15 @@ void AddOptimizerOptions(cli::App& command, NeuralOptions* options) {
       ->check(cli::Range(0.0, 1.0))
       ->capture_default_str();
   command
+      .add_option("--average", training.average_after,
+                  "After this many epochs in a row without improvement, begin "
+                  "to average the weights over all later steps, as in averaged "
+                  "SGD; the learning rate then stays as it is; 0: never")
+      ->capture_default_str();
+  command
       .add_option("--patience", training.patience,
-                  "Stop after this many epochs in a row without improvement; "
-                  "0: never")
+                  "Stop after this many epochs in a row without improvement, "
+                  "counted again once --average begins; 0: never")
       ->capture_default_str();
 }
 

@@ -38,6 +38,9 @@ std::map<std::string, std::string> Properties(
     properties["nonlinearity"] = options.nonlinearity;
     if (n.identity) properties["start"] = "identity";
   }
+  if (n.stack.weight_drop > 0) {
+    properties["weight_drop"] = absl::StrCat(n.stack.weight_drop);
+  }
   if (!options.cutoffs.empty()) properties["adaptive"] = options.cutoffs;
   if (options.products != "float") properties["products"] = options.products;
   return properties;
@@ -147,6 +150,12 @@ void AddRecurrentCommand(cli::App& app, CommandAction* action) {
   command
       .add_option("--dropout", network.stack.dropout,
                   "Dropout rate of the embeddings and of every layer's output")
+      ->check(cli::Range(0.0, 0.99))
+      ->capture_default_str();
+  command
+      .add_option("--weight-drop", network.stack.weight_drop,
+                  "Dropout rate of the recurrent weights: each batch is read "
+                  "without this share of the recurrent connections")
       ->check(cli::Range(0.0, 0.99))
       ->capture_default_str();
   command.add_flag("--stream", options->stream,

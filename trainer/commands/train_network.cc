@@ -43,9 +43,10 @@ std::string DescribeTraining(const NeuralOptions& options,
       absl::StrJoin(job.version.properties, " ", absl::PairFormatter("=")),
       " optimizer=", options.optimizer, " learning_rate=", t.learning_rate,
       " clip=", t.clip, " weight_decay=", t.weight_decay, " decay=", t.decay,
-      " patience=", t.patience, DescribeSchedule(t), " seed=", t.seed,
-      " threads=", t.threads, " batch=", options.batches.streams,
-      " steps=", options.batches.steps, " ", job.fingerprint);
+      " patience=", t.patience, " average=", t.average_after,
+      DescribeSchedule(t), " seed=", t.seed, " threads=", t.threads,
+      " batch=", options.batches.streams, " steps=", options.batches.steps, " ",
+      job.fingerprint);
 }
 
 // Returns the validation error of the best epoch, if errors were counted.
@@ -73,12 +74,16 @@ void AddTrainingProperties(const NeuralOptions& options, const TrainingJob& job,
   add("schedule", options.schedule);
   add("clip", t.clip);
   add("weight_decay", t.weight_decay);
+  if (t.average_after > 0) add("average_after", t.average_after);
   add("seed", t.seed);
   add("threads", t.threads);
   add("batch", options.batches.streams);
   add("steps", options.batches.steps);
   add("epochs", trained.log.records().back().epoch);
   add("best_epoch", trained.progress.best_epoch);
+  if (trained.progress.average_epoch > 0) {
+    add("average_epoch", trained.progress.average_epoch);
+  }
   if (const std::optional<double> error = BestError(trained)) {
     add("valid_accuracy", absl::StrFormat("%.4f", 1 - *error));
   } else {

@@ -28,6 +28,8 @@ void ForEachField(Progress& progress, const Visit& visit) {
   visit("learning_rate", progress.learning_rate);
   visit("best_valid_loss", progress.best_valid_loss);
   visit("best_epoch", progress.best_epoch);
+  visit("average_epoch", progress.average_epoch);
+  visit("averaged", progress.averaged);
 }
 
 absl::Status NoCheckpointError(const std::string& path,

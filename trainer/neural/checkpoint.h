@@ -22,6 +22,8 @@ struct TrainingProgress {
   double learning_rate = 0;
   double best_valid_loss = 0;  // nats per word, of best_epoch
   uint64_t best_epoch = 0;     // 0: no epoch has ended yet
+  uint64_t average_epoch = 0;  // the first one that averages the weights, or 0
+  uint64_t averaged = 0;       // steps after which weights were averaged
 };
 
 // The complete state of a training. A checkpoint file is a safetensors file

@@ -75,6 +75,7 @@ class Training {
     values_.resize(layout().size());
     workers_[0].network->Initialize(options.seed, values_.data());
     best_ = values_;
+    if (options.average_after > 0) average_ = values_;
     progress_.learning_rate = options.learning_rate;
     progress_.best_valid_loss = std::numeric_limits<double>::max();
   }
@@ -128,8 +129,23 @@ class Training {
   }
 
   bool OutOfPatience() const {
-    return options_.patience > 0 && progress_.best_epoch > 0 &&
-           progress_.epoch - 1 - progress_.best_epoch >= options_.patience;
+    return options_.patience > 0 && WithoutImprovement() >= options_.patience;
+  }
+
+  // Returns the number of epochs in a row that ended without improvement, of
+  // those that average the weights once they do.
+  uint64_t WithoutImprovement() const {
+    if (progress_.best_epoch == 0) return 0;
+    const uint64_t ended = progress_.epoch - 1;
+    return ended - std::max(progress_.best_epoch,
+                            std::max<uint64_t>(1, progress_.average_epoch) - 1);
+  }
+
+  bool averages() const { return progress_.average_epoch > 0; }
+
+  // The weights that the training has as its result at this step.
+  const std::vector<float>& result() const {
+    return averages() ? average_ : values_;
   }
 
   // Returns the fraction of all batches of all epochs that is done.
@@ -175,7 +191,7 @@ class Training {
     const Validation valid = Validate();
     const double loss = valid.loss;
     if (!std::isfinite(loss)) return NotFinite("validation loss", loss);
-    const double squares = SumOfSquares(values_);
+    const double squares = SumOfSquares(result());
     if (!std::isfinite(squares))
       return NotFinite("norm of the weights", squares);
     const bool is_better = IsBetter(valid);
@@ -183,9 +199,14 @@ class Training {
     if (is_better) {
       progress_.best_valid_loss = loss;
       progress_.best_epoch = progress_.epoch;
-      best_ = values_;
-    } else if (options_.schedule == Schedule::kPlateau) {
-      progress_.learning_rate *= options_.decay;
+      best_ = result();
+    } else if (!averages()) {
+      if (options_.average_after > 0 &&
+          progress_.epoch - progress_.best_epoch >= options_.average_after) {
+        progress_.average_epoch = progress_.epoch + 1;
+      } else if (options_.schedule == Schedule::kPlateau) {
+        progress_.learning_rate *= options_.decay;
+      }
     }
     progress_.batch = 0;
     for (Worker& worker : workers_) worker.network->set_state({});
@@ -257,9 +278,16 @@ class Training {
 
   void UpdateValues(const Optimizer::Rate& rate) {
     const std::vector<size_t> bounds = Bounds();
+    if (averages()) ++progress_.averaged;
+    const float share =
+        averages() ? 1 / static_cast<float>(progress_.averaged) : 0;
     RunOnThreads(workers_.size(), [&](size_t i) {
       optimizer_->Step(rate, workers_[0].gradients.data(), bounds[i],
                        bounds[i + 1], values_.data());
+      if (!averages()) return;
+      for (size_t k = bounds[i]; k < bounds[i + 1]; ++k) {
+        average_[k] += share * (values_[k] - average_[k]);
+      }
     });
   }
 
@@ -290,7 +318,7 @@ class Training {
       const Batch batch = validation_.Get(b);
       const std::vector<Batch> parts = SplitBatch(batch, workers_.size());
       RunOnThreads(workers_.size(), [&](size_t i) {
-        workers_[i].loss = workers_[i].network->Run(values_.data(), parts[i],
+        workers_[i].loss = workers_[i].network->Run(result().data(), parts[i],
                                                     nullptr, nullptr);
       });
       for (const Worker& worker : workers_) {
@@ -389,6 +417,7 @@ class Training {
   std::vector<std::pair<std::string, std::vector<float>*>> Arrays() {
     std::vector<std::pair<std::string, std::vector<float>*>> arrays = {
         {"values", &values_}, {"best", &best_}};
+    if (options_.average_after > 0) arrays.emplace_back("average", &average_);
     for (size_t i = 0; i < optimizer_->moments().size(); ++i) {
       arrays.emplace_back(absl::StrCat("moment.", i),
                           &optimizer_->moments()[i]);
@@ -435,6 +464,7 @@ class Training {
   std::vector<Worker> workers_;
   std::unique_ptr<Optimizer> optimizer_;
   std::vector<float> values_, best_;
+  std::vector<float> average_;  // of the weights; empty if they never are
   TrainingProgress progress_;
   TrainingLog log_;
   Interval interval_;

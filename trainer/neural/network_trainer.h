@@ -35,8 +35,14 @@ struct TrainingOptions {
   // After an epoch that does not improve the validation loss, kPlateau
   // multiplies the learning rate by this factor.
   double decay = 0.25;
-  // Training stops after this many epochs in a row without improvement; 0:
+  // After this many epochs in a row without improvement, the weights begin to
+  // be averaged: the result of each later epoch is the mean of the weights
+  // after all steps since then (Polyak and Juditsky 1992; the condition is that
+  // of Merity et al. 2017). kPlateau then leaves the learning rate as it is. 0:
   // never.
+  uint64_t average_after = 0;
+  // Training stops after this many epochs in a row without improvement, or
+  // without improvement since averaging began; 0: never.
   uint64_t patience = 5;
   uint64_t seed = 1;
   size_t threads = 1;  // each processes a part of every batch

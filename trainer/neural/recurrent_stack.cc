@@ -56,6 +56,7 @@ RecurrentStack<T>::RecurrentStack(const RecurrentStackOptions& options,
         return options.prefix + LayerTensor(what, layer, d == 1);
       };
       Parameters& added = parameters_.emplace_back();
+      weight_drops_.emplace_back(options.weight_drop);
       if (inputs(layer) > 0) {
         added.weight_ih =
             layout->AddMatrix(name("weight_ih"), gates(), inputs(layer));
@@ -123,12 +124,38 @@ const T* RecurrentStack<T>::Forward(const T* values, size_t steps,
                              random);
     inputs_[layer + 1].resize(steps * streams * outputs());
     for (size_t d = 0; d < directions(); ++d) {
+      DropWeights(values, layer * directions() + d, random);
       ForwardDirection(values, layer, d == 1, state);
     }
   }
   dropouts_.back().Forward(inputs_.back().data(), inputs_.back().size(),
                            random);
   return inputs_.back().data();
+}
+
+template <typename T>
+void RecurrentStack<T>::DropWeights(const T* values, size_t index,
+                                    Random* random) {
+  std::vector<T>& dropped = runs_[index].weight_hh;
+  dropped.clear();
+  const bool drops = random != nullptr && options_.weight_drop > 0;
+  if (drops) {
+    const auto weight_hh = layout_.View(values, parameters_[index].weight_hh);
+    dropped.assign(weight_hh.data,
+                   weight_hh.data + weight_hh.rows * weight_hh.cols);
+  }
+  weight_drops_[index].Forward(dropped.data(), dropped.size(),
+                               drops ? random : nullptr);
+}
+
+template <typename T>
+MatrixView<const T> RecurrentStack<T>::RecurrentWeights(const T* values,
+                                                        size_t index) const {
+  const std::vector<T>& dropped = runs_[index].weight_hh;
+  if (dropped.empty()) {
+    return layout_.View(values, parameters_[index].weight_hh);
+  }
+  return {dropped.data(), gates(), options_.units};
 }
 
 template <typename T>
@@ -162,7 +189,7 @@ void RecurrentStack<T>::ForwardDirection(const T* values, size_t layer,
   }
   const auto bias_hh = layout_.View(values, p.bias_hh);
   const auto weight_hh = products_.Prepare(
-      Transpose::kYes, layout_.View(values, p.weight_hh), streams_);
+      Transpose::kYes, RecurrentWeights(values, index), streams_);
   for (size_t i = 0; i < steps_; ++i) {
     const size_t step = StepAt(i, reverse);
     T* recurrent = run.recurrent.data() + step * streams_ * gates();
@@ -245,7 +272,7 @@ void RecurrentStack<T>::BackwardDirection(
   d_input_.resize(rows * gates());
   if (options_.cell == Cell::kGru) d_recurrent_.resize(rows * gates());
   const auto weight_hh = products_.Prepare(
-      Transpose::kNo, layout_.View(values, p.weight_hh), streams_);
+      Transpose::kNo, RecurrentWeights(values, index), streams_);
   const std::vector<T>& d_sums =
       options_.cell == Cell::kGru ? d_recurrent_ : d_input_;
 
@@ -279,8 +306,19 @@ void RecurrentStack<T>::BackwardDirection(
   const MatrixView<const T> d_rec(d_sums.data(), rows, gates());
   const MatrixView<const T> old_h(
       run.h.data() + BlockBefore(0, reverse) * block, rows, n);
-  products_.Gemm(Transpose::kYes, Transpose::kNo, d_rec, old_h, 1,
-                 layout_.View(gradients, p.weight_hh));
+  const auto d_weight_hh = layout_.View(gradients, p.weight_hh);
+  if (run.weight_hh.empty()) {
+    products_.Gemm(Transpose::kYes, Transpose::kNo, d_rec, old_h, 1,
+                   d_weight_hh);
+  } else {
+    d_dropped_.resize(gates() * n);
+    products_.Gemm(Transpose::kYes, Transpose::kNo, d_rec, old_h, 0,
+                   {d_dropped_.data(), gates(), n});
+    weight_drops_[index].Backward(d_dropped_.data(), d_dropped_.size());
+    for (size_t i = 0; i < d_dropped_.size(); ++i) {
+      d_weight_hh.data[i] += d_dropped_[i];
+    }
+  }
   AddColumnSums(d_input_, layout_.View(gradients, p.bias_ih));
   AddColumnSums(d_sums, layout_.View(gradients, p.bias_hh));
   if (inputs(layer) == 0) return;

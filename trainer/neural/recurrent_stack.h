@@ -24,7 +24,8 @@ struct RecurrentStackOptions {
   size_t layers = 1;
   // If set, each layer has two directions; the next layer reads both outputs.
   bool bidirectional = false;
-  double dropout = 0;  // of the input of every layer and of the output
+  double dropout = 0;      // of the input of every layer and of the output
+  double weight_drop = 0;  // dropout of the numbers of every W_hh
   ProductPrecision products = ProductPrecision::kFloat;
 };
 
@@ -76,7 +77,9 @@ class RecurrentStack {
 
   // Returns the output for the input x, (steps * streams, inputs). Starts from
   // *state and sets it to the state after the last step. Applies no dropout if
-  // random is null. The result is valid until the next call.
+  // random is null. Weight dropout removes the same recurrent connections in
+  // all steps (Wan et al. 2013; for recurrent networks Merity et al. 2017). The
+  // result is valid until the next call.
   const T* Forward(const T* values, size_t steps, size_t streams,
                    std::vector<T> x, State* state, Random* random);
 
@@ -98,6 +101,7 @@ class RecurrentStack {
   // backward direction, the last one.
   struct Run {
     std::vector<T> gates, recurrent, h, c;
+    std::vector<T> weight_hh;  // after weight dropout; empty without it
   };
 
   size_t directions() const { return options_.bidirectional ? 2 : 1; }
@@ -118,6 +122,11 @@ class RecurrentStack {
     return reverse ? steps_ - 1 - i : i;
   }
 
+  // Returns W_hh of the run as Forward() used it: without the numbers that
+  // weight dropout removed.
+  MatrixView<const T> RecurrentWeights(const T* values, size_t index) const;
+
+  void DropWeights(const T* values, size_t index, Random* random);
   void ForwardDirection(const T* values, size_t layer, bool reverse,
                         State* state);
   void Step(Run& run, size_t step, bool reverse) const;
@@ -133,14 +142,16 @@ class RecurrentStack {
   const RecurrentStackOptions options_;
   const ParameterLayout& layout_;
   Products<T> products_;
-  std::vector<Parameters> parameters_;  // by layer, then by direction
-  std::vector<Dropout<T>> dropouts_;    // of each layer's input; last: output
+  std::vector<Parameters> parameters_;    // by layer, then by direction
+  std::vector<Dropout<T>> dropouts_;      // of each layer's input; last: output
+  std::vector<Dropout<T>> weight_drops_;  // of W_hh, like parameters_
 
   size_t steps_ = 0;
   size_t streams_ = 0;
   std::vector<std::vector<T>> inputs_;    // of each layer; last: the output
   std::vector<Run> runs_;                 // by layer, then by direction
   std::vector<T> d_input_, d_recurrent_;  // of the arguments of the gates
+  std::vector<T> d_dropped_;              // of W_hh after weight dropout
   std::vector<T> dx_;
 };
 

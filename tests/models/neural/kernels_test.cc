@@ -338,6 +338,65 @@ TEST_P(KernelsTest, SoftmaxOfLargeNumbers) {
   EXPECT_EQ(x, (Floats{0.5, 0.5, 0}));
 }
 
+TEST_P(KernelsTest, RoundToSteps) {
+  for (size_t n = 1; n <= kSizes; ++n) {
+    const Floats x = Uniform(n, 3);
+    float most = 0;
+    for (float value : x) most = std::max(most, std::abs(value));
+    std::vector<uint8_t> steps(n);
+    EXPECT_EQ(RoundToSteps(n, x.data(), steps.data()), most / 127);
+    for (size_t i = 0; i < n; ++i) {
+      const double multiple = double{x[i]} * 127 / most;
+      ASSERT_NEAR(steps[i] - kZeroStep, multiple, 0.5001) << i << " of " << n;
+    }
+  }
+}
+
+TEST_P(KernelsTest, RoundToStepsOfZeros) {
+  const Floats x(37);
+  std::vector<uint8_t> steps(x.size());
+  EXPECT_EQ(RoundToSteps(x.size(), x.data(), steps.data()), 0);
+  for (uint8_t step : steps) ASSERT_EQ(step, kZeroStep);
+}
+
+// At each position, because the last numbers are not a whole vector.
+TEST_P(KernelsTest, RoundToStepsOfExtremes) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr size_t n = 37;
+  for (size_t i = 0; i < n; ++i) {
+    Floats x = Uniform(n, 3);
+    std::vector<uint8_t> steps(n);
+    x[i] = -kLargest;
+    EXPECT_EQ(RoundToSteps(n, x.data(), steps.data()), kLargest / 127);
+    EXPECT_EQ(steps[i], kZeroStep - 127);
+    x[i] = kNan;
+    EXPECT_TRUE(std::isfinite(RoundToSteps(n, x.data(), steps.data())));
+    EXPECT_EQ(steps[i], kZeroStep + 127);
+    x[i] = kInfinity;
+    EXPECT_EQ(RoundToSteps(n, x.data(), steps.data()), kInfinity);
+    EXPECT_EQ(steps[i], kZeroStep + 127);
+  }
+}
+
+TEST_P(KernelsTest, SumsToFloats) {
+  std::uniform_int_distribution<int32_t> integers(-10'000'000, 10'000'000);
+  for (size_t n = 1; n <= kSizes; ++n) {
+    std::vector<int32_t> sums(n), zeros(n);
+    for (int32_t& sum : sums) sum = integers(random_);
+    for (int32_t& zero : zeros) zero = integers(random_);
+    const Floats scales = Uniform(n, 0.01), bias = Uniform(n, 1);
+    std::vector<double> expected(n);
+    for (size_t i = 0; i < n; ++i) {
+      expected[i] = double{0.25} * (sums[i] - zeros[i]) * scales[i] + bias[i];
+    }
+    Floats y(n);
+    SumsToFloats(n, sums.data(), zeros.data(), 0.25, scales.data(), bias.data(),
+                 y.data());
+    ExpectNear(y, expected);
+  }
+}
+
 TEST_P(KernelsTest, SumOfSquares) {
   std::vector<size_t> sizes = {0, 4095, 4096, 4097, 100'000};
   for (size_t n = 1; n <= kSizes; ++n) sizes.push_back(n);

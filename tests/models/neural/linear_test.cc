@@ -206,7 +206,8 @@ std::vector<Case> Cases() {
                                                 {64, 130},
                                                 {65, 1},
                                                 {200, 67},
-                                                {300, 257}}) {
+                                                {300, 257},
+                                                {650, 100}}) {
       cases.push_back({precision, inputs, outputs, true});
     }
     cases.push_back({precision, 20, 60, false});

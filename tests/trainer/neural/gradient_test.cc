@@ -193,7 +193,7 @@ Case RecurrentCase(const std::string& name,
   Case c;
   c.name = name;
   c.make = [=] { return MakeRecurrentNetwork<double>(options); };
-  c.drops = options.stack.dropout > 0;
+  c.drops = options.stack.dropout > 0 || options.stack.weight_drop > 0;
   c.carries_state = options.carry_state;
   return c;
 }
@@ -239,6 +239,12 @@ void AddRecurrentCases(const std::string& name, Cell cell,
   add("dropout", 3, [](Options* o) { o->stack.dropout = 0.3; });
   add("dropout_bidirectional", 2, [](Options* o) {
     o->stack.dropout = 0.5;
+    o->stack.bidirectional = true;
+  });
+  add("weight_drop", 2, [](Options* o) { o->stack.weight_drop = 0.4; });
+  add("weight_drop_bidirectional", 2, [](Options* o) {
+    o->stack.weight_drop = 0.3;
+    o->stack.dropout = 0.3;
     o->stack.bidirectional = true;
   });
   add("carried", 2, [](Options* o) { o->carry_state = true; });

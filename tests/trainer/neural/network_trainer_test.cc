@@ -448,6 +448,61 @@ TEST(TrainNetworkScriptTest, LinearSchedule) {
   EXPECT_THAT(Rates(trained.log), ElementsAre(1, 0.75, 0.5, 0.25));
 }
 
+// The value after step t is -t, since the rate is 1. The loss does not improve
+// in epoch 3, so the weights after steps 4, 5, ... are averaged.
+TEST(TrainNetworkScriptTest, AveragesTheWeights) {
+  TrainingOptions options = ScriptedOptions();
+  options.average_after = 1;
+  options.epochs = 6;
+  const TrainedNetwork trained =
+      TrainScripted({5, 4, 4, 3, 2, 2.5}, options).value();
+  EXPECT_THAT(Rates(trained.log), ElementsAre(1, 1, 1, 1, 1, 1));
+  EXPECT_EQ(trained.progress.average_epoch, 4u);
+  EXPECT_EQ(trained.progress.averaged, 3u);
+  EXPECT_EQ(trained.progress.best_epoch, 5u);
+  EXPECT_THAT(trained.values, ElementsAre(-4.5));
+}
+
+TEST(TrainNetworkScriptTest, AveragesAfterSeveralEpochs) {
+  TrainingOptions options = ScriptedOptions();
+  options.average_after = 2;
+  options.epochs = 5;
+  const TrainedNetwork trained =
+      TrainScripted({5, 6, 6, 4, 3}, options).value();
+  EXPECT_THAT(Rates(trained.log), ElementsAre(1, 1, 0.5, 0.5, 0.5));
+  EXPECT_EQ(trained.progress.average_epoch, 4u);
+  EXPECT_THAT(trained.values, ElementsAre(-(3 + 3.5) / 2));
+}
+
+// An epoch of averages counts from the first one.
+TEST(TrainNetworkScriptTest, PatienceCountsAgainOnceWeightsAreAveraged) {
+  TrainingOptions options = ScriptedOptions();
+  options.average_after = 2;
+  options.patience = 3;
+  const TrainedNetwork trained =
+      TrainScripted({1, 2, 2, 2, 2, 2}, options).value();
+  EXPECT_EQ(trained.log.records().size(), 6u);
+  EXPECT_THAT(trained.values, ElementsAre(-1));
+}
+
+TEST(TrainNetworkScriptTest, AveragesAfterAnInterruption) {
+  const std::vector<double> losses = {5, 5, 4, 3, 2, 1};
+  TrainingOptions options = ScriptedOptions();
+  options.average_after = 1;
+  options.epochs = 6;
+  const TrainedNetwork whole = TrainScripted(losses, options).value();
+  EXPECT_EQ(whole.progress.averaged, 4u);
+  const TemporaryDirectory directory;
+  options.checkpoint = directory.File("checkpoint");
+  options.epochs = 4;
+  ASSERT_TRUE(TrainScripted({5, 5, 4, 3}, options).ok());
+  options.epochs = 6;
+  options.resume = true;
+  const TrainedNetwork resumed = TrainScripted({2, 1}, options).value();
+  EXPECT_EQ(resumed.values, whole.values);
+  EXPECT_EQ(resumed.progress.averaged, 4u);
+}
+
 TEST(TrainNetworkScriptTest, WithoutPatience) {
   TrainingOptions options = ScriptedOptions();
   options.patience = 0;
