@@ -20,8 +20,8 @@ absl::Status NotifyServiceManager(absl::string_view state) {
   if (variable == nullptr) return absl::OkStatus();
   const absl::string_view path = variable;
   const auto error = [&](absl::string_view why) {
-    return absl::UnavailableError(absl::StrCat("NOTIFY_SOCKET ", path, ": ",
-                                               why));
+    return absl::UnavailableError(
+        absl::StrCat("NOTIFY_SOCKET ", path, ": ", why));
   };
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -35,9 +35,9 @@ absl::Status NotifyServiceManager(absl::string_view state) {
   if (socket < 0) return error(std::strerror(errno));
   const auto size =
       static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-  const ssize_t sent = ::sendto(socket, state.data(), state.size(),
-                                MSG_NOSIGNAL | MSG_DONTWAIT,
-                                reinterpret_cast<sockaddr*>(&address), size);
+  const ssize_t sent =
+      ::sendto(socket, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+               reinterpret_cast<sockaddr*>(&address), size);
   const int failure = errno;
   ::close(socket);
   if (sent < 0) return error(std::strerror(failure));
