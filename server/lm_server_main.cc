@@ -38,6 +38,7 @@
 #include "server/flags.h"
 #include "server/log.h"
 #include "server/server.h"
+#include "server/service_manager.h"
 #include "server/telemetry/line_writer.h"
 
 namespace lmserve {
@@ -234,6 +235,15 @@ void PrintAddresses(const Server& server, const ServerFlags& flags) {
   }
 }
 
+// Tells a service manager, such as systemd, the state of the server.
+void Notify(absl::string_view state) {
+  const absl::Status status = NotifyServiceManager(state);
+  if (!status.ok()) {
+    spdlog::warn("the service manager does not know {}: {}", std::string(state),
+                 std::string(status.message()));
+  }
+}
+
 // Sets the budgets of memory that the options leave open, and logs them all.
 void SetBudgets(Limits* limits) {
   const uint64_t available = AvailableMemory();
@@ -310,10 +320,12 @@ int Run(const ServerFlags& flags, const std::string& config) {
   }
   const std::unique_ptr<Server> server = **std::move(started);
   PrintAddresses(*server, flags);
+  Notify("READY=1");
   const int signal = WaitForEnd(signals);
   spdlog::info(
       "received signal {}: {} s of grace, then at most {} s for running calls",
       signal, flags.grace_seconds, flags.drain_seconds);
+  Notify("STOPPING=1");
   server->Drain(std::chrono::seconds(flags.drain_seconds),
                 std::chrono::seconds(flags.grace_seconds));
   if (!server->all_threads_ended()) {

@@ -7,9 +7,13 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -92,6 +96,63 @@ TEST_F(SurroundingsTest, SighupIsIgnored) {
   EXPECT_EQ(server.Client({"score", "the cat"}).exit_code, 0);
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(), 0);
+}
+
+// The end of a service manager to which services tell their state.
+class NotifySocket {
+ public:
+  explicit NotifySocket(const std::string& path)
+      : socket_(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::copy(path.begin(), path.end(), address.sun_path);
+    EXPECT_EQ(
+        bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+        0);
+  }
+  NotifySocket(const NotifySocket&) = delete;
+  NotifySocket& operator=(const NotifySocket&) = delete;
+  ~NotifySocket() { close(socket_); }
+
+  // Waits for a message and returns it.
+  std::string Receive() const {
+    std::array<char, 256> message;
+    const ssize_t size = recv(socket_, message.data(), message.size(), 0);
+    return size < 0 ? "" : std::string(message.data(), size);
+  }
+
+ private:
+  const int socket_;
+};
+
+TEST_F(SurroundingsTest, TellsTheServiceManagerItsState) {
+  const std::string path = store_.File("notify");
+  const NotifySocket manager(path);
+  Arguments command = {"env", "NOTIFY_SOCKET=" + path};
+  const Arguments run = ServerCommand("");
+  command.insert(command.end(), run.begin(), run.end());
+  Process server(command);
+  EXPECT_EQ(manager.Receive(), "READY=1");
+  channel_ = Connect(Address());
+  EXPECT_TRUE(Score().ok());
+  server.Signal(SIGTERM);
+  EXPECT_EQ(manager.Receive(), "STOPPING=1");
+  EXPECT_EQ(server.Wait(), 0);
+}
+
+TEST_F(SurroundingsTest, AServiceManagerThatIsGoneIsALineInTheLog) {
+  for (const std::string& path :
+       {std::string("no-path"), store_.File("missing"),
+        std::string(200, '/')}) {
+    Arguments command = {"env", "NOTIFY_SOCKET=" + path};
+    const Arguments run = ServerCommand("");
+    command.insert(command.end(), run.begin(), run.end());
+    Process server(command);
+    WaitUntilItServes();
+    server.Signal(SIGTERM);
+    EXPECT_EQ(server.Wait(), 0);
+    EXPECT_THAT(server.Errors(), HasSubstr("NOTIFY_SOCKET " + path));
+  }
 }
 
 TEST_F(SurroundingsTest, SigpipeIsIgnored) {
