@@ -14,7 +14,7 @@
 #include "models/ngram/fast/ngram_builder.h"
 #include "models/ngram/fast/ngram_model.h"
 #include "tests/fuzz/require.h"
-#include "trainer/ngram/arpa.h"
+#include "ngram_files/arpa.h"
 
 namespace lmserve {
 namespace {

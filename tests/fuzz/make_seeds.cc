@@ -38,7 +38,7 @@
 #include "tests/testing/torch_writer.h"
 #include "text_io/encoder.h"
 #include "text_io/text_format.h"
-#include "trainer/ngram/arpa.h"
+#include "ngram_files/arpa.h"
 #include "trainer/ngram/compact_estimate.h"
 
 namespace lmserve {

@@ -11,7 +11,7 @@
 #include "models/ngram/fast/ngram_builder.h"
 #include "text_io/line_reader.h"
 #include "trainer/demo/demo_corpus.h"
-#include "trainer/ngram/arpa.h"
+#include "ngram_files/arpa.h"
 #include "trainer/text/corpus.h"
 
 namespace lmserve {

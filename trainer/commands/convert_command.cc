@@ -17,7 +17,7 @@
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/commands/layout_options.h"
-#include "trainer/commands/load_version.h"
+#include "model_store/load_version.h"
 #include "trainer/neural/publish_network.h"
 #include "trainer/ngram/table_of_model.h"
 #include "trainer/text/corpus.h"

@@ -19,7 +19,7 @@
 #include "trainer/charts/gradient_chart.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
-#include "trainer/commands/load_version.h"
+#include "model_store/load_version.h"
 #include "trainer/commands/member_version.h"
 #include "trainer/neural/load_network.h"
 #include "trainer/neural/state_gradients.h"

@@ -8,7 +8,7 @@
 #include "model_store/publish.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/import_options.h"
-#include "trainer/ngram/arpa.h"
+#include "ngram_files/arpa.h"
 
 namespace lmserve {
 namespace {

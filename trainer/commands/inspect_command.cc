@@ -14,7 +14,7 @@
 #include "models/text.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
-#include "trainer/commands/load_version.h"
+#include "model_store/load_version.h"
 
 namespace lmserve {
 namespace {

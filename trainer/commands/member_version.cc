@@ -5,7 +5,7 @@
 #include "model_store/manifest.h"
 #include "model_store/model_name.h"
 #include "models/mixture/member_files.h"
-#include "trainer/commands/load_version.h"
+#include "model_store/load_version.h"
 
 namespace lmserve {
 

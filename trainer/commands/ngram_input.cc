@@ -9,8 +9,8 @@
 #include "model_store/model_name.h"
 #include "models/ngram/ngram_set.h"
 #include "text_io/line_reader.h"
-#include "trainer/commands/load_version.h"
-#include "trainer/ngram/arpa.h"
+#include "model_store/load_version.h"
+#include "ngram_files/arpa.h"
 #include "trainer/ngram/table_of_model.h"
 #include "trainer/text/status_line.h"
 

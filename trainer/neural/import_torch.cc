@@ -17,7 +17,7 @@
 #include "models/neural/tensor_file.h"
 #include "trainer/neural/torch_file.h"
 #include "trainer/neural/zip_archive.h"
-#include "trainer/text/quoted.h"
+#include "models/quoted.h"
 
 namespace lmserve {
 namespace {

@@ -13,7 +13,7 @@
 #include "absl/strings/strip.h"
 #include "trainer/neural/torch_file.h"
 #include "trainer/neural/zip_archive.h"
-#include "trainer/text/quoted.h"
+#include "models/quoted.h"
 
 namespace lmserve {
 namespace {

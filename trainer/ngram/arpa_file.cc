@@ -7,7 +7,7 @@
 #include "model_store/loaded_version.h"
 #include "models/model_factory.h"
 #include "text_io/output_file.h"
-#include "trainer/ngram/arpa.h"
+#include "ngram_files/arpa.h"
 
 namespace lmserve {
 absl::Status WriteArpaFile(const std::string& store, const std::string& name,

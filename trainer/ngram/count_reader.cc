@@ -14,7 +14,7 @@
 #include "text_io/line_reader.h"
 #include "trainer/ngram/count_file.h"
 #include "trainer/text/progress.h"
-#include "trainer/text/quoted.h"
+#include "models/quoted.h"
 #include "trainer/text/vocabulary_builder.h"
 
 namespace lmserve {

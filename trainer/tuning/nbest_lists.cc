@@ -14,7 +14,7 @@
 #include "reranking/nbest_line.h"
 #include "text_io/sentence_markers.h"
 #include "trainer/text/aligned_lines.h"
-#include "trainer/text/quoted.h"
+#include "models/quoted.h"
 
 namespace lmserve {
 namespace {

@@ -22,7 +22,7 @@
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 #include "text_io/line_reader.h"
-#include "trainer/ngram/arpa.h"
+#include "ngram_files/arpa.h"
 
 namespace lmserve {
 namespace {

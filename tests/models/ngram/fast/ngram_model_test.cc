@@ -16,7 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/ngram_models.h"
-#include "trainer/ngram/arpa.h"
+#include "ngram_files/arpa.h"
 
 namespace lmserve {
 namespace {
