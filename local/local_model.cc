@@ -91,7 +91,7 @@ LocalModel::~LocalModel() = default;
 
 absl::StatusOr<LocalModel> LocalModel::Open(const std::string& store,
                                             const std::string& name,
-                                            const OpenOptions& options) {
+                                            const LocalOpenOptions& options) {
   absl::StatusOr<ModelHandle> version =
       LoadModelVersion(store, name, options.map_files);
   if (!version.ok()) return version.status();

@@ -20,6 +20,14 @@
 
 namespace lmserve {
 
+// How a version of a store is opened.
+struct LocalOpenOptions {
+  // Whether the files of n-gram models are mapped instead of copied, so that
+  // all processes on the machine share their memory. Nobody may overwrite the
+  // version meanwhile (lm_trainer never does).
+  bool map_files = true;
+};
+
 // How a text is scored.
 struct LocalScoreOptions {
   // false: the words are not read after <s> but after nothing. Only for models
@@ -83,13 +91,6 @@ struct LocalRank {
 // no threads but those of Score(), which end with it, so a process may fork.
 class LocalModel {
  public:
-  struct OpenOptions {
-    // Whether the files of n-gram models are mapped instead of copied, so that
-    // all processes on the machine share their memory. Nobody may overwrite the
-    // version meanwhile (lm_trainer never does).
-    bool map_files = true;
-  };
-
   // Opens a version of a store. `name` is NAME, NAME@VERSION or NAME@ALIAS; NAME
   // is the version of the alias "default" or, without one, the newest. Every
   // byte is verified, and the self-test of the version is run. Errors:
@@ -97,7 +98,7 @@ class LocalModel {
   // FAILED_PRECONDITION for a reranker.
   static absl::StatusOr<LocalModel> Open(const std::string& store,
                                          const std::string& name,
-                                         const OpenOptions& options = {});
+                                         const LocalOpenOptions& options = {});
 
   // Reads an ARPA file, plain or compressed (.gz, .xz, .bz2, .zst), or a trie
   // of KenLM's build_binary. `literal`: whether -99 is a log10 probability like

@@ -22,9 +22,8 @@ TEXT = "the cat is small"
 # Flags that only our own sources must have.
 OURS = re.compile(r"-Wall|-Wextra|-Wpedantic|-Wthread-safety|-march|gtest|gmock|"
                   r"googletest|-O1")
-# Packages that the libraries do not need (gRPC looks for ZLIB itself).
-NOT_NEEDED = ("GTest", "benchmark", "spdlog", "prometheus-cpp", "CLI11",
-              "LIBLZMA")
+# Packages that the libraries do not need.
+NOT_NEEDED = ("GTest", "benchmark", "spdlog", "prometheus-cpp", "CLI11")
 
 
 def run(*command, **more):
@@ -55,7 +54,7 @@ def check_flags(build, source):
     if found:
       raise SystemExit(f"expected no {found[0]} in: {command}")
     for folder in re.findall(r"(?:-I|-isystem )\s*(\S+)", command):
-      for name in ("models", "client", "lm"):
+      for name in ("models", "local", "client", "lm"):
         if (pathlib.Path(folder) / name).is_dir():
           raise SystemExit(f"{folder} has a folder {name}/: {command}")
 
@@ -71,7 +70,7 @@ def public_headers(source):
   """The headers in the lists of public headers, and what protoc generates."""
   headers = {"lm/v1/language_model.pb.h", "lm/v1/language_model.grpc.pb.h",
              "lm/v1/manifest.pb.h", "lm/v1/reranker.pb.h"}
-  for folder in ("models", "model_store", "reranking", "client"):
+  for folder in ("models", "model_store", "reranking", "local", "client"):
     text = (source / folder / "CMakeLists.txt").read_text()
     for arguments in re.findall(r"lm_public_headers\(([^)]*)\)", text):
       headers.update(arguments.split()[2:])
