@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// keep_states STORE NAME WORD...: reads the words one by one in two hypotheses at
-// once, as a decoder does, and keeps their states. The second hypothesis leaves
-// out the last word and ends instead. Prints ln P of both.
+// keep_states STORE NAME WORD...: reads the words one by one in two hypotheses
+// at once, as a decoder does, and keeps their states. The second hypothesis
+// leaves out the last word and ends instead. Prints ln P of both.
 
 #include <cstddef>
 #include <iostream>
@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
     const lmserve::WordId other =
         is_last ? model->vocabulary().end_sentence() : word;
     const auto log_probs =
-        model->Extend(absl::MakeSpan(states), {word, other});
+        model->Extend(absl::MakeSpan(states), std::vector{word, other});
     if (!log_probs.ok()) {
       std::cerr << log_probs.status() << "\n";
       return 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// score_text ARPA-FILE TEXT...: prints ln P of each text by an n-gram model of an
-// ARPA file or a KenLM trie, then the best words after the first text.
+// score_text ARPA-FILE TEXT...: prints ln P of each text by an n-gram model of
+// an ARPA file or a KenLM trie, then the best words after the first text.
 // score_text STORE NAME TEXT...: the same by a version of a store.
 
 #include <filesystem>

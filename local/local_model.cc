@@ -123,11 +123,10 @@ absl::StatusOr<LocalModel> LocalModel::FromFile(const std::string& path,
     fingerprint.Add(content->bytes.bytes());
   }
   content->fingerprint = fingerprint.value();
-  absl::StatusOr<std::unique_ptr<NgramModel>> model = NgramModel::Create(
-      std::move(ngrams->vocabulary), content->bytes.bytes());
+  absl::StatusOr<std::unique_ptr<NgramModel>> model =
+      NgramModel::Create(std::move(ngrams->vocabulary), content->bytes.bytes());
   if (!model.ok()) return model.status();
-  content->model.emplace(
-      std::unique_ptr<LanguageModel>(*std::move(model)));
+  content->model.emplace(std::unique_ptr<LanguageModel>(*std::move(model)));
   content->name = path;
   content->family = std::string(kNgramFamily);
   content->begin_log10 = ngrams->begin_log10;
@@ -151,15 +150,14 @@ const std::vector<std::string>& LocalModel::warnings() const {
 }
 
 int LocalModel::order() const {
-  const auto* ngrams =
-      dynamic_cast<const NgramSet*>(model().left_to_right());
+  const auto* ngrams = dynamic_cast<const NgramSet*>(model().left_to_right());
   return ngrams == nullptr ? 0 : ngrams->order();
 }
 
 absl::Status LocalModel::CannotDo(absl::string_view what) const {
-  return absl::FailedPreconditionError(absl::StrCat(
-      "model '", name(), "' is ", KindName(model().kind()), ": it cannot ",
-      what));
+  return absl::FailedPreconditionError(absl::StrCat("model '", name(), "' is ",
+                                                    KindName(model().kind()),
+                                                    ": it cannot ", what));
 }
 
 absl::StatusOr<std::vector<LocalScore>> LocalModel::Score(
@@ -243,9 +241,9 @@ absl::StatusOr<std::vector<float>> LocalModel::Extend(
   std::vector<LanguageModel::Query> batch;
   for (size_t i = 0; i < states.size(); ++i) {
     if (states[i].size() != reader->state_size()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "state ", i, ": expected ", reader->state_size(), " bytes, found ",
-          states[i].size()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("state ", i, ": expected ", reader->state_size(),
+                       " bytes, found ", states[i].size()));
     }
     if (words[i] >= vocabulary().size()) {
       return absl::InvalidArgumentError(
@@ -361,10 +359,9 @@ absl::StatusOr<std::vector<LocalRank>> LocalModel::Rerank(
         {i, NormalizedLogProb(possible, impossible,
                               (*scores)[i].log_probs.size(), alpha)});
   }
-  std::stable_sort(ranks.begin(), ranks.end(),
-                   [](const LocalRank& a, const LocalRank& b) {
-                     return a.score > b.score;
-                   });
+  std::stable_sort(
+      ranks.begin(), ranks.end(),
+      [](const LocalRank& a, const LocalRank& b) { return a.score > b.score; });
   return ranks;
 }
 

@@ -78,9 +78,9 @@ struct LocalRank {
 };
 
 // A model in the memory of this process: a version of a store, or an n-gram
-// model that another program wrote. It needs no server; what it computes are the
-// functions of models/ that lm_server calls, so the numbers are the same to the
-// bit.
+// model that another program wrote. It needs no server; what it computes are
+// the functions of models/ that lm_server calls, so the numbers are the same to
+// the bit.
 //
 // Texts are split at ASCII white space, and words that the vocabulary does not
 // have are <unk>. All probabilities are natural logarithms. Errors:
@@ -91,9 +91,9 @@ struct LocalRank {
 // no threads but those of Score(), which end with it, so a process may fork.
 class LocalModel {
  public:
-  // Opens a version of a store. `name` is NAME, NAME@VERSION or NAME@ALIAS; NAME
-  // is the version of the alias "default" or, without one, the newest. Every
-  // byte is verified, and the self-test of the version is run. Errors:
+  // Opens a version of a store. `name` is NAME, NAME@VERSION or NAME@ALIAS;
+  // NAME is the version of the alias "default" or, without one, the newest.
+  // Every byte is verified, and the self-test of the version is run. Errors:
   // NOT_FOUND, with what exists; DATA_LOSS for a damaged version;
   // FAILED_PRECONDITION for a reranker.
   static absl::StatusOr<LocalModel> Open(const std::string& store,
@@ -102,8 +102,9 @@ class LocalModel {
 
   // Reads an ARPA file, plain or compressed (.gz, .xz, .bz2, .zst), or a trie
   // of KenLM's build_binary. `literal`: whether -99 is a log10 probability like
-  // any other, as it is for KenLM, instead of the probability 0. Errors: NOT_FOUND if there is
-  // no such file; INVALID_ARGUMENT, with file and line or byte, for a defect.
+  // any other, as it is for KenLM, instead of the probability 0. Errors:
+  // NOT_FOUND if there is no such file; INVALID_ARGUMENT, with file and line or
+  // byte, for a defect.
   static absl::StatusOr<LocalModel> FromFile(const std::string& path,
                                              bool literal = false);
 
@@ -141,11 +142,12 @@ class LocalModel {
 
   // Returns the state after <s> and the words of a text: the plain bytes that
   // LanguageModel describes.
-  absl::StatusOr<std::vector<std::byte>> State(absl::string_view text = {}) const;
+  absl::StatusOr<std::vector<std::byte>> State(
+      absl::string_view text = {}) const;
 
   // Reads words[i] in states[i], for each i in one batch: replaces the state by
-  // the one after the word and returns ln P(words[i] | states[i]). The states must come from
-  // this model; INVALID_ARGUMENT if a size or an id is wrong.
+  // the one after the word and returns ln P(words[i] | states[i]). The states
+  // must come from this model; INVALID_ARGUMENT if a size or an id is wrong.
   absl::StatusOr<std::vector<float>> Extend(
       absl::Span<std::vector<std::byte>> states,
       absl::Span<const WordId> words) const;

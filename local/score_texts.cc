@@ -32,8 +32,9 @@ class PartScorer {
       words += std::max<size_t>(1, words_.back().size());
       if (words < kBatchWords && i + 1 < texts.size()) continue;
       const size_t count = i + 1 - begin;
-      ScoreBatch(sources.size() == 1 ? sources : sources.subspan(
-                     std::min(begin, sources.size()), count),
+      ScoreBatch(sources.size() == 1
+                     ? sources
+                     : sources.subspan(std::min(begin, sources.size()), count),
                  scores.subspan(begin, count));
       words_.clear();
       begin = i + 1;

@@ -145,7 +145,8 @@ absl::StatusOr<PrivateMemory> StoredFile::Read(
 
 absl::StatusOr<MappedFile> StoredFile::Map(
     absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const {
-  absl::StatusOr<MappedFile> file = MappedFile::OfDescriptor(descriptor_, size_);
+  absl::StatusOr<MappedFile> file =
+      MappedFile::OfDescriptor(descriptor_, size_);
   if (!file.ok()) return absl::UnavailableError(file.status().message());
   absl::Status status = on_piece({});
   for (size_t offset = 0; status.ok() && offset < size_; offset += kPiece) {

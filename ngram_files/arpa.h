@@ -8,8 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "models/ngram/ngram_set.h"
-#include "text_io/line_reader.h"
 #include "ngram_files/imported_ngrams.h"
+#include "text_io/line_reader.h"
 
 namespace lmserve {
 

@@ -14,10 +14,10 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "models/ngram/fast/ngram_file.h"
+#include "models/quoted.h"
 #include "models/text.h"
 #include "models/utf8.h"
 #include "ngram_files/arpa.h"
-#include "models/quoted.h"
 
 namespace lmserve {
 namespace {

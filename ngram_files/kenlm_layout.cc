@@ -9,8 +9,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "models/ngram/ngram_table.h"
-#include "text_io/text_format.h"
 #include "models/quoted.h"
+#include "text_io/text_format.h"
 
 namespace lmserve {
 namespace {

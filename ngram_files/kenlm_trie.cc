@@ -6,10 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "models/ngram/fast/ngram_file.h"
+#include "models/quoted.h"
 #include "models/utf8.h"
 #include "ngram_files/imported_ngrams.h"
 #include "ngram_files/murmur_hash.h"
-#include "models/quoted.h"
 
 namespace lmserve {
 namespace {

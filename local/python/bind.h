@@ -2,10 +2,10 @@
 #ifndef LMSERVE_LOCAL_PYTHON_BIND_H_
 #define LMSERVE_LOCAL_PYTHON_BIND_H_
 
+#include <nanobind/nanobind.h>
+
 #include <memory>
 #include <string>
-
-#include <nanobind/nanobind.h>
 
 #include "local/local_model.h"
 

@@ -28,8 +28,8 @@ struct KenlmObject {
 };
 
 nb::tuple TupleOf(const FullScore& score) {
-  return nb::make_tuple(static_cast<double>(score.log_prob),
-                        score.ngram_length, nb::bool_(score.oov));
+  return nb::make_tuple(static_cast<double>(score.log_prob), score.ngram_length,
+                        nb::bool_(score.oov));
 }
 
 // Splits STORE/NAME, STORE/NAME@VERSION or STORE/NAME/VERSION.
@@ -49,8 +49,8 @@ std::pair<std::string, std::string> StoreAndName(std::string path) {
 // every failure is an OSError.
 void Open(KenlmObject* self, nb::handle path) {
   nb::module_ os_path = nb::module_::import_("os.path");
-  const nb::object absolute =
-      os_path.attr("abspath")(nb::module_::import_("os").attr("fsencode")(path));
+  const nb::object absolute = os_path.attr("abspath")(
+      nb::module_::import_("os").attr("fsencode")(path));
   std::string bytes = PathOf(absolute);
   absl::StatusOr<KenlmModel> model = absl::UnknownError("");
   std::string store, name = bytes;
@@ -76,14 +76,13 @@ void Open(KenlmObject* self, nb::handle path) {
     }
   }
   if (!model.ok()) {
-    const std::string message = absl::StrCat("Cannot read model '", bytes,
-                                             "' (", model.status().message(), ")");
+    const std::string message = absl::StrCat(
+        "Cannot read model '", bytes, "' (", model.status().message(), ")");
     PyErr_SetString(PyExc_OSError, message.c_str());
     throw nb::python_error();
   }
   new (self) KenlmObject{std::make_shared<const KenlmModel>(*std::move(model)),
-                         std::move(bytes), std::move(store),
-                         std::move(name)};
+                         std::move(bytes), std::move(store), std::move(name)};
 }
 
 nb::bytes PathBytes(const KenlmObject& self) {
@@ -115,100 +114,108 @@ void BindKenlm(nb::module_& module) {
       "A language model with the methods of kenlm.Model.\n\n"
       "All probabilities are log10. Any number of threads may use one object, "
       "which\npickles as its path and survives a fork.")
-      .def("__init__",
-           [](KenlmObject* self, nb::handle path, nb::handle) {
-             Open(self, path);
-           },
-           nb::arg("path"), nb::arg("config") = nb::none(),
-           "Opens a model.\n\n"
-           "path: an ARPA file, plain or compressed; a trie of build_binary; or "
-           "a model of\na store of lmserve, STORE/NAME, STORE/NAME@VERSION or "
-           "STORE/NAME/VERSION.\nRaises OSError, with the reason, if it cannot "
-           "be read.")
+      .def(
+          "__init__",
+          [](KenlmObject* self, nb::handle path, nb::handle) {
+            Open(self, path);
+          },
+          nb::arg("path"), nb::arg("config") = nb::none(),
+          "Opens a model.\n\n"
+          "path: an ARPA file, plain or compressed; a trie of build_binary; or "
+          "a model of\na store of lmserve, STORE/NAME, STORE/NAME@VERSION or "
+          "STORE/NAME/VERSION.\nRaises OSError, with the reason, if it cannot "
+          "be read.")
       .def_prop_ro("path", &PathBytes, "The absolute path, as bytes.")
-      .def_prop_ro("order",
-                   [](const KenlmObject& self) { return self.model->order(); },
-                   "The longest n-gram, in words; 1 for a network.")
-      .def_prop_ro("model",
-                   [](const KenlmObject& self) {
-                     return ModelObject{.model = self.model->shared(),
-                                        .store = self.store,
-                                        .name = self.name,
-                                        .literal = self.store.empty()};
-                   },
-                   "The same model as lmserve_local.Model, in the same memory; "
-                   "its\nprobabilities are natural logarithms.")
-      .def("score",
-           [](const KenlmObject& self, nb::handle sentence, bool bos,
-              bool eos) {
-             return static_cast<double>(ValueOrRaise(
-                 self.model->Score(BytesOrText(sentence), bos, eos)));
-           },
-           nb::arg("sentence"), nb::arg("bos") = true, nb::arg("eos") = true,
-           "Returns log10 P of a sentence, with </s> if eos, after <s> if bos.")
-      .def("perplexity",
-           [](const KenlmObject& self, nb::handle sentence) {
-             const absl::string_view text = BytesOrText(sentence);
-             const double score =
-                 ValueOrRaise(self.model->Score(text, true, true));
-             return std::pow(
-                 10.0, -score / static_cast<double>(CountKenlmWords(text) + 1));
-           },
-           nb::arg("sentence"),
-           "Returns the perplexity of a sentence, </s> included.")
-      .def("full_scores",
-           [](const KenlmObject& self, nb::handle sentence, bool bos,
-              bool eos) {
-             const std::vector<FullScore> scores = ValueOrRaise(
-                 self.model->ReadText(BytesOrText(sentence), bos, eos));
-             nb::list list;
-             for (const FullScore& score : scores) list.append(TupleOf(score));
-             return nb::iter(list);
-           },
-           nb::arg("sentence"), nb::arg("bos") = true, nb::arg("eos") = true,
-           "Iterates over (log10 P, ngram length, oov) of each word and, if "
-           "eos, of </s>.")
-      .def("BeginSentenceWrite",
-           [](const KenlmObject& self, State& state) {
-             self.model->WriteStart(&state);
-           },
-           nb::arg("state"), "Makes `state` the state after <s>.")
-      .def("NullContextWrite",
-           [](const KenlmObject& self, State& state) {
-             const absl::Status status = self.model->WriteEmpty(&state);
-             if (!status.ok()) Raise(status);
-           },
-           nb::arg("state"),
-           "Makes `state` the state in which nothing was read. Raises "
-           "ValueError for a\nnetwork, which predicts only after <s>.")
-      .def("BaseScore",
-           [](const KenlmObject& self, const State& in_state, nb::handle word,
-              State& out_state) {
-             const KenlmModel& model = *self.model;
-             const absl::StatusOr<FullScore> score =
-                 model.Read(in_state, model.Find(TextOf(word)), &out_state);
-             if (!score.ok()) Raise(score.status());
-             return static_cast<double>(score->log_prob);
-           },
-           nb::arg("in_state"), nb::arg("word"), nb::arg("out_state"),
-           "Returns log10 P(word | in_state) and makes `out_state` the state "
-           "after the word.\nThe two may be the same object.")
-      .def("BaseFullScore",
-           [](const KenlmObject& self, const State& in_state, nb::handle word,
-              State& out_state) {
-             const KenlmModel& model = *self.model;
-             return ValueOrRaise(
-                 model.Read(in_state, model.Find(TextOf(word)), &out_state));
-           },
-           nb::arg("in_state"), nb::arg("word"), nb::arg("out_state"),
-           "Like BaseScore(), with the length of the n-gram and whether the "
-           "word is unknown.")
-      .def("__contains__",
-           [](const KenlmObject& self, nb::handle word) {
-             return self.model->Contains(BytesOrText(word));
-           },
-           nb::arg("word"),
-           "Whether the vocabulary has a word; it does not have <unk>.")
+      .def_prop_ro(
+          "order", [](const KenlmObject& self) { return self.model->order(); },
+          "The longest n-gram, in words; 1 for a network.")
+      .def_prop_ro(
+          "model",
+          [](const KenlmObject& self) {
+            return ModelObject{.model = self.model->shared(),
+                               .store = self.store,
+                               .name = self.name,
+                               .literal = self.store.empty()};
+          },
+          "The same model as lmserve_local.Model, in the same memory; "
+          "its\nprobabilities are natural logarithms.")
+      .def(
+          "score",
+          [](const KenlmObject& self, nb::handle sentence, bool bos, bool eos) {
+            return static_cast<double>(ValueOrRaise(
+                self.model->Score(BytesOrText(sentence), bos, eos)));
+          },
+          nb::arg("sentence"), nb::arg("bos") = true, nb::arg("eos") = true,
+          "Returns log10 P of a sentence, with </s> if eos, after <s> if bos.")
+      .def(
+          "perplexity",
+          [](const KenlmObject& self, nb::handle sentence) {
+            const absl::string_view text = BytesOrText(sentence);
+            const double score =
+                ValueOrRaise(self.model->Score(text, true, true));
+            return std::pow(
+                10.0, -score / static_cast<double>(CountKenlmWords(text) + 1));
+          },
+          nb::arg("sentence"),
+          "Returns the perplexity of a sentence, </s> included.")
+      .def(
+          "full_scores",
+          [](const KenlmObject& self, nb::handle sentence, bool bos, bool eos) {
+            const std::vector<FullScore> scores = ValueOrRaise(
+                self.model->ReadText(BytesOrText(sentence), bos, eos));
+            nb::list list;
+            for (const FullScore& score : scores) list.append(TupleOf(score));
+            return nb::iter(list);
+          },
+          nb::arg("sentence"), nb::arg("bos") = true, nb::arg("eos") = true,
+          "Iterates over (log10 P, ngram length, oov) of each word and, if "
+          "eos, of </s>.")
+      .def(
+          "BeginSentenceWrite",
+          [](const KenlmObject& self, State& state) {
+            self.model->WriteStart(&state);
+          },
+          nb::arg("state"), "Makes `state` the state after <s>.")
+      .def(
+          "NullContextWrite",
+          [](const KenlmObject& self, State& state) {
+            const absl::Status status = self.model->WriteEmpty(&state);
+            if (!status.ok()) Raise(status);
+          },
+          nb::arg("state"),
+          "Makes `state` the state in which nothing was read. Raises "
+          "ValueError for a\nnetwork, which predicts only after <s>.")
+      .def(
+          "BaseScore",
+          [](const KenlmObject& self, const State& in_state, nb::handle word,
+             State& out_state) {
+            const KenlmModel& model = *self.model;
+            const absl::StatusOr<FullScore> score =
+                model.Read(in_state, model.Find(TextOf(word)), &out_state);
+            if (!score.ok()) Raise(score.status());
+            return static_cast<double>(score->log_prob);
+          },
+          nb::arg("in_state"), nb::arg("word"), nb::arg("out_state"),
+          "Returns log10 P(word | in_state) and makes `out_state` the state "
+          "after the word.\nThe two may be the same object.")
+      .def(
+          "BaseFullScore",
+          [](const KenlmObject& self, const State& in_state, nb::handle word,
+             State& out_state) {
+            const KenlmModel& model = *self.model;
+            return ValueOrRaise(
+                model.Read(in_state, model.Find(TextOf(word)), &out_state));
+          },
+          nb::arg("in_state"), nb::arg("word"), nb::arg("out_state"),
+          "Like BaseScore(), with the length of the n-gram and whether the "
+          "word is unknown.")
+      .def(
+          "__contains__",
+          [](const KenlmObject& self, nb::handle word) {
+            return self.model->Contains(BytesOrText(word));
+          },
+          nb::arg("word"),
+          "Whether the vocabulary has a word; it does not have <unk>.")
       .def("__repr__",
            [](const KenlmObject& self) {
              const size_t slash = self.path.rfind('/');

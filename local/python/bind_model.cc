@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -7,9 +10,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -99,7 +99,9 @@ std::vector<WordId> IdsOf(const Vocabulary& vocabulary, nb::handle words) {
       ids.push_back(vocabulary.Find(TextOf(word)));
       continue;
     }
-    const int64_t id = nb::cast<int64_t>(nb::int_(word));
+    const nb::object number = nb::steal(PyNumber_Index(word.ptr()));
+    if (!number.is_valid()) throw nb::python_error();
+    const auto id = nb::cast<int64_t>(number);
     if (id < 0 || id >= int64_t{vocabulary.size()}) {
       PyErr_Format(PyExc_IndexError,
                    "words[%zu]: expected an id below %u, found %lld",
@@ -116,8 +118,7 @@ nb::str WordOf(const Vocabulary& vocabulary, WordId id) {
   return nb::str(word.data(), word.size());
 }
 
-nb::list WordsOf(const Vocabulary& vocabulary,
-                 const std::vector<WordId>& ids) {
+nb::list WordsOf(const Vocabulary& vocabulary, const std::vector<WordId>& ids) {
   nb::list words;
   for (WordId id : ids) words.append(WordOf(vocabulary, id));
   return words;
@@ -165,8 +166,7 @@ nb::object ScoreWords(const ModelObject& self, nb::handle text, bool bos,
   const std::vector<std::string> sources = SourcesOf(source);
   const absl::string_view view = TextOf(text);
   std::vector<LocalScore> scores = ValueOrRaise(model->Score(
-      {&view, 1},
-      {.begin = bos, .end = eos, .sources = ViewsOf(sources)}));
+      {&view, 1}, {.begin = bos, .end = eos, .sources = ViewsOf(sources)}));
   return nb::cast(ToArray(std::move(scores.front().log_probs)));
 }
 
@@ -174,9 +174,8 @@ nb::object ScoreBatch(const ModelObject& self, nb::handle texts, int threads,
                       bool bos, bool eos, nb::handle sources) {
   const auto model = self.Use();
   std::vector<double> sums;
-  for (const LocalScore& score :
-       ScoreTexts(*model, TextsOf(texts), SourcesOf(sources), bos, eos,
-                  threads)) {
+  for (const LocalScore& score : ScoreTexts(
+           *model, TextsOf(texts), SourcesOf(sources), bos, eos, threads)) {
     sums.push_back(score.log_prob());
   }
   return nb::cast(ToArray(std::move(sums)));
@@ -184,24 +183,22 @@ nb::object ScoreBatch(const ModelObject& self, nb::handle texts, int threads,
 
 State Start(const ModelObject& self, nb::handle text) {
   const auto model = self.Use();
-  const std::vector<std::byte> bytes =
-      ValueOrRaise(model->State(TextOf(text)));
+  const std::vector<std::byte> bytes = ValueOrRaise(model->State(TextOf(text)));
   State state;
   std::copy(bytes.begin(), bytes.end(),
             state.Resize(model->fingerprint(), bytes.size()));
   return state;
 }
 
-nb::tuple Extend(const ModelObject& self, nb::handle states,
-                 nb::handle words) {
+nb::tuple Extend(const ModelObject& self, nb::handle states, nb::handle words) {
   const auto model = self.Use();
   std::vector<State> read = StatesOf(*model, states);
   const std::vector<WordId> ids = IdsOf(model->vocabulary(), words);
   if (ids.size() != read.size()) {
-    throw nb::value_error(
-        absl::StrCat("words: expected one for each of the ", read.size(),
-                     " states, found ", ids.size())
-            .c_str());
+    throw nb::value_error(absl::StrCat("words: expected one for each of the ",
+                                       read.size(), " states, found ",
+                                       ids.size())
+                              .c_str());
   }
   std::vector<float> log_probs(ids.size());
   {
@@ -223,24 +220,29 @@ nb::tuple Extend(const ModelObject& self, nb::handle states,
   return nb::make_tuple(ToArray(std::move(log_probs)), after);
 }
 
-using Rows = nb::ndarray<nb::numpy, float, nb::ndim<2>, nb::c_contig,
-                         nb::device::cpu>;
+using Rows =
+    nb::ndarray<nb::numpy, float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 nb::object NextLogProbs(const ModelObject& self, nb::handle states,
-                        std::optional<Rows> out) {
+                        const nb::object& out) {
   const auto model = self.Use();
   const std::vector<State> read = StatesOf(*model, states);
   const size_t columns = model->vocabulary().size();
   std::vector<float> rows;
   float* data;
-  if (out.has_value()) {
-    if (out->shape(0) != read.size() || out->shape(1) != columns) {
+  if (!out.is_none()) {
+    Rows given;
+    if (!nb::try_cast(out, given, /*convert=*/false)) {
+      throw nb::type_error(
+          "out: expected a C-contiguous array of float32 with 2 dimensions");
+    }
+    if (given.shape(0) != read.size() || given.shape(1) != columns) {
       throw nb::value_error(
           absl::StrCat("out: expected the shape (", read.size(), ", ", columns,
-                       "), found (", out->shape(0), ", ", out->shape(1), ")")
+                       "), found (", given.shape(0), ", ", given.shape(1), ")")
               .c_str());
     }
-    data = out->data();
+    data = given.data();
   } else {
     rows.resize(read.size() * columns);
     data = rows.data();
@@ -249,7 +251,7 @@ nb::object NextLogProbs(const ModelObject& self, nb::handle states,
     nb::gil_scoped_release released;
     model->word_by_word()->Distribution(PointersTo(read), data);
   }
-  if (out.has_value()) return nb::cast(*out);
+  if (!out.is_none()) return out;
   return nb::cast(ToArray(std::move(rows), read.size(), columns));
 }
 
@@ -257,10 +259,10 @@ nb::tuple TopK(const ModelObject& self, nb::handle states, int64_t k) {
   const auto model = self.Use();
   const std::vector<State> read = StatesOf(*model, states);
   if (k < 1 || k > int64_t{model->vocabulary().size()}) {
-    throw nb::value_error(
-        absl::StrCat("k: expected 1 to ", model->vocabulary().size(),
-                     ", found ", k)
-            .c_str());
+    throw nb::value_error(absl::StrCat("k: expected 1 to ",
+                                       model->vocabulary().size(), ", found ",
+                                       k)
+                              .c_str());
   }
   std::vector<ScoredWord> best(read.size() * k);
   {
@@ -430,8 +432,8 @@ void BindScores(nb::class_<ModelObject>& model) {
            "Returns ln P of each word of a text and, if eos, of </s>: float32 "
            "[n].")
       .def("score_batch", &ScoreBatch, nb::arg("texts"), nb::kw_only(),
-           nb::arg("threads") = 1, nb::arg("bos") = true,
-           nb::arg("eos") = true, nb::arg("sources") = nb::none(),
+           nb::arg("threads") = 1, nb::arg("bos") = true, nb::arg("eos") = true,
+           nb::arg("sources") = nb::none(),
            "Returns ln P of each text: float64 [n].\n\n"
            "The numbers have the same bits for any number of threads. Other "
            "threads of\nPython run meanwhile.\n"
@@ -456,7 +458,7 @@ void BindStates(nb::class_<ModelObject>& model) {
            "the states\nafter the words. The states that were given do not "
            "change.")
       .def("next_log_probs", &NextLogProbs, nb::arg("states"), nb::kw_only(),
-           nb::arg("out").none() = nb::none(),
+           nb::arg("out") = nb::none(),
            "Returns ln P of every word of the vocabulary after each of n "
            "states: float32\n[n, V]. <s> has -inf.\n\n"
            "out: an array of this shape, which is filled and returned.")
@@ -481,9 +483,9 @@ void BindGeneration(nb::class_<ModelObject>& model) {
            "ended with </s>. The same seed\ndraws the same words; None is a "
            "random one.")
       .def("search", &Search, nb::arg("prompt") = "", nb::kw_only(),
-           nb::arg("beam") = 5, nb::arg("best") = 1,
-           nb::arg("max_words") = 100, nb::arg("length_alpha") = 0.0,
-           nb::arg("allow_unknown") = false, nb::arg("source") = nb::none(),
+           nb::arg("beam") = 5, nb::arg("best") = 1, nb::arg("max_words") = 100,
+           nb::arg("length_alpha") = 0.0, nb::arg("allow_unknown") = false,
+           nb::arg("source") = nb::none(),
            "Continues a prompt by a beam search; with a source, translates "
            "it.\n\n"
            "Returns up to `best` hypotheses, the best first: [(words, ln P, "
@@ -493,44 +495,55 @@ void BindGeneration(nb::class_<ModelObject>& model) {
 
 void BindVocabulary(nb::class_<ModelObject>& model) {
   model
-      .def("word", [](const ModelObject& self, int64_t id) {
-             const auto model = self.Use();
-             if (id < 0 || id >= int64_t{model->vocabulary().size()}) {
-               throw nb::index_error(
-                   absl::StrCat("expected an id below ",
-                                model->vocabulary().size(), ", found ", id)
-                       .c_str());
-             }
-             return WordOf(model->vocabulary(), static_cast<WordId>(id));
-           },
-           nb::arg("id"), "Returns the word of an id.")
-      .def("id", [](const ModelObject& self, nb::handle word) {
-             return self.Use()->vocabulary().Find(TextOf(word));
-           },
-           nb::arg("word"), "Returns the id of a word; unknown ones have that of <unk>.")
-      .def("words", [](const ModelObject& self) {
-             const auto model = self.Use();
-             nb::list words;
-             for (WordId id = 0; id < model->vocabulary().size(); ++id) {
-               words.append(WordOf(model->vocabulary(), id));
-             }
-             return words;
-           },
-           "Returns the vocabulary, in the order of the ids.")
-      .def("__contains__", [](const ModelObject& self, nb::handle word) {
-             return self.Use()->vocabulary().Contains(TextOf(word));
-           },
-           nb::arg("word"), "Whether the vocabulary has a word.")
-      .def_prop_ro("vocabulary_size", [](const ModelObject& self) {
-             return self.Use()->vocabulary().size();
-           },
-           "V: the number of words, with <unk>, <s> and </s>.");
+      .def(
+          "word",
+          [](const ModelObject& self, int64_t id) {
+            const auto model = self.Use();
+            if (id < 0 || id >= int64_t{model->vocabulary().size()}) {
+              throw nb::index_error(absl::StrCat("expected an id below ",
+                                                 model->vocabulary().size(),
+                                                 ", found ", id)
+                                        .c_str());
+            }
+            return WordOf(model->vocabulary(), static_cast<WordId>(id));
+          },
+          nb::arg("id"), "Returns the word of an id.")
+      .def(
+          "id",
+          [](const ModelObject& self, nb::handle word) {
+            return self.Use()->vocabulary().Find(TextOf(word));
+          },
+          nb::arg("word"),
+          "Returns the id of a word; unknown ones have that of <unk>.")
+      .def(
+          "words",
+          [](const ModelObject& self) {
+            const auto model = self.Use();
+            nb::list words;
+            for (WordId id = 0; id < model->vocabulary().size(); ++id) {
+              words.append(WordOf(model->vocabulary(), id));
+            }
+            return words;
+          },
+          "Returns the vocabulary, in the order of the ids.")
+      .def(
+          "__contains__",
+          [](const ModelObject& self, nb::handle word) {
+            return self.Use()->vocabulary().Contains(TextOf(word));
+          },
+          nb::arg("word"), "Whether the vocabulary has a word.")
+      .def_prop_ro(
+          "vocabulary_size",
+          [](const ModelObject& self) {
+            return self.Use()->vocabulary().size();
+          },
+          "V: the number of words, with <unk>, <s> and </s>.");
 }
 
 }  // namespace
 
-ModelObject ModelObject::Open(const std::string& store,
-                              const std::string& name, bool map_files) {
+ModelObject ModelObject::Open(const std::string& store, const std::string& name,
+                              bool map_files) {
   absl::StatusOr<LocalModel> model = absl::UnknownError("");
   {
     nb::gil_scoped_release released;
@@ -571,68 +584,87 @@ void BindModel(nb::module_& module) {
       "number of threads may use\none object. It survives a fork, and pickles "
       "as the name of its version or the path\nof its file.");
   model
-      .def_static("open", [](nb::handle store, const nb::str& name,
-                             bool map_files) {
-             return ModelObject::Open(PathOf(store),
-                                      std::string(TextOf(name)), map_files);
-           },
-           nb::arg("store"), nb::arg("name"), nb::kw_only(),
-           nb::arg("map_files") = true,
-           "Opens NAME, NAME@VERSION or NAME@ALIAS of a store.\n\n"
-           "Every byte is verified. map_files: whether n-gram models share "
-           "their memory with\nother processes; nobody may overwrite the "
-           "version meanwhile. Raises\nFileNotFoundError, with what exists, "
-           "and OSError for a damaged version.")
-      .def_static("from_arpa", [](nb::handle path) {
-             return ModelObject::FromFile(PathOf(path), false);
-           },
-           nb::arg("path"),
-           "Reads an ARPA file, plain or compressed (.gz, .xz, .bz2, .zst), "
-           "or a trie of\nKenLM's build_binary. Raises ValueError, with the "
-           "line, for a defect.")
-      .def_prop_ro("name", [](const ModelObject& self) { return ToStr(self.Use()->name()); },
-                   "The name in the store, or the path.")
-      .def_prop_ro("version", [](const ModelObject& self) { return self.Use()->version(); },
-                   "The version in the store; 0 for a file.")
-      .def_prop_ro("family", [](const ModelObject& self) { return ToStr(self.Use()->family()); },
-                   "\"ngram\", \"recurrent\", ...")
-      .def_prop_ro("kind", [](const ModelObject& self) { return ToStr(KindOf(*self.Use())); },
-                   "\"left-to-right\", \"bidirectional\", \"translation\", "
-                   "\"tagger\" or\n\"classifier\".")
-      .def_prop_ro("order", [](const ModelObject& self) { return self.Use()->order(); },
-                   "The longest n-gram, in words; 0 for other families.")
-      .def_prop_ro("warnings", [](const ModelObject& self) {
-             nb::list warnings;
-             for (const std::string& warning : self.Use()->warnings()) {
-               warnings.append(ToStr(warning));
-             }
-             return warnings;
-           },
-           "What was noticed in a file and is no error.")
-      .def("close", [](ModelObject& self) { self.model = nullptr; },
-           "Frees the model; later calls raise ValueError.")
-      .def_prop_ro("closed", [](const ModelObject& self) { return self.model == nullptr; })
+      .def_static(
+          "open",
+          [](nb::handle store, const nb::str& name, bool map_files) {
+            return ModelObject::Open(PathOf(store), std::string(TextOf(name)),
+                                     map_files);
+          },
+          nb::arg("store"), nb::arg("name"), nb::kw_only(),
+          nb::arg("map_files") = true,
+          "Opens NAME, NAME@VERSION or NAME@ALIAS of a store.\n\n"
+          "Every byte is verified. map_files: whether n-gram models share "
+          "their memory with\nother processes; nobody may overwrite the "
+          "version meanwhile. Raises\nFileNotFoundError, with what exists, "
+          "and OSError for a damaged version.")
+      .def_static(
+          "from_arpa",
+          [](nb::handle path) {
+            return ModelObject::FromFile(PathOf(path), false);
+          },
+          nb::arg("path"),
+          "Reads an ARPA file, plain or compressed (.gz, .xz, .bz2, .zst), "
+          "or a trie of\nKenLM's build_binary. Raises ValueError, with the "
+          "line, for a defect.")
+      .def_prop_ro(
+          "name",
+          [](const ModelObject& self) { return ToStr(self.Use()->name()); },
+          "The name in the store, or the path.")
+      .def_prop_ro(
+          "version",
+          [](const ModelObject& self) { return self.Use()->version(); },
+          "The version in the store; 0 for a file.")
+      .def_prop_ro(
+          "family",
+          [](const ModelObject& self) { return ToStr(self.Use()->family()); },
+          "\"ngram\", \"recurrent\", ...")
+      .def_prop_ro(
+          "kind",
+          [](const ModelObject& self) { return ToStr(KindOf(*self.Use())); },
+          "\"left-to-right\", \"bidirectional\", \"translation\", "
+          "\"tagger\" or\n\"classifier\".")
+      .def_prop_ro(
+          "order", [](const ModelObject& self) { return self.Use()->order(); },
+          "The longest n-gram, in words; 0 for other families.")
+      .def_prop_ro(
+          "warnings",
+          [](const ModelObject& self) {
+            nb::list warnings;
+            for (const std::string& warning : self.Use()->warnings()) {
+              warnings.append(ToStr(warning));
+            }
+            return warnings;
+          },
+          "What was noticed in a file and is no error.")
+      .def(
+          "close", [](ModelObject& self) { self.model = nullptr; },
+          "Frees the model; later calls raise ValueError.")
+      .def_prop_ro(
+          "closed",
+          [](const ModelObject& self) { return self.model == nullptr; })
       .def("__enter__", [](nb::handle self) { return nb::borrow(self); })
-      .def("__exit__", [](ModelObject& self, nb::args) { self.model = nullptr; })
-      .def("__repr__", [](const ModelObject& self) {
+      .def("__exit__",
+           [](ModelObject& self, nb::args) { self.model = nullptr; })
+      .def("__repr__",
+           [](const ModelObject& self) {
              if (self.store.empty()) {
-               return ToStr(absl::StrCat("<lmserve_local.Model ", self.name, ">"));
+               return ToStr(
+                   absl::StrCat("<lmserve_local.Model ", self.name, ">"));
              }
              return ToStr(absl::StrCat("<lmserve_local.Model ", self.name,
                                        " of ", self.store, ">"));
            })
       .def("__reduce__", [](nb::handle self) {
-             const auto& object = nb::cast<const ModelObject&>(self);
-             object.Use();
-             // In Python, because functions of an extension do not pickle.
-             const nb::object reopen =
-                 nb::module_::import_("lmserve_local._reopen").attr("reopen");
-             return nb::make_tuple(
-                 reopen,
-                 nb::make_tuple(PathObject(object.store),
-                                PathObject(object.name), object.map_files,
-                                object.literal));
-           });
+        const auto& object = nb::cast<const ModelObject&>(self);
+        object.Use();
+        // In Python, because functions of an extension do not pickle.
+        const nb::object reopen =
+            nb::module_::import_("lmserve_local._reopen").attr("reopen");
+        return nb::make_tuple(
+            reopen,
+            nb::make_tuple(PathObject(object.store), PathObject(object.name),
+                           object.map_files, object.literal));
+      });
   module.def("_reopen", [](nb::handle store, nb::handle name, bool map_files,
                            bool literal) {
     const std::string directory = PathOf(store);

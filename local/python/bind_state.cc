@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "local/python/bind.h"
-
-#include <cstring>
-#include <tuple>
-
 #include <nanobind/operators.h>
 #include <nanobind/stl/tuple.h>
 
+#include <cstring>
+#include <new>
+#include <tuple>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "local/python/bind.h"
 #include "local/python/state.h"
 
 namespace lmserve::python {
@@ -25,23 +25,27 @@ void BindState(nb::module_& module) {
       "has opened the same model.\nState() is the state in which nothing was "
       "read, not even <s>.")
       .def(nb::init<>())
-      .def("__eq__",
-           [](const State& self, nb::handle other) -> nb::object {
-             const State* state = nullptr;
-             if (!nb::try_cast<const State*>(other, state) ||
-                 state == nullptr) {
-               return nb::borrow(Py_NotImplemented);
-             }
-             return nb::bool_(self == *state);
-           })
-      .def("__lt__", [](const State& a, const State& b) { return a < b; },
-           nb::is_operator())
-      .def("__le__", [](const State& a, const State& b) { return a <= b; },
-           nb::is_operator())
-      .def("__gt__", [](const State& a, const State& b) { return a > b; },
-           nb::is_operator())
-      .def("__ge__", [](const State& a, const State& b) { return a >= b; },
-           nb::is_operator())
+      .def(
+          "__eq__",
+          [](const State& self, nb::handle other) -> nb::object {
+            const State* state = nullptr;
+            if (!nb::try_cast<const State*>(other, state) || state == nullptr) {
+              return nb::borrow(Py_NotImplemented);
+            }
+            return nb::bool_(self == *state);
+          })
+      .def(
+          "__lt__", [](const State& a, const State& b) { return a < b; },
+          nb::is_operator())
+      .def(
+          "__le__", [](const State& a, const State& b) { return a <= b; },
+          nb::is_operator())
+      .def(
+          "__gt__", [](const State& a, const State& b) { return a > b; },
+          nb::is_operator())
+      .def(
+          "__ge__", [](const State& a, const State& b) { return a >= b; },
+          nb::is_operator())
       .def("__hash__",
            [](const State& self) {
              // -1 stands for an error in C.
@@ -49,14 +53,16 @@ void BindState(nb::module_& module) {
              return hash == -1 ? -2 : hash;
            })
       .def("__copy__", [](const State& self) { return State(self); })
-      .def("__deepcopy__",
-           [](const State& self, nb::handle) { return State(self); },
-           nb::arg("memo") = nb::none())
-      .def("__bytes__",
-           [](const State& self) {
-             return nb::bytes(self.bytes().data(), self.bytes().size());
-           },
-           "The bytes of the state, whose number depends on the model.")
+      .def(
+          "__deepcopy__",
+          [](const State& self, nb::handle) { return State(self); },
+          nb::arg("memo") = nb::none())
+      .def(
+          "__bytes__",
+          [](const State& self) {
+            return nb::bytes(self.bytes().data(), self.bytes().size());
+          },
+          "The bytes of the state, whose number depends on the model.")
       .def("__getstate__",
            [](const State& self) {
              return std::make_tuple(
@@ -78,8 +84,8 @@ void BindState(nb::module_& module) {
         constexpr size_t kShown = 16;
         const absl::string_view bytes = self.bytes();
         return absl::StrCat(
-            "<lmserve_local.State of ", bytes.size(), " bytes: ",
-            absl::BytesToHexString(bytes.substr(0, kShown)),
+            "<lmserve_local.State of ", bytes.size(),
+            " bytes: ", absl::BytesToHexString(bytes.substr(0, kShown)),
             bytes.size() > kShown ? "..." : "", ">");
       });
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "local/python/errors.h"
 
-#include <string>
-
 #include <nanobind/nanobind.h>
+
+#include <string>
 
 namespace lmserve::python {
 namespace {

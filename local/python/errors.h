@@ -11,9 +11,9 @@
 namespace lmserve::python {
 
 // Raises a Python exception for a status: FileNotFoundError for NOT_FOUND,
-// ValueError for INVALID_ARGUMENT and FAILED_PRECONDITION, OSError for DATA_LOSS
-// and UNAVAILABLE, MemoryError for RESOURCE_EXHAUSTED, else RuntimeError.
-// REQUIRES: !status.ok(), and the caller holds the GIL.
+// ValueError for INVALID_ARGUMENT and FAILED_PRECONDITION, OSError for
+// DATA_LOSS and UNAVAILABLE, MemoryError for RESOURCE_EXHAUSTED, else
+// RuntimeError. REQUIRES: !status.ok(), and the caller holds the GIL.
 [[noreturn]] void Raise(const absl::Status& status);
 
 // Returns the value, or raises the error.

@@ -78,9 +78,10 @@ absl::Status KenlmModel::WriteEmpty(State* state) const {
     return absl::OkStatus();
   }
   *state = State();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "model '", model_->name(), "' predicts words only after <s>: expected a "
-      "state that starts with BeginSentenceWrite()"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("model '", model_->name(),
+                   "' predicts words only after <s>: expected a "
+                   "state that starts with BeginSentenceWrite()"));
 }
 
 absl::StatusOr<FullScore> KenlmModel::Read(const State& in, WordId word,
@@ -118,10 +119,9 @@ absl::StatusOr<FullScore> KenlmModel::Read(const State& in, WordId word,
                                 {&log_prob, 1}};
   if (reader_->has_ngram_lengths()) query.ngram_lengths = {&length, 1};
   reader_->Score({&query, 1});
-  return FullScore{
-      word == begin_ ? static_cast<float>(model_->begin_log10())
-                     : Log10(log_prob),
-      length, word == unknown_};
+  return FullScore{word == begin_ ? static_cast<float>(model_->begin_log10())
+                                  : Log10(log_prob),
+                   length, word == unknown_};
 }
 
 bool KenlmModel::Split(absl::string_view text,
@@ -157,8 +157,8 @@ absl::StatusOr<std::vector<FullScore>> KenlmModel::ReadText(
   }
   std::vector<float> log_probs(words.size());
   std::vector<uint8_t> lengths;
-  LanguageModel::Query query = {
-      state.data(), words, nullptr, absl::MakeSpan(log_probs)};
+  LanguageModel::Query query = {state.data(), words, nullptr,
+                                absl::MakeSpan(log_probs)};
   if (reader_->has_ngram_lengths()) {
     lengths.resize(words.size());
     query.ngram_lengths = absl::MakeSpan(lengths);

@@ -2,6 +2,7 @@
 #ifndef LMSERVE_LOCAL_PYTHON_KENLM_MODEL_H_
 #define LMSERVE_LOCAL_PYTHON_KENLM_MODEL_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -24,9 +25,9 @@ struct FullScore {
 
 // A left-to-right model with the conventions of the Python module of KenLM:
 // log10 probabilities as floats, sums in float, <s> as a word with the
-// probability that the file gives it, and the probability 0 as log10 -99. Texts are split at
-// ASCII white space, where NUL does not count. Immutable: any number of threads
-// may use one instance.
+// probability that the file gives it, and the probability 0 as log10 -99. Texts
+// are split at ASCII white space, where NUL does not count. Immutable: any
+// number of threads may use one instance.
 class KenlmModel {
  public:
   // FAILED_PRECONDITION if the model is of another kind.
@@ -46,8 +47,8 @@ class KenlmModel {
     return Find(word) != model_->vocabulary().unknown();
   }
 
-  // Write the state after <s>, and the one in which nothing was read. The latter
-  // fails with FAILED_PRECONDITION for a network.
+  // Write the state after <s>, and the one in which nothing was read. The
+  // latter fails with FAILED_PRECONDITION for a network.
   void WriteStart(State* state) const;
   absl::Status WriteEmpty(State* state) const;
 

@@ -6,8 +6,8 @@ namespace lmserve::python {
 namespace nb = nanobind;
 
 absl::string_view TextOf(nb::handle object) {
-  // PyUnicode_AsUTF8AndSize() keeps the UTF-8 form in the object, so that a word
-  // that is scored often is encoded once.
+  // PyUnicode_AsUTF8AndSize() keeps the UTF-8 form in the object, so that a
+  // word that is scored often is encoded once.
   Py_ssize_t size = 0;
   const char* const text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
   if (text != nullptr) return {text, static_cast<size_t>(size)};
@@ -30,8 +30,7 @@ absl::string_view BytesOrText(nb::handle object) {
 
 std::vector<std::string> TextsOf(nb::handle iterable) {
   if (PyUnicode_Check(iterable.ptr())) {
-    PyErr_SetString(PyExc_TypeError,
-                    "expected a sequence of str, found a str");
+    PyErr_SetString(PyExc_TypeError, "expected a sequence of str, found a str");
     throw nb::python_error();
   }
   std::vector<std::string> texts;

@@ -2,10 +2,10 @@
 #ifndef LMSERVE_LOCAL_PYTHON_PYTHON_TEXT_H_
 #define LMSERVE_LOCAL_PYTHON_PYTHON_TEXT_H_
 
+#include <nanobind/nanobind.h>
+
 #include <string>
 #include <vector>
-
-#include <nanobind/nanobind.h>
 
 #include "absl/strings/string_view.h"
 

@@ -49,9 +49,7 @@ class State {
   friend bool operator==(const State& a, const State& b) {
     return a.Significant() == b.Significant();
   }
-  size_t Hash() const {
-    return absl::HashOf(Significant());
-  }
+  size_t Hash() const { return absl::HashOf(Significant()); }
 
  private:
   // The words up to the last one that is not 0.

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <random>
 
-#include "tests/fuzz/check_imported.h"
 #include "ngram_files/kenlm_file.h"
+#include "tests/fuzz/check_imported.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "local/local_model.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -9,9 +12,6 @@
 #include <thread>
 #include <utility>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "models/ngram/fast/ngram_model.h"
 #include "tests/testing/temporary_directory.h"
@@ -41,6 +41,8 @@ constexpr char kArpa[] =
     "-0.125\tb </s>\n"
     "\n"
     "\\end\\\n";
+using Words = std::vector<WordId>;
+
 constexpr double kLn10 = 2.302585092994045684;
 
 class LocalModelTest : public ::testing::Test {
@@ -52,7 +54,8 @@ class LocalModelTest : public ::testing::Test {
   }
 
   LocalModel Model(bool literal = false) {
-    absl::StatusOr<LocalModel> model = LocalModel::FromFile(ArpaPath(), literal);
+    absl::StatusOr<LocalModel> model =
+        LocalModel::FromFile(ArpaPath(), literal);
     EXPECT_TRUE(model.ok()) << model.status();
     return *std::move(model);
   }
@@ -120,8 +123,8 @@ TEST_F(LocalModelTest, StatesGiveTheScoresOfTheText) {
   std::vector<std::vector<std::byte>> states = {*start};
   std::vector<float> log_probs;
   for (const char* word : {"a", "b", "a", "</s>"}) {
-    const auto read =
-        model.Extend(absl::MakeSpan(states), {model.vocabulary().Find(word)});
+    const auto read = model.Extend(absl::MakeSpan(states),
+                                   Words{model.vocabulary().Find(word)});
     ASSERT_TRUE(read.ok()) << read.status();
     log_probs.push_back(read->front());
   }
@@ -131,7 +134,7 @@ TEST_F(LocalModelTest, StatesGiveTheScoresOfTheText) {
     for (const char* word : {"a", "b", "a"}) {
       EXPECT_TRUE(model
                       .Extend(absl::MakeSpan(again),
-                              {model.vocabulary().Find(word)})
+                              Words{model.vocabulary().Find(word)})
                       .ok());
     }
     return again.front();
@@ -142,13 +145,15 @@ TEST_F(LocalModelTest, ChecksStatesAndIds) {
   const LocalModel model = Model();
   std::vector<std::vector<std::byte>> states = {{}};
   EXPECT_THAT(
-      std::string(model.Extend(absl::MakeSpan(states), {0}).status().message()),
+      std::string(
+          model.Extend(absl::MakeSpan(states), Words{0}).status().message()),
       HasSubstr("state 0: expected 4 bytes, found 0"));
   states = {model.State().value()};
-  EXPECT_THAT(std::string(
-                  model.Extend(absl::MakeSpan(states), {99}).status().message()),
-              HasSubstr("word 0: expected an id below 6, found 99"));
-  EXPECT_FALSE(model.Extend(absl::MakeSpan(states), {0, 1}).ok());
+  EXPECT_THAT(
+      std::string(
+          model.Extend(absl::MakeSpan(states), Words{99}).status().message()),
+      HasSubstr("word 0: expected an id below 6, found 99"));
+  EXPECT_FALSE(model.Extend(absl::MakeSpan(states), Words{0, 1}).ok());
 }
 
 TEST_F(LocalModelTest, PredictsTheBestWords) {
@@ -210,8 +215,8 @@ TEST_F(LocalModelTest, BackoffWeightIsThatOfAnUnseenWord) {
   std::vector<std::byte> state = model.State("a b").value();
   const float weight = ngrams.BackoffWeight(state.data());
   EXPECT_NEAR(weight, -0.5 * kLn10, 1e-6);
-  const NgramModel::Step step = ngrams.ScoreWord(
-      state.data(), model.vocabulary().unknown());
+  const NgramModel::Step step =
+      ngrams.ScoreWord(state.data(), model.vocabulary().unknown());
   EXPECT_NEAR(step.log_prob, weight - 1.5 * kLn10, 1e-5);
 }
 

@@ -10,10 +10,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "models/ngram/fast/ngram_builder.h"
+#include "ngram_files/arpa.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 #include "tests/text_io/compress.h"
-#include "ngram_files/arpa.h"
 
 namespace lmserve {
 namespace {

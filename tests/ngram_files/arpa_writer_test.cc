@@ -12,8 +12,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "models/text.h"
-#include "tests/testing/ngram_models.h"
 #include "ngram_files/arpa.h"
+#include "tests/testing/ngram_models.h"
 
 namespace lmserve {
 namespace {

@@ -15,10 +15,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "models/ngram/fast/ngram_builder.h"
-#include "tests/testing/kenlm_writer.h"
 #include "ngram_files/kenlm_file.h"
 #include "ngram_files/kenlm_layout.h"
 #include "ngram_files/murmur_hash.h"
+#include "tests/testing/kenlm_writer.h"
 
 namespace lmserve {
 namespace {

@@ -12,11 +12,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "models/ngram/fast/ngram_builder.h"
+#include "ngram_files/arpa.h"
+#include "ngram_files/kenlm_trie.h"
 #include "tests/testing/kenlm_writer.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
-#include "ngram_files/arpa.h"
-#include "ngram_files/kenlm_trie.h"
 
 namespace lmserve {
 namespace {

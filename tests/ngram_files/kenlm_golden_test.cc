@@ -16,11 +16,11 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ngram_files/arpa.h"
+#include "ngram_files/kenlm_file.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/test_model.h"
 #include "text_io/line_reader.h"
-#include "ngram_files/arpa.h"
-#include "ngram_files/kenlm_file.h"
 
 namespace lmserve {
 namespace {

@@ -18,11 +18,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "models/text.h"
+#include "ngram_files/arpa.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/shared_data.h"
 #include "tests/testing/test_model.h"
 #include "trainer/evaluation/evaluate.h"
-#include "ngram_files/arpa.h"
 
 namespace lmserve {
 namespace {

@@ -242,6 +242,14 @@ def test_kenlm_tries():
       assert model.score("a b c") == close(expected)
 
 
+def test_probing_tables_are_refused_with_the_way_out():
+  path = SOURCE / "tests" / "ngram_files" / "kenlm" / "tiny.probing"
+  if not path.exists():
+    pytest.skip(f"no {path}")
+  with pytest.raises(OSError, match="trie"):
+    kenlm.Model(str(path))
+
+
 def test_models_of_a_store(store):
   for name in ("ngram", "lstm", "window"):
     by_name = kenlm.Model(f"{store}/{name}")
