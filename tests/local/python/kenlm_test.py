@@ -68,7 +68,7 @@ def test_perplexity_counts_the_end(model):
 def test_full_scores(model):
   assert list(model.full_scores("the cat x")) == [
       (close(-0.375), 2, False), (close(-0.25), 3, False),
-      (close(-0.25 - 1.25), 1, True), (close(-0.8125), 1, False)]
+      (close(-0.25 - 0.25 - 1.25), 1, True), (close(-0.8125), 1, False)]
   assert len(list(model.full_scores("the cat x", eos=False))) == 3
   iterator = model.full_scores("the")
   assert next(iterator)[1] == 2
