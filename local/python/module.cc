@@ -8,6 +8,8 @@
 
 NB_MODULE(_core, module) {
   module.doc() = "The part of lmserve_local that is written in C++.";
+  // A program may hold models until the interpreter ends.
+  nanobind::set_leak_warnings(false);
   lmserve::python::BindState(module);
   lmserve::python::BindModel(module);
   lmserve::python::BindKenlm(module);
