@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <new>
+#include <string>
 #include <tuple>
 
 #include "absl/strings/escaping.h"
@@ -83,10 +84,11 @@ void BindState(nb::module_& module) {
       .def("__repr__", [](const State& self) {
         constexpr size_t kShown = 16;
         const absl::string_view bytes = self.bytes();
-        return absl::StrCat(
-            "<lmserve_local.State of ", bytes.size(),
-            " bytes: ", absl::BytesToHexString(bytes.substr(0, kShown)),
+        const std::string text = absl::StrCat(
+            "<lmserve_local.State of ", bytes.size(), " bytes: ",
+            absl::BytesToHexString(bytes.substr(0, kShown)),
             bytes.size() > kShown ? "..." : "", ">");
+        return nb::str(text.data(), text.size());
       });
 }
 
