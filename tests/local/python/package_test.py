@@ -44,6 +44,7 @@ def test_mypy_strict():
     pytest.skip("no mypy")
   config = SOURCE / "local" / "python" / "pyproject.toml"
   subprocess.run([sys.executable, "-m", "mypy", "--config-file", config,
+                  "--cache-dir", os.devnull,
                   "-p", "lmserve_local"], check=True, cwd="/")
 
 
