@@ -85,8 +85,8 @@ void BindState(nb::module_& module) {
         constexpr size_t kShown = 16;
         const absl::string_view bytes = self.bytes();
         const std::string text = absl::StrCat(
-            "<lmserve_local.State of ", bytes.size(), " bytes: ",
-            absl::BytesToHexString(bytes.substr(0, kShown)),
+            "<lmserve_local.State of ", bytes.size(),
+            " bytes: ", absl::BytesToHexString(bytes.substr(0, kShown)),
             bytes.size() > kShown ? "..." : "", ">");
         return nb::str(text.data(), text.size());
       });
