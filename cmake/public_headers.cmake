@@ -10,7 +10,7 @@
 # The headers that protoc generates are copied at build time, by
 # proto/CMakeLists.txt.
 set(LMSERVE_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
-set(LMSERVE_FOLDERS "models|model_store|reranking|client|lm")
+set(LMSERVE_FOLDERS "models|model_store|reranking|local|client|lm")
 
 function(lm_export target name)
   add_library(lmserve::${name} ALIAS ${target})

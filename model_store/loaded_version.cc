@@ -93,7 +93,7 @@ LoadedVersion::LoadedVersion(absl::string_view name, uint64_t version,
 
 ModelFiles LoadedVersion::files() const {
   ModelFiles files;
-  for (const auto& [name, memory] : files_) files[name] = memory.bytes();
+  for (const auto& [name, file] : files_) files[name] = file.bytes();
   return files;
 }
 
@@ -152,15 +152,15 @@ class VersionLoader {
 
   absl::Status ReadFiles(const lm::v1::Manifest& manifest) {
     for (const lm::v1::ModelFile& entry : manifest.files()) {
-      absl::StatusOr<PrivateMemory> file = ReadVerified(entry);
+      absl::StatusOr<LoadedVersion::FileBytes> file = ReadVerified(entry);
       if (!file.ok()) return file.status();
-      files_[entry.name()] = *std::move(file);
+      files_.emplace(entry.name(), *std::move(file));
     }
     return absl::OkStatus();
   }
 
   // Reads a file and checks that it has the size and SHA-256 of the manifest.
-  absl::StatusOr<PrivateMemory> ReadVerified(
+  absl::StatusOr<LoadedVersion::FileBytes> ReadVerified(
       const lm::v1::ModelFile& expected) const {
     const absl::StatusOr<StoredFile> file = StoredFile::Open(
         absl::StrCat(directory_, "/", expected.name()), links_);
@@ -175,25 +175,34 @@ class VersionLoader {
     }
     absl::Status stopped;
     Sha256Stream sha256;
-    absl::StatusOr<PrivateMemory> memory =
-        file->Read([&](absl::string_view piece) {
-          sha256.Add(piece);
-          stopped = options_.check();
-          return stopped;
-        });
+    const auto verify = [&](absl::string_view piece) {
+      sha256.Add(piece);
+      stopped = options_.check();
+      return stopped;
+    };
+    const bool map = options_.map_files && IsReadInPlace(expected.name());
+    absl::StatusOr<LoadedVersion::FileBytes> bytes =
+        map ? Bytes(file->Map(verify)) : Bytes(file->Read(verify));
     if (!stopped.ok()) return stopped;
-    if (!memory.ok()) return CannotRead(expected.name(), memory.status());
+    if (!bytes.ok()) return CannotRead(expected.name(), bytes.status());
     const std::string found = sha256.Finish();
     if (found != expected.sha256()) {
       return Differs(expected.name(), "SHA-256", expected.sha256(), found);
     }
-    return memory;
+    return bytes;
+  }
+
+  template <typename Memory>
+  static absl::StatusOr<LoadedVersion::FileBytes> Bytes(
+      absl::StatusOr<Memory> memory) {
+    if (!memory.ok()) return memory.status();
+    return LoadedVersion::FileBytes{*std::move(memory)};
   }
 
   absl::StatusOr<LoadedVersion::Content> MakeContent(
       const lm::v1::Manifest& manifest) const {
     ModelFiles files;
-    for (const auto& [name, memory] : files_) files[name] = memory.bytes();
+    for (const auto& [name, file] : files_) files[name] = file.bytes();
     if (manifest.family() == kRerankerFamily) return MakeReranker(files);
     absl::StatusOr<AnyModel> model = MakeModel(manifest.family(), files);
     if (!model.ok()) return model.status();

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "lm/v1/manifest.pb.h"
 #include "lm/v1/reranker.pb.h"
+#include "model_store/mapped_file.h"
 #include "model_store/private_memory.h"
 #include "models/any_model.h"
 #include "models/model_files.h"
@@ -31,6 +32,10 @@ struct LoadOptions {
   // Whether LoadedVersion::files() has all files. If false, the memory of files
   // that the model does not read in place is freed.
   bool keep_files = true;
+  // Whether files that the model reads in place are mapped instead of copied,
+  // so that processes on a machine share their memory. Then nobody may change
+  // the files of the version while it is loaded; to remove them is harmless.
+  bool map_files = false;
 };
 
 // A verified version of a model or a reranker, in memory. Owns the model and
@@ -70,7 +75,15 @@ class LoadedVersion {
  private:
   friend class VersionLoader;
 
-  using Files = std::map<std::string, PrivateMemory, std::less<>>;
+  // The bytes of one file.
+  struct FileBytes {
+    absl::string_view bytes() const {
+      return std::visit([](const auto& memory) { return memory.bytes(); },
+                        memory);
+    }
+    std::variant<PrivateMemory, MappedFile> memory;
+  };
+  using Files = std::map<std::string, FileBytes, std::less<>>;
   using Content = std::variant<AnyModel, lm::v1::Reranker>;
 
   LoadedVersion(absl::string_view name, uint64_t version,

@@ -11,6 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 
 namespace lmserve {
 
@@ -20,10 +21,18 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   const absl::Cleanup close_file = [descriptor] { close(descriptor); };
   struct stat info;
   if (fstat(descriptor, &info) != 0) return absl::ErrnoToStatus(errno, path);
-  const auto size = static_cast<size_t>(info.st_size);
+  absl::StatusOr<MappedFile> file =
+      OfDescriptor(descriptor, static_cast<size_t>(info.st_size));
+  if (file.ok()) return file;
+  return absl::Status(file.status().code(),
+                      absl::StrCat(path, ": ", file.status().message()));
+}
+
+absl::StatusOr<MappedFile> MappedFile::OfDescriptor(int descriptor,
+                                                    size_t size) {
   if (size == 0) return MappedFile();  // nothing can be mapped
   void* const data = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
-  if (data == MAP_FAILED) return absl::ErrnoToStatus(errno, path);
+  if (data == MAP_FAILED) return absl::ErrnoToStatus(errno, "mmap");
   return MappedFile(static_cast<const char*>(data), size);
 }
 

@@ -22,6 +22,9 @@ class MappedFile {
   // Fails, naming the path, if the file cannot be opened or mapped.
   static absl::StatusOr<MappedFile> Open(const std::string& path);
 
+  // Maps the first `size` bytes of an open file, which may be closed then.
+  static absl::StatusOr<MappedFile> OfDescriptor(int descriptor, size_t size);
+
   MappedFile() = default;
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;

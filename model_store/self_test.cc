@@ -7,20 +7,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "models/find_words.h"
 #include "models/model_factory.h"
 #include "models/text.h"
 
 namespace lmserve {
 namespace {
-
-std::vector<WordId> FindWords(const Vocabulary& vocabulary,
-                              absl::string_view text) {
-  std::vector<WordId> words;
-  ForEachWord(text, [&](absl::string_view word) {
-    words.push_back(vocabulary.Find(word));
-  });
-  return words;
-}
 
 // `state` is the state after <s>.
 std::vector<float> Score(const LanguageModel& model,

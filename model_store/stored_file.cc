@@ -143,6 +143,19 @@ absl::StatusOr<PrivateMemory> StoredFile::Read(
   return memory;
 }
 
+absl::StatusOr<MappedFile> StoredFile::Map(
+    absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const {
+  absl::StatusOr<MappedFile> file =
+      MappedFile::OfDescriptor(descriptor_, size_);
+  if (!file.ok()) return absl::UnavailableError(file.status().message());
+  absl::Status status = on_piece({});
+  for (size_t offset = 0; status.ok() && offset < size_; offset += kPiece) {
+    status = on_piece(file->bytes().substr(offset, kPiece));
+  }
+  if (!status.ok()) return status;
+  return file;
+}
+
 absl::StatusOr<PrivateMemory> ReadStoredFile(const std::string& path,
                                              uint64_t max_size,
                                              const LinkPolicy& links) {

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "model_store/mapped_file.h"
 #include "model_store/private_memory.h"
 
 namespace lmserve {
@@ -28,9 +29,10 @@ struct LinkPolicy {
 inline constexpr uint64_t kMaxSmallFileSize = 1 << 20;
 
 // A regular file that is open for reading. Its bytes are copied into private
-// memory, never mapped: others may truncate or overwrite the file, or its
+// memory, not mapped: others may truncate or overwrite the file, or its
 // device may fail, and a mapping would turn that into a signal or into other
-// bytes than those that were verified. Owns the descriptor. The errors do not
+// bytes than those that were verified. Map() is for programs that are told that
+// nobody does. Owns the descriptor. The errors do not
 // name the file. For one thread at a time.
 class StoredFile {
  public:
@@ -53,6 +55,12 @@ class StoredFile {
   // UNAVAILABLE if the device fails; RESOURCE_EXHAUSTED if memory does not
   // suffice. The memory is read-only.
   absl::StatusOr<PrivateMemory> Read(
+      absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const;
+
+  // Maps the file and calls `on_piece` as Read() does. Other processes that map
+  // the file share its memory. UNAVAILABLE if it cannot be mapped. The caller
+  // must know that nobody changes the file while it is mapped.
+  absl::StatusOr<MappedFile> Map(
       absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const;
 
  private:

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "model_store/reranker.h"
 #include "models/printable_text.h"
+#include "reranking/normalized_log_prob.h"
 #include "server/call/status.h"
 #include "server/handlers/candidate_risk.h"
 #include "server/handlers/cannot_do.h"
@@ -104,12 +105,6 @@ class Reranking {
   // so, their expected utilities (minimum Bayes risk).
   std::vector<double> values_;
 };
-
-// What ln P of a word of probability 0 counts in a sum. It is finite, so that a
-// word that no candidate can avoid does not hide their other features, and far
-// below all log-probabilities of texts. lm_client writes the same number into
-// n-best lists.
-constexpr double kImpossibleWord = -1e6;
 
 // Returns the reranker that a request describes itself.
 lm::v1::Reranker RerankerOf(const RerankRequest& request) {
@@ -264,17 +259,12 @@ absl::Status Reranking::CheckSourceIsRead() const {
 
 double Reranking::Normalized(const ScoreCache::Score& score,
                              size_t words) const {
-  // A text without words has ln P = 0, whatever its divisor.
-  if (words == 0) return 0;
-  double divisor = 1;
-  if (reranker_.normalization() == lm::v1::NORMALIZATION_MEAN) {
-    divisor = static_cast<double>(words);
-  } else if (reranker_.normalization() == lm::v1::NORMALIZATION_POWER) {
-    divisor = std::pow(static_cast<double>(words),
-                       reranker_.alpha() == 0 ? 1 : reranker_.alpha());
+  double alpha = 0;
+  if (reranker_.normalization() == lm::v1::NORMALIZATION_MEAN) alpha = 1;
+  if (reranker_.normalization() == lm::v1::NORMALIZATION_POWER) {
+    alpha = reranker_.alpha() == 0 ? 1 : reranker_.alpha();
   }
-  // Impossible words are not divided: a long text must not become likelier.
-  return score.log_prob / divisor + score.impossible * kImpossibleWord;
+  return NormalizedLogProb(score.log_prob, score.impossible, words, alpha);
 }
 
 absl::Status Reranking::ReserveAnswer() {

@@ -8,6 +8,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "models/score_gaps.h"
 #include "server/call/status.h"
 #include "server/handlers/cannot_do.h"
 #include "server/handlers/sources.h"
@@ -17,21 +18,6 @@ namespace {
 
 // States up to this size, in bytes, are not counted: a call has only two.
 constexpr size_t kSmallState = 1 << 14;
-
-// Sets ln P of words[begin], words[begin + 1] and so on of a sentence, each
-// given all other words. It rates all of these words in each of their gaps,
-// which costs little more than to rate each word in its own gap.
-void ScoreGaps(const BidirectionalModel& model, absl::Span<const WordId> words,
-               size_t begin, absl::Span<float> log_probs) {
-  const size_t count = log_probs.size();
-  std::vector<BidirectionalModel::Gap> gaps;
-  for (size_t t = begin; t < begin + count; ++t) {
-    gaps.push_back({words.first(t), words.subspan(t + 1)});
-  }
-  std::vector<float> rated(count * count);
-  model.Rate(gaps, words.subspan(begin, count), rated.data());
-  for (size_t i = 0; i < count; ++i) log_probs[i] = rated[i * count + i];
-}
 
 // Scores as much of a sentence at a time as fits into a batch, so that other
 // calls have their turn in between.

@@ -22,9 +22,8 @@ TEXT = "the cat is small"
 # Flags that only our own sources must have.
 OURS = re.compile(r"-Wall|-Wextra|-Wpedantic|-Wthread-safety|-march|gtest|gmock|"
                   r"googletest|-O1")
-# Packages that the libraries do not need (gRPC looks for ZLIB itself).
-NOT_NEEDED = ("GTest", "benchmark", "spdlog", "prometheus-cpp", "CLI11",
-              "LIBLZMA")
+# Packages that the libraries do not need.
+NOT_NEEDED = ("GTest", "benchmark", "spdlog", "prometheus-cpp", "CLI11")
 
 
 def run(*command, **more):
@@ -37,8 +36,8 @@ def run(*command, **more):
   return result.stdout
 
 
-def configure(options, build, *arguments):
-  run(options.cmake, "-S", HERE, "-B", build, "-G", "Ninja",
+def configure(options, build, *arguments, source=HERE):
+  run(options.cmake, "-S", source, "-B", build, "-G", "Ninja",
       f"-DCMAKE_CXX_COMPILER={options.compiler}", "-DCMAKE_BUILD_TYPE=Release",
       *arguments)
 
@@ -55,7 +54,7 @@ def check_flags(build, source):
     if found:
       raise SystemExit(f"expected no {found[0]} in: {command}")
     for folder in re.findall(r"(?:-I|-isystem )\s*(\S+)", command):
-      for name in ("models", "client", "lm"):
+      for name in ("models", "local", "client", "lm"):
         if (pathlib.Path(folder) / name).is_dir():
           raise SystemExit(f"{folder} has a folder {name}/: {command}")
 
@@ -71,7 +70,7 @@ def public_headers(source):
   """The headers in the lists of public headers, and what protoc generates."""
   headers = {"lm/v1/language_model.pb.h", "lm/v1/language_model.grpc.pb.h",
              "lm/v1/manifest.pb.h", "lm/v1/reranker.pb.h"}
-  for folder in ("models", "model_store", "reranking", "client"):
+  for folder in ("models", "model_store", "reranking", "local", "client"):
     text = (source / folder / "CMakeLists.txt").read_text()
     for arguments in re.findall(r"lm_public_headers\(([^)]*)\)", text):
       headers.update(arguments.split()[2:])
@@ -92,7 +91,20 @@ def check_headers(prefix, source):
     raise SystemExit("a private header is installed")
 
 
-def check_programs(bin_folder, programs, folder):
+def check_examples(examples, store):
+  """Checks that the programs of examples/ agree about a text."""
+  lines = run(examples / "score_text", store, MODEL, TEXT).splitlines()
+  score, text = lines[0].split("\t")
+  if len(lines) != 4 or text != TEXT or not float(score) < 0:
+    raise SystemExit(f"score_text: {lines}")
+  # The second hypothesis ends in the place of the last word.
+  _, ended = run(examples / "keep_states", store, MODEL,
+                 *f"{TEXT} .".split()).split()
+  if abs(float(ended) - float(score)) > 1e-3:
+    raise SystemExit(f"keep_states: {ended}, score_text: {score}")
+
+
+def check_programs(bin_folder, programs, examples, folder):
   """Checks that a text has the same score in process and from a server."""
   store = folder / "store"
   corpus = run(bin_folder / "lm_trainer", "demo-corpus", "--sentences", "500")
@@ -110,6 +122,7 @@ def check_programs(bin_folder, programs, folder):
       server.terminate()
   if not float(local) < 0 or local != remote:
     raise SystemExit(f"in process: {local}, by the server: {remote}")
+  check_examples(examples, store)
   version = run(bin_folder / "lm_client", "--version")
   if not re.fullmatch(r"lmserve \d+\.\d+\.\d+ \(([0-9a-f]{12}|unknown)\)\n",
                       version):
@@ -128,7 +141,8 @@ def main():
     folder = pathlib.Path(name)
     if options.way == "build":
       check_flags(options.build, options.source)
-      check_programs(options.build / "bin", options.build / "tests", folder)
+      check_programs(options.build / "bin", options.build / "tests",
+                     options.build / "tests", folder)
     elif options.way == "subdirectory":
       build = folder / "build"
       configure(options, build, f"-DLMSERVE_SOURCE={options.source}")
@@ -146,7 +160,11 @@ def main():
       configure(options, build, f"-DCMAKE_PREFIX_PATH={prefix}")
       check_flags(build, options.source)
       run(options.cmake, "--build", build)
-      check_programs(prefix / "bin", build, folder)
+      examples = folder / "examples"
+      configure(options, examples, f"-DCMAKE_PREFIX_PATH={prefix}",
+                source=options.source / "examples")
+      run(options.cmake, "--build", examples)
+      check_programs(prefix / "bin", build, examples, folder)
 
 
 if __name__ == "__main__":

@@ -311,7 +311,7 @@ TEST_F(TrainerCommandsTest, ImportedArpaKeepsItsNumbers) {
 // The words have other ids, but the model is the same.
 TEST_F(TrainerCommandsTest, ImportedKenlmTriesAreTheirArpaFile) {
   const auto file = [](absl::string_view name) {
-    return SourcePath(absl::StrCat("tests/trainer/ngram/kenlm/tiny.", name));
+    return SourcePath(absl::StrCat("tests/ngram_files/kenlm/tiny.", name));
   };
   const std::string text = "the cat is small .\n, house runs zebra\n";
   EXPECT_EQ(Trainer({"import-arpa", file("arpa")}), "en@1\n");

@@ -13,8 +13,8 @@
 #include "models/language_model.h"
 #include "models/ngram/fast/ngram_builder.h"
 #include "models/ngram/fast/ngram_model.h"
+#include "ngram_files/arpa.h"
 #include "tests/fuzz/require.h"
-#include "trainer/ngram/arpa.h"
 
 namespace lmserve {
 namespace {

@@ -2,7 +2,7 @@
 #ifndef LMSERVE_TESTS_FUZZ_CHECK_IMPORTED_H_
 #define LMSERVE_TESTS_FUZZ_CHECK_IMPORTED_H_
 
-#include "trainer/ngram/imported_ngrams.h"
+#include "ngram_files/imported_ngrams.h"
 
 namespace lmserve {
 

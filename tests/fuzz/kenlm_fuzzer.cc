@@ -7,8 +7,8 @@
 #include <cstring>
 #include <random>
 
+#include "ngram_files/kenlm_file.h"
 #include "tests/fuzz/check_imported.h"
-#include "trainer/ngram/kenlm_file.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 

@@ -23,6 +23,7 @@
 #include "models/neural/pooling.h"
 #include "models/neural/tensor_file.h"
 #include "models/ngram/compact/value_trie_builder.h"
+#include "ngram_files/arpa.h"
 #include "server/http/json_printer.h"
 #include "tests/fuzz/counts_input.h"
 #include "tests/fuzz/fuzz_counts.h"
@@ -38,7 +39,6 @@
 #include "tests/testing/torch_writer.h"
 #include "text_io/encoder.h"
 #include "text_io/text_format.h"
-#include "trainer/ngram/arpa.h"
 #include "trainer/ngram/compact_estimate.h"
 
 namespace lmserve {

@@ -40,6 +40,15 @@ ARROWS = {
     # Texts as files: compressed, with byte order marks, or not text at all.
     "text_io": [],
 
+    # Files of n-gram models that other programs write.
+    "ngram_files": ["models/", "model_store", "text_io"],
+
+    # Models inside another program, and their Python package.
+    "local": ["models/", "model_store", "reranking", "ngram_files"],
+    "local/python": ["local", "models/"],
+    # Programs of a user, who includes installed headers.
+    "examples": [],
+
     # Command lines of all programs, over CLI11.
     "command_line": [],
 
@@ -51,16 +60,17 @@ ARROWS = {
                          "model_store", "text_io"],
     "trainer/neural": ["trainer/text", "models/", "model_store"],
     "trainer/ngram": ["trainer/text", "trainer/counting", "models/",
-                      "model_store", "text_io"],
+                      "model_store", "text_io", "ngram_files"],
     "trainer/charts": ["trainer/neural", "models"],
     "trainer/evaluation": ["trainer/text", "trainer/neural", "models/",
                            "model_store", "text_io"],
-    "trainer/tuning": ["trainer/text", "trainer/evaluation", "models/utf8", "reranking",
+    "trainer/tuning": ["trainer/text", "trainer/evaluation", "models/utf8",
+                       "models/quoted", "reranking",
                        "text_io"],
     "trainer/commands": ["trainer/text", "trainer/demo", "trainer/neural",
                          "trainer/counting", "trainer/ngram", "trainer/charts",
                          "trainer/evaluation", "trainer/tuning", "models/",
-                         "model_store", "reranking", "text_io",
+                         "model_store", "reranking", "text_io", "ngram_files",
                          "command_line"],
     "trainer": ["trainer/commands", "command_line",
                 "models/printable_text"],
@@ -114,6 +124,10 @@ LIBRARIES = {
     "model_store/": ["absl", "openssl"] + PROTOBUF + STORE_MESSAGES,
     "reranking/": ["absl"],
     "trainer/": ["absl", "nlohmann"] + STORE_MESSAGES,
+    "ngram_files": ["absl"],
+    "local/": ["absl"],
+    "local/python": ["nanobind"] + STORE_MESSAGES,
+    "examples": ["absl", "lmserve"],
     "text_io": ["absl", "zlib.h", "lzma.h", "bzlib.h", "zstd.h"],
     "server/": ["absl"],
     "server/call": PROTOBUF + SERVICE_MESSAGES,
@@ -147,8 +161,12 @@ LINKS = {
     "reranking": r"absl::",
     "text_io": r"absl::|ZLIB::|LibLZMA::|BZip2::|zstd::",
     "trainer": r"absl::|"
-               r"lm_(models|model_store|reranking|text_io|command_line)$|"
+               r"lm_(models|model_store|reranking|text_io|ngram_files|"
+               r"command_line)$|"
                r"Threads::|nlohmann_json::",
+    "ngram_files": r"absl::|lm_(models|model_store|text_io)$",
+    "local": r"absl::|lm_(models|model_store|reranking|ngram_files)$|Threads::",
+    "examples": r"lmserve::",
     "server": r"absl::|lm_(models|model_store|reranking|command_line)$|"
               r"lm_\w+_proto$|gRPC::|prometheus-cpp::|OpenSSL::|"
               r"spdlog::|Boost::|Threads::|nlohmann_json::",

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "trainer/ngram/murmur_hash.h"
+#include "ngram_files/murmur_hash.h"
 
 namespace lmserve {
 namespace {

@@ -9,9 +9,9 @@
 #include "model_store/publish.h"
 #include "models/model_factory.h"
 #include "models/ngram/fast/ngram_builder.h"
+#include "ngram_files/arpa.h"
 #include "text_io/line_reader.h"
 #include "trainer/demo/demo_corpus.h"
-#include "trainer/ngram/arpa.h"
 #include "trainer/text/corpus.h"
 
 namespace lmserve {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model_store/load_version.h"
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "models/model_factory.h"
@@ -17,7 +18,6 @@
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/commands/layout_options.h"
-#include "trainer/commands/load_version.h"
 #include "trainer/neural/publish_network.h"
 #include "trainer/ngram/table_of_model.h"
 #include "trainer/text/corpus.h"

@@ -9,10 +9,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "model_store/load_version.h"
 #include "trainer/commands/column_options.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
-#include "trainer/commands/load_version.h"
 #include "trainer/evaluation/evaluate.h"
 #include "trainer/evaluation/evaluate_labels.h"
 #include "trainer/text/finite_or_null.h"

@@ -8,13 +8,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "model_store/load_version.h"
 #include "model_store/reranker.h"
 #include "reranking/bayes_risk.h"
 #include "reranking/metric.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/commands/comparison.h"
-#include "trainer/commands/load_version.h"
 #include "trainer/commands/nbest_input.h"
 #include "trainer/commands/reranker_members.h"
 #include "trainer/tuning/nbest_evaluation.h"

@@ -13,12 +13,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "model_store/load_version.h"
 #include "model_store/processors.h"
 #include "models/model_factory.h"
 #include "text_io/output_file.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
-#include "trainer/commands/load_version.h"
 #include "trainer/ngram/text_generator.h"
 #include "trainer/text/progress.h"
 

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "model_store/publish.h"
+#include "ngram_files/arpa.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/import_options.h"
-#include "trainer/ngram/arpa.h"
 
 namespace lmserve {
 namespace {

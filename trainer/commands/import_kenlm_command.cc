@@ -6,9 +6,9 @@
 #include <string>
 
 #include "model_store/publish.h"
+#include "ngram_files/kenlm_file.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/import_options.h"
-#include "trainer/ngram/kenlm_file.h"
 
 namespace lmserve {
 namespace {

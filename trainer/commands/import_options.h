@@ -7,9 +7,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "command_line/cli.h"
+#include "ngram_files/imported_ngrams.h"
 #include "trainer/commands/common_options.h"
 #include "trainer/commands/layout_options.h"
-#include "trainer/ngram/imported_ngrams.h"
 
 namespace lmserve {
 

@@ -9,12 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "model_store/load_version.h"
 #include "model_store/manifest.h"
 #include "model_store/reranker.h"
 #include "models/text.h"
 #include "trainer/commands/command.h"
 #include "trainer/commands/common_options.h"
-#include "trainer/commands/load_version.h"
 
 namespace lmserve {
 namespace {

@@ -2,10 +2,10 @@
 #include "trainer/commands/member_version.h"
 
 #include "absl/strings/str_cat.h"
+#include "model_store/load_version.h"
 #include "model_store/manifest.h"
 #include "model_store/model_name.h"
 #include "models/mixture/member_files.h"
-#include "trainer/commands/load_version.h"
 
 namespace lmserve {
 

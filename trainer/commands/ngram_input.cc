@@ -6,11 +6,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "model_store/load_version.h"
 #include "model_store/model_name.h"
 #include "models/ngram/ngram_set.h"
+#include "ngram_files/arpa.h"
 #include "text_io/line_reader.h"
-#include "trainer/commands/load_version.h"
-#include "trainer/ngram/arpa.h"
 #include "trainer/ngram/table_of_model.h"
 #include "trainer/text/status_line.h"
 

@@ -9,13 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "model_store/load_version.h"
 #include "models/any_model.h"
+#include "models/quoted.h"
 #include "models/text.h"
 #include "text_io/line_reader.h"
-#include "trainer/commands/load_version.h"
 #include "trainer/commands/publish_reranker.h"
 #include "trainer/evaluation/evaluate.h"
-#include "trainer/text/quoted.h"
 #include "trainer/text/status_line.h"
 
 namespace lmserve {

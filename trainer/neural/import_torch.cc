@@ -15,9 +15,9 @@
 #include "models/neural/network_weights.h"
 #include "models/neural/recurrent_layer.h"
 #include "models/neural/tensor_file.h"
+#include "models/quoted.h"
 #include "trainer/neural/torch_file.h"
 #include "trainer/neural/zip_archive.h"
-#include "trainer/text/quoted.h"
 
 namespace lmserve {
 namespace {

@@ -15,7 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "models/neural/network_weights.h"
-#include "trainer/text/quoted.h"
+#include "models/quoted.h"
 
 namespace lmserve {
 namespace {

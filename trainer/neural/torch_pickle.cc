@@ -10,7 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "trainer/text/quoted.h"
+#include "models/quoted.h"
 
 namespace lmserve {
 namespace {

@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "models/quoted.h"
 #include "trainer/neural/torch_file.h"
 #include "trainer/neural/zip_archive.h"
-#include "trainer/text/quoted.h"
 
 namespace lmserve {
 namespace {

@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "model_store/loaded_version.h"
 #include "models/model_factory.h"
+#include "ngram_files/arpa.h"
 #include "text_io/output_file.h"
-#include "trainer/ngram/arpa.h"
 
 namespace lmserve {
 absl::Status WriteArpaFile(const std::string& store, const std::string& name,

@@ -9,12 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "models/printable_text.h"
+#include "models/quoted.h"
 #include "models/text.h"
 #include "models/utf8.h"
 #include "text_io/line_reader.h"
 #include "trainer/ngram/count_file.h"
 #include "trainer/text/progress.h"
-#include "trainer/text/quoted.h"
 #include "trainer/text/vocabulary_builder.h"
 
 namespace lmserve {

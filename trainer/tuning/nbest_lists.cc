@@ -10,11 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "models/quoted.h"
 #include "models/utf8.h"
 #include "reranking/nbest_line.h"
 #include "text_io/sentence_markers.h"
 #include "trainer/text/aligned_lines.h"
-#include "trainer/text/quoted.h"
 
 namespace lmserve {
 namespace {

@@ -67,6 +67,11 @@ class NgramModel final : public LanguageModel, public NgramSet {
   // Scores one word and advances the state in place.
   Step ScoreWord(std::byte* state, WordId word) const;
 
+  // Returns the ln back-off weight of a word that no n-gram with a word of the
+  // state ends with: ScoreWord() adds it to ln P of the 1-gram.
+  // REQUIRES: rule() is UnseenRule::kBackOff.
+  float BackoffWeight(const std::byte* state) const;
+
   // Visits the n-grams of a context in the order of Likelier().
   void ForEach(int order,
                absl::FunctionRef<void(const Ngram&)> visit) const override;

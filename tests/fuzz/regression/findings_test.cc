@@ -17,12 +17,12 @@
 #include "models/model_factory.h"
 #include "models/ngram/fast/ngram_builder.h"
 #include "models/ngram/fast/ngram_model.h"
+#include "ngram_files/arpa.h"
 #include "server/handlers/rerank.h"
 #include "tests/server/handlers/test_serving_context.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 #include "text_io/line_reader.h"
-#include "trainer/ngram/arpa.h"
 
 namespace lmserve {
 namespace {

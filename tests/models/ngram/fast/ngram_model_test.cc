@@ -15,8 +15,8 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ngram_files/arpa.h"
 #include "tests/testing/ngram_models.h"
-#include "trainer/ngram/arpa.h"
 
 namespace lmserve {
 namespace {

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LMSERVE_LOCAL_PYTHON_BIND_H_
+#define LMSERVE_LOCAL_PYTHON_BIND_H_
+
+#include <nanobind/nanobind.h>
+
+#include <memory>
+#include <string>
+
+#include "local/local_model.h"
+
+namespace lmserve::python {
+
+// A model as a Python object. Knows how to open the model again, in another
+// process. The GIL guards it.
+struct ModelObject {
+  std::shared_ptr<const LocalModel> model;  // null after close()
+  std::string store;                        // empty: a file
+  std::string name;                         // NAME@VERSION, or the path
+  bool map_files = true;
+  bool literal = false;  // see LocalModel::FromFile()
+
+  // Opens the model without the GIL; raises an error.
+  static ModelObject Open(const std::string& store, const std::string& name,
+                          bool map_files);
+  static ModelObject FromFile(const std::string& path, bool literal);
+
+  // Returns the model; raises ValueError after close().
+  std::shared_ptr<const LocalModel> Use() const;
+};
+
+// Add the classes of the package to the extension module.
+void BindState(nanobind::module_& module);
+void BindModel(nanobind::module_& module);
+void BindKenlm(nanobind::module_& module);
+
+}  // namespace lmserve::python
+
+#endif  // LMSERVE_LOCAL_PYTHON_BIND_H_

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "local/score_texts.h"
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "models/find_words.h"
+#include "models/score_gaps.h"
+
+namespace lmserve {
+namespace {
+
+// The words that one call of LanguageModel::Score() gets. Larger batches are no
+// faster, and networks need memory for each word.
+constexpr size_t kBatchWords = 4096;
+
+// Scores some of the texts. Lives on the thread that runs it.
+class PartScorer {
+ public:
+  PartScorer(const AnyModel& model, const LocalScoreOptions& options)
+      : model_(model), options_(options) {}
+
+  absl::Status Score(absl::Span<const absl::string_view> texts,
+                     absl::Span<const absl::string_view> sources,
+                     absl::Span<LocalScore> scores) {
+    size_t words = 0, begin = 0;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      absl::Status status = Encode(texts[i], &scores[i]);
+      if (!status.ok()) return status;
+      words += std::max<size_t>(1, words_.back().size());
+      if (words < kBatchWords && i + 1 < texts.size()) continue;
+      const size_t count = i + 1 - begin;
+      ScoreBatch(sources.size() == 1
+                     ? sources
+                     : sources.subspan(std::min(begin, sources.size()), count),
+                 scores.subspan(begin, count));
+      words_.clear();
+      begin = i + 1;
+      words = 0;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Encode(absl::string_view text, LocalScore* score) {
+    const Vocabulary& vocabulary = model_.vocabulary();
+    absl::StatusOr<std::vector<WordId>> words = WordsOf(vocabulary, text);
+    if (!words.ok()) return words.status();
+    score->words = words->size();
+    score->unknown =
+        std::count(words->begin(), words->end(), vocabulary.unknown());
+    if (options_.end && model_.predicts_end()) {
+      words->push_back(vocabulary.end_sentence());
+    }
+    score->log_probs.resize(words->size());
+    words_.push_back(*std::move(words));
+    return absl::OkStatus();
+  }
+
+  void ScoreBatch(absl::Span<const absl::string_view> sources,
+                  absl::Span<LocalScore> scores) {
+    if (model_.kind() == ModelKind::kBidirectional) {
+      for (size_t i = 0; i < words_.size(); ++i) {
+        ScoreGaps(*model_.bidirectional(), words_[i], 0,
+                  absl::MakeSpan(scores[i].log_probs));
+      }
+      return;
+    }
+    const LanguageModel& reader = *model_.word_by_word();
+    const size_t size = reader.state_size();
+    std::vector<std::unique_ptr<const TranslationModel::Source>> read;
+    std::vector<std::byte> starts(std::max<size_t>(1, sources.size()) * size);
+    if (const TranslationModel* translation = model_.translation()) {
+      for (size_t i = 0; i < sources.size(); ++i) {
+        read.push_back(translation->Read(
+            FindWords(translation->source_vocabulary(), sources[i])));
+        read.back()->Start(starts.data() + i * size);
+      }
+    } else if (options_.begin) {
+      reader.Start(starts.data());
+    } else {
+      reader.StartEmpty(starts.data());
+    }
+    std::vector<LanguageModel::Query> batch;
+    for (size_t i = 0; i < words_.size(); ++i) {
+      const size_t source = sources.size() <= 1 ? 0 : i;
+      batch.push_back({starts.data() + source * size, words_[i], nullptr,
+                       absl::MakeSpan(scores[i].log_probs)});
+    }
+    reader.Score(batch);
+  }
+
+  const AnyModel& model_;
+  const LocalScoreOptions& options_;
+  std::vector<std::vector<WordId>> words_;  // of the texts of a batch
+};
+
+// Cuts texts into parts of about the same number of bytes; returns their ends.
+std::vector<size_t> EndsOfParts(absl::Span<const absl::string_view> texts,
+                                size_t parts) {
+  size_t total = 0;
+  for (absl::string_view text : texts) total += text.size() + 1;
+  std::vector<size_t> ends;
+  size_t bytes = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    bytes += texts[i].size() + 1;
+    if (bytes * parts >= total * (ends.size() + 1)) ends.push_back(i + 1);
+  }
+  return ends;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<WordId>> WordsOf(const Vocabulary& vocabulary,
+                                            absl::string_view text) {
+  std::vector<WordId> words = FindWords(vocabulary, text);
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] != vocabulary.begin_sentence() &&
+        words[i] != vocabulary.end_sentence()) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("word ", i, ": expected no sentence marker, found ",
+                     vocabulary.word(words[i])));
+  }
+  return words;
+}
+
+absl::StatusOr<std::vector<LocalScore>> ScoreTexts(
+    const AnyModel& model, absl::Span<const absl::string_view> texts,
+    const LocalScoreOptions& options) {
+  std::vector<LocalScore> scores(texts.size());
+  if (texts.empty()) return scores;
+  const size_t threads =
+      std::min<size_t>(std::max(1, options.threads), texts.size());
+  const std::vector<size_t> ends = EndsOfParts(texts, threads);
+  std::vector<absl::Status> results(ends.size());
+  const auto run = [&](size_t part) {
+    const size_t begin = part == 0 ? 0 : ends[part - 1];
+    const size_t count = ends[part] - begin;
+    absl::Span<const absl::string_view> sources = options.sources;
+    if (sources.size() > 1) sources = sources.subspan(begin, count);
+    results[part] = PartScorer(model, options)
+                        .Score(texts.subspan(begin, count), sources,
+                               absl::MakeSpan(scores).subspan(begin, count));
+  };
+  std::vector<std::thread> others;
+  for (size_t part = 1; part < ends.size(); ++part) {
+    others.emplace_back(run, part);
+  }
+  run(0);
+  for (std::thread& thread : others) thread.join();
+  for (const absl::Status& result : results) {
+    if (!result.ok()) return result;
+  }
+  return scores;
+}
+
+}  // namespace lmserve
