@@ -47,7 +47,8 @@ void AddExportOciCommand(cli::App& app, CommandAction* action) {
       "it as a volume, in which the folder models is a store. The same version "
       "always gives the same digest.\n"
       "  lm_store export-oci store en@3 en.oci\n"
-      "  skopeo copy oci:en.oci:3 docker://registry.example.org/en:3");
+      "  skopeo copy --preserve-digests oci:en.oci:3 "
+      "docker://registry.example.org/en:3");
   AddStoreOption(command, &options->store);
   command
       .add_option("MODEL", options->model, "NAME, NAME@VERSION or NAME@ALIAS")

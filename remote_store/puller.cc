@@ -156,14 +156,17 @@ absl::Status Puller::PullModels(RemoteModels* remote, Problems* problems) {
   }
   for (const auto& [name, model] : *remote) {
     RemoveLeftovers(name, model);
-    for (uint64_t version : Wanted(model, all_aliases[name])) {
+    const auto aliases = all_aliases.find(name);
+    for (uint64_t version :
+         Wanted(model,
+                aliases == all_aliases.end() ? Aliases() : aliases->second)) {
       absl::Status status = PullVersion(name, version);
       if (absl::IsAborted(status)) return status;
       if (!status.ok()) problems->Add(VersionName(name, version), status);
     }
   }
+  // Those that could not be read stay as they are here.
   for (const auto& [name, aliases] : all_aliases) {
-    if (!remote->at(name).has_aliases) continue;
     absl::Status status = UpdateAliases(name, aliases, problems);
     if (!status.ok()) problems->Add(name, status);
   }
@@ -247,8 +250,8 @@ absl::Status Puller::Fetch(const std::string& name, uint64_t version,
   // Removes the directory if another process was faster.
   HiddenDirectory hidden(collected);
   const absl::StatusOr<bool> is_new = hidden.RenameTo(path);
-  if (!is_new.ok()) return is_new.status();
-  if (!*is_new) return CheckSameManifest(path, manifest.bytes);
+  if (!is_new.ok() && !fs::exists(path, error)) return is_new.status();
+  if (!is_new.ok() || !*is_new) return CheckSameManifest(path, manifest.bytes);
   for (const std::string& changed : {parent, store_}) {
     if (status = Sync(changed); !status.ok()) return status;
   }

@@ -10,6 +10,12 @@ import urllib.error
 import urllib.request
 
 
+def surroundings(env):
+  """Returns the environment with changes; None removes a variable."""
+  changed = {**os.environ, **(env or {})}
+  return {name: value for name, value in changed.items() if value is not None}
+
+
 class Programs:
   """lm_trainer, lm_store and lm_server of a directory."""
 
@@ -24,13 +30,13 @@ class Programs:
     result = subprocess.run(
         [self.path(name), *map(str, arguments)], text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, **(env or {})}, timeout=300)
+        env=surroundings(env), timeout=300)
     return result.returncode, result.stdout, result.stderr
 
   def start(self, name, *arguments, env=None, **more):
     # pylint: disable=consider-using-with
     return subprocess.Popen([self.path(name), *map(str, arguments)],
-                            env={**os.environ, **(env or {})}, **more)
+                            env=surroundings(env), **more)
 
   def train(self, store, model, words):
     """Publishes a small model of a text that the words make."""

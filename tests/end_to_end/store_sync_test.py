@@ -189,7 +189,10 @@ class StoreSyncTest(unittest.TestCase):
           answered.add(answer[0])
     self.assertEqual(publisher.errors, [])
     self.assertEqual(watcher.problems, [])
-    self.assertNotIn("refused", log.read_text("utf-8"))
+    # A version can be removed while it is loaded.
+    self.assertEqual([line for line in log.read_text("utf-8").splitlines()
+                      if " refused " in line and "has no version" not in line],
+                     [])
     print(f"{KILLS} kills, {publisher.newest} versions published, "
           f"{len(answered)} of them answered, {watcher.looks} looks")
     self.assertGreater(len(answered), 3)

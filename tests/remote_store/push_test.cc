@@ -121,11 +121,11 @@ TEST_F(PushTest, FaultsAreCured) {
       const absl::Status status = Push(&faulty);
       operations = faulty.operations();
       ExpectSoundRemote();
-      if (!status.ok()) EXPECT_TRUE(Push().ok());
+      EXPECT_TRUE(status.ok() || Push().ok());
       ASSERT_EQ(Files(remote_.path()), Files(local_.path()));
     }
   }
-  EXPECT_GT(operations, 15);
+  EXPECT_GT(operations, 10);
 }
 
 // The half of a file may be there afterwards, even of the manifest.

@@ -163,7 +163,8 @@ inline void PublishReranker(const std::string& store,
 // Checks what every reader of a store relies on: each version can be loaded and
 // each alias names one.
 inline void ExpectSound(const std::string& store) {
-  for (const std::string& name : ListModelNames(store).value()) {
+  const std::vector<std::string> names = ListModelNames(store).value();
+  for (const std::string& name : names) {
     const std::vector<uint64_t> versions = ListVersions(store, name);
     for (uint64_t version : versions) {
       const auto loaded = LoadModel(store, name, version);

@@ -96,9 +96,9 @@ class FailingTransport : public Transport {
                     OnPiece on_piece) override {
     const absl::string_view bytes = "0123456789";
     const absl::Status status = Fail();
-    on_piece(bytes.substr(offset, status.ok() ? bytes.size() : 3))
-        .IgnoreError();
-    return status;
+    const absl::Status taken =
+        on_piece(bytes.substr(offset, status.ok() ? bytes.size() : 3));
+    return taken.ok() ? status : taken;
   }
   absl::Status Write(const std::string&, const std::string&) override {
     return Fail();
