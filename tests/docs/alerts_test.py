@@ -96,9 +96,9 @@ def served_metrics():
       with subprocess.Popen([*client, *token, "score", "--model", "lstm"],
                             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                             text=True) as stream:
-        stream.stdin.write("the cat\n" * 100)
+        stream.stdin.write("the cat\n" * 20_000)
         stream.stdin.flush()
-        wait_for(server, 'grpc_server_call_started_total{method="ScoreStream"} 1')
+        wait_for(server, 'grpc_server_call_started_total{method="ScoreStream"} 3')
         stream.kill()
       return wait_for(server, "lm_cancelled_total{")
 
