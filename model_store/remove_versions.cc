@@ -20,49 +20,16 @@
 #include "model_store/model_name.h"
 #include "model_store/publish.h"
 #include "model_store/reranker.h"
+#include "model_store/status_context.h"
 #include "model_store/store_directory.h"
 #include "model_store/stored_file.h"
+#include "model_store/version_check.h"
 
 namespace lmserve {
 namespace {
 
 // The start of the hidden name of a version that is being deleted.
 constexpr absl::string_view kRemovedPrefix = ".removed-";
-
-absl::Status WithFile(absl::string_view file, const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat(file, ": ", status.message()));
-}
-
-absl::StatusOr<std::string> ReadSmallFile(const std::string& directory,
-                                          absl::string_view file) {
-  const absl::StatusOr<PrivateMemory> bytes =
-      ReadStoredFile(absl::StrCat(directory, "/", file));
-  if (!bytes.ok()) return WithFile(file, bytes.status());
-  return std::string(bytes->bytes());
-}
-
-absl::StatusOr<lm::v1::Manifest> ReadManifest(const std::string& directory) {
-  const absl::StatusOr<std::string> json =
-      ReadSmallFile(directory, kManifestFile);
-  return json.ok() ? ParseManifest(*json) : json.status();
-}
-
-// Returns an error, naming the file, if a version lacks a file or a part of it.
-absl::Status CheckIsComplete(const std::string& directory) {
-  const absl::StatusOr<lm::v1::Manifest> manifest = ReadManifest(directory);
-  if (!manifest.ok()) return manifest.status();
-  for (const lm::v1::ModelFile& expected : manifest->files()) {
-    const absl::StatusOr<StoredFile> file =
-        StoredFile::Open(absl::StrCat(directory, "/", expected.name()));
-    if (!file.ok()) return WithFile(expected.name(), file.status());
-    if (file->size() == expected.size()) continue;
-    return absl::DataLossError(absl::StrCat(expected.name(), ": expected ",
-                                            expected.size(), " bytes, found ",
-                                            file->size()));
-  }
-  return absl::OkStatus();
-}
 
 // Whether nobody can read a version now: it is damaged or being written.
 bool IsUnreadable(const absl::Status& status) {
@@ -78,10 +45,11 @@ absl::StatusOr<std::vector<uint64_t>> ReadMembers(const std::string& directory,
   if (IsUnreadable(manifest.status())) return members;
   if (!manifest.ok()) return manifest.status();
   if (manifest->family() != kRerankerFamily) return members;
-  const absl::StatusOr<std::string> json =
-      ReadSmallFile(directory, kRerankerFile);
+  const absl::StatusOr<PrivateMemory> json =
+      ReadStoredFile(absl::StrCat(directory, "/", kRerankerFile));
   const absl::StatusOr<lm::v1::Reranker> reranker =
-      json.ok() ? ParseReranker(*json) : json.status();
+      json.ok() ? ParseReranker(json->bytes())
+                : WithContext(kRerankerFile, json.status());
   if (IsUnreadable(reranker.status())) return members;
   if (!reranker.ok()) return reranker.status();
   for (const auto& [model, version] : FixedMembers(*reranker)) {
@@ -103,7 +71,7 @@ absl::Status AddRerankers(const std::string& store, absl::string_view name,
       const std::string reranker = VersionName(model, version);
       const absl::StatusOr<std::vector<uint64_t>> members =
           ReadMembers(absl::StrCat(store, "/", model, "/", version), name);
-      if (!members.ok()) return WithFile(reranker, members.status());
+      if (!members.ok()) return WithContext(reranker, members.status());
       for (uint64_t member : *members) {
         uses->emplace(member, absl::StrCat("a member of ", reranker));
       }

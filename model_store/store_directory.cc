@@ -224,19 +224,26 @@ std::string StampVersion(const std::string& store, absl::string_view name,
 
 absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(
     const std::string& store, absl::string_view name, bool follow_links) {
-  std::map<std::string, uint64_t> aliases;
   const std::string directory = absl::StrCat(store, "/", name);
   const absl::StatusOr<PrivateMemory> file = ReadStoredFile(
       absl::StrCat(directory, "/", kAliasesFile), kMaxSmallFileSize,
       {.follow_all = follow_links, .directories = {directory, store}});
-  if (absl::IsNotFound(file.status())) return aliases;
+  if (absl::IsNotFound(file.status())) {
+    return std::map<std::string, uint64_t>();
+  }
   if (!file.ok()) {
     return absl::DataLossError(
         absl::StrCat(kAliasesFile, ": ", file.status().message()));
   }
+  return ParseAliases(file->bytes());
+}
+
+absl::StatusOr<std::map<std::string, uint64_t>> ParseAliases(
+    absl::string_view json) {
   lm::v1::Aliases parsed;
-  absl::Status status = FromJson(kAliasesFile, file->bytes(), &parsed);
+  absl::Status status = FromJson(kAliasesFile, json, &parsed);
   if (!status.ok()) return status;
+  std::map<std::string, uint64_t> aliases;
   for (const auto& [alias, version] : parsed.versions()) {
     if (status = CheckAlias(alias); !status.ok()) {
       return absl::DataLossError(

@@ -64,6 +64,10 @@ absl::StatusOr<std::map<std::string, uint64_t>> ReadAliases(
     const std::string& store, absl::string_view name,
     bool follow_links = false);
 
+// Parses the content of aliases.json of at most 1 MiB, as ReadAliases() does.
+absl::StatusOr<std::map<std::string, uint64_t>> ParseAliases(
+    absl::string_view json);
+
 // Removes the path of the store from the beginning of an error message, because
 // clients of a server must not see it.
 absl::Status WithoutStorePath(const std::string& store,

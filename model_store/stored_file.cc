@@ -119,26 +119,36 @@ StoredFile::~StoredFile() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
+absl::Status StoredFile::ReadTo(
+    absl::FunctionRef<char*(uint64_t offset)> place,
+    absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const {
+  posix_fadvise(descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  for (uint64_t offset = 0; offset < size_;) {
+    char* const to = place(offset);
+    const size_t size = std::min<uint64_t>(kPiece, size_ - offset);
+    const absl::StatusOr<size_t> got = ReadAt(descriptor_, offset, to, size);
+    if (!got.ok()) return got.status();
+    if (*got < size) return WrongSize(size_, absl::StrCat(offset + *got));
+    offset += size;
+    absl::Status status = on_piece({to, size});
+    if (!status.ok()) return status;
+  }
+  char more;
+  const absl::StatusOr<size_t> got = ReadAt(descriptor_, size_, &more, 1);
+  if (!got.ok()) return got.status();
+  return *got > 0 ? WrongSize(size_, "more") : absl::OkStatus();
+}
+
 absl::StatusOr<PrivateMemory> StoredFile::Read(
     absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const {
   absl::Status status = on_piece({});
   if (!status.ok()) return status;
   absl::StatusOr<PrivateMemory> memory = PrivateMemory::Allocate(size_);
   if (!memory.ok()) return memory;
-  posix_fadvise(descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
-  for (uint64_t offset = 0; offset < size_;) {
-    char* const to = memory->writable().data() + offset;
-    const size_t size = std::min<uint64_t>(kPiece, size_ - offset);
-    const absl::StatusOr<size_t> got = ReadAt(descriptor_, offset, to, size);
-    if (!got.ok()) return got.status();
-    if (*got < size) return WrongSize(size_, absl::StrCat(offset + *got));
-    offset += size;
-    if (status = on_piece({to, size}); !status.ok()) return status;
-  }
-  char more;
-  const absl::StatusOr<size_t> got = ReadAt(descriptor_, size_, &more, 1);
-  if (!got.ok()) return got.status();
-  if (*got > 0) return WrongSize(size_, "more");
+  char* const begin = memory->writable().data();
+  status =
+      ReadTo([begin](uint64_t offset) { return begin + offset; }, on_piece);
+  if (!status.ok()) return status;
   memory->Seal();
   return memory;
 }
@@ -154,6 +164,14 @@ absl::StatusOr<MappedFile> StoredFile::Map(
   }
   if (!status.ok()) return status;
   return file;
+}
+
+absl::Status StoredFile::ReadPieces(
+    absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const {
+  absl::Status status = on_piece({});
+  if (!status.ok()) return status;
+  std::vector<char> piece(std::min<uint64_t>(kPiece, size_));
+  return ReadTo([&piece](uint64_t) { return piece.data(); }, on_piece);
 }
 
 absl::StatusOr<PrivateMemory> ReadStoredFile(const std::string& path,

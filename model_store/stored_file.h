@@ -63,9 +63,20 @@ class StoredFile {
   absl::StatusOr<MappedFile> Map(
       absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const;
 
+  // Like Read(), but keeps only one piece in memory: for files that are copied
+  // or checked and not used.
+  absl::Status ReadPieces(
+      absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const;
+
  private:
   StoredFile(int descriptor, uint64_t size)
       : descriptor_(descriptor), size_(size) {}
+
+  // Reads the file, each piece to the memory that `place` returns for its
+  // offset.
+  absl::Status ReadTo(
+      absl::FunctionRef<char*(uint64_t offset)> place,
+      absl::FunctionRef<absl::Status(absl::string_view)> on_piece) const;
 
   int descriptor_;
   uint64_t size_;

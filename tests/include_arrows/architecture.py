@@ -8,8 +8,8 @@ import pathlib
 import re
 import sys
 
-FOLDERS = ("models", "model_store", "reranking", "text_io", "ngram_files",
-           "local", "command_line", "trainer",
+FOLDERS = ("models", "model_store", "remote_store", "reranking", "text_io",
+           "ngram_files", "local", "command_line", "trainer",
            "server", "client", "proto/lm")
 # Parents of the folders that the document names without their parent.
 PARENTS = FOLDERS + ("tests",)

@@ -52,6 +52,9 @@ ARROWS = {
     # Command lines of all programs, over CLI11.
     "command_line": [],
 
+    # lm_store: copies of stores elsewhere.
+    "remote_store": ["model_store", "command_line", "models/printable_text"],
+
     # lm_trainer: demo, text <- counting <- ngram; text <- neural; ngram, neural
     # <- charts, evaluation, tuning <- commands <- main.
     "trainer/demo": [],
@@ -123,6 +126,7 @@ LIBRARIES = {
     "models/": ["absl", "Eigen", "hwy", "dnnl.hpp", "oneapi", "nlohmann"],
     "model_store/": ["absl", "openssl"] + PROTOBUF + STORE_MESSAGES,
     "reranking/": ["absl"],
+    "remote_store": ["absl", "nlohmann"] + STORE_MESSAGES,
     "trainer/": ["absl", "nlohmann"] + STORE_MESSAGES,
     "ngram_files": ["absl"],
     "local/": ["absl"],
@@ -159,6 +163,8 @@ LINKS = {
     "models": r"absl::|Eigen3::|hwy::|DNNL::|OpenMP::|nlohmann_json::",
     "model_store": r"absl::|lm_models$|lm_\w+_proto$|OpenSSL::|Threads::",
     "reranking": r"absl::",
+    "remote_store": r"absl::|lm_(model_store|command_line|printable_text)$|"
+                    r"nlohmann_json::",
     "text_io": r"absl::|ZLIB::|LibLZMA::|BZip2::|zstd::",
     "trainer": r"absl::|"
                r"lm_(models|model_store|reranking|text_io|ngram_files|"
@@ -316,6 +322,9 @@ SELF_CHECKS = [
     ("model_store/a.cc", '#include "lm/v1/language_model.pb.h"', False),
     ("model_store/a.cc", '#include "trainer/text/corpus.h"', False),
     ("reranking/a.cc", '#include "models/text.h"', False),
+    ("remote_store/a.cc", '#include "model_store/publish.h"', True),
+    ("remote_store/a.cc", '#include "trainer/text/corpus.h"', False),
+    ("model_store/a.cc", '#include "remote_store/transport.h"', False),
     ("trainer/ngram/a.cc", '#include "model_store/publish.h"', True),
     ("trainer/ngram/a.cc", '#include "trainer/neural/network.h"', False),
     ("trainer/ngram/a.cc", '#include "server/server.h"', False),

@@ -8,7 +8,8 @@ import pathlib
 import sys
 
 LINE = "SPDX-License-Identifier: Apache-2.0"
-FOLDERS = ("proto", "models", "model_store", "reranking", "trainer", "server",
+FOLDERS = ("proto", "models", "model_store", "remote_store", "reranking", "text_io",
+           "command_line", "deploy", "trainer", "server",
            "client", "docker", "scripts", "tests")
 SUFFIXES = {".cc", ".h", ".proto", ".py", ".cmake", ".in", ".js", ".mjs", ".css",
             ".html"}
