@@ -60,6 +60,36 @@ struct Interval {
   std::vector<std::pair<std::string, double>> layer_norms;  // sums of the norms
 };
 
+// Some numbers of one parameter.
+struct Part {
+  size_t parameter;   // index in the layout
+  size_t begin, end;  // indices in an array with the layout
+  uint64_t step;      // of Optimizer::Rate
+
+  size_t size() const { return end - begin; }
+};
+
+// Divides the numbers of all parts among n threads, in this order.
+std::vector<std::vector<Part>> DivideParts(const std::vector<Part>& parts,
+                                           size_t n) {
+  size_t total = 0, done = 0;
+  for (const Part& part : parts) total += part.size();
+  std::vector<std::vector<Part>> divided(n);
+  size_t thread = 0;
+  for (Part rest : parts) {
+    while (rest.size() > 0) {
+      const size_t bound = total * (thread + 1) / n;
+      Part taken = rest;
+      taken.end = std::min(rest.end, rest.begin + (bound - done));
+      if (taken.size() > 0) divided[thread].push_back(taken);
+      done += taken.size();
+      rest.begin = taken.end;
+      if (done == bound) ++thread;
+    }
+  }
+  return divided;
+}
+
 class Training {
  public:
   Training(const std::function<std::unique_ptr<Network<float>>()>& make_network,
@@ -72,6 +102,9 @@ class Training {
     }
     optimizer_ = std::make_unique<Optimizer>(options.optimizer,
                                              options.weight_decay, layout());
+    if (const std::optional<size_t> table = workers_[0].network->table()) {
+      table_steps_.resize(layout().parameters()[*table].rows);
+    }
     values_.resize(layout().size());
     workers_[0].network->Initialize(options.seed, values_.data());
     best_ = values_;
@@ -196,21 +229,26 @@ class Training {
 
   absl::Status Step(const Batch& batch) {
     const size_t words = CountTargets(batch);
-    const std::vector<Batch> parts = SplitBatch(batch, workers_.size());
+    const std::vector<Batch> batches = SplitBatch(batch, workers_.size());
+    const std::vector<Part> parts = UsedParts(batch);
     RunOnThreads(workers_.size(), [&](size_t i) {
       Worker& worker = workers_[i];
-      std::fill(worker.gradients.begin(), worker.gradients.end(), 0.0f);
+      for (const Part& part : parts) {
+        std::fill_n(worker.gradients.data() + part.begin, part.size(), 0.0f);
+      }
       Random random(options_.seed, RandomPurpose::kDropout,
                     {progress_.step, i});
       const Network<float>::Backward backward = {1 / static_cast<float>(words),
                                                  worker.gradients.data()};
       worker.loss =
-          worker.network->Run(values_.data(), parts[i], &random, &backward);
+          worker.network->Run(values_.data(), batches[i], &random, &backward);
     });
     double loss = 0;
     for (const Worker& worker : workers_) loss += worker.loss;
     if (!std::isfinite(loss)) return NotFinite("loss", loss / words);
-    const std::vector<double> squares = SumGradients();
+    const std::vector<std::vector<Part>> divided =
+        DivideParts(parts, workers_.size());
+    const std::vector<double> squares = SumGradients(divided);
     double norm = 0;
     for (double square : squares) norm += square;
     norm = std::sqrt(norm);
@@ -219,58 +257,69 @@ class Training {
     ++progress_.step;
     progress_.words += words;
     interval_.learning_rate = LearningRate();
-    UpdateValues({interval_.learning_rate, clipped ? options_.clip / norm : 1,
-                  progress_.step});
+    UpdateValues(divided, clipped ? options_.clip / norm : 1);
     Count(loss, words, norm, clipped, squares);
     return absl::OkStatus();
   }
 
+  // Returns what the next step uses: all parameters but, of the table, only the
+  // rows of the batch's words. Counts the step of these rows.
+  std::vector<Part> UsedParts(const Batch& batch) {
+    const std::optional<size_t> table = workers_[0].network->table();
+    const auto& parameters = layout().parameters();
+    std::vector<Part> parts;
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      if (p == table) continue;
+      const size_t begin = parameters[p].begin;
+      parts.push_back(
+          {p, begin, begin + parameters[p].size(), progress_.step + 1});
+    }
+    if (!table.has_value()) return parts;
+    std::vector<WordId> rows = batch.inputs;
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    const size_t cols = parameters[*table].cols;
+    for (WordId row : rows) {
+      const size_t begin = parameters[*table].begin + row * cols;
+      parts.push_back({*table, begin, begin + cols,
+                       static_cast<uint64_t>(++table_steps_[row])});
+    }
+    return parts;
+  }
+
   // Adds the gradients of all workers to those of the first one. Returns the
   // sum of squares of each parameter's gradient.
-  std::vector<double> SumGradients() {
-    const auto& parameters = layout().parameters();
-    const std::vector<size_t> bounds = Bounds();
-    std::vector<std::vector<double>> squares(
-        workers_.size(), std::vector<double>(parameters.size()));
+  std::vector<double> SumGradients(
+      const std::vector<std::vector<Part>>& divided) {
+    const size_t parameters = layout().parameters().size();
+    std::vector<std::vector<double>> squares(workers_.size(),
+                                             std::vector<double>(parameters));
     RunOnThreads(workers_.size(), [&](size_t i) {
-      for (size_t p = 0; p < parameters.size(); ++p) {
-        const size_t begin = std::max(bounds[i], parameters[p].begin);
-        const size_t end =
-            std::min(bounds[i + 1], parameters[p].begin + parameters[p].size());
-        if (begin >= end) continue;
-        const auto sum =
-            absl::MakeSpan(workers_[0].gradients).subspan(begin, end - begin);
+      for (const Part& part : divided[i]) {
+        const auto sum = absl::MakeSpan(workers_[0].gradients)
+                             .subspan(part.begin, part.size());
         for (size_t other = 1; other < workers_.size(); ++other) {
-          const float* added = workers_[other].gradients.data() + begin;
+          const float* added = workers_[other].gradients.data() + part.begin;
           for (size_t k = 0; k < sum.size(); ++k) sum[k] += added[k];
         }
-        squares[i][p] = SumOfSquares(sum);
+        squares[i][part.parameter] += SumOfSquares(sum);
       }
     });
     for (size_t i = 1; i < squares.size(); ++i) {
-      for (size_t p = 0; p < parameters.size(); ++p) {
-        squares[0][p] += squares[i][p];
-      }
+      for (size_t p = 0; p < parameters; ++p) squares[0][p] += squares[i][p];
     }
     return squares[0];
   }
 
-  void UpdateValues(const Optimizer::Rate& rate) {
-    const std::vector<size_t> bounds = Bounds();
+  void UpdateValues(const std::vector<std::vector<Part>>& divided,
+                    double gradient_factor) {
     RunOnThreads(workers_.size(), [&](size_t i) {
-      optimizer_->Step(rate, workers_[0].gradients.data(), bounds[i],
-                       bounds[i + 1], values_.data());
+      for (const Part& part : divided[i]) {
+        optimizer_->Step({interval_.learning_rate, gradient_factor, part.step},
+                         workers_[0].gradients.data(), part.begin, part.end,
+                         values_.data());
+      }
     });
-  }
-
-  // Returns the index at which each worker's part of the parameters begins, and
-  // the end.
-  std::vector<size_t> Bounds() const {
-    std::vector<size_t> bounds;
-    for (size_t i = 0; i <= workers_.size(); ++i) {
-      bounds.push_back(values_.size() * i / workers_.size());
-    }
-    return bounds;
   }
 
   // The loss of the validation text, in nats per word, and the fraction of its
@@ -393,6 +442,8 @@ class Training {
       arrays.emplace_back(absl::StrCat("moment.", i),
                           &optimizer_->moments()[i]);
     }
+    if (!table_steps_.empty())
+      arrays.emplace_back("table_steps", &table_steps_);
     return arrays;
   }
 
@@ -435,6 +486,7 @@ class Training {
   std::vector<Worker> workers_;
   std::unique_ptr<Optimizer> optimizer_;
   std::vector<float> values_, best_;
+  std::vector<float> table_steps_;  // how many steps updated each row
   TrainingProgress progress_;
   TrainingLog log_;
   Interval interval_;

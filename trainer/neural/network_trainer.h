@@ -64,6 +64,14 @@ struct TrainedNetwork {
 // same bits, even if the training was interrupted and resumed. Fails with
 // DATA_LOSS if the loss or the gradient is not finite (the message has the
 // step), and if the checkpoint cannot be read or written.
+//
+// Of Network::table(), each step reads and updates only the rows of the batch's
+// words, which saves most of the time where a batch has few of many words. Each
+// row is a parameter of its own whose steps are those of the batches that have
+// its word: Adam's means and weight decay change in these only, and the bias
+// correction counts them only (a lazy Adam; the sparse Adam of PyTorch differs
+// in that its correction counts all steps). Steps beyond 2^24 of one row are
+// not counted: the correction is 1 by then.
 absl::StatusOr<TrainedNetwork> TrainNetwork(
     const std::function<std::unique_ptr<Network<float>>()>& make_network,
     BatchSource& training, BatchSource& validation,
