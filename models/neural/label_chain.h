@@ -44,9 +44,9 @@ void FindBestLabels(const LabelChain<T>& chain, MatrixView<const T> logits,
 //   beta_t(i)  = ln sum_j exp(A[i, j] + e_{t+1}[j] + beta_{t+1}(j))
 //
 // with alpha_1 = s + e_1 and beta_T = f. The sum over i is that of the products
-// exp(alpha_{t-1}(i) - max alpha_{t-1}) exp(A[i, j] - max A), whose factors need
-// far fewer exponentials than their products, except where it would underflow.
-// Not thread-safe.
+// exp(alpha_{t-1}(i) - max alpha_{t-1}) exp(A[i, j] - max A), whose factors
+// need far fewer exponentials than their products, except where it would
+// underflow. Not thread-safe.
 template <typename T>
 class ChainSums {
  public:

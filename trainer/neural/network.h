@@ -69,7 +69,7 @@ class Network {
 
   // The parameter of which a batch uses only the rows of its inputs, if there
   // is one: a table of embeddings. Run() reads no other rows and adds no
-  // gradient to them, and a step does not change them: see TrainNetwork().
+  // gradient to them. Saves time in TrainNetwork().
   virtual std::optional<size_t> table() const { return std::nullopt; }
 
   // The number of targets of the last Run() to which the network gave a label

@@ -64,7 +64,6 @@ struct Interval {
 struct Part {
   size_t parameter;   // index in the layout
   size_t begin, end;  // indices in an array with the layout
-  uint64_t step;      // of Optimizer::Rate
 
   size_t size() const { return end - begin; }
 };
@@ -102,8 +101,9 @@ class Training {
     }
     optimizer_ = std::make_unique<Optimizer>(options.optimizer,
                                              options.weight_decay, layout());
-    if (const std::optional<size_t> table = workers_[0].network->table()) {
-      table_steps_.resize(layout().parameters()[*table].rows);
+    if (options.weight_decay == 0) table_ = workers_[0].network->table();
+    if (table_.has_value()) {
+      table_steps_.resize(layout().parameters()[*table_].rows);
     }
     values_.resize(layout().size());
     workers_[0].network->Initialize(options.seed, values_.data());
@@ -165,19 +165,20 @@ class Training {
            progress_.epoch - 1 - progress_.best_epoch >= options_.patience;
   }
 
-  // Returns the fraction of all batches of all epochs that is done.
-  double FractionDone() const {
-    const double epochs = progress_.epoch - 1 +
-                          static_cast<double>(progress_.batch) /
-                              static_cast<double>(training_.size());
+  // Returns the fraction of all batches of all epochs that is done before a
+  // batch of this epoch.
+  double FractionDone(uint64_t batch) const {
+    const double epochs =
+        progress_.epoch - 1 +
+        static_cast<double>(batch) / static_cast<double>(training_.size());
     return epochs / static_cast<double>(options_.epochs);
   }
 
-  // Returns the learning rate of the next step.
-  double LearningRate() const {
+  // Returns the learning rate of a batch of this epoch.
+  double LearningRate(uint64_t batch) const {
     return options_.schedule == Schedule::kPlateau
                ? progress_.learning_rate
-               : progress_.learning_rate * (1 - FractionDone());
+               : progress_.learning_rate * (1 - FractionDone(batch));
   }
 
   absl::Status RunEpoch() {
@@ -187,6 +188,7 @@ class Training {
     }
     resumed_ = false;
     const uint64_t batches = training_.size();
+    SetSkippedRates();
     const uint64_t between = std::max<uint64_t>(1, batches / kRecordsPerEpoch);
     interval_ = Interval();
     while (progress_.batch < batches) {
@@ -204,6 +206,7 @@ class Training {
   }
 
   absl::Status EndEpoch() {
+    for (size_t row = 0; row < table_steps_.size(); ++row) CatchUp(row);
     const double training_seconds = SecondsSince(interval_.start);
     const Validation valid = Validate();
     const double loss = valid.loss;
@@ -256,35 +259,63 @@ class Training {
     const bool clipped = options_.clip > 0 && norm > options_.clip;
     ++progress_.step;
     progress_.words += words;
-    interval_.learning_rate = LearningRate();
-    UpdateValues(divided, clipped ? options_.clip / norm : 1);
+    interval_.learning_rate = LearningRate(progress_.batch);
+    UpdateValues(divided, {interval_.learning_rate,
+                           clipped ? options_.clip / norm : 1, progress_.step});
     Count(loss, words, norm, clipped, squares);
     return absl::OkStatus();
   }
 
   // Returns what the next step uses: all parameters but, of the table, only the
-  // rows of the batch's words. Counts the step of these rows.
+  // rows of the batch's words. Brings these rows up to date.
   std::vector<Part> UsedParts(const Batch& batch) {
-    const std::optional<size_t> table = workers_[0].network->table();
     const auto& parameters = layout().parameters();
     std::vector<Part> parts;
     for (size_t p = 0; p < parameters.size(); ++p) {
-      if (p == table) continue;
+      if (p == table_) continue;
       const size_t begin = parameters[p].begin;
-      parts.push_back(
-          {p, begin, begin + parameters[p].size(), progress_.step + 1});
+      parts.push_back({p, begin, begin + parameters[p].size()});
     }
-    if (!table.has_value()) return parts;
+    if (!table_.has_value()) return parts;
     std::vector<WordId> rows = batch.inputs;
     std::sort(rows.begin(), rows.end());
     rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-    const size_t cols = parameters[*table].cols;
     for (WordId row : rows) {
-      const size_t begin = parameters[*table].begin + row * cols;
-      parts.push_back({*table, begin, begin + cols,
-                       static_cast<uint64_t>(++table_steps_[row])});
+      CatchUp(row);
+      parts.push_back(Row(row));
+      table_steps_[row] = static_cast<float>(progress_.step + 1);
     }
     return parts;
+  }
+
+  Part Row(size_t row) const {
+    const ParameterLayout::Parameter& table = layout().parameters()[*table_];
+    const size_t begin = table.begin + row * table.cols;
+    return {*table_, begin, begin + table.cols};
+  }
+
+  // Sets the rates with which rows of the table skip the steps of this epoch.
+  void SetSkippedRates() {
+    skipped_rates_.clear();
+    if (!table_.has_value()) return;
+    const uint64_t before = progress_.step - progress_.batch;
+    for (uint64_t batch = 0; batch < training_.size(); ++batch) {
+      skipped_rates_.push_back(
+          Optimizer::SkippedRate(LearningRate(batch), before + batch + 1));
+    }
+  }
+
+  // Applies the steps that a row has skipped, which are all of this epoch.
+  void CatchUp(size_t row) {
+    const auto last = static_cast<uint64_t>(table_steps_[row]);
+    if (last == 0 || last >= progress_.step) return;
+    const uint64_t count = std::min(progress_.step - last, progress_.batch);
+    const Part part = Row(row);
+    optimizer_->Skip(last,
+                     absl::MakeConstSpan(skipped_rates_)
+                         .subspan(progress_.batch - count, count),
+                     part.begin, part.end, values_.data());
+    table_steps_[row] = static_cast<float>(progress_.step);
   }
 
   // Adds the gradients of all workers to those of the first one. Returns the
@@ -312,12 +343,11 @@ class Training {
   }
 
   void UpdateValues(const std::vector<std::vector<Part>>& divided,
-                    double gradient_factor) {
+                    const Optimizer::Rate& rate) {
     RunOnThreads(workers_.size(), [&](size_t i) {
       for (const Part& part : divided[i]) {
-        optimizer_->Step({interval_.learning_rate, gradient_factor, part.step},
-                         workers_[0].gradients.data(), part.begin, part.end,
-                         values_.data());
+        optimizer_->Step(rate, workers_[0].gradients.data(), part.begin,
+                         part.end, values_.data());
       }
     });
   }
@@ -425,7 +455,7 @@ class Training {
     for (const auto& [name, norms] : interval_.layer_norms) {
       record.layer_gradient_norms.emplace_back(name, norms / steps);
     }
-    if (options_.report) options_.report(record, FractionDone());
+    if (options_.report) options_.report(record, FractionDone(progress_.batch));
     log_.Add(std::move(record));
     interval_ = Interval();
   }
@@ -486,7 +516,12 @@ class Training {
   std::vector<Worker> workers_;
   std::unique_ptr<Optimizer> optimizer_;
   std::vector<float> values_, best_;
-  std::vector<float> table_steps_;  // how many steps updated each row
+  // The parameter of which a step updates the used rows only.
+  std::optional<size_t> table_;
+  // The step to which each row of the table is up to date; 0: not used yet.
+  // Exact up to 2^24 steps.
+  std::vector<float> table_steps_;
+  std::vector<double> skipped_rates_;  // by the batch of the epoch
   TrainingProgress progress_;
   TrainingLog log_;
   Interval interval_;

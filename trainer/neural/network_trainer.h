@@ -66,12 +66,11 @@ struct TrainedNetwork {
 // step), and if the checkpoint cannot be read or written.
 //
 // Of Network::table(), each step reads and updates only the rows of the batch's
-// words, which saves most of the time where a batch has few of many words. Each
-// row is a parameter of its own whose steps are those of the batches that have
-// its word: Adam's means and weight decay change in these only, and the bias
-// correction counts them only (a lazy Adam; the sparse Adam of PyTorch differs
-// in that its correction counts all steps). Steps beyond 2^24 of one row are
-// not counted: the correction is 1 by then.
+// words, which saves much time where a batch has few of many words: what Adam
+// would have done to a row in the steps between follows when its word comes
+// again or the epoch ends. The result is that of an update of the whole table
+// in every step, up to rounding; see Optimizer::Skip(). With weight decay,
+// every step updates the whole table.
 absl::StatusOr<TrainedNetwork> TrainNetwork(
     const std::function<std::unique_ptr<Network<float>>()>& make_network,
     BatchSource& training, BatchSource& validation,

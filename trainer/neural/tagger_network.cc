@@ -108,9 +108,9 @@ class TaggerNetwork final : public Network<T> {
     return stack;
   }
 
-  // Returns the weighted loss of the auxiliary labels, which is 0 if the batch has
-  // none. If backward is not null, sets dE/d(output of the first layer), which is
-  // empty if the batch has none.
+  // Returns the weighted loss of the auxiliary labels, which is 0 if the batch
+  // has none. If backward is not null, sets dE/d(output of the first layer),
+  // which is empty if the batch has none.
   double RunAuxiliary(const T* values, const Batch& batch,
                       const Backward* backward, std::vector<T>* d_first) {
     if (!auxiliary_.has_value() || batch.auxiliary.empty()) return 0;

@@ -150,8 +150,8 @@ TEST(LabelChainTest, LargeScores) {
     std::vector<double> pairs(labels * labels);
     sums.AddPairs(t, 1, {pairs.data(), labels, labels});
     for (size_t i = 0; i < pairs.size(); ++i) {
-      ASSERT_NEAR(pairs[i],
-                  std::exp(sums.LogPair(t, i / labels, i % labels)), 1e-9);
+      ASSERT_NEAR(pairs[i], std::exp(sums.LogPair(t, i / labels, i % labels)),
+                  1e-9);
     }
   }
 }

@@ -90,9 +90,8 @@ TEST(LabeledTextTest, IdsOfAuxiliaryLabels) {
   std::vector<std::string> spellings;
   EXPECT_THAT(ToIds(text, index, "text", &spellings)[0].auxiliary,
               ElementsAre(1, 2, 0));
-  const auto valid =
-      ToIds(Tagged("a N Y\nb UH X\n\na N Z\n", format), index, "valid",
-            &spellings);
+  const auto valid = ToIds(Tagged("a N Y\nb UH X\n\na N Z\n", format), index,
+                           "valid", &spellings);
   ASSERT_EQ(valid.size(), 1u);
   EXPECT_THAT(valid[0].labels, ElementsAre(1, 0));
   EXPECT_THAT(valid[0].auxiliary, ElementsAre());
