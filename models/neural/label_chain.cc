@@ -19,6 +19,20 @@ double LogSumExp(absl::Span<const double> x) {
   return max + std::log(sum);
 }
 
+// Sets scaled_i = exp(x_i - max x) and returns max x, which must be finite.
+// `scaled` may be x.
+double ScaledExp(absl::Span<const double> x, double* scaled) {
+  const double max = *std::max_element(x.begin(), x.end());
+  for (size_t i = 0; i < x.size(); ++i) scaled[i] = std::exp(x[i] - max);
+  return max;
+}
+
+// What underflows from a sum of at most kMaxLabels products that is larger does
+// not change its logarithm.
+constexpr double kSmallestSum = 1e-200;
+// e^200 = 1e87.
+constexpr double kLargestShift = 200;
+
 }  // namespace
 
 template <typename T>
@@ -65,34 +79,103 @@ ChainSums<T>::ChainSums(const LabelChain<T>& chain, MatrixView<const T> logits)
       alpha_(logits.rows * labels_),
       beta_(logits.rows * labels_) {
   const size_t steps = logits.rows;
-  std::vector<double> terms(labels_);
+  if (steps > 1) SetFactors();
+  std::vector<double> terms(labels_), scaled(labels_), sums(labels_);
   for (size_t j = 0; j < labels_; ++j) {
     alpha_[j] = static_cast<double>(chain.start[j]) + logits.row(0)[j];
     beta_[(steps - 1) * labels_ + j] = chain.end[j];
   }
   for (size_t t = 1; t < steps; ++t) {
     const double* before = alpha_.data() + (t - 1) * labels_;
+    const double shift =
+        ScaledExp({before, labels_}, scaled.data()) + max_transition_;
+    std::fill(sums.begin(), sums.end(), 0);
+    for (size_t i = 0; i < labels_; ++i) {
+      const double* factors = factors_.data() + i * labels_;
+      for (size_t j = 0; j < labels_; ++j) sums[j] += scaled[i] * factors[j];
+    }
     for (size_t j = 0; j < labels_; ++j) {
+      double& alpha = alpha_[t * labels_ + j];
+      alpha = logits.row(t)[j];
+      if (sums[j] > kSmallestSum) {
+        alpha += shift + std::log(sums[j]);
+        continue;
+      }
       for (size_t i = 0; i < labels_; ++i) {
         terms[i] = before[i] + chain.transitions.row(i)[j];
       }
-      alpha_[t * labels_ + j] = logits.row(t)[j] + LogSumExp(terms);
+      alpha += LogSumExp(terms);
     }
   }
+  std::vector<double> after(labels_);
   for (size_t t = steps - 1; t-- > 0;) {
-    const double* after = beta_.data() + (t + 1) * labels_;
+    SetAfter(t + 1, after.data());
+    const double shift = ScaledExp(after, scaled.data()) + max_transition_;
     for (size_t i = 0; i < labels_; ++i) {
-      for (size_t j = 0; j < labels_; ++j) {
-        terms[j] =
-            chain.transitions.row(i)[j] + logits.row(t + 1)[j] + after[j];
+      const double* factors = factors_.data() + i * labels_;
+      double sum = 0;
+      for (size_t j = 0; j < labels_; ++j) sum += factors[j] * scaled[j];
+      double& beta = beta_[t * labels_ + i];
+      if (sum > kSmallestSum) {
+        beta = shift + std::log(sum);
+        continue;
       }
-      beta_[t * labels_ + i] = LogSumExp(terms);
+      for (size_t j = 0; j < labels_; ++j) {
+        terms[j] = chain.transitions.row(i)[j] + after[j];
+      }
+      beta = LogSumExp(terms);
     }
   }
   for (size_t j = 0; j < labels_; ++j) {
     terms[j] = alpha_[(steps - 1) * labels_ + j] + chain.end[j];
   }
   log_z_ = LogSumExp(terms);
+}
+
+template <typename T>
+void ChainSums<T>::SetFactors() {
+  factors_.resize(labels_ * labels_);
+  max_transition_ = -std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < labels_; ++i) {
+    const T* row = chain_.transitions.row(i);
+    max_transition_ = std::max<double>(max_transition_,
+                                       *std::max_element(row, row + labels_));
+  }
+  for (size_t i = 0; i < labels_; ++i) {
+    for (size_t j = 0; j < labels_; ++j) {
+      factors_[i * labels_ + j] =
+          std::exp(chain_.transitions.row(i)[j] - max_transition_);
+    }
+  }
+}
+
+template <typename T>
+void ChainSums<T>::SetAfter(size_t t, double* after) const {
+  for (size_t j = 0; j < labels_; ++j) {
+    after[j] = logits_.row(t)[j] + beta_[t * labels_ + j];
+  }
+}
+
+template <typename T>
+void ChainSums<T>::AddPairs(size_t t, T scale, MatrixView<T> pairs) const {
+  std::vector<double> before(labels_), after(labels_);
+  SetAfter(t, after.data());
+  const double shift =
+      ScaledExp({alpha_.data() + (t - 1) * labels_, labels_}, before.data()) +
+      ScaledExp(after, after.data()) + max_transition_ - log_z_;
+  // A product that underflows is at most 1e-307.
+  const bool loses_nothing = shift < kLargestShift;
+  const double factor = loses_nothing ? std::exp(shift) : 0;
+  for (size_t i = 0; i < labels_; ++i) {
+    T* row = pairs.row(i);
+    for (size_t j = 0; j < labels_; ++j) {
+      const double p =
+          loses_nothing
+              ? factor * (before[i] * factors_[i * labels_ + j] * after[j])
+              : std::exp(LogPair(t, i, j));
+      row[j] += scale * static_cast<T>(p);
+    }
+  }
 }
 
 template void FindBestLabels(const LabelChain<float>&, MatrixView<const float>,

@@ -43,8 +43,10 @@ void FindBestLabels(const LabelChain<T>& chain, MatrixView<const T> logits,
 //   alpha_t(j) = e_t[j] + ln sum_i exp(alpha_{t-1}(i) + A[i, j])
 //   beta_t(i)  = ln sum_j exp(A[i, j] + e_{t+1}[j] + beta_{t+1}(j))
 //
-// with alpha_1 = s + e_1 and beta_T = f. Reuses its memory for the next
-// sentence. Not thread-safe.
+// with alpha_1 = s + e_1 and beta_T = f. The sum over i is that of the products
+// exp(alpha_{t-1}(i) - max alpha_{t-1}) exp(A[i, j] - max A), whose factors
+// need far fewer exponentials than their products, except where it would
+// underflow. Not thread-safe.
 template <typename T>
 class ChainSums {
  public:
@@ -66,11 +68,21 @@ class ChainSums {
            logits_.row(t)[j] + beta_[t * labels_ + j] - log_z_;
   }
 
+  // Adds scale * P(y_{t-1} = i, y_t = j) to pairs[i, j]. REQUIRES: t > 0.
+  void AddPairs(size_t t, T scale, MatrixView<T> pairs) const;
+
  private:
+  // Sets factors_ and max_transition_.
+  void SetFactors();
+  // Sets after[j] = e_t[j] + beta_t(j), (L).
+  void SetAfter(size_t t, double* after) const;
+
   const LabelChain<T> chain_;
   const MatrixView<const T> logits_;
   const size_t labels_;
   std::vector<double> alpha_, beta_;  // (T, L)
+  std::vector<double> factors_;       // exp(A - max A), (L, L)
+  double max_transition_ = 0;         // max A
   double log_z_ = 0;
 };
 

@@ -314,6 +314,37 @@ TEST_F(LabelingCommandsTest, TaggerLearnsEndings) {
   EXPECT_EQ(result["oov_accuracy"], 1);
 }
 
+// The published model neither needs nor has what the training did with other
+// labels: here the last letters of the words.
+TEST_F(LabelingCommandsTest, AuxiliaryLabelsAreForTrainingOnly) {
+  WriteText(tagged_,
+            "the e O\nwing g B-X\nwly y I-X\nend d O\n\n"
+            "the e O\nting g B-X\ntly y I-X\nend d O\n");
+  WriteText(valid_tagged_, "the ? O\nwing g B-X\n");
+  const Arguments options = {"--format",           "columns",
+                             "--auxiliary-column", "2",
+                             "--auxiliary-weight", "0.5"};
+  const Outcome outcome =
+      RunTrainer(Train("tagger", tagged_, valid_tagged_, options));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const std::string version = absl::StrCat(store_, "/m/1/");
+  EXPECT_THAT(ReadFile(version + "weights.safetensors"),
+              testing::Not(HasSubstr("training.")));
+  EXPECT_EQ(ReadFile(version + "labels.txt"), "B-X\nI-X\nO\n");
+  const std::string manifest = ReadFile(version + "manifest.json");
+  EXPECT_THAT(manifest, HasSubstr("auxiliary_column"));
+  EXPECT_THAT(manifest, HasSubstr("auxiliary_weight"));
+  WriteText(valid_tagged_, "the O\nwing B-X\n");
+  EXPECT_EQ(Evaluate(valid_tagged_, {"--format", "columns"})["tokens"], 2);
+  const Outcome missing =
+      RunTrainer(Train("tagger", valid_tagged_, valid_tagged_,
+                       {"--format", "columns", "--auxiliary-column", "3"}));
+  EXPECT_EQ(missing.exit_code, 1);
+  EXPECT_THAT(missing.errors,
+              HasSubstr("line 1: expected the auxiliary label in column 3, "
+                        "found 2 columns"));
+}
+
 TEST_F(LabelingCommandsTest, ClassifierLearnsWords) {
   for (const char* pooling : {"max", "mean", "last"}) {
     const Outcome outcome = RunTrainer(

@@ -14,7 +14,6 @@ ColumnFormat ColumnOptions::Format() const {
 }
 
 void AddColumnOptions(cli::App& command, ColumnOptions* options) {
-  constexpr uint64_t kMost = 1'000;
   command
       .add_option("--format", options->format,
                   "Form of the texts, which have one word a line and blank "
@@ -26,12 +25,12 @@ void AddColumnOptions(cli::App& command, ColumnOptions* options) {
       .add_option("--word-column", options->word_column,
                   "Column of the words, from 1 (default: 2 of CoNLL-U, else "
                   "1)")
-      ->check(cli::Range(uint64_t{1}, kMost));
+      ->check(cli::Range(uint64_t{1}, kMostColumns));
   command
       .add_option("--label-column", options->label_column,
                   "Column of the labels, from 1 (default: 4 of CoNLL-U, UPOS; "
                   "else the last). XPOS of CoNLL-U is 5")
-      ->check(cli::Range(uint64_t{1}, kMost));
+      ->check(cli::Range(uint64_t{1}, kMostColumns));
 }
 
 }  // namespace lmserve

@@ -10,6 +10,9 @@
 
 namespace lmserve {
 
+// The highest number of a column.
+constexpr uint64_t kMostColumns = 1'000;
+
 // --format, --word-column and --label-column of a text with one word a line.
 struct ColumnOptions {
   std::string format = "conllu";

@@ -24,6 +24,7 @@ uint64_t LabeledFingerprint(const std::vector<LabeledIds>& sentences) {
     all.insert(all.end(), sentence.words.begin(), sentence.words.end());
     all.insert(all.end(), sentence.spellings.begin(), sentence.spellings.end());
     all.insert(all.end(), sentence.labels.begin(), sentence.labels.end());
+    all.insert(all.end(), sentence.auxiliary.begin(), sentence.auxiliary.end());
   }
   return Fingerprint(all);
 }
@@ -145,6 +146,8 @@ absl::StatusOr<LabeledTexts> ReadLabeledTexts(const LabelingOptions& options,
   texts.training =
       ToIds(*training, texts.index, options.corpus, &texts.spellings);
   texts.valid = ToIds(*valid, texts.index, options.valid, &texts.spellings);
+  // The validation loss is that of the labels.
+  for (LabeledIds& sentence : texts.valid) sentence.auxiliary.clear();
   if (texts.valid.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         options.valid, ": expected a sentence whose labels the training text ",

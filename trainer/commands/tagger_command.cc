@@ -19,6 +19,7 @@ namespace {
 
 struct TaggerCommandOptions : LabelingOptions {
   ColumnOptions columns;
+  uint64_t auxiliary_column = 0;
   std::string constraints = "auto";
   TaggerNetworkOptions network;
 };
@@ -63,6 +64,10 @@ void AddProperties(const TaggerCommandOptions& options,
   const TaggerNetworkOptions& network = options.network;
   (*properties)["output"] = network.crf ? "crf" : "softmax";
   (*properties)["constraints"] = network.bio ? "bio" : "none";
+  if (network.auxiliary_labels > 0) {
+    (*properties)["auxiliary_column"] = absl::StrCat(options.auxiliary_column);
+    (*properties)["auxiliary_weight"] = absl::StrCat(network.auxiliary_weight);
+  }
   if (network.character_units == 0) return;
   (*properties)["character_units"] = absl::StrCat(network.character_units);
   (*properties)["character_embedding"] =
@@ -82,7 +87,9 @@ std::shared_ptr<const std::vector<std::vector<WordId>>> Spell(
 absl::Status Train(TaggerCommandOptions options) {
   absl::StatusOr<LabeledTexts> texts =
       ReadLabeledTexts(options, [&](LineReader& lines) {
-        return ReadTaggedText(lines, options.columns.Format());
+        ColumnFormat format = options.columns.Format();
+        format.auxiliary_column = options.auxiliary_column;
+        return ReadTaggedText(lines, format);
       });
   if (!texts.ok()) return texts.status();
   absl::Status status = SetConstraints(*texts, &options);
@@ -92,6 +99,7 @@ absl::Status Train(TaggerCommandOptions options) {
   TaggerNetworkOptions& network = options.network;
   network.vocabulary = texts->index.vocabulary.size();
   network.labels = texts->index.labels.size();
+  network.auxiliary_labels = texts->index.auxiliary.size();
   network.embedding = options.embedding;
   network.stack = options.stack;
   network.initial_range = options.initial_range;
@@ -143,6 +151,18 @@ void AddTaggerCommand(cli::App& app, CommandAction* action) {
   command.add_flag("--crf", network.crf,
                    "Let each label depend on the label before (a conditional "
                    "random field over the network)");
+  command
+      .add_option("--auxiliary-column", options->auxiliary_column,
+                  "Column of other labels, from 1, that the network learns to "
+                  "predict, too, such as parts of speech when it learns "
+                  "chunks. They are read in training only: the published "
+                  "model reads words and predicts the labels")
+      ->check(cli::Range(uint64_t{1}, kMostColumns));
+  command
+      .add_option("--auxiliary-weight", network.auxiliary_weight,
+                  "Factor of the loss of the auxiliary labels")
+      ->check(cli::PositiveNumber())
+      ->capture_default_str();
   command
       .add_option("--constraints", options->constraints,
                   "Permit only sequences of BIO labels, such as B-NP I-NP O: "

@@ -262,6 +262,7 @@ class LabeledBatches final : public BatchSource {
         batch.inputs.push_back(Drop(ids.words[t], &random));
         batch.spellings.push_back(ids.spellings[t]);
         if (t < ids.labels.size()) batch.targets.push_back(ids.labels[t]);
+        if (!ids.auxiliary.empty()) batch.auxiliary.push_back(ids.auxiliary[t]);
       }
     }
     return batch;
@@ -377,7 +378,8 @@ std::vector<Batch> SplitBatch(const Batch& batch, size_t parts) {
          {std::pair{&batch.inputs, &split[p].inputs},
           std::pair{&batch.targets, &split[p].targets},
           std::pair{&batch.sources, &split[p].sources},
-          std::pair{&batch.spellings, &split[p].spellings}}) {
+          std::pair{&batch.spellings, &split[p].spellings},
+          std::pair{&batch.auxiliary, &split[p].auxiliary}}) {
       for (size_t row = 0; row < from->size(); row += batch.streams) {
         to->insert(to->end(), from->begin() + row + begin,
                    from->begin() + row + end);

@@ -90,7 +90,8 @@ struct LabeledBatchOptions {
 // Makes batches of sentences with labels in random order. The sentences of a
 // batch have the same length; their number is limited as in
 // MakeSentenceBatches(). The targets are the labels, (steps, streams), or
-// (streams) if a sentence has one label. No sentence may be empty.
+// (streams) if a sentence has one label. All sentences have auxiliary labels,
+// or none has. No sentence may be empty.
 std::unique_ptr<BatchSource> MakeLabeledBatches(
     std::vector<LabeledIds> sentences, const LabeledBatchOptions& options);
 

@@ -84,6 +84,8 @@ class ClassifierNetwork final : public Network<T> {
     return loss;
   }
 
+  std::optional<size_t> table() const override { return embedding_; }
+
   std::optional<size_t> errors() const override { return errors_; }
 
  private:

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string>
 
+#include "absl/strings/str_cat.h"
 #include "models/neural/kernels.h"
 #include "models/neural/recurrent_tagger.h"
 #include "trainer/neural/cell_gradients.h"
@@ -14,17 +14,20 @@ namespace lmserve {
 
 template <typename T>
 LabelOutput<T>::LabelOutput(size_t labels, size_t width, bool has_chain,
-                            ParameterLayout* layout)
+                            ParameterLayout* layout, absl::string_view prefix)
     : layout_(*layout),
       labels_(labels),
       has_chain_(has_chain),
-      weight_(layout->AddMatrix(std::string(kOutputTensor), labels, width)),
-      bias_(layout->AddVector(std::string(kOutputBiasTensor), labels)) {
+      weight_(layout->AddMatrix(absl::StrCat(prefix, kOutputTensor), labels,
+                                width)),
+      bias_(
+          layout->AddVector(absl::StrCat(prefix, kOutputBiasTensor), labels)) {
   if (!has_chain) return;
-  transitions_ =
-      layout->AddMatrix(std::string(kTransitionsTensor), labels, labels);
-  start_ = layout->AddVector(std::string(kStartTransitionsTensor), labels);
-  end_ = layout->AddVector(std::string(kEndTransitionsTensor), labels);
+  transitions_ = layout->AddMatrix(absl::StrCat(prefix, kTransitionsTensor),
+                                   labels, labels);
+  start_ =
+      layout->AddVector(absl::StrCat(prefix, kStartTransitionsTensor), labels);
+  end_ = layout->AddVector(absl::StrCat(prefix, kEndTransitionsTensor), labels);
 }
 
 template <typename T>
@@ -118,12 +121,7 @@ double LabelOutput<T>::RunSequence(const LabelChain<T>& chain,
   if (gradients == nullptr) return loss;
   const MatrixView<T> d_transitions = layout_.View(gradients, transitions_);
   for (size_t t = 1; t < steps; ++t) {
-    for (size_t i = 0; i < labels_; ++i) {
-      for (size_t j = 0; j < labels_; ++j) {
-        d_transitions.row(i)[j] +=
-            scale * static_cast<T>(std::exp(sums.LogPair(t, i, j)));
-      }
-    }
+    sums.AddPairs(t, scale, d_transitions);
     d_transitions.row(targets[t - 1])[targets[t]] -= scale;
   }
   // The sums need the logits only above.

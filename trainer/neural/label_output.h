@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "models/neural/gemm.h"
 #include "models/neural/label_chain.h"
@@ -25,10 +26,10 @@ namespace lmserve {
 template <typename T>
 class LabelOutput {
  public:
-  // Adds the parameters, under their names in weights.safetensors, to the
-  // layout, which must outlive the object. `width` is that of x.
+  // Adds the parameters, under their names in weights.safetensors after the
+  // prefix, to the layout, which must outlive the object. `width` is that of x.
   LabelOutput(size_t labels, size_t width, bool has_chain,
-              ParameterLayout* layout);
+              ParameterLayout* layout, absl::string_view prefix = "");
 
   // Sets the initial parameters: W uniform in [-1 / sqrt(width), 1 /
   // sqrt(width)), the others 0.

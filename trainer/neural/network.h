@@ -32,6 +32,9 @@ struct Batch {
   // How the inputs of a tagger are spelled, (steps, streams): indices of
   // TaggerNetworkOptions::spellings.
   std::vector<WordId> spellings = {};
+  // The auxiliary labels of the inputs of a tagger, (steps, streams); empty:
+  // the loss is that of the targets only.
+  std::vector<WordId> auxiliary = {};
 };
 
 // A network in training: computes the loss and the gradient of a batch. The
@@ -63,6 +66,11 @@ class Network {
   // dropout if random is null, and computes no gradients if backward is null.
   virtual double Run(const T* values, const Batch& batch, Random* random,
                      const Backward* backward) = 0;
+
+  // The parameter of which a batch uses only the rows of its inputs, if there
+  // is one: a table of embeddings. Run() reads no other rows and adds no
+  // gradient to them. Saves time in TrainNetwork().
+  virtual std::optional<size_t> table() const { return std::nullopt; }
 
   // The number of targets of the last Run() to which the network gave a label
   // that was not the most probable one. Is set by a Run() without gradients,
@@ -143,8 +151,14 @@ struct TaggerNetworkOptions {
   size_t character_layers = 1;
   // The characters of words, by the index in Batch::spellings.
   std::shared_ptr<const std::vector<std::vector<WordId>>> spellings = {};
-  bool crf = false;            // whether the labels depend on each other
-  bool bio = false;            // the weights file records BIO constraints
+  bool crf = false;  // whether the labels depend on each other
+  bool bio = false;  // the weights file records BIO constraints
+  // The number of auxiliary labels; 0: there are none. A softmax that reads the
+  // first layer predicts those of a batch, and auxiliary_weight * -ln P is
+  // added to the loss (Soegaard and Goldberg 2016). Only the training has this
+  // output.
+  size_t auxiliary_labels = 0;
+  double auxiliary_weight = 1;
   double initial_range = 0.1;  // of the word embeddings
 };
 

@@ -60,6 +60,35 @@ struct Interval {
   std::vector<std::pair<std::string, double>> layer_norms;  // sums of the norms
 };
 
+// Some numbers of one parameter.
+struct Part {
+  size_t parameter;   // index in the layout
+  size_t begin, end;  // indices in an array with the layout
+
+  size_t size() const { return end - begin; }
+};
+
+// Divides the numbers of all parts among n threads, in this order.
+std::vector<std::vector<Part>> DivideParts(const std::vector<Part>& parts,
+                                           size_t n) {
+  size_t total = 0, done = 0;
+  for (const Part& part : parts) total += part.size();
+  std::vector<std::vector<Part>> divided(n);
+  size_t thread = 0;
+  for (Part rest : parts) {
+    while (rest.size() > 0) {
+      const size_t bound = total * (thread + 1) / n;
+      Part taken = rest;
+      taken.end = std::min(rest.end, rest.begin + (bound - done));
+      if (taken.size() > 0) divided[thread].push_back(taken);
+      done += taken.size();
+      rest.begin = taken.end;
+      if (done == bound) ++thread;
+    }
+  }
+  return divided;
+}
+
 class Training {
  public:
   Training(const std::function<std::unique_ptr<Network<float>>()>& make_network,
@@ -72,6 +101,13 @@ class Training {
     }
     optimizer_ = std::make_unique<Optimizer>(options.optimizer,
                                              options.weight_decay, layout());
+    // Weight decay and averages change all rows in each step.
+    if (options.weight_decay == 0 && options.average_after == 0) {
+      table_ = workers_[0].network->table();
+    }
+    if (table_.has_value()) {
+      table_steps_.resize(layout().parameters()[*table_].rows);
+    }
     values_.resize(layout().size());
     workers_[0].network->Initialize(options.seed, values_.data());
     best_ = values_;
@@ -148,19 +184,20 @@ class Training {
     return averages() ? average_ : values_;
   }
 
-  // Returns the fraction of all batches of all epochs that is done.
-  double FractionDone() const {
-    const double epochs = progress_.epoch - 1 +
-                          static_cast<double>(progress_.batch) /
-                              static_cast<double>(training_.size());
+  // Returns the fraction of all batches of all epochs that is done before a
+  // batch of this epoch.
+  double FractionDone(uint64_t batch) const {
+    const double epochs =
+        progress_.epoch - 1 +
+        static_cast<double>(batch) / static_cast<double>(training_.size());
     return epochs / static_cast<double>(options_.epochs);
   }
 
-  // Returns the learning rate of the next step.
-  double LearningRate() const {
+  // Returns the learning rate of a batch of this epoch.
+  double LearningRate(uint64_t batch) const {
     return options_.schedule == Schedule::kPlateau
                ? progress_.learning_rate
-               : progress_.learning_rate * (1 - FractionDone());
+               : progress_.learning_rate * (1 - FractionDone(batch));
   }
 
   absl::Status RunEpoch() {
@@ -170,6 +207,7 @@ class Training {
     }
     resumed_ = false;
     const uint64_t batches = training_.size();
+    SetSkippedRates();
     const uint64_t between = std::max<uint64_t>(1, batches / kRecordsPerEpoch);
     interval_ = Interval();
     while (progress_.batch < batches) {
@@ -187,6 +225,7 @@ class Training {
   }
 
   absl::Status EndEpoch() {
+    for (size_t row = 0; row < table_steps_.size(); ++row) CatchUp(row);
     const double training_seconds = SecondsSince(interval_.start);
     const Validation valid = Validate();
     const double loss = valid.loss;
@@ -217,21 +256,26 @@ class Training {
 
   absl::Status Step(const Batch& batch) {
     const size_t words = CountTargets(batch);
-    const std::vector<Batch> parts = SplitBatch(batch, workers_.size());
+    const std::vector<Batch> batches = SplitBatch(batch, workers_.size());
+    const std::vector<Part> parts = UsedParts(batch);
     RunOnThreads(workers_.size(), [&](size_t i) {
       Worker& worker = workers_[i];
-      std::fill(worker.gradients.begin(), worker.gradients.end(), 0.0f);
+      for (const Part& part : parts) {
+        std::fill_n(worker.gradients.data() + part.begin, part.size(), 0.0f);
+      }
       Random random(options_.seed, RandomPurpose::kDropout,
                     {progress_.step, i});
       const Network<float>::Backward backward = {1 / static_cast<float>(words),
                                                  worker.gradients.data()};
       worker.loss =
-          worker.network->Run(values_.data(), parts[i], &random, &backward);
+          worker.network->Run(values_.data(), batches[i], &random, &backward);
     });
     double loss = 0;
     for (const Worker& worker : workers_) loss += worker.loss;
     if (!std::isfinite(loss)) return NotFinite("loss", loss / words);
-    const std::vector<double> squares = SumGradients();
+    const std::vector<std::vector<Part>> divided =
+        DivideParts(parts, workers_.size());
+    const std::vector<double> squares = SumGradients(divided);
     double norm = 0;
     for (double square : squares) norm += square;
     norm = std::sqrt(norm);
@@ -239,66 +283,104 @@ class Training {
     const bool clipped = options_.clip > 0 && norm > options_.clip;
     ++progress_.step;
     progress_.words += words;
-    interval_.learning_rate = LearningRate();
-    UpdateValues({interval_.learning_rate, clipped ? options_.clip / norm : 1,
-                  progress_.step});
+    interval_.learning_rate = LearningRate(progress_.batch);
+    UpdateValues(divided, {interval_.learning_rate,
+                           clipped ? options_.clip / norm : 1, progress_.step});
     Count(loss, words, norm, clipped, squares);
     return absl::OkStatus();
   }
 
+  // Returns what the next step uses: all parameters but, of the table, only the
+  // rows of the batch's words. Brings these rows up to date.
+  std::vector<Part> UsedParts(const Batch& batch) {
+    const auto& parameters = layout().parameters();
+    std::vector<Part> parts;
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      if (p == table_) continue;
+      const size_t begin = parameters[p].begin;
+      parts.push_back({p, begin, begin + parameters[p].size()});
+    }
+    if (!table_.has_value()) return parts;
+    std::vector<WordId> rows = batch.inputs;
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    for (WordId row : rows) {
+      CatchUp(row);
+      parts.push_back(Row(row));
+      table_steps_[row] = static_cast<float>(progress_.step + 1);
+    }
+    return parts;
+  }
+
+  Part Row(size_t row) const {
+    const ParameterLayout::Parameter& table = layout().parameters()[*table_];
+    const size_t begin = table.begin + row * table.cols;
+    return {*table_, begin, begin + table.cols};
+  }
+
+  // Sets the rates with which rows of the table skip the steps of this epoch.
+  void SetSkippedRates() {
+    skipped_rates_.clear();
+    if (!table_.has_value()) return;
+    const uint64_t before = progress_.step - progress_.batch;
+    for (uint64_t batch = 0; batch < training_.size(); ++batch) {
+      skipped_rates_.push_back(
+          Optimizer::SkippedRate(LearningRate(batch), before + batch + 1));
+    }
+  }
+
+  // Applies the steps that a row has skipped, which are all of this epoch.
+  void CatchUp(size_t row) {
+    const auto last = static_cast<uint64_t>(table_steps_[row]);
+    if (last == 0 || last >= progress_.step) return;
+    const uint64_t count = std::min(progress_.step - last, progress_.batch);
+    const Part part = Row(row);
+    optimizer_->Skip(last,
+                     absl::MakeConstSpan(skipped_rates_)
+                         .subspan(progress_.batch - count, count),
+                     part.begin, part.end, values_.data());
+    table_steps_[row] = static_cast<float>(progress_.step);
+  }
+
   // Adds the gradients of all workers to those of the first one. Returns the
   // sum of squares of each parameter's gradient.
-  std::vector<double> SumGradients() {
-    const auto& parameters = layout().parameters();
-    const std::vector<size_t> bounds = Bounds();
-    std::vector<std::vector<double>> squares(
-        workers_.size(), std::vector<double>(parameters.size()));
+  std::vector<double> SumGradients(
+      const std::vector<std::vector<Part>>& divided) {
+    const size_t parameters = layout().parameters().size();
+    std::vector<std::vector<double>> squares(workers_.size(),
+                                             std::vector<double>(parameters));
     RunOnThreads(workers_.size(), [&](size_t i) {
-      for (size_t p = 0; p < parameters.size(); ++p) {
-        const size_t begin = std::max(bounds[i], parameters[p].begin);
-        const size_t end =
-            std::min(bounds[i + 1], parameters[p].begin + parameters[p].size());
-        if (begin >= end) continue;
-        const auto sum =
-            absl::MakeSpan(workers_[0].gradients).subspan(begin, end - begin);
+      for (const Part& part : divided[i]) {
+        const auto sum = absl::MakeSpan(workers_[0].gradients)
+                             .subspan(part.begin, part.size());
         for (size_t other = 1; other < workers_.size(); ++other) {
-          const float* added = workers_[other].gradients.data() + begin;
+          const float* added = workers_[other].gradients.data() + part.begin;
           for (size_t k = 0; k < sum.size(); ++k) sum[k] += added[k];
         }
-        squares[i][p] = SumOfSquares(sum);
+        squares[i][part.parameter] += SumOfSquares(sum);
       }
     });
     for (size_t i = 1; i < squares.size(); ++i) {
-      for (size_t p = 0; p < parameters.size(); ++p) {
-        squares[0][p] += squares[i][p];
-      }
+      for (size_t p = 0; p < parameters; ++p) squares[0][p] += squares[i][p];
     }
     return squares[0];
   }
 
-  void UpdateValues(const Optimizer::Rate& rate) {
-    const std::vector<size_t> bounds = Bounds();
+  void UpdateValues(const std::vector<std::vector<Part>>& divided,
+                    const Optimizer::Rate& rate) {
     if (averages()) ++progress_.averaged;
     const float share =
         averages() ? 1 / static_cast<float>(progress_.averaged) : 0;
     RunOnThreads(workers_.size(), [&](size_t i) {
-      optimizer_->Step(rate, workers_[0].gradients.data(), bounds[i],
-                       bounds[i + 1], values_.data());
-      if (!averages()) return;
-      for (size_t k = bounds[i]; k < bounds[i + 1]; ++k) {
-        average_[k] += share * (values_[k] - average_[k]);
+      for (const Part& part : divided[i]) {
+        optimizer_->Step(rate, workers_[0].gradients.data(), part.begin,
+                         part.end, values_.data());
+        if (!averages()) continue;
+        for (size_t k = part.begin; k < part.end; ++k) {
+          average_[k] += share * (values_[k] - average_[k]);
+        }
       }
     });
-  }
-
-  // Returns the index at which each worker's part of the parameters begins, and
-  // the end.
-  std::vector<size_t> Bounds() const {
-    std::vector<size_t> bounds;
-    for (size_t i = 0; i <= workers_.size(); ++i) {
-      bounds.push_back(values_.size() * i / workers_.size());
-    }
-    return bounds;
   }
 
   // The loss of the validation text, in nats per word, and the fraction of its
@@ -404,7 +486,7 @@ class Training {
     for (const auto& [name, norms] : interval_.layer_norms) {
       record.layer_gradient_norms.emplace_back(name, norms / steps);
     }
-    if (options_.report) options_.report(record, FractionDone());
+    if (options_.report) options_.report(record, FractionDone(progress_.batch));
     log_.Add(std::move(record));
     interval_ = Interval();
   }
@@ -422,6 +504,8 @@ class Training {
       arrays.emplace_back(absl::StrCat("moment.", i),
                           &optimizer_->moments()[i]);
     }
+    if (!table_steps_.empty())
+      arrays.emplace_back("table_steps", &table_steps_);
     return arrays;
   }
 
@@ -465,6 +549,12 @@ class Training {
   std::unique_ptr<Optimizer> optimizer_;
   std::vector<float> values_, best_;
   std::vector<float> average_;  // of the weights; empty if they never are
+  // The parameter of which a step updates the used rows only.
+  std::optional<size_t> table_;
+  // The step to which each row of the table is up to date; 0: not used yet.
+  // Exact up to 2^24 steps.
+  std::vector<float> table_steps_;
+  std::vector<double> skipped_rates_;  // by the batch of the epoch
   TrainingProgress progress_;
   TrainingLog log_;
   Interval interval_;

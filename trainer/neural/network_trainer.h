@@ -70,6 +70,13 @@ struct TrainedNetwork {
 // same bits, even if the training was interrupted and resumed. Fails with
 // DATA_LOSS if the loss or the gradient is not finite (the message has the
 // step), and if the checkpoint cannot be read or written.
+//
+// Of Network::table(), each step reads and updates only the rows of the batch's
+// words, which saves much time where a batch has few of many words: what Adam
+// would have done to a row in the steps between follows when its word comes
+// again or the epoch ends. The result is that of an update of the whole table
+// in every step, up to rounding; see Optimizer::Skip(). With weight decay,
+// every step updates the whole table.
 absl::StatusOr<TrainedNetwork> TrainNetwork(
     const std::function<std::unique_ptr<Network<float>>()>& make_network,
     BatchSource& training, BatchSource& validation,

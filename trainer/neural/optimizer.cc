@@ -7,6 +7,13 @@
 #include "absl/strings/str_cat.h"
 
 namespace lmserve {
+namespace {
+
+constexpr double kBeta1 = 0.9, kBeta2 = 0.999;
+constexpr float kEpsilon = 1e-8f;
+constexpr size_t kSkippedTerms = 160;
+
+}  // namespace
 
 absl::StatusOr<OptimizerKind> ParseOptimizer(absl::string_view name) {
   if (name == "sgd") return OptimizerKind::kSgd;
@@ -20,6 +27,37 @@ Optimizer::Optimizer(OptimizerKind kind, double weight_decay,
     : kind_(kind), weight_decay_(weight_decay), layout_(layout) {
   if (kind == OptimizerKind::kAdam) {
     moments_.assign(2, std::vector<float>(layout.size()));
+  }
+}
+
+double Optimizer::SkippedRate(double learning_rate, uint64_t step) {
+  const auto t = static_cast<double>(step);
+  return learning_rate * std::sqrt(1 - std::pow(kBeta2, t)) /
+         (1 - std::pow(kBeta1, t));
+}
+
+void Optimizer::Skip(uint64_t last, absl::Span<const double> rates,
+                     size_t begin, size_t end, float* values) {
+  if (kind_ != OptimizerKind::kAdam) return;
+  const double ratio = kBeta1 / std::sqrt(kBeta2);
+  double power = 1, sum = 0;
+  for (double rate : rates.subspan(0, kSkippedTerms)) {
+    power *= ratio;
+    sum += power * rate;
+  }
+  const auto rate = static_cast<float>(sum);
+  const auto count = static_cast<double>(rates.size());
+  const auto b1 = static_cast<float>(std::pow(kBeta1, count));
+  const auto b2 = static_cast<float>(std::pow(kBeta2, count));
+  const auto epsilon = static_cast<float>(
+      kEpsilon *
+      std::sqrt(1 - std::pow(kBeta2, static_cast<double>(last + 1))));
+  float* mean = moments_[0].data();
+  float* square = moments_[1].data();
+  for (size_t i = begin; i < end; ++i) {
+    values[i] -= rate * mean[i] / (std::sqrt(square[i]) + epsilon);
+    mean[i] *= b1;
+    square[i] *= b2;
   }
 }
 
@@ -42,8 +80,6 @@ void Optimizer::StepSgd(const Rate& rate, const float* gradients, size_t begin,
 
 void Optimizer::StepAdam(const Rate& rate, const float* gradients, size_t begin,
                          size_t end, float* values) {
-  constexpr double kBeta1 = 0.9, kBeta2 = 0.999;
-  constexpr float kEpsilon = 1e-8f;
   const auto step = static_cast<double>(rate.step);
   const auto scale1 =
       static_cast<float>(rate.learning_rate / (1 - std::pow(kBeta1, step)));

@@ -3,11 +3,13 @@
 #define LMSERVE_TRAINER_NEURAL_OPTIMIZER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "trainer/neural/parameters.h"
 
 namespace lmserve {
@@ -33,6 +35,25 @@ class Optimizer {
     double gradient_factor;  // the gradient is multiplied by it, for clipping
     uint64_t step;           // from 1
   };
+
+  // Returns the rate of a step for Skip().
+  static double SkippedRate(double learning_rate, uint64_t step);
+
+  // Updates the numbers [begin, end) of the array `values` as steps with
+  // gradients of 0 would, without weight decay. `rates` are the SkippedRate()
+  // of these steps, at least one, which follow the step `last`. Plain descent
+  // changes nothing. Adam goes on along the mean m of the gradient, whose
+  // square has the mean v: with r = beta1 / sqrt(beta2), the sum of its steps
+  // is
+  //
+  //   m / (sqrt(v) + epsilon sqrt(1 - beta2^t)) * sum_k a_k r^k,
+  //   a_k = learning rate * sqrt(1 - beta2^t) / (1 - beta1^t) of step t, the
+  //   k-th
+  //
+  // but that the factor of epsilon is that of the first of them, and that the
+  // terms after the 160th are left out, since r^160 is 5e-8.
+  void Skip(uint64_t last, absl::Span<const double> rates, size_t begin,
+            size_t end, float* values);
 
   // Updates the numbers [begin, end) of the array `values`.
   void Step(const Rate& rate, const float* gradients, size_t begin, size_t end,

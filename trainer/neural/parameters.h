@@ -7,9 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "models/neural/gemm.h"
 
 namespace lmserve {
+
+// The names of parameters that only the training of a network needs begin with
+// it. They are not published.
+constexpr absl::string_view kTrainingPrefix = "training.";
 
 // Describes where the parameters of a network are in one array of numbers. The
 // array may hold the parameters themselves or, for example, their gradients. A

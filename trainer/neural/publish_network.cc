@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "model_store/publish.h"
 #include "models/model_factory.h"
@@ -28,6 +29,7 @@ std::string MakeWeightsFile(
   TensorFileWriter writer;
   bool has_output = false;
   for (const ParameterLayout::Parameter& p : layout.parameters()) {
+    if (absl::StartsWith(p.name, kTrainingPrefix)) continue;
     std::vector<int64_t> shape = {Signed(p.rows)};
     if (p.is_matrix) shape.push_back(Signed(p.cols));
     writer.AddFloats(p.name, shape, values.subspan(p.begin, p.size()));

@@ -16,9 +16,9 @@
 
 namespace lmserve {
 
-// Returns the bytes of weights.safetensors. Tied output weights are written
-// under both of their names, so that PyTorch's load_state_dict() accepts the
-// file.
+// Returns the bytes of weights.safetensors, without the parameters that only
+// the training needs (kTrainingPrefix). Tied output weights are written under
+// both of their names, so that PyTorch's load_state_dict() accepts the file.
 std::string MakeWeightsFile(const ParameterLayout& layout,
                             absl::Span<const float> values,
                             const std::map<std::string, std::string>& metadata);

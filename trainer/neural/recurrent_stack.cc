@@ -238,15 +238,19 @@ void RecurrentStack<T>::Step(Run& run, size_t step, bool reverse) const {
 }
 
 template <typename T>
-const std::vector<T>& RecurrentStack<T>::Backward(const T* values,
-                                                  std::vector<T> d_output,
-                                                  State* d_state, T* gradients,
-                                                  StateGradients* states) {
+const std::vector<T>& RecurrentStack<T>::Backward(
+    const T* values, std::vector<T> d_output, State* d_state, T* gradients,
+    StateGradients* states, const std::vector<T>* d_first) {
+  const auto add_first = [d_first](size_t layer, std::vector<T>* d) {
+    if (layer != 1 || d_first == nullptr) return;
+    for (size_t i = 0; i < d->size(); ++i) (*d)[i] += (*d_first)[i];
+  };
   if (states != nullptr) {
     const std::vector<T> zeros(steps_ * streams_ * options_.units);
     states->h.assign(parameters_.size(), zeros);
     states->c.assign(has_cell_state() ? parameters_.size() : 0, zeros);
   }
+  add_first(options_.layers, &d_output);
   dropouts_.back().Backward(d_output.data(), d_output.size());
   for (size_t layer = options_.layers; layer-- > 0;) {
     dx_.assign(steps_ * streams_ * inputs(layer), 0);
@@ -254,6 +258,7 @@ const std::vector<T>& RecurrentStack<T>::Backward(const T* values,
       BackwardDirection(values, layer, d == 1, d_output, d_state, &dx_,
                         gradients, states);
     }
+    add_first(layer, &dx_);
     dropouts_[layer].Backward(dx_.data(), dx_.size());
     if (layer > 0) d_output.swap(dx_);
   }

@@ -83,13 +83,19 @@ class RecurrentStack {
   const T* Forward(const T* values, size_t steps, size_t streams,
                    std::vector<T> x, State* state, Random* random);
 
+  // The output of the first layer in the last Forward(), with the dropout of
+  // what reads it: (steps * streams, outputs()).
+  const T* first_output() const { return inputs_[1].data(); }
+
   // Returns dE/dx, given dE/d(output), and adds dE/d(parameter) to the
   // gradients. If d_state is not null, it is dE/d(state after the last step)
   // and is set to dE/d(state before the first step). Otherwise the state is a
-  // constant. If `states` is not null, it is set.
+  // constant. If `states` is not null, it is set. If d_first is not null, it is
+  // dE/d(first_output()) but for what comes through the output.
   const std::vector<T>& Backward(const T* values, std::vector<T> d_output,
                                  State* d_state, T* gradients,
-                                 StateGradients* states = nullptr);
+                                 StateGradients* states = nullptr,
+                                 const std::vector<T>* d_first = nullptr);
 
  private:
   // The parameters of a layer in one direction.

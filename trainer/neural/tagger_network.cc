@@ -24,7 +24,11 @@ class TaggerNetwork final : public Network<T> {
                                      options.vocabulary, options.embedding)),
         characters_(MakeCharacters(options, &layout_)),
         stack_(StackOptions(options), &layout_),
-        output_(options.labels, stack_.outputs(), options.crf, &layout_) {}
+        output_(options.labels, stack_.outputs(), options.crf, &layout_) {
+    if (options.auxiliary_labels == 0) return;
+    auxiliary_.emplace(options.auxiliary_labels, stack_.outputs(),
+                       /*has_chain=*/false, &layout_, kTrainingPrefix);
+  }
 
   std::map<std::string, std::string> Metadata() const override {
     std::map<std::string, std::string> metadata =
@@ -42,6 +46,7 @@ class TaggerNetwork final : public Network<T> {
     if (characters_.has_value()) characters_->Initialize(values, &random);
     stack_.Initialize(values, &random);
     output_.Initialize(values, &random);
+    if (auxiliary_.has_value()) auxiliary_->Initialize(values, &random);
   }
 
   double Run(const T* values, const Batch& batch, Random* random,
@@ -57,19 +62,25 @@ class TaggerNetwork final : public Network<T> {
       const double loss =
           output_.Run(values, features, batch.streams, batch.targets, nullptr);
       errors_ = output_.errors();
-      return loss;
+      return loss + RunAuxiliary(values, batch, nullptr, nullptr);
     }
     std::vector<T> d_features(rows * width);
     const typename LabelOutput<T>::Gradients gradients = {
         backward->scale, backward->gradients, {d_features.data(), rows, width}};
-    const double loss =
+    double loss =
         output_.Run(values, features, batch.streams, batch.targets, &gradients);
-    AddInputGradients(values, batch,
-                      stack_.Backward(values, std::move(d_features),
-                                      /*d_state=*/nullptr, backward->gradients),
-                      backward->gradients);
+    std::vector<T> d_first;
+    loss += RunAuxiliary(values, batch, backward, &d_first);
+    AddInputGradients(
+        values, batch,
+        stack_.Backward(values, std::move(d_features), /*d_state=*/nullptr,
+                        backward->gradients, /*states=*/nullptr,
+                        d_first.empty() ? nullptr : &d_first),
+        backward->gradients);
     return loss;
   }
+
+  std::optional<size_t> table() const override { return embedding_; }
 
   std::optional<size_t> errors() const override { return errors_; }
 
@@ -95,6 +106,28 @@ class TaggerNetwork final : public Network<T> {
     RecurrentStackOptions stack = options.stack;
     stack.inputs = options.embedding + 2 * options.character_units;
     return stack;
+  }
+
+  // Returns the weighted loss of the auxiliary labels, which is 0 if the batch
+  // has none. If backward is not null, sets dE/d(output of the first layer),
+  // which is empty if the batch has none.
+  double RunAuxiliary(const T* values, const Batch& batch,
+                      const Backward* backward, std::vector<T>* d_first) {
+    if (!auxiliary_.has_value() || batch.auxiliary.empty()) return 0;
+    const size_t rows = batch.inputs.size(), width = stack_.outputs();
+    const MatrixView<const T> first(stack_.first_output(), rows, width);
+    const double weight = options_.auxiliary_weight;
+    if (backward == nullptr) {
+      return weight * auxiliary_->Run(values, first, batch.streams,
+                                      batch.auxiliary, nullptr);
+    }
+    d_first->resize(rows * width);
+    const typename LabelOutput<T>::Gradients gradients = {
+        backward->scale * static_cast<T>(weight),
+        backward->gradients,
+        {d_first->data(), rows, width}};
+    return weight * auxiliary_->Run(values, first, batch.streams,
+                                    batch.auxiliary, &gradients);
   }
 
   // Returns [embedding; characters] of all words.
@@ -137,6 +170,7 @@ class TaggerNetwork final : public Network<T> {
   std::optional<CharacterLayer<T>> characters_;
   RecurrentStack<T> stack_;
   LabelOutput<T> output_;
+  std::optional<LabelOutput<T>> auxiliary_;
   std::optional<size_t> errors_;
 };
 

@@ -68,6 +68,28 @@ absl::Status CheckLabel(const LineReader& lines, absl::string_view label) {
                                 Printable(label), "'"));
 }
 
+// The ids of labels.
+class LabelIds {
+ public:
+  explicit LabelIds(absl::Span<const std::string> labels) {
+    for (const std::string& label : labels) ids_.emplace(label, ids_.size());
+  }
+
+  // Returns the ids of labels, or {} if one of them has none.
+  std::vector<WordId> Find(absl::Span<const std::string> labels) const {
+    std::vector<WordId> ids;
+    for (const std::string& label : labels) {
+      const auto found = ids_.find(label);
+      if (found == ids_.end()) return {};
+      ids.push_back(found->second);
+    }
+    return ids;
+  }
+
+ private:
+  absl::flat_hash_map<std::string, WordId> ids_;
+};
+
 // Adds the word of a line to a sentence, if the line has one.
 absl::Status AddWord(const LineReader& lines, absl::string_view line,
                      const ColumnFormat& format, LabeledSentence* sentence) {
@@ -87,6 +109,14 @@ absl::Status AddWord(const LineReader& lines, absl::string_view line,
   if (!label.ok()) return label.status();
   absl::Status status = CheckLabel(lines, *label);
   if (!status.ok()) return status;
+  if (format.auxiliary_column > 0) {
+    const absl::StatusOr<absl::string_view> auxiliary =
+        FindColumn(lines, columns, format.auxiliary_column, "auxiliary label");
+    if (!auxiliary.ok()) return auxiliary.status();
+    status = CheckLabel(lines, *auxiliary);
+    if (!status.ok()) return status;
+    sentence->auxiliary.emplace_back(*auxiliary);
+  }
   sentence->words.push_back(absl::StrReplaceAll(*word, {{" ", "_"}}));
   sentence->labels.emplace_back(*label);
   if (IsWord(sentence->words.back())) return absl::OkStatus();
@@ -156,10 +186,11 @@ absl::StatusOr<LabelIndex> IndexLabeledText(
     absl::Status status = builder.Fix(vocabulary_file);
     if (!status.ok()) return status;
   }
-  std::set<std::string> labels;
+  std::set<std::string> labels, auxiliary;
   std::vector<WordId> words;  // preliminary ids
   for (const LabeledSentence& sentence : sentences) {
     labels.insert(sentence.labels.begin(), sentence.labels.end());
+    auxiliary.insert(sentence.auxiliary.begin(), sentence.auxiliary.end());
     for (const std::string& word : sentence.words) {
       words.push_back(builder.Add(word));
       builder.Count(words.back());
@@ -170,7 +201,10 @@ absl::StatusOr<LabelIndex> IndexLabeledText(
   if (!checked.ok()) return checked.status();
   absl::StatusOr<VocabularyBuilder::Result> built = builder.Build(min_count);
   if (!built.ok()) return built.status();
-  LabelIndex index = {std::move(built->vocabulary), {}, *std::move(checked)};
+  LabelIndex index = {std::move(built->vocabulary),
+                      {},
+                      *std::move(checked),
+                      {auxiliary.begin(), auxiliary.end()}};
   index.word_counts.resize(index.vocabulary.size());
   for (WordId word : words) ++index.word_counts[built->ids[word]];
   return index;
@@ -179,10 +213,8 @@ absl::StatusOr<LabelIndex> IndexLabeledText(
 std::vector<LabeledIds> ToIds(absl::Span<const LabeledSentence> sentences,
                               const LabelIndex& index, const std::string& name,
                               std::vector<std::string>* spellings) {
-  absl::flat_hash_map<std::string, WordId> label_ids, spelling_ids;
-  for (const std::string& label : index.labels) {
-    label_ids.emplace(label, label_ids.size());
-  }
+  const LabelIds label_ids(index.labels), auxiliary_ids(index.auxiliary);
+  absl::flat_hash_map<std::string, WordId> spelling_ids;
   for (const std::string& word : *spellings) {
     spelling_ids.emplace(word, spelling_ids.size());
   }
@@ -190,14 +222,12 @@ std::vector<LabeledIds> ToIds(absl::Span<const LabeledSentence> sentences,
   size_t left_out = 0;
   for (const LabeledSentence& sentence : sentences) {
     LabeledIds ids;
-    for (const std::string& label : sentence.labels) {
-      const auto found = label_ids.find(label);
-      if (found != label_ids.end()) ids.labels.push_back(found->second);
-    }
-    if (ids.labels.size() < sentence.labels.size()) {
+    ids.labels = label_ids.Find(sentence.labels);
+    if (ids.labels.empty()) {
       ++left_out;
       continue;
     }
+    ids.auxiliary = auxiliary_ids.Find(sentence.auxiliary);
     for (const std::string& word : sentence.words) {
       ids.words.push_back(index.vocabulary.Find(word));
       const auto [found, is_new] =

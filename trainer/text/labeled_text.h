@@ -18,6 +18,8 @@ namespace lmserve {
 struct LabeledSentence {
   std::vector<std::string> words;
   std::vector<std::string> labels;
+  // One for each word, if ColumnFormat::auxiliary_column is set.
+  std::vector<std::string> auxiliary = {};
 };
 
 // Where a text with one word a line has the words and their labels. Blank lines
@@ -30,6 +32,8 @@ struct ColumnFormat {
   bool is_conllu = true;
   size_t word_column = 2;   // from 1
   size_t label_column = 4;  // from 1; 0: the last column of each line
+  // From 1: other labels, which a training may predict, too; 0: none.
+  size_t auxiliary_column = 0;
 };
 
 // Reads a text with one word a line. Fails with INVALID_ARGUMENT, naming the
@@ -50,6 +54,7 @@ struct LabeledIds {
   std::vector<WordId> words;
   std::vector<WordId> spellings;  // of the words, by LabelIndex
   std::vector<WordId> labels;
+  std::vector<WordId> auxiliary = {};  // by LabelIndex::auxiliary; may be empty
 };
 
 // The words and the labels of a training text with their ids.
@@ -58,6 +63,8 @@ struct LabelIndex {
   std::vector<uint64_t>
       word_counts;                  // by word id; of <unk>: of all it replaces
   std::vector<std::string> labels;  // in alphabetical order
+  std::vector<std::string> auxiliary =
+      {};  // in alphabetical order; may be empty
 };
 
 // Makes the index. Words that occur less often than `min_count` become <unk>;
@@ -68,8 +75,10 @@ absl::StatusOr<LabelIndex> IndexLabeledText(
     const std::string& vocabulary_file, uint64_t min_count);
 
 // Converts a text to ids. Sentences with a label that the index does not have
-// are left out, with a warning that has the name of the text. Appends new
-// spellings to `spellings`, which has the distinct words of all texts so far.
+// are left out, with a warning that has the name of the text. A sentence with
+// an auxiliary label that the index does not have gets no auxiliary ones.
+// Appends new spellings to `spellings`, which has the distinct words of all
+// texts so far.
 std::vector<LabeledIds> ToIds(absl::Span<const LabeledSentence> sentences,
                               const LabelIndex& index, const std::string& name,
                               std::vector<std::string>* spellings);

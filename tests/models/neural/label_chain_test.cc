@@ -99,12 +99,15 @@ void ExpectEqualToSums(const RandomChain& random, size_t steps, size_t labels) {
   const ChainSums<double> sums(random.chain(), random.logits());
   EXPECT_NEAR(sums.log_z(), std::log(z), 1e-12);
   for (size_t t = 0; t < steps; ++t) {
+    std::vector<double> twice(labels * labels, 1);
+    if (t > 0) sums.AddPairs(t, 2, {twice.data(), labels, labels});
     for (size_t j = 0; j < labels; ++j) {
       ASSERT_NEAR(std::exp(sums.LogMarginal(t, j)), single[t * labels + j] / z,
                   1e-12);
       for (size_t i = 0; t > 0 && i < labels; ++i) {
-        ASSERT_NEAR(std::exp(sums.LogPair(t, i, j)),
-                    pairs[(t * labels + i) * labels + j] / z, 1e-12);
+        const double pair = pairs[(t * labels + i) * labels + j] / z;
+        ASSERT_NEAR(std::exp(sums.LogPair(t, i, j)), pair, 1e-12);
+        ASSERT_NEAR(twice[i * labels + j], 1 + 2 * pair, 1e-12);
       }
     }
   }
@@ -143,6 +146,46 @@ TEST(LabelChainTest, LargeScores) {
       sum += std::exp(sums.LogMarginal(t, j));
     }
     ASSERT_NEAR(sum, 1, 1e-9);
+    if (t == 0) continue;
+    std::vector<double> pairs(labels * labels);
+    sums.AddPairs(t, 1, {pairs.data(), labels, labels});
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      ASSERT_NEAR(pairs[i], std::exp(sums.LogPair(t, i / labels, i % labels)),
+                  1e-9);
+    }
+  }
+}
+
+// The sums do not depend on whether they are computed by products: the naive
+// logarithms in the test are those of the definition. Most of the ranges need
+// both ways.
+TEST(LabelChainTest, EqualsTheRecursionByLogarithms) {
+  const size_t steps = 12, labels = 7;
+  for (double range : {0.1, 30.0, 300.0, 3000.0}) {
+    RandomChain random(steps, labels, range, 11);
+    if (range > 100) random.ForbidSome();
+    const LabelChain<double> chain = random.chain();
+    std::vector<double> alpha(labels), next(labels);
+    for (size_t t = 0; t < steps; ++t) {
+      for (size_t j = 0; j < labels; ++j) {
+        double max = kImpossibleScore, sum = 0;
+        for (size_t i = 0; t > 0 && i < labels; ++i) {
+          max = std::max(max, alpha[i] + chain.transitions.row(i)[j]);
+        }
+        for (size_t i = 0; t > 0 && i < labels; ++i) {
+          sum += std::exp(alpha[i] + chain.transitions.row(i)[j] - max);
+        }
+        next[j] = random.logits().row(t)[j] +
+                  (t == 0 ? chain.start[j] : max + std::log(sum));
+      }
+      alpha.swap(next);
+    }
+    const ChainSums<double> sums(chain, random.logits());
+    for (size_t j = 0; j < labels; ++j) {
+      const double expected = alpha[j] + chain.end[j] - sums.log_z();
+      EXPECT_NEAR(sums.LogMarginal(steps - 1, j), expected,
+                  1e-12 * (1 + std::abs(alpha[j])));
+    }
   }
 }
 

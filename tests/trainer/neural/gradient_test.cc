@@ -45,6 +45,7 @@ struct Case {
   size_t source_steps = 0;  // of a translation network
   // Of a network that labels words or, if is_window, sentences; else 0.
   WordId labels = 0;
+  WordId auxiliary_labels = 0;
 
   friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 };
@@ -81,6 +82,10 @@ class GradientTest : public testing::TestWithParam<Case> {
         GetParam().is_window ? batch_.streams : batch_.inputs.size();
     for (size_t i = 0; i < batch_.inputs.size(); ++i) {
       batch_.spellings.push_back(random->Below(kSpellings));
+    }
+    for (size_t i = 0; i < batch_.inputs.size(); ++i) {
+      if (GetParam().auxiliary_labels == 0) break;
+      batch_.auxiliary.push_back(random->Below(GetParam().auxiliary_labels));
     }
     for (size_t i = 0; i < targets; ++i) {
       if (GetParam().labels > 0) {
@@ -376,6 +381,7 @@ void AddLabelingCases(const std::string& name, Cell cell,
         c.make = [=] { return MakeTaggerNetwork<double>(options); };
         c.drops = options.stack.dropout > 0;
         c.labels = kLabels;
+        c.auxiliary_labels = options.auxiliary_labels;
         cases->push_back(c);
       };
   using Options = TaggerNetworkOptions;
@@ -396,7 +402,16 @@ void AddLabelingCases(const std::string& name, Cell cell,
     o->stack.layers = 2;
     o->stack.dropout = 0.3;
     o->crf = true;
+    o->auxiliary_labels = 5;
+    o->auxiliary_weight = 0.7;
   });
+  for (size_t layers : {1, 2, 3}) {
+    add_tagger(absl::StrCat("auxiliary_", layers), [layers](Options* o) {
+      o->stack.layers = layers;
+      o->auxiliary_labels = 3;
+      o->auxiliary_weight = 2;
+    });
+  }
   for (Pooling pooling : {Pooling::kMax, Pooling::kMean, Pooling::kLast}) {
     for (size_t layers : {1, 2}) {
       ClassifierNetworkOptions options;

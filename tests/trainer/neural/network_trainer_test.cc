@@ -13,7 +13,9 @@
 #include <functional>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <set>
 #include <string>
@@ -67,7 +69,7 @@ class WatchedBatches final : public BatchSource {
 struct Case {
   std::string name;
   std::function<std::unique_ptr<Network<float>>(const Vocabulary&)> make;
-  enum { kStream, kSentences, kCloze, kWindows } batches;
+  enum { kStream, kSentences, kCloze, kWindows, kLabeled } batches;
   OptimizerKind optimizer = OptimizerKind::kSgd;
   double learning_rate = 4;
   size_t threads = 1;
@@ -76,6 +78,8 @@ struct Case {
 };
 
 constexpr size_t kWindow = 3;
+constexpr WordId kLabels = 3;
+constexpr WordId kFirstWord = 3;  // after <unk>, <s> and </s>
 
 class TrainNetworkTest : public testing::TestWithParam<Case> {
  protected:
@@ -106,8 +110,28 @@ class TrainNetworkTest : public testing::TestWithParam<Case> {
                                 options);
       case Case::kWindows:
         return MakeWindowBatches(words, begin, kWindow, options);
+      case Case::kLabeled:
+        return MakeLabeledBatches(Labeled(words), {.batches = options});
     }
     return nullptr;
+  }
+
+  // Returns the sentences of a text. The label of a word depends on the word
+  // before and is also its auxiliary label.
+  std::vector<LabeledIds> Labeled(const std::vector<WordId>& words) const {
+    std::vector<LabeledIds> sentences;
+    WordId before = 0;
+    for (WordId word : words) {
+      if (word == corpus_.vocabulary.begin_sentence()) sentences.emplace_back();
+      if (word >= kFirstWord) {
+        sentences.back().words.push_back(word);
+        sentences.back().spellings.push_back(0);
+        sentences.back().labels.push_back(before % kLabels);
+        sentences.back().auxiliary.push_back(before % kLabels);
+      }
+      before = word;
+    }
+    return sentences;
   }
 
   Factory MakeNetwork() const {
@@ -357,6 +381,19 @@ Made DirectWindow(const Vocabulary& vocabulary) {
   return MakeWindowNetwork<float>(options);
 }
 
+Made Tagger(const Vocabulary& vocabulary) {
+  TaggerNetworkOptions options;
+  options.vocabulary = vocabulary.size();
+  options.labels = kLabels;
+  options.embedding = 6;
+  options.stack.units = 5;
+  options.stack.bidirectional = true;
+  options.stack.dropout = 0.1;
+  options.crf = true;
+  options.auxiliary_labels = kLabels;
+  return MakeTaggerNetwork<float>(options);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Networks, TrainNetworkTest,
     testing::Values(
@@ -367,7 +404,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"identity_rnn_2_threads", IdentityRnn, Case::kSentences,
              OptimizerKind::kSgd, 1, 2},
         Case{"cloze_lstm", ClozeLstm, Case::kCloze, OptimizerKind::kAdam, 0.02},
-        Case{"window", DirectWindow, Case::kWindows}),
+        Case{"window", DirectWindow, Case::kWindows},
+        Case{"tagger_adam", Tagger, Case::kLabeled, OptimizerKind::kAdam, 0.02},
+        Case{"tagger_3_threads", Tagger, Case::kLabeled, OptimizerKind::kAdam,
+             0.02, 3}),
     [](const auto& info) { return info.param.name; });
 
 // A network with one parameter, whose gradient is always 1, and with given
@@ -577,6 +617,140 @@ TEST(TrainNetworkScriptTest, PatienceAfterAnInterruption) {
   EXPECT_EQ(trained.log.records().size(), 4u);
   EXPECT_EQ(trained.progress.best_epoch, 1u);
   EXPECT_THAT(trained.values, ElementsAre(-1));
+}
+
+// A network with a table of two columns and a bias. Its loss, summed over the
+// inputs w, is |table[w] - (w, 1)|^2 / 2 + bias.
+class TableNetwork final : public Network<float> {
+ public:
+  static constexpr size_t kRows = 5, kCols = 2;
+
+  TableNetwork() {
+    layout_.AddVector("bias", 1);
+    layout_.AddMatrix("table", kRows, kCols);
+  }
+
+  std::map<std::string, std::string> Metadata() const override { return {}; }
+  std::optional<size_t> table() const override { return 1; }
+  void Initialize(uint64_t, float* values) const override {
+    for (size_t i = 0; i < layout_.size(); ++i) {
+      values[i] = 0.25f * static_cast<float>(i);
+    }
+  }
+  double Run(const float* values, const Batch& batch, Random*,
+             const Backward* backward) override {
+    const auto table = layout_.View(values, 1);
+    double loss = 0;
+    for (WordId word : batch.inputs) {
+      loss += values[0];
+      if (backward != nullptr) backward->gradients[0] += backward->scale;
+      for (size_t k = 0; k < kCols; ++k) {
+        const float d = table.row(word)[k] - (k == 0 ? float(word) : 1);
+        loss += d * d / 2;
+        if (backward == nullptr) continue;
+        layout_.View(backward->gradients, 1).row(word)[k] +=
+            backward->scale * d;
+      }
+    }
+    return loss;
+  }
+};
+
+// Batches with given inputs.
+class GivenBatches final : public BatchSource {
+ public:
+  explicit GivenBatches(std::vector<std::vector<WordId>> inputs)
+      : inputs_(std::move(inputs)) {}
+
+  void StartEpoch(uint64_t) override {}
+  size_t size() const override { return inputs_.size(); }
+  Batch Get(size_t i) const override {
+    return {1, inputs_[i].size(), inputs_[i], inputs_[i]};
+  }
+
+ private:
+  const std::vector<std::vector<WordId>> inputs_;
+};
+
+// Trains all numbers of the table in double precision in every step.
+std::vector<double> NaiveTable(const std::vector<std::vector<WordId>>& inputs,
+                               const TrainingOptions& options) {
+  struct Number {
+    double value, mean = 0, square = 0;
+  };
+  std::vector<Number> numbers;
+  for (size_t i = 0; i < 1 + TableNetwork::kRows * TableNetwork::kCols; ++i) {
+    numbers.push_back({0.25 * static_cast<double>(i)});
+  }
+  const double steps = static_cast<double>(options.epochs * inputs.size());
+  for (double step = 0; step < steps; ++step) {
+    const std::vector<WordId>& words =
+        inputs[static_cast<size_t>(step) % inputs.size()];
+    const double share = 1 / static_cast<double>(words.size());
+    std::vector<double> gradients(numbers.size());
+    for (WordId word : words) {
+      gradients[0] += share;
+      for (size_t k = 0; k < 2; ++k) {
+        const size_t i = 1 + word * 2 + k;
+        gradients[i] += share * (numbers[i].value - (k == 0 ? word : 1));
+      }
+    }
+    const double rate = options.schedule == Schedule::kPlateau
+                            ? options.learning_rate
+                            : options.learning_rate * (1 - step / steps);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      Number& n = numbers[i];
+      const double g = gradients[i];
+      if (i > 0) n.value *= 1 - rate * options.weight_decay;
+      if (options.optimizer == OptimizerKind::kSgd) {
+        n.value -= rate * g;
+        continue;
+      }
+      n.mean = 0.9 * n.mean + 0.1 * g;
+      n.square = 0.999 * n.square + 0.001 * g * g;
+      n.value -= rate * (n.mean / (1 - std::pow(0.9, step + 1))) /
+                 (std::sqrt(n.square / (1 - std::pow(0.999, step + 1))) + 1e-8);
+    }
+  }
+  std::vector<double> values;
+  for (const Number& n : numbers) values.push_back(n.value);
+  return values;
+}
+
+// Word 0 is in every batch, word 3 in one of 7, and word 4 in none.
+TEST(TrainNetworkTableTest, EqualsUpdatesOfTheWholeTable) {
+  const std::vector<std::vector<WordId>> inputs = {
+      {0, 1, 1}, {0, 2}, {2, 0, 1}, {0, 0, 3}, {0, 2}, {0}, {1, 0}};
+  for (OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
+    for (Schedule schedule : {Schedule::kPlateau, Schedule::kLinear}) {
+      for (double weight_decay : {0.0, 0.1}) {
+        TrainingOptions options = ScriptedOptions();
+        options.epochs = 4;
+        options.patience = 0;
+        options.learning_rate = 0.02;
+        options.decay = 1;
+        options.optimizer = kind;
+        options.schedule = schedule;
+        options.weight_decay = weight_decay;
+        const std::vector<double> expected = NaiveTable(inputs, options);
+        for (size_t threads : {1, 2, 4}) {
+          options.threads = threads;
+          GivenBatches training(inputs), validation({{0, 1, 2, 3}});
+          const TrainedNetwork trained =
+              TrainNetwork([] { return std::make_unique<TableNetwork>(); },
+                           training, validation, options)
+                  .value();
+          // The loss falls with each epoch, so the values are the last ones.
+          ASSERT_EQ(trained.progress.best_epoch, options.epochs);
+          ASSERT_EQ(trained.values.size(), expected.size());
+          for (size_t i = 0; i < expected.size(); ++i) {
+            EXPECT_NEAR(trained.values[i], expected[i], 1e-5)
+                << "number " << i << ", " << threads << " threads";
+          }
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "trainer/neural/optimizer.h"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -120,6 +121,50 @@ TEST(OptimizerTest, AdamByEquations) {
     for (size_t i = 0; i < values.size(); ++i) {
       EXPECT_NEAR(values[i], expected[i], 2e-5 * (1 + std::abs(expected[i])))
           << i;
+    }
+  }
+}
+
+// What Skip() does at once equals steps with gradients of 0.
+TEST(OptimizerTest, SkippedSteps) {
+  const ParameterLayout layout = MakeLayout();
+  for (OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
+    for (uint64_t before : {1, 2, 30}) {
+      for (uint64_t count : {1, 2, 20, 159, 161, 500}) {
+        Optimizer stepping(kind, 0, layout), skipping(kind, 0, layout);
+        Floats expected = kValues, found = kValues;
+        const auto rate = [](uint64_t step) {
+          return 0.01 / (1 + 0.01 * step);
+        };
+        for (uint64_t step = 1; step <= before; ++step) {
+          for (auto [optimizer, values] :
+               {std::pair{&stepping, &expected}, {&skipping, &found}}) {
+            optimizer->Step({rate(step), 1, step}, kGradients.data(), 0,
+                            values->size(), values->data());
+          }
+        }
+        const Floats zeros(kValues.size());
+        std::vector<double> rates;
+        for (uint64_t step = before + 1; step <= before + count; ++step) {
+          rates.push_back(Optimizer::SkippedRate(rate(step), step));
+          stepping.Step({rate(step), 1, step}, zeros.data(), 0, expected.size(),
+                        expected.data());
+        }
+        skipping.Skip(before, rates, 0, found.size(), found.data());
+        for (size_t i = 0; i + 1 < found.size(); ++i) {
+          EXPECT_NEAR(found[i], expected[i], 3e-6 * (1 + std::abs(expected[i])))
+              << i << ", " << before << " + " << count;
+        }
+        // The last gradient is epsilon, so that its factor matters.
+        EXPECT_NEAR(found.back(), expected.back(), 2e-3);
+        ASSERT_EQ(skipping.moments().size(), stepping.moments().size());
+        for (size_t m = 0; m < skipping.moments().size(); ++m) {
+          for (size_t i = 0; i < found.size(); ++i) {
+            EXPECT_NEAR(skipping.moments()[m][i], stepping.moments()[m][i],
+                        1e-5 * std::abs(stepping.moments()[m][i]) + 1e-12);
+          }
+        }
+      }
     }
   }
 }

@@ -64,6 +64,39 @@ TEST(LabeledTextTest, ReadsColumns) {
   EXPECT_THAT(tags[0].labels, ElementsAre("DT"));
 }
 
+TEST(LabeledTextTest, ReadsAuxiliaryLabels) {
+  ColumnFormat format = kColumns;
+  format.auxiliary_column = 2;
+  const auto text = Tagged("the DT B-NP\ncat NN I-NP\n\nruns VBZ O\n", format);
+  ASSERT_EQ(text.size(), 2u);
+  EXPECT_THAT(text[0].labels, ElementsAre("B-NP", "I-NP"));
+  EXPECT_THAT(text[0].auxiliary, ElementsAre("DT", "NN"));
+  EXPECT_THAT(Tagged("the DT B-NP\n", kColumns)[0].auxiliary, ElementsAre());
+  format.auxiliary_column = 4;
+  EXPECT_THAT(TaggedError("the DT B-NP\n", format),
+              HasSubstr("line 1: expected the auxiliary label in column 4, "
+                        "found 3 columns"));
+}
+
+// A label that the training text does not have leaves the sentence out; an
+// auxiliary one only leaves out what it is auxiliary to.
+TEST(LabeledTextTest, IdsOfAuxiliaryLabels) {
+  ColumnFormat format = kColumns;
+  format.auxiliary_column = 2;
+  const auto text = Tagged("a N X\nb V Y\nc D X\n", format);
+  const LabelIndex index = IndexLabeledText(text, "", 1).value();
+  EXPECT_THAT(index.labels, ElementsAre("X", "Y"));
+  EXPECT_THAT(index.auxiliary, ElementsAre("D", "N", "V"));
+  std::vector<std::string> spellings;
+  EXPECT_THAT(ToIds(text, index, "text", &spellings)[0].auxiliary,
+              ElementsAre(1, 2, 0));
+  const auto valid = ToIds(Tagged("a N Y\nb UH X\n\na N Z\n", format), index,
+                           "valid", &spellings);
+  ASSERT_EQ(valid.size(), 1u);
+  EXPECT_THAT(valid[0].labels, ElementsAre(1, 0));
+  EXPECT_THAT(valid[0].auxiliary, ElementsAre());
+}
+
 TEST(LabeledTextTest, RefusesBrokenLinesByNumber) {
   EXPECT_THAT(TaggedError("1\tgo\tgo\tVERB\n2\tgo\n"),
               HasSubstr("line 2: expected the label in column 4, found 2 "
