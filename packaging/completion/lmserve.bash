@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Completion of lm_server, lm_client and lm_trainer in bash. Commands, options and the
+# Completion of lm_server, lm_client, lm_trainer and lm_store in bash. Commands, options and the
 # values of options are those that the program's --help has.
 
 # Prints the help of a program and, if there is a command, of the command.
@@ -45,4 +45,4 @@ _lmserve() {
   fi
 }
 
-complete -o default -F _lmserve lm_server lm_client lm_trainer
+complete -o default -F _lmserve lm_server lm_client lm_trainer lm_store

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Completion of lm_server, lm_client and lm_trainer in fish. Commands, options and the
+# Completion of lm_server, lm_client, lm_trainer and lm_store in fish. Commands, options and the
 # values of options are those that the program's --help has.
 
 function __lmserve_complete
@@ -33,6 +33,6 @@ function __lmserve_complete
     end
 end
 
-for program in lm_server lm_client lm_trainer
+for program in lm_server lm_client lm_trainer lm_store
     complete -c $program -a '(__lmserve_complete)'
 end

@@ -130,7 +130,7 @@ class Root:
     for top in ("etc", "usr", "var/lib", "run", "opt"):
       for directory, directories, names in os.walk(self.path / top):
         for name in directories + names:
-          if re.search(r"lmserve|lm_(server|client|trainer)", name):
+          if re.search(r"lmserve|lm_(server|client|trainer|store)", name):
             found.add(os.path.relpath(os.path.join(directory, name), self.path))
     return found
 
@@ -231,7 +231,7 @@ class InstallTest(unittest.TestCase):
     return path
 
   def test_the_same_sources_give_the_same_bytes(self):
-    self.assertEqual(len(self.packages()), 5)
+    self.assertEqual(len(self.packages()), 6)
     for package in self.packages():
       again = self._directories[1] / package.name
       self.assertEqual(package.read_bytes(), again.read_bytes(), package.name)
@@ -247,7 +247,7 @@ class InstallTest(unittest.TestCase):
     self.addCleanup(root.unmount)
     before = root.files()
     root.install(self.packages())
-    for program in ("lm_server", "lm_client", "lm_trainer"):
+    for program in ("lm_server", "lm_client", "lm_trainer", "lm_store"):
       self.assertIn("lmserve 0.", root.run(program, "--version"))
     self.assertTrue((root.path / "usr/share/man/man1/lm_server.1.gz").exists())
     # A member of the group publishes.
@@ -259,7 +259,8 @@ class InstallTest(unittest.TestCase):
     self.check_service(root)
     self.check_upgrade(root)
     root.run("apt-get", "purge", "-y", "-q", "lmserve-server", "lmserve-client",
-             "lmserve-trainer", "liblmserve-dev", "python3-lmserve")
+             "lmserve-trainer", "lmserve-store", "liblmserve-dev",
+             "python3-lmserve")
     shutil.rmtree(root.path / "run/lmserve")
     self.assertEqual(root.files(), before)
 
