@@ -92,7 +92,7 @@ void PrintNextWords(const AnyModel& model, const InspectOptions& options) {
 absl::Status RunInspect(const InspectOptions& options) {
   const auto load = options.next_words ? LoadModelVersion : LoadVersion;
   const absl::StatusOr<ModelHandle> handle =
-      load(options.model.store, options.model.model);
+      load(options.model.store, options.model.model, /*map_files=*/false);
   if (!handle.ok()) return handle.status();
   if (options.next_words) {
     const AnyModel& model = (*handle)->model();
