@@ -173,11 +173,27 @@ absl::StatusOr<std::vector<FullScore>> KenlmModel::ReadText(
 
 absl::StatusOr<float> KenlmModel::Score(absl::string_view text, bool begin,
                                         bool end) const {
-  const absl::StatusOr<std::vector<FullScore>> scores =
-      ReadText(text, begin, end);
-  if (!scores.ok()) return scores.status();
+  std::vector<WordId> words;
   float sum = 0;
-  for (const FullScore& score : *scores) sum += score.log_prob;
+  if (Split(text, &words)) {  // <s> needs the file's value
+    const absl::StatusOr<std::vector<FullScore>> scores =
+        ReadText(text, begin, end);
+    if (!scores.ok()) return scores.status();
+    for (const FullScore& score : *scores) sum += score.log_prob;
+    return sum;
+  }
+  if (end) words.push_back(end_);
+  State state;
+  if (begin) {
+    WriteStart(&state);
+  } else if (absl::Status status = WriteEmpty(&state); !status.ok()) {
+    return status;
+  }
+  std::vector<float> log_probs(words.size());
+  const LanguageModel::Query query = {state.data(), words, nullptr,
+                                      absl::MakeSpan(log_probs)};
+  reader_->Score({&query, 1});
+  for (float log_prob : log_probs) sum += Log10(log_prob);
   return sum;
 }
 

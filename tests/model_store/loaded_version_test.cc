@@ -338,6 +338,34 @@ TEST_F(LoadedVersionTest, KeepsOnlyWhatTheModelReadsInPlace) {
   EXPECT_GT(handle->file_bytes(), handle->files().begin()->second.size());
 }
 
+TEST_F(LoadedVersionTest, MapsWhatTheModelReadsInPlace) {
+  const ModelHandle copied = LoadModel(store_.path(), "m", 1).value();
+  const ModelHandle mapped =
+      LoadModel(store_.path(), "m", 1, {.map_files = true}).value();
+  EXPECT_EQ(mapped->files(), copied->files());
+  const auto is_mapped = [] {
+    std::ifstream maps("/proc/self/maps");
+    const std::string text{std::istreambuf_iterator<char>(maps), {}};
+    return text.find("ngram.bin") != std::string::npos;
+  };
+  EXPECT_TRUE(is_mapped());
+}
+
+TEST_F(LoadedVersionTest, VerifiesMappedFiles) {
+  const std::string path = store_.path() + "/m/1/ngram.bin";
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(-1, std::ios::end);
+    const char last = static_cast<char>(file.get());
+    file.seekp(-1, std::ios::end);
+    file.put(static_cast<char>(~last));
+  }
+  const absl::Status status =
+      LoadModel(store_.path(), "m", 1, {.map_files = true}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("SHA-256"));
+}
+
 // The files of a network are freed after it was made: a use of their memory
 // would end the process.
 TEST_F(LoadedVersionTest, NetworksKeepNoFiles) {

@@ -59,8 +59,9 @@ def test_stubtest():
 
 
 def test_import_takes_less_than_100_ms():
-  code = ("import time; t = time.perf_counter(); import lmserve_local; "
-          "print(time.perf_counter() - t)")
+  # Processor time, because other programs may keep the machine busy.
+  code = ("import time; t = time.process_time(); import lmserve_local; "
+          "print(time.process_time() - t)")
   times = [float(subprocess.run([sys.executable, "-c", code], check=True,
                                 text=True, stdout=subprocess.PIPE).stdout)
            for _ in range(7)]
