@@ -76,12 +76,11 @@ ALTERNATIVES = {
     "models.sync.resources": {"limits": {"memory": "3Gi"}},
     "podSecurityContext": {"runAsUser": 7},
     "securityContext": {"privileged": False},
-    # Only without TLS may it be left out.
-    "server.http.withoutTokens": True,
 }
 # What must hold for a value to matter, besides one of the examples.
 CONTEXTS = {
-    "server.http.withoutTokens": {**CLAIM, "server": {"http": {"enabled": True}}},
+    "server.http.withoutTokens": {**CLAIM, "server": {"http": {"enabled": True}},
+                                  "tokens": {"secretName": "a"}},
     "tls.clientCaSecretName": {**CLAIM, "tls": {"secretName": "a",
                                                 "probeSecretName": "b"}},
     "server.http.enabled": {**CLAIM, "server": {"http": {"withoutTokens": True}}},
