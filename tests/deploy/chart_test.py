@@ -354,6 +354,15 @@ class ChartTest(unittest.TestCase):
     self.assertEqual(checksum({}), checksum({"replicas": 5}))
     self.assertNotEqual(checksum({}), checksum({"server": {"drainSeconds": 9}}))
 
+  # The files of alerts and of the dashboard are links out of the chart's folder.
+  def test_package(self):
+    def render(path):
+      with helm_python.Chart.load(path) as chart:
+        return chart.render(charts.example("sync"), name="lm", namespace="models")
+    with tempfile.TemporaryDirectory() as directory:
+      package = helm_python.package(charts.CHART, destination=directory)
+      self.assertEqual(render(package), render(charts.CHART))
+
   def test_notes(self):
     for name in charts.EXAMPLES:
       _, notes = charts.render(charts.example(name))
