@@ -76,12 +76,11 @@ ALTERNATIVES = {
     "models.sync.resources": {"limits": {"memory": "3Gi"}},
     "podSecurityContext": {"runAsUser": 7},
     "securityContext": {"privileged": False},
-    # Only without TLS may it be left out.
-    "server.http.withoutTokens": True,
 }
 # What must hold for a value to matter, besides one of the examples.
 CONTEXTS = {
-    "server.http.withoutTokens": {**CLAIM, "server": {"http": {"enabled": True}}},
+    "server.http.withoutTokens": {**CLAIM, "server": {"http": {"enabled": True}},
+                                  "tokens": {"secretName": "a"}},
     "tls.clientCaSecretName": {**CLAIM, "tls": {"secretName": "a",
                                                 "probeSecretName": "b"}},
     "server.http.enabled": {**CLAIM, "server": {"http": {"withoutTokens": True}}},
@@ -354,6 +353,15 @@ class ChartTest(unittest.TestCase):
       return pod(objects)["metadata"]["annotations"]["checksum/config"]
     self.assertEqual(checksum({}), checksum({"replicas": 5}))
     self.assertNotEqual(checksum({}), checksum({"server": {"drainSeconds": 9}}))
+
+  # The files of alerts and of the dashboard are links out of the chart's folder.
+  def test_package(self):
+    def render(path):
+      with helm_python.Chart.load(path) as chart:
+        return chart.render(charts.example("sync"), name="lm", namespace="models")
+    with tempfile.TemporaryDirectory() as directory:
+      package = helm_python.package(charts.CHART, destination=directory)
+      self.assertEqual(render(package), render(charts.CHART))
 
   def test_notes(self):
     for name in charts.EXAMPLES:
