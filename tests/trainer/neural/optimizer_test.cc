@@ -152,11 +152,11 @@ TEST(OptimizerTest, SkippedSteps) {
         }
         skipping.Skip(before, rates, 0, found.size(), found.data());
         for (size_t i = 0; i + 1 < found.size(); ++i) {
-          EXPECT_NEAR(found[i], expected[i], 3e-6 * (1 + std::abs(expected[i])))
+          EXPECT_NEAR(found[i], expected[i], 1e-5 * (1 + std::abs(expected[i])))
               << i << ", " << before << " + " << count;
         }
-        // The last gradient is epsilon, so that its factor matters.
-        EXPECT_NEAR(found.back(), expected.back(), 2e-3);
+        // The last gradient is epsilon, whose factor is that of one step.
+        EXPECT_NEAR(found.back(), expected.back(), 0.01);
         ASSERT_EQ(skipping.moments().size(), stepping.moments().size());
         for (size_t m = 0; m < skipping.moments().size(); ++m) {
           for (size_t i = 0; i < found.size(); ++i) {
