@@ -10,6 +10,7 @@ The test of the registry skips without skopeo and docker-registry.
 
 import concurrent.futures
 import json
+import logging
 import os
 import pathlib
 import random
@@ -52,6 +53,7 @@ class BucketTest(unittest.TestCase):
   @classmethod
   def setUpClass(cls):
     port = free_port()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line per request
     cls.moto = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     cls.moto.start()
     cls.endpoint = f"http://127.0.0.1:{port}"
