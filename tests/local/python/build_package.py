@@ -31,7 +31,7 @@ def main():
   shutil.rmtree(wheels, ignore_errors=True)
   run(python, "-m", "pip", "--disable-pip-version-check", "wheel", "-q",
       "--no-build-isolation", "--no-deps", "--wheel-dir", wheels,
-      "-C", f"build-dir={cache / 'build'}", source / "local" / "python")
+      "--config-settings", f"build-dir={cache / 'build'}", source / "local" / "python")
   wheel, = wheels.glob("*.whl")
   environment = cache / "installed"
   run(sys.executable, "-m", "venv", "--clear", "--system-site-packages",
