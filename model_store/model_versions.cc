@@ -212,7 +212,9 @@ bool ModelVersions::IsRetryDue(const Version& version) {
 
 // If the directory of a loaded version has changed and can no longer be loaded,
 // the version that was loaded before stays. A version without stamp waits for
-// the next scan.
+// the next scan. So does one whose load has failed, because someone may have
+// removed or changed it after the last scan: the error counts only if the next
+// scan finds the version as it was.
 void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   constexpr std::chrono::seconds kFirstPause(1), kLongestPause(64);
   const auto found = disk_.stamps.find(number);
@@ -221,13 +223,25 @@ void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
     version->is_loading |= version->handle == nullptr;
     return;
   }
-  const std::string& stamp = found->second;
+  const std::string stamp = found->second;
   if (!version->is_loading && stamp == version->stamp &&
       !IsRetryDue(*version)) {
     return;
   }
-  std::optional<absl::StatusOr<ModelHandle>> loaded =
-      options_.load(name_, number, stamp);
+  std::optional<absl::StatusOr<ModelHandle>> loaded;
+  if (!version->doubt.ok() && stamp == version->doubted_stamp) {
+    loaded = version->doubt;  // the version is still there, as it was
+    version->doubt = absl::OkStatus();
+  } else {
+    loaded = options_.load(name_, number, stamp);
+    if (loaded.has_value() && !loaded->ok()) {
+      version->doubt = loaded->status();
+      version->doubted_stamp = stamp;
+      disk_.stamps.erase(number);
+      LoadIfChanged(number, version);
+      return;
+    }
+  }
   version->is_loading = !loaded.has_value();
   if (!loaded.has_value()) return;
   ++loads_ended_;

@@ -119,10 +119,12 @@ class ModelVersions {
   using Problems = std::vector<ServedModels::Refused>;
 
   struct Version {
-    std::string stamp;        // of the directory when last read; empty: never
-    ModelHandle handle;       // null if not loaded
-    absl::Status problem;     // why the last load failed
-    bool is_loading = false;  // a load was started and has not ended
+    std::string stamp;          // of the directory when last read; empty: never
+    ModelHandle handle;         // null if not loaded
+    absl::Status problem;       // why the last load failed
+    bool is_loading = false;    // a load was started and has not ended
+    absl::Status doubt;         // why a load failed, until a scan confirms it
+    std::string doubted_stamp;  // of the directory at that load
     // When a load that failed for want of memory, time or a working device is
     // tried again, though the directory has not changed, and the pause before.
     std::chrono::steady_clock::time_point retry = {};

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model_store/loaded_version.h"
+#include "model_store/publish.h"
 #include "tests/testing/ngram_models.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -120,6 +122,46 @@ TEST_F(StoreLoaderTest, AModelIsNotGoneBecauseTheStoreIs) {
   EXPECT_TRUE(Sweep().ok());
   EXPECT_EQ(served_->models.size(), 1);
   EXPECT_THAT(Refused(), IsEmpty());
+}
+
+// A program that keeps only the newest versions can remove one, with the one
+// that an alias stood for before, while the server is about to load it. The
+// alias must not stand for nothing until the next scan.
+TEST_F(StoreLoaderTest, AnAliasWaitsForWhatReplacesARemovedVersion) {
+  const auto publish = [this](uint64_t version) {
+    ASSERT_EQ(PublishTinyModel(store_, "m"), version);
+    ASSERT_TRUE(SetAlias(store_, "m", "stable", version).ok());
+  };
+  const auto remove = [this](uint64_t version) {
+    std::filesystem::remove_all(absl::StrCat(store_, "/m/", version));
+  };
+  // Returns the version that the alias stands for; 0 for none.
+  const auto stable = [this]() -> uint64_t {
+    const auto model = served_->models.find("m");
+    if (model == served_->models.end()) return 0;
+    const auto alias = model->second.aliases.find("stable");
+    return alias == model->second.aliases.end() ? 0 : alias->second;
+  };
+  publish(1);
+  ASSERT_TRUE(Sweep().ok());
+  EXPECT_EQ(stable(), 1u);
+  publish(2);
+  remove(1);
+  loader_.BeginSweep(false);
+  RunNext();  // lists the store
+  RunNext();  // scans m, which has a new version
+  ASSERT_EQ(work_.size(), 1u);
+  const std::function<void()> load = work_.front()();  // scans m with its stamp
+  work_.pop_front();
+  publish(3);
+  remove(2);
+  load();  // version 2, which is gone
+  EXPECT_EQ(stable(), 1u);
+  EXPECT_THAT(Refused(), IsEmpty());
+  RunAll();
+  EXPECT_EQ(stable(), 3u);
+  EXPECT_THAT(Refused(), IsEmpty());
+  EXPECT_THAT(served_->models.at("m").versions, ElementsAre(Key(3)));
 }
 
 // A store can be replaced by another one, as by a new mount.
