@@ -107,7 +107,12 @@ def problems_of_version(directory):
 
 
 def files(directory):
-  """Returns the bytes of all files below a directory, by their paths."""
+  """Returns the bytes of all files below a directory, by their paths.
+
+  Of aliases.json, in which the order means nothing, returns the content.
+  """
   directory = pathlib.Path(directory)
-  return {str(path.relative_to(directory)): path.read_bytes()
+  return {str(path.relative_to(directory)):
+          json.loads(path.read_text("utf-8"))
+          if path.name == "aliases.json" else path.read_bytes()
           for path in directory.rglob("*") if path.is_file()}
