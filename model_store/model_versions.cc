@@ -6,15 +6,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "model_store/model_name.h"
+#include "model_store/status_context.h"
 #include "model_store/store_directory.h"
 
 namespace lmserve {
 namespace {
-
-absl::Status WithPrefix(absl::string_view prefix, const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat(prefix, ": ", status.message()));
-}
 
 absl::Status NoSuchVersion() {
   return absl::NotFoundError("the version does not exist");
@@ -121,10 +117,10 @@ void ModelVersions::PlanAliases(Plan* plan) {
     if (plan->versions.count(number) > 0) continue;
     plan->problems.push_back(
         {name_, number,
-         WithPrefix(absl::StrCat("alias '", alias, "'"),
-                    IsOnDisk(number) ? absl::FailedPreconditionError(
-                                           "the version was unloaded")
-                                     : NoSuchVersion())});
+         WithContext(absl::StrCat("alias '", alias, "'"),
+                     IsOnDisk(number) ? absl::FailedPreconditionError(
+                                            "the version was unloaded")
+                                      : NoSuchVersion())});
   }
   // If NAME is fixed to a version that cannot be loaded, it means no other one
   // than before.
@@ -210,19 +206,21 @@ bool ModelVersions::IsRetryDue(const Version& version) {
   return is_temporary && std::chrono::steady_clock::now() >= version.retry;
 }
 
+void ModelVersions::WaitForScan(uint64_t number, Version* version) {
+  needs_scan_ |= unstamped_.insert(number).second;
+  version->is_loading |= version->handle == nullptr;
+}
+
 // If the directory of a loaded version has changed and can no longer be loaded,
 // the version that was loaded before stays. A version without stamp waits for
-// the next scan. So does one whose load has failed, because someone may have
-// removed or changed it after the last scan: the error counts only if the next
-// scan finds the version as it was.
+// the next scan. So does one whose load has failed for the first time, because
+// someone may have removed or changed it after the last scan. The error counts
+// if the next scan finds the version as it was, and so does a second one: a
+// version that is being copied fails until it is complete.
 void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   constexpr std::chrono::seconds kFirstPause(1), kLongestPause(64);
   const auto found = disk_.stamps.find(number);
-  if (found == disk_.stamps.end()) {
-    needs_scan_ |= unstamped_.insert(number).second;
-    version->is_loading |= version->handle == nullptr;
-    return;
-  }
+  if (found == disk_.stamps.end()) return WaitForScan(number, version);
   const std::string stamp = found->second;
   if (!version->is_loading && stamp == version->stamp &&
       !IsRetryDue(*version)) {
@@ -231,19 +229,19 @@ void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   std::optional<absl::StatusOr<ModelHandle>> loaded;
   if (!version->doubt.ok() && stamp == version->doubted_stamp) {
     loaded = version->doubt;  // the version is still there, as it was
-    version->doubt = absl::OkStatus();
   } else {
     loaded = options_.load(name_, number, stamp);
-    if (loaded.has_value() && !loaded->ok()) {
-      version->doubt = loaded->status();
-      version->doubted_stamp = stamp;
-      disk_.stamps.erase(number);
-      LoadIfChanged(number, version);
-      return;
-    }
   }
   version->is_loading = !loaded.has_value();
   if (!loaded.has_value()) return;
+  if (!loaded->ok() && version->problem.ok() && version->doubt.ok()) {
+    version->doubt = loaded->status();
+    version->doubted_stamp = stamp;
+    disk_.stamps.erase(found);
+    version->is_loading = true;
+    return WaitForScan(number, version);
+  }
+  version->doubt = absl::OkStatus();
   ++loads_ended_;
   version->stamp = stamp;
   version->problem = loaded->status();
@@ -285,7 +283,7 @@ void ModelVersions::Apply(Plan plan) {
 std::optional<absl::Status> ModelVersions::Load(uint64_t number, bool again) {
   if (!scanned_.ok()) return scanned_;
   if (!IsOnDisk(number)) {
-    return WithPrefix(VersionName(name_, number), NoSuchVersion());
+    return WithContext(VersionName(name_, number), NoSuchVersion());
   }
   Version& version = versions_[number];
   version.is_held = true;
@@ -293,7 +291,7 @@ std::optional<absl::Status> ModelVersions::Load(uint64_t number, bool again) {
   LoadIfChanged(number, &version);
   if (version.is_loading) return std::nullopt;
   if (version.problem.ok()) return absl::OkStatus();
-  return WithPrefix(VersionName(name_, number), version.problem);
+  return WithContext(VersionName(name_, number), version.problem);
 }
 
 void ModelVersions::Release(uint64_t number) {

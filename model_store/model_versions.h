@@ -123,7 +123,7 @@ class ModelVersions {
     ModelHandle handle;         // null if not loaded
     absl::Status problem;       // why the last load failed
     bool is_loading = false;    // a load was started and has not ended
-    absl::Status doubt;         // why a load failed, until a scan confirms it
+    absl::Status doubt;         // why a first load failed, until that counts
     std::string doubted_stamp;  // of the directory at that load
     // When a load that failed for want of memory, time or a working device is
     // tried again, though the directory has not changed, and the pause before.
@@ -154,6 +154,8 @@ class ModelVersions {
   void KeepAlias(const std::string& alias, bool is_loading, Plan* plan);
   bool EnsureLoaded(uint64_t number, Plan* plan);
   bool CanAnswer(const Version& version) const;
+  // Lets a version without stamp wait for the next scan.
+  void WaitForScan(uint64_t number, Version* version);
   void LoadIfChanged(uint64_t number, Version* version);
   static bool IsRetryDue(const Version& version);
   void Apply(Plan plan);

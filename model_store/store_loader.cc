@@ -10,6 +10,7 @@
 #include "model_store/model_name.h"
 #include "model_store/model_scan.h"
 #include "model_store/reranker.h"
+#include "model_store/status_context.h"
 #include "model_store/store_directory.h"
 
 namespace lmserve {
@@ -171,9 +172,7 @@ absl::Status StoreLoader::DoesNotAnswer() const {
 }
 
 absl::Status StoreLoader::Hanging(const std::string& name) const {
-  const absl::Status status = DoesNotAnswer();
-  return absl::Status(status.code(),
-                      absl::StrCat(name, ": ", status.message()));
+  return WithContext(name, DoesNotAnswer());
 }
 
 void StoreLoader::CheckDisk() {

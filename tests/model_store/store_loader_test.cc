@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -40,6 +41,8 @@ class StoreLoaderTest : public testing::Test {
                 {.load =
                      [this](const std::string& name, uint64_t version,
                             const std::string&) {
+                       ++loads_;
+                       before_load_();
                        return LoadModel(store_, name, version);
                      },
                  .run =
@@ -86,6 +89,8 @@ class StoreLoaderTest : public testing::Test {
   const std::string store_;
   std::deque<StoreLoader::DiskTask> work_;
   std::shared_ptr<const ServedModels> served_;
+  int loads_ = 0;
+  std::function<void()> before_load_ = [] {};
   StoreLoader loader_;
 };
 
@@ -162,6 +167,26 @@ TEST_F(StoreLoaderTest, AnAliasWaitsForWhatReplacesARemovedVersion) {
   EXPECT_EQ(stable(), 3u);
   EXPECT_THAT(Refused(), IsEmpty());
   EXPECT_THAT(served_->models.at("m").versions, ElementsAre(Key(3)));
+}
+
+// A version that someone copies changes all the time. It must not be loaded
+// again and again until the next look at the store.
+TEST_F(StoreLoaderTest, AVersionThatChangesIsNotLoadedWithoutEnd) {
+  PublishTinyModel(store_, "m");
+  ASSERT_TRUE(Sweep().ok());
+  ASSERT_EQ(PublishTinyModel(store_, "m"), 2u);
+  before_load_ = [this] {
+    ASSERT_LT(loads_, 10);
+    std::ofstream(store_ + "/m/2/manifest.json", std::ios::app) << "x";
+  };
+  loads_ = 0;
+  ASSERT_TRUE(Sweep().ok());
+  EXPECT_EQ(loads_, 2);
+  EXPECT_THAT(Refused(), ElementsAre(StartsWith("m: ")));
+  loads_ = 0;
+  ASSERT_TRUE(Sweep().ok());
+  EXPECT_EQ(loads_, 1);
+  EXPECT_THAT(served_->models.at("m").versions, ElementsAre(Key(1)));
 }
 
 // A store can be replaced by another one, as by a new mount.
