@@ -180,10 +180,6 @@ void AddCommonOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
 // The most bytes of an error of the server that are printed.
 constexpr size_t kMaxErrorBytes = 4096;
 
-std::string FirstLine(const std::string& text) {
-  return text.substr(0, text.find('\n'));
-}
-
 // Returns the error as it is printed. If no server answers, it says what may be
 // wrong.
 std::string Explain(const absl::Status& error,
@@ -207,20 +203,6 @@ std::string Explain(const absl::Status& error,
                                "--tls-server-name)"
                              : ", without TLS? Otherwise use --tls-ca)");
   return text;
-}
-
-// Returns the error message for a wrong command line.
-std::string UsageError(const lmserve::cli::App& app,
-                       const lmserve::cli::ParseError& error) {
-  const auto commands = app.get_subcommands();
-  const std::vector<std::string> unknown = app.remaining();
-  return absl::StrCat(
-      "lm_client: ",
-      commands.empty() && !unknown.empty()
-          ? absl::StrCat("unknown command or option '", unknown[0], "'")
-          : FirstLine(error.what()),
-      " (see lm_client", commands.empty() ? "" : " ",
-      commands.empty() ? "" : commands[0]->get_name(), " --help)");
 }
 
 }  // namespace
@@ -268,7 +250,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const lmserve::cli::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    std::fprintf(stderr, "%s\n", UsageError(app, error).c_str());
+    std::fprintf(stderr, "%s\n", app.usage_error(error).c_str());
     return kUsageError;
   }
   for (const std::string& entry : common.metadata) {

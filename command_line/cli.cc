@@ -530,4 +530,17 @@ std::string App::config_to_str(bool default_also,
   return app_->config_to_str(default_also, write_description);
 }
 
+std::string App::usage_error(const ParseError& error) const {
+  const std::vector<App*> commands = get_subcommands();
+  std::string help = get_name();
+  for (const App* command : commands) help += " " + command->get_name();
+  std::string problem = error.what();
+  problem = problem.substr(0, problem.find('\n'));
+  const std::vector<std::string> unknown = remaining();
+  if (commands.empty() && !unknown.empty()) {
+    problem = "unknown command or option '" + unknown[0] + "'";
+  }
+  return get_name() + ": " + problem + " (see " + help + " --help)";
+}
+
 }  // namespace lmserve::cli

@@ -196,6 +196,10 @@ class App {
   std::vector<std::string> remaining() const;
   std::string config_to_str(bool default_also, bool write_description) const;
 
+  // Returns what a program with commands prints about a wrong command line:
+  // "PROGRAM: what is wrong (see PROGRAM COMMAND --help)", in one line.
+  std::string usage_error(const ParseError& error) const;
+
  private:
   explicit App(CLI::App* app);
 

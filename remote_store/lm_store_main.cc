@@ -5,10 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
-#include <string>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "command_line/cli.h"
 #include "command_line/standard_streams.h"
 #include "command_line/version.h"
@@ -21,23 +18,6 @@ constexpr int kFailed = 1;
 constexpr int kWrongCommandLine = 2;
 // The work was interrupted and can be continued (EX_TEMPFAIL of sysexits.h).
 constexpr int kInterrupted = 75;
-
-// Prints what is wrong with a command line, and the command that prints help.
-void PrintUsageError(const lmserve::cli::App& app,
-                     const lmserve::cli::ParseError& error) {
-  std::string help = "lm_store";
-  for (const lmserve::cli::App* command : app.get_subcommands()) {
-    absl::StrAppend(&help, " ", command->get_name());
-  }
-  std::string message = error.what();
-  message = message.substr(0, message.find('\n'));
-  const std::vector<std::string> unknown = app.remaining();
-  if (app.get_subcommands().empty() && !unknown.empty()) {
-    message = absl::StrCat("unknown command or option '", unknown[0], "'");
-  }
-  std::fprintf(stderr, "lm_store: %s (see %s --help)\n", message.c_str(),
-               help.c_str());
-}
 
 }  // namespace
 
@@ -62,7 +42,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const lmserve::cli::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    PrintUsageError(app, error);
+    std::fprintf(stderr, "%s\n", app.usage_error(error).c_str());
     return kWrongCommandLine;
   }
   absl::Status status = action();

@@ -6,10 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
-#include <string>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "command_line/cli.h"
 #include "command_line/standard_streams.h"
 #include "command_line/version.h"
@@ -25,23 +22,6 @@ constexpr int kInterrupted = 75;
 
 // The most bytes of an error, which may quote a file, that are printed.
 constexpr size_t kMaxErrorBytes = 16 << 10;
-
-// Prints what is wrong with a command line, and the command that prints help.
-void PrintUsageError(const lmserve::cli::App& app,
-                     const lmserve::cli::ParseError& error) {
-  std::string help = "lm_trainer";
-  for (const lmserve::cli::App* command : app.get_subcommands()) {
-    absl::StrAppend(&help, " ", command->get_name());
-  }
-  std::string message = error.what();
-  message = message.substr(0, message.find('\n'));
-  const std::vector<std::string> unknown = app.remaining();
-  if (app.get_subcommands().empty() && !unknown.empty()) {
-    message = absl::StrCat("unknown command or option '", unknown[0], "'");
-  }
-  std::fprintf(stderr, "lm_trainer: %s (see %s --help)\n", message.c_str(),
-               help.c_str());
-}
 
 }  // namespace
 
@@ -88,7 +68,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const lmserve::cli::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    PrintUsageError(app, error);
+    std::fprintf(stderr, "%s\n", app.usage_error(error).c_str());
     return kWrongCommandLine;
   }
   absl::Status status = action();
