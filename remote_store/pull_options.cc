@@ -12,9 +12,10 @@ void AddPullOptions(cli::App& command, PullCommandOptions* options) {
   AddRemoteOptions(command, &options->remote);
   cli::Option* const newest =
       command
-          .add_option("--newest", options->pull.newest,
-                      "Pull only so many of the newest versions of each model, "
-                      "and those that an alias or a reranker names; 0: all")
+          .add_option(
+              "--newest", options->pull.newest,
+              "Pull only this many of the newest versions of each model, "
+              "and those that an alias or a reranker names; 0: all")
           ->capture_default_str();
   command
       .add_flag("--remove-old", options->remove,

@@ -42,9 +42,10 @@ void AddPushCommand(cli::App& app, CommandAction* action) {
   AddStoreOption(command, &options->store);
   AddRemoteOptions(command, &options->remote);
   command
-      .add_option("--newest", options->push.newest,
-                  "Push only so many of the newest versions of each model, and "
-                  "those that an alias names; 0: all")
+      .add_option(
+          "--newest", options->push.newest,
+          "Push only this many of the newest versions of each model, and "
+          "those that an alias names; 0: all")
       ->capture_default_str();
   command.add_flag_callback(
       "--no-aliases", [options] { options->push.aliases = false; },

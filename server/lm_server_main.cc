@@ -235,7 +235,7 @@ void PrintAddresses(const Server& server, const ServerFlags& flags) {
   }
 }
 
-// Tells a service manager, such as systemd, the state of the server.
+// Reports the state of the server to a service manager, such as systemd.
 void Notify(absl::string_view state) {
   const absl::Status status = NotifyServiceManager(state);
   if (!status.ok()) {

@@ -7,10 +7,10 @@
 
 namespace lmserve {
 
-// Tells the service manager that started this process its state, as in
-// "READY=1" or "STOPPING=1" (the protocol of sd_notify(3), without libsystemd).
-// Does nothing if there is no such manager: if the environment has no
-// NOTIFY_SOCKET. Fails with UNAVAILABLE if the socket does not take the
+// Reports the state of this process, such as "READY=1" or "STOPPING=1", to the
+// service manager that started it (the protocol of sd_notify(3), without
+// libsystemd). Does nothing if there is no such manager: if the environment has
+// no NOTIFY_SOCKET. Fails with UNAVAILABLE if the socket does not take the
 // message. Thread-safe.
 absl::Status NotifyServiceManager(absl::string_view state);
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How other packages call the module kenlm, written anew from their behavior."""
+"""How other packages call the module kenlm, rewritten from their behavior."""
 
 import math
 import os
