@@ -109,10 +109,17 @@ def problems_of_version(directory):
 def files(directory):
   """Returns the bytes of all files below a directory, by their paths.
 
-  Of aliases.json, in which the order means nothing, returns the content.
+  Of aliases.json, in which the order means nothing, returns the content, but not
+  of one in a hidden directory, which a killed program may have left half written.
   """
   directory = pathlib.Path(directory)
-  return {str(path.relative_to(directory)):
-          json.loads(path.read_text("utf-8"))
-          if path.name == "aliases.json" else path.read_bytes()
-          for path in directory.rglob("*") if path.is_file()}
+  found = {}
+  for path in directory.rglob("*"):
+    if not path.is_file():
+      continue
+    name = path.relative_to(directory)
+    is_hidden = any(part.startswith(".") for part in name.parts)
+    found[str(name)] = (json.loads(path.read_text("utf-8"))
+                        if name.name == "aliases.json" and not is_hidden
+                        else path.read_bytes())
+  return found
