@@ -34,7 +34,10 @@ absl::Status ModelVersions::CheckScan(
   return absl::OkStatus();
 }
 
-void ModelVersions::SetScan(absl::StatusOr<ModelScan> scan) {
+// A scan that began before a load failed does not say whether the version is
+// still there.
+void ModelVersions::SetScan(const ScanRequest& request,
+                            absl::StatusOr<ModelScan> scan) {
   scanned_ = WithoutStorePath(store_, CheckScan(scan));
   if (!scanned_.ok()) {
     // Whatever is being loaded is loaded again after the next scan.
@@ -46,18 +49,21 @@ void ModelVersions::SetScan(absl::StatusOr<ModelScan> scan) {
   for (auto& entry : versions_) entry.second.is_gone = true;
   for (uint64_t number : disk_.listing.versions)
     versions_[number].is_gone = false;
+  for (const auto& [number, version] : versions_) {
+    if (version.doubt_number > request.doubts) disk_.stamps.erase(number);
+  }
   for (const auto& entry : disk_.stamps) unstamped_.erase(entry.first);
 }
 
-std::set<uint64_t> ModelVersions::VersionsToStamp() const {
-  std::set<uint64_t> numbers = unstamped_;
+ModelVersions::ScanRequest ModelVersions::BeginScan() const {
+  ScanRequest request = {unstamped_, doubts_};
   for (const auto& [number, version] : versions_) {
     if (version.handle != nullptr || !version.problem.ok() ||
         version.is_loading || version.is_held || version.is_pinned) {
-      numbers.insert(number);
+      request.stamped.insert(number);
     }
   }
-  return numbers;
+  return request;
 }
 
 // Releases versions only after all others are loaded.
@@ -215,8 +221,8 @@ void ModelVersions::WaitForScan(uint64_t number, Version* version) {
 // the version that was loaded before stays. A version without stamp waits for
 // the next scan. So does one whose load has failed for the first time, because
 // someone may have removed or changed it after the last scan. The error counts
-// if the next scan finds the version as it was, and so does a second one: a
-// version that is being copied fails until it is complete.
+// if a scan that begins now finds the version as it was, and so does a second
+// one: a version that is being copied fails until it is complete.
 void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   constexpr std::chrono::seconds kFirstPause(1), kLongestPause(64);
   const auto found = disk_.stamps.find(number);
@@ -237,6 +243,7 @@ void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   if (!loaded->ok() && version->problem.ok() && version->doubt.ok()) {
     version->doubt = loaded->status();
     version->doubted_stamp = stamp;
+    version->doubt_number = ++doubts_;
     disk_.stamps.erase(found);
     version->is_loading = true;
     return WaitForScan(number, version);

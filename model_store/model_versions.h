@@ -47,14 +47,18 @@ class ModelVersions {
   ModelVersions(const ModelVersions&) = delete;
   ModelVersions& operator=(const ModelVersions&) = delete;
 
+  // What a scan that begins now is asked.
+  struct ScanRequest {
+    std::set<uint64_t> stamped;  // the versions whose stamps it should have
+    uint64_t doubts = 0;         // how many loads had failed for the first time
+  };
+  ScanRequest BeginScan() const;
+
   // Takes what the disk has of the model, for the functions below. If the
   // model's directory cannot be read, or if it was replaced by one without
   // versions, as when its file system was unmounted, Refresh() changes nothing
   // until the next scan.
-  void SetScan(absl::StatusOr<ModelScan> scan);
-
-  // Returns the versions whose stamps the next scan should have.
-  std::set<uint64_t> VersionsToStamp() const;
+  void SetScan(const ScanRequest& request, absl::StatusOr<ModelScan> scan);
 
   // Returns true, once, if Refresh() or Load() has waited for stamps that the
   // last scan does not have: the caller should scan the disk again soon.
@@ -125,6 +129,7 @@ class ModelVersions {
     bool is_loading = false;    // a load was started and has not ended
     absl::Status doubt;         // why a first load failed, until that counts
     std::string doubted_stamp;  // of the directory at that load
+    uint64_t doubt_number = 0;  // of all first failures of the model, from 1
     // When a load that failed for want of memory, time or a working device is
     // tried again, though the directory has not changed, and the pause before.
     std::chrono::steady_clock::time_point retry = {};
@@ -175,6 +180,7 @@ class ModelVersions {
   std::optional<uint64_t> default_version_;
   Problems problems_;  // except those of versions_
   int loads_ended_ = 0;
+  uint64_t doubts_ = 0;
 };
 
 }  // namespace lmserve

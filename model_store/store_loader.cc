@@ -106,14 +106,15 @@ StoreLoader::Outcome StoreLoader::EndOf(const Sweep& sweep) const {
 void StoreLoader::Scan(const std::string& name,
                        const std::shared_ptr<Sweep>& sweep) {
   if (sweep != nullptr) ++sweep->left;
+  const ModelVersions::ScanRequest request = BeginScan(name);
   Run<ModelScan>(
       name,
       [directory = directory_, name, follow_links = options_.follow_links,
-       stamped = VersionsToStamp(name)] {
+       stamped = request.stamped] {
         return ScanModel(directory, name, follow_links, stamped);
       },
-      [this, name, sweep](absl::StatusOr<ModelScan> scan) {
-        SetScan(name, std::move(scan));
+      [this, name, sweep, request](absl::StatusOr<ModelScan> scan) {
+        SetScan(name, request, std::move(scan));
         OnLoaded(name);
         if (sweep != nullptr) --sweep->left;
       });
@@ -123,6 +124,7 @@ void StoreLoader::Scan(const std::string& name,
 // that the store is known to be. Otherwise the store itself is missing: its
 // file system was unmounted, or someone moves it.
 void StoreLoader::SetScan(const std::string& name,
+                          const ModelVersions::ScanRequest& request,
                           absl::StatusOr<ModelScan> scan) {
   if (scan.ok() && scan->listing.identity.empty() &&
       scan->listing.store_identity != identity_) {
@@ -130,17 +132,18 @@ void StoreLoader::SetScan(const std::string& name,
         absl::StrCat(directory_, ": expected the directory that has ", name,
                      ", found another one without it: what was loaded stays"));
   }
-  GetModel(name).SetScan(std::move(scan));
+  GetModel(name).SetScan(request, std::move(scan));
 }
 
 uint64_t StoreLoader::RunOnModel(
     const std::string& name, VersionWork work,
     std::function<void(absl::StatusOr<uint64_t>)> then) {
   using Result = std::pair<uint64_t, absl::StatusOr<ModelScan>>;
+  const ModelVersions::ScanRequest request = BeginScan(name);
   return Run<Result>(
       name,
       [directory = directory_, name, follow_links = options_.follow_links,
-       stamped = VersionsToStamp(name),
+       stamped = request.stamped,
        work = std::move(work)]() -> absl::StatusOr<Result> {
         const absl::StatusOr<uint64_t> version = work();
         if (!version.ok()) {
@@ -150,9 +153,10 @@ uint64_t StoreLoader::RunOnModel(
         if (*version != 0) all.insert(*version);
         return Result(*version, ScanModel(directory, name, follow_links, all));
       },
-      [this, name, then = std::move(then)](absl::StatusOr<Result> result) {
+      [this, name, request,
+       then = std::move(then)](absl::StatusOr<Result> result) {
         if (!result.ok()) return then(result.status());
-        SetScan(name, std::move(result->second));
+        SetScan(name, request, std::move(result->second));
         then(result->first);
         OnLoaded(name);
       });
@@ -207,10 +211,11 @@ ModelVersions& StoreLoader::GetModel(const std::string& name) {
       .first->second;
 }
 
-std::set<uint64_t> StoreLoader::VersionsToStamp(const std::string& name) const {
+ModelVersions::ScanRequest StoreLoader::BeginScan(
+    const std::string& name) const {
   const auto model = models_.find(name);
-  return model == models_.end() ? std::set<uint64_t>()
-                                : model->second.VersionsToStamp();
+  return model == models_.end() ? ModelVersions::ScanRequest()
+                                : model->second.BeginScan();
 }
 
 void StoreLoader::RefreshModel(const std::string& name) {

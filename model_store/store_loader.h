@@ -149,12 +149,14 @@ class StoreLoader {
                std::function<absl::StatusOr<Result>()> work,
                std::function<void(absl::StatusOr<Result>)> then);
   ModelVersions& GetModel(const std::string& name);
-  std::set<uint64_t> VersionsToStamp(const std::string& name) const;
+  ModelVersions::ScanRequest BeginScan(const std::string& name) const;
   absl::Status CheckStore(const absl::StatusOr<ModelListing>& listing);
   void OnListed(const absl::StatusOr<ModelListing>& listing, bool skips_pending,
                 const std::shared_ptr<Sweep>& sweep);
   void Scan(const std::string& name, const std::shared_ptr<Sweep>& sweep);
-  void SetScan(const std::string& name, absl::StatusOr<ModelScan> scan);
+  void SetScan(const std::string& name,
+               const ModelVersions::ScanRequest& request,
+               absl::StatusOr<ModelScan> scan);
   void RefreshModel(const std::string& name);
   void RefreshMembers();
   absl::Status DoesNotAnswer() const;

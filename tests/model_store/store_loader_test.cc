@@ -8,6 +8,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,13 +39,14 @@ class StoreLoaderTest : public testing::Test {
                  .policy = {},
                  .follow_links = false,
                  .disk_patience = std::chrono::seconds(1)},
-                {.load =
-                     [this](const std::string& name, uint64_t version,
-                            const std::string&) {
-                       ++loads_;
-                       before_load_();
-                       return LoadModel(store_, name, version);
-                     },
+                {.load = [this](const std::string& name, uint64_t version,
+                                const std::string&)
+                     -> std::optional<absl::StatusOr<ModelHandle>> {
+                   ++loads_;
+                   before_load_();
+                   if (are_loads_slow_) return std::nullopt;
+                   return LoadModel(store_, name, version);
+                 },
                  .run =
                      [this](const std::string&, StoreLoader::DiskTask task) {
                        work_.push_back(std::move(task));
@@ -85,12 +87,31 @@ class StoreLoaderTest : public testing::Test {
     return list;
   }
 
+  // Publishes the next version of m and lets the alias stand for it.
+  void PublishStable(uint64_t version) {
+    ASSERT_EQ(PublishTinyModel(store_, "m"), version);
+    ASSERT_TRUE(SetAlias(store_, "m", "stable", version).ok());
+  }
+
+  void Remove(uint64_t version) {
+    std::filesystem::remove_all(absl::StrCat(store_, "/m/", version));
+  }
+
+  // Returns the version of m that the alias stands for; 0 for none.
+  uint64_t Stable() const {
+    const auto model = served_->models.find("m");
+    if (model == served_->models.end()) return 0;
+    const auto alias = model->second.aliases.find("stable");
+    return alias == model->second.aliases.end() ? 0 : alias->second;
+  }
+
   const TemporaryDirectory directory_;
   const std::string store_;
   std::deque<StoreLoader::DiskTask> work_;
   std::shared_ptr<const ServedModels> served_;
   int loads_ = 0;
   std::function<void()> before_load_ = [] {};
+  bool are_loads_slow_ = false;  // until it is false again
   StoreLoader loader_;
 };
 
@@ -133,40 +154,55 @@ TEST_F(StoreLoaderTest, AModelIsNotGoneBecauseTheStoreIs) {
 // that an alias stood for before, while the server is about to load it. The
 // alias must not stand for nothing until the next scan.
 TEST_F(StoreLoaderTest, AnAliasWaitsForWhatReplacesARemovedVersion) {
-  const auto publish = [this](uint64_t version) {
-    ASSERT_EQ(PublishTinyModel(store_, "m"), version);
-    ASSERT_TRUE(SetAlias(store_, "m", "stable", version).ok());
-  };
-  const auto remove = [this](uint64_t version) {
-    std::filesystem::remove_all(absl::StrCat(store_, "/m/", version));
-  };
-  // Returns the version that the alias stands for; 0 for none.
-  const auto stable = [this]() -> uint64_t {
-    const auto model = served_->models.find("m");
-    if (model == served_->models.end()) return 0;
-    const auto alias = model->second.aliases.find("stable");
-    return alias == model->second.aliases.end() ? 0 : alias->second;
-  };
-  publish(1);
+  PublishStable(1);
   ASSERT_TRUE(Sweep().ok());
-  EXPECT_EQ(stable(), 1u);
-  publish(2);
-  remove(1);
+  EXPECT_EQ(Stable(), 1u);
+  PublishStable(2);
+  Remove(1);
   loader_.BeginSweep(false);
   RunNext();  // lists the store
   RunNext();  // scans m, which has a new version
   ASSERT_EQ(work_.size(), 1u);
   const std::function<void()> load = work_.front()();  // scans m with its stamp
   work_.pop_front();
-  publish(3);
-  remove(2);
+  PublishStable(3);
+  Remove(2);
   load();  // version 2, which is gone
-  EXPECT_EQ(stable(), 1u);
+  EXPECT_EQ(Stable(), 1u);
   EXPECT_THAT(Refused(), IsEmpty());
   RunAll();
-  EXPECT_EQ(stable(), 3u);
+  EXPECT_EQ(Stable(), 3u);
   EXPECT_THAT(Refused(), IsEmpty());
   EXPECT_THAT(served_->models.at("m").versions, ElementsAre(Key(3)));
+}
+
+// The same if the failure is known before the result of a scan that still found
+// the version.
+TEST_F(StoreLoaderTest, AScanFromBeforeAFailureDoesNotConfirmIt) {
+  PublishStable(1);
+  ASSERT_TRUE(Sweep().ok());
+  PublishStable(2);
+  Remove(1);
+  are_loads_slow_ = true;
+  loader_.BeginSweep(false);
+  RunAll();
+  EXPECT_TRUE(loader_.IsLoading());
+  loader_.BeginSweep(false);
+  RunNext();  // lists the store
+  ASSERT_EQ(work_.size(), 1u);
+  const std::function<void()> scanned = work_.front()();  // finds version 2
+  work_.pop_front();
+  PublishStable(3);
+  Remove(2);
+  are_loads_slow_ = false;
+  loader_.OnLoaded("m");  // version 2, which is gone
+  EXPECT_EQ(Stable(), 1u);
+  scanned();
+  EXPECT_EQ(Stable(), 1u);
+  EXPECT_THAT(Refused(), IsEmpty());
+  RunAll();
+  EXPECT_EQ(Stable(), 3u);
+  EXPECT_THAT(Refused(), IsEmpty());
 }
 
 // A version that someone copies changes all the time. It must not be loaded
