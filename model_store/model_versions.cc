@@ -34,8 +34,8 @@ absl::Status ModelVersions::CheckScan(
   return absl::OkStatus();
 }
 
-// A scan that began before a load failed does not say whether the version is
-// still there.
+// A scan that began before a load failed for the first time does not say
+// whether the version is still there.
 void ModelVersions::SetScan(const ScanRequest& request,
                             absl::StatusOr<ModelScan> scan) {
   scanned_ = WithoutStorePath(store_, CheckScan(scan));
@@ -50,7 +50,7 @@ void ModelVersions::SetScan(const ScanRequest& request,
   for (uint64_t number : disk_.listing.versions)
     versions_[number].is_gone = false;
   for (const auto& [number, version] : versions_) {
-    if (version.doubt_number > request.doubts) disk_.stamps.erase(number);
+    if (version.doubt > request.doubts) disk_.stamps.erase(number);
   }
   for (const auto& entry : disk_.stamps) unstamped_.erase(entry.first);
 }
@@ -206,7 +206,8 @@ bool ModelVersions::CanAnswer(const Version& version) const {
 
 // Whether a load failed for a reason that may be gone by now.
 bool ModelVersions::IsRetryDue(const Version& version) {
-  const bool is_temporary = absl::IsResourceExhausted(version.problem) ||
+  const bool is_temporary = absl::IsNotFound(version.problem) ||
+                            absl::IsResourceExhausted(version.problem) ||
                             absl::IsDeadlineExceeded(version.problem) ||
                             absl::IsUnavailable(version.problem);
   return is_temporary && std::chrono::steady_clock::now() >= version.retry;
@@ -220,9 +221,10 @@ void ModelVersions::WaitForScan(uint64_t number, Version* version) {
 // If the directory of a loaded version has changed and can no longer be loaded,
 // the version that was loaded before stays. A version without stamp waits for
 // the next scan. So does one whose load has failed for the first time, because
-// someone may have removed or changed it after the last scan. The error counts
-// if a scan that begins now finds the version as it was, and so does a second
-// one: a version that is being copied fails until it is complete.
+// someone may have removed or changed it, or moved the store away, since the
+// last scan. If a scan that begins now still finds it, it is loaded once more,
+// and a second failure counts: a version that is being copied fails until it is
+// complete.
 void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   constexpr std::chrono::seconds kFirstPause(1), kLongestPause(64);
   const auto found = disk_.stamps.find(number);
@@ -232,27 +234,20 @@ void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
       !IsRetryDue(*version)) {
     return;
   }
-  std::optional<absl::StatusOr<ModelHandle>> loaded;
-  if (!version->doubt.ok() && stamp == version->doubted_stamp) {
-    loaded = version->doubt;  // the version is still there, as it was
-  } else {
-    loaded = options_.load(name_, number, stamp);
-  }
+  const auto loaded = options_.load(name_, number, stamp);
   version->is_loading = !loaded.has_value();
   if (!loaded.has_value()) return;
-  if (!loaded->ok() && version->problem.ok() && version->doubt.ok()) {
-    version->doubt = loaded->status();
-    version->doubted_stamp = stamp;
-    version->doubt_number = ++doubts_;
+  if (!loaded->ok() && version->problem.ok() && version->doubt == 0) {
+    version->doubt = ++doubts_;
     disk_.stamps.erase(found);
     version->is_loading = true;
     return WaitForScan(number, version);
   }
-  version->doubt = absl::OkStatus();
+  version->doubt = 0;
   ++loads_ended_;
   version->stamp = stamp;
   version->problem = loaded->status();
-  if (loaded->ok()) version->handle = **std::move(loaded);
+  if (loaded->ok()) version->handle = **loaded;
   version->pause =
       version->problem.ok()
           ? std::chrono::seconds(0)

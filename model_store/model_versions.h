@@ -123,15 +123,16 @@ class ModelVersions {
   using Problems = std::vector<ServedModels::Refused>;
 
   struct Version {
-    std::string stamp;          // of the directory when last read; empty: never
-    ModelHandle handle;         // null if not loaded
-    absl::Status problem;       // why the last load failed
-    bool is_loading = false;    // a load was started and has not ended
-    absl::Status doubt;         // why a first load failed, until that counts
-    std::string doubted_stamp;  // of the directory at that load
-    uint64_t doubt_number = 0;  // of all first failures of the model, from 1
-    // When a load that failed for want of memory, time or a working device is
-    // tried again, though the directory has not changed, and the pause before.
+    std::string stamp;        // of the directory when last read; empty: never
+    ModelHandle handle;       // null if not loaded
+    absl::Status problem;     // why the last load failed
+    bool is_loading = false;  // a load was started and has not ended
+    // Which of all first failures of the model its last one is, from 1; 0 if
+    // its last load has succeeded or failed twice.
+    uint64_t doubt = 0;
+    // When a load that failed for want of memory, time, a working device or the
+    // version itself is tried again, though the directory has not changed, and
+    // the pause before.
     std::chrono::steady_clock::time_point retry = {};
     std::chrono::seconds pause{0};
     bool is_held = false;      // by Load()
@@ -180,7 +181,7 @@ class ModelVersions {
   std::optional<uint64_t> default_version_;
   Problems problems_;  // except those of versions_
   int loads_ended_ = 0;
-  uint64_t doubts_ = 0;
+  uint64_t doubts_ = 0;  // first failures of loads
 };
 
 }  // namespace lmserve

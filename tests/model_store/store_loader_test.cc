@@ -205,6 +205,26 @@ TEST_F(StoreLoaderTest, AScanFromBeforeAFailureDoesNotConfirmIt) {
   EXPECT_THAT(Refused(), IsEmpty());
 }
 
+// The store can be away for just as long as a load needs to fail.
+TEST_F(StoreLoaderTest, AVersionIsLoadedWhenTheStoreIsBack) {
+  PublishStable(1);
+  ASSERT_TRUE(Sweep().ok());
+  PublishStable(2);
+  const std::string away = directory_.File("away");
+  bool is_first = true;
+  before_load_ = [&] {
+    if (std::exchange(is_first, false)) std::filesystem::rename(store_, away);
+  };
+  loader_.BeginSweep(false);
+  while (is_first) RunNext();
+  EXPECT_EQ(Stable(), 1u);
+  before_load_ = [] {};
+  std::filesystem::rename(away, store_);
+  RunAll();
+  EXPECT_EQ(Stable(), 2u);
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
 // A version that someone copies changes all the time. It must not be loaded
 // again and again until the next look at the store.
 TEST_F(StoreLoaderTest, AVersionThatChangesIsNotLoadedWithoutEnd) {
