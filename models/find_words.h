@@ -2,12 +2,40 @@
 #ifndef LMSERVE_MODELS_FIND_WORDS_H_
 #define LMSERVE_MODELS_FIND_WORDS_H_
 
+#include <array>
+#include <cstddef>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
+
+// Finds words in a vocabulary, several at once, and appends their ids. Words
+// that the vocabulary does not have become <unk>. Not thread-safe.
+class WordFinder {
+ public:
+  // The vocabulary and the ids must outlive the finder.
+  WordFinder(const Vocabulary& vocabulary, std::vector<WordId>* ids)
+      : vocabulary_(vocabulary), ids_(*ids) {}
+  WordFinder(const WordFinder&) = delete;
+  WordFinder& operator=(const WordFinder&) = delete;
+
+  // The word must stay as it is until Finish().
+  void Add(absl::string_view word) {
+    if (count_ == words_.size()) Finish();
+    words_[count_++] = word;
+  }
+
+  // Appends the ids of the words that were added since the last call.
+  void Finish();
+
+ private:
+  const Vocabulary& vocabulary_;
+  std::vector<WordId>& ids_;
+  std::array<absl::string_view, 64> words_;
+  size_t count_ = 0;
+};
 
 // Returns the ids of the words of a text, which is split as by ForEachWord().
 // Words that the vocabulary does not have become <unk>. Thread-safe.

@@ -15,6 +15,8 @@
 namespace lmserve {
 namespace {
 
+constexpr uint64_t kMaxTextBytes = uint64_t{1} << 40;
+
 absl::Status LineError(size_t line, absl::string_view problem) {
   return absl::InvalidArgumentError(
       absl::StrCat("vocabulary line ", line, ": ", problem));
@@ -43,7 +45,16 @@ absl::Status CheckWord(absl::string_view word, size_t line) {
 absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
   Vocabulary vocabulary;
   vocabulary.text_ = std::make_unique<const std::string>(std::move(text));
-  absl::string_view rest = *vocabulary.text_;
+  const absl::string_view all = *vocabulary.text_;
+  if (all.size() >= kMaxTextBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("vocabulary: expected less than ", kMaxTextBytes,
+                     " bytes, found ", all.size()));
+  }
+  const size_t lines = std::count(all.begin(), all.end(), '\n');
+  vocabulary.words_.reserve(lines);
+  vocabulary.index_ = WordIndex(lines);
+  absl::string_view rest = all;
   while (!rest.empty()) {
     const size_t line = vocabulary.words_.size() + 1;
     const size_t end = rest.find('\n');
@@ -59,7 +70,8 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
       return LineError(line, "too many words for 32-bit ids");
     }
     const WordId id = static_cast<WordId>(vocabulary.words_.size());
-    if (!vocabulary.ids_.emplace(word, id).second) {
+    if (!vocabulary.index_.Insert(all, word.data() - all.data(), word.size(),
+                                  id)) {
       return LineError(line, absl::StrCat("duplicate word ", Quote(word)));
     }
     vocabulary.words_.push_back(word);
@@ -71,9 +83,9 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
           absl::StrCat("vocabulary: the marker ", marker, " is missing"));
     }
   }
-  vocabulary.unknown_ = vocabulary.ids_.at(kUnknownWord);
-  vocabulary.begin_sentence_ = vocabulary.ids_.at(kBeginSentence);
-  vocabulary.end_sentence_ = vocabulary.ids_.at(kEndSentence);
+  vocabulary.unknown_ = vocabulary.Find(kUnknownWord);
+  vocabulary.begin_sentence_ = vocabulary.Find(kBeginSentence);
+  vocabulary.end_sentence_ = vocabulary.Find(kEndSentence);
   return vocabulary;
 }
 
@@ -90,8 +102,14 @@ absl::StatusOr<Vocabulary> Vocabulary::Create(
 }
 
 WordId Vocabulary::Find(absl::string_view word) const {
-  const auto found = ids_.find(word);
-  return found == ids_.end() ? unknown_ : found->second;
+  const uint32_t found = index_.Find(*text_, word);
+  return found == WordIndex::kNotFound ? unknown_ : found;
+}
+
+void Vocabulary::FindAll(absl::Span<const absl::string_view> words,
+                         WordId* ids) const {
+  index_.FindAll(*text_, words, ids);
+  std::replace(ids, ids + words.size(), WordId{WordIndex::kNotFound}, unknown_);
 }
 
 absl::Status CheckSameWords(const Vocabulary& expected,

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "models/word_index.h"
 
 namespace lmserve {
 
@@ -53,7 +53,12 @@ class Vocabulary {
   // Returns the id of a word, or unknown() if the vocabulary does not have it.
   WordId Find(absl::string_view word) const;
 
-  bool Contains(absl::string_view word) const { return ids_.contains(word); }
+  // Sets ids[i] to Find(words[i]), faster than Find() for each.
+  void FindAll(absl::Span<const absl::string_view> words, WordId* ids) const;
+
+  bool Contains(absl::string_view word) const {
+    return index_.Find(*text_, word) != WordIndex::kNotFound;
+  }
 
   // REQUIRES: id < size(). The view lives as long as the vocabulary.
   absl::string_view word(WordId id) const { return words_[id]; }
@@ -68,11 +73,11 @@ class Vocabulary {
  private:
   Vocabulary() = default;
 
-  // The words and ids below are views of this string. It is on the heap so that
-  // they stay valid when the vocabulary is moved.
+  // The words below are views of this string. It is on the heap so that they
+  // stay valid when the vocabulary is moved.
   std::unique_ptr<const std::string> text_;
   std::vector<absl::string_view> words_;
-  absl::flat_hash_map<absl::string_view, WordId> ids_;
+  WordIndex index_;
   WordId unknown_ = 0;
   WordId begin_sentence_ = 0;
   WordId end_sentence_ = 0;

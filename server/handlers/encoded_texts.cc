@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "models/find_words.h"
 #include "models/text.h"
 #include "server/call/status.h"
 
@@ -109,11 +110,11 @@ absl::Status EncodedTexts::CheckLength(size_t words) const {
 
 absl::Status EncodedTexts::AddText(absl::string_view text) {
   size_t count = 0;
+  WordFinder finder(vocabulary_, &words_);
   ForEachWord(text, [&](absl::string_view word) {
-    if (count++ < limits_.words_per_text) {
-      words_.push_back(vocabulary_.Find(word));
-    }
+    if (count++ < limits_.words_per_text) finder.Add(word);
   });
+  finder.Finish();
   return CheckLength(count);
 }
 

@@ -36,9 +36,9 @@ absl::Status SentenceReader::Add(absl::string_view line, SentenceBatch* batch) {
     ++blank_lines_;
     if (form_ == TextForm::kSentences) return absl::OkStatus();
   }
-  for (absl::string_view word : sentence_) {
-    batch->words.push_back(vocabulary_.Find(word));
-  }
+  const size_t before = batch->words.size();
+  batch->words.resize(before + sentence_.size());
+  vocabulary_.FindAll(sentence_, batch->words.data() + before);
   batch->words.push_back(vocabulary_.end_sentence());
   batch->ends.push_back(batch->words.size());
   tokens_ += sentence_.size() + 1;
