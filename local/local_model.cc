@@ -10,6 +10,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "local/label_texts.h"
 #include "local/score_texts.h"
 #include "model_store/load_version.h"
 #include "model_store/private_memory.h"
@@ -363,6 +364,42 @@ absl::StatusOr<std::vector<LocalRank>> LocalModel::Rerank(
       ranks.begin(), ranks.end(),
       [](const LocalRank& a, const LocalRank& b) { return a.score > b.score; });
   return ranks;
+}
+
+size_t LocalModel::dimensions() const {
+  const SentenceEncoder* encoder = model().sentence_encoder();
+  return encoder == nullptr ? 0 : encoder->dimensions();
+}
+
+absl::StatusOr<std::vector<float>> LocalModel::Embed(
+    absl::Span<const absl::string_view> texts,
+    const LocalEmbedOptions& options) const {
+  const SentenceEncoder* encoder = model().sentence_encoder();
+  if (encoder == nullptr) return CannotDo("embed texts");
+  return EmbedTexts(*encoder, texts, options);
+}
+
+absl::Span<const std::string> LocalModel::labels() const {
+  switch (model().kind()) {
+    case ModelKind::kTagger:
+      return model().tagger()->labels();
+    case ModelKind::kClassifier:
+      return model().classifier()->labels();
+    default:
+      return {};
+  }
+}
+
+absl::StatusOr<std::vector<std::vector<size_t>>> LocalModel::Tag(
+    absl::Span<const absl::string_view> sentences) const {
+  if (model().tagger() == nullptr) return CannotDo("tag sentences");
+  return TagTexts(*model().tagger(), sentences);
+}
+
+absl::StatusOr<std::vector<float>> LocalModel::Classify(
+    absl::Span<const absl::string_view> texts) const {
+  if (model().classifier() == nullptr) return CannotDo("classify texts");
+  return ClassifyTexts(*model().classifier(), texts);
 }
 
 }  // namespace lmserve

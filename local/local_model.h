@@ -16,6 +16,7 @@
 #include "models/language_model.h"
 #include "models/search/beam_search.h"
 #include "models/search/sampler.h"
+#include "models/sentence_encoder.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
@@ -75,6 +76,12 @@ struct LocalText {
 struct LocalRank {
   size_t index;  // in the list
   double score;  // NormalizedLogProb() of its words and </s>
+};
+
+// How texts are represented by vectors.
+struct LocalEmbedOptions {
+  Pooling pooling = Pooling::kMean;
+  bool normalize = false;  // to the Euclidean norm 1
 };
 
 // A model in the memory of this process: a version of a store, or an n-gram
@@ -176,6 +183,28 @@ class LocalModel {
   absl::StatusOr<std::vector<LocalRank>> Rerank(
       absl::Span<const absl::string_view> candidates, double alpha = 0,
       const LocalScoreOptions& score = {}) const;
+
+  // The number of values of a vector of Embed(); 0 if the model has none.
+  size_t dimensions() const;
+
+  // Represents texts, for a translation model sources, by vectors: returns a
+  // row-major matrix of shape (texts, dimensions). Only for recurrent networks.
+  absl::StatusOr<std::vector<float>> Embed(
+      absl::Span<const absl::string_view> texts,
+      const LocalEmbedOptions& options = {}) const;
+
+  // The names of the labels of a tagger or classifier; empty for other models.
+  absl::Span<const std::string> labels() const;
+
+  // Labels the words of sentences: returns for each sentence the places of its
+  // words' labels in labels(). Only for taggers.
+  absl::StatusOr<std::vector<std::vector<size_t>>> Tag(
+      absl::Span<const absl::string_view> sentences) const;
+
+  // Returns ln P(label | text), a row-major matrix of shape (texts, labels).
+  // Only for classifiers.
+  absl::StatusOr<std::vector<float>> Classify(
+      absl::Span<const absl::string_view> texts) const;
 
  private:
   struct Content;

@@ -2,6 +2,7 @@
 #ifndef LMSERVE_MODELS_SENTENCE_ENCODER_H_
 #define LMSERVE_MODELS_SENTENCE_ENCODER_H_
 
+#include <cmath>
 #include <cstddef>
 
 #include "absl/types/span.h"
@@ -47,6 +48,16 @@ class SentenceEncoder {
   virtual void Encode(absl::Span<const Sentence> batch,
                       Pooling pooling) const = 0;
 };
+
+// Divides a vector by its Euclidean norm, unless that is 0. The sum of squares
+// is in double, so that it neither overflows nor vanishes.
+inline void ScaleToNormOne(absl::Span<float> vector) {
+  double squares = 0;
+  for (float value : vector) squares += double{value} * value;
+  if (squares == 0) return;
+  const double norm = std::sqrt(squares);
+  for (float& value : vector) value = static_cast<float>(value / norm);
+}
 
 }  // namespace lmserve
 

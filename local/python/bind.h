@@ -6,8 +6,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/strings/string_view.h"
 #include "local/local_model.h"
+#include "models/vocabulary.h"
 
 namespace lmserve::python {
 
@@ -29,10 +32,22 @@ struct ModelObject {
   std::shared_ptr<const LocalModel> Use() const;
 };
 
+// Return words as str.
+nanobind::str ToStr(absl::string_view text);
+nanobind::list WordsOf(const Vocabulary& vocabulary,
+                       const std::vector<WordId>& ids);
+
 // Add the classes of the package to the extension module.
 void BindState(nanobind::module_& module);
 void BindModel(nanobind::module_& module);
 void BindKenlm(nanobind::module_& module);
+
+// Add methods to the class Model: those that score, rerank, embed and label
+// texts; those by which a decoder reads words in states; and those that
+// generate texts.
+void BindTexts(nanobind::class_<ModelObject>& model);
+void BindDecoding(nanobind::class_<ModelObject>& model);
+void BindGeneration(nanobind::class_<ModelObject>& model);
 
 }  // namespace lmserve::python
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "local/python/kenlm_model.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -8,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "models/find_words.h"
 
 namespace lmserve::python {
 namespace {
@@ -126,12 +128,10 @@ absl::StatusOr<FullScore> KenlmModel::Read(const State& in, WordId word,
 
 bool KenlmModel::Split(absl::string_view text,
                        std::vector<WordId>* words) const {
-  bool has_begin = false;
-  ForEachKenlmWord(text, [&](absl::string_view word) {
-    words->push_back(Find(word));
-    has_begin |= words->back() == begin_;
-  });
-  return has_begin;
+  WordFinder finder(reader_->vocabulary(), words);
+  ForEachKenlmWord(text, [&](absl::string_view word) { finder.Add(word); });
+  finder.Finish();
+  return std::find(words->begin(), words->end(), begin_) != words->end();
 }
 
 absl::StatusOr<std::vector<FullScore>> KenlmModel::ReadText(

@@ -28,20 +28,23 @@ absl::string_view BytesOrText(nb::handle object) {
   throw nb::python_error();
 }
 
-std::vector<std::string> TextsOf(nb::handle iterable) {
+Texts::Texts(nb::handle iterable) {
   if (PyUnicode_Check(iterable.ptr())) {
     PyErr_SetString(PyExc_TypeError, "expected a sequence of str, found a str");
     throw nb::python_error();
   }
-  std::vector<std::string> texts;
-  for (nb::handle text : nb::iter(iterable)) {
-    texts.emplace_back(TextOf(text));
-  }
-  return texts;
+  // Nobody else can change a tuple.
+  objects_ = nb::steal(PySequence_Tuple(iterable.ptr()));
+  if (!objects_.is_valid()) throw nb::python_error();
+  views_.reserve(PyTuple_GET_SIZE(objects_.ptr()));
+  for (nb::handle text : nb::iter(objects_)) views_.push_back(TextOf(text));
 }
 
-std::vector<absl::string_view> ViewsOf(const std::vector<std::string>& texts) {
-  return {texts.begin(), texts.end()};
+Texts Texts::Of(nb::handle text) {
+  Texts texts;
+  texts.views_.push_back(TextOf(text));
+  texts.objects_ = nb::borrow(text);
+  return texts;
 }
 
 std::string PathOf(nb::handle path) {

@@ -4,10 +4,12 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace lmserve::python {
 
@@ -17,11 +19,23 @@ namespace lmserve::python {
 absl::string_view TextOf(nanobind::handle object);
 absl::string_view BytesOrText(nanobind::handle object);
 
-// Returns copies of the strs of an iterable other than a str.
-std::vector<std::string> TextsOf(nanobind::handle iterable);
+// The strs of an iterable. Owns references to them, so the views stay valid
+// without the GIL, which must be held for the construction and destruction.
+class Texts {
+ public:
+  Texts() = default;
+  // Raises TypeError for a str, and for an item that is none.
+  explicit Texts(nanobind::handle iterable);
+  // One str.
+  static Texts Of(nanobind::handle text);
 
-// Views of strings, which must outlive them.
-std::vector<absl::string_view> ViewsOf(const std::vector<std::string>& texts);
+  absl::Span<const absl::string_view> views() const { return views_; }
+  size_t size() const { return views_.size(); }
+
+ private:
+  nanobind::object objects_;
+  std::vector<absl::string_view> views_;
+};
 
 // Returns the path of a str, bytes or os.PathLike object.
 std::string PathOf(nanobind::handle path);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/handlers/embed.h"
 
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -33,16 +32,6 @@ absl::StatusOr<Pooling> FromMessage(int pooling) {
                        "found ",
                        pooling));
   }
-}
-
-// Divides a vector by its norm, unless it is zero. The sum of squares is in
-// double, so that it neither overflows nor vanishes.
-void Normalize(absl::Span<float> vector) {
-  double squares = 0;
-  for (float value : vector) squares += double{value} * value;
-  if (squares == 0) return;
-  const double norm = std::sqrt(squares);
-  for (float& value : vector) value = static_cast<float>(value / norm);
 }
 
 }  // namespace
@@ -97,7 +86,7 @@ Task<absl::Status> HandleEmbed(const ServingContext& serving, Call& call,
   if (!status.ok()) co_return status;
   if (request.normalize()) {
     for (const SentenceEncoder::Sentence& sentence : sentences) {
-      Normalize(sentence.vector);
+      ScaleToNormOne(sentence.vector);
     }
   }
   co_return absl::OkStatus();

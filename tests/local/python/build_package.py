@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the wheel of lmserve-local and installs it in an environment.
 
-    build_package.py SOURCE CACHE
+    build_package.py SOURCE CACHE [DEFINITION...]
 
-CACHE/wheels has the wheel, CACHE/installed the environment, whose other packages
+A definition is NAME=VALUE, of CMake. CACHE/wheels has the wheel, CACHE/installed the environment, whose other packages
 are those of the interpreter. Exits with 77 if PyPI does not give what the build
 needs.
 """
@@ -25,13 +25,16 @@ def run(*command):
 
 
 def main():
-  source, cache = map(pathlib.Path, sys.argv[1:])
+  source, cache = map(pathlib.Path, sys.argv[1:3])
+  settings = [f"build-dir={cache / 'build'}"]
+  settings += [f"cmake.define.{definition}" for definition in sys.argv[3:]]
   python = pypi.install(cache / "build_environment", *BUILD)
   wheels = cache / "wheels"
   shutil.rmtree(wheels, ignore_errors=True)
   run(python, "-m", "pip", "--disable-pip-version-check", "wheel", "-q",
       "--no-build-isolation", "--no-deps", "--wheel-dir", wheels,
-      "--config-settings", f"build-dir={cache / 'build'}", source / "local" / "python")
+      *(f"--config-settings={setting}" for setting in settings),
+      source / "local" / "python")
   wheel, = wheels.glob("*.whl")
   environment = cache / "installed"
   run(sys.executable, "-m", "venv", "--clear", "--system-site-packages",

@@ -107,18 +107,46 @@ def run(*command, text=None):
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
-  """A store with an n-gram model, ngram, and networks, lstm and window."""
+  """A store with an n-gram model and networks, named after their families.
+
+  The network lstm is recurrent. The tagger has learned whether a word has the
+  letter a, and the classifier whether a sentence has the word "is".
+  """
   if not (PROGRAMS / "lm_trainer").exists():
     pytest.skip(f"no lm_trainer in {PROGRAMS}")
   path = tmp_path_factory.mktemp("models") / "store"
   trainer = PROGRAMS / "lm_trainer"
   corpus = path.parent / "corpus.txt"
-  corpus.write_text(run(trainer, "demo-corpus", "--sentences", "400"),
-                    encoding="utf-8")
+  text = run(trainer, "demo-corpus", "--sentences", "400")
+  corpus.write_text(text, encoding="utf-8")
   run(trainer, "ngram", "--corpus", corpus, "--store", path, "--model", "ngram")
-  network = ("--corpus", corpus, "--valid", corpus, "--store", path, "--epochs",
-             "1", "--threads", "1", "--embedding", "8")
+  network = ("--store", path, "--threads", "1", "--embedding", "8")
+  small = ("--corpus", corpus, "--valid", corpus, "--epochs", "1", *network)
   run(trainer, "recurrent", "--cell", "lstm", "--layers", "1", "--units", "16",
-      "--model", "lstm", *network)
-  run(trainer, "window", "--hidden", "16", "--model", "window", *network)
+      "--model", "lstm", *small)
+  run(trainer, "window", "--hidden", "16", "--model", "window", *small)
+  sentences = [line.split() for line in text.splitlines()]
+  words = path.parent / "words.txt"
+  words.write_text("\n\n".join(
+      "\n".join(f"{word} {label_of(word)}" for word in sentence)
+      for sentence in sentences), encoding="utf-8")
+  labeled = path.parent / "labeled.txt"
+  labeled.write_text("\n".join(
+      f"{kind_of(sentence)}\t{' '.join(sentence)}" for sentence in sentences),
+                     encoding="utf-8")
+  run(trainer, "tagger", "--format", "columns", "--corpus", words, "--valid",
+      words, "--model", "tagger", "--epochs", "20", "--units", "16",
+      "--character-units", "0", *network)
+  run(trainer, "classifier", "--corpus", labeled, "--valid", labeled, "--model",
+      "classifier", "--epochs", "20", "--units", "16", *network)
   return str(path)
+
+
+def label_of(word):
+  """The label of a word that the tagger of `store` has learned."""
+  return "A" if "a" in word else "other"
+
+
+def kind_of(words):
+  """The label of a sentence that the classifier of `store` has learned."""
+  return "is" if "is" in words else "other"
