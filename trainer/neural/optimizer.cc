@@ -87,12 +87,15 @@ void Optimizer::StepAdam(const Rate& rate, const float* gradients, size_t begin,
   const auto factor = static_cast<float>(rate.gradient_factor);
   const auto b1 = static_cast<float>(kBeta1);
   const auto b2 = static_cast<float>(kBeta2);
+  // 1 - b2 would differ from 1 - kBeta2 by 1e-5 of it.
+  const auto c1 = static_cast<float>(1 - kBeta1);
+  const auto c2 = static_cast<float>(1 - kBeta2);
   float* mean = moments_[0].data();
   float* square = moments_[1].data();
   for (size_t i = begin; i < end; ++i) {
     const float g = factor * gradients[i];
-    mean[i] = b1 * mean[i] + (1 - b1) * g;
-    square[i] = b2 * square[i] + (1 - b2) * g * g;
+    mean[i] = b1 * mean[i] + c1 * g;
+    square[i] = b2 * square[i] + c2 * g * g;
     values[i] -= scale1 * mean[i] / (std::sqrt(scale2 * square[i]) + kEpsilon);
   }
 }

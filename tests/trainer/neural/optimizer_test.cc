@@ -100,6 +100,16 @@ class NaiveAdam {
   std::vector<double> mean_, square_;
 };
 
+TEST(OptimizerTest, AdamMeansByHand) {
+  const ParameterLayout layout = MakeLayout();
+  Optimizer optimizer(OptimizerKind::kAdam, 0, layout);
+  Floats values = kValues;
+  optimizer.Step({0.1, 1, 1}, kGradients.data(), 0, values.size(),
+                 values.data());
+  EXPECT_FLOAT_EQ(optimizer.moments()[0][0], 0.1 * 0.5);
+  EXPECT_FLOAT_EQ(optimizer.moments()[1][0], 0.001 * 0.5 * 0.5);
+}
+
 TEST(OptimizerTest, AdamByEquations) {
   const ParameterLayout layout = MakeLayout();
   for (double decay : {0.0, 0.3}) {
