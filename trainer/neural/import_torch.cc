@@ -328,6 +328,17 @@ absl::StatusOr<WordId> StartOf(const Vocabulary& vocabulary, bool has_begin,
       "expected the word ", Quoted(start), " that starts a text, found none"));
 }
 
+// Whether the module gives <s> the probability 0, by a bias that no state can
+// make up for.
+bool ExcludesBegin(const TorchModel& model) {
+  constexpr float kExcluded = -1e6f;
+  const absl::StatusOr<TensorFile> file = TensorFile::Parse(model.weights);
+  if (!file.ok()) return false;
+  const absl::StatusOr<std::vector<float>> bias = file->GetFloats(
+      std::string(kOutputBiasTensor), {model.vocabulary.size()});
+  return bias.ok() && (*bias)[model.vocabulary.begin_sentence()] <= kExcluded;
+}
+
 absl::StatusOr<TorchModel> ImportTensors(absl::string_view bytes,
                                          Vocabulary vocabulary,
                                          size_t word_count, WordId start,
@@ -375,7 +386,7 @@ absl::StatusOr<TorchModel> ImportTorch(absl::string_view bytes,
   absl::StatusOr<TorchModel> model =
       ImportTensors(bytes, *std::move(vocabulary), word_count, *start, options);
   if (!model.ok()) return In(file, model.status());
-  if (has_begin) {
+  if (has_begin && !ExcludesBegin(*model)) {
     model->warnings.push_back(absl::StrCat(
         vocabulary_file,
         ": the probability that the module gives to <s> is "

@@ -49,7 +49,7 @@ struct TorchModel {
 // - the word <s>, which gets the embedding of TorchOptions::start, because such
 //   a model starts a text as if it followed another one. A module that has the
 //   word <s> gives it a probability, which the imported model gives to the
-//   other words: a warning.
+//   other words: a warning, unless its bias is so low (-1e6) that it is 0.
 // An LSTM with projections (proj_size), whose output is h = W_hr m with m = o
 // tanh(c), becomes the same function without: every matrix W that reads h
 // becomes W W_hr, and reads m.

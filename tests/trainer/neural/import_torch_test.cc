@@ -55,6 +55,9 @@ class StateDict {
     }
     tensors_[name] = {std::move(shape), std::move(values)};
   }
+  void SetNumber(const std::string& name, size_t i, float value) {
+    tensors_[name].second[i] = value;
+  }
   void SetZero(const std::string& name) {
     for (float& value : tensors_[name].second) value = 0;
   }
@@ -180,6 +183,16 @@ TEST(ImportTorch, BeginOfSentenceInTheVocabularyIsAWarning) {
   ASSERT_TRUE(model.ok()) << model.status();
   ASSERT_EQ(model->warnings.size(), 1u);
   EXPECT_THAT(model->warnings[0], HasSubstr("v.txt: the probability that"));
+}
+
+TEST(ImportTorch, BeginOfSentenceOfProbabilityZeroIsNoWarning) {
+  Words words = TestWords();
+  words[2] = "<s>";
+  StateDict dict, never;
+  never.SetNumber("decoder.bias", 2, -1e9f);
+  EXPECT_TRUE(ImportTorch(never.Bytes(), words, {})->warnings.empty());
+  EXPECT_EQ(LogProb(ImportTorch(never.Bytes(), words, {}), {"the", "cat"}),
+            LogProb(ImportTorch(dict.Bytes(), words, {}), {"the", "cat"}));
 }
 
 TEST(ImportTorch, ErrorsNameTheirFile) {
