@@ -7,16 +7,19 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "models/vocabulary.h"
 
 namespace lmserve {
 
 // Finds words in a vocabulary, several at once, and appends their ids. Words
-// that the vocabulary does not have become <unk>. Not thread-safe.
+// that the vocabulary does not have become <unk>. `Ids` is a vector of WordIds.
+// Not thread-safe.
+template <typename Ids>
 class WordFinder {
  public:
   // The vocabulary and the ids must outlive the finder.
-  WordFinder(const Vocabulary& vocabulary, std::vector<WordId>* ids)
+  WordFinder(const Vocabulary& vocabulary, Ids* ids)
       : vocabulary_(vocabulary), ids_(*ids) {}
   WordFinder(const WordFinder&) = delete;
   WordFinder& operator=(const WordFinder&) = delete;
@@ -28,11 +31,17 @@ class WordFinder {
   }
 
   // Appends the ids of the words that were added since the last call.
-  void Finish();
+  void Finish() {
+    const size_t before = ids_.size();
+    ids_.resize(before + count_);
+    vocabulary_.FindAll(absl::MakeConstSpan(words_).first(count_),
+                        ids_.data() + before);
+    count_ = 0;
+  }
 
  private:
   const Vocabulary& vocabulary_;
-  std::vector<WordId>& ids_;
+  Ids& ids_;
   std::array<absl::string_view, 64> words_;
   size_t count_ = 0;
 };
