@@ -431,7 +431,7 @@ absl::StatusOr<lm::v1::ListModelsResponse> Client::ListModels(
     all.MergeFrom(*page);
     // A page without entries would never end.
     const bool is_empty = page->models().empty() && page->refused().empty() &&
-                          page->loading().empty();
+                          page->incomplete().empty() && page->loading().empty();
     if (page->next_page_token().empty() || is_empty) break;
     request.set_page_token(page->next_page_token());
   }

@@ -23,7 +23,7 @@ absl::StatusOr<std::string> ChooseModel(const Client& client,
   if (names.empty()) {
     return absl::FailedPreconditionError(
         "the server serves no model; lm_client models lists the versions that "
-        "it refused or is loading");
+        "it refused, is loading or waits for");
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--model is required because the server has ", names.size(),

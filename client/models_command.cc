@@ -16,10 +16,10 @@
 namespace lmserve {
 namespace {
 
-// The most bytes of the reason of a refusal that are printed.
+// The most bytes of a reason that are printed.
 constexpr size_t kReasonBytes = 4096;
 
-// Returns what could not be loaded: a version, the directory or the aliases of
+// Returns what is not loaded: a version, the directory or the aliases of
 // a model, or the store.
 std::string NameOf(const lm::v1::RefusedVersion& refused) {
   const std::string name = Printable(refused.name());
@@ -44,10 +44,14 @@ void Print(const lm::v1::ListModelsResponse& response) {
     std::cout << "loading " << Printable(loading.name()) << "@"
               << loading.version() << "\n";
   }
-  for (const lm::v1::RefusedVersion& refused : response.refused()) {
-    std::cout << "refused " << NameOf(refused) << ": "
-              << Printable(refused.reason(), kReasonBytes) << "\n";
-  }
+  const auto print = [](const auto& versions, absl::string_view what) {
+    for (const lm::v1::RefusedVersion& version : versions) {
+      std::cout << what << " " << NameOf(version) << ": "
+                << Printable(version.reason(), kReasonBytes) << "\n";
+    }
+  };
+  print(response.incomplete(), "incomplete");
+  print(response.refused(), "refused");
 }
 
 nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
@@ -73,16 +77,22 @@ nlohmann::ordered_json ToJson(const lm::v1::ModelInfo& model) {
       {"load_seconds", model.load_seconds()}};
 }
 
+nlohmann::ordered_json ToJson(
+    const google::protobuf::RepeatedPtrField<lm::v1::RefusedVersion>&
+        versions) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (const lm::v1::RefusedVersion& version : versions) {
+    json.push_back({{"name", version.name()},
+                    {"version", version.version()},
+                    {"reason", version.reason()}});
+  }
+  return json;
+}
+
 void PrintJson(const lm::v1::ListModelsResponse& response) {
   nlohmann::ordered_json models = nlohmann::ordered_json::array();
   for (const lm::v1::ModelInfo& model : response.models()) {
     models.push_back(ToJson(model));
-  }
-  nlohmann::ordered_json refused = nlohmann::ordered_json::array();
-  for (const lm::v1::RefusedVersion& version : response.refused()) {
-    refused.push_back({{"name", version.name()},
-                       {"version", version.version()},
-                       {"reason", version.reason()}});
   }
   nlohmann::ordered_json loading = nlohmann::ordered_json::array();
   for (const lm::v1::ModelVersion& version : response.loading()) {
@@ -90,7 +100,10 @@ void PrintJson(const lm::v1::ListModelsResponse& response) {
         {{"name", version.name()}, {"version", version.version()}});
   }
   const nlohmann::ordered_json json = {
-      {"models", models}, {"refused", refused}, {"loading", loading}};
+      {"models", models},
+      {"refused", ToJson(response.refused())},
+      {"loading", loading},
+      {"incomplete", ToJson(response.incomplete())}};
   std::cout << DumpJson(json) << "\n";
 }
 
@@ -107,7 +120,8 @@ void AddModelsCommand(cli::App& app, CommandFunction* run) {
   cli::App& command =
       *app.add_subcommand("models",
                           "List the models of the server, the versions that it "
-                          "refused to load, and those it is loading.\n"
+                          "refused to load, those it is loading, and those "
+                          "that someone is still copying to its store.\n"
                           "  lm_client models");
   command.callback([=] { *run = RunModels; });
 }

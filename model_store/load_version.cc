@@ -12,8 +12,12 @@ absl::StatusOr<ModelHandle> LoadVersion(const std::string& store,
                                         bool map_files) {
   const absl::StatusOr<uint64_t> version = FindVersion(store, spec);
   if (!version.ok()) return version.status();
-  return LoadModel(store, ParseModelName(spec)->name, *version,
-                   {.follow_links = true, .map_files = map_files});
+  absl::StatusOr<ModelHandle> handle =
+      LoadModel(store, ParseModelName(spec)->name, *version,
+                {.follow_links = true, .map_files = map_files});
+  if (!IsIncomplete(handle.status())) return handle;
+  // Without the payload, which status.ToString() would show.
+  return absl::Status(handle.status().code(), handle.status().message());
 }
 
 absl::StatusOr<ModelHandle> LoadModelVersion(const std::string& store,

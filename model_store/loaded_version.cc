@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "model_store/manifest.h"
@@ -26,6 +27,14 @@ absl::Status Broken(absl::string_view file, absl::string_view what) {
   return absl::DataLossError(absl::StrCat("file '", file, "': ", what));
 }
 
+// A payload of errors that IsIncomplete() knows.
+constexpr char kIncomplete[] = "lmserve/incomplete";
+
+absl::Status Incomplete(absl::Status error) {
+  error.SetPayload(kIncomplete, absl::Cord());
+  return error;
+}
+
 template <typename Value>
 absl::Status Differs(absl::string_view file, absl::string_view field,
                      const Value& expected, const Value& found) {
@@ -36,6 +45,9 @@ absl::Status Differs(absl::string_view file, absl::string_view field,
 // Adds the name of a file to an error of reading it. That the file does not
 // exist is damage, because the manifest names it.
 absl::Status CannotRead(absl::string_view file, const absl::Status& status) {
+  if (absl::IsNotFound(status)) {
+    return Incomplete(Broken(file, status.message()));
+  }
   if (!absl::IsUnavailable(status) && !absl::IsResourceExhausted(status)) {
     return Broken(file, status.message());
   }
@@ -147,10 +159,28 @@ class VersionLoader {
         ReadStoredFile(absl::StrCat(directory_, "/", kManifestFile),
                        kMaxSmallFileSize, links_);
     if (!json.ok()) return CannotRead(kManifestFile, json.status());
-    return ParseManifest(json->bytes());
+    absl::StatusOr<lm::v1::Manifest> manifest = ParseManifest(json->bytes());
+    if (!json->bytes().empty()) return manifest;
+    return Incomplete(manifest.status());
+  }
+
+  // Opens a file, if it has the size of the manifest.
+  absl::StatusOr<StoredFile> OpenFile(const lm::v1::ModelFile& expected) const {
+    absl::StatusOr<StoredFile> file = StoredFile::Open(
+        absl::StrCat(directory_, "/", expected.name()), links_);
+    if (!file.ok()) return CannotRead(expected.name(), file.status());
+    if (file->size() == expected.size()) return file;
+    absl::Status error =
+        Differs(expected.name(), "size", expected.size(), file->size());
+    return file->size() < expected.size() ? Incomplete(std::move(error))
+                                          : error;
   }
 
   absl::Status ReadFiles(const lm::v1::Manifest& manifest) {
+    for (const lm::v1::ModelFile& entry : manifest.files()) {
+      absl::Status status = OpenFile(entry).status();
+      if (!status.ok()) return status;
+    }
     for (const lm::v1::ModelFile& entry : manifest.files()) {
       absl::StatusOr<LoadedVersion::FileBytes> file = ReadVerified(entry);
       if (!file.ok()) return file.status();
@@ -162,12 +192,8 @@ class VersionLoader {
   // Reads a file and checks that it has the size and SHA-256 of the manifest.
   absl::StatusOr<LoadedVersion::FileBytes> ReadVerified(
       const lm::v1::ModelFile& expected) const {
-    const absl::StatusOr<StoredFile> file = StoredFile::Open(
-        absl::StrCat(directory_, "/", expected.name()), links_);
-    if (!file.ok()) return CannotRead(expected.name(), file.status());
-    if (file->size() != expected.size()) {
-      return Differs(expected.name(), "size", expected.size(), file->size());
-    }
+    const absl::StatusOr<StoredFile> file = OpenFile(expected);
+    if (!file.ok()) return file.status();
     if (IsSmall(expected.name()) && file->size() > kMaxSmallFileSize) {
       return Differs(expected.name(), "size",
                      absl::StrCat("at most ", kMaxSmallFileSize),
@@ -236,6 +262,10 @@ absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
     return absl::InternalError(
         absl::StrCat("loading failed: ", absl::string_view(error.what())));
   }
+}
+
+bool IsIncomplete(const absl::Status& error) {
+  return error.GetPayload(kIncomplete).has_value();
 }
 
 }  // namespace lmserve

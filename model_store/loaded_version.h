@@ -111,10 +111,16 @@ using ModelHandle = std::shared_ptr<const LoadedVersion>;
 // NOT_FOUND if the version does not exist; DATA_LOSS, with file, offset,
 // expected and found, if a check fails; UNAVAILABLE if a file cannot be read;
 // RESOURCE_EXHAUSTED if memory does not suffice; the error of `options.check`.
-// Thread-safe.
+// IsIncomplete() knows a version that someone may still be copying. Sizes are
+// checked before any file is read. Thread-safe.
 absl::StatusOr<ModelHandle> LoadModel(absl::string_view store,
                                       absl::string_view name, uint64_t version,
                                       const LoadOptions& options = {});
+
+// Whether an error of LoadModel() says that files are missing or too short:
+// manifest.json does not exist or is empty, or a file of the manifest does not
+// exist or is shorter than the manifest says. Everything else is damage.
+bool IsIncomplete(const absl::Status& error);
 
 }  // namespace lmserve
 

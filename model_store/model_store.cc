@@ -162,7 +162,8 @@ void ModelStore::Core::Start() {
       .patience = options_.load_patience});
   loader_ = std::make_unique<StoreLoader>(
       StoreLoader::Options{directory_, options_.keep, options_.follow_links,
-                           options_.disk_patience},
+                           options_.disk_patience,
+                           options_.incomplete_patience},
       MakeHooks());
 }
 

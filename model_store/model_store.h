@@ -32,6 +32,9 @@ struct StoreOptions {
   // How long the file system of a directory may not answer. After this time the
   // directory is refused, and changes of it fail.
   std::chrono::milliseconds disk_patience{10'000};
+  // How long an incomplete version whose files do not change is listed as
+  // incomplete, because someone may be copying it, before it is refused.
+  std::chrono::milliseconds incomplete_patience{0};
   // How long neither loads nor the file system may make progress before Open()
   // returns without what they hold up.
   std::chrono::milliseconds open_patience{30'000};

@@ -247,6 +247,10 @@ void ModelVersions::LoadIfChanged(uint64_t number, Version* version) {
   ++loads_ended_;
   version->stamp = stamp;
   version->problem = loaded->status();
+  if (!loaded->ok() && version->failed_stamp != stamp) {
+    version->failed_stamp = stamp;
+    version->failed_since = std::chrono::steady_clock::now();
+  }
   if (loaded->ok()) version->handle = **loaded;
   version->pause =
       version->problem.ok()
@@ -356,6 +360,13 @@ std::vector<ModelHandle> ModelVersions::loaded() const {
   return loaded;
 }
 
+// Whether a version that cannot be loaded is expected to change.
+bool ModelVersions::MayBeCopied(const Version& version) const {
+  return IsIncomplete(version.problem) &&
+         std::chrono::steady_clock::now() - version.failed_since <
+             options_.incomplete_patience;
+}
+
 void ModelVersions::AddTo(ServedModels* served) const {
   ServedModels::Model model;
   Problems refused = problems_;
@@ -384,8 +395,10 @@ void ModelVersions::AddTo(ServedModels* served) const {
   served->refused.insert(served->refused.end(), refused.begin(), refused.end());
   for (auto version = versions_.rbegin(); version != versions_.rend();
        ++version) {
-    if (version->second.problem.ok()) continue;
-    served->refused.push_back({name_, version->first, version->second.problem});
+    const absl::Status& problem = version->second.problem;
+    if (problem.ok()) continue;
+    (MayBeCopied(version->second) ? served->incomplete : served->refused)
+        .push_back({name_, version->first, problem});
   }
 }
 

@@ -41,6 +41,9 @@ class ModelVersions {
     // another one that is being loaded; and any other error if it lacks one. A
     // version that cannot answer is not served and replaces no other.
     std::function<absl::Status(const LoadedVersion&)> check_complete;
+    // How long an incomplete version whose files do not change counts as
+    // incomplete, because someone may be copying it; then it is refused.
+    std::chrono::milliseconds incomplete_patience{0};
   };
 
   explicit ModelVersions(Options options);
@@ -115,7 +118,7 @@ class ModelVersions {
   bool empty() const { return versions_.empty() && problems_.empty(); }
 
   // Adds the loaded versions that can answer with their aliases, what is being
-  // loaded, and what was refused.
+  // loaded, what is incomplete, and what was refused.
   void AddTo(ServedModels* served) const;
 
  private:
@@ -123,9 +126,12 @@ class ModelVersions {
   using Problems = std::vector<ServedModels::Refused>;
 
   struct Version {
-    std::string stamp;        // of the directory when last read; empty: never
-    ModelHandle handle;       // null if not loaded
-    absl::Status problem;     // why the last load failed
+    std::string stamp;     // of the directory when last read; empty: never
+    ModelHandle handle;    // null if not loaded
+    absl::Status problem;  // why the last load failed
+    // When a load first failed with the directory as it is, and its stamp then.
+    std::chrono::steady_clock::time_point failed_since = {};
+    std::string failed_stamp;
     bool is_loading = false;  // a load was started and has not ended
     // Which of all first failures of the model its last one is, from 1; 0 if
     // its last load has succeeded or failed twice.
@@ -164,6 +170,7 @@ class ModelVersions {
   void WaitForScan(uint64_t number, Version* version);
   void LoadIfChanged(uint64_t number, Version* version);
   static bool IsRetryDue(const Version& version);
+  bool MayBeCopied(const Version& version) const;
   void Apply(Plan plan);
 
   const Options options_;

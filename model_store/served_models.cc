@@ -28,13 +28,20 @@ absl::Status NoSuchModel(const ServedModels& served, absl::string_view name) {
   std::vector<std::string> names;
   for (const auto& [known, model] : served.models) names.push_back(known);
   std::string reason;
-  for (const ServedModels::Refused& refused : served.refused) {
-    if (refused.name != name) continue;
-    const std::string version =
-        refused.version == 0 ? ""
-                             : absl::StrCat("version ", refused.version, ": ");
-    reason = absl::StrCat(" (", version, refused.reason.message(), ")");
-    break;
+  for (const auto* problems : {&served.incomplete, &served.refused}) {
+    for (const ServedModels::Refused& problem : *problems) {
+      if (problem.name != name) continue;
+      reason = absl::StrCat(
+          " (",
+          problem.version == 0
+              ? ""
+              : absl::StrCat(
+                    "version ", problem.version,
+                    problems == &served.incomplete ? " is incomplete" : "",
+                    ": "),
+          problem.reason.message(), ")");
+      break;
+    }
   }
   return absl::NotFoundError(absl::StrCat("model '", name, "' is not served",
                                           reason,

@@ -74,6 +74,8 @@ struct ServedModels {
 
   std::map<std::string, Model, std::less<>> models;
   std::vector<Refused> refused;  // sorted by name
+  // Versions that someone may still be copying; sorted by name.
+  std::vector<Refused> incomplete;
   std::vector<Version> loading;  // being read and verified
 
  private:

@@ -207,7 +207,8 @@ ModelVersions& StoreLoader::GetModel(const std::string& name) {
   };
   return models_
       .try_emplace(name, ModelVersions::Options{directory_, name, hooks_.load,
-                                                check_members})
+                                                check_members,
+                                                options_.incomplete_patience})
       .first->second;
 }
 

@@ -27,6 +27,9 @@ namespace lmserve {
 //  - A version or alias is served until its replacement is, so a version that
 //    fails to load replaces nothing.
 //  - A version that is no longer on disk, or no longer wanted, is released.
+//  - A version that is incomplete, because someone copies it, is listed as
+//    incomplete while its files change, and a while longer; all others that
+//    fail to load are refused.
 //  - A directory that does not answer, because its file system hangs, is listed
 //    as refused, and changes nothing of what is served.
 // The members of loaded rerankers stay loaded like versions that an alias
@@ -65,6 +68,8 @@ class StoreLoader {
     bool follow_links;  // see ReadAliases()
     // After this time, work on the disk hangs.
     std::chrono::milliseconds disk_patience;
+    // See ModelVersions::Options.
+    std::chrono::milliseconds incomplete_patience{0};
   };
 
   // A scan of the store directory and of all models.

@@ -25,8 +25,7 @@ uint32_t TagOf(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
 // At most half of the entries have a word, so that an unknown word is compared
 // with few.
 WordIndex::WordIndex(size_t words)
-    : entries_(std::bit_ceil(2 * words + 1)),
-      mask_(entries_.size() - 1) {}
+    : entries_(std::bit_ceil(2 * words + 1)), mask_(entries_.size() - 1) {}
 
 size_t WordIndex::Locate(absl::string_view text, absl::string_view word,
                          uint64_t hash) const {

@@ -353,6 +353,12 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
                  "takes longer is refused, and tried again later; 0: no limit")
       ->check(cli::Range(0.0, 86400.0))
       ->capture_default_str();
+  app.add_option("--incomplete-seconds", flags->incomplete_seconds,
+                 "Seconds that the files of an incomplete version, which "
+                 "someone may be copying, may stay as they are; then it is "
+                 "refused")
+      ->check(cli::Range(0.0, 86400.0))
+      ->capture_default_str();
   app.add_flag("--follow-links", flags->follow_links,
                "Also read files of the store that are symbolic links to files "
                "outside the store; links to files in the store are always "

@@ -17,6 +17,7 @@ struct ServerFlags {
   std::string keep = "1";  // a version policy, see ParseVersionPolicy()
   double poll_seconds = 1;
   double load_seconds = 600;
+  double incomplete_seconds = 60;
   bool follow_links = false;
   ServerOptions server;
   double stall_seconds = 60;

@@ -96,12 +96,12 @@ std::string NameOf(const ServedModels::Refused& refused) {
   return VersionName(refused.name, refused.version);
 }
 
-// Logs which versions were loaded, unloaded or refused since the last call. For
-// one thread at a time.
+// Logs which versions were loaded, unloaded or refused since the last call, and
+// which someone has begun to copy. For one thread at a time.
 class ModelLog {
  public:
   void operator()(const ServedModels& served) {
-    std::map<std::string, std::string> serving, refused;
+    Lines serving, refused, incomplete;
     for (const ServedModels::Entry& entry : served.List()) {
       const LoadedVersion& model = *entry.handle;
       serving[VersionName(model.name(), model.version())] = absl::StrCat(
@@ -116,6 +116,13 @@ class ModelLog {
       absl::StrAppend(&refused[NameOf(version)], version.reason.message(),
                       "; ");
     }
+    for (const ServedModels::Refused& version : served.incomplete) {
+      incomplete[NameOf(version)] = version.reason.message();
+    }
+    for (const auto& [version, what] : incomplete) {
+      if (incomplete_.count(version) > 0) continue;  // whatever is missing now
+      spdlog::info("waiting for {}, which is incomplete: {}", version, what);
+    }
     for (const auto& [version, what] : Added(serving, serving_)) {
       spdlog::info("serving {}: {}", version, what);
     }
@@ -129,6 +136,7 @@ class ModelLog {
     }
     serving_ = std::move(serving);
     refused_ = std::move(refused);
+    incomplete_ = std::move(incomplete);
   }
 
  private:
@@ -143,6 +151,7 @@ class ModelLog {
 
   Lines serving_;
   Lines refused_;
+  Lines incomplete_;
 };
 
 std::chrono::milliseconds Milliseconds(double seconds) {
@@ -185,6 +194,7 @@ StoreOptions MakeStoreOptions(const ServerFlags& flags,
   options.keep = *ParseVersionPolicy(flags.keep);
   options.poll = Milliseconds(flags.poll_seconds);
   options.load_timeout = Milliseconds(flags.load_seconds);
+  options.incomplete_patience = Milliseconds(flags.incomplete_seconds);
   options.follow_links = flags.follow_links;
   options.is_cancelled = [signals] { return IsPending(signals); };
   return options;

@@ -118,7 +118,8 @@ absl::Status ListPage(const ServedModels& served,
   }
   const std::vector<ServedModels::Entry> models = served.List();
   const size_t refused_end = models.size() + served.refused.size();
-  const size_t all = refused_end + served.loading.size();
+  const size_t loading_end = refused_end + served.loading.size();
+  const size_t all = loading_end + served.incomplete.size();
   for (size_t bytes = 0; next < all && bytes < kPageBytes; ++next) {
     if (next < models.size()) {
       lm::v1::ModelInfo* info = response->add_models();
@@ -129,11 +130,15 @@ absl::Status ListPage(const ServedModels& served,
       lm::v1::RefusedVersion* version = response->add_refused();
       SetRefused(served.refused[next - models.size()], version);
       bytes += version->ByteSizeLong() + kEntryBytes;
-    } else {
+    } else if (next < loading_end) {
       lm::v1::ModelVersion* version = response->add_loading();
       const auto& [name, number] = served.loading[next - refused_end];
       version->set_name(name);
       version->set_version(number);
+      bytes += version->ByteSizeLong() + kEntryBytes;
+    } else {
+      lm::v1::RefusedVersion* version = response->add_incomplete();
+      SetRefused(served.incomplete[next - loading_end], version);
       bytes += version->ByteSizeLong() + kEntryBytes;
     }
   }

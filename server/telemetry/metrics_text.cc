@@ -221,6 +221,12 @@ class LiveGauges final : public prometheus::Collectable {
       if (!versions.emplace(version.name, version.version).second) continue;
       AddGauge(version.name, version.version, 1, &refused);
     }
+    MetricFamily incomplete = GaugeFamily(
+        "lm_model_incomplete",
+        "1 for each version of the store that someone may still be copying");
+    for (const ModelStore::Refused& version : served->incomplete) {
+      AddGauge(version.name, version.version, 1, &incomplete);
+    }
     MetricFamily names = GaugeFamily(
         "lm_model_name_served",
         "1 if the name of a model stands for a version that is served, 0 if it "
@@ -236,6 +242,7 @@ class LiveGauges final : public prometheus::Collectable {
     families->push_back(std::move(bytes));
     families->push_back(std::move(seconds));
     families->push_back(std::move(refused));
+    families->push_back(std::move(incomplete));
   }
 
   const MetricsText::Sources sources_;

@@ -74,6 +74,7 @@ def served_metrics():
     shutil.copytree(SOURCES / "tests/golden/0.1/store", store)
     with (store / "gru/1/vocabulary.txt").open("a") as damaged:
       damaged.write("more\n")
+    (store / "late" / "1").mkdir(parents=True)  # an incomplete version
     (directory / "tokens").write_text("read 0123456789abcdef\n")
     (directory / "token").write_text("0123456789abcdef\n")
     subprocess.run(

@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -202,11 +203,44 @@ TEST_F(ServerProcessTest, RefusesATruncatedVersion) {
   const std::string path = store_.File("en/2/ngram.bin");
   const size_t size = std::filesystem::file_size(path);
   std::filesystem::resize_file(path, size - 1);
-  ServerProcess server(store_.path());
+  ServerProcess server(store_.path(), {"--incomplete-seconds", "0"});
   EXPECT_THAT(server.Client({"models"}).output,
               HasSubstr(absl::StrCat("refused en@2: file 'ngram.bin': size: "
                                      "expected ",
                                      size, ", found ", size - 1)));
+}
+
+TEST_F(ServerProcessTest, WaitsForAVersionThatIsBeingCopied) {
+  PublishTinyModel(store_.path(), "en");
+  PublishTinyModel(store_.path(), "en");
+  const std::string path = store_.File("en/2/ngram.bin");
+  const std::string bytes = ReadFile(path);
+  std::filesystem::resize_file(path, 1);
+  ServerProcess server(store_.path(), {"--poll-seconds", "0.1"});
+  EXPECT_THAT(server.Client({"models"}).output,
+              HasSubstr("incomplete en@2: file 'ngram.bin': size: expected "));
+  std::filesystem::resize_file(path, 2);
+  nlohmann::json json;
+  std::string reason;
+  do {
+    json = nlohmann::json::parse(server.Client({"models", "--json"}).output);
+    EXPECT_TRUE(json["refused"].empty());
+    ASSERT_EQ(json["incomplete"].size(), 1);
+    reason = json["incomplete"][0]["reason"];
+  } while (!absl::EndsWith(reason, "found 2"));
+  EXPECT_EQ(json["incomplete"][0]["name"], "en");
+  EXPECT_EQ(json["incomplete"][0]["version"], 2);
+  WriteText(path, bytes);
+  while (server.Client({"score", "--model", "en@2", "a"}).exit_code != 0) {
+  }
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0);
+  const std::string log = server.process().Errors();
+  EXPECT_THAT(log, ContainsRegex("info.*waiting for en@2, which is incomplete: "
+                                 "file 'ngram.bin': size: expected "));
+  EXPECT_EQ(log.find("waiting for"), log.rfind("waiting for"));  // one line
+  EXPECT_THAT(log, testing::Not(HasSubstr("refused")));
+  EXPECT_THAT(log, HasSubstr("serving en@2"));
 }
 
 TEST_F(ServerProcessTest, ServesAnEmptyStore) {

@@ -294,6 +294,75 @@ TEST_F(LiveStoreTest, AVersionCopiedFileByFileIsServedOnceComplete) {
   EXPECT_THAT(Refused(), IsEmpty());
 }
 
+TEST_F(LiveStoreTest, AVersionThatIsBeingCopiedIsIncompleteAndNotRefused) {
+  const std::string good = MakeElsewhere();
+  PublishModel();
+  StoreOptions options;
+  options.incomplete_patience = std::chrono::hours(1);
+  Open(options);
+  std::filesystem::create_directory(directory_.File("m/2"));
+  for (const char* file :
+       {"manifest.json", "vocabulary.txt", "selftest.json", "ngram.bin"}) {
+    EXPECT_TRUE(Refresh().ok());
+    EXPECT_THAT(Loaded(), ElementsAre("1*"));
+    EXPECT_THAT(Refused(), IsEmpty());
+    ASSERT_THAT(store_->served()->incomplete, SizeIs(1));
+    EXPECT_EQ(store_->served()->incomplete[0].version, 2u);
+    EXPECT_THAT(std::string(store_->served()->incomplete[0].reason.message()),
+                HasSubstr(file));
+    CopyTo(absl::StrCat(good, "/", file), absl::StrCat("m/2/", file));
+  }
+  EXPECT_TRUE(Refresh().ok());
+  EXPECT_THAT(Loaded(), ElementsAre("2*"));
+  EXPECT_THAT(Refused(), IsEmpty());
+  EXPECT_THAT(store_->served()->incomplete, IsEmpty());
+}
+
+TEST_F(LiveStoreTest, ADamagedVersionIsRefusedAtOnce) {
+  PublishTimes(2);
+  FlipABit(directory_.File("m/2/ngram.bin"));
+  StoreOptions options;
+  options.incomplete_patience = std::chrono::hours(1);
+  Open(options);
+  EXPECT_THAT(Refused(), ElementsAre(HasSubstr("SHA-256")));
+  EXPECT_THAT(store_->served()->incomplete, IsEmpty());
+}
+
+// Records each change of what is listed of version 2.
+TEST_F(LiveStoreTest, AnIncompleteVersionThatDoesNotChangeIsRefused) {
+  PublishTimes(2);
+  const std::string path = directory_.File("m/2/ngram.bin");
+  const std::string bytes = ReadBytes(path);
+  WriteBytes(path, bytes.substr(0, 1));
+  StoreOptions options;
+  options.poll = std::chrono::milliseconds(5);
+  options.incomplete_patience = std::chrono::milliseconds(500);
+  Open(options);
+  std::vector<std::string> states;
+  const auto reaches = [&](size_t count) {
+    return WaitUntil(*store_, [&] {
+      const auto served = store_->served();
+      const std::string state = !served->refused.empty()      ? "refused"
+                                : !served->incomplete.empty() ? "incomplete"
+                                                              : "";
+      if (!state.empty() && (states.empty() || states.back() != state)) {
+        states.push_back(state);
+      }
+      return states.size() >= count;
+    });
+  };
+  EXPECT_TRUE(reaches(2));
+  WriteBytes(path, bytes.substr(0, 2));  // the copy goes on
+  EXPECT_TRUE(reaches(4));
+  EXPECT_THAT(states,
+              ElementsAre("incomplete", "refused", "incomplete", "refused"));
+  WriteBytes(path, bytes);
+  EXPECT_TRUE(WaitUntil(*store_, [&] {
+    return store_->served()->models.at("m").versions.count(2) == 1;
+  }));
+  EXPECT_THAT(Refused(), IsEmpty());
+}
+
 TEST_F(LiveStoreTest, AVersionThatIsGoneIsUnloaded) {
   PublishTimes(2);
   AliasOnDisk("latest", 2);

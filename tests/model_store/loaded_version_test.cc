@@ -120,6 +120,43 @@ TEST_F(LoadedVersionTest, HalfCopiedDirectory) {
   }
 }
 
+// What a copy can leave for a while is told from damage.
+TEST_F(LoadedVersionTest, AMissingOrShortFileIsIncomplete) {
+  EXPECT_FALSE(IsIncomplete(absl::OkStatus()));
+  for (const char* file : kFiles) {
+    const std::string bytes = ReadBytes(Path(file));
+    std::filesystem::remove(Path(file));
+    EXPECT_TRUE(IsIncomplete(Load())) << file;
+    WriteBytes(Path(file), "");
+    EXPECT_TRUE(IsIncomplete(Load())) << file;
+    WriteBytes(Path(file), bytes + "x");
+    EXPECT_TRUE(absl::IsDataLoss(Load())) << file;
+    EXPECT_FALSE(IsIncomplete(Load())) << file;
+    WriteBytes(Path(file), bytes);
+  }
+  for (const char* file : kListedFiles) {
+    const std::string bytes = ReadBytes(Path(file));
+    WriteBytes(Path(file), bytes.substr(1));
+    EXPECT_TRUE(IsIncomplete(Load())) << file;
+    std::string changed = bytes;
+    changed[0] ^= 1;
+    WriteBytes(Path(file), changed);
+    EXPECT_FALSE(IsIncomplete(Load())) << file;
+    WriteBytes(Path(file), bytes);
+  }
+  EXPECT_TRUE(absl::IsNotFound(LoadModel(store_.path(), "m", 2).status()));
+  EXPECT_FALSE(IsIncomplete(LoadModel(store_.path(), "m", 2).status()));
+}
+
+// While one file grows, the others are not read at each look.
+TEST_F(LoadedVersionTest, SizesAreCheckedBeforeBytes) {
+  std::string bytes = ReadBytes(Path("ngram.bin"));
+  bytes[0] ^= 1;
+  WriteBytes(Path("ngram.bin"), bytes);
+  std::filesystem::remove(Path("vocabulary.txt"));
+  EXPECT_THAT(Error(), StartsWith("file 'vocabulary.txt': "));
+}
+
 TEST_F(LoadedVersionTest, OneByteLessOrMore) {
   for (const char* file : kListedFiles) {
     const std::string bytes = ReadBytes(Path(file));

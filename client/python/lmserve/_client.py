@@ -587,7 +587,7 @@ class Client:
                    _requests.vocabulary(model), deadline))
 
   def list_models(self, *, deadline: float | None = None) -> ListModelsResponse:
-    """Lists the versions that the server has, refused and is loading."""
+    """Lists the versions that the server has, refused, loads or waits for."""
     pages: list[Any] = []
     token = ""
     while not pages or token:

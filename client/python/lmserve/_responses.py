@@ -281,7 +281,8 @@ def _refused_version(message: Any) -> types.RefusedVersion:
 def next_page_token(message: Any) -> str:
   """Returns the token of the page after a page of list_models, or ""."""
   # A page without entries would never end.
-  has_entries = message.models or message.refused or message.loading
+  has_entries = (message.models or message.refused or message.loading or
+                 message.incomplete)
   return str(message.next_page_token) if has_entries else ""
 
 
@@ -293,7 +294,9 @@ def list_models(pages: list[Any]) -> types.ListModelsResponse:
       refused=tuple(_refused_version(version)
                     for page in pages for version in page.refused),
       loading=tuple(_model_version(version)
-                    for page in pages for version in page.loading))
+                    for page in pages for version in page.loading),
+      incomplete=tuple(_refused_version(version)
+                       for page in pages for version in page.incomplete))
 
 
 def get_model(message: Any) -> types.ModelInfo:

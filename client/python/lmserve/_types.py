@@ -773,7 +773,7 @@ class ModelInfo:
 
 @dataclasses.dataclass(frozen=True)
 class RefusedVersion:
-  """A version that failed to load.
+  """A version that failed to load, or is not complete yet.
 
   Attributes:
     name: The name of the model.
@@ -794,8 +794,11 @@ class ListModelsResponse:
     models: The versions that the server has, by name and version.
     refused: The versions that failed to load.
     loading: The versions that the server is loading now.
+    incomplete: The versions that someone may still be copying to the store of
+      the server, and what is missing.
   """
 
   models: tuple[ModelInfo, ...]
   refused: tuple[RefusedVersion, ...]
   loading: tuple[ModelVersion, ...]
+  incomplete: tuple[RefusedVersion, ...] = ()

@@ -9,7 +9,8 @@
  *   bidirectional: boolean, translation: boolean, tagger: boolean, classifier: boolean, labels: string[],
  *   embeddingDimensions: number, reranker?: any}} ModelInfo
  * @typedef {{models: ModelInfo[], refused: {name: string, version: string, reason: string}[],
- *   loading: {name: string, version: string}[]}} ModelList
+ *   loading: {name: string, version: string}[],
+ *   incomplete: {name: string, version: string, reason: string}[]}} ModelList
  * @typedef {{words: string[], ids: number[], logProbs: number[]}} NextWords
  * @typedef {{words: string[], logProbs: number[], unknown: boolean[], alternatives: NextWords[], ranks: number[],
  *   entropies: number[], ngramLengths: number[]}} WordScores
@@ -133,7 +134,7 @@ const asOptionalText = (source) => (source === undefined ? undefined : asText(so
  */
 export async function listModels(signal) {
   /** @type {ModelList} */
-  const list = {models: [], refused: [], loading: []};
+  const list = {models: [], refused: [], loading: [], incomplete: []};
   let token = "";
   do {
     const query = token === "" ? "" : `?pageToken=${encodeURIComponent(token)}`;
@@ -142,6 +143,7 @@ export async function listModels(signal) {
     list.models.push(...(page.models ?? []));
     list.refused.push(...(page.refused ?? []));
     list.loading.push(...(page.loading ?? []));
+    list.incomplete.push(...(page.incomplete ?? []));
     token = page.nextPageToken ?? "";
   } while (token !== "");
   return list;

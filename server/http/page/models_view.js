@@ -111,7 +111,7 @@ export class ModelsView {
   }
 
   /** @param {Awaited<ReturnType<typeof api.listModels>>} list */
-  showTable({refused, loading}) {
+  showTable({refused, loading, incomplete}) {
     const focused = this.table.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.id : null;
     const heads = ["model", "kind", "vocabulary", "size", "perplexity", "loaded in"];
     fill(
@@ -124,6 +124,7 @@ export class ModelsView {
         element("tbody", {}, ...this.page.models.flatMap((model) => this.rows(model))),
       ),
       loading.length > 0 && element("p", {class: "note", text: `Being loaded: ${loading.map(({name, version}) => `${name}@${version}`).join(", ")}`}),
+      ...incomplete.map(({name, version, reason}) => element("p", {class: "note", text: `${name}@${version} is incomplete, as while it is copied: ${reason}`})),
       ...refused.map(({name, version, reason}) => element("p", {class: "message", text: `${name}${version === "0" ? "" : `@${version}`} is not served: ${reason}`})),
     );
     if (focused) /** @type {HTMLElement | null} */ (this.table.querySelector(`[data-id="${CSS.escape(focused)}"]`))?.focus();

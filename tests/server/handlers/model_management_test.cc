@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/handlers/model_management.h"
 
+#include <chrono>
+#include <filesystem>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
@@ -57,6 +59,22 @@ TEST(ListModelsTest, ListsRefusedVersions) {
   EXPECT_THAT(response.refused(0).reason(), HasSubstr("ngram.bin"));
 }
 
+TEST(ListModelsTest, ListsIncompleteVersionsApart) {
+  const SmallStore files;
+  std::filesystem::remove(files.File("flat/1/ngram.bin"));
+  StoreOptions options;
+  options.incomplete_patience = std::chrono::hours(1);
+  const auto store = files.Open(options);
+  lm::v1::ListModelsResponse response;
+  ASSERT_TRUE(ListPage(*store->served(), {}, &response).ok());
+  EXPECT_EQ(response.models_size(), 4);
+  EXPECT_THAT(response.refused(), IsEmpty());
+  ASSERT_EQ(response.incomplete_size(), 1);
+  EXPECT_EQ(response.incomplete(0).name(), "flat");
+  EXPECT_EQ(response.incomplete(0).version(), 1);
+  EXPECT_THAT(response.incomplete(0).reason(), HasSubstr("ngram.bin"));
+}
+
 // A snapshot with many long reasons, as hostile stores have them.
 TEST(ListModelsTest, PagesAreSmallerThanClientsAccept) {
   ServedModels served;
@@ -69,7 +87,8 @@ TEST(ListModelsTest, PagesAreSmallerThanClientsAccept) {
          absl::DataLossError(absl::StrCat(i, " ", bytes.substr(0, 2000)))});
   }
   served.refused[0].reason = absl::DataLossError(bytes);
-  served.loading.emplace_back("last", 7);
+  served.loading.emplace_back("loading", 7);
+  served.incomplete.push_back({"last", 7, absl::DataLossError(bytes)});
   lm::v1::ListModelsRequest request;
   int refused = 0, pages = 0;
   std::string last;
@@ -81,8 +100,8 @@ TEST(ListModelsTest, PagesAreSmallerThanClientsAccept) {
       EXPECT_EQ(version.version(), ++refused);
       EXPECT_LE(version.reason().size(), 1024);
     }
-    for (const lm::v1::ModelVersion& loading : page.loading()) {
-      last = loading.name();
+    for (const lm::v1::RefusedVersion& version : page.incomplete()) {
+      last = version.name();
     }
     request.set_page_token(page.next_page_token());
     ++pages;
