@@ -51,6 +51,7 @@ absl::StatusOr<ClientOptions> AdminOptions(const std::string& address,
         options.address, " is another address of it; found none"));
   }
   options.address = address.empty() ? kDefaultAdminAddress : address;
+  options.health_service.clear();  // this address knows no models
   return options;
 }
 

@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <deque>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -37,6 +39,32 @@ absl::Status ToAbslStatus(const grpc::Status& status) {
   return converted;
 }
 
+// Whether an address may stand for several servers.
+bool IsBalanced(absl::string_view address) {
+  return absl::StartsWith(address, "dns:") ||
+         absl::StartsWith(address, "ipv4:") ||
+         absl::StartsWith(address, "ipv6:");
+}
+
+// Returns a service config of gRPC that spreads calls over all addresses, and
+// leaves out those of which `health_service` is not SERVING.
+std::string RoundRobin(const std::string& health_service) {
+  nlohmann::json config = {
+      {"loadBalancingConfig", {{{"round_robin", nlohmann::json::object()}}}}};
+  if (!health_service.empty()) {
+    config["healthCheckConfig"] = {{"serviceName", health_service}};
+  }
+  return config.dump();
+}
+
+// A ping of HTTP/2 is sent this often while a call waits for an answer. The
+// server permits one in 5 s (ConnectionOptions::min_ping_interval).
+constexpr int kKeepaliveMs = 10'000;
+
+// A server that acknowledges nothing for this time is lost, and its calls are
+// tried again at another one. Half of the default time limit of a call.
+constexpr int kKeepaliveTimeoutMs = 5'000;
+
 grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.message_bytes);
@@ -46,6 +74,13 @@ grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  // A stream may wait for longer than two pings.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  if (IsBalanced(options.address) || !options.health_service.empty()) {
+    arguments.SetServiceConfigJSON(RoundRobin(options.health_service));
+  }
   // Client tries calls again by itself, without gRPC's limit of 5 attempts.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   if (options.tls.has_value() && !options.tls->server_name.empty()) {

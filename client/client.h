@@ -45,7 +45,14 @@ struct CallOptions {
 };
 
 struct ClientOptions {
-  std::string address = "localhost:50051";  // HOST:PORT or unix:PATH
+  // HOST:PORT or unix:PATH, for one connection; or dns:///HOST:PORT or
+  // ipv4:ADDRESS:PORT,..., which spreads calls over all addresses of the name
+  // or of the list (round robin).
+  std::string address = "localhost:50051";
+  // The name of a model, or of another service that the health of the server
+  // knows. Calls then go only to those addresses that report it as SERVING, and
+  // wait, until their time limit, if none does. Empty: to all addresses.
+  std::string health_service = {};
   // The time limit of a unary call, all its attempts together; and how long a
   // stream is tried to be opened.
   std::chrono::milliseconds deadline = std::chrono::seconds(10);

@@ -39,7 +39,10 @@ std::string CheckAddress(const std::string& address) {
       port <= 65535) {
     return "";
   }
-  return absl::StrCat("expected HOST:PORT or unix:PATH, found '", address, "'");
+  return absl::StrCat(
+      "expected HOST:PORT, unix:PATH or dns:///HOST:PORT, "
+      "found '",
+      address, "'");
 }
 
 }  // namespace lmserve

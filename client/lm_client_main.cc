@@ -151,10 +151,17 @@ std::pair<std::string, std::string> SplitMetadata(const std::string& entry) {
 
 void AddCommonOptions(lmserve::cli::App& app, lmserve::CommonOptions* common) {
   app.add_option("--server", common->client.address,
-                 "Address of the server: HOST:PORT or unix:PATH")
+                 "Address of the server: HOST:PORT or unix:PATH; or "
+                 "dns:///HOST:PORT, which spreads calls over all addresses of "
+                 "the name")
       ->envname("LMSERVE_SERVER")
       ->check(lmserve::CheckAddress)
       ->capture_default_str();
+  app.add_option("--health-service", common->client.health_service,
+                 "Send calls only to those addresses of --server that report "
+                 "this as SERVING: the name of a model, or another name of "
+                 "lm_client health [all addresses]")
+      ->envname("LMSERVE_HEALTH_SERVICE");
   app.add_option_function<double>(
          "--deadline",
          [common](double seconds) {
@@ -197,6 +204,9 @@ std::string Explain(const absl::Status& error,
        absl::StrContains(error.message(), "address list"));
   if (!is_unreachable) return text;
   absl::StrAppend(&text, " (is lm_server running at ", options.address);
+  if (!options.health_service.empty()) {
+    absl::StrAppend(&text, ", with ", options.health_service, " SERVING");
+  }
   absl::StrAppend(&text, options.tls.has_value()
                              ? " with TLS, and with a certificate that "
                                "--tls-ca signed for this name? Otherwise see "

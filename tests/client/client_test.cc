@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -93,6 +94,64 @@ INSTANTIATE_TEST_SUITE_P(
                     RetryCase{2, 2, 2, false}, RetryCase{1, 1, 1, false},
                     RetryCase{6, 6, 6, false}, RetryCase{7, 6, 7, true},
                     RetryCase{0, 6, 7, true}));
+
+class BalancingTest : public testing::Test {
+ protected:
+  // Options for a client of both servers.
+  ClientOptions Both(const std::string& health_service) const {
+    return {.address =
+                absl::StrCat("ipv4:", up_.address(), ",", half_up_.address()),
+            .health_service = health_service};
+  }
+
+  FakeServer up_;
+  FakeServer half_up_{{.is_up = false}};
+};
+
+TEST_F(BalancingTest, CallsSpreadOverAllAddresses) {
+  const Client client(Both(""));
+  while (up_.calls() == 0 || half_up_.calls() == 0) {  // until both connect
+    ASSERT_TRUE(client.Score(Request()).ok());
+  }
+  const int before = up_.calls();
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(client.Score(Request()).ok());
+  EXPECT_EQ(up_.calls() - before, 25);
+}
+
+TEST_F(BalancingTest, OnlyServersOfWhichTheServiceIsServingGetCalls) {
+  const Client client(Both("up"));
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(client.Score(Request()).ok());
+  EXPECT_EQ(up_.calls(), 50);
+  EXPECT_EQ(half_up_.calls(), 0);
+}
+
+TEST_F(BalancingTest, WithoutAServingServerCallsFail) {
+  for (const char* service : {"down", "unknown"}) {
+    ClientOptions options = Both(service);
+    options.deadline = milliseconds(500);
+    EXPECT_TRUE(absl::IsUnavailable(Client(options).Score(Request()).status()));
+  }
+  EXPECT_EQ(up_.calls() + half_up_.calls(), 0);
+}
+
+TEST_F(BalancingTest, AServerThatGoesIsLeftOut) {
+  auto gone = std::make_unique<FakeServer>();
+  const Client client(
+      {.address = absl::StrCat("ipv4:", up_.address(), ",", gone->address())});
+  while (gone->calls() == 0) ASSERT_TRUE(client.Score(Request()).ok());
+  gone.reset();
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(client.Score(Request()).ok());
+}
+
+// A single address has no other policy without a health service.
+TEST_F(BalancingTest, TheHealthOfASingleAddressCounts) {
+  ClientOptions options = {.address = half_up_.address(),
+                           .deadline = milliseconds(500),
+                           .health_service = "up"};
+  EXPECT_TRUE(absl::IsUnavailable(Client(options).Score(Request()).status()));
+  options.address = up_.address();
+  EXPECT_TRUE(Client(options).Score(Request()).ok());
+}
 
 // A server that is too busy says how long to wait.
 TEST(BusyServerTest, IsAskedAgainAfterItsDelay) {

@@ -312,7 +312,7 @@ FakeServer::FakeServer(FakeScript script)
   if (server_ == nullptr) std::abort();
   address_ = absl::StrCat("127.0.0.1:", port);
   grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  health->SetServingStatus("up", true);
+  health->SetServingStatus("up", script_.is_up);
   health->SetServingStatus("down", false);
 }
 

@@ -30,13 +30,15 @@ struct FakeScript {
   size_t answer_bytes = 0;  // minimum size of an answer to Score
   // The models that ListModels returns, each with version 1 as the default.
   std::vector<std::string> models = {};
+  bool is_up = true;  // what health reports of "up"
 };
 
 // A server with the services of lm_server, but without models. Every answer has
 // the name of its method as the name of its model. The score of a text has the
 // index of the text as its log_prob. Generate writes "word" endlessly. The
 // Decode answers only the start of a stream. The
-// health service reports "" and "up" as serving and "down" as not serving. The
+// health service reports "" and, unless the script says otherwise, "up" as
+// serving, and "down" as not serving. The
 // server listens on a free port of 127.0.0.1. Thread-safe.
 class FakeServer {
  public:

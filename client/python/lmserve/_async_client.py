@@ -115,11 +115,12 @@ class AsyncClient:
                attempts: int = 0,
                message_bytes: int = 64 << 20,
                tls: Tls | None = None,
-               token: str | None = None) -> None:
+               token: str | None = None,
+               health_service: str | None = None) -> None:
     """Has the arguments of Client. Requires a running event loop."""
     self._connection = Connection(grpc.aio, Settings(
         address, deadline, stream_deadline, attempts, message_bytes, tls,
-        token))
+        token, health_service))
     self._pauses = AsyncPauses()
 
   def with_options(self, *, deadline: float | None = None,

@@ -119,11 +119,14 @@ class Client:
                attempts: int = 0,
                message_bytes: int = 64 << 20,
                tls: Tls | None = None,
-               token: str | None = None) -> None:
+               token: str | None = None,
+               health_service: str | None = None) -> None:
     """Creates a client without connecting yet.
 
     Args:
-      address: HOST:PORT, [IPV6]:PORT or unix:PATH of the server.
+      address: HOST:PORT, [IPV6]:PORT or unix:PATH of the server, for one
+        connection; or dns:///HOST:PORT or ipv4:ADDRESS:PORT,..., which spreads
+        calls over all addresses of the name or of the list (round robin).
       deadline: Time limit of a call in seconds, all its attempts together, and
         of the attempts to begin or continue a stream. math.inf: no limit.
       stream_deadline: Time limit of a whole stream in seconds. None: no limit.
@@ -133,13 +136,17 @@ class Client:
       tls: How to encrypt the connection. None: not encrypted.
       token: Sent with each call as "authorization: Bearer TOKEN". Without TLS,
         the network can read it.
+      health_service: The name of a model, or of another service that the
+        health of the server knows. Calls then go only to those addresses that
+        report it as SERVING, and wait, until their deadline, if none does.
+        None: to all addresses.
 
     Raises:
       ValueError: The address has no port, or a limit is not positive.
     """
     self._connection = Connection(grpc, Settings(
         address, deadline, stream_deadline, attempts, message_bytes, tls,
-        token))
+        token, health_service))
     self._pauses = Pauses(self._connection.channel)
 
   def with_options(self, *, deadline: float | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import os
 import pathlib
 from typing import Any
@@ -22,7 +23,18 @@ _HEALTH = "/grpc.health.v1.Health/"
 
 # How the messages of gRPC begin if it cannot connect.
 _NOT_CONNECTED = ("failed to connect to all addresses", "DNS resolution failed",
-                  "errors resolving", "empty address list")
+                  "errors resolving", "empty address list",
+                  "connections to all backends failing")
+
+# The schemes of addresses that may stand for several servers.
+_BALANCED = ("dns:", "ipv4:", "ipv6:")
+
+# A ping of HTTP/2 is sent this often while a call waits for an answer; the
+# server permits one in 5 s. A server that acknowledges nothing for this time is
+# lost, and its calls are tried again at another one: half of the default
+# deadline.
+_KEEPALIVE_MS = 10_000
+_KEEPALIVE_TIMEOUT_MS = 5_000
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -38,11 +50,12 @@ class Settings:
   message_bytes: int
   tls: Tls | None
   token: str | None
+  health_service: str | None
 
   def __post_init__(self) -> None:
     if not _is_address(self.address):
-      raise ValueError(f"address: expected HOST:PORT or unix:PATH, "
-                       f"found {self.address!r}")
+      raise ValueError(f"address: expected HOST:PORT, unix:PATH or "
+                       f"dns:///HOST:PORT, found {self.address!r}")
     for name in ("deadline", "stream_deadline"):
       seconds = getattr(self, name)
       if seconds is not None and not seconds > 0:
@@ -70,7 +83,8 @@ class Connection:
     self._stream_deadline = settings.stream_deadline
     self._attempts = settings.attempts
     self._hint = (f" (is lm_server running at {settings.address}, "
-                  f"{'without' if settings.tls is None else 'with'} TLS?)")
+                  f"{'without' if settings.tls is None else 'with'} TLS"
+                  f"{_serving(settings.health_service)}?)")
     self.message_bytes = settings.message_bytes
     self.metadata: Metadata = ()
     if settings.token is not None:
@@ -167,11 +181,34 @@ def _channel_options(settings: Settings) -> list[tuple[str, Any]]:
       ("grpc.initial_reconnect_backoff_ms", 100),
       ("grpc.max_reconnect_backoff_ms", 2000),
       ("grpc.dns_min_time_between_resolutions_ms", 1000),
+      ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+      ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+      # A stream may wait for longer than two pings.
+      ("grpc.http2.max_pings_without_data", 0),
   ]
+  if settings.address.startswith(_BALANCED) or settings.health_service:
+    options.append(("grpc.service_config",
+                    _round_robin(settings.health_service)))
   if settings.tls is not None and settings.tls.server_name is not None:
     options.append(
         ("grpc.ssl_target_name_override", settings.tls.server_name))
   return options
+
+
+def _serving(health_service: str | None) -> str:
+  return f", with {health_service} SERVING" if health_service else ""
+
+
+def _round_robin(health_service: str | None) -> str:
+  """Returns a service config that spreads calls over all addresses.
+
+  Args:
+    health_service: Addresses that do not report it as SERVING are left out.
+  """
+  config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+  if health_service:
+    config["healthCheckConfig"] = {"serviceName": health_service}
+  return json.dumps(config)
 
 
 def _credentials(tls: Tls) -> Any:

@@ -75,7 +75,8 @@ def test_an_address_that_is_not_valid(address):
   with pytest.raises(ValueError) as raised:
     lmserve.Client(address)
   assert str(raised.value) == (
-      f"address: expected HOST:PORT or unix:PATH, found {address!r}")
+      f"address: expected HOST:PORT, unix:PATH or dns:///HOST:PORT, "
+      f"found {address!r}")
 
 
 @pytest.mark.parametrize("address", [
