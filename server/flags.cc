@@ -338,6 +338,11 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
       "form; none: no such address. Only administrators must be able "
       "to reach it")
       ->check(CheckOptionalAddress);
+  address_option("--health-address", &flags->server.health_listen,
+                 "Address, in the same form, that answers health "
+                 "(grpc.health.v1) alone, without TLS: for probes and load "
+                 "balancers that cannot encrypt; none: no such address")
+      ->check(CheckOptionalAddress);
   app.add_option("--keep", flags->keep,
                  "Versions to serve: a number n, for the n newest valid ones "
                  "of each model; all; or a list NAME@VERSION,... Versions with "

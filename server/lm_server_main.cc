@@ -233,6 +233,9 @@ void PrintAddresses(const Server& server, const ServerFlags& flags) {
   if (!flags.server.admin_listen.empty()) {
     print("admin", "admin on", server.admin_address());
   }
+  if (!flags.server.health_listen.empty()) {
+    print("health", "health on", server.health_address());
+  }
   if (!flags.server.http_listen.empty()) {
     print("http", "http on", server.http_address());
   }

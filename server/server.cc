@@ -3,6 +3,7 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
@@ -40,6 +41,16 @@ void EnablePlugins() {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
 }
+
+// Leaves out reflection, which the process has for all other servers.
+class NoPlugins final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments* /*arguments*/) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>*
+                         plugins) override {
+    plugins->clear();
+  }
+};
 
 // A duration in the form of gRPC's arguments. 0 becomes their "no limit".
 int LimitArgument(std::chrono::milliseconds limit) {
@@ -219,20 +230,28 @@ absl::Status Server::Listen() {
   if (status.ok() && !options_.admin_listen.empty()) {
     status = admin_.Listen(options_.admin_listen, options_, tls_);
   }
-  if (!status.ok()) return status;
-  for (const Listener* listener : Listeners()) {
-    grpc::HealthCheckServiceInterface* health =
-        listener->server->GetHealthCheckService();
-    health->SetServingStatus("lm.v1.ModelService", true);
-    // gRPC begins with true. OnModelsChanged() decides for the main address.
-    health->SetServingStatus("", listener == &admin_);
+  if (status.ok() && !options_.health_listen.empty()) {
+    status = health_only_.Listen(options_.health_listen, options_, nullptr);
   }
-  main_.server->GetHealthCheckService()->SetServingStatus(
-      "lm.v1.LanguageModelService", true);
-  health_states_.Set("lm.v1.LanguageModelService", true);
-  health_states_.Set("lm.v1.ModelService", true);
-  health_states_.Set("", false);
+  if (!status.ok()) return status;
+  if (admin_.server != nullptr) {
+    for (const char* name : {"", "lm.v1.ModelService"}) {
+      admin_.server->GetHealthCheckService()->SetServingStatus(name, true);
+    }
+  }
+  SetHealth("lm.v1.LanguageModelService", true);
+  SetHealth("lm.v1.ModelService", true);
+  health_states_.Set("", false);  // until OnModelsChanged() decides
   return absl::OkStatus();
+}
+
+void Server::SetHealth(const std::string& name, bool is_serving) {
+  for (const Listener* listener : {&main_, &health_only_}) {
+    if (listener->server == nullptr) continue;
+    listener->server->GetHealthCheckService()->SetServingStatus(name,
+                                                                is_serving);
+  }
+  health_states_.Set(name, is_serving);
 }
 
 std::unique_ptr<HttpServer> Server::MakeHttp(
@@ -354,10 +373,16 @@ absl::Status Server::Listener::Listen(const std::string& address,
                   2 * listening.clients.unread_bytes_per_client)
           .SetMaxThreads(kMaxGrpcThreads));
   for (const auto& service : services) builder.RegisterService(service.get());
+  if (services.empty()) {
+    builder.SetOption(std::make_unique<NoPlugins>());
+    builder.RegisterCallbackGenericService(&unimplemented);
+  }
   server = builder.BuildAndStart();
   if (server == nullptr) {
     return absl::InternalError("gRPC cannot start a server");
   }
+  // gRPC begins with true.
+  server->GetHealthCheckService()->SetServingStatus("", false);
   auto listener = ConnectionListener::Start(
       address, listening, [acceptor = acceptor.get()](int socket) {
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
@@ -381,19 +406,15 @@ void Server::OnModelsChanged() {
   for (const std::string& name : served->Names()) {
     health_of_names[name] = served->GetEntry(name).ok();
   }
-  grpc::HealthCheckServiceInterface* health =
-      main_.server->GetHealthCheckService();
   for (const auto& [name, is_serving] : health_of_names) {
     const auto before = health_.find(name);
     if (before != health_.end() && before->second == is_serving) continue;
-    health->SetServingStatus(name, is_serving);
-    health_states_.Set(name, is_serving);
+    SetHealth(name, is_serving);
   }
   health_ = std::move(health_of_names);
   std::string missing = MissingModels(*served, options_.required_models);
   const bool is_ready = missing.empty() && !served->models.empty();
-  health->SetServingStatus("", is_ready);
-  health_states_.Set("", is_ready);
+  SetHealth("", is_ready);
   if (missing != missing_) LogReadiness(missing);
   missing_ = std::move(missing);
   metrics_.KeepOnly(*served);
@@ -402,7 +423,7 @@ void Server::OnModelsChanged() {
 
 std::vector<const Server::Listener*> Server::Listeners() const {
   std::vector<const Listener*> listeners;
-  for (const Listener* listener : {&main_, &admin_}) {
+  for (const Listener* listener : {&main_, &admin_, &health_only_}) {
     if (listener->connections != nullptr) listeners.push_back(listener);
   }
   return listeners;

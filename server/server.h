@@ -2,6 +2,7 @@
 #ifndef LMSERVE_SERVER_SERVER_H_
 #define LMSERVE_SERVER_SERVER_H_
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -56,6 +57,9 @@ struct ServerOptions {
   // The same, for the methods that change which models are served. Empty: these
   // methods are not available.
   std::string admin_listen = {};
+  // The same, for a port that answers health alone, without TLS: for probes and
+  // load balancers that cannot encrypt. Empty: no such port.
+  std::string health_listen = {};
   ConnectionOptions connections = {};
   ListenerOptions listener = {};
   TlsOptions tls = {};
@@ -117,6 +121,11 @@ class Server {
     return admin_.connections->address();
   }
 
+  // REQUIRES: options.health_listen is not empty.
+  const std::string& health_address() const {
+    return health_only_.connections->address();
+  }
+
   // The addresses for HTTP. REQUIRES: the option is not empty.
   const std::string& http_address() const { return http_->address(); }
   const std::string& http_admin_address() const {
@@ -139,7 +148,8 @@ class Server {
   bool all_threads_ended() const { return all_threads_ended_; }
 
  private:
-  // One address and the services on it.
+  // One address and the services on it: health, and those of `services` with
+  // reflection.
   struct Listener {
     // Sets all members but services.
     absl::Status Listen(const std::string& address,
@@ -147,6 +157,8 @@ class Server {
                         std::shared_ptr<const TlsContext> tls);
 
     std::vector<std::unique_ptr<grpc::Service>> services;
+    // Refuses all other methods. gRPC starts no server without any service.
+    grpc::CallbackGenericService unimplemented = {};
     std::unique_ptr<grpc::Server> server = nullptr;  // null: not listening
     // Hands connections to the server, and so is destroyed before it.
     std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =
@@ -165,6 +177,8 @@ class Server {
   std::unique_ptr<HttpServer> MakeHttp(const CallInterceptor& interceptor,
                                        const HttpPolicyOptions& policy) const;
   std::function<std::string()> MakeMetricsText();
+  // Sets what health says of a name, on every address that knows models.
+  void SetHealth(const std::string& name, bool is_serving);
   // Adapts health and metrics to the models that are served now.
   void OnModelsChanged();
   // Asks the running calls to end, and waits up to half a second for them.
@@ -204,6 +218,7 @@ class Server {
   std::string missing_;         // required models, as the log has said
   Listener main_;
   Listener admin_;
+  Listener health_only_;
   std::unique_ptr<HttpServer> metrics_http_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<HttpServer> http_admin_;

@@ -81,8 +81,7 @@ ALTERNATIVES = {
 CONTEXTS = {
     "server.http.withoutTokens": {**CLAIM, "server": {"http": {"enabled": True}},
                                   "tokens": {"secretName": "a"}},
-    "tls.clientCaSecretName": {**CLAIM, "tls": {"secretName": "a",
-                                                "probeSecretName": "b"}},
+    "tls.clientCaSecretName": {**CLAIM, "tls": {"secretName": "a"}},
     "server.http.enabled": {**CLAIM, "server": {"http": {"withoutTokens": True}}},
     "autoscaling.enabled": CLAIM,
     "models.source": {"models": {"source": "sync", "sync": {"remote": "a:b"},
@@ -227,8 +226,6 @@ class ChartTest(unittest.TestCase):
         ({"models": {"source": "sync"}}, "models.sync.remote"),
         ({"models": {"source": "image"}}, "models.image.reference"),
         ({**CLAIM, "tls": {"clientCaSecretName": "a"}}, "tls.secretName"),
-        ({**CLAIM, "tls": {"clientCaSecretName": "a", "secretName": "b"}},
-         "tls.probeSecretName"),
         ({**CLAIM, "server": {"http": {"enabled": True}}}, "withoutTokens")):
       with self.subTest(values):
         with self.assertRaisesRegex(helm_python.HelmError, message):
@@ -314,10 +311,35 @@ class ChartTest(unittest.TestCase):
     self.assertEqual(plain["readinessProbe"]["grpc"], {"port": 50051})
     self.assertEqual(plain["livenessProbe"]["grpc"]["service"],
                      "lm.v1.LanguageModelService")
-    secure = containers(charts.render(charts.example("tls"))[0])["server"]
-    self.assertEqual(secure["livenessProbe"]["exec"]["command"][-2:],
-                     ["health", "lm.v1.LanguageModelService"])
-    self.assertEqual(secure["readinessProbe"]["exec"]["command"][-1], "health")
+    objects, _ = charts.render(charts.example("tls"))
+    secure = containers(objects)["server"]
+    self.assertEqual(secure["readinessProbe"]["grpc"], {"port": 50053})
+    for probe in ("startupProbe", "livenessProbe"):
+      self.assertEqual(secure[probe]["grpc"],
+                       {"port": 50053, "service": "lm.v1.LanguageModelService"})
+    options = charts.find(objects, "ConfigMap", "lm-lmserve")["data"]
+    self.assertEqual(options["LM_SERVER_HEALTH_ADDRESS"], "0.0.0.0:50053")
+
+  def test_the_kubelet_can_ask_every_probe(self):
+    for name, objects in self.examples():
+      server = containers(objects)["server"]
+      options = charts.find(objects, "ConfigMap", "lm-lmserve")["data"]
+      plain = [option for option in ("LM_SERVER_LISTEN",
+                                     "LM_SERVER_HEALTH_ADDRESS")
+               if option in options and
+               (option != "LM_SERVER_LISTEN" or name != "tls")]
+      ports = [int(options[option].rpartition(":")[2]) for option in plain]
+      for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        self.assertIn(server[probe]["grpc"]["port"], ports)
+        self.assertIn(server[probe]["grpc"]["port"],
+                      [port["containerPort"] for port in server["ports"]])
+
+  def test_helm_test_needs_a_certificate_with_client_certificates(self):
+    values = {**CLAIM, "tls": {"secretName": "a", "clientCaSecretName": "b"}}
+    for more, expected in (({}, 0), ({"tls": {"testSecretName": "c"}}, 1)):
+      objects, _ = charts.render(charts.merge(values, more))
+      self.assertEqual([entry["kind"] for entry in objects].count("Pod"),
+                       expected)
 
   def test_security(self):
     for _, objects in self.examples():

@@ -72,18 +72,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- join "," .Values.models.require -}}
 {{- end -}}
 
-{{/* Where lm_client finds what it needs with TLS. */}}
+{{/* Where lm_client of `helm test` finds what it needs with TLS. */}}
 {{- define "lmserve.clientEnv" -}}
 {{- if include "lmserve.tlsSecret" . }}
 - name: LMSERVE_TLS_CA
   value: /etc/lmserve/ca/ca.crt
 - name: LMSERVE_TLS_SERVER_NAME
   value: {{ .Values.tls.serverName | quote }}
-{{- if .Values.tls.probeSecretName }}
+{{- if .Values.tls.testSecretName }}
 - name: LMSERVE_TLS_CERTIFICATE
-  value: /etc/lmserve/probe/tls.crt
+  value: /etc/lmserve/client/tls.crt
 - name: LMSERVE_TLS_KEY
-  value: /etc/lmserve/probe/tls.key
+  value: /etc/lmserve/client/tls.key
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -93,9 +93,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - name: ca
   mountPath: /etc/lmserve/ca
   readOnly: true
-{{- if .Values.tls.probeSecretName }}
-- name: probe
-  mountPath: /etc/lmserve/probe
+{{- if .Values.tls.testSecretName }}
+- name: client
+  mountPath: /etc/lmserve/client
   readOnly: true
 {{- end }}
 {{- end }}
@@ -108,31 +108,26 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
     secretName: {{ default (include "lmserve.tlsSecret" .) .Values.tls.caSecretName }}
     items:
       - {key: ca.crt, path: ca.crt}
-{{- if .Values.tls.probeSecretName }}
-- name: probe
+{{- if .Values.tls.testSecretName }}
+- name: client
   secret:
-    secretName: {{ .Values.tls.probeSecretName }}
+    secretName: {{ .Values.tls.testSecretName }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{/*
-A probe of a health service: (list root service). The kubelet's own probe speaks no
-TLS, so lm_client asks then.
+A probe of a health service: (list root service). The kubelet speaks no TLS, so with
+TLS it asks the port that answers health alone.
 */}}
 {{- define "lmserve.probe" -}}
 {{- $root := index . 0 -}}
 {{- $service := index . 1 -}}
-{{- if include "lmserve.tlsSecret" $root -}}
-exec:
-  command: {{ list "lm_client" "--server" (printf "localhost:%v" $root.Values.server.port) "health" $service | compact | toJson }}
-{{- else -}}
 grpc:
-  port: {{ $root.Values.server.port }}
+  port: {{ ternary $root.Values.server.healthPort $root.Values.server.port (ne (include "lmserve.tlsSecret" $root) "") }}
   {{- with $service }}
   service: {{ . }}
   {{- end }}
-{{- end -}}
 {{- end -}}
 
 {{/* What every container that copies models has: (list root name) */}}
@@ -182,9 +177,6 @@ volumeMounts:
 {{- define "lmserve.checks" -}}
 {{- if and .Values.tls.clientCaSecretName (not (include "lmserve.tlsSecret" .)) -}}
 {{- fail "tls.clientCaSecretName requires tls.secretName or tls.certManager.enabled" -}}
-{{- end -}}
-{{- if and .Values.tls.clientCaSecretName (not .Values.tls.probeSecretName) -}}
-{{- fail "tls.clientCaSecretName requires tls.probeSecretName, with which the probes connect" -}}
 {{- end -}}
 {{- if and (eq .Values.models.source "pvc") (not .Values.models.pvc.create) (not .Values.models.pvc.existingClaim) -}}
 {{- fail "models.source pvc requires models.pvc.existingClaim or models.pvc.create" -}}
