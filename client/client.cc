@@ -57,13 +57,15 @@ std::string RoundRobin(const std::string& health_service) {
   return config.dump();
 }
 
-// A ping of HTTP/2 is sent this often while a call waits for an answer. The
-// server permits one in 5 s (ConnectionOptions::min_ping_interval).
-constexpr int kKeepaliveMs = 10'000;
+// A ping of HTTP/2 is sent after this time in which nothing was received, while
+// a call waits for an answer. The server permits one in 5 s
+// (ConnectionOptions::min_ping_interval).
+constexpr int kKeepaliveMs = 5'500;
 
 // A server that acknowledges nothing for this time is lost, and its calls are
-// tried again at another one. Half of the default time limit of a call.
-constexpr int kKeepaliveTimeoutMs = 5'000;
+// tried again at another one. Both times together are less than the default
+// time limit of a call.
+constexpr int kKeepaliveTimeoutMs = 3'000;
 
 grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;

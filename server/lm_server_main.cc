@@ -117,7 +117,7 @@ class ModelLog {
                       "; ");
     }
     for (const ServedModels::Refused& version : served.incomplete) {
-      incomplete[NameOf(version)] = version.reason.message();
+      incomplete[NameOf(version)] = std::string(version.reason.message());
     }
     for (const auto& [version, what] : incomplete) {
       if (incomplete_.count(version) > 0) continue;  // whatever is missing now

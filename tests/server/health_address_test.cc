@@ -134,8 +134,7 @@ TEST_F(HealthAddressTest, AnAddressInUseIsAnError) {
   StartServer();
   options_.health_listen = server_->health_address();
   EXPECT_THAT(
-      std::string(
-          Server::Start(options_, files_.Open()).status().message()),
+      std::string(Server::Start(options_, files_.Open()).status().message()),
       testing::StartsWith("cannot listen on " + options_.health_listen));
 }
 

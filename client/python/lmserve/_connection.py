@@ -29,12 +29,12 @@ _NOT_CONNECTED = ("failed to connect to all addresses", "DNS resolution failed",
 # The schemes of addresses that may stand for several servers.
 _BALANCED = ("dns:", "ipv4:", "ipv6:")
 
-# A ping of HTTP/2 is sent this often while a call waits for an answer; the
-# server permits one in 5 s. A server that acknowledges nothing for this time is
-# lost, and its calls are tried again at another one: half of the default
-# deadline.
-_KEEPALIVE_MS = 10_000
-_KEEPALIVE_TIMEOUT_MS = 5_000
+# A ping of HTTP/2 is sent after this time in which nothing was received, while a
+# call waits for an answer; the server permits one in 5 s. A server that
+# acknowledges nothing for the timeout is lost, and its calls are tried again at
+# another one. Both times together are less than the default deadline.
+_KEEPALIVE_MS = 5_500
+_KEEPALIVE_TIMEOUT_MS = 3_000
 
 Metadata = tuple[tuple[str, str], ...]
 
