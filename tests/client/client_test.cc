@@ -146,8 +146,8 @@ TEST_F(BalancingTest, AServerThatGoesIsLeftOut) {
 // A single address has no other policy without a health service.
 TEST_F(BalancingTest, TheHealthOfASingleAddressCounts) {
   ClientOptions options = {.address = half_up_.address(),
-                           .deadline = milliseconds(500),
-                           .health_service = "up"};
+                           .health_service = "up",
+                           .deadline = milliseconds(500)};
   EXPECT_TRUE(absl::IsUnavailable(Client(options).Score(Request()).status()));
   options.address = up_.address();
   EXPECT_TRUE(Client(options).Score(Request()).ok());
