@@ -208,6 +208,35 @@ void AddLogFlags(cli::App& app, ServerFlags* flags) {
       ->group("Log");
 }
 
+void AddTraceFlags(cli::App& app, ServerFlags* flags,
+                   const AddressOption& address_option) {
+  OtlpOptions& traces = flags->traces;
+  address_option("--trace-endpoint", &traces.endpoint,
+                 "Address of an OpenTelemetry collector that takes traces by "
+                 "OTLP over gRPC, in the form of --listen, such as "
+                 "localhost:4317; none: no traces")
+      ->check(CheckOptionalAddress)
+      ->group("Traces");
+  app.add_option("--trace-sample", flags->trace_sample,
+                 "Share, from 0 to 1, of the calls without a traceparent that "
+                 "are traced. The traceparent of a call says whether it is")
+      ->check(cli::Range(0.0, 1.0))
+      ->capture_default_str()
+      ->group("Traces");
+  app.add_option("--trace-service", traces.service_name,
+                 "Name of this server in the traces (service.name)")
+      ->capture_default_str()
+      ->group("Traces");
+  app.add_flag("--trace-tls", traces.tls,
+               "Encrypt the connection to the collector; trusts the system's "
+               "root certificates unless --trace-tls-ca is given")
+      ->group("Traces");
+  app.add_option("--trace-tls-ca", traces.tls_ca,
+                 "PEM file of the root certificates of the collector; requires "
+                 "--trace-tls")
+      ->group("Traces");
+}
+
 void AddLimit(cli::App& app, const std::string& name, uint64_t* limit,
               const std::string& help,
               const std::string& group = "Limits of a request",
@@ -389,6 +418,7 @@ void AddServerFlags(cli::App& app, ServerFlags* flags) {
   AddConnectionFlags(app, flags);
   AddSecurityFlags(app, flags);
   AddLogFlags(app, flags);
+  AddTraceFlags(app, flags, address_option);
   AddLoadFlags(app, flags);
   Limits& limits = flags->server.limits;
   app.add_option("--max-message-bytes", limits.message_bytes,
@@ -500,6 +530,9 @@ void ParseServerFlags(cli::App& app, int argc, const char* const* argv) {
 }
 
 std::string CheckServerFlags(const ServerFlags& flags) {
+  if (!flags.traces.tls_ca.empty() && !flags.traces.tls) {
+    return "--trace-tls-ca requires --trace-tls";
+  }
   const ServerOptions& server = flags.server;
   if (flags.http_without_tokens || !server.tokens_file.empty() ||
       !server.tls.client_ca.empty()) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "command_line/cli.h"
+#include "server/rpc/otlp_sender.h"
 #include "server/server.h"
 
 namespace lmserve {
@@ -32,6 +33,8 @@ struct ServerFlags {
   double connection_age_grace_seconds = 300;
   double connection_idle_seconds = 3600;
   std::string log_level = "info";  // or debug, warning, error
+  OtlpOptions traces = {};         // without an endpoint there are none
+  double trace_sample = 0.01;
   bool check_config = false;
 };
 

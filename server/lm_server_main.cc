@@ -37,9 +37,12 @@
 #include "server/admission/memory_shares.h"
 #include "server/flags.h"
 #include "server/log.h"
+#include "server/rpc/otlp_sender.h"
 #include "server/server.h"
 #include "server/service_manager.h"
 #include "server/telemetry/line_writer.h"
+#include "server/telemetry/span_exporter.h"
+#include "server/telemetry/tracer.h"
 
 namespace lmserve {
 namespace {
@@ -188,8 +191,35 @@ auto CallUntilSignal(const sigset_t& signals, Function function)
   return result.get();
 }
 
-StoreOptions MakeStoreOptions(const ServerFlags& flags,
-                              const sigset_t& signals) {
+// How long the end of the server may wait for the collector of traces.
+constexpr std::chrono::seconds kTracePatience(3);
+
+// Returns a tracer with its thread, or null if the flags name no collector or
+// only ask whether they are right.
+absl::StatusOr<std::shared_ptr<Tracer>> MakeTracer(const ServerFlags& flags) {
+  if (flags.traces.endpoint.empty()) return nullptr;
+  OtlpOptions options = flags.traces;
+  options.service_version = kVersionNumber;
+  auto sender = MakeOtlpSender(options);
+  if (!sender.ok()) return sender.status();
+  if (flags.check_config) return nullptr;
+  return std::make_shared<Tracer>(
+      flags.trace_sample, std::make_unique<SpanExporter>(*std::move(sender)));
+}
+
+// Loads a version and traces that.
+absl::StatusOr<ModelHandle> LoadTraced(const Tracer& tracer,
+                                       absl::string_view store,
+                                       absl::string_view name, uint64_t version,
+                                       const LoadOptions& options) {
+  const auto start = std::chrono::system_clock::now();
+  absl::StatusOr<ModelHandle> loaded = LoadModel(store, name, version, options);
+  tracer.OnLoaded(name, version, start, loaded);
+  return loaded;
+}
+
+StoreOptions MakeStoreOptions(const ServerFlags& flags, const sigset_t& signals,
+                              const std::shared_ptr<const Tracer>& tracer) {
   StoreOptions options;
   options.keep = *ParseVersionPolicy(flags.keep);
   options.poll = Milliseconds(flags.poll_seconds);
@@ -197,6 +227,12 @@ StoreOptions MakeStoreOptions(const ServerFlags& flags,
   options.incomplete_patience = Milliseconds(flags.incomplete_seconds);
   options.follow_links = flags.follow_links;
   options.is_cancelled = [signals] { return IsPending(signals); };
+  if (tracer != nullptr) {
+    options.load = [tracer](absl::string_view store, absl::string_view name,
+                            uint64_t version, const LoadOptions& load) {
+      return LoadTraced(*tracer, store, name, version, load);
+    };
+  }
   return options;
 }
 
@@ -276,7 +312,13 @@ int Run(const ServerFlags& flags, const std::string& config) {
   std::signal(SIGPIPE, SIG_IGN);
   const sigset_t signals = BlockSignals();  // in all threads started later, too
   const Log log(flags.server.log.format, flags.log_level);
-  auto store = ModelStore::Open(flags.store, MakeStoreOptions(flags, signals));
+  const auto tracer = MakeTracer(flags);
+  if (!tracer.ok()) {
+    spdlog::error("{}", std::string(tracer.status().message()));
+    return kFailed;
+  }
+  auto store =
+      ModelStore::Open(flags.store, MakeStoreOptions(flags, signals, *tracer));
   if (absl::IsCancelled(store.status())) {
     EndAtOnce(log, "received a signal while loading models: stopped");
   }
@@ -314,6 +356,7 @@ int Run(const ServerFlags& flags, const std::string& config) {
   options.http_policy.origins =
       absl::StrSplit(flags.http_origins, ',', absl::SkipEmpty());
   options.on_models = ModelLog();
+  options.tracer = *tracer;
   SetBudgets(&options.limits);
   if (flags.check_config) {
     const auto served = (*store)->served();
@@ -341,6 +384,7 @@ int Run(const ServerFlags& flags, const std::string& config) {
   Notify("STOPPING=1");
   server->Drain(std::chrono::seconds(flags.drain_seconds),
                 std::chrono::seconds(flags.grace_seconds));
+  if (*tracer != nullptr) (*tracer)->Stop(kTracePatience);
   if (!server->all_threads_ended()) {
     EndAtOnce(log, "stopped while a thread that reads files hangs");
   }

@@ -168,10 +168,11 @@ Server::Server(const ServerOptions& options, std::unique_ptr<ModelStore> store,
       budgets_(options.limits),
       score_cache_(options.score_cache_bytes),
       interceptor_(authenticator_.get(), shutdown_, limiter_, budgets_,
-                   watchdog_, metrics_, log_),
+                   watchdog_, metrics_, log_, options_.tracer.get()),
       admin_budgets_(options.limits),
       admin_interceptor_(authenticator_.get(), shutdown_, admin_limiter_,
-                         admin_budgets_, watchdog_, metrics_, log_),
+                         admin_budgets_, watchdog_, metrics_, log_,
+                         options_.tracer.get()),
       batcher_(CountedBatches(options.batcher)),
       serving_{*store_, options_.limits, batcher_, budgets_, score_cache_} {
   main_.services.push_back(MakeLanguageModelService(serving_, interceptor_));
@@ -284,6 +285,7 @@ std::function<std::string()> Server::MakeMetricsText() {
       .connections = *main_.connections,
       .authenticator = authenticator_.get(),
       .tls = tls_.get(),
+      .tracer = options_.tracer.get(),
       .dropped_log_lines = options_.dropped_log_lines,
       .http_counts = nullptr};
   if (http_ != nullptr) sources.http_counts = http_counts;

@@ -30,6 +30,7 @@
 #include "server/http/http_server.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/request_log.h"
+#include "server/telemetry/tracer.h"
 #include "server/transport/call_interceptor.h"
 #include "server/transport/health_states.h"
 #include "server/transport/shutdown_signal.h"
@@ -86,6 +87,8 @@ struct ServerOptions {
   // Names of models, in the form of ServedModels::Get(), that must be loaded
   // before health reports the server as SERVING. Empty: any model or reranker.
   std::vector<std::string> required_models = {};
+  // Traces calls. Null: none are traced.
+  std::shared_ptr<const Tracer> tracer = nullptr;
   // Called after each change of the served models, by one thread at a time.
   std::function<void(const ServedModels&)> on_models = nullptr;
 };

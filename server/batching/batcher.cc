@@ -211,6 +211,19 @@ size_t RunLookups(Operations batch, size_t limit) {
   }
 }
 
+// Adds to the trace of the operation's call, if it has one, that it was in the
+// queue until `end`.
+void TraceQueue(const BatchOperation& operation, Clock::time_point end) {
+  CallTrace* trace = operation.call.trace();
+  if (trace == nullptr) return;
+  const LoadedVersion& model = operation.work().model;
+  trace->Add({.kind = CallTrace::Kind::kQueue,
+              .start = operation.queued_at,
+              .end = end,
+              .model = model.name(),
+              .version = model.version()});
+}
+
 size_t ThreadCount(const BatcherOptions& options) {
   if (options.threads > 0) return options.threads;
   return AvailableProcessors();
@@ -255,9 +268,19 @@ bool Batcher::RunInline(BatchOperation* operation) {
   if (!operation->status.ok()) return true;
   const Clock::time_point start = Clock::now();
   const size_t words = RunLookups({&operation, 1}, operation->words_left);
-  const double seconds = Seconds(Clock::now() - start);
+  const Clock::time_point end = Clock::now();
+  const double seconds = Seconds(end - start);
   operation->call.compute_seconds += seconds;
   operation->call.turn_seconds += seconds;
+  if (CallTrace* trace = operation->call.trace(); trace != nullptr) {
+    const LoadedVersion& model = operation->work().model;
+    trace->Add({.kind = CallTrace::Kind::kCompute,
+                .start = start,
+                .end = end,
+                .model = model.name(),
+                .version = model.version(),
+                .words = words});
+  }
   if (options_.on_batch != nullptr) {
     options_.on_batch({operation->work().model, 1, words, seconds, {}});
   }
@@ -289,17 +312,31 @@ double Batcher::RunQueued(Operations batch) const {
   } else {
     RunBatch(batch, options_.batch_words, options_.batch_words);
   }
-  const double seconds = Seconds(Clock::now() - start);
+  const Clock::time_point end = Clock::now();
+  const double seconds = Seconds(end - start);
+  const size_t words_done = words - WordsLeft(batch);
   std::vector<double> queue_seconds;
   for (BatchOperation* operation : batch) {
     queue_seconds.push_back(Seconds(start - operation->queued_at));
     operation->call.queue_seconds += queue_seconds.back();
     operation->call.compute_seconds += seconds;
     operation->call.turn_seconds = 0;
+    CallTrace* trace = operation->call.trace();
+    if (trace == nullptr) continue;
+    TraceQueue(*operation, start);
+    const LoadedVersion& model = operation->work().model;
+    trace->Add({.kind = CallTrace::Kind::kCompute,
+                .start = start,
+                .end = end,
+                .model = model.name(),
+                .version = model.version(),
+                .words = operation->queued_words - operation->words_left,
+                .batch_calls = batch.size(),
+                .batch_words = words_done});
   }
   if (options_.on_batch != nullptr) {
-    options_.on_batch({batch.front()->work().model, batch.size(),
-                       words - WordsLeft(batch), seconds, queue_seconds});
+    options_.on_batch({batch.front()->work().model, batch.size(), words_done,
+                       seconds, queue_seconds});
   }
   return seconds;
 }
@@ -315,6 +352,7 @@ void Batcher::RunBatches() {
       auto* operation = static_cast<BatchOperation*>(work);
       operation->status = operation->call.CheckWanted();
       operation->is_dropped = !operation->status.ok();
+      if (operation->is_dropped) TraceQueue(*operation, Clock::now());
       (operation->is_dropped ? ended : batch).push_back(operation);
     }
     const double seconds = batch.empty() ? 0 : RunQueued(batch);

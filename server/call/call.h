@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "server/call/call_trace.h"
 #include "server/call/status.h"
 
 namespace lmserve {
@@ -67,6 +68,12 @@ class Call {
     shutdown_ = &is_raised;
   }
 
+  // Sets where the parts of the call are written down; null, as at first: the
+  // call is not traced. Must be called before other threads use the call, or
+  // after it.
+  void SetTrace(CallTrace* trace) const { trace_ = trace; }
+  CallTrace* trace() const { return trace_; }
+
   // The error of a call for which IsCancelled() holds, or whose messages can no
   // longer be sent. A transport does not say which of the reasons it was.
   static absl::Status Cancelled() {
@@ -109,6 +116,7 @@ class Call {
   const std::string client_group_;
   bool admitted_ = false;
   mutable const std::atomic<bool>* shutdown_ = nullptr;  // null: none
+  mutable CallTrace* trace_ = nullptr;
 };
 
 }  // namespace lmserve

@@ -9,6 +9,8 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "model_store/model_name.h"
 #include "models/printable_text.h"
 #include "server/call/status.h"
@@ -71,12 +73,34 @@ class StoreChange {
   absl::Status status_;
 };
 
-// Sets what the store knows of the version that `spec` names.
+// Adds the load of a version to the trace of a call, if it has one and the load
+// began after `start`, that is, for the call.
+void TraceLoad(const LoadedVersion& loaded, Call::Clock::time_point start,
+               Call& call) {
+  if (call.trace() == nullptr) return;
+  const Call::Clock::time_point end =
+      Call::Clock::now() -
+      absl::ToChronoNanoseconds(absl::Now() - loaded.load_time());
+  const Call::Clock::time_point begin =
+      end - absl::ToChronoNanoseconds(absl::Seconds(loaded.load_seconds()));
+  if (begin < start) return;
+  call.trace()->Add({.kind = CallTrace::Kind::kLoad,
+                     .start = begin,
+                     .end = end,
+                     .model = loaded.name(),
+                     .version = loaded.version()});
+}
+
+// Sets what the store knows of the version that `spec` names, for a call that
+// may have loaded it since `start`.
 absl::Status FindModelInfo(const ModelStore& store, const std::string& spec,
+                           Call::Clock::time_point start, Call& call,
                            lm::v1::ModelInfo* info) {
   const absl::StatusOr<ModelStore::Entry> entry = store.GetEntry(spec);
-  if (entry.ok()) SetModelInfo(*entry, info);
-  return entry.status();
+  if (!entry.ok()) return entry.status();
+  TraceLoad(*entry->handle, start, call);
+  SetModelInfo(*entry, info);
+  return absl::OkStatus();
 }
 
 // Notes the model that a client wants to change. Returns an error if there is
@@ -150,7 +174,8 @@ absl::Status HandleGetModel(const ModelStore& store, Call& call,
                             const lm::v1::GetModelRequest& request,
                             lm::v1::GetModelResponse* response) {
   absl::Status status =
-      FindModelInfo(store, request.model(), response->mutable_model());
+      FindModelInfo(store, request.model(), Call::Clock::now(), call,
+                    response->mutable_model());
   if (!status.ok()) NoteMissing(request.model(), call);
   return status;
 }
@@ -160,13 +185,14 @@ Task<absl::Status> HandleLoadModel(ModelStore* store, Call& call,
                                    lm::v1::LoadModelResponse* response) {
   absl::Status status = BeginChange(store, request, call);
   if (!status.ok()) co_return status;
+  const Call::Clock::time_point start = Call::Clock::now();
   const auto load = [&](ModelStore::Done done) {
     store->Load(request.name(), request.version(), std::move(done));
   };
   status = co_await StoreChange(load);
   if (!status.ok()) co_return status;
   co_return FindModelInfo(*store, Spec(request.name(), request.version()),
-                          response->mutable_model());
+                          start, call, response->mutable_model());
 }
 
 Task<absl::Status> HandleUnloadModel(
@@ -185,6 +211,7 @@ Task<absl::Status> HandleSetAlias(ModelStore* store, Call& call,
                                   lm::v1::SetAliasResponse* response) {
   absl::Status status = BeginChange(store, request, call);
   if (!status.ok()) co_return status;
+  const Call::Clock::time_point start = Call::Clock::now();
   std::optional<uint64_t> expected;
   if (request.has_expected_version()) expected = request.expected_version();
   const auto set = [&](ModelStore::Done done) {
@@ -196,7 +223,7 @@ Task<absl::Status> HandleSetAlias(ModelStore* store, Call& call,
   if (!status.ok() || removed) co_return status;
   co_return FindModelInfo(*store,
                           absl::StrCat(request.name(), "@", request.alias()),
-                          response->mutable_model());
+                          start, call, response->mutable_model());
 }
 
 }  // namespace lmserve

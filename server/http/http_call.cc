@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "server/http/http_error.h"
 
 namespace lmserve {
 namespace {
@@ -69,6 +70,26 @@ absl::string_view HttpCall::Header(absl::string_view name) const {
     return own_request_id_;
   }
   return stream_.request().Field(name);
+}
+
+std::string HttpCall::JoinedHeader(absl::string_view name) const {
+  std::string joined;
+  bool is_first = true;
+  for (const HttpField& field : stream_.request().fields) {
+    if (field.name != name) continue;
+    if (!is_first) joined += ',';
+    joined += field.value;
+    is_first = false;
+  }
+  return joined;
+}
+
+TransportCall::HttpRequestLine HttpCall::http_request_line(
+    const absl::Status& status) const {
+  const HttpRequest& request = stream_.request();
+  return {.method = request.method,
+          .path = request.path,
+          .code = status.ok() ? 200 : HttpCodeOf(status)};
 }
 
 Call::Clock::duration HttpCall::ParseTimeout(absl::string_view text) {

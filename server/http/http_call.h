@@ -21,6 +21,8 @@ class HttpCall final : public TransportCall {
   bool IsCancelled() const override { return stream_.IsCancelled(); }
   std::string client() const override { return stream_.client(); }
   absl::string_view Header(absl::string_view name) const override;
+  std::string JoinedHeader(absl::string_view name) const override;
+  HttpRequestLine http_request_line(const absl::Status& status) const override;
 
   // Returns the time of a value of `grpc-timeout`, such as "100m" for 100
   // milliseconds; the largest one if it is not valid.

@@ -118,7 +118,7 @@ std::vector<HttpField> HttpPolicy::PreflightFields(
   fields.push_back({"Access-Control-Allow-Methods", "GET, POST, PUT, DELETE"});
   fields.push_back({"Access-Control-Allow-Headers",
                     "authorization, content-type, lm-priority, grpc-timeout, "
-                    "x-request-id, traceparent"});
+                    "x-request-id, traceparent, tracestate"});
   fields.push_back({"Access-Control-Max-Age", "600"});
   return fields;
 }

@@ -45,4 +45,15 @@ absl::string_view GrpcCall::Header(absl::string_view name) const {
   return {found->second.data(), found->second.size()};
 }
 
+std::string GrpcCall::JoinedHeader(absl::string_view name) const {
+  const auto [begin, end] =
+      context_.client_metadata().equal_range({name.data(), name.size()});
+  std::string joined;
+  for (auto entry = begin; entry != end; ++entry) {
+    if (entry != begin) joined += ',';
+    joined.append(entry->second.data(), entry->second.size());
+  }
+  return joined;
+}
+
 }  // namespace lmserve

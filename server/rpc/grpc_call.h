@@ -24,6 +24,7 @@ class GrpcCall final : public TransportCall {
   Priority priority() const override;
   std::string client() const override;
   absl::string_view Header(absl::string_view name) const override;
+  std::string JoinedHeader(absl::string_view name) const override;
 
  private:
   static Clock::time_point Deadline(const grpc::CallbackServerContext& context);

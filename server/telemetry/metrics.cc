@@ -71,18 +71,20 @@ Metrics::Metrics(absl::string_view server_version)
       .Set(1);
   const google::protobuf::FileDescriptor& api =
       *lm::v1::ScoreRequest::descriptor()->file();
-  const auto add_method = [this](const std::string& name) {
-    by_method_.try_emplace(name, name, started_.Add({{"method", name}}));
+  const auto add_method = [this](const std::string& name,
+                                 const std::string& path) {
+    by_method_.try_emplace(name, name, path, started_.Add({{"method", name}}));
   };
   for (int i = 0; i < api.service_count(); ++i) {
     for (int j = 0; j < api.service(i)->method_count(); ++j) {
-      add_method(api.service(i)->method(j)->name());
+      const std::string& name = api.service(i)->method(j)->name();
+      add_method(name, absl::StrCat(api.service(i)->full_name(), "/", name));
     }
   }
   // Of OpenAI's API.
   for (const char* name : {"Completions", "Embeddings", "Tokenize",
                            "Detokenize", "GetTokenizer"}) {
-    add_method(name);
+    add_method(name, name);
   }
 }
 

@@ -36,10 +36,14 @@ class Metrics {
 
   // The metrics of one method.
   struct MethodMetrics {
-    MethodMetrics(absl::string_view name, prometheus::Counter& started)
-        : name(name), started(started) {}
+    MethodMetrics(absl::string_view name, absl::string_view path,
+                  prometheus::Counter& started)
+        : name(name), path(path), started(started) {}
 
     const std::string name;
+    // With its service, such as "lm.v1.LanguageModelService/Score", or the name
+    // alone if it has none.
+    const std::string path;
     prometheus::Counter& started;
     // By status code. A histogram is looked up by its labels only once, because
     // a look-up takes a microsecond.

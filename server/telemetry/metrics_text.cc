@@ -140,6 +140,7 @@ class LiveGauges final : public prometheus::Collectable {
                   static_cast<double>(sources_.dropped_log_lines())));
     }
     AddHttp(&families);
+    AddTraces(&families);
     AddReloads(&families);
     AddModels(&families);
     return families;
@@ -167,6 +168,27 @@ class LiveGauges final : public prometheus::Collectable {
     families->push_back(Counter("lm_http_requests_total",
                                 "Requests over HTTP, whatever the answer",
                                 static_cast<double>(counts.requests)));
+  }
+
+  void AddTraces(std::vector<MetricFamily>* families) const {
+    if (sources_.tracer == nullptr) return;
+    const SpanExporter::Counts counts = sources_.tracer->counts();
+    families->push_back(Counter("lm_trace_spans_exported_total",
+                                "Spans that the collector has accepted",
+                                static_cast<double>(counts.exported)));
+    MetricFamily dropped = CounterFamily(
+        "lm_trace_spans_dropped_total",
+        "Spans that the collector has not got, by reason: queue_full, unsent "
+        "or rejected");
+    for (const auto& [reason, count] :
+         {std::pair{"queue_full", counts.dropped_full},
+          std::pair{"unsent", counts.dropped_unsent},
+          std::pair{"rejected", counts.dropped_rejected}}) {
+      ClientMetric& metric = dropped.metric.emplace_back();
+      metric.label = {{"reason", reason}};
+      metric.counter.value = static_cast<double>(count);
+    }
+    families->push_back(std::move(dropped));
   }
 
   // Adds what is known of the files that are read again while the server runs.

@@ -16,6 +16,7 @@
 #include "server/connections/tls_context.h"
 #include "server/handlers/serving_context.h"
 #include "server/telemetry/metrics.h"
+#include "server/telemetry/tracer.h"
 
 namespace lmserve {
 
@@ -41,6 +42,7 @@ class MetricsText {
     const ConnectionListener& connections;
     const Authenticator* authenticator;           // or null
     const TlsContext* tls;                        // or null
+    const Tracer* tracer;                         // or null
     std::function<uint64_t()> dropped_log_lines;  // or null
     std::function<HttpCounts()> http_counts;      // or null
   };

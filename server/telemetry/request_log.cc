@@ -29,12 +29,14 @@ spdlog::level::level_enum LevelOf(const RequestLog::EndedCall& call,
   return call.is_admin ? spdlog::level::info : spdlog::level::debug;
 }
 
-// Returns "ADDRESS (token NAME, x-request-id ID)".
+// Returns "ADDRESS (token NAME, x-request-id ID, trace ID)".
 std::string Describe(const RequestLog::Caller& caller) {
   std::vector<std::string> names;
   for (const auto& [name, value] : {std::pair{"token", &caller.token},
                                     {"x-request-id", &caller.request_id},
-                                    {"traceparent", &caller.trace_parent}}) {
+                                    {"traceparent", &caller.trace_parent},
+                                    {"trace", &caller.trace_id},
+                                    {"span", &caller.span_id}}) {
     if (!value->empty()) names.push_back(absl::StrCat(name, " ", *value));
   }
   if (names.empty()) return caller.address;
@@ -74,7 +76,9 @@ nlohmann::ordered_json Fields(const RequestLog::EndedCall& call,
   for (const auto& [name, value] : {std::pair{"client", &caller.address},
                                     {"token", &caller.token},
                                     {"request_id", &caller.request_id},
-                                    {"traceparent", &caller.trace_parent}}) {
+                                    {"traceparent", &caller.trace_parent},
+                                    {"trace_id", &caller.trace_id},
+                                    {"span_id", &caller.span_id}}) {
     if (!value->empty()) fields[name] = Printable(*value);
   }
   return fields;

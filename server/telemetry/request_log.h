@@ -30,6 +30,8 @@ class RequestLog {
     std::string token;  // its name in the file of tokens
     std::string request_id;
     std::string trace_parent;
+    std::string trace_id;  // of a call that is traced, and its span
+    std::string span_id;
   };
 
   struct EndedCall {

@@ -24,6 +24,17 @@ absl::Status Explained(const TransportCall& call, const absl::Status& status) {
   return status;
 }
 
+// Returns null if the call is not traced.
+std::unique_ptr<TracedCall> BeginTrace(const Tracer* tracer,
+                                       const TransportCall& call) {
+  if (tracer == nullptr) return nullptr;
+  auto trace = tracer->Begin(call.JoinedHeader(kTraceParentHeader));
+  if (trace == nullptr) return nullptr;
+  trace->SetTraceState(call.JoinedHeader(kTraceStateHeader));
+  call.SetTrace(trace->parts());
+  return trace;
+}
+
 }  // namespace
 
 absl::Status CallInterceptor::CheckToken(const TransportCall& call,
@@ -46,6 +57,7 @@ CallScope::CallScope(const CallInterceptor& interceptor,
       call_(call),
       needed_(needed),
       method_(interceptor.metrics_.OnCallStarted(method)),
+      trace_(BeginTrace(interceptor.tracer_, call)),
       start_(std::chrono::steady_clock::now()),
       permit_(interceptor.Admit(call, needed)) {
   call.ObserveShutdown(interceptor.shutdown_.is_raised());
@@ -58,7 +70,9 @@ RequestLog::Caller CallScope::Caller() const {
                    ? ""
                    : interceptor_.authenticator_->NameOf(call_.authorization()),
       .request_id = std::string(call_.request_id()),
-      .trace_parent = std::string(call_.trace_parent())};
+      .trace_parent = std::string(call_.trace_parent()),
+      .trace_id = trace_ == nullptr ? "" : ToHex(trace_->trace_id()),
+      .span_id = trace_ == nullptr ? "" : ToHex(trace_->span_id())};
 }
 
 double CallScope::seconds() const {
@@ -100,7 +114,22 @@ void CallScope::Leave(const absl::Status& status) {
                            .seconds = seconds,
                            .queue_seconds = call_.queue_seconds,
                            .compute_seconds = call_.compute_seconds});
+  if (trace_ != nullptr) EndTrace(status);
   if (permit_.ok()) permit_->reset();
+}
+
+void CallScope::EndTrace(const absl::Status& status) {
+  call_.SetTrace(nullptr);
+  const absl::Status explained = Explained(call_, status);
+  const TransportCall::HttpRequestLine line = call_.http_request_line(status);
+  interceptor_.tracer_->End(*trace_, {.name = method_.path,
+                                      .model = call_.model_name,
+                                      .version = call_.model_version,
+                                      .request_id = call_.request_id(),
+                                      .status = explained,
+                                      .http_method = line.method,
+                                      .http_path = line.path,
+                                      .http_code = line.code});
 }
 
 }  // namespace lmserve

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -15,6 +16,7 @@
 #include "server/admission/call_limiter.h"
 #include "server/telemetry/metrics.h"
 #include "server/telemetry/request_log.h"
+#include "server/telemetry/tracer.h"
 #include "server/transport/shutdown_signal.h"
 #include "server/transport/transport_call.h"
 #include "server/transport/write_watchdog.h"
@@ -22,24 +24,25 @@
 namespace lmserve {
 
 // What every call of every transport passes at its beginning and its end: the
-// tokens, the limits, the metrics and the log. A transport makes a CallScope
-// for each call and a PendingWrite for each message that it sends.
+// tokens, the limits, the metrics, the log and the traces. A transport makes a
+// CallScope for each call and a PendingWrite for each message that it sends.
 // Thread-safe.
 class CallInterceptor {
  public:
   // All arguments must outlive it. Without an authenticator (null) every client
-  // may call every method.
+  // may call every method; without a tracer no call is traced.
   CallInterceptor(Authenticator* authenticator, ShutdownSignal& shutdown,
                   CallLimiter& limiter, Budgets& budgets,
                   WriteWatchdog& watchdog, Metrics& metrics,
-                  const RequestLog& log)
+                  const RequestLog& log, const Tracer* tracer = nullptr)
       : authenticator_(authenticator),
         shutdown_(shutdown),
         limiter_(limiter),
         budgets_(budgets),
         watchdog_(watchdog),
         metrics_(metrics),
-        log_(log) {}
+        log_(log),
+        tracer_(tracer) {}
 
   // Checks the token of what is no call of a method, such as a look at the
   // metrics. OK, UNAUTHENTICATED or PERMISSION_DENIED.
@@ -64,6 +67,7 @@ class CallInterceptor {
   WriteWatchdog& watchdog_;
   Metrics& metrics_;
   const RequestLog& log_;
+  const Tracer* const tracer_;
 };
 
 // A call from its beginning to its end. Counts in the limits and the metrics.
@@ -96,18 +100,21 @@ class CallScope {
   // Seconds since the call began.
   double seconds() const;
 
-  // Ends the call: counts and logs it, and releases its place in the limits.
+  // Ends the call: counts, logs and traces it, and releases its place in the
+  // limits.
   // Must be called once, right before the client gets `status`, and also for a
   // refused call.
   void Leave(const absl::Status& status);
 
  private:
   RequestLog::Caller Caller() const;
+  void EndTrace(const absl::Status& status);
 
   const CallInterceptor& interceptor_;
   const TransportCall& call_;
   const Role needed_;
   Metrics::MethodMetrics& method_;
+  const std::unique_ptr<TracedCall> trace_;  // null: the call is not traced
   const std::chrono::steady_clock::time_point start_;
   absl::StatusOr<CallLimiter::Permit> permit_;
   std::optional<Authenticator::Watch> token_;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "server/call/call.h"
 
@@ -18,6 +19,7 @@ enum class CancelReason { kNone, kStalled, kRevoked };
 // server writes them into the log and returns them to the client.
 inline constexpr char kRequestIdHeader[] = "x-request-id";
 inline constexpr char kTraceParentHeader[] = "traceparent";
+inline constexpr char kTraceStateHeader[] = "tracestate";
 
 // Whether a value of x-request-id is 1 to 128 visible ASCII characters.
 bool IsRequestId(absl::string_view id);
@@ -46,13 +48,31 @@ class TransportCall : public Call {
   // call.
   virtual absl::string_view Header(absl::string_view name) const = 0;
 
+  // The value of a header, or the values of all headers of this name, with
+  // commas between them, as HTTP defines it.
+  virtual std::string JoinedHeader(absl::string_view name) const {
+    return std::string(Header(name));
+  }
+
+  // What a trace says of a call over HTTP.
+  struct HttpRequestLine {
+    absl::string_view
+        method;              // such as "GET"; empty: the call is not over HTTP
+    absl::string_view path;  // without the query
+    int code;                // of the response to `status`
+  };
+  virtual HttpRequestLine http_request_line(
+      const absl::Status& /*status*/) const {
+    return {};
+  }
+
   absl::string_view authorization() const { return Header("authorization"); }
 
   // The header x-request-id, or an empty string if it is no IsRequestId().
   absl::string_view request_id() const;
 
-  // The header traceparent, or an empty string if it has not the form of W3C
-  // Trace Context.
+  // The header traceparent, or an empty string if ParseTraceParent() rejects
+  // it.
   absl::string_view trace_parent() const;
 
   // Ends the call with CANCELLED. Has no effect on a call that has ended. Any

@@ -143,7 +143,7 @@ LIBRARIES = {
     "server/transport": PROTOBUF,
     "server/http": ["boost", "nlohmann"] + PROTOBUF + SERVICE_MESSAGES,
     "server/openai": ["nlohmann"] + SERVICE_MESSAGES,
-    "server/rpc": GRPC + PROTOBUF + SERVICE_MESSAGES,
+    "server/rpc": GRPC + PROTOBUF + SERVICE_MESSAGES + ["opentelemetry"],
     "server": ["spdlog", "nlohmann"] + GRPC + PROTOBUF,
     "client/": ["absl", "nlohmann"] + GRPC + PROTOBUF +
                SERVICE_MESSAGES,

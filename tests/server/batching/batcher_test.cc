@@ -475,6 +475,50 @@ TEST_F(HeldBatcherTest, WorkThatIsCancelledWhileItWaitsIsDropped) {
   EXPECT_TRUE(statuses_[1].ok());
 }
 
+TEST_F(HeldBatcherTest, TracedCallsHaveTheirPartsOfABatch) {
+  Call first, second, other;
+  CallTrace first_trace, second_trace;
+  first.SetTrace(&first_trace);
+  second.SetTrace(&second_trace);
+  Queue(&first, 7, "first");
+  Queue(&second, 5, "second");
+  Queue(&other, 3, "other");
+  const auto before = CallTrace::Clock::now();
+  Finish();
+  for (const auto& [trace, words] :
+       {std::pair{&first_trace, size_t{7}}, {&second_trace, size_t{5}}}) {
+    EXPECT_EQ(trace->words(), words);
+    ASSERT_EQ(trace->parts().size(), 2u);
+    const CallTrace::Part& queue = trace->parts()[0];
+    const CallTrace::Part& compute = trace->parts()[1];
+    EXPECT_EQ(queue.kind, CallTrace::Kind::kQueue);
+    EXPECT_LE(queue.start, before);
+    EXPECT_GE(queue.end, before);
+    EXPECT_EQ(compute.kind, CallTrace::Kind::kCompute);
+    EXPECT_EQ(compute.start, queue.end);
+    EXPECT_GE(compute.end, compute.start);
+    EXPECT_EQ(compute.words, words);
+    EXPECT_EQ(compute.batch_calls, 3u);
+    EXPECT_EQ(compute.batch_words, 15u);
+    for (const CallTrace::Part* part : {&queue, &compute}) {
+      EXPECT_EQ(part->model, "tiny");
+      EXPECT_EQ(part->version, 2u);
+    }
+  }
+}
+
+TEST_F(HeldBatcherTest, ACallThatWaitedInVainHasTheTimeInTheQueue) {
+  CancelledCall cancelled;
+  CallTrace trace;
+  cancelled.SetTrace(&trace);
+  Queue(&cancelled, 7, "cancelled");
+  cancelled.cancelled = true;
+  Finish();
+  ASSERT_EQ(trace.parts().size(), 1u);
+  EXPECT_EQ(trace.parts()[0].kind, CallTrace::Kind::kQueue);
+  EXPECT_EQ(trace.words(), 0u);
+}
+
 TEST_F(HeldBatcherTest, WorkPastItsDeadlineIsDropped) {
   Call late(Priority::kInteractive,
             Call::Clock::now() - std::chrono::milliseconds(1));
@@ -586,6 +630,30 @@ TEST_F(BatcherTest, LookUpModelsRunOnTheCallersThread) {
               });
   EXPECT_EQ(reading,
             Read(*Get("tiny")->model().left_to_right(), reading.words, 2));
+}
+
+TEST_F(BatcherTest, WorkOnTheCallersThreadIsAPartWithoutABatch) {
+  Batcher batcher({.threads = 1});
+  const ModelHandle tiny = Get("tiny");
+  const LanguageModel& model = *tiny->model().left_to_right();
+  std::vector<std::byte> state(model.state_size());
+  model.Start(state.data());
+  const std::vector<WordId> words = {3, 4, 5};
+  const LanguageModel::Query query = {state.data(), words, nullptr, {}};
+  const ModelWork work = {.model = *tiny, .queries = {&query, 1}};
+  Call call;
+  CallTrace trace;
+  call.SetTrace(&trace);
+  const auto run = [&]() -> Task<absl::Status> {
+    co_return co_await batcher.Run(call, work);
+  };
+  RunDetached(run(), [](const absl::Status& status) {
+    EXPECT_TRUE(status.ok()) << status;
+  });
+  ASSERT_EQ(trace.parts().size(), 1u);
+  EXPECT_EQ(trace.parts()[0].kind, CallTrace::Kind::kCompute);
+  EXPECT_EQ(trace.parts()[0].words, 3u);
+  EXPECT_EQ(trace.parts()[0].batch_calls, 0u);
 }
 
 TEST_F(BatcherTest, TheDestructorFinishesAllQueuedWork) {

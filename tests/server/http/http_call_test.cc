@@ -60,6 +60,25 @@ TEST(HttpCallTest, TheClientSetsPriorityAndIds) {
   EXPECT_EQ(call.client(), "ipv4:127.0.0.1");
 }
 
+TEST(HttpCallTest, JoinsTheValuesOfAHeader) {
+  FakeHttpStream stream = StreamWith(
+      {{"tracestate", "a=1"}, {"x-request-id", "abc"}, {"tracestate", "b=2"}});
+  const HttpCall call(stream, Priority::kBulk);
+  EXPECT_EQ(call.JoinedHeader("tracestate"), "a=1,b=2");
+  EXPECT_EQ(call.JoinedHeader("x-request-id"), "abc");
+  EXPECT_EQ(call.JoinedHeader("traceparent"), "");
+}
+
+TEST(HttpCallTest, SaysForATraceWhatWasAskedAndAnswered) {
+  FakeHttpStream stream = StreamWith({});
+  const HttpCall call(stream, Priority::kBulk);
+  const auto line = call.http_request_line(absl::OkStatus());
+  EXPECT_EQ(line.method, stream.request().method);
+  EXPECT_EQ(line.path, stream.request().path);
+  EXPECT_EQ(line.code, 200);
+  EXPECT_EQ(call.http_request_line(absl::NotFoundError("no")).code, 404);
+}
+
 TEST(HttpCallTest, ACallWithoutAnIdGetsOne) {
   FakeHttpStream stream = StreamWith({{"x-request-id", "two words"}});
   const HttpCall a(stream, Priority::kBulk), b(stream, Priority::kBulk);

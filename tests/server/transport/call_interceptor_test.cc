@@ -20,6 +20,7 @@
 #include "gtest/gtest.h"
 #include "server/call/status.h"
 #include "tests/server/captured_log.h"
+#include "tests/server/telemetry/fake_span_sender.h"
 #include "tests/server/transport/fake_transport_call.h"
 #include "tests/testing/temporary_directory.h"
 
@@ -41,7 +42,16 @@ class CallInterceptorTest : public testing::Test {
 
   CallInterceptor MakeInterceptor(Authenticator* authenticator = nullptr) {
     return CallInterceptor(authenticator, shutdown_, limiter_, budgets_,
-                           watchdog_, metrics_, log_);
+                           watchdog_, metrics_, log_, tracer_.get());
+  }
+
+  // Traces the calls of interceptors that are made after this, if their client
+  // does not say whether.
+  void Trace(double ratio) {
+    tracer_ = std::make_unique<Tracer>(
+        ratio, std::make_unique<SpanExporter>(
+                   std::make_unique<FakeSpanSender>(sent_),
+                   SpanExporterOptions{.linger = milliseconds(0)}));
   }
 
   // The status of a call that ends at once.
@@ -79,6 +89,8 @@ class CallInterceptorTest : public testing::Test {
   WriteWatchdog watchdog_{milliseconds(5)};
   Metrics metrics_{"test"};
   const RequestLog log_{{}};
+  SentSpans sent_;
+  std::unique_ptr<Tracer> tracer_;
 };
 
 TEST_F(CallInterceptorTest, RefusesCallsWithoutToken) {
@@ -155,6 +167,42 @@ TEST_F(CallInterceptorTest, LogsWhatIdentifiesTheCall) {
               HasSubstr("Predict from 192.0.2.1 (x-request-id a-1, "
                         "traceparent " +
                         parent + "): OK in"));
+}
+
+TEST_F(CallInterceptorTest, ATracedCallHasItsIdsInTheLog) {
+  Trace(0);
+  const CallInterceptor interceptor = MakeInterceptor();
+  FakeTransportCall call("192.0.2.1");
+  call.headers = {{"traceparent",
+                   "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}};
+  CallScope scope(interceptor, call, "Predict");
+  EXPECT_NE(call.trace(), nullptr);
+  scope.Leave(absl::UnavailableError("no"));
+  EXPECT_EQ(call.trace(), nullptr);
+  const Span span = sent_.WaitForBatches(1)[0][0];
+  EXPECT_EQ(span.name, "lm.v1.LanguageModelService/Predict");
+  EXPECT_EQ(ToHex(span.parent_id), "b7ad6b7169203331");
+  EXPECT_EQ(span.error, "no");
+  EXPECT_THAT(captured_.text(),
+              HasSubstr("trace 0af7651916cd43dd8448eb211c80319c, span " +
+                        ToHex(span.span_id) + "): UNAVAILABLE in"));
+}
+
+TEST_F(CallInterceptorTest, RefusedCallsAreTracedAsWell) {
+  Trace(1);
+  const CallInterceptor interceptor = MakeInterceptor(authenticator_.get());
+  EXPECT_FALSE(Begin(interceptor, FakeTransportCall("a"), Role::kRead).ok());
+  EXPECT_EQ(sent_.WaitForBatches(1)[0].size(), 1u);
+}
+
+TEST_F(CallInterceptorTest, ACallThatIsNotTracedHasNoIds) {
+  Trace(0);
+  const CallInterceptor interceptor = MakeInterceptor();
+  const FakeTransportCall call("192.0.2.1");
+  CallScope scope(interceptor, call, "Predict");
+  EXPECT_EQ(call.trace(), nullptr);
+  scope.Leave(absl::OkStatus());
+  EXPECT_THAT(captured_.text(), HasSubstr("Predict from 192.0.2.1: OK in"));
 }
 
 TEST_F(CallInterceptorTest, LogsTheModelAndTheNameOfTheToken) {
