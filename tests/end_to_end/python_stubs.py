@@ -44,3 +44,16 @@ def import_stubs(proto):
   sys.path.insert(0, directory.name)
   # The health protocol is in a subpackage of the package grpc.
   grpc.__path__.append(os.path.join(directory.name, "grpc"))
+
+
+def import_file(proto, file):
+  """Makes the modules of one more .proto file importable.
+
+  Args:
+    proto: The directory of the .proto files.
+    file: The file, relative to it.
+
+  REQUIRES: import_stubs() was called.
+  """
+  subprocess.run([shutil.which("protoc"), f"--python_out={_DIRECTORIES[0].name}",
+                  "-I", proto, file], check=True)
