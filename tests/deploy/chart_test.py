@@ -59,9 +59,12 @@ ALTERNATIVES = {
     "service.type": "NodePort",
     "tls.certManager.issuerRef": {"name": "other"},
     "metrics.serviceMonitor.interval": "61s",
+    "traces.endpoint": "other:4318",
+    "traces.sample": 0.5,
     "networkPolicy.clients": [{"podSelector": {"matchLabels": {"a": "b"}}}],
     "networkPolicy.monitoring": [{"podSelector": {"matchLabels": {"a": "b"}}}],
     "networkPolicy.bucketEgress": [{"ports": [{"port": 9000}]}],
+    "networkPolicy.collectorEgress": [{"ports": [{"port": 9001}]}],
     "grpcRoute.parentRefs": [{"name": "other"}],
     "imagePullSecrets": [{"name": "x"}],
     "extraEnv": [{"name": "A", "value": "b"}],
@@ -84,6 +87,7 @@ CONTEXTS = {
     "tls.clientCaSecretName": {**CLAIM, "tls": {"secretName": "a"}},
     "server.http.enabled": {**CLAIM, "server": {"http": {"withoutTokens": True}}},
     "autoscaling.enabled": CLAIM,
+    "traces.tls": {**CLAIM, "traces": {"endpoint": "a:1"}},
     "models.source": {"models": {"source": "sync", "sync": {"remote": "a:b"},
                                  "pvc": {"existingClaim": "models"}}},
 }
@@ -226,7 +230,10 @@ class ChartTest(unittest.TestCase):
         ({"models": {"source": "sync"}}, "models.sync.remote"),
         ({"models": {"source": "image"}}, "models.image.reference"),
         ({**CLAIM, "tls": {"clientCaSecretName": "a"}}, "tls.secretName"),
-        ({**CLAIM, "server": {"http": {"enabled": True}}}, "withoutTokens")):
+        ({**CLAIM, "server": {"http": {"enabled": True}}}, "withoutTokens"),
+        ({**CLAIM, "traces": {"tls": True}}, "traces.endpoint"),
+        ({**CLAIM, "traces": {"endpoint": "a:1", "caSecretName": "b"}},
+         "traces.tls")):
       with self.subTest(values):
         with self.assertRaisesRegex(helm_python.HelmError, message):
           charts.render(values)
@@ -288,6 +295,25 @@ class ChartTest(unittest.TestCase):
         if entry["kind"] == "Ingress":
           backend = entry["spec"]["rules"][0]["http"]["paths"][0]["backend"]
           self.assertIn(("Service", backend["service"]["name"]), names)
+
+  def test_traces_reach_the_collector(self):
+    def egress(values):
+      objects, _ = charts.render(charts.merge(CLAIM, charts.merge(
+          {"networkPolicy": {"enabled": True}}, values)))
+      rules = charts.find(objects, "NetworkPolicy")["spec"]["egress"]
+      return {port["port"] for rule in rules for port in rule["ports"]}
+    self.assertEqual(egress({}), set())
+    traces = {"traces": {"endpoint": "collector:4317"}}
+    self.assertEqual(egress(traces), {53, 4317})
+    self.assertEqual(egress(charts.merge(traces, {
+        "networkPolicy": {"collectorEgress": [{"ports": [{"port": 9}]}]}})),
+                     {53, 9})
+    objects, _ = charts.render(charts.example("tls"))
+    options = charts.find(objects, "ConfigMap")["data"]
+    mounts = {mount["name"]: mount["mountPath"]
+              for mount in containers(objects)["server"]["volumeMounts"]}
+    self.assertEqual(options["LM_SERVER_TRACE_TLS_CA"],
+                     mounts["trace-ca"] + "/ca.crt")
 
   def test_grace(self):
     for grace, drain in ((5, 30), (0, 0), (20, 600)):

@@ -173,8 +173,21 @@ volumeMounts:
 {{- toJson $arguments -}}
 {{- end -}}
 
+{{/* The Secret with the roots of the collector of traces; empty: none is needed. */}}
+{{- define "lmserve.traceCaSecret" -}}
+{{- if and .Values.traces.endpoint .Values.traces.tls -}}
+{{- .Values.traces.caSecretName -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What values.schema.json cannot say. */}}
 {{- define "lmserve.checks" -}}
+{{- if and .Values.traces.caSecretName (not .Values.traces.tls) -}}
+{{- fail "traces.caSecretName requires traces.tls" -}}
+{{- end -}}
+{{- if and .Values.traces.tls (not .Values.traces.endpoint) -}}
+{{- fail "traces.tls requires traces.endpoint" -}}
+{{- end -}}
 {{- if and .Values.tls.clientCaSecretName (not (include "lmserve.tlsSecret" .)) -}}
 {{- fail "tls.clientCaSecretName requires tls.secretName or tls.certManager.enabled" -}}
 {{- end -}}
