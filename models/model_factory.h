@@ -5,23 +5,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "models/any_model.h"
+#include "models/model_family.h"
 #include "models/model_files.h"
 
 namespace lmserve {
-
-// Names of files in a model version, and the families that the manifest of a
-// version names.
-inline constexpr absl::string_view kNgramFile = "ngram.bin";
-inline constexpr absl::string_view kWeightsFile = "weights.safetensors";
-inline constexpr absl::string_view kNgramFamily = "ngram";
-inline constexpr absl::string_view kRecurrentFamily = "recurrent";
-inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
-inline constexpr absl::string_view kWindowFamily = "window";
-inline constexpr absl::string_view kMixtureFamily = "mixture";
-inline constexpr absl::string_view kCacheFamily = "cache";
-inline constexpr absl::string_view kTranslationFamily = "translation";
-inline constexpr absl::string_view kTaggerFamily = "tagger";
-inline constexpr absl::string_view kClassifierFamily = "classifier";
 
 // Whether a model uses the memory of the file of this name in place. The memory
 // of other files may be freed after CreateModel().

@@ -13,6 +13,20 @@
 
 namespace lmserve {
 
+// Names of files in a model version, and the families that the manifest of a
+// version names.
+inline constexpr absl::string_view kNgramFile = "ngram.bin";
+inline constexpr absl::string_view kWeightsFile = "weights.safetensors";
+inline constexpr absl::string_view kNgramFamily = "ngram";
+inline constexpr absl::string_view kRecurrentFamily = "recurrent";
+inline constexpr absl::string_view kBidirectionalFamily = "bidirectional";
+inline constexpr absl::string_view kWindowFamily = "window";
+inline constexpr absl::string_view kMixtureFamily = "mixture";
+inline constexpr absl::string_view kCacheFamily = "cache";
+inline constexpr absl::string_view kTranslationFamily = "translation";
+inline constexpr absl::string_view kTaggerFamily = "tagger";
+inline constexpr absl::string_view kClassifierFamily = "classifier";
+
 // The name of a model family and the function that creates its models; see
 // CreateModel().
 struct ModelFamily {

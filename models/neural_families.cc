@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "models/labels.h"
-#include "models/model_factory.h"
 #include "models/model_family.h"
 #include "models/neural/recurrent_bidirectional_model.h"
 #include "models/neural/recurrent_classifier.h"

@@ -4,7 +4,6 @@
 // is off.
 
 #include "absl/status/status.h"
-#include "models/model_factory.h"
 #include "models/model_family.h"
 
 namespace lmserve {

@@ -28,6 +28,7 @@ ARROWS = {
     "models/cache": ["models", "models/neural/kernels",
                      "models/neural/weight_matrix", "models/mixture"],
     "models/search": ["models", "models/neural/kernels"],
+    "models/neural_families": ["models", "models/neural"],
     "models/model_factory": ["models", "models/ngram/", "models/neural",
                              "models/mixture", "models/cache"],
 
