@@ -8,6 +8,7 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -274,30 +275,62 @@ class GrpcDecodeStream final : public DecodeStream {
   absl::Status status_;
 };
 
-// The requests of a ScoreStream that have no response yet. One thread adds
-// requests, another one removes them.
+// The requests of a ScoreStream that have no response yet. A thread of its own
+// asks for new ones, which may take as long as its caller likes: a stream that
+// ended meanwhile does not wait for it. One thread gets requests, another one
+// removes them.
 class UnansweredRequests {
  public:
   using Next = absl::FunctionRef<bool(lm::v1::ScoreRequest*)>;
   using Request = std::shared_ptr<const lm::v1::ScoreRequest>;
 
-  explicit UnansweredRequests(Next next) : next_(next) {}
+  explicit UnansweredRequests(Next next)
+      : next_(next), producer_([this] { Produce(); }) {}
 
-  // Returns request `number`, counted from 0, or null if there is none. It may
-  // be the next new one. REQUIRES: it has no response.
-  Request Get(uint64_t number) {
+  UnansweredRequests(const UnansweredRequests&) = delete;
+  UnansweredRequests& operator=(const UnansweredRequests&) = delete;
+
+  // Waits for the end of a call of `next`.
+  ~UnansweredRequests() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (number < answered_ + requests_.size()) {
-        return requests_[number - answered_];
-      }
+      is_over_ = true;
     }
-    auto request = std::make_shared<lm::v1::ScoreRequest>();
-    has_ended_ = has_ended_ || !next_(request.get());
-    if (has_ended_) return nullptr;
+    changed_.notify_all();
+    producer_.join();
+  }
+
+  // Begins a stream, and returns the number of its first request, from 0.
+  uint64_t BeginStream() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    requests_.push_back(request);
-    return request;
+    has_stream_ended_ = false;
+    return answered_;
+  }
+
+  // Wakes Get(), which returns null from now on.
+  void EndStream() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      has_stream_ended_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  // Returns a request. It may be the next new one, for which it waits. Returns
+  // null if there is none, or if the stream has ended. REQUIRES: it has no
+  // response.
+  Request Get(uint64_t number) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    is_wanted_ = number >= answered_ + requests_.size();
+    if (is_wanted_) changed_.notify_all();
+    changed_.wait(lock, [&] {
+      return has_stream_ended_ || has_ended_ ||
+             number < answered_ + requests_.size();
+    });
+    if (has_stream_ended_ || number >= answered_ + requests_.size()) {
+      return nullptr;
+    }
+    return requests_[number - answered_];
   }
 
   // Removes the first request, which has a response.
@@ -313,11 +346,33 @@ class UnansweredRequests {
   }
 
  private:
+  // Asks for a request whenever one is wanted.
+  void Produce() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!has_ended_) {
+      changed_.wait(lock, [&] { return is_wanted_ || is_over_; });
+      if (is_over_) return;
+      lock.unlock();
+      auto request = std::make_shared<lm::v1::ScoreRequest>();
+      const bool is_request = next_(request.get());
+      lock.lock();
+      is_wanted_ = false;
+      has_ended_ = !is_request;
+      if (is_request) requests_.push_back(std::move(request));
+      changed_.notify_all();
+    }
+  }
+
   const Next next_;
-  bool has_ended_ = false;  // used by the thread that adds
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
   std::deque<Request> requests_;
   uint64_t answered_ = 0;
+  bool is_wanted_ = false;         // a new request
+  bool has_ended_ = false;         // there is no new request
+  bool has_stream_ended_ = false;  // the current one
+  bool is_over_ = false;           // the object is being destroyed
+  std::thread producer_;           // last, because it uses the others
 };
 
 // Returns the error of a stream that began with request `first` of all, with
@@ -513,7 +568,7 @@ absl::Status Client::ScoreStream(
   UnansweredRequests requests(next);
   std::optional<Retry> retry;
   while (true) {
-    const uint64_t first = requests.answered();
+    const uint64_t first = requests.BeginStream();
     grpc::ClientContext context;
     connection_->starter.Begin(prepared, &context);
     const auto stream = connection_->language_model->ScoreStream(&context);
@@ -531,6 +586,7 @@ absl::Status Client::ScoreStream(
       stopped = !receive(response);
     }
     if (stopped) context.TryCancel();
+    requests.EndStream();
     writer.join();
     absl::Status status = NumberedFrom(first, ToAbslStatus(stream->Finish()));
     if (stopped || status.ok()) return absl::OkStatus();
