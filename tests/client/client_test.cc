@@ -386,6 +386,33 @@ TEST(ScoreStreamTest, NextMayWaitForAResponse) {
   EXPECT_EQ(received, 20);
 }
 
+// Each stream breaks after one answer, while the caller waits for the answer to
+// a request that was sent and is lost.
+TEST(ScoreStreamTest, ABrokenStreamDoesNotWaitForTheNextRequest) {
+  FakeServer server({.failure = {grpc::StatusCode::UNAVAILABLE, "restarting"},
+                     .fail_stream_after = 1});
+  const Client client({.address = server.address()});
+  std::mutex mutex;
+  std::condition_variable changed;
+  int sent = 0, received = 0;
+  const absl::Status status = client.ScoreStream(
+      [&](lm::v1::ScoreRequest* request) {
+        *request = Request(sent);
+        std::unique_lock<std::mutex> lock(mutex);
+        EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(20), [&] {
+          return sent < 2 || received == sent;
+        }));
+        return sent++ < 4;
+      },
+      [&](const lm::v1::ScoreResponse&) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        ++received;
+        changed.notify_all();
+        return true;
+      });
+  EXPECT_EQ(received, 4) << status;
+}
+
 TEST(ScoreStreamTest, NoRequests) {
   FakeServer server;
   const Client client({.address = server.address()});
