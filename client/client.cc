@@ -316,9 +316,9 @@ class UnansweredRequests {
     changed_.notify_all();
   }
 
-  // Returns a request. It may be the next new one, for which it waits. Returns
-  // null if there is none, or if the stream has ended. REQUIRES: it has no
-  // response.
+  // Returns the request with a number, and waits for it if it is the next new
+  // one. Returns null if the caller has no more requests, or if the stream has
+  // ended. REQUIRES: the request has no response.
   Request Get(uint64_t number) {
     std::unique_lock<std::mutex> lock(mutex_);
     is_wanted_ = number >= answered_ + requests_.size();

@@ -13,10 +13,6 @@
 namespace lmserve {
 namespace {
 
-// The words that a network reads at once. Larger batches are no faster, and
-// need memory for each word.
-constexpr size_t kLabelBatchWords = 4096;
-
 // Returns the ids of the words of texts.
 absl::StatusOr<std::vector<std::vector<WordId>>> Encode(
     const Vocabulary& vocabulary, absl::Span<const absl::string_view> texts) {
@@ -38,7 +34,7 @@ void ForEachBatch(absl::Span<const std::vector<WordId>> texts,
   size_t begin = 0, words = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
     words += std::max<size_t>(1, texts[i].size());
-    if (words < kLabelBatchWords && i + 1 < texts.size()) continue;
+    if (words < kBatchWords && i + 1 < texts.size()) continue;
     run(begin, i + 1);
     begin = i + 1;
     words = 0;

@@ -12,10 +12,6 @@
 namespace lmserve {
 namespace {
 
-// The words that one call of LanguageModel::Score() gets. Larger batches are no
-// faster, and networks need memory for each word.
-constexpr size_t kBatchWords = 4096;
-
 // Scores some of the texts. Lives on the thread that runs it.
 class PartScorer {
  public:

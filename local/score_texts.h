@@ -2,6 +2,7 @@
 #ifndef LMSERVE_LOCAL_SCORE_TEXTS_H_
 #define LMSERVE_LOCAL_SCORE_TEXTS_H_
 
+#include <cstddef>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -13,6 +14,10 @@
 #include "models/vocabulary.h"
 
 namespace lmserve {
+
+// The words that a model gets in one call. Larger batches are no faster, and
+// networks need memory for each word.
+inline constexpr size_t kBatchWords = 4096;
 
 // Returns the ids of the words of a text. INVALID_ARGUMENT if <s> or </s> is
 // one of them.

@@ -24,7 +24,7 @@ absl::string_view BytesOrText(nanobind::handle object);
 class Texts {
  public:
   Texts() = default;
-  // Raises TypeError for a str, and for an item that is none.
+  // Raises TypeError if the iterable is a str, or has an item that is not one.
   explicit Texts(nanobind::handle iterable);
   // One str.
   static Texts Of(nanobind::handle text);

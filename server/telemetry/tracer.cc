@@ -46,7 +46,7 @@ void SetError(const absl::Status& status, Span* span) {
   span->error = Printable(status.message(), kMaxTextBytes);
 }
 
-// Whether an error is the server's. Those of clients are not errors of the
+// Whether an error is the server's. Errors of clients are not errors of the
 // span, by the semantic conventions of OpenTelemetry for servers.
 bool IsServerError(const absl::Status& status) {
   switch (status.code()) {

@@ -87,7 +87,7 @@ class Load:
   """Calls from several clients until the end of the `with` block.
 
   Attributes:
-    answers: Those of all calls that have ended.
+    answers: The answers of all calls that have ended.
   """
 
   def __init__(self, target, expected):

@@ -19,7 +19,7 @@ _MAX_WORD_BYTES = 65_536
 _SELF_TEST_SENTENCES = 3
 _SELF_TEST_WORDS = 100
 
-# A task emits the words that it has counted when there are so many.
+# A task emits the words that it has counted when its table has this many.
 _MAX_WORDS_IN_TABLE = 1 << 20
 
 # What a task has found in a block: words with their counts, in the order in

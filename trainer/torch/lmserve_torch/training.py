@@ -204,7 +204,7 @@ class Training:
     total, is_due = self._processes.sum(loss.detach(), is_due)
     self._check_finite("loss", total / words)
     gradients = [parameter.grad for parameter in self._parameters]
-    # In float, the sum of so many squares would be 1e-4 too small.
+    # A sum of squares in float would be 1e-4 too small.
     norm = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64)
                         for g in gradients]).norm().item()
     self._check_finite("norm of the gradient", norm)
