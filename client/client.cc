@@ -3,29 +3,27 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <deque>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "absl/strings/cord.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/call_starter.h"
+#include "client/channel.h"
 #include "client/error_details.h"
 #include "client/retry.h"
+#include "client/unanswered_requests.h"
 #include "google/rpc/error_details.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 namespace lmserve {
 namespace {
+
+using std::chrono::milliseconds;
 
 // Converts an error of gRPC; its code, message and details stay the same.
 absl::Status ToAbslStatus(const grpc::Status& status) {
@@ -39,150 +37,6 @@ absl::Status ToAbslStatus(const grpc::Status& status) {
   }
   return converted;
 }
-
-// Whether an address may stand for several servers.
-bool IsBalanced(absl::string_view address) {
-  return absl::StartsWith(address, "dns:") ||
-         absl::StartsWith(address, "ipv4:") ||
-         absl::StartsWith(address, "ipv6:");
-}
-
-// Returns a service config of gRPC that spreads calls over all addresses, and
-// leaves out those of which `health_service` is not SERVING.
-std::string RoundRobin(const std::string& health_service) {
-  nlohmann::json config = {
-      {"loadBalancingConfig", {{{"round_robin", nlohmann::json::object()}}}}};
-  if (!health_service.empty()) {
-    config["healthCheckConfig"] = {{"serviceName", health_service}};
-  }
-  return config.dump();
-}
-
-// A ping of HTTP/2 is sent after this time in which nothing was received, while
-// a call waits for an answer. The server permits one in 5 s
-// (ConnectionOptions::min_ping_interval).
-constexpr int kKeepaliveMs = 5'500;
-
-// A server that acknowledges nothing for this time is lost, and its calls are
-// tried again at another one. Both times together are less than the default
-// time limit of a call.
-constexpr int kKeepaliveTimeoutMs = 3'000;
-
-grpc::ChannelArguments ChannelArguments(const ClientOptions& options) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(options.message_bytes);
-  arguments.SetMaxSendMessageSize(options.message_bytes);
-  // Reconnect so soon that the next attempt of a call finds a server that has
-  // just started.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
-  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  // A stream may wait for longer than two pings.
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  if (IsBalanced(options.address) || !options.health_service.empty()) {
-    arguments.SetServiceConfigJSON(RoundRobin(options.health_service));
-  }
-  // Client tries calls again by itself, without gRPC's limit of 5 attempts.
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  if (options.tls.has_value() && !options.tls->server_name.empty()) {
-    arguments.SetSslTargetNameOverride(options.tls->server_name);
-  }
-  return arguments;
-}
-
-std::shared_ptr<grpc::ChannelCredentials> Credentials(
-    const ClientOptions& options) {
-  if (!options.tls.has_value()) return grpc::InsecureChannelCredentials();
-  return grpc::SslCredentials({.pem_root_certs = options.tls->root,
-                               .pem_private_key = options.tls->key,
-                               .pem_cert_chain = options.tls->certificate});
-}
-
-using std::chrono::milliseconds;
-
-// The time at which a limit that begins now ends; 0 is no limit.
-Retry::Clock::time_point EndOf(milliseconds limit) {
-  return limit.count() == 0 ? Retry::Clock::time_point::max()
-                            : Retry::Clock::now() + limit;
-}
-
-std::chrono::system_clock::time_point ToSystemClock(
-    Retry::Clock::time_point time) {
-  return std::chrono::system_clock::now() +
-         std::chrono::duration_cast<std::chrono::system_clock::duration>(
-             time - Retry::Clock::now());
-}
-
-// Waits until `end`. gRPC 1.51 connects again only while a thread waits for
-// something of gRPC, so a thread that sleeps would not find a server that has
-// just started.
-void WaitUntil(Retry::Clock::time_point end, grpc::Channel* channel) {
-  while (Retry::Clock::now() < end) {
-    channel->WaitForStateChange(channel->GetState(/*try_to_connect=*/true),
-                                ToSystemClock(end));
-  }
-}
-
-// Starts calls with the deadline, the token, the priority and the metadata that
-// the options of the client and of the call say.
-class CallStarter {
- public:
-  CallStarter(const ClientOptions& options, grpc::Channel* channel)
-      : options_(options),
-        authorization_(options.token.empty() ? "" : "Bearer " + options.token),
-        channel_(channel) {}
-
-  // The options of a call. `limit` is its time limit if `call` has none.
-  struct Prepared {
-    const CallOptions& call;
-    Retry::Clock::time_point deadline;
-  };
-  static Prepared Prepare(const CallOptions& call, milliseconds limit) {
-    return {call, EndOf(call.deadline.value_or(limit))};
-  }
-
-  // Sets up the context of one attempt.
-  void Begin(const Prepared& prepared, grpc::ClientContext* context) const {
-    if (prepared.deadline != Retry::Clock::time_point::max()) {
-      context->set_deadline(ToSystemClock(prepared.deadline));
-    }
-    if (!authorization_.empty()) {
-      context->AddMetadata("authorization", authorization_);
-    }
-    const auto& priority =
-        prepared.call.priority ? prepared.call.priority : options_.priority;
-    if (priority.has_value()) {
-      context->AddMetadata("lm-priority", *priority == CallPriority::kBulk
-                                              ? "bulk"
-                                              : "interactive");
-    }
-    for (const auto* metadata : {&options_.metadata, &prepared.call.metadata}) {
-      for (const auto& [name, value] : *metadata) {
-        context->AddMetadata(name, value);
-      }
-    }
-  }
-
-  // The attempts of a call until its deadline. A stream without one is tried to
-  // be opened for the time that unary calls have.
-  Retry Attempts(Retry::Clock::time_point deadline) const {
-    const bool has_deadline = deadline != Retry::Clock::time_point::max();
-    return Retry(
-        {.attempts = options_.attempts,
-         .deadline = has_deadline ? deadline : EndOf(options_.deadline),
-         .on_retry = options_.on_retry,
-         .wait_until = [channel = channel_](Retry::Clock::time_point end) {
-           WaitUntil(end, channel);
-         }});
-  }
-
- private:
-  const ClientOptions& options_;
-  const std::string authorization_;
-  grpc::Channel* const channel_;
-};
 
 // A DecodeStream that opens a new stream of gRPC if the first one ends before
 // its first answer.
@@ -275,106 +129,6 @@ class GrpcDecodeStream final : public DecodeStream {
   absl::Status status_;
 };
 
-// The requests of a ScoreStream that have no response yet. A thread of its own
-// asks for new ones, which may take as long as its caller likes: a stream that
-// ended meanwhile does not wait for it. One thread gets requests, another one
-// removes them.
-class UnansweredRequests {
- public:
-  using Next = absl::FunctionRef<bool(lm::v1::ScoreRequest*)>;
-  using Request = std::shared_ptr<const lm::v1::ScoreRequest>;
-
-  explicit UnansweredRequests(Next next)
-      : next_(next), producer_([this] { Produce(); }) {}
-
-  UnansweredRequests(const UnansweredRequests&) = delete;
-  UnansweredRequests& operator=(const UnansweredRequests&) = delete;
-
-  // Waits for the end of a call of `next`.
-  ~UnansweredRequests() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      is_over_ = true;
-    }
-    changed_.notify_all();
-    producer_.join();
-  }
-
-  // Begins a stream, and returns the number of its first request, from 0.
-  uint64_t BeginStream() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    has_stream_ended_ = false;
-    return answered_;
-  }
-
-  // Wakes Get(), which returns null from now on.
-  void EndStream() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      has_stream_ended_ = true;
-    }
-    changed_.notify_all();
-  }
-
-  // Returns the request with a number, and waits for it if it is the next new
-  // one. Returns null if the caller has no more requests, or if the stream has
-  // ended. REQUIRES: the request has no response.
-  Request Get(uint64_t number) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    is_wanted_ = number >= answered_ + requests_.size();
-    if (is_wanted_) changed_.notify_all();
-    changed_.wait(lock, [&] {
-      return has_stream_ended_ || has_ended_ ||
-             number < answered_ + requests_.size();
-    });
-    if (has_stream_ended_ || number >= answered_ + requests_.size()) {
-      return nullptr;
-    }
-    return requests_[number - answered_];
-  }
-
-  // Removes the first request, which has a response.
-  void OnAnswer() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    requests_.pop_front();
-    ++answered_;
-  }
-
-  uint64_t answered() const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return answered_;
-  }
-
- private:
-  // Asks for a request whenever one is wanted.
-  void Produce() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    while (!has_ended_) {
-      changed_.wait(lock, [&] { return is_wanted_ || is_over_; });
-      if (is_over_) return;
-      lock.unlock();
-      auto request = std::make_shared<lm::v1::ScoreRequest>();
-      const bool is_request = next_(request.get());
-      lock.lock();
-      is_wanted_ = false;
-      has_ended_ = !is_request;
-      if (is_request) requests_.push_back(std::move(request));
-      changed_.notify_all();
-    }
-  }
-
-  const Next next_;
-  mutable std::mutex mutex_;  // guards what follows
-  std::condition_variable changed_;
-  std::deque<Request> requests_;
-  uint64_t answered_ = 0;
-  bool is_wanted_ = false;         // a new request
-  bool has_ended_ = false;         // there is no new request
-  bool has_stream_ended_ = false;  // the current one
-  bool is_over_ = false;           // the object is being destroyed
-  std::thread producer_;           // last, because it uses the others
-};
-
 // Returns the error of a stream that began with request `first` of all, with
 // the number of the request among all: the server counts those of the stream.
 absl::Status NumberedFrom(uint64_t first, const absl::Status& error) {
@@ -391,8 +145,7 @@ absl::Status NumberedFrom(uint64_t first, const absl::Status& error) {
 
 struct Client::Connection {
   explicit Connection(const ClientOptions& options)
-      : channel(grpc::CreateCustomChannel(options.address, Credentials(options),
-                                          ChannelArguments(options))),
+      : channel(CreateChannel(options)),
         starter(options, channel.get()),
         language_model(lm::v1::LanguageModelService::NewStub(channel)),
         models(lm::v1::ModelService::NewStub(channel)),
@@ -579,16 +332,21 @@ absl::Status Client::ScoreStream(
       }
       stream->WritesDone();
     });
-    bool stopped = false;
+    bool stopped = false, unasked = false;
     lm::v1::ScoreResponse response;
-    while (!stopped && stream->Read(&response)) {
-      requests.OnAnswer();
-      stopped = !receive(response);
+    while (!stopped && !unasked && stream->Read(&response)) {
+      unasked = !requests.OnAnswer();
+      stopped = !unasked && !receive(response);
     }
-    if (stopped) context.TryCancel();
+    if (stopped || unasked) context.TryCancel();
     requests.EndStream();
     writer.join();
     absl::Status status = NumberedFrom(first, ToAbslStatus(stream->Finish()));
+    if (unasked) {
+      return absl::InternalError(
+          absl::StrCat("the server sent a response to request ",
+                       requests.answered(), ", which it had not received"));
+    }
     if (stopped || status.ok()) return absl::OkStatus();
     // Each response shows that the server is back.
     if (!retry.has_value() || requests.answered() > first) {

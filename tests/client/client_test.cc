@@ -413,6 +413,21 @@ TEST(ScoreStreamTest, ABrokenStreamDoesNotWaitForTheNextRequest) {
   EXPECT_EQ(received, 4) << status;
 }
 
+TEST(ScoreStreamTest, AnAnswerToNothingIsAnError) {
+  FakeServer server({.answer_twice = true});
+  const Client client({.address = server.address()});
+  int sent = 0, received = 0;
+  EXPECT_EQ(client.ScoreStream(
+                [&](lm::v1::ScoreRequest* request) {
+                  *request = Request(sent);
+                  return sent++ < 1;
+                },
+                [&](const auto&) { return ++received > 0; }),
+            absl::InternalError("the server sent a response to request 1, "
+                                "which it had not received"));
+  EXPECT_EQ(received, 1);
+}
+
 TEST(ScoreStreamTest, NoRequests) {
   FakeServer server;
   const Client client({.address = server.address()});

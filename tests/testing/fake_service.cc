@@ -53,6 +53,8 @@ class FakeServer::ScoreStreamReactor final
 
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::CANCELLED);
+    is_repeated_ = server_.script_.answer_twice && !is_repeated_;
+    if (is_repeated_) return StartWrite(&response_);
     Read();
   }
 
@@ -75,6 +77,7 @@ class FakeServer::ScoreStreamReactor final
   FakeServer& server_;
   const bool hanging_;
   int answers_ = 0;
+  bool is_repeated_ = false;  // the answer
   lm::v1::ScoreRequest request_;
   lm::v1::ScoreResponse response_;
 };

@@ -27,7 +27,8 @@ struct FakeScript {
   int fail_stream_after = -1;
   // The error of the second call that fails and of later ones, if it differs.
   std::optional<grpc::Status> second_failure = {};
-  size_t answer_bytes = 0;  // minimum size of an answer to Score
+  bool answer_twice = false;  // each request of a ScoreStream
+  size_t answer_bytes = 0;    // minimum size of an answer to Score
   // The models that ListModels returns, each with version 1 as the default.
   std::vector<std::string> models = {};
   bool is_up = true;  // what health reports of "up"
