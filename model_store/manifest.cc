@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/manifest.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/type_resolver_util.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
 
 #include "absl/strings/ascii.h"
@@ -66,12 +71,27 @@ absl::Status CheckFile(const lm::v1::ModelFile& file,
 }  // namespace
 
 std::string ToJson(const google::protobuf::Message& message) {
+  // The entries of maps are in the order of their keys, so that equal messages
+  // have equal JSON.
+  std::string binary;
+  {
+    google::protobuf::io::StringOutputStream bytes(&binary);
+    google::protobuf::io::CodedOutputStream out(&bytes);
+    out.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&out);
+  }
+  constexpr char kPrefix[] = "type.googleapis.com";
+  const google::protobuf::Descriptor* type = message.GetDescriptor();
+  const std::unique_ptr<google::protobuf::util::TypeResolver> types(
+      google::protobuf::util::NewTypeResolverForDescriptorPool(
+          kPrefix, type->file()->pool()));
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
   options.preserve_proto_field_names = true;
   std::string json;
-  const auto status =
-      google::protobuf::util::MessageToJsonString(message, &json, options);
+  const auto status = google::protobuf::util::BinaryToJsonString(
+      types.get(), absl::StrCat(kPrefix, "/", type->full_name()), binary, &json,
+      options);
   (void)status;  // fails only for messages that contain unknown types
   return json;
 }

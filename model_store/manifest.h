@@ -18,7 +18,7 @@ inline constexpr absl::string_view kTokenizer = "whitespace";
 inline constexpr uint32_t kFormatVersion = 1;
 
 // Returns a message as proto3 JSON, indented, such as the content of
-// manifest.json.
+// manifest.json. Equal messages have equal JSON.
 std::string ToJson(const google::protobuf::Message& message);
 
 // Parses proto3 JSON. DATA_LOSS, naming the file, if the text is not valid JSON

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model_store/manifest.h"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -57,6 +59,20 @@ TEST(ManifestTest, WrittenAndReadIsTheSame) {
   const absl::StatusOr<lm::v1::Manifest> read = ParseManifest(json);
   ASSERT_TRUE(read.ok()) << read.status() << json;
   EXPECT_TRUE(MessageDifferencer::Equals(*read, manifest)) << json;
+}
+
+TEST(ManifestTest, PropertiesAreWrittenInTheOrderOfTheirNames) {
+  lm::v1::Manifest manifest;
+  std::vector<size_t> places;
+  for (char name = 'z'; name >= 'a'; --name) {
+    (*manifest.mutable_properties())[std::string(3, name)] = "1";
+  }
+  const std::string json = ToJson(manifest);
+  for (char name = 'a'; name <= 'z'; ++name) {
+    places.push_back(json.find(absl::StrCat("\"", std::string(3, name), "\"")));
+  }
+  EXPECT_THAT(places, testing::Each(testing::Lt(json.size())));
+  EXPECT_TRUE(std::is_sorted(places.begin(), places.end())) << json;
 }
 
 TEST(ManifestTest, RefusesInvalidFields) {
