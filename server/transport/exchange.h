@@ -35,8 +35,7 @@ class Exchange {
     return options;
   }
 
-  // Enough for a short text and its score, and so small that malloc keeps the
-  // memory of the call's coroutine in its thread cache.
+  // Enough for the request and the response of a short text.
   static constexpr size_t kBlock = 640;
 
   RequestReader reader_;
