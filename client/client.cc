@@ -11,6 +11,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "client/call_starter.h"
 #include "client/channel.h"
@@ -25,10 +26,32 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Converts an error of gRPC; its code, message and details stay the same.
+// Returns whether something between client and server has reset the stream of
+// the call, such as a proxy that has lost the server. gRPC converts resets to
+// INTERNAL (grpc/doc/PROTOCOL-HTTP2.md, "Errors"), with a message that
+// lm_server never sends. After the codes of HTTP/2 that are not listed here,
+// the call would fail again: they say that a side violates the protocol.
+bool IsReset(const grpc::Status& status) {
+  constexpr absl::string_view kReceived =
+      "Received RST_STREAM with error code ";
+  if (status.error_code() != grpc::StatusCode::INTERNAL) return false;
+  const std::string message = status.error_message();
+  absl::string_view code = message;
+  const size_t found = code.find(kReceived);
+  if (found == absl::string_view::npos) return false;
+  code.remove_prefix(found + kReceived.size());
+  code = code.substr(0, code.find_first_not_of("0123456789"));
+  // NO_ERROR, INTERNAL_ERROR, CONNECT_ERROR
+  return code == "0" || code == "2" || code == "10";
+}
+
+// Converts an error of gRPC. Its code, message and details stay the same, but
+// the code of a reset becomes UNAVAILABLE, as if the server itself were lost.
 absl::Status ToAbslStatus(const grpc::Status& status) {
-  absl::Status converted(static_cast<absl::StatusCode>(status.error_code()),
-                         status.error_message());
+  absl::Status converted(
+      IsReset(status) ? absl::StatusCode::kUnavailable
+                      : static_cast<absl::StatusCode>(status.error_code()),
+      status.error_message());
   google::rpc::Status details;
   if (!converted.ok() && details.ParseFromString(status.error_details())) {
     for (const google::protobuf::Any& detail : details.details()) {

@@ -101,6 +101,8 @@ class DecodeStream {
 // A connection to lm_server. Errors have the server's code, its message and, as
 // payloads, its details. A call that fails because the server is UNAVAILABLE or
 // too busy is tried again, so a restart of the server costs time but no error.
+// A stream that a proxy resets because it has lost the server, which gRPC
+// reports as INTERNAL, counts as UNAVAILABLE.
 //
 //   lmserve::Client client({.address = "localhost:50051"});
 //   lm::v1::ScoreRequest request;

@@ -95,6 +95,73 @@ INSTANTIATE_TEST_SUITE_P(
                     RetryCase{6, 6, 6, false}, RetryCase{7, 6, 7, true},
                     RetryCase{0, 6, 7, true}));
 
+// What versions of gRPC say of a stream that a proxy resets.
+class ResetTest : public testing::TestWithParam<std::string> {
+ protected:
+  const grpc::Status failure_{grpc::StatusCode::INTERNAL, GetParam()};
+};
+
+TEST_P(ResetTest, IsRetriedAsAnUnavailableServer) {
+  FakeServer server({.failures = 2, .failure = failure_});
+  const Client client({.address = server.address()});
+  EXPECT_TRUE(client.Score(Request()).ok());
+  EXPECT_EQ(server.calls(), 3);
+  FakeServer lost({.failures = 9, .failure = failure_});
+  EXPECT_EQ(Client({.address = lost.address(), .attempts = 1})
+                .Score(Request())
+                .status(),
+            absl::UnavailableError(GetParam()));
+}
+
+TEST_P(ResetTest, AScoreStreamContinues) {
+  FakeServer server({.failure = failure_, .fail_stream_after = 10});
+  const Client client({.address = server.address()});
+  int sent = 0, received = 0;
+  const absl::Status status = client.ScoreStream(
+      [&](lm::v1::ScoreRequest* request) {
+        *request = Request(sent);
+        return sent++ < 25;
+      },
+      [&](const lm::v1::ScoreResponse& response) {
+        EXPECT_EQ(response.scores(0).log_prob(), received++);
+        return true;
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(received, 25);
+}
+
+TEST_P(ResetTest, AGenerationEndsAfterAWord) {
+  FakeServer server({.failure = failure_, .fail_stream_after = 3});
+  const Client client({.address = server.address()});
+  EXPECT_EQ(client.Generate({}, [](const auto&) { return true; }),
+            absl::UnavailableError(GetParam()));
+  EXPECT_EQ(server.calls(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Messages, ResetTest,
+    testing::Values(
+        "Received RST_STREAM with error code 0",
+        "Received RST_STREAM with error code 2",
+        "Received RST_STREAM with error code 10",
+        "Stream removed (RST_STREAM (Received RST_STREAM with error "
+        "code 2))"));
+
+class OtherInternalErrorTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(OtherInternalErrorTest, IsNotRetried) {
+  FakeServer server({.failures = 1, .failure = {grpc::INTERNAL, GetParam()}});
+  const Client client({.address = server.address()});
+  EXPECT_EQ(client.Score(Request()).status(), absl::InternalError(GetParam()));
+  EXPECT_EQ(server.calls(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Messages, OtherInternalErrorTest,
+    testing::Values("Received RST_STREAM with error code 1",  // PROTOCOL_ERROR
+                    "Received RST_STREAM with error code 20",
+                    "Received RST_STREAM with error code ", "RST_STREAM", ""));
+
 class BalancingTest : public testing::Test {
  protected:
   // Options for a client of both servers.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import grpc
@@ -14,12 +15,19 @@ _Status = _api.message_class("google.rpc.Status")
 _RetryInfo = _api.message_class("google.rpc.RetryInfo")
 _BadRequest = _api.message_class("google.rpc.BadRequest")
 
+# What gRPC says of a stream that was reset, with the code of HTTP/2: NO_ERROR,
+# INTERNAL_ERROR or CONNECT_ERROR. After other codes, the call would fail again: they
+# say that a side violates the protocol.
+_RESET = re.compile(r"Received RST_STREAM with error code (0|2|10)\b")
+
 
 class LmserveError(Exception):
   """A failed call.
 
   Attributes:
-    code: The grpc.StatusCode, such as NOT_FOUND or DEADLINE_EXCEEDED.
+    code: The grpc.StatusCode, such as NOT_FOUND or DEADLINE_EXCEEDED. A stream that
+      a proxy resets because it has lost the server has UNAVAILABLE, not gRPC's
+      INTERNAL.
     message: The message of the server, or of gRPC if no server answered.
     retry_after: The seconds to wait before trying again, if a busy server said
       so, else None.
@@ -42,10 +50,22 @@ class LmserveError(Exception):
 
 def from_rpc_error(error: grpc.RpcError) -> LmserveError:
   """Converts an error of gRPC, which must be that of a finished call."""
-  converted = LmserveError(error.code(), error.details() or "",
+  code, message = error.code(), error.details() or ""
+  if _is_reset(code, message):
+    code = grpc.StatusCode.UNAVAILABLE
+  converted = LmserveError(code, message,
                            *_details(error.trailing_metadata() or ()))
   converted.__cause__ = error
   return converted
+
+
+def _is_reset(code: grpc.StatusCode, message: str) -> bool:
+  """Returns whether something between client and server has reset the stream.
+
+  A proxy does so if it loses the server. gRPC converts resets to INTERNAL
+  (grpc/doc/PROTOCOL-HTTP2.md, "Errors"), with a message that lm_server never sends.
+  """
+  return code == grpc.StatusCode.INTERNAL and _RESET.search(message) is not None
 
 
 def _details(metadata: Any) -> tuple[float | None, str | None]:

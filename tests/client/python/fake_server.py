@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server for tests that answers every call with the same message."""
+"""Servers for tests: one answers all calls alike, the other one resets them."""
 
 import concurrent.futures
+import contextlib
+import socket
+import struct
 import threading
 
 import grpc
@@ -34,20 +37,22 @@ class FakeServer(grpc.GenericRpcHandler):
   """
 
   def __init__(self, *, answer=b"", failures=0,
-               code=grpc.StatusCode.UNAVAILABLE, details=None,
-               credentials=None):
+               code=grpc.StatusCode.UNAVAILABLE, message="going away",
+               details=None, credentials=None):
     """Creates a server that listens on a free port.
 
     Args:
       answer: The serialized message that answers every call.
       failures: The first calls, this many, fail.
       code: The code of these failures.
+      message: Their message.
       details: Their grpc-status-details-bin, or None.
       credentials: The credentials of the server; None: no TLS.
     """
     self._answer = answer
     self._failures = failures
     self._code = code
+    self._message = message
     self._details = details
     self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
     self._server.add_generic_rpc_handlers([self])
@@ -87,7 +92,7 @@ class FakeServer(grpc.GenericRpcHandler):
       if self._details is not None:
         context.set_trailing_metadata(
             [("grpc-status-details-bin", self._details)])
-      context.abort(self._code, "going away")
+      context.abort(self._code, self._message)
     return self._answer
 
   def _stream(self, request, context):
@@ -96,3 +101,61 @@ class FakeServer(grpc.GenericRpcHandler):
   def _stream_of_requests(self, requests, context):
     # An error that arrives while grpc.aio sends can get lost; see _retry.py.
     yield self._unary(next(requests, None), context)
+
+
+class ResettingServer:
+  """Speaks as much HTTP/2 as it needs to reset all streams, as proxies do.
+
+  It serves one connection, inside a `with` block.
+
+  Attributes:
+    address: Its address.
+    calls: How many streams it has reset.
+  """
+
+  _HEADERS, _RST_STREAM, _SETTINGS, _PING, _ACK = 1, 3, 4, 6, 1
+
+  def __init__(self, code):
+    """Creates a server that listens on a free port.
+
+    Args:
+      code: The error code of HTTP/2 with which it resets streams.
+    """
+    self._code = struct.pack(">I", code)
+    self._listener = socket.create_server(("localhost", 0))
+    self._connection = None
+    self._thread = threading.Thread(target=self._serve)
+    self.address = f"localhost:{self._listener.getsockname()[1]}"
+    self.calls = 0
+
+  def __enter__(self):
+    self._thread.start()
+    return self
+
+  def __exit__(self, *error):
+    with contextlib.suppress(OSError):  # The client closes it now or later.
+      self._connection.shutdown(socket.SHUT_RDWR)
+    self._thread.join()
+    self._connection.close()
+    self._listener.close()
+
+  def _serve(self):
+    self._connection, _ = self._listener.accept()
+    connection = self._connection
+    with connection.makefile("rb") as received:
+      received.read(len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+      self._send(connection, self._SETTINGS, 0)
+      while len(header := received.read(9)) == 9:
+        payload = received.read(int.from_bytes(header[:3], "big"))
+        kind, flags, stream = struct.unpack(">BBI", header[3:])
+        if kind in (self._SETTINGS, self._PING) and not flags & self._ACK:
+          self._send(connection, kind, 0, self._ACK,
+                     payload if kind == self._PING else b"")
+        elif kind == self._HEADERS:
+          self.calls += 1
+          self._send(connection, self._RST_STREAM, stream, 0, self._code)
+
+  @staticmethod
+  def _send(connection, kind, stream, flags=0, payload=b""):
+    connection.sendall(len(payload).to_bytes(3, "big") +
+                       struct.pack(">BBI", kind, flags, stream) + payload)

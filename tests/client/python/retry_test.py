@@ -199,6 +199,48 @@ def test_no_other_error_is_retried(call, method):
 
 
 @BOTH
+@pytest.mark.parametrize("code", [0, 2, 10])
+def test_a_reset_is_retried_as_an_unavailable_server(hasty, call, method, code):
+  del hasty
+  with fake_server.ResettingServer(code) as server:
+    error = error_of(call, method, server.address, attempts=3)
+    assert error.code == STATUS.UNAVAILABLE
+    assert f"Received RST_STREAM with error code {code}" in error.message
+    assert server.calls == 3
+
+
+@BOTH
+def test_a_reset_for_bad_http_2_is_not_retried(call, method):
+  with fake_server.ResettingServer(1) as server:  # PROTOCOL_ERROR
+    error = error_of(call, method, server.address)
+    assert error.code == STATUS.INTERNAL
+    assert server.calls == 1
+
+
+@BOTH
+@pytest.mark.parametrize("message", [
+    "Received RST_STREAM with error code 2",
+    "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))"])
+def test_calls_succeed_after_resets(hasty, call, method, message):
+  del hasty
+  with fake_server.FakeServer(failures=2, code=STATUS.INTERNAL,
+                              message=message) as server:
+    call(method, server.address)
+    assert len(server.calls) == 3
+
+
+@BOTH
+@pytest.mark.parametrize("message", ["Received RST_STREAM with error code 20",
+                                     "Received RST_STREAM", "RST_STREAM"])
+def test_other_internal_errors_are_not_retried(call, method, message):
+  with fake_server.FakeServer(failures=1, code=STATUS.INTERNAL,
+                              message=message) as server:
+    error = error_of(call, method, server.address)
+    assert (error.code, error.message) == (STATUS.INTERNAL, message)
+    assert len(server.calls) == 1
+
+
+@BOTH
 def test_a_busy_server_is_asked_again_when_it_says(call, method):
   with fake_server.FakeServer(failures=2, **BUSY) as server:
     start = time.monotonic()
