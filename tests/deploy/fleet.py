@@ -114,11 +114,19 @@ class Pod:
 
   def calls(self, method):
     """Returns how many calls of a method the server has begun."""
+    return self._count("call_started_total", method)
+
+  def calls_in_progress(self, method):
+    """Returns how many calls of a method have not ended."""
+    return self.calls(method) - self._count("call_duration_seconds_count", method)
+
+  def _count(self, metric, method):
+    """Returns the sum of a metric of a method."""
     url = f"http://{self.host}:{self._metrics}/metrics"
     with urllib.request.urlopen(url, timeout=30) as response:
       text = response.read().decode()
-    found = re.search(rf'call_started_total\{{method="{method}"\}} (\d+)', text)
-    return int(found[1]) if found else 0
+    return sum(map(int, re.findall(
+        rf'{metric}\{{.*method="{method}".*\}} (\d+)', text)))
 
   def terminate(self):
     self.process.terminate()

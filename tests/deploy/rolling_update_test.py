@@ -352,6 +352,15 @@ class RollingUpdateTest(unittest.TestCase):
           f"took {longest} s")
     self.assertEqual(failures[:5], [])
 
+  def pod_of_stream(self):
+    """Returns the pod that answers the stream of `score`."""
+    found = []
+    def has_one():
+      found[:] = [pod for pod in self.pods if pod.calls_in_progress("ScoreStream")]
+      return len(found) == 1
+    fleet.wait_until(has_one, 10, "one pod has the stream")
+    return found[0]
+
   def replace(self, old):
     """Replaces a pod as the chart's rolling update does."""
     new = self.start()
@@ -410,7 +419,7 @@ class RollingUpdateTest(unittest.TestCase):
       time.sleep(2)
       self.check_no_failure(load, "scaled up, alias moved")
 
-      killed, cut_off = self.pods[0], self.pods[1]
+      killed = self.pod_of_stream()
       killed.kill()
       time.sleep(1)
       self.forget(killed)
@@ -419,6 +428,7 @@ class RollingUpdateTest(unittest.TestCase):
       # nginx notices it only when its system ends the connections, which takes
       # minutes.
       if MODE != "nginx":
+        cut_off = self.pod_of_stream()
         cut = time.monotonic()
         cut_off.cut_off()
         time.sleep(PATIENCE + 4)
