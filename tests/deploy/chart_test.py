@@ -125,7 +125,7 @@ def nested(path, value):
 
 
 def pod(objects):
-  return charts.find(objects, "Deployment")["spec"]["template"]
+  return charts.workload(objects)["spec"]["template"]
 
 
 def containers(objects):
@@ -229,6 +229,14 @@ class ChartTest(unittest.TestCase):
         ({}, "models.pvc.existingClaim"),
         ({"models": {"source": "sync"}}, "models.sync.remote"),
         ({"models": {"source": "image"}}, "models.image.reference"),
+        ({"models": {"source": "image", "pvc": {"perReplica": True},
+                     "image": {"reference": "a:1"}}}, "models.source pvc or sync"),
+        (charts.merge(CLAIM, {"models": {"pvc": {"perReplica": True}}}),
+         "excludes models.pvc.existingClaim"),
+        ({"models": {"pvc": {"perReplica": True, "create": True}}},
+         "excludes models.pvc.existingClaim"),
+        ({"models": {"pvc": {"perReplica": True}}, "fullnameOverride": "a" * 53},
+         "at most 52 characters"),
         ({**CLAIM, "tls": {"clientCaSecretName": "a"}}, "tls.secretName"),
         ({**CLAIM, "server": {"http": {"enabled": True}}}, "withoutTokens"),
         ({**CLAIM, "traces": {"tls": True}}, "traces.endpoint"),
@@ -247,7 +255,7 @@ class ChartTest(unittest.TestCase):
       selectors = [entry["spec"]["selector"] for entry in objects
                    if entry["kind"] == "Service"]
       for entry in objects:
-        if entry["kind"] in ("Deployment", "PodDisruptionBudget"):
+        if entry["kind"] in (*charts.WORKLOADS, "PodDisruptionBudget"):
           selectors.append(entry["spec"]["selector"]["matchLabels"])
         if entry["kind"] == "NetworkPolicy":
           selectors.append(entry["spec"]["podSelector"]["matchLabels"])
@@ -276,8 +284,12 @@ class ChartTest(unittest.TestCase):
       names = {(entry["kind"], entry["metadata"]["name"]) for entry in objects}
       self.assertEqual(len(names), len(objects))
       spec = pod(objects)["spec"]
-      volumes = {volume["name"] for volume in spec["volumes"]}
-      self.assertEqual(len(volumes), len(spec["volumes"]))
+      names_of_volumes = [volume["name"] for volume in spec["volumes"]]
+      names_of_volumes += [
+          claim["metadata"]["name"] for claim in
+          charts.workload(objects)["spec"].get("volumeClaimTemplates", [])]
+      volumes = set(names_of_volumes)
+      self.assertEqual(len(volumes), len(names_of_volumes))
       for container in containers(objects).values():
         mounts = [mount["name"] for mount in container["volumeMounts"]]
         self.assertLessEqual(set(mounts), volumes)
@@ -290,11 +302,36 @@ class ChartTest(unittest.TestCase):
         if entry["kind"] == "HorizontalPodAutoscaler":
           target = entry["spec"]["scaleTargetRef"]
           self.assertIn((target["kind"], target["name"]), names)
-          self.assertNotIn("replicas",
-                           charts.find(objects, "Deployment")["spec"])
+          self.assertNotIn("replicas", charts.workload(objects)["spec"])
         if entry["kind"] == "Ingress":
           backend = entry["spec"]["rules"][0]["http"]["paths"][0]["backend"]
           self.assertIn(("Service", backend["service"]["name"]), names)
+
+  def test_a_claim_for_each_server(self):
+    for source in ({"source": "pvc"},
+                   {"source": "sync", "sync": {"remote": "bucket:models"}}):
+      objects, notes = charts.render({"models": {
+          **source, "pvc": {"perReplica": True, "size": "3Gi"}}})
+      self.assertNotIn("Deployment", [entry["kind"] for entry in objects])
+      self.assertNotIn("PersistentVolumeClaim",
+                       [entry["kind"] for entry in objects])
+      spec = charts.find(objects, "StatefulSet", "lm-lmserve")["spec"]
+      self.assertEqual(spec["replicas"], 2)
+      # The service exists and has the addresses of the pods.
+      service = charts.find(objects, "Service", spec["serviceName"])["spec"]
+      self.assertEqual(service["clusterIP"], "None")
+      self.assertEqual(service["selector"], spec["selector"]["matchLabels"])
+      claim, = spec["volumeClaimTemplates"]
+      self.assertEqual(claim["spec"]["accessModes"], ["ReadWriteOnce"])
+      self.assertEqual(claim["spec"]["resources"]["requests"], {"storage": "3Gi"})
+      # An upgrade of the chart must not change it.
+      self.assertEqual(claim["metadata"]["labels"],
+                       spec["selector"]["matchLabels"])
+      for name, container in containers(objects).items():
+        mount, = (entry for entry in container["volumeMounts"]
+                  if entry["name"] == "store")
+        self.assertEqual(mount.get("readOnly", False), name == "server")
+      self.assertIn("rollout status statefulset/lm-lmserve", notes)
 
   def test_traces_reach_the_collector(self):
     def egress(values):

@@ -9,6 +9,8 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy" / "helm" / "lmserve"
 RELEASE, NAMESPACE = "lm", "models"
+# The kinds of the object that makes the servers.
+WORKLOADS = ("Deployment", "StatefulSet")
 
 
 def merge(base, more):
@@ -54,3 +56,9 @@ def find(objects, kind, name=None):
   if len(found) != 1:
     raise AssertionError(f"{kind} {name}: expected one, found {len(found)}")
   return found[0]
+
+
+def workload(objects):
+  """Returns the object that makes the servers."""
+  found, = (entry for entry in objects if entry["kind"] in WORKLOADS)
+  return found

@@ -58,6 +58,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (printf "%s-store" (include "lmserve.fullname" .)) .Values.models.pvc.existingClaim -}}
 {{- end -}}
 
+{{/* The kind of the object that makes the servers. */}}
+{{- define "lmserve.workloadKind" -}}
+{{- ternary "StatefulSet" "Deployment" .Values.models.pvc.perReplica -}}
+{{- end -}}
+
+{{/* What the claims that the chart creates ask for. */}}
+{{- define "lmserve.claimSpec" -}}
+{{- with .Values.models.pvc -}}
+accessModes: {{ default (list (ternary "ReadWriteOnce" "ReadWriteMany" .perReplica)) .accessModes | toJson }}
+resources:
+  requests:
+    storage: {{ .size }}
+{{- with .storageClassName }}
+storageClassName: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The Secret with the certificate of the server; empty without TLS. */}}
 {{- define "lmserve.tlsSecret" -}}
 {{- if .Values.tls.certManager.enabled -}}
@@ -191,8 +209,20 @@ volumeMounts:
 {{- if and .Values.tls.clientCaSecretName (not (include "lmserve.tlsSecret" .)) -}}
 {{- fail "tls.clientCaSecretName requires tls.secretName or tls.certManager.enabled" -}}
 {{- end -}}
-{{- if and (eq .Values.models.source "pvc") (not .Values.models.pvc.create) (not .Values.models.pvc.existingClaim) -}}
-{{- fail "models.source pvc requires models.pvc.existingClaim or models.pvc.create" -}}
+{{- with .Values.models.pvc -}}
+{{- if and (eq $.Values.models.source "pvc") (not .create) (not .existingClaim) (not .perReplica) -}}
+{{- fail "models.source pvc requires models.pvc.existingClaim, models.pvc.create or models.pvc.perReplica" -}}
+{{- end -}}
+{{- if and .perReplica (or .create .existingClaim) -}}
+{{- fail "models.pvc.perReplica excludes models.pvc.existingClaim and models.pvc.create" -}}
+{{- end -}}
+{{- if and .perReplica (eq $.Values.models.source "image") -}}
+{{- fail "models.pvc.perReplica requires models.source pvc or sync" -}}
+{{- end -}}
+{{- end -}}
+{{- /* A label of its pods has this name, a hyphen and ten characters. */ -}}
+{{- if and .Values.models.pvc.perReplica (gt (len (include "lmserve.fullname" .)) 52) -}}
+{{- fail "models.pvc.perReplica requires a name of at most 52 characters: set fullnameOverride" -}}
 {{- end -}}
 {{- if and (eq .Values.models.source "sync") (not .Values.models.sync.remote) -}}
 {{- fail "models.source sync requires models.sync.remote" -}}
