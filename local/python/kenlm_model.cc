@@ -2,7 +2,6 @@
 #include "local/python/kenlm_model.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -16,9 +15,6 @@ namespace {
 
 constexpr double kLog10OfE = 0.43429448190325182765;
 constexpr float kLog10OfImpossible = -99;
-
-// The largest state of an NgramModel.
-constexpr size_t kNgramStateWords = 2;
 
 // Bytes 9 to 13 and the space.
 bool IsKenlmSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -54,10 +50,11 @@ absl::StatusOr<KenlmModel> KenlmModel::Create(
 KenlmModel::KenlmModel(std::shared_ptr<const LocalModel> model)
     : model_(std::move(model)),
       reader_(model_->model().left_to_right()),
+      vocabulary_(&reader_->vocabulary()),
       ngram_(dynamic_cast<const NgramModel*>(reader_)),
-      begin_(reader_->vocabulary().begin_sentence()),
-      end_(reader_->vocabulary().end_sentence()),
-      unknown_(reader_->vocabulary().unknown()),
+      begin_(vocabulary_->begin_sentence()),
+      end_(vocabulary_->end_sentence()),
+      unknown_(vocabulary_->unknown()),
       state_size_(reader_->state_size()),
       fingerprint_(model_->fingerprint()) {
   // Other rules than that of ARPA files have no back-off weights.
@@ -73,6 +70,10 @@ float KenlmModel::Log10(float natural) {
 
 void KenlmModel::WriteStart(State* state) const {
   reader_->Start(state->Resize(fingerprint_, state_size_));
+  if (ngram_ != nullptr) {
+    state->SetContexts(*ngram_, fingerprint_,
+                       ngram_->ContextsOf(state->data()));
+  }
 }
 
 absl::Status KenlmModel::WriteEmpty(State* state) const {
@@ -94,19 +95,22 @@ absl::StatusOr<FullScore> KenlmModel::Read(const State& in, WordId word,
         "in_state: expected a state of this model, found one of another model");
   }
   if (ngram_ != nullptr) {
-    // The state in which nothing was read has only zeros.
-    std::array<uint32_t, kNgramStateWords> state = {};
-    if (!is_empty) std::memcpy(state.data(), in.data(), state_size_);
-    auto* const bytes = reinterpret_cast<std::byte*>(state.data());
-    float log10 = 0;
-    if (word == begin_) {
-      log10 = static_cast<float>(model_->begin_log10() +
-                                 ngram_->BackoffWeight(bytes) * kLog10OfE);
+    NgramModel::Contexts read;  // none: nothing was read
+    const NgramModel::Contexts* before = &read;
+    if (in.contexts().has_value()) {
+      before = &*in.contexts();
+    } else if (!is_empty) {
+      read = ngram_->ContextsOf(in.data());
     }
-    const NgramModel::Step step = ngram_->ScoreWord(bytes, word);
-    if (word != begin_) log10 = Log10(step.log_prob);
-    std::memcpy(out->Resize(fingerprint_, state_size_), bytes, state_size_);
-    return FullScore{log10, step.order, word == unknown_};
+    float begin_log10 = 0;
+    if (word == begin_) {
+      begin_log10 = static_cast<float>(
+          model_->begin_log10() + ngram_->BackoffWeight(*before) * kLog10OfE);
+    }
+    const NgramModel::Step step =
+        out->ReadWord(*ngram_, fingerprint_, *before, word);
+    return FullScore{word == begin_ ? begin_log10 : Log10(step.log_prob),
+                     step.order, word == unknown_};
   }
   State before = in;
   if (is_empty) {
@@ -128,7 +132,7 @@ absl::StatusOr<FullScore> KenlmModel::Read(const State& in, WordId word,
 
 bool KenlmModel::Split(absl::string_view text,
                        std::vector<WordId>* words) const {
-  WordFinder finder(reader_->vocabulary(), words);
+  WordFinder finder(*vocabulary_, words);
   ForEachKenlmWord(text, [&](absl::string_view word) { finder.Add(word); });
   finder.Finish();
   return std::find(words->begin(), words->end(), begin_) != words->end();

@@ -40,12 +40,8 @@ class KenlmModel {
   // The order of an n-gram model; 1 for another one.
   int order() const { return std::max(1, model_->order()); }
 
-  WordId Find(absl::string_view word) const {
-    return model_->vocabulary().Find(word);
-  }
-  bool Contains(absl::string_view word) const {
-    return Find(word) != model_->vocabulary().unknown();
-  }
+  WordId Find(absl::string_view word) const { return vocabulary_->Find(word); }
+  bool Contains(absl::string_view word) const { return Find(word) != unknown_; }
 
   // Write the state after <s>, and the one in which nothing was read. The
   // latter fails with FAILED_PRECONDITION for a network.
@@ -76,7 +72,8 @@ class KenlmModel {
 
   std::shared_ptr<const LocalModel> model_;
   const LanguageModel* reader_;
-  const NgramModel* ngram_;  // if the model is one, which needs no batch
+  const Vocabulary* vocabulary_;  // of the reader
+  const NgramModel* ngram_;       // if the model is one, which needs no batch
   WordId begin_, end_, unknown_;
   size_t state_size_;
   uint64_t fingerprint_;

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "models/ngram/fast/ngram_model.h"
 
 namespace lmserve::python {
 
@@ -33,12 +35,34 @@ class State {
     return {reinterpret_cast<const char*>(words_.data()), size()};
   }
 
-  // Makes it a state of `size` bytes, which the caller writes.
-  // REQUIRES: size is a multiple of 4.
+  // Makes it a state of `size` bytes, which the caller writes, without
+  // contexts. REQUIRES: size is a multiple of 4.
   std::byte* Resize(uint64_t model, size_t size) {
-    model_ = model;
-    words_.resize(size / sizeof(uint32_t));
-    return reinterpret_cast<std::byte*>(words_.data());
+    contexts_.reset();
+    return ResizeBytes(model, size);
+  }
+
+  // The contexts of the state, if its writer knew them: what NgramModel needs
+  // for the next word. No part of the value.
+  const std::optional<NgramModel::Contexts>& contexts() const {
+    return contexts_;
+  }
+
+  // Makes it the state of these contexts.
+  void SetContexts(const NgramModel& ngram, uint64_t model,
+                   const NgramModel::Contexts& contexts) {
+    contexts_ = contexts;
+    WriteBytes(ngram, model);
+  }
+
+  // Makes it the state after a word that is read in contexts, which may be its
+  // own, and returns the score of the word.
+  NgramModel::Step ReadWord(const NgramModel& ngram, uint64_t model,
+                            const NgramModel::Contexts& before, WordId word) {
+    if (!contexts_.has_value()) contexts_.emplace();
+    const NgramModel::Step step = ngram.ScoreWord(before, word, &*contexts_);
+    WriteBytes(ngram, model);
+    return step;
   }
 
   friend std::strong_ordering operator<=>(const State& a, const State& b) {
@@ -52,6 +76,18 @@ class State {
   size_t Hash() const { return absl::HashOf(Significant()); }
 
  private:
+  std::byte* ResizeBytes(uint64_t model, size_t size) {
+    model_ = model;
+    const size_t words = size / sizeof(uint32_t);
+    if (words_.size() != words) words_.resize(words);
+    return reinterpret_cast<std::byte*>(words_.data());
+  }
+
+  void WriteBytes(const NgramModel& ngram, uint64_t model) {
+    ngram.WriteState(*contexts_,
+                     ResizeBytes(model, NgramModel::kBackOffStateSize));
+  }
+
   // The words up to the last one that is not 0.
   absl::Span<const uint32_t> Significant() const {
     size_t size = words_.size();
@@ -61,6 +97,7 @@ class State {
 
   uint64_t model_ = 0;
   absl::InlinedVector<uint32_t, 4> words_;
+  std::optional<NgramModel::Contexts> contexts_;
 };
 
 }  // namespace lmserve::python

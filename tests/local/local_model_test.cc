@@ -213,7 +213,7 @@ TEST_F(LocalModelTest, BackoffWeightIsThatOfAnUnseenWord) {
   const auto& ngrams =
       dynamic_cast<const NgramModel&>(*model.model().left_to_right());
   std::vector<std::byte> state = model.State("a b").value();
-  const float weight = ngrams.BackoffWeight(state.data());
+  const float weight = ngrams.BackoffWeight(ngrams.ContextsOf(state.data()));
   EXPECT_NEAR(weight, -0.5 * kLn10, 1e-6);
   const NgramModel::Step step =
       ngrams.ScoreWord(state.data(), model.vocabulary().unknown());

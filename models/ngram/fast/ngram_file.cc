@@ -321,17 +321,9 @@ NodeId NgramFile::FindChild(NodeId context, WordId word) const {
   if (context == kRoot) return 1 + word;
   const NodeId begin = nodes[context].first_child;
   const NodeId end = nodes[context + 1].first_child;
-  if (end - begin <= kMaxScannedChildren) {
-    for (NodeId child = begin; child < end; ++child) {
-      if (words[child] == word) return child;
-    }
-    return kRoot;
-  }
-  for (uint64_t i = Slot(context, word);; i = (i + 1) & (slots.size() - 1)) {
-    const NodeId child = slots[i];
-    if (child == 0) return kRoot;
-    if (child >= begin && child < end && words[child] == word) return child;
-  }
+  return end - begin <= kMaxScannedChildren
+             ? ScanChildren(begin, end, word)
+             : ProbeChildren(begin, end, word, Slot(context, word));
 }
 
 }  // namespace lmserve

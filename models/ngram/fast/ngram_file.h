@@ -136,6 +136,35 @@ struct NgramFile {
   // Returns the n-gram context + word, or kRoot if it does not exist.
   NodeId FindChild(NodeId context, WordId word) const;
 
+  // The same for a context that is not the root and has the children
+  // [begin, end): the first for at most kMaxScannedChildren, the second for
+  // more, where `slot` is Slot(context, word).
+  NodeId ScanChildren(NodeId begin, NodeId end, WordId word) const {
+    for (NodeId child = begin; child < end; ++child) {
+      if (words[child] == word) return child;
+    }
+    return kRoot;
+  }
+  NodeId ProbeChildren(NodeId begin, NodeId end, WordId word,
+                       uint64_t slot) const {
+    for (;; slot = (slot + 1) & (slots.size() - 1)) {
+      const NodeId child = slots[slot];
+      if (child == kRoot) return kRoot;
+      if (child >= begin && child < end && words[child] == word) return child;
+    }
+  }
+
+  // Fetches the memory of a node or leaf, and that of what FindChild() reads of
+  // a node: the next one may be in another cache line.
+  void Prefetch(NodeId id) const {
+    if (IsLeaf(id)) {
+      __builtin_prefetch(&Leaf(id));
+      return;
+    }
+    __builtin_prefetch(&nodes[id]);
+    __builtin_prefetch(&nodes[id + 1]);
+  }
+
   // Returns the longest suffix of an n-gram that matters for the words after
   // it: one that has children or a back-off weight.
   NodeId ContextAfter(NodeId id) const {

@@ -93,15 +93,6 @@ NgramModel::Step NgramModel::ScoreWord(std::byte* state, WordId word) const {
   return {weight + file_.LogProb(found), found_order};
 }
 
-float NgramModel::BackoffWeight(const std::byte* state) const {
-  float weight = 0;
-  for (NodeId node = Read(state).node; node != kRoot;
-       node = file_.nodes[node].link) {
-    weight += file_.nodes[node].backoff;
-  }
-  return weight;
-}
-
 void NgramModel::ForEach(int order,
                          absl::FunctionRef<void(const Ngram&)> visit) const {
   std::vector<WordId> words(order);

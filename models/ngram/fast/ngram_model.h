@@ -2,6 +2,8 @@
 #ifndef LMSERVE_MODELS_NGRAM_FAST_NGRAM_MODEL_H_
 #define LMSERVE_MODELS_NGRAM_FAST_NGRAM_MODEL_H_
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -67,10 +69,41 @@ class NgramModel final : public LanguageModel, public NgramSet {
   // Scores one word and advances the state in place.
   Step ScoreWord(std::byte* state, WordId word) const;
 
+  // A state as the contexts in which ScoreWord() looks for the next word: that
+  // of the state and its suffixes, longest first, with what is needed of each
+  // node. The empty context, and those after the first kMost, are not kept.
+  struct Contexts {
+    static constexpr uint32_t kMost = 4;
+
+    struct Item {
+      NodeId node;
+      NodeId begin, end;  // its children
+      float backoff;
+    };
+
+    uint32_t count = 0;
+    std::array<Item, kMost> items;  // the first `count` are set
+  };
+
+  // Returns the contexts of a state. REQUIRES: rule() is UnseenRule::kBackOff.
+  Contexts ContextsOf(const std::byte* state) const;
+
+  // The size of a state. REQUIRES: rule() is UnseenRule::kBackOff.
+  static constexpr size_t kBackOffStateSize = sizeof(NodeId);
+
+  // Writes the state that has these contexts.
+  void WriteState(const Contexts& contexts, std::byte* state) const;
+
+  // Scores one word in the contexts `before` and sets `after` to those after
+  // it; they may be the same object. Returns the same bits as ScoreWord() of
+  // the state, but for a large model sooner: looks for the word in all contexts
+  // at once, and ends while the memory that the next word needs is on its way.
+  Step ScoreWord(const Contexts& before, WordId word, Contexts* after) const;
+
   // Returns the ln back-off weight of a word that no n-gram with a word of the
-  // state ends with: ScoreWord() adds it to ln P of the 1-gram.
+  // contexts ends with: ScoreWord() adds it to ln P of the 1-gram.
   // REQUIRES: rule() is UnseenRule::kBackOff.
-  float BackoffWeight(const std::byte* state) const;
+  float BackoffWeight(const Contexts& contexts) const;
 
   // Visits the n-grams of a context in the order of Likelier().
   void ForEach(int order,
@@ -114,6 +147,9 @@ class NgramModel final : public LanguageModel, public NgramSet {
   float StupidWeight(int remembered, int used) const {
     return (remembered - used) * file_.header.log_alpha;
   }
+
+  // Sets contexts to a node and its suffixes.
+  void FillContexts(NodeId node, Contexts* contexts) const;
 
   // Returns the context after a word that was read in the context `before` and
   // found as the n-gram `found`.

@@ -61,7 +61,7 @@ class NgramScorer final : public TextBlocks {
   void AddLink(int slot, NodeId node) {
     const int k = file_.OrderOf(node);
     nodes_[k][slot] = node;
-    Prefetch(k, node);
+    file_.Prefetch(node);
     links_[link_count_++] = {slot, node};
   }
 
@@ -77,16 +77,10 @@ class NgramScorer final : public TextBlocks {
     }
   }
 
-  void Prefetch(int k, NodeId id) const {
-    __builtin_prefetch(k == order_
-                           ? static_cast<const void*>(&file_.Leaf(id))
-                           : static_cast<const void*>(&file_.nodes[id]));
-  }
-
   void AddWords(int first, absl::Span<const WordId> words) override {
     int slot = first;
     for (WordId word : words) {
-      Prefetch(1, 1 + word);
+      file_.Prefetch(1 + word);
       words_[slot] = word;
       nodes_[1][slot] = found_[slot] = 1 + word;
       found_order_[slot] = 1;
@@ -132,12 +126,9 @@ class NgramScorer final : public TextBlocks {
     }
     for (int i = 0; i < small_count_; ++i) {
       const Lookup& lookup = small_[i];
-      for (NodeId child = lookup.begin; child < lookup.end; ++child) {
-        if (file_.words[child] == words_[lookup.slot]) {
-          SetFound(k, lookup.slot, child);
-          break;
-        }
-      }
+      const NodeId child =
+          file_.ScanChildren(lookup.begin, lookup.end, words_[lookup.slot]);
+      if (child != kRoot) SetFound(k, lookup.slot, child);
     }
     for (int i = 0; i < large_count_; ++i) ReadSlots(large_[i]);
     for (int i = 0; i < large_count_; ++i) Verify(k, large_[i]);
@@ -189,7 +180,7 @@ class NgramScorer final : public TextBlocks {
   void SetFound(int k, int slot, NodeId child) {
     nodes_[k][slot] = found_[slot] = child;
     found_order_[slot] = k;
-    Prefetch(k, child);
+    file_.Prefetch(child);
   }
 
   float LogProb(int slot) const {

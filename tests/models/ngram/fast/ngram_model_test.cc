@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -54,12 +55,15 @@ class Model {
     return state;
   }
 
-  // Returns log10 P of each word of a text. Checks that Score() and ScoreWord()
-  // give the same bits.
+  // Returns log10 P of each word of a text. Checks that Score() and both
+  // ScoreWord() give the same bits.
   std::vector<double> Score(absl::string_view text) const {
     const std::vector<WordId> words = Encode(text);
     const State start = Start();
-    State single = start, batched = start;
+    State single = start, batched = start, kept = start;
+    NgramModel::Contexts contexts;
+    const bool has_contexts = model().rule() == UnseenRule::kBackOff;
+    if (has_contexts) contexts = model().ContextsOf(start.data());
     std::vector<float> log_probs(words.size());
     const LanguageModel::Query query = {start.data(), words, batched.data(),
                                         absl::MakeSpan(log_probs)};
@@ -68,6 +72,12 @@ class Model {
     for (size_t i = 0; i < words.size(); ++i) {
       EXPECT_EQ(model().ScoreWord(single.data(), words[i]).log_prob,
                 log_probs[i]);
+      if (has_contexts) {
+        EXPECT_EQ(model().ScoreWord(contexts, words[i], &contexts).log_prob,
+                  log_probs[i]);
+        model().WriteState(contexts, kept.data());
+        EXPECT_EQ(kept, single);
+      }
       scores.push_back(log_probs[i] / kLn10);
     }
     EXPECT_EQ(single, batched);
@@ -283,6 +293,35 @@ TEST(NgramModelTest, HashedContextFindsOnlyItsChildren) {
     EXPECT_THAT(model.Score(absl::StrCat("w", i))[0],
                 IsNear(is_child ? -2 : -4.5));
   }
+}
+
+// A model of more orders than a state keeps contexts, large ones among them.
+TEST(NgramModelTest, KeptContextsScoreAsStatesDo) {
+  std::vector<std::string> words;
+  for (int i = 0; i < 40; ++i) words.push_back(absl::StrCat("w", i));
+  const TrainedNgramModel trained = TrainModel(RandomText(1, words, 2000), 7);
+  const NgramModel& model = *trained.model;
+  State state(model.state_size());
+  std::map<int, int> orders;
+  for (absl::string_view line : absl::StrSplit(
+           RandomText(2, words, 300) + RandomText(1, words, 100), '\n')) {
+    model.Start(state.data());
+    NgramModel::Contexts contexts = model.ContextsOf(state.data());
+    for (absl::string_view word : absl::StrSplit(line, ' ')) {
+      const WordId id = model.vocabulary().Find(word);
+      const NgramModel::Step expected = model.ScoreWord(state.data(), id);
+      NgramModel::Contexts after;
+      const NgramModel::Step found = model.ScoreWord(contexts, id, &after);
+      EXPECT_EQ(found.log_prob, expected.log_prob);
+      EXPECT_EQ(found.order, expected.order);
+      State written(model.state_size());
+      model.WriteState(after, written.data());
+      EXPECT_EQ(written, state);
+      contexts = after;
+      ++orders[found.order];
+    }
+  }
+  EXPECT_EQ(orders.size(), 7u);  // each was found
 }
 
 // Trap 20: a word gets its probability from the longest context that has it,
