@@ -15,8 +15,6 @@
 namespace lmserve {
 namespace {
 
-constexpr uint64_t kMaxTextBytes = uint64_t{1} << 40;
-
 absl::Status LineError(size_t line, absl::string_view problem) {
   return absl::InvalidArgumentError(
       absl::StrCat("vocabulary line ", line, ": ", problem));
@@ -46,11 +44,6 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
   Vocabulary vocabulary;
   vocabulary.text_ = std::make_unique<const std::string>(std::move(text));
   const absl::string_view all = *vocabulary.text_;
-  if (all.size() >= kMaxTextBytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("vocabulary: expected less than ", kMaxTextBytes,
-                     " bytes, found ", all.size()));
-  }
   const size_t lines = std::count(all.begin(), all.end(), '\n');
   vocabulary.words_.reserve(lines);
   vocabulary.index_ = WordIndex(lines);
@@ -70,11 +63,10 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(std::string text) {
       return LineError(line, "too many words for 32-bit ids");
     }
     const WordId id = static_cast<WordId>(vocabulary.words_.size());
-    if (!vocabulary.index_.Insert(all, word.data() - all.data(), word.size(),
-                                  id)) {
+    vocabulary.words_.push_back(word);
+    if (!vocabulary.index_.Insert(vocabulary.words_, id)) {
       return LineError(line, absl::StrCat("duplicate word ", Quote(word)));
     }
-    vocabulary.words_.push_back(word);
   }
   for (absl::string_view marker :
        {kUnknownWord, kBeginSentence, kEndSentence}) {
@@ -102,13 +94,13 @@ absl::StatusOr<Vocabulary> Vocabulary::Create(
 }
 
 WordId Vocabulary::Find(absl::string_view word) const {
-  const uint32_t found = index_.Find(*text_, word);
+  const uint32_t found = index_.Find(words_, word);
   return found == WordIndex::kNotFound ? unknown_ : found;
 }
 
 void Vocabulary::FindAll(absl::Span<const absl::string_view> words,
                          WordId* ids) const {
-  index_.FindAll(*text_, words, ids);
+  index_.FindAll(words_, words, ids);
   std::replace(ids, ids + words.size(), WordId{WordIndex::kNotFound}, unknown_);
 }
 

@@ -57,7 +57,7 @@ class Vocabulary {
   void FindAll(absl::Span<const absl::string_view> words, WordId* ids) const;
 
   bool Contains(absl::string_view word) const {
-    return index_.Find(*text_, word) != WordIndex::kNotFound;
+    return index_.Find(words_, word) != WordIndex::kNotFound;
   }
 
   // REQUIRES: id < size(). The view lives as long as the vocabulary.

@@ -11,8 +11,9 @@
 
 namespace lmserve {
 
-// The places of words in a text, by a hash table whose entries are 16 bytes, so
-// that a look-up touches one cache line of the table and one of the text.
+// The numbers of words, by a hash table whose entries are 16 bytes. An entry
+// has the letters of a word of up to 8 bytes, as most words of texts are, so
+// that a look-up of one touches a single cache line.
 //
 // Immutable after the last Insert(): any number of threads may use one
 // instance.
@@ -22,37 +23,45 @@ class WordIndex {
 
   WordIndex() = default;
 
-  // Makes room for words, which Insert() will add: at most this many.
+  // Makes room for words, which Insert() will add: at most this many, and fewer
+  // than 2^31.
   explicit WordIndex(size_t words);
 
-  // Adds the word text.substr(offset, size) with a number. Returns false, and
-  // adds nothing, if it is there. REQUIRES: offset < 2^40; 0 < size < 2^24;
-  // number < kNotFound; all calls have the same text.
-  bool Insert(absl::string_view text, size_t offset, size_t size,
-              uint32_t number);
+  // Adds words[number]. Returns false, and adds nothing, if an equal word is
+  // there. REQUIRES: all calls have the same words, to which more may have been
+  // appended; 0 < words[number].size() < 2^32.
+  bool Insert(absl::Span<const absl::string_view> words, uint32_t number);
 
   // Returns the number of a word, or kNotFound.
-  uint32_t Find(absl::string_view text, absl::string_view word) const;
+  uint32_t Find(absl::Span<const absl::string_view> words,
+                absl::string_view word) const;
 
-  // Sets numbers[i] to that of words[i]. Waits for the memory of several words
+  // Sets numbers[i] to that of asked[i]. Waits for the memory of several words
   // at once, and so is faster than Find() for each, if the index is large.
-  void FindAll(absl::string_view text,
-               absl::Span<const absl::string_view> words,
+  void FindAll(absl::Span<const absl::string_view> words,
+               absl::Span<const absl::string_view> asked,
                uint32_t* numbers) const;
 
  private:
   struct Entry {
-    uint32_t tag = 0;  // high bits of the hash
+    uint64_t key = 0;  // see KeyOf()
     uint32_t number = 0;
-    uint64_t place = 0;  // the offset times 2^24, plus the size; 0: no word
+    uint32_t size = 0;  // of the word, in bytes; 0: no word
+  };
+  struct Key {
+    uint64_t value;
+    size_t home;  // the entry where the search begins
   };
 
-  // Returns the entry of a word, or the free one in which it would be.
-  size_t Locate(absl::string_view text, absl::string_view word,
-                uint64_t hash) const;
+  // Returns what tells words of one size apart: of short words the letters, of
+  // others a hash. REQUIRES: there are entries.
+  Key KeyOf(absl::string_view word) const;
 
-  std::vector<Entry> entries_;  // a power of two, or none
-  uint64_t mask_ = 0;
+  // Returns the entry of a word, or the free one in which it would be.
+  const Entry& Locate(absl::Span<const absl::string_view> words,
+                      absl::string_view word, const Key& key) const;
+
+  std::vector<Entry> entries_;  // at least one of them is free, or none exists
 };
 
 }  // namespace lmserve
