@@ -39,6 +39,7 @@ nanobind::list WordsOf(const Vocabulary& vocabulary,
 
 // Add the classes of the package to the extension module.
 void BindState(nanobind::module_& module);
+void BindStates(nanobind::module_& module);
 void BindModel(nanobind::module_& module);
 void BindKenlm(nanobind::module_& module);
 

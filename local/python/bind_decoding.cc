@@ -11,6 +11,7 @@
 #include "local/python/errors.h"
 #include "local/python/python_text.h"
 #include "local/python/state.h"
+#include "local/python/states.h"
 
 namespace lmserve::python {
 
@@ -18,43 +19,82 @@ namespace nb = nanobind;
 
 namespace {
 
+void CheckState(const LocalModel& model, uint64_t fingerprint, size_t size,
+                size_t i) {
+  if (fingerprint == model.fingerprint() &&
+      size == model.model().left_to_right()->state_size()) {
+    return;
+  }
+  throw nb::value_error(
+      absl::StrCat("states[", i,
+                   "]: expected a state of this model, found one of another "
+                   "model")
+          .c_str());
+}
+
 // The states of a call, copied so that other threads may change the objects.
-std::vector<State> StatesOf(const LocalModel& model, nb::handle states) {
+States StatesOf(const LocalModel& model, nb::handle states) {
   const LanguageModel* reader = model.model().left_to_right();
   if (reader == nullptr) {
     throw nb::value_error("states: expected a left-to-right model");
   }
-  std::vector<State> copies;
+  if (const States* given = nullptr;
+      nb::try_cast<const States*>(states, given) && given != nullptr) {
+    if (given->size() > 0) {
+      CheckState(model, given->model(), given->state_size(), 0);
+    }
+    return *given;
+  }
+  std::vector<State> list;
   for (nb::handle object : nb::iter(states)) {
-    State& state = copies.emplace_back(nb::cast<const State&>(object));
-    if (state.size() == 0) {
-      if (reader->StartEmpty(
-              state.Resize(model.fingerprint(), reader->state_size()))) {
-        continue;
-      }
+    const State& state = list.emplace_back(nb::cast<const State&>(object));
+    if (state.size() > 0) {
+      CheckState(model, state.model(), state.size(), list.size() - 1);
+    }
+  }
+  States copies(model.fingerprint(), reader->state_size(), list.size());
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i].size() > 0) {
+      std::copy_n(list[i].data(), copies.state_size(), copies.at(i));
+    } else if (!reader->StartEmpty(copies.at(i))) {
       throw nb::value_error(
-          absl::StrCat("states[", copies.size() - 1,
+          absl::StrCat("states[", i,
                        "]: expected a state after <s>: the model predicts "
                        "words only there")
-              .c_str());
-    }
-    if (state.model() != model.fingerprint() ||
-        state.size() != reader->state_size()) {
-      throw nb::value_error(
-          absl::StrCat("states[", copies.size() - 1,
-                       "]: expected a state of this model, found one of "
-                       "another model")
               .c_str());
     }
   }
   return copies;
 }
 
-std::vector<const std::byte*> PointersTo(const std::vector<State>& states) {
-  std::vector<const std::byte*> pointers;
-  pointers.reserve(states.size());
-  for (const State& state : states) pointers.push_back(state.data());
+std::vector<const std::byte*> PointersTo(const States& states) {
+  std::vector<const std::byte*> pointers(states.size());
+  for (size_t i = 0; i < states.size(); ++i) pointers[i] = states.at(i);
   return pointers;
+}
+
+// Appends an id; raises IndexError if the vocabulary does not have it.
+void AddId(const Vocabulary& vocabulary, int64_t id, std::vector<WordId>* ids) {
+  if (id < 0 || id >= int64_t{vocabulary.size()}) {
+    PyErr_Format(PyExc_IndexError,
+                 "words[%zu]: expected an id below %u, found %lld", ids->size(),
+                 vocabulary.size(), static_cast<long long>(id));
+    throw nb::python_error();
+  }
+  ids->push_back(static_cast<WordId>(id));
+}
+
+// Appends the ids of an array of T; returns whether the object is one.
+template <typename T>
+bool AddIdsOfArray(const Vocabulary& vocabulary, nb::handle words,
+                   std::vector<WordId>* ids) {
+  nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu> array;
+  if (!nb::try_cast(words, array, /*convert=*/false)) return false;
+  ids->reserve(array.shape(0));
+  for (size_t i = 0; i < array.shape(0); ++i) {
+    AddId(vocabulary, array.data()[i], ids);
+  }
+  return true;
 }
 
 // Ids of words that are given as strs or ints.
@@ -63,6 +103,10 @@ std::vector<WordId> IdsOf(const Vocabulary& vocabulary, nb::handle words) {
   if (PyUnicode_Check(words.ptr())) {
     throw nb::type_error("words: expected a sequence, found a str");
   }
+  if (AddIdsOfArray<int32_t>(vocabulary, words, &ids) ||
+      AddIdsOfArray<int64_t>(vocabulary, words, &ids)) {
+    return ids;
+  }
   for (nb::handle word : nb::iter(words)) {
     if (PyUnicode_Check(word.ptr())) {
       ids.push_back(vocabulary.Find(TextOf(word)));
@@ -70,14 +114,7 @@ std::vector<WordId> IdsOf(const Vocabulary& vocabulary, nb::handle words) {
     }
     const nb::object number = nb::steal(PyNumber_Index(word.ptr()));
     if (!number.is_valid()) throw nb::python_error();
-    const auto id = nb::cast<int64_t>(number);
-    if (id < 0 || id >= int64_t{vocabulary.size()}) {
-      PyErr_Format(PyExc_IndexError,
-                   "words[%zu]: expected an id below %u, found %lld",
-                   ids.size(), vocabulary.size(), static_cast<long long>(id));
-      throw nb::python_error();
-    }
-    ids.push_back(static_cast<WordId>(id));
+    AddId(vocabulary, nb::cast<int64_t>(number), &ids);
   }
   return ids;
 }
@@ -93,7 +130,7 @@ State Start(const ModelObject& self, nb::handle text) {
 
 nb::tuple Extend(const ModelObject& self, nb::handle states, nb::handle words) {
   const auto model = self.Use();
-  std::vector<State> read = StatesOf(*model, states);
+  States read = StatesOf(*model, states);
   const std::vector<WordId> ids = IdsOf(model->vocabulary(), words);
   if (ids.size() != read.size()) {
     throw nb::value_error(absl::StrCat("words: expected one for each of the ",
@@ -107,17 +144,21 @@ nb::tuple Extend(const ModelObject& self, nb::handle states, nb::handle words) {
     std::vector<LanguageModel::Query> batch;
     batch.reserve(ids.size());
     for (size_t i = 0; i < ids.size(); ++i) {
-      std::byte* const state =
-          read[i].Resize(model->fingerprint(), read[i].size());
-      batch.push_back({state,
+      batch.push_back({read.at(i),
                        {&ids[i], 1},
-                       state,
+                       read.at(i),
                        absl::MakeSpan(log_probs).subspan(i, 1)});
     }
     model->word_by_word()->Score(batch);
   }
-  nb::list after;
-  for (State& state : read) after.append(nb::cast(std::move(state)));
+  nb::object after;
+  if (nb::isinstance<States>(states)) {
+    after = nb::cast(std::move(read));
+  } else {
+    nb::list list;
+    for (size_t i = 0; i < read.size(); ++i) list.append(read.Get(i));
+    after = std::move(list);
+  }
   return nb::make_tuple(ToArray(std::move(log_probs)), after);
 }
 
@@ -127,7 +168,7 @@ using Rows =
 nb::object NextLogProbs(const ModelObject& self, nb::handle states,
                         const nb::object& out) {
   const auto model = self.Use();
-  const std::vector<State> read = StatesOf(*model, states);
+  const States read = StatesOf(*model, states);
   const size_t columns = model->vocabulary().size();
   std::vector<float> rows;
   float* data;
@@ -158,7 +199,7 @@ nb::object NextLogProbs(const ModelObject& self, nb::handle states,
 
 nb::tuple TopK(const ModelObject& self, nb::handle states, int64_t k) {
   const auto model = self.Use();
-  const std::vector<State> read = StatesOf(*model, states);
+  const States read = StatesOf(*model, states);
   if (k < 1 || k > int64_t{model->vocabulary().size()}) {
     throw nb::value_error(absl::StrCat("k: expected 1 to ",
                                        model->vocabulary().size(), ", found ",
@@ -199,10 +240,11 @@ void BindDecoding(nb::class_<ModelObject>& model) {
            "Returns the state after <s> and the words of a text.")
       .def("extend", &Extend, nb::arg("states"), nb::arg("words"),
            "Reads words[i] after states[i], all in one batch.\n\n"
-           "states: a sequence of n States; words: n words or ids.\n"
+           "states: n states, as States or as an iterable of State; words: n "
+           "words or ids, for\nwhich an array of int32 or int64 is fastest.\n"
            "Returns (log_probs, states): ln P of each word, float32 [n], and "
-           "the states\nafter the words. The states that were given do not "
-           "change.")
+           "the states after\nthe words, as States or as a list like those "
+           "that were given, which do not\nchange.")
       .def("next_log_probs", &NextLogProbs, nb::arg("states"), nb::kw_only(),
            nb::arg("out") = nb::none(),
            "Returns ln P of every word of the vocabulary after each of n "

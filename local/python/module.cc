@@ -11,6 +11,7 @@ NB_MODULE(_core, module) {
   // A program may hold models until the interpreter ends.
   nanobind::set_leak_warnings(false);
   lmserve::python::BindState(module);
+  lmserve::python::BindStates(module);
   lmserve::python::BindModel(module);
   lmserve::python::BindKenlm(module);
 }

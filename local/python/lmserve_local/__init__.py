@@ -13,13 +13,14 @@ lmserve_local.kenlm has the classes of the module kenlm; install_as_kenlm() make
 lmserve_local.pyctcdecode, lmserve_local.torchaudio and lmserve_local.transformers.
 """
 
-from lmserve_local._core import Model, State
+from lmserve_local._core import Model, State, States
 from lmserve_local._version import __version__
 
-__all__ = ["Model", "State", "__version__", "install_as_kenlm"]
+__all__ = ["Model", "State", "States", "__version__", "install_as_kenlm"]
 
 Model.__module__ = __name__
 State.__module__ = __name__
+States.__module__ = __name__
 
 
 def install_as_kenlm() -> None:

@@ -14,7 +14,7 @@ import sys
 import pytest
 
 import lmserve_local
-from lmserve_local import Model, State, kenlm
+from lmserve_local import Model, State, States, kenlm
 
 SOURCE = pathlib.Path(os.environ.get("LMSERVE_SOURCE", "."))
 PACKAGE = pathlib.Path(lmserve_local.__file__).parent
@@ -32,7 +32,7 @@ def test_it_is_typed():
 
 
 def test_everything_has_a_docstring():
-  for cls in (Model, State, kenlm.Model, kenlm.FullScoreReturn):
+  for cls in (Model, State, States, kenlm.Model, kenlm.FullScoreReturn):
     assert inspect.getdoc(cls)
   for name in dir(Model):
     if not name.startswith("_") and name != "closed":
