@@ -74,7 +74,8 @@ States Take(const States& self, const std::vector<size_t>& places) {
 }
 
 nb::object GetItem(const States& self, nb::handle key) {
-  if (PyIndex_Check(key.ptr()) != 0) {
+  // An array may be an index by its type, if not by its shape.
+  if (PyIndex_Check(key.ptr()) != 0 && PySequence_Check(key.ptr()) == 0) {
     return nb::cast(self.Get(Place(self, IndexOf(key))));
   }
   std::vector<size_t> places;

@@ -3,8 +3,8 @@
 
     python tests/bench/kenlm_bench.py MODEL.arpa TEXT [--rounds 15] [--cpu]
 
-The Python that runs it needs the wheel of lmserve-local and kenlm 0.3.0, whose
-source distribution needs cmake and a compiler. The two alternate in each round,
+The Python that runs it needs the packages lmserve-local and kenlm, which
+`scripts/bench kenlm` installs before it runs it. The two alternate in each round,
 and each line is the median of the rounds and of their ratios. --cpu measures
 processor time, for a machine that other programs keep busy; it says nothing about
 threads.
@@ -20,6 +20,7 @@ import kenlm
 import numpy
 
 import lmserve_local
+from lmserve_local import States
 from lmserve_local import kenlm as ours
 
 
@@ -126,6 +127,16 @@ def main():
           lambda: [theirs.BaseScore(begin, word, out) for word in vocabulary],
           lambda: native.next_log_probs([start], out=row), len(vocabulary),
           options)
+  # A decoder's step: each of its hypotheses is continued by a word.
+  hypotheses = 5000
+  states = States([start] * hypotheses)
+  ids = numpy.arange(hypotheses, dtype=numpy.int32) % len(vocabulary)
+  asked = [vocabulary[i] for i in ids]
+  outs = [kenlm.State() for _ in asked]
+  compare("`extend` of 5,000 states, a state",
+          lambda: [theirs.BaseScore(begin, word, out)
+                   for word, out in zip(asked, outs)],
+          lambda: native.extend(states, ids), hypotheses, options)
   print(f"\nmemory of 8 forked workers: {workers_megabytes(model):.0f} MB, of "
         f"this process alone: {proportional_kilobytes() / 1024:.0f} MB")
   print(f"lmserve_local {lmserve_local.__version__}")
