@@ -23,8 +23,7 @@ namespace {
 States Collect(nb::handle iterable) {
   std::vector<State> list;
   for (nb::handle object : nb::iter(iterable)) {
-    const State& state =
-        list.emplace_back(nb::cast<const State&>(object));
+    const State& state = list.emplace_back(nb::cast<const State&>(object));
     if (state.size() == 0) {
       throw nb::value_error(
           absl::StrCat("states[", list.size() - 1,
@@ -51,9 +50,9 @@ States Collect(nb::handle iterable) {
 size_t Place(const States& self, Py_ssize_t index) {
   const auto size = static_cast<Py_ssize_t>(self.size());
   if (index < -size || index >= size) {
-    throw nb::index_error(absl::StrCat("expected an index of ", size,
-                                       " states, found ", index)
-                              .c_str());
+    throw nb::index_error(
+        absl::StrCat("expected an index of ", size, " states, found ", index)
+            .c_str());
   }
   return static_cast<size_t>(index < 0 ? index + size : index);
 }
@@ -114,8 +113,9 @@ void SetState(States& self,
   const auto& [model, state_size, bytes] = pickled;
   if (state_size % sizeof(uint32_t) != 0 ||
       (state_size == 0 ? bytes.size() != 0 : bytes.size() % state_size != 0)) {
-    throw nb::value_error("States: expected whole states of a multiple of 4 "
-                          "bytes");
+    throw nb::value_error(
+        "States: expected whole states of a multiple of 4 "
+        "bytes");
   }
   // Pickle has not called the constructor.
   if (state_size == 0) {

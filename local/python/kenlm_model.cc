@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "models/find_words.h"
+#include "models/text.h"
 
 namespace lmserve::python {
 namespace {
@@ -24,7 +25,8 @@ void ForEachKenlmWord(absl::string_view text, const Visit& visit) {
   for (size_t i = 0; i < text.size();) {
     while (i < text.size() && IsKenlmSpace(text[i])) ++i;
     const size_t begin = i;
-    while (i < text.size() && !IsKenlmSpace(text[i])) ++i;
+    i = FindSpace(text, i);
+    while (i < text.size() && text[i] == '\0') i = FindSpace(text, i + 1);
     if (i > begin) visit(text.substr(begin, i - begin));
   }
 }

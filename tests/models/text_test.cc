@@ -39,6 +39,26 @@ TEST(TextTest, OtherBytesAreWords) {
   }
 }
 
+TEST(TextTest, FindsEachSpaceAtEachPlace) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    for (size_t size = 1; size <= 20; ++size) {
+      for (char other : {'a', '\x08', '\x0E', '\x1F', '!', '\x7F', '\x80',
+                         '\x89', '\xA0', '\xFF'}) {
+        for (size_t place = 0; place < size; ++place) {
+          std::string text(size, other);
+          text[place] = c;
+          EXPECT_EQ(FindSpace(text, 0), IsSpace(c) ? place : size)
+              << byte << " " << size << " " << place;
+          EXPECT_EQ(FindSpace(text, place + 1), size);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(FindSpace("", 0), 0u);
+  EXPECT_EQ(FindSpace("a  b", 2), 2u);
+}
+
 TEST(TextTest, IsWordAcceptsExactlyOneWord) {
   for (const char* word : {"the", "</s>", "the\u00a0cat"}) {
     EXPECT_TRUE(IsWord(word)) << word;

@@ -4,9 +4,9 @@
 // contexts of their states.
 //
 // ScoreWord() of a state reads one place of memory after the other: a context,
-// its children, the next shorter context, and so on. Here the contexts are known
-// before the word, so their look-ups do not wait for each other, and the words
-// of their children are fetched between two calls.
+// its children, the next shorter context, and so on. Here the contexts are
+// known before the word, so their look-ups do not wait for each other, and the
+// words of their children are fetched between two calls.
 
 #include <array>
 #include <cstring>
