@@ -94,7 +94,7 @@ class Model:
   def start(self, text: str = "") -> State: ...
   # States are an iterable of State, too, but the first signature that fits counts.
   @overload
-  def extend(  # type: ignore[overload-overlap]
+  def extend(  # type: ignore
       self, states: States, words: Iterable[str | int] | _Ids,
   ) -> tuple[_Float32, States]: ...
   @overload
