@@ -79,11 +79,13 @@ class Backlog(_Backlog):
 
   def _get(self, attempt: int, position: int) -> Any:
     """Returns the request at the position; None: there is no more to send."""
-    with self._taking:
-      if position >= self._taken and attempt == self._attempt:
-        self._take()
-      request = self._unanswered.get(position)
-      return request if attempt == self._attempt else None
+    # Requests that were taken before do not wait for the next one.
+    if position >= self._taken:
+      with self._taking:
+        if position >= self._taken and attempt == self._attempt:
+          self._take()
+    request = self._unanswered.get(position)
+    return request if attempt == self._attempt else None
 
   def _take(self) -> None:
     if self._is_complete:
