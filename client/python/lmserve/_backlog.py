@@ -13,6 +13,8 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import grpc
+
 from lmserve._errors import LmserveError
 
 
@@ -38,9 +40,28 @@ class _Backlog:
     self._first = self.answered
 
   def answer(self) -> None:
-    """Notes that the server has answered the next request."""
+    """Notes that the server has answered the next request.
+
+    Raises:
+      LmserveError: The server cannot have received that request.
+    """
+    if self.answered >= self._taken:
+      raise LmserveError(
+          grpc.StatusCode.INTERNAL, "the server sent a response to request "
+          f"{self.answered}, which it had not received")
     self._unanswered.pop(self.answered, None)
     self.answered += 1
+
+  def end(self) -> None:
+    """Notes that the server has ended the stream without an error.
+
+    Raises:
+      LmserveError: A request was not sent or has no answer.
+    """
+    if not self._is_complete or self.answered < self._taken:
+      raise LmserveError(
+          grpc.StatusCode.INTERNAL, "the server ended the stream without a "
+          f"response to request {self.answered}")
 
   def _add(self, request: Any) -> None:
     self._unanswered[self._taken] = request

@@ -195,6 +195,17 @@ def test_an_unanswered_batch_does_not_wait_for_the_next_one(hasty):
     assert len(server.calls) == 2
 
 
+@pytest.mark.parametrize("answers, problem", [
+    (0, "the server ended the stream without a response to request 0"),
+    (2, "the server sent a response to request 1, which it had not received"),
+])
+@pytest.mark.parametrize("call", [call_blocking, call_asyncio])
+def test_score_stream_counts_the_answers(call, answers, problem):
+  with fake_server.FakeServer(answers=answers) as server:
+    error = error_of(call, "score_stream", server.address)
+  assert (error.code, error.message) == (STATUS.INTERNAL, problem)
+
+
 @ATTEMPTS
 @BOTH
 def test_attempts(hasty, call, method, attempts, failures, calls, good):
