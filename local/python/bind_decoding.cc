@@ -47,14 +47,7 @@ States StatesOf(const LocalModel& model, nb::handle states) {
   }
   std::vector<State> list;
   for (nb::handle object : nb::iter(states)) {
-    const State* given = nullptr;
-    if (!nb::try_cast<const State*>(object, given) || given == nullptr) {
-      PyErr_Format(PyExc_TypeError,
-                   "states[%zu]: expected a State, found %.100s", list.size(),
-                   Py_TYPE(object.ptr())->tp_name);
-      throw nb::python_error();
-    }
-    const State& state = list.emplace_back(*given);
+    const State& state = list.emplace_back(StateOf(object, list.size()));
     if (state.size() > 0) {
       CheckState(model, state.model(), state.size(), list.size() - 1);
     }
