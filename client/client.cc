@@ -370,6 +370,12 @@ absl::Status Client::ScoreStream(
           absl::StrCat("the server sent a response to request ",
                        requests.answered(), ", which it had not received"));
     }
+    if (!stopped && status.ok() && !requests.is_complete()) {
+      return absl::InternalError(
+          absl::StrCat("the server ended the stream without a response to "
+                       "request ",
+                       requests.answered()));
+    }
     if (stopped || status.ok()) return absl::OkStatus();
     // Each response shows that the server is back.
     if (!retry.has_value() || requests.answered() > first) {

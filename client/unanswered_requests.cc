@@ -60,6 +60,11 @@ uint64_t UnansweredRequests::answered() const {
   return answered_;
 }
 
+bool UnansweredRequests::is_complete() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return has_ended_ && requests_.empty();
+}
+
 void UnansweredRequests::Produce() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (!has_ended_) {

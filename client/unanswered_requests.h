@@ -52,6 +52,9 @@ class UnansweredRequests {
   // How many requests have a response.
   uint64_t answered() const;
 
+  // Whether the caller has no more requests, and all have a response.
+  bool is_complete() const;
+
  private:
   // Asks for a request whenever one is wanted.
   void Produce();

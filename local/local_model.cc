@@ -82,6 +82,12 @@ uint64_t FingerprintOf(const lm::v1::Manifest& manifest) {
   return fingerprint.value();
 }
 
+absl::Status CheckIsFinite(absl::string_view field, double number) {
+  if (std::isfinite(number)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": expected a finite number, found ", number));
+}
+
 }  // namespace
 
 LocalModel::LocalModel(std::unique_ptr<const Content> content)
@@ -326,6 +332,8 @@ absl::StatusOr<std::vector<BeamSearch::Hypothesis>> LocalModel::Search(
   if (options.beam == 0) {
     return absl::InvalidArgumentError("beam: expected at least 1, found 0");
   }
+  absl::Status status = CheckIsFinite("length_alpha", options.length_alpha);
+  if (!status.ok()) return status;
   const absl::StatusOr<Begun> begun = Begin(prompt, source);
   if (!begun.ok()) return begun.status();
   BeamSearch search(begun->reader, options, begun->state.data());
@@ -342,6 +350,8 @@ absl::StatusOr<std::vector<BeamSearch::Hypothesis>> LocalModel::Search(
 absl::StatusOr<std::vector<LocalRank>> LocalModel::Rerank(
     absl::Span<const absl::string_view> candidates, double alpha,
     const LocalScoreOptions& score) const {
+  absl::Status status = CheckIsFinite("alpha", alpha);
+  if (!status.ok()) return status;
   const absl::StatusOr<std::vector<LocalScore>> scores =
       Score(candidates, score);
   if (!scores.ok()) return scores.status();

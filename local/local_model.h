@@ -37,8 +37,9 @@ struct LocalScoreOptions {
   // Whether </s> after each text is scored, too. Ignored for bidirectional
   // models, which do not predict it.
   bool end = true;
-  // How many threads share the texts; the calling thread is one of them. The
-  // scores have the same bits for any number. At least 1.
+  // How many threads share the texts; the calling thread is one of them. They
+  // are fewer if the system starts no more. The scores have the same bits for
+  // any number. At least 1.
   int threads = 1;
   // What the texts translate: for translation models one source for each text,
   // or one for all; empty for other models.
@@ -173,13 +174,15 @@ class LocalModel {
 
   // Continues a prompt by a beam search; returns up to `count` hypotheses, the
   // best first. Without coverage: options.coverage_beta must be 0.
+  // INVALID_ARGUMENT if options.length_alpha is not finite.
   absl::StatusOr<std::vector<BeamSearch::Hypothesis>> Search(
       absl::string_view prompt, size_t count,
       const BeamSearchOptions& options = {},
       absl::string_view source = {}) const;
 
   // Orders candidates by their scores, the best first; equal ones stay in their
-  // order. alpha: see NormalizedLogProb(). `score`: see Score().
+  // order. alpha: see NormalizedLogProb(); INVALID_ARGUMENT if it is not
+  // finite. `score`: see Score().
   absl::StatusOr<std::vector<LocalRank>> Rerank(
       absl::Span<const absl::string_view> candidates, double alpha = 0,
       const LocalScoreOptions& score = {}) const;

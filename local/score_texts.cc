@@ -2,7 +2,9 @@
 #include "local/score_texts.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
+#include <system_error>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -142,11 +144,19 @@ absl::StatusOr<std::vector<LocalScore>> ScoreTexts(
                         .Score(texts.subspan(begin, count), sources,
                                absl::MakeSpan(scores).subspan(begin, count));
   };
+  std::atomic<size_t> next_part = 0;
+  const auto run_parts = [&] {
+    for (size_t part; (part = next_part++) < ends.size();) run(part);
+  };
   std::vector<std::thread> others;
-  for (size_t part = 1; part < ends.size(); ++part) {
-    others.emplace_back(run, part);
+  for (size_t i = 1; i < ends.size(); ++i) {
+    try {
+      others.emplace_back(run_parts);
+    } catch (const std::system_error&) {
+      break;  // The threads that there are score all parts.
+    }
   }
-  run(0);
+  run_parts();
   for (std::thread& thread : others) thread.join();
   for (const absl::Status& result : results) {
     if (!result.ok()) return result;

@@ -85,6 +85,12 @@ void SetConnectionOptions(const ConnectionOptions& options,
 // quota, because gRPC then ends arbitrary streams and connections.
 constexpr uint64_t kConnectionBytes = 64 << 20;
 
+// The largest message on an address that answers health alone, which everybody
+// may reach: it has the name of a service. And what gRPC may hold there of one
+// client.
+constexpr int kHealthMessageBytes = 4 << 10;
+constexpr uint64_t kUnreadHealthBytes = 4 << 20;
+
 // The limit for gRPC's own threads. Our methods compute on the threads of the
 // batcher, but reflection, which any client may call, uses a thread per stream.
 constexpr int kMaxGrpcThreads = 16;
@@ -114,19 +120,25 @@ constexpr std::chrono::milliseconds kCloseLinger(2'000);
 constexpr uint64_t kOtherFiles = 128;
 
 // A connection of gRPC has a socket of the client and two inside the process;
-// one of HTTP has one. There may be as many of each.
-constexpr uint64_t kFilesPerConnection = 4;
+// one of HTTP has one.
+constexpr uint64_t kFilesOfGrpc = 3;
+constexpr uint64_t kFilesOfHttp = 1;
 
 // A scrape takes milliseconds. Connections beyond this limit are closed.
 constexpr uint64_t kMaxScrapers = 64;
 
-// Limits the connections to those for which the process may open files, and
-// those of one client to half of them.
-void LimitConnections(ClientLimits* limits) {
+// Limits the connections of an address to those for which the process may open
+// files, and those of one client to half of them. There may be as many at the
+// main address, that of health, and that of HTTP. Only administrators reach the
+// others.
+void LimitConnections(const ServerOptions& options, ClientLimits* limits) {
+  const uint64_t files_each =
+      kFilesOfGrpc + kFilesOfHttp +
+      (options.health_listen.empty() ? 0 : kFilesOfGrpc);
   if (rlimit limit; getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     const uint64_t files = std::max<uint64_t>(limit.rlim_cur, 2 * kOtherFiles);
-    limits->connections = std::min(limits->connections,
-                                   (files - kOtherFiles) / kFilesPerConnection);
+    limits->connections =
+        std::min(limits->connections, (files - kOtherFiles) / files_each);
   }
   limits->connections_per_client =
       std::min(limits->connections_per_client,
@@ -264,7 +276,7 @@ std::unique_ptr<HttpServer> Server::MakeHttp(
                 .threads = AvailableProcessors()},
       .policy = policy,
       .message_bytes = static_cast<uint64_t>(options_.limits.message_bytes)};
-  LimitConnections(&options.loops.clients);
+  LimitConnections(options_, &options.loops.clients);
   return std::make_unique<HttpServer>(options, interceptor);
 }
 
@@ -350,20 +362,24 @@ absl::Status Server::Listener::Listen(const std::string& address,
                                       std::shared_ptr<const TlsContext> tls) {
   ListenerOptions listening = options.listener;
   listening.tls = std::move(tls);
-  LimitConnections(&listening.clients);
+  LimitConnections(options, &listening.clients);
   // gRPC has about as many threads as there are processors.
   listening.clients.write_turns_per_client =
       std::max(listening.clients.write_turns_per_client,
                static_cast<size_t>(AvailableProcessors()));
+  const bool is_health_only = services.empty();
   // A message of the largest size fits, even in frames that are not full.
   listening.clients.unread_bytes_per_client =
-      std::max<uint64_t>(listening.clients.unread_bytes_per_client,
-                         uint64_t{2} * options.limits.message_bytes);
+      is_health_only
+          ? kUnreadHealthBytes
+          : std::max<uint64_t>(listening.clients.unread_bytes_per_client,
+                               uint64_t{2} * options.limits.message_bytes);
   grpc::ServerBuilder builder;
   acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());
-  builder.SetMaxReceiveMessageSize(options.limits.message_bytes);
+  builder.SetMaxReceiveMessageSize(
+      is_health_only ? kHealthMessageBytes : options.limits.message_bytes);
   SetConnectionOptions(options.connections, builder);
   // gRPC would decompress a message before the server sees it, and a small
   // message may decompress to any size.
@@ -371,11 +387,12 @@ absl::Status Server::Listener::Listen(const std::string& address,
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetResourceQuota(
       grpc::ResourceQuota("requests")
-          .Resize(kConnectionBytes + 2 * options.limits.all_request_bytes +
+          .Resize(kConnectionBytes +
+                  (is_health_only ? 0 : 2 * options.limits.all_request_bytes) +
                   2 * listening.clients.unread_bytes_per_client)
           .SetMaxThreads(kMaxGrpcThreads));
   for (const auto& service : services) builder.RegisterService(service.get());
-  if (services.empty()) {
+  if (is_health_only) {
     builder.SetOption(std::make_unique<NoPlugins>());
     builder.RegisterCallbackGenericService(&unimplemented);
   }

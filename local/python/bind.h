@@ -4,12 +4,14 @@
 
 #include <nanobind/nanobind.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "local/local_model.h"
+#include "local/python/state.h"
 #include "models/vocabulary.h"
 
 namespace lmserve::python {
@@ -31,6 +33,10 @@ struct ModelObject {
   // Returns the model; raises ValueError after close().
   std::shared_ptr<const LocalModel> Use() const;
 };
+
+// Returns the State that an object is; raises TypeError, with its place in a
+// list, if it is none.
+const State& StateOf(nanobind::handle object, size_t place);
 
 // Return words as str.
 nanobind::str ToStr(absl::string_view text);

@@ -47,7 +47,7 @@ States StatesOf(const LocalModel& model, nb::handle states) {
   }
   std::vector<State> list;
   for (nb::handle object : nb::iter(states)) {
-    const State& state = list.emplace_back(nb::cast<const State&>(object));
+    const State& state = list.emplace_back(StateOf(object, list.size()));
     if (state.size() > 0) {
       CheckState(model, state.model(), state.size(), list.size() - 1);
     }
@@ -114,7 +114,16 @@ std::vector<WordId> IdsOf(const Vocabulary& vocabulary, nb::handle words) {
     }
     const nb::object number = nb::steal(PyNumber_Index(word.ptr()));
     if (!number.is_valid()) throw nb::python_error();
-    AddId(vocabulary, nb::cast<int64_t>(number), &ids);
+    int is_too_large = 0;
+    const int64_t id =
+        PyLong_AsLongLongAndOverflow(number.ptr(), &is_too_large);
+    if (is_too_large != 0) {
+      PyErr_Format(PyExc_IndexError,
+                   "words[%zu]: expected an id below %u, found %R", ids.size(),
+                   vocabulary.size(), number.ptr());
+      throw nb::python_error();
+    }
+    AddId(vocabulary, id, &ids);
   }
   return ids;
 }

@@ -82,7 +82,7 @@ nb::list Search(const ModelObject& self, nb::handle prompt, int64_t beam,
   if (beam < 1 || beam > int64_t{1} << 20) {
     throw nb::value_error("beam: expected 1 to 1048576");
   }
-  if (best < 0 || max_words < 1) {
+  if (best < 1 || max_words < 1) {
     throw nb::value_error("best, max_words: expected at least 1");
   }
   absl::StatusOr<std::vector<BeamSearch::Hypothesis>> found =

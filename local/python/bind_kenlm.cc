@@ -76,10 +76,8 @@ void Open(KenlmObject* self, nb::handle path) {
     }
   }
   if (!model.ok()) {
-    const std::string message = absl::StrCat(
-        "Cannot read model '", bytes, "' (", model.status().message(), ")");
-    PyErr_SetString(PyExc_OSError, message.c_str());
-    throw nb::python_error();
+    RaiseAs(PyExc_OSError, absl::StrCat("Cannot read model '", bytes, "' (",
+                                        model.status().message(), ")"));
   }
   new (self) KenlmObject{std::make_shared<const KenlmModel>(*std::move(model)),
                          std::move(bytes), std::move(store), std::move(name)};

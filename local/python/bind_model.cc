@@ -162,7 +162,7 @@ void BindModel(nb::module_& module) {
           "line, for a defect.")
       .def_prop_ro(
           "name",
-          [](const ModelObject& self) { return ToStr(self.Use()->name()); },
+          [](const ModelObject& self) { return PathStr(self.Use()->name()); },
           "The name in the store, or the path.")
       .def_prop_ro(
           "version",
@@ -185,7 +185,7 @@ void BindModel(nb::module_& module) {
           [](const ModelObject& self) {
             nb::list warnings;
             for (const std::string& warning : self.Use()->warnings()) {
-              warnings.append(ToStr(warning));
+              warnings.append(Shown(warning));
             }
             return warnings;
           },
@@ -202,10 +202,10 @@ void BindModel(nb::module_& module) {
       .def("__repr__",
            [](const ModelObject& self) {
              if (self.store.empty()) {
-               return ToStr(
+               return Shown(
                    absl::StrCat("<lmserve_local.Model ", self.name, ">"));
              }
-             return ToStr(absl::StrCat("<lmserve_local.Model ", self.name,
+             return Shown(absl::StrCat("<lmserve_local.Model ", self.name,
                                        " of ", self.store, ">"));
            })
       .def("__reduce__", [](nb::handle self) {

@@ -16,6 +16,16 @@ namespace lmserve::python {
 
 namespace nb = nanobind;
 
+const State& StateOf(nb::handle object, size_t place) {
+  const State* state = nullptr;
+  if (!nb::try_cast<const State*>(object, state) || state == nullptr) {
+    PyErr_Format(PyExc_TypeError, "states[%zu]: expected a State, found %.100s",
+                 place, Py_TYPE(object.ptr())->tp_name);
+    throw nb::python_error();
+  }
+  return *state;
+}
+
 void BindState(nb::module_& module) {
   nb::class_<State>(
       module, "State",

@@ -23,7 +23,7 @@ namespace {
 States Collect(nb::handle iterable) {
   std::vector<State> list;
   for (nb::handle object : nb::iter(iterable)) {
-    const State& state = list.emplace_back(nb::cast<const State&>(object));
+    const State& state = list.emplace_back(StateOf(object, list.size()));
     if (state.size() == 0) {
       throw nb::value_error(
           absl::StrCat("states[", list.size() - 1,

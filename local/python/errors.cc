@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "local/python/errors.h"
 
-#include <nanobind/nanobind.h>
-
-#include <string>
+#include "local/python/python_text.h"
 
 namespace lmserve::python {
 namespace {
@@ -28,8 +26,11 @@ PyObject* ExceptionOf(absl::StatusCode code) {
 }  // namespace
 
 void Raise(const absl::Status& status) {
-  PyErr_SetString(ExceptionOf(status.code()),
-                  std::string(status.message()).c_str());
+  RaiseAs(ExceptionOf(status.code()), status.message());
+}
+
+void RaiseAs(PyObject* type, absl::string_view message) {
+  PyErr_SetObject(type, Shown(message).ptr());
   throw nanobind::python_error();
 }
 

@@ -92,7 +92,7 @@ absl::Status KenlmModel::WriteEmpty(State* state) const {
 absl::StatusOr<FullScore> KenlmModel::Read(const State& in, WordId word,
                                            State* out) const {
   const bool is_empty = in.size() == 0;
-  if (!is_empty && in.model() != fingerprint_) {
+  if (!is_empty && (in.model() != fingerprint_ || in.size() != state_size_)) {
     return absl::InvalidArgumentError(
         "in_state: expected a state of this model, found one of another model");
   }

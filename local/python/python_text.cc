@@ -56,4 +56,18 @@ std::string PathOf(nb::handle path) {
   return std::string(PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded));
 }
 
+nb::str PathStr(absl::string_view path) {
+  nb::object text = nb::steal(PyUnicode_DecodeFSDefaultAndSize(
+      path.data(), static_cast<Py_ssize_t>(path.size())));
+  if (!text.is_valid()) throw nb::python_error();
+  return nb::borrow<nb::str>(text);
+}
+
+nb::str Shown(absl::string_view text) {
+  nb::object shown = nb::steal(PyUnicode_DecodeUTF8(
+      text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
+  if (!shown.is_valid()) throw nb::python_error();
+  return nb::borrow<nb::str>(shown);
+}
+
 }  // namespace lmserve::python

@@ -40,6 +40,13 @@ class Texts {
 // Returns the path of a str, bytes or os.PathLike object.
 std::string PathOf(nanobind::handle path);
 
+// Returns a path as a str from which PathOf() makes the same path: that of
+// os.fsdecode().
+nanobind::str PathStr(absl::string_view path);
+
+// Returns a text for people. Bytes that are not UTF-8 become \xNN.
+nanobind::str Shown(absl::string_view text);
+
 }  // namespace lmserve::python
 
 #endif  // LMSERVE_LOCAL_PYTHON_PYTHON_TEXT_H_

@@ -480,6 +480,21 @@ TEST(ScoreStreamTest, ABrokenStreamDoesNotWaitForTheNextRequest) {
   EXPECT_EQ(received, 4) << status;
 }
 
+TEST(ScoreStreamTest, AnEndWithoutAllAnswersIsAnError) {
+  FakeServer server({.fail_stream_after = 1});  // with OK
+  const Client client({.address = server.address()});
+  int sent = 0, received = 0;
+  EXPECT_EQ(client.ScoreStream(
+                [&](lm::v1::ScoreRequest* request) {
+                  *request = Request(sent);
+                  return sent++ < 3;
+                },
+                [&](const auto&) { return ++received > 0; }),
+            absl::InternalError("the server ended the stream without a "
+                                "response to request 1"));
+  EXPECT_EQ(received, 1);
+}
+
 TEST(ScoreStreamTest, AnAnswerToNothingIsAnError) {
   FakeServer server({.answer_twice = true});
   const Client client({.address = server.address()});

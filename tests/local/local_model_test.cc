@@ -189,6 +189,9 @@ TEST_F(LocalModelTest, ABeamFindsTheBestText) {
   }
   EXPECT_NEAR(found->front().log_prob, model.Score(text)->log_prob(), 1e-5);
   EXPECT_FALSE(model.Search("", 1, {.beam = 0}).ok());
+  EXPECT_EQ(model.Search("", 1, {.length_alpha = NAN}).status(),
+            absl::InvalidArgumentError(
+                "length_alpha: expected a finite number, found nan"));
 }
 
 TEST_F(LocalModelTest, RanksCandidates) {
@@ -200,6 +203,9 @@ TEST_F(LocalModelTest, RanksCandidates) {
   EXPECT_EQ((*ranks)[1].index, 0u);
   EXPECT_EQ((*ranks)[2].index, 2u);
   EXPECT_LT((*ranks)[2].score, -999'000);  // a word of probability 0
+  EXPECT_EQ(
+      model.Rerank(candidates, INFINITY).status(),
+      absl::InvalidArgumentError("alpha: expected a finite number, found inf"));
 }
 
 TEST_F(LocalModelTest, LiteralFilesHaveNoProbabilityOf0) {

@@ -2,11 +2,14 @@
 //
 // The port that answers health alone, without TLS and tokens.
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <fstream>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -128,6 +131,36 @@ TEST_F(HealthAddressTest, LimitsConnectionsOfAClient) {
   EXPECT_EQ(Check(""), "SERVING");
   EXPECT_NE(Check("", Connect(server_->health_address())), "SERVING");
   EXPECT_EQ(Check(""), "SERVING");
+}
+
+// Everybody may reach the address, so it holds no large messages.
+TEST_F(HealthAddressTest, RefusesLargeMessages) {
+  StartServer();
+  EXPECT_EQ(Check(std::string(100, 'a')), "service name unknown");
+  EXPECT_THAT(Check(std::string(64 << 10, 'a')),
+              testing::HasSubstr("larger than max"));
+  EXPECT_THAT(Check(std::string(8 << 20, 'a')),
+              testing::Not(testing::HasSubstr("request")));
+  EXPECT_EQ(Check(""), "SERVING");
+}
+
+// The connections of the main address and of this one together have enough
+// files.
+TEST_F(HealthAddressTest, SharesTheFilesOfTheProcess) {
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few = {256, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  server_ = Server::Start(options_, files_.Open()).value();
+  setrlimit(RLIMIT_NOFILE, &before);
+  // 128 files for 18 connections of 3 + 3 + 1 files. One client may have half
+  // of them.
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  for (int i = 0; i < 9; ++i) {
+    channels.push_back(Connect(server_->health_address()));
+    EXPECT_EQ(Check("", channels.back()), "SERVING") << i;
+  }
+  EXPECT_NE(Check("", Connect(server_->health_address())), "SERVING");
 }
 
 TEST_F(HealthAddressTest, AnAddressInUseIsAnError) {

@@ -189,6 +189,7 @@ class AsyncClient:
             backlog.answer()
             retry.answered()
             yield _responses.score(message)
+          backlog.end()
           break
         except grpc.RpcError as error:
           pause = retry.pause(backlog.renumbered(connection.error(error)))

@@ -13,6 +13,8 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import grpc
+
 from lmserve._errors import LmserveError
 
 
@@ -38,9 +40,28 @@ class _Backlog:
     self._first = self.answered
 
   def answer(self) -> None:
-    """Notes that the server has answered the next request."""
+    """Notes that the server has answered the next request.
+
+    Raises:
+      LmserveError: The server cannot have received that request.
+    """
+    if self.answered >= self._taken:
+      raise LmserveError(
+          grpc.StatusCode.INTERNAL, "the server sent a response to request "
+          f"{self.answered}, which it had not received")
     self._unanswered.pop(self.answered, None)
     self.answered += 1
+
+  def end(self) -> None:
+    """Notes that the server has ended the stream without an error.
+
+    Raises:
+      LmserveError: A request was not sent or has no answer.
+    """
+    if not self._is_complete or self.answered < self._taken:
+      raise LmserveError(
+          grpc.StatusCode.INTERNAL, "the server ended the stream without a "
+          f"response to request {self.answered}")
 
   def _add(self, request: Any) -> None:
     self._unanswered[self._taken] = request
@@ -79,11 +100,13 @@ class Backlog(_Backlog):
 
   def _get(self, attempt: int, position: int) -> Any:
     """Returns the request at the position; None: there is no more to send."""
-    with self._taking:
-      if position >= self._taken and attempt == self._attempt:
-        self._take()
-      request = self._unanswered.get(position)
-      return request if attempt == self._attempt else None
+    # Requests that were taken before do not wait for the next one.
+    if position >= self._taken:
+      with self._taking:
+        if position >= self._taken and attempt == self._attempt:
+          self._take()
+    request = self._unanswered.get(position)
+    return request if attempt == self._attempt else None
 
   def _take(self) -> None:
     if self._is_complete:

@@ -285,6 +285,7 @@ class Client:
           backlog.answer()
           retry.answered()
           yield _responses.score(message)
+        backlog.end()
         break
       except grpc.RpcError as error:
         pause = retry.pause(backlog.renumbered(connection.error(error)))

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import itertools
 import socket
 import struct
 import threading
@@ -36,13 +37,14 @@ class FakeServer(grpc.GenericRpcHandler):
     gate: No call is answered while this event is not set.
   """
 
-  def __init__(self, *, answer=b"", failures=0,
+  def __init__(self, *, answer=b"", answers=1, failures=0,
                code=grpc.StatusCode.UNAVAILABLE, message="going away",
                details=None, credentials=None):
     """Creates a server that listens on a free port.
 
     Args:
-      answer: The serialized message that answers every call.
+      answer: The serialized message that answers every call. A stream of
+        requests ends after `answers` of them, unless the first one is missing.
       failures: The first calls, this many, fail.
       code: The code of these failures.
       message: Their message.
@@ -50,6 +52,7 @@ class FakeServer(grpc.GenericRpcHandler):
       credentials: The credentials of the server; None: no TLS.
     """
     self._answer = answer
+    self._answers = answers
     self._failures = failures
     self._code = code
     self._message = message
@@ -100,7 +103,13 @@ class FakeServer(grpc.GenericRpcHandler):
 
   def _stream_of_requests(self, requests, context):
     # An error that arrives while grpc.aio sends can get lost; see _retry.py.
-    yield self._unary(next(requests, None), context)
+    request = next(requests, None)
+    answer = self._unary(request, context)
+    if request is not None:
+      yield from itertools.repeat(answer, self._answers)
+    if self.calls[-1].endswith("ScoreStream"):
+      for _ in requests:
+        pass
 
 
 class ResettingServer:

@@ -78,7 +78,8 @@ def test_a_restart_costs_no_error(restarting):
     threads = [threading.Thread(target=lambda call=call: found.append(
         call())) for call in (
             lambda: len(client.score("ab", ["a"]).scores),
-            lambda: len(list(client.generate("long", max_words=1))),
+            lambda: len(list(client.generate("long", temperature=0,
+                                             max_words=1))),
             lambda: len(client.beam_search("ab").hypotheses),
             lambda: len(list(client.score_stream("ab", [["a"]]))),
             lambda: decode_a_step(client))]
@@ -97,7 +98,7 @@ def test_a_restart_costs_no_error_of_asyncio(restarting):
       restarting.restart()
       score, words, hypotheses, responses, handles = await asyncio.gather(
           client.score("ab", ["a"]),
-          all_of(client.generate("long", max_words=1)),
+          all_of(client.generate("long", temperature=0, max_words=1)),
           client.beam_search("ab"),
           all_of(client.score_stream("ab", [["a"]])),
           decode_a_step_of_asyncio(client))

@@ -175,6 +175,37 @@ def error_of(call, *arguments, **options):
   return raised.value
 
 
+def test_an_unanswered_batch_does_not_wait_for_the_next_one(hasty):
+  """The iteration over the batches waits for the answer to the first one."""
+  del hasty
+  answered = threading.Event()
+
+  def batches():
+    yield ["a"]
+    answered.wait()
+
+  with fake_server.FakeServer(failures=1) as server, lmserve.Client(
+      server.address) as client:
+    responses = client.score_stream("en", batches(), deadline=10)
+    try:
+      next(responses)
+    finally:
+      answered.set()
+    assert not list(responses)
+    assert len(server.calls) == 2
+
+
+@pytest.mark.parametrize("answers, problem", [
+    (0, "the server ended the stream without a response to request 0"),
+    (2, "the server sent a response to request 1, which it had not received"),
+])
+@pytest.mark.parametrize("call", [call_blocking, call_asyncio])
+def test_score_stream_counts_the_answers(call, answers, problem):
+  with fake_server.FakeServer(answers=answers) as server:
+    error = error_of(call, "score_stream", server.address)
+  assert (error.code, error.message) == (STATUS.INTERNAL, problem)
+
+
 @ATTEMPTS
 @BOTH
 def test_attempts(hasty, call, method, attempts, failures, calls, good):

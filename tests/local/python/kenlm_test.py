@@ -155,6 +155,12 @@ def test_states_of_other_models_are_refused(model, random_arpa):
   other.BeginSentenceWrite(state)
   with pytest.raises(ValueError, match="another model"):
     model.BaseScore(state, "the", kenlm.State())
+  model.BeginSentenceWrite(state)
+  fingerprint, data = state.__getstate__()
+  forged = kenlm.State.__new__(kenlm.State)
+  forged.__setstate__((fingerprint, data + b"\0\0\0\1"))
+  with pytest.raises(ValueError, match="another model"):
+    model.BaseScore(forged, "the", kenlm.State())
 
 
 def test_types(model):

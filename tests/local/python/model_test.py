@@ -2,12 +2,16 @@
 """lmserve_local.Model over an ARPA file and over models of a store."""
 
 import math
+import os
+import shutil
+import subprocess
+import sys
 import threading
 
 import numpy
 import pytest
 
-from lmserve_local import Model, State
+from lmserve_local import Model, State, kenlm
 
 LN10 = math.log(10)
 
@@ -170,12 +174,21 @@ def test_what_is_refused(model, store):
     model.extend([model.start()], ["a", "b"])
   with pytest.raises(IndexError):
     model.extend([model.start()], [99])
+  with pytest.raises(IndexError, match="words\\[0\\]: .* found -1000000000000"):
+    model.extend([model.start()], [-10**30])
+  for state in (None, "the", b"", model):
+    with pytest.raises(TypeError, match="states\\[1\\]: expected a State"):
+      model.extend([model.start(), state], ["a", "b"])
   with pytest.raises(ValueError, match="another model"):
     model.extend([Model.open(store, "lstm").start()], ["the"])
   with pytest.raises(ValueError, match="threads"):
     model.score_batch(["a"], threads=0)
   with pytest.raises(ValueError, match="read sources"):
     model.score("the", source="der")
+  with pytest.raises(ValueError, match="^alpha: expected a finite number"):
+    model.rerank(["the", "cat"], alpha=math.nan)
+  with pytest.raises(ValueError, match="^length_alpha: .* found -inf"):
+    model.search(length_alpha=-math.inf)
 
 
 def test_opening_says_what_is_wrong(store, tmp_path):
@@ -187,6 +200,38 @@ def test_opening_says_what_is_wrong(store, tmp_path):
   broken.write_text("\\data\\\nngram 1=1\n\n\\1-grams:\nx\tthe\n")
   with pytest.raises(ValueError, match="line 5"):
     Model.from_arpa(broken)
+
+
+def test_paths_need_not_be_utf8(arpa, tmp_path):
+  path = os.fsencode(tmp_path) + b"/caf\xe9.arpa"
+  with pytest.raises(FileNotFoundError, match=r"caf\\xe9.arpa: no such file"):
+    Model.from_arpa(path)
+  with pytest.raises(OSError, match=r"caf\\xe9.arpa: no such file"):
+    kenlm.Model(path)
+  shutil.copyfile(arpa, path)
+  model = Model.from_arpa(path)
+  assert os.fsencode(model.name) == path
+  assert r"caf\xe9.arpa" in repr(model)
+  assert Model.from_arpa(model.name).score("the") == model.score("the")
+
+
+# The stacks of all threads do not fit into the memory that is left.
+MANY_THREADS = """
+import resource, sys
+from lmserve_local import Model
+model = Model.from_arpa(sys.argv[1])
+with open("/proc/self/statm") as file:
+  used = int(file.read().split()[0]) * resource.getpagesize()
+limit = used + (256 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+texts = ["the cat", "is", "small"] * 1000
+assert list(model.score_batch(texts, threads=3000)) == [
+    model.score(text) for text in texts]
+"""
+
+
+def test_more_threads_than_the_system_starts(arpa):
+  subprocess.run([sys.executable, "-c", MANY_THREADS, arpa], check=True)
 
 
 def test_context_manager(arpa):

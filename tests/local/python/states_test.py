@@ -118,6 +118,8 @@ def test_an_array_of_no_states(model):
 
 def test_arrays_have_states_of_one_model(store):
   ngram, lstm = (Model.open(store, name) for name in ("ngram", "lstm"))
+  with pytest.raises(TypeError, match=r"states\[0\]: expected a State"):
+    States([None])
   with pytest.raises(ValueError, match=r"states\[1\]"):
     States([ngram.start(), lstm.start()])
   with pytest.raises(ValueError, match=r"states\[0\].*State\(\)"):

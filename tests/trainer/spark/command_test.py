@@ -59,11 +59,16 @@ def test_errors_are_one_line(tmp_path, arguments, problem):
   assert problem in line
 
 
-def test_wrong_command_line(tmp_path):
-  process = submit("text", "--output", tmp_path / "counts", "--order", "17")
+@pytest.mark.parametrize("option,value,problem", [
+    ("--order", "17", "expected an integer from 1 to 16, found '17'"),
+    ("--format", "json", "--format: expected --column, too"),
+    ("--order-by", "day", "--order-by: expected --column, too"),
+])
+def test_wrong_command_line(tmp_path, option, value, problem):
+  process = submit("text", "--output", tmp_path / "counts", option, value)
   messages, _ = process.communicate()
   assert process.returncode == 2
-  assert "expected an integer from 1 to 16, found '17'" in messages
+  assert problem in messages
 
 
 def find_executors(driver):

@@ -198,10 +198,16 @@ def test_texts_that_are_refused(spark, tmp_path, text, problem):
   assert not (tmp_path / "counts" / "counts.json").exists()
 
 
-def test_damaged_file_is_named(spark, tmp_path):
-  (tmp_path / "text.xz").write_bytes(lzma.compress(b"a b c\n" * 9999)[:-20])
-  with pytest.raises(Exception, match="text.xz: cannot decompress it"):
-    count_ngrams(read_lines(spark, [str(tmp_path / "text.xz")]),
+@pytest.mark.parametrize("name, compress, size", [
+    ("text.xz", lzma.compress, -20),
+    ("text.zst", zstandard.compress, -1),
+    ("text.zst", lambda text: zstandard.compress(text) + b"more", None),
+])
+def test_damaged_file_is_named(spark, tmp_path, name, compress, size):
+  text = b"".join(b"a %d c\n" % i for i in range(9999))
+  (tmp_path / name).write_bytes(compress(text)[:size])
+  with pytest.raises(Exception, match=f"{name}: cannot decompress it"):
+    count_ngrams(read_lines(spark, [str(tmp_path / name)]),
                  str(tmp_path / "counts"))
 
 

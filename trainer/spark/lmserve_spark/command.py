@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = _read_vocabulary(options.vocabulary) if options.vocabulary else None
     if options.column:
       lines = lines_of(
-          spark.read.format(options.format).load(options.text), options.column,
-          options.order_by)
+          spark.read.format(options.format or "parquet").load(options.text),
+          options.column, options.order_by)
     else:
       lines = read_lines(spark, options.text)
     count_ngrams(
@@ -110,7 +110,7 @@ def _parse(arguments):
       "--column", metavar="NAME", help="the column of a table with the text")
   table.add_argument(
       "--format",
-      default="parquet",
+      metavar="NAME",
       help="format of the table, as Spark names it (default: parquet)")
   table.add_argument(
       "--order-by",
@@ -119,8 +119,9 @@ def _parse(arguments):
       metavar="NAME",
       help="a column by which the sentences are ordered; may be repeated")
   options = parser.parse_args(arguments)
-  if options.order_by and not options.column:
-    parser.error("--order-by: expected --column, too")
+  for name in ("format", "order_by"):
+    if getattr(options, name) and not options.column:
+      parser.error(f"--{name.replace('_', '-')}: expected --column, too")
   return options
 
 

@@ -32,6 +32,7 @@ _ARROW_SCHEMA = pa.schema([("line", pa.binary()), ("file", pa.string()),
 _WHOLE_FILES = "*.{xz,zst}"
 _WHOLE_FILE_PATTERN = r"\.(xz|zst)$"
 _LINES_IN_BATCH = 10_000
+_COMPRESSED_BYTES = 16 << 10  # that are decompressed at once
 
 
 def read_lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
@@ -125,11 +126,52 @@ def _decompress(batches):
 def _open(stream, file):
   if file.endswith(".xz"):
     return lzma.open(stream)
-  try:
-    import zstandard  # only needed for these files
-  except ImportError as error:
-    raise TextError(f"{file}: the package zstandard, which reads .zst, is not "
-                    "installed on the executors") from error
-  return io.BufferedReader(
-      zstandard.ZstdDecompressor().stream_reader(
-          stream, read_across_frames=True))
+  return io.BufferedReader(_ZstdStream(stream, file))
+
+
+class _ZstdStream(io.RawIOBase):
+  """What frames of Zstandard contain.
+
+  The readers of the package zstandard take a frame that is cut off for the end.
+  """
+
+  def __init__(self, stream, file):
+    super().__init__()
+    try:
+      import zstandard  # only needed for these files
+    except ImportError as error:
+      raise TextError(f"{file}: the package zstandard, which reads .zst, is not "
+                      "installed on the executors") from error
+    self._zstandard = zstandard
+    self._stream = stream
+    self._frame = None  # the one that is read; None between frames
+    self._input = b""
+    self._output = memoryview(b"")
+
+  def readable(self):
+    return True
+
+  def readinto(self, buffer):
+    while not self._output:
+      if not self._input:
+        self._input = self._stream.read(_COMPRESSED_BYTES)
+        if not self._input:
+          if self._frame is not None:
+            raise EOFError("it ends inside a frame")
+          return 0
+      self._decompress()
+    size = min(len(buffer), len(self._output))
+    buffer[:size] = self._output[:size]
+    self._output = self._output[size:]
+    return size
+
+  def _decompress(self):
+    if self._frame is None:
+      self._frame = self._zstandard.ZstdDecompressor().decompressobj()
+    try:
+      self._output = memoryview(self._frame.decompress(self._input))
+    except self._zstandard.ZstdError as error:
+      raise OSError(str(error)) from error
+    self._input = self._frame.unused_data
+    if self._frame.eof:
+      self._frame = None

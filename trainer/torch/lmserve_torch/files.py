@@ -42,7 +42,11 @@ def save(path: pathlib.Path, contents: dict[str, Any]) -> None:
 
 
 def load(path: pathlib.Path) -> dict[str, Any]:
-  """Reads a file of save(); executes no code that it may contain."""
+  """Reads a file of save().
+
+  From PyTorch 2.6 on, executes no code that the file may contain; see
+  CVE-2025-32434.
+  """
   try:
     return torch.load(path, map_location="cpu", weights_only=True)
   except OSError as error:
