@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/error_details.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "absl/strings/cord.h"
 #include "absl/types/optional.h"
 #include "google/rpc/error_details.pb.h"
@@ -26,8 +29,13 @@ std::optional<std::chrono::milliseconds> RetryDelay(
     const absl::Status& status) {
   const auto info = Find<google::rpc::RetryInfo>(status);
   if (!info.has_value()) return std::nullopt;
-  return std::chrono::seconds(info->retry_delay().seconds()) +
-         std::chrono::milliseconds(info->retry_delay().nanos() / 1'000'000);
+  // A server may send any number.
+  constexpr int64_t kYear = 365 * 24 * 3600;
+  const int64_t seconds =
+      std::clamp<int64_t>(info->retry_delay().seconds(), 0, kYear);
+  return std::chrono::seconds(seconds) +
+         std::chrono::milliseconds(std::max(info->retry_delay().nanos(), 0) /
+                                   1'000'000);
 }
 
 absl::Status WithMessage(const absl::Status& status,

@@ -13,8 +13,8 @@
 // functions.
 namespace lmserve {
 
-// Returns after how long the same call may succeed, if the server was too busy
-// for it; nullopt for any other error.
+// Returns after how long, from 0 to a year, the same call may succeed, if the
+// server was too busy for it; nullopt for any other error.
 std::optional<std::chrono::milliseconds> RetryDelay(const absl::Status& status);
 
 // Returns the same error, with the same details and another message.

@@ -24,11 +24,20 @@ constexpr int kFatal = 7;
 // A listing of a million files.
 constexpr size_t kLongestListing = 256 << 20;
 
+// Returns a field of a line of rclone's log, or "" if it has no such text.
+std::string TextOf(const json& line, const char* name) {
+  const auto field = line.find(name);
+  if (field == line.end() || !field->is_string()) return "";
+  return field->get<std::string>();
+}
+
 // Returns the number of transferred bytes of a line of rclone's log, or -1.
 int64_t TransferredBytes(const json& line) {
   const auto stats = line.find("stats");
   if (stats == line.end() || !stats->is_object()) return -1;
-  return stats->value("bytes", int64_t{-1});
+  const auto bytes = stats->find("bytes");
+  if (bytes == stats->end() || !bytes->is_number()) return -1;
+  return bytes->get<int64_t>();
 }
 
 // Follows the log of a run of rclone: the last error, and whether it gets on.
@@ -40,10 +49,8 @@ class Log {
       error_ = std::string(text);
       return false;
     }
-    if (line.value("level", "") == "error" ||
-        line.value("level", "") == "critical") {
-      error_ = line.value("msg", "");
-    }
+    const std::string level = TextOf(line, "level");
+    if (level == "error" || level == "critical") error_ = TextOf(line, "msg");
     const int64_t bytes = TransferredBytes(line);
     const bool has_more = bytes > bytes_;
     bytes_ = std::max(bytes, bytes_);

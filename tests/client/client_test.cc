@@ -7,12 +7,14 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/error_details.h"
@@ -253,6 +255,23 @@ TEST(BusyServerTest, IsNotAskedAgainIfItsDelayIsTooLong) {
   EXPECT_EQ(status.message(), "busy");
   EXPECT_EQ(RetryDelay(status), std::chrono::minutes(1));
   EXPECT_EQ(server.calls(), 1);
+}
+
+TEST(RetryDelayTest, IsBetweenZeroAndAYear) {
+  const auto delay_of = [](int64_t seconds, int nanos) {
+    google::rpc::RetryInfo info;
+    info.mutable_retry_delay()->set_seconds(seconds);
+    info.mutable_retry_delay()->set_nanos(nanos);
+    absl::Status status = absl::ResourceExhaustedError("busy");
+    status.SetPayload("type.googleapis.com/google.rpc.RetryInfo",
+                      absl::Cord(info.SerializeAsString()));
+    return *RetryDelay(status);
+  };
+  EXPECT_EQ(delay_of(1, 20'000'000), milliseconds(1'020));
+  EXPECT_EQ(delay_of(std::numeric_limits<int64_t>::max(), 0),
+            std::chrono::hours(365 * 24));
+  EXPECT_EQ(delay_of(std::numeric_limits<int64_t>::min(), -1'000'000),
+            milliseconds(0));
 }
 
 TEST(CallOptionsTest, MetadataAndPriorityAreSent) {

@@ -104,6 +104,8 @@ TEST_F(ServerFlagsTest, ReportsInvalidSettings) {
               HasSubstr("expected permissions such as 0660, found '0888'"));
   EXPECT_THAT(error({"--store", store_.path(), "--require-models", "en,a/b"}),
               HasSubstr("--require-models: "));
+  EXPECT_THAT(error({"--store", store_.path(), "--trace-service", "\xff"}),
+              HasSubstr("--trace-service: expected valid UTF-8"));
   setenv("LM_SERVER_MAX_TEXTS", "many", 1);
   EXPECT_THAT(error({"--store", store_.path()}), HasSubstr("--max-texts"));
   unsetenv("LM_SERVER_MAX_TEXTS");

@@ -99,6 +99,7 @@ TEST_F(RcloneTransportTest, ReportsTheLastErrorWithoutTheAddress) {
   RcloneTransport transport = Make(
       "echo '{\"level\":\"error\",\"msg\":\"first\"}' >&2\n"
       "echo '{\"level\":\"error\",\"msg\":\"no s3:bucket/store/m: 403\"}' >&2\n"
+      "echo '{\"level\":7,\"msg\":[],\"stats\":{\"bytes\":\"x\"}}' >&2\n"
       "echo '{\"level\":\"notice\",\"msg\":\"bye\"}' >&2\nexit 1");
   const absl::Status status = transport.Write("/dev/null", "m/1/x");
   EXPECT_EQ(status.message(), "rclone copyto m/1/x: no REMOTE/m: 403");
