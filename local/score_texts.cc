@@ -95,11 +95,17 @@ class PartScorer {
   std::vector<std::vector<WordId>> words_;  // of the texts of a batch
 };
 
-// Cuts texts into parts of about the same number of bytes; returns their ends.
+// Cuts texts into parts of about the same number of bytes for `threads` threads;
+// returns their ends. There are several parts for each thread if they still have
+// the words of a batch, so that threads that begin early take more of them.
 std::vector<size_t> EndsOfParts(absl::Span<const absl::string_view> texts,
-                                size_t parts) {
+                                size_t threads) {
+  constexpr size_t kBatchBytes = kBatchWords * 6;  // in English
   size_t total = 0;
   for (absl::string_view text : texts) total += text.size() + 1;
+  const size_t parts =
+      threads == 1 ? 1
+                   : std::clamp(total / kBatchBytes, threads, texts.size());
   std::vector<size_t> ends;
   size_t bytes = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -149,7 +155,7 @@ absl::StatusOr<std::vector<LocalScore>> ScoreTexts(
     for (size_t part; (part = next_part++) < ends.size();) run(part);
   };
   std::vector<std::thread> others;
-  for (size_t i = 1; i < ends.size(); ++i) {
+  for (size_t i = 1; i < std::min(threads, ends.size()); ++i) {
     try {
       others.emplace_back(run_parts);
     } catch (const std::system_error&) {
