@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "models/find_words.h"
 #include "models/score_gaps.h"
+#include "models/text.h"
 
 namespace lmserve {
 namespace {
@@ -27,7 +28,7 @@ class PartScorer {
     for (size_t i = 0; i < texts.size(); ++i) {
       absl::Status status = Encode(texts[i], &scores[i]);
       if (!status.ok()) return status;
-      words += std::max<size_t>(1, words_.back().size());
+      words += std::max<size_t>(1, WordsOfText(ends_.size() - 1).size());
       if (words < kBatchWords && i + 1 < texts.size()) continue;
       const size_t count = i + 1 - begin;
       ScoreBatch(sources.size() == 1
@@ -35,6 +36,7 @@ class PartScorer {
                      : sources.subspan(std::min(begin, sources.size()), count),
                  scores.subspan(begin, count));
       words_.clear();
+      ends_.clear();
       begin = i + 1;
       words = 0;
     }
@@ -44,24 +46,31 @@ class PartScorer {
  private:
   absl::Status Encode(absl::string_view text, LocalScore* score) {
     const Vocabulary& vocabulary = model_.vocabulary();
-    absl::StatusOr<std::vector<WordId>> words = WordsOf(vocabulary, text);
-    if (!words.ok()) return words.status();
-    score->words = words->size();
+    absl::Status status = AppendWords(vocabulary, text, &words_);
+    if (!status.ok()) return status;
+    ends_.push_back(words_.size());
+    const absl::Span<const WordId> words = WordsOfText(ends_.size() - 1);
+    score->words = words.size();
     score->unknown =
-        std::count(words->begin(), words->end(), vocabulary.unknown());
+        std::count(words.begin(), words.end(), vocabulary.unknown());
     if (options_.end && model_.predicts_end()) {
-      words->push_back(vocabulary.end_sentence());
+      words_.push_back(vocabulary.end_sentence());
+      ++ends_.back();
     }
-    score->log_probs.resize(words->size());
-    words_.push_back(*std::move(words));
+    score->log_probs.resize(WordsOfText(ends_.size() - 1).size());
     return absl::OkStatus();
+  }
+
+  absl::Span<const WordId> WordsOfText(size_t i) const {
+    const size_t begin = i == 0 ? 0 : ends_[i - 1];
+    return absl::MakeConstSpan(words_).subspan(begin, ends_[i] - begin);
   }
 
   void ScoreBatch(absl::Span<const absl::string_view> sources,
                   absl::Span<LocalScore> scores) {
     if (model_.kind() == ModelKind::kBidirectional) {
-      for (size_t i = 0; i < words_.size(); ++i) {
-        ScoreGaps(*model_.bidirectional(), words_[i], 0,
+      for (size_t i = 0; i < ends_.size(); ++i) {
+        ScoreGaps(*model_.bidirectional(), WordsOfText(i), 0,
                   absl::MakeSpan(scores[i].log_probs));
       }
       return;
@@ -82,9 +91,10 @@ class PartScorer {
       reader.StartEmpty(starts.data());
     }
     std::vector<LanguageModel::Query> batch;
-    for (size_t i = 0; i < words_.size(); ++i) {
+    batch.reserve(ends_.size());
+    for (size_t i = 0; i < ends_.size(); ++i) {
       const size_t source = sources.size() <= 1 ? 0 : i;
-      batch.push_back({starts.data() + source * size, words_[i], nullptr,
+      batch.push_back({starts.data() + source * size, WordsOfText(i), nullptr,
                        absl::MakeSpan(scores[i].log_probs)});
     }
     reader.Score(batch);
@@ -92,20 +102,22 @@ class PartScorer {
 
   const AnyModel& model_;
   const LocalScoreOptions& options_;
-  std::vector<std::vector<WordId>> words_;  // of the texts of a batch
+  // Of the texts of a batch: the words, and where those of each text end.
+  std::vector<WordId> words_;
+  std::vector<size_t> ends_;
 };
 
-// Cuts texts into parts of about the same number of bytes for `threads` threads;
-// returns their ends. There are several parts for each thread if they still have
-// the words of a batch, so that threads that begin early take more of them.
+// Cuts texts into parts of about the same number of bytes for `threads`
+// threads; returns their ends. There are several parts for each thread if they
+// still have the words of a batch, so that threads that begin early take more
+// of them.
 std::vector<size_t> EndsOfParts(absl::Span<const absl::string_view> texts,
                                 size_t threads) {
   constexpr size_t kBatchBytes = kBatchWords * 6;  // in English
   size_t total = 0;
   for (absl::string_view text : texts) total += text.size() + 1;
   const size_t parts =
-      threads == 1 ? 1
-                   : std::clamp(total / kBatchBytes, threads, texts.size());
+      threads == 1 ? 1 : std::clamp(total / kBatchBytes, threads, texts.size());
   std::vector<size_t> ends;
   size_t bytes = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -117,18 +129,30 @@ std::vector<size_t> EndsOfParts(absl::Span<const absl::string_view> texts,
 
 }  // namespace
 
-absl::StatusOr<std::vector<WordId>> WordsOf(const Vocabulary& vocabulary,
-                                            absl::string_view text) {
-  std::vector<WordId> words = FindWords(vocabulary, text);
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (words[i] != vocabulary.begin_sentence() &&
-        words[i] != vocabulary.end_sentence()) {
+absl::Status AppendWords(const Vocabulary& vocabulary, absl::string_view text,
+                         std::vector<WordId>* words) {
+  const size_t before = words->size();
+  WordFinder finder(vocabulary, words);
+  ForEachWord(text, [&](absl::string_view word) { finder.Add(word); });
+  finder.Finish();
+  for (size_t i = before; i < words->size(); ++i) {
+    const WordId word = (*words)[i];
+    if (word != vocabulary.begin_sentence() &&
+        word != vocabulary.end_sentence()) {
       continue;
     }
-    return absl::InvalidArgumentError(
-        absl::StrCat("word ", i, ": expected no sentence marker, found ",
-                     vocabulary.word(words[i])));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "word ", i - before, ": expected no sentence marker, found ",
+        vocabulary.word(word)));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<WordId>> WordsOf(const Vocabulary& vocabulary,
+                                            absl::string_view text) {
+  std::vector<WordId> words;
+  absl::Status status = AppendWords(vocabulary, text, &words);
+  if (!status.ok()) return status;
   return words;
 }
 
