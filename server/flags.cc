@@ -19,7 +19,7 @@
 #include "absl/strings/strip.h"
 #include "model_store/model_name.h"
 #include "model_store/version_policy.h"
-#include "models/utf8.h"
+#include "models/printable_text.h"
 
 namespace lmserve {
 namespace {
@@ -75,10 +75,10 @@ std::string CheckSocketMode(const std::string& mode) {
   return absl::StrCat("expected permissions such as 0660, found '", mode, "'");
 }
 
-std::string CheckUtf8(const std::string& text) {
-  return FindInvalidUtf8(text) == absl::string_view::npos
+std::string CheckPrintable(const std::string& text) {
+  return Printable(text, text.size() + 16) == text
              ? ""
-             : "expected valid UTF-8";
+             : "expected UTF-8 without control characters";
 }
 
 std::string CheckModelNames(const std::string& names) {
@@ -232,7 +232,7 @@ void AddTraceFlags(cli::App& app, ServerFlags* flags,
       ->group("Traces");
   app.add_option("--trace-service", traces.service_name,
                  "Name of this server in the traces (service.name)")
-      ->check(CheckUtf8)
+      ->check(CheckPrintable)
       ->capture_default_str()
       ->group("Traces");
   app.add_flag("--trace-tls", traces.tls,
