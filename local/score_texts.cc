@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "models/find_words.h"
 #include "models/score_gaps.h"
-#include "models/text.h"
 
 namespace lmserve {
 namespace {
@@ -46,7 +45,7 @@ class PartScorer {
  private:
   absl::Status Encode(absl::string_view text, LocalScore* score) {
     const Vocabulary& vocabulary = model_.vocabulary();
-    absl::Status status = AppendWords(vocabulary, text, &words_);
+    absl::Status status = AppendWordsOf(vocabulary, text, &words_);
     if (!status.ok()) return status;
     ends_.push_back(words_.size());
     const absl::Span<const WordId> words = WordsOfText(ends_.size() - 1);
@@ -129,12 +128,10 @@ std::vector<size_t> EndsOfParts(absl::Span<const absl::string_view> texts,
 
 }  // namespace
 
-absl::Status AppendWords(const Vocabulary& vocabulary, absl::string_view text,
-                         std::vector<WordId>* words) {
+absl::Status AppendWordsOf(const Vocabulary& vocabulary, absl::string_view text,
+                           std::vector<WordId>* words) {
   const size_t before = words->size();
-  WordFinder finder(vocabulary, words);
-  ForEachWord(text, [&](absl::string_view word) { finder.Add(word); });
-  finder.Finish();
+  AppendWords(vocabulary, text, words);
   for (size_t i = before; i < words->size(); ++i) {
     const WordId word = (*words)[i];
     if (word != vocabulary.begin_sentence() &&
@@ -151,7 +148,7 @@ absl::Status AppendWords(const Vocabulary& vocabulary, absl::string_view text,
 absl::StatusOr<std::vector<WordId>> WordsOf(const Vocabulary& vocabulary,
                                             absl::string_view text) {
   std::vector<WordId> words;
-  absl::Status status = AppendWords(vocabulary, text, &words);
+  absl::Status status = AppendWordsOf(vocabulary, text, &words);
   if (!status.ok()) return status;
   return words;
 }

@@ -21,8 +21,8 @@ inline constexpr size_t kBatchWords = 4096;
 
 // Appends the ids of the words of a text. INVALID_ARGUMENT if <s> or </s> is
 // one of them.
-absl::Status AppendWords(const Vocabulary& vocabulary, absl::string_view text,
-                         std::vector<WordId>* words);
+absl::Status AppendWordsOf(const Vocabulary& vocabulary, absl::string_view text,
+                           std::vector<WordId>* words);
 
 // Returns them.
 absl::StatusOr<std::vector<WordId>> WordsOf(const Vocabulary& vocabulary,

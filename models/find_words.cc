@@ -5,12 +5,17 @@
 
 namespace lmserve {
 
+void AppendWords(const Vocabulary& vocabulary, absl::string_view text,
+                 std::vector<WordId>* ids) {
+  WordFinder finder(vocabulary, ids);
+  ForEachWord(text, [&](absl::string_view word) { finder.Add(word); });
+  finder.Finish();
+}
+
 std::vector<WordId> FindWords(const Vocabulary& vocabulary,
                               absl::string_view text) {
   std::vector<WordId> ids;
-  WordFinder finder(vocabulary, &ids);
-  ForEachWord(text, [&](absl::string_view word) { finder.Add(word); });
-  finder.Finish();
+  AppendWords(vocabulary, text, &ids);
   return ids;
 }
 

@@ -46,8 +46,12 @@ class WordFinder {
   size_t count_ = 0;
 };
 
-// Returns the ids of the words of a text, which is split as by ForEachWord().
-// Words that the vocabulary does not have become <unk>. Thread-safe.
+// Appends the ids of the words of a text, which is split as by ForEachWord().
+// Words that the vocabulary does not have become <unk>.
+void AppendWords(const Vocabulary& vocabulary, absl::string_view text,
+                 std::vector<WordId>* ids);
+
+// Returns these ids. Thread-safe.
 std::vector<WordId> FindWords(const Vocabulary& vocabulary,
                               absl::string_view text);
 

@@ -35,7 +35,7 @@ struct ModelObject {
 };
 
 // Returns the State that an object is; raises TypeError, with its place in a
-// list, if it is none.
+// list, for another object.
 const State& StateOf(nanobind::handle object, size_t place);
 
 // Return words as str.

@@ -97,6 +97,23 @@ INSTANTIATE_TEST_SUITE_P(
                     RetryCase{6, 6, 6, false}, RetryCase{7, 6, 7, true},
                     RetryCase{0, 6, 7, true}));
 
+// Scores this many requests by a stream, and expects one response for each, in
+// order.
+void ExpectEachIsAnswered(const Client& client, int requests) {
+  int sent = 0, received = 0;
+  const absl::Status status = client.ScoreStream(
+      [&](lm::v1::ScoreRequest* request) {
+        *request = Request(sent);
+        return sent++ < requests;
+      },
+      [&](const lm::v1::ScoreResponse& response) {
+        EXPECT_EQ(response.scores(0).log_prob(), received++);
+        return true;
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(received, requests);
+}
+
 // What versions of gRPC say of a stream that a proxy resets.
 class ResetTest : public testing::TestWithParam<std::string> {
  protected:
@@ -118,18 +135,7 @@ TEST_P(ResetTest, IsRetriedAsAnUnavailableServer) {
 TEST_P(ResetTest, AScoreStreamContinues) {
   FakeServer server({.failure = failure_, .fail_stream_after = 10});
   const Client client({.address = server.address()});
-  int sent = 0, received = 0;
-  const absl::Status status = client.ScoreStream(
-      [&](lm::v1::ScoreRequest* request) {
-        *request = Request(sent);
-        return sent++ < 25;
-      },
-      [&](const lm::v1::ScoreResponse& response) {
-        EXPECT_EQ(response.scores(0).log_prob(), received++);
-        return true;
-      });
-  EXPECT_TRUE(status.ok()) << status;
-  EXPECT_EQ(received, 25);
+  ExpectEachIsAnswered(client, 25);
 }
 
 TEST_P(ResetTest, AGenerationEndsAfterAWord) {
@@ -581,18 +587,7 @@ TEST(GenerateTest, ReceiverStops) {
 TEST(ScoreStreamTest, ContinuesAfterTheStreamBroke) {
   FakeServer server({.failure = kUnavailable, .fail_stream_after = 10});
   const Client client({.address = server.address()});
-  int sent = 0, received = 0;
-  const absl::Status status = client.ScoreStream(
-      [&](lm::v1::ScoreRequest* request) {
-        *request = Request(sent);
-        return sent++ < 35;
-      },
-      [&](const lm::v1::ScoreResponse& response) {
-        EXPECT_EQ(response.scores(0).log_prob(), received++);
-        return true;
-      });
-  EXPECT_TRUE(status.ok()) << status;
-  EXPECT_EQ(received, 35);
+  ExpectEachIsAnswered(client, 35);
   EXPECT_EQ(server.calls(), 4);
 }
 
